@@ -1,0 +1,1 @@
+"""ESPHome firmware around a model: project, build, flash. Stands on `wakeword.model`."""

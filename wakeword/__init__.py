@@ -1,0 +1,1 @@
+"""What every wake-word device does, in software: features, engines, detector, scoring. No TensorFlow, no sockets."""

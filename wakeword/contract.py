@@ -1,0 +1,77 @@
+"""The device contract: the constants of ESPHome's `micro_wake_word` and its one integer quantiser.
+
+Read from ESPHome 2026.10.0 (`esphome/components/micro_wake_word`). Nothing here is a choice of ours.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE_HZ = 16_000
+WINDOW_MS = 30
+STEP_MS = 10
+WINDOW_SAMPLES = SAMPLE_RATE_HZ * WINDOW_MS // 1000
+STEP_SAMPLES = SAMPLE_RATE_HZ * STEP_MS // 1000
+FEATURE_CHANNELS = 40
+
+INPUT_SCALE = 26 / 255
+"""Scale of a v2 model's int8 input; the quantiser below does not read it, the trainer must match it."""
+INPUT_ZERO_POINT = -128
+
+HOLD_OFF_SLICES = 100
+"""Slices with a probability below the cutoff that must pass after a detection (`MIN_SLICES_BEFORE_DETECTION`)."""
+PROBABILITY_MAX = 255
+"""A uint8 output of 255 is probability 1: ESPHome scales the cutoff by 255, not by 256."""
+MAX_WINDOW = 255
+"""`sliding_window_size` is a uint8 on the device."""
+
+REGISTERED_OPS = frozenset(
+    {
+        "CALL_ONCE",
+        "VAR_HANDLE",
+        "RESHAPE",
+        "READ_VARIABLE",
+        "STRIDED_SLICE",
+        "CONCATENATION",
+        "ASSIGN_VARIABLE",
+        "CONV_2D",
+        "MUL",
+        "ADD",
+        "MEAN",
+        "FULLY_CONNECTED",
+        "LOGISTIC",
+        "QUANTIZE",
+        "DEPTHWISE_CONV_2D",
+        "AVERAGE_POOL_2D",
+        "MAX_POOL_2D",
+        "PAD",
+        "PACK",
+        "SPLIT_V",
+    }
+)
+"""The 20 operators in the device's resolver, which is exactly full. A model with another one fails to load."""
+
+
+def quantise(features: NDArray[np.uint16]) -> NDArray[np.int8]:
+    """Quantise frontend features as the device does, whatever scale the model declares.
+
+    `q = clip((u * 256 + 333) // 666 - 128, -128, 127)`; shape is kept.
+    """
+    scaled = (features.astype(np.int32) * 256 + 333) // 666 - 128
+    return np.clip(scaled, -128, 127).astype(np.int8)
+
+
+def cutoff_to_uint8(probability_cutoff: float) -> int:
+    """The integer cutoff that the device compares with; ESPHome computes it in Python when it generates `main.cpp`."""
+    return int(probability_cutoff * PROBABILITY_MAX)
+
+
+def slice_end_seconds(slice_index: int) -> float:
+    """Seconds of stream that the device has heard when it decides on this slice: the end of the slice's 30 ms window."""
+    return (WINDOW_SAMPLES + slice_index * STEP_SAMPLES) / SAMPLE_RATE_HZ
+
+
+def slice_count(samples: int) -> int:
+    """Number of feature slices that a stream of so many samples gives."""
+    return 0 if samples < WINDOW_SAMPLES else (samples - WINDOW_SAMPLES) // STEP_SAMPLES + 1
