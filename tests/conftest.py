@@ -1,0 +1,25 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """The development corpus beside the checkout."""
+    if not CORPUS.is_dir():
+        pytest.skip(f"the development corpus is not at {CORPUS}; users do not have it")
+    return CORPUS
+
+
+@pytest.fixture(scope="session")
+def official_models() -> Path:
+    """Folder of the official v2 models and manifests that pymicro-wakeword ships."""
+    import pymicro_wakeword
+
+    return Path(pymicro_wakeword.__file__).parent / "models"
