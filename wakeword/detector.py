@@ -1,1 +1,205 @@
-"""ESPHome's decision logic: sliding window, pending probability, hold-off. Slice by slice, and swept over cutoffs."""
+"""ESPHome's decision logic: sliding window, pending probability, hold-off.
+
+Three forms of one rule. `Detector` is the device's own, slice by slice; `detect` gives the same detections of a whole stream
+from its stored probabilities, jumping from one to the next; `count_detections` does so for many cutoffs and windows.
+
+Conventions: probabilities and cutoffs are the device's uint8 values; a slice is 10 ms of features; the inference `j` of a
+model with stride `s` happens on slice `(j + 1) * s - 1`. A stream begins at boot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wakeword import contract
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One detection, with the figures that the device logs, as uint8 values (255 is probability 1)."""
+
+    slice_index: int
+    """0-based feature slice since the stream began."""
+    average: int
+    """`sum // window`, as the device rounds it."""
+    maximum: int
+
+
+class Detector:
+    """The decision logic of one wake word, fed slice by slice.
+
+    Transcribed from the rules of `StreamingModel::perform_streaming_inference`, `WakeWordModel::determine_detected` and
+    `MicroWakeWord::process_probabilities_` (ESPHome 2026.10.0).
+    """
+
+    def __init__(self, cutoff: int, window: int) -> None:
+        check_operating_point(cutoff, window)
+        self._cutoff = cutoff
+        self._window = window
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the state after boot."""
+        self._slice_index = -1
+        self._pending = False
+        self._newest = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        self._ring = [0] * self._window
+        self._ignore = -contract.HOLD_OFF_SLICES
+
+    def step(self, probability: int | None) -> Detection | None:
+        """Advance by one slice; `probability` is the model's output if this slice completed a stride, else None."""
+        self._slice_index += 1
+        if probability is not None:
+            self._newest = (self._newest + 1) % self._window
+            self._ring[self._newest] = probability
+            self._pending = True
+        if self._ring[self._newest] < self._cutoff:
+            self._ignore = min(self._ignore + 1, 0)
+        # While the hold-off lasts the probability stays pending: a detection can fall on a slice without an inference.
+        if not self._pending or self._ignore < 0:
+            return None
+        self._pending = False
+        total = sum(self._ring)
+        if total <= self._cutoff * self._window:
+            return None
+        detection = Detection(self._slice_index, total // self._window, max(self._ring))
+        self._clear()
+        return detection
+
+
+def detect(probabilities: NDArray[np.uint8], stride: int, slices: int, cutoff: int, window: int) -> list[Detection]:
+    """All detections of one stream from its probabilities.
+
+    `probabilities` is uint8 `[slices // stride]`. Raises `ValueError` when lengths disagree or the operating point is
+    out of range.
+    """
+    check_operating_point(cutoff, window)
+    _check_stream(probabilities, stride, slices)
+    return list(_Sweep(probabilities, stride, slices).detections(cutoff, window))
+
+
+def count_detections(probabilities: NDArray[np.uint8], stride: int, slices: int, cutoffs: Sequence[int], windows: Sequence[int]) -> NDArray[np.int64]:
+    """Number of detections of one stream for every cutoff and window: int64 `[len(cutoffs), len(windows)]`.
+
+    The hold-off depends on the cutoff, so each pair is decided anew; nothing is interpolated. Raises `ValueError` as
+    `detect` does.
+    """
+    _check_stream(probabilities, stride, slices)
+    sweep = _Sweep(probabilities, stride, slices)
+    counts = np.zeros((len(cutoffs), len(windows)), np.int64)
+    for row, cutoff in enumerate(cutoffs):
+        for column, window in enumerate(windows):
+            check_operating_point(cutoff, window)
+            counts[row, column] = sweep.count(cutoff, window)
+    return counts
+
+
+def check_operating_point(cutoff: int, window: int) -> None:
+    """Raise `ValueError` unless 0 <= cutoff <= 255 and 1 <= window <= 255."""
+    if not 0 <= cutoff <= contract.PROBABILITY_MAX:
+        raise ValueError(f"cutoff {cutoff} is not in 0-{contract.PROBABILITY_MAX}")
+    if not 1 <= window <= contract.MAX_WINDOW:
+        raise ValueError(f"sliding window {window} is not in 1-{contract.MAX_WINDOW}")
+
+
+def _check_stream(probabilities: NDArray[np.uint8], stride: int, slices: int) -> None:
+    if probabilities.dtype != np.uint8 or probabilities.shape != (slices // stride,):
+        raise ValueError(f"{slices} slices at stride {stride} need uint8 [{slices // stride}], got {probabilities.dtype} {list(probabilities.shape)}")
+
+
+class _Sweep:
+    """One stream's probabilities, with what is shared between operating points computed once."""
+
+    def __init__(self, probabilities: NDArray[np.uint8], stride: int, slices: int) -> None:
+        self._probabilities = probabilities
+        self._stride = stride
+        self._slices = slices
+        self._prefix = np.concatenate([[0], np.cumsum(probabilities, dtype=np.int64)])
+        self._sums: dict[int, tuple[NDArray[np.int64], int]] = {}
+        self._below: tuple[int, NDArray[np.int64]] | None = None
+
+    def count(self, cutoff: int, window: int) -> int:
+        return sum(1 for _ in self.detections(cutoff, window))
+
+    def detections(self, cutoff: int, window: int) -> Iterator[Detection]:
+        """Jump from detection to detection.
+
+        After a reset the newest ring entry is zero until the next inference, so every slice up to that inference counts
+        toward the hold-off (if the cutoff is above zero), and from then on those of an inference below the cutoff.
+        """
+        sums, largest = self._windowed_sums(window)
+        threshold = cutoff * window
+        if largest <= threshold or cutoff == 0:
+            # Nothing is ever above the threshold; and at cutoff 0 no slice is below it, so the hold-off never ends.
+            return
+        candidates = np.flatnonzero(sums > threshold)
+        below = self._below_before(cutoff)
+        stride = self._stride
+        reset_slice = -1
+        while True:
+            ready = self._hold_off_end(below, reset_slice)
+            if ready is None:
+                return
+            first_fresh = (reset_slice + 1) // stride  # first inference after the reset
+            newest = (ready + 1) // stride - 1  # newest inference when the hold-off ends
+            found: tuple[int, int, int] | None = None
+            if newest >= first_fresh:
+                found = self._decide(ready, newest, first_fresh, threshold, window)
+            if found is None:
+                position = int(np.searchsorted(candidates, max(newest + 1, first_fresh)))
+                # A windowed sum that reaches back over the reset counts zeros there, so a candidate may fail.
+                while position < len(candidates) and found is None:
+                    inference = int(candidates[position])
+                    found = self._decide((inference + 1) * stride - 1, inference, first_fresh, threshold, window)
+                    position += 1
+            if found is None:
+                return
+            reset_slice, total, maximum = found
+            yield Detection(reset_slice, total // window, maximum)
+
+    def _decide(self, slice_index: int, inference: int, first_fresh: int, threshold: int, window: int) -> tuple[int, int, int] | None:
+        oldest = max(inference - window + 1, first_fresh)
+        total = int(self._prefix[inference + 1] - self._prefix[oldest])
+        if total <= threshold:
+            return None
+        return slice_index, total, int(self._probabilities[oldest : inference + 1].max())
+
+    def _hold_off_end(self, below: NDArray[np.int64], reset_slice: int) -> int | None:
+        """The slice on which `ignore` reaches zero after a reset on `reset_slice`, None if the stream ends before."""
+        stride = self._stride
+        needed = contract.HOLD_OFF_SLICES
+        first_fresh = (reset_slice + 1) // stride
+        before_inference = (first_fresh + 1) * stride - 1 - (reset_slice + 1)
+        if needed <= before_inference:
+            end = reset_slice + needed
+            return end if end < self._slices else None
+        needed -= before_inference
+        # Inference j rules the slices from its own to the one before the next inference: `stride` of them.
+        base = int(below[first_fresh]) if first_fresh < len(below) else int(below[-1])
+        full = (needed - 1) // stride  # inferences below the cutoff that are used up whole
+        ruling = int(np.searchsorted(below, base + full + 1)) - 1  # the inference during which the count completes
+        if ruling >= len(below) - 1:
+            return None
+        end = (ruling + 1) * stride - 1 + (needed - 1) % stride
+        return end if end < self._slices else None
+
+    def _windowed_sums(self, window: int) -> tuple[NDArray[np.int64], int]:
+        if window not in self._sums:
+            inferences = len(self._probabilities)
+            starts = np.maximum(np.arange(inferences) - window + 1, 0)
+            sums = self._prefix[1:] - self._prefix[starts]
+            self._sums[window] = (sums, int(sums.max(initial=0)))
+        return self._sums[window]
+
+    def _below_before(self, cutoff: int) -> NDArray[np.int64]:
+        """Number of inferences below the cutoff among the first `j`, int64 `[inferences + 1]`; the last cutoff is kept."""
+        if self._below is None or self._below[0] != cutoff:
+            self._below = (cutoff, np.concatenate([[0], np.cumsum(self._probabilities < cutoff)]))
+        return self._below[1]

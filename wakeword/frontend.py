@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,11 +38,11 @@ class Frontend:
         self._pending = data[usable:]
         # The reader takes at most one step of samples a call, so whole steps are fed one by one.
         process_samples = self._frontend.process_samples
-        values: list[float] = []
+        values = array("f")
         for start in range(0, usable, block_bytes):
-            values += process_samples(data[start : start + block_bytes]).features
-        features = np.array(values, np.float64).reshape(-1, contract.FEATURE_CHANNELS)
-        return np.rint(features / FEATURE_UNIT).astype(np.uint16)
+            values.extend(process_samples(data[start : start + block_bytes]).features)
+        features = np.frombuffer(values, np.float32).reshape(-1, contract.FEATURE_CHANNELS)
+        return np.rint(features / np.float32(FEATURE_UNIT)).astype(np.uint16)
 
 
 def compute_features(samples: NDArray[np.int16]) -> NDArray[np.uint16]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from wakeword.model.flatbuffer import TfliteModel
+
+EngineChoice = Literal["auto", "unrolled", "reference"]
 
 
 class Engine(Protocol):
@@ -31,3 +35,21 @@ class Engine(Protocol):
         Slices that do not complete a stride stay pending for the next call, as on the device.
         """
         ...
+
+
+def open_engine(model: TfliteModel, choice: EngineChoice = "auto") -> tuple[Engine, str]:
+    """The engine for a model, and why it is the reference where the faster one was not refused by the user.
+
+    `auto` and `unrolled` take the unrolled engine; a graph that it does not compute exactly falls back to the reference,
+    and the second value names the reason (empty otherwise). Raises `ConfigError` when the model cannot be loaded.
+    """
+    from wakeword.engines.kernels import UnsupportedGraph
+    from wakeword.engines.reference import ReferenceEngine
+    from wakeword.engines.unrolled import UnrolledEngine
+
+    if choice == "reference":
+        return ReferenceEngine(model), ""
+    try:
+        return UnrolledEngine(model), ""
+    except UnsupportedGraph as reason:
+        return ReferenceEngine(model), f"the model has {reason}, which only the reference engine computes"

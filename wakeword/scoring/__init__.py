@@ -1,0 +1,1 @@
+"""Events against truth: matching, rates with their intervals, DET curves. Components first, rates last."""
