@@ -237,7 +237,7 @@ def pool(graph: Subgraph, operator: Operator) -> Kernel:
     def run(values: Sequence[Value]) -> Value:
         value = as_array(values[0])
         rows_out = (value.shape[1] - height) // stride + 1
-        pooled = []
+        pooled: list[NDArray[np.int64]] = []
         for row in range(rows_out):
             patch = value[:, row * stride : row * stride + height]
             if averages:
@@ -246,7 +246,8 @@ def pool(graph: Subgraph, operator: Operator) -> Kernel:
                 pooled.append(np.sign(total) * (rounded // height))
             else:
                 pooled.append(patch.max(axis=1).astype(np.int64))
-        return np.clip(np.stack(pooled, axis=1), low, high).astype(np.int8)
+        result: NDArray[np.int8] = np.clip(np.stack(pooled, axis=1), low, high).astype(np.int8)
+        return result
 
     return run
 
@@ -275,6 +276,6 @@ def logistic(graph: Subgraph, operator: Operator) -> Kernel:
     table = logistic_table(source.scale, source.zero_point, output.scale, output.zero_point)
 
     def run(values: Sequence[Value]) -> Value:
-        return np.take(table, as_array(values[0]).astype(np.int16) - INT8_MIN)
+        return table[as_array(values[0]).astype(np.int16) - INT8_MIN]
 
     return run

@@ -1,0 +1,124 @@
+"""`mww-simulate` and `mww-report`: parse, call, print."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from wakeword.errors import ConfigError, reports_errors
+
+if TYPE_CHECKING:
+    from wakeword.simulation.presentation import Presentation
+
+simulate_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+report_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+TERMINAL_WIDTH = 120
+"""Width of tables where the output is no terminal."""
+
+
+@simulate_app.command()
+@reports_errors
+def simulate(
+    manifest: Annotated[Path, typer.Argument(help="ESPHome V2 manifest (.json) of the model.")],
+    audio: Annotated[list[Path], typer.Argument(help="Recordings, folders of them, or lists (.txt with a path a line, .csv with a column 'path').")],
+    mode: Annotated[Literal["clips", "stream"], typer.Option(help="clips: each file alone from boot; stream: all files joined, one state.")] = "clips",
+    json: Annotated[Path | None, typer.Option(help="Write one JSON line per recording here.")] = None,
+    lead_in: Annotated[float | None, typer.Option(help="clips: seconds of zeros before each file. (default 1.5)")] = None,
+    tail: Annotated[float | None, typer.Option(help="clips: seconds of zeros after each file. (default 0.75)")] = None,
+    gap: Annotated[float | None, typer.Option(help="stream: seconds of zeros between files. (default 0.5)")] = None,
+    cutoff: Annotated[float | None, typer.Option(help="Probability cutoff instead of the manifest's, 0-1.")] = None,
+    window: Annotated[int | None, typer.Option(help="Sliding window instead of the manifest's.")] = None,
+    truth: Annotated[Literal["wake", "none", "unknown"], typer.Option(help="What the files hold: the wake word in each, or in none.")] = "unknown",
+    result: Annotated[Path | None, typer.Option(help="Write a result.json for mww-report here; needs --truth.")] = None,
+    label: Annotated[str | None, typer.Option(help="Name of this run in the report. (default: the audio's folder)")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the training or corpus, to be recorded in the result.")] = None,
+    resample: Annotated[bool, typer.Option("--resample", help="Convert recordings that are not 16 kHz mono.")] = False,
+    engine: Annotated[
+        Literal["auto", "unrolled", "reference"], typer.Option(help="unrolled is exact and fast; reference is tflite-micro, invocation by invocation.")
+    ] = "auto",
+    jobs: Annotated[int | None, typer.Option(help="Processes. (default: one per core)", min=1)] = None,
+    cache_dir: Annotated[Path | None, typer.Option(help="Where features are kept. (default: $MWW_CACHE_DIR or ~/.cache/mww/features)")] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute all features anew and keep none.")] = False,
+) -> None:
+    """Run a model over recordings exactly as a device would, without a device.
+
+    Features, probabilities and detections are those of ESPHome with TFLM's reference kernels, slice by slice: a simulation, no measurement on a device.
+
+    Examples:
+
+      mww-simulate alexa.json clips/ --truth wake --json alexa.jsonl
+
+      mww-simulate alexa.json tv_evening.flac --mode stream --truth none --result evening.json
+    """
+    presentation = _presentation(mode, lead_in, tail, gap)
+    if result is not None and truth == "unknown":
+        raise ConfigError("--result needs --truth wake or --truth none: without it there is nothing to score")
+    from rich.console import Console
+
+    from harness.simulated import measurement as simulated
+    from harness.simulated.lines import write_lines
+    from harness.simulated.table import results_table
+    from wakeword.corpus.feature_cache import default_cache_folder
+    from wakeword.progress import audio_progress
+    from wakeword.simulation.simulate import Options
+
+    candidate = simulated.open_candidate(manifest, cutoff, window)
+    recordings, seconds = simulated.choose_recordings(audio, resample)
+    options = Options(engine, jobs, None if no_cache else cache_dir or default_cache_folder())
+    with audio_progress(f"{candidate.manifest.wake_word}, {mode}", seconds) as progress:
+        measured = simulated.measure(candidate, recordings, presentation, options, progress)
+    console = Console(width=None if sys.stdout.isatty() else TERMINAL_WIDTH)
+    console.print(results_table(measured, truth))
+    if measured.note:
+        console.print(f"Reference engine used: {measured.note}.", markup=False)
+    if json is not None:
+        write_lines(measured, json)
+    if result is not None:
+        from harness.results.schema import write_result
+        from harness.simulated.record import make_result
+
+        assert truth != "unknown"
+        write_result(make_result(measured, truth, label or _default_label(audio), ["mww-simulate", *sys.argv[1:]], seed), result)
+
+
+@report_app.command()
+@reports_errors
+def report(
+    results: Annotated[list[Path], typer.Argument(help="result.json files of one model.")],
+    output: Annotated[Path, typer.Option(help="The HTML page to write.")] = Path("report.html"),
+    max_clips: Annotated[int, typer.Option(help="Misses and false accepts shown, of each at most.", min=0)] = 12,
+) -> None:
+    """Make one self-contained HTML page from results of one model.
+
+    Example:
+
+      mww-report wake.json speech.json noise.json --output report.html
+    """
+    from harness.results.report import write_report
+    from harness.results.schema import read_result
+
+    write_report([read_result(path) for path in results], output, max_clips=max_clips)
+    typer.echo(f"Report: {output.absolute()}")
+
+
+def _presentation(mode: Literal["clips", "stream"], lead_in: float | None, tail: float | None, gap: float | None) -> Presentation:
+    from wakeword.simulation.presentation import CLIPS, STREAM, Presentation
+
+    given = {"--lead-in": lead_in, "--tail": tail, "--gap": gap}
+    foreign = [name for name in (("--gap",) if mode == "clips" else ("--lead-in", "--tail")) if given[name] is not None]
+    if foreign:
+        raise ConfigError(f"{foreign[0]} has no meaning in --mode {mode}; leave it out or change the mode")
+    for name, seconds in given.items():
+        if seconds is not None and not 0 <= seconds <= 3600:
+            raise ConfigError(f"{name} {seconds:g}: give seconds from 0 to 3600")
+    if mode == "clips":
+        return Presentation("clips", CLIPS.lead_in_seconds if lead_in is None else lead_in, CLIPS.tail_seconds if tail is None else tail)
+    return Presentation("stream", gap_seconds=STREAM.gap_seconds if gap is None else gap)
+
+
+def _default_label(audio: list[Path]) -> str:
+    return ", ".join(dict.fromkeys(path.stem if path.is_file() else path.resolve().name for path in audio))

@@ -1,0 +1,94 @@
+"""Figures as the report writes them: one way to write a rate, an interval, a duration."""
+
+from __future__ import annotations
+
+import math
+
+from harness.results.schema import IntervalRecord
+
+NONE = "\N{EM DASH}"
+"""Stands where there is no figure."""
+
+_SECONDS_PER_HOUR = 3600
+_HASH_DIGITS = 16
+
+
+def rate(value: float) -> str:
+    """An hourly rate with the decimals that its size deserves: `0`, `0.026`, `1.25`, `12.5`."""
+    if value == 0:
+        return "0"
+    if value < 1:
+        return f"{value:.3f}" if value >= 0.0005 else f"{value:.1g}"
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
+def percent(fraction: float) -> str:
+    """A fraction in per cent with one decimal, number and sign kept on one line. Only a true 0 or 1 is written as 0.0 or 100.0."""
+    shown = f"{100 * fraction:.1f}"
+    if fraction < 1 and shown == "100.0":
+        shown = f"{math.floor(1e5 * fraction) / 1e3:.3f}"
+    return f"{shown}\N{NO-BREAK SPACE}%"
+
+
+def probability(value: float) -> str:
+    """A probability or a cutoff, 0-1."""
+    return f"{value:.2f}"
+
+
+def hours(value: float) -> str:
+    """Hours of audio."""
+    return f"{value:.1f}\N{NO-BREAK SPACE}h" if value >= 10 else f"{value:.2f}\N{NO-BREAK SPACE}h"
+
+
+def hours_rounded_up(value: float) -> str:
+    """Hours that suffice: rounded up to a tenth, without a needless `.0`."""
+    return f"{math.ceil(round(value * 10, 6)) / 10:g}\N{NO-BREAK SPACE}h"
+
+
+def clock(seconds: float) -> str:
+    """A position in a long recording, `h:mm:ss.s`."""
+    tenths = round(seconds * 10)
+    minutes, tenths = divmod(tenths, 600)
+    return f"{minutes // 60}:{minutes % 60:02}:{tenths // 10:02}.{tenths % 10}"
+
+
+def size(count: int | None) -> str:
+    """Bytes with thousands kept apart."""
+    return NONE if count is None else f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def number(count: int, noun: str) -> str:
+    """A count with its noun: `1 file`, `3 files`."""
+    return f"{count} {noun if count == 1 else noun + 's'}"
+
+
+def rate_of(record: IntervalRecord) -> str:
+    """The rate of false accepts per hour, or a dash where no time was measured."""
+    return NONE if record.rate is None else rate(record.rate)
+
+
+def rate_interval(record: IntervalRecord) -> str:
+    """The interval of an hourly rate: `0.026-0.365` with an en dash."""
+    return NONE if record.low is None or record.high is None else f"{rate(record.low)}\N{EN DASH}{rate(record.high)}"
+
+
+def share_of(record: IntervalRecord) -> str:
+    """The rate of a share such as recall, in per cent."""
+    return NONE if record.rate is None else percent(record.rate)
+
+
+def share_interval(record: IntervalRecord) -> str:
+    """The interval of a share: `2.1-26.5 %` with an en dash."""
+    if record.low is None or record.high is None:
+        return NONE
+    return f"{percent(record.low).removesuffix('\N{NO-BREAK SPACE}%')}\N{EN DASH}{percent(record.high)}"
+
+
+def to_hours(seconds: float) -> float:
+    """Seconds in hours."""
+    return seconds / _SECONDS_PER_HOUR
+
+
+def short_hash(digest: str) -> str:
+    """The first digits of a hash, enough to tell two files apart by eye."""
+    return digest[:_HASH_DIGITS]

@@ -1,0 +1,59 @@
+"""A measurement as JSON lines, one a recording."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from harness.simulated.measurement import Measurement
+from wakeword.contract import PROBABILITY_MAX, slice_end_seconds
+from wakeword.detector import Detection
+from wakeword.files import write_atomically
+
+DECIMALS = 6
+
+
+def write_lines(measurement: Measurement, path: Path) -> None:
+    """Write the JSON lines whole or not at all. Raises `OSError` when the disk is full."""
+    write_atomically(path, "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in json_lines(measurement)))
+
+
+def json_lines(measurement: Measurement) -> list[dict[str, Any]]:
+    """One object a recording: `path`, `seconds`, `max_probability` and its `detections`.
+
+    Probabilities are the device's uint8 values over 255. In a stream the slices count since the stream began, and each
+    detection names its file.
+    """
+    lines: list[dict[str, Any]] = []
+    for stream, detections in zip(measurement.streams, measurement.detections, strict=True):
+        fallen: list[list[dict[str, Any]]] = [[] for _ in stream.recordings]
+        for detection in detections:
+            owner = stream.recording_at(detection.slice_index)
+            entry = _detection(detection)
+            if measurement.presentation.mode == "stream":
+                entry["file"] = str(stream.recordings[owner].path)
+            fallen[owner].append(entry)
+        for recording, highest, entries in zip(stream.recordings, stream.max_probabilities(), fallen, strict=True):
+            lines.append(
+                {
+                    "path": str(recording.path),
+                    "seconds": round(recording.seconds, DECIMALS),
+                    "max_probability": _probability(int(highest)),
+                    "detections": entries,
+                }
+            )
+    return lines
+
+
+def _detection(detection: Detection) -> dict[str, Any]:
+    return {
+        "slice": detection.slice_index,
+        "seconds": round(slice_end_seconds(detection.slice_index), DECIMALS),
+        "average": _probability(detection.average),
+        "max": _probability(detection.maximum),
+    }
+
+
+def _probability(value: int) -> float:
+    return round(value / PROBABILITY_MAX, DECIMALS)

@@ -1,0 +1,131 @@
+"""A measurement as a `Result`: hashes, protocol, raw events and probabilities, scores and arena."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from harness.results.schema import (
+    ArenaRecord,
+    DetectionRecord,
+    FileRecord,
+    ModelRecord,
+    Protocol,
+    Result,
+    RunRecord,
+    pack_probabilities,
+)
+from harness.results.scores import score_runs
+from harness.simulated.measurement import Candidate, Measurement
+from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ, slice_end_seconds
+from wakeword.corpus.recordings import hash_corpus
+from wakeword.detector import Detection
+from wakeword.simulation.streams import Recording
+
+GENERATED_TABLE = "generated.csv"
+"""`mww-generate` leaves this table at the root of what it made."""
+PACKAGES = ("wakeword-bench", "numpy", "pymicro-features", "tflite-micro")
+
+
+def make_result(measurement: Measurement, truth: Literal["wake", "none"], label: str, command: Sequence[str], seed: int | None) -> Result:
+    """The record of one measurement. Takes seconds: the arena is measured in processes of its own."""
+    run = _run(measurement, truth, label)
+    return Result(
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        command=" ".join(command),
+        seed=seed,
+        versions={"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES},
+        model=_model(measurement.candidate),
+        arena=_arena(measurement.candidate),
+        runs=(run,),
+        scores=score_runs([run]),
+    )
+
+
+def _model(candidate: Candidate) -> ModelRecord:
+    return ModelRecord(
+        wake_word=candidate.manifest.wake_word,
+        manifest_path=str(candidate.manifest_path),
+        manifest_sha256=hashlib.sha256(candidate.manifest_path.read_bytes()).hexdigest(),
+        tflite_sha256=candidate.model.sha256,
+        tflite_bytes=len(candidate.model.content),
+        stride=candidate.model.stride,
+        cutoff=candidate.point.probability_cutoff,
+        cutoff_uint8=candidate.point.cutoff,
+        window=candidate.point.window,
+    )
+
+
+def _arena(candidate: Candidate) -> ArenaRecord:
+    from wakeword.model.arena import esp32s3_estimate, host_arena
+
+    host = host_arena(candidate.model.content)
+    return ArenaRecord(
+        manifest=candidate.manifest.micro.tensor_arena_size,
+        host_used=host.used,
+        host_minimum=host.minimum,
+        esp32s3_estimate=esp32s3_estimate(candidate.model),
+    )
+
+
+def _run(measurement: Measurement, truth: Literal["wake", "none"], label: str) -> RunRecord:
+    presentation = measurement.presentation
+    files: list[FileRecord] = []
+    detections: list[DetectionRecord] = []
+    recordings = [recording for stream in measurement.streams for recording in stream.recordings]
+    speakers_known = truth == "wake" and len({recording.path.parent for recording in recordings}) > 1
+    for stream, found in zip(measurement.streams, measurement.detections, strict=True):
+        first = len(files)
+        for recording, highest in zip(stream.recordings, stream.max_probabilities(), strict=True):
+            files.append(_file(recording, int(highest), speakers_known))
+        detections += [_detection(detection, first + stream.recording_at(detection.slice_index)) for detection in found]
+    return RunRecord(
+        label=label,
+        protocol=Protocol(
+            mode=presentation.mode,
+            truth=truth,
+            lead_in_seconds=presentation.lead_in_seconds,
+            tail_seconds=presentation.tail_seconds,
+            gap_seconds=presentation.gap_seconds,
+        ),
+        corpus_sha256=hash_corpus(recording.sha256 for recording in recordings),
+        synthetic=all(is_generated(recording) for recording in recordings),
+        source="simulated",
+        engine=measurement.engine,
+        files=tuple(files),
+        detections=tuple(detections),
+        probabilities=pack_probabilities(np.concatenate([stream.probabilities for stream in measurement.streams])),
+        inferences_per_file=tuple(len(stream.probabilities) for stream in measurement.streams),
+    )
+
+
+def _detection(detection: Detection, file_index: int) -> DetectionRecord:
+    return DetectionRecord(
+        slice=detection.slice_index,
+        seconds=slice_end_seconds(detection.slice_index),
+        average=detection.average / PROBABILITY_MAX,
+        max=detection.maximum / PROBABILITY_MAX,
+        file_index=file_index,
+    )
+
+
+def _file(recording: Recording, highest: int, speakers_known: bool) -> FileRecord:
+    return FileRecord(
+        path=str(recording.path),
+        sha256=recording.sha256,
+        seconds=recording.seconds,
+        stream_start=recording.start / SAMPLE_RATE_HZ,
+        max_probability=highest / PROBABILITY_MAX,
+        speaker=recording.path.parent.name if speakers_known else None,
+    )
+
+
+def is_generated(recording: Recording) -> bool:
+    """Whether a recording lies in a folder that `mww-generate` made."""
+    return any((folder / GENERATED_TABLE).is_file() for folder in recording.path.absolute().parents)

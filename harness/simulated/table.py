@@ -1,0 +1,86 @@
+"""A measurement as a table for the terminal: a row a folder, every rate with its interval."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.table import Table
+from rich.text import Text
+
+from harness.results import wording
+from harness.results.scores import hourly_record, share_record
+from harness.simulated.measurement import Measurement
+
+Truth = Literal["wake", "none", "unknown"]
+
+
+@dataclass
+class _Count:
+    files: int = 0
+    detected: int = 0
+    detections: int = 0
+    seconds: float = 0.0
+
+
+def results_table(measurement: Measurement, truth: Truth) -> Table:
+    """Counts and rates per folder and in all.
+
+    With the truth known, only the figure that it gives a meaning to is shown: recall where every recording holds the wake
+    word, false accepts an hour where none does.
+    """
+    counts = _count_by_folder(measurement)
+    point = measurement.candidate.point
+    title = f"{measurement.candidate.manifest.wake_word}, simulated: cutoff {point.probability_cutoff:g} ({point.cutoff}/255), window {point.window}"
+    table = Table(title=Text(title), title_justify="left")
+    table.add_column("folder", overflow="fold")
+    for column in ("recordings", "hours"):
+        table.add_column(column, justify="right")
+    if truth != "none":
+        table.add_column("recall" if truth == "wake" else "detected in", justify="right")
+        table.add_column("95 % interval", justify="right")
+    if truth != "wake":
+        table.add_column("false accepts" if truth == "none" else "detections", justify="right")
+        table.add_column("per hour", justify="right")
+        table.add_column("95 % interval", justify="right")
+    shared = Path(os.path.commonpath([folder.absolute().parent for folder in counts]))
+    for folder, count in counts.items():
+        table.add_row(*_row(str(folder.absolute().relative_to(shared)), count, truth))
+    if len(counts) > 1:
+        table.add_section()
+        table.add_row(*_row("all", _total(counts.values()), truth), style="bold")
+    return table
+
+
+def _row(label: str, count: _Count, truth: Truth) -> list[str]:
+    cells = [label, str(count.files), wording.hours(count.seconds / 3600)]
+    if truth != "none":
+        share = share_record(count.detected, count.files)
+        cells += [f"{count.detected}/{count.files} = {wording.share_of(share)}", wording.share_interval(share)]
+    if truth != "wake":
+        rate = hourly_record(count.detections, wording.to_hours(count.seconds))
+        cells += [str(count.detections), wording.rate_of(rate), wording.rate_interval(rate)]
+    return cells
+
+
+def _count_by_folder(measurement: Measurement) -> dict[Path, _Count]:
+    counts: dict[Path, _Count] = {}
+    for stream, detections in zip(measurement.streams, measurement.detections, strict=True):
+        owners = [stream.recording_at(detection.slice_index) for detection in detections]
+        for index, recording in enumerate(stream.recordings):
+            count = counts.setdefault(recording.path.parent, _Count())
+            count.files += 1
+            count.seconds += recording.seconds
+            count.detections += owners.count(index)
+            count.detected += index in owners
+    return counts
+
+
+def _total(counts: Iterable[_Count]) -> _Count:
+    total = _Count()
+    for count in counts:
+        total = _Count(total.files + count.files, total.detected + count.detected, total.detections + count.detections, total.seconds + count.seconds)
+    return total

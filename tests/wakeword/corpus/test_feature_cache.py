@@ -1,0 +1,62 @@
+"""Cache entries are whole or absent, and the oldest go first."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder, stream_key
+
+
+def fill(cache: FeatureCache, key: str, slices: int, samples: list[int]) -> None:
+    with cache.write(key) as writer:
+        for value in range(slices):
+            writer.add_slices(np.full((1, 40), value % 100, np.int8))
+        for length in samples:
+            writer.end_recording(length)
+
+
+def test_what_is_written_is_found(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path)
+    fill(cache, "aa11", 7, [160, 999])
+    found = cache.find("aa11", 2)
+    assert found is not None
+    assert (found.slices, found.samples) == (7, (160, 999))
+    assert found.read()[:, 0].tolist() == list(range(7))
+    assert found.read(2, 5)[:, 39].tolist() == [2, 3, 4]
+    assert found.read(5, 99)[:, 0].tolist() == [5, 6]
+
+
+def test_an_interrupted_entry_is_not_there(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path)
+    with pytest.raises(KeyboardInterrupt), cache.write("aa11") as writer:
+        writer.add_slices(np.zeros((3, 40), np.int8))
+        raise KeyboardInterrupt
+    assert cache.find("aa11", 1) is None
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_the_entries_used_longest_ago_go_first(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path, limit_bytes=2 * (10 * 40 + 8))
+    for age, key in enumerate(("aa", "bb", "cc")):
+        fill(cache, key, 10, [1])
+        os.utime(tmp_path / key / f"{key}.features", (1000 + age, 1000 + age))
+    cache.find("aa", 1)  # used now
+    cache.prune()
+    assert [cache.find(key, 1) is not None for key in ("aa", "bb", "cc")] == [True, False, True]
+
+
+def test_keys_tell_order_and_padding_apart() -> None:
+    keys = {stream_key(["a", "b"], 0, 1), stream_key(["b", "a"], 0, 1), stream_key(["a", "b"], 1, 0), stream_key(["a"], 0, 1)}
+    assert len(keys) == 4
+
+
+def test_the_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MWW_CACHE_DIR", str(tmp_path))
+    assert default_cache_folder() == tmp_path
+    monkeypatch.delenv("MWW_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert default_cache_folder() == Path("/somewhere/mww/features")

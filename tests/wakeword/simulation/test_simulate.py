@@ -1,0 +1,130 @@
+"""The simulation is frontend, engine and detector in a row, whatever way it computes them."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from wakeword.engines.reference import ReferenceEngine
+from wakeword.engines.unrolled import UnrolledEngine
+from wakeword.errors import ConfigError
+from wakeword.frontend import device_features
+from wakeword.model.flatbuffer import TfliteModel
+from wakeword.simulation import simulate as simulate_module
+from wakeword.simulation.presentation import CLIPS, STREAM
+from wakeword.simulation.simulate import Options, recorded_hours, simulate
+from wakeword.simulation.streams import SimulatedStream
+
+
+def read(path: Path) -> NDArray[np.int16]:
+    samples: NDArray[np.int16] = soundfile.read(path, dtype="int16")[0]
+    return samples
+
+
+def silence(seconds: float) -> NDArray[np.int16]:
+    return np.zeros(round(seconds * 16000), np.int16)
+
+
+def assert_same(left: list[SimulatedStream], right: list[SimulatedStream]) -> None:
+    assert [stream.recordings for stream in left] == [stream.recordings for stream in right]
+    assert [stream.slices for stream in left] == [stream.slices for stream in right]
+    for one, other in zip(left, right, strict=True):
+        np.testing.assert_array_equal(one.probabilities, other.probabilities)
+
+
+def test_a_clip_is_padded_and_starts_from_boot(model: TfliteModel, recordings: list[Path]) -> None:
+    streams = simulate(model, recordings[:3], CLIPS)
+    for path, stream in zip(recordings[:3], streams, strict=True):
+        features = device_features(np.concatenate([silence(1.5), read(path), silence(0.75)]))
+        assert stream.slices == len(features)
+        np.testing.assert_array_equal(stream.probabilities, ReferenceEngine(model).run(features))
+        assert stream.recordings[0].start == 24000
+
+
+def test_a_stream_is_joined_and_keeps_its_state(model: TfliteModel, recordings: list[Path]) -> None:
+    (stream,) = simulate(model, recordings, STREAM)
+    pieces = itertools.chain.from_iterable((silence(0.5), read(path)) for path in recordings)
+    features = device_features(np.concatenate(list(pieces)[1:]))
+    assert stream.slices == len(features)
+    np.testing.assert_array_equal(stream.probabilities, ReferenceEngine(model).run(features))
+    assert stream.recordings[1].start == len(read(recordings[0])) + 8000
+    assert recorded_hours([stream]) == pytest.approx(sum(len(read(path)) for path in recordings) / 16000 / 3600)
+
+
+@pytest.mark.parametrize("presentation", [CLIPS, STREAM], ids=["clips", "stream"])
+def test_processes_cache_and_engine_change_nothing(
+    presentation: simulate_module.Presentation, model: TfliteModel, recordings: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Ranges of five seconds and processes for any number of them, so that this small stream is cut as a long one is.
+    monkeypatch.setattr(simulate_module, "SLICES_PER_RANGE", 501)
+    monkeypatch.setattr(simulate_module, "FEWEST_RANGES_FOR_PROCESSES", 2)
+    plain = simulate(model, recordings, presentation, Options(jobs=1))
+    options = Options(jobs=2, cache_folder=tmp_path)
+    assert_same(simulate(model, recordings, presentation, options), plain)
+    assert_same(simulate(model, recordings, presentation, options), plain)
+    assert_same(simulate(model, recordings, presentation, replace(options, engine="reference")), plain)
+
+
+def test_progress_counts_every_second_once(model: TfliteModel, recordings: list[Path], tmp_path: Path) -> None:
+    for presentation in (CLIPS, STREAM):
+        for _ in ("cold", "cached"):
+            seconds: list[float] = []
+            streams = simulate(model, recordings, presentation, Options(cache_folder=tmp_path), seconds.append)
+            assert sum(seconds) == pytest.approx(recorded_hours(streams) * 3600)
+
+
+def test_a_changed_recording_is_not_found_in_the_cache(model: TfliteModel, tmp_path: Path) -> None:
+    path, cache = tmp_path / "clip.wav", tmp_path / "cache"
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(2):
+        soundfile.write(path, rng.normal(0, 3000, 16000).astype(np.int16), 16000)
+        found.append(simulate(model, [path], CLIPS, Options(cache_folder=cache))[0])
+    assert found[0].recordings[0].sha256 != found[1].recordings[0].sha256
+    assert len(list(cache.rglob("*.features"))) == 2
+
+
+def test_an_error_in_a_process_reaches_the_caller(model: TfliteModel, recordings: list[Path], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF nonsense")
+    with pytest.raises(ConfigError, match=r"broken\.wav"):
+        simulate(model, [*recordings, broken], CLIPS, Options(jobs=2, cache_folder=tmp_path / "cache"))
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_recording_shorter_than_a_window(model: TfliteModel, tmp_path: Path) -> None:
+    path = tmp_path / "short.wav"
+    soundfile.write(path, np.ones(100, np.int16), 16000)
+    (stream,) = simulate(model, [path], STREAM)
+    assert (stream.slices, len(stream.probabilities)) == (0, 0)
+    assert stream.max_probabilities().tolist() == [0]
+
+
+def test_silence_belongs_to_the_recording_before_it(model: TfliteModel, recordings: list[Path]) -> None:
+    (stream,) = simulate(model, recordings[:3], STREAM)
+    second = stream.recordings[1].start
+    # A slice ends with sample 480 + 160 * index; the second recording is heard from its first sample on.
+    before, after = (second - 480) // 160, (second - 480) // 160 + 1
+    assert (stream.recording_at(before), stream.recording_at(after)) == (0, 1)
+    assert stream.recording_at(stream.slices - 1) == 2
+
+
+def test_the_range_before_is_enough(model: TfliteModel, recordings: list[Path], tmp_path: Path) -> None:
+    from wakeword.corpus.feature_cache import FeatureCache, stream_key
+    from wakeword.corpus.recordings import hash_file
+    from wakeword.simulation.features import stream_features
+
+    hashes = [hash_file(path) for path in recordings]
+    cache = FeatureCache(tmp_path)
+    features = stream_features(cache, recordings, hashes, STREAM, lambda _: None)
+    engine = UnrolledEngine(model)
+    whole = engine.run(features.read())
+    for start, stop in ((0, 10), (1, 2), (30, 300), (len(whole) - 5, len(whole))):
+        np.testing.assert_array_equal(simulate_module.run_range(engine, features, start, stop), whole[start:stop])
+    assert cache.find(stream_key(hashes, 0, 8001, 0), len(recordings)) is None

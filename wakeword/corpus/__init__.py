@@ -1,0 +1,1 @@
+"""Recordings: finding them, naming them by content, and keeping their features."""

@@ -1,0 +1,122 @@
+"""Features on disk, keyed by what they were computed from, so that a second model over the same audio starts at its engine.
+
+A cache file holds one stream: its int8 slices `[n, 40]`, then the length of each of its recordings in samples as int64. It
+is written under a temporary name and renamed, so an entry is whole or not there; when the cache grows over its limit the
+entries used longest ago go first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wakeword.contract import FEATURE_CHANNELS
+from wakeword.files import partial_file
+from wakeword.frontend import FRONTEND_ID
+
+CACHE_VARIABLE = "MWW_CACHE_DIR"
+DEFAULT_LIMIT_BYTES = 8 << 30
+SUFFIX = ".features"
+
+
+def default_cache_folder() -> Path:
+    """`$MWW_CACHE_DIR`, else `mww/features` in the user's cache folder."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mww" / "features"
+
+
+@dataclass(frozen=True)
+class CachedStream:
+    """The features of one stream on disk."""
+
+    path: Path
+    slices: int
+    samples: tuple[int, ...]
+    """Length of each recording of the stream."""
+
+    def read(self, start: int = 0, stop: int | None = None) -> NDArray[np.int8]:
+        """Slices `start` to `stop`, int8 `[n, 40]`."""
+        count = ((self.slices if stop is None else min(stop, self.slices)) - start) * FEATURE_CHANNELS
+        return np.fromfile(self.path, np.int8, count=count, offset=start * FEATURE_CHANNELS).reshape(-1, FEATURE_CHANNELS)
+
+
+class StreamWriter:
+    """Takes the slices of one stream in order, and the lengths of its recordings."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._samples: list[int] = []
+
+    def add_slices(self, slices: NDArray[np.int8]) -> None:
+        """Append slices `[n, 40]`. Raises `OSError` when the disk is full."""
+        self._file.write(np.ascontiguousarray(slices, np.int8).tobytes())
+
+    def end_recording(self, samples: int) -> None:
+        """Note that a recording has ended, and its length."""
+        self._samples.append(samples)
+
+    def finish(self) -> None:
+        """Write the lengths behind the slices."""
+        self._file.write(np.array(self._samples, np.int64).tobytes())
+
+
+class FeatureCache:
+    """Features of streams by key."""
+
+    def __init__(self, folder: Path, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
+        self.folder = folder
+        self._limit_bytes = limit_bytes
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}{SUFFIX}"
+
+    def find(self, key: str, recordings: int) -> CachedStream | None:
+        """The features of a stream of so many recordings if they are there; marks them as used."""
+        path = self._path(key)
+        try:
+            os.utime(path)
+            size = path.stat().st_size
+            lengths = np.fromfile(path, np.int64, offset=size - 8 * recordings)
+        except OSError:
+            return None
+        return CachedStream(path, (size - lengths.nbytes) // FEATURE_CHANNELS, tuple(map(int, lengths)))
+
+    @contextmanager
+    def write(self, key: str) -> Iterator[StreamWriter]:
+        """Write the features of a stream; they are there once the block ends without an error."""
+        with partial_file(self._path(key)) as temporary, temporary.open("wb") as file:
+            writer = StreamWriter(file)
+            yield writer
+            writer.finish()
+
+    def prune(self) -> None:
+        """Remove the entries used longest ago until the cache is within its limit."""
+        entries = []
+        for path in self.folder.glob(f"*/*{SUFFIX}"):
+            try:
+                status = path.stat()
+            except FileNotFoundError:  # another process prunes too
+                continue
+            entries.append((status.st_mtime, status.st_size, path))
+        excess = sum(size for _, size, _ in entries) - self._limit_bytes
+        for _, size, path in sorted(entries):
+            if excess <= 0:
+                return
+            path.unlink(missing_ok=True)
+            excess -= size
+
+
+def stream_key(file_hashes: Sequence[str], *paddings: int) -> str:
+    """Key of a stream: its recordings in order, its paddings in samples, and the frontend's arithmetic."""
+    parts = [FRONTEND_ID, *map(str, paddings), *file_hashes]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

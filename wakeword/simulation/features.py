@@ -1,0 +1,49 @@
+"""The features of a stream, from the cache or computed in one pass of bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from wakeword.audio import stream_samples
+from wakeword.contract import SAMPLE_RATE_HZ, quantise
+from wakeword.corpus.feature_cache import CachedStream, FeatureCache, stream_key
+from wakeword.frontend import Frontend
+from wakeword.simulation.presentation import Presentation
+
+Progress = Callable[[float], None]
+"""Called with the seconds of recorded audio that were finished since the last call."""
+
+
+def stream_features(cache: FeatureCache, paths: Sequence[Path], hashes: Sequence[str], presentation: Presentation, progress: Progress) -> CachedStream:
+    """Features of the given recordings as one stream, computed if the cache does not hold them.
+
+    Raises `ConfigError` for a recording that cannot be read and `OSError` when the cache's disk is full.
+    """
+    key = stream_key(hashes, presentation.lead_in, presentation.gap, presentation.tail)
+    found = cache.find(key, len(paths))
+    if found is not None:
+        progress(sum(found.samples) / SAMPLE_RATE_HZ)
+        return found
+    frontend = Frontend()
+    with cache.write(key) as writer:
+
+        def silence(samples: int) -> None:
+            writer.add_slices(quantise(frontend.process(np.zeros(samples, np.int16))))
+
+        silence(presentation.lead_in)
+        for index, path in enumerate(paths):
+            if index:
+                silence(presentation.gap)
+            samples = 0
+            for block in stream_samples(path):
+                writer.add_slices(quantise(frontend.process(block)))
+                samples += len(block)
+                progress(len(block) / SAMPLE_RATE_HZ)
+            writer.end_recording(samples)
+        silence(presentation.tail)
+    written = cache.find(key, len(paths))
+    assert written is not None, "the entry was just written"
+    return written

@@ -1,0 +1,214 @@
+"""Running a model over recordings: clips in parallel, streams of any length, on all cores, in bounded memory."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wakeword.contract import SAMPLE_RATE_HZ
+from wakeword.corpus.feature_cache import CachedStream, FeatureCache
+from wakeword.corpus.recordings import hash_file
+from wakeword.engines import Engine, EngineChoice, open_engine
+from wakeword.engines.unrolled import UnrolledEngine
+from wakeword.model.flatbuffer import TfliteModel, parse_model
+from wakeword.simulation.features import Progress, stream_features
+from wakeword.simulation.presentation import Presentation
+from wakeword.simulation.streams import Recording, SimulatedStream
+
+SLICES_PER_RANGE = 60_000
+"""A stream is cut into ranges of ten minutes; the engine's memory before each range makes the cut invisible."""
+CLIPS_PER_TASK = 8
+FEWEST_CLIPS_FOR_PROCESSES = 48
+FEWEST_RANGES_FOR_PROCESSES = 24
+"""Below these, starting processes costs more than they save."""
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to compute, none of which changes a result."""
+
+    engine: EngineChoice = "auto"
+    jobs: int | None = None
+    """Processes; None is one per core."""
+    cache_folder: Path | None = None
+    """Where features are kept; None keeps them only for this call."""
+
+    @property
+    def processes(self) -> int:
+        """The number of processes that `jobs` means."""
+        return self.jobs or len(os.sched_getaffinity(0))
+
+
+def _ignore(_: float) -> None:
+    """Progress that nobody watches."""
+
+
+def simulate(
+    model: TfliteModel, recordings: Sequence[Path], presentation: Presentation, options: Options | None = None, progress: Progress = _ignore
+) -> list[SimulatedStream]:
+    """Present recordings to a simulated board.
+
+    Returns one stream per recording in `clips` mode, one stream of all recordings (in the given order) in `stream` mode.
+    Raises `ConfigError` for a recording or model that cannot be read, and `OSError` when the cache's disk is full.
+    """
+    options = options or Options()
+    with _cache(options) as cache:
+        if presentation.mode == "clips":
+            return _simulate_clips(model, recordings, presentation, options, cache, progress)
+        hashes = [hash_file(path) for path in recordings]
+        features = stream_features(cache, recordings, hashes, presentation, progress)
+        return [_stream(recordings, hashes, features, presentation, model.stride, _run_stream(model, features, options))]
+
+
+@contextmanager
+def _cache(options: Options) -> Iterator[FeatureCache]:
+    if options.cache_folder is None:
+        with tempfile.TemporaryDirectory(prefix="mww-features-") as folder:
+            yield FeatureCache(Path(folder))
+        return
+    cache = FeatureCache(options.cache_folder)
+    yield cache
+    cache.prune()
+
+
+def _stream(
+    paths: Sequence[Path], hashes: Sequence[str], features: CachedStream, presentation: Presentation, stride: int, probabilities: NDArray[np.uint8]
+) -> SimulatedStream:
+    starts = accumulate((samples + presentation.gap for samples in features.samples[:-1]), initial=presentation.lead_in)
+    recordings = tuple(Recording(*fields) for fields in zip(paths, hashes, features.samples, starts, strict=True))
+    return SimulatedStream(recordings, features.slices, stride, probabilities)
+
+
+# --- clips ---------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _ClipWorker:
+    """What a process needs to run clips; built once a process."""
+
+    engine: Engine
+    presentation: Presentation
+    cache: FeatureCache
+
+    def run(self, paths: Iterable[Path]) -> list[SimulatedStream]:
+        return [self._run_clip(path) for path in paths]
+
+    def _run_clip(self, path: Path) -> SimulatedStream:
+        digest = hash_file(path)
+        features = stream_features(self.cache, [path], [digest], self.presentation, _ignore)
+        self.engine.reset()
+        return _stream([path], [digest], features, self.presentation, self.engine.stride, self.engine.run(features.read()))
+
+
+def _simulate_clips(
+    model: TfliteModel, paths: Sequence[Path], presentation: Presentation, options: Options, cache: FeatureCache, progress: Progress
+) -> list[SimulatedStream]:
+    tasks = [paths[start : start + CLIPS_PER_TASK] for start in range(0, len(paths), CLIPS_PER_TASK)]
+    results: list[SimulatedStream] = []
+
+    def collect(batches: Iterable[list[SimulatedStream]]) -> None:
+        for batch in batches:
+            results.extend(batch)
+            progress(sum(recording.seconds for stream in batch for recording in stream.recordings))
+
+    if options.processes == 1 or len(paths) < FEWEST_CLIPS_FOR_PROCESSES:
+        worker = _ClipWorker(open_engine(model, options.engine)[0], presentation, cache)
+        collect(map(worker.run, tasks))
+    else:
+        with _pool(options, _start_clip_worker, model, options.engine, presentation, cache.folder) as pool:
+            collect(pool.map(_run_clips, tasks))
+    return results
+
+
+_clip_worker: _ClipWorker
+"""The worker of this process; set when the process starts."""
+
+
+def _start_clip_worker(content: bytes, source: str, choice: EngineChoice, presentation: Presentation, cache_folder: Path) -> None:
+    global _clip_worker
+    _clip_worker = _ClipWorker(open_engine(parse_model(content, source), choice)[0], presentation, FeatureCache(cache_folder))
+
+
+def _run_clips(paths: Sequence[Path]) -> list[SimulatedStream]:
+    return _clip_worker.run(paths)
+
+
+# --- streams -------------------------------------------------------------------------------------------------------------------
+
+
+def _run_stream(model: TfliteModel, features: CachedStream, options: Options) -> NDArray[np.uint8]:
+    """Probabilities of one stream: ranges in parallel where the engine's memory is known, in order otherwise."""
+    engine, _ = open_engine(model, options.engine)
+    inferences = features.slices // engine.stride
+    per_range = SLICES_PER_RANGE // engine.stride
+    ranges = [(start, min(start + per_range, inferences)) for start in range(0, inferences, per_range)]
+    if isinstance(engine, UnrolledEngine) and options.processes > 1 and len(ranges) >= FEWEST_RANGES_FOR_PROCESSES:
+        with _pool(options, _start_range_worker, model, features) as pool:
+            parts = list(pool.map(_run_range, ranges))
+    else:
+        parts = [engine.run(features.read(start * engine.stride, stop * engine.stride)) for start, stop in ranges]
+    return np.concatenate([np.zeros(0, np.uint8), *parts])
+
+
+_range_engine: UnrolledEngine
+_range_features: CachedStream
+
+
+def _start_range_worker(content: bytes, source: str, features: CachedStream) -> None:
+    global _range_engine, _range_features
+    _range_engine, _range_features = UnrolledEngine(parse_model(content, source)), features
+
+
+def _run_range(bounds: tuple[int, int]) -> NDArray[np.uint8]:
+    return run_range(_range_engine, _range_features, *bounds)
+
+
+def run_range(engine: UnrolledEngine, features: CachedStream, start: int, stop: int) -> NDArray[np.uint8]:
+    """Probabilities of inferences `start` to `stop` of a stream, uint8 `[stop - start]`.
+
+    The engine is fed its memory's length of slices before the range, after which its state is that of the whole stream.
+    """
+    stride = engine.stride
+    warm = min(start, -(-engine.memory_slices // stride))
+    engine.reset()
+    return engine.run(features.read((start - warm) * stride, stop * stride))[warm:]
+
+
+# --- processes -----------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _pool(options: Options, initialise: Callable[..., None], model: TfliteModel, *arguments: object) -> Iterator[ProcessPoolExecutor]:
+    """Processes with one BLAS thread each; on an error or interrupt what has not begun is dropped."""
+    saved = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(options.processes, context, initializer=initialise, initargs=(model.content, model.source, *arguments))
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(cancel_futures=True)
+        raise
+    finally:
+        pool.shutdown()
+        for name, value in saved.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def recorded_hours(streams: Iterable[SimulatedStream]) -> float:
+    """Hours of recordings in streams, without the silence around them."""
+    return sum(recording.samples for stream in streams for recording in stream.recordings) / SAMPLE_RATE_HZ / 3600
