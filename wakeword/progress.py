@@ -19,7 +19,8 @@ def audio_progress(description: str, total_seconds: float) -> Iterator[Callable[
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(description, total=total_seconds, minutes=0.0, total_minutes=total_seconds / 60)
         done = 0.0
 

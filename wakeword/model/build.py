@@ -236,7 +236,7 @@ class ModelBuilder(SubgraphBuilder):
 
 def _aligning_builder() -> Any:
     """A `flatbuffers.Builder` that aligns every vector to `BUFFER_ALIGNMENT`; the generated `Pack` ignores `force_align`."""
-    import flatbuffers  # type: ignore[import-untyped]
+    import flatbuffers
 
     class AligningBuilder(flatbuffers.Builder):  # type: ignore[misc]
         __slots__ = ()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wakeword.audio import stream_samples
 from wakeword.contract import SAMPLE_RATE_HZ, quantise
 from wakeword.corpus.feature_cache import CachedStream, FeatureCache, stream_key
 from wakeword.frontend import Frontend
+from wakeword.read_ahead import read_ahead
 from wakeword.simulation.presentation import Presentation
 
 Progress = Callable[[float], None]
@@ -28,22 +30,29 @@ def stream_features(cache: FeatureCache, paths: Sequence[Path], hashes: Sequence
         progress(sum(found.samples) / SAMPLE_RATE_HZ)
         return found
     frontend = Frontend()
-    with cache.write(key) as writer:
+    with cache.write(key) as writer, read_ahead(_blocks(paths)) as blocks:
 
         def silence(samples: int) -> None:
             writer.add_slices(quantise(frontend.process(np.zeros(samples, np.int16))))
 
         silence(presentation.lead_in)
-        for index, path in enumerate(paths):
-            if index:
+        samples, recording = 0, 0
+        for index, block in blocks:
+            if index != recording:
+                writer.end_recording(samples)
                 silence(presentation.gap)
-            samples = 0
-            for block in stream_samples(path):
-                writer.add_slices(quantise(frontend.process(block)))
-                samples += len(block)
-                progress(len(block) / SAMPLE_RATE_HZ)
-            writer.end_recording(samples)
+                samples, recording = 0, index
+            writer.add_slices(quantise(frontend.process(block)))
+            samples += len(block)
+            progress(len(block) / SAMPLE_RATE_HZ)
+        writer.end_recording(samples)
         silence(presentation.tail)
     written = cache.find(key, len(paths))
     assert written is not None, "the entry was just written"
     return written
+
+
+def _blocks(paths: Sequence[Path]) -> Iterator[tuple[int, NDArray[np.int16]]]:
+    for index, path in enumerate(paths):
+        for block in stream_samples(path):
+            yield index, block

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wakeword.scoring.rates import clopper_pearson, garwood, hours_to_claim
 
@@ -38,3 +40,24 @@ def test_what_is_no_proportion_is_refused(successes: int, trials: int) -> None:
 def test_what_is_no_rate_is_refused(events: int, hours: float) -> None:
     with pytest.raises(ValueError, match="no rate"):
         garwood(events, hours)
+
+
+@settings(deadline=None)  # the first example imports scipy.stats
+@given(trials=st.integers(1, 5000), share=st.floats(0, 1))
+def test_clopper_pearson_is_scipys(trials: int, share: float) -> None:
+    from scipy.stats import binomtest
+
+    successes = round(trials * share)
+    expected = binomtest(successes, trials).proportion_ci(0.95, method="exact")
+    interval = clopper_pearson(successes, trials)
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), rel=1e-6, abs=1e-9)
+
+
+@settings(deadline=None)
+@given(events=st.integers(0, 5000), hours=st.floats(0.01, 1000))
+def test_garwood_is_scipys_chi_square(events: int, hours: float) -> None:
+    from scipy.stats import chi2
+
+    interval = garwood(events, hours)
+    low = chi2.ppf(0.025, 2 * events) / (2 * hours) if events else 0
+    assert (interval.low, interval.high) == pytest.approx((low, chi2.ppf(0.975, 2 * events + 2) / (2 * hours)), rel=1e-6, abs=1e-9)

@@ -1,0 +1,61 @@
+"""Everything that is done with this project, each as one command: `nox -s NAME`.
+
+Each session has an environment of its own, installed from uv.lock, so that nothing on the machine changes a result.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv"
+nox.options.sessions = ["lint", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+
+PYTHON = "3.12"
+
+
+def install(session: nox.Session, *arguments: str) -> None:
+    """Install the project and what `arguments` ask of its extras and groups, exactly as uv.lock has them."""
+    environment = {
+        "UV_PROJECT_ENVIRONMENT": session.virtualenv.location,
+        # TensorFlow imports in a third of the time when it is compiled on installation.
+        "UV_COMPILE_BYTECODE": "1",
+    }
+    session.run_install("uv", "sync", "--locked", "--no-default-groups", f"--python={session.virtualenv.location}", *arguments, env=environment)
+
+
+@nox.session(python=PYTHON)
+def cycle(session: nox.Session) -> None:
+    """Generate speech, train a model on it, export, verify, simulate on speakers that chose nothing, and report.
+
+    Arguments go to the cycle: `nox -s cycle -- --phrase "okay house" --output runs/house`.
+    """
+    install(session, "--extra", "train")
+    session.run("python", str(Path("scripts") / "cycle.py"), *session.posargs)
+
+
+@nox.session(python=PYTHON)
+def tests(session: nox.Session) -> None:
+    """Run the tests; arguments go to pytest. `nox -s tests -- -m slow` runs those that take minutes."""
+    install(session, "--extra", "train", "--group", "test")
+    selection = [] if any(argument == "-m" for argument in session.posargs) else ["-m", "not slow"]
+    session.run("pytest", *selection, *session.posargs)
+
+
+@nox.session(python=PYTHON)
+def lint(session: nox.Session) -> None:
+    """Check format, style and types."""
+    install(session, "--extra", "train", "--group", "test", "--group", "lint")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("mypy")
+
+
+@nox.session(python=PYTHON, default=False)
+def bench(session: nox.Session) -> None:
+    """Measure speeds beside pymicro-wakeword in the same run. Arguments: folders of recordings to use."""
+    install(session, "--extra", "train", "--group", "test")
+    session.run("python", str(Path("benchmarks") / "simulation.py"), *session.posargs)

@@ -1,0 +1,254 @@
+"""`mww-simulate` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from harness.results.schema import read_result, unpack_probabilities
+from tests.harness.conftest import Run
+from wakeword.model.build import ModelBuilder
+
+
+@pytest.fixture
+def manifest(official_models: Path, tmp_path: Path) -> Path:
+    """A copy of hey_mycroft that a test may spoil."""
+    for suffix in ("json", "tflite"):
+        shutil.copy(official_models / f"hey_mycroft.{suffix}", tmp_path)
+    return tmp_path / "hey_mycroft.json"
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    rng = np.random.default_rng(2)
+    for index in range(3):
+        soundfile.write(folder / f"{index}.wav", rng.normal(0, 2000, 16000 * (index + 1)).astype(np.int16), 16000, subtype="PCM_16")
+    return folder
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+REFERENCE = {
+    "alexa": [169, 0, 0, 4, 2, 0],
+    "hey_jarvis": [0, 0, 12, 4, 0, 0],
+    "hey_mycroft": [3, 0, 0, 4, 0, 0],
+}
+SETS = [
+    ("clips", ["alexa"], 174),
+    ("clips", ["computer"], 411),
+    ("clips", ["jarvis"], 384),
+    ("clips", ["golden_a", "golden_b"], 21),
+    ("stream", ["speech_librispeech", "speech_precise", "speech_speechocean762"], 920),
+    ("stream", ["noise_esc10", "noise_precise", "noise_speech_commands"], 175),
+]
+
+
+@pytest.mark.corpus
+def test_every_reference_count_of_the_corpus(run: Run, corpus: Path, official_models: Path, tmp_path: Path) -> None:
+    for model, expected in REFERENCE.items():
+        for (mode, folders, files), count in zip(SETS, expected, strict=True):
+            output = tmp_path / "out.jsonl"
+            done = run("mww-simulate", official_models / f"{model}.json", *(corpus / name for name in folders), "--mode", mode, "--json", output)
+            assert done.returncode == 0, done.stderr
+            found = lines(output)
+            assert len(found) == files
+            detections = [len(line["detections"]) for line in found]
+            assert (sum(detections) if mode == "stream" else sum(map(bool, detections))) == count, (model, folders)
+
+
+@pytest.mark.corpus
+def test_lines_and_result_tell_the_same(run: Run, corpus: Path, official_models: Path, tmp_path: Path) -> None:
+    output, result_path = tmp_path / "golden.jsonl", tmp_path / "golden.json"
+    done = run("mww-simulate", official_models / "alexa.json", corpus / "golden_a", "--truth", "wake", "--json", output, "--result", result_path)
+    assert done.returncode == 0, done.stderr
+    assert "recall" in done.stdout
+    assert "simulated" in done.stdout
+    result = read_result(result_path)
+    (measured,) = result.runs
+    found = lines(output)
+    assert [line["path"] for line in found] == [file.path for file in measured.files]
+    assert sum(len(line["detections"]) for line in found) == len(measured.detections)
+    detection, record = next(line["detections"][0] for line in found if line["detections"]), measured.detections[0]
+    assert (detection["slice"], detection["average"]) == (record.slice, pytest.approx(record.average, abs=1e-6))
+    assert sum(measured.inferences_per_file) == len(unpack_probabilities(measured.probabilities))
+    assert result.scores.recall is not None
+    assert result.scores.recall.count == len({record.file_index for record in measured.detections})
+    assert result.arena.manifest == 22348
+    assert result.arena.probed is None
+    assert result.arena.esp32s3_estimate == pytest.approx(22348, rel=0.03)
+    assert not measured.synthetic
+
+
+def test_a_stream_names_the_file_of_each_detection(run: Run, manifest: Path, clips: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    # At cutoff 0.004 (1/255) noise alone detects.
+    done = run("mww-simulate", manifest, clips, "--mode", "stream", "--cutoff", "0.004", "--window", "1", "--json", output)
+    assert done.returncode == 0, done.stderr
+    found = lines(output)
+    assert [line["seconds"] for line in found] == [1, 2, 3]
+    detections = [(line["path"], detection) for line in found for detection in line["detections"]]
+    for path, detection in detections:
+        assert detection["file"] == path
+        assert set(detection) == {"slice", "seconds", "average", "max", "file"}
+        assert detection["seconds"] == pytest.approx(0.03 + detection["slice"] * 0.01)
+
+
+def test_stereo_at_another_rate_is_refused_and_can_be_converted(run: Run, manifest: Path, tmp_path: Path) -> None:
+    stereo = tmp_path / "stereo.wav"
+    soundfile.write(stereo, np.zeros((44100, 2)), 44100)
+    refused = run("mww-simulate", manifest, stereo)
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert "44100 Hz, 2 channels" in refused.stderr
+    assert "--resample" in refused.stderr
+    assert run("mww-simulate", manifest, stereo, "--resample").returncode == 0
+
+
+def _spoil_nothing(_: Path) -> None:
+    pass
+
+
+def _truncate_model(manifest: Path) -> None:
+    model = manifest.with_suffix(".tflite")
+    model.write_bytes(model.read_bytes()[:30000])
+
+
+def _no_flatbuffer(manifest: Path) -> None:
+    manifest.with_suffix(".tflite").write_bytes(b"not a model at all")
+
+
+def _unregistered_op(manifest: Path) -> None:
+    builder = ModelBuilder()
+    source = builder.tensor("input", "INT8", (1, 3, 40), scales=26 / 255, zero_points=-128)
+    result = builder.tensor("output", "UINT8", (1, 1), scales=1 / 256)
+    builder.operator("TANH", [source], [result])
+    builder.interface([source], [result])
+    manifest.with_suffix(".tflite").write_bytes(builder.build())
+
+
+def _missing_model(manifest: Path) -> None:
+    manifest.with_suffix(".tflite").unlink()
+
+
+def _no_json(manifest: Path) -> None:
+    manifest.write_text("{\n 'wake_word'")
+
+
+def _manifest_cutoff(manifest: Path) -> None:
+    manifest.write_text(manifest.read_text().replace("0.95", "1.5"))
+
+
+def _unreadable_audio(manifest: Path) -> None:
+    (manifest.parent / "clips" / "1.wav").write_bytes(b"RIFF" + bytes(100))
+
+
+def _truncated_audio(manifest: Path) -> None:
+    path = manifest.parent / "clips" / "1.wav"
+    path.write_bytes(path.read_bytes()[:20000])
+
+
+def _empty_folder(manifest: Path) -> None:
+    shutil.rmtree(manifest.parent / "clips")
+    (manifest.parent / "clips").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "arguments", "message"),
+    [
+        (_truncate_model, [], "damaged or truncated TFLite model"),
+        (_no_flatbuffer, [], "not a TFLite model"),
+        (_unregistered_op, [], "uses TANH, which the device does not register"),
+        (_missing_model, [], "names the model 'hey_mycroft.tflite'"),
+        (_no_json, [], "line 2: not JSON"),
+        (_manifest_cutoff, [], "micro.probability_cutoff"),
+        (_unreadable_audio, [], "1.wav"),
+        (_truncated_audio, [], "truncated"),
+        (_empty_folder, [], "no recordings in this folder"),
+        (_spoil_nothing, ["--cutoff", "1.5"], "--cutoff 1.5: a probability is between 0 and 1"),
+        (_spoil_nothing, ["--window", "0"], "--window 0"),
+        (_spoil_nothing, ["--gap", "1"], "--gap has no meaning in --mode clips"),
+        (_spoil_nothing, ["--lead-in", "-1"], "give seconds from 0"),
+        (_spoil_nothing, ["--result", "r.json"], "--result needs --truth"),
+    ],
+)
+def test_bad_input_gets_one_line_and_its_exit_code(
+    spoil: Callable[[Path], None], arguments: list[str], message: str, run: Run, manifest: Path, clips: Path, tmp_path: Path
+) -> None:
+    spoil(manifest)
+    output = tmp_path / "out.jsonl"
+    done = run("mww-simulate", manifest, clips, "--json", output, *arguments)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+    assert not output.exists()
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_full_disk_is_void_and_leaves_no_half_file(manifest: Path, clips: Path, tmp_path: Path) -> None:
+    # A limit on file size makes the kernel refuse the write in the middle, as a full disk does.
+    program = Path(sys.executable).parent / "mww-simulate"
+    output = tmp_path / "out.jsonl"
+    script = f"trap '' XFSZ; ulimit -f 1; exec {program} {manifest} {clips} --json {output}"
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, env=os.environ | {"MWW_CACHE_DIR": str(tmp_path / "cache")}, timeout=60, check=False
+    )
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert not output.exists()
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+def test_a_stop_in_the_middle_leaves_no_half_file(stop: signal.Signals, manifest: Path, tmp_path: Path) -> None:
+    long = tmp_path / "long.flac"
+    rng = np.random.default_rng(0)
+    with soundfile.SoundFile(long, "w", 16000, 1, subtype="PCM_16") as file:
+        for _ in range(60):
+            file.write(rng.normal(0, 2000, 16000 * 60).astype(np.int16))
+    cache, output = tmp_path / "cache", tmp_path / "out.jsonl"
+    program = Path(sys.executable).parent / "mww-simulate"
+    process = subprocess.Popen(
+        [program, manifest, long, "--mode", "stream", "--json", output], stderr=subprocess.PIPE, text=True, env=os.environ | {"MWW_CACHE_DIR": str(cache)}
+    )
+    deadline = time.monotonic() + 60
+    while not any(path.stat().st_size > 10000 for path in cache.rglob("*.partial")):
+        assert time.monotonic() < deadline, "the simulation never began to write"
+        assert process.poll() is None
+    process.send_signal(stop)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == (130 if stop == signal.SIGINT else -signal.SIGKILL)
+    assert not output.exists()
+    assert not list(cache.rglob("*.features"))
+    if stop == signal.SIGINT:
+        assert errors.splitlines()[-1].startswith("error: interrupted")
+        assert not list(cache.rglob("*.partial"))
+
+
+@pytest.mark.parametrize("command", ["mww-simulate", "mww-report", "mww-verify", "mww-train", "mww-export", "mww-generate"])
+def test_help_answers_at_once(command: str, run: Run) -> None:
+    began = time.monotonic()
+    done = run(command, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "Usage" in done.stdout
+    # No timed assertion on a shared machine; what costs the time is imported or is not.
+    assert time.monotonic() - began < 30
+    probe = "import sys; import harness.cli, trainer.cli, wakeword.cli; print([m for m in ('tensorflow', 'keras', 'scipy', 'matplotlib') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -1,0 +1,218 @@
+"""The device contract as checks of a flatbuffer: will ESPHome's `micro_wake_word` load this model and run it right?
+
+Each check says what it found. A failed one means that the device refuses the model, crashes, or computes something else
+than the model was trained for; a warning means that it works, at a price. The model is first only read: it meets the
+C++ interpreter, in a child process, when nothing in its structure speaks against that.
+
+Checked is the contract, not the likeness to any one model: every official v2 model passes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from wakeword import contract
+from wakeword.model.arena_esp32s3 import esp32s3_estimate, state_sizes, variable_name
+from wakeword.model.arena_host import try_model
+from wakeword.model.flatbuffer import SCHEMA_VERSION, Subgraph, Tensor, TfliteModel
+
+type Status = Literal["passed", "warning", "failed"]
+
+MAX_VARIABLES = 20
+"""`MicroResourceVariables::Create(ma_, 20)` in `streaming_model.cpp`."""
+VARIABLE_ARENA_BYTES = 1024
+"""`STREAMING_MODEL_VARIABLE_ARENA_SIZE`: the resource table has an arena of its own; the states themselves do not."""
+_VARIABLE_ARENA_FIXED_BYTES = 160
+"""Allocators and the table's head, rounded up; the sizes are those of `arena_esp32s3`."""
+_VARIABLE_ENTRY_BYTES = 20
+"""`MicroResourceVariable`, 32-bit: container, shared name, buffer, bytes, default value."""
+
+SCALE_TOLERANCE = 1e-4
+"""Relative; a scale is a float32 in the file, and 26/255 is not."""
+OUTPUT_SCALE = 1 / 256
+MANIFEST_TOLERANCE = 0.03
+"""How far an arena may stay below the estimate before it is worth a warning: the estimate's own uncertainty."""
+PROBED_MULTIPLE = 2
+"""The device tries the manifest's arena, then 1.5 and at last 2 times of it."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the contract and what was found."""
+
+    name: str
+    status: Status
+    detail: str
+
+    @property
+    def passed(self) -> bool:
+        """True also for a warning: the device runs the model."""
+        return self.status != "failed"
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """All checks of one model. `arena_bytes` is the ESP32-S3 estimate, None where the structure does not allow one."""
+
+    source: str
+    sha256: str
+    checks: tuple[Check, ...]
+    arena_bytes: int | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the device will run the model."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """The checks that failed."""
+        return tuple(check for check in self.checks if not check.passed)
+
+
+def verify_model(model: TfliteModel) -> VerifyReport:
+    """Check a model against the device contract.
+
+    Never raises for what is wrong with the model: that is a failed check. Raises `InfrastructureError` when tflite-micro
+    cannot be run on this machine.
+    """
+    checks: list[Check] = []
+    try:
+        checks.extend(_structure(model))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        checks.append(Check("structure", "failed", f"an operator lacks inputs, outputs or options that its kind must have ({error}); export it again"))
+    arena_bytes: int | None = None
+    if all(check.passed for check in checks):
+        trial = try_model(model.content)
+        detail = "tflite-micro loads it and runs it" if trial.passed else f"tflite-micro cannot run it: {trial.detail}"
+        checks.append(_check("interpreter", trial.passed, detail))
+        if trial.passed:
+            arena_bytes = esp32s3_estimate(model)
+            checks.append(Check("arena", "passed", f"about {arena_bytes:,} bytes of tensor arena on an ESP32-S3"))
+    return VerifyReport(model.source, model.sha256, tuple(checks), arena_bytes)
+
+
+def check_manifest_arena(manifest_bytes: int, estimate: int) -> Check:
+    """Compare a manifest's `tensor_arena_size` with the estimated need, both in bytes.
+
+    A failure where the device would not find an arena even by doubling; a warning where it needs that second attempt.
+    """
+    name, figures = "manifest arena", f"tensor_arena_size {manifest_bytes:,}, estimated need {estimate:,}"
+    lenient = estimate * (1 - MANIFEST_TOLERANCE)
+    if manifest_bytes * PROBED_MULTIPLE < lenient:
+        return Check(name, "failed", f"{figures}: too small even at twice its size; the device cannot load the model")
+    if manifest_bytes < lenient:
+        return Check(name, "warning", f"{figures}: the device must try a larger arena first, and ESPHome before it probed cannot load it")
+    return Check(name, "passed", figures)
+
+
+def _structure(model: TfliteModel) -> Iterator[Check]:
+    yield _check("schema", model.version == SCHEMA_VERSION, f"version {model.version}", f"the device accepts only {SCHEMA_VERSION}")
+    count = len(model.subgraphs)
+    yield _check("subgraphs", count == 2, f"{count}", "two are needed: the model, and one that initialises its states")
+    yield from _operators(model)
+    yield from _interface(model.main)
+    yield from _states(model)
+
+
+def _operators(model: TfliteModel) -> Iterator[Check]:
+    counts = Counter(operator.name for graph in model.subgraphs for operator in graph.operators)
+    dequantised = counts.pop("DEQUANTIZE", 0)
+    if dequantised:
+        yield Check("dequantize", "failed", f"{dequantised} DEQUANTIZE: the device boots into a crash; export it fully quantised, without float operators")
+    foreign = {name: number for name, number in sorted(counts.items()) if name not in contract.REGISTERED_OPS}
+    listed = ", ".join(f"{name} ({number} x)" for name, number in foreign.items())
+    total = sum(counts.values())
+    detail = f"{total} operators of {len(counts)} kinds, all known to the device" if not foreign else f"not known to the device: {listed}"
+    yield _check("operators", not foreign, detail)
+
+
+def _interface(graph: Subgraph) -> Iterator[Check]:
+    single = len(graph.inputs) == 1 and len(graph.outputs) == 1
+    yield _check("interface", single, f"{len(graph.inputs)} input(s), {len(graph.outputs)} output(s)", "one of each is needed")
+    source, output = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
+    shape = source.shape
+    shaped = len(shape) == 3 and shape[0] == 1 and shape[1] >= 1 and shape[2] == contract.FEATURE_CHANNELS
+    yield _check("input", shaped and source.type_name == "INT8", _described(source), f"the device needs INT8 [1, stride, {contract.FEATURE_CHANNELS}]")
+    yield _check("output", output.shape == (1, 1) and output.type_name == "UINT8", _described(output), "the device needs UINT8 [1, 1]")
+    yield _quantised(
+        "input quantisation", source, contract.INPUT_SCALE, contract.INPUT_ZERO_POINT, "the device quantises with 26/255 whatever the model declares"
+    )
+    yield _quantised("output quantisation", output, OUTPUT_SCALE, 0, "the device reads the output as a probability in 1/256")
+
+
+def _quantised(name: str, tensor: Tensor, scale: float, zero_point: int, reason: str) -> Check:
+    if len(tensor.scales) != 1 or len(tensor.zero_points) != 1:
+        return Check(name, "failed", f"not quantised per tensor; {reason}")
+    right = math.isclose(tensor.scale, scale, rel_tol=SCALE_TOLERANCE) and tensor.zero_point == zero_point
+    return _check(name, right, f"scale {tensor.scale:.6g}, zero point {tensor.zero_point}", f"needs {scale:.6g}, {zero_point}: {reason}")
+
+
+def _states(model: TfliteModel) -> Iterator[Check]:
+    names = {variable_name(operator) for operator in model.main.operators if operator.name == "VAR_HANDLE"}
+    if not names:
+        yield Check("states", "failed", "the model keeps no state between inferences: it is not a streaming model; export its streaming form")
+        return
+    yield _initialised(model, names)
+    types = _variable_types(model)
+    floating = sorted(name for name in names if "FLOAT32" in types.get(name, ()))
+    other = sorted(name for name in names if types.get(name, {"INT8"}) != {"INT8"} and name not in floating)
+    if floating:
+        detail = f"{len(floating)} float state(s), {floating[0]} first: the export missed _experimental_variable_quantization; set it and convert again"
+    elif other:
+        detail = f"{len(other)} state(s) that are not int8, {other[0]} first: {', '.join(sorted(types[other[0]]))}"
+    else:
+        detail = f"{len(names)} int8, {sum(state_sizes(model).values()):,} bytes"
+    yield _check("state types", not floating and not other, detail)
+    every = len(state_sizes(model).keys() | names)
+    table = _VARIABLE_ARENA_FIXED_BYTES + MAX_VARIABLES * _VARIABLE_ENTRY_BYTES
+    found = f"{every} of {MAX_VARIABLES} states; the table takes about {table} of the {VARIABLE_ARENA_BYTES} bytes it has"
+    yield _check("state table", every <= MAX_VARIABLES, found if every <= MAX_VARIABLES else f"{every} states", f"the device has room for {MAX_VARIABLES}")
+
+
+def _initialised(model: TfliteModel, names: set[str]) -> Check:
+    """Whether a CALL_ONCE before the first use runs a subgraph that assigns every state."""
+    name = "initialisation"
+    calls = [operator for operator in model.main.operators if operator.name == "CALL_ONCE"]
+    if not calls:
+        return Check(name, "failed", "no CALL_ONCE: nothing sets the states at boot; convert it again from a SavedModel with initialised variables")
+    target = int(calls[0].options.initSubgraphIndex)
+    if len(calls) > 1 or not 0 < target < len(model.subgraphs):
+        return Check(name, "failed", f"{len(calls)} CALL_ONCE, the first for subgraph {target}; one for subgraph 1 is needed")
+    first_use = min((operator.index for operator in model.main.operators if operator.name in ("READ_VARIABLE", "ASSIGN_VARIABLE")), default=len(names))
+    if calls[0].index > first_use:
+        return Check(name, "failed", "CALL_ONCE comes after the first use of a state")
+    missing = sorted(names - _assigned(model.subgraphs[target]))
+    if missing:
+        return Check(name, "failed", f"subgraph {target} leaves {len(missing)} of {len(names)} states unset, {missing[0]} first")
+    return Check(name, "passed", f"CALL_ONCE runs subgraph {target}, which sets all {len(names)} states")
+
+
+def _assigned(graph: Subgraph) -> set[str]:
+    handles = {operator.outputs[0]: variable_name(operator) for operator in graph.operators if operator.name == "VAR_HANDLE"}
+    return {handles[operator.inputs[0]] for operator in graph.operators if operator.name == "ASSIGN_VARIABLE" and operator.inputs[0] in handles}
+
+
+def _variable_types(model: TfliteModel) -> dict[str, set[str]]:
+    """Types with which each variable is read or written."""
+    types: dict[str, set[str]] = {}
+    for graph in model.subgraphs:
+        handles = {operator.outputs[0]: variable_name(operator) for operator in graph.operators if operator.name == "VAR_HANDLE"}
+        for operator in graph.operators:
+            if operator.name not in ("READ_VARIABLE", "ASSIGN_VARIABLE") or operator.inputs[0] not in handles:
+                continue
+            value = operator.outputs[0] if operator.name == "READ_VARIABLE" else operator.inputs[1]
+            types.setdefault(handles[operator.inputs[0]], set()).add(graph.tensors[value].type_name)
+    return types
+
+
+def _described(tensor: Tensor) -> str:
+    return f"{tensor.type_name} {list(tensor.shape)}"
+
+
+def _check(name: str, passed: bool, found: str, needed: str = "") -> Check:
+    return Check(name, "passed" if passed else "failed", f"{found}; {needed}" if needed and not passed else found)
