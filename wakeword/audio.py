@@ -13,8 +13,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import struct
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,9 +42,9 @@ BLOCK_SAMPLES = contract.SAMPLE_RATE_HZ * 4
 _READ_FRAMES = 1 << 16
 """Frames decoded at a time. Fixed, so that what a caller asks for as block size cannot touch the resampler's input."""
 _INT16_SCALE = np.float32(32768)
-_OGG_TAIL_BYTES = 1 << 17
-"""An Ogg page is at most 65,307 bytes: the last page starts within this tail."""
+_OGG_HEADER = struct.Struct("<4sBBqIIIB")
 _OGG_END_OF_STREAM = 4
+_REVERSED_BITS = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 _UNKNOWN_SIZES = frozenset({0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF})
 """Sizes that programs write into a header when they stream and cannot come back to fill it in."""
 _SHORT_CHUNK = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
@@ -112,7 +114,7 @@ def _decode(path: Path) -> Iterator[NDArray[np.int16]]:
         yield from _decode_with_ffmpeg(path)
         return
     with sound:
-        _check_not_truncated(path, sound)
+        _check_whole(path, sound)
         if (sound.samplerate, sound.channels, sound.subtype) == (contract.SAMPLE_RATE_HZ, 1, "PCM_16"):
             yield from _read_frames(path, sound, "int16")
         else:
@@ -135,21 +137,41 @@ def _open_sound(path: Path) -> soundfile.SoundFile | None:
         return None
 
 
-def _check_not_truncated(path: Path, sound: soundfile.SoundFile) -> None:
+def _check_whole(path: Path, sound: soundfile.SoundFile) -> None:
     for declared, present in _SHORT_CHUNK.findall(sound.extra_info):
         if int(declared) > int(present) and int(declared) not in _UNKNOWN_SIZES:
             raise ConfigError(f"{path}: truncated, the header promises {declared} bytes and {present} are there; copy or record the file again")
-    if sound.format == "OGG" and not _ogg_stream_ends(path):
-        raise ConfigError(f"{path}: truncated, the Ogg stream has no end; copy or record the file again")
+    if sound.format == "OGG":
+        _check_ogg_pages(path)
 
 
-def _ogg_stream_ends(path: Path) -> bool:
-    """Whether the last Ogg page carries the end-of-stream flag (RFC 3533 section 6, byte 5 of the page header)."""
+def _check_ogg_pages(path: Path) -> None:
+    """Walk the pages of an Ogg file (RFC 3533 section 6): checksums, sequence numbers and the end of the stream.
+
+    The decoder skips a damaged page without a word and counts the frames as if it had been there.
+    """
+    following: dict[int, int] = {}
+    ended = False
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _OGG_TAIL_BYTES))
-        tail = file.read()
-    page = tail.rfind(b"OggS")
-    return 0 <= page <= len(tail) - 6 and bool(tail[page + 5] & _OGG_END_OF_STREAM)
+        while len(header := file.read(_OGG_HEADER.size)) == _OGG_HEADER.size:
+            capture, _, flags, _, serial, sequence, checksum, segments = _OGG_HEADER.unpack(header)
+            if capture != b"OggS":
+                break
+            table = file.read(segments)
+            body = file.read(sum(table))
+            if _ogg_checksum(header[:22] + bytes(4) + header[26:] + table + body) != checksum or following.get(serial, sequence) != sequence:
+                ended = False
+                break
+            following[serial] = (sequence + 1) & 0xFFFFFFFF
+            ended = bool(flags & _OGG_END_OF_STREAM)
+    if not ended:
+        raise ConfigError(f"{path}: damaged or truncated, its Ogg pages are not whole; copy or record the file again")
+
+
+def _ogg_checksum(page: bytes) -> int:
+    """Ogg's CRC-32 is zlib's with every byte's and the result's bits the other way round, started at 0 and not inverted."""
+    value = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{value:032b}"[::-1], 2)
 
 
 def _read_frames(path: Path, sound: soundfile.SoundFile, dtype: str) -> Iterator[NDArray[Any]]:

@@ -1,0 +1,75 @@
+"""`mww-verify` as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'mww-verify'; from wakeword.cli import verify_app; verify_app()"]
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_help_is_quick_and_has_examples() -> None:
+    start = time.monotonic()
+    done = run("--help")
+    assert time.monotonic() - start < 3
+    assert done.returncode == 0
+    assert "mww-verify okay_computer.json --verbose" in done.stdout
+
+
+def test_a_good_model(official_models: Path) -> None:
+    done = run(official_models / "hey_jarvis.tflite", "--verbose")
+    assert done.returncode == 0, done.stderr
+    assert "state types" in done.stdout
+    assert "tensor_arena_size for a manifest" in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_good_manifest_as_json(official_models: Path) -> None:
+    done = run(official_models / "hey_jarvis.json", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["passed"] is True
+    assert report["checks"][-1]["name"] == "manifest arena"
+    assert len(report["sha256"]) == 64
+
+
+def test_a_manifest_whose_arena_cannot_do(official_models: Path, tmp_path: Path) -> None:
+    shutil.copy(official_models / "hey_jarvis.tflite", tmp_path)
+    manifest = json.loads((official_models / "hey_jarvis.json").read_text())
+    manifest["micro"]["tensor_arena_size"] = 9000
+    path = tmp_path / "hey_jarvis.json"
+    path.write_text(json.dumps(manifest))
+    done = run(path, "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["passed"] is False
+    assert done.stderr.startswith("error: ")
+    assert "manifest arena" in done.stderr
+
+
+@pytest.mark.parametrize("damage", ["truncated", "not a model", "missing"])
+def test_what_is_no_model(official_models: Path, tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "model.tflite"
+    if damage == "truncated":
+        path.write_bytes((official_models / "alexa.tflite").read_bytes()[:30_000])
+    elif damage == "not a model":
+        path.write_bytes(b"<html>404</html>")
+    done = run(path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"error: {path}")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_usage_errors_exit_2() -> None:
+    assert run().returncode == 2
+    assert run("--no-such-option").returncode == 2
