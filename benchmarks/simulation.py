@@ -15,10 +15,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-# One core is measured, so BLAS gets one thread; the command that uses all cores is a process of its own.
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"
-
 import numpy as np
 import pymicro_wakeword
 from pymicro_wakeword import MicroWakeWord, MicroWakeWordFeatures, Model
@@ -35,6 +31,13 @@ CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 CORPUS_FOLDERS = ("speech_librispeech", "speech_speechocean762")
 GENERATED_SENTENCES = 200
 REPETITIONS = 3
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def one_thread() -> None:
+    """One core is measured, so BLAS gets one thread: start again with that said before NumPy is loaded."""
+    if os.environ.get("OPENBLAS_NUM_THREADS") != "1":
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | dict.fromkeys(THREAD_VARIABLES, "1"))
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -58,6 +61,7 @@ def run_pymicro_wakeword(paths: list[Path]) -> None:
 
 def main() -> None:
     """Measure and print."""
+    one_thread()
     with tempfile.TemporaryDirectory(prefix="mww-bench-") as scratch_name:
         scratch = Path(scratch_name)
         sources = _audio(scratch)
@@ -111,7 +115,7 @@ def _simulate_command(models: Path, sources: list[Path], mode: str, jobs: int) -
 
 
 def _run(command: list[str], cache: Path, *extra: str) -> None:
-    environment = {key: value for key, value in os.environ.items() if not key.endswith("_NUM_THREADS")}
+    environment = {key: value for key, value in os.environ.items() if key not in THREAD_VARIABLES}
     subprocess.run([*command, *extra], check=True, capture_output=True, env=environment | {"MWW_CACHE_DIR": str(cache)})
 
 

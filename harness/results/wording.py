@@ -10,7 +10,6 @@ NONE = "\N{EM DASH}"
 """Stands where there is no figure."""
 
 _SECONDS_PER_HOUR = 3600
-_HASH_DIGITS = 16
 
 
 def rate(value: float) -> str:
@@ -23,16 +22,21 @@ def rate(value: float) -> str:
 
 
 def percent(fraction: float) -> str:
-    """A fraction in per cent with one decimal, number and sign kept on one line. Only a true 0 or 1 is written as 0.0 or 100.0."""
+    """A fraction in per cent, number and sign kept on one line: one decimal, or more where only a true 0 or 1 may be so written."""
     shown = f"{100 * fraction:.1f}"
-    if fraction < 1 and shown == "100.0":
-        shown = f"{math.floor(1e5 * fraction) / 1e3:.3f}"
+    if (shown == "100.0" and fraction < 1) or (shown == "0.0" and fraction > 0):
+        shown = f"{100 * fraction:.3f}"
     return f"{shown}\N{NO-BREAK SPACE}%"
 
 
 def probability(value: float) -> str:
-    """A probability or a cutoff, 0-1."""
-    return f"{value:.2f}"
+    """A probability, 0-1, with the decimals that tell two uint8 values apart."""
+    return f"{value:.3f}"
+
+
+def cutoff(value: float) -> str:
+    """A cutoff, 0-1, as it stands in a manifest."""
+    return f"{value:.2f}" if round(value, 2) == value else f"{value:g}"
 
 
 def hours(value: float) -> str:
@@ -87,8 +91,3 @@ def share_interval(record: IntervalRecord) -> str:
 def to_hours(seconds: float) -> float:
     """Seconds in hours."""
     return seconds / _SECONDS_PER_HOUR
-
-
-def short_hash(digest: str) -> str:
-    """The first digits of a hash, enough to tell two files apart by eye."""
-    return digest[:_HASH_DIGITS]

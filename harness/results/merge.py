@@ -1,0 +1,122 @@
+"""Several results of one model become one: components are added, rates are computed from them.
+
+What would make a merged figure a lie is refused: another model or operating point, another source, the same audio counted twice.
+The very same run given twice is counted once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.results.schema import ArenaRecord, Result, RunRecord
+from harness.results.scores import score_runs
+from wakeword.errors import ConfigError
+
+_SAME_MODEL = {
+    "wake_word": "wake word",
+    "tflite_sha256": "model file",
+    "stride": "stride",
+    "cutoff_uint8": "cutoff",
+    "window": "sliding window",
+}
+"""Fields of the model that a measurement depends on, with their names. Paths and the manifest's other fields may differ."""
+
+_ARENA = {
+    "manifest": "tensor arena of the manifest",
+    "host_used": "arena used on the host",
+    "host_minimum": "smallest arena on the host",
+    "esp32s3_estimate": "ESP32-S3 arena estimate",
+    "probed": "arena probed by the device",
+}
+
+
+def merge_results(results: Sequence[Result]) -> Result:
+    """Merge results of one model, in the order given, and score them together.
+
+    Raises `ConfigError` when there is no result, when two differ in model, operating point, source or arena, or when they share
+    recordings without being the same run.
+    """
+    if not results:
+        raise ConfigError("no result to report; give at least one result.json written by mww-simulate --result")
+    first = results[0]
+    for other in results[1:]:
+        _require_same_model(first, other)
+    runs = _distinct_runs(results)
+    _require_one_source(runs)
+    if len(results) == 1 and len(runs) == len(first.runs):
+        return first.model_copy(update={"scores": score_runs(runs)})
+    seeds = {result.seed for result in results}
+    return Result(
+        created=max(result.created for result in results),
+        command="\n".join(dict.fromkeys(result.command for result in results)),
+        seed=first.seed if len(seeds) == 1 else None,
+        versions=_merge_versions(results),
+        model=first.model,
+        arena=_merge_arenas(results),
+        runs=runs,
+        scores=score_runs(runs),
+    )
+
+
+def _require_same_model(first: Result, other: Result) -> None:
+    for field, name in _SAME_MODEL.items():
+        ours, theirs = getattr(first.model, field), getattr(other.model, field)
+        if ours != theirs:
+            raise ConfigError(f"cannot merge results of different models: {name} {ours!r} and {theirs!r}; report them one by one")
+
+
+def _require_one_source(runs: Sequence[RunRecord]) -> None:
+    sources = sorted({run.source for run in runs})
+    if len(sources) > 1:
+        raise ConfigError(f"cannot merge results from different sources ({', '.join(sources)}); report each source by itself")
+
+
+def _distinct_runs(results: Sequence[Result]) -> tuple[RunRecord, ...]:
+    """All runs, a repeated one once. Recordings shared by different runs of different results are refused."""
+    kept: list[RunRecord] = []
+    for result in results:
+        earlier = tuple(kept)
+        for run in result.runs:
+            if any(_same_measurement(run, other) for other in kept):
+                continue
+            _require_new_audio(run, earlier)
+            kept.append(run)
+    return tuple(kept)
+
+
+def _same_measurement(run: RunRecord, other: RunRecord) -> bool:
+    """True when the runs are one measurement; its label, its (exact) engine and the place of its files may differ."""
+    return _measured(run) == _measured(other)
+
+
+def _measured(run: RunRecord) -> tuple[object, ...]:
+    hashes = tuple(file.sha256 for file in run.files)
+    return run.source, run.protocol, run.corpus_sha256, hashes, run.detections, run.probabilities, run.inferences_per_file
+
+
+def _require_new_audio(run: RunRecord, earlier: Sequence[RunRecord]) -> None:
+    ours = {file.sha256: file.path for file in run.files}
+    for other in earlier:
+        shared = sorted(ours.keys() & {file.sha256 for file in other.files}, key=lambda digest: ours[digest])
+        if shared and other.protocol.truth == run.protocol.truth:
+            raise ConfigError(
+                f"runs {other.label!r} and {run.label!r} share {len(shared)} recording(s), the first is {ours[shared[0]]}; "
+                "audio counted twice narrows the intervals without new evidence: leave one result out"
+            )
+
+
+def _merge_versions(results: Sequence[Result]) -> dict[str, str]:
+    """Each program's version; where results differ, all of them."""
+    names = sorted({name for result in results for name in result.versions})
+    return {name: ", ".join(dict.fromkeys(result.versions[name] for result in results if name in result.versions)) for name in names}
+
+
+def _merge_arenas(results: Sequence[Result]) -> ArenaRecord:
+    """Each figure from the results that know it; two different ones are refused."""
+    merged: dict[str, int | None] = {}
+    for field, name in _ARENA.items():
+        values = sorted({value for result in results if (value := getattr(result.arena, field)) is not None})
+        if len(values) > 1:
+            raise ConfigError(f"cannot merge results: {name} is {' and '.join(map(str, values))} bytes; measure again with one version")
+        merged[field] = values[0] if values else None
+    return ArenaRecord.model_validate(merged)

@@ -1,0 +1,102 @@
+"""The verdict: one sentence in plain words with figures and intervals, and what it cannot claim.
+
+False accepts per hour are graded by the rate itself; whether the hours suffice for the grade is a second question, answered with
+the one-sided 95 % bound. With zero events that bound is 3.0 / hours, so 6 hours are needed to claim 0.5 per hour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.results import wording
+from harness.results.schema import IntervalRecord, Result
+from wakeword.scoring.rates import garwood
+
+EXCELLENT_BELOW = 0.5
+"""False accepts per hour under which a wake word is excellent."""
+ACCEPTABLE_TO = 2.0
+"""False accepts per hour up to which a wake word is acceptable."""
+
+ONE_SIDED_95 = 0.90
+"""Confidence of the two-sided interval whose ends are the one-sided 95 % bounds."""
+
+Grade = Literal["excellent", "acceptable", "too many", "unknown"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the measurement says."""
+
+    grade: Grade
+    """Grade of the false accepts per hour, by the rate itself."""
+    shown: bool
+    """True when the one-sided 95 % bound lies in the grade too: the hours suffice."""
+    sentence: str
+    remarks: tuple[str, ...]
+    """What a reader must know beside the sentence, e.g. that the hours are too few."""
+
+
+def grade_rate(per_hour: float) -> Grade:
+    """The grade of a rate of false accepts per hour."""
+    if per_hour < EXCELLENT_BELOW:
+        return "excellent"
+    return "acceptable" if per_hour <= ACCEPTABLE_TO else "too many"
+
+
+def judge(result: Result) -> Verdict:
+    """The verdict on a result with runs of one source."""
+    false_accepts, recall = result.scores.false_accepts_per_hour, result.scores.recall
+    grade: Grade = "unknown" if false_accepts is None or false_accepts.rate is None else grade_rate(false_accepts.rate)
+    doubt = None if false_accepts is None else _doubt(false_accepts, grade)
+    remarks = [doubt] if doubt else []
+    if grade == "unknown":
+        remarks.append("Nothing without the wake word was measured: how often it wakes by mistake is not known.")
+    if recall is None or recall.rate is None:
+        remarks.append("No utterance of the wake word was measured: how often it is recognised is not known.")
+    sentence = (
+        f"{result.model.wake_word}, {result.runs[0].source}: {_false_accepts_clause(false_accepts, grade, certain=doubt is None)}; {_recall_clause(recall)}."
+    )
+    return Verdict(grade=grade, shown=grade != "unknown" and doubt is None, sentence=sentence, remarks=tuple(remarks))
+
+
+def _false_accepts_clause(record: IntervalRecord | None, grade: Grade, *, certain: bool) -> str:
+    if record is None or record.rate is None:
+        return "false accepts not measured"
+    opinion = f"which is {grade}" if certain else f"{grade} so far, but the hours are too few to be sure"
+    counted = f"{wording.number(record.count, 'false accept')} in {wording.hours(record.of)}"
+    return f"{counted}, that is {wording.rate_of(record)} per hour (95\N{NO-BREAK SPACE}% interval {wording.rate_interval(record)}), {opinion}"
+
+
+def _recall_clause(record: IntervalRecord | None) -> str:
+    if record is None or record.rate is None:
+        return "recall not measured"
+    counted = f"{record.count} of {wording.number(int(record.of), 'utterance')} recognised"
+    return f"{counted}, a recall of {wording.share_of(record)} (95\N{NO-BREAK SPACE}% interval {wording.share_interval(record)})"
+
+
+def _doubt(record: IntervalRecord, grade: Grade) -> str | None:
+    """Why the grade is not certain, or None when it is."""
+    if record.rate is None:
+        return None
+    bounds = garwood(record.count, record.of, ONE_SIDED_95)
+    found = f"{wording.number(record.count, 'false accept')} in {wording.hours(record.of)}"
+    if grade == "too many":
+        if bounds.low > ACCEPTABLE_TO:
+            return None
+        return f"After {found} the true rate may be as low as {wording.rate(bounds.low)} per hour (one-sided 95\N{NO-BREAK SPACE}%)."
+    limit = EXCELLENT_BELOW if grade == "excellent" else ACCEPTABLE_TO
+    if bounds.high <= limit:
+        return None
+    return (
+        f"After {found} the true rate may be as high as {wording.rate(bounds.high)} per hour "
+        f"(one-sided 95\N{NO-BREAK SPACE}%). {_hours_needed(record.count, limit)}"
+    )
+
+
+def _hours_needed(events: int, limit: float) -> str:
+    needed = wording.hours_rounded_up(garwood(events, 1.0, ONE_SIDED_95).high / limit)
+    claim = f"to claim {limit:g} per hour or less"
+    if events == 0:
+        return f"Zero events need {needed} {claim}."
+    return f"With no further one, {needed} in all are needed {claim}."

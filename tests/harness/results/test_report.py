@@ -1,0 +1,278 @@
+"""The page: whole, self-contained, escaped, the same for the same input."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from harness.results.clips import ClipReader
+from harness.results.report import write_report
+from harness.results.runs import run_streams, sweep_cutoffs
+from harness.results.schema import FileRecord, Result, RunRecord
+from harness.results.timeline import sliding_averages
+from tests.harness.results.builders import CUTOFF_UINT8, STRIDE, WINDOW, clips_run, make_result, silent_hours, stream_run, write_tone
+from wakeword.detector import Detector
+from wakeword.errors import ConfigError
+
+VOID = {"br", "meta", "link", "img", "input", "hr"}
+LOADING = {"src", "srcset", "href", "data", "poster", "action", "xlink:href"}
+
+
+class Page(HTMLParser):
+    """Everything a test asks of a page; unbalanced tags are an error."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"style", "title"} & set(self.open):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).replace("\N{NO-BREAK SPACE}", " ").split())
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def ids(self) -> list[str]:
+        return [value for _, attributes in self.tags if (value := attributes.get("id")) is not None]
+
+
+def page_of(tmp_path: Path, *results: Result, max_clips: int = 20) -> Page:
+    output = tmp_path / "report.html"
+    write_report(results, output, max_clips=max_clips)
+    return Page(output.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> Result:
+    """Two of four utterances missed, two false accepts in a stream, one of two clips accepted falsely."""
+    return make_result(
+        [
+            clips_run(tmp_path / "wake", [250, 250, 210, 100]),
+            stream_run(tmp_path / "stream", [6, 6], [(3, 250), (9, 245)]),
+            clips_run(tmp_path / "none", [240, 10], truth="none", label="noise"),
+        ]
+    )
+
+
+def test_the_page_is_whole(tmp_path: Path, result: Result) -> None:
+    page = page_of(tmp_path, result)
+    assert [tag for tag, _ in page.tags if tag == "h1"] == ["h1"]
+    assert {"figures", "arena", "curves", "misses", "false-accepts", "method"} <= set(page.ids)
+    assert "2 of 4 utterances recognised" in page.text
+    assert "no device was asked" in page.text
+    for recorded in (result.model.tflite_sha256, result.model.manifest_sha256, result.runs[0].corpus_sha256, result.command, result.created):
+        assert recorded in page.text
+
+
+def test_false_accepts_come_first(tmp_path: Path, result: Result) -> None:
+    text = page_of(tmp_path, result).text
+    assert text.index("False accepts per hour") < text.index("Recall")
+
+
+def test_ids_are_unique_and_links_meet_them(tmp_path: Path, result: Result) -> None:
+    page = page_of(tmp_path, result)
+    assert len(page.ids) == len(set(page.ids))
+    targets = {href[1:] for _, attributes in page.tags if (href := attributes.get("href") or "").startswith("#")}
+    assert targets <= set(page.ids)
+
+
+def test_nothing_is_loaded_from_outside(tmp_path: Path, result: Result) -> None:
+    page = page_of(tmp_path, result)
+    loads = {value or "" for tag, attributes in page.tags for name, value in attributes.items() if name in LOADING and tag != "path"}
+    assert all(load.startswith(("#", "data:audio/wav;base64,")) for load in loads)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"https?://|@import|url\((?!#)|<script", text)
+
+
+def test_every_table_header_has_a_scope_and_every_picture_words(tmp_path: Path, result: Result) -> None:
+    page = page_of(tmp_path, result)
+    assert all(header.get("scope") in {"col", "row", "rowgroup"} for header in page.all("th"))
+    assert all(attributes.get("aria-label") for _, attributes in page.tags if attributes.get("role") == "img")
+    assert all(audio.get("aria-label") and "controls" in audio for audio in page.all("audio"))
+    assert len(page.all("caption")) == len(page.all("table"))
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path, result: Result) -> None:
+    first, second = tmp_path / "1.html", tmp_path / "2.html"
+    write_report([result], first)
+    write_report([result], second)
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_everything_is_escaped(tmp_path: Path) -> None:
+    evil = '<img src=x onerror="x">&\'"'
+    path = tmp_path / "a&b <i> \"q\" 'r'.wav"
+    run = clips_run(tmp_path, [100], label=evil)
+    file = run.files[0].model_copy(update={"path": str(path), "sha256": write_tone(path, 1.2), "speaker": evil})
+    result = make_result([run.model_copy(update={"files": (file,), "synthetic": True})], wake_word=evil, manifest_path=evil)
+    result = result.model_copy(update={"command": evil, "versions": {evil: evil}})
+    page = page_of(tmp_path, result)
+    assert not page.all("img") and not page.all("i")[5:]  # the legend's five
+    assert page.text.count(" ".join(evil.split())) >= 6
+    assert str(path) in page.text
+    assert page.all("audio")[0]["aria-label"] == f"Recording {path}"
+
+
+def test_exactly_one_source_word(tmp_path: Path, result: Result) -> None:
+    text = page_of(tmp_path, result).text
+    assert "simulated" in text and "on-device" not in text and "virtual board" not in text
+    mixed = make_result([*result.runs, silent_hours(1, source="virtual board")])
+    with pytest.raises(ConfigError, match="sources"):
+        page_of(tmp_path, mixed)
+
+
+def test_synthetic_speech_has_a_banner(tmp_path: Path, result: Result) -> None:
+    assert "Synthetic speech" not in page_of(tmp_path, result).text
+    some = make_result([result.runs[0].model_copy(update={"synthetic": True, "label": "generated"}), *result.runs[1:]])
+    text = page_of(tmp_path, some).text
+    assert "Synthetic speech: says nothing about real people." in text and "Made by text-to-speech: generated." in text
+    partly = make_result([*result.runs[:2], result.runs[2].model_copy(update={"synthetic": True})])
+    assert page_of(tmp_path, partly).text.count("Total partly synthetic") == 1  # false accepts; recall is real, the clips are synthetic whole
+    whole = make_result([run.model_copy(update={"synthetic": True}) for run in result.runs])
+    assert "All recordings were made by text-to-speech." in page_of(tmp_path, whole).text
+
+
+def test_misses_and_false_accepts_are_capped(tmp_path: Path, result: Result) -> None:
+    page = page_of(tmp_path, result, max_clips=1)
+    assert len(page.all("audio")) == 2
+    assert "1 of 2 left out here" in page.text and "2 of 3 left out here" in page.text
+    assert not page_of(tmp_path, result, max_clips=0).all("article")
+    with pytest.raises(ConfigError, match="--max-clips -1"):
+        page_of(tmp_path, result, max_clips=-1)
+
+
+def test_nearest_misses_and_surest_false_accepts_come_first(tmp_path: Path, result: Result) -> None:
+    text = page_of(tmp_path, result).text
+    assert text.index("wake2.wav") < text.index("wake3.wav")
+    assert text.index("none-stream0.flac") < text.index("none-stream1.flac")
+
+
+def test_sound_is_the_recording_or_a_reason(tmp_path: Path, result: Result) -> None:
+    Path(result.runs[0].files[2].path).unlink()
+    write_tone(Path(result.runs[0].files[3].path), 0.5)
+    page = page_of(tmp_path, result)
+    assert "audio not found" in page.text and "audio changed since the measurement" in page.text
+    sources = [audio["src"] or "" for audio in page.all("audio")]
+    assert len(sources) == 3
+    lengths = []
+    for source in sources:
+        samples, rate = soundfile.read(io.BytesIO(base64.b64decode(source.partition(",")[2])), dtype="int16")
+        assert rate == 16_000 and np.abs(samples).max() > 2000
+        lengths.append(round(len(samples) / rate, 2))
+    assert sorted(lengths) == [1.2, 4.0, 4.0]
+
+
+def test_a_cut_over_a_gap_has_silence_in_it(tmp_path: Path) -> None:
+    run = stream_run(tmp_path, [3, 3], [])
+    clip = ClipReader().read(run.files, 2.0, 5.0)
+    assert clip.wav_base64 is not None
+    samples, _ = soundfile.read(io.BytesIO(base64.b64decode(clip.wav_base64)), dtype="int16")
+    assert len(samples) == 48_000
+    assert not samples[16_000:24_000].any()
+    assert np.abs(samples[:16_000]).max() > 2000 and np.abs(samples[24_000:]).max() > 2000
+
+
+def test_other_rates_are_resampled(tmp_path: Path) -> None:
+    digest = write_tone(tmp_path / "hifi.wav", 2.0, 44_100)
+    file = FileRecord(path=str(tmp_path / "hifi.wav"), sha256=digest, seconds=2.0, stream_start=0.0, max_probability=0)
+    clip = ClipReader().read([file], 0.5, 1.5)
+    assert clip.wav_base64 is not None
+    samples, _ = soundfile.read(io.BytesIO(base64.b64decode(clip.wav_base64)), dtype="int16")
+    spectrum = np.abs(np.fft.rfft(samples))
+    assert len(samples) == 16_000 and int(spectrum.argmax()) == 440
+
+
+def test_an_unreadable_recording_is_named(tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("no sound")
+    file = FileRecord(path=str(tmp_path / "text.wav"), sha256="0" * 64, seconds=2.0, stream_start=0.0, max_probability=0)
+    assert ClipReader().read([file], 0, 1).problem == "audio changed since the measurement"
+    same = file.model_copy(update={"sha256": hashlib.sha256(b"no sound").hexdigest()})
+    assert "cannot be read" in (ClipReader().read([same], 0, 1).problem or "")
+
+
+def test_without_probabilities_there_are_no_curves(tmp_path: Path) -> None:
+    text = page_of(tmp_path, make_result([silent_hours(10, 2)])).text
+    assert "No curve: the probabilities of this measurement were not recorded." in text
+    assert "No probabilities were recorded here." in text and "audio not found" in text
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_one_kind_of_run_alone_makes_a_page(tmp_path: Path, result: Result, kept: int) -> None:
+    page = page_of(tmp_path, make_result([result.runs[kept]]))
+    assert "not measured" in page.text
+    assert ("misses" in page.ids, "false-accepts" in page.ids) == (kept == 0, kept == 1)
+
+
+def test_nothing_missed_is_said(tmp_path: Path) -> None:
+    text = page_of(tmp_path, make_result([clips_run(tmp_path, [250]), clips_run(tmp_path / "n", [3], truth="none")])).text
+    assert "every utterance was recognised" in text and "None in" in text
+
+
+def test_several_results_show_how_each_was_made(tmp_path: Path, result: Result) -> None:
+    parts = [make_result([run]).model_copy(update={"command": f"mww-simulate part{index}"}) for index, run in enumerate(result.runs)]
+    text = page_of(tmp_path, *parts).text
+    assert all(f"mww-simulate part{index}" in text for index in range(3))
+    assert "2 of 4 utterances recognised" in text
+
+
+@pytest.mark.parametrize("damage", [{"inferences_per_file": (1, 2)}, {"probabilities": "!"}, {"files": ()}])
+def test_a_result_that_contradicts_itself_is_refused(tmp_path: Path, damage: dict[str, object]) -> None:
+    run = clips_run(tmp_path, [250, 100]).model_copy(update=damage)
+    with pytest.raises(ConfigError, match="measure again"):
+        page_of(tmp_path, make_result([run]))
+
+
+@pytest.mark.parametrize("truth", ["wake", "none"])
+def test_the_sweep_meets_the_detections_at_the_cutoff_in_use(tmp_path: Path, truth: str) -> None:
+    run: RunRecord = stream_run(tmp_path, [6, 6, 6], [(3, 250), (5.5, 200), (9, 245), (16, 240)], truth="wake" if truth == "wake" else "none")
+    curve = sweep_cutoffs(run_streams(run, STRIDE), WINDOW)
+    counts = curve.detected if truth == "wake" else curve.false_accepts
+    expected = len({detection.file_index for detection in run.detections}) if truth == "wake" else len(run.detections)
+    assert counts[CUTOFF_UINT8] == expected == 3
+    assert counts[0] == counts[255] == 0
+
+
+def test_the_drawn_average_is_the_detectors(tmp_path: Path) -> None:
+    run = stream_run(tmp_path, [9], [(2, 250), (2.3, 240), (5, 250), (7, 130)])
+    (stream,) = run_streams(run, STRIDE)
+    averages = sliding_averages(stream.stream.probabilities, STRIDE, WINDOW, stream.detections)
+    detector, ring_sums = Detector(CUTOFF_UINT8, WINDOW), []
+    for index in range(stream.stream.slices):
+        inference = (index + 1) % STRIDE == 0
+        value = int(stream.stream.probabilities[index // STRIDE]) if inference else None
+        ring = list(detector._ring)
+        if value is not None:
+            ring[(detector._newest + 1) % WINDOW] = value
+            ring_sums.append(sum(ring))
+        detector.step(value)
+    assert len(run.detections) >= 2
+    np.testing.assert_allclose(averages * 255 * WINDOW, ring_sums, atol=1e-6)
