@@ -101,8 +101,8 @@ def report(
     from harness.results.report import write_report
     from harness.results.schema import read_result
 
-    write_report([read_result(path) for path in results], output, max_clips=max_clips)
-    typer.echo(f"Report: {output.absolute()}")
+    verdict = write_report([read_result(path) for path in results], output, max_clips=max_clips)
+    typer.echo(f"{verdict.sentence}\nReport: {output.absolute()}")
 
 
 def _presentation(mode: Literal["clips", "stream"], lead_in: float | None, tail: float | None, gap: float | None) -> Presentation:

@@ -1,0 +1,144 @@
+"""Speech engines: eSpeak-NG for real, flite and piper as stand-in programs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trainer.data.speech.engine import choose_engines
+from trainer.data.speech.espeak import EspeakEngine
+from trainer.data.speech.programs import FliteEngine, PiperEngine
+from wakeword.errors import ConfigError, InfrastructureError
+
+STAND_IN = f"""#!{sys.executable}
+import json, sys, wave
+from pathlib import Path
+out = Path(sys.argv[-1])
+with wave.open(str(out), "wb") as w:
+    w.setparams((1, 2, 16000, 0, "NONE", ""))
+    w.writeframes(b"\\1\\2" * 1600)
+Path(__file__).with_suffix(".json").write_text(json.dumps([sys.argv[1:], sys.stdin.read()]))
+"""
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("flite", "piper"):
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(STAND_IN)
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    return tmp_path
+
+
+def called(programs: Path, name: str) -> tuple[list[str], str]:
+    arguments, stdin = json.loads((programs / "bin" / f"{name}.json").read_text())
+    return arguments, stdin
+
+
+def piper_model(folder: Path, speakers: int) -> Path:
+    model = folder / "amy.onnx"
+    model.touch()
+    Path(f"{model}.json").write_text(json.dumps({"num_speakers": speakers}))
+    return model
+
+
+# One voice of each of the library's synthesisers: formants, formants with breath, Klatt, SpeechPlayer.
+@pytest.mark.parametrize("voice", ["en-us+m1", "en-us+f3", "en+klatt", "en-us+caleb"])
+def test_espeak_speaks_the_same_whatever_was_spoken_before(voice: str) -> None:
+    engine = EspeakEngine()
+    first = engine.synthesise("computer", voice, 1.0, 0.0, 5).samples
+    engine.synthesise("another voice", "en+Reed", 1.3, 2.0, 6)
+    again = engine.synthesise("computer", voice, 1.0, 0.0, 5).samples
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, engine.synthesise("computer", voice, 1.0, 0.0, 7).samples)
+
+
+def test_espeak_follows_rate_and_pitch() -> None:
+    engine = EspeakEngine()
+    slow, fast = (len(engine.synthesise("computer", "en-us", rate, 0.0, 1).samples) for rate in (0.8, 1.3))
+    assert 1.3 < slow / fast < 2
+    low, high = (_median_pitch(engine.synthesise("mama mama mama", "en-us", 1.0, pitch, 1).samples) for pitch in (-6.0, 6.0))
+    assert 1.6 < high / low < 2.4, "an octave"
+
+
+def _median_pitch(samples: np.typing.NDArray[np.int16]) -> float:
+    """Voice pitch in Hz: the strongest autocorrelation lag of 50..300 Hz, median over frames of 93 ms."""
+    pitches = []
+    for start in range(0, len(samples) - 2048, 1024):
+        frame = samples[start : start + 2048].astype(float)
+        correlation = np.correlate(frame, frame, "full")[len(frame) - 1 :]
+        pitches.append(22050 / (int(np.argmax(correlation[22050 // 300 : 22050 // 50])) + 22050 // 300))
+    return float(np.median(pitches))
+
+
+def test_a_voice_of_espeak_is_a_timbre_in_an_accent() -> None:
+    voices = EspeakEngine().voices()
+    assert len({voice.name for voice in voices}) == len(voices) > 600
+    assert len({voice.speaker for voice in voices}) > 80
+    assert {voice.speaker for voice in voices if voice.name.endswith("+f3")} == {"espeak_f3"}
+    with pytest.raises(InfrastructureError, match="no voice"):
+        EspeakEngine().synthesise("a", "xx-none", 1, 0, 0)
+
+
+def test_missing_engines_are_named_with_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    choice = choose_engines()
+    assert [engine.name for engine in choice.available] == ["espeak"]
+    assert {skipped.name: skipped.install for skipped in choice.skipped} == {"flite": "apt install flite", "piper": "pip install piper-tts"}
+    with pytest.raises(ConfigError, match="no speech engine"):
+        choose_engines(["flite"])
+    with pytest.raises(ConfigError, match="unknown speech engine 'festival'"):
+        choose_engines(["festival"])
+
+
+def test_flite_is_run_with_rate_and_pitch(programs: Path) -> None:
+    (engine,) = choose_engines(["flite"]).available
+    speech = engine.synthesise("hey jarvis", "slt", 0.5, 12.0, 0)
+    assert (len(speech.samples), speech.sample_rate) == (1600, 32_000), "an octave up: played twice as fast"
+    arguments, _ = called(programs, "flite")
+    assert arguments[:-1] == ["-voice", "slt", "--setf", "duration_stretch=4.000000", "-t", "hey jarvis", "-o"]
+    assert len({voice.speaker for voice in engine.voices()}) == 4
+
+
+def test_piper_needs_voices_and_is_run_without_its_noise(programs: Path) -> None:
+    assert choose_engines(["espeak", "piper"]).skipped[0].reason == "no voice was given"
+    (engine,) = choose_engines(["piper"], [piper_model(programs, 2)]).available
+    assert [(voice.name, voice.speaker) for voice in engine.voices()] == [("amy#0", "piper_amy_0"), ("amy#1", "piper_amy_1")]
+    engine.synthesise("okay nabu", "amy#1", 1.0, 0.0, 0)
+    arguments, text = called(programs, "piper")
+    assert text == "okay nabu\n"
+    assert arguments[:4] == ["--model", str(programs / "amy.onnx"), "--speaker", "1"]
+    assert arguments[4:-2] == ["--noise_scale", "0", "--noise_w", "0", "--length_scale", "1.000000"]
+
+
+def test_a_piper_voice_without_its_description_is_refused(programs: Path) -> None:
+    model = piper_model(programs, 1)
+    Path(f"{model}.json").unlink()
+    with pytest.raises(ConfigError, match=r"amy\.onnx\.json"):
+        choose_engines(["piper"], [model])
+    with pytest.raises(ConfigError, match=r"none\.onnx"):
+        choose_engines(["piper"], [programs / "none.onnx"])
+
+
+def test_a_program_that_fails_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "flite"
+    path.write_text("#!/bin/sh\necho no such voice >&2\nexit 3\n")
+    path.chmod(0o755)
+    with pytest.raises(InfrastructureError, match="exit code 3: no such voice"):
+        FliteEngine(str(path)).synthesise("a", "slt", 1, 0, 0)
+    with pytest.raises(InfrastructureError, match="exit code 3"):
+        PiperEngine(str(path), (tmp_path / "amy.onnx",)).synthesise("a", "amy#0", 1, 0, 0)
+
+
+@pytest.mark.skipif(shutil.which("flite") is None, reason="needs the flite program")
+def test_a_real_flite_speaks() -> None:
+    (engine,) = choose_engines(["flite"]).available
+    for voice in engine.voices():
+        assert len(engine.synthesise("hey jarvis", voice.name, 1.0, 1.0, 0).samples) > 4000

@@ -1,0 +1,116 @@
+"""Generated corpora: the same bytes again, resumed after an interruption, never mixed with another plan."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trainer.data.generate import CSV_NAME, generate_corpus
+from trainer.data.speech.engine import EngineChoice, SpeechEngine, choose_engines
+from trainer.data.speech.espeak import phonemise
+from trainer.data.speech.phonemes import says
+from wakeword.audio import read_samples
+from wakeword.errors import ConfigError
+
+
+@pytest.fixture(scope="module")
+def espeak() -> EngineChoice:
+    return choose_engines(["espeak"])
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory, espeak: EngineChoice) -> Path:
+    output = tmp_path_factory.mktemp("generated")
+    generate_corpus("hey jarvis", output, positives=30, near_misses=20, sentences=10, seed=7, engines=espeak, jobs=2)
+    return output
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / CSV_NAME).open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_the_same_seed_gives_the_same_bytes_with_any_number_of_jobs(generated: Path, tmp_path: Path, espeak: EngineChoice) -> None:
+    generate_corpus("Hey  Jarvis", tmp_path, positives=30, near_misses=20, sentences=10, seed=7, engines=espeak, jobs=1)
+    assert contents(tmp_path) == contents(generated)
+
+
+def test_the_table_lists_every_clip_with_its_hash(generated: Path) -> None:
+    table = rows(generated)
+    files = contents(generated)
+    del files[CSV_NAME]
+    assert {row["path"]: row["sha256"] for row in table} == files
+    assert [sum(row["kind"] == kind for row in table) for kind in ("positive", "near_miss", "sentence")] == [30, 20, 10]
+    assert all(len(read_samples(generated / row["path"])) == int(row["samples"]) for row in table)
+    assert {row["label"] for row in table if row["path"].startswith("negative/")} == {"negative"}
+    assert len({row["speaker"] for row in table if row["label"] == "positive"}) == 30, "no speaker twice before all have spoken"
+
+
+def test_clips_are_trimmed_to_the_word(generated: Path) -> None:
+    for row in rows(generated):
+        samples = read_samples(generated / row["path"]).astype(float)
+        peak = np.abs(samples).max()
+        assert 20 * np.log10(peak / 32768) == pytest.approx(float(row["gain_db"]), abs=0.1)
+        frames = np.sqrt([np.mean(part**2) for part in (samples[:400], samples[-160:])])
+        loudest = np.sqrt(np.mean(samples[: len(samples) // 160 * 160].reshape(-1, 160) ** 2, axis=1)).max()
+        assert (frames > loudest * 10 ** (-48 / 20)).all(), "speech begins and ends within 25 and 10 ms"
+
+
+def test_no_negative_says_the_phrase(generated: Path) -> None:
+    texts = [row["text"] for row in rows(generated) if row["label"] == "negative"]
+    target, *heard = phonemise(["hey jarvis", *texts])
+    assert not any(says(target, one) for one in heard)
+
+
+def test_an_interrupted_run_goes_on(generated: Path, tmp_path: Path, espeak: EngineChoice) -> None:
+    def interrupt(done: int, total: int) -> None:
+        if done == total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate_corpus("hey jarvis", tmp_path, positives=30, near_misses=20, sentences=10, seed=7, engines=espeak, jobs=2, progress=interrupt)
+    assert not (tmp_path / CSV_NAME).exists()
+    assert not list(tmp_path.rglob("*.partial"))
+    result = generate_corpus("hey jarvis", tmp_path, positives=30, near_misses=20, sentences=10, seed=7, engines=espeak, jobs=2)
+    assert 0 < result.made <= 30
+    assert contents(tmp_path) == contents(generated)
+
+
+def test_a_larger_corpus_begins_with_the_smaller_one(generated: Path, tmp_path: Path, espeak: EngineChoice) -> None:
+    generate_corpus("hey jarvis", tmp_path, positives=5, near_misses=4, sentences=3, seed=7, engines=espeak, jobs=1)
+    small = contents(tmp_path)
+    del small[CSV_NAME]
+    assert small.items() <= contents(generated).items()
+
+
+def test_clips_of_another_plan_are_not_mixed_in(generated: Path, espeak: EngineChoice) -> None:
+    for phrase, seed in (("hey jarvis", 8), ("okay nabu", 7)):
+        with pytest.raises(ConfigError, match=r"\d+ generated clips of other settings"):
+            generate_corpus(phrase, generated, positives=1, near_misses=1, sentences=1, seed=seed, engines=espeak, jobs=1)
+
+
+def test_recordings_of_the_user_may_lie_beside(tmp_path: Path, espeak: EngineChoice) -> None:
+    own = tmp_path / "positive" / "me" / "take1.wav"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"mine")
+    result = generate_corpus("computer", tmp_path, positives=1, near_misses=0, sentences=0, engines=espeak, jobs=1)
+    assert (len(result.clips), own.read_bytes()) == (1, b"mine")
+
+
+@pytest.mark.parametrize(("phrase", "positives"), [("", 1), ("電腦", 1), ("computer", -1)])
+def test_arguments_that_are_refused(tmp_path: Path, espeak: EngineChoice, phrase: str, positives: int) -> None:
+    with pytest.raises(ConfigError):
+        generate_corpus(phrase, tmp_path, positives=positives, near_misses=0, sentences=0, engines=espeak)
+
+
+def test_engines_fit_the_protocol(espeak: EngineChoice) -> None:
+    engine: SpeechEngine = espeak.available[0]
+    assert engine.name == "espeak"

@@ -1,0 +1,110 @@
+"""Splits: disjoint, stable under addition, independent of order; explicit tables and their errors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer.data.split import Fractions, Split, Splitter, check_filled, read_splits, split_of
+from wakeword.errors import ConfigError
+
+speakers = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=30)
+
+
+@given(speakers, st.text(min_size=1, max_size=8), st.integers(0, 1 << 40))
+def test_an_added_speaker_moves_nobody(names: list[str], added: str, seed: int) -> None:
+    before = {name: Splitter(seed).place(Path("a.wav"), name) for name in names}
+    after = {name: Splitter(seed).place(Path("b.wav"), name) for name in [added, *reversed(names)]}
+    assert all(after[name] == before[name] for name in names)
+
+
+@given(speakers, st.integers(0, 1000))
+def test_a_speaker_is_in_one_split_whatever_the_file(names: list[str], seed: int) -> None:
+    splitter = Splitter(seed)
+    placed = {(name, splitter.place(Path(f"{number}.wav"), name)[1]) for name in names for number in range(3)}
+    assert len(placed) == len(set(names))
+
+
+def test_shares_are_as_asked_and_the_seed_matters() -> None:
+    fractions = Fractions(val=0.1, test=0.2)
+    counts = Counter(split_of(f"speaker {number}", 3, fractions) for number in range(5000))
+    assert counts[Split.VAL] == pytest.approx(500, abs=80)
+    assert counts[Split.TEST] == pytest.approx(1000, abs=110)
+    assert any(split_of(str(number), 3) is not split_of(str(number), 4) for number in range(50))
+
+
+def test_the_hash_is_pinned() -> None:
+    """Another hash would move speakers of existing datasets between versions."""
+    assert [split_of(name, 0) for name in ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")] == PINNED
+
+
+PINNED = ["train", "train", "train", "val", "train", "test", "test", "train"]
+
+
+@pytest.mark.parametrize(("val", "test"), [(0, 0.1), (0.1, 0), (0.5, 0.5), (-0.1, 0.3)])
+def test_fractions_must_leave_all_three(val: float, test: float) -> None:
+    with pytest.raises(ConfigError, match="fractions"):
+        Fractions(val, test)
+
+
+def placed_by(splitter: Splitter, names: list[str]) -> list[tuple[str, str, Split]]:
+    return [("positive", name, splitter.place(Path("x.wav"), name)[1]) for name in names]
+
+
+def test_an_empty_split_names_a_seed_that_fills_all() -> None:
+    names = ["ann", "ben", "cleo", "dan"]
+    seed = next(seed for seed in range(100) if len({split_of(name, seed) for name in names}) < 3)
+    with pytest.raises(ConfigError, match=r"positive: none of 4 speakers is in .*seed \d+ fills all three") as caught:
+        check_filled(placed_by(Splitter(seed), names), Splitter(seed))
+    better = int(str(caught.value).split("seed ")[1].split()[0])
+    check_filled(placed_by(Splitter(better), names), Splitter(better))
+
+
+def test_two_speakers_cannot_fill_three_splits() -> None:
+    with pytest.raises(ConfigError, match="at least three speakers"):
+        check_filled(placed_by(Splitter(), ["ann", "ben"]), Splitter())
+
+
+def table(folder: Path, *lines: str) -> Path:
+    path = folder / "splits.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_a_table_goes_before_the_hash(tmp_path: Path) -> None:
+    found = read_splits(table(tmp_path, "path,group,split,note", "a/1.wav,g1,val,x", "a/2.wav,g2,test,y"))
+    splitter = Splitter(table=found)
+    assert splitter.place(tmp_path / "a" / "1.wav", "folder") == ("g1", Split.VAL)
+    assert splitter.place(tmp_path / "a" / ".." / "a" / "2.wav", "folder") == ("g2", Split.TEST)
+    assert splitter.place(tmp_path / "new.wav", "g2") == ("g2", Split.TEST), "a new file of a listed group"
+    assert splitter.place(tmp_path / "new.wav", "other") == ("other", split_of("other", 0))
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["path,group", "a,b"], "no column 'split'"),
+        (["path,group,split", "a.wav,g,validation"], "line 2.*train, val, test"),
+        (["path,group,split", "a.wav,,val"], "line 2.*empty"),
+        (["path,group,split", "a.wav,g,val", "a.wav,g,val"], "line 3.*twice"),
+        (["path,group,split", "a.wav,g,val", "b.wav,g,test"], "line 3.*'g' stands in val and in test"),
+    ],
+)
+def test_errors_of_a_table(tmp_path: Path, lines: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_splits(table(tmp_path, *lines))
+
+
+def test_a_missing_table_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.csv"):
+        read_splits(tmp_path / "none.csv")
+
+
+def test_the_corpus_table_reads(corpus: Path) -> None:
+    found = read_splits(corpus / "splits.csv")
+    assert set(found.groups.values()) == set(Split)
+    assert all(path.is_file() for path in list(found.files)[:50])

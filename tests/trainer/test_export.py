@@ -1,0 +1,212 @@
+"""Export: the int8 model keeps the device contract and the float model's probabilities, and its files are whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests import networks
+from trainer.export.agreement import Agreement, measure_agreement
+from trainer.export.convert import SAVED_MODEL, convert
+from trainer.export.package import package_paths, write_package
+from trainer.export.representative import representative_chunks
+from trainer.mixednet.config import MixedNetConfig
+from trainer.mixednet.lengths import receptive_field
+from wakeword import contract
+from wakeword.errors import ConfigError
+from wakeword.model.flatbuffer import TfliteModel, parse_model
+from wakeword.model.manifest import Manifest, MicroSection, read_manifest
+
+# Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+
+NETWORKS = {
+    "single kernels": (MixedNetConfig(first_conv_filters=10, pointwise_filters=(12, 12, 12, 12)), 6),
+    "mixed kernels": (
+        MixedNetConfig(first_conv_filters=10, pointwise_filters=(12, 12, 12, 12), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,))),
+        6,
+    ),
+    "residual, stride 1": (
+        MixedNetConfig(
+            first_conv_filters=8,
+            stride=1,
+            pointwise_filters=(8, 10),
+            mixconv_kernel_sizes=((3,), (3, 5)),
+            repeat_in_block=(1, 2),
+            residual_connection=(1, 1),
+        ),
+        4,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One network, before and after its export."""
+
+    config: MixedNetConfig
+    slices: int
+    frames: int
+    model: Any
+    content: bytes
+    tflite: TfliteModel
+    folder: Path
+
+
+CLIPS = [networks.speechlike(seed, 300) for seed in range(8)]
+
+
+@pytest.fixture(scope="module", params=list(NETWORKS.values()), ids=list(NETWORKS))
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
+    from trainer.mixednet.models import build_model
+
+    config, frames = request.param
+    slices = receptive_field(config, frames)
+    model = build_model(config, slices)
+    networks.randomise(model, seed=4)
+    folder = tmp_path_factory.mktemp("exported")
+    content = convert(model, config, slices, CLIPS, folder=folder, windows=30)
+    yield Exported(config, slices, frames, model, content, parse_model(content), folder)
+
+
+def test_input_and_output_are_the_contracts(exported: Exported) -> None:
+    graph = exported.tflite.main
+    taken, given = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
+    assert (taken.shape, taken.type_name, taken.zero_point) == ((1, exported.config.stride, 40), "INT8", contract.INPUT_ZERO_POINT)
+    assert taken.scale == pytest.approx(contract.INPUT_SCALE, rel=1e-6)
+    assert (given.shape, given.type_name, given.scale, given.zero_point) == ((1, 1), "UINT8", 1 / 256, 0)
+
+
+def test_every_operator_is_registered_on_the_device(exported: Exported) -> None:
+    assert len(exported.tflite.subgraphs) == 2
+    used = {operator.name for graph in exported.tflite.subgraphs for operator in graph.operators}
+    assert used <= contract.REGISTERED_OPS
+
+
+def test_every_ring_buffer_is_an_int8_variable(exported: Exported) -> None:
+    config, graph = exported.config, exported.tflite.main
+    states = {
+        graph.tensors[tensor].shape: graph.tensors[tensor].type_name
+        for operator in graph.operators
+        if operator.name == "READ_VARIABLE"
+        for tensor in operator.outputs
+    }
+    rings = [config.first_conv_kernel_size - config.stride, *config.context_frames, exported.frames - 1]
+    assert sorted(shape[1] for shape in states) == sorted(rings)
+    assert set(states.values()) == {"INT8"}
+    assert sum(operator.name == "VAR_HANDLE" for operator in graph.operators) == len(rings)
+
+
+def test_a_four_block_model_has_six_variables(exported: Exported) -> None:
+    handles = sum(operator.name == "VAR_HANDLE" for operator in exported.tflite.main.operators)
+    assert handles == 2 + len(exported.config.context_frames)
+    assert [len(graph.operators) for graph in exported.tflite.subgraphs][1] == 2 * handles
+
+
+def test_the_exported_model_agrees_with_the_float_model(exported: Exported) -> None:
+    recordings = [networks.speechlike(seed, 400) for seed in (20, 21)]
+    agreement = measure_agreement(exported.content, exported.model, exported.config, exported.slices, recordings)
+    assert agreement.inferences == 2 * (400 // exported.config.stride)
+    assert agreement.mean < 0.005
+    assert agreement.maximum < 0.05
+    assert not agreement.suspicious
+
+
+def test_another_models_export_does_not_agree(exported: Exported) -> None:
+    from trainer.mixednet.models import build_model
+
+    other = build_model(exported.config, exported.slices)
+    networks.randomise(other, seed=77)
+    head = other.get_layer("head")
+    head.set_weights([-3 * weight for weight in exported.model.get_layer("head").get_weights()])
+    agreement = measure_agreement(exported.content, other, exported.config, exported.slices, [networks.speechlike(20, 400)])
+    assert agreement.suspicious
+
+
+def test_the_saved_model_streams_as_the_float_model_does(exported: Exported) -> None:
+    import tensorflow as tf
+
+    from trainer.mixednet.models import streaming_clone
+
+    saved = tf.saved_model.load(str(exported.folder / SAVED_MODEL))
+    streaming = streaming_clone(exported.model, exported.config, exported.slices)
+    for chunk in representative_chunks(CLIPS, exported.config.stride, exported.slices, windows=1):
+        np.testing.assert_allclose(saved.serve(tf.constant(chunk)), streaming(chunk), atol=1e-5)
+
+
+def test_the_saved_model_replaces_an_older_one_whole(tmp_path: Path) -> None:
+    from trainer.export.convert import _replace_folder
+
+    for content in ("old", "new"):
+        source = tmp_path / content
+        source.mkdir()
+        (source / f"{content}.txt").write_text(content)
+        _replace_folder(source, tmp_path / "target" / SAVED_MODEL)
+    assert [path.name for path in (tmp_path / "target" / SAVED_MODEL).iterdir()] == ["new.txt"]
+    assert [path.name for path in (tmp_path / "target").iterdir()] == [SAVED_MODEL]
+
+
+def test_representative_chunks_follow_one_another_and_span_the_inputs_range() -> None:
+    clip = np.repeat(np.arange(100, dtype=np.int8)[:, None], 40, axis=1)
+    chunks = list(representative_chunks([clip], stride=3, slices=62, windows=2))
+    assert len(chunks) == 2 * (62 // 3)
+    assert chunks[0].shape == (1, 3, 40)
+    assert chunks[0].dtype == np.float32
+    assert (float(chunks[0].min()), float(chunks[0].max())) == (0.0, 26.0)
+    slices = np.concatenate([chunk[0, :, 7] for chunk in chunks]) * 255 / 26 - 128
+    for window in np.split(slices, 2):
+        np.testing.assert_allclose(np.diff(window), 1, atol=1e-3)
+    again = list(representative_chunks([clip], stride=3, slices=62, windows=2))
+    np.testing.assert_array_equal(chunks, again)
+
+
+def test_clips_without_a_whole_inference_are_refused(exported: Exported) -> None:
+    nothing = [np.zeros((0, 40), np.int8)]
+    with pytest.raises(ConfigError, match="no training clip has"):
+        list(representative_chunks(nothing, exported.config.stride, exported.slices))
+    with pytest.raises(ConfigError, match="no recording has"):
+        measure_agreement(exported.content, exported.model, exported.config, exported.slices, nothing)
+
+
+def test_a_mean_difference_above_two_hundredths_is_suspicious() -> None:
+    assert Agreement(0.021, 0.3, 100).suspicious
+    assert not Agreement(0.02, 0.3, 100).suspicious
+
+
+MANIFEST = Manifest(
+    wake_word="hey you", author="", model="somewhere/else.tflite", micro=MicroSection(probability_cutoff=0.9, sliding_window_size=5, tensor_arena_size=30_000)
+)
+
+
+def test_a_package_is_a_model_and_the_manifest_that_names_it(tmp_path: Path) -> None:
+    package = write_package(tmp_path / "out", "hey_you", b"model", MANIFEST)
+    assert package == package_paths(tmp_path / "out", "hey_you")
+    manifest, model = read_manifest(package.manifest)
+    assert manifest == MANIFEST.model_copy(update={"model": "hey_you.tflite"})
+    assert model.read_bytes() == b"model"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["hey_you.json", "hey_you.tflite"]
+
+
+def test_a_failing_write_leaves_the_older_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = write_package(tmp_path, "hey_you", b"old", MANIFEST)
+    before = package.manifest.read_bytes()
+
+    def full(path: Path, content: bytes) -> int:  # noqa: ARG001
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_package(tmp_path, "hey_you", b"new", MANIFEST)
+    assert (package.model.read_bytes(), package.manifest.read_bytes()) == (b"old", before)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("name", ["", "../evil", "hey you", ".hidden", "a/b", "ä"])
+def test_a_name_that_is_no_file_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="use letters, digits"):
+        write_package(tmp_path, name, b"", MANIFEST)

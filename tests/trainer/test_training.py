@@ -1,0 +1,358 @@
+"""Training: batches, checkpoint choice, the run and its resumption."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from trainer.mixednet.config import MixedNetConfig
+from trainer.mixednet.lengths import receptive_field
+from trainer.training import checkpoints, loop
+from trainer.training.batches import Batch, BatchSampler, prefetch
+from trainer.training.feature_set import FeatureSet, TruncationStrategy
+from trainer.training.interrupt import delayed_interrupt
+from trainer.training.plan import FAST_TEST, Phase, TrainingPlan
+from trainer.training.progress import Silent, StepReport
+from trainer.training.scores import Checkpoint, ValidationScores, is_better
+from wakeword.errors import ConfigError
+
+# Keras 3.15 saves weights through an __array__ without numpy 2's copy argument.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+
+SLICES = 20
+
+
+def numbered_clip(length: int, first: int = 0) -> NDArray[np.int8]:
+    """A clip whose slice i holds the value first + i."""
+    return np.repeat(np.arange(first, first + length, dtype=np.int8)[:, None], 40, axis=1)
+
+
+def sampler(*sets: FeatureSet, batch_size: int = 2000, seed: int = 1) -> BatchSampler:
+    return BatchSampler(sets, SLICES, batch_size, seed)
+
+
+NEGATIVES = FeatureSet("negatives", False, [numbered_clip(60)])
+
+
+def test_the_end_of_a_wake_word_clip_is_kept_up_to_its_shift() -> None:
+    batch = sampler(FeatureSet("words", True, [numbered_clip(50), numbered_clip(40, 60)], truncation_strategy="truncate_start"), NEGATIVES).batch(0)
+    for clip, last in ((0, 49), (1, 99)):
+        windows = batch.features[batch.clips == clip]
+        assert set(windows[:, -1, 0].tolist()) == set(range(last - 9, last + 1))
+        assert np.all(np.diff(windows[:, :, 0].astype(int), axis=1) == 1)
+
+
+def test_a_random_window_is_any_window_of_its_clip() -> None:
+    batch = sampler(FeatureSet("words", True, [numbered_clip(5)]), NEGATIVES).batch(0)
+    windows = batch.features[batch.truth == 0]
+    assert set(windows[:, 0, 0].tolist()) == set(range(60 - SLICES + 1))
+    assert np.all(np.diff(windows[:, :, 7].astype(int), axis=1) == 1)
+
+
+@pytest.mark.parametrize("strategy", ["random", "truncate_start"])
+def test_a_short_clip_is_preceded_by_silence_and_not_by_its_neighbour(strategy: TruncationStrategy) -> None:
+    words = FeatureSet("words", True, [numbered_clip(12, 50)], truncation_strategy=strategy, end_shift_slices=1)
+    batch = BatchSampler([NEGATIVES, words], SLICES, 100, 1).batch(0)
+    windows = batch.features[batch.truth == 1]
+    assert np.all(windows[:, : SLICES - 12] == -128)
+    assert np.all(windows[:, SLICES - 12 :, 0] == np.arange(50, 62))
+
+
+def test_sets_are_drawn_by_their_sampling_weight_and_clips_by_length_or_evenly() -> None:
+    words = FeatureSet("words", True, [numbered_clip(30), numbered_clip(90)], sampling_weight=3, truncation_strategy="truncate_start")
+    negatives = FeatureSet("negatives", False, [numbered_clip(30), numbered_clip(90)], sampling_weight=1)
+    batch = sampler(words, negatives, FeatureSet("unused", False, [numbered_clip(9)], sampling_weight=0), batch_size=40_000).batch(0)
+    shares = np.bincount(batch.clips, minlength=5) / len(batch.clips)
+    np.testing.assert_allclose(shares, [3 / 8, 3 / 8, 1 / 16, 3 / 16, 0], atol=0.01)
+
+
+def test_sample_weights_are_penalty_times_class_weight() -> None:
+    words = FeatureSet("words", True, [numbered_clip(30)], penalty_weight=2)
+    batch = sampler(words, NEGATIVES, FeatureSet("hard", False, [numbered_clip(30)], penalty_weight=4)).batch(0, 1.5, 20)
+    assert {(clip, weight) for clip, weight in zip(batch.clips.tolist(), batch.weights.tolist(), strict=True)} == {(0, 3.0), (1, 20.0), (2, 80.0)}
+    assert batch.weights.dtype == batch.truth.dtype == np.float32
+
+
+def test_a_batch_depends_on_seed_and_step_alone() -> None:
+    words = FeatureSet("words", True, [numbered_clip(30)])
+    first, second, other = sampler(words, NEGATIVES), sampler(words, NEGATIVES), sampler(words, NEGATIVES, seed=2)
+    first.batch(0)
+    np.testing.assert_array_equal(first.batch(7).features, second.batch(7).features)
+    assert not np.array_equal(first.batch(7).features, second.batch(8).features)
+    assert not np.array_equal(first.batch(7).features, other.batch(7).features)
+    assert first.fingerprint() == second.fingerprint() != other.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"clips": []}, "has no clips"),
+        ({"clips": [np.zeros((3, 40), np.float32)]}, r"float32 \[3, 40\]; clips are int8 \[slices, 40\]"),
+        ({"clips": [np.zeros((3, 39), np.int8)]}, r"int8 \[3, 39\]"),
+        ({"clips": [np.zeros((0, 40), np.int8)]}, r"int8 \[0, 40\]"),
+        ({"sampling_weight": -1}, "must not be negative"),
+        ({"truncation_strategy": "middle"}, "'middle'; give random or truncate_start"),
+        ({"end_shift_slices": 0}, "end_shift_slices is 0"),
+    ],
+)
+def test_refuses_a_feature_set_that_cannot_be_drawn_from(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        replace(NEGATIVES, **values)
+
+
+def test_refuses_to_train_on_one_class() -> None:
+    with pytest.raises(ConfigError, match=r"has wake words \(truth: true\)"):
+        sampler(NEGATIVES)
+    with pytest.raises(ConfigError, match=r"has negatives \(truth: false\)"):
+        sampler(FeatureSet("words", True, [numbered_clip(30)]))
+
+
+def test_batches_are_made_ahead_in_order_and_errors_reach_the_caller() -> None:
+    batches = sampler(FeatureSet("words", True, [numbered_clip(30)]), NEGATIVES, batch_size=4)
+    for step, batch in enumerate(prefetch(batches.batch, range(6))):
+        np.testing.assert_array_equal(batch.clips, batches.batch(step).clips)
+
+    def fail(step: int) -> Batch:
+        raise MemoryError(f"step {step}")
+
+    with pytest.raises(MemoryError, match="step 3"):
+        list(prefetch(fail, range(3, 9)))
+
+
+PLAN = TrainingPlan(phases=(Phase(90, 3e-3), Phase(30, 1e-3)), batch_size=16, eval_step_interval=45, seed=5)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "best", "better"),
+    [
+        # recall, false accepts per hour, average viable recall
+        ((0.5, 0.5, 0.5), (0.9, 0.6, 0.9), True),
+        ((0.9, 0.6, 0.9), (0.5, 0.5, 0.5), False),
+        ((0.5, 0.4, 0.8), (0.9, 0.0, 0.7), True),
+        ((0.9, 0.0, 0.7), (0.5, 0.4, 0.8), False),
+        ((0.5, 2.0, 0.1), (0.9, 3.0, 0.9), True),
+        ((0.9, 3.0, 0.9), (0.5, 2.0, 0.1), False),
+        ((0.6, 2.0, 0.1), (0.5, 2.0, 0.9), True),
+        ((0.6, 0.2, 0.8), (0.5, 0.1, 0.8), True),
+        ((0.6, 0.1, 0.8), (0.6, 0.2, 0.8), True),
+        ((0.6, 0.1, 0.8), (0.6, 0.1, 0.8), False),
+    ],
+)
+def test_which_checkpoint_is_better(candidate: tuple[float, float, float], best: tuple[float, float, float], better: bool) -> None:
+    assert is_better(ValidationScores(*candidate), ValidationScores(*best), PLAN) is better
+
+
+def test_the_maximization_metric_is_the_plans() -> None:
+    candidate, best = ValidationScores(0.9, 0.1, 0.5), ValidationScores(0.8, 0.1, 0.6)
+    assert not is_better(candidate, best, PLAN)
+    assert is_better(candidate, best, replace(PLAN, maximization_metric="recall"))
+
+
+def test_phases_follow_one_another() -> None:
+    assert PLAN.steps == 120
+    assert PLAN.phase_of(89) == (0, range(90))
+    assert PLAN.phase_of(90) == (1, range(90, 120))
+    with pytest.raises(ValueError, match="past the plan's 120 steps"):
+        PLAN.phase_of(120)
+    assert (FAST_TEST.steps, FAST_TEST.batch_size) == (3000, 32)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Phase(0, 1e-3), "phase of 0 steps"),
+        (lambda: Phase(1, 0), "learning_rates has 0"),
+        (lambda: Phase(1, 1e-3, 0, 20), "class weights are 0 and 20"),
+        (lambda: replace(PLAN, phases=()), "training_steps is empty"),
+        (lambda: replace(PLAN, batch_size=0), "batch_size is 0"),
+        (lambda: replace(PLAN, eval_step_interval=0), "eval_step_interval is 0"),
+        (lambda: replace(PLAN, target_false_accepts_per_hour=-1), "target_minimization is -1"),
+        (lambda: TrainingPlan(maximization_metric="accuracy"), "'accuracy'; give one of average_viable_recall, recall"),  # type: ignore[arg-type]
+        (lambda: replace(PLAN, seed=-1), "seed is -1"),
+    ],
+)
+def test_refuses_a_plan_that_cannot_be(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make()
+
+
+def test_a_second_interrupt_stops_at_once_and_the_handler_is_given_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), delayed_interrupt() as interrupted:
+        assert not interrupted()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interrupted()
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+NET = MixedNetConfig(
+    first_conv_filters=8,
+    pointwise_filters=(8, 8),
+    mixconv_kernel_sizes=((3,), (3, 5)),
+    repeat_in_block=(1, 1),
+    residual_connection=(0, 1),
+    dropout_rate=0.2,
+    l2_regularization=1e-4,
+)
+WINDOW = receptive_field(NET, 5)
+
+
+def rising_sets(clips: int = 20) -> list[FeatureSet]:
+    """Wake words whose features rise at the end, among noise."""
+    rng = np.random.default_rng(3)
+    negatives = [rng.integers(-100, 100, (60, 40)).astype(np.int8) for _ in range(clips)]
+    words = [rng.integers(-100, 100, (60, 40)).astype(np.int8) for _ in range(clips)]
+    for word in words:
+        word[-20:, ::2], word[-20:, 1::2] = 100, -100
+    return [FeatureSet("words", True, words, truncation_strategy="truncate_start", end_shift_slices=3), FeatureSet("negatives", False, negatives)]
+
+
+@dataclass
+class Recorder(Silent):
+    """Keeps the events of a run, and interrupts it at a step."""
+
+    interrupt_at: int = -1
+    reports: list[StepReport] = field(default_factory=list)
+    checkpoints: list[tuple[Checkpoint, bool]] = field(default_factory=list)
+    resumed_at: int | None = None
+
+    def resumed(self, step: int, best: Checkpoint | None) -> None:  # noqa: ARG002
+        self.resumed_at = step
+
+    def stepped(self, report: StepReport) -> None:
+        self.reports.append(report)
+        if report.step == self.interrupt_at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def evaluated(self, checkpoint: Checkpoint, best: bool) -> None:
+        self.checkpoints.append((checkpoint, best))
+
+
+def separation(model: Any) -> ValidationScores:
+    """Scores that grow with the distance between words and noise."""
+    batch = BatchSampler(rising_sets(), WINDOW, 64, seed=9).batch(0)
+    probability = model(((batch.features.astype(np.float32) + 128) * (26 / 255)), training=False).numpy()[:, 0]
+    recall = float(np.mean(probability[batch.truth == 1] > 0.5))
+    return ValidationScores(recall, float(np.sum(probability[batch.truth == 0] > 0.5)), float(probability[batch.truth == 1].mean()))
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[loop.TrainingResult, Recorder]:
+    recorder = Recorder()
+    return loop.train(NET, WINDOW, rising_sets(), PLAN, tmp_path_factory.mktemp("whole"), separation, recorder), recorder
+
+
+def weights_of(result: loop.TrainingResult) -> list[NDArray[np.float32]]:
+    return [np.asarray(weight) for weight in result.model.get_weights()]
+
+
+def assert_same_weights(first: loop.TrainingResult, second: loop.TrainingResult) -> None:
+    for one, other in zip(weights_of(first), weights_of(second), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_run_learns_and_keeps_its_best_weights(whole_run: tuple[loop.TrainingResult, Recorder]) -> None:
+    from trainer.mixednet.models import build_model
+
+    result, recorder = whole_run
+    assert result.steps == 120
+    assert [checkpoint.step for checkpoint, _ in recorder.checkpoints] == [45, 90, 120]
+    assert result.best == [checkpoint for checkpoint, best in recorder.checkpoints if best][-1]
+    assert result.best.scores.recall > 0.9
+    assert separation(result.model) == result.best.scores
+    losses = [report.loss for report in recorder.reports]
+    assert losses[-1] < losses[0]
+    assert {(report.phase, report.learning_rate) for report in recorder.reports} == {(1, 3e-3), (2, 1e-3)}
+    assert recorder.reports[-1].step == 120
+    assert recorder.reports[-1].remaining_s == 0
+    restored = build_model(NET, WINDOW)
+    checkpoints.load_weights(restored, result.weights)
+    assert separation(restored) == result.best.scores
+    assert {path.name for path in result.weights.parent.iterdir()} == {checkpoints.BEST_WEIGHTS, checkpoints.STATE}
+
+
+# 45 is due for an evaluation, 90 also ends a phase, 120 ends the run.
+@pytest.mark.parametrize("step", [45, 90, 120])
+def test_an_interrupted_run_goes_on_to_the_same_model(whole_run: tuple[loop.TrainingResult, Recorder], tmp_path: Path, step: int) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(NET, WINDOW, rising_sets(), PLAN, tmp_path, separation, Recorder(interrupt_at=step))
+    recorder = Recorder()
+    result = loop.train(NET, WINDOW, rising_sets(), PLAN, tmp_path, separation, recorder)
+    assert recorder.resumed_at == step
+    assert result.best == whole_run[0].best
+    assert_same_weights(result, whole_run[0])
+
+
+def test_an_interrupt_between_evaluations_loses_no_step(
+    whole_run: tuple[loop.TrainingResult, Recorder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "REPORT_INTERVAL_S", 0)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(NET, WINDOW, rising_sets(), PLAN, tmp_path, separation, Recorder(interrupt_at=67))
+    recorder = Recorder()
+    result = loop.train(NET, WINDOW, rising_sets(), PLAN, tmp_path, separation, recorder)
+    assert recorder.resumed_at == 67
+    assert_same_weights(result, whole_run[0])
+
+
+def test_a_run_killed_in_an_evaluation_repeats_it(whole_run: tuple[loop.TrainingResult, Recorder], tmp_path: Path) -> None:
+    evaluations = 0
+
+    def killed(model: Any) -> ValidationScores:
+        nonlocal evaluations
+        evaluations += 1
+        if evaluations == 2:
+            raise SystemExit
+        return separation(model)
+
+    with pytest.raises(SystemExit):
+        loop.train(NET, WINDOW, rising_sets(), PLAN, tmp_path, killed)
+    recorder = Recorder()
+    result = loop.train(NET, WINDOW, rising_sets(), PLAN, tmp_path, separation, recorder)
+    assert recorder.resumed_at == 90
+    assert [checkpoint.step for checkpoint, _ in recorder.checkpoints] == [90, 120]
+    assert_same_weights(result, whole_run[0])
+
+
+def test_a_finished_run_is_not_trained_again(whole_run: tuple[loop.TrainingResult, Recorder]) -> None:
+    result, _ = whole_run
+    recorder = Recorder()
+    again = loop.train(NET, WINDOW, rising_sets(), PLAN, result.weights.parent, separation, recorder)
+    assert not recorder.reports
+    assert (again.best, again.steps) == (result.best, result.steps)
+    assert_same_weights(again, result)
+
+
+def test_a_folder_of_another_run_is_refused(whole_run: tuple[loop.TrainingResult, Recorder]) -> None:
+    folder = whole_run[0].weights.parent
+    with pytest.raises(ConfigError, match="left by a run with another configuration or other data"):
+        loop.train(NET, WINDOW, rising_sets(), replace(PLAN, seed=6), folder, separation)
+    with pytest.raises(ConfigError, match="left by a run with another configuration or other data"):
+        loop.train(NET, WINDOW, rising_sets(21), PLAN, folder, separation)
+
+
+def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
+    (tmp_path / checkpoints.STATE).write_bytes(b"PK\x03\x04 no more")
+    with pytest.raises(ConfigError, match=r"training_state\.npz: damaged"):
+        loop.train(NET, WINDOW, rising_sets(), PLAN, tmp_path, separation)
+
+
+def test_weights_of_another_model_are_refused(whole_run: tuple[loop.TrainingResult, Recorder], tmp_path: Path) -> None:
+    from trainer.mixednet.models import build_model
+
+    other = build_model(replace(NET, pointwise_filters=(8, 9)), WINDOW)
+    with pytest.raises(ConfigError, match="not the weights of this model"):
+        checkpoints.load_weights(other, whole_run[0].weights)
+    with pytest.raises(ConfigError, match="no such checkpoint"):
+        checkpoints.load_weights(other, tmp_path / "none.weights.h5")

@@ -1,0 +1,146 @@
+"""`mww-generate`, `mww-train` and `mww-export`: parse, call, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wakeword.errors import ConfigError, reports_errors
+
+if TYPE_CHECKING:
+    from trainer.exporting import Exported
+
+generate_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+train_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+export_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+Jobs = Annotated[int | None, typer.Option(help="Processes. (default: one per core)", min=1)]
+Overrides = Annotated[list[Path] | None, typer.Option("--override", help="YAML file laid over the configuration; may be repeated.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="One value, as section.key=value; may be repeated.")]
+
+
+@generate_app.command()
+@reports_errors
+def generate(
+    phrase: Annotated[str, typer.Argument(help="The wake word, as it is written.")],
+    output: Annotated[Path, typer.Option(help="Folder to fill; an interrupted one is completed.")] = Path("generated"),
+    positives: Annotated[int, typer.Option(help="Clips of the wake word.", min=0)] = 1000,
+    near_misses: Annotated[int, typer.Option(help="Clips of phrases that sound like it.", min=0)] = 1000,
+    sentences: Annotated[int, typer.Option(help="Clips of ordinary sentences.", min=0)] = 1000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same files.", min=0)] = 0,
+    engine: Annotated[list[str] | None, typer.Option(help="espeak, flite or piper; may be repeated. (default: all that are installed)")] = None,
+    piper_voice: Annotated[list[Path] | None, typer.Option(help="A Piper voice (.onnx); may be repeated.")] = None,
+    jobs: Jobs = None,
+) -> None:
+    """Speak a wake word, phrases near it and ordinary sentences in many voices.
+
+    Generated speech helps a training; it says nothing about how real people are recognised.
+
+    Example:
+
+      mww-generate "okay house" --output generated/okay_house
+    """
+    from trainer.data.generate import generate_corpus
+    from trainer.data.speech.engine import choose_engines
+    from trainer.terminal import Terminal
+
+    choice = choose_engines(engine, piper_voice or ())
+    with Terminal() as terminal:
+        corpus = generate_corpus(
+            phrase,
+            output,
+            positives=positives,
+            near_misses=near_misses,
+            sentences=sentences,
+            seed=seed,
+            engines=choice,
+            jobs=jobs,
+            progress=terminal.counting("speaking"),
+        )
+        for skipped in corpus.skipped:
+            terminal.told(f"{skipped.name} was not used: {skipped.reason}")
+    typer.echo(f"{len(corpus.clips)} clips in {output} ({corpus.made} new), described in {corpus.table}")
+
+
+@train_app.command()
+@reports_errors
+def train(
+    config: Annotated[str, typer.Option(help="Preset (fast_test, standard, max_quality) or YAML file.")] = "standard",
+    override: Overrides = None,
+    setting: Settings = None,
+    output: Annotated[Path, typer.Option(help="Folder of the run; an interrupted run in it goes on.")] = Path("runs/run"),
+    jobs: Jobs = None,
+) -> None:
+    """Train a wake word model.
+
+    Example:
+
+      mww-train --config fast_test --set export.wake_word=computer --set paths.positive_dir=dataset/positive --output runs/computer
+    """
+    from trainer.config.loader import load_config
+
+    configuration = load_config(config, override or (), setting or ())
+    from trainer.run import CONFIG_NAME, train_run
+    from trainer.terminal import Terminal
+
+    with Terminal() as terminal:
+        result = train_run(configuration, output, terminal, jobs)
+    scores = result.best.scores
+    typer.echo(
+        f"Best weights after step {result.best.step} of {result.steps}: recall {scores.recall:.1%}, {scores.false_accepts_per_hour:.2f} false accepts/h "
+        "(float model, validation data, which chose them)"
+    )
+    typer.echo(f"Weights: {result.weights}\nNext: mww-export --checkpoint {result.weights} --config {output / CONFIG_NAME} --output {output / 'exported'}")
+
+
+@export_app.command()
+@reports_errors
+def export(
+    checkpoint: Annotated[Path, typer.Option(help="Weights of a run: its checkpoints/best_weights.weights.h5.")],
+    config: Annotated[Path | None, typer.Option(help="Configuration of the run. (default: the run's own config.yaml)")] = None,
+    override: Overrides = None,
+    setting: Settings = None,
+    output: Annotated[Path, typer.Option(help="Folder for model and manifest.")] = Path("models/exported"),
+    model_name: Annotated[str | None, typer.Option(help="Name of the files. (default: from the wake word)")] = None,
+    jobs: Jobs = None,
+) -> None:
+    """Export trained weights as an int8 streaming model with its ESPHome manifest.
+
+    The cutoff is chosen on validation data for training.target_minimization false accepts an hour, unless export.probability_cutoff
+    gives it. Nothing is written when the model breaks the device contract.
+
+    Example:
+
+      mww-export --checkpoint runs/computer/checkpoints/best_weights.weights.h5 --output models/computer
+    """
+    from trainer.config.loader import load_config
+    from trainer.run import CONFIG_NAME
+
+    source = config or checkpoint.parent.parent / CONFIG_NAME
+    if not source.is_file():
+        raise ConfigError(f"{source}: does not exist; give the configuration of the run with --config")
+    configuration = load_config(str(source), override or (), setting or ())
+    from trainer.exporting import export_run
+    from trainer.terminal import Terminal
+
+    name = model_name or "_".join(configuration.export.wake_word.lower().split())
+    with Terminal() as terminal:
+        exported = export_run(checkpoint, configuration, output, name, terminal, jobs)
+    _print_export(exported)
+
+
+def _print_export(exported: Exported) -> None:
+    choice, agreement = exported.choice, exported.agreement
+    if choice is not None:
+        typer.echo(
+            f"Cutoff {choice.probability_cutoff} chosen on validation data: {choice.detected}/{choice.utterances} utterances found, "
+            f"{choice.false_accepts} false accepts in {choice.hours:.2f} h"
+        )
+        if not choice.reaches_target:
+            typer.echo("warning: no cutoff reaches the target of false accepts; the one with the fewest was taken", err=True)
+    typer.echo(f"int8 against float: mean difference {agreement.mean:.4f}, largest {agreement.maximum:.3f}, over {agreement.inferences} inferences")
+    if agreement.suspicious:
+        typer.echo("warning: quantisation has changed the model by more than 0.02 on average", err=True)
+    typer.echo(f"Model: {exported.package.model}\nManifest: {exported.package.manifest} (arena {exported.arena_bytes} bytes, computed)")

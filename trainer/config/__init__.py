@@ -1,0 +1,1 @@
+"""Configuration: sections, presets, and where a value comes from."""

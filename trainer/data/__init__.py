@@ -1,0 +1,1 @@
+"""From texts and recordings to training features: generate, ingest, split, features."""

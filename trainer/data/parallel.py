@@ -1,0 +1,63 @@
+"""One way to spread work over all cores: processes, results in the order of the items, a clean end when the user interrupts."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+from wakeword.errors import ConfigError, InfrastructureError
+
+Progress = Callable[[int, int], None]
+"""Told how many items are done, of how many. The first call comes with 0."""
+
+_CHUNKS_PER_JOB = 16
+"""So many that one slow chunk at the end does not leave the other cores idle for long."""
+_MAX_CHUNK = 32
+
+
+def core_count() -> int:
+    """Cores that this process may use, which in a container can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0))
+
+
+def map_in_processes[T, R](
+    function: Callable[[T], R], items: Sequence[T], *, jobs: int | None = None, isolate: bool = False, progress: Progress | None = None
+) -> Iterator[R]:
+    """Yield `function(item)` for every item, in order. `jobs` None takes all cores.
+
+    One job runs in this process, unless `isolate` asks for a worker even then (for libraries with global state, or that may crash).
+    `function` must be a module's function or a partial of one. Raises what `function` raises, `ConfigError` for less than one job, and
+    `InfrastructureError` when a worker dies.
+    """
+    jobs = core_count() if jobs is None else jobs
+    if jobs < 1:
+        raise ConfigError(f"jobs must be at least 1, got {jobs}; leave the option out to use all cores")
+    report = progress or (lambda _done, _total: None)
+    report(0, len(items))
+    if not items:
+        return
+    if jobs == 1 and not isolate:
+        for done, item in enumerate(items, 1):
+            yield function(item)
+            report(done, len(items))
+        return
+    chunk = max(1, min(_MAX_CHUNK, len(items) // (jobs * _CHUNKS_PER_JOB)))
+    # Spawned, not forked: a fork copies TensorFlow's threads half-alive.
+    executor = ProcessPoolExecutor(min(jobs, len(items)), multiprocessing.get_context("spawn"), initializer=_ignore_interrupt)
+    try:
+        for done, result in enumerate(executor.map(function, items, chunksize=chunk), 1):
+            yield result
+            report(done, len(items))
+    except BrokenProcessPool as error:
+        raise InfrastructureError("a worker process died, perhaps for lack of memory; run again with fewer jobs") from error
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _ignore_interrupt() -> None:
+    """Ctrl-C reaches the whole process group; only the parent answers it, so that workers finish the file they write."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,93 @@
+"""How far the exported int8 model is from the float model that it was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.mixednet.config import MixedNetConfig
+from trainer.mixednet.models import reset_streaming, streaming_clone
+from trainer.mixednet.scaling import dequantise
+from wakeword import contract
+from wakeword.errors import ConfigError
+
+MEAN_LIMIT = 0.02
+"""A mean difference above this is worth a warning: quantisation has changed the model."""
+ARENA_BYTES = 512 * 1024
+"""Plenty for tflite-micro on a 64-bit host; says nothing about a device."""
+OUTPUT_STEPS = 256
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Absolute differences of probability, over all inferences of all recordings."""
+
+    mean: float
+    maximum: float
+    inferences: int
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether the mean is above the limit."""
+        return self.mean > MEAN_LIMIT
+
+
+def measure_agreement(content: bytes, model: Any, config: MixedNetConfig, slices: int, recordings: Sequence[NDArray[np.int8]]) -> Agreement:
+    """Run an exported model in tflite-micro, and the float streaming clone of `model`, over the same recordings.
+
+    Recordings are device features, int8 `[n, 40]` each; both models start each of them from their state after boot.
+    Raises `ConfigError` when there is not one whole inference, or the model cannot be loaded.
+    """
+    strides = [recording[: len(recording) // config.stride * config.stride].reshape(-1, config.stride, contract.FEATURE_CHANNELS) for recording in recordings]
+    strides = [chunks for chunks in strides if len(chunks)]
+    if not strides:
+        raise ConfigError(f"no recording has the {config.stride} feature slices of one inference to compare the models on; give longer recordings")
+    exact, approximate = _float_probabilities(model, config, slices, strides), _int8_probabilities(content, strides)
+    difference = np.abs(np.concatenate(exact) - np.concatenate(approximate))
+    return Agreement(float(difference.mean()), float(difference.max()), len(difference))
+
+
+def _int8_probabilities(content: bytes, recordings: Sequence[NDArray[np.int8]]) -> list[NDArray[np.float64]]:
+    from tflite_micro import runtime
+
+    try:
+        interpreter = runtime.Interpreter.from_bytes(content, arena_size=ARENA_BYTES)
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(f"tflite-micro cannot load the exported model ({error}); export it again") from error
+    result = []
+    for chunks in recordings:
+        interpreter.reset()
+        outputs = np.empty(len(chunks), np.uint8)
+        for index, chunk in enumerate(chunks):
+            interpreter.set_input(chunk[None], 0)
+            interpreter.invoke()
+            outputs[index] = interpreter.get_output(0)[0, 0]
+        result.append(outputs / OUTPUT_STEPS)
+    return result
+
+
+def _float_probabilities(model: Any, config: MixedNetConfig, slices: int, recordings: Sequence[NDArray[np.int8]]) -> list[NDArray[np.float32]]:
+    import tensorflow as tf
+
+    streaming = streaming_clone(model, config, slices)
+
+    # One call a recording: TensorFlow's overhead a call is many times the arithmetic of one inference.
+    def stream(chunks: Any) -> Any:
+        count = tf.shape(chunks)[0]
+
+        def step(index: Any, outputs: Any) -> tuple[Any, Any]:
+            return index + 1, outputs.write(index, streaming(chunks[index : index + 1], training=False)[0, 0])
+
+        outputs = tf.TensorArray(tf.float32, count)
+        return tf.while_loop(lambda index, _: index < count, step, (0, outputs), parallel_iterations=1)[1].stack()
+
+    run = tf.function(stream, input_signature=[tf.TensorSpec((None, config.stride, contract.FEATURE_CHANNELS), tf.float32)])
+    result = []
+    for chunks in recordings:
+        reset_streaming(streaming)
+        result.append(run(dequantise(chunks)).numpy())
+    return result

@@ -1,0 +1,96 @@
+"""A trained model to the int8 .tflite file that a device runs.
+
+The streaming clone is exported with a static batch (a dynamic one leaves SHAPE and EXPAND_DIMS in the graph), and the converter
+quantises the ring buffers too: with float variables the model would hold DEQUANTIZE, which no device registers, and boot into a
+crash.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.export.representative import WINDOWS, representative_chunks
+from trainer.mixednet.config import MixedNetConfig
+from trainer.mixednet.models import streaming_clone
+from trainer.training.runtime import start_tensorflow, stderr_on_failure
+from wakeword import contract
+from wakeword.errors import InfrastructureError
+
+SAVED_MODEL = "streaming"
+"""Name of the float streaming model's folder beside the exported files."""
+
+
+def convert(
+    model: Any,
+    config: MixedNetConfig,
+    slices: int,
+    clips: Sequence[NDArray[np.int8]],
+    *,
+    folder: Path | None = None,
+    seed: int = 0,
+    windows: int = WINDOWS,
+) -> bytes:
+    """Convert a `keras.Model` of `build_model` and return the bytes of the .tflite file.
+
+    `clips` are training features, int8 `[n, 40]` each, from which `windows` windows are drawn with `seed` to measure the
+    ranges of activations. With a `folder` the float streaming model is kept in `folder/streaming` as a SavedModel.
+    Input int8 `[1, stride, 40]`, scale 26/255, zero point -128; output uint8 `[1, 1]`, scale 1/256, zero point 0.
+    Raises `ConfigError` when the model, the configuration and the window do not belong together or the clips are too short,
+    `InfrastructureError` when TensorFlow cannot convert the model.
+    """
+    start_tensorflow()
+    streaming = streaming_clone(model, config, slices)
+    with tempfile.TemporaryDirectory(prefix="streaming_") as temporary:
+        saved = Path(temporary) / SAVED_MODEL
+        _save(streaming, config.stride, saved)
+        content = _quantise(saved, partial(representative_chunks, clips, config.stride, slices, seed, windows))
+        if folder is not None:
+            _replace_folder(saved, folder / SAVED_MODEL)
+    return content
+
+
+def _save(streaming: Any, stride: int, path: Path) -> None:
+    import keras
+    import tensorflow as tf
+
+    archive = keras.export.ExportArchive()
+    archive.track(streaming)
+    archive.add_endpoint("serve", streaming.call, [tf.TensorSpec((1, stride, contract.FEATURE_CHANNELS), tf.float32)])
+    archive.write_out(str(path), verbose=False)
+
+
+def _quantise(saved: Path, chunks: Callable[[], Iterable[NDArray[np.float32]]]) -> bytes:
+    import tensorflow as tf
+    from tensorflow.lite.python.convert_phase import ConverterError
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter._experimental_variable_quantization = True
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type, converter.inference_output_type = tf.int8, tf.uint8
+    converter.representative_dataset = lambda: ([chunk] for chunk in chunks())
+    try:
+        with stderr_on_failure():
+            content: bytes = converter.convert()
+    except (ConverterError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise InfrastructureError(f"TensorFlow cannot convert the streaming model ({reason[0]}); report it with the model's configuration") from error
+    return content
+
+
+def _replace_folder(source: Path, target: Path) -> None:
+    """Put a folder under its final name, whole; an older one of that name goes."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.", suffix=".partial") as beside:
+        staged = Path(shutil.copytree(source, Path(beside) / "new"))
+        if target.exists():
+            target.rename(Path(beside) / "old")
+        staged.rename(target)

@@ -1,0 +1,44 @@
+"""The two files that ESPHome takes: `<name>.tflite` and `<name>.json`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from wakeword.errors import ConfigError
+from wakeword.files import partial_file
+from wakeword.model.manifest import Manifest, write_manifest
+
+MODEL_SUFFIX = ".tflite"
+MANIFEST_SUFFIX = ".json"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Package:
+    """A model and its manifest on disk."""
+
+    model: Path
+    manifest: Path
+
+
+def package_paths(folder: Path, name: str) -> Package:
+    """Where a package of this name lies. Raises `ConfigError` when the name is none that every system and ESPHome take."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"the model's name is {name!r}; use letters, digits, '_', '-' and '.', beginning with a letter or digit")
+    return Package(folder / f"{name}{MODEL_SUFFIX}", folder / f"{name}{MANIFEST_SUFFIX}")
+
+
+def write_package(folder: Path, name: str, content: bytes, manifest: Manifest) -> Package:
+    """Write a model and its manifest, which is made to name the model's file.
+
+    Both are written in full under temporary names first; then the model gets its name and last the manifest, so a new
+    manifest never stands beside a missing or older model. Raises `ConfigError` when the name cannot be a file's, `OSError`
+    when the disk is full or the folder cannot be written.
+    """
+    package = package_paths(folder, name)
+    with partial_file(package.manifest) as manifest_file, partial_file(package.model) as model_file:
+        write_manifest(manifest.model_copy(update={"model": package.model.name}), manifest_file)
+        model_file.write_bytes(content)
+    return package

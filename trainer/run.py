@@ -1,0 +1,123 @@
+"""One training run, from a configuration to the best weights in a run's folder.
+
+The folder describes itself: the resolved configuration, the recordings with their splits, the rejected ones with their reasons, the
+checkpoints. `export.py` goes on from it alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.config.loader import config_hash, load_config, write_config
+from trainer.config.sections import TrainerConfig
+from trainer.data.dataset import Sources, chosen, load_recordings, rejection_summary, write_recordings
+from trainer.data.features import negative_features, positive_features
+from trainer.data.ingest import Label, SampleRecord
+from trainer.data.parallel import Progress as CountProgress
+from trainer.data.split import Split
+from trainer.mixednet.lengths import window_slices
+from trainer.training.feature_set import FeatureSet
+from trainer.training.loop import TrainingResult, train
+from trainer.training.progress import Progress as TrainingProgress
+from trainer.training.validation import StreamingValidation, validation_data
+from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
+from wakeword.errors import ConfigError
+
+CONFIG_NAME = "config.yaml"
+DEFAULT_CUTOFF = 0.97
+"""Operating point of the validation metrics while no cutoff is chosen: microWakeWord's default."""
+
+# Shares of a batch. Wake words are few and alike, negatives many; joined streams hold what false accepts are made of.
+POSITIVE_SHARE, JOINED_SHARE, ALONE_SHARE = 1.0, 3.0, 1.0
+
+
+class RunProgress(TrainingProgress, Protocol):
+    """Receives what a run does, stage by stage."""
+
+    def told(self, message: str) -> None:
+        """A line for the user: what was found, a warning."""
+        ...
+
+    def counting(self, stage: str) -> CountProgress:
+        """A counter for a stage that handles recordings."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Features to train on: positives and negatives, int8 `[slices, 40]` each."""
+
+    positives: list[NDArray[np.int8]]
+    joined: list[NDArray[np.int8]]
+    alone: list[NDArray[np.int8]]
+
+    def sets(self) -> list[FeatureSet]:
+        """What a batch is drawn from."""
+        sets = [
+            FeatureSet("positive", True, self.positives, POSITIVE_SHARE, truncation_strategy="truncate_start"),
+            FeatureSet("negative_joined", False, self.joined, JOINED_SHARE),
+        ]
+        return sets + ([FeatureSet("negative_alone", False, self.alone, ALONE_SHARE)] if self.alone else [])
+
+
+def train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: int | None = None) -> TrainingResult:
+    """Train what a configuration asks for in `folder`; a run that was interrupted goes on where it was.
+
+    Raises `ConfigError` for recordings or settings that cannot be used, and when `folder` holds the run of another configuration.
+    """
+    network, plan = config.model.network(), config.training.plan()
+    slices = window_slices(network, config.hardware.clip_duration_ms)
+    _refuse_other_run(config, folder)
+    sources = Sources(config.paths.positive_dir, config.paths.negative_dir, config.paths.generated_dir, config.paths.splits)
+    ingestion = load_recordings(sources, plan.seed, jobs, progress.counting("checking recordings"))
+    for line in (*ingestion.warnings, rejection_summary(ingestion.rejections)):
+        if line:
+            progress.told(line)
+    progress.told(_split_summary(ingestion.records))
+    write_config(config, folder / CONFIG_NAME)
+    write_recordings(ingestion, folder)
+    data = training_data(ingestion.records, plan.seed, progress, jobs)
+    validation = StreamingValidation(
+        network,
+        slices,
+        validation_data(
+            FeatureCache(default_cache_folder()),
+            [record.path for record in chosen(ingestion.records, Split.VAL, Label.POSITIVE)],
+            [record.path for record in chosen(ingestion.records, Split.VAL, Label.NEGATIVE)],
+            lambda _: None,
+        ),
+        DEFAULT_CUTOFF if config.export.probability_cutoff is None else config.export.probability_cutoff,
+        config.export.sliding_window_size,
+    )
+    return train(network, slices, data.sets(), plan, folder / "checkpoints", validation, progress)
+
+
+def training_data(records: Sequence[SampleRecord], seed: int, progress: RunProgress, jobs: int | None = None) -> TrainingData:
+    """Features of the training split. The same records and seed give the same features."""
+    positives = chosen(records, Split.TRAIN, Label.POSITIVE)
+    negatives = chosen(records, Split.TRAIN, Label.NEGATIVE, Label.HARD_NEGATIVE)
+    spoken = positive_features(positives, seed=seed, jobs=jobs, progress=progress.counting("features of positives"))
+    others = negative_features(negatives, seed=seed, jobs=jobs, progress=progress.counting("features of negatives"))
+    return TrainingData([utterance.features for utterance in spoken], others.joined, others.alone)
+
+
+def _refuse_other_run(config: TrainerConfig, folder: Path) -> None:
+    path = folder / CONFIG_NAME
+    if path.is_file() and config_hash(load_config(str(path))) != config_hash(config):
+        raise ConfigError(f"{folder}: holds a run of another configuration; give another --output, or remove the folder")
+
+
+def _split_summary(records: Sequence[SampleRecord]) -> str:
+    parts = []
+    for split in Split:
+        positives, negatives = chosen(records, split, Label.POSITIVE), chosen(records, split, Label.NEGATIVE, Label.HARD_NEGATIVE)
+        hours = sum(record.duration for record in negatives) / 3600
+        speakers = len({record.speaker for record in positives})
+        parts.append(f"{split.value}: {len(positives)} positives of {speakers} speakers, {len(negatives)} negatives ({hours:.2f} h)")
+    return "; ".join(parts)

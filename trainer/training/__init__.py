@@ -1,0 +1,1 @@
+"""Training in steps and phases: batches, the step, checkpoints, the loop."""

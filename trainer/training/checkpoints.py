@@ -1,0 +1,95 @@
+"""Files of a run: the best weights, and the state from which an interrupted run goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import warnings
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainer.training.scores import Checkpoint, ValidationScores
+from wakeword.errors import ConfigError
+from wakeword.files import partial_file
+
+BEST_WEIGHTS = "best_weights.weights.h5"
+STATE = "training_state.npz"
+_KERAS_SUFFIX = ".weights.h5"
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Where a run stands, besides the values of its variables."""
+
+    run: str
+    """Fingerprint of the configuration and the data; a state is of use to the same run only."""
+    step: int
+    """Steps done."""
+    evaluated_step: int
+    """The last step whose evaluation is done, 0 before the first."""
+    elapsed_s: float
+    best: Checkpoint | None
+
+
+def save_weights(model: Any, path: Path) -> None:
+    """Write a model's weights, whole or not at all. Keras accepts no path that does not end in `.weights.h5`."""
+    with partial_file(path) as temporary:
+        staged = temporary.with_name(temporary.name + _KERAS_SUFFIX)
+        try:
+            model.save_weights(staged)
+            staged.replace(temporary)
+        finally:
+            staged.unlink(missing_ok=True)
+
+
+def load_weights(model: Any, path: Path) -> None:
+    """Read a model's weights. Raises `ConfigError` when the file is missing, damaged, or of another model."""
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such checkpoint; train a model first or give another path")
+    try:
+        with warnings.catch_warnings():
+            # Keras only warns of layers that it finds nothing for and leaves them untrained.
+            warnings.simplefilter("error", UserWarning)
+            model.load_weights(path)
+    except (OSError, ValueError, KeyError, UserWarning) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ConfigError(f"{path}: not the weights of this model ({reason}); use the configuration that it was trained with") from error
+
+
+def save_state(path: Path, state: RunState, variables: list[Any]) -> None:
+    """Write where a run stands and the values of its variables (model and optimizer, in order)."""
+    contents: dict[str, Any] = {f"variable{index}": variable.value.numpy() for index, variable in enumerate(variables)}
+    contents["header"] = np.array(json.dumps(dataclasses.asdict(state)))
+    with partial_file(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **contents)
+
+
+def load_state(path: Path, run: str, variables: list[Any]) -> RunState | None:
+    """Restore the variables of an interrupted run and say where it stood; None when there is nothing to go on from.
+
+    Raises `ConfigError` when the file is damaged or belongs to a run with another configuration or other data.
+    """
+    if not path.is_file():
+        return None
+    remedy = "give another folder, or delete this one to train from the start"
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            state = _read_header(str(stored["header"]))
+            if state.run != run:
+                raise ConfigError(f"{path}: left by a run with another configuration or other data; {remedy}")
+            values = [stored[f"variable{index}"] for index in range(len(variables))]
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ConfigError(f"{path}: damaged ({error}); {remedy}") from error
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    return state
+
+
+def _read_header(text: str) -> RunState:
+    header = json.loads(text)
+    best = header.pop("best")
+    return RunState(**header, best=best and Checkpoint(best["step"], ValidationScores(**best["scores"])))

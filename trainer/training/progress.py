@@ -1,0 +1,56 @@
+"""What a run tells its caller while it goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from trainer.training.scores import Checkpoint
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """Where a run stands; sent about four times a second."""
+
+    phase: int
+    """From 1."""
+    phases: int
+    step: int
+    """Steps done, of all phases."""
+    steps: int
+    elapsed_s: float
+    """Of all sessions of the run, evaluations included."""
+    remaining_s: float
+    """Estimated from this session's pace."""
+    loss: float
+    """Mean weighted loss since the last report."""
+    learning_rate: float
+
+
+class Progress(Protocol):
+    """Receives the events of a run, in the thread that trains."""
+
+    def resumed(self, step: int, best: Checkpoint | None) -> None:
+        """The run goes on after so many steps of an earlier session."""
+        ...
+
+    def stepped(self, report: StepReport) -> None:
+        """Steps were done."""
+        ...
+
+    def evaluated(self, checkpoint: Checkpoint, best: bool) -> None:
+        """An evaluation ended; `best` when its weights are now the best."""
+        ...
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def resumed(self, step: int, best: Checkpoint | None) -> None:
+        """Ignore."""
+
+    def stepped(self, report: StepReport) -> None:
+        """Ignore."""
+
+    def evaluated(self, checkpoint: Checkpoint, best: bool) -> None:
+        """Ignore."""

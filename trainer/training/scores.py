@@ -1,0 +1,42 @@
+"""Validation scores, and which of two checkpoints is the better one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trainer.training.plan import TrainingPlan
+
+
+@dataclass(frozen=True)
+class ValidationScores:
+    """What an evaluation during training measures, on data that trains nothing."""
+
+    recall: float
+    """Share of utterances found, 0 to 1."""
+    false_accepts_per_hour: float
+    average_viable_recall: float
+    """Mean recall over 0 to 2 false accepts per hour, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The scores of the weights after so many steps."""
+
+    step: int
+    scores: ValidationScores
+
+
+def is_better(candidate: ValidationScores, best: ValidationScores, plan: TrainingPlan) -> bool:
+    """Whether a candidate replaces the best checkpoint so far.
+
+    Two priorities, as microWakeWord documents them: one that is at or under the target of false accepts per hour beats one
+    above it; of two at or under it the higher maximization metric wins; of two above it the fewer false accepts win. A tie
+    goes to the higher recall, then the fewer false accepts; of equals the earlier one stays.
+    """
+    return _rank(candidate, plan) > _rank(best, plan)
+
+
+def _rank(scores: ValidationScores, plan: TrainingPlan) -> tuple[bool, float, float, float]:
+    if scores.false_accepts_per_hour <= plan.target_false_accepts_per_hour:
+        return True, float(getattr(scores, plan.maximization_metric)), scores.recall, -scores.false_accepts_per_hour
+    return False, -scores.false_accepts_per_hour, scores.recall, 0.0
