@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -86,10 +87,10 @@ def main() -> None:
         for mode in ("clips", "stream"):
             for jobs in sorted({1, cores}):
                 command = _simulate_command(models, sources, mode, jobs)
-                rows.append((f"mww-simulate --mode {mode}, cold", jobs, timed(lambda command=command: _run(command, scratch / "none", "--no-cache"))))
+                rows.append((f"mww-simulate --mode {mode}, cold", jobs, timed(partial(_run, command, scratch / "none", "--no-cache"))))
                 cache = scratch / f"cache-{mode}"
                 _run(command, cache)
-                rows.append((f"mww-simulate --mode {mode}, cached", jobs, timed(lambda command=command, cache=cache: _run(command, cache))))
+                rows.append((f"mww-simulate --mode {mode}, cached", jobs, timed(partial(_run, command, cache))))
         print(f"{'':52}{'cores':>6}{'s':>9}{'x real time':>13}{'x a core':>10}{'vs pymicro-wakeword':>21}")
         for label, used, taken in rows:
             print(f"{label:52}{used:6}{taken:9.2f}{seconds / taken:13.0f}{seconds / taken / used:10.0f}{theirs / taken:20.1f}x")

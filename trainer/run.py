@@ -33,6 +33,9 @@ CONFIG_NAME = "config.yaml"
 DEFAULT_CUTOFF = 0.97
 """Operating point of the validation metrics while no cutoff is chosen: microWakeWord's default."""
 
+SLICES_AFTER_WORD = 20
+"""With ten slices of random shift, windows end 110 to 200 ms after the word: so long after it the model learns to fire."""
+
 # Shares of a batch. Wake words are few and alike, negatives many; joined streams hold what false accepts are made of.
 POSITIVE_SHARE, JOINED_SHARE, ALONE_SHARE = 1.0, 3.0, 1.0
 
@@ -104,7 +107,7 @@ def training_data(records: Sequence[SampleRecord], seed: int, progress: RunProgr
     negatives = chosen(records, Split.TRAIN, Label.NEGATIVE, Label.HARD_NEGATIVE)
     spoken = positive_features(positives, seed=seed, jobs=jobs, progress=progress.counting("features of positives"))
     others = negative_features(negatives, seed=seed, jobs=jobs, progress=progress.counting("features of negatives"))
-    return TrainingData([utterance.features for utterance in spoken], others.joined, others.alone)
+    return TrainingData([one.features[: one.word_end + SLICES_AFTER_WORD] for one in spoken], others.joined, others.alone)
 
 
 def _refuse_other_run(config: TrainerConfig, folder: Path) -> None:

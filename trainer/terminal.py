@@ -39,14 +39,19 @@ class Terminal:
         self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
     def counting(self, stage: str) -> Callable[[int, int], None]:
-        """A counter of recordings."""
-        task = self._bars.add_task(stage, total=None)
-        began = self._said = time.monotonic()
+        """A counter of recordings; it may count several times over, each from 0."""
+        task: TaskID | None = None
+        began = 0.0
 
         def count(done: int, total: int) -> None:
+            nonlocal task, began
+            if task is None:
+                task, began = self._bars.add_task(stage), time.monotonic()
+                self._said = began
             self._bars.update(task, completed=done, total=total)
             if done == total:
                 self._bars.remove_task(task)
+                task = None
                 self.told(f"{stage}: {total} in {time.monotonic() - began:.0f} s")
             else:
                 self._say_now_and_then(f"{stage}: {done} of {total}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,11 @@ from harness.simulated.measurement import Measurement
 Truth = Literal["wake", "none", "unknown"]
 
 
-@dataclass
+MOST_ROWS = 12
+"""More folders than these (a folder a speaker, say) are taken together."""
+
+
+@dataclass(frozen=True)
 class _Count:
     files: int = 0
     detected: int = 0
@@ -46,17 +51,17 @@ def results_table(measurement: Measurement, truth: Truth) -> Table:
         table.add_column("false accepts" if truth == "none" else "detections", justify="right")
         table.add_column("per hour", justify="right")
         table.add_column("95 % interval", justify="right")
-    shared = Path(os.path.commonpath([folder.absolute().parent for folder in counts]))
     for folder, count in counts.items():
-        table.add_row(*_row(str(folder.absolute().relative_to(shared)), count, truth))
+        table.add_row(*_row(folder, count, truth))
     if len(counts) > 1:
         table.add_section()
         table.add_row(*_row("all", _total(counts.values()), truth), style="bold")
     return table
 
 
-def _row(label: str, count: _Count, truth: Truth) -> list[str]:
-    cells = [label, str(count.files), wording.hours(count.seconds / 3600)]
+def _row(label: str, count: _Count, truth: Truth) -> list[str | Text]:
+    # A folder's name may hold what Rich would read as markup.
+    cells: list[str | Text] = [Text(label), str(count.files), wording.hours(count.seconds / 3600)]
     if truth != "none":
         share = share_record(count.detected, count.files)
         cells += [f"{count.detected}/{count.files} = {wording.share_of(share)}", wording.share_interval(share)]
@@ -66,17 +71,26 @@ def _row(label: str, count: _Count, truth: Truth) -> list[str]:
     return cells
 
 
-def _count_by_folder(measurement: Measurement) -> dict[Path, _Count]:
-    counts: dict[Path, _Count] = {}
+def _count_by_folder(measurement: Measurement) -> dict[str, _Count]:
+    """Counts per folder, named from the first folder that differs; of many folders those at a higher level."""
+    per_folder: dict[Path, _Count] = {}
     for stream, detections in zip(measurement.streams, measurement.detections, strict=True):
-        owners = [stream.recording_at(detection.slice_index) for detection in detections]
+        fallen = Counter(stream.recording_at(detection.slice_index) for detection in detections)
         for index, recording in enumerate(stream.recordings):
-            count = counts.setdefault(recording.path.parent, _Count())
-            count.files += 1
-            count.seconds += recording.seconds
-            count.detections += owners.count(index)
-            count.detected += index in owners
-    return counts
+            found = _Count(1, int(fallen[index] > 0), fallen[index], recording.seconds)
+            folder = recording.path.absolute().parent
+            per_folder[folder] = _total([per_folder.get(folder, _Count()), found])
+    shared = Path(os.path.commonpath([folder.parent for folder in per_folder]))
+    named = {folder.relative_to(shared).parts: count for folder, count in per_folder.items()}
+    depth = max(map(len, named))
+    while depth > 1 and len({parts[:depth] for parts in named}) > MOST_ROWS:
+        depth -= 1
+    groups: dict[str, list[_Count]] = {}
+    for parts, count in sorted(named.items(), key=lambda item: item[0]):
+        groups.setdefault("/".join(parts[:depth]), []).append(count)
+    if len(groups) > MOST_ROWS:
+        return {str(shared): _total(named.values())}
+    return {name: _total(counts) for name, counts in groups.items()}
 
 
 def _total(counts: Iterable[_Count]) -> _Count:

@@ -325,6 +325,19 @@ def test_a_run_killed_in_an_evaluation_repeats_it(whole_run: tuple[loop.Training
     assert_same_weights(result, whole_run[0])
 
 
+def test_an_interrupt_in_the_last_evaluation_is_not_lost(tmp_path: Path) -> None:
+    plan = replace(PLAN, phases=(Phase(2, 1e-3),))
+
+    def interrupted(model: Any) -> ValidationScores:
+        os.kill(os.getpid(), signal.SIGINT)
+        return separation(model)
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(NET, WINDOW, rising_sets(), plan, tmp_path, interrupted)
+    result = loop.train(NET, WINDOW, rising_sets(), plan, tmp_path, separation, recorder := Recorder())
+    assert (result.best.step, recorder.checkpoints) == (2, [])
+
+
 def test_a_finished_run_is_not_trained_again(whole_run: tuple[loop.TrainingResult, Recorder]) -> None:
     result, _ = whole_run
     recorder = Recorder()

@@ -108,9 +108,10 @@ class _Run:
             if self._evaluation_due() and self._evaluated_step != self.step:
                 self._save()
                 self._evaluate_now()
-            if self.step == self._plan.steps:
+            elif self.step < self._plan.steps:
+                self._train_on(interrupted)
+            else:
                 return
-            self._train_on(interrupted)
             if interrupted():
                 self._save()
                 raise KeyboardInterrupt

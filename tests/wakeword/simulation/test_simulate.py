@@ -17,7 +17,7 @@ from wakeword.errors import ConfigError
 from wakeword.frontend import device_features
 from wakeword.model.flatbuffer import TfliteModel
 from wakeword.simulation import simulate as simulate_module
-from wakeword.simulation.presentation import CLIPS, STREAM
+from wakeword.simulation.presentation import CLIPS, STREAM, Presentation
 from wakeword.simulation.simulate import Options, recorded_hours, simulate
 from wakeword.simulation.streams import SimulatedStream
 
@@ -59,7 +59,7 @@ def test_a_stream_is_joined_and_keeps_its_state(model: TfliteModel, recordings: 
 
 @pytest.mark.parametrize("presentation", [CLIPS, STREAM], ids=["clips", "stream"])
 def test_processes_cache_and_engine_change_nothing(
-    presentation: simulate_module.Presentation, model: TfliteModel, recordings: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    presentation: Presentation, model: TfliteModel, recordings: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Ranges of five seconds and processes for any number of them, so that this small stream is cut as a long one is.
     monkeypatch.setattr(simulate_module, "SLICES_PER_RANGE", 501)
