@@ -30,9 +30,6 @@ from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
 from wakeword.errors import ConfigError
 
 CONFIG_NAME = "config.yaml"
-DEFAULT_CUTOFF = 0.97
-"""Operating point of the validation metrics while no cutoff is chosen: microWakeWord's default."""
-
 SLICES_AFTER_WORD = 20
 """With ten slices of random shift, windows end 110 to 200 ms after the word: so long after it the model learns to fire."""
 
@@ -95,8 +92,9 @@ def train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: 
             [record.path for record in chosen(ingestion.records, Split.VAL, Label.NEGATIVE)],
             lambda _: None,
         ),
-        DEFAULT_CUTOFF if config.export.probability_cutoff is None else config.export.probability_cutoff,
         config.export.sliding_window_size,
+        plan.target_false_accepts_per_hour,
+        config.export.probability_cutoff,
     )
     return train(network, slices, data.sets(), plan, folder / "checkpoints", validation, progress)
 

@@ -144,7 +144,7 @@ PLAN = TrainingPlan(phases=(Phase(90, 3e-3), Phase(30, 1e-3)), batch_size=16, ev
         ((0.6, 2.0, 0.1), (0.5, 2.0, 0.9), True),
         ((0.6, 0.2, 0.8), (0.5, 0.1, 0.8), True),
         ((0.6, 0.1, 0.8), (0.6, 0.2, 0.8), True),
-        ((0.6, 0.1, 0.8), (0.6, 0.1, 0.8), False),
+        ((0.6, 0.1, 0.8), (0.6, 0.1, 0.8), True),  # of equals the later one
     ],
 )
 def test_which_checkpoint_is_better(candidate: tuple[float, float, float], best: tuple[float, float, float], better: bool) -> None:

@@ -8,10 +8,11 @@ import json
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from trainer.config.sections import TrainerConfig
 from wakeword.errors import ConfigError
@@ -26,27 +27,23 @@ def preset_names() -> list[str]:
 
 
 def load_config(source: str, overrides: Sequence[Path] = (), settings: Sequence[str] = ()) -> TrainerConfig:
-    """Read a preset or YAML file, lay files and then `section.key=value` settings over it, and check the result.
+    """Read a preset or YAML file, lay files and then `section.key=value` settings over it, and check keys, types and ranges.
 
     Raises `ConfigError` for a file that cannot be read, an unknown key (with the nearest valid name), and a value that is out
-    of range.
+    of range; it names the file or setting that the fault is in.
     """
-    values = _read(Path(source)) if source.endswith((".yaml", ".yml")) or Path(source).is_file() else _read_preset(source)
-    origin = source
-    for path in overrides:
-        values = _merged(values, _read(path))
-        origin = f"{source} with {path}"
-    for setting in settings:
-        values = _merged(values, _parse_setting(setting))
-    _refuse_unknown(values, TrainerConfig, "", origin)
+    base = _read(Path(source)) if source.endswith((".yaml", ".yml")) or Path(source).is_file() else _read_preset(source)
+    layers = [(source, base)]
+    layers += [(str(path), _read(path)) for path in overrides]
+    layers += [(f"--set {setting}", _parse_setting(setting)) for setting in settings]
+    values: Values = {section: {} for section in TrainerConfig.model_fields}
+    for origin, layer in layers:
+        _refuse_unknown(layer, TrainerConfig, "", origin)
+        values = _merged(values, layer)
     try:
         return TrainerConfig.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "missing":
-            raise ConfigError(f"{origin}: {key} is missing; give it with --set {key}=VALUE or in the file") from error
-        raise ConfigError(f"{origin}: {key} is {first['input']!r}: {first['msg']}; correct it") from error
+        raise ConfigError(_explain(error.errors()[0], layers)) from error
 
 
 def write_config(config: TrainerConfig, path: Path) -> None:
@@ -83,12 +80,18 @@ def _parse(text: str, origin: str) -> Values:
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{origin}: not YAML ({error}); correct the file") from error
+        raise ConfigError(f"{origin}{_yaml_fault(error)}; correct the file") from error
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise ConfigError(f"{origin}: holds no sections; a configuration is a mapping such as 'training: {{batch_size: 64}}'")
-    return values
+    return {section: {} if keys is None else keys for section, keys in values.items()}
+
+
+def _yaml_fault(error: yaml.YAMLError) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f", line {error.problem_mark.line + 1}: not YAML ({error.problem})"
+    return f": not YAML ({error})"
 
 
 def _parse_setting(setting: str) -> Values:
@@ -96,17 +99,22 @@ def _parse_setting(setting: str) -> Values:
     parts = key.strip().split(".")
     if not equals or len(parts) != 2 or not all(parts):
         raise ConfigError(f"--set {setting}: give section.key=value, for example training.batch_size=64")
+    section, name = parts
+    if _takes_text(section, name, text):
+        return {section: {name: text}}
     try:
-        value = yaml.safe_load(text)
+        return {section: {name: yaml.safe_load(text)}}
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set {setting}: the value is not YAML ({error}); put quotes around it") from error
-    field = TrainerConfig.model_fields.get(parts[0])
-    section = field.annotation if field else None
-    if isinstance(section, type) and issubclass(section, BaseModel):
-        wanted = section.model_fields.get(parts[1])
-        if wanted is not None and wanted.annotation is str:
-            value = text  # "60,60" and "[5],[9]" are texts of their own, not YAML
-    return {parts[0]: {parts[1]: value}}
+        raise ConfigError(f"--set {setting}{_yaml_fault(error)}; put quotes around the value") from error
+
+
+def _takes_text(section: str, name: str, text: str) -> bool:
+    """Whether a setting's value is taken as it stands: "60,60" and "[5],[9]" are no YAML, and a path may hold what YAML would cut off."""
+    model = _section(TrainerConfig, section)
+    field = model.model_fields.get(name) if model else None
+    if field is None or field.annotation is str:
+        return field is not None
+    return Path in get_args(field.annotation) and text not in ("", "null") and not text.startswith("[")
 
 
 def _merged(base: Values, over: Values) -> Values:
@@ -122,11 +130,34 @@ def _refuse_unknown(values: Values, model: type[BaseModel], prefix: str, origin:
     for key, value in values.items():
         field = model.model_fields.get(str(key))
         if field is None:
-            near = difflib.get_close_matches(str(key), model.model_fields, 1, 0.5)
-            hint = f"did you mean {prefix}{near[0]}?" if near else f"known are {', '.join(model.model_fields)}"
-            raise ConfigError(f"{origin}: unknown key {prefix}{key}; {hint}")
-        below = field.annotation
-        if isinstance(below, type) and issubclass(below, BaseModel):
+            raise ConfigError(f"{origin}: unknown key {prefix}{key}; {_nearest(str(key), model, prefix)}")
+        below = _section(model, str(key))
+        if below is not None:
             if not isinstance(value, dict):
                 raise ConfigError(f"{origin}: {prefix}{key} is a section, not {value!r}; write its keys below it")
             _refuse_unknown(value, below, f"{prefix}{key}.", origin)
+
+
+def _nearest(key: str, model: type[BaseModel], prefix: str) -> str:
+    for section in TrainerConfig.model_fields:
+        elsewhere = _section(TrainerConfig, section)
+        if elsewhere is not None and key in elsewhere.model_fields:
+            return f"did you mean {section}.{key}?"
+    near = difflib.get_close_matches(key, model.model_fields, 1, 0.5)
+    return f"did you mean {prefix}{near[0]}?" if near else f"known are {', '.join(model.model_fields)}"
+
+
+def _section(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """The model of a section; None when `name` is a plain key or unknown."""
+    field = model.model_fields.get(name)
+    below = field.annotation if field else None
+    return below if isinstance(below, type) and issubclass(below, BaseModel) else None
+
+
+def _explain(error: ErrorDetails, layers: Sequence[tuple[str, Values]]) -> str:
+    section, name = (str(part) for part in error["loc"][:2])
+    if error["type"] == "missing":
+        return f"{layers[0][0]}: {section}.{name} is missing; give it with --set {section}.{name}=VALUE or in a file"
+    origin = next(origin for origin, layer in reversed(layers) if name in layer.get(section, {}))
+    key = ".".join(str(part) for part in error["loc"])
+    return f"{origin}: {key} is {error['input']!r}: {error['msg']}; correct it"

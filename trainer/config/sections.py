@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from trainer.mixednet.config import MixedNetConfig, parse_counts, parse_kernel_groups
 from trainer.training.plan import MaximizationMetric, Phase, TrainingPlan
+from wakeword.contract import MAX_WINDOW
 from wakeword.errors import ConfigError
 
 
@@ -24,9 +25,9 @@ Folders = Annotated[tuple[Path, ...], BeforeValidator(_listed)]
 
 
 class Section(BaseModel):
-    """Base of every section: frozen, unknown keys refused."""
+    """Base of every section: frozen, unknown keys refused, texts without blanks around them, numbers finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, allow_inf_nan=False)
 
 
 class PathsSection(Section):
@@ -112,7 +113,7 @@ class ExportSection(Section):
     trained_languages: tuple[str, ...] = ("en",)
     probability_cutoff: float | None = Field(None, ge=0, le=1)
     """None chooses the cutoff on validation data for `training.target_minimization`."""
-    sliding_window_size: int = Field(5, ge=1, le=255)
+    sliding_window_size: int = Field(5, ge=1, le=MAX_WINDOW)
     tensor_arena_size: int = Field(0, ge=0)
     """Bytes; 0 writes the computed size."""
     minimum_esphome_version: str = "2024.7.0"

@@ -31,21 +31,22 @@ class Sources:
 
 
 def load_recordings(sources: Sources, seed: int, jobs: int | None = None, progress: Progress | None = None) -> Ingestion:
-    """Find, check and split all recordings of a run.
+    """Find, check and split all recordings of a run; paths become absolute.
 
     Raises `ConfigError` for a missing folder, a file that two folders hold, or when positives or negatives are missing from a split.
     """
     splitter = Splitter(seed, table=read_splits(sources.splits) if sources.splits else None)
     labelled = ((Label.POSITIVE, sources.positive), (Label.NEGATIVE, sources.negative))
-    found = [file for label, folders in labelled for folder in folders for file in find_files(folder, label)]
-    generated = [file for folder in sources.generated for file in find_dataset(folder)]
+    found = [file for label, folders in labelled for folder in folders for file in find_files(folder.absolute(), label)]
+    generated = [file for folder in sources.generated for file in find_dataset(folder.absolute())]
     _refuse_repeated(file.path for file in (*found, *generated))
     recorded = ingest(found, splitter, jobs=jobs, progress=progress)
     if not generated:
         return recorded
     spoken = ingest(generated, splitter, require_splits=False, jobs=jobs, progress=progress)
     training = tuple(replace(record, split=Split.TRAIN) for record in spoken.records)
-    return Ingestion((*recorded.records, *training), (*recorded.rejections, *spoken.rejections), (*recorded.warnings, *spoken.warnings))
+    warnings = (*recorded.warnings, *(f"generated speech: {warning}" for warning in spoken.warnings))
+    return Ingestion((*recorded.records, *training), (*recorded.rejections, *spoken.rejections), warnings)
 
 
 def chosen(records: Iterable[SampleRecord], split: Split, *labels: Label) -> list[SampleRecord]:
@@ -59,8 +60,8 @@ def write_recordings(ingestion: Ingestion, folder: Path) -> None:
     write_atomically(folder / REJECTED_NAME, _table(("path", "reason"), [(str(entry.path), entry.reason) for entry in ingestion.rejections]))
     for split in (Split.VAL, Split.TEST):
         for label in (Label.POSITIVE, Label.NEGATIVE):
-            paths = [str(record.path.resolve()) for record in chosen(ingestion.records, split, label)]
-            write_atomically(folder / LISTS_FOLDER / f"{split.value}_{label.value}.txt", "".join(f"{path}\n" for path in paths))
+            listed = "".join(f"{record.path}\n" for record in chosen(ingestion.records, split, label))
+            write_atomically(folder / LISTS_FOLDER / f"{split.value}_{label.value}.txt", listed)
 
 
 def read_recordings(folder: Path) -> tuple[SampleRecord, ...]:
@@ -82,7 +83,7 @@ def _record(row: dict[str, str]) -> SampleRecord:
 
 def _records_table(records: Sequence[SampleRecord]) -> str:
     rows = [
-        (str(record.path.resolve()), record.speaker, record.split.value, record.label.value, str(record.duration), str(record.sample_rate), str(record.weight))
+        (str(record.path), record.speaker, record.split.value, record.label.value, str(record.duration), str(record.sample_rate), str(record.weight))
         for record in records
     ]
     return _table(_COLUMNS, rows)
@@ -97,17 +98,15 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _refuse_repeated(paths: Iterable[Path]) -> None:
-    seen: set[Path] = set()
+    seen: dict[Path, Path] = {}
     for path in paths:
         real = path.resolve()
         if real in seen:
-            raise ConfigError(f"{path}: two of the given folders hold this file; a recording has one label and one split")
-        seen.add(real)
+            where = "two of the given folders hold this file" if seen[real] == path else f"the same file as {seen[real]}"
+            raise ConfigError(f"{path}: {where}; a recording has one label and one split, so give it once")
+        seen[real] = path
 
 
 def rejection_summary(rejections: Sequence[Rejection]) -> str:
-    """One line on rejected files: how many and the first with its reason; empty without any."""
-    if not rejections:
-        return ""
-    first = rejections[0]
-    return f"{len(rejections)} rejected, the first: {first.path}: {first.reason}"
+    """One line on rejected files: the first with its reason, and where all are; empty without any."""
+    return f"first rejected: {rejections[0].path}: {rejections[0].reason}; {REJECTED_NAME} has them all" if rejections else ""

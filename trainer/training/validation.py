@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.export.cutoff import choose_cutoff
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.scaling import FEATURE_MIN
 from trainer.mixednet.sliding import SlidingModel
@@ -53,22 +54,33 @@ def validation_data(cache: FeatureCache, positives: Sequence[Path], negatives: S
 class StreamingValidation:
     """Scores a model in training; called at each evaluation."""
 
-    def __init__(self, config: MixedNetConfig, slices: int, data: ValidationData, cutoff: float, window: int) -> None:
+    def __init__(
+        self,
+        config: MixedNetConfig,
+        slices: int,
+        data: ValidationData,
+        window: int,
+        target_false_accepts_per_hour: float,
+        probability_cutoff: float | None = None,
+    ) -> None:
+        """`probability_cutoff` None scores at the cutoff that the export would choose of the same data."""
         start_tensorflow()
         self._sliding = SlidingModel(config, slices)
         self._data, self._window = data, window
-        self._cutoff = contract.cutoff_to_uint8(cutoff)
+        self._target = target_false_accepts_per_hour
+        self._cutoff = None if probability_cutoff is None else contract.cutoff_to_uint8(probability_cutoff)
         self._stride = config.stride
         # The streaming model has heard nothing but silence before boot; its first probability ends with the first stride.
         self._before = np.full((slices - config.stride, contract.FEATURE_CHANNELS), FEATURE_MIN, np.int8)
 
     def __call__(self, model: Any) -> ValidationScores:
-        """Recall and false accepts an hour at the cutoff, and the average viable recall over all cutoffs."""
+        """Recall and false accepts an hour at the cutoff in use, and the average viable recall over all cutoffs."""
         self._sliding.load(model)
         curve = self.curve()
+        cutoff = choose_cutoff(curve, self._target).cutoff if self._cutoff is None else self._cutoff
         return ValidationScores(
-            recall=float(curve.recall[self._cutoff]),
-            false_accepts_per_hour=float(curve.false_accepts_per_hour[self._cutoff]),
+            recall=float(curve.recall[cutoff]),
+            false_accepts_per_hour=float(curve.false_accepts_per_hour[cutoff]),
             average_viable_recall=average_viable_recall(curve),
         )
 
