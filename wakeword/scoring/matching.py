@@ -1,0 +1,122 @@
+"""The one matcher: detections against the truth, for simulations, virtual boards and devices alike.
+
+Task: of a stream with known utterances, say which were found, which were missed, and which detections were false.
+
+Conventions
+-----------
+- Times are seconds of one stream. An utterance is found by a detection in `[start, end + tolerance]`, bounds included; the
+  tolerance is applied once, after the end, because a device fires when it has heard the word.
+- One-to-one: a detection finds one utterance at most, and of several detections of one utterance the others are false.
+- Void time (reboot, ring overflow, API gap, playback fault) is in no figure: a detection in it is dropped; an utterance whose
+  window touches it is dropped with the detections in its window; the rest of the time is the scored time.
+
+Components are counts and seconds and add up over streams; rates are taken from their sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of a stream: an utterance, or void time."""
+
+    start: float
+    end: float
+
+    def __post_init__(self) -> None:
+        if not self.start <= self.end:
+            raise ValueError(f"a span cannot end at {self.end} before it starts at {self.start}")
+
+
+@dataclass(frozen=True)
+class Components:
+    """Outcome of one stream, or the sum of several. Indices are into the given sequences, and are dropped by a sum."""
+
+    utterances: int = 0
+    """Scored ones: without those that are void."""
+    found: int = 0
+    false_accepts: int = 0
+    scored_seconds: float = 0.0
+    void_seconds: float = 0.0
+    void_utterances: int = 0
+    void_detections: int = 0
+    matches: tuple[tuple[int, int], ...] = field(default=(), compare=False)
+    """Pairs of utterance and detection."""
+    missed: tuple[int, ...] = field(default=(), compare=False)
+    false: tuple[int, ...] = field(default=(), compare=False)
+
+    def __add__(self, other: Components) -> Components:
+        return Components(
+            self.utterances + other.utterances,
+            self.found + other.found,
+            self.false_accepts + other.false_accepts,
+            self.scored_seconds + other.scored_seconds,
+            self.void_seconds + other.void_seconds,
+            self.void_utterances + other.void_utterances,
+            self.void_detections + other.void_detections,
+        )
+
+
+def match(utterances: Sequence[Span], detections: Sequence[float], seconds: float, tolerance: float, voids: Iterable[Span] = ()) -> Components:
+    """Match the detections of one stream of so many `seconds` (times in seconds, any order) against its utterances.
+
+    Detections are taken in time order, each for the open utterance whose window ends first; for windows on a line that finds
+    as many utterances as any assignment can. Raises `ValueError` for a negative length or tolerance.
+    """
+    if seconds < 0 or tolerance < 0:
+        raise ValueError(f"a stream of {seconds} s with a tolerance of {tolerance} s cannot be scored")
+    void = merge_spans(voids, seconds)
+    windows = [Span(utterance.start, utterance.end + tolerance) for utterance in utterances]
+    open_windows = {index: window for index, window in enumerate(windows) if not any(_touch(window, span) for span in void)}
+    void_windows = [window for index, window in enumerate(windows) if index not in open_windows]
+    scored = sorted(open_windows)
+    matches: list[tuple[int, int]] = []
+    false: list[int] = []
+    dropped = 0
+    for number in sorted(range(len(detections)), key=lambda index: detections[index]):
+        moment = detections[number]
+        heard_by = [index for index, window in open_windows.items() if window.start <= moment <= window.end]
+        if any(span.start <= moment <= span.end for span in void):
+            dropped += 1
+        elif heard_by:
+            chosen = min(heard_by, key=lambda index: open_windows[index].end)
+            del open_windows[chosen]
+            matches.append((chosen, number))
+        elif any(window.start <= moment <= window.end for window in void_windows):
+            dropped += 1
+        else:
+            false.append(number)
+    void_seconds = sum(span.end - span.start for span in void)
+    return Components(
+        utterances=len(scored),
+        found=len(matches),
+        false_accepts=len(false),
+        scored_seconds=seconds - void_seconds,
+        void_seconds=void_seconds,
+        void_utterances=len(void_windows),
+        void_detections=dropped,
+        matches=tuple(matches),
+        missed=tuple(sorted(open_windows)),
+        false=tuple(false),
+    )
+
+
+def merge_spans(spans: Iterable[Span], seconds: float) -> list[Span]:
+    """Spans cut to `[0, seconds]`, in order, with touching ones joined."""
+    merged: list[Span] = []
+    for span in sorted(spans, key=lambda span: span.start):
+        start, end = max(0.0, span.start), min(seconds, span.end)
+        if start > end:
+            continue
+        if merged and start <= merged[-1].end:
+            merged[-1] = Span(merged[-1].start, max(merged[-1].end, end))
+        else:
+            merged.append(Span(start, end))
+    return merged
+
+
+def _touch(first: Span, second: Span) -> bool:
+    return first.start <= second.end and second.start <= first.end
