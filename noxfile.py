@@ -34,7 +34,8 @@ def cycle(session: nox.Session) -> None:
     Arguments go to the cycle: `nox -s cycle -- --phrase "okay house" --output runs/house`.
     """
     install(session, "--extra", "train")
-    session.run("python", str(Path("scripts") / "cycle.py"), *session.posargs)
+    # After Ctrl-C the training saves its state before it ends.
+    session.run("python", str(Path("scripts") / "cycle.py"), *session.posargs, interrupt_timeout=60, terminate_timeout=10)
 
 
 @nox.session(python=PYTHON)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -40,7 +41,7 @@ def simulate(
     engine: Annotated[
         Literal["auto", "unrolled", "reference"], typer.Option(help="unrolled is exact and fast; reference is tflite-micro, invocation by invocation.")
     ] = "auto",
-    jobs: Annotated[int | None, typer.Option(help="Processes. (default: one per core)", min=1)] = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes. (default: one per core)")] = None,
     cache_dir: Annotated[Path | None, typer.Option(help="Where features are kept. (default: $MWW_CACHE_DIR or ~/.cache/mww/features)")] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute all features anew and keep none.")] = False,
 ) -> None:
@@ -57,6 +58,8 @@ def simulate(
     presentation = _presentation(mode, lead_in, tail, gap)
     if result is not None and truth == "unknown":
         raise ConfigError("--result needs --truth wake or --truth none: without it there is nothing to score")
+    if jobs is not None and jobs < 1:
+        raise ConfigError(f"--jobs {jobs}: give 1 or more processes, or leave it out for one per core")
     from rich.console import Console
 
     from harness.simulated import measurement as simulated
@@ -68,13 +71,10 @@ def simulate(
 
     candidate = simulated.open_candidate(manifest, cutoff, window)
     recordings, seconds = simulated.choose_recordings(audio, resample)
+    _check_outputs([path for path in (json, result) if path is not None], [manifest, Path(candidate.model.source), *audio, *recordings])
     options = Options(engine, jobs, None if no_cache else cache_dir or default_cache_folder())
     with audio_progress(f"{candidate.manifest.wake_word}, {mode}", seconds) as progress:
         measured = simulated.measure(candidate, recordings, presentation, options, progress)
-    console = Console(width=None if sys.stdout.isatty() else TERMINAL_WIDTH)
-    console.print(results_table(measured, truth))
-    if measured.note:
-        console.print(f"Reference engine used: {measured.note}.", markup=False)
     if json is not None:
         write_lines(measured, json)
     if result is not None:
@@ -83,6 +83,12 @@ def simulate(
 
         assert truth != "unknown"
         write_result(make_result(measured, truth, label or _default_label(audio), ["mww-simulate", *sys.argv[1:]], seed), result)
+    console = Console(width=None if sys.stdout.isatty() else TERMINAL_WIDTH)
+    console.print(results_table(measured, truth))
+    if measured.note:
+        console.print(f"Reference engine used: {measured.note}.", markup=False)
+    if candidate.point.warning:
+        console.print(candidate.point.warning, markup=False)
 
 
 @report_app.command()
@@ -90,7 +96,7 @@ def simulate(
 def report(
     results: Annotated[list[Path], typer.Argument(help="result.json files of one model.")],
     output: Annotated[Path, typer.Option(help="The HTML page to write.")] = Path("report.html"),
-    max_clips: Annotated[int, typer.Option(help="Misses and false accepts shown, of each at most.", min=0)] = 12,
+    max_clips: Annotated[int, typer.Option(help="Misses and false accepts shown, of each at most.")] = 12,
 ) -> None:
     """Make one self-contained HTML page from results of one model.
 
@@ -101,6 +107,7 @@ def report(
     from harness.results.report import write_report
     from harness.results.schema import read_result
 
+    _check_outputs([output], results)
     verdict = write_report([read_result(path) for path in results], output, max_clips=max_clips)
     typer.echo(f"{verdict.sentence}\nReport: {output.absolute()}")
 
@@ -118,6 +125,18 @@ def _presentation(mode: Literal["clips", "stream"], lead_in: float | None, tail:
     if mode == "clips":
         return Presentation("clips", CLIPS.lead_in_seconds if lead_in is None else lead_in, CLIPS.tail_seconds if tail is None else tail)
     return Presentation("stream", gap_seconds=STREAM.gap_seconds if gap is None else gap)
+
+
+def _check_outputs(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
+    """Raise `ConfigError` for an output that cannot be written, or that is an input or another output: before the work, not after it."""
+    from wakeword.files import check_writable
+
+    taken = {path.resolve() for path in inputs}
+    for output in outputs:
+        check_writable(output)
+        if output.resolve() in taken:
+            raise ConfigError(f"{output}: would be overwritten, but it is also an input or another output; give it another name")
+        taken.add(output.resolve())
 
 
 def _default_label(audio: list[Path]) -> str:

@@ -16,15 +16,23 @@ from pathlib import Path
 from harness.results.merge import merge_results
 from harness.results.schema import read_result
 from harness.results.verdict import judge
+from trainer.exporting import default_name
+from wakeword.errors import INTERRUPTED_EXIT_CODE, ConfigError
 
 PROGRAMS = Path(sys.executable).parent
 WIDTH = 100
+SENTENCES_PER_CLIP = 3
+"""Hours without the wake word are what a rate of false accepts needs most."""
 
 
 def main() -> int:
     """Run all steps; the exit code of the first that fails, else 0."""
     options = _parse()
-    name = "_".join(options.phrase.lower().split())
+    try:
+        name = default_name(options.phrase)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
     work = options.output or Path("runs") / f"cycle_{name}"
     generated, run, exported, results = work / "generated", work / "run", work / "exported", work / "results"
     manifest, report = exported / f"{name}.json", work / "report.html"
@@ -38,7 +46,7 @@ def main() -> int:
     train = ["mww-train", "--config", options.config, "--output", run, *(part for key, value in settings.items() for part in ("--set", f"{key}={value}"))]
     for setting in options.set:
         train += ["--set", setting]
-    clips = ["--positives", options.clips, "--near-misses", options.clips, "--sentences", options.clips]
+    clips = ["--positives", options.clips, "--near-misses", options.clips, "--sentences", SENTENCES_PER_CLIP * options.clips]
     steps: list[tuple[str, list[object]]] = [
         ("Generate speech", ["mww-generate", options.phrase, "--output", generated, "--seed", options.seed, *clips]),
         ("Train", train),
@@ -52,7 +60,9 @@ def main() -> int:
     for number, (title, command) in enumerate(steps, 1):
         print(f"\n{f'[{number}/{len(steps)}] {title} ':─<{WIDTH}}\n$ {shlex.join(map(str, command))}", flush=True)
         started = time.monotonic()
-        code = subprocess.run([PROGRAMS / str(command[0]), *map(str, command[1:])], check=False).returncode
+        code = _run([str(PROGRAMS / str(command[0])), *map(str, command[1:])])
+        if code == INTERRUPTED_EXIT_CODE:
+            raise KeyboardInterrupt
         if code:
             print(f"\n{title} failed with exit code {code}; mend it and run the cycle again: finished work is kept.", file=sys.stderr)
             return code
@@ -62,6 +72,22 @@ def main() -> int:
     print("The corpus is synthetic: these figures say nothing about real people. Measure with recordings of your own next.")
     print(f"Model and manifest: {manifest.with_suffix('.tflite')}, {manifest}\nReport: {report.absolute()}\nTook {(time.monotonic() - began) / 60:.1f} min")
     return 0
+
+
+def _run(command: list[str]) -> int:
+    """Run a command to its end; its exit code, negative for a signal.
+
+    Ctrl-C reaches the command as well, which then saves what it has: it is waited for, while `subprocess.run` would kill it after 0.25 s.
+    """
+    process = subprocess.Popen(command)
+    interrupted = False
+    while True:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            interrupted = True
+        else:
+            return INTERRUPTED_EXIT_CODE if interrupted else code
 
 
 def _simulate(manifest: Path, run: Path, label: str, mode: str, truth: str, results: Path, seed: int) -> list[object]:
@@ -75,7 +101,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--phrase", default="computer", help="the wake word")
     parser.add_argument("--output", type=Path, help="folder of everything that the cycle makes (default: runs/cycle_PHRASE)")
     parser.add_argument("--config", default="fast_test", help="preset or YAML file for mww-train")
-    parser.add_argument("--clips", type=int, default=1000, help="clips of each kind to generate")
+    parser.add_argument("--clips", type=int, default=1000, help=f"utterances and near misses to generate; sentences are {SENTENCES_PER_CLIP} times as many")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], help="a setting for mww-train, section.key=value; may be repeated")
     return parser.parse_args()
@@ -86,4 +112,4 @@ if __name__ == "__main__":
         sys.exit(main())
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on where it was", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED_EXIT_CODE)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wakeword.errors import ConfigError, reports_errors
+from wakeword.errors import ConfigError, InfrastructureError, reports_errors
 
 if TYPE_CHECKING:
     from trainer.exporting import Exported
@@ -82,7 +84,8 @@ def train(
     from trainer.config.loader import load_config
 
     configuration = load_config(config, override or (), setting or ())
-    from trainer.run import CONFIG_NAME, train_run
+    _require_tensorflow()
+    from trainer.run import train_run
     from trainer.terminal import Terminal
 
     with Terminal() as terminal:
@@ -92,14 +95,15 @@ def train(
         f"Best weights after step {result.best.step} of {result.steps}: recall {scores.recall:.1%}, {scores.false_accepts_per_hour:.2f} false accepts/h "
         "(float model, validation data, which chose them)"
     )
-    typer.echo(f"Weights: {result.weights}\nNext: mww-export --checkpoint {result.weights} --config {output / CONFIG_NAME} --output {output / 'exported'}")
+    export_command = shlex.join(["mww-export", "--checkpoint", str(result.weights), "--output", str(output / "exported")])
+    typer.echo(f"Weights: {result.weights}\nNext: {export_command}")
 
 
 @export_app.command()
 @reports_errors
 def export(
     checkpoint: Annotated[Path, typer.Option(help="Weights of a run: its checkpoints/best_weights.weights.h5.")],
-    config: Annotated[Path | None, typer.Option(help="Configuration of the run. (default: the run's own config.yaml)")] = None,
+    config: Annotated[str | None, typer.Option(help="Preset or YAML file. (default: the config.yaml of the checkpoint's run)")] = None,
     override: Overrides = None,
     setting: Settings = None,
     output: Annotated[Path, typer.Option(help="Folder for model and manifest.")] = Path("models/exported"),
@@ -109,25 +113,26 @@ def export(
     """Export trained weights as an int8 streaming model with its ESPHome manifest.
 
     The cutoff is chosen on validation data for training.target_minimization false accepts an hour, unless export.probability_cutoff
-    gives it. Nothing is written when the model breaks the device contract.
+    gives it. No file is written when the model breaks the device contract.
 
     Example:
 
       mww-export --checkpoint runs/computer/checkpoints/best_weights.weights.h5 --output models/computer
     """
     from trainer.config.loader import load_config
+    from trainer.exporting import default_name, export_run, run_folder
     from trainer.run import CONFIG_NAME
-
-    source = config or checkpoint.parent.parent / CONFIG_NAME
-    if not source.is_file():
-        raise ConfigError(f"{source}: does not exist; give the configuration of the run with --config")
-    configuration = load_config(str(source), override or (), setting or ())
-    from trainer.exporting import export_run
     from trainer.terminal import Terminal
 
-    name = model_name or "_".join(configuration.export.wake_word.lower().split())
+    if not checkpoint.is_file():
+        raise ConfigError(f"{checkpoint}: does not exist; give the checkpoints/best_weights.weights.h5 of a run, or train first")
+    own = run_folder(checkpoint) / CONFIG_NAME
+    if config is None and not own.is_file():
+        raise ConfigError(f"{own}: does not exist; give a checkpoint within the folder of its run")
+    configuration = load_config(config or str(own), override or (), setting or ())
+    _require_tensorflow()
     with Terminal() as terminal:
-        exported = export_run(checkpoint, configuration, output, name, terminal, jobs)
+        exported = export_run(checkpoint, configuration, output, model_name or default_name(configuration.export.wake_word), terminal, jobs)
     _print_export(exported)
 
 
@@ -143,4 +148,10 @@ def _print_export(exported: Exported) -> None:
     typer.echo(f"int8 against float: mean difference {agreement.mean:.4f}, largest {agreement.maximum:.3f}, over {agreement.inferences} inferences")
     if agreement.suspicious:
         typer.echo("warning: quantisation has changed the model by more than 0.02 on average", err=True)
-    typer.echo(f"Model: {exported.package.model}\nManifest: {exported.package.manifest} (arena {exported.arena_bytes} bytes, computed)")
+    typer.echo(f"Model: {exported.package.model}\nManifest: {exported.package.manifest} (arena {exported.arena_bytes} bytes)")
+
+
+def _require_tensorflow() -> None:
+    """The bench installs without TensorFlow; say so before minutes of work."""
+    if importlib.util.find_spec("tensorflow") is None:
+        raise InfrastructureError("TensorFlow is not installed here, and training and export need it; install the extra 'train': uv sync --extra train")

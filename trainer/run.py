@@ -1,11 +1,12 @@
 """One training run, from a configuration to the best weights in a run's folder.
 
 The folder describes itself: the resolved configuration, the recordings with their splits, the rejected ones with their reasons, the
-checkpoints. `export.py` goes on from it alone.
+checkpoints. `exporting.py` goes on from it and the recordings alone.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.config.loader import config_hash, load_config, write_config
+from trainer.config.loader import load_config, write_config
 from trainer.config.sections import TrainerConfig
-from trainer.data.dataset import Sources, chosen, load_recordings, rejection_summary, write_recordings
+from trainer.data.dataset import TABLE_NAME, Sources, chosen, load_recordings, read_recordings, rejection_summary, write_recordings
 from trainer.data.features import negative_features, positive_features
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress as CountProgress
@@ -25,7 +26,7 @@ from trainer.mixednet.lengths import window_slices
 from trainer.training.feature_set import FeatureSet
 from trainer.training.loop import TrainingResult, train
 from trainer.training.progress import Progress as TrainingProgress
-from trainer.training.validation import StreamingValidation, validation_data
+from trainer.training.validation import StreamingValidation, ValidationData, validation_data
 from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
 from wakeword.errors import ConfigError
 
@@ -57,6 +58,10 @@ class TrainingData:
     joined: list[NDArray[np.int8]]
     alone: list[NDArray[np.int8]]
 
+    def clips(self) -> list[NDArray[np.int8]]:
+        """All of them, as the export measures ranges on them."""
+        return [*self.positives, *self.alone, *self.joined]
+
     def sets(self) -> list[FeatureSet]:
         """What a batch is drawn from."""
         sets = [
@@ -69,29 +74,26 @@ class TrainingData:
 def train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: int | None = None) -> TrainingResult:
     """Train what a configuration asks for in `folder`; a run that was interrupted goes on where it was.
 
-    Raises `ConfigError` for recordings or settings that cannot be used, and when `folder` holds the run of another configuration.
+    Raises `ConfigError` for recordings or settings that cannot be used, and when `folder` holds a run with another configuration or
+    other recordings.
     """
     network, plan = config.model.network(), config.training.plan()
     slices = window_slices(network, config.hardware.clip_duration_ms)
-    _refuse_other_run(config, folder)
+    _refuse_other_configuration(config, folder)
     sources = Sources(config.paths.positive_dir, config.paths.negative_dir, config.paths.generated_dir, config.paths.splits)
     ingestion = load_recordings(sources, plan.seed, jobs, progress.counting("checking recordings"))
     for line in (*ingestion.warnings, rejection_summary(ingestion.rejections)):
         if line:
             progress.told(line)
     progress.told(_split_summary(ingestion.records))
+    _refuse_other_recordings(ingestion.records, folder)
     write_config(config, folder / CONFIG_NAME)
     write_recordings(ingestion, folder)
     data = training_data(ingestion.records, plan.seed, progress, jobs)
     validation = StreamingValidation(
         network,
         slices,
-        validation_data(
-            FeatureCache(default_cache_folder()),
-            [record.path for record in chosen(ingestion.records, Split.VAL, Label.POSITIVE)],
-            [record.path for record in chosen(ingestion.records, Split.VAL, Label.NEGATIVE)],
-            lambda _: None,
-        ),
+        _validation_features(ingestion.records, progress),
         config.export.sliding_window_size,
         plan.target_false_accepts_per_hour,
         config.export.probability_cutoff,
@@ -108,10 +110,36 @@ def training_data(records: Sequence[SampleRecord], seed: int, progress: RunProgr
     return TrainingData([one.features[: one.word_end + SLICES_AFTER_WORD] for one in spoken], others.joined, others.alone)
 
 
-def _refuse_other_run(config: TrainerConfig, folder: Path) -> None:
-    path = folder / CONFIG_NAME
-    if path.is_file() and config_hash(load_config(str(path))) != config_hash(config):
-        raise ConfigError(f"{folder}: holds a run of another configuration; give another --output, or remove the folder")
+def _validation_features(records: Sequence[SampleRecord], progress: RunProgress) -> ValidationData:
+    positives, negatives = (chosen(records, Split.VAL, label) for label in (Label.POSITIVE, Label.NEGATIVE))
+    total = math.ceil(sum(record.duration for record in (*positives, *negatives)))
+    count, heard_s = progress.counting("seconds of validation recordings"), 0.0
+
+    def heard(seconds: float) -> None:
+        nonlocal heard_s
+        heard_s += seconds
+        count(min(int(heard_s), total - 1), total)  # the last second is counted once all is done
+
+    data = validation_data(FeatureCache(default_cache_folder()), [record.path for record in positives], [record.path for record in negatives], heard)
+    count(total, total)
+    return data
+
+
+def _refuse_other_configuration(config: TrainerConfig, folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder}: is a file; name a folder for the run")
+    if not (folder / CONFIG_NAME).is_file():
+        return
+    earlier, wanted = load_config(str(folder / CONFIG_NAME)).model_dump(), config.model_dump()
+    changed = [f"{section}.{key}" for section, values in wanted.items() for key, value in values.items() if value != earlier[section][key]]
+    if changed:
+        raise ConfigError(f"{folder}: holds a run with another {', '.join(changed)}; give another --output, or remove the folder")
+
+
+def _refuse_other_recordings(records: Sequence[SampleRecord], folder: Path) -> None:
+    """The weights of a run and its table of recordings must tell the same: an export chooses its cutoff by the table."""
+    if (folder / TABLE_NAME).is_file() and read_recordings(folder) != tuple(records):
+        raise ConfigError(f"{folder}: holds a run with other recordings than are found now; give another --output, or remove the folder")
 
 
 def _split_summary(records: Sequence[SampleRecord]) -> str:

@@ -45,6 +45,8 @@ class Terminal:
 
         def count(done: int, total: int) -> None:
             nonlocal task, began
+            if not total:
+                return
             if task is None:
                 task, began = self._bars.add_task(stage), time.monotonic()
                 self._said = began
@@ -66,7 +68,7 @@ class Terminal:
         """Steps were done."""
         line = f"phase {report.phase}/{report.phases}, loss {report.loss:.3f}, learning rate {report.learning_rate:g}"
         if self._steps is None:
-            self._steps = self._bars.add_task(line, total=report.steps)
+            self._steps = self._bars.add_task(line, total=report.steps, completed=report.step)
         self._bars.update(self._steps, completed=report.step, description=line)
         self._say_now_and_then(f"step {report.step} of {report.steps}, {line}, {report.elapsed_s:.0f} s, about {report.remaining_s:.0f} s to go")
 

@@ -10,6 +10,8 @@ silently short would move every figure that is computed from it.
 
 from __future__ import annotations
 
+import functools
+import importlib.metadata
 import json
 import re
 import shutil
@@ -62,6 +64,14 @@ class AudioInfo:
     """Container and sample format, as the decoder names them, e.g. "WAV PCM_16"."""
     decoder: str
     """"libsndfile" or "ffmpeg"."""
+
+
+@functools.cache
+def conversion_id() -> str:
+    """Names what turns files into samples, for cache keys: another release may decode or resample to other bits."""
+    import soundfile
+
+    return f"libsndfile {soundfile.__libsndfile_version__}, soxr {importlib.metadata.version('soxr')}"
 
 
 def stream_samples(path: Path, block_samples: int = BLOCK_SAMPLES) -> Iterator[NDArray[np.int16]]:

@@ -14,7 +14,7 @@ from wakeword.errors import MeasurementFailure, reports_errors
 if TYPE_CHECKING:
     from wakeword.model.verify import VerifyReport
 
-verify_app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+verify_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
 
 _STYLE = {"passed": "green", "warning": "yellow", "failed": "bold red"}
 
@@ -65,7 +65,7 @@ def _print_table(report: VerifyReport) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("", "Check", "Found", title=report.source, title_justify="left")
+    table = Table("", "Check", "Found", title=Text(report.source), title_justify="left")
     for check in report.checks:
         table.add_row(Text(check.status, _STYLE[check.status]), Text(check.name), Text(check.detail))
     Console().print(table)

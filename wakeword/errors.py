@@ -5,9 +5,16 @@ A message is one line and says what happened, where, and what to do.
 
 from __future__ import annotations
 
+import errno
 import functools
+import io
+import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 
@@ -35,29 +42,89 @@ class InfrastructureError(MwwError):
     exit_code = 3
 
 
-INTERRUPTED_EXIT_CODE = 130
-"""128 + SIGINT, what shells expect of an interrupted program."""
+INTERRUPTED_EXIT_CODE = 128 + signal.SIGINT
+TERMINATED_EXIT_CODE = 128 + signal.SIGTERM
+BROKEN_PIPE_EXIT_CODE = 128 + signal.SIGPIPE
+"""What shells expect of a program that a signal ended."""
+
+_WRONG_PATH = frozenset(
+    {errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY, errno.EPERM, errno.EROFS}
+)
+"""Errors of the system that another path or other permissions mend; all others are the machine's."""
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: the same clean end as an interrupt."""
 
 
 def reports_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
     """Turn errors of a command into one line on stderr and the exit code of their class.
 
-    A full disk is the user's to mend, so an `OSError` of that kind is an `InfrastructureError` wherever it is raised.
+    An `OSError` that nobody caught is a `ConfigError` when a path was wrong (missing, a folder, not permitted), else an
+    `InfrastructureError` (a full disk, say). SIGTERM ends a command as cleanly as Ctrl-C does. Where the reader of the output has gone
+    away (`| head`) the command ends without a word.
     """
 
     @functools.wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        _tolerate_any_terminal()
         try:
-            return command(*args, **kwargs)
+            with _termination_as_interrupt():
+                result = command(*args, **kwargs)
+                sys.stdout.flush()
         except MwwError as error:
             _die(str(error), error.exit_code)
-        except KeyboardInterrupt:
-            _die("interrupted; nothing half-written was kept under a final name", INTERRUPTED_EXIT_CODE)
+        except KeyboardInterrupt as stop:
+            terminated = isinstance(stop, _Terminated)
+            what = "terminated" if terminated else "interrupted"
+            _die(f"{what}; nothing half-written was kept under a final name", TERMINATED_EXIT_CODE if terminated else INTERRUPTED_EXIT_CODE)
+        except BrokenPipeError:
+            _leave_quietly()
+        except SystemExit as stop:
+            # Rich answers a broken pipe with exit code 1, which here means a measurement below its limit.
+            if isinstance(stop.__context__, BrokenPipeError):
+                _leave_quietly()
+            raise
         except OSError as error:
-            where = f" ({error.filename})" if error.filename else ""
-            _die(f"{error.strerror or error}{where}; free space or check the path, then run again", InfrastructureError.exit_code)
+            where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+            what = error.strerror or str(error)
+            if error.errno in _WRONG_PATH:
+                _die(f"{where}{what}; check the path and its permissions, then run again", ConfigError.exit_code)
+            _die(f"{where}{what}; free space or check the machine, then run again", InfrastructureError.exit_code)
+        return result
 
     return wrapper
+
+
+def _tolerate_any_terminal() -> None:
+    """Figures hold signs that not every encoding has, and stdout may be closed: neither is worth losing a result for."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open as long as the process lives
+    elif isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a second one must not disturb the cleaning up
+        raise _Terminated
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _leave_quietly() -> NoReturn:
+    # What is still buffered goes nowhere, so that Python does not complain about it at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(BROKEN_PIPE_EXIT_CODE)
 
 
 def _die(message: str, exit_code: int) -> NoReturn:

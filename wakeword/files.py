@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from wakeword.errors import ConfigError
+
 PARTIAL_SUFFIX = ".partial"
 
 
@@ -15,13 +17,23 @@ PARTIAL_SUFFIX = ".partial"
 def partial_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is renamed to `path`, on any error it is removed.
 
-    The name is unique, so that two processes writing the same file do not disturb each other: the last one wins whole.
+    The name is unique, so that two processes writing the same file do not disturb each other: the last one wins whole. A link is
+    followed. What is no regular file (`/dev/null`, a pipe) is yielded itself: renaming would put a file in its place.
+
+    Raises `ConfigError` when `path` is a folder, and `OSError` when it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL_SUFFIX)
-    os.close(descriptor)
-    temporary = Path(name)
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a folder; give the name of a file to write")
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    path = path.resolve()
+    temporary: Path | None = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL_SUFFIX)
+        os.close(descriptor)
+        temporary = Path(name)
         yield temporary
         # mkstemp makes files private; a result is as readable as any other file that the user writes.
         umask = os.umask(0)
@@ -29,15 +41,29 @@ def partial_file(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     except OSError as error:
-        # A failed write names no file; the user must know which disk is full.
-        if error.filename is None:
+        # A failed write names no file, or one that the user never named; the user must know which disk is full.
+        if error.filename is None or str(error.filename).endswith(PARTIAL_SUFFIX):
             error.filename = str(path)
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a whole file or nothing. Raises `OSError` when the disk is full or the folder cannot be written."""
     with partial_file(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def check_writable(path: Path) -> None:
+    """Raise `ConfigError` when `path` cannot become a file, so that nobody learns it after hours of work. Nothing is created."""
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a folder; give the name of a file to write")
+    folder = path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise ConfigError(f"{path}: {folder} is not a folder; choose another place to write")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"{path}: {folder} may not be written to; choose another place or change its permissions")

@@ -12,6 +12,7 @@ from harness.results import wording
 from harness.results.clips import Clip, ClipReader
 from harness.results.runs import RunStream
 from harness.results.schema import DetectionRecord, FileRecord, ModelRecord
+from harness.results.scores import found_utterances
 from harness.results.timeline import Timeline, draw, sliding_averages
 
 CONTEXT_SECONDS = 2.0
@@ -54,7 +55,7 @@ def misses(streams: Iterable[RunStream], model: ModelRecord, limit: int, reader:
     found: list[tuple[RunStream, int, FileRecord]] = []
     for stream in streams:
         if stream.run.protocol.truth == "wake":
-            hit = {detection.file_index for detection in stream.detections}
+            hit = {stream.first_file + index for index in found_utterances(stream.files, stream.detections)}
             found += [(stream, index, file) for index, file in enumerate(stream.files, stream.first_file) if index not in hit]
     found.sort(key=lambda miss: -miss[2].max_probability)
     averages = _Averages(model)

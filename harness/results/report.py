@@ -21,8 +21,6 @@ from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 from wakeword.scoring.det import average_viable_recall
 
-DEFAULT_MAX_CLIPS = 20
-
 SOURCE_MEANING = {
     "simulated": (
         "the recordings went through the device's microfrontend, through the model as TensorFlow Lite Micro's reference kernels compute it, "
@@ -36,7 +34,7 @@ SOURCE_MEANING = {
 """What each source word means, for the method section."""
 
 
-def write_report(results: Sequence[Result], output: Path, *, max_clips: int = DEFAULT_MAX_CLIPS) -> Verdict:
+def write_report(results: Sequence[Result], output: Path, *, max_clips: int) -> Verdict:
     """Write the report on one or several results of the same model and return its verdict.
 
     The page is a function of the results and of the recordings they name: the same input gives the same bytes. At most

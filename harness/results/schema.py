@@ -90,6 +90,17 @@ class Protocol(Record):
     gap_seconds: float = 0.0
 
 
+class VoidRecord(Record):
+    """Time that is in no figure: a reboot, a ring overflow, an API gap, a playback fault. A simulation has none."""
+
+    start: float
+    """Seconds of the stream (`stream` mode) or of the clip's own stream (`clips` mode)."""
+    end: float
+    reason: str
+    file_index: int | None = None
+    """The clip in whose stream it lies; None in `stream` mode."""
+
+
 class RunRecord(Record):
     """One protocol over one set of audio."""
 
@@ -106,6 +117,7 @@ class RunRecord(Record):
     detections: tuple[DetectionRecord, ...]
     probabilities: str
     """All inferences of the run in order, see `pack_probabilities`. In `clips` mode the clips follow one another."""
+    voids: tuple[VoidRecord, ...] = ()
     inferences_per_file: tuple[int, ...]
     """Inferences of each file's own stream in `clips` mode; one entry, the whole stream, in `stream` mode."""
 
@@ -137,6 +149,11 @@ class ScoresRecord(Record):
     """Detections where there is no wake word, Garwood. None when no run is without the wake word."""
     false_accept_clips: IntervalRecord | None = None
     """Clips without the wake word that were detected in `clips` mode, Clopper-Pearson."""
+    extra_detections: int = 0
+    """Detections in runs of the wake word that find no utterance: second ones, and ones before it. Not in the hourly rate."""
+    void_seconds: float = 0.0
+    """Time that was left out of all figures."""
+    void_utterances: int = 0
 
 
 class Result(Record):
@@ -170,16 +187,17 @@ def unpack_probabilities(packed: str) -> NDArray[np.uint8]:
 def read_result(path: Path) -> Result:
     """Read a `result.json`. Raises `ConfigError` when it cannot be read or is of another schema version."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the result ({error.strerror}); give a result.json written by mww-simulate") from error
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise ConfigError(f"{path}: not JSON ({error}); give a result.json written by mww-simulate --result") from error
     version = values.get("schema_version") if isinstance(values, dict) else None
     if version != SCHEMA_VERSION:
         raise ConfigError(f"{path}: result schema {version!r}, this version reads {SCHEMA_VERSION}; measure again with mww-simulate --result")
     try:
-        return Result.model_validate(values)
+        return Result.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}; measure again") from error

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.results import wording
-from harness.results.schema import IntervalRecord, Result
+from harness.results.schema import IntervalRecord, Result, ScoresRecord
 from wakeword.scoring.rates import garwood
 
 EXCELLENT_BELOW = 0.5
@@ -54,10 +54,23 @@ def judge(result: Result) -> Verdict:
         remarks.append("Nothing without the wake word was measured: how often it wakes by mistake is not known.")
     if recall is None or recall.rate is None:
         remarks.append("No utterance of the wake word was measured: how often it is recognised is not known.")
+    remarks += _left_out(result.scores)
     sentence = (
         f"{result.model.wake_word}, {result.runs[0].source}: {_false_accepts_clause(false_accepts, grade, certain=doubt is None)}; {_recall_clause(recall)}."
     )
     return Verdict(grade=grade, shown=grade != "unknown" and doubt is None, sentence=sentence, remarks=tuple(remarks))
+
+
+def _left_out(scores: ScoresRecord) -> list[str]:
+    """What is in no rate: void time, and detections in wake-word runs that find no utterance."""
+    remarks = []
+    if scores.void_seconds or scores.void_utterances:
+        spoken = wording.number(scores.void_utterances, "utterance")
+        remarks.append(f"{scores.void_seconds:.1f} s and {spoken} are void: something other than the model failed there, and they are in no figure.")
+    if scores.extra_detections:
+        count = wording.number(scores.extra_detections, "further detection")
+        remarks.append(f"{count} fell into the recordings of the wake word without finding an utterance; the hourly rate does not hold them.")
+    return remarks
 
 
 def _false_accepts_clause(record: IntervalRecord | None, grade: Grade, *, certain: bool) -> str:

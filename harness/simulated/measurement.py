@@ -28,6 +28,15 @@ class OperatingPoint:
     cutoff: int
     window: int
 
+    @property
+    def warning(self) -> str:
+        """Why nothing can be detected at this cutoff, whatever is heard; empty for all others."""
+        if self.cutoff == 0:
+            return "At cutoff 0/255 no probability is below it, so the hold-off after boot never ends: nothing can be detected."
+        if self.cutoff == contract.PROBABILITY_MAX:
+            return "At cutoff 255/255 no average is above it: nothing can be detected."
+        return ""
+
 
 @dataclass(frozen=True)
 class Candidate:

@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import importlib.metadata
 import platform
+import shlex
 from collections.abc import Sequence
 from typing import Literal
 
@@ -24,13 +25,12 @@ from harness.results.schema import (
 from harness.results.scores import score_runs
 from harness.simulated.measurement import Candidate, Measurement
 from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ, slice_end_seconds
-from wakeword.corpus.recordings import hash_corpus
+from wakeword.corpus.recordings import hash_corpus, is_generated
 from wakeword.detector import Detection
 from wakeword.simulation.streams import Recording
 
-GENERATED_TABLE = "generated.csv"
-"""`mww-generate` leaves this table at the root of what it made."""
-PACKAGES = ("wakeword-bench", "numpy", "pymicro-features", "tflite-micro")
+PACKAGES = ("wakeword-bench", "numpy", "pymicro-features", "soundfile", "soxr", "tflite-micro")
+"""What decides figures: decoding, resampling, frontend, model."""
 
 
 def make_result(measurement: Measurement, truth: Literal["wake", "none"], label: str, command: Sequence[str], seed: int | None) -> Result:
@@ -38,7 +38,7 @@ def make_result(measurement: Measurement, truth: Literal["wake", "none"], label:
     run = _run(measurement, truth, label)
     return Result(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        command=" ".join(command),
+        command=shlex.join(command),
         seed=seed,
         versions={"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES},
         model=_model(measurement.candidate),
@@ -95,7 +95,7 @@ def _run(measurement: Measurement, truth: Literal["wake", "none"], label: str) -
             gap_seconds=presentation.gap_seconds,
         ),
         corpus_sha256=hash_corpus(recording.sha256 for recording in recordings),
-        synthetic=all(is_generated(recording) for recording in recordings),
+        synthetic=all(is_generated(recording.path) for recording in recordings),
         source="simulated",
         engine=measurement.engine,
         files=tuple(files),
@@ -124,8 +124,3 @@ def _file(recording: Recording, highest: int, speakers_known: bool) -> FileRecor
         max_probability=highest / PROBABILITY_MAX,
         speaker=recording.path.parent.name if speakers_known else None,
     )
-
-
-def is_generated(recording: Recording) -> bool:
-    """Whether a recording lies in a folder that `mww-generate` made."""
-    return any((folder / GENERATED_TABLE).is_file() for folder in recording.path.absolute().parents)

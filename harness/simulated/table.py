@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +15,10 @@ from rich.text import Text
 from harness.results import wording
 from harness.results.scores import hourly_record, share_record
 from harness.simulated.measurement import Measurement
+from wakeword.contract import SAMPLE_RATE_HZ, slice_end_seconds
+from wakeword.detector import Detection
+from wakeword.scoring.matching import TOLERANCE_SECONDS, Span, match
+from wakeword.simulation.streams import SimulatedStream
 
 Truth = Literal["wake", "none", "unknown"]
 
@@ -37,7 +41,7 @@ def results_table(measurement: Measurement, truth: Truth) -> Table:
     With the truth known, only the figure that it gives a meaning to is shown: recall where every recording holds the wake
     word, false accepts an hour where none does.
     """
-    counts = _count_by_folder(measurement)
+    counts = _count_by_folder(measurement, truth)
     point = measurement.candidate.point
     title = f"{measurement.candidate.manifest.wake_word}, simulated: cutoff {point.probability_cutoff:g} ({point.cutoff}/255), window {point.window}"
     table = Table(title=Text(title), title_justify="left")
@@ -71,13 +75,14 @@ def _row(label: str, count: _Count, truth: Truth) -> list[str | Text]:
     return cells
 
 
-def _count_by_folder(measurement: Measurement) -> dict[str, _Count]:
+def _count_by_folder(measurement: Measurement, truth: Truth) -> dict[str, _Count]:
     """Counts per folder, named from the first folder that differs; of many folders those at a higher level."""
     per_folder: dict[Path, _Count] = {}
     for stream, detections in zip(measurement.streams, measurement.detections, strict=True):
         fallen = Counter(stream.recording_at(detection.slice_index) for detection in detections)
+        detected = _utterances_found(stream, detections) if truth == "wake" else {index for index, count in fallen.items() if count}
         for index, recording in enumerate(stream.recordings):
-            found = _Count(1, int(fallen[index] > 0), fallen[index], recording.seconds)
+            found = _Count(1, int(index in detected), fallen[index], recording.seconds)
             folder = recording.path.absolute().parent
             per_folder[folder] = _total([per_folder.get(folder, _Count()), found])
     shared = Path(os.path.commonpath([folder.parent for folder in per_folder]))
@@ -91,6 +96,13 @@ def _count_by_folder(measurement: Measurement) -> dict[str, _Count]:
     if len(groups) > MOST_ROWS:
         return {str(shared): _total(named.values())}
     return {name: _total(counts) for name, counts in groups.items()}
+
+
+def _utterances_found(stream: SimulatedStream, detections: Sequence[Detection]) -> set[int]:
+    """Recordings that the one matcher counts as found, each taken as an utterance."""
+    utterances = [Span(one.start / SAMPLE_RATE_HZ, (one.start + one.samples) / SAMPLE_RATE_HZ) for one in stream.recordings]
+    moments = [slice_end_seconds(detection.slice_index) for detection in detections]
+    return {utterance for utterance, _ in match(utterances, moments, slice_end_seconds(stream.slices), TOLERANCE_SECONDS).matches}
 
 
 def _total(counts: Iterable[_Count]) -> _Count:

@@ -80,7 +80,8 @@ def _parse(text: str, origin: str) -> Values:
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{origin}{_yaml_fault(error)}; correct the file") from error
+        line = f", line {error.problem_mark.line + 1}" if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark else ""
+        raise ConfigError(f"{origin}{line}: not YAML ({_yaml_fault(error)}); correct the file") from error
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -88,10 +89,8 @@ def _parse(text: str, origin: str) -> Values:
     return {section: {} if keys is None else keys for section, keys in values.items()}
 
 
-def _yaml_fault(error: yaml.YAMLError) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f", line {error.problem_mark.line + 1}: not YAML ({error.problem})"
-    return f": not YAML ({error})"
+def _yaml_fault(error: yaml.YAMLError) -> object:
+    return error.problem if isinstance(error, yaml.MarkedYAMLError) else error
 
 
 def _parse_setting(setting: str) -> Values:
@@ -105,7 +104,7 @@ def _parse_setting(setting: str) -> Values:
     try:
         return {section: {name: yaml.safe_load(text)}}
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set {setting}{_yaml_fault(error)}; put quotes around the value") from error
+        raise ConfigError(f"--set {setting}: the value is not YAML ({_yaml_fault(error)}); put quotes around it") from error
 
 
 def _takes_text(section: str, name: str, text: str) -> bool:

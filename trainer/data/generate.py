@@ -23,10 +23,10 @@ from trainer.data.clips import finish_clip, write_clip
 from trainer.data.parallel import Progress, map_in_processes
 from trainer.data.speech import espeak, texts
 from trainer.data.speech.engine import EngineChoice, SkippedEngine, SpeechEngine, Voice, choose_engines
+from wakeword.corpus.recordings import GENERATED_TABLE
 from wakeword.errors import ConfigError, InfrastructureError
 from wakeword.files import write_atomically
 
-CSV_NAME = "generated.csv"
 POSITIVE, NEAR_MISS, SENTENCE = "positive", "near_miss", "sentence"
 FOLDERS = {POSITIVE: Path("positive"), NEAR_MISS: Path("negative", "near_miss"), SENTENCE: Path("negative", "sentences")}
 
@@ -121,7 +121,7 @@ def generate_corpus(
     _check_output(output, plans)
     make = partial(_make_clip, output, {engine.name: engine for engine in choice.available})
     clips = tuple(map_in_processes(make, plans, jobs=jobs, isolate=True, progress=progress))
-    table = output / CSV_NAME
+    table = output / GENERATED_TABLE
     write_atomically(table, _csv_text(clips))
     return GeneratedCorpus(table, clips, choice.skipped)
 

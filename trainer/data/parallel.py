@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -47,7 +48,7 @@ def map_in_processes[T, R](
         return
     chunk = max(1, min(_MAX_CHUNK, len(items) // (jobs * _CHUNKS_PER_JOB)))
     # Spawned, not forked: a fork copies TensorFlow's threads half-alive.
-    executor = ProcessPoolExecutor(min(jobs, len(items)), multiprocessing.get_context("spawn"), initializer=_ignore_interrupt)
+    executor = ProcessPoolExecutor(min(jobs, len(items)), multiprocessing.get_context("spawn"), initializer=_start_worker)
     try:
         for done, result in enumerate(executor.map(function, items, chunksize=chunk), 1):
             yield result
@@ -58,6 +59,15 @@ def map_in_processes[T, R](
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _ignore_interrupt() -> None:
+def _start_worker() -> None:
     """Ctrl-C reaches the whole process group; only the parent answers it, so that workers finish the file they write."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed tells nobody; its workers would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.export.cutoff import choose_cutoff
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.scaling import FEATURE_MIN
 from trainer.mixednet.sliding import SlidingModel
@@ -24,6 +23,7 @@ from wakeword import contract
 from wakeword.corpus.feature_cache import CachedStream, FeatureCache
 from wakeword.corpus.recordings import hash_file
 from wakeword.scoring.det import DetCurve, Stream, average_viable_recall, det_curve
+from wakeword.scoring.operating_point import choose_cutoff
 from wakeword.simulation.features import Progress, stream_features
 from wakeword.simulation.presentation import CLIPS, STREAM
 

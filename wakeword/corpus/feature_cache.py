@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -18,13 +19,17 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from wakeword.contract import FEATURE_CHANNELS
-from wakeword.files import partial_file
+from wakeword.audio import conversion_id
+from wakeword.contract import FEATURE_CHANNELS, slice_count
+from wakeword.files import PARTIAL_SUFFIX, partial_file
 from wakeword.frontend import FRONTEND_ID
 
 CACHE_VARIABLE = "MWW_CACHE_DIR"
 DEFAULT_LIMIT_BYTES = 8 << 30
 SUFFIX = ".features"
+LENGTH_BYTES = 8
+ABANDONED_AFTER_S = 24 * 3600
+"""A half-written entry that nobody has touched for so long belongs to no living process."""
 
 
 def default_cache_folder() -> Path:
@@ -80,16 +85,24 @@ class FeatureCache:
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}{SUFFIX}"
 
-    def find(self, key: str, recordings: int) -> CachedStream | None:
-        """The features of a stream of so many recordings if they are there; marks them as used."""
+    def find(self, key: str, recordings: int, silence: int) -> CachedStream | None:
+        """The features of a stream of so many recordings and samples of silence if they are there and whole; marks them as used.
+
+        A machine that loses power can leave a file short or full of zeros: then the lengths do not give the slices.
+        """
         path = self._path(key)
         try:
-            os.utime(path)
             size = path.stat().st_size
-            lengths = np.fromfile(path, np.int64, offset=size - 8 * recordings)
+            lengths = np.fromfile(path, np.int64, offset=max(size - LENGTH_BYTES * recordings, 0))
         except OSError:
             return None
-        return CachedStream(path, (size - lengths.nbytes) // FEATURE_CHANNELS, tuple(map(int, lengths)))
+        samples = int(lengths.sum())
+        slices = slice_count(samples + silence)
+        if len(lengths) != recordings or samples <= 0 or size != slices * FEATURE_CHANNELS + lengths.nbytes:
+            return None
+        with suppress(OSError):  # a cache that is only read may belong to someone else
+            os.utime(path)
+        return CachedStream(path, slices, tuple(map(int, lengths)))
 
     @contextmanager
     def write(self, key: str) -> Iterator[StreamWriter]:
@@ -100,14 +113,17 @@ class FeatureCache:
             writer.finish()
 
     def prune(self) -> None:
-        """Remove the entries used longest ago until the cache is within its limit."""
+        """Remove the entries used longest ago until the cache is within its limit, and what killed processes left half-written."""
         entries = []
-        for path in self.folder.glob(f"*/*{SUFFIX}"):
+        for path in self.folder.glob("*/*"):
             try:
                 status = path.stat()
             except FileNotFoundError:  # another process prunes too
                 continue
-            entries.append((status.st_mtime, status.st_size, path))
+            if path.suffix == SUFFIX:
+                entries.append((status.st_mtime, status.st_size, path))
+            elif path.suffix == PARTIAL_SUFFIX and time.time() - status.st_mtime > ABANDONED_AFTER_S:
+                path.unlink(missing_ok=True)
         excess = sum(size for _, size, _ in entries) - self._limit_bytes
         for _, size, path in sorted(entries):
             if excess <= 0:
@@ -117,6 +133,6 @@ class FeatureCache:
 
 
 def stream_key(file_hashes: Sequence[str], *paddings: int) -> str:
-    """Key of a stream: its recordings in order, its paddings in samples, and the frontend's arithmetic."""
-    parts = [FRONTEND_ID, *map(str, paddings), *file_hashes]
+    """Key of a stream: its recordings in order, its paddings in samples, and the arithmetic of decoding and of the frontend."""
+    parts = [FRONTEND_ID, conversion_id(), *map(str, paddings), *file_hashes]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

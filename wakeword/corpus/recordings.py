@@ -4,32 +4,42 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterable, Sequence
+import io
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from wakeword.audio import AUDIO_SUFFIXES
 from wakeword.errors import ConfigError
 
 LIST_SUFFIXES = frozenset({".csv", ".m3u", ".m3u8", ".txt"})
+GENERATED_TABLE = "generated.csv"
+"""`mww-generate` leaves this table at the root of what it made."""
 HASH_BLOCK_BYTES = 1 << 20
 
 
 def find_recordings(sources: Sequence[Path]) -> list[Path]:
-    """All recordings that files, folders (searched to the bottom) and lists name, each once, sorted by path.
+    """All recordings that files, folders (searched to the bottom, links followed) and lists name, each once, sorted by path.
 
-    A list is a text file with a path a line (empty lines and `#` comments are skipped) or a CSV with a column `path`; its
-    paths are relative to the list's folder. Raises `ConfigError` when something is missing or a folder or list is empty.
+    A file that is reached by several ways counts once, under the name by which it was found first. A list is a text file with a path a
+    line (empty lines and `#` comments are skipped) or a CSV with a column `path`; its paths are relative to the list's folder.
+    Raises `ConfigError` when something is missing, cannot be read or has a name that no result can hold, or when a folder or list is empty.
     """
-    found: dict[str, Path] = {}
+    found: dict[Path, Path] = {}
     for source in sources:
         for path in _expand(source):
-            found[path.as_posix()] = path
-    return [found[name] for name in sorted(found)]
+            found.setdefault(path.resolve(), path)
+    for path in found.values():
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError(f"{path}: the name is not UTF-8, so no result can hold it; rename the file, or set LC_ALL=C.UTF-8") from error
+    return sorted(found.values(), key=Path.as_posix)
 
 
 def _expand(source: Path) -> Iterable[Path]:
     if source.is_dir():
-        paths = [path for path in source.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()]
+        paths = [path for path in _walk(source) if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()]
         if not paths:
             raise ConfigError(f"{source}: no recordings in this folder ({', '.join(sorted(AUDIO_SUFFIXES))} are looked for); check the path")
         return paths
@@ -38,25 +48,48 @@ def _expand(source: Path) -> Iterable[Path]:
     return _read_list(source) if source.suffix.lower() in LIST_SUFFIXES else [source]
 
 
+def _walk(folder: Path) -> Iterator[Path]:
+    """Everything in a folder that is no folder. A linked folder is entered like any other, but none twice, so a loop ends."""
+
+    def unreadable(error: OSError) -> NoReturn:
+        raise ConfigError(f"{error.filename}: cannot be read ({error.strerror}); check the folder and its permissions") from error
+
+    entered = {folder.resolve()}
+    for parent, folders, files in folder.walk(on_error=unreadable, follow_symlinks=True):
+        fresh = {name: real for name in sorted(folders) if (real := (parent / name).resolve()) not in entered}
+        entered.update(fresh.values())
+        folders[:] = fresh
+        yield from (parent / name for name in files)
+
+
 def _read_list(source: Path) -> list[Path]:
     try:
-        lines = source.read_text(encoding="utf-8-sig").splitlines()
+        text = source.read_text(encoding="utf-8-sig")
+        entries = _csv_entries(source, text) if source.suffix.lower() == ".csv" else _line_entries(text)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{source}: not a text file ({error.reason}); a list has one path a line") from error
-    if source.suffix.lower() == ".csv":
-        reader = csv.DictReader(lines)
-        if "path" not in (reader.fieldnames or ()):
-            raise ConfigError(f"{source}: no column 'path'; a CSV list names its recordings in that column")
-        entries = [row["path"] or "" for row in reader]
-    else:
-        entries = [line.strip() for line in lines]
-    paths = [source.parent / entry for entry in entries if entry and not entry.startswith("#")]
+    except csv.Error as error:
+        raise ConfigError(f"{source}: not a CSV table ({error}); correct the file") from error
+    paths = [source.parent / entry for entry in entries if entry]
     if not paths:
         raise ConfigError(f"{source}: the list names no recording; put one path on each line")
     for path in paths:
         if not path.is_file():
             raise ConfigError(f"{source}: names {path}, which does not exist; paths are relative to the list's folder")
     return paths
+
+
+def _line_entries(text: str) -> list[str]:
+    # Not splitlines(): file names may hold signs that it takes for the end of a line.
+    entries = [line.strip() for line in text.split("\n")]
+    return [entry for entry in entries if not entry.startswith("#")]
+
+
+def _csv_entries(source: Path, text: str) -> list[str]:
+    reader = csv.DictReader(io.StringIO(text))
+    if "path" not in (reader.fieldnames or ()):
+        raise ConfigError(f"{source}: no column 'path'; a CSV list names its recordings in that column")
+    return [row["path"] or "" for row in reader]
 
 
 def hash_file(path: Path) -> str:
@@ -74,3 +107,8 @@ def hash_file(path: Path) -> str:
 def hash_corpus(file_hashes: Iterable[str]) -> str:
     """One hash for a set of files, whatever their order and names."""
     return hashlib.sha256("\n".join(sorted(file_hashes)).encode()).hexdigest()
+
+
+def is_generated(path: Path) -> bool:
+    """Whether a recording lies in a folder that `mww-generate` made: its voice is a synthesiser's."""
+    return any((folder / GENERATED_TABLE).is_file() for folder in path.absolute().parents)

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from wakeword.errors import ConfigError
 from wakeword.model.flatbuffer import TfliteModel
 
 EngineChoice = Literal["auto", "unrolled", "reference"]
@@ -44,12 +45,22 @@ def open_engine(model: TfliteModel, choice: EngineChoice = "auto") -> tuple[Engi
     and the second value names the reason (empty otherwise). Raises `ConfigError` when the model cannot be loaded.
     """
     from wakeword.engines.kernels import UnsupportedGraph
-    from wakeword.engines.reference import ReferenceEngine
     from wakeword.engines.unrolled import UnrolledEngine
 
     if choice == "reference":
-        return ReferenceEngine(model), ""
+        return _reference(model), ""
     try:
         return UnrolledEngine(model), ""
     except UnsupportedGraph as reason:
-        return ReferenceEngine(model), f"the model has {reason}, which only the reference engine computes"
+        return _reference(model), f"the model has {reason}, which only the reference engine computes"
+
+
+def _reference(model: TfliteModel) -> Engine:
+    from wakeword.engines.reference import ReferenceEngine, arena_bytes
+    from wakeword.model.arena_host import try_model
+
+    # A damaged model can crash the interpreter, and this process with it: a child tries first.
+    trial = try_model(model.content, arena_bytes(model))
+    if not trial.passed:
+        raise ConfigError(f"{model.source}: tflite-micro cannot run the model ({trial.detail}); run mww-verify on it")
+    return ReferenceEngine(model)

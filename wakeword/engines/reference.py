@@ -13,6 +13,11 @@ ARENA_BYTES_PER_MODEL_BYTE = 10
 SMALLEST_ARENA_BYTES = 1 << 18
 
 
+def arena_bytes(model: TfliteModel) -> int:
+    """An arena on this machine that is larger than any such model needs."""
+    return max(ARENA_BYTES_PER_MODEL_BYTE * len(model.content), SMALLEST_ARENA_BYTES)
+
+
 class ReferenceEngine:
     """A model in tflite-micro. It defines what a right probability is; the interpreter holds the GIL."""
 
@@ -22,9 +27,8 @@ class ReferenceEngine:
         """Load the model. Raises `ConfigError` when the interpreter refuses it."""
         from tflite_micro import runtime
 
-        arena_size = max(ARENA_BYTES_PER_MODEL_BYTE * len(model.content), SMALLEST_ARENA_BYTES)
         try:
-            self._interpreter = runtime.Interpreter.from_bytes(model.content, arena_size=arena_size)
+            self._interpreter = runtime.Interpreter.from_bytes(model.content, arena_size=arena_bytes(model))
         except (RuntimeError, ValueError) as error:
             raise ConfigError(f"{model.source}: tflite-micro cannot load the model ({error}); run mww-verify on it") from error
         self._stride = model.stride

@@ -79,8 +79,15 @@ class UnrolledEngine:
         self._stride = model.stride
         self._input, self._output = graph.inputs[0], graph.outputs[0]
         self._constants: dict[int, NDArray[np.int8]] = {t.index: t.data for t in graph.tensors if t.data is not None}
-        self._steps = _compile(model)
-        self._last_use = {index: number for number, step in enumerate(self._steps) for index in step.inputs}
+        try:
+            with np.errstate(invalid="raise"):
+                self._steps = _compile(model)
+                self._last_use = {index: number for number, step in enumerate(self._steps) for index in step.inputs}
+                self.reset()
+                self.run(np.zeros((2 * self._stride, contract.FEATURE_CHANNELS), np.int8))
+        except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            # Shapes, options or scales that do not fit together: legal or damaged, the reference must tell.
+            raise UnsupportedGraph(f"a part of unknown form ({type(error).__name__}: {error})") from error
         self.reset()
 
     @property

@@ -50,15 +50,14 @@ def read_manifest(path: Path) -> tuple[Manifest, Path]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot read the manifest ({error}); give the path of a V2 manifest (.json)") from error
+        reason = error.strerror if isinstance(error, OSError) else error.reason
+        raise ConfigError(f"{path}: cannot read the manifest ({reason}); give the path of a V2 manifest (.json)") from error
     try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{path}: line {error.lineno}: not JSON ({error.msg}); give a V2 manifest (.json), not the model itself") from error
-    try:
-        manifest = Manifest.model_validate(values)
+        manifest = Manifest.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            raise ConfigError(f"{path}: not JSON ({first['ctx']['error']}); give a V2 manifest (.json), not the model itself") from error
         where = ".".join(str(part) for part in first["loc"]) or "manifest"
         raise ConfigError(f"{path}: {where}: {first['msg']}; correct the manifest") from error
     model_path = path.parent / manifest.model

@@ -18,6 +18,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+TOLERANCE_SECONDS = 0.75
+"""How long after an utterance a detection still finds it: the silence that `mww-simulate` puts behind a clip."""
+
 
 @dataclass(frozen=True)
 class Span:
@@ -102,6 +105,12 @@ def match(utterances: Sequence[Span], detections: Sequence[float], seconds: floa
         missed=tuple(sorted(open_windows)),
         false=tuple(false),
     )
+
+
+def overlap_seconds(spans: Iterable[Span], others: Iterable[Span]) -> float:
+    """Seconds that lie in spans of both kinds; the spans of each kind do not overlap one another."""
+    others = list(others)
+    return sum(max(0.0, min(span.end, other.end) - max(span.start, other.start)) for span in spans for other in others)
 
 
 def merge_spans(spans: Iterable[Span], seconds: float) -> list[Span]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wakeword.audio import stream_samples
+from wakeword.audio import BLOCK_SAMPLES, stream_samples
 from wakeword.contract import SAMPLE_RATE_HZ, quantise
 from wakeword.corpus.feature_cache import CachedStream, FeatureCache, stream_key
 from wakeword.frontend import Frontend
@@ -25,7 +25,8 @@ def stream_features(cache: FeatureCache, paths: Sequence[Path], hashes: Sequence
     Raises `ConfigError` for a recording that cannot be read and `OSError` when the cache's disk is full.
     """
     key = stream_key(hashes, presentation.lead_in, presentation.gap, presentation.tail)
-    found = cache.find(key, len(paths))
+    silent = presentation.lead_in + presentation.gap * (len(paths) - 1) + presentation.tail
+    found = cache.find(key, len(paths), silent)
     if found is not None:
         progress(sum(found.samples) / SAMPLE_RATE_HZ)
         return found
@@ -33,7 +34,8 @@ def stream_features(cache: FeatureCache, paths: Sequence[Path], hashes: Sequence
     with cache.write(key) as writer, read_ahead(_blocks(paths)) as blocks:
 
         def silence(samples: int) -> None:
-            writer.add_slices(quantise(frontend.process(np.zeros(samples, np.int16))))
+            for start in range(0, samples, BLOCK_SAMPLES):
+                writer.add_slices(quantise(frontend.process(np.zeros(min(BLOCK_SAMPLES, samples - start), np.int16))))
 
         silence(presentation.lead_in)
         samples, recording = 0, 0
@@ -47,7 +49,7 @@ def stream_features(cache: FeatureCache, paths: Sequence[Path], hashes: Sequence
             progress(len(block) / SAMPLE_RATE_HZ)
         writer.end_recording(samples)
         silence(presentation.tail)
-    written = cache.find(key, len(paths))
+    written = cache.find(key, len(paths), silent)
     assert written is not None, "the entry was just written"
     return written
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
@@ -21,6 +19,7 @@ from wakeword.corpus.recordings import hash_file
 from wakeword.engines import Engine, EngineChoice, open_engine
 from wakeword.engines.unrolled import UnrolledEngine
 from wakeword.model.flatbuffer import TfliteModel, parse_model
+from wakeword.processes import process_map
 from wakeword.simulation.features import Progress, stream_features
 from wakeword.simulation.presentation import Presentation
 from wakeword.simulation.streams import Recording, SimulatedStream
@@ -31,7 +30,6 @@ CLIPS_PER_TASK = 8
 FEWEST_CLIPS_FOR_PROCESSES = 48
 FEWEST_RANGES_FOR_PROCESSES = 24
 """Below these, starting processes costs more than they save."""
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ class _ClipWorker:
         digest = hash_file(path)
         features = stream_features(self.cache, [path], [digest], self.presentation, _ignore)
         self.engine.reset()
-        return _stream([path], [digest], features, self.presentation, self.engine.stride, self.engine.run(features.read()))
+        return _stream([path], [digest], features, self.presentation, self.engine.stride, _run_in_order(self.engine, features))
 
 
 def _simulate_clips(
@@ -126,8 +124,9 @@ def _simulate_clips(
         worker = _ClipWorker(open_engine(model, options.engine)[0], presentation, cache)
         collect(map(worker.run, tasks))
     else:
-        with _pool(options, _start_clip_worker, model, options.engine, presentation, cache.folder) as pool:
-            collect(pool.map(_run_clips, tasks))
+        arguments = (model.content, model.source, options.engine, presentation, cache.folder)
+        with process_map(_run_clips, tasks, options.processes, _start_clip_worker, *arguments) as batches:
+            collect(batches)
     return results
 
 
@@ -154,10 +153,14 @@ def _run_stream(model: TfliteModel, features: CachedStream, options: Options) ->
     per_range = SLICES_PER_RANGE // engine.stride
     ranges = [(start, min(start + per_range, inferences)) for start in range(0, inferences, per_range)]
     if isinstance(engine, UnrolledEngine) and options.processes > 1 and len(ranges) >= FEWEST_RANGES_FOR_PROCESSES:
-        with _pool(options, _start_range_worker, model, features) as pool:
-            parts = list(pool.map(_run_range, ranges))
-    else:
-        parts = [engine.run(features.read(start * engine.stride, stop * engine.stride)) for start, stop in ranges]
+        with process_map(_run_range, ranges, options.processes, _start_range_worker, model.content, model.source, features) as parts:
+            return np.concatenate(list(parts))
+    return _run_in_order(engine, features)
+
+
+def _run_in_order(engine: Engine, features: CachedStream) -> NDArray[np.uint8]:
+    """Probabilities of a whole stream from the engine's present state, read range by range so that its length does not matter."""
+    parts = [engine.run(features.read(start, start + SLICES_PER_RANGE)) for start in range(0, features.slices, SLICES_PER_RANGE)]
     return np.concatenate([np.zeros(0, np.uint8), *parts])
 
 
@@ -183,30 +186,6 @@ def run_range(engine: UnrolledEngine, features: CachedStream, start: int, stop: 
     warm = min(start, -(-engine.memory_slices // stride))
     engine.reset()
     return engine.run(features.read((start - warm) * stride, stop * stride))[warm:]
-
-
-# --- processes -----------------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _pool(options: Options, initialise: Callable[..., None], model: TfliteModel, *arguments: object) -> Iterator[ProcessPoolExecutor]:
-    """Processes with one BLAS thread each; on an error or interrupt what has not begun is dropped."""
-    saved = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(options.processes, context, initializer=initialise, initargs=(model.content, model.source, *arguments))
-    try:
-        yield pool
-    except BaseException:
-        pool.shutdown(cancel_futures=True)
-        raise
-    finally:
-        pool.shutdown()
-        for name, value in saved.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def recorded_hours(streams: Iterable[SimulatedStream]) -> float:

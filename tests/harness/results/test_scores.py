@@ -8,7 +8,7 @@ import pytest
 
 from harness.results import wording
 from harness.results.merge import merge_results
-from harness.results.schema import IntervalRecord
+from harness.results.schema import IntervalRecord, VoidRecord
 from harness.results.scores import hourly_record, score_runs, share_record
 from harness.results.verdict import grade_rate, judge
 from tests.harness.results.builders import clips_run, make_result, silent_hours, stream_run
@@ -62,7 +62,30 @@ def test_recall_counts_utterances_and_false_accepts_count_detections(tmp_path: P
 def test_an_utterance_detected_twice_counts_once(tmp_path: Path) -> None:
     run = stream_run(tmp_path, [8], [(2, 250), (5, 250)], truth="wake")
     assert len(run.detections) == 2
-    assert score_runs([run]).recall == share_record(1, 1)
+    scores = score_runs([run])
+    assert scores.recall == share_record(1, 1)
+    assert scores.extra_detections == 1
+    assert any("1 further detection" in remark for remark in judge(make_result([run])).remarks)
+
+
+def test_void_time_leaves_both_parts_of_a_rate(tmp_path: Path) -> None:
+    stream = stream_run(tmp_path / "stream", [6, 6], [(3, 250), (8, 250)])
+    # The first recording ends at 6.0 s, the second begins at 6.5 s: of the void, two seconds are recorded ones.
+    cut = stream.model_copy(update={"voids": (VoidRecord(start=2.5, end=4.0, reason="reboot"), VoidRecord(start=5.8, end=6.8, reason="api gap"))})
+    scores = score_runs([cut])
+    assert scores.false_accepts_per_hour is not None
+    assert (len(stream.detections), scores.false_accepts_per_hour.count) == (2, 1)
+    assert scores.void_seconds == pytest.approx(2.0)
+    assert scores.false_accepts_per_hour.of == pytest.approx((12.01 - 2.0) / 3600)
+    assert any("2.0 s" in remark and "void" in remark for remark in judge(make_result([cut])).remarks)
+
+
+def test_a_void_clip_is_neither_found_nor_missed(tmp_path: Path) -> None:
+    wake = clips_run(tmp_path, [250, 250, 100])
+    cut = wake.model_copy(update={"voids": (VoidRecord(start=0.0, end=2.0, reason="playback fault", file_index=1),)})
+    scores = score_runs([cut])
+    assert scores.recall == share_record(1, 2)
+    assert scores.void_utterances == 1
 
 
 def test_unasked_figures_are_absent(tmp_path: Path) -> None:

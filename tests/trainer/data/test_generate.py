@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer.data.generate import CSV_NAME, generate_corpus
+from trainer.data.generate import generate_corpus
 from trainer.data.speech.engine import EngineChoice, SpeechEngine, choose_engines
 from trainer.data.speech.espeak import phonemise
 from trainer.data.speech.phonemes import says
 from wakeword.audio import read_samples
+from wakeword.corpus.recordings import GENERATED_TABLE
 from wakeword.errors import ConfigError
 
 
@@ -34,7 +35,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / CSV_NAME).open(newline="") as lines:
+    with (folder / GENERATED_TABLE).open(newline="") as lines:
         return list(csv.DictReader(lines))
 
 
@@ -46,7 +47,7 @@ def test_the_same_seed_gives_the_same_bytes_with_any_number_of_jobs(generated: P
 def test_the_table_lists_every_clip_with_its_hash(generated: Path) -> None:
     table = rows(generated)
     files = contents(generated)
-    del files[CSV_NAME]
+    del files[GENERATED_TABLE]
     assert {row["path"]: row["sha256"] for row in table} == files
     assert [sum(row["kind"] == kind for row in table) for kind in ("positive", "near_miss", "sentence")] == [30, 20, 10]
     assert all(len(read_samples(generated / row["path"])) == int(row["samples"]) for row in table)
@@ -77,7 +78,7 @@ def test_an_interrupted_run_goes_on(generated: Path, tmp_path: Path, espeak: Eng
 
     with pytest.raises(KeyboardInterrupt):
         generate_corpus("hey jarvis", tmp_path, positives=30, near_misses=20, sentences=10, seed=7, engines=espeak, jobs=2, progress=interrupt)
-    assert not (tmp_path / CSV_NAME).exists()
+    assert not (tmp_path / GENERATED_TABLE).exists()
     assert not list(tmp_path.rglob("*.partial"))
     result = generate_corpus("hey jarvis", tmp_path, positives=30, near_misses=20, sentences=10, seed=7, engines=espeak, jobs=2)
     assert 0 < result.made <= 30
@@ -87,7 +88,7 @@ def test_an_interrupted_run_goes_on(generated: Path, tmp_path: Path, espeak: Eng
 def test_a_larger_corpus_begins_with_the_smaller_one(generated: Path, tmp_path: Path, espeak: EngineChoice) -> None:
     generate_corpus("hey jarvis", tmp_path, positives=5, near_misses=4, sentences=3, seed=7, engines=espeak, jobs=1)
     small = contents(tmp_path)
-    del small[CSV_NAME]
+    del small[GENERATED_TABLE]
     assert small.items() <= contents(generated).items()
 
 

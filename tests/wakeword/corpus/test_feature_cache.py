@@ -21,10 +21,10 @@ def fill(cache: FeatureCache, key: str, slices: int, samples: list[int]) -> None
 
 def test_what_is_written_is_found(tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path)
-    fill(cache, "aa11", 7, [160, 999])
-    found = cache.find("aa11", 2)
+    fill(cache, "aa11", 7, [160, 1000])  # and 280 of silence: the 1440 samples that 7 slices need
+    found = cache.find("aa11", 2, 280)
     assert found is not None
-    assert (found.slices, found.samples) == (7, (160, 999))
+    assert (found.slices, found.samples) == (7, (160, 1000))
     assert found.read()[:, 0].tolist() == list(range(7))
     assert found.read(2, 5)[:, 39].tolist() == [2, 3, 4]
     assert found.read(5, 99)[:, 0].tolist() == [5, 6]
@@ -35,18 +35,44 @@ def test_an_interrupted_entry_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), cache.write("aa11") as writer:
         writer.add_slices(np.zeros((3, 40), np.int8))
         raise KeyboardInterrupt
-    assert cache.find("aa11", 1) is None
+    assert cache.find("aa11", 1, 0) is None
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("damage", ["empty", "zeros", "shorter", "longer", "one slice shorter"])
+def test_a_damaged_entry_is_not_there(tmp_path: Path, damage: str) -> None:
+    cache = FeatureCache(tmp_path)
+    fill(cache, "aa11", 7, [160, 1280])
+    path = tmp_path / "aa" / "aa11.features"
+    whole = path.read_bytes()
+    spoilt = {"empty": b"", "zeros": bytes(len(whole)), "shorter": whole[:-3], "longer": whole + b"x", "one slice shorter": whole[40:]}
+    path.write_bytes(spoilt[damage])
+    assert cache.find("aa11", 2, 0) is None
+    fill(cache, "aa11", 7, [160, 1280])
+    assert cache.find("aa11", 2, 0) is not None
+
+
+def test_what_killed_processes_left_is_removed_in_time(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path)
+    fill(cache, "aa11", 7, [1440])
+    old, fresh = tmp_path / "aa" / ".aa11.features.x.partial", tmp_path / "aa" / ".aa11.features.y.partial"
+    for path in (old, fresh):
+        path.write_bytes(b"half")
+    os.utime(old, (1000, 1000))
+    cache.prune()
+    assert not old.exists()
+    assert fresh.exists()
+    assert cache.find("aa11", 1, 0) is not None
 
 
 def test_the_entries_used_longest_ago_go_first(tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path, limit_bytes=2 * (10 * 40 + 8))
     for age, key in enumerate(("aa", "bb", "cc")):
-        fill(cache, key, 10, [1])
+        fill(cache, key, 10, [1920])
         os.utime(tmp_path / key / f"{key}.features", (1000 + age, 1000 + age))
-    cache.find("aa", 1)  # used now
+    cache.find("aa", 1, 0)  # used now
     cache.prune()
-    assert [cache.find(key, 1) is not None for key in ("aa", "bb", "cc")] == [True, False, True]
+    assert [cache.find(key, 1, 0) is not None for key in ("aa", "bb", "cc")] == [True, False, True]
 
 
 def test_keys_tell_order_and_padding_apart() -> None:

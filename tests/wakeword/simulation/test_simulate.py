@@ -127,4 +127,4 @@ def test_the_range_before_is_enough(model: TfliteModel, recordings: list[Path], 
     whole = engine.run(features.read())
     for start, stop in ((0, 10), (1, 2), (30, 300), (len(whole) - 5, len(whole))):
         np.testing.assert_array_equal(simulate_module.run_range(engine, features, start, stop), whole[start:stop])
-    assert cache.find(stream_key(hashes, 0, 8001, 0), len(recordings)) is None
+    assert cache.find(stream_key(hashes, 0, 8001, 0), len(recordings), 8001 * (len(recordings) - 1)) is None

@@ -1,20 +1,18 @@
-"""Choosing the probability cutoff on validation data, with the exported model under the device's own decision logic."""
+"""Choosing a probability cutoff from the counts of every cutoff.
+
+Conventions: the choice is made on validation data and its figures are of those; what they promise is measured on data that chose
+nothing.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from wakeword.contract import PROBABILITY_MAX
-from wakeword.model.flatbuffer import TfliteModel
-from wakeword.scoring.det import DetCurve, Stream, det_curve
-from wakeword.simulation.presentation import CLIPS, STREAM
-from wakeword.simulation.simulate import Options, recorded_hours, simulate
-from wakeword.simulation.streams import SimulatedStream
+from wakeword.scoring.det import DetCurve
 
 HIGHEST_CUTOFF = PROBABILITY_MAX - 1
 """At 255 the sum of a window can never exceed the cutoff."""
@@ -33,13 +31,6 @@ class CutoffChoice:
     hours: float
     reaches_target: bool
     """False when no cutoff has so few false accepts; the one with the fewest was taken."""
-
-
-def validation_curve(model: TfliteModel, positives: Sequence[Path], negatives: Sequence[Path], window: int, options: Options) -> DetCurve:
-    """The exported model over the validation recordings, at every cutoff."""
-    clips = simulate(model, positives, CLIPS, options)
-    streams = simulate(model, sorted(negatives, key=Path.as_posix), STREAM, options)
-    return det_curve([_stream(clip) for clip in clips], [_stream(stream) for stream in streams], window, recorded_hours(streams))
 
 
 def choose_cutoff(curve: DetCurve, target_false_accepts_per_hour: float) -> CutoffChoice:
@@ -74,7 +65,3 @@ def cutoff_as_probability(cutoff: int) -> float:
         if int(probability * PROBABILITY_MAX) == cutoff:
             return probability
     raise AssertionError(f"no decimal for cutoff {cutoff}")
-
-
-def _stream(simulated: SimulatedStream) -> Stream:
-    return Stream(simulated.probabilities, simulated.stride, simulated.slices)

@@ -1,0 +1,170 @@
+"""Validation while training says what the streaming model, and so the device, would say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from tests import networks
+from trainer.mixednet.config import MixedNetConfig
+from trainer.mixednet.lengths import receptive_field
+from trainer.mixednet.scaling import dequantise
+from trainer.training.validation import StreamingValidation, ValidationData, validation_data
+from wakeword import contract
+from wakeword.corpus.feature_cache import CachedStream, FeatureCache
+from wakeword.detector import detect
+from wakeword.frontend import device_features
+from wakeword.scoring.operating_point import choose_cutoff
+
+# Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+
+WINDOW = 4
+FRAMES = 6
+SECONDS = 4
+
+
+def network(stride: int) -> MixedNetConfig:
+    return MixedNetConfig(
+        first_conv_filters=8,
+        first_conv_kernel_size=5,
+        stride=stride,
+        pointwise_filters=(8, 10),
+        mixconv_kernel_sizes=((3,), (3, 5)),
+        repeat_in_block=(1, 1),
+        residual_connection=(0, 1),
+    )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model that behaves as a trained one, and validation data."""
+
+    config: MixedNetConfig
+    slices: int
+    model: Any
+    data: ValidationData
+    streamed: tuple[NDArray[np.float32], ...]
+    """Probabilities of the streaming Keras clone, inference by inference from boot: of each positive, then of the negatives."""
+
+    @property
+    def streams(self) -> tuple[CachedStream, ...]:
+        return (*self.data.positives, self.data.negatives)
+
+    @property
+    def settled(self) -> int:
+        """Inferences until the model has forgotten boot, where its ring buffers held zeros and not the activations of silence."""
+        return -(-self.slices // self.config.stride)
+
+
+def stored(folder: Path, name: str, features: NDArray[np.int8]) -> CachedStream:
+    features.tofile(folder / name)
+    return CachedStream(folder / name, len(features), (len(features) * contract.STEP_SAMPLES,))
+
+
+def run_streaming(model: Any, config: MixedNetConfig, slices: int, streams: Sequence[CachedStream]) -> Iterator[NDArray[np.float32]]:
+    import tensorflow as tf
+
+    from trainer.mixednet.models import reset_streaming, streaming_clone
+
+    clone = streaming_clone(model, config, slices)
+    step = tf.function(clone, input_signature=[tf.TensorSpec((1, config.stride, 40))])
+    for stream in streams:
+        reset_streaming(clone)
+        features = dequantise(stream.read())
+        chunks = features[: len(features) // config.stride * config.stride].reshape(-1, config.stride, 40)
+        yield np.array([float(step(chunk[None])[0, 0]) for chunk in chunks], np.float32)
+
+
+@pytest.fixture(scope="module", params=[3, 2], ids=lambda stride: f"stride {stride}")
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    from trainer.mixednet.models import build_model
+
+    config = network(request.param)
+    slices = receptive_field(config, FRAMES)
+    model = build_model(config, slices)
+    networks.randomise(model, seed=6)
+    folder = tmp_path_factory.mktemp("features")
+    clips = tuple(stored(folder, f"clip{seed}", networks.speechlike(seed, 100 * SECONDS + seed)) for seed in range(3))
+    negatives = stored(folder, "joined", networks.speechlike(9, 100 * SECONDS))
+    streamed = tuple(run_streaming(model, config, slices, (*clips, negatives)))
+    return Trained(config, slices, model, ValidationData(clips, negatives), streamed)
+
+
+def validation(trained: Trained, cutoff: float | None = None, target: float = 2.0) -> StreamingValidation:
+    return StreamingValidation(trained.config, trained.slices, trained.data, WINDOW, target, cutoff)
+
+
+def test_probabilities_line_up_with_the_streaming_model_inference_for_inference(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[NDArray[np.float32]] = []
+    scored = validation(trained)
+    scored._sliding.load(trained.model)
+    run = scored._sliding.run
+
+    def recorded(features: NDArray[np.int8]) -> NDArray[np.float32]:
+        found.append(run(features))
+        return found[-1]
+
+    monkeypatch.setattr(scored._sliding, "run", recorded)
+    scored.curve()
+    assert trained.slices < 100, "the first second is enough to forget boot"
+    for probabilities, expected, stream in zip(found, trained.streamed, trained.streams, strict=True):
+        assert len(probabilities) == len(expected) == stream.slices // trained.config.stride
+        assert np.ptp(expected[trained.settled :]) > 0.3, "probabilities that never move would agree however they were shifted"
+        np.testing.assert_allclose(probabilities[trained.settled :], expected[trained.settled :], atol=1e-4)
+
+
+@pytest.mark.parametrize("cutoff", [0.3, 0.6, 0.9])
+def test_scores_are_the_devices_decisions_on_the_streaming_model(trained: Trained, cutoff: float) -> None:
+    level = contract.cutoff_to_uint8(cutoff)
+    levels = [np.clip(np.rint(probabilities * 256), 0, 255).astype(np.uint8) for probabilities in trained.streamed]
+    detections = [len(detect(each, trained.config.stride, stream.slices, level, WINDOW)) for each, stream in zip(levels, trained.streams, strict=True)]
+    assert sum(detections) > 0 or cutoff > 0.5, "nothing is found even at a low cutoff"
+    scores = validation(trained, cutoff)(trained.model)
+    assert scores.recall == pytest.approx(sum(count > 0 for count in detections[:-1]) / 3)
+    assert scores.false_accepts_per_hour == pytest.approx(detections[-1] / (SECONDS / 3600))
+    assert 0 <= scores.average_viable_recall <= 1
+
+
+def test_without_a_cutoff_the_one_that_the_export_would_choose_is_scored(trained: Trained) -> None:
+    scored = validation(trained, target=500.0)
+    scores = scored(trained.model)
+    choice = choose_cutoff(scored.curve(), 500.0)
+    assert scores.recall == pytest.approx(choice.detected / 3)
+    assert scores.false_accepts_per_hour == pytest.approx(choice.false_accepts / choice.hours)
+
+
+def test_each_evaluation_takes_the_models_weights_of_that_time(trained: Trained) -> None:
+    scored = validation(trained)
+    scored(trained.model)
+    before = scored.curve().detected.copy()
+    head = trained.model.get_layer("head")
+    weights = head.get_weights()
+    try:
+        head.set_weights([weights[0] * 0, weights[1] * 0 - 9])
+        assert scored(trained.model).recall == 0
+    finally:
+        head.set_weights(weights)
+    scored(trained.model)
+    np.testing.assert_array_equal(scored.curve().detected, before)
+
+
+def test_recordings_are_presented_as_the_simulated_board_does(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    sounds = {name: rng.normal(0, 1000, length).astype(np.int16) for name, length in (("b", 16_000), ("a", 8_000), ("word", 12_345))}
+    for name, sound in sounds.items():
+        soundfile.write(tmp_path / f"{name}.wav", sound, 16_000)
+    heard: list[float] = []
+    data = validation_data(FeatureCache(tmp_path / "cache"), [tmp_path / "word.wav"], [tmp_path / "b.wav", tmp_path / "a.wav"], heard.append)
+    lead, tail, gap = (np.zeros(round(16_000 * seconds), np.int16) for seconds in (1.5, 0.75, 0.5))
+    np.testing.assert_array_equal(data.positives[0].read(), device_features(np.concatenate([lead, sounds["word"], tail])))
+    np.testing.assert_array_equal(data.negatives.read(), device_features(np.concatenate([sounds["a"], gap, sounds["b"]])))
+    assert data.negative_hours == pytest.approx(1.5 / 3600)
+    assert sum(heard) == pytest.approx((12_345 + 24_000) / 16_000)

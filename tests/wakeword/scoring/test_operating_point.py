@@ -1,0 +1,71 @@
+"""The choice of a cutoff, and how a manifest states it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wakeword.contract import cutoff_to_uint8
+from wakeword.scoring.det import DetCurve
+from wakeword.scoring.operating_point import HIGHEST_CUTOFF, choose_cutoff, cutoff_as_probability
+
+
+def curve(detected: dict[range, int], false_accepts: dict[range, int], hours: float = 1.0) -> DetCurve:
+    """A curve from counts by ranges of cutoffs; 0 elsewhere."""
+    counts = np.zeros((2, 256), np.int64)
+    for row, parts in zip(counts, (detected, false_accepts), strict=True):
+        for cutoffs, count in parts.items():
+            row[cutoffs.start : cutoffs.stop] = count
+    return DetCurve(np.arange(256), counts[0], counts[1], 20, hours)
+
+
+def test_the_middle_of_the_cutoffs_that_do_best() -> None:
+    choice = choose_cutoff(curve({range(1, 201): 18, range(201, 255): 17}, {range(1, 101): 3}), 0.5)
+    assert (choice.cutoff, choice.detected, choice.false_accepts, choice.reaches_target) == (150, 18, 0, True)  # of 101 to 200
+    assert (choice.utterances, choice.hours) == (20, 1.0)
+    assert cutoff_to_uint8(choice.probability_cutoff) == 150
+
+
+def test_a_cutoff_exactly_at_the_target_takes_part() -> None:
+    assert choose_cutoff(curve({range(1, 11): 5}, {range(1, 255): 1}, hours=2.0), 0.5).reaches_target
+    assert not choose_cutoff(curve({range(1, 11): 5}, {range(1, 255): 1}, hours=1.9), 0.5).reaches_target
+
+
+def test_the_chosen_one_is_a_member_of_a_plateau_with_gaps() -> None:
+    choice = choose_cutoff(curve({range(10, 20): 5, range(100, 101): 5}, {range(14, 16): 9}), 0.5)
+    assert choice.detected == 5
+    assert choice.false_accepts == 0
+
+
+def test_without_a_cutoff_at_the_target_those_with_the_fewest_false_accepts_take_part() -> None:
+    choice = choose_cutoff(curve({range(1, 255): 4, range(200, 211): 9}, {range(1, 200): 8, range(200, 255): 3}), 0.5)
+    assert (choice.cutoff, choice.detected, choice.false_accepts, choice.reaches_target) == (205, 9, 3, False)
+
+
+def test_cutoffs_that_never_detect_are_not_chosen() -> None:
+    choice = choose_cutoff(curve({range(256): 3}, {}), 0)
+    assert 1 <= choice.cutoff <= HIGHEST_CUTOFF
+    assert choose_cutoff(curve({range(1): 20, range(255, 256): 20, range(7, 8): 1}, {}), 0).cutoff == 7
+
+
+counts = st.lists(st.integers(0, 5), min_size=256, max_size=256).map(lambda values: np.array(values, np.int64))
+
+
+@given(detected=counts, false_accepts=counts, target=st.floats(0, 6))
+def test_no_other_cutoff_is_better(detected: np.typing.NDArray[np.int64], false_accepts: np.typing.NDArray[np.int64], target: float) -> None:
+    choice = choose_cutoff(DetCurve(np.arange(256), detected, false_accepts, 5, 1.0), target)
+    usable = slice(1, HIGHEST_CUTOFF + 1)
+    allowed = target if choice.reaches_target else false_accepts[usable].min()
+    assert choice.false_accepts == false_accepts[choice.cutoff] <= allowed
+    assert choice.detected == detected[choice.cutoff] == detected[usable][false_accepts[usable] <= allowed].max()
+
+
+@pytest.mark.parametrize("cutoff", range(256))
+def test_a_manifests_decimal_becomes_the_same_cutoff_on_the_device(cutoff: int) -> None:
+    probability = cutoff_as_probability(cutoff)
+    assert cutoff_to_uint8(probability) == cutoff
+    assert 0 <= probability <= 1
+    digits = len(f"{probability:.7f}".rstrip("0").partition(".")[2])
+    assert not any(cutoff_to_uint8(round(step / 10**digit, digit)) == cutoff for digit in range(1, digits) for step in range(10**digit + 1)), "shorter exists"

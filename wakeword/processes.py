@@ -1,0 +1,94 @@
+"""Worker processes that start quietly, stop at once, and never outlive the process that started them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
+
+from wakeword.errors import InfrastructureError
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@contextmanager
+def process_map[T, R](
+    function: Callable[[T], R], items: Sequence[T], processes: int, initialise: Callable[..., None], *arguments: object
+) -> Iterator[Iterator[R]]:
+    """Yield an iterator over `function(item)`, in the order of the items, computed in processes with one BLAS thread each.
+
+    Each process calls `initialise(*arguments)` once. When the block is left by an error or an interrupt, running work is stopped
+    (its `finally` blocks run) and what has not begun is dropped; when it is left, no process remains. Raises what `function` raises, and
+    `InfrastructureError` when a process dies.
+    """
+    others = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(processes, len(items)), context, initializer=_start_worker, initargs=(initialise, arguments))
+    try:
+        with _environment_of_workers():
+            results = pool.map(partial(_work, function), items)
+        yield results
+    except BrokenProcessPool as error:
+        raise InfrastructureError("a worker process died, perhaps for lack of memory; free some, or run again with fewer --jobs") from error
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.terminate()
+        raise
+    finally:
+        pool.shutdown()
+
+
+@contextmanager
+def _environment_of_workers() -> Iterator[None]:
+    """What processes inherit when they are started: one BLAS thread, and no ear for Ctrl-C.
+
+    Ctrl-C reaches the whole process group, and a worker that hears it while it is still importing prints a traceback. A blocked
+    signal stays blocked in the processes that are started meanwhile; here it only waits.
+    """
+    saved = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for name, value in saved.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _start_worker(initialise: Callable[..., None], arguments: Sequence[object]) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    initialise(*arguments)
+    # Until here there is nothing to clean up, and the executor would print the exception.
+    signal.signal(signal.SIGTERM, _stop)
+
+
+def _stop(number: int, _: object) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second one must not disturb the cleaning up
+    raise SystemExit(128 + number)
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed tells nobody, and its workers would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _work[T, R](function: Callable[[T], R], item: T) -> R:
+    try:
+        return function(item)
+    except SystemExit as stop:
+        # The executor would hand this over as a result and go on with the next item.
+        os._exit(int(stop.code or 0))
