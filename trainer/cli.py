@@ -45,7 +45,7 @@ def generate(
       mww-generate "okay house" --output generated/okay_house
     """
     from trainer.data.generate import generate_corpus
-    from trainer.data.speech.engine import choose_engines
+    from trainer.data.speech.choose import choose_engines
     from trainer.terminal import Terminal
 
     choice = choose_engines(engine, piper_voice or ())

@@ -22,7 +22,8 @@ import numpy as np
 from trainer.data.clips import finish_clip, write_clip
 from trainer.data.parallel import Progress, map_in_processes
 from trainer.data.speech import espeak, texts
-from trainer.data.speech.engine import EngineChoice, SkippedEngine, SpeechEngine, Voice, choose_engines
+from trainer.data.speech.choose import EngineChoice, SkippedEngine, choose_engines
+from trainer.data.speech.engine import SpeechEngine, Voice
 from wakeword.corpus.recordings import GENERATED_TABLE
 from wakeword.errors import ConfigError, InfrastructureError
 from wakeword.files import write_atomically

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer.data.speech.engine import choose_engines
+from trainer.data.speech.choose import choose_engines
 from trainer.data.speech.espeak import EspeakEngine
 from trainer.data.speech.programs import FliteEngine, PiperEngine
 from wakeword.errors import ConfigError, InfrastructureError

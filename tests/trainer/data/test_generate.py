@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from trainer.data.generate import generate_corpus
-from trainer.data.speech.engine import EngineChoice, SpeechEngine, choose_engines
+from trainer.data.speech.choose import EngineChoice, choose_engines
+from trainer.data.speech.engine import SpeechEngine
 from trainer.data.speech.espeak import phonemise
 from trainer.data.speech.phonemes import says
 from wakeword.audio import read_samples

@@ -57,7 +57,7 @@ def find_espeak() -> Path | None:
 def _require_espeak() -> Path:
     folder = find_espeak()
     if folder is None:
-        raise ConfigError("the package espeakng-loader is not installed; pip install 'wakeword-bench[train]'")
+        raise ConfigError("the package espeakng-loader is not installed; pip install espeakng-loader")
     return folder
 
 
