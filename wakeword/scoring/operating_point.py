@@ -14,6 +14,7 @@ import numpy as np
 from wakeword.contract import PROBABILITY_MAX
 from wakeword.scoring.det import DetCurve
 
+WITHIN_SHARE = 0.01
 HIGHEST_CUTOFF = PROBABILITY_MAX - 1
 """At 255 the sum of a window can never exceed the cutoff."""
 
@@ -34,17 +35,19 @@ class CutoffChoice:
 
 
 def choose_cutoff(curve: DetCurve, target_false_accepts_per_hour: float) -> CutoffChoice:
-    """The middle of the cutoffs that find most utterances among those at or under the target.
+    """The middle of the cutoffs that find as many utterances as any, among those at or under the target of false accepts.
 
-    Several cutoffs usually do equally well on a validation set; the lowest of them is one step from a false accept, the highest
-    one step from a miss, and the middle is as far from both as the data can tell. Where none reaches the target, those
-    with the fewest false accepts take part instead.
+    A validation set cannot tell one utterance from none, so the cutoffs that find `WITHIN_SHARE` fewer (rounded up) count as equally
+    good, as long as they find any. The lowest of them is one step from a false accept, the highest one step from a miss, and the middle is as far
+    from both as the data can tell. Where no cutoff reaches the target, those with the fewest false accepts take part instead.
     """
     usable = np.arange(1, HIGHEST_CUTOFF + 1)  # at 0 no slice is below the cutoff: the device never detects
     rates = curve.false_accepts_per_hour[usable]
     reaching = rates <= target_false_accepts_per_hour
     eligible = usable[reaching] if reaching.any() else usable[rates == rates.min()]
-    best = eligible[curve.detected[eligible] == curve.detected[eligible].max()]
+    most = int(curve.detected[eligible].max())
+    least = min(most, max(1, most - math.ceil(WITHIN_SHARE * curve.utterances)))
+    best = eligible[curve.detected[eligible] >= least]
     # The plateau may have gaps; the middle is taken of its members, so that the chosen one is a member.
     cutoff = int(best[(len(best) - 1) // 2])
     return CutoffChoice(

@@ -22,7 +22,7 @@ def curve(detected: dict[range, int], false_accepts: dict[range, int], hours: fl
 
 
 def test_the_middle_of_the_cutoffs_that_do_best() -> None:
-    choice = choose_cutoff(curve({range(1, 201): 18, range(201, 255): 17}, {range(1, 101): 3}), 0.5)
+    choice = choose_cutoff(curve({range(1, 201): 18, range(201, 255): 16}, {range(1, 101): 3}), 0.5)
     assert (choice.cutoff, choice.detected, choice.false_accepts, choice.reaches_target) == (150, 18, 0, True)  # of 101 to 200
     assert (choice.utterances, choice.hours) == (20, 1.0)
     assert cutoff_to_uint8(choice.probability_cutoff) == 150
@@ -37,6 +37,12 @@ def test_the_chosen_one_is_a_member_of_a_plateau_with_gaps() -> None:
     choice = choose_cutoff(curve({range(10, 20): 5, range(100, 101): 5}, {range(14, 16): 9}), 0.5)
     assert choice.detected == 5
     assert choice.false_accepts == 0
+
+
+def test_one_utterance_is_no_difference() -> None:
+    # Cutoff 2 alone finds all 20, those up to 200 one less: the choice is not the edge, where a false accept is near.
+    choice = choose_cutoff(curve({range(1, 3): 20, range(3, 201): 19, range(201, 255): 18}, {range(1, 2): 9}), 0.5)
+    assert (choice.cutoff, choice.detected) == (101, 19)
 
 
 def test_without_a_cutoff_at_the_target_those_with_the_fewest_false_accepts_take_part() -> None:
@@ -54,12 +60,14 @@ counts = st.lists(st.integers(0, 5), min_size=256, max_size=256).map(lambda valu
 
 
 @given(detected=counts, false_accepts=counts, target=st.floats(0, 6))
-def test_no_other_cutoff_is_better(detected: np.typing.NDArray[np.int64], false_accepts: np.typing.NDArray[np.int64], target: float) -> None:
+def test_no_other_cutoff_is_better_by_two(detected: np.typing.NDArray[np.int64], false_accepts: np.typing.NDArray[np.int64], target: float) -> None:
     choice = choose_cutoff(DetCurve(np.arange(256), detected, false_accepts, 5, 1.0), target)
     usable = slice(1, HIGHEST_CUTOFF + 1)
     allowed = target if choice.reaches_target else false_accepts[usable].min()
     assert choice.false_accepts == false_accepts[choice.cutoff] <= allowed
-    assert choice.detected == detected[choice.cutoff] == detected[usable][false_accepts[usable] <= allowed].max()
+    most = detected[usable][false_accepts[usable] <= allowed].max()
+    assert choice.detected == detected[choice.cutoff]
+    assert min(1, most) <= choice.detected <= most <= choice.detected + 1
 
 
 @pytest.mark.parametrize("cutoff", range(256))
