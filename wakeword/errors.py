@@ -86,6 +86,7 @@ def reports_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
                 _leave_quietly()
             raise
         except OSError as error:
+            _discard_unwritable_output()
             where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
             what = error.strerror or str(error)
             if error.errno in _WRONG_PATH:
@@ -122,9 +123,16 @@ def _termination_as_interrupt() -> Iterator[None]:
 
 
 def _leave_quietly() -> NoReturn:
-    # What is still buffered goes nowhere, so that Python does not complain about it at its end.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _discard_unwritable_output()
     raise SystemExit(BROKEN_PIPE_EXIT_CODE)
+
+
+def _discard_unwritable_output() -> None:
+    """Python flushes stdout at its end, and would complain of the same fault again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _die(message: str, exit_code: int) -> NoReturn:

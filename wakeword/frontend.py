@@ -16,31 +16,55 @@ FRONTEND_ID = "pymicro-features-2.0.2"
 """Names the frontend's arithmetic in cache keys and results; the version is pinned in pyproject.toml."""
 
 
+_STEPS_BEFORE_A_SLICE = contract.WINDOW_SAMPLES // contract.STEP_SAMPLES - 1
+"""Steps that fill the first window without completing it."""
+
+
 class Frontend:
-    """The recursive frontend of one stream. Features depend on everything since the stream began."""
+    """The recursive frontend of one stream. Features depend on everything since the stream began.
+
+    Digital silence leaves the noise estimate where a reset put it, at zero, and its features are zero. So of the zeros that a
+    stream begins with only those that fill the first window are computed; the values are the same, which a test shows.
+    """
 
     def __init__(self) -> None:
         from pymicro_features import MicroFrontend
 
         self._frontend = MicroFrontend()
-        self._pending = b""
+        self.reset()
 
     def reset(self) -> None:
         """Begin a new stream: forget the noise estimate and the samples of an unfinished window."""
         self._frontend.reset()
-        self._pending = b""
+        self._pending = np.zeros(0, np.int16)
+        self._silent_steps, self._heard_sound = 0, False
 
     def process(self, samples: NDArray[np.int16]) -> NDArray[np.uint16]:
         """Feed 16 kHz mono samples `[n]` and return the slices that they complete, uint16 `[slices, 40]`."""
-        block_bytes = contract.STEP_SAMPLES * samples.itemsize
-        data = self._pending + np.ascontiguousarray(samples, np.int16).tobytes()
-        usable = len(data) - len(data) % block_bytes
-        self._pending = data[usable:]
-        # The reader takes at most one step of samples a call, so whole steps are fed one by one.
+        joined = np.concatenate([self._pending, samples.astype(np.int16, copy=False)])
+        steps = joined[: len(joined) - len(joined) % contract.STEP_SAMPLES].reshape(-1, contract.STEP_SAMPLES)
+        self._pending = joined[steps.size :].copy()
+        silent = self._silence_before_sound(steps)
+        needed = min(silent, max(0, _STEPS_BEFORE_A_SLICE - self._silent_steps))
+        self._silent_steps += silent
+        computed = self._compute(np.concatenate([steps[:needed], steps[silent:]]))
+        return np.concatenate([np.zeros((silent - needed, contract.FEATURE_CHANNELS), np.uint16), computed])
+
+    def _silence_before_sound(self, steps: NDArray[np.int16]) -> int:
+        """How many of the first steps continue the silence that the stream began with."""
+        if self._heard_sound:
+            return 0
+        sound = steps.any(axis=1)
+        self._heard_sound = bool(sound.any())
+        return int(sound.argmax()) if self._heard_sound else len(steps)
+
+    def _compute(self, steps: NDArray[np.int16]) -> NDArray[np.uint16]:
+        # The reader takes at most one step of samples a call, so steps are fed one by one.
+        data, size = steps.tobytes(), contract.STEP_SAMPLES * steps.itemsize
         process_samples = self._frontend.process_samples
         values = array("f")
-        for start in range(0, usable, block_bytes):
-            values.extend(process_samples(data[start : start + block_bytes]).features)
+        for start in range(0, len(data), size):
+            values.extend(process_samples(data[start : start + size]).features)
         features = np.frombuffer(values, np.float32).reshape(-1, contract.FEATURE_CHANNELS)
         return np.rint(features / np.float32(FEATURE_UNIT)).astype(np.uint16)
 

@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 
-from wakeword.errors import InfrastructureError
+from wakeword.errors import TERMINATED_EXIT_CODE, InfrastructureError
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -37,12 +37,11 @@ def process_map[T, R](
     except BrokenProcessPool as error:
         raise InfrastructureError("a worker process died, perhaps for lack of memory; free some, or run again with fewer --jobs") from error
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
         for worker in set(multiprocessing.active_children()) - others:
             worker.terminate()
         raise
     finally:
-        pool.shutdown()
+        pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
@@ -66,16 +65,16 @@ def _environment_of_workers() -> Iterator[None]:
                 os.environ[name] = value
 
 
+_working = False
+_stopping = False
+"""State of a worker: inside the caller's function, told to stop."""
+
+
 def _start_worker(initialise: Callable[..., None], arguments: Sequence[object]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     initialise(*arguments)
     # Until here there is nothing to clean up, and the executor would print the exception.
     signal.signal(signal.SIGTERM, _stop)
-
-
-def _stop(number: int, _: object) -> None:
-    signal.signal(number, signal.SIG_IGN)  # a second one must not disturb the cleaning up
-    raise SystemExit(128 + number)
 
 
 def _end_with_parent() -> None:
@@ -86,9 +85,29 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
+def _stop(number: int, _: object) -> None:
+    """Stop the caller's function, so that its `finally` blocks run; a result that is being sent is sent whole.
+
+    The second signal is the executor's, when nobody reads results any more.
+    """
+    global _stopping
+    again, _stopping = _stopping, True
+    if _working and not again:
+        raise SystemExit(128 + number)
+    if again and not _working:
+        os._exit(128 + number)
+
+
 def _work[T, R](function: Callable[[T], R], item: T) -> R:
+    global _working
     try:
-        return function(item)
-    except SystemExit as stop:
+        _working = True
+        if _stopping:
+            raise SystemExit(TERMINATED_EXIT_CODE)  # noqa: TRY301 - the end is the same
+        try:
+            return function(item)
+        finally:
+            _working = False
+    except SystemExit:
         # The executor would hand this over as a result and go on with the next item.
-        os._exit(int(stop.code or 0))
+        os._exit(TERMINATED_EXIT_CODE)

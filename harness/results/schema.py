@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from wakeword.contract import MAX_WINDOW, PROBABILITY_MAX
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 
@@ -23,9 +24,9 @@ SCHEMA_VERSION: Literal[1] = 1
 
 
 class Record(BaseModel):
-    """Base of every part of a result: frozen, and an unknown key is an error."""
+    """Base of every part of a result: frozen, every number finite, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ModelRecord(Record):
@@ -36,11 +37,11 @@ class ModelRecord(Record):
     manifest_sha256: str
     tflite_sha256: str
     tflite_bytes: int
-    stride: int
+    stride: int = Field(ge=1)
     cutoff: float
     """The probability cutoff in use, 0-1 (the manifest's unless overridden)."""
-    cutoff_uint8: int
-    window: int
+    cutoff_uint8: int = Field(ge=0, le=PROBABILITY_MAX)
+    window: int = Field(ge=1, le=MAX_WINDOW)
 
 
 class ArenaRecord(Record):
@@ -71,9 +72,9 @@ class FileRecord(Record):
 
     path: str
     sha256: str
-    seconds: float
+    seconds: float = Field(ge=0)
     """Length of the recording itself, without lead-in, tail or gap."""
-    stream_start: float
+    stream_start: float = Field(ge=0)
     """Where the recording's first sample lies in its stream, in seconds: the lead-in in `clips` mode, cumulative in `stream` mode."""
     max_probability: float
     speaker: str | None = None
@@ -85,9 +86,9 @@ class Protocol(Record):
     mode: Literal["clips", "stream"]
     truth: Literal["wake", "none"]
     """`wake`: every file is one utterance of the wake word. `none`: no file contains it."""
-    lead_in_seconds: float = 0.0
-    tail_seconds: float = 0.0
-    gap_seconds: float = 0.0
+    lead_in_seconds: float = Field(default=0.0, ge=0)
+    tail_seconds: float = Field(default=0.0, ge=0)
+    gap_seconds: float = Field(default=0.0, ge=0)
 
 
 class VoidRecord(Record):

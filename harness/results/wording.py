@@ -12,6 +12,10 @@ NONE = "\N{EM DASH}"
 _SECONDS_PER_HOUR = 3600
 
 
+MINUTES_BELOW = 0.1
+"""Hours under which a length is written in minutes."""
+
+
 def rate(value: float) -> str:
     """An hourly rate with the decimals that its size deserves: `0`, `0.026`, `1.25`, `12.5`."""
     if value == 0:
@@ -40,7 +44,9 @@ def cutoff(value: float) -> str:
 
 
 def hours(value: float) -> str:
-    """Hours of audio."""
+    """A length of audio in hours; a short one in minutes, so that it does not read as nothing."""
+    if 0 < value < MINUTES_BELOW:
+        return f"{60 * value:.1f}\N{NO-BREAK SPACE}min"
     return f"{value:.1f}\N{NO-BREAK SPACE}h" if value >= 10 else f"{value:.2f}\N{NO-BREAK SPACE}h"
 
 

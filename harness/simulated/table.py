@@ -46,7 +46,7 @@ def results_table(measurement: Measurement, truth: Truth) -> Table:
     title = f"{measurement.candidate.manifest.wake_word}, simulated: cutoff {point.probability_cutoff:g} ({point.cutoff}/255), window {point.window}"
     table = Table(title=Text(title), title_justify="left")
     table.add_column("folder", overflow="fold")
-    for column in ("recordings", "hours"):
+    for column in ("recordings", "length"):
         table.add_column(column, justify="right")
     if truth != "none":
         table.add_column("recall" if truth == "wake" else "detected in", justify="right")

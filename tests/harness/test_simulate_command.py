@@ -175,7 +175,7 @@ def _empty_folder(manifest: Path) -> None:
         (_no_flatbuffer, [], "not a TFLite model"),
         (_unregistered_op, [], "uses TANH, which the device does not register"),
         (_missing_model, [], "names the model 'hey_mycroft.tflite'"),
-        (_no_json, [], "line 2: not JSON"),
+        (_no_json, [], "at line 2"),
         (_manifest_cutoff, [], "micro.probability_cutoff"),
         (_unreadable_audio, [], "1.wav"),
         (_truncated_audio, [], "truncated"),
@@ -185,6 +185,9 @@ def _empty_folder(manifest: Path) -> None:
         (_spoil_nothing, ["--gap", "1"], "--gap has no meaning in --mode clips"),
         (_spoil_nothing, ["--lead-in", "-1"], "give seconds from 0"),
         (_spoil_nothing, ["--result", "r.json"], "--result needs --truth"),
+        (_spoil_nothing, ["--jobs", "0"], "--jobs 0: give 1 or more"),
+        (_spoil_nothing, ["--json", "."], "is a folder"),
+        (_spoil_nothing, ["--json", "/dev/null/out.jsonl"], "/dev/null is not a folder"),
     ],
 )
 def test_bad_input_gets_one_line_and_its_exit_code(
@@ -199,6 +202,77 @@ def test_bad_input_gets_one_line_and_its_exit_code(
     assert message in done.stderr
     assert not output.exists()
     assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_no_input_is_overwritten(run: Run, manifest: Path, clips: Path) -> None:
+    for victim in (manifest, manifest.with_suffix(".tflite"), clips / "1.wav"):
+        before = victim.read_bytes()
+        done = run("mww-simulate", manifest, clips, "--json", victim)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "would be overwritten" in done.stderr
+        assert victim.read_bytes() == before
+
+
+def test_a_cutoff_at_which_nothing_can_be_detected_is_named(run: Run, manifest: Path, clips: Path) -> None:
+    for cutoff, reason in (("0", "hold-off after boot never ends"), ("1", "no average is above it")):
+        assert reason in run("mww-simulate", manifest, clips, "--cutoff", cutoff).stdout
+    assert "nothing can be detected" not in run("mww-simulate", manifest, clips).stdout
+
+
+def test_a_damaged_model_does_not_take_the_command_down(run: Run, manifest: Path, clips: Path) -> None:
+    # Behind the weights lie the operators; some of these models load, none may crash.
+    path = manifest.with_suffix(".tflite")
+    content = path.read_bytes()
+    rng = np.random.default_rng(7)
+    for engine in ("auto", "reference") * 3:
+        damaged = np.frombuffer(content, np.uint8).copy()
+        damaged[rng.integers(len(content) - 9000, len(content), 6)] = rng.integers(0, 256, 6)
+        path.write_bytes(damaged.tobytes())
+        done = run("mww-simulate", manifest, clips, "--engine", engine)
+        assert done.returncode in (0, 2), done.stderr
+        assert done.stderr.count("\n") == (done.returncode != 0)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_stop_leaves_no_process_behind(stop: signal.Signals, manifest: Path, tmp_path: Path) -> None:
+    folder, cache = tmp_path / "many", tmp_path / "cache"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(60):  # enough for processes, and minutes each, so that all are busy
+        soundfile.write(folder / f"{index}.flac", rng.normal(0, 2000, 16000 * 60).astype(np.int16), 16000)
+    program = Path(sys.executable).parent / "mww-simulate"
+    process = subprocess.Popen(
+        [program, manifest, folder, "--jobs", "2"], stderr=subprocess.PIPE, text=True, env=os.environ | {"MWW_CACHE_DIR": str(cache)}, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while not list(cache.rglob("*.features")):
+        assert time.monotonic() < deadline, "the simulation never began to write"
+        assert process.poll() is None
+    if stop == signal.SIGINT:
+        os.killpg(process.pid, stop)  # as a terminal does
+    else:
+        process.send_signal(stop)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[stop]
+    while _processes_of(process.pid):
+        assert time.monotonic() < deadline, _processes_of(process.pid)
+        time.sleep(0.05)
+    if stop != signal.SIGKILL:
+        assert len(errors.splitlines()) == 1, errors
+        assert not list(cache.rglob("*.partial"))
+
+
+def _processes_of(session: int) -> list[str]:
+    """Command lines of the living processes of a session."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, _, owner = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+            if owner == str(session) and state != "Z":
+                found.append((folder / "cmdline").read_text())
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
 
 
 def test_a_full_disk_is_void_and_leaves_no_half_file(manifest: Path, clips: Path, tmp_path: Path) -> None:

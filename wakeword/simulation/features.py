@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,9 @@ def stream_features(cache: FeatureCache, paths: Sequence[Path], hashes: Sequence
         progress(sum(found.samples) / SAMPLE_RATE_HZ)
         return found
     frontend = Frontend()
-    with cache.write(key) as writer, read_ahead(_blocks(paths)) as blocks:
+    # Clips run in processes of their own on all cores; a thread would only get in their way.
+    ahead = nullcontext(_blocks(paths)) if presentation.mode == "clips" else read_ahead(_blocks(paths))
+    with cache.write(key) as writer, ahead as blocks:
 
         def silence(samples: int) -> None:
             for start in range(0, samples, BLOCK_SAMPLES):

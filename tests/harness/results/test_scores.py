@@ -44,6 +44,12 @@ def test_numbers_read_well() -> None:
     assert [wording.rate(value) for value in (0, 0.0001, 0.026, 1.25, 12.345)] == ["0", "0.0001", "0.026", "1.25", "12.3"]
     assert [wording.clock(value) for value in (0, 59.96, 3661.25)] == ["0:00:00.0", "0:01:00.0", "1:01:01.2"]
     assert [wording.cutoff(value) for value in (0.9, 0.97, 0.995)] == ["0.90", "0.97", "0.995"]
+    assert [wording.hours(value) for value in (0, 0.0048, 0.12, 24)] == [
+        "0.00\N{NO-BREAK SPACE}h",
+        "0.3\N{NO-BREAK SPACE}min",
+        "0.12\N{NO-BREAK SPACE}h",
+        "24.0\N{NO-BREAK SPACE}h",
+    ]
     assert wording.hours_rounded_up(5.9915) == "6\N{NO-BREAK SPACE}h"
 
 

@@ -36,9 +36,34 @@ def test_lists_are_relative_to_themselves(folder: Path) -> None:
     assert names(find_recordings([folder / "list.txt", folder / "list.csv"]), folder) == ["a/deep/er/0.ogg", "b/2.wav", "c.mp3"]
 
 
+def test_links_are_followed_and_no_file_counts_twice(folder: Path) -> None:
+    (folder / "links").mkdir()
+    (folder / "links" / "loop").symlink_to(folder / "links")
+    (folder / "links" / "speaker").symlink_to(folder / "b")
+    assert names(find_recordings([folder / "links"]), folder) == ["links/speaker/1.FLAC", "links/speaker/2.wav"]
+    (folder / "again.wav").symlink_to(folder / "b" / "2.wav")
+    assert names(find_recordings([folder / "b" / "2.wav", folder / "again.wav", folder / "a" / ".." / "b" / "2.wav"]), folder) == ["b/2.wav"]
+
+
+def test_names_in_lists_are_taken_as_they_are(folder: Path) -> None:
+    for name in ("#1.wav", "two\nlines.wav", "sep\u2028arated.wav"):
+        (folder / name).touch()
+    (folder / "list.csv").write_bytes(b'path\r\n#1.wav\r\n"two\nlines.wav"\r\n')
+    (folder / "list.txt").write_bytes("sep\u2028arated.wav\r\n".encode())
+    found = find_recordings([folder / "list.csv", folder / "list.txt"])
+    assert names(found, folder) == ["#1.wav", "sep\u2028arated.wav", "two\nlines.wav"]
+
+
+def test_a_name_that_no_result_can_hold_is_refused(folder: Path) -> None:
+    (folder / "bad\udcff.wav").touch()
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        find_recordings([folder])
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
+        ("huge.csv", "path\n" + "a" * 200_000, "not a CSV table"),
         ("empty.txt", "# nothing\n", "names no recording"),
         ("missing.txt", "gone.wav\n", "does not exist"),
         ("column.csv", "file\nc.mp3\n", "no column 'path'"),

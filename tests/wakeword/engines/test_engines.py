@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from wakeword.engines import open_engine
 from wakeword.engines.reference import ReferenceEngine
 from wakeword.engines.unrolled import UnrolledEngine
+from wakeword.errors import ConfigError
 from wakeword.frontend import device_features
+from wakeword.model import arena_host
 from wakeword.model.flatbuffer import TfliteModel, parse_model, read_model
 
 OFFICIAL = ["alexa", "hey_jarvis", "hey_mycroft", "okay_nabu"]
@@ -144,6 +146,21 @@ def test_a_graph_that_is_not_understood_falls_back_and_says_so(streaming_model: 
     assert engine.name == "reference"
     assert "DEPTHWISE_CONV_2D with SAME padding" in reason
     assert open_engine(model, "reference")[1] == ""
+
+
+def test_a_graph_that_does_not_fit_together_is_left_to_the_reference(streaming_model: Callable[..., bytes]) -> None:
+    model = parse_model(streaming_model())
+    convolution = next(op for op in model.main.operators if op.name == "CONV_2D")
+    object.__setattr__(convolution, "options", None)
+    engine, reason = open_engine(model)
+    assert engine.name == "reference"
+    assert "a part of unknown form (AttributeError" in reason
+
+
+def test_a_model_that_crashes_the_interpreter_is_an_error(streaming_model: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arena_host, "_CHILD", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    with pytest.raises(ConfigError, match="crashed with signal 11"):
+        open_engine(parse_model(streaming_model()), "reference")
 
 
 def test_the_unrolled_engine_is_the_default(official_models: Path) -> None:

@@ -65,7 +65,7 @@ def test_no_other_cutoff_is_better_by_two(detected: np.typing.NDArray[np.int64],
     usable = slice(1, HIGHEST_CUTOFF + 1)
     allowed = target if choice.reaches_target else false_accepts[usable].min()
     assert choice.false_accepts == false_accepts[choice.cutoff] <= allowed
-    most = detected[usable][false_accepts[usable] <= allowed].max()
+    most = int(detected[usable][false_accepts[usable] <= allowed].max())
     assert choice.detected == detected[choice.cutoff]
     assert min(1, most) <= choice.detected <= most <= choice.detected + 1
 
