@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,6 +28,8 @@ CACHE_VARIABLE = "MWW_CACHE_DIR"
 DEFAULT_LIMIT_BYTES = 8 << 30
 SUFFIX = ".features"
 LENGTH_BYTES = 8
+SLICES_HELD = 60_000
+"""Ten minutes of features, 2.4 MB, are kept in memory while they are computed."""
 ABANDONED_AFTER_S = 24 * 3600
 """A half-written entry that nobody has touched for so long belongs to no living process."""
 
@@ -42,44 +44,66 @@ def default_cache_folder() -> Path:
 
 @dataclass(frozen=True)
 class CachedStream:
-    """The features of one stream on disk."""
+    """The features of one stream, on disk or, when they are few and were computed just now, in memory."""
 
     path: Path
     slices: int
     samples: tuple[int, ...]
     """Length of each recording of the stream."""
+    held: NDArray[np.int8] | None = field(default=None, compare=False, repr=False)
 
     def read(self, start: int = 0, stop: int | None = None) -> NDArray[np.int8]:
         """Slices `start` to `stop`, int8 `[n, 40]`."""
+        if self.held is not None:
+            return self.held[start:stop]
         count = ((self.slices if stop is None else min(stop, self.slices)) - start) * FEATURE_CHANNELS
         return np.fromfile(self.path, np.int8, count=count, offset=start * FEATURE_CHANNELS).reshape(-1, FEATURE_CHANNELS)
 
 
 class StreamWriter:
-    """Takes the slices of one stream in order, and the lengths of its recordings."""
+    """Takes the slices of one stream in order, and the lengths of its recordings. The first minutes stay in memory."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, path: Path, open_file: Callable[[], BinaryIO]) -> None:
+        self._path = path
+        self._open_file = open_file
+        self._file: BinaryIO | None = None
+        self._held: list[NDArray[np.int8]] = []
+        self._slices = 0
         self._samples: list[int] = []
 
     def add_slices(self, slices: NDArray[np.int8]) -> None:
         """Append slices `[n, 40]`. Raises `OSError` when the disk is full."""
-        self._file.write(np.ascontiguousarray(slices, np.int8).tobytes())
+        self._slices += len(slices)
+        self._held.append(slices)
+        if self._file is not None or self._slices > SLICES_HELD:
+            self._spill()
 
     def end_recording(self, samples: int) -> None:
         """Note that a recording has ended, and its length."""
         self._samples.append(samples)
 
-    def finish(self) -> None:
-        """Write the lengths behind the slices."""
-        self._file.write(np.array(self._samples, np.int64).tobytes())
+    def finish(self, keep: bool) -> None:
+        """Write what has to be on disk: all with `keep`, else what was too much for memory."""
+        held = None if self._file else np.concatenate([np.zeros((0, FEATURE_CHANNELS), np.int8), *self._held])
+        self.stream = CachedStream(self._path, self._slices, tuple(self._samples), held)
+        if keep or self._file is not None:
+            self._spill().write(np.array(self._samples, np.int64).tobytes())
+
+    def _spill(self) -> BinaryIO:
+        self._file = self._file or self._open_file()
+        for slices in self._held:
+            self._file.write(np.ascontiguousarray(slices, np.int8).tobytes())
+        self._held = []
+        return self._file
 
 
 class FeatureCache:
     """Features of streams by key."""
 
-    def __init__(self, folder: Path, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
+    def __init__(self, folder: Path, limit_bytes: int = DEFAULT_LIMIT_BYTES, *, keep: bool = True) -> None:
+        """`keep` False only puts on disk what is too long for memory; the folder is then the caller's to remove."""
         self.folder = folder
+        self.keep = keep
         self._limit_bytes = limit_bytes
 
     def _path(self, key: str) -> Path:
@@ -106,11 +130,16 @@ class FeatureCache:
 
     @contextmanager
     def write(self, key: str) -> Iterator[StreamWriter]:
-        """Write the features of a stream; they are there once the block ends without an error."""
-        with partial_file(self._path(key)) as temporary, temporary.open("wb") as file:
-            writer = StreamWriter(file)
+        """Write the features of a stream; when the block has ended without an error they are there, and the writer's `stream`."""
+        path = self._path(key)
+        with ExitStack() as stack:
+
+            def open_file() -> BinaryIO:
+                return stack.enter_context(stack.enter_context(partial_file(path)).open("wb"))
+
+            writer = StreamWriter(path, open_file)
             yield writer
-            writer.finish()
+            writer.finish(self.keep)
 
     def prune(self) -> None:
         """Remove the entries used longest ago until the cache is within its limit, and what killed processes left half-written."""

@@ -73,7 +73,7 @@ def simulate(
 def _cache(options: Options) -> Iterator[FeatureCache]:
     if options.cache_folder is None:
         with tempfile.TemporaryDirectory(prefix="mww-features-") as folder:
-            yield FeatureCache(Path(folder))
+            yield FeatureCache(Path(folder), keep=False)
         return
     cache = FeatureCache(options.cache_folder)
     yield cache
@@ -124,7 +124,7 @@ def _simulate_clips(
         worker = _ClipWorker(open_engine(model, options.engine)[0], presentation, cache)
         collect(map(worker.run, tasks))
     else:
-        arguments = (model.content, model.source, options.engine, presentation, cache.folder)
+        arguments = (model.content, model.source, options.engine, presentation, cache.folder, cache.keep)
         with process_map(_run_clips, tasks, options.processes, _start_clip_worker, *arguments) as batches:
             collect(batches)
     return results
@@ -134,9 +134,9 @@ _clip_worker: _ClipWorker
 """The worker of this process; set when the process starts."""
 
 
-def _start_clip_worker(content: bytes, source: str, choice: EngineChoice, presentation: Presentation, cache_folder: Path) -> None:
+def _start_clip_worker(content: bytes, source: str, choice: EngineChoice, presentation: Presentation, folder: Path, keep: bool) -> None:
     global _clip_worker
-    _clip_worker = _ClipWorker(open_engine(parse_model(content, source), choice)[0], presentation, FeatureCache(cache_folder))
+    _clip_worker = _ClipWorker(open_engine(parse_model(content, source), choice)[0], presentation, FeatureCache(folder, keep=keep))
 
 
 def _run_clips(paths: Sequence[Path]) -> list[SimulatedStream]:

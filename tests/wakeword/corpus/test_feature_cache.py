@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wakeword.corpus import feature_cache
 from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder, stream_key
 
 
@@ -86,3 +87,19 @@ def test_the_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.delenv("MWW_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
     assert default_cache_folder() == Path("/somewhere/mww/features")
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("slices", [5, 30])
+def test_few_slices_stay_in_memory_and_many_go_to_disk(keep: bool, slices: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feature_cache, "SLICES_HELD", 10)
+    cache = FeatureCache(tmp_path, keep=keep)
+    with cache.write("aa11") as writer:
+        for value in range(slices):
+            writer.add_slices(np.full((1, 40), value, np.int8))
+        writer.end_recording(480 + 160 * (slices - 1))
+    assert (writer.stream.held is not None) == (slices <= 10)
+    assert writer.stream.read()[:, 7].tolist() == list(range(slices))
+    assert writer.stream.read(3, 5)[:, 0].tolist() == [3, 4]
+    assert writer.stream.path.is_file() == (keep or slices > 10)
+    assert cache.find("aa11", 1, 0) == (writer.stream if keep or slices > 10 else None)
