@@ -94,7 +94,7 @@ def _count_by_folder(measurement: Measurement, truth: Truth) -> dict[str, _Count
     for parts, count in sorted(named.items(), key=lambda item: item[0]):
         groups.setdefault("/".join(parts[:depth]), []).append(count)
     if len(groups) > MOST_ROWS:
-        return {str(shared): _total(named.values())}
+        return {shared.name or str(shared): _total(named.values())}
     return {name: _total(counts) for name, counts in groups.items()}
 
 
