@@ -1,4 +1,8 @@
-"""One way to spread work over all cores: processes, results in the order of the items, a clean end when the user interrupts."""
+"""One way to spread work over all cores: processes, results in the order of the items, a clean end when the user interrupts.
+
+Unlike those of `wakeword.processes`, a worker here is never stopped in the middle of an item: eSpeak calls back into Python, and an
+exception that a signal raises there would be lost.
+"""
 
 from __future__ import annotations
 
