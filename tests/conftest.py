@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
+
+
+def pytest_configure() -> None:
+    """A shell starts background jobs with Ctrl-C ignored, and so would all programs be that the tests start and interrupt."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
