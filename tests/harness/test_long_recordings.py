@@ -41,7 +41,7 @@ def test_ten_hours_need_less_than_a_gibibyte(official_models: Path, tmp_path: Pa
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "10.0 h" in done.stdout
+    assert "10.0\N{NO-BREAK SPACE}h" in done.stdout
     # ru_maxrss is the largest of the command and its processes, in KiB; two of them may stand side by side.
     largest = int(done.stdout.splitlines()[-1]) * 1024
     processes = 1 + len(os.sched_getaffinity(0))
