@@ -1,0 +1,95 @@
+"""ESPHome's own components as external ones for `host`: copied from the installed wheel at build time, with their ESP32 gates opened.
+
+Nothing of what they compute is changed. Each edit must find its place exactly, or the sources are not those of the version that was read.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wakeword.errors import InfrastructureError
+from wakeword.files import write_atomically
+
+COPIED = ("audio", "micro_wake_word", "ring_buffer")
+"""ESPHome's components that are gated to ESP32. All others are used where they are."""
+
+_GATE, _OPEN_GATE = "#ifdef USE_ESP32", "#if defined(USE_ESP32) || defined(USE_HOST)"
+
+
+@dataclass(frozen=True)
+class _Edit:
+    """Replace the one place where `old` stands in a file."""
+
+    file: str
+    old: str
+    new: str
+
+
+_GATED = (
+    "audio/audio_transfer_buffer.cpp",
+    "audio/audio_transfer_buffer.h",
+    "micro_wake_word/micro_wake_word.cpp",
+    "micro_wake_word/micro_wake_word.h",
+    "micro_wake_word/model_data.cpp",
+    "micro_wake_word/model_data.h",
+    "micro_wake_word/preprocessor_settings.h",
+    "micro_wake_word/streaming_model.cpp",
+    "micro_wake_word/streaming_model.h",
+    "ring_buffer/ring_buffer.cpp",
+    "ring_buffer/ring_buffer.h",
+)
+_EDITS = (
+    *(_Edit(file, _GATE, _OPEN_GATE) for file in _GATED),
+    _Edit("micro_wake_word/micro_wake_word.h", '"esphome/core/static_task.h"', '"virtual_board/static_task.h"'),
+    _Edit("ring_buffer/__init__.py", 'DEPENDENCIES = ["esp32"]', "DEPENDENCIES = []"),
+    _Edit("audio/__init__.py", "    cv.only_on_esp32,\n", ""),
+    # It asks the ESP-IDF for codecs.
+    _Edit("audio/__init__.py", "async def to_code(config: ConfigType) -> None:\n", "async def to_code(config: ConfigType) -> None:\n    return\n"),
+    _Edit("micro_wake_word/__init__.py", "    cv.only_on_esp32,\n", ""),
+    _Edit("micro_wake_word/__init__.py", '    esp32.add_idf_component(name="espressif/esp-tflite-micro", ref="1.3.3~1")\n', ""),
+    _Edit("micro_wake_word/__init__.py", '    esp32.add_idf_component(name="espressif/esp-nn", ref="1.1.2")\n', ""),
+    _Edit("micro_wake_word/__init__.py", '    esp32.add_idf_component(name="esphome/esp-micro-speech-features", ref="1.2.3")\n', ""),
+)
+
+
+def write_overlay(esphome_components: Path, own_components: Path, destination: Path) -> None:
+    """Write ESPHome's un-gated components and our own into `destination`; files that do not change keep their times, so builds stay incremental.
+
+    Raises `InfrastructureError` when ESPHome's sources are not the expected ones.
+    """
+    wanted: dict[str, bytes] = {}
+    for source, names in ((esphome_components, COPIED), (own_components, _component_names(own_components))):
+        for path in _files(source, names):
+            wanted[path.relative_to(source).as_posix()] = path.read_bytes()
+    for edit in _EDITS:
+        wanted[edit.file] = _edited(wanted, edit, esphome_components)
+    for stale in [path for path in destination.rglob("*") if path.is_file() and path.relative_to(destination).as_posix() not in wanted]:
+        stale.unlink()
+    for name, content in wanted.items():
+        path = destination / name
+        if not path.is_file() or path.read_bytes() != content:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, content)
+    for empty in sorted((path for path in destination.rglob("__pycache__")), reverse=True):
+        shutil.rmtree(empty, ignore_errors=True)
+
+
+def _component_names(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name != "__pycache__"))
+
+
+def _files(folder: Path, names: Sequence[str]) -> list[Path]:
+    return [path for name in names for path in sorted((folder / name).rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
+
+
+def _edited(files: dict[str, bytes], edit: _Edit, source: Path) -> bytes:
+    content = files.get(edit.file, b"").decode()
+    if content.count(edit.old) != 1:
+        found = "is missing" if edit.file not in files else f"has {content.count(edit.old)} places with {edit.old.strip()!r} instead of one"
+        raise InfrastructureError(
+            f"{source}: {edit.file} {found}: not the ESPHome that this version was written for; remove its environment to have it made anew"
+        )
+    return content.replace(edit.old, edit.new).encode()

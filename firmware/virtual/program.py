@@ -1,0 +1,185 @@
+"""A virtual board that runs: the program that ESPHome built, and the inference server beside it.
+
+All of its state lies in one folder below the system's temporary one: Unix sockets have short names.
+
+    program      the executable, which an update over the air replaces
+    preferences/ what ESPHome would keep in flash; fresh each time, so that no run sees another's
+    trace/       the probabilities of each interpreter
+    board.log    what the program printed
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from firmware.toolenv import neutral_environment
+from wakeword.errors import InfrastructureError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+START_SECONDS = 30.0
+"""On a busy machine tflite-micro alone takes seconds to import."""
+STOP_SECONDS = 5.0
+_POLL_SECONDS = 0.02
+
+
+class VirtualProgram:
+    """One virtual board on this machine. Ports are free ones of the loopback interface; they stay over restarts."""
+
+    def __init__(self, executable: Path) -> None:
+        """Prepare a board with the host program `executable`; nothing runs yet."""
+        self.folder = Path(tempfile.mkdtemp(prefix="mww-board-"))
+        self.executable = self.folder / "program"
+        shutil.copy2(executable, self.executable)
+        for name in ("preferences", "trace"):
+            (self.folder / name).mkdir()
+        self.api_port, self.ota_port = _free_ports(2)
+        self._server: subprocess.Popen[bytes] | None = None
+        self._program: subprocess.Popen[bytes] | None = None
+
+    @property
+    def audio_socket(self) -> Path:
+        """Where the microphone listens."""
+        return self.folder / "audio"
+
+    @property
+    def log(self) -> Path:
+        """What the program printed, with colours."""
+        return self.folder / "board.log"
+
+    @property
+    def pid(self) -> int | None:
+        """Of the running program, None when it does not run."""
+        return self._program.pid if self._program is not None and self._program.poll() is None else None
+
+    def start(self) -> None:
+        """Start the board and wait until it listens. Raises `InfrastructureError` when it does not, with its last words."""
+        if self._server is None or self._server.poll() is not None:
+            self._start_server()
+        if self.pid is None:
+            if self._program is not None:
+                _reap(self._program)
+            self.audio_socket.unlink(missing_ok=True)
+            self._program = self._launch([str(self.executable)], self._variables(), self.log)
+        until = time.monotonic() + START_SECONDS
+        while not (self.audio_socket.exists() and _listens(self.api_port)):
+            if self.pid is None or time.monotonic() > until:
+                words = self.last_words()
+                self.stop()
+                raise InfrastructureError(f"the virtual board does not start: {words}; build its firmware again, or free its ports")
+            time.sleep(_POLL_SECONDS)
+
+    def kill(self) -> None:
+        """End the program at once, as a power failure would."""
+        if self._program is not None:
+            self._program.kill()
+            _reap(self._program)
+
+    def restart(self) -> None:
+        """Power off and on: a fresh boot, with the program that is there now."""
+        self.kill()
+        self.start()
+
+    def stop(self) -> None:
+        """End everything. The folder stays until `remove`."""
+        for process in (self._program, self._server):
+            if process is not None:
+                _end(process)
+        self._program = self._server = None
+
+    def remove(self) -> None:
+        """End everything and delete the board's folder."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def probabilities(self, model_sha256: str) -> NDArray[np.uint8]:
+        """What the model's latest interpreter gave, one value an inference: uint8 `[inferences]`, empty when it has not run."""
+        traces = sorted((self.folder / "trace").glob(f"*-{model_sha256[:12]}.u8"))
+        return np.fromfile(traces[-1], np.uint8) if traces else np.zeros(0, np.uint8)
+
+    def last_words(self) -> str:
+        """The last line that the program printed, for a message."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.is_file() else []
+        return lines[-1].strip() if lines else "it printed nothing"
+
+    def _start_server(self) -> None:
+        path = self.folder / "inference"
+        path.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "firmware.virtual.inference_server", str(path), str(self.folder / "trace")]
+        # It is our own module and needs our own environment.
+        variables = dict(os.environ)
+        self._server = self._launch(command, variables, self.folder / "inference.log")
+        until = time.monotonic() + START_SECONDS
+        while not path.exists():
+            if self._server.poll() is not None or time.monotonic() > until:
+                said = (self.folder / "inference.log").read_text(encoding="utf-8", errors="replace").splitlines()
+                self.stop()
+                raise InfrastructureError(f"the inference server does not start: {said[-1] if said else 'it printed nothing'}; install tflite-micro as pinned")
+            time.sleep(_POLL_SECONDS)
+
+    def _variables(self) -> dict[str, str]:
+        return neutral_environment() | {
+            "ESPHOME_PREFDIR": str(self.folder / "preferences"),
+            "MWW_API_PORT": str(self.api_port),
+            "MWW_OTA_PORT": str(self.ota_port),
+            "MWW_AUDIO_SOCKET": str(self.audio_socket),
+            "MWW_INFERENCE_SOCKET": str(self.folder / "inference"),
+            "MWW_OWNED": "1",
+        }
+
+    def _launch(self, command: list[str], variables: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+        # Standard input is what ends them when this process is gone; Ctrl-C is for us alone.
+        with log.open("ab") as output:
+            try:
+                return subprocess.Popen(
+                    command, env=variables, cwd=self.folder, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                )
+            except OSError as error:
+                raise InfrastructureError(f"{command[0]}: cannot be started ({error.strerror}); build the firmware again") from error
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    _reap(process)
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    process.wait()
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that are free now. Held open together, so that they differ."""
+    holders = [socket.socket() for _ in range(count)]
+    try:
+        for holder in holders:
+            holder.bind(("127.0.0.1", 0))
+        return [int(holder.getsockname()[1]) for holder in holders]
+    finally:
+        for holder in holders:
+            holder.close()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,194 @@
+"""The virtual board against the simulation: the same words on the same 10 ms slice, none missing, none extra."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from firmware.build import Firmware
+from harness.boards.board import BoardGone
+from harness.boards.inventory import VIRTUAL_BOARD
+from harness.boards.virtual import VirtualBoard, VirtualPlayer
+from harness.collect.collector import Collector
+from harness.collect.raw import RawEvent, RawLog, read_raw
+from wakeword import contract
+from wakeword.audio import read_samples
+from wakeword.detector import detect
+from wakeword.engines.reference import ReferenceEngine
+from wakeword.frontend import device_features
+from wakeword.model.flatbuffer import read_model
+
+CONNECT_SECONDS = 30.0
+CUTOFF, WINDOW, STRIDE = 229, 5, 3
+"""The official alexa model's."""
+
+
+@dataclass
+class Heard:
+    """What a board said of a stream."""
+
+    slices: list[int]
+    words: set[str]
+    probabilities: NDArray[np.uint8]
+    events: list[RawEvent]
+
+
+@asynccontextmanager
+async def connected(board: VirtualBoard, raw_path: Path) -> AsyncIterator[tuple[Collector, VirtualPlayer]]:
+    await board.start()
+    player = board.player()
+    try:
+        with RawLog(raw_path) as raw:
+            name = board.expected_name
+            assert name is not None
+            async with Collector(
+                address=board.address,
+                port=board.api_port,
+                key=board.api_key,
+                expected_name=name,
+                expected_mac=board.expected_mac,
+                raw=raw,
+                position=lambda: player.position,
+            ) as collector:
+                await collector.wait_connected(CONNECT_SECONDS)
+                yield collector, player
+    finally:
+        await player.close()
+        await board.stop()
+
+
+async def hear(board: VirtualBoard, audio: NDArray[np.int16], raw_path: Path, block: int = 8000) -> Heard:
+    async with connected(board, raw_path) as (collector, player):
+        for start in range(0, len(audio), block):
+            await player.play(audio[start : start + block])
+        await player.drain()
+        await collector.flush()
+        probabilities = board.probabilities()
+    return heard(read_raw(raw_path), probabilities)
+
+
+def heard(events: Sequence[RawEvent], probabilities: NDArray[np.uint8]) -> Heard:
+    data = [event.values["data"] for event in events if event.kind == "detection"]
+    slices = [(int(one["sample"]) - contract.WINDOW_SAMPLES) // contract.STEP_SAMPLES for one in data]
+    return Heard(slices, {one["wake_word"] for one in data}, probabilities, list(events))
+
+
+def simulated(audio: NDArray[np.int16], model: Path, cutoff: int = CUTOFF) -> tuple[NDArray[np.uint8], list[int]]:
+    features = device_features(audio)
+    probabilities = ReferenceEngine(read_model(model)).run(features)
+    return probabilities, [one.slice_index for one in detect(probabilities, STRIDE, len(features), cutoff, WINDOW)]
+
+
+def joined(recordings: Sequence[Path], seconds: float = 0.5) -> NDArray[np.int16]:
+    gap = np.zeros(int(seconds * contract.SAMPLE_RATE_HZ), np.int16)
+    return np.concatenate([part for path in recordings for part in (gap, read_samples(path))] + [gap, gap])
+
+
+@pytest.fixture
+def alexa(official_models: Path) -> Path:
+    return official_models / "alexa.tflite"
+
+
+@pytest.mark.corpus
+def test_every_detection_of_real_speech_falls_on_the_simulations_slice(virtual_board: VirtualBoard, corpus: Path, alexa: Path, tmp_path: Path) -> None:
+    audio = joined(sorted((corpus / "alexa").glob("*.flac"))[:60])
+    probabilities, slices = simulated(audio, alexa)
+    assert len(slices) > 40
+    given = asyncio.run(hear(virtual_board, audio, tmp_path / "raw.jsonl"))
+    assert given.slices == slices
+    assert given.words == {"Alexa"}
+    assert np.array_equal(given.probabilities, probabilities)
+
+
+@pytest.mark.corpus
+def test_real_time_gives_the_same(host_firmware: Firmware, corpus: Path, alexa: Path, tmp_path: Path) -> None:
+    audio = joined(sorted((corpus / "alexa").glob("*.flac"))[:4])
+    given = asyncio.run(hear(VirtualBoard(VIRTUAL_BOARD, host_firmware, realtime=True), audio, tmp_path / "raw.jsonl"))
+    probabilities, slices = simulated(audio, alexa)
+    assert (given.slices, given.probabilities.tolist()) == (slices, probabilities.tolist())
+
+
+@pytest.mark.parametrize("block", [1, 333, 4096], ids=["a sample", "odd", "large"])
+def test_how_the_sound_is_cut_changes_nothing(virtual_board: VirtualBoard, alexa: Path, tmp_path: Path, block: int) -> None:
+    samples = 40 * block if block == 1 else 32_000
+    audio = np.random.default_rng(3).normal(0, 3000, samples).astype(np.int16)
+    given = asyncio.run(hear(virtual_board, audio, tmp_path / "raw.jsonl", block))
+    assert given.probabilities.tolist() == simulated(audio, alexa)[0].tolist()
+
+
+@pytest.mark.corpus
+def test_a_new_cutoff_is_in_force(virtual_board: VirtualBoard, corpus: Path, alexa: Path, tmp_path: Path) -> None:
+    audio = joined(sorted((corpus / "alexa").glob("*.flac"))[:20])
+
+    async def at(cutoff: int) -> Heard:
+        async with connected(virtual_board, tmp_path / f"{cutoff}.jsonl") as (collector, player):
+            await collector.set_cutoff("ww_alexa", cutoff)
+            await collector.flush()
+            await player.play(audio)
+            await player.drain()
+            await collector.flush()
+            return heard(read_raw(tmp_path / f"{cutoff}.jsonl"), virtual_board.probabilities())
+
+    for cutoff in (20, 254):
+        given = asyncio.run(at(cutoff))
+        assert given.slices == simulated(audio, alexa, cutoff)[1]
+
+
+def test_a_restarted_stream_begins_anew(virtual_board: VirtualBoard, alexa: Path, tmp_path: Path) -> None:
+    audio = np.random.default_rng(4).normal(0, 3000, 20_000).astype(np.int16)
+
+    async def twice() -> NDArray[np.uint8]:
+        async with connected(virtual_board, tmp_path / "raw.jsonl") as (collector, player):
+            await player.play(audio[:7777])
+            await player.drain()
+            await player.restart_stream()
+            assert player.position == 0
+            await collector.wait_connected(CONNECT_SECONDS)
+            await player.play(audio)
+            await player.drain()
+            assert player.position == len(audio)
+            return virtual_board.probabilities()
+
+    assert asyncio.run(twice()).tolist() == simulated(audio, alexa)[0].tolist()
+
+
+def test_a_board_that_dies_is_told_of(virtual_board: VirtualBoard, tmp_path: Path) -> None:
+    async def lose() -> None:
+        async with connected(virtual_board, tmp_path / "raw.jsonl") as (_, player):
+            await player.play(np.zeros(16_000, np.int16))
+            virtual_board.program.kill()
+            with pytest.raises(BoardGone):
+                for _ in range(100):
+                    await player.play(np.zeros(16_000, np.int16))
+
+    asyncio.run(lose())
+
+
+@pytest.mark.corpus
+def test_sound_faster_than_the_board_overflows_its_ring_as_on_a_device(host_firmware: Firmware, corpus: Path, tmp_path: Path) -> None:
+    audio = joined(sorted((corpus / "alexa").glob("*.flac"))[:20])
+    board = VirtualBoard(VIRTUAL_BOARD, host_firmware, pace=100_000.0)
+    given = asyncio.run(hear(board, audio, tmp_path / "raw.jsonl", block=len(audio)))
+    warnings = [event for event in given.events if event.kind == "log" and "Not enough free bytes in ring buffer" in event.values["message"]]
+    assert warnings
+    # Positions stay those of the stream, although sound was lost.
+    assert all(0 <= slice_index < contract.slice_count(len(audio)) for slice_index in given.slices)
+
+
+def test_a_board_ends_with_its_owner(virtual_board: VirtualBoard) -> None:
+    asyncio.run(virtual_board.start())
+    program = virtual_board.program
+    process = program._program
+    assert process is not None
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(CONNECT_SECONDS) != 0
+    asyncio.run(virtual_board.stop())
+    assert not program.folder.exists()
