@@ -1,0 +1,125 @@
+"""The models of a firmware: read, checked, and given the names that they have on the board."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from firmware.toolenv import ESPHOME_VERSION
+from wakeword.contract import cutoff_to_uint8
+from wakeword.errors import ConfigError
+from wakeword.model.flatbuffer import read_model
+from wakeword.model.manifest import Manifest, read_manifest
+
+MODEL_ID_PREFIX = "ww_"
+"""Wake words become C++ names, and `auto` or `3 wishes` are none."""
+
+
+@dataclass(frozen=True)
+class FirmwareModel:
+    """One model in a firmware. `cutoff` is 0-255 as the device compares it, `window` and `arena` as the manifest states them (probabilities, bytes)."""
+
+    model_id: str
+    wake_word: str
+    manifest_path: Path
+    sha256: str
+    bytes: int
+    cutoff: int
+    window: int
+    arena: int
+
+
+@dataclass(frozen=True)
+class CheckedModel:
+    """A model that the device will run, with what is written into a project."""
+
+    described: FirmwareModel
+    manifest: Manifest
+    content: bytes
+
+    @property
+    def raw_data_id(self) -> str:
+        """Name of the array in the generated C++ that holds the model's bytes."""
+        return f"{self.described.model_id}_data"
+
+
+def check_models(manifests: Sequence[Path]) -> list[CheckedModel]:
+    """Read the manifests and their models, and check what would otherwise only be found on the board.
+
+    Raises `ConfigError` for a manifest or model that cannot be read, that the device would not run, or that cannot be told from another one,
+    and `InfrastructureError` when tflite-micro cannot be run on this machine.
+    """
+    if not manifests:
+        raise ConfigError("no model given; pass --model MANIFEST.json at least once")
+    models: list[CheckedModel] = []
+    for path in manifests:
+        model = _check_model(path)
+        for other in models:
+            _refuse_twin(model.described, other.described)
+        models.append(model)
+    return models
+
+
+def _check_model(path: Path) -> CheckedModel:
+    from wakeword.model.verify import check_manifest_arena, verify_model
+
+    manifest, model_path = read_manifest(path)
+    _check_wake_word(path, manifest.wake_word)
+    _check_esphome_version(path, manifest.micro.minimum_esphome_version)
+    model = read_model(model_path)
+    report = verify_model(model)
+    failures = list(report.failures)
+    if report.arena_bytes is not None:
+        arena = check_manifest_arena(manifest.micro.tensor_arena_size, report.arena_bytes)
+        failures += [] if arena.passed else [arena]
+    if failures:
+        first = failures[0]
+        raise ConfigError(f"{path}: the device will not run this model ({first.name}: {first.detail}); correct the export, mww-verify shows all")
+    described = FirmwareModel(
+        model_id=MODEL_ID_PREFIX + _slug(manifest.wake_word),
+        wake_word=manifest.wake_word,
+        manifest_path=path.absolute(),
+        sha256=model.sha256,
+        bytes=len(model.content),
+        cutoff=cutoff_to_uint8(manifest.micro.probability_cutoff),
+        window=manifest.micro.sliding_window_size,
+        arena=manifest.micro.tensor_arena_size,
+    )
+    return CheckedModel(described, manifest, model.content)
+
+
+def _check_wake_word(path: Path, wake_word: str) -> None:
+    if not wake_word.strip():
+        raise ConfigError(f"{path}: wake_word is empty; name the wake word")
+    if wake_word == "vad":
+        raise ConfigError(f"{path}: ESPHome takes the wake word 'vad' for its voice activity model; choose another name")
+    if bad := sorted({sign for sign in wake_word if sign in "|;" or not sign.isprintable()}):
+        raise ConfigError(f"{path}: wake_word holds {bad[0]!r}, which separates a board's answers; choose another name")
+
+
+def _check_esphome_version(path: Path, wanted: str) -> None:
+    match = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)\w*", wanted)
+    if match is None:
+        raise ConfigError(f"{path}: minimum_esphome_version {wanted!r} is no version; write for example 2024.7.0")
+    if tuple(map(int, match.groups())) > tuple(map(int, ESPHOME_VERSION.split("."))):
+        raise ConfigError(f"{path}: needs ESPHome {wanted}, but firmware is built with {ESPHOME_VERSION}; use another model")
+
+
+def _slug(wake_word: str) -> str:
+    """Letters, digits and underscores of ASCII; what has none of them is named by its code points."""
+    return re.sub(r"[^a-z0-9]+", "_", wake_word.lower()).strip("_") or "_".join(f"{ord(sign):x}" for sign in wake_word if not sign.isspace())
+
+
+def _refuse_twin(model: FirmwareModel, other: FirmwareModel) -> None:
+    if model.wake_word == other.wake_word:
+        raise ConfigError(
+            f"{model.manifest_path}: wake word {model.wake_word!r} is also that of {other.manifest_path}, so their detections could not be told apart; "
+            "build one firmware for each"
+        )
+    if model.model_id == other.model_id:
+        raise ConfigError(
+            f"{model.manifest_path}: wake word {model.wake_word!r} and {other.wake_word!r} of {other.manifest_path} would both be named "
+            f"{model.model_id} on the board; rename one"
+        )

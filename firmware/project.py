@@ -1,0 +1,170 @@
+"""A project folder for ESPHome: the target's YAML, the models, the secrets. What is the same for all stands in esphome_configs; here is what varies.
+
+<name>.yaml      the configuration that esphome is given
+models.yaml      the models, and where their bytes are
+host.yaml        for target `host`: where its components and flags are
+models/          manifests and models, named by their ids
+packages/, targets/   copies, so that the folder explains itself
+secrets.yaml     readable by its owner alone
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from firmware import credentials
+from firmware.models import CheckedModel
+from wakeword.errors import ConfigError
+from wakeword.files import write_atomically
+
+if TYPE_CHECKING:
+    from firmware.toolenv import ToolEnvironment
+
+CONFIGS = Path(__file__).resolve().parent.parent / "esphome_configs"
+HOST = "host"
+LOCK_FILE = "firmware.lock"
+"""Made before everything else, so it also says that a folder is ours."""
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,29}[a-z0-9])?")
+"""ESPHome's rule for a device's name: a host name of 31 characters at most."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A rendered project. `secrets` are the values that nothing may show."""
+
+    target: str
+    name: str
+    folder: Path
+    models: tuple[CheckedModel, ...]
+    secrets: tuple[str, ...]
+
+    @property
+    def configuration(self) -> Path:
+        """What `esphome` is given."""
+        return self.folder / f"{self.name}.yaml"
+
+
+def targets() -> tuple[str, ...]:
+    """Names of all targets."""
+    return tuple(sorted(path.stem for path in (CONFIGS / "targets").glob("*.yaml")))
+
+
+def check_target(target: str) -> None:
+    """Raise `ConfigError` when there is no such target."""
+    if target not in targets():
+        raise ConfigError(f"--target {target}: there is no such target; choose one of {', '.join(targets())}")
+
+
+def check_name(name: str) -> None:
+    """Raise `ConfigError` when ESPHome would not take this device name."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"name {name!r}: a device's name has at most 31 characters of a-z, 0-9 and -, and neither begins nor ends with -; choose another")
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `ConfigError` for a folder that holds something else: files in it would be overwritten."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder}: is a file; give a folder for the firmware")
+    if folder.is_dir() and not (folder / LOCK_FILE).exists() and any(folder.iterdir()):
+        raise ConfigError(f"{folder}: holds files that are no firmware project; give a new or empty folder")
+
+
+def collect_secrets(target: str, folder: Path, file: Path | None) -> dict[str, str]:
+    """The secrets that a target needs; those of an earlier build in the folder serve again. A key for `host` is made when nobody gives one.
+
+    Raises `ConfigError` as `credentials.collect` does.
+    """
+    earlier = folder / credentials.SECRETS_FILE
+    kept = credentials.read(earlier) if earlier.is_file() else {}
+    if target == HOST:
+        return credentials.collect(("api_key",), file, {"api_key": credentials.new_api_key(), **kept})
+    return credentials.collect(tuple(credentials.VARIABLES), file, kept)
+
+
+def render(
+    target: str,
+    name: str,
+    models: Sequence[CheckedModel],
+    secrets: dict[str, str],
+    folder: Path,
+    environment: ToolEnvironment,
+    report: Callable[[str], None] = lambda _: None,
+) -> Project:
+    """Write the project; files that have not changed are not touched, so that a build stays incremental.
+
+    Raises `OSError` when the folder cannot be written, and for `host` what `firmware.virtual.prepare_host` raises.
+    """
+    copies = [CONFIGS / "targets" / f"{target}.yaml", *sorted((CONFIGS / "packages").glob("*.yaml"))]
+    for source in copies:
+        _write(folder / source.relative_to(CONFIGS), source.read_bytes())
+    for model in models:
+        model_id = model.described.model_id
+        _write(folder / "models" / f"{model_id}.tflite", model.content)
+        _write(folder / "models" / f"{model_id}.json", _manifest_for_esphome(model))
+    _write(folder / "models.yaml", _yaml(_models_section(target, models)))
+    included = {"bench": "packages/bench.yaml", "target": f"targets/{target}.yaml", "models": "models.yaml"}
+    if target == HOST:
+        from firmware.virtual import prepare_host
+
+        support = prepare_host(folder, environment, report)
+        _write(folder / "host.yaml", _yaml(_host_section(support.components, support.build_flags, support.lib_ignore)))
+        included["host"] = "host.yaml"
+    project = Project(target, name, folder, tuple(models), tuple(secrets.values()))
+    _write(project.configuration, _main_file(target, name, included))
+    credentials.write(folder / credentials.SECRETS_FILE, secrets)
+    return project
+
+
+def host_mac_address(name: str) -> str:
+    """A locally administered address that belongs to the name: two virtual boards are two devices, and a board keeps its address."""
+    digest = hashlib.sha256(name.encode()).digest()
+    return ":".join(f"{byte:02X}" for byte in (0x02, *digest[:5]))
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    data = content.encode() if isinstance(content, str) else content
+    if not path.is_file() or path.read_bytes() != data:
+        write_atomically(path, data)
+
+
+def _main_file(target: str, name: str, included: dict[str, str]) -> str:
+    substitutions = {"name": name, "target": target, "mac_address": host_mac_address(name)}
+    packages = "".join(f"  {key}: !include {path}\n" for key, path in included.items())
+    return f"# Rendered by mww-firmware; it is written anew with every build.\n\n{_yaml({'substitutions': substitutions})}\npackages:\n{packages}"
+
+
+def _models_section(target: str, models: Sequence[CheckedModel]) -> dict[str, Any]:
+    entries = [{"model": f"models/{model.described.model_id}.json", "id": model.described.model_id, "raw_data_id": model.raw_data_id} for model in models]
+    lines = [f"id(mww_model_bytes).emplace_back(id({model.raw_data_id}), sizeof(id({model.raw_data_id})));" for model in models]
+    if target == HOST:
+        lines += [f"virtual_board::register_model(id({model.raw_data_id}), sizeof(id({model.raw_data_id})));" for model in models]
+    boot = {"priority": 800, "then": [{"lambda": "\n".join(lines)}]}
+    return {"micro_wake_word": {"models": entries}, "esphome": {"on_boot": [boot]}}
+
+
+def _host_section(components: Path, build_flags: Sequence[str], lib_ignore: Sequence[str]) -> dict[str, Any]:
+    section: dict[str, Any] = {"build_flags": list(build_flags)}
+    if lib_ignore:
+        section["platformio_options"] = {"lib_ignore": list(lib_ignore)}
+    return {"external_components": [{"source": {"type": "local", "path": str(components)}}], "esphome": section}
+
+
+def _manifest_for_esphome(model: CheckedModel) -> str:
+    """The manifest with its model's new name, and all keys that ESPHome wants. It refuses an empty website, and no board knows one."""
+    import json
+
+    manifest = model.manifest.model_copy(update={"model": f"{model.described.model_id}.tflite"})
+    content = manifest.model_dump(mode="json", exclude={"website"})
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _yaml(content: dict[str, Any]) -> str:
+    import yaml
+
+    return str(yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=1000))
