@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,16 +42,26 @@ def official_models() -> Path:
 
 
 @pytest.fixture(scope="session")
-def host_firmware(official_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Firmware:
-    """The official alexa model in a program for this machine, compiled once for all tests."""
+def build_host(official_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Firmware]:
+    """Compiles an official model into a program for this machine, once for all tests."""
     from firmware.build import build
 
-    try:
-        return build("host", [official_models / "alexa.json"], tmp_path_factory.mktemp("firmware") / "alexa")
-    except MwwError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no virtual board can be built here: {error}")
+    @functools.cache
+    def build_one(model: str) -> Firmware:
+        try:
+            return build("host", [official_models / f"{model}.json"], tmp_path_factory.mktemp("firmware") / model)
+        except MwwError as error:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(f"no virtual board can be built here: {error}")
+
+    return build_one
+
+
+@pytest.fixture(scope="session")
+def host_firmware(build_host: Callable[[str], Firmware]) -> Firmware:
+    """A program for this machine with the official alexa model."""
+    return build_host("alexa")
 
 
 @pytest.fixture

@@ -1,0 +1,88 @@
+"""A new model over the air to a running virtual board, measured again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from firmware.build import Firmware
+from harness.boards.inventory import VIRTUAL_BOARD
+from harness.boards.virtual import VirtualBoard
+from harness.collect.collector import Collector
+from harness.collect.raw import RawLog
+from tests.harness.boards.test_virtual import CONNECT_SECONDS, connected, simulated
+from wakeword.errors import BoardRefused, ConfigError, InfrastructureError
+
+
+@pytest.fixture(scope="session")
+def mycroft_firmware(build_host: Callable[[str], Firmware]) -> Firmware:
+    """Another model, with a key of its own."""
+    return build_host("hey_mycroft")
+
+
+def test_the_board_runs_the_new_model_after_an_update(virtual_board: VirtualBoard, mycroft_firmware: Firmware, official_models: Path, tmp_path: Path) -> None:
+    audio = np.random.default_rng(8).normal(0, 3000, 32_000).astype(np.int16)
+
+    async def update() -> None:
+        async with connected(virtual_board, tmp_path / "before.jsonl") as (collector, player):
+            before = await collector.identify()
+            await player.play(audio)
+            await player.drain()
+            assert virtual_board.probabilities().tolist() == simulated(audio, official_models / "alexa.tflite")[0].tolist()
+            await player.close()
+            old_key = virtual_board.api_key
+            await virtual_board.flash(mycroft_firmware)
+            assert virtual_board.api_key != old_key
+            name = virtual_board.expected_name
+            assert name is not None
+            player = virtual_board.player()
+            with RawLog(tmp_path / "after.jsonl") as raw:
+                async with Collector(
+                    address=virtual_board.address,
+                    port=virtual_board.api_port,
+                    key=virtual_board.api_key,
+                    expected_name=name,
+                    expected_mac=virtual_board.expected_mac,
+                    raw=raw,
+                    position=lambda: player.position,
+                ) as again:
+                    await again.wait_connected(CONNECT_SECONDS)
+                    after = await again.identify()
+                    assert [model.sha256 for model in after.models] == [model.sha256 for model in mycroft_firmware.models]
+                    assert after.models != before.models
+                    assert after.stamp.boot_id != before.stamp.boot_id
+                    await player.play(audio)
+                    await player.drain()
+                    assert virtual_board.probabilities().tolist() == simulated(audio, official_models / "hey_mycroft.tflite")[0].tolist()
+                    await player.close()
+            # The collector of the old key is refused from now on, and says so instead of trying for ever.
+            with pytest.raises(BoardRefused):
+                await collector.wait_connected(CONNECT_SECONDS)
+
+    asyncio.run(update())
+
+
+def test_an_update_with_a_wrong_key_is_refused_and_changes_nothing(virtual_board: VirtualBoard, mycroft_firmware: Firmware, tmp_path: Path) -> None:
+    async def update() -> None:
+        async with connected(virtual_board, tmp_path / "raw.jsonl") as (collector, _):
+            before = await collector.identify()
+            right, virtual_board.api_key = virtual_board.api_key, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+            with pytest.raises(InfrastructureError, match="the update over the air failed") as refused:
+                await virtual_board.flash(mycroft_firmware)
+            assert "AAAA" not in str(refused.value)
+            assert right not in str(refused.value)
+            assert (await collector.identify()).stamp.boot_id == before.stamp.boot_id
+
+    asyncio.run(update())
+
+
+def test_a_firmware_for_another_target_is_refused(virtual_board: VirtualBoard, host_firmware: Firmware) -> None:
+    with pytest.raises(ConfigError, match="no program for target host"):
+        VirtualBoard(VIRTUAL_BOARD, replace(host_firmware, target="esp32-s3-devkitc-1"))
+    with pytest.raises(ConfigError, match="no image for target host"):
+        asyncio.run(virtual_board.flash(replace(host_firmware, target="esp32-s3-devkitc-1")))
