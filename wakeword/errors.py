@@ -42,6 +42,12 @@ class InfrastructureError(MwwError):
     exit_code = 3
 
 
+class BoardRefused(InfrastructureError):
+    """A board that will never do: wrong key, wrong board behind the address, or firmware that is not the bench's. Trying again is useless."""
+
+    exit_code = 4
+
+
 INTERRUPTED_EXIT_CODE = 128 + signal.SIGINT
 TERMINATED_EXIT_CODE = 128 + signal.SIGTERM
 BROKEN_PIPE_EXIT_CODE = 128 + signal.SIGPIPE

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from wakeword.errors import ConfigError, InfrastructureError, MeasurementFailure, reports_errors
+from wakeword.errors import BoardRefused, ConfigError, InfrastructureError, MeasurementFailure, reports_errors
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,7 @@ from wakeword.errors import ConfigError, InfrastructureError, MeasurementFailure
         (ConfigError("a: is wrong;\n mend it"), 2, "error: a: is wrong; mend it"),
         (MeasurementFailure("too low"), 1, "error: too low"),
         (InfrastructureError("no board"), 3, "error: no board"),
+        (BoardRefused("another board"), 4, "error: another board"),
         (PermissionError(errno.EACCES, "Permission denied", "out/x"), 2, "error: out/x: Permission denied; check the path"),
         (OSError(errno.ENAMETOOLONG, "File name too long", "aaa"), 2, "error: aaa: File name too long; check the path"),
         (OSError(errno.ENOSPC, "No space left on device", "out/x"), 3, "error: out/x: No space left on device; free space"),

@@ -18,6 +18,7 @@ from harness.boards.inventory import VIRTUAL_BOARD
 from harness.boards.virtual import VirtualBoard, VirtualPlayer
 from harness.collect.collector import Collector
 from harness.collect.raw import RawEvent, RawLog, read_raw
+from harness.collect.reconcile import Integrity, reconcile
 from wakeword import contract
 from wakeword.audio import read_samples
 from wakeword.detector import detect
@@ -105,6 +106,13 @@ def test_every_detection_of_real_speech_falls_on_the_simulations_slice(virtual_b
     assert given.slices == slices
     assert given.words == {"Alexa"}
     assert np.array_equal(given.probabilities, probabilities)
+    collected = reconcile(given.events)
+    assert [one.position for one in collected.detections] == [contract.WINDOW_SAMPLES + contract.STEP_SAMPLES * one for one in slices]
+    assert collected.integrity == Integrity(detections=len(slices), entity_events=len(slices))
+    # The log's figures are the device's, to two decimals.
+    decided = detect(probabilities, STRIDE, contract.slice_count(len(audio)), CUTOFF, WINDOW)
+    assert [(one.average, one.maximum) for one in collected.detections] == [(round(one.average / 255, 2), round(one.maximum / 255, 2)) for one in decided]
+    assert not collected.voids
 
 
 @pytest.mark.corpus
