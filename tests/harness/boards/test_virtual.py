@@ -59,6 +59,7 @@ async def connected(board: VirtualBoard, raw_path: Path) -> AsyncIterator[tuple[
                 position=lambda: player.position,
             ) as collector:
                 await collector.wait_connected(CONNECT_SECONDS)
+                raw.write("leg", position=0, leg=0)
                 yield collector, player
     finally:
         await player.close()
