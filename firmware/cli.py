@@ -64,5 +64,7 @@ def _print_firmware(made: Firmware) -> None:
     for what, path in (("program", made.program), ("factory image", made.factory_image), ("ELF", made.elf)):
         if path is not None and (what == "program" or path != made.program):
             print(f"  {what}: {path}")
-    for what, size in (("flash", made.flash_bytes), ("RAM, static", made.ram_bytes)):
+    # A program on Linux has no flash; its figures say nothing of a board's.
+    sizes = ("code and constants", "static data") if made.factory_image is None else ("flash", "RAM, static")
+    for what, size in zip(sizes, (made.flash_bytes, made.ram_bytes), strict=True):
         print(f"  {what}: {'unknown' if size is None else f'{size:,} bytes'}")

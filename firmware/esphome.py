@@ -28,7 +28,8 @@ _UNREACHABLE = re.compile(
     re.IGNORECASE,
 )
 _COMPILER_MISSING = re.compile(r"(gcc|g\+\+|ninja|ar) not found on PATH")
-_ERROR = re.compile(r"\berror:|^ERROR\b|\bfatal\b|FAILED:|undefined reference|No space left|overflowed by|too big|Killed", re.IGNORECASE)
+_ERROR = re.compile(r"\berror:|^ERROR\b|\bfatal\b|undefined reference|No space left|overflowed by|too big|Killed", re.IGNORECASE)
+_FAILED = re.compile(r"FAILED:")
 
 type Progress = Callable[[int, int], None]
 
@@ -117,7 +118,7 @@ class Esphome:
         return (what[-1] if what else "the compiler or a library") + (f" from {hosts[-1]}" if hosts else "")
 
     def _telling(self) -> str:
-        found = next((line for line in self.lines if _ERROR.search(line)), None)
+        found = next((line for pattern in (_ERROR, _FAILED) for line in self.lines if pattern.search(line)), None)
         spoken = [line for line in self.lines if line.strip()]
         return _short(found or (spoken[-1] if spoken else "it said nothing"))
 

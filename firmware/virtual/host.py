@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from firmware.processes import run_program
 from firmware.virtual.frontend_library import FrontendLibrary, frontend_library
 from firmware.virtual.overlay import write_overlay
-from wakeword.errors import ConfigError
+from wakeword.errors import ConfigError, InfrastructureError
+from wakeword.files import write_atomically
 
 if TYPE_CHECKING:
     from firmware.toolenv import ToolEnvironment
@@ -21,6 +22,9 @@ HERE = Path(__file__).resolve().parent
 STAND_IN_LIBRARIES = ("noise-c", "libsodium")
 """What ESPHome would fetch for encryption; not built where our header over the system's libsodium answers instead."""
 REGISTRY_SECONDS = 60.0
+ENCRYPTION_FILE = "encryption.txt"
+FETCHED, STAND_IN = "noise-c, fetched by ESPHome", "stand-in over the system's libsodium"
+"""What encrypts the virtual board's API, as its project folder says."""
 
 _ASK_REGISTRY = (
     "from esphome.components.noise import NOISE_C_VERSION; from esphome.platformio.registry import registry_download; registry_download({!r}, NOISE_C_VERSION)"
@@ -46,7 +50,7 @@ def prepare_host(folder: Path, environment: ToolEnvironment, report: Callable[[s
     components = folder / "components"
     write_overlay(esphome_components(environment), HERE / "components", components)
     library = frontend_library(environment, report)
-    fetched = encryption_can_be_fetched(environment)
+    fetched = _encryption_is_fetched(folder / ENCRYPTION_FILE, environment)
     if not fetched:
         _check_libsodium()
     return HostSupport(components, _flags(library, fetched), () if fetched else STAND_IN_LIBRARIES)
@@ -58,12 +62,22 @@ def check_compiler() -> None:
         raise ConfigError("target host: no C++ compiler was found; install g++ (Debian: apt-get install g++), then run again")
 
 
+def _encryption_is_fetched(record: Path, environment: ToolEnvironment) -> bool:
+    """The answer of the project's first build: asking takes a minute on a network that swallows packets."""
+    if not record.is_file():
+        write_atomically(record, (FETCHED if encryption_can_be_fetched(environment) else STAND_IN) + "\n")
+    return record.read_text(encoding="utf-8").strip() == FETCHED
+
+
 def encryption_can_be_fetched(environment: ToolEnvironment) -> bool:
     """Whether ESPHome reaches its own noise-c here; asked through ESPHome's own code, so that its mirrors and proxies count."""
     from firmware.toolenv import neutral_environment
 
     command: list[str | Path] = [environment.python, "-c", _ASK_REGISTRY.format("esphome/noise-c")]
-    return run_program(command, environment.folder, neutral_environment(), lambda _: None, timeout=REGISTRY_SECONDS) == 0
+    try:
+        return run_program(command, environment.folder, neutral_environment(), lambda _: None, timeout=REGISTRY_SECONDS) == 0
+    except InfrastructureError:
+        return False
 
 
 def esphome_components(environment: ToolEnvironment) -> Path:

@@ -1,0 +1,134 @@
+"""What the real ESPHome generates from the projects: no compiler for boards is needed, and what goes onto them stands in main.cpp."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from firmware.build import Firmware, build, default_name
+from firmware.project import HOST, check_name, targets
+from firmware.toolenv import ToolEnvironment
+from wakeword.errors import ConfigError
+
+type MakeManifest = Callable[..., Path]
+
+BOARDS = [target for target in targets() if target != HOST]
+MICROPHONE_PINS = {"esp32-s3-devkitc-1": 4, "esp32-s3-box-3": 16, "waveshare-esp32-s3-audio": 15}
+
+pytestmark = pytest.mark.usefixtures("esphome", "secrets")
+
+
+def generated(target: str, manifests: list[Path], folder: Path) -> tuple[Firmware, str]:
+    made = build(target, manifests, folder, generate_only=True)
+    assert made.program is None
+    return made, made.source.read_text(encoding="utf-8")
+
+
+def model_bytes(source: str, name: str) -> bytes:
+    match = re.search(rf"uint8_t {name}\[\] PROGMEM = \{{([^}}]*)\}}", source)
+    assert match is not None
+    return bytes(int(part, 16) for part in match.group(1).split(","))
+
+
+def assert_model(source: str, made: Firmware, index: int) -> None:
+    """The whole model, its cutoff, window and arena are in the program as the manifest says."""
+    model = made.models[index]
+    content = model_bytes(source, f"{model.model_id}_data")
+    assert hashlib.sha256(content).hexdigest() == model.sha256
+    arguments = f'"{model.model_id}", {model.model_id}_data, {model.cutoff}, {model.window}, "{model.wake_word}", {model.arena}, '
+    assert arguments in source
+    assert f"emplace_back({model.model_id}_data, sizeof({model.model_id}_data))" in source
+
+
+@pytest.mark.parametrize("target", BOARDS)
+def test_a_board(target: str, official_models: Path, tmp_path: Path) -> None:
+    made, source = generated(target, [official_models / "alexa.json"], tmp_path / "project")
+    assert made.name == default_name(target)
+    assert_model(source, made, 0)
+    assert made.models[0].cutoff == int(0.9 * 255)
+    assert model_bytes(source, "ww_alexa_data") == (official_models / "alexa.tflite").read_bytes()
+    assert "mww->set_stop_after_detection(false)" in source
+    assert "mww->set_features_step_size(10)" in source
+    assert "bench_api->set_noise_psk(noise_psk)" in source
+    assert "bench_api->set_reboot_timeout(0)" in source
+    assert "bench_api->set_batch_delay(0)" in source
+    assert "bench_ota->set_noise_psk(noise_psk)" in source
+    assert f"bench_microphone->set_din_pin({MICROPHONE_PINS[target]})" in source
+    for event in ("esphome.mww_clock", "esphome.mww_identity", "esphome.mww_detection"):
+        assert f'"{event}"' in source
+    for action in ("mww_clock", "mww_identify", "mww_set_cutoff", "mww_start", "mww_stop"):
+        assert f'"{action}"' in source
+    assert "static_cast<long long>(-1)" in source
+    assert "set_psram_sensor" in source
+    defines = (made.source.parent / "esphome" / "core" / "defines.h").read_text()
+    assert "#define USE_OTA_ENCRYPTION_REQUIRED" in defines
+    assert "#define USE_API_PLAINTEXT" not in defines
+
+
+def test_two_models_and_a_cutoff_of_ones_own(official_models: Path, manifest: MakeManifest, tmp_path: Path) -> None:
+    changed = manifest("okay_nabu", probability_cutoff=0.5, sliding_window_size=9)
+    made, source = generated("esp32-s3-devkitc-1", [official_models / "alexa.json", changed], tmp_path / "project")
+    assert_model(source, made, 0)
+    assert_model(source, made, 1)
+    assert (made.models[1].cutoff, made.models[1].window) == (127, 9)
+
+
+def test_generating_again_with_another_model_replaces_the_first(official_models: Path, tmp_path: Path) -> None:
+    generated("esp32-s3-box-3", [official_models / "alexa.json"], tmp_path / "project")
+    made, source = generated("esp32-s3-box-3", [official_models / "hey_jarvis.json"], tmp_path / "project")
+    assert_model(source, made, 0)
+    assert "ww_alexa" not in source
+
+
+def test_nothing_that_is_kept_or_shown_holds_a_secret(secrets: dict[str, str], official_models: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    folder = tmp_path / "project"
+    build("esp32-s3-devkitc-1", [official_models / "alexa.json"], folder, generate_only=True, report=said.append)
+    for path in (path for path in folder.rglob("*") if path.is_file() and ".esphome" not in path.parts and path.name != "secrets.yaml"):
+        content = path.read_bytes()
+        for secret in secrets.values():
+            assert secret.encode() not in content, path
+    assert not any(secret in line for secret in secrets.values() for line in said)
+    # The program itself has to know them; its sources are for their owner alone.
+    assert (folder / ".esphome").stat().st_mode & 0o077 == 0
+
+
+def test_any_wake_word_arrives_as_it_is_written(manifest: MakeManifest, tmp_path: Path) -> None:
+    wake_word = 'Hé, "${name}" \\ %s'
+    made, source = generated("esp32-s3-box-3", [manifest(wake_word=wake_word)], tmp_path / "project")
+    escaped = "".join(chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\' else f"\\{byte:03o}" for byte in wake_word.encode())
+    assert f'"{escaped}"' in source
+    assert made.models[0].wake_word == wake_word
+
+
+def test_esphomes_own_complaint_is_shown(official_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from firmware import project
+
+    configs = tmp_path / "configs"
+    shutil.copytree(project.CONFIGS, configs)
+    target = configs / "targets" / "esp32-s3-box-3.yaml"
+    target.write_text(target.read_text().replace("i2s_din_pin: GPIO16", "i2s_din_pin: GPIO99"))
+    monkeypatch.setattr(project, "CONFIGS", configs)
+    with pytest.raises(ConfigError, match=r"ESPHome refuses the configuration: .*99.*; see .*build\.log"):
+        build("esp32-s3-box-3", [official_models / "alexa.json"], tmp_path / "project", generate_only=True)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="the virtual board is compiled with g++, which is not installed")
+def test_the_virtual_board(official_models: Path, tmp_path: Path) -> None:
+    made, source = generated(HOST, [official_models / "alexa.json", official_models / "okay_nabu.json"], tmp_path / "project")
+    assert_model(source, made, 0)
+    assert_model(source, made, 1)
+    assert "static_cast<long long>(virtual_board::detection_sample())" in source
+    assert "virtual_board::register_model(ww_okay_nabu_data, sizeof(ww_okay_nabu_data));" in source
+    assert "bench_api->set_port(virtual_board::api_port(6053))" in source
+
+
+def test_default_names_are_names(esphome: ToolEnvironment) -> None:
+    assert esphome.version
+    for target in targets():
+        check_name(default_name(target))
