@@ -31,9 +31,10 @@ def install(session: nox.Session, *arguments: str) -> None:
 def cycle(session: nox.Session) -> None:
     """Generate speech, train a model on it, export, verify, simulate on speakers that chose nothing, and report.
 
-    Arguments go to the cycle: `nox -s cycle -- --phrase "okay house" --output runs/house`.
+    Arguments go to the cycle: `nox -s cycle -- --phrase "okay house" --output runs/house`. With `--board virtual` the model is also built
+    into a firmware and measured on a virtual board.
     """
-    install(session, "--extra", "train")
+    install(session, "--extra", "train", "--extra", "bench")
     # After Ctrl-C the training saves its state before it ends.
     session.run("python", str(Path("scripts") / "cycle.py"), *session.posargs, interrupt_timeout=60, terminate_timeout=10)
 
@@ -41,7 +42,7 @@ def cycle(session: nox.Session) -> None:
 @nox.session(python=PYTHON)
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments go to pytest. `nox -s tests -- -m slow` runs those that take minutes."""
-    install(session, "--extra", "train", "--group", "test")
+    install(session, "--extra", "train", "--extra", "bench", "--group", "test")
     selection = [] if any(argument == "-m" for argument in session.posargs) else ["-m", "not slow"]
     session.run("pytest", *selection, *session.posargs)
 
@@ -49,7 +50,7 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=PYTHON)
 def lint(session: nox.Session) -> None:
     """Check format, style and types."""
-    install(session, "--extra", "train", "--group", "test", "--group", "lint")
+    install(session, "--extra", "train", "--extra", "bench", "--group", "test", "--group", "lint")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")

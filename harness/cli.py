@@ -1,4 +1,4 @@
-"""`mww-simulate` and `mww-report`: parse, call, print."""
+"""`mww-simulate`, `mww-report` and `mww-bench`: parse, call, print."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 simulate_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 report_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+bench_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
 TERMINAL_WIDTH = 120
 """Width of tables where the output is no terminal."""
@@ -110,6 +111,103 @@ def report(
     _check_outputs([output], results)
     verdict = write_report([read_result(path) for path in results], output, max_clips=max_clips)
     typer.echo(f"{verdict.sentence}\nReport: {output.absolute()}")
+
+
+@bench_app.callback()
+def bench() -> None:
+    """Models measured on boards."""
+
+
+@bench_app.command()
+@reports_errors
+def measure(
+    board: Annotated[str, typer.Option(help="Name of the board in boards.yaml; 'virtual' is there without one.")],
+    model: Annotated[Path, typer.Option(help="ESPHome V2 manifest (.json) of the model.")],
+    wake: Annotated[list[Path] | None, typer.Option(help="Recordings of the wake word, one in each file: file, folder or list; may be repeated.")] = None,
+    none: Annotated[list[Path] | None, typer.Option(help="Recordings without it: file, folder or list; may be repeated.")] = None,
+    boards: Annotated[Path | None, typer.Option(help="The inventory. (default: $MWW_BOARDS, or boards.yaml where it exists)")] = None,
+    firmware: Annotated[
+        Path | None, typer.Option(help="Folder of mww-firmware build; flashed where the board runs another model. (default for a virtual board: built)")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder of the session. (default: runs/sessions/TIME-BOARD-MODEL)")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed plays in the same order.", min=0)] = 0,
+    cutoff: Annotated[float | None, typer.Option(help="Probability cutoff instead of the manifest's, 0-1.")] = None,
+    realtime: Annotated[bool, typer.Option("--realtime", help="Let a virtual board hear at the speed of sound instead of as fast as it can.")] = False,
+    known_positive: Annotated[
+        Path | None, typer.Option(help="Recording that the board must detect before anything is measured. (default: one of --wake that the simulation detects)")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the session in --output.")] = False,
+    margin: Annotated[float, typer.Option(help="Difference in recall between device and simulation that matters.")] = 0.03,
+    min_recall: Annotated[float | None, typer.Option(help="Exit with 1 when the recall is below, 0-1.", min=0, max=1)] = None,
+    max_fah: Annotated[float | None, typer.Option(help="Exit with 1 when the false accepts per hour are above.", min=0)] = None,
+    reconnect_timeout: Annotated[float, typer.Option(help="Seconds to wait for a board that was lost.")] = 120.0,
+    report: Annotated[bool, typer.Option("--report", help="Write report.html into the session's folder.")] = False,
+) -> None:
+    """Play recordings to a board, collect its detections, and show them beside the simulation of the same audio.
+
+    Exit code 0: measured. 1: measured, and a given limit is missed. 2: wrong input. 3: the board or the machine failed; what was measured is kept,
+    go on with --resume. 4: wrong key, or another board behind the address.
+
+    Examples:
+
+      mww-bench measure --board virtual --model alexa.json --wake clips/ --none tv_evening.flac --report
+
+      mww-bench measure --board desk --model alexa.json --wake clips/ --firmware runs/firmware/desk --min-recall 0.9
+    """
+    from rich.console import Console
+
+    from harness.session.measure import Limits, Request
+    from harness.session.measure import measure as measure_on_board
+    from harness.session.table import session_table
+
+    request = Request(
+        board=board,
+        model=model,
+        wake=tuple(wake or ()),
+        none=tuple(none or ()),
+        boards=boards,
+        firmware=firmware,
+        output=output,
+        seed=seed,
+        cutoff=cutoff,
+        realtime=realtime,
+        known_positive=known_positive,
+        resume=resume,
+        margin=margin,
+        reconnect_timeout=reconnect_timeout,
+        command=("mww-bench", *sys.argv[1:]),
+    )
+    measured = measure_on_board(request, lambda text: print(text, file=sys.stderr))
+    Console(width=None if sys.stdout.isatty() else TERMINAL_WIDTH).print(session_table(measured.result))
+    print(f"Result: {measured.result_path.absolute()}")
+    if report:
+        from harness.results.report import write_report
+
+        page = measured.folder / "report.html"
+        write_report([measured.result], page, max_clips=12)
+        print(f"Report: {page.absolute()}")
+    Limits(min_recall, max_fah).check(measured.result)
+
+
+@bench_app.command(name="boards")
+@reports_errors
+def list_boards(
+    boards: Annotated[Path | None, typer.Option(help="The inventory. (default: $MWW_BOARDS, or boards.yaml where it exists)")] = None,
+) -> None:
+    """List the boards of the inventory and who uses them."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from harness.session.measure import board_rows
+
+    table = Table()
+    for column in ("board", "kind", "target", "identity", "room", "in use by"):
+        table.add_column(column, overflow="fold")
+    for entry, holder in board_rows(boards):
+        cells = (entry.name, entry.kind, entry.target, entry.mac or entry.usb_serial or "", entry.room or "", holder)
+        table.add_row(*(Text(cell) for cell in cells))
+    Console(width=None if sys.stdout.isatty() else TERMINAL_WIDTH).print(table)
 
 
 def _presentation(mode: Literal["clips", "stream"], lead_in: float | None, tail: float | None, gap: float | None) -> Presentation:

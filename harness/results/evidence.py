@@ -1,4 +1,4 @@
-"""The evidence behind the figures: each miss and each false accept with its timeline and its sound."""
+"""The evidence behind the figures: each miss, false accept and disagreement with its timeline and its sound."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from harness.results import wording
 from harness.results.clips import Clip, ClipReader
+from harness.results.comparison import disagreement_words
+from harness.results.device_records import DisagreementRecord
 from harness.results.runs import RunStream
-from harness.results.schema import DetectionRecord, FileRecord, ModelRecord
-from harness.results.scores import found_utterances
+from harness.results.schema import DetectionRecord, FileRecord, ModelRecord, RunRecord
+from harness.results.scores import Outcome, outcome
 from harness.results.timeline import Timeline, draw, sliding_averages
 
 CONTEXT_SECONDS = 2.0
@@ -27,14 +29,33 @@ _PAST_DETECTION_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Exhibit:
-    """One miss or one false accept."""
+    """One miss, one false accept or one disagreement."""
 
     path: str
     speaker: str | None
     run: str
     facts: tuple[str, ...]
-    timeline: Timeline | None
+    timelines: tuple[tuple[str | None, Timeline], ...]
+    """Pictures, each with the source of its probabilities where that needs saying."""
     clip: Clip
+
+
+@dataclass(frozen=True)
+class PairedStream:
+    """A stream and, beside a device's, the simulation of the same audio."""
+
+    stream: RunStream
+    simulated: RunStream | None = None
+
+    @property
+    def trace(self) -> RunStream:
+        """The side whose probabilities are shown: its own, or the simulation's where the board told none."""
+        return self.simulated if self.simulated is not None and not self.stream.has_trace else self.stream
+
+    @property
+    def trace_label(self) -> str | None:
+        """What to say about borrowed probabilities."""
+        return None if self.trace is self.stream else f"probabilities simulated; the detections are {self.stream.run.source}"
 
 
 @dataclass(frozen=True)
@@ -50,24 +71,56 @@ class Evidence:
         return self.total - len(self.exhibits)
 
 
-def misses(streams: Iterable[RunStream], model: ModelRecord, limit: int, reader: ClipReader) -> Evidence:
-    """Utterances without a detection, the nearest misses first."""
-    found: list[tuple[RunStream, int, FileRecord]] = []
-    for stream in streams:
+def misses(streams: Iterable[PairedStream], model: ModelRecord, limit: int, reader: ClipReader) -> Evidence:
+    """Utterances without a detection, the nearest misses first. Void ones are neither found nor missed."""
+    outcomes = _Outcomes()
+    found: list[tuple[PairedStream, int]] = []
+    for paired in streams:
+        stream = paired.stream
         if stream.run.protocol.truth == "wake":
-            hit = {stream.first_file + index for index in found_utterances(stream.files, stream.detections)}
-            found += [(stream, index, file) for index, file in enumerate(stream.files, stream.first_file) if index not in hit]
-    found.sort(key=lambda miss: -miss[2].max_probability)
+            missed = outcomes.of(stream.run).missed
+            found += [(paired, index) for index in missed if stream.first_file <= index < stream.first_file + len(stream.files)]
+    found.sort(key=lambda miss: -(_highest(*miss) or 0.0))
     averages = _Averages(model)
-    return Evidence(tuple(_miss(stream, file, model, averages, reader) for stream, _, file in found[:limit]), len(found))
+    return Evidence(tuple(_miss(paired, index, model, averages, reader) for paired, index in found[:limit]), len(found))
 
 
-def false_accepts(streams: Iterable[RunStream], model: ModelRecord, limit: int, reader: ClipReader) -> Evidence:
-    """Detections where there is no wake word, the most confident first."""
-    found = [(stream, detection) for stream in streams if stream.run.protocol.truth == "none" for detection in stream.detections]
+def false_accepts(streams: Iterable[PairedStream], model: ModelRecord, limit: int, reader: ClipReader) -> Evidence:
+    """Detections where there is no wake word and no void time, the most confident first."""
+    outcomes = _Outcomes()
+    found: list[tuple[PairedStream, DetectionRecord]] = []
+    for paired in streams:
+        run = paired.stream.run
+        if run.protocol.truth == "none":
+            files = range(paired.stream.first_file, paired.stream.first_file + len(paired.stream.files))
+            found += [(paired, run.detections[number]) for number in outcomes.of(run).false if run.detections[number].file_index in files]
     found.sort(key=lambda accept: -accept[1].average)
     averages = _Averages(model)
-    return Evidence(tuple(_false_accept(stream, detection, model, averages, reader) for stream, detection in found[:limit]), len(found))
+    return Evidence(tuple(_false_accept(paired, detection, model, averages, reader) for paired, detection in found[:limit]), len(found))
+
+
+def disagreements(
+    records: Sequence[DisagreementRecord], streams: Sequence[Sequence[PairedStream]], model: ModelRecord, limit: int, reader: ClipReader
+) -> Evidence:
+    """Disagreements of device and simulation in their order, each with the probabilities of both. `streams[i]` are those of run `i`."""
+    averages = _Averages(model)
+    exhibits: list[Exhibit] = []
+    for record in records[:limit]:
+        paired = next(one for one in streams[record.run] if one.stream.first_file <= record.file_index < one.stream.first_file + len(one.stream.files))
+        exhibits.append(_disagreement(paired, record, model, averages, reader))
+    return Evidence(tuple(exhibits), len(records))
+
+
+class _Outcomes:
+    """Matches of runs, made once for all streams of a run."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[RunRecord, Outcome] | None = None
+
+    def of(self, run: RunRecord) -> Outcome:
+        if self._kept is None or self._kept[0] is not run:
+            self._kept = (run, outcome(run))
+        return self._kept[1]
 
 
 class _Averages:
@@ -83,15 +136,24 @@ class _Averages:
         return self._kept[1]
 
 
-def _miss(stream: RunStream, file: FileRecord, model: ModelRecord, averages: _Averages, reader: ClipReader) -> Exhibit:
+def _highest(paired: PairedStream, index: int) -> float | None:
+    """The highest probability in a file of the run, from the side that has one."""
+    return paired.trace.run.files[index].max_probability if paired.trace.has_trace else None
+
+
+def _miss(paired: PairedStream, index: int, model: ModelRecord, averages: _Averages, reader: ClipReader) -> Exhibit:
+    file, highest = paired.stream.run.files[index], _highest(paired, index)
     begin, end = file.stream_start, file.stream_start + file.seconds
     if file.seconds > WHOLE_CLIP_SECONDS:
-        begin, end = _around(_loudest_answer(stream, begin, end), begin, end)
-    facts = [f"highest probability {wording.probability(file.max_probability)}", f"{file.seconds:.2f} s long"]
-    return _exhibit(stream, file, facts, (begin, end), model, averages, reader)
+        begin, end = _around(_loudest_answer(paired.trace, begin, end), begin, end)
+    facts = [f"{file.seconds:.2f}\N{NO-BREAK SPACE}s long"]
+    if highest is not None:
+        facts.insert(0, f"highest probability {wording.probability(highest)}" + ("" if paired.trace is paired.stream else " (simulated)"))
+    return _exhibit(paired, file, facts, (begin, end), model, averages, reader)
 
 
-def _false_accept(stream: RunStream, detection: DetectionRecord, model: ModelRecord, averages: _Averages, reader: ClipReader) -> Exhibit:
+def _false_accept(paired: PairedStream, detection: DetectionRecord, model: ModelRecord, averages: _Averages, reader: ClipReader) -> Exhibit:
+    stream = paired.stream
     file = stream.run.files[detection.file_index]
     facts = [f"average {wording.probability(detection.average)}", f"max {wording.probability(detection.max)}"]
     where = detection.seconds - file.stream_start
@@ -99,30 +161,45 @@ def _false_accept(stream: RunStream, detection: DetectionRecord, model: ModelRec
         facts.append(f"at {wording.clock(detection.seconds)} of the stream, {wording.clock(where)} of the file")
         view = _around(detection.seconds, stream.files[0].stream_start, stream.files[-1].stream_start + stream.files[-1].seconds)
     else:
-        facts.append(f"at {where:.2f} s")
+        facts.append(f"at {where:.2f}\N{NO-BREAK SPACE}s")
         view = (file.stream_start, file.stream_start + file.seconds)
         if file.seconds > WHOLE_CLIP_SECONDS:
             view = _around(detection.seconds, *view)
-    return _exhibit(stream, file, facts, view, model, averages, reader)
+    return _exhibit(paired, file, facts, view, model, averages, reader)
 
 
 def _exhibit(
-    stream: RunStream,
-    file: FileRecord,
-    facts: Sequence[str],
-    view: tuple[float, float],
-    model: ModelRecord,
-    averages: _Averages,
-    reader: ClipReader,
+    paired: PairedStream, file: FileRecord, facts: Sequence[str], view: tuple[float, float], model: ModelRecord, averages: _Averages, reader: ClipReader
 ) -> Exhibit:
-    """The timeline begins with the audio; it goes on into the silence after a clip, where the answer often falls."""
+    """The timeline begins with the audio; it goes on into the silence after a recording, where the answer often falls."""
+    stream = paired.stream
     begin, end = view
     shown_to = end
     if stream.run.protocol.mode == "clips" and end >= file.stream_start + file.seconds:
         last = max((detection.seconds + _PAST_DETECTION_SECONDS for detection in stream.detections), default=0.0)
         shown_to = end + min(stream.run.protocol.tail_seconds, max(TAIL_SHOWN_SECONDS, last - end))
-    timeline = draw(stream, model, begin, shown_to, averages.of(stream)) if shown_to > begin else None
-    return Exhibit(file.path, file.speaker, stream.run.label, tuple(facts), timeline, reader.read(stream.files, begin, end))
+    trace = paired.trace
+    timeline = draw(trace, model, begin, shown_to, averages.of(trace), stream.detections) if shown_to > begin else None
+    timelines = () if timeline is None else ((paired.trace_label, timeline),)
+    return Exhibit(file.path, file.speaker, stream.run.label, tuple(facts), timelines, reader.read(stream.files, begin, end))
+
+
+def _disagreement(paired: PairedStream, record: DisagreementRecord, model: ModelRecord, averages: _Averages, reader: ClipReader) -> Exhibit:
+    """Both sides' probabilities; one picture where they are equal, which says that something else differs."""
+    file = paired.stream.run.files[record.file_index]
+    begin, end = max(record.begin - _PAST_DETECTION_SECONDS, 0.0), record.end + _PAST_DETECTION_SECONDS
+    timelines: list[tuple[str | None, Timeline]] = []
+    for side in (paired.stream, paired.simulated):
+        timeline = draw(side, model, begin, end, averages.of(side)) if side is not None else None
+        if side is not None and timeline is not None:
+            timelines.append((side.run.source, timeline))
+    if len(timelines) == 2 and timelines[0][1].probability == timelines[1][1].probability and timelines[0][1].detections == timelines[1][1].detections:
+        timelines = [(f"{timelines[0][0]} and {timelines[1][0]}: equal", timelines[0][1])]
+    facts = [disagreement_words(record, paired.stream.run.source)]
+    if record.device.seconds is not None and not paired.stream.has_trace:
+        facts.append(f"{paired.stream.run.source} detected at {wording.seconds(record.device.seconds - begin)}")
+    clip = reader.read(paired.stream.files, begin, end)
+    return Exhibit(file.path, file.speaker, paired.stream.run.label, tuple(facts), tuple(timelines), clip)
 
 
 def _around(seconds: float, earliest: float, latest: float) -> tuple[float, float]:

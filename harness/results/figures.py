@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.results import wording
-from harness.results.schema import ArenaRecord, IntervalRecord, ModelRecord, Result, RunRecord
-from harness.results.scores import hourly_record, score_runs, share_record
+from harness.results.schema import ArenaRecord, IntervalRecord, ModelRecord, Result, RunRecord, ScoresRecord, Source
+from harness.results.scores import hourly_record, score_runs, score_simulation, share_record, with_voids_of
 from harness.results.verdict import ACCEPTABLE_TO, EXCELLENT_BELOW
 from wakeword.contract import cutoff_to_uint8
 from wakeword.scoring.det import DetCurve
@@ -26,6 +26,17 @@ class Ruler:
     value: float
     high: float
     ticks: tuple[tuple[float, str], ...]
+    simulated: float | None = None
+    """Where the simulation's value lies, for a second mark."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure: its counts, its rate, its interval."""
+
+    counted: str
+    rate: str
+    interval: str
 
 
 @dataclass(frozen=True)
@@ -35,9 +46,9 @@ class Row:
     name: str
     tag: str | None
     """`synthetic`, or `partly synthetic` for a total."""
-    counted: str
-    rate: str
-    interval: str
+    measured: Cell
+    simulated: Cell | None
+    """The simulation of the same audio over the same time; None where there is none."""
     total: bool
 
 
@@ -62,31 +73,35 @@ class CutoffRow:
     in_use: bool
 
 
-def rate_ruler(record: IntervalRecord | None) -> Ruler | None:
+def rate_ruler(record: IntervalRecord | None, simulated: IntervalRecord | None = None) -> Ruler | None:
     """The interval of an hourly rate on a scale that has room for any rate: r/(r+1), so 0.5 and 2 cut it in thirds."""
     if record is None or record.low is None or record.high is None or record.rate is None:
         return None
     ticks = tuple((_squeeze(value), f"{value:g}") for value in (0.0, EXCELLENT_BELOW, ACCEPTABLE_TO, 10.0))
-    return Ruler(_squeeze(record.low), _squeeze(record.rate), _squeeze(record.high), ticks)
+    beside = None if simulated is None or simulated.rate is None else _squeeze(simulated.rate)
+    return Ruler(_squeeze(record.low), _squeeze(record.rate), _squeeze(record.high), ticks, beside)
 
 
-def share_ruler(record: IntervalRecord | None) -> Ruler | None:
+def share_ruler(record: IntervalRecord | None, simulated: IntervalRecord | None = None) -> Ruler | None:
     """The interval of a share on a scale of per cents."""
     if record is None or record.low is None or record.high is None or record.rate is None:
         return None
-    return Ruler(100 * record.low, 100 * record.rate, 100 * record.high, tuple((float(tick), str(tick)) for tick in (0, 25, 50, 75, 100)))
+    ticks = tuple((float(tick), str(tick)) for tick in (0, 25, 50, 75, 100))
+    beside = None if simulated is None or simulated.rate is None else 100 * simulated.rate
+    return Ruler(100 * record.low, 100 * record.rate, 100 * record.high, ticks, beside)
 
 
 def figure_tables(result: Result) -> tuple[Figure, ...]:
-    """False accepts per hour first, then recall, then false-accept clips; each by run and in total."""
-    by_run = [(run, score_runs([run])) for run in result.runs]
-    hourly = [(run, scores.false_accepts_per_hour) for run, scores in by_run]
-    recall = [(run, scores.recall) for run, scores in by_run]
-    clips = [(run, scores.false_accept_clips) for run, scores in by_run]
+    """False accepts per hour first, then recall, then false-accept clips; each by run and in total, and beside it the simulation's."""
+    beside: tuple[ScoresRecord | None, ...] = (None,) * len(result.runs)
+    if result.simulation:
+        beside = tuple(score_runs([with_voids_of(simulated, run)]) for simulated, run in zip(result.simulation, result.runs, strict=True))
+    by_run = [(run, score_runs([run]), simulated) for run, simulated in zip(result.runs, beside, strict=True)]
+    total = (result.scores, score_simulation(result))
     tables = (
-        _figure("False accepts per hour", "events in hours", hourly, result.scores.false_accepts_per_hour, hourly=True),
-        _figure("Recall", "recognised of utterances", recall, result.scores.recall),
-        _figure("Clips accepted falsely", "accepted of clips", clips, result.scores.false_accept_clips),
+        _figure("False accepts per hour", "events in hours", by_run, total, lambda scores: scores.false_accepts_per_hour, hourly=True),
+        _figure("Recall", "recognised of utterances", by_run, total, lambda scores: scores.recall),
+        _figure("Clips accepted falsely", "accepted of clips", by_run, total, lambda scores: scores.false_accept_clips),
     )
     return tuple(table for table in tables if table is not None)
 
@@ -108,15 +123,17 @@ def cutoff_table(curve: DetCurve, model: ModelRecord) -> tuple[CutoffRow, ...]:
     return tuple(rows)
 
 
-def arena_rows(arena: ArenaRecord) -> tuple[tuple[str, str, str], ...]:
+def arena_rows(arena: ArenaRecord, source: Source) -> tuple[tuple[str, str, str], ...]:
     """Name, bytes and meaning of each arena figure."""
-    probed = "found by the device itself" if arena.probed is not None else "no device was asked"
+    probed = {"simulated": "no device was asked", "virtual board": "by a virtual board: a host figure", "on-device": "found by the device itself"}[source]
+    if arena.probed is None:
+        probed = "no device was asked" if source == "simulated" else "the device did not tell"
     return (
         ("Manifest", wording.size(arena.manifest), "what the device tries first"),
-        ("ESP32-S3 estimate", wording.size(arena.esp32s3_estimate), "planned for 32-bit structures and ESP-NN's scratch buffers"),
-        ("Probed", wording.size(arena.probed), probed),
         ("Host used", wording.size(arena.host_used), "64-bit reference kernels; understates an ESP32-S3"),
         ("Host minimum", wording.size(arena.host_minimum), "the smallest that loads on the host"),
+        ("ESP32-S3 estimate", wording.size(arena.esp32s3_estimate), "planned for 32-bit structures and ESP-NN's scratch buffers"),
+        ("Probed by the device", wording.size(arena.probed), probed),
     )
 
 
@@ -125,18 +142,35 @@ def _squeeze(rate: float) -> float:
 
 
 def _figure(
-    title: str, counted: str, records: Sequence[tuple[RunRecord, IntervalRecord | None]], total: IntervalRecord | None, *, hourly: bool = False
+    title: str,
+    counted: str,
+    by_run: Sequence[tuple[RunRecord, ScoresRecord, ScoresRecord | None]],
+    total: tuple[ScoresRecord, ScoresRecord | None],
+    chosen: Callable[[ScoresRecord], IntervalRecord | None],
+    *,
+    hourly: bool = False,
 ) -> Figure | None:
-    if total is None:
+    summed = chosen(total[0])
+    if summed is None:
         return None
-    rows = [_row(run.label, record, tag=SYNTHETIC if run.synthetic else None, total=False, hourly=hourly) for run, record in records if record is not None]
-    synthetic = [run.synthetic for run, record in records if record is not None]
+
+    def cell(scores: ScoresRecord | None) -> Cell | None:
+        record = None if scores is None else chosen(scores)
+        return None if record is None else _cell(record, hourly=hourly)
+
+    rows: list[Row] = []
+    synthetic: list[bool] = []
+    for run, scores, simulated in by_run:
+        measured = cell(scores)
+        if measured is not None:
+            synthetic.append(run.synthetic)
+            rows.append(Row(run.label, SYNTHETIC if run.synthetic else None, measured, cell(simulated), total=False))
     tag = SYNTHETIC if all(synthetic) else f"partly {SYNTHETIC}" if any(synthetic) else None
-    rows.append(_row("Total", total, tag=tag, total=True, hourly=hourly))
-    return Figure(title, counted, total.method, tuple(rows))
+    rows.append(Row("Total", tag, _cell(summed, hourly=hourly), cell(total[1]), total=True))
+    return Figure(title, counted, summed.method, tuple(rows))
 
 
-def _row(name: str, record: IntervalRecord, *, tag: str | None, total: bool, hourly: bool) -> Row:
+def _cell(record: IntervalRecord, *, hourly: bool) -> Cell:
     if hourly:
-        return Row(name, tag, f"{record.count} in {wording.hours(record.of)}", wording.rate_of(record), wording.rate_interval(record), total)
-    return Row(name, tag, f"{record.count} of {int(record.of)}", wording.share_of(record), wording.share_interval(record), total)
+        return Cell(f"{record.count} in {wording.hours(record.of)}", wording.rate_of(record), wording.rate_interval(record))
+    return Cell(f"{record.count} of {int(record.of)}", wording.share_of(record), wording.share_interval(record))

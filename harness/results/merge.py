@@ -1,15 +1,18 @@
 """Several results of one model become one: components are added, rates are computed from them.
 
 What would make a merged figure a lie is refused: another model or operating point, another source, the same audio counted twice.
-The very same run given twice is counted once.
+The very same run given twice is counted once. Several sessions of one board and model may be merged; their agreement with the simulation is
+computed anew from the runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.results.agreement import MARGIN, make_agreement
 from harness.results.schema import ArenaRecord, Result, RunRecord
 from harness.results.scores import score_runs
+from harness.results.sessions import merge_sessions
 from wakeword.errors import ConfigError
 
 _SAME_MODEL = {
@@ -41,10 +44,15 @@ def merge_results(results: Sequence[Result]) -> Result:
     first = results[0]
     for other in results[1:]:
         _require_same_model(first, other)
-    runs = _distinct_runs(results)
+    pairs = _distinct_runs(results)
+    runs = tuple(run for run, _ in pairs)
+    simulation = tuple(simulated for _, simulated in pairs if simulated is not None)
     _require_one_source(runs)
+    if len(simulation) not in (0, len(runs)):
+        raise ConfigError("cannot merge results: one holds the simulation of its audio and another does not; report them one by one")
+    agreement = make_agreement(runs, simulation, _margin(results), model=first.model) if simulation else None
     if len(results) == 1 and len(runs) == len(first.runs):
-        return first.model_copy(update={"scores": score_runs(runs)})
+        return first.model_copy(update={"scores": score_runs(runs), "agreement": agreement})
     seeds = {result.seed for result in results}
     return Result(
         created=max(result.created for result in results),
@@ -55,6 +63,9 @@ def merge_results(results: Sequence[Result]) -> Result:
         arena=_merge_arenas(results),
         runs=runs,
         scores=score_runs(runs),
+        simulation=simulation,
+        agreement=agreement,
+        session=merge_sessions(results),
     )
 
 
@@ -71,17 +82,25 @@ def _require_one_source(runs: Sequence[RunRecord]) -> None:
         raise ConfigError(f"cannot merge results from different sources ({', '.join(sources)}); report each source by itself")
 
 
-def _distinct_runs(results: Sequence[Result]) -> tuple[RunRecord, ...]:
-    """All runs, a repeated one once. Recordings shared by different runs of different results are refused."""
-    kept: list[RunRecord] = []
+def _distinct_runs(results: Sequence[Result]) -> tuple[tuple[RunRecord, RunRecord | None], ...]:
+    """All runs with their simulations, a repeated one once. Recordings shared by different runs of different results are refused."""
+    kept: list[tuple[RunRecord, RunRecord | None]] = []
     for result in results:
-        earlier = tuple(kept)
-        for run in result.runs:
-            if any(_same_measurement(run, other) for other in kept):
+        earlier = tuple(run for run, _ in kept)
+        for run, simulated in zip(result.runs, result.simulation or (None,) * len(result.runs), strict=True):
+            if any(_same_measurement(run, other) for other, _ in kept):
                 continue
             _require_new_audio(run, earlier)
-            kept.append(run)
+            kept.append((run, simulated))
     return tuple(kept)
+
+
+def _margin(results: Sequence[Result]) -> float:
+    """The margin of equivalence that the results state. It was chosen before the measurement and cannot be another one afterwards."""
+    margins = sorted({result.agreement.equivalence.margin for result in results if result.agreement is not None and result.agreement.equivalence is not None})
+    if len(margins) > 1:
+        raise ConfigError(f"cannot merge results with margins of equivalence of {' and '.join(f'{margin:g}' for margin in margins)}; report them one by one")
+    return margins[0] if margins else MARGIN
 
 
 def _same_measurement(run: RunRecord, other: RunRecord) -> bool:
@@ -91,7 +110,7 @@ def _same_measurement(run: RunRecord, other: RunRecord) -> bool:
 
 def _measured(run: RunRecord) -> tuple[object, ...]:
     hashes = tuple(file.sha256 for file in run.files)
-    return run.source, run.protocol, run.corpus_sha256, hashes, run.detections, run.probabilities, run.inferences_per_file
+    return run.source, run.protocol, run.corpus_sha256, hashes, run.detections, run.probabilities, run.inferences_per_file, run.voids
 
 
 def _require_new_audio(run: RunRecord, earlier: Sequence[RunRecord]) -> None:

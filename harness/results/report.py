@@ -6,20 +6,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.results import wording
+from harness.results import comparison, wording
 from harness.results.clips import ClipReader
-from harness.results.evidence import CONTEXT_SECONDS, false_accepts, misses
+from harness.results.device_records import SessionRecord
+from harness.results.evidence import CONTEXT_SECONDS, PairedStream, disagreements, false_accepts, misses
 from harness.results.figures import arena_rows, cutoff_table, figure_tables, rate_ruler, share_ruler
 from harness.results.merge import merge_results
 from harness.results.plots import OperatingPoint, cutoff_plot, det_plot
 from harness.results.runs import run_streams, sweep_cutoffs
 from harness.results.schema import Result, RunRecord
+from harness.results.scores import score_simulation, with_voids_of
 from harness.results.timeline import HEIGHT, WIDTH
 from harness.results.verdict import ACCEPTABLE_TO, EXCELLENT_BELOW, Verdict, judge
 from wakeword.contract import HOLD_OFF_SLICES
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 from wakeword.scoring.det import average_viable_recall
+from wakeword.scoring.matching import TOLERANCE_SECONDS
+
+VIRTUAL_BOARD_LABEL = "ESPHome's detection code on Linux with TFLM reference kernels"
+"""What stands beside the words `virtual board`, so that nobody takes them for a device."""
 
 SOURCE_MEANING = {
     "simulated": (
@@ -27,7 +33,8 @@ SOURCE_MEANING = {
         "bit for bit, and through ESPHome's decision logic, on Linux. No loudspeaker, room, microphone or board took part."
     ),
     "virtual board": (
-        "ESPHome's own firmware, built for Linux, heard the recordings through a virtual microphone. No loudspeaker, room or real microphone took part."
+        f"{VIRTUAL_BOARD_LABEL}. It heard the recordings through a virtual microphone and told its detections over "
+        "ESPHome's native API. No loudspeaker, room, real microphone or ESP32 took part."
     ),
     "on-device": "a board heard the recordings through its own microphone and reported its detections.",
 }
@@ -52,36 +59,47 @@ def write_report(results: Sequence[Result], output: Path, *, max_clips: int) -> 
 
 def _context(result: Result, parts: Sequence[Result], verdict: Verdict, max_clips: int) -> dict[str, Any]:
     """Everything that the template shows."""
-    model, scores = result.model, result.scores
-    streams = [stream for run in result.runs for stream in run_streams(run, model.stride)]
-    answered = all(sum(run.inferences_per_file) for run in result.runs)
-    curve = sweep_cutoffs(streams, model.window) if answered else None
+    model, scores, source = result.model, result.scores, result.runs[0].source
+    by_run = _paired_streams(result)
+    paired = [one for streams in by_run for one in streams]
+    traces = [one.trace for one in paired]
+    answered = all(any(one.trace.has_trace for one in streams) for streams in by_run)
+    curve = sweep_cutoffs(traces, model.window) if answered else None
     point = OperatingPoint(model.cutoff, scores.recall, scores.false_accepts_per_hour)
+    simulated = score_simulation(result)
     reader = ClipReader()
     return {
         "result": result,
         "parts": list(dict.fromkeys((part.created, part.command, part.seed) for part in parts)),
         "model": model,
         "verdict": verdict,
-        "source": result.runs[0].source,
-        "source_meaning": SOURCE_MEANING[result.runs[0].source],
+        "source": source,
+        "source_label": VIRTUAL_BOARD_LABEL if source == "virtual board" else None,
+        "source_meaning": SOURCE_MEANING[source],
         "synthetic": [run.label for run in result.runs if run.synthetic],
         "all_synthetic": all(run.synthetic for run in result.runs),
         "scores": scores,
-        "rate_ruler": rate_ruler(scores.false_accepts_per_hour),
-        "recall_ruler": share_ruler(scores.recall),
+        "simulated": simulated,
+        "beside": comparison.beside_sentence(result),
+        "rate_ruler": rate_ruler(scores.false_accepts_per_hour, simulated.false_accepts_per_hour if simulated else None),
+        "recall_ruler": share_ruler(scores.recall, simulated.recall if simulated else None),
         "figures": figure_tables(result),
-        "arena": arena_rows(result.arena),
+        "arena": arena_rows(result.arena, source),
         "curve": curve,
+        "curve_source": next((trace.run.source for trace in traces if trace.run.source != source), source),
         "viable_recall": average_viable_recall(curve) if curve is not None and curve.hours and curve.utterances else None,
         "det": det_plot(curve, point) if curve is not None else None,
         "cutoffs": cutoff_plot(curve, point) if curve is not None else None,
         "cutoff_rows": cutoff_table(curve, model) if curve is not None else (),
-        "misses": misses(streams, model, max_clips, reader) if scores.recall is not None else None,
-        "false_accepts": false_accepts(streams, model, max_clips, reader) if scores.false_accepts_per_hour is not None else None,
+        "misses": misses(paired, model, max_clips, reader) if scores.recall is not None else None,
+        "false_accepts": false_accepts(paired, model, max_clips, reader) if scores.false_accepts_per_hour is not None else None,
+        **_comparison(result, by_run, max_clips, reader),
+        "sessions": [(comparison.board_facts(one, model, source), comparison.integrity_facts(one)) for one in _sessions(parts)],
+        "voids": comparison.void_rows(result.runs),
         "runs": [(run, _protocol(run)) for run in result.runs],
         "w": wording,
         "hold_off": HOLD_OFF_SLICES,
+        "tolerance": f"{TOLERANCE_SECONDS:g}",
         "timeline_width": WIDTH,
         "timeline_height": HEIGHT,
         "context_seconds": CONTEXT_SECONDS,
@@ -90,14 +108,50 @@ def _context(result: Result, parts: Sequence[Result], verdict: Verdict, max_clip
     }
 
 
+def _comparison(result: Result, by_run: Sequence[Sequence[PairedStream]], max_clips: int, reader: ClipReader) -> dict[str, Any]:
+    """What the section on agreement shows; only the key `agreement` with None without a simulation."""
+    agreement, source = result.agreement, result.runs[0].source
+    if agreement is None:
+        return {"agreement": None}
+    return {
+        "agreement": agreement,
+        "equivalence": comparison.equivalence_sentence(agreement),
+        "mcnemar": comparison.mcnemar_sentence(agreement, source),
+        "positions": comparison.positions_sentence(agreement),
+        "paired_false_accepts": comparison.false_accepts_sentence(agreement, source),
+        "latency": [
+            (name, comparison.latency_text(figures)) for name, figures in ((source, agreement.latency.device), ("simulated", agreement.latency.simulated))
+        ],
+        "disagreement_rows": comparison.disagreement_rows(agreement.disagreements, result.runs),
+        "disagreements": disagreements(agreement.disagreements, by_run, result.model, max_clips, reader),
+    }
+
+
+def _paired_streams(result: Result) -> list[list[PairedStream]]:
+    """The streams of each run, each with the simulation's of the same audio. Voids are the device's on both sides."""
+    stride = result.model.stride
+    if not result.simulation:
+        return [[PairedStream(stream) for stream in run_streams(run, stride)] for run in result.runs]
+    return [
+        [PairedStream(*both) for both in zip(run_streams(run, stride), run_streams(with_voids_of(simulated, run), stride), strict=True)]
+        for run, simulated in zip(result.runs, result.simulation, strict=True)
+    ]
+
+
+def _sessions(parts: Sequence[Result]) -> list[SessionRecord]:
+    """Each session once, in the order given."""
+    return list(dict.fromkeys(part.session for part in parts if part.session is not None))
+
+
 def _protocol(run: RunRecord) -> str:
     """How the audio was presented, in words."""
     protocol = run.protocol
     word = "each file is one utterance of the wake word" if protocol.truth == "wake" else "no file holds the wake word"
     if protocol.mode == "clips":
-        how = f"each clip after a fresh boot, with {protocol.lead_in_seconds:g} s of lead-in and {protocol.tail_seconds:g} s of tail"
+        padding = f"{protocol.lead_in_seconds:g}\N{NO-BREAK SPACE}s of lead-in and {protocol.tail_seconds:g}\N{NO-BREAK SPACE}s of tail"
+        how = f"each clip after a fresh boot, with {padding}"
     else:
-        how = f"one stream, files one after another with gaps of {protocol.gap_seconds:g} s"
+        how = f"one stream, files one after another with gaps of {protocol.gap_seconds:g}\N{NO-BREAK SPACE}s"
     return f"{how}; {word}"
 
 

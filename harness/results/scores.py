@@ -7,14 +7,15 @@ Conventions
 - A run with truth `none`: every detection is a false accept. The hours are those of the recordings themselves; lead-in, tail and
   gaps are left out, so that padding cannot buy a lower rate.
 - Void time is in neither part of any rate.
+- A simulation beside a device is scored over the device's own time: the device's voids are the simulation's, see `with_voids_of`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from harness.results.schema import DetectionRecord, FileRecord, IntervalRecord, RunRecord, ScoresRecord
+from harness.results.schema import FileRecord, IntervalRecord, Result, RunRecord, ScoresRecord
 from harness.results.wording import to_hours
 from wakeword.scoring.matching import TOLERANCE_SECONDS, Components, Span, match, merge_spans, overlap_seconds
 from wakeword.scoring.rates import clopper_pearson, garwood
@@ -23,17 +24,39 @@ SHARE_METHOD = "Clopper-Pearson, 95 %"
 RATE_METHOD = "Garwood, 95 %"
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What came of each utterance and each detection of a run. Indices are the run's own; void ones are in none of the three."""
+
+    found: dict[int, int]
+    """Index of the detection that found it, by the file index of the utterance. Ascending."""
+    missed: tuple[int, ...]
+    """File indices of utterances."""
+    false: tuple[int, ...]
+    """Indices of detections that find no utterance."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One stream since boot; `detections` are indices into the run's."""
+
+    first_file: int
+    files: tuple[FileRecord, ...]
+    detections: tuple[int, ...]
+    voids: tuple[Span, ...]
+
+
 def score_runs(runs: Sequence[RunRecord]) -> ScoresRecord:
     """Score runs together. A figure is None where no run can tell it; its rate is None where there is nothing to divide by."""
     wake = [run for run in runs if run.protocol.truth == "wake"]
     none = [run for run in runs if run.protocol.truth == "none"]
-    none_clips = [run for run in none if run.protocol.mode == "clips"]
+    clips = [clip_accepts(run) for run in none if run.protocol.mode == "clips"]
     spoken, other = sum(map(count_run, wake), Components()), sum(map(count_run, none), Components())
     both = spoken + other
     return ScoresRecord(
         recall=share_record(spoken.found, spoken.utterances) if wake else None,
         false_accepts_per_hour=hourly_record(other.false_accepts, to_hours(other.scored_seconds)) if none else None,
-        false_accept_clips=share_record(sum(len(detected_files(run)) for run in none_clips), sum(len(run.files) for run in none_clips)) if none_clips else None,
+        false_accept_clips=share_record(sum(accepted for accepted, _ in clips), sum(scored for _, scored in clips)) if clips else None,
         extra_detections=spoken.false_accepts,
         void_seconds=both.void_seconds,
         void_utterances=both.void_utterances,
@@ -42,45 +65,72 @@ def score_runs(runs: Sequence[RunRecord]) -> ScoresRecord:
 
 def count_run(run: RunRecord) -> Components:
     """Components of one run; seconds are those of its recordings."""
-    return sum((_count_stream(run, *stream) for stream in _streams(run)), Components())
+    return sum((_count_part(run, part) for part in _parts(run)), Components())
 
 
-def detected_files(run: RunRecord) -> frozenset[int]:
-    """Indices of the files in which at least one detection fell."""
-    return frozenset(detection.file_index for detection in run.detections)
+def clip_accepts(run: RunRecord) -> tuple[int, int]:
+    """Of a run in `clips` mode: clips with a detection, and clips; without those that hold void time."""
+    void = {one.file_index for one in run.voids}
+    scored = {index for index in range(len(run.files)) if index not in void}
+    return len({detection.file_index for detection in run.detections} & scored), len(scored)
 
 
-def found_utterances(files: Sequence[FileRecord], detections: Sequence[DetectionRecord]) -> frozenset[int]:
-    """Indices of the files of one stream, each an utterance, that its detections find."""
-    return frozenset(utterance for utterance, _ in match(_utterances(files), [one.seconds for one in detections], _end(files), TOLERANCE_SECONDS).matches)
+def outcome(run: RunRecord) -> Outcome:
+    """Match each stream of a run and say what came of its utterances and detections."""
+    found: dict[int, int] = {}
+    missed: list[int] = []
+    false: list[int] = []
+    for part in _parts(run):
+        counted = _match_part(run, part)
+        found |= {part.first_file + utterance: part.detections[number] for utterance, number in sorted(counted.matches)}
+        missed += [part.first_file + utterance for utterance in counted.missed]
+        false += [part.detections[number] for number in counted.false]
+    return Outcome(found, tuple(missed), tuple(sorted(false)))
 
 
-def _count_stream(run: RunRecord, files: Sequence[FileRecord], detections: Sequence[DetectionRecord], voids: Sequence[Span]) -> Components:
-    recorded = _utterances(files)
-    utterances = recorded if run.protocol.truth == "wake" else []
-    counted = match(utterances, [detection.seconds for detection in detections], _end(files), TOLERANCE_SECONDS, voids)
-    void_seconds = overlap_seconds(recorded, merge_spans(voids, _end(files)))
-    return replace(counted, scored_seconds=sum(file.seconds for file in files) - void_seconds, void_seconds=void_seconds)
+def with_voids_of(simulated: RunRecord, device: RunRecord) -> RunRecord:
+    """The simulated run over the time that the device was measured in: with the device's voids for its own."""
+    return simulated.model_copy(update={"voids": device.voids})
 
 
-def _streams(run: RunRecord) -> Iterator[tuple[Sequence[FileRecord], list[DetectionRecord], list[Span]]]:
-    """Files, detections and voids of each stream since boot."""
+def score_simulation(result: Result) -> ScoresRecord | None:
+    """Scores of the simulation over the same time as the result's own; None where the result has none."""
+    if not result.simulation:
+        return None
+    return score_runs([with_voids_of(simulated, device) for simulated, device in zip(result.simulation, result.runs, strict=True)])
+
+
+def _count_part(run: RunRecord, part: _Part) -> Components:
+    void_seconds = overlap_seconds(_utterances(part.files), merge_spans(part.voids, _end(part)))
+    return replace(_match_part(run, part), scored_seconds=sum(file.seconds for file in part.files) - void_seconds, void_seconds=void_seconds)
+
+
+def _match_part(run: RunRecord, part: _Part) -> Components:
+    utterances = _utterances(part.files) if run.protocol.truth == "wake" else []
+    return match(utterances, [run.detections[index].seconds for index in part.detections], _end(part), TOLERANCE_SECONDS, part.voids)
+
+
+def _parts(run: RunRecord) -> Iterator[_Part]:
+    """The streams of a run."""
     if run.protocol.mode == "stream":
-        yield run.files, list(run.detections), [Span(void.start, void.end) for void in run.voids]
+        yield _Part(0, run.files, tuple(range(len(run.detections))), tuple(Span(void.start, void.end) for void in run.voids))
         return
-    detections: dict[int, list[DetectionRecord]] = {}
-    for detection in run.detections:
-        detections.setdefault(detection.file_index, []).append(detection)
+    detections: dict[int, list[int]] = {}
+    for number, detection in enumerate(run.detections):
+        detections.setdefault(detection.file_index, []).append(number)
     for index, file in enumerate(run.files):
-        yield [file], detections.get(index, []), [Span(void.start, void.end) for void in run.voids if void.file_index == index]
+        voids = tuple(Span(void.start, void.end) for void in run.voids if void.file_index == index)
+        yield _Part(index, (file,), tuple(detections.get(index, ())), voids)
 
 
 def _utterances(files: Sequence[FileRecord]) -> list[Span]:
     return [Span(file.stream_start, file.stream_start + file.seconds) for file in files]
 
 
-def _end(files: Sequence[FileRecord]) -> float:
-    return files[-1].stream_start + files[-1].seconds + TOLERANCE_SECONDS if files else 0.0
+def _end(part: _Part) -> float:
+    """An end behind all that is recorded or void in the stream."""
+    recorded = part.files[-1].stream_start + part.files[-1].seconds + TOLERANCE_SECONDS if part.files else 0.0
+    return max([recorded, *(void.end for void in part.voids)])
 
 
 def share_record(successes: int, trials: int) -> IntervalRecord:

@@ -65,10 +65,12 @@ def sliding_averages(probabilities: NDArray[np.uint8], stride: int, window: int,
     return averages
 
 
-def draw(stream: RunStream, model: ModelRecord, begin: float, end: float, averages: NDArray[np.float64]) -> Timeline | None:
+def draw(
+    stream: RunStream, model: ModelRecord, begin: float, end: float, averages: NDArray[np.float64], detections: Sequence[DetectionRecord] | None = None
+) -> Timeline | None:
     """Draw the stream from `begin` to `end` (its own seconds); None where no inference lies there.
 
-    `averages` are the whole stream's, from `sliding_averages`.
+    `averages` are the whole stream's, from `sliding_averages`. The detections marked are the stream's own unless others are given.
     """
     seconds = stream.inference_seconds()
     chosen = np.flatnonzero((seconds >= begin) & (seconds <= end))
@@ -76,7 +78,7 @@ def draw(stream: RunStream, model: ModelRecord, begin: float, end: float, averag
         return None
     lefts = (seconds[chosen] - begin) / (end - begin)
     probabilities = stream.stream.probabilities[chosen] / PROBABILITY_MAX
-    inside = [detection for detection in stream.detections if begin <= detection.seconds <= end]
+    inside = [detection for detection in (stream.detections if detections is None else detections) if begin <= detection.seconds <= end]
     peak, peak_average = float(probabilities.max()), float(averages[chosen].max())
     cutoff = model.cutoff_uint8 / PROBABILITY_MAX
     heard = ", ".join(f"{detection.seconds - begin:.2f} s" for detection in inside)

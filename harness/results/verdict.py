@@ -35,6 +35,8 @@ class Verdict:
     sentence: str
     remarks: tuple[str, ...]
     """What a reader must know beside the sentence, e.g. that the hours are too few."""
+    withheld: bool = False
+    """True when the figures are not about the model: the board ran another one. There is no verdict then, only the reason."""
 
 
 def grade_rate(per_hour: float) -> Grade:
@@ -45,7 +47,9 @@ def grade_rate(per_hour: float) -> Grade:
 
 
 def judge(result: Result) -> Verdict:
-    """The verdict on a result with runs of one source."""
+    """The verdict on a result with runs of one source; none when the board ran another model than the one in the result."""
+    if result.runs_another_model:
+        return Verdict(grade="unknown", shown=False, sentence=_another_model(result), remarks=(), withheld=True)
     false_accepts, recall = result.scores.false_accepts_per_hour, result.scores.recall
     grade: Grade = "unknown" if false_accepts is None or false_accepts.rate is None else grade_rate(false_accepts.rate)
     doubt = None if false_accepts is None else _doubt(false_accepts, grade)
@@ -61,12 +65,20 @@ def judge(result: Result) -> Verdict:
     return Verdict(grade=grade, shown=grade != "unknown" and doubt is None, sentence=sentence, remarks=tuple(remarks))
 
 
+def _another_model(result: Result) -> str:
+    ran = result.session.model_sha256_on_board[:12] if result.session is not None else ""
+    what = f"the board ran the model {ran}, the model file is {result.model.tflite_sha256[:12]}" if ran else "the board did not tell which model it ran"
+    return f"No verdict: {what}. No figure here is about this model file; flash it and measure again."
+
+
 def _left_out(scores: ScoresRecord) -> list[str]:
     """What is in no rate: void time, and detections in wake-word runs that find no utterance."""
     remarks = []
     if scores.void_seconds or scores.void_utterances:
         spoken = wording.number(scores.void_utterances, "utterance")
-        remarks.append(f"{scores.void_seconds:.1f} s and {spoken} are void: something other than the model failed there, and they are in no figure.")
+        remarks.append(
+            f"{scores.void_seconds:.1f}\N{NO-BREAK SPACE}s and {spoken} are void: something other than the model failed there, and they are in no figure."
+        )
     if scores.extra_detections:
         count = wording.number(scores.extra_detections, "further detection")
         remarks.append(f"{count} fell into the recordings of the wake word without finding an utterance; the hourly rate does not hold them.")

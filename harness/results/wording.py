@@ -9,6 +9,8 @@ from harness.results.schema import IntervalRecord
 NONE = "\N{EM DASH}"
 """Stands where there is no figure."""
 
+MINUS = "\N{MINUS SIGN}"
+
 _SECONDS_PER_HOUR = 3600
 
 
@@ -92,6 +94,29 @@ def share_interval(record: IntervalRecord) -> str:
     if record.low is None or record.high is None:
         return NONE
     return f"{percent(record.low).removesuffix('\N{NO-BREAK SPACE}%')}\N{EN DASH}{percent(record.high)}"
+
+
+def points(fraction: float, *, signed: bool = False) -> str:
+    """A difference of two shares in points, with a true minus: `3 points`, `+1.2`, `\N{MINUS SIGN}0.8`."""
+    value = round(100 * fraction, 2 if abs(fraction) < 0.001 else 1)
+    if signed:
+        return f"{'+' if value > 0 else MINUS if value < 0 else ''}{abs(value):g}"
+    return f"{value:g}\N{NO-BREAK SPACE}{'point' if value == 1 else 'points'}"
+
+
+def p_value(value: float) -> str:
+    """A p value as an equation or, where its digits say nothing, as a bound."""
+    return "p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}0.001" if value < 0.001 else f"p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{value:.3f}"
+
+
+def seconds(value: float) -> str:
+    """Seconds to the 10 ms of a slice, with a true minus."""
+    return f"{MINUS if round(value, 2) < 0 else ''}{abs(value):.2f}\N{NO-BREAK SPACE}s"
+
+
+def whole(value: int) -> str:
+    """A whole number with its sign: `+3`, `0`, `\N{MINUS SIGN}2`."""
+    return f"{'+' if value > 0 else MINUS if value < 0 else ''}{abs(value)}"
 
 
 def to_hours(seconds: float) -> float:

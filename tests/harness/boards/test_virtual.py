@@ -82,6 +82,10 @@ def heard(events: Sequence[RawEvent], probabilities: NDArray[np.uint8]) -> Heard
     return Heard(slices, {one["wake_word"] for one in data}, probabilities, list(events))
 
 
+def overflows(given: Heard) -> int:
+    return sum(event.kind == "log" and "Not enough free bytes in ring buffer" in event.values["message"] for event in given.events)
+
+
 def simulated(audio: NDArray[np.int16], model: Path, cutoff: int = CUTOFF) -> tuple[NDArray[np.uint8], list[int]]:
     features = device_features(audio)
     probabilities = ReferenceEngine(read_model(model)).run(features)
@@ -119,9 +123,13 @@ def test_every_detection_of_real_speech_falls_on_the_simulations_slice(virtual_b
 @pytest.mark.corpus
 def test_real_time_gives_the_same(host_firmware: Firmware, corpus: Path, alexa: Path, tmp_path: Path) -> None:
     audio = joined(sorted((corpus / "alexa").glob("*.flac"))[:4])
-    given = asyncio.run(hear(VirtualBoard(VIRTUAL_BOARD, host_firmware, realtime=True), audio, tmp_path / "raw.jsonl"))
     probabilities, slices = simulated(audio, alexa)
-    assert (given.slices, given.probabilities.tolist()) == (slices, probabilities.tolist())
+    for attempt in range(3):
+        given = asyncio.run(hear(VirtualBoard(VIRTUAL_BOARD, host_firmware, realtime=True), audio, tmp_path / f"{attempt}.jsonl"))
+        if not overflows(given):
+            assert (given.slices, given.probabilities.tolist()) == (slices, probabilities.tolist())
+            return
+    pytest.skip("this machine is too busy for real time: the board's ring buffer overflowed three times")
 
 
 @pytest.mark.parametrize("block", [1, 333, 4096], ids=["a sample", "odd", "large"])
@@ -185,8 +193,7 @@ def test_sound_faster_than_the_board_overflows_its_ring_as_on_a_device(host_firm
     audio = joined(sorted((corpus / "alexa").glob("*.flac"))[:20])
     board = VirtualBoard(VIRTUAL_BOARD, host_firmware, pace=100_000.0)
     given = asyncio.run(hear(board, audio, tmp_path / "raw.jsonl", block=len(audio)))
-    warnings = [event for event in given.events if event.kind == "log" and "Not enough free bytes in ring buffer" in event.values["message"]]
-    assert warnings
+    assert overflows(given)
     # Positions stay those of the stream, although sound was lost.
     assert all(0 <= slice_index < contract.slice_count(len(audio)) for slice_index in given.slices)
 

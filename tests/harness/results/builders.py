@@ -12,7 +12,22 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from harness.results.schema import ArenaRecord, DetectionRecord, FileRecord, ModelRecord, Protocol, Result, RunRecord, pack_probabilities
+from harness.results.agreement import make_agreement
+from harness.results.schema import (
+    ArenaRecord,
+    BoardRecord,
+    ClockRecord,
+    DetectionRecord,
+    FileRecord,
+    IntegrityRecord,
+    ModelRecord,
+    Protocol,
+    Result,
+    RunRecord,
+    SessionRecord,
+    VoidRecord,
+    pack_probabilities,
+)
 from harness.results.scores import score_runs
 from wakeword.contract import SAMPLE_RATE_HZ, slice_count, slice_end_seconds
 from wakeword.detector import detect
@@ -84,6 +99,43 @@ def silent_hours(hours: float, events: int = 0, **changes: Any) -> RunRecord:
     file = FileRecord(path="long.wav", sha256="1" * 64, seconds=hours * 3600, stream_start=0, max_probability=0)
     detections = [DetectionRecord(slice=1000 * index, seconds=10.0 * index, average=0.95, max=0.99, file_index=0) for index in range(events)]
     return _run(Protocol(mode="stream", truth="none"), [file], detections, [np.zeros(0, np.uint8)], "silent hours", changes)
+
+
+def session(**changes: Any) -> SessionRecord:
+    """A clean session with a virtual board that ran the model of `make_result`."""
+    values: dict[str, Any] = {
+        "board": BoardRecord(name="bench", kind="virtual", target="host", mac="02:00:5E:00:00:01"),
+        "esphome_version": "2026.10.0",
+        "model_sha256_on_board": "b" * 64,
+        "seed": 7,
+        "legs": 1,
+        "audio_seconds": 120.0,
+        "wall_seconds": 4.0,
+        "health": "1 of 1 known positive detected",
+        "integrity": IntegrityRecord(detections=4, both_witnesses=4),
+        "clock": ClockRecord(probes=12, offset_ms=-3.5, drift_ppm=1.25, residual_rms_ms=0.2),
+    }
+    return SessionRecord(**(values | changes))
+
+
+def device_run(
+    run: RunRecord, *, without: Sequence[int] = (), moved: int = 0, voids: Sequence[VoidRecord] = (), trace: bool = True, **changes: Any
+) -> RunRecord:
+    """A simulated run as a board gave it: some detections missing, the others so many slices later, with voids, with or without probabilities."""
+    kept = [one for number, one in enumerate(run.detections) if number not in without]
+    detections = tuple(one.model_copy(update={"slice": one.slice + moved, "seconds": slice_end_seconds(one.slice + moved)}) for one in kept)
+    values: dict[str, Any] = {"source": "virtual board", "engine": "ESPHome 2026.10.0", "detections": detections, "voids": tuple(voids)}
+    if not trace:
+        values |= {"source": "on-device", "probabilities": pack_probabilities(np.zeros(0, np.uint8)), "inferences_per_file": ()}
+        values["files"] = tuple(file.model_copy(update={"max_probability": None}) for file in run.files)
+    return run.model_copy(update=values | changes)
+
+
+def make_device_result(device: Sequence[RunRecord], simulated: Sequence[RunRecord], measured: SessionRecord | None = None, **model: Any) -> Result:
+    """A result of a board beside its simulation."""
+    result = make_result(device, **model)
+    values = {"simulation": tuple(simulated), "session": measured or session(), "agreement": make_agreement(device, simulated, model=result.model)}
+    return Result.model_validate(result.model_copy(update=values).model_dump())
 
 
 def make_result(runs: Sequence[RunRecord], **model: Any) -> Result:

@@ -83,7 +83,7 @@ def test_void_time_leaves_both_parts_of_a_rate(tmp_path: Path) -> None:
     assert (len(stream.detections), scores.false_accepts_per_hour.count) == (2, 1)
     assert scores.void_seconds == pytest.approx(2.0)
     assert scores.false_accepts_per_hour.of == pytest.approx((12.01 - 2.0) / 3600)
-    assert any("2.0 s" in remark and "void" in remark for remark in judge(make_result([cut])).remarks)
+    assert any("2.0\N{NO-BREAK SPACE}s" in remark and "void" in remark for remark in judge(make_result([cut])).remarks)
 
 
 def test_a_void_clip_is_neither_found_nor_missed(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ static const char *const TAG = "virtual_board.microphone";
 
 static constexpr size_t CHUNK_SAMPLES = 256;  // 16 ms, what i2s_audio reads at once
 static constexpr std::chrono::duration<double> SAMPLE_TIME{1 / 16000.0};
+static constexpr int64_t WARM_UP_SAMPLES = 3200;
 static constexpr int64_t REPORT_SAMPLES = 1600;  // the harness hears of progress every 100 ms of audio
 static constexpr auto LONGEST_WAIT = std::chrono::milliseconds(50);
 
@@ -111,25 +112,25 @@ void VirtualMicrophone::hear_(int client) {
   auto &clock = audio_clock();
   {
     std::lock_guard<std::mutex> lock(clock.mutex);
-    clock.heard = clock.decided = header.position;
+    clock.handed_over = clock.heard = clock.decided = header.position;
   }
-  this->handed_over_ = header.position;
   std::atomic<bool> ended{false};
-  std::thread reporter([this, client, &clock, &ended] {
-    int64_t reported[2] = {-1, -1};
+  std::thread reporter([client, &clock, &ended] {
+    int64_t handed_over = -1, decided = -1;
+    const auto news = [&] {
+      return ended || handed_over < 0 || clock.decided - decided >= REPORT_SAMPLES || clock.handed_over - handed_over >= REPORT_SAMPLES ||
+             (clock.decided == clock.handed_over && clock.decided != decided);
+    };
     for (;;) {
-      const bool last = ended;
-      const int64_t now[2] = {this->handed_over_, clock.decided};
-      if ((now[1] - reported[1] >= REPORT_SAMPLES || (now[0] == now[1] && now[1] != reported[1])) || reported[0] < 0 || last) {
-        if (::send(client, now, sizeof now, MSG_NOSIGNAL) != sizeof now || last)
-          return;
-        reported[0] = now[0];
-        reported[1] = now[1];
+      {
+        std::unique_lock<std::mutex> lock(clock.mutex);
+        clock.changed.wait(lock, news);
+        handed_over = clock.handed_over;
+        decided = clock.decided;
       }
-      std::unique_lock<std::mutex> lock(clock.mutex);
-      clock.changed.wait_for(lock, LONGEST_WAIT, [&] {
-        return ended || clock.decided - reported[1] >= REPORT_SAMPLES || (clock.decided == this->handed_over_ && clock.decided != reported[1]);
-      });
+      const int64_t progress[2] = {handed_over, decided};
+      if (ended || ::send(client, progress, sizeof progress, MSG_NOSIGNAL) != sizeof progress)
+        return;
     }
   });
   std::vector<uint8_t> chunk;
@@ -140,7 +141,7 @@ void VirtualMicrophone::hear_(int client) {
     if (got == 0)
       break;
     chunk.resize(got * BYTES_PER_SAMPLE);
-    if (header.pace > 0) {
+    if (header.pace > 0 && clock.handed_over - header.position >= WARM_UP_SAMPLES) {
       // A harness that was late does not make the microphone hurry.
       const auto step = std::chrono::duration_cast<std::chrono::steady_clock::duration>(SAMPLE_TIME * got / header.pace);
       due = std::max(due + step, std::chrono::steady_clock::now() - step);
@@ -150,14 +151,19 @@ void VirtualMicrophone::hear_(int client) {
     }
     {
       std::lock_guard<std::mutex> lock(clock.mutex);
-      clock.chunk_position = this->handed_over_;
+      clock.chunk_position = clock.handed_over;
     }
     if (this->running_)
       this->data_callbacks_.call(chunk);
-    this->handed_over_ += int64_t(got);
+    std::lock_guard<std::mutex> lock(clock.mutex);
+    clock.handed_over += int64_t(got);
+    clock.changed.notify_all();
   }
-  ended = true;
-  clock.changed.notify_all();
+  {
+    std::lock_guard<std::mutex> lock(clock.mutex);
+    ended = true;
+    clock.changed.notify_all();
+  }
   reporter.join();
 }
 

@@ -78,10 +78,14 @@ inline void *xRingbufferReceiveUpTo(RingbufHandle_t ring, size_t *got, TickType_
   auto &clock = esphome::virtual_board::audio_clock();
   std::unique_lock<std::mutex> lock(clock.mutex);
   // The task comes for more when all it had is decided.
-  clock.decided = clock.heard.load();
+  clock.decided = std::max(clock.decided.load(), clock.heard.load());
   clock.changed.notify_all();
-  if (most == 0 || !esphome::virtual_board::wait_ticks(clock.changed, lock, ticks, [&] { return ring->used > 0 && ring->taken == 0; }))
+  if (most == 0 || !esphome::virtual_board::wait_ticks(clock.changed, lock, ticks, [&] { return ring->used > 0 && ring->taken == 0; })) {
+    // Nothing is left: what was handed over and never heard was lost when the buffer was full.
+    if (ring->used == 0)
+      clock.decided = clock.handed_over.load();
     return nullptr;
+  }
   const auto &oldest = ring->stretches.front();
   *got = ring->taken = std::min({ring->used, most, ring->size - ring->read, oldest.bytes});
   ring->taken_position = oldest.position;

@@ -17,9 +17,11 @@ struct AudioClock {
   std::condition_variable changed;
   // Position of the chunk that the microphone hands over next; set by the microphone before it calls its listeners.
   int64_t chunk_position{0};
+  // Samples that the microphone gave away, whether the ring buffer had room for them or not.
+  std::atomic<int64_t> handed_over{0};
   // Samples that went into the frontend.
   std::atomic<int64_t> heard{0};
-  // Samples whose slices were inferred and decided: the inference task came back for more.
+  // Samples that are done with: their slices were inferred and decided, or they were lost. The inference task came back for more.
   std::atomic<int64_t> decided{0};
   // Position of the detection that the main loop took from the queue last.
   std::atomic<int64_t> detection{-1};

@@ -1,0 +1,217 @@
+"""pytest for boards: tests marked `hardware` run on the board that `--board` names, and are skipped with a reason where none is named.
+
+    pytest -m hardware --board virtual --manifest alexa.json --junit-xml report.xml
+
+Fixtures: `board` (started and locked), `collector` (connected to it), `session` (measures, and writes what it measured into the JUnit file),
+`run` (awaits on the loop that the two live on).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from wakeword.errors import ConfigError
+
+if TYPE_CHECKING:
+    from firmware.build import Firmware
+    from harness.boards.board import Board
+    from harness.boards.inventory import BoardEntry
+    from harness.collect.collector import Collector
+    from harness.results.schema import IntervalRecord, Result
+
+ANSWER_SECONDS = 120.0
+"""For one await in a test; a board that is gone must not hang the suite."""
+CONNECT_SECONDS = 60.0
+
+
+class Run(Protocol):
+    """Awaits something and gives its value."""
+
+    def __call__[T](self, coroutine: Coroutine[Any, Any, T], /) -> T:
+        """Raises what the coroutine raises, and `TimeoutError` after `ANSWER_SECONDS`."""
+        ...
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options that choose a board and a model."""
+    group = parser.getgroup("wakeword-bench", "boards")
+    group.addoption("--board", metavar="NAME", help="run tests marked 'hardware' on this board of the inventory; 'virtual' is there without one")
+    group.addoption("--boards", metavar="FILE", type=Path, help="the inventory (default: $MWW_BOARDS, or boards.yaml where it exists)")
+    group.addoption("--manifest", metavar="FILE", type=Path, help="ESPHome V2 manifest of the model under test")
+    group.addoption("--firmware", metavar="DIR", type=Path, help="folder of mww-firmware build with that model (default for a virtual board: built)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known to --strict-markers."""
+    config.addinivalue_line("markers", "hardware: needs a board, named by --board; skipped with a reason without one")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip tests of boards where none is named."""
+    if config.getoption("--board") is None:
+        skip = pytest.mark.skip(reason="no board is named; give --board NAME, for example --board virtual")
+        for item in items:
+            if item.get_closest_marker("hardware") is not None:
+                item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def board_entry(pytestconfig: pytest.Config) -> BoardEntry:
+    """The inventory's entry of the board that `--board` names."""
+    from harness.boards.inventory import find_board, inventory_path
+
+    name = pytestconfig.getoption("--board")
+    if name is None:
+        pytest.skip("no board is named; give --board NAME, for example --board virtual")
+    try:
+        return find_board(name, inventory_path(pytestconfig.getoption("--boards")))
+    except ConfigError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+@pytest.fixture(scope="session")
+def manifest(pytestconfig: pytest.Config) -> Path:
+    """The manifest that `--manifest` names; a conftest may name another one instead."""
+    path = pytestconfig.getoption("--manifest")
+    if path is None:
+        raise pytest.UsageError("tests of boards need a model; give --manifest FILE")
+    assert isinstance(path, Path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def board_firmware(pytestconfig: pytest.Config, board_entry: BoardEntry, manifest: Path) -> Firmware | None:
+    """What the board is to run: the firmware given, one built for a virtual board, or None for a board that runs its model already."""
+    from harness.session.firmware import find_firmware
+    from harness.simulated.measurement import open_candidate
+
+    return find_firmware(board_entry, open_candidate(manifest, None, None), pytestconfig.getoption("--firmware"))
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    """Awaits something on a loop that goes on between the awaits of a test, so that connections stay alive."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="bench", daemon=True)
+    thread.start()
+
+    async def bounded[T](coroutine: Coroutine[Any, Any, T]) -> T:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await coroutine
+
+    def on_the_loop[T](coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(bounded(coroutine), loop).result()
+
+    yield on_the_loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+@pytest.fixture
+def board(board_entry: BoardEntry, board_firmware: Firmware | None, run: Run, tmp_path: Path) -> Iterator[Board]:
+    """The board, started and locked for this test; `board.player()` brings sound to it."""
+    from harness.boards.board import open_board
+    from harness.boards.lock import hold_board
+
+    with hold_board(board_entry):
+        opened = open_board(board_entry, board_firmware, folder=tmp_path)
+        run(opened.start())
+        try:
+            run(opened.health())
+            yield opened
+        finally:
+            run(opened.stop())
+
+
+@pytest.fixture
+def collector(board: Board, run: Run, tmp_path: Path) -> Iterator[Collector]:
+    """A collector that is connected to the board; its raw events are in `raw.jsonl` of the test's folder."""
+    from harness.collect.collector import Collector
+    from harness.collect.raw import RawLog
+
+    with RawLog(tmp_path / "raw.jsonl") as raw:
+        opened = Collector(
+            address=board.address,
+            port=board.api_port,
+            key=board.api_key,
+            expected_name=board.expected_name or board.entry.name,
+            expected_mac=board.expected_mac,
+            raw=raw,
+            position=lambda: 0,
+        )
+        run(opened.__aenter__())
+        try:
+            run(opened.wait_connected(CONNECT_SECONDS))
+            yield opened
+        finally:
+            run(opened.__aexit__(None, None, None))
+
+
+@pytest.fixture
+def session(
+    request: pytest.FixtureRequest,
+    board_entry: BoardEntry,
+    manifest: Path,
+    record_testsuite_property: Callable[[str, object], None],
+    tmp_path: Path,
+) -> Callable[..., Result]:
+    """Measures the model on the board: `session(wake=[...], none=[...], seed=0)` gives the `Result`, as `mww-bench measure` would.
+
+    The JUnit file gets the model's hash, versions and scores: the test as its properties, the suite those of its last measurement.
+    """
+    from harness.session.measure import Request, measure
+
+    numbers = itertools.count()
+
+    def measured(*, wake: Sequence[Path] = (), none: Sequence[Path] = (), seed: int = 0, realtime: bool = False) -> Result:
+        asked = Request(
+            board=board_entry.name,
+            model=manifest,
+            wake=tuple(wake),
+            none=tuple(none),
+            boards=request.config.getoption("--boards"),
+            firmware=request.config.getoption("--firmware"),
+            output=tmp_path / f"session-{next(numbers)}",
+            seed=seed,
+            realtime=realtime,
+            command=("pytest", request.node.nodeid),
+        )
+        result = measure(asked).result
+        for name, value in properties(result):
+            request.node.user_properties.append((name, value))
+            record_testsuite_property(name, value)
+        return result
+
+    return measured
+
+
+def properties(result: Result) -> list[tuple[str, str]]:
+    """What a reader of a JUnit file must know of a measurement: model, board, versions, and scores with their intervals."""
+    facts = [
+        ("wake_word", result.model.wake_word),
+        ("model_sha256", result.model.tflite_sha256),
+        ("cutoff", f"{result.model.cutoff_uint8}/255"),
+        ("source", result.runs[0].source),
+        *((f"version.{name}", version) for name, version in result.versions.items()),
+    ]
+    if result.session is not None:
+        facts += [("board", result.session.board.name), ("version.esphome", result.session.esphome_version or "unknown")]
+    for name, record in (("recall", result.scores.recall), ("false_accepts_per_hour", result.scores.false_accepts_per_hour)):
+        if record is not None:
+            facts.append((name, _interval(record)))
+    facts.append(("void_seconds", f"{result.scores.void_seconds:.2f}"))
+    return facts
+
+
+def _interval(record: IntervalRecord) -> str:
+    if record.rate is None:
+        return "not measured"
+    return f"{record.rate:.4f} ({record.low:.4f}-{record.high:.4f}; {record.count} of {record.of:.4g}; {record.method})"

@@ -1,0 +1,249 @@
+"""Device beside simulation in words: agreement, latency, disagreements, the session and its voids, as the report's template shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.results import wording
+from harness.results.device_records import AgreementRecord, DisagreementRecord, EquivalenceRecord, LatencyFigures, PairedUtterances, SeenRecord, SessionRecord
+from harness.results.schema import ModelRecord, Result, RunRecord
+from wakeword.scoring.agreement import SIGNIFICANCE, utterances_needed
+
+_MS_PER_SLICE = 10
+_OFFSETS_SHOWN = 12
+_HASH_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class DisagreementRow:
+    """One line of the list of disagreements."""
+
+    what: str
+    path: str
+    where: str
+    device: str
+    simulated: str
+
+
+@dataclass(frozen=True)
+class VoidRow:
+    """One stretch of time that is in no figure."""
+
+    run: str
+    begin: str
+    end: str
+    seconds: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A name and what it is; `bad` where a reader must not overlook it."""
+
+    name: str
+    text: str
+    bad: bool = False
+
+
+def equivalence_sentence(agreement: AgreementRecord) -> str:
+    """Whether the recalls are the same but for the margin; that it was not shown is said as such, and what would show it."""
+    tested = agreement.equivalence
+    if tested is None:
+        return "No utterance was heard by both: nothing can be said of the recall."
+    margin = wording.points(tested.margin)
+    found = f"the difference in recall is {_difference(tested)}, {wording.p_value(tested.p)}"
+    if tested.equivalent:
+        return f"Equivalent within {margin}: {found}."
+    return f"Equivalence within {margin} was not shown: {found}. {_needed(agreement.utterances, tested)}"
+
+
+def mcnemar_sentence(agreement: AgreementRecord, source: str) -> str:
+    """What McNemar's test says, and what it cannot."""
+    utterances, p = agreement.utterances, agreement.mcnemar_p
+    if p is None:
+        return ""
+    counted = (
+        f"{wording.number(utterances.device_only, 'utterance')} found by the {_side(source)} alone and {utterances.simulated_only} by the simulation alone, "
+        f"McNemar's exact {wording.p_value(p)}"
+    )
+    if p < SIGNIFICANCE:
+        more = "more" if utterances.device_only > utterances.simulated_only else "fewer"
+        return f"The {_side(source)} finds {more} utterances than its simulation: {counted}."
+    return f"{counted[0].upper()}{counted[1:]}: no proof that one of them finds more, which is not proof that they find the same."
+
+
+def positions_sentence(agreement: AgreementRecord) -> str:
+    """Where paired detections lie."""
+    positions = agreement.positions
+    if not positions.paired:
+        return "No detection of one has a partner in the other."
+    if positions.same_slice == positions.paired:
+        return f"{_of(positions.paired, positions.paired)} paired detections fall on the same {_MS_PER_SLICE}\N{NO-BREAK SPACE}ms slice."
+    shown = positions.offsets[:_OFFSETS_SHOWN]
+    offsets = ", ".join(f"{wording.whole(offset.slices)} ({offset.pairs})" for offset in shown)
+    more = f" and {len(positions.offsets) - len(shown)} more" if len(shown) < len(positions.offsets) else ""
+    return (
+        f"{_of(positions.same_slice, positions.paired)} paired detections fall on the same {_MS_PER_SLICE}\N{NO-BREAK SPACE}ms slice; the largest offset is "
+        f"{wording.number(positions.largest_offset, 'slice')}. Offsets in slices, device minus simulation, with their pairs: {offsets}{more}."
+    )
+
+
+def false_accepts_sentence(agreement: AgreementRecord, source: str) -> str:
+    """False accepts of both sides, paired by position."""
+    events = agreement.false_accepts
+    if not events.matched + events.device_only + events.simulated_only:
+        return "Neither had a false accept."
+    return f"{events.matched} at the same place in both, {events.device_only} of the {_side(source)} alone, {events.simulated_only} of the simulation alone."
+
+
+def latency_text(figures: LatencyFigures | None) -> str:
+    """Median, 5th to 95th percentile and number."""
+    if figures is None:
+        return wording.NONE
+    spread = f"{wording.seconds(figures.low)} to {wording.seconds(figures.high)}"
+    return f"{wording.seconds(figures.median)} ({spread}), n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{figures.n}"
+
+
+def disagreement_rows(records: Sequence[DisagreementRecord], runs: Sequence[RunRecord]) -> tuple[DisagreementRow, ...]:
+    """Every disagreement in one line each, none left out."""
+    rows: list[DisagreementRow] = []
+    for record in records:
+        run = runs[record.run]
+        file = run.files[record.file_index]
+        moment = next((seen.seconds for seen in (record.device, record.simulated) if seen.seconds is not None), record.begin)
+        inside = max(moment - file.stream_start, 0.0)
+        where = f"{run.label}, {wording.seconds(inside)} into the recording"
+        if run.protocol.mode == "stream":
+            where += f", {wording.clock(moment)} of the run"
+        rows.append(DisagreementRow(disagreement_words(record, run.source), file.path, where, _seen(record.device), _seen(record.simulated)))
+    return tuple(rows)
+
+
+def disagreement_words(record: DisagreementRecord, source: str) -> str:
+    """What a disagreement is, with the measured side named as what it is."""
+    return record.what.replace("the device", f"the {_side(source)}")
+
+
+def board_facts(session: SessionRecord, model: ModelRecord, source: str) -> tuple[Fact, ...]:
+    """The board, what ran on it, and how long."""
+    board = session.board
+    same = session.model_sha256_on_board == model.tflite_sha256
+    told = f"{session.model_sha256_on_board[:_HASH_SHOWN]}\N{HORIZONTAL ELLIPSIS}" if session.model_sha256_on_board else "not told"
+    ran = "the model file's, by hash" if same else f"another one: {told}, the file is {model.tflite_sha256[:_HASH_SHOWN]}\N{HORIZONTAL ELLIPSIS}"
+    place = [f"room {board.room}"] if board.room else []
+    place += [f"microphone {board.microphone}"] if board.microphone else []
+    facts = [
+        Fact("Board", ", ".join([f"{board.name} ({source})", f"target {board.target}", *([board.mac] if board.mac else []), *place])),
+        Fact("ESPHome", session.esphome_version),
+        Fact("Model on the board", ran, bad=not same),
+        Fact("Health check", session.health),
+        Fact("Order of playback", "seeds of several sessions" if session.seed is None else f"seed {session.seed}"),
+        Fact("Heard", f"{_length(session.audio_seconds)} of sound in {_length(session.wall_seconds)}, {wording.number(session.legs, 'leg')}{_speed(session)}"),
+        Fact("Clock", _clock(session)),
+    ]
+    return tuple(facts)
+
+
+def integrity_facts(session: SessionRecord) -> tuple[Fact, ...]:
+    """Counters; those that are zero in a clean session are marked where they are not."""
+    counts = session.integrity
+    quiet = (
+        ("Told by the event alone", counts.event_only),
+        ("Told by the log alone", counts.log_only),
+        ("Duplicates, counted once", counts.duplicates),
+        ("Lost (gaps in the board's count)", counts.lost),
+        ("Reboots", counts.reboots),
+        ("Reconnects", counts.reconnects),
+        ("Ring buffer overflows", counts.ring_overflows),
+    )
+    return (
+        Fact("Detections", str(counts.detections)),
+        Fact("Told by event and log", str(counts.both_witnesses)),
+        *(Fact(name, str(count), bad=count > 0) for name, count in quiet),
+        Fact("API gaps", f"{counts.api_gap_seconds:.1f}\N{NO-BREAK SPACE}s", bad=counts.api_gap_seconds > 0),
+    )
+
+
+def void_rows(runs: Sequence[RunRecord]) -> tuple[VoidRow, ...]:
+    """All void time, in the order of the runs."""
+    rows: list[VoidRow] = []
+    for run in runs:
+        for void in run.voids:
+            name = run.label if void.file_index is None else f"{run.label}, {run.files[void.file_index].path}"
+            rows.append(VoidRow(name, wording.clock(void.start), wording.clock(void.end), f"{void.end - void.start:.1f}\N{NO-BREAK SPACE}s", void.reason))
+    return tuple(rows)
+
+
+def beside_sentence(result: Result) -> str | None:
+    """The line under the verdict that sets the device beside its simulation; None without one."""
+    if result.agreement is None or result.runs_another_model:
+        return None
+    utterances, tested = result.agreement.utterances, result.agreement.equivalence
+    parts: list[str] = []
+    if tested is not None:
+        agree = utterances.total - utterances.discordant
+        shown = "equivalent" if tested.equivalent else "equivalence not shown"
+        parts.append(f"the same answer for {_of(agree, utterances.total)} utterances, recall {shown} within {wording.points(tested.margin)}")
+    events = result.agreement.false_accepts
+    alone = events.device_only + events.simulated_only
+    if any(run.protocol.truth == "none" for run in result.runs):
+        both = events.matched + alone
+        parts.append(f"{_of(events.matched, both)} false accepts at the same place" if both else "no false accept in either")
+    return f"Beside the simulation of the same audio: {'; '.join(parts)}." if parts else None
+
+
+def _side(source: str) -> str:
+    """The measured side as a noun: a virtual board is not a device."""
+    return "virtual board" if source == "virtual board" else "device"
+
+
+def _of(count: int, total: int) -> str:
+    return f"{count} of {total}"
+
+
+def _difference(tested: EquivalenceRecord) -> str:
+    interval = f"{wording.points(tested.low, signed=True)} to {wording.points(tested.high, signed=True)}"
+    return f"{wording.points(tested.difference, signed=True)} points, 90\N{NO-BREAK SPACE}% interval {interval}"
+
+
+def _needed(utterances: PairedUtterances, tested: EquivalenceRecord) -> str:
+    if tested.low >= tested.margin or tested.high <= -tested.margin:
+        return "The interval lies beyond the margin: the two do differ."
+    needed = utterances_needed(utterances.discordant / utterances.total, tested.margin)
+    if needed <= utterances.total:
+        return "The utterances would suffice for two that find equally many; these may not."
+    return f"Where two find equally many and disagree as often as here, about {needed} utterances show it; these are {utterances.total}."
+
+
+def _seen(seen: SeenRecord) -> str:
+    """What one side did at a disagreement, with its probabilities."""
+    if seen.seconds is not None and seen.average is not None and seen.max is not None:
+        parts = [f"detected, slice {seen.slice}", f"average {wording.probability(seen.average)}", f"max {wording.probability(seen.max)}"]
+    else:
+        parts = ["not detected"]
+    if seen.highest_probability is None or seen.highest_average is None:
+        parts.append("no probabilities told")
+    elif seen.seconds is None:
+        parts += [f"highest average {wording.probability(seen.highest_average)}", f"highest probability {wording.probability(seen.highest_probability)}"]
+    return "; ".join(parts)
+
+
+def _length(seconds: float) -> str:
+    return wording.hours(wording.to_hours(seconds)) if seconds >= 60 else f"{seconds:.1f}\N{NO-BREAK SPACE}s"
+
+
+def _speed(session: SessionRecord) -> str:
+    if not session.wall_seconds:
+        return ""
+    return f", {session.audio_seconds / session.wall_seconds:.3g} times real time"
+
+
+def _clock(session: SessionRecord) -> str:
+    clock = session.clock
+    if clock is None:
+        return "not fitted"
+    return (
+        f"offset {clock.offset_ms:.1f}\N{NO-BREAK SPACE}ms, drift {clock.drift_ppm:.1f}\N{NO-BREAK SPACE}ppm, residuals "
+        f"{clock.residual_rms_ms:.2f}\N{NO-BREAK SPACE}ms rms, {wording.number(clock.probes, 'probe')}"
+    ).replace("-", wording.MINUS)

@@ -1,0 +1,211 @@
+"""What a measured session adds to a result: the board and its integrity, and how far it agrees with the simulation of the same audio.
+
+Conventions: `device` is the measured side, a virtual board or a real one; `simulated` is the simulation of the same audio. Differences
+are device minus simulated. Times are seconds of the run, see `DetectionRecord`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from harness.results.record import Record
+
+Disagreement = Literal[
+    "utterance missed by the device",
+    "utterance missed by the simulation",
+    "false accept of the device only",
+    "false accept of the simulation only",
+    "further detection of the device only",
+    "further detection of the simulation only",
+]
+"""A further detection is one in a run of the wake word that finds no utterance."""
+
+
+class BoardRecord(Record):
+    """The board that was measured, as the inventory names it."""
+
+    name: str
+    kind: Literal["virtual", "serial"]
+    target: str
+    """ESPHome's name of the board, e.g. `host` or `esp32-s3-devkitc-1`."""
+    mac: str | None = None
+    room: str | None = None
+    microphone: str | None = None
+
+
+class IntegrityRecord(Record):
+    """Counts of what may go wrong between a board and its record. All but the first two are zero in a clean session."""
+
+    detections: int = Field(default=0, ge=0)
+    """Detections in the record, each once."""
+    both_witnesses: int = Field(default=0, ge=0)
+    """Of these, told by the event and by the log line."""
+    event_only: int = Field(default=0, ge=0)
+    log_only: int = Field(default=0, ge=0)
+    duplicates: int = Field(default=0, ge=0)
+    """Events that came twice and count once."""
+    lost: int = Field(default=0, ge=0)
+    """Detections that the board counted and nobody received: gaps of `seq`. The time they may lie in is void."""
+    reboots: int = Field(default=0, ge=0)
+    reconnects: int = Field(default=0, ge=0)
+    ring_overflows: int = Field(default=0, ge=0)
+    api_gap_seconds: float = Field(default=0.0, ge=0)
+
+    def __add__(self, other: IntegrityRecord) -> IntegrityRecord:
+        """The counts of two sessions together."""
+        return IntegrityRecord.model_validate({name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields})
+
+
+class ClockRecord(Record):
+    """The board's clock against the host's, fitted from the probes with the shortest round trips."""
+
+    probes: int = Field(ge=0)
+    offset_ms: float
+    drift_ppm: float
+    residual_rms_ms: float = Field(ge=0)
+
+
+class SessionRecord(Record):
+    """One session with one board; of several merged ones, their sum."""
+
+    board: BoardRecord
+    esphome_version: str
+    model_sha256_on_board: str
+    """Of the bytes that the board runs, computed by the board. A verdict needs it to equal the model file's."""
+    seed: int | None
+    """Of the order of playback. None for merged sessions with different ones."""
+    legs: int = Field(ge=1)
+    """Streams from a fresh start of detection; every reboot or resume begins one."""
+    audio_seconds: float = Field(ge=0)
+    """Sound that the board heard, silence included."""
+    wall_seconds: float = Field(ge=0)
+    health: str
+    """The health check in words: which known positives the board had to detect, and that it did."""
+    integrity: IntegrityRecord
+    clock: ClockRecord | None = None
+    """None where there was too little to fit, and for merged sessions: each has a clock of its own."""
+
+
+class PairedUtterances(Record):
+    """The same utterances, heard by both. Void ones are in none of the four."""
+
+    both: int = Field(ge=0)
+    device_only: int = Field(ge=0)
+    simulated_only: int = Field(ge=0)
+    neither: int = Field(ge=0)
+
+    @property
+    def total(self) -> int:
+        """Utterances that were compared."""
+        return self.both + self.device_only + self.simulated_only + self.neither
+
+    @property
+    def discordant(self) -> int:
+        """Utterances that only one of the two found."""
+        return self.device_only + self.simulated_only
+
+
+class EquivalenceRecord(Record):
+    """Two one-sided tests of the paired difference in recall, device minus simulated."""
+
+    margin: float = Field(gt=0, lt=1)
+    """Differences below it count as none that matters. Stated before the measurement."""
+    difference: float
+    low: float
+    high: float
+    """Ends of the 90 % interval: equivalent at 5 % when it lies inside the margin."""
+    p: float
+    equivalent: bool
+    method: str
+
+
+class PairedEvents(Record):
+    """False accepts, paired by their position in the audio. Only runs without the wake word."""
+
+    matched: int = Field(ge=0)
+    device_only: int = Field(ge=0)
+    simulated_only: int = Field(ge=0)
+
+
+class OffsetRecord(Record):
+    """How many pairs of detections lie so many 10 ms slices apart, device minus simulated."""
+
+    slices: int
+    pairs: int = Field(ge=1)
+
+
+class PositionsRecord(Record):
+    """Where paired detections lie: every detection of every run that both sides have."""
+
+    paired: int = Field(ge=0)
+    same_slice: int = Field(ge=0)
+    largest_offset: int = Field(ge=0)
+    """Slices between the two of the pair furthest apart; 0 without pairs."""
+    tolerance: int = Field(ge=0)
+    """Slices up to which two detections are a pair."""
+    offsets: tuple[OffsetRecord, ...]
+    """All offsets that occur, in order."""
+
+
+class SeenRecord(Record):
+    """What one side made of the place of a disagreement."""
+
+    slice: int | None = None
+    """Of its detection; the next three too. None where it had none."""
+    seconds: float | None = None
+    average: float | None = None
+    max: float | None = None
+    highest_probability: float | None = None
+    """Between `begin` and `end` of the disagreement, 0-1. None without a trace: a real board gives none."""
+    highest_average: float | None = None
+    """Of the sliding window, what is compared with the cutoff; between `begin` and `end` too."""
+
+
+class DisagreementRecord(Record):
+    """One utterance or detection that only one side has."""
+
+    run: int = Field(ge=0)
+    """Index into the result's `runs` and `simulation`."""
+    file_index: int = Field(ge=0)
+    what: Disagreement
+    begin: float
+    end: float
+    """Seconds of the stream in which it is decided: the utterance and its tolerance, or the surroundings of the detection."""
+    device: SeenRecord
+    simulated: SeenRecord
+
+
+class LatencyFigures(Record):
+    """Seconds from the end of an utterance's recording to the detection that found it."""
+
+    n: int = Field(ge=1)
+    median: float
+    low: float
+    """The 5th percentile; negative where the detection came before the recording's end."""
+    high: float
+    """The 95th percentile."""
+
+
+class LatencyRecord(Record):
+    """Latency of both sides, over the utterances that each of them found."""
+
+    device: LatencyFigures | None
+    simulated: LatencyFigures | None
+    measured_from: Literal["end of the recording"] = "end of the recording"
+    """Where the word itself ends inside its recording is not known; a recording with silence behind the word gives smaller figures."""
+
+
+class AgreementRecord(Record):
+    """Device and simulation of the same audio, compared utterance by utterance and detection by detection."""
+
+    utterances: PairedUtterances
+    mcnemar_p: float | None
+    """Exact, two-sided. None without an utterance. A large one shows nothing: see `equivalence`."""
+    equivalence: EquivalenceRecord | None
+    """None without an utterance."""
+    false_accepts: PairedEvents
+    positions: PositionsRecord
+    latency: LatencyRecord
+    disagreements: tuple[DisagreementRecord, ...]

@@ -1,0 +1,40 @@
+"""The firmware that a board is to run in a session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.boards.inventory import BoardEntry
+from harness.simulated.measurement import Candidate
+from wakeword.errors import ConfigError
+
+if TYPE_CHECKING:
+    from firmware.build import Firmware
+
+
+def find_firmware(entry: BoardEntry, candidate: Candidate, folder: Path | None, say: Callable[[str], None] = lambda _: None) -> Firmware | None:
+    """The firmware in `folder`, or for a virtual board one that is built here; None where a board must run the model already.
+
+    Raises `ConfigError` for a firmware without this model or with another window, and what building raises.
+    """
+    from firmware.build import build, read_firmware
+
+    manifest = candidate.manifest_path
+    if folder is None:
+        return build("host", [manifest], _firmware_folder(entry), report=say) if entry.kind == "virtual" else None
+    firmware = read_firmware(folder)
+    own = next((model for model in firmware.models if model.sha256 == candidate.model.sha256), None)
+    if own is None:
+        held = ", ".join(f"{model.wake_word!r} {model.sha256[:12]}" for model in firmware.models)
+        raise ConfigError(f"{folder}: holds {held}, not the model {candidate.model.sha256[:12]}; build it with mww-firmware build --model {manifest}")
+    if own.window != candidate.point.window:
+        raise ConfigError(f"{folder}: has a sliding window of {own.window}, the manifest says {candidate.point.window}; build it again with {manifest}")
+    return firmware
+
+
+def _firmware_folder(entry: BoardEntry) -> Path:
+    """One folder a board, which its lock protects: a build of the next model compiles only what changed."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mww" / "firmware" / entry.name

@@ -1,0 +1,169 @@
+"""Device and simulation of the same audio as runs of the same shape: one for each section of each leg."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.results.schema import DetectionRecord, FileRecord, Protocol, RunRecord, Source, VoidRecord, pack_probabilities
+from harness.session.schedule import Leg, PlacedSection, Schedule, Section
+from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES, quantise, slice_count, slice_end_seconds
+from wakeword.corpus.recordings import hash_corpus, is_generated
+from wakeword.detector import Detection
+from wakeword.engines import Engine
+from wakeword.frontend import Frontend
+from wakeword.read_ahead import read_ahead
+from wakeword.simulation.streams import Recording, SimulatedStream
+
+SLICES_AT_ONCE = 6000
+"""A minute of features a call of the engine: enough for its batches, little memory."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One side of a leg: what a board or the simulation made of it. Positions are the leg's."""
+
+    source: Source
+    engine: str
+    detections: tuple[Detection, ...]
+    """With slices of the leg."""
+    probabilities: NDArray[np.uint8]
+    """From the leg's first inference on; empty for a board that does not tell them."""
+
+
+@dataclass(frozen=True)
+class VoidSpan:
+    """Samples [start, end) of a leg that are in no figure."""
+
+    start: int
+    end: int
+    reason: str
+
+
+def simulate_audio(engine: Engine, blocks: Iterable[NDArray[np.int16]]) -> NDArray[np.uint8]:
+    """Probabilities of one stream from a fresh start: uint8 `[slices // stride]`, whatever its length in bounded memory."""
+    engine.reset()
+    frontend = Frontend()
+    parts: list[NDArray[np.uint8]] = []
+    pending: list[NDArray[np.int8]] = []
+    with read_ahead(blocks) as ahead:
+        for block in ahead:
+            pending.append(quantise(frontend.process(block)))
+            if sum(map(len, pending)) >= SLICES_AT_ONCE:
+                parts.append(engine.run(np.concatenate(pending)))
+                pending = []
+    if pending:
+        parts.append(engine.run(np.concatenate(pending)))
+    return np.concatenate([np.zeros(0, np.uint8), *parts])
+
+
+def played_part(leg: Leg, last_item: int) -> Leg:
+    """The leg up to the item that was begun last, with the silence after it."""
+    sections = []
+    for section in leg.sections:
+        items = tuple(placed for placed in section.items if placed.item.index <= last_item)
+        if items:
+            sections.append(replace(section, items=items, stop=items[-1].following))
+    return replace(leg, sections=tuple(sections))
+
+
+def leg_runs(schedule: Schedule, leg: Leg, number: int, heard: Heard, voids: Sequence[VoidSpan], *, first: bool) -> list[RunRecord]:
+    """A run for each section of a leg. `first` says that it is the session's first one, whose number need not be told."""
+    runs = []
+    for section in leg.sections:
+        planned = schedule.sections[section.index]
+        label = planned.label if first else f"{planned.label} (leg {number})"
+        runs.append(_run(schedule, planned, section, label, heard, voids))
+    return runs
+
+
+def _run(schedule: Schedule, planned: Section, section: PlacedSection, label: str, heard: Heard, voids: Sequence[VoidSpan]) -> RunRecord:
+    stride, settings = schedule.settings.stride, schedule.settings
+    first_slice, first_inference = section.start // STEP_SAMPLES, section.start // settings.alignment
+    # Not floor but ceiling: a leg that was cut may end anywhere, and its last inferences belong to its last section.
+    end_slice, end_inference = -(-section.stop // STEP_SAMPLES), -(-section.stop // settings.alignment)
+    probabilities = heard.probabilities[first_inference:end_inference]
+    recordings = [
+        Recording(placed.item.recording.path, placed.item.recording.sha256, placed.item.recording.samples, placed.start - section.start)
+        for placed in section.items
+    ]
+    slices = min(end_slice - first_slice, slice_count(section.stop - section.start))
+    stream = SimulatedStream(tuple(recordings), slices, stride, probabilities)
+    own = [replace(one, slice_index=one.slice_index - first_slice) for one in heard.detections if first_slice <= one.slice_index < end_slice]
+    detections = tuple(_detection(one, stream.recording_at(one.slice_index)) for one in own)
+    speakers_known = planned.truth == "wake" and len({recording.path.parent for recording in planned.recordings}) > 1
+    highest = _highest(stream, own)
+    return RunRecord(
+        label=label,
+        protocol=Protocol(
+            mode="stream",
+            truth=planned.truth,
+            lead_in_seconds=settings.lead_in / SAMPLE_RATE_HZ,
+            tail_seconds=settings.guard / SAMPLE_RATE_HZ,
+            gap_seconds=(settings.guard if planned.truth == "wake" else settings.gap) / SAMPLE_RATE_HZ,
+        ),
+        corpus_sha256=hash_corpus(recording.sha256 for recording in recordings),
+        synthetic=all(is_generated(recording.path) for recording in recordings),
+        source=heard.source,
+        engine=heard.engine,
+        files=tuple(_file(recording, maximum, speakers_known) for recording, maximum in zip(recordings, highest, strict=True)),
+        detections=detections,
+        probabilities=pack_probabilities(probabilities),
+        voids=tuple(_voids_of(section, voids)),
+        inferences_per_file=(len(probabilities),),
+    )
+
+
+def _highest(stream: SimulatedStream, detections: Sequence[Detection]) -> list[int]:
+    """Of each recording. A board that tells no probabilities is known by those of its detections alone."""
+    if len(stream.probabilities):
+        return [int(value) for value in stream.max_probabilities()]
+    highest = [0] * len(stream.recordings)
+    for one in detections:
+        owner = stream.recording_at(one.slice_index)
+        highest[owner] = max(highest[owner], one.maximum)
+    return highest
+
+
+def _detection(detection: Detection, file_index: int) -> DetectionRecord:
+    return DetectionRecord(
+        slice=detection.slice_index,
+        seconds=slice_end_seconds(detection.slice_index),
+        average=detection.average / PROBABILITY_MAX,
+        max=detection.maximum / PROBABILITY_MAX,
+        file_index=file_index,
+    )
+
+
+def _file(recording: Recording, highest: int, speakers_known: bool) -> FileRecord:
+    return FileRecord(
+        path=str(recording.path),
+        sha256=recording.sha256,
+        seconds=recording.seconds,
+        stream_start=recording.start / SAMPLE_RATE_HZ,
+        max_probability=highest / PROBABILITY_MAX,
+        speaker=Path(recording.path).parent.name if speakers_known else None,
+    )
+
+
+def _voids_of(section: PlacedSection, voids: Sequence[VoidSpan]) -> Iterator[VoidRecord]:
+    for void in voids:
+        start, end = max(void.start, section.start), min(void.end, section.stop)
+        if start < end:
+            yield VoidRecord(start=(start - section.start) / SAMPLE_RATE_HZ, end=(end - section.start) / SAMPLE_RATE_HZ, reason=void.reason)
+
+
+def decided_slice(position: int) -> int:
+    """The slice on which a detection was decided when the stream had so many samples."""
+    return max((position - WINDOW_SAMPLES) // STEP_SAMPLES, 0)
+
+
+def window_at(probabilities: NDArray[np.uint8], stride: int, slice_index: int, window: int, last_reset: int) -> NDArray[np.uint8]:
+    """The probabilities that a detection was decided on: the last `window` inferences, none before the detection that cleared them."""
+    newest = (slice_index + 1) // stride
+    first_fresh = (last_reset + 1) // stride
+    return probabilities[max(newest - window, first_fresh, 0) : newest]

@@ -1,0 +1,187 @@
+"""The plan of a session, written before any work: what is measured, with what, in which order. `session.json` in the session's folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from harness.boards.inventory import BoardEntry
+from harness.results.record import Record
+from harness.results.schema import ModelRecord
+from harness.session.schedule import PlannedRecording, Schedule, Section, Settings, make_schedule
+from harness.simulated.measurement import Candidate
+from wakeword.corpus.recordings import hash_file
+from wakeword.errors import ConfigError, InfrastructureError
+from wakeword.files import write_atomically
+
+PLAN_FILE = "session.json"
+PLAN_FORMAT: Literal[1] = 1
+
+
+class RecordingPlan(Record):
+    """A recording by content; `samples` at 16 kHz."""
+
+    path: str
+    sha256: str
+    samples: int = Field(ge=1)
+
+    @classmethod
+    def of(cls, recording: PlannedRecording) -> RecordingPlan:
+        """As it is written."""
+        return cls(path=str(recording.path), sha256=recording.sha256, samples=recording.samples)
+
+    def planned(self) -> PlannedRecording:
+        """As it is played."""
+        return PlannedRecording(Path(self.path), self.sha256, self.samples)
+
+
+class SectionPlan(Record):
+    """Recordings with one truth, as they were given; the seed orders them."""
+
+    label: str
+    truth: Literal["wake", "none"]
+    recordings: tuple[RecordingPlan, ...]
+
+
+class SettingsPlan(Record):
+    """See `Settings`: lengths in samples."""
+
+    seed: int
+    stride: int
+    lead_in: int
+    guard: int
+    gap: int
+
+
+class KnownPositive(Record):
+    """The recording that the board must detect before anything is measured, or why there is none."""
+
+    recording: RecordingPlan | None
+    chosen: str
+    """In words: who chose it, or why the check cannot be made."""
+
+
+class SessionPlan(Record):
+    """What a session is to do. Nothing in it changes while it runs."""
+
+    format: Literal[1] = PLAN_FORMAT
+    created: str
+    """ISO 8601, UTC."""
+    command: str
+    board: BoardEntry
+    source: Literal["virtual board", "on-device"]
+    model: ModelRecord
+    realtime: bool
+    """A virtual board hears at the speed of sound; otherwise as fast as it takes the samples."""
+    settings: SettingsPlan
+    sections: tuple[SectionPlan, ...]
+    schedule_sha256: str
+    """Over contents, truths, settings and order of playback."""
+    known_positive: KnownPositive
+    margin: float = Field(gt=0, lt=1)
+    """Difference in recall that matters, stated before the measurement."""
+    versions: dict[str, str]
+
+    def schedule(self) -> Schedule:
+        """The order of playback. Raises `InfrastructureError` when this version orders otherwise than the one that wrote the plan."""
+        sections = [Section(one.label, one.truth, tuple(recording.planned() for recording in one.recordings)) for one in self.sections]
+        schedule = make_schedule(sections, Settings(**self.settings.model_dump()))
+        if schedule.sha256 != self.schedule_sha256:
+            raise InfrastructureError(
+                "session.json: its order of playback is not what this version makes of it; resume with the version that began the session"
+            )
+        return schedule
+
+
+def section_plans(sections: Sequence[Section]) -> tuple[SectionPlan, ...]:
+    """Sections as they are written."""
+    return tuple(SectionPlan(label=one.label, truth=one.truth, recordings=tuple(map(RecordingPlan.of, one.recordings))) for one in sections)
+
+
+def model_record(candidate: Candidate) -> ModelRecord:
+    """The model under test and its operating point."""
+    return ModelRecord(
+        wake_word=candidate.manifest.wake_word,
+        manifest_path=str(candidate.manifest_path),
+        manifest_sha256=hashlib.sha256(candidate.manifest_path.read_bytes()).hexdigest(),
+        tflite_sha256=candidate.model.sha256,
+        tflite_bytes=len(candidate.model.content),
+        stride=candidate.model.stride,
+        cutoff=candidate.point.probability_cutoff,
+        cutoff_uint8=candidate.point.cutoff,
+        window=candidate.point.window,
+    )
+
+
+def write_plan(plan: SessionPlan, folder: Path) -> None:
+    """Write `session.json` whole or not at all."""
+    write_atomically(folder / PLAN_FILE, plan.model_dump_json(indent=1) + "\n")
+
+
+def read_plan(folder: Path) -> SessionPlan | None:
+    """The plan in a folder; None when there is none. Raises `ConfigError` when it cannot be read."""
+    path = folder / PLAN_FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); give the folder of a session") from error
+    try:
+        if json.loads(text).get("format") != PLAN_FORMAT:
+            raise ConfigError(f"{path}: is of another version of this program; begin a new session in another folder")
+        return SessionPlan.model_validate_json(text)
+    except (ValidationError, ValueError, AttributeError) as error:
+        raise ConfigError(f"{path}: is damaged ({str(error).splitlines()[0]}); begin a new session in another folder") from error
+
+
+def what_changed(old: SessionPlan, new: SessionPlan) -> list[str]:
+    """Why a session cannot go on as the new plan: what a figure depends on and is not as it was. Empty when it can."""
+    named = {
+        "board": old.board != new.board,
+        "model": old.model.tflite_sha256 != new.model.tflite_sha256,
+        "cutoff": old.model.cutoff_uint8 != new.model.cutoff_uint8,
+        "sliding window": old.model.window != new.model.window,
+        "seed": old.settings.seed != new.settings.seed,
+        "speed of playback": old.realtime != new.realtime,
+        "margin": old.margin != new.margin,
+    }
+    changed = [name for name, differs in named.items() if differs]
+    changed += _changed_recordings(old, new)
+    # These follow from the others, and are worth a word only by themselves.
+    if not changed and old.schedule_sha256 != new.schedule_sha256:
+        changed.append("schedule")
+    if not changed and _digest(old.known_positive) != _digest(new.known_positive):
+        changed.append("known positive")
+    return changed
+
+
+def changed_files(plan: SessionPlan) -> list[str]:
+    """Recordings of the plan that are gone or hold other sound now."""
+    changed = []
+    for recording in [recording for section in plan.sections for recording in section.recordings]:
+        path = Path(recording.path)
+        if not path.is_file():
+            changed.append(f"{path} is gone")
+        elif hash_file(path) != recording.sha256:
+            changed.append(f"{path} holds another recording")
+    return changed
+
+
+def _changed_recordings(old: SessionPlan, new: SessionPlan) -> list[str]:
+    before, after = ({(section.label, section.truth, recording.sha256) for section in plan.sections for recording in section.recordings} for plan in (old, new))
+    changed = []
+    if missing := len(before - after):
+        changed.append(f"{missing} of {len(before)} recordings (gone, or with other content, label or truth)")
+    if added := len(after - before):
+        changed.append(f"{added} recordings more")
+    return changed
+
+
+def _digest(known: KnownPositive) -> str | None:
+    return None if known.recording is None else known.recording.sha256

@@ -1,0 +1,256 @@
+"""From a session's folder to its `Result`: the raw events reconciled, the simulation of the very audio that was played, both scored.
+
+Nothing here talks to a board: a result can be made again at any time.
+"""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.collect.answers import parse_identity
+from harness.collect.clock import clock_samples, fit_clock
+from harness.collect.raw import RawEvent, read_raw
+from harness.collect.reconcile import Collected, reconcile
+from harness.collect.reconcile import Detection as Told
+from harness.collect.witnesses import ArenaProbed, parse_fact
+from harness.results import wording
+from harness.results.agreement import make_agreement
+from harness.results.device_records import BoardRecord, ClockRecord, IntegrityRecord, SessionRecord
+from harness.results.schema import ArenaRecord, Result, RunRecord
+from harness.results.scores import score_runs
+from harness.session.audio import leg_audio
+from harness.session.journal import RAW_FILE, PlayedLeg, played_legs
+from harness.session.paired import Heard, VoidSpan, decided_slice, leg_runs, played_part, simulate_audio, window_at
+from harness.session.plan import SessionPlan
+from harness.session.runner import trace_path
+from harness.session.schedule import Leg, Schedule
+from harness.simulated.measurement import Candidate
+from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ, slice_count
+from wakeword.detector import Detection, detect
+from wakeword.engines import open_engine
+from wakeword.errors import InfrastructureError
+
+RESULT_FILE = "result.json"
+LOGGED_TO = 0.00501
+"""The board logs two decimals."""
+
+
+@dataclass(frozen=True)
+class _MeasuredLeg:
+    """A leg of the measurement, reconciled."""
+
+    played: PlayedLeg
+    plan: Leg
+    """As far as it was played."""
+    collected: Collected
+
+    @property
+    def confirmed(self) -> int:
+        """Samples before which nothing can be missing."""
+        return next((leg.confirmed for leg in self.collected.legs if leg.index == self.played.number), 0)
+
+
+def make_session_result(plan: SessionPlan, folder: Path, candidate: Candidate, progress: Callable[[float], None] = lambda _: None) -> Result:
+    """The record of a session, as far as it was played. `progress` gets the seconds of audio that were simulated.
+
+    Raises `InfrastructureError` when nothing was played, `ConfigError` when a recording or the raw log cannot be read.
+    """
+    events = read_raw(folder / RAW_FILE)
+    schedule = plan.schedule()
+    legs = played_legs(events)
+    measured = [_reconciled(schedule, leg) for leg in legs if leg.part == "measure" and leg.last_item >= leg.first_item]
+    if not measured:
+        raise InfrastructureError(f"{folder}: no recording was played; begin again with --resume")
+    esphome = _esphome_version(events)
+    engine, _ = open_engine(candidate.model)
+    runs: list[RunRecord] = []
+    simulation: list[RunRecord] = []
+    for number, leg in enumerate(measured):
+        # A leg that was cut is simulated as far as the board can have heard it; what comes after it is void.
+        samples = leg.plan.samples if leg.played.complete else min(leg.played.heard, leg.plan.samples)
+        probabilities = simulate_audio(engine, _with_progress(leg_audio(leg.plan, stop=samples), progress))
+        simulated = _simulated(plan, probabilities, slice_count(samples), engine.name)
+        device = _device(plan, leg, _trace(folder, leg), esphome)
+        runs += leg_runs(schedule, leg.plan, leg.played.number, device, _voids(leg), first=number == 0)
+        simulation += leg_runs(schedule, leg.plan, leg.played.number, simulated, (), first=number == 0)
+    return Result(
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        command=plan.command,
+        seed=plan.settings.seed,
+        versions=plan.versions | {"python": platform.python_version(), "esphome": esphome},
+        model=plan.model,
+        arena=_arena(plan, candidate, events),
+        runs=tuple(runs),
+        scores=score_runs(runs),
+        simulation=tuple(simulation),
+        agreement=make_agreement(runs, simulation, plan.margin, model=plan.model),
+        session=_session(plan, events, legs, measured, esphome),
+    )
+
+
+def _reconciled(schedule: Schedule, leg: PlayedLeg) -> _MeasuredLeg:
+    return _MeasuredLeg(leg, played_part(schedule.leg(leg.first_item), leg.last_item), reconcile(leg.events))
+
+
+def _voids(leg: _MeasuredLeg) -> list[VoidSpan]:
+    """What reconciling found void; of a leg that was cut also all that no answer of the board confirmed, to the end of the item under play."""
+    end = leg.plan.samples
+    voids = [VoidSpan(void.start, end if void.end is None else void.end, void.reason) for void in leg.collected.voids if void.leg == leg.played.number]
+    if not leg.played.complete:
+        voids.append(VoidSpan(min(leg.confirmed, end), end, leg.played.reason))
+    return voids
+
+
+def _with_progress(blocks: Iterable[NDArray[np.int16]], progress: Callable[[float], None]) -> Iterator[NDArray[np.int16]]:
+    for block in blocks:
+        yield block
+        progress(len(block) / SAMPLE_RATE_HZ)
+
+
+def _simulated(plan: SessionPlan, probabilities: NDArray[np.uint8], slices: int, engine: str) -> Heard:
+    detections = detect(probabilities, plan.model.stride, slices, plan.model.cutoff_uint8, plan.model.window)
+    return Heard("simulated", engine, tuple(detections), probabilities)
+
+
+def _device(plan: SessionPlan, leg: _MeasuredLeg, trace: NDArray[np.uint8], esphome: str) -> Heard:
+    """The detections that the board told, with the figures that it logged."""
+    detections: list[Detection] = []
+    last = -1
+    told = (one for one in leg.collected.detections if one.leg == leg.played.number and one.wake_word == plan.model.wake_word)
+    placed = ((decided_slice(one.received_position if one.position is None else one.position), one) for one in told)
+    for slice_index, one in sorted(placed, key=lambda pair: (pair[0], pair[1].stamp.seq)):
+        window = window_at(trace, plan.model.stride, slice_index, plan.model.window, last)
+        detections.append(Detection(slice_index, *_figures(one, window, plan)))
+        last = slice_index
+    return Heard(plan.source, f"ESPHome {esphome}", tuple(detections), trace)
+
+
+def _trace(folder: Path, leg: _MeasuredLeg) -> NDArray[np.uint8]:
+    path = trace_path(folder, leg.played.number)
+    return np.fromfile(path, np.uint8) if path.is_file() else np.zeros(0, np.uint8)
+
+
+def _figures(told: Told, window: NDArray[np.uint8], plan: SessionPlan) -> tuple[int, int]:
+    """Average and maximum of a detection, uint8.
+
+    The board logs two decimals; where its trace rounds to them, the trace is what it logged, exactly. Where the line is missing there is the trace,
+    and without that too, what a detection needs at least.
+    """
+    traced = (int(window.sum()) // plan.model.window, int(window.max())) if len(window) else None
+    if told.average is None or told.maximum is None:
+        return traced or (plan.model.cutoff_uint8, plan.model.cutoff_uint8)
+    logged = (told.average, told.maximum)
+    if traced and all(abs(ours / PROBABILITY_MAX - theirs) <= LOGGED_TO for ours, theirs in zip(traced, logged, strict=True)):
+        return traced
+    return round(told.average * PROBABILITY_MAX), round(told.maximum * PROBABILITY_MAX)
+
+
+def _arena(plan: SessionPlan, candidate: Candidate, events: Sequence[RawEvent]) -> ArenaRecord:
+    from wakeword.model.arena import esp32s3_estimate, host_arena
+
+    host = host_arena(candidate.model.content)
+    return ArenaRecord(
+        manifest=candidate.manifest.micro.tensor_arena_size,
+        host_used=host.used,
+        host_minimum=host.minimum,
+        esp32s3_estimate=esp32s3_estimate(candidate.model),
+        probed=_probed(plan, events),
+    )
+
+
+def _probed(plan: SessionPlan, events: Sequence[RawEvent]) -> int | None:
+    """What the board said of this model when it loaded its models: a line each, in their order. None where it cannot be told whose line is whose."""
+    models: list[str] = []
+    sizes: list[int] = []
+    for event in events:
+        if event.kind == "identity" and isinstance(data := event.values.get("data"), dict):
+            with suppress(KeyError, ValueError):
+                models = [model.sha256 for model in parse_identity(data).models]
+        elif event.kind == "log" and isinstance(fact := parse_fact(str(event.values.get("message", ""))), ArenaProbed):
+            sizes.append(fact.bytes)
+    if plan.model.tflite_sha256 not in models or not sizes or len(sizes) % len(models):
+        return None
+    return sizes[models.index(plan.model.tflite_sha256) - len(models)]
+
+
+def _esphome_version(events: Sequence[RawEvent]) -> str:
+    versions = [str(event.values["esphome"]) for event in events if event.kind == "connected" and event.values.get("esphome")]
+    return ", ".join(dict.fromkeys(versions)) or "unknown"
+
+
+def _session(plan: SessionPlan, events: Sequence[RawEvent], legs: Sequence[PlayedLeg], measured: Sequence[_MeasuredLeg], esphome: str) -> SessionRecord:
+    return SessionRecord(
+        board=BoardRecord.model_validate({name: getattr(plan.board, name) for name in BoardRecord.model_fields}),
+        esphome_version=esphome,
+        model_sha256_on_board=_model_on_board(plan, events),
+        seed=plan.settings.seed,
+        legs=len(measured),
+        audio_seconds=sum(leg.played.heard for leg in measured) / SAMPLE_RATE_HZ,
+        wall_seconds=sum(leg.played.wall_seconds for leg in measured),
+        health=_health(plan, legs),
+        integrity=sum((_integrity(leg) for leg in measured), IntegrityRecord()),
+        clock=_clock(measured),
+    )
+
+
+def _model_on_board(plan: SessionPlan, events: Sequence[RawEvent]) -> str:
+    """The hash that the board computed: the plan's, if its last word about its models names it."""
+    for event in reversed(events):
+        if event.kind == "identity" and isinstance(data := event.values.get("data"), dict):
+            with suppress(KeyError, ValueError):
+                hashes = [model.sha256 for model in parse_identity(data).models]
+                return plan.model.tflite_sha256 if plan.model.tflite_sha256 in hashes else ", ".join(hashes)
+    return "unknown"
+
+
+def _health(plan: SessionPlan, legs: Sequence[PlayedLeg]) -> str:
+    known = plan.known_positive
+    if known.recording is None:
+        return f"not made: {known.chosen}"
+    checks = sum(leg.part == "check" and leg.complete for leg in legs)
+    return f"detected {Path(known.recording.path).name} ({known.chosen}), {wording.number(checks, 'time')} before playing"
+
+
+def _integrity(leg: _MeasuredLeg) -> IntegrityRecord:
+    count = leg.collected.integrity
+    return IntegrityRecord(
+        detections=count.detections,
+        both_witnesses=count.detections - count.events_without_log,
+        event_only=count.events_without_log,
+        log_only=count.logs_without_event,
+        duplicates=count.duplicates,
+        lost=count.lost,
+        reboots=max(count.reboots, int(leg.played.board_lost)),
+        reconnects=count.api_gaps,
+        ring_overflows=count.audio_lost,
+        api_gap_seconds=_api_gap_seconds(leg.played.events),
+    )
+
+
+def _api_gap_seconds(events: Sequence[RawEvent]) -> float:
+    """Time between losing the connection and having it back, or the end of the leg."""
+    seconds, since = 0.0, None
+    for event in events:
+        if event.kind == "disconnected" and since is None:
+            since = event.t
+        elif event.kind == "connected" and since is not None:
+            seconds, since = seconds + max(event.t - since, 0.0), None
+    return seconds + (max(events[-1].t - since, 0.0) if since is not None else 0.0)
+
+
+def _clock(measured: Sequence[_MeasuredLeg]) -> ClockRecord | None:
+    """Of the longest leg: each start of the board has a clock of its own."""
+    longest = max(measured, key=lambda leg: leg.played.wall_seconds)
+    samples = clock_samples(longest.played.events, longest.played.boot_id)
+    if not samples:
+        return None
+    fit = fit_clock(samples)
+    return ClockRecord(probes=fit.probes, offset_ms=fit.offset * 1000, drift_ppm=fit.drift_ppm, residual_rms_ms=fit.residual_rms * 1000)

@@ -1,0 +1,237 @@
+"""What is played, in which order, and where in the stream: a pure function of recordings and settings.
+
+Conventions
+-----------
+- A section is one set of recordings with one truth. Recordings of the wake word are played in an order shuffled by the seed, with a guard time
+  between them; those without it in their own order, joined as `mww-simulate --mode stream` joins them.
+- A leg is one stream from a fresh start of detection; its positions are samples from 0. The first leg holds all items; after a reboot or a kill
+  a further one begins with the first item that has not been played. Nothing is played twice.
+- In a leg every section begins at a multiple of a stride of slices and opens with the lead-in, so slice `j` of a section's run is slice
+  `start / 160 + j` of the leg, and inferences do not straddle sections.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from wakeword.contract import HOLD_OFF_SLICES, SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES
+from wakeword.errors import ConfigError
+from wakeword.scoring.matching import TOLERANCE_SECONDS
+from wakeword.simulation.presentation import CLIPS, STREAM
+
+LEAD_IN_SECONDS = CLIPS.lead_in_seconds
+LEAST_LEAD_IN_SECONDS = 1.0
+"""The hold-off after boot lasts 100 slices; a word within it could not be detected."""
+LEAST_GUARD_SECONDS = TOLERANCE_SECONDS + HOLD_OFF_SLICES * STEP_SAMPLES / SAMPLE_RATE_HZ
+"""A detection may come as late as the matcher's tolerance, and its hold-off must be over when the next word begins."""
+UNKNOWN_MEMORY_SLICES = 300
+"""Receptive field taken for a graph whose own is not known: the official models' are 147 to 177 slices."""
+
+Truth = Literal["wake", "none"]
+
+
+@dataclass(frozen=True)
+class PlannedRecording:
+    """A recording by content. `samples` are its length at 16 kHz."""
+
+    path: Path
+    sha256: str
+    samples: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """Recordings with one truth: the wake word in each, or in none."""
+
+    label: str
+    truth: Truth
+    recordings: tuple[PlannedRecording, ...]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How recordings become a stream. Lengths in samples."""
+
+    seed: int
+    stride: int
+    """Feature slices per inference of the model."""
+    lead_in: int
+    """Zeros before the first recording of a section in a leg."""
+    guard: int
+    """Zeros after each recording of the wake word, and after the last one of every section."""
+    gap: int
+    """Zeros between recordings without it."""
+
+    def __post_init__(self) -> None:
+        if self.lead_in < LEAST_LEAD_IN_SECONDS * SAMPLE_RATE_HZ:
+            raise ConfigError(f"lead-in of {self.lead_in / SAMPLE_RATE_HZ:g} s: the hold-off after boot lasts 1 s; give at least {LEAST_LEAD_IN_SECONDS:g} s")
+        if self.guard < LEAST_GUARD_SECONDS * SAMPLE_RATE_HZ:
+            what = f"guard time of {self.guard / SAMPLE_RATE_HZ:g} s"
+            raise ConfigError(f"{what}: late detections and their hold-off would meet the next word; give at least {LEAST_GUARD_SECONDS:g} s")
+        if self.gap < 0 or self.stride < 1:
+            raise ValueError(f"gap {self.gap} or stride {self.stride} is out of range")
+
+    @property
+    def alignment(self) -> int:
+        """Samples of an inference: sections begin at multiples of it."""
+        return STEP_SAMPLES * self.stride
+
+
+@dataclass(frozen=True)
+class Item:
+    """One recording in the order of playback."""
+
+    index: int
+    """Its place in the order, over all sections."""
+    section: int
+    recording: PlannedRecording
+
+
+@dataclass(frozen=True)
+class PlacedItem:
+    """An item in a leg: its recording is at samples `[start, stop)`."""
+
+    item: Item
+    start: int
+    following: int
+    """Where what comes after it begins: the next recording, or the end of its section."""
+
+    @property
+    def stop(self) -> int:
+        """First sample after the recording: with `start` the truth, in samples."""
+        return self.start + self.item.recording.samples
+
+
+@dataclass(frozen=True)
+class PlacedSection:
+    """A section in a leg, `[start, stop)` with its lead-in and its guard time."""
+
+    index: int
+    start: int
+    stop: int
+    items: tuple[PlacedItem, ...]
+
+
+@dataclass(frozen=True)
+class Leg:
+    """A stream: where everything is from `first_item` to the last one."""
+
+    first_item: int
+    sections: tuple[PlacedSection, ...]
+
+    @property
+    def samples(self) -> int:
+        """Length of the whole leg."""
+        return self.sections[-1].stop if self.sections else 0
+
+    @cached_property
+    def items(self) -> tuple[PlacedItem, ...]:
+        """All items in order."""
+        return tuple(item for section in self.sections for item in section.items)
+
+    def item_at(self, position: int) -> PlacedItem | None:
+        """The item that began last before so many samples had been played; None in the first lead-in."""
+        index = bisect_right([item.start for item in self.items], position - 1) - 1
+        return self.items[index] if index >= 0 else None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """All items in the order of playback."""
+
+    sections: tuple[Section, ...]
+    settings: Settings
+    items: tuple[Item, ...]
+
+    def leg(self, first_item: int = 0) -> Leg:
+        """The stream that begins with an item and goes on to the last."""
+        return Leg(first_item, tuple(_placed(self.items[first_item:], self.sections, self.settings)))
+
+    @property
+    def samples(self) -> int:
+        """Length of the first leg, which is the session's where nothing goes wrong."""
+        return self.leg().samples
+
+    @property
+    def sha256(self) -> str:
+        """Hash of contents, truths, labels, settings and order; where files lie is not in it."""
+        plan = {
+            "settings": asdict(self.settings),
+            "sections": [{"label": section.label, "truth": section.truth} for section in self.sections],
+            "items": [[item.section, item.recording.sha256, item.recording.samples] for item in self.items],
+        }
+        return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
+
+
+def make_schedule(sections: Sequence[Section], settings: Settings) -> Schedule:
+    """Order the recordings of all sections.
+
+    Raises `ConfigError` when there is nothing to play, two sections have one label, a recording is too short to hold a feature, or
+    two sections share one.
+    """
+    if not sections or not all(section.recordings for section in sections):
+        raise ConfigError("nothing to play: give recordings with --wake, --none or both")
+    if len({section.label for section in sections}) < len(sections):
+        raise ConfigError("two sections have the same label; give each a label of its own")
+    owners: dict[str, tuple[int, PlannedRecording]] = {}
+    for index, section in enumerate(sections):
+        for recording in section.recordings:
+            if recording.samples < WINDOW_SAMPLES:
+                raise ConfigError(f"{recording.path}: {recording.samples} samples hold no feature of 30 ms; remove the file")
+            other, twin = owners.setdefault(recording.sha256, (index, recording))
+            if other != index:
+                where = "with another truth" if sections[other].truth != section.truth else f"in {sections[other].label!r} too and would be counted twice"
+                raise ConfigError(f"{recording.path}: the same recording as {twin.path}, which is to be played {where}; leave one out")
+    ordered = [
+        (index, recording)
+        for index, section in enumerate(sections)
+        for recording in (_shuffled(section, settings.seed) if section.truth == "wake" else section.recordings)
+    ]
+    return Schedule(tuple(sections), settings, tuple(Item(number, *fields) for number, fields in enumerate(ordered)))
+
+
+def guard_seconds(memory_slices: int | None, window: int, stride: int) -> float:
+    """Silence after which nothing of one word is left for the next: receptive field, sliding window and hold-off, one after another.
+
+    `memory_slices` is None where a model's receptive field is not known. Never below the matcher's tolerance and the hold-off; rounded up to 10 ms.
+    """
+    memory = UNKNOWN_MEMORY_SLICES if memory_slices is None else memory_slices
+    slices = memory + window * stride + HOLD_OFF_SLICES + WINDOW_SAMPLES // STEP_SAMPLES
+    return max(slices * STEP_SAMPLES / SAMPLE_RATE_HZ, LEAST_GUARD_SECONDS)
+
+
+def default_settings(seed: int, stride: int, window: int, memory_slices: int | None) -> Settings:
+    """The settings for a model: guard time from its receptive field, lead-in and gap as `mww-simulate` has them."""
+    guard = guard_seconds(memory_slices, window, stride)
+    return Settings(seed, stride, *(round(seconds * SAMPLE_RATE_HZ) for seconds in (LEAD_IN_SECONDS, guard, STREAM.gap_seconds)))
+
+
+def _shuffled(section: Section, seed: int) -> list[PlannedRecording]:
+    """Sorted by a hash of seed and content: the same on every machine and with every NumPy, and a file more or less moves no other."""
+    return sorted(section.recordings, key=lambda recording: hashlib.sha256(f"{seed}:{section.label}:{recording.sha256}".encode()).digest())
+
+
+def _placed(items: Sequence[Item], sections: Sequence[Section], settings: Settings) -> Iterator[PlacedSection]:
+    position = 0
+    for section in dict.fromkeys(item.section for item in items):
+        members = [item for item in items if item.section == section]
+        pause = settings.guard if sections[section].truth == "wake" else settings.gap
+        start = position
+        position += settings.lead_in
+        placed: list[PlacedItem] = []
+        for number, item in enumerate(members):
+            stop = position + item.recording.samples
+            following = stop + pause
+            if number == len(members) - 1:
+                following = stop + settings.guard
+                following += -following % settings.alignment
+            placed.append(PlacedItem(item, position, following))
+            position = following
+        yield PlacedSection(section, start, position, tuple(placed))

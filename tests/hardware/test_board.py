@@ -1,0 +1,57 @@
+"""A board, whichever it is: `pytest -m hardware --board NAME`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.boards.board import Board
+from harness.collect.collector import Collector
+from harness.pytest_plugin import Run
+from harness.results.schema import Result
+from wakeword.contract import SAMPLE_RATE_HZ
+from wakeword.model.manifest import read_manifest
+
+pytestmark = pytest.mark.hardware
+
+
+def test_the_board_runs_the_model(collector: Collector, run: Run, manifest: Path) -> None:
+    _, model = read_manifest(manifest)
+    identity = run(collector.identify())
+    assert hashlib.sha256(model.read_bytes()).hexdigest() in [one.sha256 for one in identity.models]
+
+
+def test_the_clock_goes_forward(collector: Collector, run: Run) -> None:
+    first, second = run(collector.clock()), run(collector.clock())
+    assert second.stamp.t_ms >= first.stamp.t_ms
+    assert second.stamp.boot_id == first.stamp.boot_id
+
+
+def test_silence_is_heard_and_detects_nothing(board: Board, collector: Collector, run: Run) -> None:
+    player = board.player()
+    before = run(collector.clock())
+    try:
+        run(player.play(np.zeros(5 * SAMPLE_RATE_HZ, np.int16)))
+        run(player.drain())
+    finally:
+        run(player.close())
+    run(collector.flush())
+    assert player.position == 5 * SAMPLE_RATE_HZ
+    assert run(collector.clock()).stamp.seq == before.stamp.seq
+
+
+@pytest.mark.corpus
+def test_the_board_hears_what_the_simulation_hears(session: Callable[..., Result], corpus: Path) -> None:
+    result = session(wake=[corpus / "alexa"], none=[corpus / "speech_precise"])
+    assert result.agreement is not None
+    assert result.agreement.equivalence is not None
+    assert result.agreement.equivalence.equivalent
+    assert result.session is not None
+    assert result.session.model_sha256_on_board == result.model.tflite_sha256
+    assert result.scores.recall is not None
+    assert result.scores.recall.rate is not None
+    assert result.scores.recall.rate > 0.9

@@ -1,0 +1,45 @@
+"""A loud word, quiet noise, and the plan of a session with both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.boards.inventory import VIRTUAL_BOARD
+from harness.session.measure import Request, make_plan
+from harness.session.plan import SessionPlan, write_plan
+from harness.simulated.measurement import Candidate, open_candidate
+from tests.harness.session.loud import loud_model, words
+
+
+@pytest.fixture(scope="session")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `loud.json`, its model, six words and three recordings that should be none."""
+    folder = tmp_path_factory.mktemp("loud")
+    loud_model(folder)
+    words(folder / "words", 6)
+    words(folder / "noise", 3, loudness=3.0, seed=1)
+    return folder
+
+
+@pytest.fixture
+def candidate(material: Path) -> Candidate:
+    return open_candidate(material / "loud.json", None, None)
+
+
+type Plan = Callable[..., SessionPlan]
+
+
+@pytest.fixture
+def plan(material: Path, candidate: Candidate, tmp_path: Path) -> Plan:
+    """Writes the plan of a session into the test's folder."""
+
+    def write(**changes: object) -> SessionPlan:
+        values = {"board": "virtual", "model": material / "loud.json", "wake": (material / "words",), "none": (material / "noise",)} | changes
+        made = make_plan(Request(**values), VIRTUAL_BOARD, candidate)  # type: ignore[arg-type]
+        write_plan(made, tmp_path)
+        return made
+
+    return write

@@ -1,0 +1,342 @@
+"""The logic of a session, with a board inside the test."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from harness.collect.raw import read_raw
+from harness.results.schema import Result
+from harness.results.scores import score_simulation
+from harness.session.audio import leg_audio
+from harness.session.journal import RAW_FILE, is_finished, next_item, played_legs
+from harness.session.plan import SessionPlan
+from harness.session.record import make_session_result
+from harness.session.runner import Patience, Session
+from harness.simulated.measurement import Candidate
+from tests.harness.session.conftest import Plan
+from tests.harness.session.fakes import Collectors, FakeBoard
+from wakeword.errors import BoardRefused, InfrastructureError
+
+IMPATIENT = Patience(connect=0.0, reconnect=0.0)
+WORDS, OTHERS = 6, 3
+
+
+def play(plan: SessionPlan, board: FakeBoard, folder: Path, *, patient: bool = True, **options: Any) -> list[str]:
+    """Run a session to its end and return what a user was told."""
+    said: list[str] = []
+    session = Session(plan, board, folder, cast(Any, Collectors(patient)), patience=IMPATIENT, say=said.append, **options)
+    asyncio.run(session.run())
+    return said
+
+
+def result_of(plan: SessionPlan, folder: Path, candidate: Candidate) -> Result:
+    return make_session_result(plan, folder, candidate)
+
+
+def recall(result: Result) -> tuple[int, float]:
+    assert result.scores.recall is not None
+    return result.scores.recall.count, result.scores.recall.of
+
+
+def begun_items(folder: Path) -> list[int]:
+    return [event.values["item"] for event in read_raw(folder / RAW_FILE) if event.kind == "play" and event.values.get("event") == "item"]
+
+
+def test_device_and_simulation_agree_when_nothing_goes_wrong(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+    made, board = plan(), FakeBoard(candidate)
+    said = play(made, board, tmp_path)
+    result = result_of(made, tmp_path, candidate)
+    assert not said
+    assert [run.label for run in result.runs] == ["words", "noise"]
+    assert recall(result) == (WORDS, WORDS)
+    assert result.scores == score_simulation(result)
+    assert [[one.slice for one in run.detections] for run in result.runs] == [[one.slice for one in run.detections] for run in result.simulation]
+    assert [run.probabilities for run in result.runs] == [run.probabilities for run in result.simulation]
+    assert result.scores.void_seconds == 0
+    assert result.agreement is not None
+    assert result.session is not None
+    assert result.agreement.positions.same_slice == result.agreement.positions.paired >= WORDS
+    assert result.session.health.startswith("detected ")
+    assert result.session.integrity.detections == result.session.integrity.both_witnesses == sum(len(run.detections) for run in result.runs)
+    assert board.stops == 1
+
+
+def test_the_board_hears_the_very_samples_of_the_plan(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+    made, board = plan(), FakeBoard(candidate)
+    play(made, board, tmp_path)
+    leg = made.schedule().leg()
+    assert np.array_equal(np.concatenate(board.played), np.concatenate(list(leg_audio(leg))))
+
+
+def test_a_deaf_board_voids_the_session_before_anything_is_measured(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+    made = plan()
+    with pytest.raises(InfrastructureError, match=r"heard nothing of .*which the simulation detects"):
+        play(made, FakeBoard(candidate, deaf=True), tmp_path)
+    assert begun_items(tmp_path) == []
+    with pytest.raises(InfrastructureError, match="no recording was played"):
+        result_of(made, tmp_path, candidate)
+
+
+def test_a_session_without_wake_recordings_says_that_the_check_was_not_made(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+    made = plan(wake=())
+    said = play(made, FakeBoard(candidate), tmp_path)
+    assert "health check not made" in said[0]
+    result = result_of(made, tmp_path, candidate)
+    assert result.session is not None
+    assert result.session.health.startswith("not made: ")
+    assert result.scores.recall is None
+
+
+def test_another_cutoff_is_set_on_the_board_and_again_after_a_restart(plan: Plan, candidate: Candidate, tmp_path: Path, material: Path) -> None:
+    from harness.simulated.measurement import open_candidate
+
+    other = open_candidate(material / "loud.json", 0.9, None)
+    made = plan()
+    made = made.model_copy(update={"model": made.model.model_copy(update={"cutoff": 0.9, "cutoff_uint8": other.point.cutoff})})
+    board = FakeBoard(candidate)
+    play(made, board, tmp_path)
+    assert board.cutoff == other.point.cutoff != candidate.point.cutoff
+
+
+def test_a_board_with_another_model_is_refused_without_a_firmware(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+    with pytest.raises(InfrastructureError, match=r"runs the models .* not .*--firmware"):
+        play(plan(), FakeBoard(candidate, model_sha256="0" * 64), tmp_path)
+
+
+def test_a_board_with_another_model_is_flashed(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+    made, board = plan(), FakeBoard(candidate, model_sha256="0" * 64)
+    firmware = _Firmware(candidate.model.sha256)
+    said = play(made, board, tmp_path, firmware=firmware)
+    assert [one.folder for one in board.flashed] == [firmware.folder]
+    assert "flashing" in said[0]
+    assert recall(result_of(made, tmp_path, candidate)) == (WORDS, WORDS)
+
+
+def test_a_flash_that_changes_nothing_is_an_error(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+    with pytest.raises(InfrastructureError, match="does not run the model after"):
+        play(plan(), FakeBoard(candidate, model_sha256="0" * 64), tmp_path, firmware=_Firmware("1" * 64))
+
+
+class _Firmware:
+    """As much of a firmware as a flash needs."""
+
+    def __init__(self, sha256: str) -> None:
+        self.name, self.folder = "fake", Path("fake")
+        self.models = [type("Model", (), {"sha256": sha256})]
+
+
+def middle_of(plan: SessionPlan, item: int) -> int:
+    placed = plan.schedule().leg().items[item]
+    return (placed.start + placed.stop) // 2
+
+
+@pytest.mark.parametrize("fault", ["lose_power", "reboot"])
+def test_a_lost_board_voids_what_it_was_hearing_and_goes_on_with_the_next(plan: Plan, candidate: Candidate, tmp_path: Path, fault: str) -> None:
+    made = plan()
+    board = FakeBoard(candidate, faults={middle_of(made, 3): lambda board: getattr(board, fault)()})
+    said = play(made, board, tmp_path)
+    assert "void" in said[0]
+    assert begun_items(tmp_path) == list(range(WORDS + OTHERS))
+    result = result_of(made, tmp_path, candidate)
+    assert result.session is not None
+    assert result.session.legs == 2
+    assert result.session.integrity.reboots == 1
+    assert [run.label for run in result.runs] == ["words", "words (leg 2)", "noise (leg 2)"]
+    # No answer of the board confirmed the first words, so they are void with the one under play: nothing is claimed that is not known.
+    assert recall(result) == (2, 2)
+    assert result.scores.void_utterances == 4
+    assert score_simulation(result) == result.scores
+
+
+def test_words_that_an_answer_has_confirmed_count_although_the_board_is_lost_later(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+    made = plan()
+    collectors = Collectors()
+
+    def heartbeat(_: FakeBoard) -> None:
+        assert collectors.last is not None
+        collectors.last.heartbeat()
+
+    confirmed = made.schedule().leg().items[3].start - 16000
+    board = FakeBoard(candidate, faults={confirmed: heartbeat, middle_of(made, 3): FakeBoard.lose_power})
+    asyncio.run(Session(made, board, tmp_path, cast(Any, collectors), patience=IMPATIENT).run())
+    result = result_of(made, tmp_path, candidate)
+    assert recall(result) == (WORDS - 1, WORDS - 1)
+    assert result.scores.void_utterances == 1
+
+
+def test_a_gap_of_the_connection_alone_does_not_begin_a_new_leg(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+    made = plan()
+    board = FakeBoard(candidate, faults={middle_of(made, 3): FakeBoard.lose_connection})
+    play(made, board, tmp_path)
+    result = result_of(made, tmp_path, candidate)
+    assert result.session is not None
+    assert (result.session.legs, result.session.integrity.reconnects, result.session.integrity.reboots) == (1, 1, 0)
+    assert result.scores.void_utterances >= 1
+    assert begun_items(tmp_path) == list(range(WORDS + OTHERS))
+
+
+def test_a_board_that_stays_away_ends_the_session_and_it_can_be_resumed(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+    made = plan()
+    board = FakeBoard(candidate, faults={middle_of(made, 2): FakeBoard.lose_power}, comes_back=False)
+    with pytest.raises(InfrastructureError, match="does not start"):
+        play(made, board, tmp_path)
+    assert board.stops == 1
+    assert not is_finished(read_raw(tmp_path / RAW_FILE))
+    play(made, FakeBoard(candidate), tmp_path)
+    assert begun_items(tmp_path) == list(range(WORDS + OTHERS))
+    assert recall(result_of(made, tmp_path, candidate)) == (3, 3)
+
+
+def test_a_connection_that_stays_away_ends_the_session_in_time(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+    made = plan()
+    collectors = Collectors()
+
+    def cut(board: FakeBoard) -> None:
+        assert collectors.last is not None
+        collectors.last.patient = False
+        board.lose_connection()
+
+    board = FakeBoard(candidate, faults={middle_of(made, 2): cut})
+    with pytest.raises(InfrastructureError, match=r"did not come back within 0 s.*--resume"):
+        asyncio.run(Session(made, board, tmp_path, cast(Any, collectors), patience=IMPATIENT).run())
+
+
+def test_a_refusal_ends_the_session_with_its_own_exit_code(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+    made = plan()
+    collectors = Collectors()
+
+    def refuse(board: FakeBoard) -> None:
+        assert collectors.last is not None
+        collectors.last.fatal = BoardRefused("another board")
+        board.lose_connection()
+
+    with pytest.raises(BoardRefused):
+        asyncio.run(Session(made, FakeBoard(candidate, faults={middle_of(made, 1): refuse}), tmp_path, cast(Any, collectors), patience=IMPATIENT).run())
+
+
+def test_a_board_that_never_hears_anything_is_given_up(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+    made = plan()
+
+    class Dying(FakeBoard):
+        def hear(self, samples: Any) -> None:
+            super().hear(samples)
+            if self.streams >= 2:
+                self.lose_power()
+
+    with pytest.raises(InfrastructureError, match="lost 3 times before it had heard anything"):
+        play(made, Dying(candidate), tmp_path)
+
+
+# --- killed and resumed
+
+
+def killed_after(folder: Path, item: int) -> None:
+    """Leave the raw log as a kill does: cut after an item began, its last line torn."""
+    lines = (folder / RAW_FILE).read_bytes().splitlines(keepends=True)
+    cut = next(index for index, line in enumerate(lines) if json.loads(line).get("event") == "item" and json.loads(line)["item"] == item)
+    (folder / RAW_FILE).write_bytes(b"".join(lines[: cut + 1]) + lines[cut + 1][:10])
+
+
+def test_a_killed_session_goes_on_with_the_next_item(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+    made = plan()
+    play(made, FakeBoard(candidate), tmp_path)
+    killed_after(tmp_path, 3)
+    legs = played_legs(read_raw(tmp_path / RAW_FILE))
+    assert (next_item(legs), legs[-1].ended) == (4, False)
+    board = FakeBoard(candidate)
+    play(made, board, tmp_path)
+    assert begun_items(tmp_path) == list(range(WORDS + OTHERS))
+    legs = played_legs(read_raw(tmp_path / RAW_FILE))
+    assert [(leg.number, leg.part, leg.first_item, leg.complete) for leg in legs] == [
+        (0, "check", 0, True),
+        (1, "measure", 0, False),
+        (2, "check", 4, True),
+        (3, "measure", 4, True),
+    ]
+    result = result_of(made, tmp_path, candidate)
+    assert result.runs[0].label == "words"
+    assert result.runs[0].voids
+    assert "ended while it played" in result.runs[0].voids[-1].reason
+    assert len([file for run in result.runs for file in run.files]) == WORDS + OTHERS
+
+
+def test_killed_at_any_line_it_can_be_resumed(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+    made = plan()
+    play(made, FakeBoard(candidate), tmp_path)
+    whole = (tmp_path / RAW_FILE).read_bytes().splitlines(keepends=True)
+    for cut in range(0, len(whole), 11):
+        (tmp_path / RAW_FILE).write_bytes(b"".join(whole[:cut]))
+        play(made, FakeBoard(candidate), tmp_path)
+        assert begun_items(tmp_path) == list(range(WORDS + OTHERS)), cut
+        result = result_of(made, tmp_path, candidate)
+        scored, found = (result.scores.recall.of, result.scores.recall.count) if result.scores.recall else (0, 0)
+        assert scored + result.scores.void_utterances == WORDS, cut
+        assert scored == found, cut
+
+
+def test_a_finished_session_plays_nothing(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+    made = plan()
+    play(made, FakeBoard(candidate), tmp_path)
+    before = (tmp_path / RAW_FILE).read_bytes()
+    board = FakeBoard(candidate)
+    assert "finished before" in play(made, board, tmp_path)[0]
+    assert (tmp_path / RAW_FILE).read_bytes() == before
+    assert board.boots == 0
+    first, second = (result_of(made, tmp_path, candidate) for _ in range(2))
+    assert first.model_copy(update={"created": ""}) == second.model_copy(update={"created": ""})
+
+
+def test_an_interrupt_keeps_what_was_measured(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+    made = plan()
+
+    def interrupt(_: FakeBoard) -> None:
+        raise KeyboardInterrupt
+
+    board = FakeBoard(candidate, faults={middle_of(made, 3): interrupt})
+    with pytest.raises(KeyboardInterrupt):
+        play(made, board, tmp_path)
+    assert board.stops == 1
+    last = played_legs(read_raw(tmp_path / RAW_FILE))[-1]
+    assert (last.ended, last.complete, last.reason) == (True, False, "interrupted")
+    play(made, FakeBoard(candidate), tmp_path)
+    assert begun_items(tmp_path) == list(range(WORDS + OTHERS))
+
+
+def test_a_leg_without_its_trace_is_scored_all_the_same(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+    made = plan()
+    play(made, FakeBoard(candidate), tmp_path)
+    with_trace = result_of(made, tmp_path, candidate)
+    for trace in tmp_path.glob("*.u8"):
+        trace.unlink()
+    without = result_of(made, tmp_path, candidate)
+    assert without.scores == with_trace.scores
+    assert [run.inferences_per_file for run in without.runs] == [(0,), (0,)]
+    assert without.runs[0].detections[0].average == pytest.approx(0.90, abs=0.005)
+
+
+def test_a_recording_that_changed_is_refused_while_it_is_played(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+    from wakeword.errors import ConfigError
+
+    made = plan()
+    recording = made.sections[0].recordings[0]
+    longer = made.sections[0].model_copy(
+        update={"recordings": (recording.model_copy(update={"samples": recording.samples + 1}), *made.sections[0].recordings[1:])}
+    )
+    changed = made.model_copy(update={"sections": (longer, *made.sections[1:])})
+    changed = changed.model_copy(update={"schedule_sha256": _rehashed(changed)})
+    with pytest.raises(ConfigError, match="holds 9600 samples, but 9601 when"):
+        play(changed, FakeBoard(candidate), tmp_path)
+
+
+def _rehashed(plan: SessionPlan) -> str:
+    from harness.session.schedule import Section, Settings, make_schedule
+
+    sections = [Section(one.label, one.truth, tuple(recording.planned() for recording in one.recordings)) for one in plan.sections]
+    return replace(make_schedule(sections, Settings(**plan.settings.model_dump()))).sha256
