@@ -139,3 +139,8 @@ def _leg(events: tuple[RawEvent, ...], own: tuple[RawEvent, ...]) -> PlayedLeg:
         board_lost=end is not None and bool(end.get("board_lost")),
         heard=max(event.position for event in own) if end is None else int(end["heard"]),
     )
+
+
+def trace_path(folder: Path, number: int) -> Path:
+    """Where the probabilities of a leg are kept: one uint8 an inference."""
+    return folder / f"leg-{number:03d}.u8"

@@ -22,10 +22,11 @@ from harness.session.audio import plan_sections
 from harness.session.firmware import find_firmware
 from harness.session.journal import RAW_FILE, SessionLog, is_finished
 from harness.session.known_positive import choose_known_positive
+from harness.session.listening import CollectorLike
 from harness.session.plan import SessionPlan, SettingsPlan, changed_files, model_record, read_plan, section_plans, what_changed, write_plan
 from harness.session.progress import session_progress
 from harness.session.record import RESULT_FILE, make_session_result
-from harness.session.runner import CollectorLike, Patience, Session
+from harness.session.runner import Patience, Session
 from harness.session.schedule import default_settings, make_schedule
 from harness.simulated.measurement import Candidate, open_candidate
 from harness.simulated.record import PACKAGES
@@ -82,12 +83,12 @@ class Limits:
             if recall is None or recall.rate is None:
                 raise InfrastructureError("--min-recall: no utterance was measured; the result says why")
             if recall.rate < self.min_recall:
-                raise MeasurementFailure(f"recall {recall.rate:.4f} is below --min-recall {self.min_recall:g}; the report lists the misses")
+                raise MeasurementFailure(f"recall {recall.rate:.4f} is below --min-recall {self.min_recall:g}; mww-report lists the misses")
         if self.max_fah is not None:
             if accepts is None or accepts.rate is None:
                 raise InfrastructureError("--max-fah: no time without the wake word was measured; the result says why")
             if accepts.rate > self.max_fah:
-                raise MeasurementFailure(f"{accepts.rate:.3f} false accepts per hour are above --max-fah {self.max_fah:g}; the report lists them")
+                raise MeasurementFailure(f"{accepts.rate:.3f} false accepts per hour are above --max-fah {self.max_fah:g}; mww-report lists them")
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,9 @@ from harness.results.device_records import BoardRecord, ClockRecord, IntegrityRe
 from harness.results.schema import ArenaRecord, Result, RunRecord
 from harness.results.scores import score_runs
 from harness.session.audio import leg_audio
-from harness.session.journal import RAW_FILE, PlayedLeg, played_legs
+from harness.session.journal import RAW_FILE, PlayedLeg, played_legs, trace_path
 from harness.session.paired import Heard, VoidSpan, decided_slice, leg_runs, played_part, simulate_audio, window_at
 from harness.session.plan import SessionPlan
-from harness.session.runner import trace_path
 from harness.session.schedule import Leg, Schedule
 from harness.simulated.measurement import Candidate
 from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ, slice_count

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from harness.boards.board import Board, BoardGone, HasTrace, Player
 from harness.collect.answers import Identity
 from harness.collect.raw import RawEvent, read_raw
 from harness.session.audio import leg_audio
-from harness.session.journal import RAW_FILE, Part, SessionLog, close_killed_leg, is_finished, next_item, next_leg, played_legs
+from harness.session.journal import RAW_FILE, Part, SessionLog, close_killed_leg, is_finished, next_item, next_leg, played_legs, trace_path
+from harness.session.listening import CollectorLike, OpenCollector
 from harness.session.plan import SessionPlan
 from harness.session.schedule import Leg, PlacedItem, Schedule, Section, make_schedule
 from wakeword.contract import SAMPLE_RATE_HZ
@@ -34,47 +35,6 @@ LOOK_SECONDS = 1.0
 FLUSH_SECONDS = 30.0
 LOSSES_WITHOUT_AN_ITEM = 3
 """A board that is lost so often in a row before an item has begun will not play any."""
-
-
-class CollectorLike(Protocol):
-    """What a session asks of a collector, see `harness.collect.collector.Collector`."""
-
-    @property
-    def connected(self) -> bool:
-        """Whether the board is there and all subscriptions are proven."""
-        ...
-
-    async def wait_connected(self, timeout: float) -> None:
-        """Return when connected; raises `InfrastructureError` after so many seconds, and at once what is fatal."""
-        ...
-
-    async def identify(self) -> Identity:
-        """Which models the board runs."""
-        ...
-
-    async def set_cutoff(self, model_id: str, cutoff: int) -> None:
-        """Set a model's cutoff and read it back."""
-        ...
-
-    async def start_detection(self) -> None:
-        """Return when detection runs."""
-        ...
-
-    async def stop_detection(self) -> None:
-        """Return when detection has stopped."""
-        ...
-
-    async def flush(self, timeout: float) -> None:
-        """Return when every detection decided so far has arrived."""
-        ...
-
-    @property
-    def fatal(self) -> MwwError | None:
-        """What ended all collecting, if anything did."""
-        ...
-
-
-type OpenCollector = Callable[[Board, SessionLog, Callable[[], int]], AbstractAsyncContextManager[CollectorLike]]
 
 
 @dataclass(frozen=True)
@@ -346,8 +306,3 @@ class Session:
             self._log.write("note", text=f"no probabilities of leg {number}: {error}")
             return
         write_atomically(trace_path(self._folder, number), probabilities.tobytes())
-
-
-def trace_path(folder: Path, number: int) -> Path:
-    """Where the probabilities of a leg are kept: one uint8 an inference."""
-    return folder / f"leg-{number:03d}.u8"

@@ -26,6 +26,8 @@ def session_table(result: Result) -> Table:
     if scores.false_accepts_per_hour is not None:
         table.add_row("false accepts per hour", *(_hourly(one.false_accepts_per_hour) for one in (scores, simulated)))
         table.add_row("", *(_hourly_interval(one.false_accepts_per_hour) for one in (scores, simulated)))
+    if scores.extra_detections or simulated.extra_detections:
+        table.add_row("detections of no utterance", str(scores.extra_detections), str(simulated.extra_detections))
     if result.agreement is not None:
         positions, only = result.agreement.positions, _only(result)
         table.add_row("detections", *(str(positions.paired + count) for count in only))
