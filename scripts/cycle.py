@@ -1,28 +1,37 @@
-"""The whole cycle in one command: generate, train, export, verify, simulate on speakers that chose nothing, report.
+"""The whole cycle in one command: generate, train, export, verify, measure on speakers that chose nothing, report.
 
-Run by `nox -s cycle`; every step is one of the project's commands, printed as a user would type it. Interrupted, the same call
-goes on: finished clips are kept and the training resumes.
+Without `--board` the measurement is a simulation; with one the model is built into a firmware and measured on the board, beside the simulation of
+the same audio. Run by `nox -s cycle`; every step is one of the project's commands, printed as a user would type it. Interrupted, the same call
+goes on: finished clips are kept, the training and the session resume.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import shlex
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from harness.boards.inventory import VIRTUAL, find_board, inventory_path
 from harness.results.merge import merge_results
 from harness.results.schema import read_result
 from harness.results.verdict import judge
 from trainer.exporting import default_name
-from wakeword.errors import INTERRUPTED_EXIT_CODE, ConfigError
+from wakeword.corpus.recordings import hash_file
+from wakeword.errors import INTERRUPTED_EXIT_CODE, ConfigError, InfrastructureError
 
 PROGRAMS = Path(sys.executable).parent
 WIDTH = 100
+STEPS_AFTER = 3
+"""Steps that follow training and verifying: two simulations and the report, or building, measuring and the report."""
 SENTENCES_PER_CLIP = 3
 """Hours without the wake word are what a rate of false accepts needs most."""
+
+
+type Step = tuple[str, list[object]]
 
 
 def main() -> int:
@@ -30,6 +39,8 @@ def main() -> int:
     options = _parse()
     try:
         name = default_name(options.phrase)
+        if options.board is not None:
+            find_board(options.board, inventory_path(None))
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -47,31 +58,84 @@ def main() -> int:
     for setting in options.set:
         train += ["--set", setting]
     clips = ["--positives", options.clips, "--near-misses", options.clips, "--sentences", SENTENCES_PER_CLIP * options.clips]
-    steps: list[tuple[str, list[object]]] = [
+    if options.board is not None and (reason := _missing_client()):
+        print(f"{reason}: the model will be simulated instead of measured on board {options.board!r}.")
+        options.board = None
+    steps: list[Step] = [
         ("Generate speech", ["mww-generate", options.phrase, "--output", generated, "--seed", options.seed, *clips]),
         ("Train", train),
         ("Export", ["mww-export", "--checkpoint", run / "checkpoints" / "best_weights.weights.h5", "--output", exported, "--model-name", name]),
         ("Verify the device contract", ["mww-verify", manifest]),
-        ("Simulate: utterances of test speakers", _simulate(manifest, run, "positive", "clips", "wake", results, options.seed)),
-        ("Simulate: other speech of test speakers", _simulate(manifest, run, "negative", "stream", "none", results, options.seed)),
-        ("Report", ["mww-report", results / "wake.json", results / "none.json", "--output", report]),
     ]
     began = time.monotonic()
-    for number, (title, command) in enumerate(steps, 1):
-        print(f"\n{f'[{number}/{len(steps)}] {title} ':─<{WIDTH}}\n$ {shlex.join(map(str, command))}", flush=True)
-        started = time.monotonic()
-        code = _run([str(PROGRAMS / str(command[0])), *map(str, command[1:])])
-        if code == INTERRUPTED_EXIT_CODE:
-            raise KeyboardInterrupt
-        if code:
-            print(f"\n{title} failed with exit code {code}; mend it and run the cycle again: finished work is kept.", file=sys.stderr)
-            return code
-        print(f"  {time.monotonic() - started:.0f} s", flush=True)
-    verdict = judge(merge_results([read_result(results / "wake.json"), read_result(results / "none.json")]))
+    count = len(steps) + STEPS_AFTER
+    for number, step in enumerate(steps, 1):
+        if code := _do(number, count, step):
+            return _failed(step, code)
+    number = len(steps)
+    firmware = work / "firmware"
+    if options.board is not None:
+        number += 1
+        step = ("Build the firmware", _build(options.board, manifest, firmware))
+        if code := _do(number, count, step):
+            if options.board != VIRTUAL or code not in (ConfigError.exit_code, InfrastructureError.exit_code):
+                return _failed(step, code)
+            print(f"No virtual board can be built here, see above: the model is simulated instead. mww-bench measure --board {VIRTUAL} can follow later.")
+            options.board, count = None, count + 1
+    if options.board is not None:
+        # Another model is another session; the same one is resumed, or only reported when it was finished.
+        session = work / f"session_{hash_file(manifest.with_suffix('.tflite'))[:12]}"
+        results_files = [session / "result.json"]
+        last = [("Measure on the board, beside the simulation", _measure(options, manifest, run, firmware, session))]
+    else:
+        results_files = [results / "wake.json", results / "none.json"]
+        last = [
+            ("Simulate: utterances of test speakers", _simulate(manifest, run, "positive", "clips", "wake", results, options.seed)),
+            ("Simulate: other speech of test speakers", _simulate(manifest, run, "negative", "stream", "none", results, options.seed)),
+        ]
+    for step in [*last, ("Report", ["mww-report", *results_files, "--output", report])]:
+        number += 1
+        if code := _do(number, count, step):
+            return _failed(step, code)
+    verdict = judge(merge_results([read_result(path) for path in results_files]))
     print(f"\n{'Summary ':─<{WIDTH}}\n{verdict.sentence}")
     print("The corpus is synthetic: these figures say nothing about real people. Measure with recordings of your own next.")
     print(f"Model and manifest: {manifest.with_suffix('.tflite')}, {manifest}\nReport: {report.absolute()}\nTook {(time.monotonic() - began) / 60:.1f} min")
     return 0
+
+
+def _do(number: int, count: int, step: Step) -> int:
+    """Do one step and say what it is; its exit code. Raises `KeyboardInterrupt` when it was interrupted."""
+    title, command = step
+    print(f"\n{f'[{number}/{count}] {title} ':─<{WIDTH}}\n$ {shlex.join(map(str, command))}", flush=True)
+    started = time.monotonic()
+    code = _run([str(PROGRAMS / str(command[0])), *map(str, command[1:])])
+    if code == INTERRUPTED_EXIT_CODE:
+        raise KeyboardInterrupt
+    if code == 0:
+        print(f"  {time.monotonic() - started:.0f} s", flush=True)
+    return code
+
+
+def _failed(step: Step, code: int) -> int:
+    print(f"\n{step[0]} failed with exit code {code}; mend it and run the cycle again: finished work is kept.", file=sys.stderr)
+    return code
+
+
+def _missing_client() -> str:
+    return "" if importlib.util.find_spec("aioesphomeapi") else "aioesphomeapi is not installed (extra 'bench')"
+
+
+def _build(board: str, manifest: Path, folder: Path) -> list[object]:
+    target = find_board(board, inventory_path(None)).target
+    return ["mww-firmware", "build", "--target", target, "--model", manifest, "--output", folder]
+
+
+def _measure(options: argparse.Namespace, manifest: Path, run: Path, firmware: Path, session: Path) -> list[object]:
+    lists = run / "lists"
+    command = ["mww-bench", "measure", "--board", options.board, "--model", manifest, "--wake", lists / "test_positive.txt"]
+    command += ["--none", lists / "test_negative.txt", "--firmware", firmware, "--seed", options.seed, "--output", session]
+    return [*command, "--resume"] if (session / "session.json").is_file() else command
 
 
 def _run(command: list[str]) -> int:
@@ -103,6 +167,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--config", default="fast_test", help="preset or YAML file for mww-train")
     parser.add_argument("--clips", type=int, default=1000, help=f"utterances and near misses to generate; sentences are {SENTENCES_PER_CLIP} times as many")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--board", help="measure on this board of boards.yaml; 'virtual' needs no hardware (default: simulate)")
     parser.add_argument("--set", action="append", default=[], help="a setting for mww-train, section.key=value; may be repeated")
     return parser.parse_args()
 

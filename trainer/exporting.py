@@ -89,7 +89,7 @@ def export_run(checkpoint: Path, config: TrainerConfig, output: Path, name: str,
     network, seed = config.model.network(), config.training.seed
     slices = window_slices(network, config.hardware.clip_duration_ms)
     model = _load(checkpoint, config, slices)
-    data = training_data(list(_representative(records, seed)), seed, progress, jobs)
+    data = training_data(list(_representative(records, seed)), slices, seed, progress, jobs)
     output.mkdir(parents=True, exist_ok=True)
     # Only a model that passes its checks replaces an older one, and its float twin with it.
     with tempfile.TemporaryDirectory(dir=output, prefix=f".{SAVED_MODEL}.", suffix=PARTIAL_SUFFIX) as staging:

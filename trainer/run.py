@@ -27,15 +27,20 @@ from trainer.training.feature_set import FeatureSet
 from trainer.training.loop import TrainingResult, train
 from trainer.training.progress import Progress as TrainingProgress
 from trainer.training.validation import StreamingValidation, ValidationData, validation_data
+from wakeword.contract import STEP_MS
 from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
 from wakeword.errors import ConfigError
+from wakeword.scoring.matching import TOLERANCE_SECONDS
 
 CONFIG_NAME = "config.yaml"
 SLICES_AFTER_WORD = 20
 """With ten slices of random shift, windows end 110 to 200 ms after the word: so long after it the model learns to fire."""
 
 # Shares of a batch. Wake words are few and alike, negatives many; joined streams hold what false accepts are made of.
-POSITIVE_SHARE, JOINED_SHARE, ALONE_SHARE = 1.0, 3.0, 1.0
+POSITIVE_SHARE, JOINED_SHARE, ALONE_SHARE, AFTER_SHARE = 1.0, 3.0, 1.0, 0.5
+
+SLICES_TOO_LATE = round(TOLERANCE_SECONDS * 1000 / STEP_MS)
+"""So long after the word a detection finds it no more; a model that has not learned that fires into the pause, and its hold-off swallows the next word."""
 
 
 class RunProgress(TrainingProgress, Protocol):
@@ -52,21 +57,23 @@ class RunProgress(TrainingProgress, Protocol):
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Features to train on: positives and negatives, int8 `[slices, 40]` each."""
+    """Features to train on: positives and negatives, int8 `[slices, 40]` each. `after` are the pauses after the positives."""
 
     positives: list[NDArray[np.int8]]
     joined: list[NDArray[np.int8]]
     alone: list[NDArray[np.int8]]
+    after: list[NDArray[np.int8]]
 
     def clips(self) -> list[NDArray[np.int8]]:
         """All of them, as the export measures ranges on them."""
-        return [*self.positives, *self.alone, *self.joined]
+        return [*self.positives, *self.alone, *self.joined, *self.after]
 
     def sets(self) -> list[FeatureSet]:
         """What a batch is drawn from."""
         sets = [
             FeatureSet("positive", True, self.positives, POSITIVE_SHARE, truncation_strategy="truncate_start"),
             FeatureSet("negative_joined", False, self.joined, JOINED_SHARE),
+            FeatureSet("after_positive", False, self.after, AFTER_SHARE),
         ]
         return sets + ([FeatureSet("negative_alone", False, self.alone, ALONE_SHARE)] if self.alone else [])
 
@@ -89,7 +96,7 @@ def train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: 
     _refuse_other_recordings(ingestion.records, folder)
     write_config(config, folder / CONFIG_NAME)
     write_recordings(ingestion, folder)
-    data = training_data(ingestion.records, plan.seed, progress, jobs)
+    data = training_data(ingestion.records, slices, plan.seed, progress, jobs)
     validation = StreamingValidation(
         network,
         slices,
@@ -101,13 +108,19 @@ def train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: 
     return train(network, slices, data.sets(), plan, folder / "checkpoints", validation, progress)
 
 
-def training_data(records: Sequence[SampleRecord], seed: int, progress: RunProgress, jobs: int | None = None) -> TrainingData:
-    """Features of the training split. The same records and seed give the same features."""
+def training_data(records: Sequence[SampleRecord], slices: int, seed: int, progress: RunProgress, jobs: int | None = None) -> TrainingData:
+    """Features of the training split for windows of so many `slices`. The same records and seed give the same features."""
     positives = chosen(records, Split.TRAIN, Label.POSITIVE)
     negatives = chosen(records, Split.TRAIN, Label.NEGATIVE, Label.HARD_NEGATIVE)
     spoken = positive_features(positives, seed=seed, jobs=jobs, progress=progress.counting("features of positives"))
     others = negative_features(negatives, seed=seed, jobs=jobs, progress=progress.counting("features of negatives"))
-    return TrainingData([one.features[: one.word_end + SLICES_AFTER_WORD] for one in spoken], others.joined, others.alone)
+    return TrainingData(
+        [one.features[: one.word_end + SLICES_AFTER_WORD] for one in spoken],
+        others.joined,
+        others.alone,
+        # Every window of these ends when it is too late to detect the word, which may still be in it.
+        [one.features[max(0, one.word_end + SLICES_TOO_LATE - slices) :] for one in spoken],
+    )
 
 
 def _validation_features(records: Sequence[SampleRecord], progress: RunProgress) -> ValidationData:

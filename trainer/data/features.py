@@ -37,7 +37,9 @@ class FeatureSettings:
     """How clips are set into context. Times in seconds, levels in dB below full scale (RMS)."""
 
     lead_s: float = 1.5
-    positive_tail_s: float = 0.25
+    positive_tail_s: float = 3.25
+    """Of which the recording's own sound after the word is the first `kept_tail_s`, where it has any: a truer tail than any that could be made."""
+    kept_tail_s: float = 0.25
     negative_tail_s: float = 0.75
     gap_s: float = 0.5
     stream_s: float = 300.0
@@ -52,7 +54,7 @@ class FeatureSettings:
 
 @dataclass(frozen=True)
 class PositiveFeatures:
-    """One utterance in its context. Slice `word_end` is the first that has heard all of the word; about 25 slices follow."""
+    """One utterance in its context. Slice `word_end` is the first that has heard all of the word; three seconds and a quarter follow."""
 
     features: Features
     word_end: int
@@ -91,8 +93,7 @@ def _positive(settings: FeatureSettings, seed: int, record: SampleRecord) -> Pos
     word_end = utterance_end(clip)
     lead, tail = _samples(settings.lead_s), _samples(settings.positive_tail_s)
     stream = np.zeros(lead + word_end + tail, np.int16)
-    # What the recording holds after the word is a truer tail than any that could be made.
-    kept = clip[: word_end + tail]
+    kept = clip[: word_end + _samples(settings.kept_tail_s)]
     stream[lead : lead + len(kept)] = kept
     stream = _Context(settings, _generator("context", seed, record)).add_to(stream)
     return PositiveFeatures(device_features(stream), first_slice_after(lead + word_end))
