@@ -50,9 +50,10 @@ def prepare_host(folder: Path, environment: ToolEnvironment, report: Callable[[s
     components = folder / "components"
     write_overlay(esphome_components(environment), HERE / "components", components)
     library = frontend_library(environment, report)
+    _check_header("openssl/evp.h", "ESPHome's hashes need OpenSSL", "libssl-dev")
     fetched = _encryption_is_fetched(folder / ENCRYPTION_FILE, environment)
     if not fetched:
-        _check_libsodium()
+        _check_header("sodium.h", "ESPHome's encryption library cannot be fetched here, and libsodium stands in for it", "libsodium-dev")
     return HostSupport(components, _flags(library, fetched), () if fetched else STAND_IN_LIBRARIES)
 
 
@@ -102,10 +103,7 @@ def _flags(library: FrontendLibrary, fetched: bool) -> tuple[str, ...]:
     )
 
 
-def _check_libsodium() -> None:
+def _check_header(name: str, why: str, package: str) -> None:
     folders = [Path(part) for part in os.environ.get("CPATH", "").split(":") if part]
-    if not any((folder / "sodium.h").is_file() for folder in (*folders, Path("/usr/include"), Path("/usr/local/include"))):
-        raise ConfigError(
-            "target host: ESPHome's encryption library cannot be fetched here, and libsodium's header is not installed; "
-            "connect the machine or install it (Debian: apt-get install libsodium-dev), then run again"
-        )
+    if not any((folder / name).is_file() for folder in (*folders, Path("/usr/include"), Path("/usr/local/include"))):
+        raise ConfigError(f"target host: {why}, but {name} is not installed (Debian: apt-get install {package}); install it, then run again")
