@@ -6,7 +6,7 @@ Conventions
   on the device is in no figure of either side, and a pair of detections is void when one of them is.
 - Two detections are a pair when they find the same utterance; the others are paired by position, nearest first, up to
   `PAIR_SLICES` apart.
-- Latency counts from the end of the recording: where the word ends inside it, nobody said.
+- Latency counts from the estimated end of the word; from the end of the recording where one of the runs has no estimate.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from harness.results.device_records import (
     SeenRecord,
 )
 from harness.results.runs import RunStream, run_streams
-from harness.results.schema import DetectionRecord, ModelRecord, RunRecord
+from harness.results.schema import DetectionRecord, FileRecord, ModelRecord, RunRecord
 from harness.results.scores import Outcome, outcome, with_voids_of
 from harness.results.timeline import sliding_averages
 from wakeword.contract import HOLD_OFF_SLICES, PROBABILITY_MAX
@@ -95,7 +95,7 @@ def make_agreement(
         equivalence=_equivalence(utterances, margin),
         false_accepts=_false_accepts(paired),
         positions=_positions(paired),
-        latency=LatencyRecord(device=_latency(one.device for one in paired), simulated=_latency(one.simulated for one in paired)),
+        latency=_latencies(paired),
         disagreements=tuple(disagreements),
     )
 
@@ -190,9 +190,21 @@ def _positions(paired: Sequence[_PairedRun]) -> PositionsRecord:
     )
 
 
-def _latency(sides: Iterator[_Side]) -> LatencyFigures | None:
+def _latencies(paired: Sequence[_PairedRun]) -> LatencyRecord:
+    estimated = all(file.word_end is not None for one in paired for file in one.device.run.files if one.device.run.protocol.truth == "wake")
+    return LatencyRecord(
+        device=_latency((one.device for one in paired), estimated),
+        simulated=_latency((one.simulated for one in paired), estimated),
+        measured_from="estimated end of the word" if estimated else "end of the recording",
+    )
+
+
+def _latency(sides: Iterator[_Side], estimated: bool) -> LatencyFigures | None:
+    def end(file: FileRecord) -> float:
+        return file.word_end if estimated and file.word_end is not None else file.seconds
+
     delays = [
-        side.run.detections[number].seconds - side.run.files[file].stream_start - side.run.files[file].seconds
+        side.run.detections[number].seconds - side.run.files[file].stream_start - end(side.run.files[file])
         for side in sides
         for file, number in side.outcome.found.items()
     ]

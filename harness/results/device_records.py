@@ -178,12 +178,12 @@ class DisagreementRecord(Record):
 
 
 class LatencyFigures(Record):
-    """Seconds from the end of an utterance's recording to the detection that found it."""
+    """Seconds from the end of an utterance to the detection that found it, see `LatencyRecord.measured_from`."""
 
     n: int = Field(ge=1)
     median: float
     low: float
-    """The 5th percentile; negative where the detection came before the recording's end."""
+    """The 5th percentile; negative where the detection came before that end."""
     high: float
     """The 95th percentile."""
 
@@ -193,8 +193,8 @@ class LatencyRecord(Record):
 
     device: LatencyFigures | None
     simulated: LatencyFigures | None
-    measured_from: Literal["end of the recording"] = "end of the recording"
-    """Where the word itself ends inside its recording is not known; a recording with silence behind the word gives smaller figures."""
+    measured_from: Literal["estimated end of the word", "end of the recording"] = "end of the recording"
+    """By loudness; or, for results whose word ends nobody estimated, the end of the file, whose silence behind the word gives smaller figures."""
 
 
 class AgreementRecord(Record):

@@ -24,6 +24,11 @@ from wakeword.files import write_atomically
 from wakeword.scoring.det import average_viable_recall
 from wakeword.scoring.matching import TOLERANCE_SECONDS
 
+LATENCY_FROM = {
+    "estimated end of the word": "end of the word, as its loudness tells it",
+    "end of the recording": "end of the utterance's recording (where the word ends inside it is not known)",
+}
+
 VIRTUAL_BOARD_LABEL = "ESPHome's detection code on Linux with TFLM reference kernels"
 """What stands beside the words `virtual board`, so that nobody takes them for a device."""
 
@@ -119,6 +124,7 @@ def _comparison(result: Result, by_run: Sequence[Sequence[PairedStream]], max_cl
         "mcnemar": comparison.mcnemar_sentence(agreement, source),
         "positions": comparison.positions_sentence(agreement),
         "paired_false_accepts": comparison.false_accepts_sentence(agreement, source),
+        "latency_from": LATENCY_FROM[agreement.latency.measured_from],
         "latency": [
             (name, comparison.latency_text(figures)) for name, figures in ((source, agreement.latency.device), ("simulated", agreement.latency.simulated))
         ],

@@ -82,6 +82,8 @@ class FileRecord(Record):
     max_probability: float | None
     """None where the board does not tell its probabilities."""
     speaker: str | None = None
+    word_end: float | None = Field(default=None, ge=0)
+    """Seconds of the recording at which its utterance ends, estimated by loudness; None where nobody estimated it."""
 
 
 class Protocol(Record):

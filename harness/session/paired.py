@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.results.schema import DetectionRecord, FileRecord, Protocol, RunRecord, Source, VoidRecord, pack_probabilities
-from harness.session.schedule import Leg, PlacedSection, Schedule, Section
+from harness.session.schedule import Leg, PlacedSection, Schedule, Section, Truth
+from wakeword.audio import read_samples
 from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES, quantise, slice_count, slice_end_seconds
 from wakeword.corpus.recordings import hash_corpus, is_generated
+from wakeword.corpus.utterances import utterance_end
 from wakeword.detector import Detection
 from wakeword.engines import Engine
 from wakeword.frontend import Frontend
@@ -110,7 +112,7 @@ def _run(schedule: Schedule, planned: Section, section: PlacedSection, label: st
         synthetic=all(is_generated(recording.path) for recording in recordings),
         source=heard.source,
         engine=heard.engine,
-        files=tuple(_file(recording, maximum, speakers_known) for recording, maximum in zip(recordings, highest, strict=True)),
+        files=tuple(_file(recording, maximum, speakers_known, planned.truth) for recording, maximum in zip(recordings, highest, strict=True)),
         detections=detections,
         probabilities=pack_probabilities(probabilities),
         voids=tuple(_voids_of(section, voids)),
@@ -139,7 +141,7 @@ def _detection(detection: Detection, file_index: int) -> DetectionRecord:
     )
 
 
-def _file(recording: Recording, highest: int, speakers_known: bool) -> FileRecord:
+def _file(recording: Recording, highest: int, speakers_known: bool, truth: Truth) -> FileRecord:
     return FileRecord(
         path=str(recording.path),
         sha256=recording.sha256,
@@ -147,6 +149,7 @@ def _file(recording: Recording, highest: int, speakers_known: bool) -> FileRecor
         stream_start=recording.start / SAMPLE_RATE_HZ,
         max_probability=highest / PROBABILITY_MAX,
         speaker=Path(recording.path).parent.name if speakers_known else None,
+        word_end=utterance_end(read_samples(recording.path)) / SAMPLE_RATE_HZ if truth == "wake" else None,
     )
 
 

@@ -19,11 +19,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.clips import utterance_end
 from trainer.data.ingest import SampleRecord
 from trainer.data.parallel import Progress, map_in_processes
 from wakeword import contract
 from wakeword.audio import read_samples, stream_samples
+from wakeword.corpus.utterances import utterance_end
 from wakeword.frontend import Frontend, device_features
 
 Features = NDArray[np.int8]

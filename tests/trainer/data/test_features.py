@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from trainer.data.clips import speech_bounds, utterance_end
 from trainer.data.features import FeatureSettings, first_slice_after, negative_features, positive_features
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from wakeword import contract
+from wakeword.corpus.utterances import speech_bounds, utterance_end
 from wakeword.frontend import device_features
 
 ZEROS = FeatureSettings(zeros_share=1.0, alone_share=1.0)
