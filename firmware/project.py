@@ -32,6 +32,8 @@ LOCK_FILE = "firmware.lock"
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,29}[a-z0-9])?")
 """ESPHome's rule for a device's name: a host name of 31 characters at most."""
+_TAKEN = ("host", "models", "secrets")
+"""NAME.yaml would be one of the project's other files."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ def check_name(name: str) -> None:
     """Raise `ConfigError` when ESPHome would not take this device name."""
     if not _NAME.fullmatch(name):
         raise ConfigError(f"name {name!r}: a device's name has at most 31 characters of a-z, 0-9 and -, and neither begins nor ends with -; choose another")
+    if name in _TAKEN:
+        raise ConfigError(f"name {name!r}: {name}.yaml is another file of the project; choose another name")
 
 
 def check_folder(folder: Path) -> None:

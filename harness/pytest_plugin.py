@@ -123,8 +123,8 @@ def board(board_entry: BoardEntry, board_firmware: Firmware | None, run: Run, tm
 
     with hold_board(board_entry):
         opened = open_board(board_entry, board_firmware, folder=tmp_path)
-        run(opened.start())
         try:
+            run(opened.start())
             run(opened.health())
             yield opened
         finally:

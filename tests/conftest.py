@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from wakeword.errors import MwwError
 
@@ -23,6 +24,9 @@ CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 def pytest_configure() -> None:
     """A shell starts background jobs with Ctrl-C ignored, and so would all programs be that the tests start and interrupt."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Machines are shared and noisy: how long an example takes says nothing.
+    settings.register_profile("machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("machine")
 
 
 @pytest.fixture(scope="session")
@@ -42,14 +46,14 @@ def official_models() -> Path:
 
 
 @pytest.fixture(scope="session")
-def build_host(official_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Firmware]:
-    """Compiles an official model into a program for this machine, once for all tests."""
+def build_host(official_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Firmware]:
+    """Compiles official models into a program for this machine, once for all tests."""
     from firmware.build import build
 
     @functools.cache
-    def build_one(model: str) -> Firmware:
+    def build_one(*models: str) -> Firmware:
         try:
-            return build("host", [official_models / f"{model}.json"], tmp_path_factory.mktemp("firmware") / model)
+            return build("host", [official_models / f"{model}.json" for model in models], tmp_path_factory.mktemp("firmware") / "_".join(models))
         except MwwError as error:
             if os.environ.get("CI"):
                 raise
@@ -59,9 +63,15 @@ def build_host(official_models: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="session")
-def host_firmware(build_host: Callable[[str], Firmware]) -> Firmware:
+def host_firmware(build_host: Callable[..., Firmware]) -> Firmware:
     """A program for this machine with the official alexa model."""
     return build_host("alexa")
+
+
+@pytest.fixture(scope="session")
+def two_models_firmware(build_host: Callable[..., Firmware]) -> Firmware:
+    """A program for this machine with two official models: hey_mycroft, then okay_nabu."""
+    return build_host("hey_mycroft", "okay_nabu")
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def frontend_library(environment: ToolEnvironment, report: Callable[[str], None]
     library = FrontendLibrary(folder / ARCHIVE, folder)
     if library.archive.is_file():
         return library
-    with exclusive(folder.with_suffix(".lock"), lambda: report("waiting for another process that compiles the frontend")):
+    with exclusive(folder.with_name(f"{folder.name}.lock"), lambda: report("waiting for another process that compiles the frontend")):
         if not library.archive.is_file():
             _make(folder, environment, report)
     return library

@@ -77,7 +77,7 @@ def _serve_one(connection: socket.socket, trace_folder: Path, number: int) -> No
         return
     inputs, outputs = interpreter.get_input_details(0), interpreter.get_output_details(0)
     connection.sendall(struct.pack("<II", 1, _used_bytes(interpreter)) + _described(inputs) + _described(outputs))
-    _infer(connection, interpreter, inputs, trace_folder / f"{number:04d}-{hashlib.sha256(content).hexdigest()[:12]}.u8")
+    _infer(connection, interpreter, inputs, trace_folder / f"{number:08d}-{hashlib.sha256(content).hexdigest()[:12]}.u8")
 
 
 def _infer(connection: socket.socket, interpreter: Any, inputs: dict[str, Any], trace_path: Path) -> None:

@@ -4,13 +4,15 @@ All of its state lies in one folder below the system's temporary one: Unix socke
 
     program      the executable, which an update over the air replaces
     preferences/ what ESPHome would keep in flash; fresh each time, so that no run sees another's
-    trace/       the probabilities of each interpreter
+    trace/       the probabilities of each interpreter since the program was started
     board.log    what the program printed
+    owner        locked as long as we live: a folder whose owner was killed is removed by the next board
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -18,6 +20,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,21 +39,37 @@ STOP_SECONDS = 5.0
 BOARD_PRIORITY = -10
 """Nice value."""
 _POLL_SECONDS = 0.02
+_PREFIX, _OWNER = "mww-board-", "owner"
 
 
 class VirtualProgram:
-    """One virtual board on this machine. Ports are free ones of the loopback interface; they stay over restarts."""
+    """One virtual board on this machine. Ports are free ones of the loopback interface; they stay over restarts.
+
+    Calls from several threads wait for one another: whoever stops a board that is being started stops it when it has started.
+    """
 
     def __init__(self, executable: Path) -> None:
-        """Prepare a board with the host program `executable`; nothing runs yet."""
-        self.folder = Path(tempfile.mkdtemp(prefix="mww-board-"))
-        self.executable = self.folder / "program"
-        shutil.copy2(executable, self.executable)
-        for name in ("preferences", "trace"):
-            (self.folder / name).mkdir()
-        self.api_port, self.ota_port = _free_ports(2)
+        """Prepare a board with the host program `executable`; nothing runs yet. Raises `InfrastructureError` when it cannot be copied."""
+        _remove_orphans(Path(tempfile.gettempdir()))
+        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self._owner = -1
+        self._turn = threading.RLock()
+        self._unwanted = False
+        """Somebody waits to stop the board while it is being started."""
         self._server: subprocess.Popen[bytes] | None = None
         self._program: subprocess.Popen[bytes] | None = None
+        self.executable = self.folder / "program"
+        try:
+            self._owner = _own(self.folder)
+            shutil.copy2(executable, self.executable)
+            for name in ("preferences", "trace"):
+                (self.folder / name).mkdir()
+            self.api_port, self.ota_port = _free_ports(2)
+        except OSError as error:
+            self.remove()
+            raise InfrastructureError(
+                f"{self.folder}: {executable.name} of the virtual board cannot be put there ({error.strerror}); free space, or set TMPDIR to another folder"
+            ) from error
 
     @property
     def audio_socket(self) -> Path:
@@ -69,16 +88,23 @@ class VirtualProgram:
 
     def start(self) -> None:
         """Start the board and wait until it listens. Raises `InfrastructureError` when it does not, with its last words."""
+        with self._turn:
+            self._start()
+
+    def _start(self) -> None:
         if self._server is None or self._server.poll() is not None:
             self._start_server()
         if self.pid is None:
             if self._program is not None:
                 _reap(self._program)
             self.audio_socket.unlink(missing_ok=True)
+            # What the last start inferred is no answer to what this one hears.
+            for trace in (self.folder / "trace").iterdir():
+                trace.unlink()
             self._program = self._launch([str(self.executable)], self._variables(), self.log)
         until = time.monotonic() + START_SECONDS
         while not (self.audio_socket.exists() and _listens(self.api_port)):
-            if self.pid is None or time.monotonic() > until:
+            if self.pid is None or self._unwanted or time.monotonic() > until:
                 words = self.last_words()
                 self.stop()
                 raise InfrastructureError(f"the virtual board does not start: {words}; build its firmware again, or free its ports")
@@ -86,26 +112,35 @@ class VirtualProgram:
 
     def kill(self) -> None:
         """End the program at once, as a power failure would."""
-        if self._program is not None:
-            self._program.kill()
-            _reap(self._program)
+        with self._turn:
+            if self._program is not None:
+                self._program.kill()
+                _reap(self._program)
 
     def restart(self) -> None:
         """Power off and on: a fresh boot, with the program that is there now."""
-        self.kill()
-        self.start()
+        with self._turn:
+            self.kill()
+            self._start()
 
     def stop(self) -> None:
         """End everything. The folder stays until `remove`."""
-        for process in (self._program, self._server):
-            if process is not None:
-                _end(process)
-        self._program = self._server = None
+        self._unwanted = True
+        with self._turn:
+            self._unwanted = False
+            for process in (self._program, self._server):
+                if process is not None:
+                    _end(process)
+            self._program = self._server = None
 
     def remove(self) -> None:
-        """End everything and delete the board's folder."""
+        """End everything and delete the board's folder. A second call does nothing."""
         self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with self._turn:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            if self._owner >= 0:
+                os.close(self._owner)
+                self._owner = -1
 
     def probabilities(self, model_sha256: str) -> NDArray[np.uint8]:
         """What the model's latest interpreter gave, one value an inference: uint8 `[inferences]`, empty when it has not run."""
@@ -126,7 +161,7 @@ class VirtualProgram:
         self._server = self._launch(command, variables, self.folder / "inference.log")
         until = time.monotonic() + START_SECONDS
         while not path.exists():
-            if self._server.poll() is not None or time.monotonic() > until:
+            if self._server.poll() is not None or self._unwanted or time.monotonic() > until:
                 said = (self.folder / "inference.log").read_text(encoding="utf-8", errors="replace").splitlines()
                 self.stop()
                 raise InfrastructureError(f"the inference server does not start: {said[-1] if said else 'it printed nothing'}; install tflite-micro as pinned")
@@ -155,6 +190,31 @@ class VirtualProgram:
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, process.pid, BOARD_PRIORITY)
         return process
+
+
+def _own(folder: Path) -> int:
+    """Lock the folder's `owner` file, which has its name only when it is locked; the system frees it when we end, however we do."""
+    fresh = folder / f"{_OWNER}.partial"
+    descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    fresh.rename(folder / _OWNER)
+    return descriptor
+
+
+def _remove_orphans(temporary: Path) -> None:
+    """Delete the folders of boards whose owner was killed before it could. They hold copies of programs, and so of API keys."""
+    for owner in temporary.glob(f"{_PREFIX}*/{_OWNER}"):
+        try:
+            descriptor = os.open(owner, os.O_RDWR)
+        except OSError:  # another user's, or gone just now
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(owner.parent, ignore_errors=True)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(descriptor)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

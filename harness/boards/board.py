@@ -105,10 +105,10 @@ class Board(Protocol):
 
 @runtime_checkable
 class HasTrace(Protocol):
-    """A board that tells every probability of its model. A real one does not."""
+    """A board that tells every probability of its models. A real one does not."""
 
-    def probabilities(self) -> NDArray[np.uint8]:
-        """One uint8 an inference of the running stream, `[inferences]`."""
+    def probabilities(self, model_sha256: str) -> NDArray[np.uint8]:
+        """One uint8 an inference of this model since the board has started, `[inferences]`; empty where it has made none."""
         ...
 
 

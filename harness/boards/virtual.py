@@ -93,8 +93,9 @@ class VirtualBoard:
             return
         await asyncio.to_thread(program.stop)
         if self._folder is not None and program.log.is_file():
-            with contextlib.suppress(OSError):
-                (self._folder / program.log.name).write_bytes(program.log.read_bytes())
+            # A resumed session has one log, as it has one of raw events.
+            with contextlib.suppress(OSError), (self._folder / program.log.name).open("ab") as log:
+                log.write(program.log.read_bytes())
         await asyncio.to_thread(program.remove)
 
     async def flash(self, firmware: Firmware) -> None:
@@ -120,9 +121,9 @@ class VirtualBoard:
         """The way of the sound to this board."""
         return VirtualPlayer(self)
 
-    def probabilities(self) -> NDArray[np.uint8]:
-        """Every probability of the running stream's first model: uint8 `[inferences]`."""
-        return self.program.probabilities(self._firmware.models[0].sha256)
+    def probabilities(self, model_sha256: str) -> NDArray[np.uint8]:
+        """Every probability of a model in the running stream: uint8 `[inferences]`."""
+        return self.program.probabilities(model_sha256)
 
 
 class VirtualPlayer:

@@ -23,13 +23,13 @@ from harness.session.firmware import find_firmware
 from harness.session.journal import RAW_FILE, SessionLog, is_finished
 from harness.session.known_positive import choose_known_positive
 from harness.session.listening import CollectorLike
-from harness.session.plan import SessionPlan, SettingsPlan, changed_files, model_record, read_plan, section_plans, what_changed, write_plan
+from harness.session.plan import SessionPlan, SettingsPlan, changed_files, read_plan, section_plans, what_changed, write_plan
 from harness.session.progress import session_progress
 from harness.session.record import RESULT_FILE, make_session_result
 from harness.session.runner import Patience, Session
 from harness.session.schedule import default_settings, make_schedule
 from harness.simulated.measurement import Candidate, open_candidate
-from harness.simulated.record import PACKAGES
+from harness.simulated.record import PACKAGES, model_record
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.engines import open_engine
 from wakeword.engines.unrolled import UnrolledEngine
@@ -117,7 +117,7 @@ def measure(request: Request, say: Callable[[str], None] = lambda _: None) -> Me
     folder = _folder(request, candidate)
     found = read_plan(folder)
     if found is not None and not request.resume:
-        raise ConfigError(f"{folder}: already holds a session; go on with it by --resume, or give another folder by --output")
+        raise _occupied(folder)
     if found is None and request.resume:
         raise ConfigError(f"{folder}: holds no session to resume; give its folder by --output, or leave out --resume")
     plan = make_plan(request, entry, candidate)
@@ -131,9 +131,15 @@ def measure(request: Request, say: Callable[[str], None] = lambda _: None) -> Me
         with hold_board(entry):
             firmware = find_firmware(entry, candidate, request.firmware, say)
             if found is None:
+                if read_plan(folder) is not None:  # recordings were hashed and firmware was built since the first look
+                    raise _occupied(folder)
                 write_plan(plan, folder)
             _play(plan, entry, firmware, folder, request, say)
     return make_result(plan, folder, candidate)
+
+
+def _occupied(folder: Path) -> ConfigError:
+    return ConfigError(f"{folder}: already holds a session; go on with it by --resume, or give another folder by --output")
 
 
 def make_result(plan: SessionPlan, folder: Path, candidate: Candidate) -> Measured:

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.results.schema import DetectionRecord, FileRecord, Protocol, RunRecord, Source, VoidRecord, pack_probabilities
+from harness.results.schema import FileRecord, Protocol, RunRecord, Source, VoidRecord, pack_probabilities
 from harness.session.schedule import Leg, PlacedSection, Schedule, Section, Truth
+from harness.simulated.record import detection_record
 from wakeword.audio import read_samples
-from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES, quantise, slice_count, slice_end_seconds
+from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES, quantise, slice_count
 from wakeword.corpus.recordings import hash_corpus, is_generated
 from wakeword.corpus.utterances import utterance_end
 from wakeword.detector import Detection
@@ -96,7 +97,7 @@ def _run(schedule: Schedule, planned: Section, section: PlacedSection, label: st
     slices = min(end_slice - first_slice, slice_count(section.stop - section.start))
     stream = SimulatedStream(tuple(recordings), slices, stride, probabilities)
     own = [replace(one, slice_index=one.slice_index - first_slice) for one in heard.detections if first_slice <= one.slice_index < end_slice]
-    detections = tuple(_detection(one, stream.recording_at(one.slice_index)) for one in own)
+    detections = tuple(detection_record(one, stream.recording_at(one.slice_index)) for one in own)
     speakers_known = planned.truth == "wake" and len({recording.path.parent for recording in planned.recordings}) > 1
     highest = _highest(stream, own)
     return RunRecord(
@@ -129,16 +130,6 @@ def _highest(stream: SimulatedStream, detections: Sequence[Detection]) -> list[i
         owner = stream.recording_at(one.slice_index)
         highest[owner] = max(highest[owner], one.maximum)
     return highest
-
-
-def _detection(detection: Detection, file_index: int) -> DetectionRecord:
-    return DetectionRecord(
-        slice=detection.slice_index,
-        seconds=slice_end_seconds(detection.slice_index),
-        average=detection.average / PROBABILITY_MAX,
-        max=detection.maximum / PROBABILITY_MAX,
-        file_index=file_index,
-    )
 
 
 def _file(recording: Recording, highest: int, speakers_known: bool, truth: Truth) -> FileRecord:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,6 @@ from harness.boards.inventory import BoardEntry
 from harness.results.record import Record
 from harness.results.schema import ModelRecord
 from harness.session.schedule import PlannedRecording, Schedule, Section, Settings, make_schedule
-from harness.simulated.measurement import Candidate
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError, InfrastructureError
 from wakeword.files import write_atomically
@@ -101,21 +99,6 @@ class SessionPlan(Record):
 def section_plans(sections: Sequence[Section]) -> tuple[SectionPlan, ...]:
     """Sections as they are written."""
     return tuple(SectionPlan(label=one.label, truth=one.truth, recordings=tuple(map(RecordingPlan.of, one.recordings))) for one in sections)
-
-
-def model_record(candidate: Candidate) -> ModelRecord:
-    """The model under test and its operating point."""
-    return ModelRecord(
-        wake_word=candidate.manifest.wake_word,
-        manifest_path=str(candidate.manifest_path),
-        manifest_sha256=hashlib.sha256(candidate.manifest_path.read_bytes()).hexdigest(),
-        tflite_sha256=candidate.model.sha256,
-        tflite_bytes=len(candidate.model.content),
-        stride=candidate.model.stride,
-        cutoff=candidate.point.probability_cutoff,
-        cutoff_uint8=candidate.point.cutoff,
-        window=candidate.point.window,
-    )
 
 
 def write_plan(plan: SessionPlan, folder: Path) -> None:

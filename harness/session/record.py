@@ -24,7 +24,7 @@ from harness.collect.witnesses import ArenaProbed, parse_fact
 from harness.results import wording
 from harness.results.agreement import make_agreement
 from harness.results.device_records import BoardRecord, ClockRecord, IntegrityRecord, SessionRecord
-from harness.results.schema import ArenaRecord, Result, RunRecord
+from harness.results.schema import Result, RunRecord
 from harness.results.scores import score_runs
 from harness.session.audio import leg_audio
 from harness.session.journal import RAW_FILE, PlayedLeg, played_legs, trace_path
@@ -32,6 +32,7 @@ from harness.session.paired import Heard, VoidSpan, decided_slice, leg_runs, pla
 from harness.session.plan import SessionPlan
 from harness.session.schedule import Leg, Schedule
 from harness.simulated.measurement import Candidate
+from harness.simulated.record import arena_record
 from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ, slice_count
 from wakeword.detector import Detection, detect
 from wakeword.engines import open_engine
@@ -86,7 +87,7 @@ def make_session_result(plan: SessionPlan, folder: Path, candidate: Candidate, p
         seed=plan.settings.seed,
         versions=plan.versions | {"python": platform.python_version(), "esphome": esphome},
         model=plan.model,
-        arena=_arena(plan, candidate, events),
+        arena=arena_record(candidate, _probed(plan, events)),
         runs=tuple(runs),
         scores=score_runs(runs),
         simulation=tuple(simulation),
@@ -150,19 +151,6 @@ def _figures(told: Told, window: NDArray[np.uint8], plan: SessionPlan) -> tuple[
     if traced and all(abs(ours / PROBABILITY_MAX - theirs) <= LOGGED_TO for ours, theirs in zip(traced, logged, strict=True)):
         return traced
     return round(told.average * PROBABILITY_MAX), round(told.maximum * PROBABILITY_MAX)
-
-
-def _arena(plan: SessionPlan, candidate: Candidate, events: Sequence[RawEvent]) -> ArenaRecord:
-    from wakeword.model.arena import esp32s3_estimate, host_arena
-
-    host = host_arena(candidate.model.content)
-    return ArenaRecord(
-        manifest=candidate.manifest.micro.tensor_arena_size,
-        host_used=host.used,
-        host_minimum=host.minimum,
-        esp32s3_estimate=esp32s3_estimate(candidate.model),
-        probed=_probed(plan, events),
-    )
 
 
 def _probed(plan: SessionPlan, events: Sequence[RawEvent]) -> int | None:

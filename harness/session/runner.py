@@ -83,11 +83,9 @@ class Session:
         self._open_collector = open_collector
         self._patience = patience or Patience()
         self._watch, self._say = watch, say
-        self._number, self._item = 0, 0
+        self._number, self._item = -1, 0
         self._sent = self._sent_in_all = 0
         self._boot_id, self._connections = "", 0
-        self._traced = False
-        """A board that tells its probabilities tells those of its first model."""
         self._player: Player
         self._log: SessionLog
 
@@ -102,9 +100,9 @@ class Session:
             self._say("the session was finished before; nothing is played")
             return
         legs = played_legs(earlier)
-        self._number, self._item = next_leg(legs), next_item(legs)
-        await self._board.start()
+        self._number, self._item = next_leg(legs) - 1, next_item(legs)
         try:
+            await self._board.start()
             await self._board.health()
             self._player = self._board.player()
             with SessionLog(self._folder / RAW_FILE, self._plan.model.wake_word, position=lambda: self._player.position) as self._log:
@@ -205,8 +203,8 @@ class Session:
         await self._player.restart_stream()
         # What the board said of its last stream is all here before the marker, and the connection is one to the board as it is now.
         await self._persist(collector, lambda: self._prepare(collector))
-        number, self._number = self._number, self._number + 1
-        self._sent = 0
+        self._number += 1
+        number, self._sent = self._number, 0
         self._log.write("leg", leg=number, part=part, first_item=self._item, boot_id=self._boot_id)
         try:
             yield
@@ -234,7 +232,6 @@ class Session:
         if model.cutoff != self._plan.model.cutoff_uint8:
             await collector.set_cutoff(model.model_id, self._plan.model.cutoff_uint8)
         self._boot_id, self._connections = identity.stamp.boot_id, self._log.connections
-        self._traced = identity.models[0].sha256 == model.sha256
 
     async def _play(self, collector: CollectorLike, leg: Leg, begin: Callable[[PlacedItem], None]) -> None:
         waiting = list(reversed(leg.items))
@@ -298,10 +295,10 @@ class Session:
 
     def _keep_trace(self, number: int) -> None:
         """Every probability of the leg, where the board tells them; those of a lost board are as many as were written."""
-        if not self._traced or not isinstance(self._board, HasTrace):
+        if not isinstance(self._board, HasTrace):
             return
         try:
-            probabilities = self._board.probabilities()
+            probabilities = self._board.probabilities(self._plan.model.tflite_sha256)
         except MwwError as error:
             self._log.write("note", text=f"no probabilities of leg {number}: {error}")
             return

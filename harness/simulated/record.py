@@ -41,14 +41,15 @@ def make_result(measurement: Measurement, truth: Literal["wake", "none"], label:
         command=shlex.join(command),
         seed=seed,
         versions={"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES},
-        model=_model(measurement.candidate),
-        arena=_arena(measurement.candidate),
+        model=model_record(measurement.candidate),
+        arena=arena_record(measurement.candidate),
         runs=(run,),
         scores=score_runs([run]),
     )
 
 
-def _model(candidate: Candidate) -> ModelRecord:
+def model_record(candidate: Candidate) -> ModelRecord:
+    """The model under test and its operating point."""
     return ModelRecord(
         wake_word=candidate.manifest.wake_word,
         manifest_path=str(candidate.manifest_path),
@@ -62,7 +63,8 @@ def _model(candidate: Candidate) -> ModelRecord:
     )
 
 
-def _arena(candidate: Candidate) -> ArenaRecord:
+def arena_record(candidate: Candidate, probed: int | None = None) -> ArenaRecord:
+    """What the model's tensor arena needs, in bytes; `probed` is what a board said. Takes seconds."""
     from wakeword.model.arena import esp32s3_estimate, host_arena
 
     host = host_arena(candidate.model.content)
@@ -71,6 +73,7 @@ def _arena(candidate: Candidate) -> ArenaRecord:
         host_used=host.used,
         host_minimum=host.minimum,
         esp32s3_estimate=esp32s3_estimate(candidate.model),
+        probed=probed,
     )
 
 
@@ -84,7 +87,7 @@ def _run(measurement: Measurement, truth: Literal["wake", "none"], label: str) -
         first = len(files)
         for recording, highest in zip(stream.recordings, stream.max_probabilities(), strict=True):
             files.append(_file(recording, int(highest), speakers_known))
-        detections += [_detection(detection, first + stream.recording_at(detection.slice_index)) for detection in found]
+        detections += [detection_record(detection, first + stream.recording_at(detection.slice_index)) for detection in found]
     return RunRecord(
         label=label,
         protocol=Protocol(
@@ -105,7 +108,8 @@ def _run(measurement: Measurement, truth: Literal["wake", "none"], label: str) -
     )
 
 
-def _detection(detection: Detection, file_index: int) -> DetectionRecord:
+def detection_record(detection: Detection, file_index: int) -> DetectionRecord:
+    """A detection with its slice in the run; average and maximum become shares of 255."""
     return DetectionRecord(
         slice=detection.slice_index,
         seconds=slice_end_seconds(detection.slice_index),

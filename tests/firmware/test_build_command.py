@@ -170,6 +170,7 @@ def test_inputs_are_refused_before_any_work(
     folder = tmp_path / "box"
     assert_refused(run("build", "--target", "esp8266", "--model", alexa, "--output", folder), 2, "there is no such target; choose one of esp32-s3-box-3")
     assert_refused(run("build", "--target", "host", "--model", alexa, "--name", "My Board", "--output", folder), 2, "a device's name has at most 31")
+    assert_refused(run("build", "--target", "host", "--model", alexa, "--name", "models", "--output", folder), 2, "models.yaml is another file of the project")
     assert_refused(build_box(folder, tmp_path / "none.json"), 2, "cannot read the manifest")
     assert_refused(build_box(folder, manifest(version=1)), 2, "version")
     assert_refused(build_box(folder, alexa, manifest("okay_nabu", wake_word="Alexa")), 2, "could not be told apart")

@@ -326,8 +326,9 @@ def test_a_second_harness_is_refused_and_the_first_one_killed_and_resumed(bench:
     assert result.session is not None
     assert result.session.legs == 2
     assert result.agreement is not None
-    assert result.agreement.positions.same_slice == result.agreement.positions.paired
     assert not result.agreement.disagreements
+    if not result.session.integrity.ring_overflows:  # sound that was lost in real time, on a busy machine, moves the slices behind it
+        assert result.agreement.positions.same_slice == result.agreement.positions.paired
 
 
 @pytest.mark.slow

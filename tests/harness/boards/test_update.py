@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,26 +16,26 @@ from harness.collect.collector import Collector
 from harness.collect.raw import RawLog
 from tests.harness.boards.test_virtual import CONNECT_SECONDS, connected, simulated
 from wakeword.errors import BoardRefused, ConfigError, InfrastructureError
+from wakeword.model.flatbuffer import read_model
 
 
-@pytest.fixture(scope="session")
-def mycroft_firmware(build_host: Callable[[str], Firmware]) -> Firmware:
-    """Another model, with a key of its own."""
-    return build_host("hey_mycroft")
-
-
-def test_the_board_runs_the_new_model_after_an_update(virtual_board: VirtualBoard, mycroft_firmware: Firmware, official_models: Path, tmp_path: Path) -> None:
+def test_the_board_runs_the_new_models_after_an_update(
+    virtual_board: VirtualBoard, two_models_firmware: Firmware, official_models: Path, tmp_path: Path
+) -> None:
     audio = np.random.default_rng(8).normal(0, 3000, 32_000).astype(np.int16)
+
+    def probabilities(model: str) -> list[int]:
+        return [int(value) for value in virtual_board.probabilities(read_model(official_models / f"{model}.tflite").sha256)]
 
     async def update() -> None:
         async with connected(virtual_board, tmp_path / "before.jsonl") as (collector, player):
             before = await collector.identify()
             await player.play(audio)
             await player.drain()
-            assert virtual_board.probabilities().tolist() == simulated(audio, official_models / "alexa.tflite")[0].tolist()
+            assert probabilities("alexa") == simulated(audio, official_models / "alexa.tflite")[0].tolist()
             await player.close()
             old_key = virtual_board.api_key
-            await virtual_board.flash(mycroft_firmware)
+            await virtual_board.flash(two_models_firmware)
             assert virtual_board.api_key != old_key
             name = virtual_board.expected_name
             assert name is not None
@@ -53,12 +52,13 @@ def test_the_board_runs_the_new_model_after_an_update(virtual_board: VirtualBoar
                 ) as again:
                     await again.wait_connected(CONNECT_SECONDS)
                     after = await again.identify()
-                    assert [model.sha256 for model in after.models] == [model.sha256 for model in mycroft_firmware.models]
+                    assert [model.sha256 for model in after.models] == [model.sha256 for model in two_models_firmware.models]
                     assert after.models != before.models
                     assert after.stamp.boot_id != before.stamp.boot_id
                     await player.play(audio)
                     await player.drain()
-                    assert virtual_board.probabilities().tolist() == simulated(audio, official_models / "hey_mycroft.tflite")[0].tolist()
+                    for model in ("hey_mycroft", "okay_nabu"):
+                        assert probabilities(model) == simulated(audio, official_models / f"{model}.tflite")[0].tolist()
                     await player.close()
             # The collector of the old key is refused from now on, and says so instead of trying for ever.
             with pytest.raises(BoardRefused):
@@ -67,13 +67,13 @@ def test_the_board_runs_the_new_model_after_an_update(virtual_board: VirtualBoar
     asyncio.run(update())
 
 
-def test_an_update_with_a_wrong_key_is_refused_and_changes_nothing(virtual_board: VirtualBoard, mycroft_firmware: Firmware, tmp_path: Path) -> None:
+def test_an_update_with_a_wrong_key_is_refused_and_changes_nothing(virtual_board: VirtualBoard, two_models_firmware: Firmware, tmp_path: Path) -> None:
     async def update() -> None:
         async with connected(virtual_board, tmp_path / "raw.jsonl") as (collector, _):
             before = await collector.identify()
             right, virtual_board.api_key = virtual_board.api_key, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
             with pytest.raises(InfrastructureError, match="the update over the air failed") as refused:
-                await virtual_board.flash(mycroft_firmware)
+                await virtual_board.flash(two_models_firmware)
             assert "AAAA" not in str(refused.value)
             assert right not in str(refused.value)
             assert (await collector.identify()).stamp.boot_id == before.stamp.boot_id

@@ -109,7 +109,8 @@ class FakeBoard:
     def player(self) -> Player:
         return FakePlayer(self)
 
-    def probabilities(self) -> NDArray[np.uint8]:
+    def probabilities(self, model_sha256: str) -> NDArray[np.uint8]:
+        assert model_sha256 == self.candidate.model.sha256
         return np.concatenate(self.trace)
 
     # What goes wrong

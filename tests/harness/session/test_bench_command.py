@@ -80,6 +80,14 @@ def test_without_the_client_it_says_what_to_install(material: Path, monkeypatch:
         measure(Request(board="virtual", model=material / "loud.json", wake=(material / "words",)))
 
 
+def test_a_session_that_another_one_began_meanwhile_is_not_overwritten(plan: Plan, material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MWW_LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.setattr("harness.session.measure.find_firmware", lambda *_: plan(seed=7))
+    with pytest.raises(ConfigError, match="already holds a session"):
+        measure(Request(board="virtual", model=material / "loud.json", wake=(material / "words",), output=tmp_path))
+    assert json.loads((tmp_path / "session.json").read_text())["settings"]["seed"] == 7
+
+
 def test_the_table_shows_both_sides(result: Result) -> None:
     console = Console(width=120, record=True, file=None, force_terminal=False)
     with console.capture() as captured:

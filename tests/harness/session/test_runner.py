@@ -68,6 +68,21 @@ def test_device_and_simulation_agree_when_nothing_goes_wrong(plan: Plan, candida
     assert board.stops == 1
 
 
+def test_each_item_is_said_to_be_of_its_own_leg(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+    play(plan(), FakeBoard(candidate), tmp_path)
+    legs = [event.values["leg"] for event in read_raw(tmp_path / RAW_FILE) if event.kind in ("leg", "play") and "leg" in event.values]
+    check, measured = 0, 1
+    assert legs == [check] * 2 + [measured] * (1 + WORDS + OTHERS + 1)
+
+
+def test_a_board_that_does_not_start_is_let_go(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+    board = FakeBoard(candidate, comes_back=False)
+    board.boots = 1
+    with pytest.raises(InfrastructureError, match="does not start"):
+        play(plan(), board, tmp_path)
+    assert board.stops == 1
+
+
 def test_the_board_hears_the_very_samples_of_the_plan(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
     made, board = plan(), FakeBoard(candidate)
     play(made, board, tmp_path)

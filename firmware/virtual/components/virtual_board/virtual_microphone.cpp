@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <poll.h>
@@ -24,6 +25,7 @@ static constexpr std::chrono::duration<double> SAMPLE_TIME{1 / 16000.0};
 static constexpr int64_t WARM_UP_SAMPLES = 3200;
 static constexpr int64_t REPORT_SAMPLES = 1600;  // the harness hears of progress every 100 ms of audio
 static constexpr auto LONGEST_WAIT = std::chrono::milliseconds(50);
+static constexpr size_t ALL_BUT_A_CHUNK = SIZE_MAX;  // room in the ring buffer, whatever its size
 
 struct Header {
   char magic[8];
@@ -134,7 +136,7 @@ void VirtualMicrophone::hear_(int client) {
     }
   });
   std::vector<uint8_t> chunk;
-  auto due = std::chrono::steady_clock::now();
+  auto due = std::chrono::steady_clock::time_point::min();
   for (;;) {
     chunk.resize(CHUNK_SAMPLES * BYTES_PER_SAMPLE);
     const size_t got = read_between(client, chunk.data(), BYTES_PER_SAMPLE, chunk.size()) / BYTES_PER_SAMPLE;
@@ -142,6 +144,12 @@ void VirtualMicrophone::hear_(int client) {
       break;
     chunk.resize(got * BYTES_PER_SAMPLE);
     if (header.pace > 0 && clock.handed_over - header.position >= WARM_UP_SAMPLES) {
+      // Models are loaded when the first slice comes, each in its own time: the ring is full of what came meanwhile.
+      if (due == std::chrono::steady_clock::time_point::min()) {
+        if (!this->wait_for_room_(client, ALL_BUT_A_CHUNK))
+          break;
+        due = std::chrono::steady_clock::now();
+      }
       // A harness that was late does not make the microphone hurry.
       const auto step = std::chrono::duration_cast<std::chrono::steady_clock::duration>(SAMPLE_TIME * got / header.pace);
       due = std::max(due + step, std::chrono::steady_clock::now() - step);
@@ -172,7 +180,9 @@ bool VirtualMicrophone::wait_for_room_(int client, size_t bytes) {
   std::unique_lock<std::mutex> lock(clock.mutex);
   const auto room = [&] {
     const StaticRingbuffer_t *ring = current_ring();
-    return this->running_ && ring != nullptr && ring->size - ring->used >= bytes;
+    if (!this->running_ || ring == nullptr)
+      return false;
+    return bytes == ALL_BUT_A_CHUNK ? ring->used <= CHUNK_SAMPLES * BYTES_PER_SAMPLE : ring->size - ring->used >= bytes;
   };
   while (!clock.changed.wait_for(lock, LONGEST_WAIT, room)) {
     // Nobody waits for a stream whose harness went away.
