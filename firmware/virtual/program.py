@@ -48,8 +48,12 @@ class VirtualProgram:
     Calls from several threads wait for one another: whoever stops a board that is being started stops it when it has started.
     """
 
-    def __init__(self, executable: Path) -> None:
-        """Prepare a board with the host program `executable`; nothing runs yet. Raises `InfrastructureError` when it cannot be copied."""
+    def __init__(self, executable: Path, *, realtime: bool = False) -> None:
+        """Prepare a board with the host program `executable`; nothing runs yet. Raises `InfrastructureError` when it cannot be copied.
+
+        `realtime` is for a microphone that does not wait: the board then goes before all other programs, where the system allows it.
+        """
+        self._realtime = realtime
         _remove_orphans(Path(tempfile.gettempdir()))
         self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self._owner = -1
@@ -186,10 +190,16 @@ class VirtualProgram:
                 )
             except OSError as error:
                 raise InfrastructureError(f"{command[0]}: cannot be started ({error.strerror}); build the firmware again") from error
-        # A board has its processor to itself; in real time its ring buffer overflows when it waits 120 ms for one. Not everybody may ask for this.
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, BOARD_PRIORITY)
+        _prefer(process.pid, self._realtime)
         return process
+
+
+def _prefer(pid: int, realtime: bool) -> None:
+    """A board has its processor to itself; in real time its ring buffer overflows when it waits 120 ms for one. Not everybody may ask for this."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, BOARD_PRIORITY)
+        if realtime:
+            os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(1))
 
 
 def _own(folder: Path) -> int:

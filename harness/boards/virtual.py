@@ -83,7 +83,7 @@ class VirtualBoard:
 
         if self._program is None:
             assert self._firmware.program is not None
-            self._program = VirtualProgram(self._firmware.program)
+            self._program = VirtualProgram(self._firmware.program, realtime=self.pace == REALTIME_PACE)
         await asyncio.to_thread(self._program.start)
 
     async def stop(self) -> None:
