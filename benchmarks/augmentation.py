@@ -1,0 +1,119 @@
+"""How many clips a core augments: each effect alone, the whole chain, the device's features, both together, and SpecAugment by batch.
+
+Prints times and clips a second and core; it asserts nothing, since machines are shared. Sounds are made here: noise and decaying rooms.
+
+    python benchmarks/augmentation.py [FOLDER...]
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from trainer.data.augment.chain import Augmenter, place_anywhere
+from trainer.data.augment.features import augmented_features
+from trainer.data.augment.settings import EFFECTS, AugmentationSettings, Probabilities
+from trainer.data.augment.sounds import Sounds, find_sounds, store_backgrounds, store_impulses
+from trainer.data.ingest import Label, SampleRecord
+from trainer.data.spec_augment import MaskSettings, spec_augment
+from trainer.data.split import Split
+from wakeword.audio import read_samples
+from wakeword.frontend import device_features
+
+CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
+CORPUS_FOLDERS = ("computer",)
+CLIPS = 100
+REPETITIONS = 3
+DRAWS = 12
+BATCHES = 50
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def one_thread() -> None:
+    """One core is measured, so BLAS gets one thread: start again with that said before NumPy is loaded."""
+    if os.environ.get("OPENBLAS_NUM_THREADS") != "1":
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | dict.fromkeys(THREAD_VARIABLES, "1"))
+
+
+def timed(work: Callable[[], object]) -> float:
+    """The shortest of some runs, in seconds: the one least disturbed."""
+    best = float("inf")
+    for _ in range(REPETITIONS):
+        began = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - began)
+    return best
+
+
+def main() -> None:
+    """Measure and print."""
+    one_thread()
+    with tempfile.TemporaryDirectory(prefix="mww-bench-") as scratch_name:
+        scratch = Path(scratch_name)
+        records = _clips(scratch)
+        sounds = _sounds(scratch)
+        settings = AugmentationSettings()
+        generator = np.random.default_rng(0)
+        clips = [place_anywhere(read_samples(record.path), settings, generator).samples for record in records]
+        cores = len(os.sched_getaffinity(0))
+        print(f"{len(clips)} clips of {settings.augmentation_duration_s} s, {cores} cores, best of {REPETITIONS}\n", flush=True)
+        print(f"{'':44}{'cores':>6}{'ms a clip':>11}{'clips/s a core':>16}")
+        for effect in EFFECTS:
+            _row(f"{effect}, always", 1, len(clips), timed(lambda effect=effect: _augment(Augmenter(_only(effect), sounds), clips)))  # type: ignore[misc]
+        _row("the chain with its probabilities", 1, len(clips), timed(lambda: _augment(Augmenter(settings, sounds), clips)))
+        _row("the device's features", 1, len(clips), timed(lambda: [device_features(clip) for clip in clips]))
+        for processes in sorted({1, cores}):
+            taken = timed(lambda processes=processes: list(augmented_features(records, settings, 0, DRAWS, processes, sounds)))  # type: ignore[misc]
+            _row(f"decoding, chain and features, {DRAWS} draws a clip", processes, DRAWS * len(clips), taken)
+    batch = generator.integers(-128, 128, (128, 204, 40)).astype(np.int8)
+    masks = MaskSettings(time_mask_max_size=5, time_mask_count=2, freq_mask_max_size=5, freq_mask_count=2)
+    taken = timed(lambda: [spec_augment(batch, masks, 0, step) for step in range(BATCHES)])
+    print(f"\nSpecAugment on NumPy, 128 windows of 204 slices: {1000 * taken / BATCHES:.2f} ms a batch")
+    print("Several processes include their start, 1 to 2 s each.")
+
+
+def _row(label: str, cores: int, clips: int, taken: float) -> None:
+    print(f"{label:44}{cores:6}{1000 * taken * cores / clips:11.2f}{clips / taken / cores:16.0f}", flush=True)
+
+
+def _only(effect: str) -> AugmentationSettings:
+    return AugmentationSettings(Probabilities(**{name: float(name == effect) for name in EFFECTS}))
+
+
+def _augment(augmenter: Augmenter, clips: list[NDArray[np.int16]]) -> None:
+    for number, clip in enumerate(clips):
+        augmenter.augment(clip, 0, str(number), 0)
+
+
+def _clips(scratch: Path) -> list[SampleRecord]:
+    folders = [Path(argument) for argument in sys.argv[1:]] or ([CORPUS / name for name in CORPUS_FOLDERS] if CORPUS.is_dir() else [])
+    paths = find_sounds(folders)[:CLIPS]
+    if not paths:
+        print("no recordings given: noise takes their place\n", flush=True)
+        paths = [_write(scratch / f"clip{number}.wav", np.random.default_rng(number).normal(0, 3000, 16_000)) for number in range(CLIPS)]
+    return [SampleRecord(path, Label.POSITIVE, Split.TRAIN, "speaker", 1.0, 16_000) for path in paths]
+
+
+def _sounds(scratch: Path) -> Sounds:
+    generator = np.random.default_rng(1)
+    noises = [_write(scratch / f"noise{number}.wav", generator.normal(0, 2000, 16_000 * 20)) for number in range(8)]
+    decay = np.exp(-np.arange(16_000) / 3000)
+    rooms = [_write(scratch / f"room{number}.wav", generator.normal(0, 9000, 16_000) * decay) for number in range(8)]
+    return Sounds(store_backgrounds(noises, scratch / "store", jobs=1), store_impulses(rooms, scratch / "store", jobs=1))
+
+
+def _write(path: Path, samples: NDArray[np.float64]) -> Path:
+    soundfile.write(path, samples.clip(-32768, 32767).astype(np.int16), 16_000)
+    return path
+
+
+if __name__ == "__main__":
+    main()

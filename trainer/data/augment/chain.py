@@ -1,0 +1,210 @@
+"""One clip through all effects, the same result for the same seed, clip and draw.
+
+Six effects are `audiomentations`' own. They draw from the global generators of `random` and NumPy, which are seeded anew before each effect
+from (seed, clip, draw, effect) and put back afterwards: nothing outside notices, no order of clips or number of workers matters, and an
+effect that is switched off changes nothing that the others draw. Backgrounds and impulse responses are mixed by this module, from the store
+of decoded sounds, since the library decodes a file a draw.
+
+Where this differs from the reference implementation, and why:
+
+- A word keeps its place: impulse responses begin at their direct sound (`trainer.data.augment.sounds.impulse_samples`).
+- The drawn gain counts: `audiomentations.ApplyImpulseResponse` scales its result to a peak of 0.5, whatever gain came before it.
+- What a recording holds after its word stays under the jitter; zeros are only put where it has ended.
+
+What is drawn does not depend on the machine. The samples come from floating-point filters and Fourier transforms of NumPy and SciPy and are
+rounded to int16 at the end; on processors with other vector units a sample may differ by one unit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import random
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data.augment.settings import EFFECTS, AugmentationSettings
+from trainer.data.augment.sounds import Sounds, impulse_samples
+from wakeword import contract
+from wakeword.audio import to_int16
+from wakeword.errors import ConfigError
+
+Waveform = NDArray[np.float32]
+_Effect = Callable[[Waveform, np.random.Generator], Waveform]
+
+# Strengths of the reference's training notebook; the library's own defaults are far stronger.
+_EQ_GAIN_DB = 6.0
+_MIN_DISTORTION, _MAX_DISTORTION = 0.0001, 0.10
+_SEMITONES = 3.0
+_COLOR_MIN_SNR_DB, _COLOR_MAX_SNR_DB = 10.0, 30.0
+
+_QUIETEST_BACKGROUND_RMS = 1e-4
+"""-80 dB below full scale, about three units of int16: raising less would add rounding noise and no background."""
+_BACKGROUND_TRIES = 4
+
+_globals_in_use = threading.Lock()
+"""Threads of one process share the global generators."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A clip cut or padded to its augmented length."""
+
+    samples: NDArray[np.int16]
+    word_end: int | None
+    """One past the word's last sample; None for a clip without a marked word."""
+
+
+def derived_generator(*parts: object) -> np.random.Generator:
+    """A generator that depends on `parts` alone: PCG64 seeded by the SHA-256 of their text."""
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(":".join(map(str, parts)).encode()).digest()[:16]))
+
+
+def place_word(samples: NDArray[np.int16], word_end: int, settings: AugmentationSettings, generator: np.random.Generator) -> Placed:
+    """A word near the end of a clip: `word_end` of `[n]` samples comes to lie a drawn jitter before the end, int16 `[settings.samples]`."""
+    jitter = round(generator.uniform(settings.min_jitter_s, settings.max_jitter_s) * contract.SAMPLE_RATE_HZ)
+    end = settings.samples - jitter
+    return Placed(_windowed(samples, word_end - end, settings.samples), end)
+
+
+def place_anywhere(samples: NDArray[np.int16], settings: AugmentationSettings, generator: np.random.Generator) -> Placed:
+    """A drawn part of a longer recording, or the whole of a shorter one at a drawn place among zeros, int16 `[settings.samples]`."""
+    room = len(samples) - settings.samples
+    start = int(generator.integers(0, room, endpoint=True)) if room >= 0 else -int(generator.integers(0, -room, endpoint=True))
+    return Placed(_windowed(samples, start, settings.samples), None)
+
+
+def _windowed(samples: NDArray[np.int16], start: int, count: int) -> NDArray[np.int16]:
+    """Samples `start` to `start + count`, zeros where there are none."""
+    window = np.zeros(count, np.int16)
+    first, last = max(start, 0), min(start + count, len(samples))
+    if first < last:
+        window[first - start : last - start] = samples[first:last]
+    return window
+
+
+class Augmenter:
+    """The chain of effects with its sounds.
+
+    Raises `ConfigError` when backgrounds or impulse responses are to be mixed in and there are none.
+    """
+
+    def __init__(self, settings: AugmentationSettings, sounds: Sounds | None = None) -> None:
+        self.settings, self.sounds = settings, sounds or Sounds()
+        self._probabilities: Mapping[str, float] = asdict(settings.probabilities)
+        _require_sounds("background_paths", "add_background_noise", self._probabilities, len(self.sounds.backgrounds.sounds))
+        _require_sounds("impulse_paths", "rir", self._probabilities, len(self.sounds.impulses.sounds))
+        self._effects: dict[str, _Effect] = {}
+
+    def augment(self, samples: NDArray[np.int16], seed: int, clip: str, draw: int) -> NDArray[np.int16]:
+        """Apply the effects to int16 `[n]` and return int16 `[n]`.
+
+        `clip` names the clip: the same seed, name and draw give the same random numbers. A result beyond full scale is scaled down to it.
+        """
+        self._effects = self._effects or self._build()
+        sound = samples.astype(np.float32) / np.float32(32768)
+        for name in EFFECTS:
+            generator = derived_generator("augment", seed, clip, draw, name)
+            if generator.random() < self._probabilities[name]:
+                sound = self._effects[name](sound, generator)
+        peak = float(np.abs(sound).max(initial=0))
+        return to_int16(sound / np.float32(peak) if peak > 1 else sound)
+
+    def _build(self) -> dict[str, _Effect]:
+        library, settings = _audiomentations(), self.settings
+        return {
+            "seven_band_parametric_eq": _seeded(library.SevenBandParametricEQ(-_EQ_GAIN_DB, _EQ_GAIN_DB, p=1.0)),
+            "tanh_distortion": _seeded(library.TanhDistortion(_MIN_DISTORTION, _MAX_DISTORTION, p=1.0)),
+            "pitch_shift": _seeded(library.PitchShift(-_SEMITONES, _SEMITONES, p=1.0)),
+            "band_stop_filter": _seeded(library.BandStopFilter(p=1.0)),
+            "add_color_noise": _seeded(library.AddColorNoise(_COLOR_MIN_SNR_DB, _COLOR_MAX_SNR_DB, p=1.0)),
+            "add_background_noise": self._add_background,
+            "gain": _seeded(library.Gain(settings.min_gain_db, settings.max_gain_db, p=1.0)),
+            "rir": self._reverberate,
+        }
+
+    def _add_background(self, sound: Waveform, generator: np.random.Generator) -> Waveform:
+        """Add an excerpt of a background so that RMS(sound) / RMS(excerpt) is the drawn ratio, as `audiomentations.AddBackgroundNoise` does.
+
+        Nothing is added to digital silence. An excerpt that is as good as silent is drawn anew.
+        """
+        ratio_db = generator.uniform(self.settings.background_min_snr_db, self.settings.background_max_snr_db)
+        clean = _rms(sound)
+        for _ in range(_BACKGROUND_TRIES):
+            excerpt = self._background(len(sound), generator)
+            noise = _rms(excerpt)
+            if noise >= _QUIETEST_BACKGROUND_RMS:
+                return sound + excerpt * np.float32(clean / noise * 10 ** (-ratio_db / 20))
+        return sound
+
+    def _background(self, count: int, generator: np.random.Generator) -> Waveform:
+        sounds = self.sounds.backgrounds.sounds
+        chosen = sounds[int(generator.integers(len(sounds)))]
+        if chosen.samples >= count:
+            excerpt = chosen.read(int(generator.integers(chosen.samples - count, endpoint=True)), count)
+        else:
+            # Repeated, beginning anywhere.
+            excerpt = np.resize(np.roll(chosen.read(), -int(generator.integers(chosen.samples))), count)
+        return excerpt.astype(np.float32) / np.float32(32768)
+
+    def _reverberate(self, sound: Waveform, generator: np.random.Generator) -> Waveform:
+        from scipy.signal import fftconvolve
+
+        impulses = self.sounds.impulses.sounds
+        response = impulse_samples(impulses[int(generator.integers(len(impulses)))], len(sound))
+        reverberated: Waveform = fftconvolve(sound, response)[: len(sound)]
+        return reverberated
+
+
+def _rms(sound: Waveform) -> float:
+    return float(np.sqrt(np.mean(sound.astype(np.float64) ** 2)))
+
+
+def _seeded(transform: Any) -> _Effect:
+    def apply(sound: Waveform, generator: np.random.Generator) -> Waveform:
+        with _seeded_globals(int(generator.integers(2**32))):
+            changed: Waveform = transform(sound, contract.SAMPLE_RATE_HZ)
+        return changed.astype(np.float32, copy=False)
+
+    return apply
+
+
+@contextmanager
+def _seeded_globals(seed: int) -> Iterator[None]:
+    """The global generators of `random` and NumPy, from which audiomentations draws, begin at `seed`; afterwards they are as before."""
+    with _globals_in_use:
+        python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the library knows no other generator
+        try:
+            random.seed(seed)
+            np.random.seed(seed)  # noqa: NPY002
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002
+
+
+def _audiomentations() -> ModuleType:
+    """The library, which takes a second to import. Raises `ConfigError` when it is not installed."""
+    try:
+        with warnings.catch_warnings():
+            # Its 0.43 has a docstring with the escape "\s", of which Python warns when it compiles that file.
+            warnings.simplefilter("ignore", SyntaxWarning)
+            return importlib.import_module("audiomentations")
+    except ImportError as error:
+        raise ConfigError(f"augmentation needs audiomentations ({error}); install the train extra: pip install 'wakeword-bench[train]'") from error
+
+
+def _require_sounds(key: str, effect: str, probabilities: Mapping[str, float], sounds: int) -> None:
+    if probabilities[effect] > 0 and not sounds:
+        raise ConfigError(
+            f"augmentation.{key} gives no usable sound for training, and the probability of {effect} is {probabilities[effect]:g}; "
+            f"add recordings to it (where it has some, more of them: each belongs to one split), or set the probability to 0"
+        )

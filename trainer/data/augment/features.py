@@ -1,0 +1,101 @@
+"""Augmented clips as the device hears them: placed, augmented, through the device's own frontend, in parallel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data.augment.chain import Augmenter, Placed, derived_generator, place_anywhere, place_word
+from trainer.data.augment.settings import AugmentationSettings
+from trainer.data.augment.sounds import Sounds
+from trainer.data.ingest import Label, SampleRecord
+from wakeword.audio import read_samples
+from wakeword.corpus.utterances import utterance_end
+from wakeword.errors import ConfigError
+from wakeword.frontend import device_features
+from wakeword.processes import process_map
+
+_DRAWS_A_TASK = 16
+"""Draws that one message to a worker asks for: a clip is decoded once for them."""
+
+type Drawn = tuple[int, int, NDArray[np.int8]]
+
+
+@dataclass(frozen=True)
+class _Task:
+    index: int
+    record: SampleRecord
+    draws: range
+
+
+def augmented_features(
+    clips: Sequence[SampleRecord], settings: AugmentationSettings, seed: int, draws: int, processes: int = 1, sounds: Sounds | None = None, first_draw: int = 0
+) -> Iterator[Drawn]:
+    """Yield (clip index, draw, int8 features `[slices, 40]`) for draws `first_draw` to `first_draw + draws - 1` of every clip, in order.
+
+    Positives end with their word and the drawn jitter; others are placed anywhere. `slices` is the same for all:
+    `contract.slice_count(settings.samples)`, 318 for 3.2 s. What is drawn for a clip comes from the seed, its label, speaker and file name
+    and the draw: not from its index, the other clips or the number of processes. Results that nobody has asked for yet wait in memory
+    at 13 kB a draw.
+
+    Raises `ConfigError` for missing sounds and less than one draw or process; while it is iterated, `ConfigError` for an unreadable clip,
+    and `InfrastructureError` when a worker dies.
+    """
+    if draws < 1 or processes < 1:
+        raise ConfigError(f"augmentation with {draws} draws a clip in {processes} processes; give at least 1 of each")
+    stop = first_draw + draws
+    starts = range(first_draw, stop, _DRAWS_A_TASK)
+    tasks = [_Task(index, record, range(start, min(start + _DRAWS_A_TASK, stop))) for index, record in enumerate(clips) for start in starts]
+    return _run(Augmenter(settings, sounds), seed, tasks, processes)
+
+
+def _run(augmenter: Augmenter, seed: int, tasks: Sequence[_Task], processes: int) -> Iterator[Drawn]:
+    if processes == 1 or len(tasks) < 2:
+        for task in tasks:
+            yield from _features(augmenter, seed, task)
+        return
+    with process_map(_features_in_worker, tasks, processes, _start_worker, augmenter, seed) as results:
+        for result in results:
+            yield from result
+
+
+def augmented_clip(augmenter: Augmenter, record: SampleRecord, samples: NDArray[np.int16], word_end: int | None, seed: int, draw: int) -> Placed:
+    """One draw of a clip whose decoded samples are `[n]` and whose word, if it has one, ends before sample `word_end`.
+
+    Returns int16 `[settings.samples]` and where the word ends in them.
+    """
+    name = _name(record)
+    generator = derived_generator("place", seed, name, draw)
+    settings = augmenter.settings
+    placed = place_anywhere(samples, settings, generator) if word_end is None else place_word(samples, word_end, settings, generator)
+    return Placed(augmenter.augment(placed.samples, seed, name, draw), placed.word_end)
+
+
+def _name(record: SampleRecord) -> str:
+    """What stays the same when the dataset's folder is moved or a clip is added."""
+    return f"{record.label}/{record.speaker}/{record.path.name}"
+
+
+def _features(augmenter: Augmenter, seed: int, task: _Task) -> list[Drawn]:
+    samples = read_samples(task.record.path)
+    word_end = utterance_end(samples) if task.record.label is Label.POSITIVE else None
+    clips = (augmented_clip(augmenter, task.record, samples, word_end, seed, draw) for draw in task.draws)
+    return [(task.index, draw, device_features(clip.samples)) for draw, clip in zip(task.draws, clips, strict=True)]
+
+
+_work: partial[list[Drawn]] | None = None
+"""In a worker: what it does with a task. The sounds' names are sent to it once, not with every task."""
+
+
+def _start_worker(augmenter: Augmenter, seed: int) -> None:
+    global _work
+    _work = partial(_features, augmenter, seed)
+
+
+def _features_in_worker(task: _Task) -> list[Drawn]:
+    assert _work is not None
+    return _work(task)

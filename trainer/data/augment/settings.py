@@ -1,0 +1,76 @@
+"""What is done to a clip, how often, and how strongly."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+
+from wakeword import contract
+from wakeword.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """How likely each effect is, in the order in which they are applied. Raises `ConfigError` outside 0 to 1.
+
+    Order and values are those of the reference implementation (microWakeWord's training notebook).
+    """
+
+    seven_band_parametric_eq: float = 0.1
+    tanh_distortion: float = 0.1
+    pitch_shift: float = 0.1
+    band_stop_filter: float = 0.1
+    add_color_noise: float = 0.1
+    add_background_noise: float = 0.75
+    gain: float = 1.0
+    rir: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not 0 <= value <= 1:
+                raise ConfigError(f"augmentation: the probability of {name} is {value}; give 0 (never) to 1 (always)")
+
+
+EFFECTS = tuple(entry.name for entry in fields(Probabilities))
+"""Names of the effects in the order in which they are applied."""
+
+
+@dataclass(frozen=True)
+class AugmentationSettings:
+    """Augmentation of 16 kHz clips. Raises `ConfigError` when a value is out of range.
+
+    Levels are in dB. As in the reference, the background's signal-to-noise ratio is against the RMS of the whole augmented clip, the
+    padding before a short word included.
+    """
+
+    probabilities: Probabilities = field(default_factory=Probabilities)
+    background_min_snr_db: float = -5.0
+    background_max_snr_db: float = 10.0
+    min_gain_db: float = -45.0
+    max_gain_db: float = 0.0
+    min_jitter_s: float = 0.195
+    max_jitter_s: float = 0.205
+    """What follows a word: drawn between the two, uniformly."""
+    augmentation_duration_s: float = 3.2
+    """Length of every augmented clip."""
+
+    def __post_init__(self) -> None:
+        ranges = (
+            ("background_min_snr_db", self.background_min_snr_db, "background_max_snr_db", self.background_max_snr_db),
+            ("min_gain_db", self.min_gain_db, "max_gain_db", self.max_gain_db),
+            ("min_jitter_s", self.min_jitter_s, "max_jitter_s", self.max_jitter_s),
+        )
+        for low_name, low, high_name, high in ranges:
+            if not low <= high:
+                raise ConfigError(f"augmentation.{low_name} is {low} and {high_name} is {high}; the first must not be above the second")
+        if self.min_jitter_s < 0:
+            raise ConfigError(f"augmentation.min_jitter_s is {self.min_jitter_s}; give 0 or more")
+        shortest = self.max_jitter_s + contract.WINDOW_SAMPLES / contract.SAMPLE_RATE_HZ
+        if not self.augmentation_duration_s > shortest:
+            raise ConfigError(
+                f"augmentation.augmentation_duration_s is {self.augmentation_duration_s}; give more than {shortest:g}, which what follows a word takes"
+            )
+
+    @property
+    def samples(self) -> int:
+        """Length of an augmented clip in 16 kHz samples."""
+        return round(self.augmentation_duration_s * contract.SAMPLE_RATE_HZ)
