@@ -1,0 +1,108 @@
+"""The analysis against the official models' known counts, Keras's own and exported files."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from trainer.analysis.analyse import ModelAnalysis, analyse_model, fit, fits
+from trainer.analysis.boards import BOARDS, MIB, Board
+from trainer.analysis.layers import layer_costs
+from trainer.analysis.table import rendered
+from trainer.mixednet.config import MixedNetConfig
+from trainer.mixednet.lengths import receptive_field, window_slices
+from wakeword.model.arena_esp32s3 import state_sizes
+from wakeword.model.flatbuffer import TfliteModel, read_model
+
+# Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+
+OFFICIAL = MixedNetConfig(first_conv_filters=32, pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,)))
+RESIDUAL = MixedNetConfig(
+    first_conv_filters=8, stride=1, pointwise_filters=(8, 10), mixconv_kernel_sizes=((3,), (3, 5)), repeat_in_block=(1, 2), residual_connection=(1, 1)
+)
+
+
+def macs_of(model: TfliteModel) -> int:
+    """Products of a flatbuffer's convolutions and dense layers, from its shapes alone."""
+    total = 0
+    for operator in model.main.operators:
+        if operator.name not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+            continue
+        weights, output = model.main.tensors[operator.inputs[1]].shape, model.main.tensors[operator.outputs[0]].shape
+        total += math.prod(weights) * (output[1] * output[2] if len(output) == 4 else 1)
+    return total
+
+
+def test_the_official_shape_has_its_known_counts() -> None:
+    layers = layer_costs(OFFICIAL, window_slices(OFFICIAL, 1500))
+    assert sum(layer.parameters for layer in layers) == 26_049
+    assert sum(layer.macs for layer in layers) == 24_800
+
+
+def test_an_official_file_has_the_counts_of_its_shape(official_models: Path) -> None:
+    model = read_model(official_models / "hey_jarvis.tflite")
+    shape = MixedNetConfig()
+    states = sum(state_sizes(model).values())
+    # The shape is published, the length of its training windows is not: the head's frames follow from its state.
+    before_head = sum(layer.state_bytes for layer in layer_costs(shape, receptive_field(shape, 1)))
+    frames = (states - before_head) // 60 + 1
+    layers = layer_costs(shape, receptive_field(shape, frames))
+    assert macs_of(model) == sum(layer.macs for layer in layers)
+    assert states == sum(layer.state_bytes for layer in layers) == 2840
+
+
+@pytest.mark.parametrize("config", [MixedNetConfig(), OFFICIAL, RESIDUAL], ids=["default", "official", "residual"])
+def test_parameters_are_keras_count(config: MixedNetConfig) -> None:
+    from trainer.mixednet.models import build_model
+
+    slices = window_slices(config, 900)
+    assert sum(layer.parameters for layer in layer_costs(config, slices)) == build_model(config, slices).count_params()
+
+
+@pytest.mark.parametrize("config", [OFFICIAL, RESIDUAL], ids=["official", "residual"])
+def test_the_untrained_export_is_what_was_counted(config: MixedNetConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    from wakeword.model import flatbuffer
+
+    parsed: list[TfliteModel] = []
+    parse = flatbuffer.parse_model
+
+    def kept(content: bytes, source: str) -> TfliteModel:
+        parsed.append(parse(content, source))
+        return parsed[-1]
+
+    monkeypatch.setattr(flatbuffer, "parse_model", kept)
+    analysis = analyse_model(config, 1500)
+    (model,) = parsed
+    assert (analysis.macs, analysis.state_bytes) == (macs_of(model), sum(state_sizes(model).values()))
+    constants = [tensor for tensor in model.main.tensors if tensor.data is not None and (tensor.type_name == "INT8" or len(tensor.scales))]
+    # The head's bias is left out by the converter while it is zero.
+    assert analysis.weight_bytes - sum(tensor.size_bytes for tensor in constants) in (0, 4)
+    assert analysis.weight_bytes < analysis.model_bytes == len(model.content)
+    assert analysis.arena_bytes > analysis.state_bytes
+    assert all(one.fits for one in fits(analysis))
+    console = Console(width=160, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(rendered(analysis))
+    text = capture.get()
+    assert f"{analysis.parameters:,}" in text
+    assert "estimated:" in text
+    assert "does not fit" not in text
+
+
+def test_what_a_board_lacks_is_said() -> None:
+    board = BOARDS[0]
+    analysis = ModelAnalysis(203, 3, layer_costs(OFFICIAL, 203), 57_824, 28_672)
+    assert fit(analysis, board).fits
+    assert not fit(replace(analysis, model_bytes=board.flash_for_model + 1), board).flash_fits
+    assert not fit(replace(analysis, arena_bytes=board.ram_for_model), board).ram_fits
+    assert not fit(analysis, replace(board, clock_hz=1_000_000)).fits
+
+
+def test_slots_are_as_esphome_divides_the_flash() -> None:
+    assert [Board("", size * MIB, 0).app_slot for size in (4, 8, 16)] == [0x1C0000, 0x3C0000, 0x7C0000]

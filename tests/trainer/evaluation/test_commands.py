@@ -1,0 +1,145 @@
+"""`mww-evaluate` and `mww-mine` with real models, float and int8, of one run."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from tests import networks
+from tests.trainer.evaluation.loudness import SETTINGS, write_bursts
+from trainer.config.loader import load_config
+from trainer.data.dataset import read_recordings
+from trainer.evaluation.cli import evaluate_app
+from trainer.evaluation.models import FloatModel, weights_sha256
+from trainer.evaluation.runs import find_candidate, open_model
+from trainer.mining.cli import mine_app
+from trainer.mining.mine import Mining, mine
+from trainer.run import CONFIG_NAME
+from wakeword.errors import ConfigError
+
+# Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def model_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
+    """Weights that depend on the sound, and their export."""
+    from trainer.export.convert import convert
+    from trainer.mixednet.lengths import window_slices
+    from trainer.mixednet.models import build_model
+    from trainer.training.checkpoints import save_weights
+
+    config = load_config("standard", (), SETTINGS)
+    network = config.model.network()
+    slices = window_slices(network, config.hardware.clip_duration_ms)
+    model = build_model(network, slices)
+    networks.randomise(model, seed=3)
+    weights = tmp_path_factory.mktemp("weights") / "best_weights.weights.h5"
+    save_weights(model, weights)
+    clips = [networks.speechlike(seed, 200) for seed in range(4)]
+    return weights.read_bytes(), convert(model, network, slices, clips, windows=10)
+
+
+@pytest.fixture
+def trained(run_folder: Path, model_files: tuple[bytes, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The run with its weights and their export, without a manifest."""
+    monkeypatch.setenv("MWW_CACHE_DIR", str(tmp_path / "cache"))
+    for name, content in zip(("checkpoints/best_weights.weights.h5", "exported/loud.tflite"), model_files, strict=True):
+        (run_folder / name).parent.mkdir()
+        (run_folder / name).write_bytes(content)
+    return run_folder
+
+
+def test_both_forms_of_a_model_hear_the_same(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from trainer.evaluation import models
+
+    weights, exported = trained / "checkpoints" / "best_weights.weights.h5", trained / "exported" / "loud.tflite"
+    paths = [record.path for record in read_recordings(trained)]
+    as_float, as_int8 = (
+        open_model(find_candidate(checkpoint, tflite, None, (), (), None), jobs=1) for checkpoint, tflite in ((weights, None), (None, exported))
+    )
+    assert (as_float.form, as_int8.form) == ("float", "int8")
+    for one, other in zip(as_float.alone(paths, lambda _: None), as_int8.alone(paths, lambda _: None), strict=True):
+        assert (one.recordings, one.slices, one.stride) == (other.recordings, other.slices, other.stride)
+        # The float model has heard silence before boot, the device's ring buffers hold zeros: they agree once that is forgotten.
+        difference = np.abs(one.probabilities.astype(int) - other.probabilities)[30:]
+        assert difference.mean() < 16
+    whole = as_float.joined(paths, lambda _: None)
+    assert np.ptp(whole.probabilities) > 60, "probabilities that never move would agree however they were shifted"
+    alone = as_int8.alone(paths, lambda _: None)
+    heard: list[float] = []
+    monkeypatch.setattr(models, "SECONDS_WORTH_PROCESSES", 0.0)
+    for one, other in zip(alone, open_model(find_candidate(None, exported, None, (), (), None), jobs=2).alone(paths, heard.append), strict=True):
+        assert one.recordings == other.recordings
+        np.testing.assert_array_equal(one.probabilities, other.probabilities)
+    assert sum(heard) == pytest.approx(sum(record.duration for record in read_recordings(trained)))
+    monkeypatch.setattr(models, "SLICES_PER_RANGE", 100)
+    np.testing.assert_array_equal(as_float.joined(paths, lambda _: None).probabilities, whole.probabilities)
+
+    # As a training calls it: a model in memory, records, a threshold, a limit.
+    config = load_config(str(trained / CONFIG_NAME))
+    candidate = find_candidate(weights, None, None, (), (), None)
+    from trainer.mixednet.models import build_model
+    from trainer.training.checkpoints import load_weights
+
+    model = build_model(config.model.network(), candidate.slices)
+    load_weights(model, weights)
+    in_memory = FloatModel(config.model.network(), candidate.slices, model, weights_sha256(model), jobs=1)
+    assert in_memory.sha256 == weights_sha256(model)
+    threshold = float(np.median(whole.probabilities)) / 255
+    mined = mine(in_memory, paths, Mining(threshold, 3), candidate.slices)
+    assert 3 <= len(mined.found) <= 6
+    assert all(one.probability > threshold * 255 for one in mined.found)
+
+
+def test_the_commands(trained: Path, tmp_path: Path) -> None:
+    runner, exported = CliRunner(), trained / "exported" / "loud.tflite"
+    done = runner.invoke(evaluate_app, ["--tflite", str(exported), "--split", "test", "--json", "--jobs", "1"])
+    assert done.exit_code == 0, done.output
+    values = json.loads(done.stdout)
+    assert (values["form"], values["run"], values["device"]["recall"]["utterances"]) == ("int8", str(trained), 4)
+    weights = trained / "checkpoints" / "best_weights.weights.h5"
+    done = runner.invoke(evaluate_app, ["--checkpoint", str(weights), "--analyze", "--jobs", "1"])
+    assert done.exit_code == 0, done.output
+    assert "(float), val split" in " ".join(done.stdout.split())
+    assert "least sure of" in done.stdout
+
+    audio, output = tmp_path / "audio", tmp_path / "mined"
+    extra = audio / "extra.wav"
+    extra.write_bytes((audio / "test" / "loud.wav").read_bytes()[:200_000])
+    done = runner.invoke(mine_app, ["--tflite", str(exported), "--audio", str(audio), "--output", str(output), "--fp-threshold", "0.01", "--jobs", "1"])
+    assert done.exit_code == 2, "a wav that is cut short cannot be heard"
+    assert "left out, tests the run: 6" in done.stderr
+    extra.unlink()
+    write_bursts(extra, 8, {2.0: 0.9}, seed=77)
+    done = runner.invoke(mine_app, ["--tflite", str(exported), "--audio", str(audio), "--output", str(output), "--fp-threshold", "0.01", "--jobs", "1"])
+    assert done.exit_code == 0, done.output
+    with (output / "mined.csv").open() as lines:
+        rows = list(csv.DictReader(lines))
+    assert rows
+    assert {row["source"] for row in rows} == {str(extra)}
+    assert f"{len(rows)} new clips" in done.stdout
+
+
+def test_what_does_not_belong_together_is_refused(trained: Path, tmp_path: Path) -> None:
+    weights, exported = trained / "checkpoints" / "best_weights.weights.h5", trained / "exported" / "loud.tflite"
+    for given, message in (
+        ((None, None, None, (), (), None), "give either --checkpoint"),
+        ((weights, exported, None, (), (), None), "give either --checkpoint"),
+        ((tmp_path / "none.h5", None, None, (), (), None), "does not exist"),
+        ((None, exported, None, (), (), tmp_path), "config.yaml: does not exist"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            find_candidate(*given)
+    elsewhere = tmp_path / "elsewhere.tflite"
+    elsewhere.write_bytes(exported.read_bytes())
+    with pytest.raises(ConfigError, match="name the run that the model came from with --run"):
+        find_candidate(None, elsewhere, None, (), (), None)
+    assert find_candidate(None, elsewhere, str(trained / CONFIG_NAME), (), (), None).run == trained
+    with pytest.raises(ConfigError, match="takes 3 slices an inference, the configuration 2"):
+        open_model(find_candidate(None, exported, None, (), ["model.stride=2"], None))

@@ -1,0 +1,145 @@
+"""An evaluation's figures against recordings whose outcome can be written down, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from tests.trainer.evaluation.loudness import LoudnessModel, write_bursts
+from trainer.config.loader import load_config
+from trainer.data.dataset import read_recordings
+from trainer.data.split import Split
+from trainer.evaluation.analysis import sliding_averages
+from trainer.evaluation.evaluate import Evaluation, as_json, evaluate
+from trainer.evaluation.hearing import chosen_point, hear_split, split_records
+from trainer.evaluation.runs import Candidate
+from trainer.evaluation.table import rendered
+from trainer.run import CONFIG_NAME
+from wakeword.errors import ConfigError
+from wakeword.model.manifest import Manifest, MicroSection
+from wakeword.scoring.rates import clopper_pearson, garwood
+
+
+def candidate(folder: Path, cutoff: float | None = 0.7) -> Candidate:
+    manifest = None
+    if cutoff is not None:
+        micro = MicroSection(probability_cutoff=cutoff, sliding_window_size=2, tensor_arena_size=1)
+        manifest = Manifest(wake_word="loud", author="", model="loud.tflite", micro=micro)
+    config = load_config(str(folder / CONFIG_NAME))
+    return Candidate(None, folder / "loud.tflite", manifest, config, folder, read_recordings(folder))
+
+
+def measured(folder: Path, split: Split = Split.TEST, cutoff: float | None = 0.7, analysis: bool = False) -> Evaluation:
+    return evaluate(candidate(folder, cutoff), LoudnessModel(), split, analysis=analysis, jobs=1, progress=lambda _: None)
+
+
+def test_the_device_figures(run_folder: Path) -> None:
+    figures = measured(run_folder).device
+    assert (figures.recall.found, figures.recall.utterances, figures.recall.interval) == (3, 4, clopper_pearson(3, 4))
+    assert {name: (one.found, one.utterances) for name, one in figures.speakers.items()} == {"ada": (2, 2), "bob": (1, 2)}
+    assert figures.missed == (3,)
+    (false,) = figures.false_accepts
+    assert false.path.name == "loud.wav"
+    assert 5.0 < false.seconds < 5.5
+    assert figures.hours == pytest.approx(30 / 3600)
+    assert figures.per_hour == pytest.approx(120)
+    assert figures.per_hour_interval == garwood(1, figures.hours)
+    assert figures.latency is not None
+    # The burst ends at 0.8 s; the model is sure of it as soon as it has begun.
+    assert -250 < figures.latency.percentiles_ms[1] < 50
+    assert figures.latency.utterances == 3
+
+
+def test_the_window_metrics_are_those_of_the_same_probabilities(run_folder: Path) -> None:
+    evaluation = measured(run_folder)
+    windows, calibration = evaluation.windows, evaluation.calibration
+    assert windows.positives == 4
+    assert windows.negatives == pytest.approx(30.5 / 0.3, abs=2)
+    assert windows.threshold == 0.7
+    assert windows.recall == 0.75
+    assert 0.9 < windows.auc < 1
+    assert len(windows.thresholds) == 101
+    assert windows.thresholds[0][2] == 1.0
+    threshold, false_rate, recall = windows.thresholds[70]
+    assert (threshold, recall) == pytest.approx((0.7, 0.75))
+    assert false_rate == pytest.approx(1 / windows.negatives)
+    assert calibration.base_rate == pytest.approx(4 / (4 + windows.negatives))
+    assert sum(part.windows for part in calibration.by_mass) == sum(part.windows for part in calibration.by_width) == windows.positives + windows.negatives
+
+
+def test_the_cutoff_comes_from_validation_data_or_from_whoever_gave_it(run_folder: Path) -> None:
+    assert measured(run_folder).point.origin == "the manifest's"
+    chosen = measured(run_folder, cutoff=None)
+    assert "chosen on validation data" in chosen.point.origin
+    assert chosen.point == measured(run_folder, Split.VAL, cutoff=None).point
+    assert 0.5 < chosen.point.probability_cutoff < 0.8
+    given = candidate(run_folder, None)
+    given = replace(given, config=load_config(str(run_folder / CONFIG_NAME), (), ["export.probability_cutoff=0.3"]))
+    assert evaluate(given, LoudnessModel(), Split.TEST, jobs=1, progress=lambda _: None).point.probability_cutoff == 0.3
+    test = hear_split(LoudnessModel(), split_records(given.records, Split.TEST, run_folder))
+    with pytest.raises(ValueError, match="test data chooses nothing"):
+        chosen_point(test, 2, 0.5)
+
+
+def test_an_evaluation_writes_nothing(run_folder: Path) -> None:
+    before = {path: path.read_bytes() for path in run_folder.rglob("*") if path.is_file()}
+    evaluation = measured(run_folder, analysis=True)
+    assert {path: path.read_bytes() for path in run_folder.rglob("*") if path.is_file()} == before
+    assert evaluation.note.startswith("Test data chooses nothing")
+    assert "flatter" in measured(run_folder, Split.VAL).note
+
+
+def test_the_analysis_names_the_worst(run_folder: Path) -> None:
+    analysis = measured(run_folder, analysis=True).analysis
+    assert analysis is not None
+    assert [(one.path.name, one.found) for one in analysis.utterances] == [("t4.wav", False), ("t3.wav", True), ("t1.wav", True), ("t2.wav", True)]
+    peaks = [(one.path.name, round(one.seconds), one.accepted) for one in analysis.negatives[:3]]
+    assert peaks == [("loud.wav", 5, True), ("loud.wav", 12, False), ("quiet.wav", 3, False)]
+    assert [round(one.average, 1) for one in analysis.negatives[:3]] == [0.8, 0.5, 0.3]
+    assert analysis.positive_histogram.total == 4
+    assert analysis.negative_histogram.total == sum(analysis.negative_histogram.counts) > 900
+
+
+def test_sliding_averages_begin_with_an_empty_ring() -> None:
+    averages = sliding_averages(np.array([255, 255, 0, 51], np.uint8), 2)
+    np.testing.assert_allclose(averages, [0.5, 1, 0.5, 0.1])
+
+
+def test_everything_is_json_and_text(run_folder: Path) -> None:
+    evaluation = measured(run_folder, cutoff=0.999, analysis=True)
+    assert np.isnan(evaluation.windows.precision), "nothing is accepted"
+    assert evaluation.device.latency is None
+    values = json.loads(json.dumps(as_json(evaluation), allow_nan=False))
+    assert values["windows"]["precision"] is None
+    assert values["split"] == "test"
+    assert values["device"]["recall"]["found"] == 0
+    console = Console(width=160)
+    with console.capture() as capture:
+        console.print(rendered(measured(run_folder, analysis=True)))
+    text = capture.get()
+    assert text.index("false accepts/h") < text.index("recall") < text.index("Classic window metrics, for comparison") < text.index("Calibration")
+    assert "Test data chooses nothing" in text
+    assert "bob" in text
+
+
+def test_an_empty_split_is_told(run_folder: Path) -> None:
+    with pytest.raises(ConfigError, match="the train split holds no positive recordings"):
+        measured(run_folder, Split.TRAIN)
+    records = [record for record in read_recordings(run_folder) if record.path.name not in ("quiet.wav", "loud.wav")]
+    with pytest.raises(ConfigError, match="the test split holds no negative recordings"):
+        split_records(records, Split.TEST, run_folder)
+
+
+def test_changed_recordings_are_told(run_folder: Path) -> None:
+    changed = next(record.path for record in read_recordings(run_folder) if record.path.name == "t2.wav")
+    write_bursts(changed, 1.3, {0.6: 0.9})
+    with pytest.raises(ConfigError, match=r"t2\.wav: 1\.300 s long, but 1\.200 s when the run was trained"):
+        measured(run_folder)
+    changed.unlink()
+    with pytest.raises(ConfigError, match=r"t2\.wav: listed in .*recordings\.csv, but not there \(1 of the test split are gone\)"):
+        measured(run_folder)

@@ -1,0 +1,1 @@
+"""What a model will cost on a board, before it is trained."""

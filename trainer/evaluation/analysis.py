@@ -1,0 +1,112 @@
+"""Where a model is wrong or nearly so: the utterances it is least sure of, the negatives it is surest of, and how its probabilities spread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.evaluation.hearing import HeardSplit, OperatingPoint
+from wakeword import contract
+from wakeword.simulation.streams import SimulatedStream
+
+WORST = 20
+CONFUSION_GAP_SLICES = 100
+"""Peaks closer than the hold-off are one."""
+HISTOGRAM_BINS = 16
+
+
+@dataclass(frozen=True)
+class WorstUtterance:
+    """An utterance and the highest sliding mean while it and the silence behind it were heard, 0 to 1."""
+
+    path: Path
+    speaker: str
+    highest_average: float
+    found: bool
+
+
+@dataclass(frozen=True)
+class ConfusingNegative:
+    """A peak of the sliding mean in a recording without the wake word."""
+
+    path: Path
+    seconds: float
+    """Of the recording."""
+    average: float
+    accepted: bool
+    """Above the cutoff."""
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts of probabilities in equal parts of 0-1."""
+
+    counts: tuple[int, ...]
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self.counts)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The worst first."""
+
+    utterances: tuple[WorstUtterance, ...]
+    negatives: tuple[ConfusingNegative, ...]
+    positive_histogram: Histogram
+    """Highest probability of each utterance."""
+    negative_histogram: Histogram
+    """Every probability of the negatives."""
+
+
+def analyse(heard: HeardSplit, point: OperatingPoint, missed: tuple[int, ...], worst: int = WORST) -> Analysis:
+    """The `worst` utterances and negatives of a split; `missed` has the indices of utterances that were not found."""
+    clips = []
+    highest = np.zeros(len(heard.clips), np.uint8)
+    for index, (clip, record) in enumerate(zip(heard.clips, heard.records.positives, strict=True)):
+        highest[index] = clip.probabilities.max(initial=0)
+        averages = sliding_averages(clip.probabilities, point.window)
+        clips.append(WorstUtterance(record.path, record.speaker, float(averages.max(initial=0)), index not in missed))
+    clips.sort(key=lambda one: (one.highest_average, one.path))
+    return Analysis(
+        utterances=tuple(clips[:worst]),
+        negatives=tuple(_confusing(heard.joined, point, worst)),
+        positive_histogram=_histogram(highest),
+        negative_histogram=_histogram(heard.joined.probabilities),
+    )
+
+
+def sliding_averages(probabilities: NDArray[np.uint8], window: int) -> NDArray[np.float64]:
+    """Mean of the last `window` probabilities at each inference, 0 to 1, float64 `[n]`; zeros before the first, as in the device's ring."""
+    sums = np.cumsum(np.concatenate([np.zeros(window, np.int64), probabilities]), dtype=np.int64)
+    averages: NDArray[np.float64] = (sums[window:] - sums[:-window]) / (window * contract.PROBABILITY_MAX)
+    return averages
+
+
+def _confusing(stream: SimulatedStream, point: OperatingPoint, worst: int) -> list[ConfusingNegative]:
+    averages = sliding_averages(stream.probabilities, point.window)
+    gap = -(-CONFUSION_GAP_SLICES // stream.stride)
+    free = averages > 0
+    found: list[ConfusingNegative] = []
+    for inference in np.argsort(-averages, kind="stable"):
+        if len(found) == worst or not averages[inference]:
+            break
+        if not free[inference]:
+            continue
+        free[max(0, inference - gap + 1) : inference + gap] = False
+        slice_index = int(inference + 1) * stream.stride - 1
+        recording = stream.recordings[stream.recording_at(slice_index)]
+        seconds = contract.slice_end_seconds(slice_index) - recording.start / contract.SAMPLE_RATE_HZ
+        accepted = bool(averages[inference] * contract.PROBABILITY_MAX > point.cutoff)
+        found.append(ConfusingNegative(recording.path, round(seconds, 3), float(averages[inference]), accepted))
+    return found
+
+
+def _histogram(probabilities: NDArray[np.uint8]) -> Histogram:
+    counts, _ = np.histogram(probabilities, HISTOGRAM_BINS, (0, contract.PROBABILITY_MAX + 1))
+    return Histogram(tuple(int(count) for count in counts))

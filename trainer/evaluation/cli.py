@@ -1,0 +1,59 @@
+"""`mww-evaluate`: parse, call, print."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trainer.data.split import Split
+from wakeword.errors import reports_errors
+
+evaluate_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@evaluate_app.command()
+@reports_errors
+def evaluate(
+    checkpoint: Annotated[Path | None, typer.Option(help="Weights of a run: its checkpoints/best_weights.weights.h5.")] = None,
+    tflite: Annotated[Path | None, typer.Option(help="An exported model, or its manifest.")] = None,
+    config: Annotated[str | None, typer.Option(help="Preset or YAML file. (default: the config.yaml of the run)")] = None,
+    override: Annotated[list[Path] | None, typer.Option("--override", help="YAML file laid over the configuration; may be repeated.")] = None,
+    setting: Annotated[list[str] | None, typer.Option("--set", help="One value, as section.key=value; may be repeated.")] = None,
+    run: Annotated[Path | None, typer.Option(help="Folder of the run. (default: found from the model or --config)")] = None,
+    split: Annotated[Split, typer.Option(help="Recordings to measure with.")] = Split.VAL,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    analyze: Annotated[bool, typer.Option("--analyze", help="Also the worst utterances, confusing negatives and histograms.")] = False,
+    jobs: Annotated[int | None, typer.Option(help="Processes. (default: one per core)", min=1)] = None,
+) -> None:
+    """Measure a trained or an exported model on one split of its run.
+
+    First what a device would do with the recordings, then classic window metrics and calibration. The cutoff is the manifest's, else the
+    configuration's, else the one that validation data chooses; test data chooses nothing, and nothing is written.
+
+    Example:
+
+      mww-evaluate --tflite runs/computer/exported/computer.tflite --split test --analyze
+    """
+    from rich.console import Console
+
+    from trainer.evaluation.evaluate import as_json as json_values
+    from trainer.evaluation.evaluate import evaluate as measure
+    from trainer.evaluation.hearing import split_records
+    from trainer.evaluation.runs import find_candidate, open_model, require_tensorflow
+    from trainer.evaluation.table import rendered
+    from wakeword.progress import audio_progress
+
+    candidate = find_candidate(checkpoint, tflite, config, override or (), setting or (), run)
+    records = split_records(candidate.records, split, candidate.run)
+    if checkpoint is not None:
+        require_tensorflow()
+    model = open_model(candidate, jobs)
+    with audio_progress("listening", records.seconds) as progress:
+        evaluation = measure(candidate, model, split, analysis=analyze, jobs=jobs, progress=progress)
+    if as_json:
+        typer.echo(json.dumps(json_values(evaluation), indent=2, ensure_ascii=False))
+    else:
+        Console(highlight=False).print(rendered(evaluation))

@@ -1,0 +1,96 @@
+"""One evaluation: a model, a split, an operating point that others chose. Nothing is written that a training reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from trainer.data.split import Split
+from trainer.evaluation.analysis import Analysis, analyse
+from trainer.evaluation.device import DeviceFigures, device_figures
+from trainer.evaluation.hearing import HeardSplit, OperatingPoint, chosen_point, given_point, hear_split, split_records
+from trainer.evaluation.models import WordModel
+from trainer.evaluation.runs import Candidate
+from trainer.evaluation.windows import Calibration, WindowMetrics, calibration_of, scored_windows, window_metrics, word_ends_of
+from wakeword.simulation.features import Progress
+
+NOTES = {
+    Split.TEST: "Test data chooses nothing: no checkpoint, no cutoff, no weight. This evaluation wrote nothing that a training reads.",
+    Split.VAL: "Validation data chose the checkpoint and the cutoff, so these figures flatter the model; --split test has chosen nothing.",
+    Split.TRAIN: "The model was trained on these recordings: the figures say what it has learned by heart, not how it will do.",
+}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that is known of a model on one split."""
+
+    model: Path
+    form: str
+    """`float` or `int8`."""
+    sha256: str
+    run: Path
+    split: Split
+    note: str
+    """What the split's figures are worth."""
+    point: OperatingPoint
+    device: DeviceFigures
+    windows: WindowMetrics
+    calibration: Calibration
+    analysis: Analysis | None
+
+
+def evaluate(candidate: Candidate, model: WordModel, split: Split, *, analysis: bool = False, jobs: int | None = None, progress: Progress) -> Evaluation:
+    """Measure a model on one split of its run.
+
+    The cutoff is the manifest's, else the configuration's, else chosen on validation data with this model. Raises `ConfigError` when
+    the split is empty or the run's recordings are gone or changed.
+    """
+    heard = hear_split(model, split_records(candidate.records, split, candidate.run), progress)
+    point = _operating_point(candidate, model, heard)
+    ends = word_ends_of([record.path for record in heard.records.positives], jobs)
+    device = device_figures(heard, point, ends)
+    truth, scores = scored_windows(heard, ends)
+    return Evaluation(
+        model=candidate.path,
+        form=model.form,
+        sha256=model.sha256,
+        run=candidate.run,
+        split=split,
+        note=NOTES[split],
+        point=point,
+        device=device,
+        windows=window_metrics(truth, scores, point.probability_cutoff),
+        calibration=calibration_of(truth, scores),
+        analysis=analyse(heard, point, device.missed) if analysis else None,
+    )
+
+
+def as_json(value: Any) -> Any:
+    """An evaluation, or a part of it, as values that JSON holds: paths as text, NaN and infinity as null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): as_json(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [as_json(item) for item in value]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _operating_point(candidate: Candidate, model: WordModel, heard: HeardSplit) -> OperatingPoint:
+    export, manifest = candidate.config.export, candidate.manifest
+    if manifest is not None:
+        return given_point(manifest.micro.probability_cutoff, manifest.micro.sliding_window_size, "the manifest's")
+    if export.probability_cutoff is not None:
+        return given_point(export.probability_cutoff, export.sliding_window_size, "the configuration's")
+    if heard.records.split is not Split.VAL:
+        heard = hear_split(model, split_records(candidate.records, Split.VAL, candidate.run))
+    return chosen_point(heard, export.sliding_window_size, candidate.config.training.target_minimization)

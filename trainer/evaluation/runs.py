@@ -1,0 +1,119 @@
+"""A model, the configuration and the run that it came from: what `mww-evaluate` and `mww-mine` are told on the command line."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.config.loader import load_config
+from trainer.config.sections import TrainerConfig
+from trainer.data.dataset import TABLE_NAME, read_recordings
+from trainer.data.ingest import SampleRecord
+from trainer.evaluation.models import FloatModel, Int8Model, WordModel
+from trainer.exporting import run_folder
+from trainer.mixednet.lengths import window_slices
+from trainer.run import CONFIG_NAME
+from wakeword.corpus.recordings import hash_file
+from wakeword.errors import ConfigError, InfrastructureError
+from wakeword.model.flatbuffer import read_model
+from wakeword.model.manifest import Manifest, read_manifest
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is evaluated or mined with. Exactly one of `checkpoint` and `tflite` is given."""
+
+    checkpoint: Path | None
+    tflite: Path | None
+    manifest: Manifest | None
+    """Of an exported model, where it lies beside it."""
+    config: TrainerConfig
+    run: Path
+    records: tuple[SampleRecord, ...]
+
+    @property
+    def path(self) -> Path:
+        """The model's file."""
+        path = self.checkpoint or self.tflite
+        assert path is not None
+        return path
+
+    @property
+    def slices(self) -> int:
+        """Slices of the model's window."""
+        return window_slices(self.config.model.network(), self.config.hardware.clip_duration_ms)
+
+
+def find_candidate(
+    checkpoint: Path | None, tflite: Path | None, config: str | None, overrides: Sequence[Path], settings: Sequence[str], run: Path | None
+) -> Candidate:
+    """Find the run of a model and read its configuration and its recordings.
+
+    A checkpoint lies in its run. An exported model's run is `run`, or the folder of the configuration's file, or a folder above the model: the first
+    that holds a `recordings.csv`. The configuration is the run's, unless one is given. Raises `ConfigError` when something of this is
+    missing or both kinds of model, or none, are given.
+    """
+    if (checkpoint is None) == (tflite is None):
+        raise ConfigError("give either --checkpoint (weights of a run) or --tflite (an exported model)")
+    manifest = None
+    if tflite is not None:
+        tflite, manifest = _with_manifest(tflite)
+    path = checkpoint or tflite
+    assert path is not None
+    if not path.is_file():
+        raise ConfigError(f"{path}: does not exist; give the checkpoints/best_weights.weights.h5 of a run or the .tflite of an export")
+    folder = run or _run_of(path, checkpoint is not None, config)
+    own = folder / CONFIG_NAME
+    if config is None and not own.is_file():
+        raise ConfigError(f"{own}: does not exist; give the run's configuration with --config")
+    return Candidate(checkpoint, tflite, manifest, load_config(config or str(own), overrides, settings), folder, read_recordings(folder))
+
+
+def open_model(candidate: Candidate, jobs: int | None = None) -> WordModel:
+    """The model, ready to hear. Raises `ConfigError` when its file is damaged or belongs to another configuration."""
+    network = candidate.config.model.network()
+    if candidate.tflite is not None:
+        model = read_model(candidate.tflite)
+        if model.stride != network.stride:
+            raise ConfigError(
+                f"{candidate.tflite}: takes {model.stride} slices an inference, the configuration {network.stride}; give the model's own --config"
+            )
+        return Int8Model(model, jobs)
+    from trainer.mixednet.models import build_model
+    from trainer.training.checkpoints import load_weights
+    from trainer.training.runtime import start_tensorflow
+
+    start_tensorflow()
+    weights = build_model(network, candidate.slices)
+    load_weights(weights, candidate.path)
+    return FloatModel(network, candidate.slices, weights, hash_file(candidate.path), jobs=jobs)
+
+
+def _with_manifest(path: Path) -> tuple[Path, Manifest | None]:
+    """A model and its manifest, given either."""
+    if path.suffix == ".json":
+        manifest, model = read_manifest(path)
+        return model, manifest
+    beside = path.with_suffix(".json")
+    if not beside.is_file():
+        return path, None
+    manifest, model = read_manifest(beside)
+    return path, manifest if model.resolve() == path.resolve() else None
+
+
+def _run_of(path: Path, is_checkpoint: bool, config: str | None) -> Path:
+    if is_checkpoint:
+        return run_folder(path)
+    places = [Path(config).absolute().parent] if config is not None and Path(config).is_file() else []
+    for folder in (*places, *path.absolute().parents):
+        if (folder / TABLE_NAME).is_file():
+            return folder
+    raise ConfigError(f"{path}: no folder above it holds a run's {TABLE_NAME}; name the run that the model came from with --run")
+
+
+def require_tensorflow() -> None:
+    """Raise `InfrastructureError` where the extra with TensorFlow is not installed; an exported model needs none."""
+    if importlib.util.find_spec("tensorflow") is None:
+        raise InfrastructureError("TensorFlow is not installed here, and a checkpoint needs it; install the extra 'train', or give --tflite")

@@ -1,0 +1,143 @@
+"""An evaluation as text for the terminal: false accepts an hour first, every rate with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from trainer.evaluation.analysis import Analysis, Histogram
+from trainer.evaluation.device import DeviceFigures, Recall
+from trainer.evaluation.evaluate import Evaluation
+from trainer.evaluation.windows import Calibration, WindowMetrics
+from wakeword.scoring.rates import hours_to_claim
+
+MOST_SPEAKERS = 12
+"""Of more, those with the lowest recall are shown; JSON has all."""
+EXCELLENT_PER_HOUR, ACCEPTABLE_PER_HOUR = 0.5, 2.0
+_BAR = 40
+
+
+def rendered(evaluation: Evaluation) -> Group:
+    """The whole report."""
+    point = evaluation.point
+    title = f"{evaluation.model} ({evaluation.form}), {evaluation.split} split of {evaluation.run}"
+    where = f"cutoff {point.probability_cutoff:g} ({point.cutoff}/255), window {point.window}: {point.origin}"
+    parts: list[RenderableType] = [
+        Text(title, "bold"),
+        Text(where),
+        Text(),
+        Text("As the device decides (whole recordings, sliding mean, hold-off)", "bold"),
+        _device_table(evaluation.device),
+        *_notes(evaluation.device),
+        *_speakers(evaluation.device.speakers),
+        Text(),
+        Text("Classic window metrics, for comparison with other trainers only (no sliding mean, no hold-off)", "bold"),
+        _window_table(evaluation.windows),
+        Text(),
+        Text("Calibration of the same windows", "bold"),
+        *_calibration(evaluation.calibration),
+        *(_analysis(evaluation.analysis) if evaluation.analysis else ()),
+        Text(),
+        Text(evaluation.note, "italic"),
+    ]
+    return Group(*parts)
+
+
+def _device_table(figures: DeviceFigures) -> Table:
+    table = Table("", "figure", "95 % interval", "counted", box=None, pad_edge=False)
+    low, high = figures.per_hour_interval.low, figures.per_hour_interval.high
+    table.add_row("false accepts/h", f"{figures.per_hour:.2f}", f"{low:.2f}-{high:.2f}", f"{len(figures.false_accepts)} in {figures.hours:.2f} h")
+    table.add_row("recall", *_recall_cells(figures.recall))
+    if figures.latency is not None:
+        early, middle, late = figures.latency.percentiles_ms
+        spread = f"{early:.0f} to {late:.0f} ms (5-95 %)"
+        table.add_row("latency after the word", f"{middle:.0f} ms", Text(spread), f"median of {figures.latency.utterances}")
+    return table
+
+
+def _notes(figures: DeviceFigures) -> Iterator[Text]:
+    yield Text(f"{_judgement(figures.per_hour)}.")
+    if not figures.false_accepts and figures.hours < (needed := hours_to_claim(EXCELLENT_PER_HOUR)):
+        yield Text(f"No false accept in {figures.hours:.2f} h says little: at most {EXCELLENT_PER_HOUR}/h can be claimed from {needed:.0f} h on.")
+    if figures.detections_besides:
+        yield Text(f"{figures.detections_besides} more detections in clips of the wake word: before it, too late, or a second time.")
+
+
+def _judgement(per_hour: float) -> str:
+    if per_hour < EXCELLENT_PER_HOUR:
+        return "False accepts: excellent (below 0.5/h)"
+    return "False accepts: acceptable (0.5 to 2/h)" if per_hour <= ACCEPTABLE_PER_HOUR else "False accepts: too many (above 2/h)"
+
+
+def _recall_cells(recall: Recall) -> tuple[str, str, str]:
+    return f"{recall.share:.1%}", f"{recall.interval.low:.1%}-{recall.interval.high:.1%}", f"{recall.found} of {recall.utterances}"
+
+
+def _speakers(speakers: dict[str, Recall]) -> Iterator[RenderableType]:
+    if len(speakers) < 2:
+        return
+    ordered = sorted(speakers.items(), key=lambda item: (item[1].share, item[0]))
+    table = Table("speaker", "recall", "95 % interval", "found", box=None, pad_edge=False)
+    for name, recall in ordered[:MOST_SPEAKERS]:
+        table.add_row(Text(name), *_recall_cells(recall))
+    yield Text()
+    yield Text(f"Recall by speaker{f', the {MOST_SPEAKERS} lowest of {len(ordered)}' if len(ordered) > MOST_SPEAKERS else ''}", "bold")
+    yield table
+
+
+def _window_table(metrics: WindowMetrics) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_row("windows", f"{metrics.positives} with the wake word (one each, 150 ms after it), {metrics.negatives} without (every 300 ms)")
+    at = f"accuracy {metrics.accuracy:.4f}, precision {metrics.precision:.4f}, recall {metrics.recall:.4f}, F1 {metrics.f1:.4f}"
+    table.add_row(f"at {metrics.threshold:g}", at)
+    table.add_row("ROC", f"AUC {metrics.auc:.5f}, partial AUC up to 0.1 {metrics.partial_auc:.5f}, average precision {metrics.average_precision:.5f}")
+    table.add_row("equal error rate", f"{metrics.equal_error.rate:.3%} at {metrics.equal_error.threshold:.3f}")
+    return table
+
+
+def _calibration(calibration: Calibration) -> Iterator[RenderableType]:
+    yield Text(
+        f"Brier score {calibration.brier_score:.5f} (skill {calibration.brier_skill:.3f} against a base rate of {calibration.base_rate:.3f}), "
+        f"mean error {calibration.error.expected:.4f}, largest {calibration.error.largest:.3f}"
+    )
+    table = Table("said", "happened", "95 % interval", "windows", box=None, pad_edge=False)
+    for part in calibration.by_width:
+        table.add_row(
+            f"{part.mean_probability:.3f}", f"{part.frequency:.3f}", f"{part.interval.low:.3f}-{part.interval.high:.3f}", f"{part.positives} of {part.windows}"
+        )
+    yield table
+
+
+def _analysis(analysis: Analysis) -> Iterator[RenderableType]:
+    yield Text()
+    yield Text("Utterances that the model is least sure of (highest sliding mean)", "bold")
+    table = Table("mean", "", "speaker", "recording", box=None, pad_edge=False)
+    for one in analysis.utterances:
+        table.add_row(f"{one.highest_average:.3f}", "" if one.found else "missed", Text(one.speaker), Text(str(one.path), overflow="fold"))
+    yield table
+    yield Text()
+    yield Text("Negatives that it is surest of", "bold")
+    table = Table("mean", "", "second", "recording", box=None, pad_edge=False)
+    for other in analysis.negatives:
+        table.add_row(f"{other.average:.3f}", "accepted" if other.accepted else "", f"{other.seconds:.2f}", Text(str(other.path), overflow="fold"))
+    yield table
+    yield Text()
+    yield Text("Probabilities: highest of each utterance, and all of the negatives (bars are logarithmic)", "bold")
+    yield _histograms(analysis.positive_histogram, analysis.negative_histogram)
+
+
+def _histograms(positives: Histogram, negatives: Histogram) -> Table:
+    table = Table("from", "utterances", "", "negatives", "", box=None, pad_edge=False)
+    for index, (positive, negative) in enumerate(zip(positives.counts, negatives.counts, strict=True)):
+        low = f"{index / len(positives.counts):.3f}"
+        table.add_row(low, str(positive), _bar(positive, max(positives.counts)), str(negative), _bar(negative, max(negatives.counts)))
+    return table
+
+
+def _bar(count: int, largest: int) -> str:
+    from math import log1p
+
+    return "#" * round(_BAR * log1p(count) / log1p(largest)) if largest else ""

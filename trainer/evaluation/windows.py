@@ -1,0 +1,130 @@
+"""Classic window metrics of a split: comparable with what other trainers print, and with nothing that a device does.
+
+One window an utterance, ending 150 ms after the word (the middle of what training shows the model), and one every 300 ms of the negatives, as
+microWakeWord's ambient validation takes them. No sliding mean, no hold-off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from trainer.data.features import first_slice_after
+from trainer.data.parallel import map_in_processes
+from trainer.evaluation.hearing import HeardSplit
+from trainer.evaluation.models import FEWEST_CLIPS_FOR_PROCESSES
+from wakeword import contract
+from wakeword.audio import read_samples
+from wakeword.corpus.utterances import utterance_end
+from wakeword.scoring.calibration import Bin, CalibrationError, base_rate, brier_score, brier_skill, calibration_curve, calibration_error
+from wakeword.scoring.classification import (
+    PARTIAL_AUC_LIMIT,
+    THRESHOLDS,
+    EqualError,
+    Scores,
+    Truth,
+    average_precision,
+    confusion,
+    equal_error_rate,
+    partial_auc,
+    precision_recall_curve,
+    roc_auc,
+    roc_curve,
+    threshold_counts,
+)
+
+SLICES_AFTER_WORD = 15
+SLICES_BETWEEN_NEGATIVES = 30
+
+
+@dataclass(frozen=True)
+class WindowMetrics:
+    """At one threshold, and over all."""
+
+    positives: int
+    negatives: int
+    threshold: float
+    accuracy: float
+    precision: float
+    """NaN when nothing was accepted."""
+    recall: float
+    f1: float
+    auc: float
+    partial_auc: float
+    """Up to a false positive rate of 0.1, standardised."""
+    average_precision: float
+    equal_error: EqualError
+    thresholds: tuple[tuple[float, float, float], ...]
+    """Threshold, false positive rate and recall, 101 of each."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Probabilities against frequencies of the same windows; intervals take windows for independent."""
+
+    base_rate: float
+    brier_score: float
+    brier_skill: float
+    error: CalibrationError
+    """Of the bins of equal mass."""
+    by_width: tuple[Bin, ...]
+    by_mass: tuple[Bin, ...]
+
+
+def word_ends_of(paths: Sequence[Path], jobs: int | None = None) -> list[int]:
+    """The sample after the word of each utterance, by its sound; the same rule as in training. Raises `ConfigError` for an unreadable file."""
+    return list(map_in_processes(_word_end, paths, jobs=jobs if len(paths) >= FEWEST_CLIPS_FOR_PROCESSES else 1))
+
+
+def scored_windows(heard: HeardSplit, word_ends: Sequence[int]) -> tuple[Truth, Scores]:
+    """The windows of a split: truth bool `[n]`, probabilities float64 `[n]` in 0-1; utterances first, then negatives in order."""
+    stride = heard.joined.stride
+    positives = []
+    for clip, word_end in zip(heard.clips, word_ends, strict=True):
+        last = first_slice_after(clip.recordings[0].start + word_end) + SLICES_AFTER_WORD
+        positives.append(clip.probabilities[min((last + 1) // stride, len(clip.probabilities)) - 1])
+    negatives = heard.joined.probabilities[:: max(1, SLICES_BETWEEN_NEGATIVES // stride)]
+    probabilities = np.concatenate([np.array(positives, np.uint8), negatives]) / contract.PROBABILITY_MAX
+    return np.arange(len(probabilities)) < len(positives), probabilities
+
+
+def window_metrics(truth: Truth, scores: Scores, threshold: float) -> WindowMetrics:
+    """All classic figures. Raises `ValueError` unless both kinds of windows are there."""
+    counts, roc, steps = confusion(truth, scores, threshold), roc_curve(truth, scores), threshold_counts(truth, scores)
+    false_rates, recalls = steps.false_positives / steps.negatives, steps.true_positives / steps.positives
+    return WindowMetrics(
+        positives=steps.positives,
+        negatives=steps.negatives,
+        threshold=threshold,
+        accuracy=counts.accuracy,
+        precision=counts.precision,
+        recall=counts.recall,
+        f1=counts.f1,
+        auc=roc_auc(roc),
+        partial_auc=partial_auc(roc, PARTIAL_AUC_LIMIT),
+        average_precision=average_precision(precision_recall_curve(truth, scores)),
+        equal_error=equal_error_rate(roc),
+        thresholds=tuple((float(t), float(f), float(r)) for t, f, r in zip(THRESHOLDS, false_rates, recalls, strict=True)),
+    )
+
+
+def calibration_of(truth: Truth, scores: Scores) -> Calibration:
+    """How far the probabilities can be taken at their word."""
+    curve = partial(calibration_curve, truth, scores)
+    by_mass = curve(binning="mass")
+    return Calibration(
+        base_rate=base_rate(truth),
+        brier_score=brier_score(truth, scores),
+        brier_skill=brier_skill(truth, scores),
+        error=calibration_error(by_mass),
+        by_width=curve(binning="width"),
+        by_mass=by_mass,
+    )
+
+
+def _word_end(path: Path) -> int:
+    return utterance_end(read_samples(path))

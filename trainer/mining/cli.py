@@ -1,0 +1,68 @@
+"""`mww-mine`: parse, call, print."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wakeword.errors import reports_errors
+
+mine_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@mine_app.command()
+@reports_errors
+def mine(
+    audio: Annotated[list[Path], typer.Option(help="Recording, folder or list of recordings without the wake word; may be repeated.")],
+    checkpoint: Annotated[Path | None, typer.Option(help="Weights of a run: its checkpoints/best_weights.weights.h5.")] = None,
+    tflite: Annotated[Path | None, typer.Option(help="An exported model, or its manifest.")] = None,
+    config: Annotated[str | None, typer.Option(help="Preset or YAML file. (default: the config.yaml of the run)")] = None,
+    override: Annotated[list[Path] | None, typer.Option("--override", help="YAML file laid over the configuration; may be repeated.")] = None,
+    setting: Annotated[list[str] | None, typer.Option("--set", help="One value, as section.key=value; may be repeated.")] = None,
+    run: Annotated[Path | None, typer.Option(help="Folder of the run. (default: found from the model or --config)")] = None,
+    output: Annotated[Path, typer.Option(help="Folder for the clips and mined.csv.")] = Path("dataset/hard_negative"),
+    fp_threshold: Annotated[float, typer.Option(help="Probability above which a window is wrongly accepted.", min=0, max=1)] = 0.8,
+    max_samples: Annotated[int, typer.Option(help="Mined clips that the folder may hold.", min=1)] = 5000,
+    jobs: Annotated[int | None, typer.Option(help="Processes. (default: one per core)", min=1)] = None,
+) -> None:
+    """Find what a model wrongly takes for the wake word, and save it to train on.
+
+    Recordings that validate or test the run are left out, by path and by content, and so are those with the wake word. No sound is saved
+    twice; an interrupted mining goes on when the same command runs again.
+
+    Example:
+
+      mww-mine --tflite runs/computer/exported/computer.tflite --audio podcasts --output dataset/hard_negative
+    """
+    from trainer.evaluation.runs import find_candidate, open_model, require_tensorflow
+    from trainer.mining.mine import Mining, mine_into
+    from trainer.mining.sources import choose_sources, readable_headers
+    from wakeword.corpus.recordings import find_recordings
+    from wakeword.errors import ConfigError
+    from wakeword.files import check_writable
+    from wakeword.progress import audio_progress
+
+    mining = Mining(fp_threshold, max_samples)
+    candidate = find_candidate(checkpoint, tflite, config, override or (), setting or (), run)
+    if output.exists() and not output.is_dir():
+        raise ConfigError(f"{output}: is a file; name a folder for the clips")
+    check_writable(output / "mined.csv")
+    sources = choose_sources(find_recordings(audio), candidate.records, output)
+    for reason, count in Counter(one.reason.partition(" (")[0].partition(" as ")[0] for one in sources.refused).items():
+        typer.echo(f"left out, {reason}: {count}", err=True)
+    if checkpoint is not None:
+        require_tensorflow()
+    model = open_model(candidate, jobs)
+    seconds = sum(header.seconds for header in readable_headers(sources.usable))
+    with audio_progress("listening", seconds) as progress:
+        mined = mine_into(output, model, sources.usable, mining, candidate.slices, progress)
+    for rejection in mined.rejections:
+        typer.echo(f"not heard: {rejection.path}: {rejection.reason}", err=True)
+    if mined.total >= max_samples and not mined.clips:
+        typer.echo(f"{output} holds {mined.total} mined clips already; raise --max-samples, or delete some")
+        return
+    sure = f", {mined.clips[0].probability:.3f} to {mined.clips[-1].probability:.3f}" if mined.clips else ""
+    typer.echo(f"{len(mined.clips)} new clips in {output}{sure}; {mined.total} in all, described in {output / 'mined.csv'}")

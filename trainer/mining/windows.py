@@ -1,0 +1,90 @@
+"""From probabilities to the stretches of sound that a model wrongly accepts.
+
+Conventions: positions are samples of the recording at 16 kHz. A stretch is one training window that ends with the accepted inference, and
+the sound around it: half a second before, from which the frontend takes its idea of the noise, and a quarter of a second after, so that
+training can shift the window. It is cut at the recording's ends. Stretches of one recording do not overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wakeword import contract
+from wakeword.simulation.streams import Recording, SimulatedStream
+
+BEFORE_SAMPLES = contract.SAMPLE_RATE_HZ // 2
+AFTER_SAMPLES = contract.SAMPLE_RATE_HZ // 4
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of a recording, by the recording's content: samples `start` to `end`."""
+
+    sha256: str
+    start: int
+    end: int
+
+    def overlaps(self, other: Stretch) -> bool:
+        """Whether both hold the same sound of the same recording."""
+        return self.sha256 == other.sha256 and self.start < other.end and other.start < self.end
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A stretch without the wake word that the model accepts, and how sure it is (uint8, as the device has it)."""
+
+    source: Path
+    stretch: Stretch
+    probability: int
+
+
+def accepted_stretches(stream: SimulatedStream, recording: int, threshold: float, slices: int, limit: int, taken: Iterable[Stretch] = ()) -> list[Accepted]:
+    """At most `limit` stretches of one recording of a stream whose probability is above `threshold` (0-1), most confident first.
+
+    `slices` is the model's window. None overlaps another, nor one of `taken`. Of equal probabilities the earlier one counts.
+    """
+    one = stream.recordings[recording]
+    inferences = np.flatnonzero(stream.probabilities > threshold * contract.PROBABILITY_MAX)
+    ends = contract.WINDOW_SAMPLES + ((inferences + 1) * stream.stride - 1) * contract.STEP_SAMPLES - one.start
+    inside = _heard_of(stream.recordings, recording, ends)
+    inferences, ends = inferences[inside], np.clip(ends[inside], 0, one.samples)
+    window = contract.WINDOW_SAMPLES + (slices - 1) * contract.STEP_SAMPLES
+    # Both rise with the inference, so whatever overlaps a stretch lies side by side.
+    starts, stops = np.maximum(0, ends - window - BEFORE_SAMPLES), np.minimum(one.samples, ends + AFTER_SAMPLES)
+    free = np.ones(len(inferences), np.bool_)
+
+    def take(start: int, stop: int) -> None:
+        free[np.searchsorted(stops, start, side="right") : np.searchsorted(starts, stop, side="left")] = False
+
+    for stretch in taken:
+        if stretch.sha256 == one.sha256:
+            take(stretch.start, stretch.end)
+    found: list[Accepted] = []
+    probabilities = stream.probabilities[inferences].astype(np.int64)
+    for index in np.argsort(-probabilities, kind="stable"):
+        if len(found) == limit:
+            break
+        if free[index]:
+            start, stop = int(starts[index]), int(stops[index])
+            found.append(Accepted(one.path, Stretch(one.sha256, start, stop), int(probabilities[index])))
+            take(start, stop)
+    return found
+
+
+def most_confident(found: Iterable[Accepted], limit: int) -> list[Accepted]:
+    """At most `limit` of them, the most confident first; a fixed order among equals, so that a repeated mining finds the same."""
+    return sorted(found, key=lambda one: (-one.probability, one.stretch.sha256, one.stretch.start))[:limit]
+
+
+def _heard_of(recordings: Sequence[Recording], recording: int, ends: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which windows end while this recording is heard, or in the silence behind it."""
+    one = recordings[recording]
+    inside: NDArray[np.bool_] = ends > 0
+    if recording + 1 < len(recordings):
+        inside &= ends + one.start <= recordings[recording + 1].start
+    return inside

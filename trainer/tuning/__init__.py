@@ -1,0 +1,1 @@
+"""Bringing a trained model to its targets without training it anew."""
