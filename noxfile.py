@@ -58,6 +58,15 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=PYTHON, default=False)
 def bench(session: nox.Session) -> None:
-    """Measure speeds beside pymicro-wakeword in the same run. Arguments: folders of recordings to use."""
+    """Measure speeds, each beside what it is compared with in the same run. Arguments: folders of recordings to use."""
     install(session, "--extra", "train", "--group", "test")
     session.run("python", str(Path("benchmarks") / "simulation.py"), *session.posargs)
+    session.run("python", str(Path("benchmarks") / "augmentation.py"))
+    session.run("python", str(Path("benchmarks") / "training.py"))
+
+
+@nox.session(python=PYTHON, default=False)
+def cluster(session: nox.Session) -> None:
+    """Test speaker clustering beside PyTorch and SpeechBrain, in an environment of its own without TensorFlow."""
+    install(session, "--extra", "cluster", "--group", "test")
+    session.run("pytest", str(Path("tests") / "trainer" / "clustering"), *session.posargs)

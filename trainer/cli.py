@@ -72,8 +72,9 @@ def train(
     config: Annotated[str, typer.Option(help="Preset (fast_test, standard, max_quality) or YAML file.")] = "standard",
     override: Overrides = None,
     setting: Settings = None,
-    output: Annotated[Path, typer.Option(help="Folder of the run; an interrupted run in it goes on.")] = Path("runs/run"),
+    output: Annotated[Path | None, typer.Option(help="Folder of the run; an interrupted run in it goes on. (default: paths.checkpoint_dir)")] = None,
     jobs: Jobs = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of a configuration file, for editors, and end.")] = False,
 ) -> None:
     """Train a wake word model.
 
@@ -83,7 +84,13 @@ def train(
     """
     from trainer.config.loader import load_config
 
+    if schema:
+        from trainer.config.schema import config_schema
+
+        typer.echo(config_schema(), nl=False)
+        return
     configuration = load_config(config, override or (), setting or ())
+    output = output or configuration.paths.checkpoint_dir
     _require_tensorflow()
     from trainer.run import train_run
     from trainer.terminal import Terminal
@@ -106,7 +113,7 @@ def export(
     config: Annotated[str | None, typer.Option(help="Preset or YAML file. (default: the config.yaml of the checkpoint's run)")] = None,
     override: Overrides = None,
     setting: Settings = None,
-    output: Annotated[Path, typer.Option(help="Folder for model and manifest.")] = Path("models/exported"),
+    output: Annotated[Path | None, typer.Option(help="Folder for model and manifest. (default: paths.export_dir)")] = None,
     model_name: Annotated[str | None, typer.Option(help="Name of the files. (default: from the wake word)")] = None,
     jobs: Jobs = None,
 ) -> None:
@@ -130,6 +137,8 @@ def export(
     if config is None and not own.is_file():
         raise ConfigError(f"{own}: does not exist; give a checkpoint within the folder of its run")
     configuration = load_config(config or str(own), override or (), setting or ())
+    output = output or configuration.paths.export_dir
+    jobs = jobs or configuration.performance.num_workers or None
     _require_tensorflow()
     with Terminal() as terminal:
         exported = export_run(checkpoint, configuration, output, model_name or default_name(configuration.export.wake_word), terminal, jobs)

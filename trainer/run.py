@@ -8,39 +8,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from trainer.config.checks import check_config
 from trainer.config.loader import load_config, write_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import TABLE_NAME, Sources, chosen, load_recordings, read_recordings, rejection_summary, write_recordings
-from trainer.data.features import negative_features, positive_features
+from trainer.data.duplicates import duplicate_summary, find_duplicates, write_duplicates
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress as CountProgress
+from trainer.data.spec_augment import choose_array_module
 from trainer.data.split import Split
+from trainer.data.threads import threads_of_workers
+from trainer.data.training_sets import SetClips, recorded_clips, stored_clips, training_sets
 from trainer.mixednet.lengths import window_slices
-from trainer.training.feature_set import FeatureSet
 from trainer.training.loop import TrainingResult, train
 from trainer.training.progress import Progress as TrainingProgress
+from trainer.training.runtime import compute_dtype, start_tensorflow
 from trainer.training.validation import StreamingValidation, ValidationData, validation_data
-from wakeword.contract import STEP_MS
 from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
 from wakeword.errors import ConfigError
-from wakeword.scoring.matching import TOLERANCE_SECONDS
 
 CONFIG_NAME = "config.yaml"
-SLICES_AFTER_WORD = 20
-"""With ten slices of random shift, windows end 110 to 200 ms after the word: so long after it the model learns to fire."""
+DUPLICATES_NAME = "duplicates.csv"
+"""Recordings that hold the same sound, those in two splits first."""
 
-# Shares of a batch. Wake words are few and alike, negatives many; joined streams hold what false accepts are made of.
-POSITIVE_SHARE, JOINED_SHARE, ALONE_SHARE, AFTER_SHARE = 1.0, 3.0, 1.0, 0.5
-
-SLICES_TOO_LATE = round(TOLERANCE_SECONDS * 1000 / STEP_MS)
-"""So long after the word a detection finds it no more; a model that has not learned that fires into the pause, and its hold-off swallows the next word."""
+_WHERE_NOT_WHAT = {"paths.processed_dir", "paths.checkpoint_dir", "paths.export_dir"}
+"""Keys that may change between the sessions of a run, as those of `performance` but for `mixed_precision` may."""
 
 
 class RunProgress(TrainingProgress, Protocol):
@@ -55,48 +50,34 @@ class RunProgress(TrainingProgress, Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class TrainingData:
-    """Features to train on: positives and negatives, int8 `[slices, 40]` each. `after` are the pauses after the positives."""
-
-    positives: list[NDArray[np.int8]]
-    joined: list[NDArray[np.int8]]
-    alone: list[NDArray[np.int8]]
-    after: list[NDArray[np.int8]]
-
-    def clips(self) -> list[NDArray[np.int8]]:
-        """All of them, as the export measures ranges on them."""
-        return [*self.positives, *self.alone, *self.joined, *self.after]
-
-    def sets(self) -> list[FeatureSet]:
-        """What a batch is drawn from."""
-        sets = [
-            FeatureSet("positive", True, self.positives, POSITIVE_SHARE, truncation_strategy="truncate_start"),
-            FeatureSet("negative_joined", False, self.joined, JOINED_SHARE),
-            FeatureSet("after_positive", False, self.after, AFTER_SHARE),
-        ]
-        return sets + ([FeatureSet("negative_alone", False, self.alone, ALONE_SHARE)] if self.alone else [])
-
-
 def train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: int | None = None) -> TrainingResult:
     """Train what a configuration asks for in `folder`; a run that was interrupted goes on where it was.
 
     Raises `ConfigError` for recordings or settings that cannot be used, and when `folder` holds a run with another configuration or
     other recordings.
     """
-    network, plan = config.model.network(), config.training.plan()
+    check_config(config)
+    network, plan, performance = config.model.network(), config.training.plan(), config.performance
+    jobs = jobs or performance.num_workers or None
     slices = window_slices(network, config.hardware.clip_duration_ms)
     _refuse_other_configuration(config, folder)
-    sources = Sources(config.paths.positive_dir, config.paths.negative_dir, config.paths.generated_dir, config.paths.splits)
-    ingestion = load_recordings(sources, plan.seed, jobs, progress.counting("checking recordings"))
-    for line in (*ingestion.warnings, rejection_summary(ingestion.rejections)):
-        if line:
-            progress.told(line)
-    progress.told(_split_summary(ingestion.records))
-    _refuse_other_recordings(ingestion.records, folder)
-    write_config(config, folder / CONFIG_NAME)
-    write_recordings(ingestion, folder)
-    data = training_data(ingestion.records, slices, plan.seed, progress, jobs)
+    xp = choose_array_module(performance.gpu_only)
+    compute_dtype(performance.settings())  # refuses what this machine cannot do
+    with threads_of_workers(performance.num_threads_per_worker):
+        ingestion = load_recordings(sources_of(config), plan.seed, jobs, progress.counting("checking recordings"))
+        for line in (*ingestion.warnings, rejection_summary(ingestion.rejections)):
+            if line:
+                progress.told(line)
+        progress.told(_split_summary(ingestion.records))
+        _refuse_other_recordings(ingestion.records, folder)
+        write_config(config, folder / CONFIG_NAME)
+        write_recordings(ingestion, folder)
+        if config.speaker_clustering.leakage_audit_enabled:
+            audit_recordings(ingestion.records, folder, progress, jobs)
+        processed = config.paths.processed_dir or default_cache_folder()
+        clips = stored_clips(config, ingestion.records, slices, processed, progress.counting, progress.told, jobs)
+    sets = training_sets(config, clips, xp)
+    start_tensorflow(settings=performance.settings())  # the first to start it decides the threads
     validation = StreamingValidation(
         network,
         slices,
@@ -105,22 +86,31 @@ def train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: 
         plan.target_false_accepts_per_hour,
         config.export.probability_cutoff,
     )
-    return train(network, slices, data.sets(), plan, folder / "checkpoints", validation, progress)
+    return train(network, slices, sets, plan, folder / "checkpoints", validation, progress, performance=performance.settings(), records=folder)
 
 
-def training_data(records: Sequence[SampleRecord], slices: int, seed: int, progress: RunProgress, jobs: int | None = None) -> TrainingData:
-    """Features of the training split for windows of so many `slices`. The same records and seed give the same features."""
-    positives = chosen(records, Split.TRAIN, Label.POSITIVE)
-    negatives = chosen(records, Split.TRAIN, Label.NEGATIVE, Label.HARD_NEGATIVE)
-    spoken = positive_features(positives, seed=seed, jobs=jobs, progress=progress.counting("features of positives"))
-    others = negative_features(negatives, seed=seed, jobs=jobs, progress=progress.counting("features of negatives"))
-    return TrainingData(
-        [one.features[: one.word_end + SLICES_AFTER_WORD] for one in spoken],
-        others.joined,
-        others.alone,
-        # Every window of these ends when it is too late to detect the word, which may still be in it.
-        [one.features[max(0, one.word_end + SLICES_TOO_LATE - slices) :] for one in spoken],
-    )
+def sources_of(config: TrainerConfig) -> Sources:
+    """The folders of recordings that a configuration names."""
+    paths = config.paths
+    return Sources(paths.positive_dir, paths.negative_dir, paths.generated_dir, paths.splits, paths.optional("hard_negative_dir"))
+
+
+def training_data(records: Sequence[SampleRecord], slices: int, seed: int, progress: RunProgress, jobs: int | None = None) -> SetClips:
+    """Features of the training split as it was recorded. The same records and seed give the same features."""
+    return recorded_clips(records, slices, seed, progress.counting, jobs)
+
+
+def audit_recordings(records: Sequence[SampleRecord], folder: Path, progress: RunProgress, jobs: int | None = None) -> None:
+    """Say which recordings stand in two splits, once a run, and write all pairs to its folder: a model that was trained on what it is tested with looks
+    better than it is. Raises `OSError` when the table cannot be written.
+    """
+    table = folder / DUPLICATES_NAME
+    if table.is_file():
+        return
+    report = find_duplicates(records, jobs=jobs, progress=progress.counting("comparing recordings"))
+    write_duplicates(report, table)
+    if summary := duplicate_summary(report):
+        progress.told(f"warning: {summary}; {table} has all pairs")
 
 
 def _validation_features(records: Sequence[SampleRecord], progress: RunProgress) -> ValidationData:
@@ -145,6 +135,7 @@ def _refuse_other_configuration(config: TrainerConfig, folder: Path) -> None:
         return
     earlier, wanted = load_config(str(folder / CONFIG_NAME)).model_dump(), config.model_dump()
     changed = [f"{section}.{key}" for section, values in wanted.items() for key, value in values.items() if value != earlier[section][key]]
+    changed = [key for key in changed if key not in _WHERE_NOT_WHAT and (not key.startswith("performance.") or key == "performance.mixed_precision")]
     if changed:
         raise ConfigError(f"{folder}: holds a run with another {', '.join(changed)}; give another --output, or remove the folder")
 

@@ -37,7 +37,8 @@ STATE = Path("checkpoints", "training_state.npz")
 # Long enough to be interrupted in the middle, small enough to take a second.
 CONFIGURATION = """
 hardware: {clip_duration_ms: 500}
-training: {training_steps: [150, 10], eval_step_interval: 20, batch_size: 8}
+training: {training_steps: [150, 10], eval_step_interval: 20, batch_size: 8, time_mask_max_size: [5, 0], time_mask_count: [1, 0]}
+augmentation: {copies: 1}
 model: {first_conv_filters: 6, pointwise_filters: "6,6", mixconv_kernel_sizes: "[3],[5]", repeat_in_block: "1,1", residual_connection: "0,0"}
 export: {wake_word: Computer, author: nobody}
 """
@@ -118,8 +119,20 @@ def test_a_phrase_becomes_a_corpus(cycle: Cycle) -> None:
 
 
 def test_a_run_folder_describes_itself(cycle: Cycle) -> None:
-    assert sorted(path.name for path in cycle.run.iterdir()) == ["checkpoints", "config.yaml", "lists", "recordings.csv", "rejected.csv"]
-    assert {path.name for path in (cycle.run / "checkpoints").iterdir()} == {WEIGHTS.name, STATE.name}
+    assert sorted(path.name for path in cycle.run.iterdir()) == [
+        "checkpoints",
+        "config.yaml",
+        "duplicates.csv",
+        "lists",
+        "recordings.csv",
+        "rejected.csv",
+        "tensorboard",
+        "training.log",
+        "validation.csv",
+    ]
+    checkpoints = {path.name for path in (cycle.run / "checkpoints").iterdir()}
+    assert checkpoints > {WEIGHTS.name, STATE.name}
+    assert all(name.startswith(("best_", "checkpoint_step_")) for name in checkpoints - {STATE.name})
     records = read_recordings(cycle.run)
     assert len(records) == 120
     speakers = {split: {record.speaker for record in records if record.split is split} for split in Split}
@@ -174,6 +187,11 @@ def test_the_model_is_verified_and_runs_on_the_simulated_board(cycle: Cycle, tmp
         ("mww-train", ["--config", "own.yaml", "--set", "training.learning_rates=[1]"], "has 1 values for 2 phases"),
         ("mww-train", ["--config", "own.yaml", "--set", "model.pointwise_filters=6,6,6"], "give one entry a block to each"),
         ("mww-train", ["--config", "own.yaml", "--override", "none.yaml"], "none.yaml: cannot read"),
+        ("mww-train", ["--config", "own.yaml", "--set", "training.time_mask_max_size=[999, 0]"], "time_mask_max_size has 999; a training window has"),
+        ("mww-train", ["--config", "own.yaml", "--set", "paths.rir_dir=none"], "none: no such folder; correct paths.rir_dir"),
+        ("mww-train", ["--config", "own.yaml", "--set", "export.author=${MWW_NOBODY}"], "export.author needs the environment variable MWW_NOBODY"),
+        ("mww-train", ["--config", "own.yaml", "--set", "hardware.mel_bins=80"], "this is always 40, because"),
+        ("mww-train", ["--config", "own.yaml", "--set", "paths.checkpoint_dir=own.yaml"], "own.yaml: is a file; name a folder for the run"),
         ("mww-train", ["--config", "own.yaml", "--output", "own.yaml"], "own.yaml: is a file; name a folder for the run"),
         ("mww-export", ["--checkpoint", "none.weights.h5"], "none.weights.h5: does not exist; give"),
         ("mww-export", ["--checkpoint", "empty/x.h5"], "empty/x.h5: does not exist"),
@@ -196,6 +214,12 @@ def test_help_answers_at_once(tmp_path: Path, name: str) -> None:
     assert f"{name} " in done.stdout
 
 
+def test_the_schema_is_printed_without_a_configuration(tmp_path: Path) -> None:
+    done = run(tmp_path, "mww-train", "--schema")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["properties"].keys() >= {"paths", "export"}
+
+
 def test_help_needs_no_heavy_import() -> None:
     heavy = "tensorflow", "keras", "scipy", "matplotlib"
     script = f"import sys, trainer.cli, trainer.config.loader; sys.exit(', '.join(set({heavy}) & set(sys.modules)) or 0)"
@@ -209,6 +233,8 @@ def test_a_run_with_other_settings_or_recordings_is_refused_and_unharmed(cycle: 
     arguments = cycle.train_arguments(folder)
     refused = one_line_error(run(cycle.cache, "mww-train", *arguments, "--set", "training.seed=1", "--set", "export.author=me"))
     assert f"{folder}: holds a run with another training.seed, export.author;" in refused
+    moved = [*arguments, "--set", "performance.num_workers=1", "--set", "paths.export_dir=elsewhere", "--set", "training.seed=1"]
+    assert f"{folder}: holds a run with another training.seed;" in one_line_error(run(cycle.cache, "mww-train", *moved))
 
     (folder / "recordings.csv").write_bytes(before[folder / "recordings.csv"].replace(b",val,", b",test,", 1))
     done = run(cycle.cache, "mww-train", *arguments)

@@ -100,7 +100,7 @@ def test_a_batch_depends_on_seed_and_step_alone() -> None:
         ({"clips": [np.zeros((3, 39), np.int8)]}, r"int8 \[3, 39\]"),
         ({"clips": [np.zeros((0, 40), np.int8)]}, r"int8 \[0, 40\]"),
         ({"sampling_weight": -1}, "must not be negative"),
-        ({"truncation_strategy": "middle"}, "'middle'; give random or truncate_start"),
+        ({"truncation_strategy": "middle"}, "'middle'; give one of random, truncate_start, truncate_end, split, fixed_right_cutoff"),
         ({"end_shift_slices": 0}, "end_shift_slices is 0"),
     ],
 )

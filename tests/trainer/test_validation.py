@@ -16,11 +16,13 @@ from tests import networks
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import receptive_field
 from trainer.mixednet.scaling import dequantise
+from trainer.training import session
 from trainer.training.validation import StreamingValidation, ValidationData, validation_data
 from wakeword import contract
 from wakeword.corpus.feature_cache import CachedStream, FeatureCache
 from wakeword.detector import detect
 from wakeword.frontend import device_features
+from wakeword.scoring.matching import TOLERANCE_SECONDS, match
 from wakeword.scoring.operating_point import choose_cutoff
 
 # Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
@@ -52,11 +54,11 @@ class Trained:
     model: Any
     data: ValidationData
     streamed: tuple[NDArray[np.float32], ...]
-    """Probabilities of the streaming Keras clone, inference by inference from boot: of each positive, then of the negatives."""
+    """Probabilities of the streaming Keras clone, inference by inference from boot: of the wake words, then of the negatives."""
 
     @property
     def streams(self) -> tuple[CachedStream, ...]:
-        return (*self.data.positives, self.data.negatives)
+        return (self.data.positives, self.data.negatives)
 
     @property
     def settled(self) -> int:
@@ -64,9 +66,9 @@ class Trained:
         return -(-self.slices // self.config.stride)
 
 
-def stored(folder: Path, name: str, features: NDArray[np.int8]) -> CachedStream:
+def stored(folder: Path, name: str, features: NDArray[np.int8], samples: tuple[int, ...]) -> CachedStream:
     features.tofile(folder / name)
-    return CachedStream(folder / name, len(features), (len(features) * contract.STEP_SAMPLES,))
+    return CachedStream(folder / name, len(features), samples)
 
 
 def run_streaming(model: Any, config: MixedNetConfig, slices: int, streams: Sequence[CachedStream]) -> Iterator[NDArray[np.float32]]:
@@ -92,10 +94,11 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     model = build_model(config, slices)
     networks.randomise(model, seed=6)
     folder = tmp_path_factory.mktemp("features")
-    clips = tuple(stored(folder, f"clip{seed}", networks.speechlike(seed, 100 * SECONDS + seed)) for seed in range(3))
-    negatives = stored(folder, "joined", networks.speechlike(9, 100 * SECONDS))
-    streamed = tuple(run_streaming(model, config, slices, (*clips, negatives)))
-    return Trained(config, slices, model, ValidationData(clips, negatives), streamed)
+    # No detection of these seeds hangs on one level of rounding or on the moments after boot, which the float model does not have.
+    words = stored(folder, "words", networks.speechlike(2, contract.slice_count(session.WORDS.lead_in + 3 * (16_000 + session.WORDS.gap))), 3 * (16_000,))
+    negatives = stored(folder, "joined", networks.speechlike(9, 100 * SECONDS), (16_000 * SECONDS,))
+    streamed = tuple(run_streaming(model, config, slices, (words, negatives)))
+    return Trained(config, slices, model, ValidationData(words, negatives), streamed)
 
 
 def validation(trained: Trained, cutoff: float | None = None, target: float = 2.0) -> StreamingValidation:
@@ -125,12 +128,28 @@ def test_probabilities_line_up_with_the_streaming_model_inference_for_inference(
 def test_scores_are_the_devices_decisions_on_the_streaming_model(trained: Trained, cutoff: float) -> None:
     level = contract.cutoff_to_uint8(cutoff)
     levels = [np.clip(np.rint(probabilities * 256), 0, 255).astype(np.uint8) for probabilities in trained.streamed]
-    detections = [len(detect(each, trained.config.stride, stream.slices, level, WINDOW)) for each, stream in zip(levels, trained.streams, strict=True)]
-    assert sum(detections) > 0 or cutoff > 0.5, "nothing is found even at a low cutoff"
+    words, negatives = (
+        [contract.slice_end_seconds(each.slice_index) for each in detect(stream_levels, trained.config.stride, stream.slices, level, WINDOW)]
+        for stream_levels, stream in zip(levels, trained.streams, strict=True)
+    )
+    assert words or cutoff > 0.5, "nothing is found even at a low cutoff"
+    seconds = contract.slice_end_seconds(trained.data.positives.slices - 1)
+    matched = match(session.word_spans(trained.data.positives.samples), words, seconds, TOLERANCE_SECONDS)
     scores = validation(trained, cutoff)(trained.model)
-    assert scores.recall == pytest.approx(sum(count > 0 for count in detections[:-1]) / 3)
-    assert scores.false_accepts_per_hour == pytest.approx(detections[-1] / (SECONDS / 3600))
+    assert scores.recall == pytest.approx(matched.found / 3)
+    assert scores.false_accepts_per_hour == pytest.approx((matched.false_accepts + len(negatives)) / ((SECONDS + seconds) / 3600))
     assert 0 <= scores.average_viable_recall <= 1
+    assert 0 <= scores.recall_at_no_faph <= 1
+
+
+def test_a_stream_is_read_in_ranges_that_change_nothing(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored = validation(trained)
+    scored._sliding.load(trained.model)
+    whole = scored._stream(trained.data.positives).probabilities
+    monkeypatch.setattr("trainer.training.validation.BLOCK_POSITIONS", 7)  # the model hears silence before the first two ranges
+    ranges = scored._stream(trained.data.positives).probabilities
+    assert np.abs(whole.astype(int) - ranges).max() <= 1
+    assert len(ranges) == len(whole)
 
 
 def test_without_a_cutoff_the_one_that_the_export_would_choose_is_scored(trained: Trained) -> None:
@@ -158,13 +177,18 @@ def test_each_evaluation_takes_the_models_weights_of_that_time(trained: Trained)
 
 def test_recordings_are_presented_as_the_simulated_board_does(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
-    sounds = {name: rng.normal(0, 1000, length).astype(np.int16) for name, length in (("b", 16_000), ("a", 8_000), ("word", 12_345))}
+    sounds = {name: rng.normal(0, 1000, length).astype(np.int16) for name, length in (("b", 16_000), ("a", 8_000), ("word", 12_345), ("early", 8_000))}
     for name, sound in sounds.items():
         soundfile.write(tmp_path / f"{name}.wav", sound, 16_000)
     heard: list[float] = []
-    data = validation_data(FeatureCache(tmp_path / "cache"), [tmp_path / "word.wav"], [tmp_path / "b.wav", tmp_path / "a.wav"], heard.append)
-    lead, tail, gap = (np.zeros(round(16_000 * seconds), np.int16) for seconds in (1.5, 0.75, 0.5))
-    np.testing.assert_array_equal(data.positives[0].read(), device_features(np.concatenate([lead, sounds["word"], tail])))
+    words, others = [tmp_path / "word.wav", tmp_path / "early.wav"], [tmp_path / "b.wav", tmp_path / "a.wav"]
+    data = validation_data(FeatureCache(tmp_path / "cache"), words, others, heard.append)
+    lead, pause, gap = (np.zeros(round(16_000 * seconds), np.int16) for seconds in (1.5, 3.5, 0.5))
+    joined = np.concatenate([lead, sounds["early"], pause, sounds["word"], pause])
+    np.testing.assert_array_equal(data.positives.read(), device_features(joined))
+    early, word = session.word_spans(data.positives.samples)
+    assert (early.start, early.end) == (1.5, 2.0)
+    assert (word.start, word.end) == (5.5, 5.5 + 12_345 / 16_000)
     np.testing.assert_array_equal(data.negatives.read(), device_features(np.concatenate([sounds["a"], gap, sounds["b"]])))
     assert data.negative_hours == pytest.approx(1.5 / 3600)
-    assert sum(heard) == pytest.approx((12_345 + 24_000) / 16_000)
+    assert sum(heard) == pytest.approx((12_345 + 32_000) / 16_000)

@@ -8,13 +8,14 @@ import json
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from trainer.config.sections import TrainerConfig
+from trainer.config.variables import escaped, has_variable, substitute
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 
@@ -29,8 +30,9 @@ def preset_names() -> list[str]:
 def load_config(source: str, overrides: Sequence[Path] = (), settings: Sequence[str] = ()) -> TrainerConfig:
     """Read a preset or YAML file, lay files and then `section.key=value` settings over it, and check keys, types and ranges.
 
-    Raises `ConfigError` for a file that cannot be read, an unknown key (with the nearest valid name), and a value that is out
-    of range; it names the file or setting that the fault is in.
+    `${VAR}` and `${VAR:-default}` in values are replaced by environment variables. Raises `ConfigError` for a file that cannot be read, an
+    unknown key (with the nearest valid name), an unset variable, and a value that is out of range; it names the file or setting that the
+    fault is in.
     """
     base = _read(Path(source)) if source.endswith((".yaml", ".yml")) or Path(source).is_file() else _read_preset(source)
     layers = [(source, base)]
@@ -41,14 +43,15 @@ def load_config(source: str, overrides: Sequence[Path] = (), settings: Sequence[
         _refuse_unknown(layer, TrainerConfig, "", origin)
         values = _merged(values, layer)
     try:
-        return TrainerConfig.model_validate(values)
+        # Last, so that the variables of an overridden value need not be set.
+        return TrainerConfig.model_validate(_substituted(values, TrainerConfig, "", layers))
     except ValidationError as error:
         raise ConfigError(_explain(error.errors()[0], layers)) from error
 
 
 def write_config(config: TrainerConfig, path: Path) -> None:
     """Write the resolved configuration, with its hash, so that it can be given as `--config`."""
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump(escaped(config.model_dump(mode="json")), sort_keys=False, allow_unicode=True)
     write_atomically(path, f"# resolved configuration, sha256 {config_hash(config)}\n{text}")
 
 
@@ -95,25 +98,81 @@ def _yaml_fault(error: yaml.YAMLError) -> object:
 
 def _parse_setting(setting: str) -> Values:
     key, equals, text = setting.partition("=")
-    parts = key.strip().split(".")
-    if not equals or len(parts) != 2 or not all(parts):
+    *sections, name = key.strip().split(".")
+    if not equals or not sections or not all((*sections, name)) or not _may_nest(sections):
         raise ConfigError(f"--set {setting}: give section.key=value, for example training.batch_size=64")
-    section, name = parts
-    if _takes_text(section, name, text):
-        return {section: {name: text}}
-    try:
-        return {section: {name: yaml.safe_load(text)}}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {setting}: the value is not YAML ({_yaml_fault(error)}); put quotes around it") from error
+    value: Any = text
+    if not _takes_text(_model_of(sections), name, text):
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {setting}: the value is not YAML ({_yaml_fault(error)}); put quotes around it") from error
+    for part in (name, *reversed(sections)):
+        value = {part: value}
+    return cast(Values, value)
 
 
-def _takes_text(section: str, name: str, text: str) -> bool:
+def _may_nest(sections: Sequence[str]) -> bool:
+    """A key deeper than section.key must stand in a section that there is; an unknown section is told of elsewhere, with the nearest name."""
+    return len(sections) == 1 or _model_of(sections) is not None
+
+
+def _model_of(sections: Sequence[str]) -> type[BaseModel] | None:
+    model: type[BaseModel] | None = TrainerConfig
+    for name in sections:
+        model = _section(model, name) if model is not None else None
+    return model
+
+
+def _takes_text(model: type[BaseModel] | None, name: str, text: str) -> bool:
     """Whether a setting's value is taken as it stands: "60,60" and "[5],[9]" are no YAML, and a path may hold what YAML would cut off."""
-    model = _section(TrainerConfig, section)
     field = model.model_fields.get(name) if model else None
     if field is None or field.annotation is str:
         return field is not None
     return Path in get_args(field.annotation) and text not in ("", "null") and not text.startswith("[")
+
+
+def _substituted(values: Values, model: type[BaseModel], prefix: str, layers: Sequence[tuple[str, Values]]) -> Values:
+    return {name: _substituted_value(value, model, name, f"{prefix}{name}", layers) for name, value in values.items()}
+
+
+def _substituted_value(value: Any, model: type[BaseModel], name: str, key: str, layers: Sequence[tuple[str, Values]]) -> Any:
+    """A value with its variables replaced. What is no text in the end is read as YAML, as behind `--set`."""
+    if isinstance(value, dict):
+        return _substituted(value, _section(model, name) or model, f"{key}.", layers)
+    if isinstance(value, list):
+        return [_substituted_value(entry, model, name, f"{key}.{index}", layers) for index, entry in enumerate(value)]
+    if not isinstance(value, str) or "${" not in value:
+        return value
+    text = substitute(value, key, _written(key.split("."), layers)[0])
+    if not has_variable(value) or _takes_text(model, name, text):
+        return text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _written(path: Sequence[str], layers: Sequence[tuple[str, Values]]) -> tuple[str, Any]:
+    """The last layer that has a value at `path`, or at the longest part of it that any layer has, and that value as it was written."""
+    for depth in range(len(path), 0, -1):
+        for origin, layer in reversed(layers):
+            value = _at(layer, path[:depth])
+            if value is not None:
+                return origin, value
+    return layers[0][0], None
+
+
+def _at(values: Any, path: Sequence[str]) -> Any:
+    """What stands at a path of keys and list positions; None where nothing does."""
+    for part in path:
+        if isinstance(values, dict):
+            values = values.get(part)
+        elif isinstance(values, list) and part.isdigit() and int(part) < len(values):
+            values = values[int(part)]
+        else:
+            return None
+    return values
 
 
 def _merged(base: Values, over: Values) -> Values:
@@ -154,9 +213,11 @@ def _section(model: type[BaseModel], name: str) -> type[BaseModel] | None:
 
 
 def _explain(error: ErrorDetails, layers: Sequence[tuple[str, Values]]) -> str:
-    section, name = (str(part) for part in error["loc"][:2])
+    path = [str(part) for part in error["loc"]]
+    key = ".".join(path)
     if error["type"] == "missing":
-        return f"{layers[0][0]}: {section}.{name} is missing; give it with --set {section}.{name}=VALUE or in a file"
-    origin = next(origin for origin, layer in reversed(layers) if name in layer.get(section, {}))
-    key = ".".join(str(part) for part in error["loc"])
-    return f"{origin}: {key} is {error['input']!r}: {error['msg']}; correct it"
+        return f"{layers[0][0]}: {key} is missing; give it with --set {key}=VALUE or in a file"
+    origin, written = _written(path, layers)
+    # A variable may stand for a secret, so what is shown is what was written.
+    shown = written if has_variable(written) else error["input"]
+    return f"{origin}: {key} is {shown!r}: {error['msg'].removeprefix('Value error, ')}; correct it"

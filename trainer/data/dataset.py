@@ -17,6 +17,8 @@ from wakeword.files import write_atomically
 TABLE_NAME = "recordings.csv"
 REJECTED_NAME = "rejected.csv"
 LISTS_FOLDER = "lists"
+MIN_HARD_NEGATIVES = 50
+"""Fewer, at their weight, are learned by heart."""
 _COLUMNS = ("path", "group", "split", "label", "seconds", "sample_rate", "weight")
 
 
@@ -28,6 +30,7 @@ class Sources:
     negative: Sequence[Path]
     generated: Sequence[Path] = ()
     splits: Path | None = None
+    hard_negative: Sequence[Path] = ()
 
 
 def load_recordings(sources: Sources, seed: int, jobs: int | None = None, progress: Progress | None = None) -> Ingestion:
@@ -36,11 +39,14 @@ def load_recordings(sources: Sources, seed: int, jobs: int | None = None, progre
     Raises `ConfigError` for a missing folder, a file that two folders hold, or when positives or negatives are missing from a split.
     """
     splitter = Splitter(seed, table=read_splits(sources.splits) if sources.splits else None)
-    labelled = ((Label.POSITIVE, sources.positive), (Label.NEGATIVE, sources.negative))
+    labelled = ((Label.POSITIVE, sources.positive), (Label.NEGATIVE, sources.negative), (Label.HARD_NEGATIVE, sources.hard_negative))
     found = [file for label, folders in labelled for folder in folders for file in find_files(folder.absolute(), label)]
     generated = [file for folder in sources.generated for file in find_dataset(folder.absolute())]
     _refuse_repeated(file.path for file in (*found, *generated))
     recorded = ingest(found, splitter, jobs=jobs, progress=progress)
+    hard = sum(record.label is Label.HARD_NEGATIVE for record in recorded.records)
+    if 0 < hard < MIN_HARD_NEGATIVES:
+        recorded = replace(recorded, warnings=(*recorded.warnings, f"only {hard} hard_negative clips; at least {MIN_HARD_NEGATIVES} are recommended, or none"))
     if not generated:
         return recorded
     spoken = ingest(generated, splitter, require_splits=False, jobs=jobs, progress=progress)

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from trainer.training.session import WORDS, session_curve, word_spans
 from wakeword.model.flatbuffer import TfliteModel
-from wakeword.scoring.det import DetCurve, Stream, det_curve
-from wakeword.simulation.presentation import CLIPS, STREAM
+from wakeword.scoring.det import DetCurve, Stream
+from wakeword.simulation.presentation import STREAM
 from wakeword.simulation.simulate import Options, recorded_hours, simulate
 from wakeword.simulation.streams import SimulatedStream
 
 
 def validation_curve(model: TfliteModel, positives: Sequence[Path], negatives: Sequence[Path], window: int, options: Options) -> DetCurve:
-    """The exported model over the validation recordings, at every cutoff."""
-    clips = simulate(model, positives, CLIPS, options)
+    """The exported model over the session that training validated on, at every cutoff."""
+    (words,) = simulate(model, sorted(positives, key=Path.as_posix), WORDS, options)
     streams = simulate(model, sorted(negatives, key=Path.as_posix), STREAM, options)
-    return det_curve([_stream(clip) for clip in clips], [_stream(stream) for stream in streams], window, recorded_hours(streams))
+    spans = word_spans([recording.samples for recording in words.recordings])
+    return session_curve(_stream(words), spans, _stream(streams[0]), window, recorded_hours(streams))
 
 
 def _stream(simulated: SimulatedStream) -> Stream:

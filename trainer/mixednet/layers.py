@@ -27,20 +27,3 @@ class RingBuffer(layers.Layer):  # type: ignore[misc]  # Keras carries no types
         joined = ops.concatenate([self.state, inputs], axis=1)
         self.state.assign(joined[:, -self.frames :])
         return joined
-
-
-class TemporalDepthwise(layers.DepthwiseConv2D):  # type: ignore[misc]  # Keras carries no types
-    """A depthwise convolution over time, written as a sum of shifted, scaled inputs.
-
-    Weights and result are those of `DepthwiseConv2D((k, 1))` with valid padding; only the arithmetic differs. XLA fuses this
-    form, while its depthwise convolution takes ten times as long on a CPU. Weight files carry this class's name.
-    """
-
-    def call(self, inputs: Any) -> Any:
-        """Convolve float32 `[batch, frames, 1, channels]` to `[batch, frames - k + 1, 1, channels]`."""
-        size = self.kernel_size[0]
-        frames = inputs.shape[1] - size + 1
-        result = self.bias
-        for tap in range(size):
-            result = result + inputs[:, tap : tap + frames] * self.kernel[tap, 0, :, 0]
-        return result

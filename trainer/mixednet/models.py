@@ -20,12 +20,11 @@ def build_model(config: MixedNetConfig, slices: int) -> Any:
     Raises `ConfigError` when the model cannot read a window of exactly `slices` (see `fit_slices`).
     """
     import keras
-
-    from trainer.mixednet.layers import TemporalDepthwise
+    from keras import layers
 
     _check_slices(config, slices)
     features = keras.Input((slices, contract.FEATURE_CHANNELS), name="features")
-    net = graph.encode(features, config, graph.GraphParts(None, TemporalDepthwise))
+    net = graph.encode(features, config, graph.GraphParts(None, layers.DepthwiseConv2D))
     return keras.Model(features, graph.dense_head(net, config), name="mixednet")
 
 

@@ -6,16 +6,22 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.spec_augment import MaskSettings, spec_augment, to_tensor
 from trainer.mixednet.scaling import FEATURE_MIN
-from trainer.training.feature_set import FeatureSet
+from trainer.training.feature_set import ClipRows, FeatureSet
+from wakeword import contract
 from wakeword.errors import ConfigError
 
 BATCHES_AHEAD = 3
+_ROWS_HASHED_AT_ONCE = 1 << 16
+"""2.6 MB: a mapped file is never in memory as a whole."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,46 @@ class Batch:
     """`[batch]`, which clip each window is from, counted through all sets in order."""
 
 
+@dataclass(frozen=True)
+class DrawPhase:
+    """What holds for batches from one step on, up to the next phase."""
+
+    first_step: int
+    hard_negative_class_weight: float = 40.0
+    masks: MaskSettings = field(default_factory=MaskSettings)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSets(Sequence[FeatureSet]):
+    """Feature sets, and what is done to the batches that are drawn from them."""
+
+    sets: tuple[FeatureSet, ...]
+    phases: tuple[DrawPhase, ...] = (DrawPhase(0),)
+    """In order of their first steps, the first of which is 0."""
+    xp: ModuleType = np
+    """NumPy or CuPy: where masks are applied. With CuPy a batch's features are a tensor on the GPU."""
+
+    def __len__(self) -> int:
+        return len(self.sets)
+
+    @overload
+    def __getitem__(self, index: int) -> FeatureSet: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[FeatureSet, ...]: ...
+    def __getitem__(self, index: int | slice) -> FeatureSet | tuple[FeatureSet, ...]:
+        return self.sets[index]
+
+    def phase_of(self, step: int) -> DrawPhase:
+        """The phase of a step."""
+        return next(phase for phase in reversed(self.phases) if step >= phase.first_step)
+
+
 class BatchSampler:
     """Draws batches from feature sets.
 
-    The sets' clips are copied into one array, 40 bytes a slice (14 MB an hour of audio). Raises `ConfigError` when the sets
-    hold no wake word, nothing but wake words, or no set has a sampling weight above 0.
+    Each set's clips lie in one array, 40 bytes a slice (14 MB an hour of audio); `ClipRows` are used where they lie, so those of a mapped file
+    need no memory. Sets that are no `TrainingSets` have one phase without masks. Raises `ConfigError` when the sets hold no wake word,
+    nothing but wake words, or no set has a sampling weight above 0.
     """
 
     def __init__(self, sets: Sequence[FeatureSet], slices: int, batch_size: int, seed: int) -> None:
@@ -44,46 +85,87 @@ class BatchSampler:
         if drawn != {True, False}:
             missing = "wake words (truth: true)" if True not in drawn else "negatives (truth: false)"
             raise ConfigError(f"no feature set with a sampling weight above 0 has {missing}; training needs both")
+        self._sets = sets if isinstance(sets, TrainingSets) else TrainingSets(tuple(sets))
         self._slices, self._batch_size, self._seed = slices, batch_size, seed
-        self._data = np.concatenate([clip for feature_set in sets for clip in feature_set.clips])
-        self._lengths = np.array([len(clip) for feature_set in sets for clip in feature_set.clips], np.int64)
-        self._starts = np.cumsum(self._lengths) - self._lengths
-        counts = [len(feature_set.clips) for feature_set in sets]
+        clips = [ClipRows.of(feature_set.clips) for feature_set in sets]
+        counts = [len(one) for one in clips]
+        self._rows = [one.rows for one in clips]
+        self._set_of = np.repeat(np.arange(len(clips)), counts)
+        self._lengths = np.concatenate([one.lengths for one in clips])
+        self._starts = np.concatenate([one.starts for one in clips])
         self._truth = np.repeat(np.array([feature_set.truth for feature_set in sets], np.float32), counts)
+        self._hard = np.repeat([feature_set.hard for feature_set in sets], counts)
         self._penalty = np.repeat(np.array([feature_set.penalty_weight for feature_set in sets], np.float32), counts)
-        self._keeps_end = np.repeat([feature_set.truncation_strategy == "truncate_start" for feature_set in sets], counts)
-        self._shifts = np.repeat([feature_set.end_shift_slices for feature_set in sets], counts)
-        self._cumulative = np.cumsum(np.concatenate([_clip_shares(feature_set) for feature_set in sets]))
+        places = [_places(feature_set, one.lengths, slices) for feature_set, one in zip(sets, clips, strict=True)]
+        self._first, self._step, self._places = (np.concatenate(values) for values in zip(*places, strict=True))
+        self._cumulative = np.cumsum(np.concatenate([_clip_shares(feature_set, one.lengths, slices) for feature_set, one in zip(sets, clips, strict=True)]))
 
     def batch(self, step: int, positive_class_weight: float = 1.0, negative_class_weight: float = 1.0) -> Batch:
         """The batch of a step, the same in every run: its random numbers depend on the seed and the step alone."""
+        phase = self._sets.phase_of(step)
         chance = np.random.default_rng((self._seed, step)).random((2, self._batch_size))
         # The last clip's cumulative share may fall short of the total by rounding, so the total itself is the range.
         clips = np.minimum(np.searchsorted(self._cumulative, chance[0] * self._cumulative[-1], side="right"), len(self._lengths) - 1)
-        starts, lengths = self._starts[clips], self._lengths[clips]
-        # Number of places where the window may end: the clip's end and so many slices before it.
-        ends = np.where(self._keeps_end[clips], np.minimum(self._shifts[clips], lengths), np.maximum(lengths - self._slices, 0) + 1)
-        end = starts + lengths - (chance[1] * ends).astype(np.int64)
-        rows = end[:, None] + np.arange(-self._slices, 0)
-        before = rows < starts[:, None]
-        features = self._data[np.where(before, 0, rows)]
-        features[before] = FEATURE_MIN
+        before_end = self._first[clips] + self._step[clips] * (chance[1] * self._places[clips]).astype(np.int64)
+        # No window begins before its clip, where the clip is as long as a window.
+        before_end = np.where(self._step[clips] > 1, np.minimum(before_end, np.maximum(self._lengths[clips] - self._slices, 0)), before_end)
+        features = self._windows(clips, self._starts[clips] + self._lengths[clips] - before_end)
+        if phase.masks != MaskSettings():
+            xp = self._sets.xp
+            features = spec_augment(features, phase.masks, self._seed, step, xp)
+            features = features if xp is np else to_tensor(features, xp)
         truth = self._truth[clips]
-        weights = self._penalty[clips] * np.where(truth > 0, np.float32(positive_class_weight), np.float32(negative_class_weight))
+        negative = np.where(self._hard[clips], np.float32(phase.hard_negative_class_weight), np.float32(negative_class_weight))
+        weights = self._penalty[clips] * np.where(truth > 0, np.float32(positive_class_weight), negative)
         return Batch(features, truth, weights, clips)
+
+    def _windows(self, clips: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int8]:
+        """The windows that end before the rows `end` of their sets, silence where they begin before their clips."""
+        rows = end[:, None] + np.arange(-self._slices, 0)
+        before = rows < self._starts[clips][:, None]
+        rows[before] = 0
+        features = np.empty((*rows.shape, contract.FEATURE_CHANNELS), np.int8)
+        for index, values in enumerate(self._rows):
+            chosen = self._set_of[clips] == index
+            features[chosen] = values[rows[chosen]]
+        features[before] = FEATURE_MIN
+        return features
 
     def fingerprint(self) -> str:
         """A hash of everything that decides what this sampler draws."""
-        digest = hashlib.sha256(repr((self._slices, self._batch_size, self._seed)).encode())
-        for values in (self._data, self._lengths, self._truth, self._penalty, self._keeps_end, self._shifts, self._cumulative):
+        digest = hashlib.sha256(repr((self._slices, self._batch_size, self._seed, self._sets.phases)).encode())
+        for rows in self._rows:
+            for start in range(0, len(rows), _ROWS_HASHED_AT_ONCE):
+                digest.update(np.ascontiguousarray(rows[start : start + _ROWS_HASHED_AT_ONCE]).tobytes())
+        for values in (self._lengths, self._truth, self._hard, self._penalty, self._first, self._step, self._places, self._cumulative):
             digest.update(values.tobytes())
         return digest.hexdigest()
 
 
-def _clip_shares(feature_set: FeatureSet) -> NDArray[np.float64]:
+def _places(feature_set: FeatureSet, lengths: NDArray[np.int64], slices: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Where a window may end, `[clips]` each: slices before the clip's end at the first place, from one place to the next, number of places."""
+    none, one = np.zeros_like(lengths), np.ones_like(lengths)
+    spare = np.maximum(lengths - slices, 0)
+    match feature_set.truncation_strategy:
+        case "random":
+            return none, one, spare + 1
+        case "truncate_start":
+            return none, one, np.minimum(feature_set.end_shift_slices, lengths)
+        case "truncate_end":
+            return spare, one, one
+        case "fixed_right_cutoff":
+            return np.minimum(feature_set.right_cutoff_slices, lengths - 1), one, one
+        case "split":
+            return none, one * slices, -(-lengths // slices)
+
+
+def _clip_shares(feature_set: FeatureSet, lengths: NDArray[np.int64], slices: int) -> NDArray[np.float64]:
     """The set's sampling weight, shared out between its clips."""
-    by_length = feature_set.truncation_strategy == "random"
-    shares = np.array([len(clip) if by_length else 1 for clip in feature_set.clips], np.float64)
+    shares = np.ones(len(lengths))
+    if feature_set.truncation_strategy == "random":
+        shares = lengths.astype(np.float64)
+    elif feature_set.truncation_strategy == "split":
+        shares = np.ceil(lengths / slices)
     return feature_set.sampling_weight * shares / shares.sum()
 
 

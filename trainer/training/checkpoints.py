@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import warnings
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from trainer.training.batch_scores import BatchScores
 from trainer.training.scores import Checkpoint, ValidationScores
 from wakeword.errors import ConfigError
 from wakeword.files import partial_file
 
 BEST_WEIGHTS = "best_weights.weights.h5"
 STATE = "training_state.npz"
+KEPT_CHECKPOINTS = 3
+"""Of each kind of numbered checkpoint; older ones are removed."""
+CHECKPOINT, BEST_FAH = "checkpoint_step_", "best_fah_step_"
 _KERAS_SUFFIX = ".weights.h5"
 
 
@@ -33,6 +38,10 @@ class RunState:
     """The last step whose evaluation is done, 0 before the first."""
     elapsed_s: float
     best: Checkpoint | None
+    batches: BatchScores = field(default_factory=BatchScores)
+    """Of the steps since the last evaluation."""
+    best_rate: float = math.inf
+    """The fewest false accepts an hour of all evaluations."""
 
 
 def save_weights(model: Any, path: Path) -> None:
@@ -44,6 +53,18 @@ def save_weights(model: Any, path: Path) -> None:
             staged.replace(temporary)
         finally:
             staged.unlink(missing_ok=True)
+
+
+def save_numbered(model: Any, folder: Path, kind: str, step: int) -> None:
+    """Write `<kind><step>.weights.h5` (`CHECKPOINT` or `BEST_FAH`) and remove all but the newest of its kind.
+
+    Of two sessions that pass the same step the later one's file stays, with the same weights.
+    """
+    save_weights(model, folder / f"{kind}{step}{_KERAS_SUFFIX}")
+    names = [path.name[len(kind) : -len(_KERAS_SUFFIX)] for path in folder.glob(f"{kind}*{_KERAS_SUFFIX}")]
+    steps = sorted(int(name) for name in names if name.isdigit())
+    for old in steps[:-KEPT_CHECKPOINTS]:
+        (folder / f"{kind}{old}{_KERAS_SUFFIX}").unlink(missing_ok=True)
 
 
 def load_weights(model: Any, path: Path) -> None:
@@ -92,4 +113,5 @@ def load_state(path: Path, run: str, variables: list[Any]) -> RunState | None:
 def _read_header(text: str) -> RunState:
     header = json.loads(text)
     best = header.pop("best")
-    return RunState(**header, best=best and Checkpoint(best["step"], ValidationScores(**best["scores"])))
+    batches = BatchScores(**header.pop("batches", {}))
+    return RunState(**header, best=best and Checkpoint(best["step"], ValidationScores(**best["scores"])), batches=batches)

@@ -7,23 +7,25 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, cast
 
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.models import build_model
 from trainer.training import checkpoints
-from trainer.training.batches import BatchSampler, prefetch
+from trainer.training.batch_scores import BatchScores
+from trainer.training.batches import Batch, BatchSampler, prefetch
 from trainer.training.feature_set import FeatureSet
 from trainer.training.interrupt import delayed_interrupt
+from trainer.training.performance import PerformanceSettings
 from trainer.training.plan import TrainingPlan
 from trainer.training.progress import Progress, Silent, StepReport
-from trainer.training.runtime import start_tensorflow
+from trainer.training.recorder import Recorder
+from trainer.training.runtime import compute_dtype, start_tensorflow
 from trainer.training.scores import Checkpoint, ValidationScores, is_better
 from trainer.training.step import Trainee
 from wakeword.errors import ConfigError
@@ -59,6 +61,8 @@ def train(
     evaluate: Evaluate,
     progress: Progress | None = None,
     threads: int | None = None,
+    performance: PerformanceSettings | None = None,
+    records: Path | None = None,
 ) -> TrainingResult:
     """Train a MixedNet on windows of `slices` and keep its best checkpoint in `folder`.
 
@@ -66,19 +70,27 @@ def train(
     evaluated every `eval_step_interval` steps and after the last one. After Ctrl-C, or a kill, the same call goes on where
     the run was: at the interrupted step, or before the last evaluation.
 
+    With a folder for `records` the run keeps a log, a table of its evaluations, TensorBoard's curves and numbered checkpoints as well.
+
     Raises `ConfigError` when the window does not fit the model, the sets lack a class, `folder` holds another run, or the
     loss is no longer finite; `KeyboardInterrupt` after the state is saved.
     """
-    tf = start_tensorflow(threads)
+    performance = performance or PerformanceSettings()
+    tf = start_tensorflow(threads, performance)
     import keras
 
     sampler = BatchSampler(sets, slices, plan.batch_size, plan.seed)
     keras.utils.set_random_seed(plan.seed)
-    trainee = Trainee(build_model(config, slices))
-    run = _Run(trainee, sampler, plan, folder, evaluate, progress or Silent(), _fingerprint(config, plan, sampler, tf.__version__))
+    precision = compute_dtype(performance)
+    trainee = Trainee(build_model(config, slices), config, precision)
+    recorder = Recorder(records, performance, progress or Silent())
+    run = _Run(trainee, sampler, plan, folder, evaluate, recorder, _fingerprint(config, plan, sampler, tf.__version__, precision), records is not None)
     run.resume()
-    with delayed_interrupt() as interrupted:
-        run.go_on(interrupted)
+    try:
+        with delayed_interrupt() as interrupted:
+            run.go_on(interrupted)
+    finally:
+        recorder.close()
     return run.result(slices)
 
 
@@ -86,9 +98,19 @@ class _Run:
     """The state of one run between its steps."""
 
     def __init__(
-        self, trainee: Trainee, sampler: BatchSampler, plan: TrainingPlan, folder: Path, evaluate: Evaluate, progress: Progress, fingerprint: str
+        self,
+        trainee: Trainee,
+        sampler: BatchSampler,
+        plan: TrainingPlan,
+        folder: Path,
+        evaluate: Evaluate,
+        recorder: Recorder,
+        fingerprint: str,
+        numbered: bool,
     ) -> None:
-        self._trainee, self._sampler, self._plan, self._evaluate, self._progress = trainee, sampler, plan, evaluate, progress
+        self._trainee, self._sampler, self._plan, self._evaluate = trainee, sampler, plan, evaluate
+        self._recorder, self._progress, self._folder, self._numbered = recorder, recorder.progress, folder, numbered
+        self._batches, self._best_rate = BatchScores(), math.inf
         self._weights, self._state, self._fingerprint = folder / checkpoints.BEST_WEIGHTS, folder / checkpoints.STATE, fingerprint
         self.step, self._evaluated_step = 0, 0
         self._best: Checkpoint | None = None
@@ -100,7 +122,9 @@ class _Run:
         if state is not None:
             self.step, self._evaluated_step, self._best = state.step, state.evaluated_step, state.best
             self._first_step, self._earlier_s = state.step, state.elapsed_s
+            self._batches, self._best_rate = state.batches, state.best_rate
             self._progress.resumed(state.step, state.best)
+        self._recorder.begin(self._evaluated_step)
 
     def go_on(self, interrupted: Callable[[], bool]) -> None:
         """Train and evaluate to the end of the plan. Raises `KeyboardInterrupt`, the state saved, once `interrupted` says so."""
@@ -126,20 +150,35 @@ class _Run:
         self._trainee.set_learning_rate(phase.learning_rate)
         next_evaluation = (self.step // self._plan.eval_step_interval + 1) * self._plan.eval_step_interval
         last = min(next_evaluation, phase_steps.stop)
-        make = partial(self._sampler.batch, positive_class_weight=phase.positive_class_weight, negative_class_weight=phase.negative_class_weight)
+        draw = partial(self._sampler.batch, positive_class_weight=phase.positive_class_weight, negative_class_weight=phase.negative_class_weight)
+        timed = self._recorder.timed
+
+        def make(step: int) -> Batch:
+            with timed("batch"):  # in the background, masks included
+                return draw(step)
+
         losses: list[Any] = []
         reported = time.monotonic()
-        for batch in prefetch(make, range(self.step, last)):
-            losses.append(self._trainee.train(batch))
-            self.step += 1
-            if interrupted() or self.step == last or time.monotonic() - reported >= REPORT_INTERVAL_S:
-                self._report(index, losses, phase.learning_rate)
-                losses, reported = [], time.monotonic()
-            if interrupted():
-                return
+        with closing(cast("Generator[Batch]", prefetch(make, range(self.step, last)))) as batches:
+            while self.step < last:
+                self._recorder.before_step(self.step)
+                with timed("waiting_for_batch"):
+                    batch = next(batches)
+                with timed("step"):
+                    losses.append(self._trainee.train(batch))
+                self.step += 1
+                self._recorder.after_step(self.step)
+                if interrupted() or self.step == last or time.monotonic() - reported >= REPORT_INTERVAL_S:
+                    self._report(index, losses, phase.learning_rate)
+                    losses, reported = [], time.monotonic()
+                if interrupted():
+                    break
+        self._recorder.pause()
 
     def _report(self, phase: int, losses: Sequence[Any], learning_rate: float) -> None:
-        loss = float(np.mean([loss.numpy() for loss in losses]))
+        scores = BatchScores.of(losses, self._plan.batch_size)
+        self._batches += scores
+        loss = scores.loss
         if not math.isfinite(loss):
             raise ConfigError(f"the loss is {loss} at step {self.step}; lower training.learning_rates")
         session_s = time.monotonic() - self._begun
@@ -148,18 +187,26 @@ class _Run:
         self._progress.stepped(StepReport(phase + 1, len(self._plan.phases), self.step, self._plan.steps, elapsed_s, remaining_s, loss, learning_rate))
 
     def _evaluate_now(self) -> None:
-        checkpoint = Checkpoint(self.step, self._evaluate(self._trainee.model))
+        model, measured = self._trainee.model, self._recorder.measured()
+        checkpoint = Checkpoint(self.step, self._evaluate(model))
         best = self._best is None or is_better(checkpoint.scores, self._best.scores, self._plan)
+        if self._numbered:
+            checkpoints.save_numbered(model, self._folder, checkpoints.CHECKPOINT, self.step)
+            if checkpoint.scores.false_accepts_per_hour < self._best_rate:
+                checkpoints.save_numbered(model, self._folder, checkpoints.BEST_FAH, self.step)
         if best:
-            checkpoints.save_weights(self._trainee.model, self._weights)
+            checkpoints.save_weights(model, self._weights)
             self._best = checkpoint
-        self._evaluated_step = self.step
+        self._best_rate = min(self._best_rate, checkpoint.scores.false_accepts_per_hour)
+        phase = self._plan.phases[self._plan.phase_of(self.step - 1)[0]]
+        self._recorder.evaluated(checkpoint, best, self._batches, phase.learning_rate, model, self._sampler.batch(self.step - 1), measured)
+        self._evaluated_step, self._batches = self.step, BatchScores()
         self._save()
         self._progress.evaluated(checkpoint, best)
 
     def _save(self) -> None:
         elapsed_s = self._earlier_s + time.monotonic() - self._begun
-        state = checkpoints.RunState(self._fingerprint, self.step, self._evaluated_step, elapsed_s, self._best)
+        state = checkpoints.RunState(self._fingerprint, self.step, self._evaluated_step, elapsed_s, self._best, self._batches, self._best_rate)
         checkpoints.save_state(self._state, state, self._trainee.variables)
 
     def result(self, slices: int) -> TrainingResult:
@@ -170,7 +217,7 @@ class _Run:
         return TrainingResult(self._trainee.model, slices, self._best, self._weights, self.step, elapsed_s)
 
 
-def _fingerprint(config: MixedNetConfig, plan: TrainingPlan, sampler: BatchSampler, tensorflow: str) -> str:
+def _fingerprint(config: MixedNetConfig, plan: TrainingPlan, sampler: BatchSampler, tensorflow: str, precision: str) -> str:
     """A hash of everything that a run's course depends on."""
-    settings = json.dumps([dataclasses.asdict(config), dataclasses.asdict(plan), sampler.fingerprint(), tensorflow])
+    settings = json.dumps([dataclasses.asdict(config), dataclasses.asdict(plan), sampler.fingerprint(), tensorflow, precision])
     return hashlib.sha256(settings.encode()).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 import tempfile
@@ -10,24 +9,68 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from trainer.training.performance import PerformanceSettings
+from wakeword.errors import ConfigError
+
 MAX_THREADS = 8
 """A model of 25,000 parameters gains nothing from more threads, and other work on the machine loses."""
+BFLOAT16_CAPABILITY = (8, 0)
 
 
-@functools.cache
-def start_tensorflow(threads: int | None = None) -> Any:
-    """Import TensorFlow with so many threads (default: the processors this process may use, at most 8) and return it.
+def start_tensorflow(threads: int | None = None, settings: PerformanceSettings | None = None) -> Any:
+    """Import TensorFlow with so many threads (default: the settings', else the processors this process may use, at most 8) and return it.
 
-    Only the first call of a process sets the threads. Messages that TensorFlow prints while it starts (no GPU found, oneDNN
-    is on) are dropped unless it fails to start; its later warnings and errors are shown.
+    Only the first call of a process sets the threads. Messages that TensorFlow prints while it starts (no GPU found, oneDNN is on) are
+    dropped unless it fails to start; its later warnings and errors are shown. Raises `ConfigError` when the settings ask for a GPU and
+    TensorFlow finds none.
     """
+    settings = settings or PerformanceSettings()
+    tf = _start(threads or settings.intra_op_parallelism or min(MAX_THREADS, len(os.sched_getaffinity(0))), settings.inter_op_parallelism or 2)
+    if settings.gpu_only and not tf.config.list_logical_devices("GPU"):
+        raise ConfigError(
+            "performance.gpu_only is true, but TensorFlow finds no GPU; install the NVIDIA driver and "
+            "`pip install tensorflow[and-cuda] cupy-cuda12x`, or set it to false"
+        )
+    return tf
+
+
+def compute_dtype(settings: PerformanceSettings) -> str:
+    """What matrix products multiply in. Raises `ConfigError` for mixed precision where it does not pay.
+
+    Bfloat16 has float32's range, so that no loss needs scaling. GPUs multiply it from compute capability 8.0 on; on CPUs it is slower.
+    """
+    if not settings.mixed_precision:
+        return "float32"
+    tf = start_tensorflow(settings=settings)
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        raise ConfigError("performance.mixed_precision is true without a GPU; CPUs multiply 16-bit numbers more slowly than 32-bit ones: set it to false")
+    capability = min(tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus)
+    if capability < BFLOAT16_CAPABILITY:
+        raise ConfigError("performance.mixed_precision is true, but this GPU has no bfloat16 (compute capability 8.0, Ampere, or later): set it to false")
+    return "bfloat16"
+
+
+_started: Any = None
+
+
+def _start(intra: int, inter: int) -> Any:
+    global _started
+    if _started is None:
+        _started = _import(intra, inter)
+    return _started
+
+
+def _import(intra: int, inter: int) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with stderr_on_failure():
         import tensorflow as tf
 
         try:
-            tf.config.threading.set_intra_op_parallelism_threads(threads or min(MAX_THREADS, len(os.sched_getaffinity(0))))
-            tf.config.threading.set_inter_op_parallelism_threads(2)
+            tf.config.threading.set_intra_op_parallelism_threads(intra)
+            tf.config.threading.set_inter_op_parallelism_threads(inter)
+            for gpu in tf.config.list_physical_devices("GPU"):
+                tf.config.experimental.set_memory_growth(gpu, True)
         except RuntimeError:
             # TensorFlow was used in this process before and keeps the threads that it has.
             return tf

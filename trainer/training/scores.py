@@ -16,6 +16,8 @@ class ValidationScores:
     false_accepts_per_hour: float
     average_viable_recall: float
     """Mean recall over 0 to 2 false accepts per hour, 0 to 1."""
+    recall_at_no_faph: float = 0.0
+    """Highest recall of all cutoffs without a false accept, 0 to 1."""
 
 
 @dataclass(frozen=True)

@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from trainer.mixednet.models import logit_model
+from trainer.mixednet.config import MixedNetConfig
 from trainer.training.batches import Batch
-from wakeword import contract
 
 
 class Trainee:
     """A model with its optimizer.
 
-    The step is compiled by XLA, which fuses the shifted multiply-adds of the depthwise convolutions: 4.4 ms a step of 32
-    windows of 203 slices on two cores, against 6.0 ms for TensorFlow's depthwise convolution.
+    The step computes the model by `ChannelFirst` and is compiled by XLA; `benchmarks/training.py` says what that gains. The weights are those
+    of the plain form.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, config: MixedNetConfig, compute_dtype: str = "float32") -> None:
+        """`compute_dtype` is what the matrix products multiply in; see `ChannelFirst`."""
         import keras
 
         self.model = model
         self._optimizer = keras.optimizers.Adam()
         self._optimizer.build(model.trainable_variables)
-        self._step = _compile(logit_model(model), self._optimizer)
+        self._step = _compile(model, config, self._optimizer, compute_dtype)
 
     @property
     def variables(self) -> list[Any]:
@@ -35,25 +35,32 @@ class Trainee:
         self._optimizer.learning_rate = learning_rate
 
     def train(self, batch: Batch) -> Any:
-        """Do one step and return its weighted loss, a float32 scalar tensor."""
+        """Do one step; see `BatchScores` for the float32 tensor that it returns without waiting for it."""
         return self._step(batch.features, batch.truth, batch.weights)
 
 
-def _compile(model: Any, optimizer: Any) -> Callable[..., Any]:
+def _compile(model: Any, config: MixedNetConfig, optimizer: Any, compute_dtype: str) -> Callable[..., Any]:
     import tensorflow as tf
+
+    from trainer.mixednet.channel_first import ChannelFirst, dequantised
+
+    logits_of = ChannelFirst(model, config, compute_dtype)
 
     @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]  # TensorFlow carries no types
     def step(features: Any, truth: Any, weights: Any) -> Any:
-        values = (tf.cast(features, tf.float32) - contract.INPUT_ZERO_POINT) * contract.INPUT_SCALE
         with tf.GradientTape() as tape:
-            logits = model(values, training=True)[:, 0]
+            logits = logits_of(dequantised(features))
             # Weighted binary cross-entropy, averaged over the samples and not over their weights, as Keras and microWakeWord do.
             loss = tf.reduce_mean(weights * tf.nn.sigmoid_cross_entropy_with_logits(truth, logits))
             loss += sum(model.losses, start=tf.constant(0.0))
-        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
-        return loss
+        # Biases that a normalisation takes out again have no gradient.
+        weights_now = [variable.value for variable in model.trainable_variables]
+        gradients = tape.gradient(loss, weights_now, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        optimizer.apply(gradients, model.trainable_variables)
+        accepted = tf.cast(logits > 0, tf.float32)
+        return tf.stack([loss, tf.reduce_sum(accepted * truth), tf.reduce_sum(accepted), tf.reduce_sum(truth)])
 
     def run(*batch: Any) -> Any:
-        return step(*map(tf.constant, batch))
+        return step(*map(tf.convert_to_tensor, batch))  # features that lie on a GPU already stay there
 
     return run

@@ -1,7 +1,7 @@
 """Validation that predicts the device: the float model over whole recordings, decided as ESPHome decides.
 
-At each evaluation the model runs at every stride over the validation clips (each from boot, as `mww-simulate --mode clips` presents
-them) and over the joined negatives (one stream), and the detector gives utterances found and false accepts at every cutoff.
+At each evaluation the model runs at every stride over the session that `session.py` describes, range by range from disk, and the detector
+gives utterances found and false accepts at every cutoff.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from numpy.typing import NDArray
 
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.scaling import FEATURE_MIN
-from trainer.mixednet.sliding import SlidingModel
+from trainer.mixednet.sliding import BLOCK_POSITIONS, SlidingModel
 from trainer.training.runtime import start_tensorflow
 from trainer.training.scores import ValidationScores
+from trainer.training.session import WORDS, recall_at_no_false_accepts, session_curve, word_spans
 from wakeword import contract
 from wakeword.corpus.feature_cache import CachedStream, FeatureCache
 from wakeword.corpus.recordings import hash_file
-from wakeword.scoring.det import DetCurve, Stream, average_viable_recall, det_curve
+from wakeword.scoring.det import DetCurve, Stream, average_viable_recall
 from wakeword.scoring.operating_point import choose_cutoff
 from wakeword.simulation.features import Progress, stream_features
-from wakeword.simulation.presentation import CLIPS, STREAM
+from wakeword.simulation.presentation import STREAM, Presentation
 
 OUTPUT_STEPS = 256
 """The exported model's output scale is 1/256; a float probability is rounded to the same steps."""
@@ -33,9 +34,10 @@ OUTPUT_STEPS = 256
 
 @dataclass(frozen=True)
 class ValidationData:
-    """Features of the validation recordings on disk."""
+    """Features of the validation recordings on disk: two streams."""
 
-    positives: tuple[CachedStream, ...]
+    positives: CachedStream
+    """The wake words, presented as `session.WORDS`."""
     negatives: CachedStream
 
     @property
@@ -45,10 +47,13 @@ class ValidationData:
 
 
 def validation_data(cache: FeatureCache, positives: Sequence[Path], negatives: Sequence[Path], progress: Progress) -> ValidationData:
-    """Compute or find the features of validation recordings; negatives are joined sorted by path, as `mww-simulate` does."""
-    clips = tuple(stream_features(cache, [path], [hash_file(path)], CLIPS, progress) for path in positives)
-    ordered = sorted(negatives, key=Path.as_posix)
-    return ValidationData(clips, stream_features(cache, ordered, [hash_file(path) for path in ordered], STREAM, progress))
+    """Compute or find the features of validation recordings; both kinds are joined sorted by path, as the export does."""
+
+    def stream(paths: Sequence[Path], presentation: Presentation) -> CachedStream:
+        ordered = sorted(paths, key=Path.as_posix)
+        return stream_features(cache, ordered, [hash_file(path) for path in ordered], presentation, progress)
+
+    return ValidationData(stream(positives, WORDS), stream(negatives, STREAM))
 
 
 class StreamingValidation:
@@ -74,7 +79,7 @@ class StreamingValidation:
         self._before = np.full((slices - config.stride, contract.FEATURE_CHANNELS), FEATURE_MIN, np.int8)
 
     def __call__(self, model: Any) -> ValidationScores:
-        """Recall and false accepts an hour at the cutoff in use, and the average viable recall over all cutoffs."""
+        """Recall and false accepts an hour at the cutoff in use, and what all cutoffs together allow."""
         self._sliding.load(model)
         curve = self.curve()
         cutoff = choose_cutoff(curve, self._target).cutoff if self._cutoff is None else self._cutoff
@@ -82,14 +87,24 @@ class StreamingValidation:
             recall=float(curve.recall[cutoff]),
             false_accepts_per_hour=float(curve.false_accepts_per_hour[cutoff]),
             average_viable_recall=average_viable_recall(curve),
+            recall_at_no_faph=recall_at_no_false_accepts(curve),
         )
 
     def curve(self) -> DetCurve:
         """Utterances found and false accepts at every cutoff, with the weights loaded last."""
-        positives = [self._stream(clip.read()) for clip in self._data.positives]
-        return det_curve(positives, [self._stream(self._data.negatives.read())], self._window, self._data.negative_hours)
+        words, negatives = self._stream(self._data.positives), self._stream(self._data.negatives)
+        return session_curve(words, word_spans(self._data.positives.samples), negatives, self._window, self._data.negative_hours)
 
-    def _stream(self, features: NDArray[np.int8]) -> Stream:
-        probabilities = self._sliding.run(np.concatenate([self._before, features]))
-        levels = np.clip(np.rint(probabilities * OUTPUT_STEPS), 0, contract.PROBABILITY_MAX).astype(np.uint8)
-        return Stream(levels, self._stride, len(features))
+    def _stream(self, stream: CachedStream) -> Stream:
+        """Probabilities of a stream of any length in bounded memory: a range is read with the slices before it that the model hears."""
+        per_range, heard_before = BLOCK_POSITIONS * self._stride, len(self._before)
+        levels = [np.zeros(0, np.uint8)]
+        for start in range(0, stream.slices, per_range):
+            features = stream.read(max(0, start - heard_before), start + per_range)
+            if start < heard_before:
+                features = np.concatenate([self._before[start:], features])
+            levels.append(self._levels(features))
+        return Stream(np.concatenate(levels), self._stride, stream.slices)
+
+    def _levels(self, features: NDArray[np.int8]) -> NDArray[np.uint8]:
+        return np.clip(np.rint(self._sliding.run(features) * OUTPUT_STEPS), 0, contract.PROBABILITY_MAX).astype(np.uint8)

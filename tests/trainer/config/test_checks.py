@@ -1,0 +1,133 @@
+"""What is refused before any work, and what a newcomer without noises and rooms gets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from trainer.config.checks import check_config
+from trainer.config.loader import load_config, preset_names
+from trainer.config.schema import config_schema
+from trainer.config.sections import TrainerConfig
+from trainer.data.spec_augment import MaskSettings
+from wakeword.errors import ConfigError
+
+SCHEMA = Path(__file__).parents[3] / "docs" / "config.schema.json"
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def loaded(*settings: str, preset: str = "standard") -> TrainerConfig:
+    return load_config(preset, settings=["export.wake_word=computer", *settings])
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_passes_without_any_folder_of_sounds(name: str) -> None:
+    config = loaded(preset=name)
+    check_config(config)
+    assert [config.paths.optional(key) for key in ("hard_negative_dir", "background_dir", "rir_dir")] == [(), (), ()]
+
+
+def test_what_the_presets_augment() -> None:
+    configs = {name: loaded(preset=name) for name in preset_names()}
+    assert {name: config.augmentation.copies for name, config in configs.items()} == {"fast_test": 0, "standard": 4, "max_quality": 10}
+    assert configs["standard"].training.masks() == (MaskSettings(), MaskSettings())
+    assert all(masks.time_mask_count and masks.freq_mask_count for masks in configs["max_quality"].training.masks())
+
+
+def test_a_default_folder_that_is_there_is_used(project: Path) -> None:
+    (project / "dataset" / "rirs").mkdir(parents=True)
+    assert loaded().paths.optional("rir_dir") == (Path("dataset/rirs"),)
+    assert loaded("paths.rir_dir=elsewhere").paths.optional("rir_dir") == (Path("elsewhere"),)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["hardware.clip_duration_ms=3000"], r"augmentation_duration_s is 3\.2, .*clip_duration_ms 3000 .* reads clips of 3\.\d\d s; give at least that"),
+        (["augmentation.augmentation_duration_s=1"], r"augmentation_duration_s is 1, .*give at least that"),
+        (["augmentation.max_jitter_s=0.1"], "min_jitter_s is 0.195 and max_jitter_s is 0.1"),
+        (
+            ["paths.background_dir=nowhere"],
+            "nowhere: no such folder; correct paths.background_dir or .*background_paths, or set .*Noise to 0",
+        ),
+        (["augmentation.impulse_paths=nowhere"], "nowhere: no such folder; correct paths.rir_dir or augmentation.impulse_paths, or set augmentation.RIR to 0"),
+        (["augmentation.RIR=0", "augmentation.impulse_paths=x"], "augmentation.RIR is 0, so the folders of augmentation.impulse_paths would not be used"),
+        (["training.time_mask_max_size=[300,0]"], "time_mask_max_size has 300; a training window has 203 slices"),
+        (["training.freq_mask_max_size=[41,0]"], "freq_mask_max_size has 41; the features have 40 mel bins"),
+        (["training.freq_mask_count=[1]"], "training.freq_mask_count has 1 values for 2 phases"),
+        (["training.hard_negative_class_weight=[1]"], "training.hard_negative_class_weight has 1 values for 2 phases"),
+        (["training.batch_size=0"], "training.batch_size is 0"),
+        (["training.sampling_weights.positive=0", "training.sampling_weights.positive_augmented=0"], "leave a batch without wake words"),
+        (["speaker_clustering.method=threshold", "speaker_clustering.n_clusters=3"], "n_clusters needs speaker_clustering.method=agglomerative"),
+        (["speaker_clustering.enabled=false", "speaker_clustering.n_clusters=3"], "n_clusters does nothing while speaker_clustering.enabled is false"),
+        (["model.pointwise_filters=60"], "give one entry a block to each"),
+    ],
+)
+def test_sections_that_contradict_one_another(settings: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_config(loaded(*settings))
+
+
+def test_what_is_not_augmented_is_not_checked() -> None:
+    check_config(loaded("augmentation.copies=0", "hardware.clip_duration_ms=3000", "paths.background_dir=nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("hardware.sample_rate_hz=8000", "this is always 16000, because the frontend in ESPHome's firmware"),
+        ("hardware.mel_bins=80", "this is always 40, because the frontend"),
+        ("hardware.window_size_ms=25", "this is always 30, because the frontend"),
+        ("hardware.window_step_ms=20", "this is always 10, because the frontend"),
+        ("export.inference_input_type=float32", "this is always int8, because ESPHome's micro_wake_word"),
+        ("export.inference_output_type=int8", "this is always uint8, because ESPHome's micro_wake_word"),
+    ],
+)
+def test_what_the_device_fixes_explains_itself(setting: str, reason: str) -> None:
+    key = setting.partition("=")[0]
+    with pytest.raises(ConfigError) as caught:
+        loaded(setting)
+    assert f"--set {setting}: {key} is " in str(caught.value)
+    assert reason in str(caught.value)
+
+
+def test_what_the_device_fixes_may_be_written_down() -> None:
+    assert loaded("hardware.sample_rate_hz=16000", "export.inference_output_type=uint8") == loaded()
+
+
+def test_lists_that_are_not_given_have_a_value_a_phase() -> None:
+    training = loaded("training.training_steps=[5]", "training.learning_rates=[1]", "training.positive_class_weight=[1]").training
+    assert training.hard_negative_class_weights() == (40.0,)
+    assert training.masks() == (MaskSettings(),)
+
+
+def test_weights_of_one_set_leave_the_others() -> None:
+    weights = loaded("training.sampling_weights.hard_negative=2").training.sampling_weights
+    assert (weights.hard_negative, weights.positive, weights.negative_joined) == (2.0, 0.5, 3.0)
+    with pytest.raises(ConfigError, match=r"unknown key training\.sampling_weights\.hard_negatives; did you mean training\.sampling_weights\.hard_negative\?"):
+        loaded("training.sampling_weights.hard_negatives=2")
+
+
+# --- the schema for editors ----------------------------------------------------------------------------------------------------
+
+
+def test_the_schema_in_the_documentation_is_that_of_the_sections() -> None:
+    assert SCHEMA.read_text() == config_schema(), "run: mww-train --schema > docs/config.schema.json"
+
+
+def test_the_schema_describes_every_key() -> None:
+    schema = json.loads(config_schema())
+    assert set(schema["properties"]) == set(TrainerConfig.model_fields)
+    sections = [model for name, model in schema["$defs"].items() if model.get("type") == "object"]
+    assert all(not model.get("required") and model["additionalProperties"] is False for model in sections)
+    for model in sections:
+        for name, key in model["properties"].items():
+            assert key.get("description") or model is schema["$defs"]["PenaltyWeights"], name
+    assert schema["$defs"]["HardwareSection"]["properties"]["mel_bins"]["anyOf"][0]["const"] == 40

@@ -1,0 +1,151 @@
+"""From recordings to what batches are drawn from: plain, hard and augmented sets, their weights, and sounds that may be missing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from trainer.config.loader import load_config
+from trainer.config.sections import TrainerConfig
+from trainer.data.dataset import load_recordings
+from trainer.data.ingest import Label, SampleRecord
+from trainer.data.spec_augment import MaskSettings
+from trainer.data.split import Split
+from trainer.data.threads import threads_of_workers
+from trainer.data.training_sets import SetClips, recorded_clips, stored_clips, training_sets
+from trainer.run import sources_of
+from wakeword.errors import ConfigError
+
+SLICES, SEED = 50, 3
+# Effects that need no more than NumPy: the library takes a second to import.
+QUICK = [f"augmentation.{name}=0" for name in ("SevenBandParametricEQ", "TanhDistortion", "PitchShift", "BandStopFilter", "AddColorNoise", "Gain")]
+
+
+def counting(_stage: str) -> Callable[[int, int], None]:
+    return lambda _done, _total: None
+
+
+def sound(path: Path, seconds: float, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).normal(0, 2000, int(16_000 * seconds))
+    soundfile.write(path, noise.astype(np.int16), 16_000)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose default folders hold recordings of twelve speakers each."""
+    monkeypatch.chdir(tmp_path)
+    for speaker in range(12):
+        for number, (label, seconds) in enumerate((("positive", 0.5), ("negative", 1.0 + speaker), ("hard_negative", 0.6))):
+            sound(tmp_path / "dataset" / label / f"speaker{speaker}" / f"{label}.wav", seconds, 100 * number + speaker)
+    return tmp_path
+
+
+def configuration(*settings: str) -> TrainerConfig:
+    given = ["export.wake_word=x", f"training.seed={SEED}", "augmentation.copies=2", *QUICK, *settings]
+    return load_config("standard", settings=given)
+
+
+def records_of(config: TrainerConfig) -> tuple[SampleRecord, ...]:
+    return load_recordings(sources_of(config), SEED, jobs=1).records
+
+
+def stored(config: TrainerConfig, told: list[str] | None = None) -> SetClips:
+    return stored_clips(config, records_of(config), SLICES, Path("processed"), counting, (told if told is not None else []).append, jobs=1)
+
+
+@pytest.mark.usefixtures("dataset")
+def test_hard_negatives_are_recordings_of_their_own() -> None:
+    config = configuration()
+    ingestion = load_recordings(sources_of(config), SEED, jobs=1)
+    hard = [record for record in ingestion.records if record.label is Label.HARD_NEGATIVE]
+    assert len(hard) == 12
+    assert "only 12 hard_negative clips; at least 50 are recommended, or none" in ingestion.warnings
+    without = recorded_clips([record for record in ingestion.records if record not in hard], SLICES, SEED, counting, 1)
+    with_them = recorded_clips(ingestion.records, SLICES, SEED, counting, 1)
+    assert len(without.hard_negative) == 0
+    assert len(with_them.hard_negative) > 0
+    assert [len(clip) for clip in without.negative_joined] == [len(clip) for clip in with_them.negative_joined]
+
+
+def test_sets_come_from_the_store_the_second_time(dataset: Path) -> None:
+    told: list[str] = []
+    config = configuration()
+    first = stored(config, told)
+    assert told == [
+        "paths.background_dir: no recordings in dataset/background, so clips are augmented without background noise",
+        "paths.rir_dir: no recordings in dataset/rirs, so clips are augmented without room",
+    ]
+    training = [record for record in records_of(config) if record.split is Split.TRAIN]
+    positives = sum(record.label is Label.POSITIVE for record in training)
+    assert len(first.positive_augmented) == 2 * positives
+    assert {len(clip) for clip in first.positive_augmented} == {318}
+    assert len(first.negative_augmented) >= sum(record.label is Label.NEGATIVE for record in training)
+    made = {path: path.stat().st_mtime_ns for path in (dataset / "processed" / "training").rglob("*.ninja")}
+    assert made
+    again = stored(config)
+    for one, other in zip(first.clips(), again.clips(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert {path: path.stat().st_mtime_ns for path in (dataset / "processed" / "training").rglob("*.ninja")} == made
+    plain = recorded_clips(records_of(config), SLICES, SEED, counting, 1)
+    for one, other in zip(plain.negative_joined, again.negative_joined, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.usefixtures("dataset")
+def test_weights_masks_and_phases_reach_the_sets() -> None:
+    config = configuration(
+        "training.training_steps=[7, 3]",
+        "training.hard_negative_class_weight=[40, 60]",
+        "training.time_mask_max_size=[0, 5]",
+        "training.time_mask_count=[0, 2]",
+        "training.sampling_weights.hard_negative=2",
+        "training.penalty_weights.negative_joined=3",
+    )
+    clips = stored(config)
+    sets = training_sets(config, clips)
+    by_name = {one.name: one for one in sets}
+    assert (by_name["hard_negative"].sampling_weight, by_name["hard_negative"].hard) == (2.0, True)
+    assert (by_name["negative_joined"].penalty_weight, by_name["negative_joined"].hard) == (3.0, False)
+    assert {one.name for one in sets if one.truth} == {"positive", "positive_augmented"}
+    assert [(phase.first_step, phase.hard_negative_class_weight, phase.masks) for phase in sets.phases] == [
+        (0, 40.0, MaskSettings()),
+        (7, 60.0, MaskSettings(time_mask_max_size=5, time_mask_count=2)),
+    ]
+
+
+def test_without_augmentation_its_share_is_that_of_the_recorded() -> None:
+    clips = SetClips(*([np.zeros((60, 40), np.int8)] for _ in range(4)))
+    sets = {one.name: one.sampling_weight for one in training_sets(configuration(), clips)}
+    assert sets == {"positive": 1.0, "after_positive": 0.5, "negative_joined": 3.0, "negative_alone": 1.0}
+
+
+def test_sounds_of_the_folders_are_mixed_in(dataset: Path) -> None:
+    silent = stored(configuration("augmentation.AddBackgroundNoise=1"))
+    for number in range(6):
+        sound(dataset / "dataset" / "background" / f"{number}.wav", 5, 1000 + number)
+    (dataset / "dataset" / "background" / "damaged.wav").write_text("none")
+    told: list[str] = []
+    noisy = stored(configuration("augmentation.AddBackgroundNoise=1"), told)
+    assert told[0].startswith("paths.background_dir: 1 of 7 files are not used, first dataset/background/damaged.wav: ")
+    assert any(not np.array_equal(one, other) for one, other in zip(silent.positive_augmented, noisy.positive_augmented, strict=True))
+
+
+def test_a_folder_that_was_named_must_hold_sounds(dataset: Path) -> None:
+    (dataset / "empty").mkdir()
+    with pytest.raises(ConfigError, match=r"paths\.background_dir: none of 0 usable sounds falls to training"):
+        stored(configuration("paths.background_dir=empty"))
+
+
+def test_threads_of_workers_are_set_and_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    with threads_of_workers(2):
+        assert (os.environ["OMP_NUM_THREADS"], os.environ["MKL_NUM_THREADS"]) == ("2", "2")
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "MKL_NUM_THREADS" not in os.environ

@@ -1,0 +1,103 @@
+"""Where windows are cut, what hard negatives weigh, masks, and clips that lie in one array."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from trainer.data.spec_augment import MaskSettings
+from trainer.training.batches import BatchSampler, DrawPhase, TrainingSets
+from trainer.training.feature_set import ClipRows, FeatureSet, TruncationStrategy
+from wakeword.errors import ConfigError
+
+SLICES = 20
+
+
+def numbered_clip(length: int) -> NDArray[np.int8]:
+    """A clip whose slice i holds the value i."""
+    return np.repeat(np.arange(length, dtype=np.int8)[:, None], 40, axis=1)
+
+
+WORDS = FeatureSet("words", True, [numbered_clip(30)], truncation_strategy="truncate_start")
+NEGATIVES = FeatureSet("negatives", False, [numbered_clip(70)])
+
+
+def last_slices(strategy: TruncationStrategy, length: int = 70, **changes: Any) -> set[int]:
+    """The last slices of the windows that a strategy draws from one clip."""
+    negatives = FeatureSet("negatives", False, [numbered_clip(length)], truncation_strategy=strategy, **changes)
+    batch = BatchSampler([negatives, WORDS], SLICES, 500, 1).batch(0)
+    windows = batch.features[batch.truth == 0]
+    heard = windows[:, :, 0].astype(int)
+    assert np.all((np.diff(heard, axis=1) == 1) | (heard[:, :-1] == -128)), "a window is a stretch of its clip"
+    return set(heard[:, -1].tolist())
+
+
+def test_each_strategy_cuts_where_it_says() -> None:
+    assert last_slices("random") == set(range(19, 70))
+    assert last_slices("truncate_start", end_shift_slices=3) == {67, 68, 69}
+    assert last_slices("truncate_end") == {19}
+    assert last_slices("fixed_right_cutoff", right_cutoff_slices=7) == {62}
+    assert last_slices("split") == {69, 49, 29, 19}
+    assert last_slices("split", 60) == {59, 39, 19}
+
+
+@pytest.mark.parametrize("strategy", ["random", "truncate_start", "truncate_end", "split", "fixed_right_cutoff"])
+def test_a_clip_shorter_than_the_window_is_preceded_by_silence(strategy: TruncationStrategy) -> None:
+    assert last_slices(strategy, 5, end_shift_slices=1) == {4}
+
+
+def test_split_draws_windows_evenly() -> None:
+    clips = [numbered_clip(20), numbered_clip(60)]
+    batch = BatchSampler([FeatureSet("ambient", False, clips, truncation_strategy="split"), WORDS], SLICES, 40_000, 1).batch(0)
+    shares = np.bincount(batch.clips, minlength=3) / len(batch.clips)
+    np.testing.assert_allclose(shares, [1 / 8, 3 / 8, 1 / 2], atol=0.01)
+
+
+def test_hard_negatives_have_the_weight_of_their_phase() -> None:
+    hard = FeatureSet("hard", False, [numbered_clip(30)], hard=True, penalty_weight=0.5)
+    sets = TrainingSets((WORDS, NEGATIVES, hard), (DrawPhase(0, 40), DrawPhase(7, 60)))
+    sampler = BatchSampler(sets, SLICES, 200, 1)
+    for step, weight in ((0, 20.0), (6, 20.0), (7, 30.0), (100, 30.0)):
+        batch = sampler.batch(step, 1, 20)
+        found = set(zip(batch.clips.tolist(), batch.weights.tolist(), strict=True))
+        assert found == {(0, 1.0), (1, 20.0), (2, weight)}
+    with pytest.raises(ConfigError, match="holds wake words and is marked hard"):
+        replace(WORDS, hard=True)
+    with pytest.raises(ConfigError, match="right_cutoff_slices is -1"):
+        replace(WORDS, right_cutoff_slices=-1)
+
+
+def test_masks_are_those_of_the_phase_and_the_same_for_the_same_step() -> None:
+    plain = BatchSampler([WORDS, NEGATIVES], SLICES, 50, 1)
+    sets = TrainingSets((WORDS, NEGATIVES), (DrawPhase(0), DrawPhase(5, masks=MaskSettings(5, 2, 10, 1))))
+    first, second = BatchSampler(sets, SLICES, 50, 1), BatchSampler(sets, SLICES, 50, 1)
+    np.testing.assert_array_equal(first.batch(4).features, plain.batch(4).features)
+    masked, unmasked = first.batch(5), plain.batch(5)
+    np.testing.assert_array_equal(masked.features, second.batch(5).features)
+    silenced = masked.features != unmasked.features
+    assert silenced.any()
+    assert np.all(masked.features[silenced] == -128)
+    np.testing.assert_array_equal(masked.clips, unmasked.clips)
+    assert first.fingerprint() == second.fingerprint() != plain.fingerprint()
+
+
+def test_clips_in_one_array_give_the_batches_of_a_list(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    clips = [rng.integers(-128, 128, (length, 40)).astype(np.int8) for length in (30, 5, 90, 20)]
+    rows = ClipRows.of(clips)
+    np.save(tmp_path / "rows.npy", rows.rows)
+    mapped = ClipRows(np.load(tmp_path / "rows.npy", mmap_mode="r"), rows.lengths)
+    for one, other in zip(clips, mapped, strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(mapped[-1], clips[-1])
+    assert [len(clip) for clip in mapped[1:3]] == [5, 90]
+    in_list, in_file = (BatchSampler([replace(NEGATIVES, clips=given), WORDS], SLICES, 64, 1) for given in (clips, mapped))
+    for step in range(3):
+        np.testing.assert_array_equal(in_list.batch(step).features, in_file.batch(step).features)
+    assert in_list.fingerprint() == in_file.fingerprint()
+    assert ClipRows.of(mapped) is mapped

@@ -1,0 +1,203 @@
+"""What a run records: log, table, curves, profiles and numbered checkpoints, whole after an interruption."""
+
+from __future__ import annotations
+
+import csv
+import os
+import pstats
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainer.data.spec_augment import MaskSettings
+from trainer.mixednet.config import MixedNetConfig
+from trainer.mixednet.lengths import receptive_field
+from trainer.training import checkpoints, loop, runtime
+from trainer.training.batches import DrawPhase, TrainingSets
+from trainer.training.feature_set import FeatureSet
+from trainer.training.performance import PerformanceSettings
+from trainer.training.plan import Phase, TrainingPlan
+from trainer.training.progress import Silent, StepReport
+from trainer.training.scores import ValidationScores
+from wakeword.errors import ConfigError
+
+# Keras 3.15 saves weights through an __array__ without numpy 2's copy argument.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+
+NET = MixedNetConfig(
+    first_conv_filters=6, pointwise_filters=(6,), mixconv_kernel_sizes=((3, 5),), repeat_in_block=(1,), residual_connection=(1,), dropout_rate=0.1
+)
+WINDOW = receptive_field(NET, 4)
+PLAN = TrainingPlan(phases=(Phase(12, 3e-3), Phase(12, 1e-3)), batch_size=8, eval_step_interval=4, seed=5)
+SETTINGS = PerformanceSettings(enable_profiling=True, profile_every_n_steps=10)
+
+
+def masked_sets() -> TrainingSets:
+    rng = np.random.default_rng(3)
+    clips = [rng.integers(-100, 100, (50, 40)).astype(np.int8) for _ in range(8)]
+    words = FeatureSet("words", True, clips[:4], truncation_strategy="truncate_start")
+    return TrainingSets((words, FeatureSet("negatives", False, clips[4:])), (DrawPhase(0, masks=MaskSettings(2, 1, 3, 1)), DrawPhase(12)))
+
+
+class Falling:
+    """Scores of a run that gets better, and a process that dies where it is told to."""
+
+    def __init__(self, dies_at: int = 0) -> None:
+        self._calls, self._dies_at = 0, dies_at
+
+    def __call__(self, model: Any) -> ValidationScores:  # noqa: ARG002  # the signature of an evaluation
+        self._calls += 1
+        if self._calls == self._dies_at:
+            raise SystemExit
+        return ValidationScores(0.5, 9.0, 0.25, 0.125)
+
+
+class Interrupting(Silent):
+    def stepped(self, report: StepReport) -> None:
+        if report.step == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def train(folder: Path, evaluate: Any = None, progress: Any = None) -> loop.TrainingResult:
+    return loop.train(NET, WINDOW, masked_sets(), PLAN, folder / "checkpoints", evaluate or Falling(), progress, performance=SETTINGS, records=folder)
+
+
+def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    import tensorflow as tf
+
+    points: dict[str, list[tuple[int, float]]] = {}
+    for path in sorted((folder / "tensorboard").glob("events.out.tfevents.*"), key=lambda path: path.stat().st_mtime_ns):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                number = value.simple_value if value.WhichOneof("value") == "simple_value" else float("nan")
+                points.setdefault(value.tag, []).append((event.step, number))
+    return {name: sorted(values) for name, values in points.items()}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, loop.TrainingResult]:
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, train(folder)
+
+
+STEPS = [4, 8, 12, 16, 20, 24]
+
+
+def test_curves_images_and_histograms_are_written_at_every_evaluation(whole: tuple[Path, loop.TrainingResult]) -> None:
+    found = curves(whole[0])
+    assert {name: [step for step, _ in points] for name, points in found.items()} == dict.fromkeys(found, STEPS)
+    scalars = {"training": {"loss", "accuracy", "recall", "precision", "learning_rate"}, "performance": {"batch_ms", "step_ms", "steps_per_second"}}
+    for group, names in scalars.items():
+        assert {f"{group}/{name}" for name in names} <= found.keys()
+    assert found["validation/recall_at_no_faph"] == [(step, 0.125) for step in STEPS]
+    assert [value for _, value in found["training/learning_rate"]] == pytest.approx([3e-3] * 3 + [1e-3] * 3)
+    assert all(0 <= value <= 1 for _, value in found["training/accuracy"])
+    assert {"batch/0", "batch/3", "performance/waiting_for_batch_ms", "performance/peak_memory_mib"} <= found.keys()
+    assert sum(name.startswith("weights/") for name in found) == len(whole[1].model.trainable_variables)
+
+
+def test_log_and_table_hold_every_evaluation(whole: tuple[Path, loop.TrainingResult]) -> None:
+    rows = list(csv.DictReader((whole[0] / "validation.csv").read_text().splitlines()))
+    assert [(int(row["step"]), float(row["false_accepts_per_hour"]), row["best"]) for row in rows] == [(step, 9.0, "1") for step in STEPS]
+    log = (whole[0] / "training.log").read_text()
+    assert "step 24: recall 50.0%, 9.00 false accepts/h, average viable recall 0.250, recall at no false accepts 12.5%  (best)" in log
+    assert "\x1b" not in log
+
+
+def test_profiles_are_named_by_step_and_readable(whole: tuple[Path, loop.TrainingResult]) -> None:
+    folder = whole[0] / "profiles"
+    assert {path.name for path in folder.iterdir()} == {f"step_{step}.{kind}" for step in (0, 10, 20) for kind in ("prof", "txt")}
+    assert pstats.Stats(str(folder / "step_10.prof")).total_calls > 0  # type: ignore[attr-defined]  # missing from the types
+    assert "cumulative" in (folder / "step_10.txt").read_text()
+
+
+def test_numbered_checkpoints_are_pruned(whole: tuple[Path, loop.TrainingResult]) -> None:
+    names = {path.name for path in (whole[0] / "checkpoints").iterdir()}
+    numbered = {f"checkpoint_step_{step}.weights.h5" for step in (16, 20, 24)} | {"best_fah_step_4.weights.h5"}
+    assert names == numbered | {checkpoints.BEST_WEIGHTS, checkpoints.STATE}
+
+
+def same(one: loop.TrainingResult, other: loop.TrainingResult) -> bool:
+    return all(np.array_equal(first, second) for first, second in zip(one.model.get_weights(), other.model.get_weights(), strict=True))
+
+
+def deterministic(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    return {name: values for name, values in curves(folder).items() if name.startswith(("training/", "validation/"))}
+
+
+def test_a_run_interrupted_and_killed_leaves_the_records_of_an_undisturbed_one(
+    whole: tuple[Path, loop.TrainingResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "REPORT_INTERVAL_S", 0)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, progress=Interrupting())
+    with pytest.raises(SystemExit):
+        train(tmp_path, Falling(dies_at=2))  # in the evaluation of step 12
+    save, calls = checkpoints.save_state, 0
+
+    def killed(*arguments: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:  # the state of the evaluation that is already in the table and the curves
+            raise SystemExit
+        save(*arguments)
+
+    monkeypatch.setattr(checkpoints, "save_state", killed)
+    with pytest.raises(SystemExit):
+        train(tmp_path)
+    assert [step for step, _ in curves(tmp_path)["training/loss"]] == [4, 8, 12]
+    monkeypatch.setattr(checkpoints, "save_state", save)
+    result = train(tmp_path)
+    assert same(result, whole[1])
+    wanted, found = deterministic(whole[0]), deterministic(tmp_path)
+    assert wanted.keys() == found.keys()
+    for name, values in wanted.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-6, err_msg=name)  # sums of sums, in another order
+    assert (tmp_path / "validation.csv").read_text() == (whole[0] / "validation.csv").read_text()
+
+
+def test_the_torn_end_of_an_event_file_is_cut_off(whole: tuple[Path, loop.TrainingResult], tmp_path: Path) -> None:
+    from trainer.training.tensorboard import Curves
+
+    (source,) = (whole[0] / "tensorboard").iterdir()
+    (tmp_path / "tensorboard").mkdir()
+    (tmp_path / "tensorboard" / source.name).write_bytes(source.read_bytes()[:-5])
+    Curves(tmp_path / "tensorboard", 16).close()
+    assert [step for step, _ in curves(tmp_path)["training/loss"]] == [4, 8, 12, 16]
+
+
+def test_nothing_is_recorded_without_a_folder_or_where_it_is_switched_off(tmp_path: Path) -> None:
+    plan = replace(PLAN, phases=(Phase(1, 1e-3),))
+    quiet = PerformanceSettings(tensorboard_enabled=False)
+    loop.train(NET, WINDOW, masked_sets(), plan, tmp_path / "checkpoints", Falling(), performance=quiet, records=tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoints", "training.log", "validation.csv"}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"inter_op_parallelism": -1}, "inter_op_parallelism is -1"),
+        ({"intra_op_parallelism": -2}, "intra_op_parallelism is -2"),
+        ({"profile_every_n_steps": 0}, "is 0"),
+    ],
+)
+def test_refuses_settings_that_mean_nothing(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        PerformanceSettings(**values)
+
+
+def test_a_gpu_that_is_asked_for_and_missing_is_an_error_that_says_what_to_install() -> None:
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ConfigError, match=r"tensorflow\[and-cuda\] cupy-cuda12x"):
+        runtime.start_tensorflow(settings=PerformanceSettings(gpu_only=True))
+    with pytest.raises(ConfigError, match="mixed_precision is true without a GPU"):
+        runtime.compute_dtype(PerformanceSettings(mixed_precision=True))
+    assert runtime.compute_dtype(PerformanceSettings()) == "float32"

@@ -1,0 +1,57 @@
+"""What several sections must agree on, checked before any work: nobody should learn of a slip of the pen after an hour."""
+
+from __future__ import annotations
+
+from trainer.config.sections import TrainerConfig
+from trainer.mixednet.lengths import window_slices
+from trainer.training.feature_set import END_SHIFT_SLICES
+from wakeword import contract
+from wakeword.errors import ConfigError
+
+
+def check_config(config: TrainerConfig) -> None:
+    """Raise `ConfigError` for values that do not go together. It reads no file but looks whether folders are there."""
+    config.training.plan()
+    config.training.hard_negative_class_weights()
+    config.performance.settings()
+    config.speaker_clustering.settings()
+    slices = window_slices(config.model.network(), config.hardware.clip_duration_ms)
+    for masks in config.training.masks():
+        masks.check_window(slices)
+    _check_shares(config)
+    if config.augmentation.copies:
+        _check_augmentation(config, slices)
+    if config.speaker_clustering.enabled is False and config.speaker_clustering.n_clusters:
+        raise ConfigError("speaker_clustering.n_clusters does nothing while speaker_clustering.enabled is false; remove one of the two")
+
+
+def _check_shares(config: TrainerConfig) -> None:
+    weights = config.training.sampling_weights
+    if not weights.positive + weights.positive_augmented or not weights.negative_joined + weights.negative_alone + weights.negative_augmented:
+        raise ConfigError("training.sampling_weights leave a batch without wake words, or without negatives; give one set of each kind a weight above 0")
+
+
+def _check_augmentation(config: TrainerConfig, slices: int) -> None:
+    section = config.augmentation
+    settings = section.settings()
+    shortest = slices + END_SHIFT_SLICES - 1
+    if contract.slice_count(settings.samples) < shortest:
+        seconds = (shortest * contract.STEP_MS + contract.WINDOW_MS) / 1000
+        raise ConfigError(
+            f"augmentation.augmentation_duration_s is {section.augmentation_duration_s:g}, and with hardware.clip_duration_ms "
+            f"{config.hardware.clip_duration_ms} training reads clips of {seconds:.2f} s; give at least that, or a shorter clip_duration_ms"
+        )
+    for key, extra, effect, probability in (
+        ("background_dir", section.background_paths, "AddBackgroundNoise", section.AddBackgroundNoise),
+        ("rir_dir", section.impulse_paths, "RIR", section.RIR),
+    ):
+        folders = (*config.paths.optional(key), *extra)
+        if not probability and extra:
+            raise ConfigError(f"augmentation.{effect} is 0, so the folders of augmentation.{_extra(key)} would not be used; give it a probability")
+        for folder in folders:
+            if probability and not folder.is_dir():
+                raise ConfigError(f"{folder}: no such folder; correct paths.{key} or augmentation.{_extra(key)}, or set augmentation.{effect} to 0")
+
+
+def _extra(key: str) -> str:
+    return "background_paths" if key == "background_dir" else "impulse_paths"

@@ -1,0 +1,155 @@
+"""The sections that say what recordings there are and what becomes of them before the training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from trainer.config.base import Folders, Section, constant, fixed
+from trainer.data.augment.settings import AugmentationSettings, Probabilities
+from wakeword import contract
+
+if TYPE_CHECKING:
+    from trainer.clustering.settings import ClusterSettings
+
+_FRONTEND = "the frontend in ESPHome's firmware has it built in: a model that was trained otherwise would hear other features on the device"
+
+
+class PathsSection(Section):
+    """Where recordings are and results go. Relative paths start at the folder in which the command is run, the project's root."""
+
+    positive_dir: Folders = (Path("dataset/positive"),)
+    """Recordings of the wake word, a folder a speaker."""
+    negative_dir: Folders = (Path("dataset/negative"),)
+    """Recordings without it: speech, near misses, noise."""
+    hard_negative_dir: Folders = (Path("dataset/hard_negative"),)
+    """Recordings that were, or are easily, taken for the wake word; those of training speakers weigh `training.hard_negative_class_weight`.
+    The default folder may be missing."""
+    background_dir: Folders = (Path("dataset/background"),)
+    """Noises that augmentation mixes under clips. The default folder may be missing."""
+    rir_dir: Folders = (Path("dataset/rirs"),)
+    """Room impulse responses that augmentation places clips into. The default folder may be missing."""
+    generated_dir: Folders = ()
+    """Folders that `mww-generate` made, used for training alone: generated speech neither validates nor tests."""
+    splits: Path | None = None
+    """CSV with path, group and split of recordings, for those that it lists instead of the rule by speaker."""
+    processed_dir: Path | None = None
+    """Where features and decoded sounds are kept for the next run. None: `$MWW_CACHE_DIR`, or the user's cache folder."""
+    checkpoint_dir: Path = Path("runs/run")
+    """Folder of the run, which holds its checkpoints, where `mww-train` is given no --output."""
+    export_dir: Path = Path("models/exported")
+    """Folder of the exported model where `mww-export` is given no --output."""
+
+    def optional(self, key: str) -> tuple[Path, ...]:
+        """The folders of a key whose default need not exist: none where it does not."""
+        folders: tuple[Path, ...] = getattr(self, key)
+        missing = folders == type(self).model_fields[key].default and not any(folder.exists() for folder in folders)
+        return () if missing else folders
+
+
+class HardwareSection(Section):
+    """What the device hears, which cannot be changed, and the length of a clip, which can."""
+
+    sample_rate_hz: Annotated[int, fixed(contract.SAMPLE_RATE_HZ, _FRONTEND)] = constant(contract.SAMPLE_RATE_HZ)
+    """Fixed by the device; recordings of other rates are converted."""
+    mel_bins: Annotated[int, fixed(contract.FEATURE_CHANNELS, _FRONTEND)] = constant(contract.FEATURE_CHANNELS)
+    """Fixed by the device."""
+    window_size_ms: Annotated[int, fixed(contract.WINDOW_MS, _FRONTEND)] = constant(contract.WINDOW_MS)
+    """Fixed by the device."""
+    window_step_ms: Annotated[int, fixed(contract.STEP_MS, _FRONTEND)] = constant(contract.STEP_MS)
+    """Fixed by the device."""
+    clip_duration_ms: int = Field(1500, ge=100, le=10_000)
+    """Length of sound that one training window covers, before what the convolutions drop."""
+
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class AugmentationSection(Section):
+    """What is done to training clips, and how often: eight effects in this order, each with its probability."""
+
+    copies: int = Field(4, ge=0, le=1000)
+    """Augmented copies of each positive in the feature store, each drawn anew; negatives have about a clip for each
+    `augmentation_duration_s` of their length. 0: no augmentation."""
+    SevenBandParametricEQ: Probability = 0.1
+    """Probability of an equaliser of up to 6 dB a band."""
+    TanhDistortion: Probability = 0.1
+    """Probability of soft clipping."""
+    PitchShift: Probability = 0.1
+    """Probability of another pitch, up to 3 semitones."""
+    BandStopFilter: Probability = 0.1
+    """Probability of a missing band."""
+    AddColorNoise: Probability = 0.1
+    """Probability of white to brown noise, 10 to 30 dB below the clip."""
+    AddBackgroundNoise: Probability = 0.75
+    """Probability of a recording from `paths.background_dir` or `background_paths` under the clip."""
+    Gain: Probability = 1.0
+    """Probability of another level."""
+    RIR: Probability = 0.5
+    """Probability of a room from `paths.rir_dir` or `impulse_paths`."""
+    background_min_snr_db: float = -5.0
+    """Least ratio of clip to background."""
+    background_max_snr_db: float = 10.0
+    """Greatest ratio of clip to background."""
+    min_gain_db: float = -45.0
+    """Quietest level, against the clip as it was recorded."""
+    max_gain_db: float = 0.0
+    """Loudest level."""
+    min_jitter_s: float = 0.195
+    """Least time between the word and the clip's end, seconds."""
+    max_jitter_s: float = 0.205
+    """Greatest time between the word and the clip's end, seconds."""
+    augmentation_duration_s: float = Field(3.2, le=30)
+    """Length of an augmented clip, seconds."""
+    background_paths: Folders = ()
+    """Folders of backgrounds beside `paths.background_dir`."""
+    impulse_paths: Folders = ()
+    """Folders of room impulse responses beside `paths.rir_dir`."""
+
+    def settings(self, *, backgrounds: bool = True, impulses: bool = True) -> AugmentationSettings:
+        """The settings of the chain; effects without sounds are left out where so told. Raises `ConfigError` for values out of range."""
+        probabilities = Probabilities(
+            seven_band_parametric_eq=self.SevenBandParametricEQ,
+            tanh_distortion=self.TanhDistortion,
+            pitch_shift=self.PitchShift,
+            band_stop_filter=self.BandStopFilter,
+            add_color_noise=self.AddColorNoise,
+            add_background_noise=self.AddBackgroundNoise if backgrounds else 0.0,
+            gain=self.Gain,
+            rir=self.RIR if impulses else 0.0,
+        )
+        return AugmentationSettings(
+            probabilities,
+            self.background_min_snr_db,
+            self.background_max_snr_db,
+            self.min_gain_db,
+            self.max_gain_db,
+            self.min_jitter_s,
+            self.max_jitter_s,
+            self.augmentation_duration_s,
+        )
+
+
+class SpeakerClusteringSection(Section):
+    """How `mww-cluster-analyze` groups recordings by voice, and whether splits are searched for what they share."""
+
+    enabled: bool = True
+    """False: the dataset's folders are its speakers, and `mww-cluster-analyze` refuses."""
+    method: Literal["agglomerative", "threshold"] = "agglomerative"
+    """agglomerative: the files of a group are alike on average. threshold: any chain of similar files is a group."""
+    embedding_model: str = "speechbrain/spkrec-ecapa-voxceleb"
+    """A model of the hub, `name` or `name@revision`, or a folder with its files."""
+    similarity_threshold: float = Field(0.72, gt=0, le=1)
+    """Least cosine similarity of one voice."""
+    n_clusters: int = Field(0, ge=0)
+    """Number of speakers where it is known, for `agglomerative`; 0: the threshold decides."""
+    leakage_audit_enabled: bool = True
+    """Look for the same voice (`mww-cluster-analyze`) and the same recording (`mww-train`) in two splits."""
+
+    def settings(self) -> ClusterSettings:
+        """The settings of the clustering, whether it is enabled or not. Raises `ConfigError` for values that do not go together."""
+        from trainer.clustering.settings import ClusterSettings
+
+        return ClusterSettings(self.method, self.embedding_model, self.similarity_threshold, self.n_clusters, self.leakage_audit_enabled)

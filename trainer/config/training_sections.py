@@ -1,0 +1,203 @@
+"""The sections that say what is trained, how, and with what of the machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from trainer.config.base import Section
+from trainer.data.spec_augment import MaskSettings
+from trainer.mixednet.config import MixedNetConfig, parse_counts, parse_kernel_groups
+from trainer.training.performance import PerformanceSettings
+from trainer.training.plan import MaximizationMetric, Phase, TrainingPlan
+from wakeword.errors import ConfigError
+
+Weight = Annotated[float, Field(ge=0)]
+
+_MASKS = ("time_mask_max_size", "time_mask_count", "freq_mask_max_size", "freq_mask_count")
+_FILLED = {"hard_negative_class_weight": 40.0, **dict.fromkeys(_MASKS, 0)}
+"""Keys with a value a phase that is the same in all phases unless it is given."""
+
+
+class SamplingWeights(Section):
+    """How much of a batch each set of features gets, relative to the others; a set that has no recordings gets nothing."""
+
+    positive: Weight = 0.5
+    """Wake words in silence or low noise."""
+    positive_augmented: Weight = 0.5
+    """Augmented wake words."""
+    after_positive: Weight = 0.5
+    """The pause after each wake word, in which it is too late to detect it."""
+    negative_joined: Weight = 3.0
+    """All negatives, joined into long streams: false accepts happen at the onset of speech after a pause."""
+    negative_alone: Weight = 0.5
+    """Some short negatives, each after a pause."""
+    negative_augmented: Weight = 0.5
+    """Augmented negatives."""
+    hard_negative: Weight = 0.5
+    """Recordings of `paths.hard_negative_dir`."""
+
+
+class PenaltyWeights(Section):
+    """What a sample's loss is multiplied by, beside the class weight of its phase, for each set of features."""
+
+    positive: Weight = 1.0
+    positive_augmented: Weight = 1.0
+    after_positive: Weight = 1.0
+    negative_joined: Weight = 1.0
+    negative_alone: Weight = 1.0
+    negative_augmented: Weight = 1.0
+    hard_negative: Weight = 1.0
+
+
+class TrainingSection(Section):
+    """Steps, rates and weights; a list has one value a phase."""
+
+    training_steps: tuple[int, ...] = (20_000, 10_000)
+    """Steps of each phase."""
+    learning_rates: tuple[float, ...] = (1e-3, 1e-4)
+    """Of each phase."""
+    batch_size: int = 128
+    """Windows a step."""
+    eval_step_interval: int = 500
+    """Steps between two evaluations on validation data."""
+    positive_class_weight: tuple[float, ...] = (1.0, 1.0)
+    """Weight of a wake word in the loss, a value a phase."""
+    negative_class_weight: tuple[float, ...] = (20.0, 20.0)
+    """Weight of a negative in the loss, a value a phase."""
+    hard_negative_class_weight: tuple[Annotated[float, Field(gt=0)], ...] = (40.0, 40.0)
+    """Weight of a hard negative in the loss, a value a phase; 40 in all where it is not given."""
+    time_mask_max_size: tuple[int, ...] = (0, 0)
+    """Longest masked stretch of time in slices of 10 ms, a value a phase; 0 is off, also where it is not given."""
+    time_mask_count: tuple[int, ...] = (0, 0)
+    """Masked stretches of time in a window, a value a phase."""
+    freq_mask_max_size: tuple[int, ...] = (0, 0)
+    """Most masked mel bins in a row, a value a phase."""
+    freq_mask_count: tuple[int, ...] = (0, 0)
+    """Masked rows of mel bins in a window, a value a phase."""
+    sampling_weights: SamplingWeights = SamplingWeights()
+    """What a batch is drawn from."""
+    penalty_weights: PenaltyWeights = PenaltyWeights()
+    """What counts more or less than its class."""
+    minimization_metric: Literal["ambient_false_positives_per_hour"] = "ambient_false_positives_per_hour"
+    """What checkpoints must bring below `target_minimization` before anything else counts."""
+    target_minimization: float = Field(0.5, ge=0)
+    """False accepts an hour that are low enough, for checkpoints and for the exported cutoff."""
+    maximization_metric: MaximizationMetric = "average_viable_recall"
+    """What checkpoints at or below `target_minimization` compete on."""
+    seed: int = Field(0, ge=0)
+    """The same seed, recordings and settings give the same splits, batches and, on one machine, weights."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_value_a_phase(cls, values: Any) -> Any:
+        """A run of one or three phases need not repeat what is off or the same in all of them."""
+        steps = values.get("training_steps") if isinstance(values, dict) else None
+        if not isinstance(steps, list | tuple):
+            return values
+        return {name: [value] * len(steps) for name, value in _FILLED.items()} | values
+
+    def plan(self) -> TrainingPlan:
+        """The training plan. Raises `ConfigError` when the lists differ in length or a value is out of range."""
+        names = ("learning_rates", "positive_class_weight", "negative_class_weight")
+        phases = tuple(Phase(*values) for values in zip(self.training_steps, *self._per_phase(*names), strict=True))
+        return TrainingPlan(phases, self.batch_size, self.eval_step_interval, self.target_minimization, self.maximization_metric, self.seed)
+
+    def masks(self) -> tuple[MaskSettings, ...]:
+        """The masks of each phase. Raises `ConfigError` as `plan` does."""
+        return tuple(MaskSettings(*values) for values in zip(*self._per_phase(*_MASKS), strict=True))
+
+    def hard_negative_class_weights(self) -> tuple[float, ...]:
+        """A value a phase. Raises `ConfigError` as `plan` does."""
+        (weights,) = self._per_phase("hard_negative_class_weight")
+        return weights
+
+    def _per_phase(self, *names: str) -> list[tuple[Any, ...]]:
+        for name in names:
+            if len(getattr(self, name)) != len(self.training_steps):
+                raise ConfigError(
+                    f"training.{name} has {len(getattr(self, name))} values for {len(self.training_steps)} phases; give one a phase, as in training_steps"
+                )
+        return [getattr(self, name) for name in names]
+
+
+class ModelSection(Section):
+    """The shape of the MixedNet, one entry a block in the lists."""
+
+    architecture: Literal["mixednet"] = "mixednet"
+    """The only one that there is."""
+    first_conv_filters: int = 30
+    """Channels of the first convolution."""
+    first_conv_kernel_size: int = 5
+    """Slices that the first convolution sees."""
+    stride: int = 3
+    """Slices (10 ms each) from one inference to the next."""
+    pointwise_filters: str = "60,60,60,60"
+    """Channels of each block."""
+    mixconv_kernel_sizes: str = "[5],[9],[13],[21]"
+    """Kernel sizes of each block; a block's channels are shared out between its kernels."""
+    repeat_in_block: str = "1,1,1,1"
+    """How often each block is repeated."""
+    residual_connection: str = "0,0,0,0"
+    """1 adds a block's input to its output."""
+    dropout_rate: float = 0.0
+    """Share of the head's inputs that training drops."""
+    l2_regularization: float = 0.0
+    """Weight of the squared kernels in the loss."""
+
+    def network(self) -> MixedNetConfig:
+        """The network's shape. Raises `ConfigError` when it cannot be built."""
+        return MixedNetConfig(
+            first_conv_filters=self.first_conv_filters,
+            first_conv_kernel_size=self.first_conv_kernel_size,
+            stride=self.stride,
+            pointwise_filters=parse_counts(self.pointwise_filters, "model.pointwise_filters"),
+            mixconv_kernel_sizes=parse_kernel_groups(self.mixconv_kernel_sizes),
+            repeat_in_block=parse_counts(self.repeat_in_block, "model.repeat_in_block"),
+            residual_connection=parse_counts(self.residual_connection, "model.residual_connection"),
+            dropout_rate=self.dropout_rate,
+            l2_regularization=self.l2_regularization,
+        )
+
+
+class PerformanceSection(Section):
+    """What of the machine a run uses, and what it records of itself. But for `mixed_precision` nothing here changes the weights' meaning."""
+
+    gpu_only: bool = False
+    """Refuse to train without a GPU, instead of training on the CPU."""
+    mixed_precision: bool = False
+    """Multiply in 16 bits, with weights in 32: for GPUs."""
+    num_workers: int = Field(0, ge=0)
+    """Processes for recordings, features and augmentation where no --jobs is given; 0: one a core."""
+    num_threads_per_worker: int = Field(1, ge=1)
+    """Threads of numerical libraries in each process that checks recordings and computes features."""
+    inter_op_parallelism: int = Field(0, ge=0)
+    """Threads that run TensorFlow operations side by side; 0: TensorFlow's choice."""
+    intra_op_parallelism: int = Field(0, ge=0)
+    """Threads within one TensorFlow operation; 0: TensorFlow's choice."""
+    enable_profiling: bool = False
+    """Write a profile every `profile_every_n_steps` steps."""
+    profile_every_n_steps: int = Field(1000, ge=1)
+    """Steps between two profiles."""
+    profile_output_dir: Path | None = None
+    """Folder of the profiles. None: `profiles` in the run's folder."""
+    tensorboard_enabled: bool = True
+    """Write a log for TensorBoard."""
+    tensorboard_log_dir: Path | None = None
+    """Folder of that log. None: `tensorboard` in the run's folder."""
+
+    def settings(self) -> PerformanceSettings:
+        """What the training takes of this section. Raises `ConfigError` for values that do not go together."""
+        return PerformanceSettings(
+            gpu_only=self.gpu_only,
+            mixed_precision=self.mixed_precision,
+            inter_op_parallelism=self.inter_op_parallelism,
+            intra_op_parallelism=self.intra_op_parallelism,
+            enable_profiling=self.enable_profiling,
+            profile_every_n_steps=self.profile_every_n_steps,
+            profile_output_dir=self.profile_output_dir,
+            tensorboard_enabled=self.tensorboard_enabled,
+            tensorboard_log_dir=self.tensorboard_log_dir,
+        )

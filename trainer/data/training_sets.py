@@ -1,0 +1,145 @@
+"""From the recordings of the training split to the feature sets that batches are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.config.sections import TrainerConfig
+from trainer.data.augmented import augmented_negatives, augmented_positives, prepare_augmentation
+from trainer.data.dataset import chosen
+from trainer.data.features import FeatureSettings, negative_features, positive_features
+from trainer.data.ingest import Label, SampleRecord
+from trainer.data.parallel import Progress
+from trainer.data.split import Split
+from trainer.data.store import FeatureStore
+from trainer.training.batches import DrawPhase, TrainingSets
+from trainer.training.feature_set import ClipRows, FeatureSet, TruncationStrategy
+from wakeword.contract import STEP_MS
+from wakeword.scoring.matching import TOLERANCE_SECONDS
+
+Counting = Callable[[str], Progress]
+"""Gives a counter for a stage that handles recordings."""
+
+SLICES_AFTER_WORD = 20
+"""With ten slices of random shift, windows end 110 to 200 ms after the word: so long after it the model learns to fire."""
+
+SLICES_TOO_LATE = round(TOLERANCE_SECONDS * 1000 / STEP_MS)
+"""So long after the word a detection finds it no more; a model that has not learned that fires into the pause, and its hold-off swallows the next word."""
+
+_POSITIVE_SETS = ("positive", "after_positive")
+_NEGATIVE_SETS = ("negative_joined", "negative_alone")
+
+
+@dataclass(frozen=True)
+class SetClips:
+    """Features to train on, int8 `[slices, 40]` a clip, by the name of their set (the keys of `training.sampling_weights`)."""
+
+    positive: Sequence[NDArray[np.int8]]
+    after_positive: Sequence[NDArray[np.int8]]
+    negative_joined: Sequence[NDArray[np.int8]]
+    negative_alone: Sequence[NDArray[np.int8]]
+    hard_negative: Sequence[NDArray[np.int8]] = ()
+    positive_augmented: Sequence[NDArray[np.int8]] = ()
+    negative_augmented: Sequence[NDArray[np.int8]] = ()
+
+    def clips(self) -> list[NDArray[np.int8]]:
+        """All of them, as the export measures ranges on them."""
+        return [clip for one in fields(self) for clip in getattr(self, one.name)]
+
+
+def recorded_clips(records: Sequence[SampleRecord], slices: int, seed: int, counting: Counting, jobs: int | None = None) -> SetClips:
+    """Features of the training split as it was recorded, for windows of so many `slices`. The same records and seed give the same features."""
+    positives, negatives, hard = (chosen(records, Split.TRAIN, label) for label in (Label.POSITIVE, Label.NEGATIVE, Label.HARD_NEGATIVE))
+    return SetClips(
+        *_positives(positives, slices, seed, counting, jobs),
+        *_negatives(negatives, seed, counting("features of negatives"), jobs),
+        hard_negative=_hard_negatives(hard, seed, counting, jobs) if hard else (),
+    )
+
+
+def stored_clips(
+    config: TrainerConfig,
+    records: Sequence[SampleRecord],
+    slices: int,
+    folder: Path,
+    counting: Counting,
+    told: Callable[[str], None],
+    jobs: int | None = None,
+) -> SetClips:
+    """Features of the training split, augmented ones too, from the store in `folder`; what is not there is computed first.
+
+    Raises `ConfigError` for sounds or recordings that cannot be used, and `InfrastructureError` for a damaged store.
+    """
+    store, seed = FeatureStore(folder / "training"), config.training.seed
+    positives, negatives, hard = (chosen(records, Split.TRAIN, label) for label in (Label.POSITIVE, Label.NEGATIVE, Label.HARD_NEGATIVE))
+    settings, word_places = FeatureSettings(), (slices, SLICES_AFTER_WORD, SLICES_TOO_LATE)
+    clips: dict[str, ClipRows] = store.sets(
+        store.key(positives, settings, seed, word_places), _POSITIVE_SETS, lambda: _positives(positives, slices, seed, counting, jobs)
+    )
+    clips |= store.sets(store.key(negatives, settings, seed), _NEGATIVE_SETS, lambda: _negatives(negatives, seed, counting("features of negatives"), jobs))
+    if hard:
+        clips |= store.sets(store.key(hard, settings, seed), ("hard_negative",), lambda: (_hard_negatives(hard, seed, counting, jobs),))
+    if config.augmentation.copies:
+        augmentation = prepare_augmentation(config, folder / "sounds", jobs, counting("backgrounds and rooms"))
+        for line in augmentation.told:
+            told(line)
+        clips["positive_augmented"] = augmented_positives(store, positives, augmentation, seed, jobs, counting("augmenting positives"))
+        clips["negative_augmented"] = augmented_negatives(store, negatives, augmentation, seed, jobs, counting("augmenting negatives"))
+    return SetClips(**clips)
+
+
+def training_sets(config: TrainerConfig, clips: SetClips, xp: ModuleType = np) -> TrainingSets:
+    """What batches are drawn from and what is done to them. Without augmented clips their share goes to those as they were recorded.
+
+    `xp` is NumPy or CuPy, where masks are applied. Raises `ConfigError` for weights that leave nothing to draw.
+    """
+    sampling = config.training.sampling_weights.model_dump()
+    for kind, plain in (("positive_augmented", "positive"), ("negative_augmented", "negative_alone")):
+        if not len(getattr(clips, kind)):
+            sampling[plain] += sampling[kind]
+    penalty = config.training.penalty_weights.model_dump()
+    sets = [
+        FeatureSet(name, name.startswith("positive"), getattr(clips, name), sampling[name], penalty[name], _strategy(name), hard=name == "hard_negative")
+        for name in sampling
+        if len(getattr(clips, name))
+    ]
+    return TrainingSets(tuple(sets), _phases(config), xp)
+
+
+def _strategy(name: str) -> TruncationStrategy:
+    return "truncate_start" if name.startswith("positive") else "random"
+
+
+def _phases(config: TrainerConfig) -> tuple[DrawPhase, ...]:
+    section = config.training
+    first_steps = np.cumsum([0, *section.training_steps[:-1]]).tolist()
+    return tuple(DrawPhase(*values) for values in zip(first_steps, section.hard_negative_class_weights(), section.masks(), strict=True))
+
+
+type _Clips = list[NDArray[np.int8]]
+
+
+def _positives(records: Sequence[SampleRecord], slices: int, seed: int, counting: Counting, jobs: int | None) -> tuple[_Clips, _Clips]:
+    """The words, and the pauses after them: every window of those ends when it is too late to detect the word, which may still be in it."""
+    spoken = positive_features(records, seed=seed, jobs=jobs, progress=counting("features of positives"))
+    return (
+        [one.features[: one.word_end + SLICES_AFTER_WORD] for one in spoken],
+        [one.features[max(0, one.word_end + SLICES_TOO_LATE - slices) :] for one in spoken],
+    )
+
+
+def _negatives(records: Sequence[SampleRecord], seed: int, progress: Progress, jobs: int | None) -> tuple[_Clips, _Clips]:
+    others = negative_features(records, seed=seed, jobs=jobs, progress=progress)
+    return others.joined, others.alone
+
+
+def _hard_negatives(records: Sequence[SampleRecord], seed: int, counting: Counting, jobs: int | None) -> _Clips:
+    """Joined and alone: what is like the wake word stands in speech as well as after a pause."""
+    joined, alone = _negatives(records, seed, counting("features of hard negatives"), jobs)
+    return [*joined, *alone]

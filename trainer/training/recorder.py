@@ -1,0 +1,86 @@
+"""What a run records of itself beside its weights; each part is there only if it is wanted."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from trainer.training.batch_scores import BatchScores
+from trainer.training.batches import Batch
+from trainer.training.performance import PerformanceSettings
+from trainer.training.progress import Progress
+from trainer.training.run_files import RunFiles
+from trainer.training.scores import Checkpoint
+from trainer.training.sections import Profiler, Sections
+from trainer.training.tensorboard import Curves
+
+
+class Recorder:
+    """The log, the table, the curves and the profiles of one run; without a folder it does nothing."""
+
+    def __init__(self, folder: Path | None, settings: PerformanceSettings, progress: Progress) -> None:
+        self._files = RunFiles(folder, progress) if folder else None
+        self.progress: Progress = self._files or progress
+        """Where the run's events go."""
+        self._curves_folder = (settings.tensorboard_log_dir or folder / "tensorboard") if folder and settings.tensorboard_enabled else None
+        self._curves: Curves | None = None
+        self._sections = Sections() if self._curves_folder else None
+        profiles = settings.profile_output_dir or (folder / "profiles" if folder else None)
+        self._profiler = Profiler(profiles, settings.profile_every_n_steps) if settings.enable_profiling and profiles else None
+
+    def begin(self, evaluated_step: int) -> None:
+        """Take up the records after an evaluation of an earlier session, 0 for a new run."""
+        if self._files:
+            self._files.begin(evaluated_step)
+        if self._curves_folder:
+            self._curves = Curves(self._curves_folder, evaluated_step)
+
+    def timed(self, section: str) -> AbstractContextManager[None]:
+        """Count a block's time to a section."""
+        return self._sections.timed(section) if self._sections else nullcontext()
+
+    def before_step(self, step: int) -> None:
+        """A step begins; `step` are done."""
+        if self._profiler:
+            self._profiler.before_step(step)
+
+    def after_step(self, step: int) -> None:
+        """A step was done."""
+        if self._profiler:
+            self._profiler.after_step(step)
+        if self._sections:
+            self._sections.step_done()
+
+    def pause(self) -> None:
+        """Steps end for now: an evaluation, a phase's end, an interrupt."""
+        if self._profiler:
+            self._profiler.stop()
+
+    def evaluated(
+        self, checkpoint: Checkpoint, best: bool, scores: BatchScores, learning_rate: float, model: Any, batch: Batch, measured: dict[str, float]
+    ) -> None:
+        """Write an evaluation down; comes before the run's state is saved. `scores` are of the batches since the one before."""
+        if self._files:
+            self._files.tabulate(checkpoint, best)
+        if self._curves:
+            training = {
+                "loss": scores.loss,
+                "accuracy": scores.accuracy,
+                "recall": scores.recall,
+                "precision": scores.precision,
+                "learning_rate": learning_rate,
+            }
+            self._curves.evaluated(checkpoint, training, measured, model, batch)
+        if self._sections:
+            self._sections.restart()
+
+    def measured(self) -> dict[str, float]:
+        """Times of the steps since the last evaluation; taken before the next one begins."""
+        return self._sections.report() if self._sections else {}
+
+    def close(self) -> None:
+        """Write out what is left."""
+        self.pause()
+        if self._curves:
+            self._curves.close()

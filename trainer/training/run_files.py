@@ -1,0 +1,72 @@
+"""What a run leaves to read in its folder: `training.log` as the terminal said it, and `validation.csv` with every evaluation once."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import time
+from pathlib import Path
+
+from trainer.training.progress import Progress, StepReport
+from trainer.training.scores import Checkpoint, ValidationScores
+from wakeword.files import write_atomically
+
+LOG, TABLE = "training.log", "validation.csv"
+LOG_INTERVAL_S = 15.0
+"""Seconds between two lines of steps."""
+_COLUMNS = ("step", *(field.name for field in dataclasses.fields(ValidationScores)), "best")
+
+
+class RunFiles:
+    """Writes both files, and hands every event on to the run's own progress."""
+
+    def __init__(self, folder: Path, progress: Progress) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._log, self._table, self._progress = folder / LOG, folder / TABLE, progress
+        self._said = 0.0
+
+    def begin(self, evaluated_step: int) -> None:
+        """Drop evaluations after this step: a killed run wrote them down before its state, and does them again."""
+        rows = []
+        if self._table.is_file():
+            with self._table.open(newline="") as file:
+                rows = [row for row in csv.DictReader(file) if (row["step"] or "").isdigit() and row["best"] and int(row["step"]) <= evaluated_step]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n", extrasaction="ignore", restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_atomically(self._table, text.getvalue())
+
+    def tabulate(self, checkpoint: Checkpoint, best: bool) -> None:
+        """Add an evaluation to the table."""
+        with self._table.open("a", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerow([checkpoint.step, *dataclasses.astuple(checkpoint.scores), int(best)])
+
+    def resumed(self, step: int, best: Checkpoint | None) -> None:
+        """The run goes on after so many steps."""
+        self._say(f"going on after step {step}" + (f", best so far: step {best.step}" if best else ""))
+        self._progress.resumed(step, best)
+
+    def stepped(self, report: StepReport) -> None:
+        """Steps were done."""
+        if time.monotonic() - self._said >= LOG_INTERVAL_S or report.step == report.steps:
+            self._said = time.monotonic()
+            self._say(
+                f"step {report.step} of {report.steps}, phase {report.phase}/{report.phases}, loss {report.loss:.4f}, "
+                f"learning rate {report.learning_rate:g}, {report.elapsed_s:.0f} s, about {report.remaining_s:.0f} s to go"
+            )
+        self._progress.stepped(report)
+
+    def evaluated(self, checkpoint: Checkpoint, best: bool) -> None:
+        """An evaluation ended."""
+        scores = checkpoint.scores
+        self._say(
+            f"step {checkpoint.step}: recall {scores.recall:.1%}, {scores.false_accepts_per_hour:.2f} false accepts/h, average viable recall "
+            f"{scores.average_viable_recall:.3f}, recall at no false accepts {scores.recall_at_no_faph:.1%}{'  (best)' if best else ''}"
+        )
+        self._progress.evaluated(checkpoint, best)
+
+    def _say(self, line: str) -> None:
+        with self._log.open("a") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n")

@@ -1,0 +1,89 @@
+"""Where a run's time goes: milliseconds a step by section, and Python profiles at intervals."""
+
+from __future__ import annotations
+
+import cProfile
+import io
+import pstats
+import resource
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wakeword.files import write_atomically
+
+PROFILED_STEPS = 20
+"""A profile covers so many steps: one alone would show chance."""
+SHOWN_FUNCTIONS = 40
+
+
+class Sections:
+    """Seconds by section since the last report; sections may run in several threads."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = defaultdict(float)
+        self._lock = threading.Lock()
+        self._steps, self._began = 0, time.perf_counter()
+
+    @contextmanager
+    def timed(self, section: str) -> Iterator[None]:
+        """Count the block's time to a section."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._seconds[section] += time.perf_counter() - began
+
+    def step_done(self) -> None:
+        """Count a step."""
+        self._steps += 1
+
+    def report(self) -> dict[str, float]:
+        """Milliseconds a step by section, steps a second, and the process's largest memory so far; begins anew."""
+        with self._lock:
+            steps, seconds = max(1, self._steps), time.perf_counter() - self._began
+            values = {f"{name}_ms": value * 1000 / steps for name, value in sorted(self._seconds.items())}
+            values |= {"steps_per_second": self._steps / seconds, "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+            self.restart()
+        return values
+
+    def restart(self) -> None:
+        """Forget what was counted, as after an evaluation, whose time is not the steps'."""
+        self._seconds.clear()
+        self._steps, self._began = 0, time.perf_counter()
+
+
+class Profiler:
+    """Profiles `PROFILED_STEPS` steps from every so many steps on: `step_N.prof` for tools, `step_N.txt` to read."""
+
+    def __init__(self, folder: Path, every: int) -> None:
+        self._folder, self._every = folder, every
+        self._profile: cProfile.Profile | None = None
+        self._first = 0
+
+    def before_step(self, step: int) -> None:
+        """Begin a profile when one is due; `step` steps are done."""
+        if self._profile is None and step % self._every == 0:
+            self._profile, self._first = cProfile.Profile(), step
+            self._profile.enable()
+
+    def after_step(self, step: int) -> None:
+        """End the profile when it has its steps; `step` steps are done."""
+        if step - self._first >= min(PROFILED_STEPS, self._every):
+            self.stop()
+
+    def stop(self) -> None:
+        """Write the profile that is going on, if there is one."""
+        if self._profile is None:
+            return
+        self._profile.disable()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._profile.dump_stats(self._folder / f"step_{self._first}.prof")
+        text = io.StringIO()
+        pstats.Stats(self._profile, stream=text).sort_stats("cumulative").print_stats(SHOWN_FUNCTIONS)
+        write_atomically(self._folder / f"step_{self._first}.txt", text.getvalue())
+        self._profile = None
