@@ -305,6 +305,7 @@ def running(bench: Bench) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
+@pytest.mark.slow
 def test_a_second_harness_is_refused_and_the_first_one_killed_and_resumed(bench: Bench, running: subprocess.Popen[str]) -> None:
     second = command(bench)
     second[second.index("--output") + 1] = str(bench.folder / "other")

@@ -60,6 +60,7 @@ SETS = [
 
 
 @pytest.mark.corpus
+@pytest.mark.slow
 def test_every_reference_count_of_the_corpus(run: Run, corpus: Path, official_models: Path, tmp_path: Path) -> None:
     for model, expected in REFERENCE.items():
         for (mode, folders, files), count in zip(SETS, expected, strict=True):

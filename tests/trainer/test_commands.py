@@ -335,6 +335,7 @@ def same_state(first: Path, second: Path) -> bool:
         return best[0] == best[1] and values == set(other.files) - {"header"} and all(np.array_equal(one[key], other[key]) for key in values)
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_goes_on_to_the_same_weights(cycle: Cycle, tmp_path: Path) -> None:
     folder, log = tmp_path / "run", tmp_path / "stderr.txt"
     arguments = cycle.train_arguments(folder)

@@ -283,7 +283,7 @@ def test_a_run_learns_and_keeps_its_best_weights(whole_run: tuple[loop.TrainingR
 
 
 # 45 is due for an evaluation, 90 also ends a phase, 120 ends the run.
-@pytest.mark.parametrize("step", [45, 90, 120])
+@pytest.mark.parametrize("step", [45, pytest.param(90, marks=pytest.mark.slow), pytest.param(120, marks=pytest.mark.slow)])
 def test_an_interrupted_run_goes_on_to_the_same_model(whole_run: tuple[loop.TrainingResult, Recorder], tmp_path: Path, step: int) -> None:
     with pytest.raises(KeyboardInterrupt):
         loop.train(NET, WINDOW, rising_sets(), PLAN, tmp_path, separation, Recorder(interrupt_at=step))
@@ -294,6 +294,7 @@ def test_an_interrupted_run_goes_on_to_the_same_model(whole_run: tuple[loop.Trai
     assert_same_weights(result, whole_run[0])
 
 
+@pytest.mark.slow
 def test_an_interrupt_between_evaluations_loses_no_step(
     whole_run: tuple[loop.TrainingResult, Recorder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
