@@ -134,9 +134,11 @@ def _unwrap(t_ms: Sequence[int], host: np.ndarray[tuple[int], np.dtype[np.float6
 def _shortest_of_each_window(host: np.ndarray[tuple[int], np.dtype[np.float64]], round_trip: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[int]:
     span = float(host[-1] - host[0])
     seconds = max(span / MAX_WINDOWS, min(WINDOW_SECONDS, span / _MIN_WINDOWS))
+    # What begins at the very end belongs to the window before it: a window of one probe would have to take that one, however late its answer.
+    last = max(round(span / seconds) - 1, 0) if seconds > 0 else 0
     windows: dict[int, int] = {}
     for index, time in enumerate(host):
-        window = int((time - host[0]) / seconds) if seconds > 0 else 0
+        window = min(int((time - host[0]) / seconds), last) if seconds > 0 else 0
         best = windows.get(window)
         if best is None or round_trip[index] < round_trip[best]:
             windows[window] = index
