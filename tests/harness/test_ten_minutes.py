@@ -51,9 +51,9 @@ def test_all_words_and_the_speech_and_noise_streams(request_of: Request, corpus:
 
 def test_ten_minutes_at_real_time(request_of: Request, corpus: Path, tmp_path: Path) -> None:
     wake = listed(tmp_path / "wake.txt", sorted((corpus / "alexa").glob("*.flac"))[:60])
-    none = listed(tmp_path / "none.txt", sorted((corpus / "speech_librispeech").glob("**/*.flac"))[:14])
+    none = listed(tmp_path / "none.txt", sorted((corpus / "speech_librispeech").glob("**/*.flac"))[:26])
     result = measure(replace(request_of, wake=(wake,), none=(none,), realtime=True)).result
     assert result.session is not None
-    assert result.session.audio_seconds > 540
+    assert result.session.audio_seconds > 600
     if not agreed(result):
         pytest.skip("this machine was too busy for real time: the board's ring buffer overflowed")
