@@ -34,7 +34,7 @@ def cycle(session: nox.Session) -> None:
     Arguments go to the cycle: `nox -s cycle -- --phrase "okay house" --output runs/house`. With `--board virtual` the model is also built
     into a firmware and measured on a virtual board.
     """
-    install(session, "--extra", "train", "--extra", "bench")
+    install(session, "--extra", "train", "--extra", "bench", "--extra", "audio")
     # After Ctrl-C the training saves its state before it ends.
     session.run("python", str(Path("scripts") / "cycle.py"), *session.posargs, interrupt_timeout=60, terminate_timeout=10)
 
@@ -42,7 +42,7 @@ def cycle(session: nox.Session) -> None:
 @nox.session(python=PYTHON)
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments go to pytest. `nox -s tests -- -m slow` runs those that take minutes."""
-    install(session, "--extra", "train", "--extra", "bench", "--group", "test")
+    install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--group", "test")
     selection = [] if any(argument == "-m" for argument in session.posargs) else ["-m", "not slow"]
     session.run("pytest", *selection, *session.posargs)
 
@@ -50,7 +50,7 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=PYTHON)
 def lint(session: nox.Session) -> None:
     """Check format, style and types."""
-    install(session, "--extra", "train", "--extra", "bench", "--group", "test", "--group", "lint")
+    install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--group", "test", "--group", "lint")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")

@@ -1,0 +1,1 @@
+"""Sound that may call itself calibrated: signals, corpora, calibration, playback and its integrity."""
