@@ -25,6 +25,7 @@ from trainer.mixednet.lengths import window_slices
 from trainer.mixednet.scaling import dequantise
 from trainer.training.batches import BatchSampler, prefetch
 from trainer.training.feature_set import FeatureSet
+from trainer.training.performance import PerformanceSettings
 from trainer.training.runtime import start_tensorflow
 from trainer.training.session import WORDS
 from trainer.training.step import Trainee
@@ -94,7 +95,7 @@ def _our_loop(model: Any, sampler: BatchSampler) -> Callable[[int], float]:
 
     def run(first: int) -> float:
         began = time.perf_counter()
-        for batch in prefetch(sampler.batch, range(first, first + STEPS)):
+        for batch in prefetch(sampler.batch, range(first, first + STEPS), PerformanceSettings().prefetch_factor):
             loss = trainee.train(batch)
         loss.numpy()
         return (time.perf_counter() - began) / STEPS

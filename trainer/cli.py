@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wakeword.errors import ConfigError, InfrastructureError, reports_errors
+from wakeword.errors import reports_errors
 
 if TYPE_CHECKING:
-    from trainer.exporting import Exported
+    from trainer.config.sections import TrainerConfig
+    from trainer.exporting import Exported, ExportedFloat
+    from wakeword.model.float_model import Agreement
 
 generate_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 train_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -74,9 +75,12 @@ def train(
     setting: Settings = None,
     output: Annotated[Path | None, typer.Option(help="Folder of the run; an interrupted run in it goes on. (default: paths.checkpoint_dir)")] = None,
     jobs: Jobs = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all, say what would be trained and what it costs on a board; write nothing.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of a configuration file, for editors, and end.")] = False,
 ) -> None:
     """Train a wake word model.
+
+    With --dry-run: the recordings that would be used, those that would not, and the model's MACs, flash and RAM against known boards.
 
     Example:
 
@@ -91,9 +95,14 @@ def train(
         return
     configuration = load_config(config, override or (), setting or ())
     output = output or configuration.paths.checkpoint_dir
-    _require_tensorflow()
-    from trainer.run import train_run
     from trainer.terminal import Terminal
+    from trainer.training.runtime import require_tensorflow
+
+    require_tensorflow()
+    if dry_run:
+        _print_dry_run(configuration, output, jobs)
+        return
+    from trainer.run import train_run
 
     with Terminal() as terminal:
         result = train_run(configuration, output, terminal, jobs)
@@ -106,6 +115,17 @@ def train(
     typer.echo(f"Weights: {result.weights}\nNext: {export_command}")
 
 
+def _print_dry_run(configuration: TrainerConfig, output: Path, jobs: int | None) -> None:
+    from rich.console import Console
+
+    from trainer.dry_run import dry_run, rendered
+    from trainer.terminal import Terminal
+
+    with Terminal() as terminal:
+        found = dry_run(configuration, output, terminal, jobs)
+    Console(highlight=False).print(rendered(found), soft_wrap=False)
+
+
 @export_app.command()
 @reports_errors
 def export(
@@ -115,34 +135,33 @@ def export(
     setting: Settings = None,
     output: Annotated[Path | None, typer.Option(help="Folder for model and manifest. (default: paths.export_dir)")] = None,
     model_name: Annotated[str | None, typer.Option(help="Name of the files. (default: from the wake word)")] = None,
+    no_quantize: Annotated[bool, typer.Option("--no-quantize", help="Write a float32 model for computers instead; no device runs it.")] = False,
     jobs: Jobs = None,
 ) -> None:
     """Export trained weights as an int8 streaming model with its ESPHome manifest.
 
     The cutoff is chosen on validation data for training.target_minimization false accepts an hour, unless export.probability_cutoff
-    gives it. No file is written when the model breaks the device contract.
+    gives it. No file is written when the model breaks the device contract. Beside both lie the float model (streaming/), the
+    configuration, and a record of what was measured.
 
     Example:
 
       mww-export --checkpoint runs/computer/checkpoints/best_weights.weights.h5 --output models/computer
     """
-    from trainer.config.loader import load_config
-    from trainer.exporting import default_name, export_run, run_folder
-    from trainer.run import CONFIG_NAME
+    from trainer.exporting import default_name, export_float, export_run
+    from trainer.memory import workers
     from trainer.terminal import Terminal
+    from trainer.trained import run_config
+    from trainer.training.runtime import require_tensorflow
 
-    if not checkpoint.is_file():
-        raise ConfigError(f"{checkpoint}: does not exist; give the checkpoints/best_weights.weights.h5 of a run, or train first")
-    own = run_folder(checkpoint) / CONFIG_NAME
-    if config is None and not own.is_file():
-        raise ConfigError(f"{own}: does not exist; give a checkpoint within the folder of its run")
-    configuration = load_config(config or str(own), override or (), setting or ())
-    output = output or configuration.paths.export_dir
-    jobs = jobs or configuration.performance.num_workers or None
-    _require_tensorflow()
+    configuration = run_config(checkpoint, config, override or (), [*(setting or ()), *(["export.quantize=false"] if no_quantize else [])])
+    output, name = output or configuration.paths.export_dir, model_name or default_name(configuration.export.wake_word)
+    require_tensorflow()
     with Terminal() as terminal:
-        exported = export_run(checkpoint, configuration, output, model_name or default_name(configuration.export.wake_word), terminal, jobs)
-    _print_export(exported)
+        if configuration.export.quantize:
+            _print_export(export_run(checkpoint, configuration, output, name, terminal, workers(configuration.performance, jobs)))
+        else:
+            _print_float_export(export_float(checkpoint, configuration, output, name, terminal))
 
 
 def _print_export(exported: Exported) -> None:
@@ -154,13 +173,19 @@ def _print_export(exported: Exported) -> None:
         )
         if not choice.reaches_target:
             typer.echo("warning: no cutoff reaches the target of false accepts; the one with the fewest was taken", err=True)
-    typer.echo(f"int8 against float: mean difference {agreement.mean:.4f}, largest {agreement.maximum:.3f}, over {agreement.inferences} inferences")
+    _print_agreement("int8 against float", agreement)
     if agreement.suspicious:
         typer.echo("warning: quantisation has changed the model by more than 0.02 on average", err=True)
     typer.echo(f"Model: {exported.package.model}\nManifest: {exported.package.manifest} (arena {exported.arena_bytes} bytes)")
 
 
-def _require_tensorflow() -> None:
-    """The bench installs without TensorFlow; say so before minutes of work."""
-    if importlib.util.find_spec("tensorflow") is None:
-        raise InfrastructureError("TensorFlow is not installed here, and training and export need it; install the extra 'train': uv sync --extra train")
+def _print_float_export(exported: ExportedFloat) -> None:
+    _print_agreement("float32 against Keras", exported.agreement)
+    typer.echo(
+        f"Model: {exported.model}\nThis float32 model is for computers: no ESPHome device runs it. So it has no manifest, no cutoff was chosen, "
+        "and the device contract was not checked. Export without --no-quantize (export.quantize: true) for a device."
+    )
+
+
+def _print_agreement(what: str, agreement: Agreement) -> None:
+    typer.echo(f"{what}: mean difference {agreement.mean:.4f}, largest {agreement.maximum:.3f}, over {agreement.inferences} inferences")

@@ -1,46 +1,39 @@
-"""Exporting a trained run: convert, check against the contract, choose the cutoff on validation data, write model and manifest."""
+"""Exporting a trained run: convert, check against the contract, choose the cutoff on validation data, write model and manifest; or a float32 model."""
 
 from __future__ import annotations
 
-import json
+import hashlib
 import re
 import tempfile
 import unicodedata
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.config.loader import write_config
+from trainer.config.loader import config_hash, write_config
 from trainer.config.sections import TrainerConfig
-from trainer.data.dataset import TABLE_NAME, chosen, read_recordings
+from trainer.data.dataset import chosen, refuse_changed
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
-from trainer.export.agreement import Agreement, measure_agreement
-from trainer.export.convert import SAVED_MODEL, convert
-from trainer.export.package import Package, package_paths, write_package
+from trainer.export.convert import SAVED_MODEL, convert, convert_float
+from trainer.export.package import FLOAT_SUFFIX, Package, package_paths, write_package
 from trainer.export.validation_curve import validation_curve
-from trainer.mixednet.lengths import window_slices
 from trainer.run import RunProgress, training_data
-from wakeword.audio import stream_samples
-from wakeword.contract import SAMPLE_RATE_HZ
+from trainer.trained import Trained, open_checkpoint, run_folder
 from wakeword.corpus.feature_cache import default_cache_folder
+from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError, MeasurementFailure
 from wakeword.files import PARTIAL_SUFFIX, write_atomically
-from wakeword.frontend import device_features
 from wakeword.model.flatbuffer import TfliteModel, parse_model
+from wakeword.model.float_model import Agreement, ExportRecord, write_record
 from wakeword.model.manifest import Manifest, MicroSection
 from wakeword.scoring.operating_point import CutoffChoice, choose_cutoff
 from wakeword.simulation.simulate import Options
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-AGREEMENT_CLIPS, AGREEMENT_SECONDS = 30, 10
-"""Validation recordings of each kind on which the int8 and the float model are compared, and how much of each."""
 REPRESENTATIVE_SECONDS = 1800
 """Training recordings of each kind, drawn by the seed, from which the converter's 500 windows are taken."""
 
@@ -58,9 +51,12 @@ class Exported:
     """As the manifest states it: computed, unless the configuration gives it."""
 
 
-def run_folder(checkpoint: Path) -> Path:
-    """The folder of the run that a checkpoint belongs to."""
-    return checkpoint.absolute().parent.parent
+@dataclass(frozen=True)
+class ExportedFloat:
+    """A float32 model that was written; no device runs it, so it has no manifest."""
+
+    model: Path
+    agreement: Agreement
 
 
 def default_name(wake_word: str) -> str:
@@ -75,44 +71,93 @@ def default_name(wake_word: str) -> str:
 def export_run(checkpoint: Path, config: TrainerConfig, output: Path, name: str, progress: RunProgress, jobs: int | None = None) -> Exported:
     """Export the weights of a run that `mww-train` made.
 
-    Beside model and manifest it writes the float streaming model, the configuration and what was measured. Raises `ConfigError` when the
-    checkpoint, its run's folder and the configuration do not belong together, and `MeasurementFailure` when the exported model breaks
-    the device contract; then no file is written.
+    Beside model and manifest it writes the float streaming model, the configuration and, last, what was measured. Raises `ConfigError` when
+    the checkpoint, its run's folder and the configuration do not belong together, and `MeasurementFailure` when the exported model
+    breaks the device contract; then no file is written.
     """
-    package_paths(output, name)  # a bad name is said before minutes of work
-    if output.exists() and not output.is_dir():
-        raise ConfigError(f"{output}: is a file; name a folder for the exported model")
-    records = read_recordings(run_folder(checkpoint))
-    positives, negatives = (chosen(records, Split.VAL, label) for label in (Label.POSITIVE, Label.NEGATIVE))
-    if not positives or not negatives:
-        raise ConfigError(f"{run_folder(checkpoint) / TABLE_NAME}: holds no validation recordings of both kinds; train again")
-    network, seed = config.model.network(), config.training.seed
-    slices = window_slices(network, config.hardware.clip_duration_ms)
-    model = _load(checkpoint, config, slices)
-    data = training_data(list(_representative(records, seed)), slices, seed, progress, jobs)
-    output.mkdir(parents=True, exist_ok=True)
-    # Only a model that passes its checks replaces an older one, and its float twin with it.
-    with tempfile.TemporaryDirectory(dir=output, prefix=f".{SAVED_MODEL}.", suffix=PARTIAL_SUFFIX) as staging:
+    _check_target(output, name)
+    trained = open_checkpoint(checkpoint, config)
+    representative, seed = list(_representative(trained.records, config.training.seed)), config.training.seed
+    refuse_changed(representative, run_folder(checkpoint))
+    data = training_data(representative, trained.slices, seed, progress, jobs)
+    with _staging(output) as staging:
         progress.told("converting to int8")
-        content = convert(model, network, slices, data.clips(), folder=Path(staging), seed=seed)
+        content = convert(trained.model, trained.network, trained.slices, data.clips(), folder=staging, seed=seed)
         computed_arena = _check_contract(content, config)
         progress.told("comparing the int8 with the float model")
-        compared = [_beginning(record.path) for kind in (positives, negatives) for record in kind[:AGREEMENT_CLIPS]]
-        agreement = measure_agreement(content, model, network, slices, compared)
+        agreement = trained.agreement_of(content)
         choice, cutoff = None, config.export.probability_cutoff
         if cutoff is None:
             progress.told("choosing the cutoff on validation data")
-            choice = _choose_cutoff(parse_model(content, name), positives, negatives, config, jobs)
+            choice = _choose_cutoff(parse_model(content, name), trained.positives, trained.negatives, config, jobs)
             cutoff = choice.probability_cutoff
         manifest = _manifest(config, name, cutoff, config.export.tensor_arena_size or computed_arena)
         package = write_package(output, name, content, manifest)
-        if (output / SAVED_MODEL).exists():
-            (output / SAVED_MODEL).rename(Path(staging) / "older")
-        (Path(staging) / SAVED_MODEL).rename(output / SAVED_MODEL)
+        _replace_saved_model(staging, output)
     exported = Exported(package, choice, cutoff, agreement, manifest.micro.tensor_arena_size)
-    write_config(config, output / f"{name}.config.yaml")
-    write_atomically(output / f"{name}.export.json", _report(exported))
+    _write_records(trained, package.model, content, agreement, exported)
     return exported
+
+
+def export_float(checkpoint: Path, config: TrainerConfig, output: Path, name: str, progress: RunProgress) -> ExportedFloat:
+    """Export the weights of a run as `<name>.float32.tflite`, with the float streaming model, the configuration and what was measured.
+
+    There is no manifest and no check of the device contract: no device runs it. An int8 export of the same name is left as it is. Raises as
+    `export_run` does.
+    """
+    _check_target(output, name)
+    trained = open_checkpoint(checkpoint, config)
+    with _staging(output) as staging:
+        progress.told("converting to float32")
+        content = convert_float(trained.model, trained.network, trained.slices, folder=staging)
+        progress.told("comparing the float32 file with the model")
+        agreement = trained.agreement_of(content)
+        model = output / f"{name}{FLOAT_SUFFIX}"
+        write_atomically(model, content)
+        _replace_saved_model(staging, output)
+    _write_records(trained, model, content, agreement)
+    return ExportedFloat(model, agreement)
+
+
+def _check_target(output: Path, name: str) -> None:
+    """What is wrong with the place is said before minutes of work."""
+    package_paths(output, name)
+    if output.exists() and not output.is_dir():
+        raise ConfigError(f"{output}: is a file; name a folder for the exported model")
+
+
+@contextmanager
+def _staging(output: Path) -> Iterator[Path]:
+    """A folder beside the final files: only a model that passes its checks replaces an older one, and its float twin with it."""
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output, prefix=f".{SAVED_MODEL}.", suffix=PARTIAL_SUFFIX) as folder:
+        yield Path(folder)
+
+
+def _replace_saved_model(staging: Path, output: Path) -> None:
+    if (output / SAVED_MODEL).exists():
+        (output / SAVED_MODEL).rename(staging / "older")
+    (staging / SAVED_MODEL).rename(output / SAVED_MODEL)
+
+
+def _write_records(trained: Trained, model: Path, content: bytes, agreement: Agreement, exported: Exported | None = None) -> None:
+    """The configuration and the export record beside a model; the record last, and it names what it belongs to."""
+    write_config(trained.config, model.with_suffix(".config.yaml"))
+    choice = exported.choice if exported else None
+    record = ExportRecord(
+        model=model.name,
+        model_sha256=hashlib.sha256(content).hexdigest(),
+        quantized=exported is not None,
+        weights=str(trained.checkpoint),
+        weights_sha256=hash_file(trained.checkpoint),
+        config_sha256=config_hash(trained.config),
+        probability_cutoff=exported.probability_cutoff if exported else None,
+        chosen_on_validation=asdict(choice) if choice else None,
+        tensor_arena_size=exported.arena_bytes if exported else None,
+        agreement=agreement,
+        software={package: version(package) for package in ("keras", "tensorflow", "tflite-micro")},
+    )
+    write_record(record, model)
 
 
 def _representative(records: Sequence[SampleRecord], seed: int) -> Iterator[SampleRecord]:
@@ -124,25 +169,6 @@ def _representative(records: Sequence[SampleRecord], seed: int) -> Iterator[Samp
             if seconds < REPRESENTATIVE_SECONDS:
                 yield kind[index]
             seconds += kind[index].duration
-
-
-def _beginning(path: Path) -> NDArray[np.int8]:
-    """Device features of the first seconds of a recording."""
-    blocks = islice(stream_samples(path, SAMPLE_RATE_HZ), AGREEMENT_SECONDS)
-    return device_features(np.concatenate(list(blocks)))
-
-
-def _load(checkpoint: Path, config: TrainerConfig, slices: int) -> object:
-    from trainer.mixednet.models import build_model
-    from trainer.training.checkpoints import load_weights
-    from trainer.training.runtime import start_tensorflow
-
-    if not checkpoint.is_file():
-        raise ConfigError(f"{checkpoint}: does not exist; give the best_weights.weights.h5 of a run, or train first")
-    start_tensorflow()
-    model = build_model(config.model.network(), slices)
-    load_weights(model, checkpoint)
-    return model
 
 
 def _check_contract(content: bytes, config: TrainerConfig) -> int:
@@ -182,13 +208,3 @@ def _manifest(config: TrainerConfig, name: str, cutoff: float, arena: int) -> Ma
             minimum_esphome_version=export.minimum_esphome_version,
         ),
     )
-
-
-def _report(exported: Exported) -> str:
-    values = {
-        "probability_cutoff": exported.probability_cutoff,
-        "chosen_on_validation": asdict(exported.choice) if exported.choice else None,
-        "int8_against_float": asdict(exported.agreement),
-        "tensor_arena_size": exported.arena_bytes,
-    }
-    return json.dumps(values, indent=2) + "\n"

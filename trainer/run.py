@@ -9,20 +9,27 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol
 
 from trainer.config.checks import check_config
 from trainer.config.loader import load_config, write_config
 from trainer.config.sections import TrainerConfig
-from trainer.data.dataset import TABLE_NAME, Sources, chosen, load_recordings, read_recordings, rejection_summary, write_recordings
+from trainer.data.dataset import TABLE_NAME, Sources, chosen, load_recordings, read_recordings, rejection_summary, same_recordings, write_recordings
 from trainer.data.duplicates import duplicate_summary, find_duplicates, write_duplicates
-from trainer.data.ingest import Label, SampleRecord
+from trainer.data.ingest import Ingestion, Label, SampleRecord
+from trainer.data.mined import rows_below
 from trainer.data.parallel import Progress as CountProgress
 from trainer.data.spec_augment import choose_array_module
 from trainer.data.split import Split
 from trainer.data.threads import threads_of_workers
 from trainer.data.training_sets import SetClips, recorded_clips, stored_clips, training_sets
+from trainer.memory import check_memory, feature_workers, workers
+from trainer.mining.in_training import FOLDER as MINED_FOLDER
+from trainer.mining.in_training import JoinedNegatives, TrainingMiner
+from trainer.mining.windows import stretch_of
 from trainer.mixednet.lengths import window_slices
+from trainer.training.feature_set import ClipRows
 from trainer.training.loop import TrainingResult, train
 from trainer.training.progress import Progress as TrainingProgress
 from trainer.training.runtime import compute_dtype, start_tensorflow
@@ -56,20 +63,15 @@ def train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: 
     Raises `ConfigError` for recordings or settings that cannot be used, and when `folder` holds a run with another configuration or
     other recordings.
     """
-    check_config(config)
+    ingestion = checked_recordings(config, folder, progress, jobs)
     network, plan, performance = config.model.network(), config.training.plan(), config.performance
-    jobs = jobs or performance.num_workers or None
-    slices = window_slices(network, config.hardware.clip_duration_ms)
-    _refuse_other_configuration(config, folder)
+    jobs, slices = feature_workers(config, ingestion.records, jobs), window_slices(network, config.hardware.clip_duration_ms)
+    for line in (*ingestion.warnings, rejection_summary(ingestion.rejections)):
+        if line:
+            progress.told(line)
+    progress.told(_split_summary(ingestion.records))
     xp = choose_array_module(performance.gpu_only)
-    compute_dtype(performance.settings())  # refuses what this machine cannot do
     with threads_of_workers(performance.num_threads_per_worker):
-        ingestion = load_recordings(sources_of(config), plan.seed, jobs, progress.counting("checking recordings"))
-        for line in (*ingestion.warnings, rejection_summary(ingestion.rejections)):
-            if line:
-                progress.told(line)
-        progress.told(_split_summary(ingestion.records))
-        _refuse_other_recordings(ingestion.records, folder)
         write_config(config, folder / CONFIG_NAME)
         write_recordings(ingestion, folder)
         if config.speaker_clustering.leakage_audit_enabled:
@@ -77,6 +79,7 @@ def train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: 
         processed = config.paths.processed_dir or default_cache_folder()
         clips = stored_clips(config, ingestion.records, slices, processed, progress.counting, progress.told, jobs)
     sets = training_sets(config, clips, xp)
+    miner = _miner(config, folder, ingestion.records, clips, slices, xp, progress) if config.hard_negative_mining.enabled else None
     start_tensorflow(settings=performance.settings())  # the first to start it decides the threads
     validation = StreamingValidation(
         network,
@@ -86,7 +89,35 @@ def train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: 
         plan.target_false_accepts_per_hour,
         config.export.probability_cutoff,
     )
-    return train(network, slices, sets, plan, folder / "checkpoints", validation, progress, performance=performance.settings(), records=folder)
+    return train(
+        network,
+        slices,
+        sets,
+        plan,
+        folder / "checkpoints",
+        validation,
+        progress,
+        performance=performance.settings(),
+        records=folder,
+        hard_negatives=miner,
+    )
+
+
+def checked_recordings(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: int | None = None) -> Ingestion:
+    """The recordings that a configuration trains with, once everything is checked that can be checked before the work begins. Writes nothing.
+
+    Raises `ConfigError` as `train_run` does.
+    """
+    check_config(config)
+    _refuse_other_configuration(config, folder)
+    performance = config.performance
+    choose_array_module(performance.gpu_only)
+    compute_dtype(performance.settings())  # both refuse what this machine cannot do
+    with threads_of_workers(performance.num_threads_per_worker):
+        ingestion = load_recordings(sources_of(config), config.training.seed, workers(performance, jobs), progress.counting("checking recordings"))
+    _refuse_other_recordings(ingestion.records, folder)
+    check_memory(config, ingestion.records)
+    return ingestion
 
 
 def sources_of(config: TrainerConfig) -> Sources:
@@ -111,6 +142,24 @@ def audit_recordings(records: Sequence[SampleRecord], folder: Path, progress: Ru
     write_duplicates(report, table)
     if summary := duplicate_summary(report):
         progress.told(f"warning: {summary}; {table} has all pairs")
+
+
+def _miner(
+    config: TrainerConfig, folder: Path, records: Sequence[SampleRecord], clips: SetClips, slices: int, xp: ModuleType, progress: RunProgress
+) -> TrainingMiner:
+    """Mines the negatives of the training split; what was mined by command and joined the dataset is not mined again."""
+    section, features = config.hard_negative_mining, ClipRows.of(clips.negative_joined)
+    return TrainingMiner(
+        config.model.network(),
+        slices,
+        JoinedNegatives.of(chosen(records, Split.TRAIN, Label.NEGATIVE), features, config.training.seed),
+        section.settings(),
+        section.mining_interval_epochs,
+        folder / MINED_FOLDER,
+        lambda mined: training_sets(config, clips, xp, mined),
+        taken=map(stretch_of, rows_below(config.paths.optional("hard_negative_dir"))),
+        progress=progress.counting("seconds of negatives heard for mining"),
+    )
 
 
 def _validation_features(records: Sequence[SampleRecord], progress: RunProgress) -> ValidationData:
@@ -142,7 +191,7 @@ def _refuse_other_configuration(config: TrainerConfig, folder: Path) -> None:
 
 def _refuse_other_recordings(records: Sequence[SampleRecord], folder: Path) -> None:
     """The weights of a run and its table of recordings must tell the same: an export chooses its cutoff by the table."""
-    if (folder / TABLE_NAME).is_file() and read_recordings(folder) != tuple(records):
+    if (folder / TABLE_NAME).is_file() and not same_recordings(read_recordings(folder), records):
         raise ConfigError(f"{folder}: holds a run with other recordings than are found now; give another --output, or remove the folder")
 
 

@@ -10,22 +10,28 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from trainer.training.progress import StepReport
+from trainer.training.progress import MiningReport, StepReport
 from trainer.training.scores import Checkpoint
 
 PLAIN_INTERVAL_S = 15.0
 """Seconds between two plain lines of one stage."""
+_COLUMNS = ("   step", "recall", "false accepts/h", "average viable recall", "recall at no false accepts")
 
 
 class Terminal:
-    """Shows what a command does. A context manager: the bars are gone when it ends, the lines stay."""
+    """Shows what a command does. A context manager: the bars are gone when it ends, the lines stay.
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
+    Evaluations are rows of a table on a terminal, and lines that name their figures where the output is kept.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        """`console` None is stderr."""
+        self._console = console or Console(stderr=True)
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         self._bars = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
         self._steps: TaskID | None = None
         self._said = 0.0
+        self._headed = False
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -36,7 +42,11 @@ class Terminal:
 
     def told(self, message: str) -> None:
         """A line that stays."""
-        self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+        self._print(message)
+        self._headed = False  # below another line the table needs its head again
+
+    def _print(self, message: str, style: str | None = None) -> None:
+        self._console.print(message, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def counting(self, stage: str) -> Callable[[int, int], None]:
         """A counter of recordings; it may count several times over, each from 0."""
@@ -74,11 +84,26 @@ class Terminal:
 
     def evaluated(self, checkpoint: Checkpoint, best: bool) -> None:
         """An evaluation ended."""
+        if not self._console.is_terminal:
+            self.told(checkpoint.line(best))
+            return
+        if not self._headed:
+            self._print("  ".join(_COLUMNS), "bold")
+            self._headed = True
         scores = checkpoint.scores
-        self.told(
-            f"step {checkpoint.step}: recall {scores.recall:.1%}, {scores.false_accepts_per_hour:.2f} false accepts/h, "
-            f"average viable recall {scores.average_viable_recall:.3f}{'  (best)' if best else ''}"
+        values = (
+            f"{checkpoint.step}",
+            f"{scores.recall:.1%}",
+            f"{scores.false_accepts_per_hour:.2f}",
+            f"{scores.average_viable_recall:.3f}",
+            f"{scores.recall_at_no_faph:.1%}",
         )
+        row = "  ".join(value.rjust(len(column)) for value, column in zip(values, _COLUMNS, strict=True))
+        self._print(f"{row}{'  best' if best else ''}", "green" if best else None)
+
+    def mined(self, report: MiningReport) -> None:
+        """Hard negatives were mined."""
+        self.told(str(report))
 
     def _say_now_and_then(self, line: str) -> None:
         """Where no bar is shown, a line at intervals shows that the work goes on."""

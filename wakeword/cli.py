@@ -12,6 +12,8 @@ import typer
 from wakeword.errors import MeasurementFailure, reports_errors
 
 if TYPE_CHECKING:
+    from wakeword.model.flatbuffer import Subgraph, TfliteModel
+    from wakeword.model.float_model import Agreement
     from wakeword.model.verify import VerifyReport
 
 verify_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,13 +25,15 @@ _STYLE = {"passed": "green", "warning": "yellow", "failed": "bold red"}
 @reports_errors
 def verify(
     model: Annotated[Path, typer.Argument(help="A .tflite model, or the .json manifest beside it.", show_default=False)],
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also measure the arena on this machine and list the operators.")] = False,
+    checkpoint: Annotated[Path | None, typer.Option(help="Float weights that the model came from: compare now, with the run's recordings.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also measure the arena on this machine, list the operators and the states.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Check a model against what ESPHome's micro_wake_word demands.
 
     Reads the flatbuffer, then runs the model in tflite-micro in a child process. Given a manifest, its arena is
-    compared with the model's estimated need as well.
+    compared with the model's estimated need as well. How far the model is from the float model it was made of stands
+    in the record that mww-export leaves beside it, or is measured again with --checkpoint.
 
     Exit code 0: the device will run it. 1: it will not. 2: the file is no model, or cannot be read.
 
@@ -38,23 +42,30 @@ def verify(
       mww-verify okay_computer.tflite
       mww-verify okay_computer.json --verbose
       mww-verify okay_computer.tflite --json | jq .checks
+      mww-verify okay_computer.tflite --checkpoint runs/okay_computer/checkpoints/best_weights.weights.h5
     """
     from wakeword.model.flatbuffer import read_model
+    from wakeword.model.float_model import measured_agreement, recorded_agreement
     from wakeword.model.manifest import read_manifest
-    from wakeword.model.verify import VerifyReport, check_manifest_arena, verify_model
+    from wakeword.model.verify import check_manifest_arena, verify_model
 
     manifest, path = read_manifest(model) if model.suffix == ".json" else (None, model)
     parsed = read_model(path)
     report = verify_model(parsed)
     if manifest is not None and report.arena_bytes is not None:
         check = check_manifest_arena(manifest.micro.tensor_arena_size, report.arena_bytes)
-        report = VerifyReport(report.source, report.sha256, (*report.checks, check), report.arena_bytes)
+        report = report.with_check(check)
+    agreement, found = recorded_agreement(path, parsed.sha256)
+    if checkpoint is not None and report.passed:
+        agreement, found = measured_agreement(parsed, checkpoint)
+    if found is not None:
+        report = report.with_check(found)
     if as_json:
-        print(json.dumps({**asdict(report), "passed": report.passed}, indent=2))
+        print(json.dumps(_values(report, parsed, agreement, verbose), indent=2))
     else:
         _print_table(report)
         if verbose:
-            _print_details(report, parsed.content, [operator.name for operator in parsed.main.operators])
+            _print_details(report, parsed)
     if not report.passed:
         failed = ", ".join(check.name for check in report.failures)
         raise MeasurementFailure(f"{path}: the device will not run this model ({failed}); correct the export and verify again")
@@ -71,14 +82,42 @@ def _print_table(report: VerifyReport) -> None:
     Console().print(table)
 
 
-def _print_details(report: VerifyReport, content: bytes, operators: list[str]) -> None:
+def _values(report: VerifyReport, model: TfliteModel, agreement: Agreement | None, verbose: bool) -> dict[str, object]:
+    from wakeword.model.arena import host_arena, recommended_arena
+    from wakeword.model.arena_esp32s3 import state_sizes
+
+    values = asdict(report) | {
+        "passed": report.passed,
+        "bytes": len(model.content),
+        "recommended_arena_size": recommended_arena(report.arena_bytes) if report.arena_bytes is not None else None,
+        "float_model": agreement.model_dump() if agreement else None,
+        "subgraphs": [{"operators": _operators(graph), "tensors": len(graph.tensors)} for graph in model.subgraphs],
+    }
+    if report.arena_bytes is not None:
+        values["state_bytes"] = state_sizes(model)
+        if verbose:
+            values["host_arena"] = asdict(host_arena(model.content))
+    return values
+
+
+def _operators(graph: Subgraph) -> dict[str, int]:
     from collections import Counter
 
-    from wakeword.model.arena import host_arena, recommended_arena
+    return dict(Counter(operator.name for operator in graph.operators).most_common())
 
-    print(f"sha256 {report.sha256}, {len(content):,} bytes")
-    print("operators: " + ", ".join(f"{number} {name}" for name, number in Counter(operators).most_common()))
+
+def _print_details(report: VerifyReport, model: TfliteModel) -> None:
+    from wakeword.model.arena import host_arena, recommended_arena
+    from wakeword.model.arena_esp32s3 import state_sizes
+
+    print(f"sha256 {report.sha256}, {len(model.content):,} bytes")
+    for index, graph in enumerate(model.subgraphs):
+        listed = ", ".join(f"{number} {name}" for name, number in _operators(graph).items())
+        print(f"subgraph {index}: {len(graph.operators)} operators, {len(graph.tensors)} tensors: {listed}")
     if report.arena_bytes is not None:
+        print("states: " + ", ".join(f"{name} {size:,}" for name, size in state_sizes(model).items()) + " bytes")
         print(f"tensor_arena_size for a manifest: {recommended_arena(report.arena_bytes)}")
-        host = host_arena(content)
+        host = host_arena(model.content)
         print(f"arena on this machine: {host.used} used, {host.minimum} at least (never for a manifest)")
+    if not any(check.name == "float model" for check in report.checks):
+        print("agreement with its float model: not known; mww-export leaves it in a record beside the model, or give the weights with --checkpoint")

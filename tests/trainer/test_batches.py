@@ -101,3 +101,16 @@ def test_clips_in_one_array_give_the_batches_of_a_list(tmp_path: Path) -> None:
         np.testing.assert_array_equal(in_list.batch(step).features, in_file.batch(step).features)
     assert in_list.fingerprint() == in_file.fingerprint()
     assert ClipRows.of(mapped) is mapped
+
+
+def test_clips_may_be_parts_of_an_array_that_others_lie_in() -> None:
+    whole = ClipRows.of([numbered_clip(100)])
+    parts = ClipRows(whole.rows, np.array([30, 25]), np.array([60, 10]))
+    assert [clip[0, 0] for clip in parts] == [60, 10]
+    sampler = BatchSampler([replace(NEGATIVES, clips=whole, sampling_weight=0), replace(NEGATIVES, clips=parts), WORDS], SLICES, 500, 1)
+    batch = sampler.batch(0)
+    windows = batch.features[(batch.clips == 1) | (batch.clips == 2)][:, :, 0].astype(int)
+    assert set(windows[:, -1].tolist()) == {*range(79, 90), *range(29, 35)}
+    assert np.all(np.diff(windows, axis=1) == 1)
+    again = sampler.drawing_from([NEGATIVES, WORDS])
+    np.testing.assert_array_equal(again.batch(3).features, BatchSampler([NEGATIVES, WORDS], SLICES, 500, 1).batch(3).features)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,10 +22,13 @@ from harness.results.schema import read_result
 from trainer.config.loader import load_config
 from trainer.data.dataset import read_recordings
 from trainer.data.split import Split
-from trainer.exporting import default_name, export_run, run_folder
+from trainer.exporting import default_name, export_run
 from trainer.terminal import Terminal
+from trainer.trained import run_folder
+from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError, MeasurementFailure
 from wakeword.model.build import ModelBuilder
+from wakeword.model.float_model import MEASURE_GROUP
 from wakeword.model.manifest import read_manifest
 
 # Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
@@ -81,8 +85,8 @@ class Cycle:
     def cache(self) -> Path:
         return self.root / "cache"
 
-    def train_arguments(self, folder: Path) -> list[object]:
-        paths = [f"paths.{kind}_dir={self.corpus / kind}" for kind in ("positive", "negative")]
+    def train_arguments(self, folder: Path, corpus: Path | None = None) -> list[object]:
+        paths = [f"paths.{kind}_dir={(corpus or self.corpus) / kind}" for kind in ("positive", "negative")]
         return ["--config", self.root / "own.yaml", "--output", folder, *(part for setting in paths for part in ("--set", setting))]
 
 
@@ -151,13 +155,18 @@ def test_an_export_is_a_model_its_manifest_and_how_they_came_to_be(cycle: Cycle)
     assert (manifest.wake_word, manifest.author, manifest.model) == ("Computer", "nobody", "computer.tflite")
     assert manifest.micro.probability_cutoff == record["probability_cutoff"] == record["chosen_on_validation"]["probability_cutoff"]
     assert manifest.micro.tensor_arena_size == record["tensor_arena_size"]
-    assert record["int8_against_float"]["mean"] < 0.05
+    assert record["agreement"]["mean"] < 0.05
+    assert record["quantized"] is True
+    assert record["model_sha256"] == hash_file(cycle.manifest.with_suffix(".tflite"))
+    assert record["weights_sha256"] == hash_file(cycle.run / WEIGHTS)
+    assert record["config_sha256"] in cycle.manifest.with_name("computer.config.yaml").read_text().splitlines()[0]
     assert load_config(str(cycle.manifest.with_name("computer.config.yaml"))) == load_config(str(cycle.run / "config.yaml"))
 
 
 def test_the_model_is_verified_and_runs_on_the_simulated_board(cycle: Cycle, tmp_path: Path) -> None:
     verified = run(cycle.cache, "mww-verify", cycle.manifest, "--json")
     assert verified.returncode == 0, verified.stderr
+    assert json.loads(verified.stdout)["float_model"] == json.loads(cycle.manifest.with_name("computer.export.json").read_text())["agreement"]
     result = tmp_path / "result.json"
     lists = cycle.run / "lists"
     simulated = run(cycle.cache, "mww-simulate", cycle.manifest, lists / "test_positive.txt", "--truth", "wake", "--result", result)
@@ -166,6 +175,87 @@ def test_the_model_is_verified_and_runs_on_the_simulated_board(cycle: Cycle, tmp
     assert len(measured.files) == sum(record.split is Split.TEST and record.label == "positive" for record in read_recordings(cycle.run))
     speech = run(cycle.cache, "mww-simulate", cycle.manifest, lists / "val_negative.txt", "--mode", "stream", "--truth", "none")
     assert speech.returncode == 0, speech.stderr
+
+
+def test_a_dry_run_tells_what_would_be_trained_and_writes_nothing(cycle: Cycle, tmp_path: Path) -> None:
+    cycle_before = [(path, path.stat().st_mtime_ns) for path in sorted(cycle.root.rglob("*"))]
+    cache, corpus = tmp_path / "cache", shutil.copytree(cycle.corpus, tmp_path / "corpus")
+    (corpus / "negative" / "notes, and more.txt").write_text("x")
+    before = sorted(tmp_path.rglob("*"))
+    arguments = cycle.train_arguments(tmp_path / "run", corpus)
+    done = run(cache, "mww-train", *arguments, "--dry-run", "--set", "performance.max_memory_gb=2", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for said in (
+        "ESP32-S3 N8R8",
+        "tensor arena",
+        "MACs",
+        "warning: only 40 positive clips",
+        "notes, and more.txt",
+        ".txt is not a known kind of audio file",
+        f"folder {tmp_path / 'run'}: a new run",
+        "150 + 10 steps of 8 windows, 8 evaluations",
+        "limited to 2",
+        "All checks are passed, and nothing was written.",
+    ):
+        assert "".join(said.split()) in "".join(done.stdout.split()), done.stdout  # lines are broken at the terminal's width
+    table = read_recordings(cycle.run)
+    for split in Split:
+        positives = [record for record in table if record.split is split and record.label == "positive"]
+        (row,) = [line.split() for line in done.stdout.splitlines() if line.startswith(f"{split.value} ")]
+        assert row[1:3] == [str(len(positives)), str(len({record.speaker for record in positives}))]
+    assert sorted(tmp_path.rglob("*")) == before
+    assert [(path, path.stat().st_mtime_ns) for path in sorted(cycle.root.rglob("*"))] == cycle_before
+
+    refused = run(cache, "mww-train", *arguments, "--dry-run", "--set", "performance.max_memory_gb=0.25", folder=tmp_path)
+    assert refused.returncode == 2
+    assert "max_memory_gb is 0.25, but training takes about" in refused.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_float_export_says_what_it_is_not_for_and_leaves_the_devices_model(cycle: Cycle, tmp_path: Path) -> None:
+    folder = shutil.copytree(cycle.manifest.parent, tmp_path / "exported")
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    done = run(cycle.cache, "mww-export", "--checkpoint", cycle.run / WEIGHTS, "--output", folder, "--no-quantize")
+    assert done.returncode == 0, done.stderr
+    assert "no ESPHome device runs it. So it has no manifest" in done.stdout
+    assert "the device contract was not checked" in done.stdout
+    names = {"computer.float32.tflite", "computer.float32.config.yaml", "computer.float32.export.json"}
+    assert {path.name for path in folder.iterdir()} == {*before, *names, "streaming"}
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    assert (folder / "streaming" / "saved_model.pb").is_file()
+    record = json.loads((folder / "computer.float32.export.json").read_text())
+    assert (record["quantized"], record["probability_cutoff"], record["tensor_arena_size"]) == (False, None, None)
+    assert record["agreement"]["maximum"] < 1e-4
+    assert load_config(str(folder / "computer.float32.config.yaml")).export.quantize is False
+    assert run(cycle.cache, "mww-verify", folder / "computer.float32.tflite").returncode == 1
+
+
+def test_verify_compares_with_the_weights_where_the_trainer_is_installed(cycle: Cycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As pyproject.toml has it, whether or not this environment was made from that version of it.
+    entries = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["entry-points"][MEASURE_GROUP]
+    installed = tmp_path / "trainer-1.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: trainer\nVersion: 1\n")
+    (installed / "entry_points.txt").write_text("\n".join([f"[{MEASURE_GROUP}]", *(f"{name} = {target}" for name, target in entries.items())]))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    model = shutil.copy(cycle.manifest.with_suffix(".tflite"), tmp_path / "alone.tflite")
+    done = run(cycle.cache, "mww-verify", model, "--checkpoint", cycle.run / WEIGHTS, "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["float_model"] == json.loads(cycle.manifest.with_name("computer.export.json").read_text())["agreement"]
+    assert (report["checks"][-1]["name"], report["checks"][-1]["status"]) == ("float model", "passed")
+
+
+def test_recordings_that_have_changed_are_not_exported_with(cycle: Cycle, tmp_path: Path) -> None:
+    folder = shutil.copytree(cycle.run, tmp_path / "run")
+    table = folder / "recordings.csv"
+    record = next(record for record in read_recordings(folder) if record.split is Split.VAL)
+    table.write_text(table.read_text().replace(record.sha256, "0" * 64))
+    done = run(cycle.cache, "mww-export", "--checkpoint", folder / WEIGHTS, "--output", tmp_path / "out")
+    assert f"{record.path}: holds something else than when the run was trained" in one_line_error(done)
+    done = run(cycle.cache, "mww-evaluate", "--checkpoint", folder / WEIGHTS, "--split", "val")
+    assert f"{record.path}: holds something else than when the run was trained" in one_line_error(done)
+    assert not (tmp_path / "out").exists()
 
 
 # --- refusals: exactly one line, nothing left behind ---------------------------------------------------------------------------
@@ -193,6 +283,8 @@ def test_the_model_is_verified_and_runs_on_the_simulated_board(cycle: Cycle, tmp
         ("mww-train", ["--config", "own.yaml", "--set", "hardware.mel_bins=80"], "this is always 40, because"),
         ("mww-train", ["--config", "own.yaml", "--set", "paths.checkpoint_dir=own.yaml"], "own.yaml: is a file; name a folder for the run"),
         ("mww-train", ["--config", "own.yaml", "--output", "own.yaml"], "own.yaml: is a file; name a folder for the run"),
+        ("mww-train", ["--config", "own.yaml", "--output", "own.yaml/run"], "own.yaml is not a folder"),
+        ("mww-train", ["--config", "own.yaml", "--output", "own.yaml/run", "--dry-run"], "own.yaml is not a folder"),
         ("mww-export", ["--checkpoint", "none.weights.h5"], "none.weights.h5: does not exist; give"),
         ("mww-export", ["--checkpoint", "empty/x.h5"], "empty/x.h5: does not exist"),
     ],
@@ -251,6 +343,10 @@ def test_checkpoints_that_are_none(cycle: Cycle, tmp_path: Path) -> None:
     assert "--model-name" in one_line_error(run(cycle.cache, "mww-export", "--checkpoint", cycle.run / WEIGHTS, "--set", "export.wake_word=東京"))
     (tmp_path / "file").touch()
     assert "is a file; name a folder" in one_line_error(run(cycle.cache, "mww-export", "--checkpoint", cycle.run / WEIGHTS, "--output", tmp_path / "file"))
+    # Said before recordings are heard.
+    assert f"{tmp_path / 'file'} is not a folder" in one_line_error(
+        run(cycle.cache, "mww-export", "--checkpoint", cycle.run / WEIGHTS, "--output", tmp_path / "file" / "out")
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -358,6 +454,64 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(cycle: Cycle, tmp_p
     assert done.returncode == 0, done.stderr
     assert "going on after step " in done.stderr
     assert same_state(folder, cycle.run)
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_again_and_again_ends_like_one_that_was_not(cycle: Cycle, tmp_path: Path) -> None:
+    """With masks, TensorBoard and numbered checkpoints; killed between two evaluations, and at two places within one."""
+    folder, log = tmp_path / "run", tmp_path / "stderr.txt"
+    arguments = cycle.train_arguments(folder)
+    table, numbered = folder / "validation.csv", folder / "checkpoints" / "checkpoint_step_100.weights.h5"
+    moments: list[Callable[[], bool]] = [
+        lambda: "step 20: recall" in log.read_text(),
+        lambda: table.is_file() and "\n60," in table.read_text(),  # the row is there, the state of the evaluation perhaps not
+        numbered.is_file,
+        lambda: "step 140: recall" in log.read_text(),
+    ]
+    resumed = 0
+    for moment in moments:
+        with started(cycle.cache, "mww-train", *arguments, log=log) as process:
+            wait_until(moment, process)
+            os.killpg(process.pid, signal.SIGKILL)
+            assert process.wait(DEADLINE_S) == -signal.SIGKILL
+        resumed += "going on after step" in log.read_text()
+    assert resumed == len(moments) - 1
+    done = run(cycle.cache, "mww-train", *arguments)
+    assert done.returncode == 0, done.stderr
+
+    assert same_state(folder, cycle.run)
+    names = sorted(path.name for path in (cycle.run / "checkpoints").glob("*.h5"))
+    assert sorted(path.name for path in (folder / "checkpoints").glob("*.h5")) == names
+    assert len(names) > 3
+    for name in names:
+        assert weights_in(folder / "checkpoints" / name) == weights_in(cycle.run / "checkpoints" / name), name
+    assert table.read_bytes() == (cycle.run / "validation.csv").read_bytes()
+    assert [line.partition(",")[0] for line in table.read_text().splitlines()[1:]] == [str(step) for step in range(20, 161, 20)]
+    assert curve_of(folder) == curve_of(cycle.run)
+    assert [step for step, _ in curve_of(folder)] == list(range(20, 161, 20))
+
+
+def weights_in(path: Path) -> dict[str, bytes]:
+    """Every array of a Keras file, byte for byte."""
+    import h5py
+
+    values: dict[str, bytes] = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: values.update({name: item[()].tobytes()}) if isinstance(item, h5py.Dataset) else None)
+    assert values
+    return values
+
+
+def curve_of(folder: Path) -> list[tuple[int, float]]:
+    """What TensorBoard shows of the validation's average viable recall."""
+    import tensorflow as tf
+
+    points = []
+    for path in sorted((folder / "tensorboard").glob("events.out.tfevents.*")):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            points += [(event.step, value.simple_value) for value in event.summary.value if value.tag == "validation/average_viable_recall"]
+    return sorted(points)
 
 
 def test_a_killed_generation_leaves_no_process_and_is_completed(cycle: Cycle, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tests import networks
-from trainer.export.agreement import Agreement, measure_agreement
-from trainer.export.convert import SAVED_MODEL, convert
+from trainer.export.agreement import measure_agreement
+from trainer.export.convert import SAVED_MODEL, convert, convert_float
 from trainer.export.package import package_paths, write_package
 from trainer.export.representative import representative_chunks
 from trainer.mixednet.config import MixedNetConfig
@@ -21,6 +21,7 @@ from wakeword import contract
 from wakeword.errors import ConfigError
 from wakeword.model.flatbuffer import TfliteModel, parse_model
 from wakeword.model.manifest import Manifest, MicroSection, read_manifest
+from wakeword.model.verify import verify_model
 
 # Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
@@ -127,6 +128,15 @@ def test_another_models_export_does_not_agree(exported: Exported) -> None:
     assert agreement.suspicious
 
 
+def test_a_model_that_gives_no_numbers_is_told(exported: Exported) -> None:
+    from trainer.mixednet.models import build_model
+
+    diverged = build_model(exported.config, exported.slices)
+    diverged.set_weights([np.full_like(weight, np.nan) for weight in diverged.get_weights()])
+    with pytest.raises(ConfigError, match="gives no number"):
+        measure_agreement(exported.content, diverged, exported.config, exported.slices, [networks.speechlike(20, 400)])
+
+
 def test_the_saved_model_streams_as_the_float_model_does(exported: Exported) -> None:
     import tensorflow as tf
 
@@ -172,9 +182,25 @@ def test_clips_without_a_whole_inference_are_refused(exported: Exported) -> None
         measure_agreement(exported.content, exported.model, exported.config, exported.slices, nothing)
 
 
-def test_a_mean_difference_above_two_hundredths_is_suspicious() -> None:
-    assert Agreement(0.021, 0.3, 100).suspicious
-    assert not Agreement(0.02, 0.3, 100).suspicious
+def test_a_float_export_is_the_float_model_and_no_device_takes_it(exported: Exported, tmp_path: Path) -> None:
+    content = convert_float(exported.model, exported.config, exported.slices, folder=tmp_path)
+    assert (tmp_path / SAVED_MODEL / "saved_model.pb").is_file()
+    graph = parse_model(content).main
+    taken, given = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
+    assert (taken.shape, taken.type_name) == ((1, exported.config.stride, 40), "FLOAT32")
+    assert (given.shape, given.type_name) == ((1, 1), "FLOAT32")
+    recordings = [networks.speechlike(seed, 400) for seed in (20, 21)]
+    agreement = measure_agreement(content, exported.model, exported.config, exported.slices, recordings)
+    assert agreement.inferences == 2 * (400 // exported.config.stride)
+    assert agreement.maximum < 1e-4
+    report = verify_model(parse_model(content))
+    assert {"input", "output", "state types"} <= {check.name for check in report.failures}
+
+
+def test_a_model_of_another_stride_is_not_compared(exported: Exported) -> None:
+    other = replace(exported.config, stride=exported.config.stride + 1)
+    with pytest.raises(ConfigError, match=rf"takes {exported.config.stride} slices an inference and the float model {other.stride}"):
+        measure_agreement(exported.content, exported.model, other, exported.slices, [networks.speechlike(20, 400)])
 
 
 MANIFEST = Manifest(
@@ -205,7 +231,7 @@ def test_a_failing_write_leaves_the_older_package(tmp_path: Path, monkeypatch: p
     assert len(list(tmp_path.iterdir())) == 2
 
 
-@pytest.mark.parametrize("name", ["", "../evil", "hey you", ".hidden", "a/b", "ä"])
+@pytest.mark.parametrize("name", ["", "../evil", "hey you", ".hidden", "a/b", "ä", "computer.float32", "computer.export"])
 def test_a_name_that_is_no_file_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="use letters, digits"):
         write_package(tmp_path, name, b"", MANIFEST)

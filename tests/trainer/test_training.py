@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -118,14 +120,30 @@ def test_refuses_to_train_on_one_class() -> None:
 
 def test_batches_are_made_ahead_in_order_and_errors_reach_the_caller() -> None:
     batches = sampler(FeatureSet("words", True, [numbered_clip(30)]), NEGATIVES, batch_size=4)
-    for step, batch in enumerate(prefetch(batches.batch, range(6))):
+    for step, batch in enumerate(prefetch(batches.batch, range(6), 2)):
         np.testing.assert_array_equal(batch.clips, batches.batch(step).clips)
 
     def fail(step: int) -> Batch:
         raise MemoryError(f"step {step}")
 
     with pytest.raises(MemoryError, match="step 3"):
-        list(prefetch(fail, range(3, 9)))
+        list(prefetch(fail, range(3, 9), 2))
+
+
+@pytest.mark.parametrize("ahead", [1, 4])
+def test_so_many_batches_are_made_ahead_and_no_more(ahead: int) -> None:
+    batches, made, enough = sampler(FeatureSet("words", True, [numbered_clip(30)]), NEGATIVES, batch_size=4), [], threading.Event()
+
+    def make(step: int) -> Batch:
+        made.append(step)
+        if len(made) == 1 + ahead:
+            enough.set()
+        return batches.batch(step)
+
+    with closing(cast("Generator[Batch]", prefetch(make, range(20), ahead))) as drawn:
+        next(drawn)
+        assert enough.wait(30)
+    assert made == list(range(1 + ahead))
 
 
 PLAN = TrainingPlan(phases=(Phase(90, 3e-3), Phase(30, 1e-3)), batch_size=16, eval_step_interval=45, seed=5)
@@ -370,3 +388,12 @@ def test_weights_of_another_model_are_refused(whole_run: tuple[loop.TrainingResu
         checkpoints.load_weights(other, whole_run[0].weights)
     with pytest.raises(ConfigError, match="no such checkpoint"):
         checkpoints.load_weights(other, tmp_path / "none.weights.h5")
+
+
+def test_what_a_killed_session_was_writing_goes_and_what_is_whole_stays(tmp_path: Path) -> None:
+    whole = ["best_weights.weights.h5", "training_state.npz", ".notes"]
+    for name in (*whole, ".best_weights.weights.h5.2fpj81u7.partial", ".best_weights.weights.h5.2fpj81u7.partial.weights.h5", ".training_state.npz.x.partial"):
+        (tmp_path / name).touch()
+    checkpoints.remove_partial(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(whole)
+    checkpoints.remove_partial(tmp_path / "not there")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -48,6 +49,34 @@ def test_a_good_manifest_as_json(official_models: Path) -> None:
     assert report["passed"] is True
     assert report["checks"][-1]["name"] == "manifest arena"
     assert len(report["sha256"]) == 64
+    assert report["bytes"] == 52_272
+    assert [sum(graph["operators"].values()) for graph in report["subgraphs"]] == [45, 12]
+    assert sum(report["state_bytes"].values()) == 2840
+    assert report["recommended_arena_size"] >= report["arena_bytes"] > 20_000
+    assert report["float_model"] is None
+    assert "host_arena" not in report
+    verbose = json.loads(run(official_models / "hey_jarvis.json", "--json", "--verbose").stdout)
+    assert verbose["host_arena"]["minimum"] >= verbose["host_arena"]["used"] > 10_000
+
+
+def test_the_record_of_an_export_is_read(official_models: Path, tmp_path: Path) -> None:
+    for name in ("alexa.tflite", "alexa.json"):
+        shutil.copy(official_models / name, tmp_path)
+    agreement = {"mean": 0.001, "maximum": 0.1, "inferences": 500}
+    digest = hashlib.sha256((tmp_path / "alexa.tflite").read_bytes()).hexdigest()
+    record = {"model": "alexa.tflite", "model_sha256": digest, "quantized": True, "weights": "w.h5", "weights_sha256": "", "config_sha256": ""}
+    record |= {"probability_cutoff": 0.9, "chosen_on_validation": None, "tensor_arena_size": 1, "agreement": agreement, "software": {}}
+    (tmp_path / "alexa.export.json").write_text(json.dumps(record))
+    report = json.loads(run(tmp_path / "alexa.json", "--json").stdout)
+    assert report["float_model"] == agreement
+    assert (report["checks"][-1]["name"], report["checks"][-1]["status"]) == ("float model", "passed")
+
+    (tmp_path / "alexa.export.json").write_text(json.dumps(record | {"agreement": agreement | {"mean": 0.03}}))
+    done = run(tmp_path / "alexa.tflite")
+    assert done.returncode == 0, "the device runs it"
+    assert "warning" in done.stdout
+    (tmp_path / "alexa.export.json").unlink()
+    assert "agreement with its float model: not known" in run(tmp_path / "alexa.tflite", "--verbose").stdout
 
 
 def test_a_manifest_whose_arena_cannot_do(official_models: Path, tmp_path: Path) -> None:

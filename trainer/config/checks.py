@@ -19,6 +19,8 @@ def check_config(config: TrainerConfig) -> None:
     for masks in config.training.masks():
         masks.check_window(slices)
     _check_shares(config)
+    if config.hard_negative_mining.enabled:
+        _check_mining(config)
     if config.augmentation.copies:
         _check_augmentation(config, slices)
     if config.speaker_clustering.enabled is False and config.speaker_clustering.n_clusters:
@@ -29,6 +31,19 @@ def _check_shares(config: TrainerConfig) -> None:
     weights = config.training.sampling_weights
     if not weights.positive + weights.positive_augmented or not weights.negative_joined + weights.negative_alone + weights.negative_augmented:
         raise ConfigError("training.sampling_weights leave a batch without wake words, or without negatives; give one set of each kind a weight above 0")
+
+
+def _check_mining(config: TrainerConfig) -> None:
+    section, training = config.hard_negative_mining, config.training
+    for key in ("sampling_weights", "penalty_weights"):
+        if not getattr(training, key).hard_negative:
+            raise ConfigError(f"training.{key}.hard_negative is 0, so what is mined would not be trained on; set hard_negative_mining.enabled to false")
+    first, steps = section.mining_interval_epochs * training.eval_step_interval, training.plan().steps
+    if first >= steps:
+        raise ConfigError(
+            f"hard_negative_mining.mining_interval_epochs is {section.mining_interval_epochs}, so the first mining would come after step {first}, and training "
+            f"ends at {steps}; give fewer epochs (one is training.eval_step_interval steps), or set hard_negative_mining.enabled to false"
+        )
 
 
 def _check_augmentation(config: TrainerConfig, slices: int) -> None:

@@ -61,7 +61,8 @@ class HardwareSection(Section):
     window_step_ms: Annotated[int, fixed(contract.STEP_MS, _FRONTEND)] = constant(contract.STEP_MS)
     """Fixed by the device."""
     clip_duration_ms: int = Field(1500, ge=100, le=10_000)
-    """Length of sound that one training window covers, before what the convolutions drop."""
+    """Length of sound that one training window covers, before what the convolutions drop. 1500 is that of the official v2 models: the widest kernels of
+    `standard` need 1550 ms for one frame of their output, and the head should see several."""
 
 
 Probability = Annotated[float, Field(ge=0, le=1)]

@@ -12,12 +12,13 @@ from pydantic import Field
 
 from trainer.config.base import Section, constant, fixed
 from trainer.config.data_sections import AugmentationSection, HardwareSection, PathsSection, SpeakerClusteringSection
-from trainer.config.training_sections import ModelSection, PerformanceSection, TrainingSection
+from trainer.config.training_sections import HardNegativeMiningSection, ModelSection, PerformanceSection, TrainingSection
 from wakeword.contract import MAX_WINDOW
 
 __all__ = [
     "AugmentationSection",
     "ExportSection",
+    "HardNegativeMiningSection",
     "HardwareSection",
     "ModelSection",
     "PathsSection",
@@ -41,6 +42,8 @@ class ExportSection(Section):
     """Where more is said about it."""
     trained_languages: tuple[str, ...] = ("en",)
     """Languages of the recordings."""
+    quantize: bool = True
+    """False writes a float32 streaming model instead, without a manifest: for computers, no device runs it."""
     inference_input_type: Annotated[str, fixed("int8", _DEVICE)] = constant("int8")
     """Fixed by the device."""
     inference_output_type: Annotated[str, fixed("uint8", _DEVICE)] = constant("uint8")
@@ -65,4 +68,5 @@ class TrainerConfig(Section):
     augmentation: AugmentationSection = AugmentationSection()
     performance: PerformanceSection = PerformanceSection()
     speaker_clustering: SpeakerClusteringSection = SpeakerClusteringSection()
+    hard_negative_mining: HardNegativeMiningSection = HardNegativeMiningSection()
     export: ExportSection

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,9 @@ from trainer.mixednet.config import MixedNetConfig, parse_counts, parse_kernel_g
 from trainer.training.performance import PerformanceSettings
 from trainer.training.plan import MaximizationMetric, Phase, TrainingPlan
 from wakeword.errors import ConfigError
+
+if TYPE_CHECKING:
+    from trainer.mining.mine import Mining
 
 Weight = Annotated[float, Field(ge=0)]
 
@@ -37,7 +40,7 @@ class SamplingWeights(Section):
     negative_augmented: Weight = 0.5
     """Augmented negatives."""
     hard_negative: Weight = 0.5
-    """Recordings of `paths.hard_negative_dir`."""
+    """Recordings of `paths.hard_negative_dir`, and what is mined within the training."""
 
 
 class PenaltyWeights(Section):
@@ -77,6 +80,8 @@ class TrainingSection(Section):
     """Most masked mel bins in a row, a value a phase."""
     freq_mask_count: tuple[int, ...] = (0, 0)
     """Masked rows of mel bins in a window, a value a phase."""
+    weight_averaging: float = Field(0.999, ge=0, lt=1)
+    """What a running mean of the weights keeps of itself a step. Evaluations, checkpoints and export have the mean; 0: no mean."""
     sampling_weights: SamplingWeights = SamplingWeights()
     """What a batch is drawn from."""
     penalty_weights: PenaltyWeights = PenaltyWeights()
@@ -103,7 +108,9 @@ class TrainingSection(Section):
         """The training plan. Raises `ConfigError` when the lists differ in length or a value is out of range."""
         names = ("learning_rates", "positive_class_weight", "negative_class_weight")
         phases = tuple(Phase(*values) for values in zip(self.training_steps, *self._per_phase(*names), strict=True))
-        return TrainingPlan(phases, self.batch_size, self.eval_step_interval, self.target_minimization, self.maximization_metric, self.seed)
+        return TrainingPlan(
+            phases, self.batch_size, self.eval_step_interval, self.target_minimization, self.maximization_metric, self.seed, self.weight_averaging
+        )
 
     def masks(self) -> tuple[MaskSettings, ...]:
         """The masks of each phase. Raises `ConfigError` as `plan` does."""
@@ -121,6 +128,25 @@ class TrainingSection(Section):
                     f"training.{name} has {len(getattr(self, name))} values for {len(self.training_steps)} phases; give one a phase, as in training_steps"
                 )
         return [getattr(self, name) for name in names]
+
+
+class HardNegativeMiningSection(Section):
+    """What the model wrongly accepts is mined: within a training from its own negatives, and by `mww-mine` from any audio."""
+
+    enabled: bool = False
+    """Mine within the training. What is mined is trained on unheard: recordings that hold the wake word must not be among the negatives."""
+    fp_threshold: float = Field(0.8, ge=0, lt=1)
+    """Probability above which a window without the wake word is wrongly accepted."""
+    max_samples: int = Field(5000, ge=1)
+    """Clips that are mined at most, in a whole training or into one folder."""
+    mining_interval_epochs: int = Field(5, ge=1)
+    """Epochs from one mining to the next; an epoch is `training.eval_step_interval` steps, and mining follows an evaluation."""
+
+    def settings(self) -> Mining:
+        """What is looked for. Raises `ConfigError` for values out of range."""
+        from trainer.mining.mine import Mining
+
+        return Mining(self.fp_threshold, self.max_samples)
 
 
 class ModelSection(Section):
@@ -173,6 +199,10 @@ class PerformanceSection(Section):
     """Processes for recordings, features and augmentation where no --jobs is given; 0: one a core."""
     num_threads_per_worker: int = Field(1, ge=1)
     """Threads of numerical libraries in each process that checks recordings and computes features."""
+    prefetch_factor: int = Field(3, ge=1)
+    """Batches that are made ready in the background ahead of the step."""
+    max_memory_gb: float = Field(0, ge=0)
+    """Main memory in GiB that the run may take, by estimate: fewer processes compute, and a run that cannot fit is refused before any work. 0: no limit."""
     inter_op_parallelism: int = Field(0, ge=0)
     """Threads that run TensorFlow operations side by side; 0: TensorFlow's choice."""
     intra_op_parallelism: int = Field(0, ge=0)
@@ -193,6 +223,7 @@ class PerformanceSection(Section):
         return PerformanceSettings(
             gpu_only=self.gpu_only,
             mixed_precision=self.mixed_precision,
+            prefetch_factor=self.prefetch_factor,
             inter_op_parallelism=self.inter_op_parallelism,
             intra_op_parallelism=self.intra_op_parallelism,
             enable_profiling=self.enable_profiling,

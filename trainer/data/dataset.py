@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainer.data.ingest import Ingestion, Label, Rejection, SampleRecord, find_dataset, find_files, ingest
+from trainer.data.mined import place_mined
 from trainer.data.parallel import Progress
 from trainer.data.split import Split, Splitter, read_splits
+from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 
@@ -19,7 +23,9 @@ REJECTED_NAME = "rejected.csv"
 LISTS_FOLDER = "lists"
 MIN_HARD_NEGATIVES = 50
 """Fewer, at their weight, are learned by heart."""
-_COLUMNS = ("path", "group", "split", "label", "seconds", "sample_rate", "weight")
+_COLUMNS = ("path", "group", "split", "label", "seconds", "sample_rate", "weight", "sha256")
+_SHA256 = re.compile("[0-9a-f]{64}|")
+_READERS = 8
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class Sources:
 
 
 def load_recordings(sources: Sources, seed: int, jobs: int | None = None, progress: Progress | None = None) -> Ingestion:
-    """Find, check and split all recordings of a run; paths become absolute.
+    """Find, check and split all recordings of a run; paths become absolute. What was mined trains, unless its source validates or tests.
 
     Raises `ConfigError` for a missing folder, a file that two folders hold, or when positives or negatives are missing from a split.
     """
@@ -44,15 +50,24 @@ def load_recordings(sources: Sources, seed: int, jobs: int | None = None, progre
     generated = [file for folder in sources.generated for file in find_dataset(folder.absolute())]
     _refuse_repeated(file.path for file in (*found, *generated))
     recorded = ingest(found, splitter, jobs=jobs, progress=progress)
-    hard = sum(record.label is Label.HARD_NEGATIVE for record in recorded.records)
+    if generated:
+        spoken = ingest(generated, splitter, require_splits=False, jobs=jobs, progress=progress)
+        training = tuple(replace(record, split=Split.TRAIN) for record in spoken.records)
+        warnings = (*recorded.warnings, *(f"generated speech: {warning}" for warning in spoken.warnings))
+        recorded = Ingestion((*recorded.records, *training), (*recorded.rejections, *spoken.rejections), warnings)
+    return _with_mined(recorded)
+
+
+def _with_mined(ingestion: Ingestion) -> Ingestion:
+    """Mined clips placed by their sources, and warnings on hard negatives."""
+    records, leaking = place_mined(ingestion.records)
+    warnings = list(ingestion.warnings)
+    if leaking:
+        warnings.append(f"{len(leaking)} mined hard negatives are not used, first {leaking[0].path}: {leaking[0].reason}")
+    hard = sum(record.label is Label.HARD_NEGATIVE for record in records)
     if 0 < hard < MIN_HARD_NEGATIVES:
-        recorded = replace(recorded, warnings=(*recorded.warnings, f"only {hard} hard_negative clips; at least {MIN_HARD_NEGATIVES} are recommended, or none"))
-    if not generated:
-        return recorded
-    spoken = ingest(generated, splitter, require_splits=False, jobs=jobs, progress=progress)
-    training = tuple(replace(record, split=Split.TRAIN) for record in spoken.records)
-    warnings = (*recorded.warnings, *(f"generated speech: {warning}" for warning in spoken.warnings))
-    return Ingestion((*recorded.records, *training), (*recorded.rejections, *spoken.rejections), warnings)
+        warnings.append(f"only {hard} hard_negative clips; at least {MIN_HARD_NEGATIVES} are recommended, or none")
+    return Ingestion(tuple(records), (*ingestion.rejections, *leaking), tuple(warnings))
 
 
 def chosen(records: Iterable[SampleRecord], split: Split, *labels: Label) -> list[SampleRecord]:
@@ -71,7 +86,7 @@ def write_recordings(ingestion: Ingestion, folder: Path) -> None:
 
 
 def read_recordings(folder: Path) -> tuple[SampleRecord, ...]:
-    """The records of a run's folder. Raises `ConfigError` when the table is missing or damaged."""
+    """The records of a run's folder; tables of older runs lack the files' hashes. Raises `ConfigError` when the table is missing or damaged."""
     path = folder / TABLE_NAME
     try:
         with path.open(newline="", encoding="utf-8") as lines:
@@ -82,14 +97,42 @@ def read_recordings(folder: Path) -> tuple[SampleRecord, ...]:
         raise ConfigError(f"{path}: damaged ({error}); train again") from error
 
 
+def same_recordings(earlier: Sequence[SampleRecord], now: Sequence[SampleRecord]) -> bool:
+    """Whether two lists tell of the same recordings with the same content; an unknown hash is like any other."""
+    pairs = zip(earlier, now, strict=False)
+    return len(earlier) == len(now) and all(one == (other if one.sha256 else replace(other, sha256="")) for one, other in pairs)
+
+
+def refuse_changed(records: Sequence[SampleRecord], run: Path) -> None:
+    """Raise `ConfigError` when files of a run are gone, or hold something else than when it was trained. Reads them whole; `run` is named in messages."""
+    table = run / TABLE_NAME
+    gone = [record.path for record in records if not record.path.is_file()]
+    if gone:
+        raise ConfigError(
+            f"{gone[0]}: listed in {table}, but not there ({len(gone)} of {len(records)} are gone); bring the run's recordings back, or train anew"
+        )
+    known = [record for record in records if record.sha256]
+    with ThreadPoolExecutor(_READERS) as pool:
+        hashes = pool.map(hash_file, (record.path for record in known))
+        changed = [record.path for record, sha256 in zip(known, hashes, strict=True) if sha256 != record.sha256]
+    if changed:
+        raise ConfigError(
+            f"{changed[0]}: holds something else than when the run was trained, by its sha256 in {table} ({len(changed)} of {len(records)} have changed); "
+            "bring the run's recordings back, or train anew"
+        )
+
+
 def _record(row: dict[str, str]) -> SampleRecord:
     numbers = float(row["seconds"]), int(row["sample_rate"]), float(row["weight"])
-    return SampleRecord(Path(row["path"]), Label(row["label"]), Split(row["split"]), row["group"], *numbers)
+    sha256 = row.get("sha256", "")
+    if not _SHA256.fullmatch(sha256):
+        raise ValueError(f"{sha256!r} is no SHA-256")
+    return SampleRecord(Path(row["path"]), Label(row["label"]), Split(row["split"]), row["group"], *numbers, sha256=sha256)
 
 
 def _records_table(records: Sequence[SampleRecord]) -> str:
     rows = [
-        (str(record.path), record.speaker, record.split.value, record.label.value, str(record.duration), str(record.sample_rate), str(record.weight))
+        (str(record.path), record.speaker, record.split, record.label, str(record.duration), str(record.sample_rate), str(record.weight), record.sha256)
         for record in records
     ]
     return _table(_COLUMNS, rows)

@@ -80,12 +80,21 @@ def negative_features(
 ) -> NegativeFeatures:
     """Some negatives alone and all of them joined, in an order drawn from the seed. Raises `ConfigError` for an unreadable file."""
     chosen = settings or FeatureSettings()
-    shuffled = sorted(records, key=lambda record: (_key("order", seed, record), record.path))
+    shuffled = _shuffled(records, seed)
     alone = [(record,) for record in shuffled if record.duration <= chosen.max_alone_s and _unit("alone", seed, record) < chosen.alone_share]
     streams = list(_streams(shuffled, chosen))
     # Streams first: they take longest, and the short clips then fill the cores evenly.
     features = list(map_in_processes(partial(_stream, chosen, seed), [*streams, *alone], jobs=jobs, progress=progress))
     return NegativeFeatures(alone=features[len(streams) :], joined=features[: len(streams)])
+
+
+def joined_recordings(records: Sequence[SampleRecord], *, seed: int = 0, settings: FeatureSettings | None = None) -> list[tuple[SampleRecord, ...]]:
+    """Which recordings each of the joined streams of `negative_features` holds, in order."""
+    return list(_streams(_shuffled(records, seed), settings or FeatureSettings()))
+
+
+def _shuffled(records: Sequence[SampleRecord], seed: int) -> list[SampleRecord]:
+    return sorted(records, key=lambda record: (_key("order", seed, record), record.path))
 
 
 def _positive(settings: FeatureSettings, seed: int, record: SampleRecord) -> PositiveFeatures:

@@ -15,10 +15,14 @@ from trainer.data.parallel import Progress, map_in_processes
 from trainer.data.split import Split, Splitter, check_filled
 from wakeword import contract
 from wakeword.audio import AUDIO_SUFFIXES, probe, stream_samples
+from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 
 MIN_CLIPS = {"positive": 100, "negative": 1000}
 """Fewer clips train, but seldom to a usable wake word: a warning."""
+
+TABLE_SUFFIXES = frozenset({".csv", ".json", ".jsonl", ".tsv"})
+"""Of tables that commands and corpora leave beside recordings (`mined.csv`); nobody takes them for recordings."""
 
 _FULL_SCALE = 32760
 _FLAT_RUN = 3
@@ -45,7 +49,11 @@ class FoundFile:
 
 @dataclass(frozen=True)
 class SampleRecord:
-    """A checked recording. `duration` in seconds, `sample_rate` of the file itself, `weight` relative to others of its label."""
+    """A checked recording.
+
+    `duration` in seconds, `sample_rate` of the file itself, `weight` relative to others of its label, `sha256` of the file's bytes, empty
+    where it is not known.
+    """
 
     path: Path
     label: Label
@@ -54,6 +62,7 @@ class SampleRecord:
     duration: float
     sample_rate: int
     weight: float = 1.0
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,14 +104,14 @@ def find_dataset(root: Path) -> list[FoundFile]:
 
 
 def find_files(folder: Path, label: Label) -> list[FoundFile]:
-    """All files below a folder of one label, sorted; hidden ones are left out. Raises `ConfigError` when there is no such folder.
+    """All files below a folder of one label, sorted; hidden ones and tables are left out. Raises `ConfigError` when there is no such folder.
 
     The speaker of a positive is the first folder below `folder`, that of a negative the last one, so that a voice which speaks both has
     one name. Loose positives are taken for one person, each loose negative for a recording of its own.
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder; it must hold the {label.replace('_', ' ')} recordings")
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    files = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() not in TABLE_SUFFIXES and path.is_file())
     return [FoundFile(path, label, _speaker(path.relative_to(folder), label)) for path in files if not _is_hidden(path.relative_to(folder))]
 
 
@@ -128,7 +137,7 @@ def ingest(
             rejections.append(outcome)
         else:
             speaker, split = rule.place(file.path, file.speaker)
-            records.append(SampleRecord(file.path, file.label, split, speaker, outcome.seconds, outcome.sample_rate))
+            records.append(SampleRecord(file.path, file.label, split, speaker, outcome.seconds, outcome.sample_rate, sha256=outcome.sha256))
     for label in (Label.POSITIVE, Label.NEGATIVE):
         if not any(record.label is label for record in records):
             reason = f" (first rejection: {rejections[0].path}: {rejections[0].reason})" if rejections else ""
@@ -143,6 +152,7 @@ def ingest(
 class _Sound:
     seconds: float
     sample_rate: int
+    sha256: str
 
 
 def _check_file(limits: Limits, file: FoundFile) -> _Sound | Rejection:
@@ -156,6 +166,7 @@ def _check_file(limits: Limits, file: FoundFile) -> _Sound | Rejection:
             samples += len(block)
             peak = max(peak, int(loudness.max()))
             clipped += _clipped_samples(loudness >= _FULL_SCALE)
+        sha256 = hash_file(file.path)
     except ConfigError as error:
         return Rejection(file.path, str(error).removeprefix(f"{file.path}: "))
     seconds = samples / contract.SAMPLE_RATE_HZ
@@ -167,7 +178,7 @@ def _check_file(limits: Limits, file: FoundFile) -> _Sound | Rejection:
         return Rejection(file.path, f"silent: its loudest sample is {peak} of 32768")
     if clipped > _CLIPPED_SHARE * samples:
         return Rejection(file.path, f"clipped: {100 * clipped / samples:.1f} % of the samples are flattened peaks")
-    return _Sound(seconds, sample_rate)
+    return _Sound(seconds, sample_rate, sha256)
 
 
 def _clipped_samples(at_full_scale: np.typing.NDArray[np.bool_]) -> int:

@@ -28,7 +28,7 @@ from wakeword.errors import ConfigError
 
 _STREAM: Final = 1
 """Sets the masks' random numbers apart from the batch's, which come from (seed, step). Not 0: `SeedSequence` takes trailing zeros for nothing."""
-_INSTALL_CUPY = "pip install cupy-cuda12x"
+_INSTALL = "pip install cupy-cuda12x 'tensorflow[and-cuda]'"
 
 
 @dataclass(frozen=True)
@@ -163,11 +163,11 @@ def _usable_cupy() -> tuple[ModuleType | None, str]:
     try:
         cupy = importlib.import_module("cupy")
     except ImportError:
-        return None, f"CuPy is not installed: {_INSTALL_CUPY}"
+        return None, f"CuPy is not installed: {_INSTALL}"
     try:
         devices = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
-        return None, f"CuPy finds no GPU ({error}): install NVIDIA's driver and CUDA 12, then {_INSTALL_CUPY}"
+        return None, f"CuPy finds no GPU ({error}): install NVIDIA's driver and CUDA 12, then {_INSTALL}"
     if not devices:
         return None, "CuPy finds no GPU: check nvidia-smi and CUDA_VISIBLE_DEVICES"
     import tensorflow as tf

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from trainer.config.sections import TrainerConfig
 from trainer.data.augmented import augmented_negatives, augmented_positives, prepare_augmentation
-from trainer.data.dataset import chosen
+from trainer.data.dataset import MIN_HARD_NEGATIVES, chosen
 from trainer.data.features import FeatureSettings, negative_features, positive_features
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress
@@ -31,6 +31,9 @@ SLICES_AFTER_WORD = 20
 
 SLICES_TOO_LATE = round(TOLERANCE_SECONDS * 1000 / STEP_MS)
 """So long after the word a detection finds it no more; a model that has not learned that fires into the pause, and its hold-off swallows the next word."""
+
+MINED_SET = "hard_negative_mined"
+"""What was mined in the training itself; it has the weights of `hard_negative`."""
 
 _POSITIVE_SETS = ("positive", "after_positive")
 _NEGATIVE_SETS = ("negative_joined", "negative_alone")
@@ -94,22 +97,39 @@ def stored_clips(
     return SetClips(**clips)
 
 
-def training_sets(config: TrainerConfig, clips: SetClips, xp: ModuleType = np) -> TrainingSets:
+def training_sets(config: TrainerConfig, clips: SetClips, xp: ModuleType = np, mined: ClipRows | None = None) -> TrainingSets:
     """What batches are drawn from and what is done to them. Without augmented clips their share goes to those as they were recorded.
 
-    `xp` is NumPy or CuPy, where masks are applied. Raises `ConfigError` for weights that leave nothing to draw.
+    `mined` are windows of the negatives that the model in training has wrongly accepted: they share weight and share with the hard negatives
+    that were recorded, each in proportion to its length. `xp` is NumPy or CuPy, where masks are applied. Raises `ConfigError` for weights that
+    leave nothing to draw.
     """
     sampling = config.training.sampling_weights.model_dump()
     for kind, plain in (("positive_augmented", "positive"), ("negative_augmented", "negative_alone")):
         if not len(getattr(clips, kind)):
             sampling[plain] += sampling[kind]
     penalty = config.training.penalty_weights.model_dump()
+    by_name: dict[str, Sequence[NDArray[np.int8]]] = {name: getattr(clips, name) for name in sampling}
+    if mined is not None and len(mined):
+        share = _mined_share(mined, clips.hard_negative)
+        by_name[MINED_SET], penalty[MINED_SET] = mined, penalty["hard_negative"]
+        sampling |= {MINED_SET: sampling["hard_negative"] * share, "hard_negative": sampling["hard_negative"] * (1 - share)}
     sets = [
-        FeatureSet(name, name.startswith("positive"), getattr(clips, name), sampling[name], penalty[name], _strategy(name), hard=name == "hard_negative")
-        for name in sampling
-        if len(getattr(clips, name))
+        FeatureSet(name, name.startswith("positive"), of_set, sampling[name], penalty[name], _strategy(name), hard=name in ("hard_negative", MINED_SET))
+        for name, of_set in by_name.items()
+        if len(of_set)
     ]
     return TrainingSets(tuple(sets), _phases(config), xp)
+
+
+def _mined_share(mined: ClipRows, recorded: Sequence[NDArray[np.int8]]) -> float:
+    """The part of the hard negatives' share that falls to mined ones: by length beside recorded ones. Alone, few of them get less than all of it,
+    or they would be learned by heart.
+    """
+    if not len(recorded):
+        return min(1.0, len(mined) / MIN_HARD_NEGATIVES)
+    slices = int(mined.lengths.sum())
+    return slices / (slices + sum(len(clip) for clip in recorded))
 
 
 def _strategy(name: str) -> TruncationStrategy:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.data.dataset import TABLE_NAME, chosen
+from trainer.data.dataset import TABLE_NAME, chosen, refuse_changed
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from trainer.evaluation.models import WordModel
@@ -18,7 +18,7 @@ from wakeword.simulation.features import Progress
 from wakeword.simulation.streams import SimulatedStream
 
 CHANGED_SECONDS = 1e-3
-"""A recording whose length differs by more than its table says is another one."""
+"""A recording whose length differs by more from what its table says is another one; tables of older runs have no hashes that would tell."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,14 @@ class OperatingPoint:
 
 
 def split_records(records: Sequence[SampleRecord], split: Split, run: Path) -> SplitRecords:
-    """The recordings of a split. Raises `ConfigError` when one kind is missing from it or files are gone; `run` is named in messages."""
+    """The recordings of a split. Raises `ConfigError` when one kind is missing from it or files are gone or changed; `run` is named in messages."""
     positives = tuple(chosen(records, split, Label.POSITIVE))
     negatives = tuple(sorted(chosen(records, split, Label.NEGATIVE), key=lambda record: record.path.as_posix()))
     table = run / TABLE_NAME
     for kind, found in (("positive", positives), ("negative", negatives)):
         if not found:
             raise ConfigError(f"{table}: the {split} split holds no {kind} recordings, so there is nothing to measure; choose another --split, or train anew")
-    gone = [record.path for record in (*positives, *negatives) if not record.path.is_file()]
-    if gone:
-        raise ConfigError(
-            f"{gone[0]}: listed in {table}, but not there ({len(gone)} of the {split} split are gone); bring the run's recordings back, or train anew"
-        )
+    refuse_changed((*positives, *negatives), run)
     return SplitRecords(split, positives, negatives)
 
 

@@ -122,14 +122,14 @@ class FloatModel:
 
     def alone(self, recordings: Sequence[Path], progress: Progress) -> list[SimulatedStream]:
         """See `WordModel`."""
-        streams = [self._simulated([path], [digest], features, CLIPS) for path, digest, features in self._features(recordings, progress)]
+        streams = [self.simulated([path], [digest], features, CLIPS) for path, digest, features in self._features(recordings, progress)]
         self._cache.prune()
         return streams
 
     def joined(self, recordings: Sequence[Path], progress: Progress) -> SimulatedStream:
         """See `WordModel`."""
         hashes = [hash_file(path) for path in recordings]
-        stream = self._simulated(recordings, hashes, stream_features(self._cache, recordings, hashes, STREAM, progress), STREAM)
+        stream = self.simulated(recordings, hashes, stream_features(self._cache, recordings, hashes, STREAM, progress), STREAM)
         self._cache.prune()
         return stream
 
@@ -142,7 +142,8 @@ class FloatModel:
             found.append((path, digest, features))
         return found
 
-    def _simulated(self, paths: Sequence[Path], hashes: Sequence[str], features: CachedStream, presentation: Presentation) -> SimulatedStream:
+    def simulated(self, paths: Sequence[Path], hashes: Sequence[str], features: CachedStream, presentation: Presentation) -> SimulatedStream:
+        """The recordings of one stream whose features are there already; `presentation` says what silence lies between them."""
         starts = accumulate((samples + presentation.gap for samples in features.samples[:-1]), initial=presentation.lead_in)
         recordings = tuple(Recording(*fields) for fields in zip(paths, hashes, features.samples, starts, strict=True))
         return SimulatedStream(recordings, features.slices, self._stride, self._probabilities(features))

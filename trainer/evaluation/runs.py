@@ -12,9 +12,9 @@ from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import TABLE_NAME, read_recordings
 from trainer.data.ingest import SampleRecord
 from trainer.evaluation.models import FloatModel, Int8Model, WordModel
-from trainer.exporting import run_folder
 from trainer.mixednet.lengths import window_slices
 from trainer.run import CONFIG_NAME
+from trainer.trained import run_folder
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError, InfrastructureError
 from wakeword.model.flatbuffer import read_model

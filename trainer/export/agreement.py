@@ -1,9 +1,8 @@
-"""How far the exported int8 model is from the float model that it was made of."""
+"""How far an exported model is from the float model that it was made of."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,44 +13,36 @@ from trainer.mixednet.models import reset_streaming, streaming_clone
 from trainer.mixednet.scaling import dequantise
 from wakeword import contract
 from wakeword.errors import ConfigError
+from wakeword.model.flatbuffer import parse_model
+from wakeword.model.float_model import Agreement
 
-MEAN_LIMIT = 0.02
-"""A mean difference above this is worth a warning: quantisation has changed the model."""
 ARENA_BYTES = 512 * 1024
 """Plenty for tflite-micro on a 64-bit host; says nothing about a device."""
 OUTPUT_STEPS = 256
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """Absolute differences of probability, over all inferences of all recordings."""
-
-    mean: float
-    maximum: float
-    inferences: int
-
-    @property
-    def suspicious(self) -> bool:
-        """Whether the mean is above the limit."""
-        return self.mean > MEAN_LIMIT
-
-
 def measure_agreement(content: bytes, model: Any, config: MixedNetConfig, slices: int, recordings: Sequence[NDArray[np.int8]]) -> Agreement:
-    """Run an exported model in tflite-micro, and the float streaming clone of `model`, over the same recordings.
+    """Run an exported model, int8 or float32, in tflite-micro, and the float streaming clone of `model`, over the same recordings.
 
     Recordings are device features, int8 `[n, 40]` each; both models start each of them from their state after boot.
-    Raises `ConfigError` when there is not one whole inference, or the model cannot be loaded.
+    Raises `ConfigError` when there is not one whole inference, or the model cannot be loaded or takes another stride.
     """
+    exported = parse_model(content, "the exported model")
+    if exported.stride != config.stride:
+        raise ConfigError(
+            f"the exported model takes {exported.stride} slices an inference and the float model {config.stride}; give the checkpoint it came from"
+        )
     strides = [recording[: len(recording) // config.stride * config.stride].reshape(-1, config.stride, contract.FEATURE_CHANNELS) for recording in recordings]
     strides = [chunks for chunks in strides if len(chunks)]
     if not strides:
         raise ConfigError(f"no recording has the {config.stride} feature slices of one inference to compare the models on; give longer recordings")
-    exact, approximate = _float_probabilities(model, config, slices, strides), _int8_probabilities(content, strides)
+    floating = exported.main.tensors[exported.main.inputs[0]].type_name == "FLOAT32"
+    exact, approximate = _keras_probabilities(model, config, slices, strides), _exported_probabilities(content, strides, floating)
     difference = np.abs(np.concatenate(exact) - np.concatenate(approximate))
-    return Agreement(float(difference.mean()), float(difference.max()), len(difference))
+    return Agreement(mean=float(difference.mean()), maximum=float(difference.max()), inferences=len(difference))
 
 
-def _int8_probabilities(content: bytes, recordings: Sequence[NDArray[np.int8]]) -> list[NDArray[np.float64]]:
+def _exported_probabilities(content: bytes, recordings: Sequence[NDArray[np.int8]], floating: bool) -> list[NDArray[np.float64]]:
     from tflite_micro import runtime
 
     try:
@@ -61,16 +52,16 @@ def _int8_probabilities(content: bytes, recordings: Sequence[NDArray[np.int8]]) 
     result = []
     for chunks in recordings:
         interpreter.reset()
-        outputs = np.empty(len(chunks), np.uint8)
-        for index, chunk in enumerate(chunks):
+        outputs = np.empty(len(chunks), np.float64)
+        for index, chunk in enumerate(dequantise(chunks) if floating else chunks):
             interpreter.set_input(chunk[None], 0)
             interpreter.invoke()
             outputs[index] = interpreter.get_output(0)[0, 0]
-        result.append(outputs / OUTPUT_STEPS)
+        result.append(outputs if floating else outputs / OUTPUT_STEPS)
     return result
 
 
-def _float_probabilities(model: Any, config: MixedNetConfig, slices: int, recordings: Sequence[NDArray[np.int8]]) -> list[NDArray[np.float32]]:
+def _keras_probabilities(model: Any, config: MixedNetConfig, slices: int, recordings: Sequence[NDArray[np.int8]]) -> list[NDArray[np.float32]]:
     import tensorflow as tf
 
     streaming = streaming_clone(model, config, slices)

@@ -1,4 +1,4 @@
-"""A trained model to the int8 .tflite file that a device runs.
+"""A trained model to the int8 .tflite file that a device runs, or to a float32 one for computers.
 
 The streaming clone is exported with a static batch (a dynamic one leaves SHAPE and EXPAND_DIMS in the graph), and the converter
 quantises the ring buffers too: with float variables the model would hold DEQUANTIZE, which no device registers, and boot into a
@@ -24,6 +24,7 @@ from trainer.training.runtime import start_tensorflow, stderr_on_failure
 from wakeword import contract
 from wakeword.errors import InfrastructureError
 
+Chunks = Callable[[], Iterable[NDArray[np.float32]]]
 SAVED_MODEL = "streaming"
 """Name of the float streaming model's folder beside the exported files."""
 
@@ -46,12 +47,24 @@ def convert(
     Raises `ConfigError` when the model, the configuration and the window do not belong together or the clips are too short,
     `InfrastructureError` when TensorFlow cannot convert the model.
     """
+    return _converted(model, config, slices, folder, partial(representative_chunks, clips, config.stride, slices, seed, windows))
+
+
+def convert_float(model: Any, config: MixedNetConfig, slices: int, *, folder: Path | None = None) -> bytes:
+    """Convert a `keras.Model` of `build_model` without quantising it: input float32 `[1, stride, 40]` from 0.0 to 26.0, output float32 `[1, 1]`.
+
+    No device runs it. `folder` and errors are those of `convert`.
+    """
+    return _converted(model, config, slices, folder, None)
+
+
+def _converted(model: Any, config: MixedNetConfig, slices: int, folder: Path | None, chunks: Chunks | None) -> bytes:
     start_tensorflow()
     streaming = streaming_clone(model, config, slices)
     with tempfile.TemporaryDirectory(prefix="streaming_") as temporary:
         saved = Path(temporary) / SAVED_MODEL
         _save(streaming, config.stride, saved)
-        content = _quantise(saved, partial(representative_chunks, clips, config.stride, slices, seed, windows))
+        content = _convert_saved(saved, chunks)
         if folder is not None:
             _replace_folder(saved, folder / SAVED_MODEL)
     return content
@@ -67,16 +80,18 @@ def _save(streaming: Any, stride: int, path: Path) -> None:
     archive.write_out(str(path), verbose=False)
 
 
-def _quantise(saved: Path, chunks: Callable[[], Iterable[NDArray[np.float32]]]) -> bytes:
+def _convert_saved(saved: Path, chunks: Chunks | None) -> bytes:
+    """A SavedModel quantised to int8 by the ranges that `chunks` give, or as it is."""
     import tensorflow as tf
     from tensorflow.lite.python.convert_phase import ConverterError
 
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter._experimental_variable_quantization = True
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type, converter.inference_output_type = tf.int8, tf.uint8
-    converter.representative_dataset = lambda: ([chunk] for chunk in chunks())
+    if chunks is not None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter._experimental_variable_quantization = True
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type, converter.inference_output_type = tf.int8, tf.uint8
+        converter.representative_dataset = lambda: ([chunk] for chunk in chunks())
     try:
         with stderr_on_failure():
             content: bytes = converter.convert()

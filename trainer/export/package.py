@@ -12,6 +12,8 @@ from wakeword.model.manifest import Manifest, write_manifest
 
 MODEL_SUFFIX = ".tflite"
 MANIFEST_SUFFIX = ".json"
+FLOAT_SUFFIX = ".float32.tflite"
+"""Another name than the device's model has: the two can lie side by side, and no manifest names this one."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 

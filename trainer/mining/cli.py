@@ -24,14 +24,16 @@ def mine(
     setting: Annotated[list[str] | None, typer.Option("--set", help="One value, as section.key=value; may be repeated.")] = None,
     run: Annotated[Path | None, typer.Option(help="Folder of the run. (default: found from the model or --config)")] = None,
     output: Annotated[Path, typer.Option(help="Folder for the clips and mined.csv.")] = Path("dataset/hard_negative"),
-    fp_threshold: Annotated[float, typer.Option(help="Probability above which a window is wrongly accepted.", min=0, max=1)] = 0.8,
-    max_samples: Annotated[int, typer.Option(help="Mined clips that the folder may hold.", min=1)] = 5000,
+    fp_threshold: Annotated[
+        float | None, typer.Option(help="Probability above which a window is wrongly accepted. (default: hard_negative_mining.fp_threshold)", min=0, max=1)
+    ] = None,
+    max_samples: Annotated[int | None, typer.Option(help="Mined clips that the folder may hold. (default: hard_negative_mining.max_samples)", min=1)] = None,
     jobs: Annotated[int | None, typer.Option(help="Processes. (default: one per core)", min=1)] = None,
 ) -> None:
     """Find what a model wrongly takes for the wake word, and save it to train on.
 
     Recordings that validate or test the run are left out, by path and by content, and so are those with the wake word. No sound is saved
-    twice; an interrupted mining goes on when the same command runs again.
+    twice; an interrupted mining goes on when the same command runs again. Threshold and number come from the configuration of the run.
 
     Example:
 
@@ -45,8 +47,9 @@ def mine(
     from wakeword.files import check_writable
     from wakeword.progress import audio_progress
 
-    mining = Mining(fp_threshold, max_samples)
     candidate = find_candidate(checkpoint, tflite, config, override or (), setting or (), run)
+    section = candidate.config.hard_negative_mining
+    mining = Mining(section.fp_threshold if fp_threshold is None else fp_threshold, max_samples or section.max_samples)
     if output.exists() and not output.is_dir():
         raise ConfigError(f"{output}: is a file; name a folder for the clips")
     check_writable(output / "mined.csv")
@@ -61,8 +64,9 @@ def mine(
         mined = mine_into(output, model, sources.usable, mining, candidate.slices, progress)
     for rejection in mined.rejections:
         typer.echo(f"not heard: {rejection.path}: {rejection.reason}", err=True)
-    if mined.total >= max_samples and not mined.clips:
+    if mined.total >= mining.limit and not mined.clips:
         typer.echo(f"{output} holds {mined.total} mined clips already; raise --max-samples, or delete some")
         return
     sure = f", {mined.clips[0].probability:.3f} to {mined.clips[-1].probability:.3f}" if mined.clips else ""
-    typer.echo(f"{len(mined.clips)} new clips in {output}{sure}; {mined.total} in all, described in {output / 'mined.csv'}")
+    many = "clip" if len(mined.clips) == 1 else "clips"
+    typer.echo(f"{len(mined.clips)} new {many} in {output}{sure}; {mined.total} in all, described in {output / 'mined.csv'}")

@@ -6,25 +6,16 @@ in a journal, and clips are staged in a hidden folder until the table names them
 
 from __future__ import annotations
 
-import datetime
-import hashlib
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from trainer.data.clips import write_clip
 from trainer.data.ingest import Rejection
+from trainer.data.mined import MinedClip, read_table
 from trainer.evaluation.models import WordModel
 from trainer.mining.journal import Journal
-from trainer.mining.provenance import MinedClip, read_table, write_table
-from trainer.mining.windows import Accepted, Stretch, accepted_stretches, most_confident
-from wakeword import contract
-from wakeword.audio import stream_samples
+from trainer.mining.saving import STAGING, finish_staged, save_clips
+from trainer.mining.windows import Accepted, Stretch, accepted_stretches, by_recording, most_confident, stretch_of
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 from wakeword.simulation.features import Progress
@@ -32,7 +23,6 @@ from wakeword.simulation.streams import SimulatedStream
 
 RECORDINGS_PER_BATCH = 256
 """So many are heard, then noted in the journal."""
-STAGING = ".mining"
 RESERVE = 2
 """So many times the limit are kept, to fill the places of clips that turn out to have the same content."""
 
@@ -87,14 +77,14 @@ def mine(
     `sources` come from `choose_sources`. Nothing that overlaps `taken` is found again. A file that cannot be decoded is a rejection; raises
     `ConfigError` when none can.
     """
-    taken = list(taken)
+    taken_of = by_recording(taken)
     kept, keep = list[Accepted](), RESERVE * mining.limit
     rejections: list[Rejection] = []
     pending: list[Path] = []
     for source in sources:
         sha256 = hash_file(source) if journal is not None and journal.heard else ""
         if journal is not None and sha256 in journal.heard:
-            earlier = [one for one in journal.found(source, sha256) if not any(one.stretch.overlaps(other) for other in taken)]
+            earlier = [one for one in journal.found(source, sha256) if not any(one.stretch.overlaps(other) for other in taken_of[sha256])]
             kept = most_confident([*kept, *earlier], keep)
         else:
             pending.append(source)
@@ -102,7 +92,9 @@ def mine(
         fresh: list[tuple[str, list[Accepted]]] = []
         for streams, rejection in _heard_alone(model, pending[start : start + RECORDINGS_PER_BATCH], progress):
             rejections += [rejection] if rejection else []
-            fresh += [(one.recordings[0].sha256, accepted_stretches(one, 0, mining.threshold, slices, keep, taken)) for one in streams]
+            for one in streams:
+                sha256 = one.recordings[0].sha256
+                fresh.append((sha256, accepted_stretches(one, 0, mining.threshold, slices, keep, taken_of[sha256])))
         if journal is not None:
             journal.add(fresh)
         kept = most_confident([*kept, *(one for _, found in fresh for one in found)], keep)
@@ -119,34 +111,14 @@ def mine_into(folder: Path, model: WordModel, sources: Sequence[Path], mining: M
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = read_table(folder)
-    _finish_staged(folder, rows)
+    finish_staged(folder, rows)
     present = sum((folder / row.file).is_file() for row in rows)
     places = mining.limit - present
     if places <= 0:
         return Mined((), present, ())
     journal = Journal(folder / STAGING / "heard.jsonl", model=model.sha256, threshold=mining.threshold, limit=mining.limit, slices=slices)
-    heard = mine(model, sources, mining, slices, taken=[row.stretch for row in rows], journal=journal, progress=progress)
-    date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    staged = _stage(folder / STAGING, heard.found, places, {row.clip_sha256 for row in rows})
-    clips = tuple(
-        MinedClip(
-            file=f"{sha256[:16]}.wav",
-            clip_sha256=sha256,
-            source=str(one.source.absolute()),
-            source_sha256=one.stretch.sha256,
-            start_sample=one.stretch.start,
-            end_sample=one.stretch.end,
-            probability=round(one.probability / contract.PROBABILITY_MAX, 6),
-            threshold=mining.threshold,
-            model_sha256=model.sha256,
-            date=date,
-        )
-        for one, sha256 in staged
-    )
-    if clips:
-        write_table(folder, (*rows, *clips))
-    _finish_staged(folder, clips)
-    shutil.rmtree(folder / STAGING)
+    heard = mine(model, sources, mining, slices, taken=[stretch_of(row) for row in rows], journal=journal, progress=progress)
+    clips = save_clips(folder, rows, heard.found, places, threshold=mining.threshold, model_sha256=model.sha256)
     return Mined(clips, present + len(clips), heard.rejections)
 
 
@@ -161,45 +133,3 @@ def _heard_alone(model: WordModel, batch: Sequence[Path], progress: Progress) ->
         # Features of those that were heard are cached, so the second time is quick.
         for source in batch:
             yield from _heard_alone(model, [source], lambda _: None)
-
-
-def _stage(staging: Path, found: Sequence[Accepted], places: int, known: set[str]) -> list[tuple[Accepted, str]]:
-    """Write the clips of the most confident stretches, one a content, and return them with the hash of their samples."""
-    staged: dict[int, str] = {}
-    begin = 0
-    while len(staged) < places and begin < len(found):
-        end = min(len(found), begin + places - len(staged))
-        ranked = sorted(range(begin, end), key=lambda index: (found[index].source, found[index].stretch.start))
-        for source, indices in groupby(ranked, key=lambda index: found[index].source):
-            chosen = list(indices)
-            for index, samples in zip(chosen, _cut(source, [found[index].stretch for index in chosen]), strict=True):
-                sha256 = hashlib.sha256(samples.astype("<i2").tobytes()).hexdigest()
-                if sha256 not in known:
-                    known.add(sha256)
-                    write_clip(staging / f"{sha256[:16]}.wav", samples)
-                    staged[index] = sha256
-        begin = end
-    return [(found[index], staged[index]) for index in sorted(staged)]
-
-
-def _cut(source: Path, stretches: Sequence[Stretch]) -> Iterator[NDArray[np.int16]]:
-    """Samples of stretches of a recording, in order and not overlapping, in one pass over it."""
-    blocks = stream_samples(source)
-    held, position = np.zeros(0, np.int16), 0
-    for stretch in stretches:
-        while position + len(held) < stretch.end:
-            skipped = min(len(held), max(0, stretch.start - position))
-            held, position = held[skipped:], position + skipped
-            block = next(blocks, None)
-            if block is None:
-                raise ConfigError(f"{source}: has become shorter since it was heard; mine again once it is whole")
-            held = np.concatenate([held, block])
-        yield held[stretch.start - position : stretch.end - position].copy()
-
-
-def _finish_staged(folder: Path, rows: Iterable[MinedClip]) -> None:
-    """Give staged clips that the table names their final names; a kill may have come in between."""
-    for row in rows:
-        staged = folder / STAGING / row.file
-        if staged.is_file():
-            staged.replace(folder / row.file)

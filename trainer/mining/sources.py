@@ -30,11 +30,14 @@ def choose_sources(found: Iterable[Path], records: Sequence[SampleRecord], outpu
     the model to miss it. A copy in another format is another file and is not recognised. Raises `ConfigError` when nothing is left.
     """
     held_back = _held_back(records)
-    by_path = {path.resolve(): reason for path, reason in held_back}
+    by_path = {record.path.resolve(): reason for record, reason in held_back}
     by_size: dict[int, list[tuple[Path, str]]] = defaultdict(list)
-    for path, reason in held_back:
-        if path.is_file():
-            by_size[path.stat().st_size].append((path, reason))
+    moved: dict[str, str] = {}
+    for record, reason in held_back:
+        if record.path.is_file():
+            by_size[record.path.stat().st_size].append((record.path, reason))
+        elif record.sha256:
+            moved[record.sha256] = f"{reason} ({record.path})"
     usable: list[Path] = []
     refused: list[Rejection] = []
     hashes: dict[Path, str] = {}
@@ -46,6 +49,7 @@ def choose_sources(found: Iterable[Path], records: Sequence[SampleRecord], outpu
     for path in found:
         size = path.stat().st_size
         same = next((f"{reason} ({other})" for other, reason in by_size[size] if digest(other) == digest(path)), "") if size in by_size else ""
+        same = same or (moved.get(digest(path), "") if moved else "")
         twin = next((other for other in sizes[size] if digest(other) == digest(path)), None)
         if output is not None and path.resolve().is_relative_to(output.resolve()):
             refused.append(Rejection(path, "was mined already"))
@@ -62,11 +66,6 @@ def choose_sources(found: Iterable[Path], records: Sequence[SampleRecord], outpu
     return MiningSources(tuple(usable), tuple(refused))
 
 
-def training_negatives(records: Iterable[SampleRecord]) -> list[Path]:
-    """What a training mines at its interval: its own negatives, mined ones left out."""
-    return [record.path for record in records if record.split is Split.TRAIN and record.label is Label.NEGATIVE]
-
-
 def readable_headers(paths: Iterable[Path]) -> Iterator[AudioInfo]:
     """Headers of recordings, for a measure of the work ahead; what cannot be read is told of when it is heard."""
     for path in paths:
@@ -74,7 +73,7 @@ def readable_headers(paths: Iterable[Path]) -> Iterator[AudioInfo]:
             yield probe(path)
 
 
-def _held_back(records: Iterable[SampleRecord]) -> list[tuple[Path, str]]:
+def _held_back(records: Iterable[SampleRecord]) -> list[tuple[SampleRecord, str]]:
     reasons = {Split.VAL: "validates the run", Split.TEST: "tests the run"}
-    held = [(record.path, reasons[record.split]) for record in records if record.split in reasons]
-    return held + [(record.path, "holds the wake word") for record in records if record.split is Split.TRAIN and record.label is Label.POSITIVE]
+    held = [(record, reasons[record.split]) for record in records if record.split in reasons]
+    return held + [(record, "holds the wake word") for record in records if record.split is Split.TRAIN and record.label is Label.POSITIVE]

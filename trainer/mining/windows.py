@@ -7,6 +7,7 @@ training can shift the window. It is cut at the recording's ends. Stretches of o
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.mined import MinedClip
 from wakeword import contract
 from wakeword.simulation.streams import Recording, SimulatedStream
 
@@ -41,6 +43,21 @@ class Accepted:
     source: Path
     stretch: Stretch
     probability: int
+    window_end: int
+    """Sample of the recording with which the accepted window ends; in the silence behind the recording it is more than its samples."""
+
+
+def stretch_of(row: MinedClip) -> Stretch:
+    """The part of its source that a mined clip is."""
+    return Stretch(row.source_sha256, row.start_sample, row.end_sample)
+
+
+def by_recording(stretches: Iterable[Stretch]) -> defaultdict[str, list[Stretch]]:
+    """Stretches by the content of their recording, so that nobody compares all with all."""
+    found: defaultdict[str, list[Stretch]] = defaultdict(list)
+    for stretch in stretches:
+        found[stretch.sha256].append(stretch)
+    return found
 
 
 def accepted_stretches(stream: SimulatedStream, recording: int, threshold: float, slices: int, limit: int, taken: Iterable[Stretch] = ()) -> list[Accepted]:
@@ -52,7 +69,8 @@ def accepted_stretches(stream: SimulatedStream, recording: int, threshold: float
     inferences = np.flatnonzero(stream.probabilities > threshold * contract.PROBABILITY_MAX)
     ends = contract.WINDOW_SAMPLES + ((inferences + 1) * stream.stride - 1) * contract.STEP_SAMPLES - one.start
     inside = _heard_of(stream.recordings, recording, ends)
-    inferences, ends = inferences[inside], np.clip(ends[inside], 0, one.samples)
+    inferences, window_ends = inferences[inside], ends[inside]
+    ends = np.clip(window_ends, 0, one.samples)
     window = contract.WINDOW_SAMPLES + (slices - 1) * contract.STEP_SAMPLES
     # Both rise with the inference, so whatever overlaps a stretch lies side by side.
     starts, stops = np.maximum(0, ends - window - BEFORE_SAMPLES), np.minimum(one.samples, ends + AFTER_SAMPLES)
@@ -71,7 +89,7 @@ def accepted_stretches(stream: SimulatedStream, recording: int, threshold: float
             break
         if free[index]:
             start, stop = int(starts[index]), int(stops[index])
-            found.append(Accepted(one.path, Stretch(one.sha256, start, stop), int(probabilities[index])))
+            found.append(Accepted(one.path, Stretch(one.sha256, start, stop), int(probabilities[index]), int(window_ends[index])))
             take(start, stop)
     return found
 

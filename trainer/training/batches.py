@@ -19,7 +19,6 @@ from trainer.training.feature_set import ClipRows, FeatureSet
 from wakeword import contract
 from wakeword.errors import ConfigError
 
-BATCHES_AHEAD = 3
 _ROWS_HASHED_AT_ONCE = 1 << 16
 """2.6 MB: a mapped file is never in memory as a whole."""
 
@@ -100,6 +99,10 @@ class BatchSampler:
         self._first, self._step, self._places = (np.concatenate(values) for values in zip(*places, strict=True))
         self._cumulative = np.cumsum(np.concatenate([_clip_shares(feature_set, one.lengths, slices) for feature_set, one in zip(sets, clips, strict=True)]))
 
+    def drawing_from(self, sets: Sequence[FeatureSet]) -> BatchSampler:
+        """A sampler of the same seed, window and batch size for other sets. Raises `ConfigError` as a new one does."""
+        return BatchSampler(sets, self._slices, self._batch_size, self._seed)
+
     def batch(self, step: int, positive_class_weight: float = 1.0, negative_class_weight: float = 1.0) -> Batch:
         """The batch of a step, the same in every run: its random numbers depend on the seed and the step alone."""
         phase = self._sets.phase_of(step)
@@ -169,14 +172,14 @@ def _clip_shares(feature_set: FeatureSet, lengths: NDArray[np.int64], slices: in
     return feature_set.sampling_weight * shares / shares.sum()
 
 
-def prefetch(make: Callable[[int], Batch], steps: range) -> Iterator[Batch]:
-    """Yield `make(step)` for each step, made in a background thread while the caller works on earlier ones."""
+def prefetch(make: Callable[[int], Batch], steps: range, ahead: int) -> Iterator[Batch]:
+    """Yield `make(step)` for each step, made in a background thread, up to `ahead` of them while the caller works on an earlier one."""
     pending: deque[Future[Batch]] = deque()
     pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
     try:
         for step in steps:
             pending.append(pool.submit(make, step))
-            if len(pending) > BATCHES_AHEAD:
+            if len(pending) > ahead:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

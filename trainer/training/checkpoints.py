@@ -16,7 +16,7 @@ import numpy as np
 from trainer.training.batch_scores import BatchScores
 from trainer.training.scores import Checkpoint, ValidationScores
 from wakeword.errors import ConfigError
-from wakeword.files import partial_file
+from wakeword.files import PARTIAL_SUFFIX, partial_file
 
 BEST_WEIGHTS = "best_weights.weights.h5"
 STATE = "training_state.npz"
@@ -42,6 +42,10 @@ class RunState:
     """Of the steps since the last evaluation."""
     best_rate: float = math.inf
     """The fewest false accepts an hour of all evaluations."""
+    mined_step: int = 0
+    """The last step after which hard negatives were mined, 0 before the first."""
+    mined: str = ""
+    """Names what had been mined then, so that a folder from which some is gone is noticed."""
 
 
 def save_weights(model: Any, path: Path) -> None:
@@ -65,6 +69,12 @@ def save_numbered(model: Any, folder: Path, kind: str, step: int) -> None:
     steps = sorted(int(name) for name in names if name.isdigit())
     for old in steps[:-KEPT_CHECKPOINTS]:
         (folder / f"{kind}{old}{_KERAS_SUFFIX}").unlink(missing_ok=True)
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what a killed session was writing into a folder; nobody else may be writing there."""
+    for path in folder.glob(f".*{PARTIAL_SUFFIX}*"):
+        path.unlink(missing_ok=True)
 
 
 def load_weights(model: Any, path: Path) -> None:

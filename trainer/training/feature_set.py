@@ -19,12 +19,14 @@ END_SHIFT_SLICES = 10
 
 @dataclass(frozen=True, eq=False)
 class ClipRows(Sequence[NDArray[np.int8]]):
-    """Clips that lie one after another in one array, in memory or mapped from a file."""
+    """Clips of one array, in memory or mapped from a file."""
 
     rows: NDArray[np.int8]
     """`[slices of all clips, 40]`."""
     lengths: NDArray[np.int64]
     """Slices of each clip, `[clips]`."""
+    first_rows: NDArray[np.int64] | None = None
+    """The first row of each clip, `[clips]`. None: they lie one after another and are the whole array."""
 
     @classmethod
     def of(cls, clips: Sequence[NDArray[np.int8]]) -> Self | ClipRows:
@@ -36,6 +38,8 @@ class ClipRows(Sequence[NDArray[np.int8]]):
     @cached_property
     def starts(self) -> NDArray[np.int64]:
         """The first row of each clip, `[clips]`."""
+        if self.first_rows is not None:
+            return self.first_rows
         starts: NDArray[np.int64] = np.cumsum(self.lengths) - self.lengths
         return starts
 

@@ -20,10 +20,11 @@ from trainer.training import checkpoints
 from trainer.training.batch_scores import BatchScores
 from trainer.training.batches import Batch, BatchSampler, prefetch
 from trainer.training.feature_set import FeatureSet
+from trainer.training.hard_negatives import HardNegatives, MinedSets
 from trainer.training.interrupt import delayed_interrupt
 from trainer.training.performance import PerformanceSettings
 from trainer.training.plan import TrainingPlan
-from trainer.training.progress import Progress, Silent, StepReport
+from trainer.training.progress import MiningReport, Progress, Silent, StepReport
 from trainer.training.recorder import Recorder
 from trainer.training.runtime import compute_dtype, start_tensorflow
 from trainer.training.scores import Checkpoint, ValidationScores, is_better
@@ -63,12 +64,15 @@ def train(
     threads: int | None = None,
     performance: PerformanceSettings | None = None,
     records: Path | None = None,
+    hard_negatives: HardNegatives | None = None,
 ) -> TrainingResult:
     """Train a MixedNet on windows of `slices` and keep its best checkpoint in `folder`.
 
     Weights, batches and dropout follow from the plan's seed: on one machine two runs give the same model. The model is
     evaluated every `eval_step_interval` steps and after the last one. After Ctrl-C, or a kill, the same call goes on where
     the run was: at the interrupted step, or before the last evaluation.
+
+    With `hard_negatives` the model hears its own negatives every so many evaluations, and what it wrongly accepts joins the sets.
 
     With a folder for `records` the run keeps a log, a table of its evaluations, TensorBoard's curves and numbered checkpoints as well.
 
@@ -82,9 +86,10 @@ def train(
     sampler = BatchSampler(sets, slices, plan.batch_size, plan.seed)
     keras.utils.set_random_seed(plan.seed)
     precision = compute_dtype(performance)
-    trainee = Trainee(build_model(config, slices), config, precision)
+    trainee = Trainee(build_model(config, slices), config, precision, plan.weight_averaging)
     recorder = Recorder(records, performance, progress or Silent())
-    run = _Run(trainee, sampler, plan, folder, evaluate, recorder, _fingerprint(config, plan, sampler, tf.__version__, precision), records is not None)
+    fingerprint = _fingerprint(config, plan, sampler, tf.__version__, precision, hard_negatives)
+    run = _Run(trainee, sampler, plan, folder, evaluate, recorder, fingerprint, records is not None, performance.prefetch_factor, hard_negatives)
     run.resume()
     try:
         with delayed_interrupt() as interrupted:
@@ -107,24 +112,41 @@ class _Run:
         recorder: Recorder,
         fingerprint: str,
         numbered: bool,
+        batches_ahead: int,
+        hard_negatives: HardNegatives | None,
     ) -> None:
         self._trainee, self._sampler, self._plan, self._evaluate = trainee, sampler, plan, evaluate
         self._recorder, self._progress, self._folder, self._numbered = recorder, recorder.progress, folder, numbered
+        self._batches_ahead, self._hard_negatives = batches_ahead, hard_negatives
         self._batches, self._best_rate = BatchScores(), math.inf
         self._weights, self._state, self._fingerprint = folder / checkpoints.BEST_WEIGHTS, folder / checkpoints.STATE, fingerprint
-        self.step, self._evaluated_step = 0, 0
+        self.step, self._evaluated_step, self._mined_step, self._mined, self._mined_total = 0, 0, 0, "", 0
         self._best: Checkpoint | None = None
         self._first_step, self._earlier_s, self._begun = 0, 0.0, time.monotonic()
 
     def resume(self) -> None:
         """Take up the state of an earlier session, if there is one."""
+        checkpoints.remove_partial(self._folder)
         state = checkpoints.load_state(self._state, self._fingerprint, self._trainee.variables)
         if state is not None:
             self.step, self._evaluated_step, self._best = state.step, state.evaluated_step, state.best
             self._first_step, self._earlier_s = state.step, state.elapsed_s
             self._batches, self._best_rate = state.batches, state.best_rate
+            self._mined_step, self._mined = state.mined_step, state.mined
             self._progress.resumed(state.step, state.best)
+        if self._hard_negatives is not None:
+            mined = self._hard_negatives.restore(self._mined_step)
+            if self._mined_step and mined.digest != self._mined:
+                raise ConfigError(
+                    f"{self._state}: the hard negatives that the run had mined by step {self._mined_step} are no longer all there; "
+                    "bring their folder back, or delete the run to train from the start"
+                )
+            self._draw_from(mined)
         self._recorder.begin(self._evaluated_step)
+
+    def _draw_from(self, mined: MinedSets) -> None:
+        self._sampler = self._sampler.drawing_from(mined.sets)
+        self._mined, self._mined_total = mined.digest, mined.total
 
     def go_on(self, interrupted: Callable[[], bool]) -> None:
         """Train and evaluate to the end of the plan. Raises `KeyboardInterrupt`, the state saved, once `interrupted` says so."""
@@ -132,6 +154,8 @@ class _Run:
             if self._evaluation_due() and self._evaluated_step != self.step:
                 self._save()
                 self._evaluate_now()
+            elif self._mining_due():
+                self._mine_now()
             elif self.step < self._plan.steps:
                 self._train_on(interrupted)
             else:
@@ -142,6 +166,11 @@ class _Run:
 
     def _evaluation_due(self) -> bool:
         return self.step > 0 and (self.step % self._plan.eval_step_interval == 0 or self.step == self._plan.steps)
+
+    def _mining_due(self) -> bool:
+        if self._hard_negatives is None or not 0 < self.step < self._plan.steps or self._mined_step == self.step:
+            return False
+        return self.step % (self._hard_negatives.interval * self._plan.eval_step_interval) == 0
 
     def _train_on(self, interrupted: Callable[[], bool]) -> None:
         """Do steps up to the next evaluation, the end of the phase, or an interrupt."""
@@ -159,7 +188,7 @@ class _Run:
 
         losses: list[Any] = []
         reported = time.monotonic()
-        with closing(cast("Generator[Batch]", prefetch(make, range(self.step, last)))) as batches:
+        with closing(cast("Generator[Batch]", prefetch(make, range(self.step, last), self._batches_ahead))) as batches:
             while self.step < last:
                 self._recorder.before_step(self.step)
                 with timed("waiting_for_batch"):
@@ -187,7 +216,13 @@ class _Run:
         self._progress.stepped(StepReport(phase + 1, len(self._plan.phases), self.step, self._plan.steps, elapsed_s, remaining_s, loss, learning_rate))
 
     def _evaluate_now(self) -> None:
-        model, measured = self._trainee.model, self._recorder.measured()
+        measured = self._recorder.measured()
+        with self._trainee.averaged() as model:
+            checkpoint, best = self._evaluated(model, measured)
+        self._save()
+        self._progress.evaluated(checkpoint, best)
+
+    def _evaluated(self, model: Any, measured: dict[str, float]) -> tuple[Checkpoint, bool]:
         checkpoint = Checkpoint(self.step, self._evaluate(model))
         best = self._best is None or is_better(checkpoint.scores, self._best.scores, self._plan)
         if self._numbered:
@@ -199,14 +234,26 @@ class _Run:
             self._best = checkpoint
         self._best_rate = min(self._best_rate, checkpoint.scores.false_accepts_per_hour)
         phase = self._plan.phases[self._plan.phase_of(self.step - 1)[0]]
-        self._recorder.evaluated(checkpoint, best, self._batches, phase.learning_rate, model, self._sampler.batch(self.step - 1), measured)
+        shown = self._sampler.batch(self.step - 1)
+        self._recorder.evaluated(checkpoint, best, self._batches, phase.learning_rate, self._mined_total, model, shown, measured)
         self._evaluated_step, self._batches = self.step, BatchScores()
+        return checkpoint, best
+
+    def _mine_now(self) -> None:
+        """Comes after the evaluation of the same step, whose state is saved: a kill in here repeats the mining."""
+        assert self._hard_negatives is not None
+        with self._recorder.beside_steps("mining"), self._trainee.averaged() as model:
+            mined = self._hard_negatives.mine(model, self.step)
+        self._draw_from(mined)
+        self._mined_step = self.step
         self._save()
-        self._progress.evaluated(checkpoint, best)
+        self._progress.mined(MiningReport(self.step, mined.new, mined.recordings, mined.highest, mined.total))
 
     def _save(self) -> None:
         elapsed_s = self._earlier_s + time.monotonic() - self._begun
-        state = checkpoints.RunState(self._fingerprint, self.step, self._evaluated_step, elapsed_s, self._best, self._batches, self._best_rate)
+        state = checkpoints.RunState(
+            self._fingerprint, self.step, self._evaluated_step, elapsed_s, self._best, self._batches, self._best_rate, self._mined_step, self._mined
+        )
         checkpoints.save_state(self._state, state, self._trainee.variables)
 
     def result(self, slices: int) -> TrainingResult:
@@ -217,7 +264,10 @@ class _Run:
         return TrainingResult(self._trainee.model, slices, self._best, self._weights, self.step, elapsed_s)
 
 
-def _fingerprint(config: MixedNetConfig, plan: TrainingPlan, sampler: BatchSampler, tensorflow: str, precision: str) -> str:
+def _fingerprint(
+    config: MixedNetConfig, plan: TrainingPlan, sampler: BatchSampler, tensorflow: str, precision: str, hard_negatives: HardNegatives | None
+) -> str:
     """A hash of everything that a run's course depends on."""
-    settings = json.dumps([dataclasses.asdict(config), dataclasses.asdict(plan), sampler.fingerprint(), tensorflow, precision])
-    return hashlib.sha256(settings.encode()).hexdigest()
+    settings = [dataclasses.asdict(config), dataclasses.asdict(plan), sampler.fingerprint(), tensorflow, precision]
+    settings += [hard_negatives.fingerprint] if hard_negatives else []
+    return hashlib.sha256(json.dumps(settings).encode()).hexdigest()

@@ -20,6 +20,8 @@ class PerformanceSettings:
     """Threads that run TensorFlow operations side by side; 0 is TensorFlow's own choice."""
     intra_op_parallelism: int = 0
     """Threads inside one TensorFlow operation; 0 is TensorFlow's own choice."""
+    prefetch_factor: int = 3
+    """Batches that are made ready ahead of the step."""
     enable_profiling: bool = False
     """Write a section profile every `profile_every_n_steps` steps into `profile_output_dir`."""
     profile_every_n_steps: int = 1000
@@ -33,5 +35,7 @@ class PerformanceSettings:
         for name in ("inter_op_parallelism", "intra_op_parallelism"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"performance.{name} is {getattr(self, name)}; give a number of threads, or 0 for TensorFlow's own choice")
+        if self.prefetch_factor < 1:
+            raise ConfigError(f"performance.prefetch_factor is {self.prefetch_factor}; give 1 or more batches to make ready ahead")
         if self.profile_every_n_steps < 1:
             raise ConfigError(f"performance.profile_every_n_steps is {self.profile_every_n_steps}; give 1 or more")

@@ -44,6 +44,8 @@ class TrainingPlan:
     """At or under it, checkpoints compete on `maximization_metric`."""
     maximization_metric: MaximizationMetric = "average_viable_recall"
     seed: int = 0
+    weight_averaging: float = 0.999
+    """What the running mean of the weights keeps of itself a step; 0: no mean."""
 
     def __post_init__(self) -> None:
         _require(len(self.phases) >= 1, "training.training_steps is empty; give one number of steps a phase")
@@ -55,6 +57,7 @@ class TrainingPlan:
             f"training.maximization_metric is {self.maximization_metric!r}; give one of {', '.join(get_args(MaximizationMetric))}",
         )
         _require(self.seed >= 0, f"the seed is {self.seed}; give 0 or more")
+        _require(0 <= self.weight_averaging < 1, f"training.weight_averaging is {self.weight_averaging}; give 0 or more and less than 1")
 
     @property
     def steps(self) -> int:

@@ -27,6 +27,27 @@ class StepReport:
     learning_rate: float
 
 
+@dataclass(frozen=True)
+class MiningReport:
+    """What one mining of hard negatives found. Its text is the line for the user."""
+
+    step: int
+    new: int
+    recordings: int
+    """Recordings that the new ones are from."""
+    highest: float
+    """The surest wrong probability, 0 to 1."""
+    total: int
+    """Hard negatives that the run has mined so far."""
+
+    def __str__(self) -> str:
+        if not self.new:
+            return f"step {self.step}: no new hard negatives, {self.total} in all"
+        many = "hard negatives" if self.new > 1 else "hard negative"
+        where = f"{self.recordings} recordings" if self.recordings > 1 else "1 recording"
+        return f"step {self.step}: {self.new} {many} from {where}, highest {self.highest:.2f}, {self.total} in all"
+
+
 class Progress(Protocol):
     """Receives the events of a run, in the thread that trains."""
 
@@ -42,6 +63,10 @@ class Progress(Protocol):
         """An evaluation ended; `best` when its weights are now the best."""
         ...
 
+    def mined(self, report: MiningReport) -> None:
+        """Hard negatives were mined."""
+        ...
+
 
 class Silent:
     """Progress that nobody watches."""
@@ -53,4 +78,7 @@ class Silent:
         """Ignore."""
 
     def evaluated(self, checkpoint: Checkpoint, best: bool) -> None:
+        """Ignore."""
+
+    def mined(self, report: MiningReport) -> None:
         """Ignore."""

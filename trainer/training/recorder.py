@@ -40,6 +40,10 @@ class Recorder:
         """Count a block's time to a section."""
         return self._sections.timed(section) if self._sections else nullcontext()
 
+    def beside_steps(self, section: str) -> AbstractContextManager[None]:
+        """Count a block's time between steps to a section."""
+        return self._sections.beside_steps(section) if self._sections else nullcontext()
+
     def before_step(self, step: int) -> None:
         """A step begins; `step` are done."""
         if self._profiler:
@@ -58,11 +62,13 @@ class Recorder:
             self._profiler.stop()
 
     def evaluated(
-        self, checkpoint: Checkpoint, best: bool, scores: BatchScores, learning_rate: float, model: Any, batch: Batch, measured: dict[str, float]
+        self, checkpoint: Checkpoint, best: bool, scores: BatchScores, learning_rate: float, mined: int, model: Any, batch: Batch, measured: dict[str, float]
     ) -> None:
-        """Write an evaluation down; comes before the run's state is saved. `scores` are of the batches since the one before."""
+        """Write an evaluation down; comes before the run's state is saved. `scores` are of the batches since the one before, and so many
+        `mined` hard negatives were among what those were drawn from.
+        """
         if self._files:
-            self._files.tabulate(checkpoint, best)
+            self._files.tabulate(checkpoint, best, mined)
         if self._curves:
             training = {
                 "loss": scores.loss,
@@ -70,6 +76,7 @@ class Recorder:
                 "recall": scores.recall,
                 "precision": scores.precision,
                 "learning_rate": learning_rate,
+                "mined_hard_negatives": mined,
             }
             self._curves.evaluated(checkpoint, training, measured, model, batch)
         if self._sections:

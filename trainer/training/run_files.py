@@ -8,14 +8,14 @@ import io
 import time
 from pathlib import Path
 
-from trainer.training.progress import Progress, StepReport
+from trainer.training.progress import MiningReport, Progress, StepReport
 from trainer.training.scores import Checkpoint, ValidationScores
 from wakeword.files import write_atomically
 
 LOG, TABLE = "training.log", "validation.csv"
 LOG_INTERVAL_S = 15.0
 """Seconds between two lines of steps."""
-_COLUMNS = ("step", *(field.name for field in dataclasses.fields(ValidationScores)), "best")
+_COLUMNS = ("step", *(field.name for field in dataclasses.fields(ValidationScores)), "best", "mined")
 
 
 class RunFiles:
@@ -38,10 +38,10 @@ class RunFiles:
         writer.writerows(rows)
         write_atomically(self._table, text.getvalue())
 
-    def tabulate(self, checkpoint: Checkpoint, best: bool) -> None:
-        """Add an evaluation to the table."""
+    def tabulate(self, checkpoint: Checkpoint, best: bool, mined: int) -> None:
+        """Add an evaluation to the table; so many `mined` hard negatives were trained on before it."""
         with self._table.open("a", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerow([checkpoint.step, *dataclasses.astuple(checkpoint.scores), int(best)])
+            csv.writer(file, lineterminator="\n").writerow([checkpoint.step, *dataclasses.astuple(checkpoint.scores), int(best), mined])
 
     def resumed(self, step: int, best: Checkpoint | None) -> None:
         """The run goes on after so many steps."""
@@ -60,12 +60,13 @@ class RunFiles:
 
     def evaluated(self, checkpoint: Checkpoint, best: bool) -> None:
         """An evaluation ended."""
-        scores = checkpoint.scores
-        self._say(
-            f"step {checkpoint.step}: recall {scores.recall:.1%}, {scores.false_accepts_per_hour:.2f} false accepts/h, average viable recall "
-            f"{scores.average_viable_recall:.3f}, recall at no false accepts {scores.recall_at_no_faph:.1%}{'  (best)' if best else ''}"
-        )
+        self._say(checkpoint.line(best))
         self._progress.evaluated(checkpoint, best)
+
+    def mined(self, report: MiningReport) -> None:
+        """Hard negatives were mined."""
+        self._say(str(report))
+        self._progress.mined(report)
 
     def _say(self, line: str) -> None:
         with self._log.open("a") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import tempfile
@@ -10,11 +11,18 @@ from contextlib import contextmanager
 from typing import Any
 
 from trainer.training.performance import PerformanceSettings
-from wakeword.errors import ConfigError
+from wakeword.errors import ConfigError, InfrastructureError
 
 MAX_THREADS = 8
 """A model of 25,000 parameters gains nothing from more threads, and other work on the machine loses."""
 BFLOAT16_CAPABILITY = (8, 0)
+INSTALL_GPU = "install NVIDIA's driver and: pip install 'tensorflow[and-cuda]' cupy-cuda12x"
+
+
+def require_tensorflow() -> None:
+    """Raise `InfrastructureError` where TensorFlow is not installed, which the bench does without; said before minutes of work."""
+    if importlib.util.find_spec("tensorflow") is None:
+        raise InfrastructureError("TensorFlow is not installed here, and training and export need it; install the extra 'train': uv sync --extra train")
 
 
 def start_tensorflow(threads: int | None = None, settings: PerformanceSettings | None = None) -> Any:
@@ -27,10 +35,7 @@ def start_tensorflow(threads: int | None = None, settings: PerformanceSettings |
     settings = settings or PerformanceSettings()
     tf = _start(threads or settings.intra_op_parallelism or min(MAX_THREADS, len(os.sched_getaffinity(0))), settings.inter_op_parallelism or 2)
     if settings.gpu_only and not tf.config.list_logical_devices("GPU"):
-        raise ConfigError(
-            "performance.gpu_only is true, but TensorFlow finds no GPU; install the NVIDIA driver and "
-            "`pip install tensorflow[and-cuda] cupy-cuda12x`, or set it to false"
-        )
+        raise ConfigError(f"performance.gpu_only is true, but TensorFlow finds no GPU; {INSTALL_GPU}; or set it to false to train on the CPU")
     return tf
 
 
@@ -44,7 +49,10 @@ def compute_dtype(settings: PerformanceSettings) -> str:
     tf = start_tensorflow(settings=settings)
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
-        raise ConfigError("performance.mixed_precision is true without a GPU; CPUs multiply 16-bit numbers more slowly than 32-bit ones: set it to false")
+        raise ConfigError(
+            f"performance.mixed_precision is true, but TensorFlow finds no GPU; {INSTALL_GPU}; or set it to false, "
+            "since CPUs multiply 16-bit numbers more slowly than 32-bit ones"
+        )
     capability = min(tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus)
     if capability < BFLOAT16_CAPABILITY:
         raise ConfigError("performance.mixed_precision is true, but this GPU has no bfloat16 (compute capability 8.0, Ampere, or later): set it to false")

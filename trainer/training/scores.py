@@ -27,6 +27,14 @@ class Checkpoint:
     step: int
     scores: ValidationScores
 
+    def line(self, best: bool) -> str:
+        """What a log says of an evaluation."""
+        scores = self.scores
+        return (
+            f"step {self.step}: recall {scores.recall:.1%}, {scores.false_accepts_per_hour:.2f} false accepts/h, average viable recall "
+            f"{scores.average_viable_recall:.3f}, recall at no false accepts {scores.recall_at_no_faph:.1%}{'  (best)' if best else ''}"
+        )
+
 
 def is_better(candidate: ValidationScores, best: ValidationScores, plan: TrainingPlan) -> bool:
     """Whether a candidate replaces the best checkpoint so far.

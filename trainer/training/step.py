@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from trainer.mixednet.config import MixedNetConfig
@@ -16,19 +17,34 @@ class Trainee:
     of the plain form.
     """
 
-    def __init__(self, model: Any, config: MixedNetConfig, compute_dtype: str = "float32") -> None:
-        """`compute_dtype` is what the matrix products multiply in; see `ChannelFirst`."""
+    def __init__(self, model: Any, config: MixedNetConfig, compute_dtype: str = "float32", averaging: float = 0.0) -> None:
+        """`compute_dtype` is what the matrix products multiply in; see `ChannelFirst`. `averaging` is what a running mean of the weights keeps
+        of itself a step, below 1; 0 keeps no mean."""
         import keras
 
         self.model = model
         self._optimizer = keras.optimizers.Adam()
         self._optimizer.build(model.trainable_variables)
-        self._step = _compile(model, config, self._optimizer, compute_dtype)
+        self._weights = [*model.trainable_variables, *(variable for layer in model.layers for variable in layer.non_trainable_weights)]
+        self._means = [keras.Variable(weight, trainable=False) for weight in self._weights] if averaging else []
+        self._step = _compile(model, config, self._optimizer, compute_dtype, list(zip(self._weights, self._means, strict=False)), averaging)
 
     @property
     def variables(self) -> list[Any]:
-        """Everything that a step changes, in a fixed order: weights, statistics, random seeds, the optimizer's moments."""
-        return [*self.model.variables, *self._optimizer.variables]
+        """Everything that a step changes, in a fixed order: weights, statistics, random seeds, the optimizer's moments, the means."""
+        return [*self.model.variables, *self._optimizer.variables, *self._means]
+
+    @contextmanager
+    def averaged(self) -> Iterator[Any]:
+        """The model, which has the mean of its weights meanwhile; without averaging those that it has."""
+        latest = [weight.numpy() for weight in self._weights]
+        try:
+            for weight, mean in zip(self._weights, self._means, strict=False):
+                weight.assign(mean)
+            yield self.model
+        finally:
+            for weight, value in zip(self._weights, latest, strict=True):
+                weight.assign(value)
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """Take effect from the next step."""
@@ -39,7 +55,9 @@ class Trainee:
         return self._step(batch.features, batch.truth, batch.weights)
 
 
-def _compile(model: Any, config: MixedNetConfig, optimizer: Any, compute_dtype: str) -> Callable[..., Any]:
+def _compile(
+    model: Any, config: MixedNetConfig, optimizer: Any, compute_dtype: str, averages: Sequence[tuple[Any, Any]], averaging: float
+) -> Callable[..., Any]:
     import tensorflow as tf
 
     from trainer.mixednet.channel_first import ChannelFirst, dequantised
@@ -57,6 +75,12 @@ def _compile(model: Any, config: MixedNetConfig, optimizer: Any, compute_dtype: 
         weights_now = [variable.value for variable in model.trainable_variables]
         gradients = tape.gradient(loss, weights_now, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         optimizer.apply(gradients, model.trainable_variables)
+        if averages:
+            steps = tf.cast(optimizer.iterations, tf.float32)
+            # A young mean forgets sooner, or the first weights would stay in it for a thousand steps.
+            kept = tf.minimum(averaging, (1.0 + steps) / (10.0 + steps))
+            for weight, mean in averages:
+                mean.assign(kept * mean + (1.0 - kept) * weight)
         accepted = tf.cast(logits > 0, tf.float32)
         return tf.stack([loss, tf.reduce_sum(accepted * truth), tf.reduce_sum(accepted), tf.reduce_sum(truth)])
 

@@ -92,8 +92,16 @@ class StreamingValidation:
 
     def curve(self) -> DetCurve:
         """Utterances found and false accepts at every cutoff, with the weights loaded last."""
-        words, negatives = self._stream(self._data.positives), self._stream(self._data.negatives)
+        words, negatives = self._streams()
         return session_curve(words, word_spans(self._data.positives.samples), negatives, self._window, self._data.negative_hours)
+
+    def hear(self, model: Any) -> tuple[Stream, Stream]:
+        """Probabilities of both streams with a model's weights: of the wake words, and of the negatives."""
+        self._sliding.load(model)
+        return self._streams()
+
+    def _streams(self) -> tuple[Stream, Stream]:
+        return self._stream(self._data.positives), self._stream(self._data.negatives)
 
     def _stream(self, stream: CachedStream) -> Stream:
         """Probabilities of a stream of any length in bounded memory: a range is read with the slices before it that the model hears."""

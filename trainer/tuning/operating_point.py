@@ -9,11 +9,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from trainer.data.split import Split
-from trainer.evaluation.hearing import HeardSplit, curve_of
-from wakeword.scoring.operating_point import CutoffChoice, choose_cutoff
+from trainer.tuning.listening import HeardSession
+from wakeword.contract import PROBABILITY_MAX
+from wakeword.scoring.det import DetCurve, average_viable_recall
+from wakeword.scoring.operating_point import HIGHEST_CUTOFF, CutoffChoice, choose_cutoff, cutoff_as_probability
 
 WINDOWS = tuple(range(1, 11))
+PREFERRED_WINDOW = 5
+HALF = PROBABILITY_MAX // 2
+"""The cutoff above which the model itself thinks the wake word more likely than not."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a model shall reach. Raises `ValueError` for values that no model can have."""
+
+    false_accepts_per_hour: float
+    recall: float
+    """Share of utterances, 0 to 1."""
+
+    def __post_init__(self) -> None:
+        if not (self.false_accepts_per_hour > 0 and 0 < self.recall <= 1):
+            raise ValueError(f"{self.false_accepts_per_hour} false accepts an hour and a recall of {self.recall} are no targets")
 
 
 @dataclass(frozen=True)
@@ -23,6 +43,11 @@ class PointChoice:
     window: int
     choice: CutoffChoice
     reaches_recall: bool
+    average_viable_recall: float
+    """With this window."""
+    missed_at_half: int
+    """Utterances not found at a cutoff of one half."""
+    false_accepts_at_half: int
 
     @property
     def recall(self) -> float:
@@ -40,20 +65,16 @@ class PointChoice:
         return self.choice.reaches_target and self.reaches_recall
 
 
-def choose_point(validation: HeardSplit, target_fah: float, target_recall: float, windows: Sequence[int] = WINDOWS, preferred: int = 5) -> PointChoice:
+def choose_point(validation: HeardSession, targets: Targets, windows: Sequence[int] = WINDOWS, preferred: int = PREFERRED_WINDOW) -> PointChoice:
     """The best window and cutoff: first those within the target of false accepts an hour, then the most utterances, then the fewest false accepts.
 
     Of equals the window nearest to `preferred` is taken, then the shorter one. Raises `ValueError` for another split than validation
     or without windows.
     """
-    if validation.records.split is not Split.VAL:
-        raise ValueError(f"{validation.records.split} data chooses nothing")
+    if validation.split is not Split.VAL:
+        raise ValueError(f"{validation.split} data chooses nothing")
     if not windows:
         raise ValueError("no sliding window to choose from")
-    points = []
-    for window in windows:
-        choice = choose_cutoff(curve_of(validation, window), target_fah)
-        points.append(PointChoice(window, choice, choice.detected / choice.utterances >= target_recall))
 
     def rank(point: PointChoice) -> tuple[bool, int, int, int, int]:
         choice = point.choice
@@ -62,4 +83,35 @@ def choose_point(validation: HeardSplit, target_fah: float, target_recall: float
         order = (missed, choice.false_accepts) if choice.reaches_target else (choice.false_accepts, missed)
         return not choice.reaches_target, *order, abs(point.window - preferred), point.window
 
-    return min(points, key=rank)
+    return min((_point(validation.curve(window), window, targets) for window in windows), key=rank)
+
+
+def _point(curve: DetCurve, window: int, targets: Targets) -> PointChoice:
+    choice = _choose(curve, targets)
+    return PointChoice(
+        window=window,
+        choice=choice,
+        reaches_recall=choice.detected / choice.utterances >= targets.recall,
+        average_viable_recall=average_viable_recall(curve),
+        missed_at_half=curve.utterances - int(curve.detected[HALF]),
+        false_accepts_at_half=int(curve.false_accepts[HALF]),
+    )
+
+
+def _choose(curve: DetCurve, targets: Targets) -> CutoffChoice:
+    """As the export chooses; but its tolerance of 1 % of the utterances must not give a target away that a cutoff reaches."""
+    choice = choose_cutoff(curve, targets.false_accepts_per_hour)
+    cutoffs = np.arange(1, HIGHEST_CUTOFF + 1)
+    both = cutoffs[(curve.false_accepts_per_hour[cutoffs] <= targets.false_accepts_per_hour) & (curve.recall[cutoffs] >= targets.recall)]
+    if choice.detected / choice.utterances >= targets.recall or not len(both):
+        return choice
+    cutoff = int(both[(len(both) - 1) // 2])
+    return CutoffChoice(
+        probability_cutoff=cutoff_as_probability(cutoff),
+        cutoff=cutoff,
+        detected=int(curve.detected[cutoff]),
+        utterances=curve.utterances,
+        false_accepts=int(curve.false_accepts[cutoff]),
+        hours=curve.hours,
+        reaches_target=True,
+    )

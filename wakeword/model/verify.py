@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from wakeword import contract
@@ -72,6 +72,10 @@ class VerifyReport:
     def failures(self) -> tuple[Check, ...]:
         """The checks that failed."""
         return tuple(check for check in self.checks if not check.passed)
+
+    def with_check(self, check: Check) -> VerifyReport:
+        """The report with one more line."""
+        return replace(self, checks=(*self.checks, check))
 
 
 def verify_model(model: TfliteModel) -> VerifyReport:
@@ -162,7 +166,7 @@ def _states(model: TfliteModel) -> Iterator[Check]:
     floating = sorted(name for name in names if "FLOAT32" in types.get(name, ()))
     other = sorted(name for name in names if types.get(name, {"INT8"}) != {"INT8"} and name not in floating)
     if floating:
-        detail = f"{len(floating)} float state(s), {floating[0]} first: the export missed _experimental_variable_quantization; set it and convert again"
+        detail = f"{len(floating)} float state(s), {floating[0]} first: the export missed _experimental_variable_quantization, or was told not to quantise"
     elif other:
         detail = f"{len(other)} state(s) that are not int8, {other[0]} first: {', '.join(sorted(types[other[0]]))}"
     else:

@@ -10,8 +10,9 @@ import pytest
 from trainer.config.checks import check_config
 from trainer.config.loader import load_config, preset_names
 from trainer.config.schema import config_schema
-from trainer.config.sections import TrainerConfig
+from trainer.config.sections import AugmentationSection, HardwareSection, TrainerConfig
 from trainer.data.spec_augment import MaskSettings
+from trainer.mixednet.lengths import fit_slices, head_frames, window_slices
 from wakeword.errors import ConfigError
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "config.schema.json"
@@ -115,6 +116,32 @@ def test_weights_of_one_set_leave_the_others() -> None:
         loaded("training.sampling_weights.hard_negatives=2")
 
 
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_clip_duration_is_trained_with_or_refused_with_its_reason(preset: str) -> None:
+    config = loaded(preset=preset)
+    plain = config.model_copy(update={"augmentation": AugmentationSection(copies=0)})
+    network = config.model.network()
+    windows = []
+    for milliseconds in range(100, 10_001, 90):
+        hardware = HardwareSection(clip_duration_ms=milliseconds)
+        check_config(plain.model_copy(update={"hardware": hardware}))
+        windows.append(window_slices(network, milliseconds))
+        if config.augmentation.copies and windows[-1] + 9 > 318:  # slices of 3.2 s
+            with pytest.raises(ConfigError, match="or a shorter clip_duration_ms"):
+                check_config(config.model_copy(update={"hardware": hardware}))
+        else:
+            check_config(config.model_copy(update={"hardware": hardware}))
+    assert windows == sorted(windows)
+    assert all(head_frames(network, window) >= 1 and fit_slices(network, window) == window for window in windows)
+
+
+def test_the_default_clip_duration_is_that_of_the_official_models() -> None:
+    network = loaded().model.network()
+    frames = {milliseconds: head_frames(network, window_slices(network, milliseconds)) for milliseconds in (1000, 1500)}
+    assert frames == {1000: 1, 1500: 17}
+    assert loaded().hardware.clip_duration_ms == 1500
+
+
 # --- the schema for editors ----------------------------------------------------------------------------------------------------
 
 
@@ -131,3 +158,32 @@ def test_the_schema_describes_every_key() -> None:
         for name, key in model["properties"].items():
             assert key.get("description") or model is schema["$defs"]["PenaltyWeights"], name
     assert schema["$defs"]["HardwareSection"]["properties"]["mel_bins"]["anyOf"][0]["const"] == 40
+
+
+# --- mining within a training ----------------------------------------------------------------------------------------------------
+
+
+def test_which_presets_mine() -> None:
+    assert {name: loaded(preset=name).hard_negative_mining.enabled for name in preset_names()} == {"fast_test": False, "standard": False, "max_quality": True}
+    mining = loaded("hard_negative_mining.fp_threshold=0.6", "hard_negative_mining.max_samples=7").hard_negative_mining.settings()
+    assert (mining.threshold, mining.limit) == (0.6, 7)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["training.sampling_weights.hard_negative=0"], "training.sampling_weights.hard_negative is 0, so what is mined would not be trained on"),
+        (["training.penalty_weights.hard_negative=0"], "training.penalty_weights.hard_negative is 0, so what is mined would not be trained on"),
+        (["hard_negative_mining.mining_interval_epochs=60"], "the first mining would come after step 30000, and training ends at 30000; give fewer epochs"),
+    ],
+)
+def test_a_mining_that_could_do_nothing_is_refused(settings: list[str], message: str) -> None:
+    check_config(loaded(*settings))
+    with pytest.raises(ConfigError, match=message):
+        check_config(loaded("hard_negative_mining.enabled=true", *settings))
+
+
+@pytest.mark.parametrize("setting", ["fp_threshold=1", "fp_threshold=-0.1", "max_samples=0", "mining_interval_epochs=0"])
+def test_mining_settings_out_of_range_are_refused(setting: str) -> None:
+    with pytest.raises(ConfigError, match=f"hard_negative_mining.{setting.partition('=')[0]} is "):
+        loaded(f"hard_negative_mining.{setting}")

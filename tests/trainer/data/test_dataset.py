@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,19 @@ import numpy as np
 import pytest
 import soundfile
 
-from trainer.data.dataset import LISTS_FOLDER, REJECTED_NAME, TABLE_NAME, Sources, chosen, load_recordings, read_recordings, rejection_summary, write_recordings
+from trainer.data.dataset import (
+    LISTS_FOLDER,
+    REJECTED_NAME,
+    TABLE_NAME,
+    Sources,
+    chosen,
+    load_recordings,
+    read_recordings,
+    refuse_changed,
+    rejection_summary,
+    same_recordings,
+    write_recordings,
+)
 from trainer.data.ingest import Ingestion, Label, Rejection, SampleRecord
 from trainer.data.split import Split, split_of
 from wakeword.corpus.recordings import find_recordings
@@ -149,7 +162,13 @@ def test_a_missing_or_damaged_table(dataset: Path) -> None:
     write_recordings(load(sources(dataset)), dataset)
     table = dataset / TABLE_NAME
     content = table.read_text()
-    for damaged in (content.replace("seconds", "minutes"), content.replace(",test,", ",exam,"), content + "half a li", content.replace("0.5", "long")):
+    for damaged in (
+        content.replace("seconds", "minutes"),
+        content.replace(",test,", ",exam,"),
+        content + "half a li",
+        content.replace("0.5", "long"),
+        content[:-9],
+    ):
         assert damaged != content
         table.write_text(damaged)
         with pytest.raises(ConfigError, match=r"recordings\.csv: damaged .*train again"):
@@ -157,3 +176,35 @@ def test_a_missing_or_damaged_table(dataset: Path) -> None:
     table.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="damaged"):
         read_recordings(dataset)
+
+
+def test_a_table_knows_what_its_files_held(dataset: Path) -> None:
+    found = load(sources(dataset))
+    write_recordings(found, dataset)
+    records = read_recordings(dataset)
+    assert [record.sha256 for record in records] == [hashlib.sha256(record.path.read_bytes()).hexdigest() for record in records]
+    refuse_changed(records, dataset)
+
+    changed = records[3].path
+    same_length = bytearray(changed.read_bytes())
+    same_length[-1] ^= 1
+    changed.write_bytes(same_length)
+    with pytest.raises(ConfigError, match=rf"{changed.name}: holds something else than .*recordings\.csv \(1 of {len(records)} have changed\)"):
+        refuse_changed(records, dataset)
+    assert not same_recordings(records, load(sources(dataset)).records)
+    changed.unlink()
+    with pytest.raises(ConfigError, match=rf"{changed.name}: listed in .*recordings\.csv, but not there \(1 of {len(records)} are gone\)"):
+        refuse_changed(records, dataset)
+
+
+def test_a_table_of_an_older_run_is_read_without_hashes(dataset: Path) -> None:
+    found = load(sources(dataset))
+    write_recordings(found, dataset)
+    table = dataset / TABLE_NAME
+    table.write_text("".join(f"{line.rpartition(',')[0]}\n" for line in table.read_text().splitlines()))
+    older = read_recordings(dataset)
+    assert {record.sha256 for record in older} == {""}
+    assert same_recordings(older, found.records)
+    assert not same_recordings(older[1:], found.records)
+    older[0].path.write_bytes(b"what was there is not known")
+    refuse_changed(older, dataset)

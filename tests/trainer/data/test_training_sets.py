@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from trainer.data.split import Split
 from trainer.data.threads import threads_of_workers
 from trainer.data.training_sets import SetClips, recorded_clips, stored_clips, training_sets
 from trainer.run import sources_of
+from trainer.training.feature_set import ClipRows
 from wakeword.errors import ConfigError
 
 SLICES, SEED = 50, 3
@@ -123,6 +125,26 @@ def test_without_augmentation_its_share_is_that_of_the_recorded() -> None:
     clips = SetClips(*([np.zeros((60, 40), np.int8)] for _ in range(4)))
     sets = {one.name: one.sampling_weight for one in training_sets(configuration(), clips)}
     assert sets == {"positive": 1.0, "after_positive": 0.5, "negative_joined": 3.0, "negative_alone": 1.0}
+
+
+def test_what_is_mined_shares_weight_and_share_with_the_hard_negatives() -> None:
+    clips = SetClips(*([np.zeros((60, 40), np.int8)] for _ in range(4)))
+    config = configuration("training.sampling_weights.hard_negative=2", "training.penalty_weights.hard_negative=3")
+
+    def shares(recorded: list[int], mined: int) -> dict[str, float]:
+        hard = [np.zeros((length, 40), np.int8) for length in recorded]
+        windows = ClipRows(np.zeros((60, 40), np.int8), np.full(mined, 50), np.zeros(mined, np.int64))
+        sets = {one.name: one for one in training_sets(config, replace(clips, hard_negative=hard), mined=windows)}
+        found = {name: one for name, one in sets.items() if name.startswith("hard")}
+        assert all((one.hard, one.penalty_weight) == (True, 3.0) for one in found.values())
+        return {name: one.sampling_weight for name, one in found.items()}
+
+    assert shares([400, 100], 10) == {"hard_negative": 1.0, "hard_negative_mined": 1.0}
+    assert shares([500], 0) == {"hard_negative": 2.0}
+    # Alone: a few would be learned by heart.
+    assert shares([], 5) == {"hard_negative_mined": pytest.approx(0.2)}
+    assert shares([], 50) == shares([], 5000) == {"hard_negative_mined": 2.0}
+    assert shares([], 0) == {}
 
 
 def test_sounds_of_the_folders_are_mixed_in(dataset: Path) -> None:

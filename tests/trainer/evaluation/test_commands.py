@@ -123,7 +123,14 @@ def test_the_commands(trained: Path, tmp_path: Path) -> None:
         rows = list(csv.DictReader(lines))
     assert rows
     assert {row["source"] for row in rows} == {str(extra)}
-    assert f"{len(rows)} new clips" in done.stdout
+    assert f"{len(rows)} new clip{'s' if len(rows) > 1 else ''} in" in done.stdout
+    # What the command line does not say, the configuration does.
+    few = ["--set", "hard_negative_mining.fp_threshold=0.01", "--set", "hard_negative_mining.max_samples=1"]
+    done = runner.invoke(mine_app, ["--tflite", str(exported), "--audio", str(audio), "--output", str(tmp_path / "few"), *few, "--jobs", "1"])
+    assert done.exit_code == 0, done.output
+    assert "1 new clip in" in done.stdout
+    done = runner.invoke(mine_app, ["--tflite", str(exported), "--audio", str(audio), "--output", str(tmp_path / "two"), *few, "--max-samples", "2"])
+    assert "2 new clips" in done.stdout
 
 
 def test_what_does_not_belong_together_is_refused(trained: Path, tmp_path: Path) -> None:

@@ -141,5 +141,5 @@ def test_changed_recordings_are_told(run_folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"t2\.wav: 1\.300 s long, but 1\.200 s when the run was trained"):
         measured(run_folder)
     changed.unlink()
-    with pytest.raises(ConfigError, match=r"t2\.wav: listed in .*recordings\.csv, but not there \(1 of the test split are gone\)"):
+    with pytest.raises(ConfigError, match=r"t2\.wav: listed in .*recordings\.csv, but not there \(1 of 6 are gone\)"):
         measured(run_folder)

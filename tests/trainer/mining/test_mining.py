@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.trainer.evaluation.loudness import RATE, SLICES, LoudnessModel, write_bursts
+from tests.trainer.evaluation.loudness import HEARD_SAMPLES, RATE, SLICES, LoudnessModel, write_bursts
 from trainer.data.ingest import Label, SampleRecord, find_files
+from trainer.data.mined import read_table, write_table
 from trainer.data.split import Split
 from trainer.mining import mine as mining_module
-from trainer.mining.mine import STAGING, Mining, mine, mine_into
-from trainer.mining.provenance import mined_records, read_table
-from trainer.mining.sources import choose_sources, training_negatives
+from trainer.mining import saving
+from trainer.mining.mine import Mining, mine, mine_into
+from trainer.mining.saving import STAGING
+from trainer.mining.sources import choose_sources
 from trainer.mining.windows import Stretch, accepted_stretches
 from wakeword.audio import read_samples
+from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 
 
@@ -69,12 +73,12 @@ def test_clips_with_their_provenance(sources: list[Path], tmp_path: Path) -> Non
     assert read_table(folder) == mined.clips
     for clip in mined.clips:
         np.testing.assert_array_equal(read_samples(folder / clip.file), read_samples(Path(clip.source))[clip.start_sample : clip.end_sample])
-        assert (clip.model_sha256, clip.threshold) == ("loudness", 0.8)
+        assert (clip.model_sha256, clip.threshold, clip.step) == ("loudness", 0.8, None)
+        assert clip.window_end_sample is not None
+        heard = read_samples(Path(clip.source))[: clip.window_end_sample][-HEARD_SAMPLES:]
+        assert np.abs(heard.astype(np.int32)).max() == pytest.approx(clip.probability * 32767, rel=0.02), "the window ends where the model was surest"
     assert [clip.probability for clip in mined.clips] == sorted((clip.probability for clip in mined.clips), reverse=True)
-    records = mined_records(folder)
-    assert [(record.path.name, record.split, record.label) for record in records] == [(clip.file, Split.TRAIN, Label.HARD_NEGATIVE) for clip in mined.clips]
-    assert [record.duration for record in records] == [len(read_samples(record.path)) / RATE for record in records]
-    assert len([one for one in find_files(folder, Label.HARD_NEGATIVE) if one.path.suffix == ".wav"]) == 4
+    assert [one.path.suffix for one in find_files(folder, Label.HARD_NEGATIVE)] == [".wav"] * 4
 
 
 def test_the_same_sound_is_never_mined_twice(sources: list[Path], tmp_path: Path) -> None:
@@ -114,9 +118,9 @@ def test_an_interrupted_mining_goes_on(sources: list[Path], tmp_path: Path, monk
 
 def test_a_kill_between_table_and_clips_loses_nothing(sources: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "hard_negative"
-    finish = mining_module._finish_staged
+    finish = saving.finish_staged
     with monkeypatch.context() as patch:
-        patch.setattr(mining_module, "_finish_staged", lambda folder, rows: None if rows == () else finish(folder, rows[:1]) or 1 / 0)
+        patch.setattr(saving, "finish_staged", lambda folder, rows: finish(folder, rows[:1]) or 1 / 0)
         with pytest.raises(ZeroDivisionError):
             into(folder, LoudnessModel(), sources)
     assert len(read_table(folder)) == 4
@@ -164,9 +168,16 @@ def test_held_back_recordings_are_left_out_by_path_and_content(sources: list[Pat
         (mined, "was mined already"),
         (word, "holds the wake word"),
     ]
-    assert training_negatives(records) == [sources[2]]
     with pytest.raises(ConfigError, match=r"nothing to mine: .*validates the run"):
         choose_sources(sources[:1], records)
+
+
+def test_a_held_back_recording_that_was_moved_is_known_by_its_hash(sources: list[Path], tmp_path: Path) -> None:
+    held = replace(record(sources[0], Label.NEGATIVE, Split.TEST), sha256=hash_file(sources[0]))
+    moved = sources[0].rename(tmp_path / "moved.wav")
+    chosen = choose_sources([moved, sources[1]], [held])
+    assert chosen.usable == (sources[1],)
+    assert [(one.path, one.reason) for one in chosen.refused] == [(moved, f"tests the run ({sources[0]})")]
 
 
 @pytest.mark.parametrize(("threshold", "limit", "message"), [(1.0, 5, "fp_threshold is 1.0"), (-0.1, 5, "fp_threshold"), (0.8, 0, "max_samples is 0")])
@@ -179,3 +190,13 @@ def test_a_damaged_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mined.csv").write_text("file,clip_sha256\nx,y\n")
     with pytest.raises(ConfigError, match="damaged"):
         read_table(tmp_path)
+
+
+def test_a_table_of_an_older_version_is_read(sources: list[Path], tmp_path: Path) -> None:
+    mined = into(tmp_path / "out", LoudnessModel(), sources)
+    table = tmp_path / "out" / "mined.csv"
+    table.write_text("".join(f"{line.rsplit(',', 2)[0]}\n" for line in table.read_text().splitlines()))
+    older = read_table(tmp_path / "out")
+    assert [(row.file, row.window_end_sample, row.step) for row in older] == [(clip.file, None, None) for clip in mined.clips]
+    write_table(tmp_path / "out", older)
+    assert read_table(tmp_path / "out") == older

@@ -170,3 +170,33 @@ def test_sixteen_bits_train_toward_the_same_loss() -> None:
     (_, full), (start, half) = ends
     assert half < start / 2
     assert half == pytest.approx(full, rel=0.25)
+
+
+def test_the_mean_of_the_weights_follows_them_and_training_does_not_see_it() -> None:
+    config, kept = replace(SINGLE, dropout_rate=0.2), 0.8
+    slices = receptive_field(config, 6)
+    without, trainee = Trainee(model_of(config, slices), config), Trainee(model_of(config, slices), config, averaging=kept)
+    assert len(trainee.variables) > len(without.variables)
+
+    def weights() -> list[NDArray[np.float32]]:
+        return [np.array(weight) for weight in trainee.model.get_weights()]
+
+    means = weights()
+    for number in range(12):
+        for one in (without, trainee):
+            one.set_learning_rate(1e-2)
+            one.train(batch(slices, number))
+        share = min(kept, (number + 2) / (number + 11))  # the optimizer has counted this step
+        means = [share * mean + (1 - share) * weight for mean, weight in zip(means, weights(), strict=True)]
+        latest = weights()
+        with pytest.raises(RuntimeError, match="inside"), trainee.averaged() as model:
+            for weight, mean in zip(model.get_weights(), means, strict=True):
+                np.testing.assert_allclose(weight, mean, rtol=1e-4, atol=1e-6)
+            raise RuntimeError("inside")
+        for weight, was in zip(weights(), latest, strict=True):
+            np.testing.assert_array_equal(weight, was)
+    with without.averaged() as model:
+        for weight, was in zip(model.get_weights(), without.model.get_weights(), strict=True):
+            np.testing.assert_array_equal(weight, was)
+    # The mean is beside the training: with and without one the same weights are trained, but for what another compilation rounds.
+    assert np.linalg.norm(flat(trainee.model) - flat(without.model)) < 1e-3 * np.linalg.norm(flat(without.model))

@@ -1,0 +1,110 @@
+"""What a training would do, before it does anything: its recordings, its settings, and what its model will cost on a board. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from trainer.analysis import table as analysis_table
+from trainer.analysis.analyse import ModelAnalysis, analyse_model
+from trainer.config.sections import TrainerConfig
+from trainer.data.dataset import chosen
+from trainer.data.duplicates import duplicate_summary, find_duplicates
+from trainer.data.ingest import Ingestion, Label
+from trainer.data.parallel import core_count
+from trainer.data.split import Split
+from trainer.memory import GIB, MemoryNeed, feature_workers, memory_need
+from trainer.run import RunProgress, checked_recordings
+from trainer.training.checkpoints import STATE
+
+SHOWN_REJECTIONS = 20
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What is known of a run that has passed every check."""
+
+    config: TrainerConfig
+    folder: Path
+    ingestion: Ingestion
+    duplicates: str
+    """A line on recordings in two splits, empty without any."""
+    memory: MemoryNeed
+    jobs: int | None
+    analysis: ModelAnalysis
+
+
+def dry_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: int | None = None) -> DryRun:
+    """Check all that `train_run` checks, compare the recordings, and build and convert the untrained model. Takes as long as listening to the recordings does.
+
+    Raises `ConfigError` as `train_run` does.
+    """
+    ingestion = checked_recordings(config, folder, progress, jobs)
+    jobs = feature_workers(config, ingestion.records, jobs)
+    duplicates = ""
+    if config.speaker_clustering.leakage_audit_enabled:
+        duplicates = duplicate_summary(find_duplicates(ingestion.records, jobs=jobs, progress=progress.counting("comparing recordings")))
+    progress.told("building the model")
+    analysis = analyse_model(config.model.network(), config.hardware.clip_duration_ms)
+    return DryRun(config, folder, ingestion, duplicates, memory_need(config, ingestion.records), jobs, analysis)
+
+
+def rendered(dry: DryRun) -> Group:
+    """A dry run as text for the terminal: recordings, run, model."""
+    parts: list[RenderableType] = [Text("The recordings", "bold"), _recordings(dry.ingestion)]
+    warnings = (*dry.ingestion.warnings, *([dry.duplicates] if dry.duplicates else []))
+    parts += [Text(f"warning: {warning}", "yellow") for warning in warnings]
+    if dry.ingestion.rejections:
+        parts += [Text(), Text(f"Files that would not be used: {len(dry.ingestion.rejections)}", "bold"), *_rejections(dry.ingestion)]
+    parts += [Text(), Text("The run", "bold"), *map(Text, _plan(dry)), Text(), analysis_table.rendered(dry.analysis)]
+    return Group(*parts, Text(), Text("All checks are passed, and nothing was written."))
+
+
+def _recordings(ingestion: Ingestion) -> Table:
+    table = Table("split", box=None, pad_edge=False)
+    for column in ("wake words", "speakers", "length", "negatives", "length", "hard negatives", "length"):
+        table.add_column(column, justify="right")
+    for split in Split:
+        cells = []
+        for label in Label:
+            records = chosen(ingestion.records, split, label)
+            cells.append(f"{len(records):,}")
+            if label is Label.POSITIVE:
+                cells.append(f"{len({record.speaker for record in records}):,}")
+            cells.append(_length(sum(record.duration for record in records)))
+        table.add_row(split.value, *cells)
+    return table
+
+
+def _length(seconds: float) -> str:
+    return f"{seconds / 3600:.2f} h" if seconds >= 360 else f"{seconds / 60:.1f} min"
+
+
+def _rejections(ingestion: Ingestion) -> Iterator[Text]:
+    for rejection in ingestion.rejections[:SHOWN_REJECTIONS]:
+        yield Text(f"{rejection.path}: {rejection.reason}", overflow="fold")
+    if len(ingestion.rejections) > SHOWN_REJECTIONS:
+        yield Text(f"and {len(ingestion.rejections) - SHOWN_REJECTIONS} more")
+
+
+def _plan(dry: DryRun) -> list[str]:
+    section, performance, plan = dry.config.training, dry.config.performance, dry.config.training.plan()
+    state = "an interrupted run lies there and would go on" if (dry.folder / "checkpoints" / STATE).is_file() else "a new run"
+    evaluations = -(-plan.steps // plan.eval_step_interval)
+    copies = dry.config.augmentation.copies
+    limit = f", limited to {performance.max_memory_gb:g}" if performance.max_memory_gb else ""
+    memory = (
+        f"main memory about {dry.memory.training / GIB:.1f} GiB for the training; before it {dry.memory.features / GIB:.1f} GiB of features and "
+        f"{dry.memory.worker / GIB:.2f} GiB for each of {dry.jobs or core_count()} processes{limit}"
+    )
+    return [
+        f"folder {dry.folder}: {state}",
+        f"{' + '.join(f'{steps:,}' for steps in section.training_steps)} steps of {section.batch_size} windows, {evaluations} evaluations",
+        f"{copies} augmented copies of each wake word" if copies else "no augmentation",
+        memory,
+    ]

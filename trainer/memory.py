@@ -1,0 +1,128 @@
+"""What a run takes of main memory, by estimate, and how `performance.max_memory_gb` keeps it below.
+
+The estimate has two parts, which do not come at the same time. *Features:* each process that computes them, and what this process holds of one
+kind of recordings until it is stored; the number of processes is lowered until that fits. *Training:* TensorFlow with the validation, the batches made
+ready ahead, and a step's activations. Mapped features count as nothing: the system takes their pages back at will. Nor is a GPU's memory
+meant. Where a limit is too low for one process or one batch, the run is refused before any work.
+
+The figures are of private memory, measured on CPUs with the `standard` network, and rounded up. Nothing stops a process that takes more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trainer.config.sections import PerformanceSection, TrainerConfig
+from trainer.data.features import FeatureSettings
+from trainer.data.ingest import Label, SampleRecord
+from trainer.data.parallel import core_count
+from trainer.data.split import Split
+from trainer.mixednet.config import MixedNetConfig
+from trainer.mixednet.lengths import head_frames, window_slices
+from wakeword.contract import FEATURE_CHANNELS, STEP_MS
+from wakeword.errors import ConfigError
+
+GIB, MIB = 1 << 30, 1 << 20
+PARENT_BYTES = 100 * MIB
+"""The command itself while others compute; 60 were measured."""
+WORKER_BYTES = 80 * MIB
+"""A process that checks recordings or computes features of 300 s; 78 were measured."""
+WORKER_BYTES_PER_SECOND = 40_000
+"""Of its longest recording: samples, features as the frontend gives them, and as they are kept."""
+TRAINING_BYTES = 700 * MIB
+"""TensorFlow, the compiled step and the validation; 480 were measured without the validation, which adds blocks of some 100 MiB."""
+ACTIVATION_BYTES = 4 * 8
+"""Float32 values that a step keeps of each output of each convolution: forward, backward, normalisation. 6.5 were measured."""
+FEATURE_BYTES_PER_SECOND = 1000 // STEP_MS * FEATURE_CHANNELS
+STORED_COPIES = 2
+"""Features of a kind while they are written: as they were computed, and joined for the file."""
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """What a run takes, bytes."""
+
+    training: int
+    features: int
+    """Held until they are stored."""
+    worker: int
+    """Each process that computes them."""
+
+    def jobs(self, limit: int, wanted: int) -> int:
+        """The processes that fit, of so many that are wanted; at least one."""
+        return max(1, min(wanted, (limit - PARENT_BYTES - self.features) // self.worker))
+
+    @property
+    def computing(self) -> int:
+        """Computing features in one process."""
+        return PARENT_BYTES + self.features + self.worker
+
+
+def workers(performance: PerformanceSection, jobs: int | None = None) -> int | None:
+    """Processes for work on short pieces of recordings: `jobs`, else `num_workers`, else None for one a core; fewer where memory is limited."""
+    wanted = jobs or performance.num_workers or None
+    if not performance.max_memory_gb:
+        return wanted
+    return MemoryNeed(0, 0, WORKER_BYTES).jobs(_limit(performance), wanted or core_count())
+
+
+def feature_workers(config: TrainerConfig, records: Sequence[SampleRecord], jobs: int | None = None) -> int | None:
+    """Processes for the features of these recordings, as `workers` says."""
+    wanted = workers(config.performance, jobs)
+    if not config.performance.max_memory_gb:
+        return wanted
+    return memory_need(config, records).jobs(_limit(config.performance), wanted or core_count())
+
+
+def check_memory(config: TrainerConfig, records: Sequence[SampleRecord]) -> None:
+    """Raise `ConfigError` when a run cannot stay below `performance.max_memory_gb`, whether or not its features are stored already."""
+    if not config.performance.max_memory_gb:
+        return
+    limit, need, section = _limit(config.performance), memory_need(config, records), config.training
+    where = f"performance.max_memory_gb is {config.performance.max_memory_gb:g}, but"
+    if need.training > limit:
+        raise ConfigError(
+            f"{where} training takes about {need.training / GIB:.2f} GiB with batches of {section.batch_size} and {config.performance.prefetch_factor} made "
+            "ahead; lower training.batch_size or performance.prefetch_factor, or allow more"
+        )
+    if need.computing > limit:
+        raise ConfigError(
+            f"{where} computing features takes about {need.computing / GIB:.2f} GiB, {need.features / GIB:.2f} of it for the largest kind of recordings "
+            f"and {need.worker / GIB:.2f} for the longest one; cut long recordings up, train with fewer, or allow more"
+        )
+
+
+def memory_need(config: TrainerConfig, records: Sequence[SampleRecord]) -> MemoryNeed:
+    """The estimate for a configuration and its recordings."""
+    network, performance, batch = config.model.network(), config.performance, config.training.batch_size
+    slices = window_slices(network, config.hardware.clip_duration_ms)
+    window = slices * FEATURE_CHANNELS
+    training = TRAINING_BYTES + batch * (ACTIVATION_BYTES * _outputs(network, slices) + window * (performance.prefetch_factor + 2))
+    trained = [record for record in records if record.split is Split.TRAIN]
+    longest = max((record.duration for record in trained), default=0.0)
+    features = max(_kept_seconds(trained, label) for label in Label) * FEATURE_BYTES_PER_SECOND * STORED_COPIES
+    return MemoryNeed(training, int(features), int(WORKER_BYTES + longest * WORKER_BYTES_PER_SECOND))
+
+
+def _kept_seconds(records: Sequence[SampleRecord], label: Label) -> float:
+    settings = FeatureSettings()
+    durations = [record.duration for record in records if record.label is label]
+    if label is Label.POSITIVE:
+        return sum(durations) + len(durations) * (settings.lead_s + settings.positive_tail_s)
+    return (sum(durations) + len(durations) * settings.gap_s) * (1 + settings.alone_share)
+
+
+def _outputs(network: MixedNetConfig, slices: int) -> int:
+    """Values that the convolutions of a model give for one window."""
+    frames = head_frames(network, slices) + sum(network.context_frames)
+    outputs, contexts = frames * network.first_conv_filters, iter(network.context_frames)
+    for filters, repeat in zip(network.pointwise_filters, network.repeat_in_block, strict=True):
+        for _ in range(repeat):
+            frames -= next(contexts)
+            outputs += frames * filters
+    return outputs
+
+
+def _limit(performance: PerformanceSection) -> int:
+    return int(performance.max_memory_gb * GIB)

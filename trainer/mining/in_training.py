@@ -1,0 +1,181 @@
+"""Mining while a model is trained: it hears the very features that its negatives are drawn from.
+
+The negatives of the training split lie in joined streams of features, mapped from disk. The model runs over them; a window that it accepts
+becomes a hard negative where it stands, so nothing is decoded, computed or copied for the batches. For people, each is also saved as a clip,
+with its provenance, in the run's folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainer.data.features import FeatureSettings, joined_recordings
+from trainer.data.ingest import SampleRecord
+from trainer.data.mined import TABLE_NAME, MinedClip, read_table, write_table
+from trainer.data.parallel import Progress
+from trainer.evaluation.models import FloatModel, weights_sha256
+from trainer.mining.mine import RESERVE, Mining
+from trainer.mining.saving import save_clips
+from trainer.mining.windows import Accepted, Stretch, accepted_stretches, by_recording, most_confident, stretch_of
+from trainer.mixednet.config import MixedNetConfig
+from trainer.training.feature_set import END_SHIFT_SLICES, ClipRows, FeatureSet
+from trainer.training.hard_negatives import MinedSets
+from wakeword import contract
+from wakeword.corpus.feature_cache import CachedStream
+from wakeword.corpus.recordings import hash_file
+from wakeword.errors import ConfigError
+from wakeword.simulation.presentation import Presentation
+from wakeword.simulation.streams import SimulatedStream
+
+FOLDER = "mined"
+"""Of a run: its mined clips and their table."""
+SHIFT_SLICES = END_SHIFT_SLICES
+"""A mined window is drawn up to so many slices earlier or later, as the windows of wake words are."""
+
+
+@dataclass(frozen=True)
+class JoinedNegatives:
+    """The negatives of the training split as their features lie on disk."""
+
+    streams: tuple[tuple[SampleRecord, ...], ...]
+    features: ClipRows
+    """A clip a stream."""
+    presentation: Presentation
+
+    @classmethod
+    def of(cls, records: Sequence[SampleRecord], features: ClipRows, seed: int) -> JoinedNegatives:
+        """`records` and `seed` are those that the features (`negative_joined`) were computed from. Raises `ConfigError` when they cannot be."""
+        settings = FeatureSettings()
+        presentation = Presentation("stream", settings.lead_s, settings.negative_tail_s, settings.gap_s)
+        streams = tuple(joined_recordings(records, seed=seed, settings=settings))
+        joined = cls(streams, features, presentation)
+        silences = [presentation.lead_in + presentation.tail + presentation.gap * (len(stream) - 1) for stream in streams]
+        expected = [contract.slice_count(silence + sum(map(_samples, stream))) for silence, stream in zip(silences, streams, strict=True)]
+        if expected != features.lengths.tolist():
+            raise ConfigError("the features of the negatives are of other recordings than those that were checked; were some changed just now? Run again")
+        return joined
+
+    def starts(self, stream: int) -> list[int]:
+        """Sample of a stream at which each of its recordings begins."""
+        lengths = map(_samples, self.streams[stream][:-1])
+        return list(accumulate((length + self.presentation.gap for length in lengths), initial=self.presentation.lead_in))
+
+
+class TrainingMiner:
+    """`HardNegatives` for the training loop. The folder's table is what it remembers by; a row tells the window that was accepted."""
+
+    def __init__(
+        self,
+        network: MixedNetConfig,
+        slices: int,
+        negatives: JoinedNegatives,
+        mining: Mining,
+        interval: int,
+        folder: Path,
+        sets: Callable[[ClipRows], Sequence[FeatureSet]],
+        *,
+        taken: Iterable[Stretch] = (),
+        progress: Progress = lambda _done, _total: None,
+    ) -> None:
+        """`sets` gives all feature sets of the run with the mined windows among them; what overlaps `taken` is not mined."""
+        self.interval = interval
+        self._network, self._slices, self._negatives, self._mining = network, slices, negatives, mining
+        self._folder, self._sets, self._progress = folder, sets, progress
+        self._taken = sorted(taken, key=lambda one: (one.sha256, one.start, one.end))
+        self._rows: tuple[MinedClip, ...] = ()
+        self._model: FloatModel | None = None
+        self._places = {
+            str(record.path.absolute()): (index, start)
+            for index, records in enumerate(negatives.streams)
+            for record, start in zip(records, negatives.starts(index), strict=True)
+        }
+        """Stream and first sample in it of each recording."""
+
+    @property
+    def fingerprint(self) -> str:
+        """See `HardNegatives`. The features are part of the run's fingerprint as its sets are."""
+        parts = (self._mining, self.interval, SHIFT_SLICES, [[record.path.name for record in stream] for stream in self._negatives.streams], self._taken)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    def restore(self, step: int) -> MinedSets:
+        """See `HardNegatives`."""
+        rows = read_table(self._folder)
+        foreign = next((row for row in rows if row.step is None or row.window_end_sample is None or row.source not in self._places), None)
+        if foreign is not None:
+            raise ConfigError(f"{self._folder / TABLE_NAME}: {foreign.file} is not of this training; move the folder elsewhere")
+        self._rows = tuple(row for row in rows if row.step is not None and row.step <= step)
+        later = [row for row in rows if row.step is not None and row.step > step]
+        for row in later:
+            (self._folder / row.file).unlink(missing_ok=True)
+        if later:
+            write_table(self._folder, self._rows)
+        return self._mined_sets()
+
+    def mine(self, model: Any, step: int) -> MinedSets:
+        """See `HardNegatives`. One mining takes at most half of the places that are left: the later, better models need some too."""
+        places = -(-(self._mining.limit - len(self._rows)) // 2)
+        if places <= 0:
+            return self._mined_sets()
+        sha256 = weights_sha256(model)
+        if self._model is None:
+            self._model = FloatModel(self._network, self._slices, model, sha256)
+        else:
+            self._model.load(model, sha256)
+        new = save_clips(
+            self._folder, self._rows, self._accepted(self._model, places), places, threshold=self._mining.threshold, model_sha256=sha256, step=step
+        )
+        self._rows += new
+        highest = max((row.probability for row in new), default=0.0)
+        return replace(self._mined_sets(), new=len(new), recordings=len({row.source for row in new}), highest=highest)
+
+    def _accepted(self, model: FloatModel, places: int) -> list[Accepted]:
+        taken = by_recording([*self._taken, *map(stretch_of, self._rows)])
+        kept, keep = list[Accepted](), RESERVE * places
+        heard, total = 0.0, math.ceil(sum(record.duration for stream in self._negatives.streams for record in stream))
+        for index, records in enumerate(self._negatives.streams):
+            stream = self._heard(model, index)
+            wrong = np.flatnonzero(stream.max_probabilities() > self._mining.threshold * contract.PROBABILITY_MAX).tolist()
+            for number in wrong:
+                found = accepted_stretches(stream, number, self._mining.threshold, self._slices, keep, taken[stream.recordings[number].sha256])
+                kept += found
+            if wrong:
+                kept = most_confident(kept, keep)
+            heard += sum(record.duration for record in records)
+            self._progress(min(int(heard), total - 1), total)  # the last second is counted once all is done
+        self._progress(total, total)
+        return kept
+
+    def _heard(self, model: FloatModel, index: int) -> SimulatedStream:
+        records, features = self._negatives.streams[index], self._negatives.features[index]
+        cached = CachedStream(self._folder, len(features), tuple(map(_samples, records)), held=features)
+        hashes = [record.sha256 or hash_file(record.path) for record in records]
+        return model.simulated([record.path for record in records], hashes, cached, self._negatives.presentation)
+
+    def _mined_sets(self) -> MinedSets:
+        windows = self._windows()
+        digest = hashlib.sha256(windows.starts.tobytes() + windows.lengths.tobytes()).hexdigest()
+        return MinedSets(self._sets(windows), len(windows), digest)
+
+    def _windows(self) -> ClipRows:
+        """What was mined, in the order of the table: each window with what it may be shifted by, within its stream."""
+        features = self._negatives.features
+        starts, lengths = np.zeros(len(self._rows), np.int64), np.zeros(len(self._rows), np.int64)
+        for number, row in enumerate(self._rows):
+            index, begin = self._places[row.source]
+            assert row.window_end_sample is not None
+            end = (begin + row.window_end_sample - contract.WINDOW_SAMPLES) // contract.STEP_SAMPLES + 1
+            first, last = max(0, end - self._slices - SHIFT_SLICES), min(int(features.lengths[index]), end + SHIFT_SLICES)
+            starts[number], lengths[number] = features.starts[index] + first, last - first
+        return ClipRows(features.rows, lengths, starts)
+
+
+def _samples(record: SampleRecord) -> int:
+    return round(record.duration * contract.SAMPLE_RATE_HZ)

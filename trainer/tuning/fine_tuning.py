@@ -1,0 +1,175 @@
+"""One iteration's training: some hundred steps from given weights, by a recipe."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from trainer.config.sections import TrainerConfig
+from trainer.data.dataset import MIN_HARD_NEGATIVES, chosen
+from trainer.data.ingest import Label, SampleRecord
+from trainer.data.parallel import Progress
+from trainer.data.split import Split
+from trainer.mixednet.lengths import window_slices
+from trainer.mixednet.models import build_model
+from trainer.mixednet.sliding import SlidingModel
+from trainer.training.batch_scores import BatchScores
+from trainer.training.batches import Batch, BatchSampler, DrawPhase, TrainingSets, prefetch
+from trainer.training.checkpoints import load_weights
+from trainer.training.feature_set import ClipRows, FeatureSet
+from trainer.training.interrupt import delayed_interrupt
+from trainer.training.runtime import compute_dtype
+from trainer.training.step import Trainee
+from trainer.tuning.accepted import accepted_windows
+from trainer.tuning.policy import Recipe
+from wakeword.contract import PROBABILITY_MAX
+from wakeword.errors import ConfigError
+
+NEARLY_ACCEPTED = 0.5
+"""Training negatives count as nearly accepted from this share of the cutoff on: the model has heard them often, and is surer of others."""
+AVERAGED_SHARE, AVERAGED_EVERY = 0.5, 10
+"""Weights are averaged over this last part of an iteration, every so many steps: at a constant rate the last step's are a matter of chance."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What an iteration's training says of itself. The weights are in the model."""
+
+    loss: float
+    """Mean weighted loss of its steps."""
+    mined: int
+    """Windows of training negatives that were drawn as hard ones."""
+
+
+def first_recipe(config: TrainerConfig, records: Iterable[SampleRecord]) -> Recipe:
+    """How the run of these recordings trained at its end: what the tuning starts from."""
+    section, weights = config.training, config.training.sampling_weights
+    words = weights.positive + weights.positive_augmented
+    others = weights.after_positive + weights.negative_joined + weights.negative_alone + weights.negative_augmented
+    others += weights.hard_negative if chosen(records, Split.TRAIN, Label.HARD_NEGATIVE) else 0.0
+    return Recipe(
+        learning_rate=section.learning_rates[-1],
+        negative_class_weight=section.negative_class_weight[-1],
+        hard_negative_class_weight=section.hard_negative_class_weights()[-1],
+        word_share=words / (words + others),
+    )
+
+
+class _Average:
+    """The mean of a model's weights, statistics included, over several moments."""
+
+    def __init__(self, weights: Sequence[Any]) -> None:
+        self._weights = weights
+        self._sums = [np.zeros(weight.shape) for weight in weights]
+        self._moments = 0
+
+    def add(self) -> None:
+        """Take the present weights in."""
+        for total, weight in zip(self._sums, self._weights, strict=True):
+            total += weight.value.numpy()
+        self._moments += 1
+
+    def assign(self) -> None:
+        """Give the model the mean."""
+        for total, weight in zip(self._sums, self._weights, strict=True):
+            weight.assign((total / self._moments).astype(np.float32))
+
+
+class FineTuner:
+    """A model in training that begins every iteration anew, from weights in a file and an optimizer without a past.
+
+    So an iteration depends on those weights, its recipe and its number alone, and a tuning that was interrupted goes on to the same result.
+    """
+
+    def __init__(self, config: TrainerConfig, sets: TrainingSets, steps: int) -> None:
+        """`steps` of each iteration. Raises `ConfigError` for settings that this machine cannot do."""
+        import keras
+
+        network, self._config, self._sets, self._steps = config.model.network(), config, sets, steps
+        self._slices, self._stride = window_slices(network, config.hardware.clip_duration_ms), network.stride
+        keras.utils.set_random_seed(config.training.seed)
+        self._trainee = Trainee(build_model(network, self._slices), network, compute_dtype(config.performance.settings()))
+        self._untouched = [variable.value.numpy() for variable in self._trainee.variables]
+        self._sliding: SlidingModel | None = None
+        self._mined: tuple[tuple[Path, str, float], FeatureSet | None] | None = None
+
+    @property
+    def model(self) -> Any:
+        """The `keras.Model` that is trained."""
+        return self._trainee.model
+
+    def fingerprint(self) -> str:
+        """A hash of all that batches are drawn from."""
+        section = self._config.training
+        return BatchSampler(self._sets, self._slices, section.batch_size, section.seed).fingerprint()
+
+    def train(self, weights: Path, sha256: str, cutoff: int, recipe: Recipe, number: int, count: Progress) -> Trained:
+        """Train from `weights` (whose hash is given) as iteration `number`; `cutoff` is the one chosen with them.
+
+        Raises `KeyboardInterrupt` between two steps, and `ConfigError` when the loss is no longer finite.
+        """
+        for variable, value in zip(self._trainee.variables, self._untouched, strict=True):
+            variable.assign(value)
+        load_weights(self.model, weights)
+        mined = self._accepted(weights, sha256, cutoff) if recipe.mine else None
+        self._trainee.set_learning_rate(recipe.learning_rate)
+        section = self._config.training
+        sampler = BatchSampler(self._drawn(recipe, mined), self._slices, section.batch_size, section.seed)
+        # Batches that no step of the run and no other iteration has seen.
+        first = sum(section.training_steps) + number * self._steps
+        draw = partial(sampler.batch, positive_class_weight=section.positive_class_weight[-1], negative_class_weight=recipe.negative_class_weight)
+        loss = self._steps_of(draw, range(first, first + self._steps), count)
+        if not math.isfinite(loss):
+            raise ConfigError(f"the loss is {loss} in iteration {number}; lower training.learning_rates, whose last value the tuning starts with")
+        return Trained(loss, len(mined.clips) if mined else 0)
+
+    def _steps_of(self, draw: Callable[[int], Batch], steps: range, count: Progress) -> float:
+        losses: list[Any] = []
+        ahead, average = self._config.performance.prefetch_factor, _Average(self.model.weights)
+        count(0, len(steps))
+        with delayed_interrupt() as interrupted, closing(cast("Generator[Batch]", prefetch(draw, steps, ahead))) as batches:
+            for done, batch in enumerate(batches, 1):
+                losses.append(self._trainee.train(batch))
+                if interrupted():
+                    raise KeyboardInterrupt
+                if (left := len(steps) - done) <= AVERAGED_SHARE * len(steps) and left % AVERAGED_EVERY == 0:
+                    average.add()
+                count(done, len(steps))
+        average.assign()
+        return BatchScores.of(losses, self._config.training.batch_size).loss
+
+    def _drawn(self, recipe: Recipe, mined: FeatureSet | None) -> TrainingSets:
+        """The run's sets at the recipe's share of wake words, with what the model accepts beside the hard negatives."""
+        words, others = (sum(one.sampling_weight for one in self._sets if one.truth is truth) for truth in (True, False))
+        sets = [*self._sets, *([mined] if mined else ())]
+        others += mined.sampling_weight if mined else 0.0
+        factor = recipe.word_share / (1 - recipe.word_share) * others / words
+        scaled = tuple(replace(one, sampling_weight=one.sampling_weight * factor) if one.truth else one for one in sets)
+        phase = DrawPhase(0, recipe.hard_negative_class_weight, self._sets.phases[-1].masks)
+        return TrainingSets(scaled, (phase,), self._sets.xp)
+
+    def _accepted(self, weights: Path, sha256: str, cutoff: int) -> FeatureSet | None:
+        """Training negatives that the weights in the model nearly accept; None where they are too few to be worth more than their weight."""
+        level = NEARLY_ACCEPTED * cutoff / PROBABILITY_MAX
+        key = (weights, sha256, level)
+        if self._mined is None or self._mined[0] != key:
+            sliding = self._sliding = self._sliding or SlidingModel(self._config.model.network(), self._slices)
+            sliding.load(self.model)
+            found = [
+                window
+                for one in self._sets
+                if one.name == "negative_joined"
+                for window in accepted_windows(sliding, one.clips, self._stride, self._slices, level)
+            ]
+            section = self._config.training
+            weight, penalty = section.sampling_weights.hard_negative, section.penalty_weights.hard_negative
+            enough = len(found) >= MIN_HARD_NEGATIVES and weight > 0
+            self._mined = key, FeatureSet("accepted", False, ClipRows.of(found), weight, penalty, "random", hard=True) if enough else None
+        return self._mined[1]

@@ -1,0 +1,199 @@
+"""A tuning's folder: what a run's folder has, so that every command takes it for one, and the record from which an interrupted tuning goes on.
+
+`tuning.json` is the truth; everything else follows from it and the weights. New best weights lie beside the old ones until the record names them, so a kill
+at any point leaves a record and the weights that it means.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.config.loader import write_config
+from trainer.config.sections import TrainerConfig
+from trainer.data.dataset import LISTS_FOLDER, REJECTED_NAME, TABLE_NAME
+from trainer.run import CONFIG_NAME, DUPLICATES_NAME
+from trainer.training.checkpoints import BEST_WEIGHTS, remove_partial, save_weights
+from trainer.tuning.measurement import Measurement
+from trainer.tuning.operating_point import PointChoice, Targets
+from trainer.tuning.policy import Iteration, Move, Recipe, best_of, trouble_of
+from wakeword.corpus.recordings import hash_file
+from wakeword.errors import ConfigError
+from wakeword.files import check_writable, write_atomically
+from wakeword.scoring.operating_point import CutoffChoice
+from wakeword.scoring.rates import Interval
+
+RECORD_NAME, HISTORY_NAME = "tuning.json", "tuning.csv"
+CANDIDATE = "candidate.weights.h5"
+_RATES = "rates"
+_COPIED = (TABLE_NAME, REJECTED_NAME, DUPLICATES_NAME)
+
+
+@dataclass(frozen=True)
+class Record:
+    """Where a tuning stands."""
+
+    identity: Mapping[str, Any]
+    """Everything that its course depends on; the same tuning has the same."""
+    iterations: tuple[Iteration, ...]
+    weights_sha256: str
+    """Of the best weights."""
+    ended: str | None = None
+    """Why, once it did."""
+    features_sha256: str | None = None
+    """Of all that batches are drawn from; None before the first iteration. The sounds that clips are augmented with are part of it."""
+    measurements: tuple[Measurement, ...] = ()
+    """On the test split: each look at it, the given model first."""
+
+
+class TuningFolder:
+    """The folder that a tuning writes to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder
+        self.weights = folder / "checkpoints" / BEST_WEIGHTS
+        self.candidate = self.weights.with_name(CANDIDATE)
+
+    def check(self, run: Path) -> None:
+        """Raise `ConfigError` unless a tuning of the model of `run` may write here: the run itself is never changed."""
+        if self.path.exists() and not self.path.is_dir():
+            raise ConfigError(f"{self.path}: is a file; name a folder with --output-dir")
+        if self.path.resolve() == run.resolve():
+            raise ConfigError(f"{self.path}: is the run of the checkpoint, which stays as it is; give another --output-dir")
+        if not (self.path / RECORD_NAME).is_file() and any((self.path / name).exists() for name in (CONFIG_NAME, TABLE_NAME)):
+            raise ConfigError(f"{self.path}: holds a run that is no tuning; give another --output-dir")
+        check_writable(self.path / RECORD_NAME)
+
+    def peek(self) -> tuple[Iteration, ...]:
+        """Iterations of whatever tuning the folder holds, for an estimate of times; none where it holds none that can be read."""
+        try:
+            return tuple(_iteration(one) for one in json.loads((self.path / RECORD_NAME).read_text(encoding="utf-8"))["iterations"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return ()
+
+    def read(self, identity: Mapping[str, Any]) -> Record | None:
+        """The record of an earlier session of the same tuning, None without one.
+
+        Raises `ConfigError` when it is damaged, belongs to another tuning, or the weights that it names are gone.
+        """
+        path = self.path / RECORD_NAME
+        if not path.is_file():
+            return None
+        remedy = "give another --output-dir, or remove the folder"
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            iterations = tuple(_iteration(one) for one in values["iterations"])
+            measured = tuple(_measurement(one) for one in values["measurements"])
+            record = Record(values["identity"], iterations, values["weights_sha256"], values["ended"], values["features_sha256"], measured)
+            best_of(record.iterations)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
+            raise ConfigError(f"{path}: damaged ({error}); {remedy}") from error
+        other = [key for key in {**record.identity, **identity} if record.identity.get(key) != identity.get(key)]
+        if other:
+            raise ConfigError(f"{self.path}: holds a tuning with another {', '.join(other)}; {remedy}")
+        if not any(weights.is_file() and hash_file(weights) == record.weights_sha256 for weights in (self.weights, self.candidate)):
+            raise ConfigError(f"{self.weights}: not the weights that {path} names; {remedy}")
+        return record
+
+    def offer(self, model: Any) -> str:
+        """Lay a model's weights beside the best ones, for a record to name them, and return their hash."""
+        save_weights(model, self.candidate)
+        return hash_file(self.candidate)
+
+    def offer_file(self, weights: Path) -> str:
+        """Lay a copy of a file of weights beside the best ones; otherwise as `offer`."""
+        write_atomically(self.candidate, weights.read_bytes())
+        return hash_file(self.candidate)
+
+    def write(self, record: Record, config: TrainerConfig, targets: Targets, run: Path) -> None:
+        """Write where the tuning stands, then all that follows from it. Weights that the record names lie at `candidate` or `weights`."""
+        write_atomically(self.path / RECORD_NAME, _json(record))
+        self.settle(record, config, targets, run)
+
+    def settle(self, record: Record, config: TrainerConfig, targets: Targets, run: Path) -> None:
+        """Bring everything in line with the record, from whatever a kill has left."""
+        for folder in (self.path, self.weights.parent):
+            remove_partial(folder)
+        if self.candidate.is_file():
+            if hash_file(self.candidate) == record.weights_sha256:
+                self.candidate.replace(self.weights)
+            else:
+                self.candidate.unlink()
+        for name in (*_COPIED, *(f"{LISTS_FOLDER}/{path.name}" for path in sorted((run / LISTS_FOLDER).glob("*.txt")))):
+            if (run / name).is_file() and not (self.path / name).is_file():
+                write_atomically(self.path / name, (run / name).read_bytes())
+        write_config(tuned_config(config, best_of(record.iterations).point), self.path / CONFIG_NAME)
+        write_atomically(self.path / HISTORY_NAME, history_table(record.iterations, targets))
+
+
+def tuned_config(config: TrainerConfig, point: PointChoice) -> TrainerConfig:
+    """The configuration with the chosen cutoff and window, as an export states them in the manifest."""
+    export = config.export.model_copy(update={"probability_cutoff": point.choice.probability_cutoff, "sliding_window_size": point.window})
+    return config.model_copy(update={"export": export})
+
+
+def history_table(history: Sequence[Iteration], targets: Targets) -> str:
+    """A row an iteration; figures are of validation."""
+    text = io.StringIO()
+    rows = [_row(iteration, targets) for iteration in history]
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _row(iteration: Iteration, targets: Targets) -> dict[str, object]:
+    recipe, point, choice = iteration.recipe, iteration.point, iteration.point.choice
+    trained = iteration.move is not Move.GIVEN
+    return {
+        "iteration": iteration.number,
+        "move": iteration.move,
+        "kept": int(iteration.kept),
+        "learning_rate": f"{recipe.learning_rate:g}" if trained else "",
+        "negative_class_weight": f"{recipe.negative_class_weight:g}" if trained else "",
+        "hard_negative_class_weight": f"{recipe.hard_negative_class_weight:g}" if trained else "",
+        "word_share": f"{recipe.word_share:.4f}" if trained else "",
+        "accepted_negatives": iteration.mined if trained else "",
+        "loss": "" if iteration.loss is None else f"{iteration.loss:.6f}",
+        "val_recall": f"{point.recall:.4f}",
+        "val_found": choice.detected,
+        "val_utterances": choice.utterances,
+        "val_fah": f"{point.false_accepts_per_hour:.4f}",
+        "val_false_accepts": choice.false_accepts,
+        "val_hours": f"{choice.hours:.4f}",
+        "val_average_viable_recall": f"{point.average_viable_recall:.4f}",
+        "probability_cutoff": choice.probability_cutoff,
+        "sliding_window_size": point.window,
+        "trouble": trouble_of(point, targets),
+        "seconds": f"{iteration.seconds:.1f}",
+    }
+
+
+def _json(record: Record) -> str:
+    values = asdict(record) | {"measurements": [_with_rates(one) for one in record.measurements]}
+    return json.dumps(values, indent=2) + "\n"
+
+
+def _with_rates(measurement: Measurement) -> dict[str, Any]:
+    """Counts, from which everything follows, and for readers the rates with their 95 % intervals."""
+    low_high = {name: [getattr(interval, side) for side in ("low", "high")] for name, interval in _intervals(measurement).items()}
+    return asdict(measurement) | {_RATES: {"recall": measurement.recall, "false_accepts_per_hour": measurement.per_hour, **low_high}}
+
+
+def _intervals(measurement: Measurement) -> dict[str, Interval]:
+    return {"recall_95": measurement.recall_interval, "false_accepts_per_hour_95": measurement.per_hour_interval}
+
+
+def _measurement(values: dict[str, Any]) -> Measurement:
+    return Measurement(**{name: value for name, value in values.items() if name != _RATES})
+
+
+def _iteration(values: dict[str, Any]) -> Iteration:
+    point = dict(values["point"])
+    choice = CutoffChoice(**point.pop("choice"))
+    return Iteration(**(values | {"move": Move(values["move"]), "recipe": Recipe(**values["recipe"]), "point": PointChoice(choice=choice, **point)}))

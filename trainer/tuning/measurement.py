@@ -1,0 +1,100 @@
+"""Figures on the test split, which chose nothing, and what they prove of the targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from trainer.data.split import Split
+from trainer.tuning.listening import HeardSession
+from trainer.tuning.operating_point import PointChoice, Targets
+from wakeword.scoring.rates import Interval, clopper_pearson, garwood
+
+
+class Verdict(StrEnum):
+    """What a figure and its 95 % interval say of a target."""
+
+    PROVEN = "proven"
+    """The whole interval is on the right side."""
+    MET = "met, not proven"
+    """The figure is on the right side, a part of its interval is not."""
+    MISSED = "missed, not for certain"
+    """The figure is on the wrong side, a part of its interval is not."""
+    DISPROVEN = "missed"
+    """The whole interval is on the wrong side."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One model at one operating point over one split."""
+
+    weights_sha256: str
+    window: int
+    cutoff: int
+    found: int
+    utterances: int
+    false_accepts: int
+    after_words: int
+    """Those among the false accepts that are in the stream of wake words: a second detection, or one that comes too late."""
+    hours: float
+    """Of negatives and of the stream of wake words, pauses included."""
+
+    @property
+    def recall(self) -> float:
+        """Share of utterances found."""
+        return self.found / self.utterances
+
+    @property
+    def recall_interval(self) -> Interval:
+        """Clopper-Pearson, 95 %."""
+        return clopper_pearson(self.found, self.utterances)
+
+    @property
+    def per_hour(self) -> float:
+        """False accepts."""
+        return self.false_accepts / self.hours
+
+    @property
+    def per_hour_interval(self) -> Interval:
+        """Garwood, 95 %."""
+        return garwood(self.false_accepts, self.hours)
+
+
+def measure(heard: HeardSession, point: PointChoice, weights_sha256: str) -> Measurement:
+    """Count at a point that validation chose. Raises `ValueError` for any split but test: others have chosen something."""
+    if heard.split is not Split.TEST:
+        raise ValueError(f"{heard.split} data has chosen what it would measure")
+    cutoff, window = point.choice.cutoff, point.window
+    curve = heard.curve(window)
+    total = int(curve.false_accepts[cutoff])
+    return Measurement(
+        weights_sha256=weights_sha256,
+        window=window,
+        cutoff=cutoff,
+        found=int(curve.detected[cutoff]),
+        utterances=curve.utterances,
+        false_accepts=total,
+        after_words=total - heard.false_accepts_in_negatives(cutoff, window),
+        hours=curve.hours,
+    )
+
+
+def hours_to_prove(false_accepts_per_hour: float) -> float:
+    """Hours without a false accept from which on the whole interval is at or under a target: 12.3 for 0.3 an hour."""
+    return garwood(0, 1.0).high / false_accepts_per_hour
+
+
+def recall_verdict(measurement: Measurement, targets: Targets) -> Verdict:
+    """Of the target of recall, which is a lower bound."""
+    interval = measurement.recall_interval
+    if measurement.recall >= targets.recall:
+        return Verdict.PROVEN if interval.low >= targets.recall else Verdict.MET
+    return Verdict.MISSED if interval.high >= targets.recall else Verdict.DISPROVEN
+
+
+def false_accepts_verdict(measurement: Measurement, targets: Targets) -> Verdict:
+    """Of the target of false accepts an hour, which is an upper bound."""
+    interval, target = measurement.per_hour_interval, targets.false_accepts_per_hour
+    if measurement.per_hour <= target:
+        return Verdict.PROVEN if interval.high <= target else Verdict.MET
+    return Verdict.MISSED if interval.low <= target else Verdict.DISPROVEN

@@ -1,0 +1,289 @@
+"""Bringing a trained model to its targets: choose cutoff and window, fine-tune while they are missed, measure once on data that chose nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from trainer.config.checks import check_config
+from trainer.config.sections import TrainerConfig
+from trainer.data.dataset import chosen, refuse_changed
+from trainer.data.ingest import Label, SampleRecord
+from trainer.data.parallel import Progress
+from trainer.data.spec_augment import choose_array_module
+from trainer.data.split import Split
+from trainer.data.threads import threads_of_workers
+from trainer.data.training_sets import stored_clips, training_sets
+from trainer.evaluation.hearing import SplitRecords, split_records
+from trainer.evaluation.runs import Candidate
+from trainer.memory import feature_workers
+from trainer.training.runtime import compute_dtype, start_tensorflow
+from trainer.tuning.fine_tuning import FineTuner, first_recipe
+from trainer.tuning.folder import Record, TuningFolder
+from trainer.tuning.listening import HeardSession, Listener
+from trainer.tuning.measurement import Measurement, measure
+from trainer.tuning.operating_point import WINDOWS, PointChoice, Targets, choose_point
+from trainer.tuning.policy import Iteration, Limits, Move, best_of, ending, is_gain, next_recipe
+from wakeword.corpus.feature_cache import default_cache_folder
+from wakeword.corpus.recordings import hash_corpus, hash_file
+from wakeword.errors import ConfigError
+
+
+class TuningProgress(Protocol):
+    """Receives what a tuning does."""
+
+    def told(self, message: str) -> None:
+        """A line for the user."""
+        ...
+
+    def counting(self, stage: str) -> Progress:
+        """A counter for a stage."""
+        ...
+
+    def went_on(self, history: tuple[Iteration, ...]) -> None:
+        """An earlier session of the same tuning is taken up."""
+        ...
+
+    def iterated(self, iteration: Iteration) -> None:
+        """An iteration ended."""
+        ...
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The given model on validation, before anything is trained."""
+
+    point: PointChoice
+    first: Iteration
+    validating_s: float
+    """How long one hearing and choosing took, features not counted."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A tuning that ended."""
+
+    weights: Path
+    history: tuple[Iteration, ...]
+    ended: str
+    given: Measurement
+    """On the test split, as `best`."""
+    best: Measurement
+    looks: int
+    """How often this tuning has measured tuned weights on the test split: once, unless it was made to go on afterwards."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is tuned, toward what. `check` comes before everything else."""
+
+    candidate: Candidate
+    targets: Targets
+    limits: Limits
+    jobs: int | None = None
+
+    @property
+    def checkpoint(self) -> Path:
+        """The given weights."""
+        return self.candidate.path
+
+    def records(self, split: Split) -> SplitRecords:
+        """The recordings of a split. Raises `ConfigError` when one kind is missing, or files are gone or changed."""
+        uses = {Split.VAL: "choose with", Split.TEST: "measure the result with, and only data that chose nothing may do that"}
+        for label in (Label.POSITIVE, Label.NEGATIVE):
+            if not chosen(self.candidate.records, split, label):
+                raise ConfigError(f"{self.candidate.run}: its {split} split holds no {label} recordings to {uses[split]}; train anew with some")
+        return split_records(self.candidate.records, split, self.candidate.run)
+
+    def check(self) -> tuple[SplitRecords, SplitRecords]:
+        """The recordings of val and test. Raises `ConfigError` for settings that cannot be used, on this machine too, and for such recordings."""
+        check_config(self.candidate.config)
+        performance = self.candidate.config.performance
+        choose_array_module(performance.gpu_only)
+        compute_dtype(performance.settings())  # both refuse what this machine cannot do
+        if self.candidate.checkpoint is None:
+            raise ConfigError(f"{self.candidate.path}: an exported model cannot be trained; give the weights of its run with --checkpoint")
+        splits = self.records(Split.VAL), self.records(Split.TEST)
+        refuse_changed([record for record in self.candidate.records if record.split is Split.TRAIN], self.candidate.run)
+        return splits
+
+
+def survey(task: Task, progress: TuningProgress) -> Survey:
+    """Choose cutoff and window for the given model and say what the first iteration would do. Writes nothing but cached features."""
+    validation, _ = task.check()
+    ear = _Ear(task, progress)
+    model = ear.model(task.checkpoint)  # refuses weights of another network before any work
+    listener = ear.listener(validation)
+    began = time.monotonic()
+    point = choose_point(listener.hear(model), task.targets, preferred=task.candidate.config.export.sliding_window_size)
+    return Survey(point, _given(task, point), time.monotonic() - began)
+
+
+def tune(task: Task, output: Path, progress: TuningProgress) -> Tuned:
+    """Tune into `output`; what was interrupted goes on after its last iteration. The checkpoint's run is not changed.
+
+    Raises `ConfigError` for settings, recordings or a folder that cannot be used, and `KeyboardInterrupt` between two steps.
+    """
+    return _Tuning(task, output, progress).run()
+
+
+class _Ear:
+    """A model that takes weights from files, to be heard."""
+
+    def __init__(self, task: Task, progress: TuningProgress) -> None:
+        from trainer.mixednet.models import build_model
+
+        config, self._progress = task.candidate.config, progress
+        start_tensorflow(settings=config.performance.settings())
+        self._config, self._slices = config, task.candidate.slices
+        self._model = build_model(config.model.network(), self._slices)
+
+    def model(self, weights: Path) -> Any:
+        from trainer.training.checkpoints import load_weights
+
+        load_weights(self._model, weights)
+        return self._model
+
+    def listener(self, records: SplitRecords) -> Listener:
+        return Listener(self._config, self._slices, records, self._progress.counting)
+
+
+class _Tuning:
+    """The state of a tuning between its iterations."""
+
+    def __init__(self, task: Task, output: Path, progress: TuningProgress) -> None:
+        self._task, self._progress = task, progress
+        self._config, self._run = task.candidate.config, task.candidate.run
+        self._folder = TuningFolder(output)
+        self._folder.check(self._run)
+        self._validation, self._test = task.check()
+        self._ear = _Ear(task, progress)
+        self._ear.model(task.checkpoint)  # refuses weights of another network before any work
+        self._identity = _identity(task)
+        self._tuner: FineTuner | None = None
+        self._listener: Listener | None = None
+
+    def run(self) -> Tuned:
+        record = self._folder.read(self._identity)
+        if record is None:
+            record = self._begin()
+        else:
+            self._folder.settle(record, self._config, self._task.targets, self._run)
+            self._progress.went_on(record.iterations)
+        while (reason := ending(record.iterations, self._task.limits)) is None:
+            record = self._iterate(record)
+        record = self._measured(replace(record, ended=reason))
+        tuned = [one for one in record.measurements[1:] if one.weights_sha256 != record.measurements[0].weights_sha256]
+        best = self._found(record, record.weights_sha256, best_of(record.iterations).point)
+        assert best is not None
+        return Tuned(self._folder.weights, record.iterations, reason, record.measurements[0], best, len(tuned))
+
+    def _begin(self) -> Record:
+        began = time.monotonic()
+        checkpoint, window = self._task.checkpoint, self._config.export.sliding_window_size
+        point = choose_point(self._hear(self._ear.model(checkpoint)), self._task.targets, preferred=window)
+        first = replace(_given(self._task, point), seconds=time.monotonic() - began)
+        return self._noted(Record(self._identity, (first,), self._folder.offer_file(checkpoint)))
+
+    def _iterate(self, record: Record) -> Record:
+        began, history, targets = time.monotonic(), record.iterations, self._task.targets
+        number, best = history[-1].number + 1, best_of(history)
+        move, recipe = next_recipe(history, targets)
+        if self._tuner is None:
+            self._tuner = self._build_tuner()
+            record = replace(record, features_sha256=self._same_features(record, self._tuner))
+        tuner = self._tuner
+        count = self._progress.counting(f"steps of iteration {number}")
+        trained = tuner.train(self._folder.weights, record.weights_sha256, best.point.choice.cutoff, recipe, number, count)
+        heard = self._hear(tuner.model)
+        near = [window for window in WINDOWS if abs(window - best.point.window) <= 1]
+        point = choose_point(heard, targets, near, best.point.window)
+        kept = is_gain(point, best.point)
+        if kept:
+            # All windows cost as much as the training; only what is kept is worth them.
+            everywhere = choose_point(heard, targets, preferred=best.point.window)
+            point = everywhere if is_gain(everywhere, point) else point
+            record = replace(record, weights_sha256=self._folder.offer(tuner.model))
+        iteration = Iteration(number, move, recipe, point, kept, trained.mined, trained.loss, time.monotonic() - began)
+        return self._noted(replace(record, iterations=(*history, iteration)))
+
+    def _noted(self, record: Record) -> Record:
+        record = replace(record, ended=None)
+        self._folder.write(record, self._config, self._task.targets, self._run)
+        self._progress.iterated(record.iterations[-1])
+        return record
+
+    def _measured(self, record: Record) -> Record:
+        """The test split, heard at the end: by the given model, and by the best one where that is another."""
+        listener: Listener | None = None
+        for weights, sha256, point in (
+            (self._task.checkpoint, self._identity["checkpoint"], record.iterations[0].point),
+            (self._folder.weights, record.weights_sha256, best_of(record.iterations).point),
+        ):
+            if self._found(record, sha256, point) is None:
+                listener = listener or self._ear.listener(self._test)
+                measurement = measure(listener.hear(self._ear.model(weights)), point, sha256)
+                record = replace(record, measurements=(*record.measurements, measurement))
+        self._folder.write(record, self._config, self._task.targets, self._run)
+        return record
+
+    def _found(self, record: Record, sha256: str, point: PointChoice) -> Measurement | None:
+        wanted = sha256, point.choice.cutoff, point.window
+        return next((one for one in record.measurements if (one.weights_sha256, one.cutoff, one.window) == wanted), None)
+
+    def _hear(self, model: Any) -> HeardSession:
+        self._listener = self._listener or self._ear.listener(self._validation)
+        return self._listener.hear(model)
+
+    def _build_tuner(self) -> FineTuner:
+        config, candidate = self._config, self._task.candidate
+        xp = choose_array_module(config.performance.gpu_only)
+        processed = config.paths.processed_dir or default_cache_folder()
+        jobs = feature_workers(config, candidate.records, self._task.jobs)
+        with threads_of_workers(config.performance.num_threads_per_worker):
+            clips = stored_clips(config, candidate.records, candidate.slices, processed, self._progress.counting, self._progress.told, jobs)
+        return FineTuner(config, training_sets(config, clips, xp), self._task.limits.steps)
+
+    def _same_features(self, record: Record, tuner: FineTuner) -> str:
+        drawn = tuner.fingerprint()
+        if record.features_sha256 not in (None, drawn):
+            raise ConfigError(
+                f"{self._folder.path}: the features to train on are others than when the tuning began, so sounds of the augmentation or this software have "
+                "changed; bring them back, or give another --output-dir"
+            )
+        return drawn
+
+
+def _given(task: Task, point: PointChoice) -> Iteration:
+    return Iteration(0, Move.GIVEN, first_recipe(task.candidate.config, task.candidate.records), point, kept=True)
+
+
+def _identity(task: Task) -> dict[str, Any]:
+    """What the course of a tuning depends on. Limits may be raised, and `performance` and the places of files may change."""
+    config, limits, targets = task.candidate.config, task.limits, task.targets
+    return {
+        "checkpoint": hash_file(task.checkpoint),
+        "target-fah": targets.false_accepts_per_hour,
+        "target-recall": targets.recall,
+        "steps": limits.steps,
+        "seed": config.training.seed,
+        "recordings": {split.value: _corpus(task.candidate.records, split) for split in Split},
+        "configuration": _settings_hash(config),
+        "TensorFlow": start_tensorflow().__version__,
+    }
+
+
+def _corpus(records: tuple[SampleRecord, ...], split: Split) -> dict[str, Any]:
+    mine = [record for record in records if record.split is split]
+    hashes = [f"{record.label} {record.sha256 or hash_file(record.path)}" for record in mine]
+    return {"recordings": len(mine), "hours": round(sum(record.duration for record in mine) / 3600, 4), "sha256": hash_corpus(hashes)}
+
+
+def _settings_hash(config: TrainerConfig) -> str:
+    """Of the sections that decide what is trained, and the window that is preferred among equals."""
+    values = config.model_dump(mode="json", include={"hardware", "training", "model", "augmentation"})
+    return hashlib.sha256(json.dumps([values, config.export.sliding_window_size], sort_keys=True).encode()).hexdigest()
