@@ -32,7 +32,7 @@ def cycle(session: nox.Session) -> None:
     """Generate speech, train a model on it, export, verify, simulate on speakers that chose nothing, and report.
 
     Arguments go to the cycle: `nox -s cycle -- --phrase "okay house" --output runs/house`. With `--board virtual` the model is also built
-    into a firmware and measured on a virtual board.
+    into a firmware and measured on a virtual board; with a board of `boards.yaml` it is flashed and hears a loudspeaker.
     """
     install(session, "--extra", "train", "--extra", "bench", "--extra", "audio")
     # After Ctrl-C the training saves its state before it ends.
@@ -45,6 +45,13 @@ def tests(session: nox.Session) -> None:
     install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--group", "test")
     selection = [] if any(argument == "-m" for argument in session.posargs) else ["-m", "not slow"]
     session.run("pytest", *selection, *session.posargs)
+
+
+@nox.session(python=PYTHON, default=False)
+def hardware(session: nox.Session) -> None:
+    """Run the tests that any board passes: `nox -s hardware -- --board NAME`, a board of `boards.yaml` or `virtual`."""
+    install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--group", "test")
+    session.run("pytest", "-m", "hardware", *session.posargs)
 
 
 @nox.session(python=PYTHON)

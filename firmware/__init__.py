@@ -1,1 +1,1 @@
-"""ESPHome firmware around a model: project, build, flash. Stands on `wakeword.model`."""
+"""ESPHome firmware around a model: project, build, flash; and the boards that it goes to. Stands on `wakeword.model`."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from wakeword.errors import reports_errors
+from wakeword.errors import ConfigError, reports_errors
 
 if TYPE_CHECKING:
     from firmware.build import Firmware
+    from firmware.flashing import Flashed
 
 firmware_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -51,6 +53,78 @@ def build(
     with stages() as (report, progress):
         made = build_firmware(target, model, folder, name=name, generate_only=generate_only, secrets_file=secrets, report=report, progress=progress)
     _print_firmware(made)
+
+
+@firmware_app.command()
+@reports_errors
+def flash(
+    board: Annotated[str, typer.Option(help="Name of the board in boards.yaml.")],
+    firmware: Annotated[Path | None, typer.Option(help="Folder of mww-firmware build. (default: runs/firmware/mww-TARGET, of the board's target)")] = None,
+    boards: Annotated[Path | None, typer.Option(help="The inventory. (default: $MWW_BOARDS, or boards.yaml where it exists)")] = None,
+    via: Annotated[
+        Literal["auto", "serial", "network"], typer.Option(help="auto: over the air where the board answers on the network, else over its serial port.")
+    ] = "auto",
+    port: Annotated[
+        str | None, typer.Option(help="Serial port, rfc2217://HOST:PORT or socket://HOST:PORT. (default: the USB port with the board's serial number or MAC)")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write also what the board holds already.")] = False,
+    boot_seconds: Annotated[float, typer.Option(help="How long the board's log is kept after its start, at most; 0: not at all.", min=0, max=600)] = 15.0,
+    network_seconds: Annotated[float, typer.Option(help="How long the board may take until it is on the network.", min=0, max=3600)] = 60.0,
+) -> None:
+    """Bring a firmware to a board, and prove that it is there.
+
+    The board is proven by the MAC address and the kind of its chip before anything is written, and again afterwards; the flash by the MD5 that the
+    board computes; the running models by their hashes, where the board's address is known. A board that holds the image already is left alone.
+
+    Exit code 2: no such board, no image, or one for another target. 3: a port, a tool, the network or the board failed. 4: another board or chip.
+
+    Examples:
+
+      mww-firmware flash --board desk
+
+      mww-firmware flash --board desk --firmware runs/box --port rfc2217://bench-pi:4000
+    """
+    from firmware.boards.inventory import HOST_TARGET, find_board, inventory_path
+    from firmware.boards.lock import hold_board
+    from firmware.build import default_name, read_firmware
+    from firmware.flashing import FlashOptions, check_board, flash_board
+    from firmware.terminal import stages
+
+    entry = find_board(board, inventory_path(boards))
+    check_board(entry)
+    if entry.target == HOST_TARGET and firmware is None:
+        raise ConfigError(f"boards.yaml gives board {board!r} no target; add the one that its firmware is built for, such as 'target: esp32-s3-devkitc-1'")
+    image = read_firmware(firmware or Path("runs") / "firmware" / default_name(entry.target))
+    options = FlashOptions(via, port, force, boot_seconds, network_seconds)
+    try:
+        with hold_board(entry, room=False), stages() as (report, progress):
+            flashed = flash_board(entry, image, options, report=report, progress=progress)
+    except KeyboardInterrupt:
+        print(f"board {board!r}: if it was being written, it holds half an image until it is flashed again", file=sys.stderr)
+        raise
+    _print_flashed(board, image, flashed)
+
+
+def _print_flashed(board: str, firmware: Firmware, flashed: Flashed) -> None:
+    serial = flashed.serial
+    how = f"{flashed.written_bytes:,} bytes in {flashed.seconds:.1f} s"
+    match flashed.way:
+        case "already there":
+            print(f"{board}: holds {firmware.name} already; nothing was written")
+        case "network":
+            print(f"{board}: updated over the air at {flashed.where}, {how}")
+        case "serial":
+            print(f"{board}: flashed over {flashed.where}{f' at {serial.baud:,} baud' if serial else ''}, {how}; the flash is verified")
+    print(f"  board: {f'{serial.board.chip}, ' if serial else ''}MAC {flashed.mac}")
+    if serial is not None and serial.boot is not None:
+        state = "ESPHome is up" if serial.boot.started else "ESPHome said nothing on this port" if serial.boot.lines else "nothing was printed on this port"
+        print(f"  start: {state}; {len(serial.boot.lines)} lines in {serial.boot_log}")
+    if flashed.running is None:
+        print("  running models: not asked, the board was not reached on the network (address in boards.yaml)")
+    else:
+        for model in flashed.running.identity.models:
+            print(f"  runs {model.model_id}: {model.wake_word!r}, sha256 {model.sha256}")
+    print(f"  log: {flashed.log}")
 
 
 def _print_firmware(made: Firmware) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from bench_audio.cli import calibrate
 from wakeword.errors import ConfigError, reports_errors
 
 if TYPE_CHECKING:
@@ -118,6 +119,9 @@ def bench() -> None:
     """Models measured on boards."""
 
 
+bench_app.command()(calibrate)
+
+
 @bench_app.command()
 @reports_errors
 def measure(
@@ -141,6 +145,17 @@ def measure(
     min_recall: Annotated[float | None, typer.Option(help="Exit with 1 when the recall is below, 0-1.", min=0, max=1)] = None,
     max_fah: Annotated[float | None, typer.Option(help="Exit with 1 when the false accepts per hour are above.", min=0)] = None,
     reconnect_timeout: Annotated[float, typer.Option(help="Seconds to wait for a board that was lost.")] = 120.0,
+    corpus: Annotated[Path | None, typer.Option(help="Description of a corpus (YAML): sources, levels, noise; beside or instead of --wake and --none.")] = None,
+    speaker: Annotated[str | None, typer.Option(help="Playing device of this machine, or a part of its name. (default: the board's in boards.yaml)")] = None,
+    microphone: Annotated[
+        str | None, typer.Option(help="Recording device: the ear of a virtual board, or the reference beside a real one. (default: boards.yaml)")
+    ] = None,
+    gain_db: Annotated[float, typer.Option(help="Gain of all that is played through the air, dB.", min=-60, max=20)] = 0.0,
+    calibration: Annotated[Path | None, typer.Option(help="File of mww-bench calibrate; refused where it does not hold for these devices and gains.")] = None,
+    gain: Annotated[list[str] | None, typer.Option(help="A knob and its setting as it was calibrated, KNOB=SETTING; may be repeated.")] = None,
+    room_rt60: Annotated[float | None, typer.Option(help="Computed room in front of a virtual board's microphone: its RT60 in seconds.", min=0, max=10)] = None,
+    room_noise: Annotated[float | None, typer.Option(help="Pink noise in that room, dBFS.", max=0)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be played and how long it takes; play nothing.")] = False,
     report: Annotated[bool, typer.Option("--report", help="Write report.html into the session's folder.")] = False,
 ) -> None:
     """Play recordings to a board, collect its detections, and show them beside the simulation of the same audio.
@@ -153,12 +168,19 @@ def measure(
       mww-bench measure --board virtual --model alexa.json --wake clips/ --none tv_evening.flac --report
 
       mww-bench measure --board desk --model alexa.json --wake clips/ --firmware runs/firmware/desk --min-recall 0.9
+
+      mww-bench measure --board desk --model alexa.json --corpus office.yaml --calibration calibration.json --dry-run
     """
     from rich.console import Console
 
-    from harness.session.measure import Limits, Request
+    from harness.boards.air_settings import SyntheticRoom
+    from harness.session.measure import Limits, plan_only
     from harness.session.measure import measure as measure_on_board
-    from harness.session.table import session_table
+    from harness.session.request import Request
+    from harness.session.table import duration_words, plan_table, session_table
+
+    if room_noise is not None and room_rt60 is None:
+        raise ConfigError("--room-noise is noise in a computed room; give --room-rt60 too, 0 for a room without reverberation")
 
     request = Request(
         board=board,
@@ -175,8 +197,20 @@ def measure(
         resume=resume,
         margin=margin,
         reconnect_timeout=reconnect_timeout,
+        corpus=corpus,
+        speaker=speaker,
+        microphone=microphone,
+        gain_db=gain_db,
+        calibration=calibration,
+        gains=tuple(gain or ()),
+        room=None if room_rt60 is None else SyntheticRoom(rt60_seconds=room_rt60, noise_dbfs=room_noise, seed=seed),
         command=("mww-bench", *sys.argv[1:]),
     )
+    if dry_run:
+        plan = plan_only(request)
+        Console(width=None if sys.stdout.isatty() else TERMINAL_WIDTH).print(plan_table(plan))
+        print(f"{duration_words(plan)}; nothing was played.")
+        return
     measured = measure_on_board(request, lambda text: print(text, file=sys.stderr))
     Console(width=None if sys.stdout.isatty() else TERMINAL_WIDTH).print(session_table(measured.result))
     print(f"Result: {measured.result_path.absolute()}")

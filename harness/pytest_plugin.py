@@ -20,9 +20,9 @@ import pytest
 from wakeword.errors import ConfigError
 
 if TYPE_CHECKING:
+    from firmware.boards.inventory import BoardEntry
     from firmware.build import Firmware
     from harness.boards.board import Board
-    from harness.boards.inventory import BoardEntry
     from harness.collect.collector import Collector
     from harness.results.schema import IntervalRecord, Result
 
@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def board_entry(pytestconfig: pytest.Config) -> BoardEntry:
     """The inventory's entry of the board that `--board` names."""
-    from harness.boards.inventory import find_board, inventory_path
+    from firmware.boards.inventory import find_board, inventory_path
 
     name = pytestconfig.getoption("--board")
     if name is None:
@@ -118,8 +118,8 @@ def run() -> Iterator[Run]:
 @pytest.fixture
 def board(board_entry: BoardEntry, board_firmware: Firmware | None, run: Run, tmp_path: Path) -> Iterator[Board]:
     """The board, started and locked for this test; `board.player()` brings sound to it."""
+    from firmware.boards.lock import hold_board
     from harness.boards.board import open_board
-    from harness.boards.lock import hold_board
 
     with hold_board(board_entry):
         opened = open_board(board_entry, board_firmware, folder=tmp_path)
@@ -167,7 +167,8 @@ def session(
 
     The JUnit file gets the model's hash, versions and scores: the test as its properties, the suite those of its last measurement.
     """
-    from harness.session.measure import Request, measure
+    from harness.session.measure import measure
+    from harness.session.request import Request
 
     numbers = itertools.count()
 

@@ -1,8 +1,9 @@
 """The whole cycle in one command: generate, train, export, verify, measure on speakers that chose nothing, report.
 
-Without `--board` the measurement is a simulation; with one the model is built into a firmware and measured on the board, beside the simulation of
-the same audio. Run by `nox -s cycle`; every step is one of the project's commands, printed as a user would type it. Interrupted, the same call
-goes on: finished clips are kept, the training and the session resume.
+Without `--board` the measurement is a simulation; with one the model is built into a firmware, brought to the board and measured there, beside the
+simulation of the same audio; a real board hears it through the loudspeaker that `boards.yaml` names. Run by `nox -s cycle`; every step is one of
+the project's commands, printed as a user would type it. Interrupted, the same call goes on: finished clips are kept, the training and the session
+resume.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from harness.boards.inventory import VIRTUAL, find_board, inventory_path
+from firmware.boards.inventory import HOST_TARGET, VIRTUAL, BoardEntry, find_board, inventory_path
 from harness.results.merge import merge_results
 from harness.results.schema import read_result
 from harness.results.verdict import judge
@@ -39,8 +40,7 @@ def main() -> int:
     options = _parse()
     try:
         name = default_name(options.phrase)
-        if options.board is not None:
-            find_board(options.board, inventory_path(None))
+        board = None if options.board is None else _board(options.board)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -68,20 +68,26 @@ def main() -> int:
         ("Verify the device contract", ["mww-verify", manifest]),
     ]
     began = time.monotonic()
-    count = len(steps) + STEPS_AFTER
+    real = board is not None and board.kind == "serial"
+    count = len(steps) + STEPS_AFTER + real
     for number, step in enumerate(steps, 1):
         if code := _do(number, count, step):
             return _failed(step, code)
     number = len(steps)
     firmware = work / "firmware"
-    if options.board is not None:
+    if options.board is not None and board is not None:
         number += 1
-        step = ("Build the firmware", _build(options.board, manifest, firmware))
+        step = ("Build the firmware", ["mww-firmware", "build", "--target", board.target, "--model", manifest, "--output", firmware])
         if code := _do(number, count, step):
             if options.board != VIRTUAL or code not in (ConfigError.exit_code, InfrastructureError.exit_code):
                 return _failed(step, code)
             print(f"No virtual board can be built here, see above: the model is simulated instead. mww-bench measure --board {VIRTUAL} can follow later.")
             options.board, count = None, count + 1
+    if real:
+        number += 1
+        step = ("Flash the board", ["mww-firmware", "flash", "--board", options.board, "--firmware", firmware])
+        if code := _do(number, count, step):
+            return _failed(step, code)
     if options.board is not None:
         # Another model is another session; the same one is resumed, or only reported when it was finished.
         session = work / f"session_{hash_file(manifest.with_suffix('.tflite'))[:12]}"
@@ -102,6 +108,16 @@ def main() -> int:
     print("The corpus is synthetic: these figures say nothing about real people. Measure with recordings of your own next.")
     print(f"Model and manifest: {manifest.with_suffix('.tflite')}, {manifest}\nReport: {report.absolute()}\nTook {(time.monotonic() - began) / 60:.1f} min")
     return 0
+
+
+def _board(name: str) -> BoardEntry:
+    """The board to measure on, refused before minutes of training where it could not hear anything."""
+    board = find_board(name, inventory_path(None))
+    if board.kind == "serial" and board.speaker is None:
+        raise ConfigError(f"board {name!r} is a real one and boards.yaml names no speaker for it; add the playing device that it hears")
+    if board.kind == "serial" and board.target == HOST_TARGET:
+        raise ConfigError(f"board {name!r} is a real one and boards.yaml gives it no target; add one, such as 'target: esp32-s3-devkitc-1'")
+    return board
 
 
 def _do(number: int, count: int, step: Step) -> int:
@@ -126,15 +142,12 @@ def _missing_client() -> str:
     return "" if importlib.util.find_spec("aioesphomeapi") else "aioesphomeapi is not installed (extra 'bench')"
 
 
-def _build(board: str, manifest: Path, folder: Path) -> list[object]:
-    target = find_board(board, inventory_path(None)).target
-    return ["mww-firmware", "build", "--target", target, "--model", manifest, "--output", folder]
-
-
 def _measure(options: argparse.Namespace, manifest: Path, run: Path, firmware: Path, session: Path) -> list[object]:
     lists = run / "lists"
     command = ["mww-bench", "measure", "--board", options.board, "--model", manifest, "--wake", lists / "test_positive.txt"]
     command += ["--none", lists / "test_negative.txt", "--firmware", firmware, "--seed", options.seed, "--output", session]
+    if options.calibration is not None:
+        command += ["--calibration", options.calibration]
     return [*command, "--resume"] if (session / "session.json").is_file() else command
 
 
@@ -168,6 +181,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--clips", type=int, default=1000, help=f"utterances and near misses to generate; sentences are {SENTENCES_PER_CLIP} times as many")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--board", help="measure on this board of boards.yaml; 'virtual' needs no hardware (default: simulate)")
+    parser.add_argument("--calibration", type=Path, help="calibration.json of mww-bench calibrate, for a board that hears a loudspeaker")
     parser.add_argument("--set", action="append", default=[], help="a setting for mww-train, section.key=value; may be repeated")
     return parser.parse_args()
 

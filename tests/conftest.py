@@ -77,7 +77,7 @@ def two_models_firmware(build_host: Callable[..., Firmware]) -> Firmware:
 @pytest.fixture
 def virtual_board(host_firmware: Firmware) -> VirtualBoard:
     """A virtual board with the alexa model, as fast as it goes; the test starts and stops it."""
-    from harness.boards.inventory import VIRTUAL_BOARD
+    from firmware.boards.inventory import VIRTUAL_BOARD
     from harness.boards.virtual import VirtualBoard
 
     return VirtualBoard(VIRTUAL_BOARD, host_firmware)

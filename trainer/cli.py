@@ -123,7 +123,7 @@ def _print_dry_run(configuration: TrainerConfig, output: Path, jobs: int | None)
 
     with Terminal() as terminal:
         found = dry_run(configuration, output, terminal, jobs)
-    Console(highlight=False).print(rendered(found), soft_wrap=False)
+    Console(highlight=False).print(rendered(found))
 
 
 @export_app.command()

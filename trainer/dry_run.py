@@ -94,7 +94,7 @@ def _rejections(ingestion: Ingestion) -> Iterator[Text]:
 
 def _plan(dry: DryRun) -> list[str]:
     section, performance, plan = dry.config.training, dry.config.performance, dry.config.training.plan()
-    state = "an interrupted run lies there and would go on" if (dry.folder / "checkpoints" / STATE).is_file() else "a new run"
+    state = "a run lies there, and what is left of it would be done" if (dry.folder / "checkpoints" / STATE).is_file() else "a new run"
     evaluations = -(-plan.steps // plan.eval_step_interval)
     copies = dry.config.augmentation.copies
     limit = f", limited to {performance.max_memory_gb:g}" if performance.max_memory_gb else ""

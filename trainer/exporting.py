@@ -27,7 +27,7 @@ from trainer.trained import Trained, open_checkpoint, run_folder
 from wakeword.corpus.feature_cache import default_cache_folder
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError, MeasurementFailure
-from wakeword.files import PARTIAL_SUFFIX, write_atomically
+from wakeword.files import PARTIAL_SUFFIX, check_writable, write_atomically
 from wakeword.model.flatbuffer import TfliteModel, parse_model
 from wakeword.model.float_model import Agreement, ExportRecord, write_record
 from wakeword.model.manifest import Manifest, MicroSection
@@ -121,9 +121,10 @@ def export_float(checkpoint: Path, config: TrainerConfig, output: Path, name: st
 
 def _check_target(output: Path, name: str) -> None:
     """What is wrong with the place is said before minutes of work."""
-    package_paths(output, name)
+    package = package_paths(output, name)
     if output.exists() and not output.is_dir():
         raise ConfigError(f"{output}: is a file; name a folder for the exported model")
+    check_writable(package.model)
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def check_memory(config: TrainerConfig, records: Sequence[SampleRecord]) -> None
     if need.training > limit:
         raise ConfigError(
             f"{where} training takes about {need.training / GIB:.2f} GiB with batches of {section.batch_size} and {config.performance.prefetch_factor} made "
-            "ahead; lower training.batch_size or performance.prefetch_factor, or allow more"
+            f"ahead, {TRAINING_BYTES / GIB:.2f} of it whatever these are; lower training.batch_size or performance.prefetch_factor, or allow more"
         )
     if need.computing > limit:
         raise ConfigError(

@@ -36,6 +36,7 @@ from trainer.training.runtime import compute_dtype, start_tensorflow
 from trainer.training.validation import StreamingValidation, ValidationData, validation_data
 from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
 from wakeword.errors import ConfigError
+from wakeword.files import check_writable
 
 CONFIG_NAME = "config.yaml"
 DUPLICATES_NAME = "duplicates.csv"
@@ -180,6 +181,7 @@ def _validation_features(records: Sequence[SampleRecord], progress: RunProgress)
 def _refuse_other_configuration(config: TrainerConfig, folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder}: is a file; name a folder for the run")
+    check_writable(folder / CONFIG_NAME)
     if not (folder / CONFIG_NAME).is_file():
         return
     earlier, wanted = load_config(str(folder / CONFIG_NAME)).model_dump(), config.model_dump()

@@ -1,1 +1,1 @@
-"""Boards: what a session asks of one, the inventory of those that are there, and the locks that keep two sessions apart."""
+"""Boards: what a session asks of one, and the two kinds that there are. The inventory and its locks are in `firmware.boards`."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.boards.inventory import BoardEntry
+from firmware.boards.inventory import BoardEntry
 from wakeword.errors import ConfigError, InfrastructureError
 
 if TYPE_CHECKING:
     from firmware.build import Firmware
+    from harness.boards.air_settings import AirSettings
 
 
 class BoardGone(InfrastructureError):
@@ -112,17 +114,54 @@ class HasTrace(Protocol):
         ...
 
 
-def open_board(entry: BoardEntry, firmware: Firmware | None, *, realtime: bool = False, folder: Path | None = None) -> Board:
+@runtime_checkable
+class KeepsSound(Protocol):
+    """A player through the air: it keeps what a microphone heard, and knows what happened to the sound on its way."""
+
+    def keep(self, path: Path) -> None:
+        """The next stream's sound goes into this WAV file (16 kHz mono int16), as it comes."""
+        ...
+
+    def news(self) -> list[dict[str, Any]]:
+        """What happened since the last call, as values of raw events of kind `sound`, see `harness.session.sound`."""
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """Devices, rates and true peak of the stream so far, for the raw event that ends it."""
+        ...
+
+
+def open_board(
+    entry: BoardEntry,
+    firmware: Firmware | None,
+    *,
+    realtime: bool = False,
+    folder: Path | None = None,
+    air: AirSettings | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Board:
     """The board of an inventory entry, not started yet.
 
-    `firmware` is what a virtual board runs. `folder` is where it may keep files. Raises `ConfigError` for a kind of board that needs what is not there.
+    `firmware` is what the board runs, or is to run; a real one may do without. `folder` is where a virtual board may keep files. `air` is the way of the
+    sound where it goes through the air. `say` takes what a user should read while a board is flashed.
+    Raises `ConfigError` for a kind of board that needs what is not there.
     """
     if entry.kind == "serial":
-        raise ConfigError(
-            f"board {entry.name!r} is a real one: sound reaches it through a loudspeaker, which this version cannot play yet; measure with --board virtual"
-        )
+        if air is None:
+            raise ConfigError(f"board {entry.name!r} is a real one: sound reaches it through a loudspeaker; give --speaker, or name it in boards.yaml")
+        from harness.boards.air import AirPlayer
+        from harness.boards.serial import SerialBoard
+
+        loudspeaker = air
+        return SerialBoard(entry, firmware, lambda _: AirPlayer(loudspeaker), say=say)
     if firmware is None:
         raise ConfigError(f"board {entry.name!r} is virtual and needs a firmware built for target 'host'; run mww-firmware build --target host")
     from harness.boards.virtual import VirtualBoard
 
-    return VirtualBoard(entry, firmware, realtime=realtime, folder=folder)
+    if air is None:
+        return VirtualBoard(entry, firmware, realtime=realtime, folder=folder)
+    from harness.boards.air import AirPlayer
+
+    way = air
+    # As fast as it takes them: the microphone itself is what keeps the time.
+    return VirtualBoard(entry, firmware, folder=folder, through=lambda ear: AirPlayer(way, ear))

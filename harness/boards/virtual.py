@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.boards.board import BoardGone
-from harness.boards.inventory import BoardEntry
+from firmware.boards.inventory import HOST_TARGET, BoardEntry
+from harness.boards.board import BoardGone, Player
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.errors import ConfigError, InfrastructureError
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from firmware.virtual.program import VirtualProgram
 
 LOOPBACK = "127.0.0.1"
-HOST_TARGET = "host"
 REALTIME_PACE, LOSSLESS_PACE = 1.0, 0.0
 """Real time: a chunk every 16 ms whether or not the last one was taken, as a microphone does. Lossless: as fast as the board takes it."""
 BACKLOG_SAMPLES = SAMPLE_RATE_HZ // 2
@@ -44,11 +43,20 @@ class VirtualBoard:
 
     source: Literal["virtual board", "on-device"] = "virtual board"
 
-    def __init__(self, entry: BoardEntry, firmware: Firmware, *, realtime: bool = False, folder: Path | None = None, pace: float | None = None) -> None:
+    def __init__(
+        self,
+        entry: BoardEntry,
+        firmware: Firmware,
+        *,
+        realtime: bool = False,
+        folder: Path | None = None,
+        pace: float | None = None,
+        through: Callable[[VirtualPlayer], Player] | None = None,
+    ) -> None:
         """Raises `ConfigError` when the firmware is not one for this machine.
 
         `pace` is the speed of a microphone that does not wait, 1 for real time; it goes before `realtime`. `folder` gets the program's log when
-        the board is stopped.
+        the board is stopped. `through` makes what brings sound to the board's ear, see `harness.boards.air`; without it sound comes as it is played.
         """
         from firmware.credentials import api_key
         from firmware.project import host_mac_address
@@ -63,6 +71,7 @@ class VirtualBoard:
         self.api_key = api_key(firmware.folder)
         self._firmware = firmware
         self._folder = folder
+        self._through = through
         self._program: VirtualProgram | None = None
 
     @property
@@ -117,9 +126,10 @@ class VirtualBoard:
         if self.program.pid is None:
             raise InfrastructureError(f"board {self.entry.name!r}: its program has ended ({self.program.last_words()}); start the session again with --resume")
 
-    def player(self) -> VirtualPlayer:
+    def player(self) -> Player:
         """The way of the sound to this board."""
-        return VirtualPlayer(self)
+        ear = VirtualPlayer(self)
+        return ear if self._through is None else self._through(ear)
 
     def probabilities(self, model_sha256: str) -> NDArray[np.uint8]:
         """Every probability of a model in the running stream: uint8 `[inferences]`."""

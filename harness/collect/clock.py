@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import theilslopes
 
-from harness.collect.answers import ClockSample, parse_stamp
+from firmware.answers import ClockSample, parse_stamp
 from harness.collect.raw import RawEvent
 from wakeword.errors import InfrastructureError
 

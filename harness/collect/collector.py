@@ -20,8 +20,9 @@ from aioesphomeapi.api_pb2 import SubscribeLogsResponse  # type: ignore[attr-def
 from aioesphomeapi.core import APIConnectionError
 from aioesphomeapi.model import EntityState, Event, HomeassistantServiceCall, LogLevel, UserService
 
-from harness.collect.answers import CLOCK_EVENT, DETECTION_EVENT, IDENTITY_EVENT, ClockSample, Identity, parse_identity, parse_stamp
-from harness.collect.link import Link, Timing, make_target
+from firmware.answers import CLOCK_EVENT, DETECTION_EVENT, IDENTITY_EVENT, ClockSample, Identity, parse_identity, parse_stamp
+from firmware.native_api import make_target
+from harness.collect.link import Link, Timing
 from harness.collect.raw import RawLog
 from harness.collect.witnesses import RUNNING_STATE, STOPPED_STATE, AlreadyRunning, StateChanged, parse_fact
 from wakeword.contract import PROBABILITY_MAX

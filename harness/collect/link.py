@@ -10,32 +10,16 @@ No multicast socket is opened for an IP address; only a host name ending in `.lo
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aioesphomeapi.client import APIClient
-from aioesphomeapi.core import (
-    APIConnectionError,
-    BadMACAddressAPIError,
-    BadNameAPIError,
-    EncryptionErrorAPIError,
-    EncryptionPlaintextAPIError,
-    InvalidAuthAPIError,
-    InvalidEncryptionKeyAPIError,
-    RequiresEncryptionAPIError,
-)
+from aioesphomeapi.core import APIConnectionError
 from aioesphomeapi.model import ConnectionClosedEvent
 from aioesphomeapi.reconnect_logic import ReconnectLogic
 
-from wakeword.errors import BoardRefused, ConfigError, MwwError
-
-# Every failure is told by the exceptions and raw events of this package; without a handler Python would print the library's warnings.
-logging.getLogger("aioesphomeapi").addHandler(logging.NullHandler())
-
-_KEY_BYTES = 32
+from firmware.native_api import Target, explain_refusal
+from wakeword.errors import MwwError
 
 
 @dataclass(frozen=True)
@@ -52,40 +36,6 @@ class Timing:
     """An attempt to connect, or the subscribing after it, that takes longer is given up."""
     close_seconds: float = 3.0
     """For saying good-bye to the board."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """Which board, and where. The key shows in no text."""
-
-    address: str
-    port: int
-    key: str
-    name: str
-    mac: str | None
-    """12 hex digits, lower case."""
-
-    @property
-    def where(self) -> str:
-        """For messages."""
-        return f"{self.name} at {self.address}:{self.port}"
-
-    def __repr__(self) -> str:
-        return f"Target({self.where})"
-
-
-def make_target(address: str, port: int, key: str, name: str, mac: str | None) -> Target:
-    """Check the parts and bring the MAC into the form of the protocol. Raises `ConfigError`; its words do not hold the key."""
-    try:
-        good = len(base64.b64decode(key, validate=True)) == _KEY_BYTES
-    except (binascii.Error, ValueError):
-        good = False
-    if not good:
-        raise ConfigError(f"{name} at {address}:{port}: the API key is not {_KEY_BYTES} bytes in base64; give the key that the board was built with")
-    plain = None if mac is None else mac.replace(":", "").replace("-", "").lower()
-    if plain is not None and (len(plain) != 12 or set(plain) - set("0123456789abcdef")):
-        raise ConfigError(f"{name}: {mac} is no MAC address; write it like 00:aa:22:33:44:55")
-    return Target(address, port, key, name, plain)
 
 
 class Link:
@@ -209,36 +159,3 @@ class Link:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def explain_refusal(error: BaseException, target: Target) -> BoardRefused | None:
-    """Return why trying again is useless, or None where it is not. Looks through the errors that the library wraps around the cause."""
-    seen: BaseException | None = error
-    for _ in range(8):
-        if seen is None:
-            return None
-        words = _words(seen, target)
-        if words is not None:
-            refusal = BoardRefused(f"{target.where}: {words}")
-            refusal.__cause__ = seen
-            return refusal
-        seen = seen.__cause__ or seen.__context__
-    return None
-
-
-def _words(error: BaseException, target: Target) -> str | None:
-    match error:
-        case EncryptionErrorAPIError():  # a damaged frame after a good handshake: not the key's fault
-            return None
-        case InvalidEncryptionKeyAPIError():
-            return "refuses the API key; give the key that this board was built with, or build and flash it again"
-        case BadNameAPIError():
-            return f"the board there is named {error.received_name!r}; correct the address of {target.name} in boards.yaml"
-        case BadMACAddressAPIError():
-            return f"the board there has the MAC {error.received_mac}, not {target.mac}; correct address or mac of {target.name} in boards.yaml"
-        case RequiresEncryptionAPIError() | EncryptionPlaintextAPIError():
-            return "does not speak with encryption; build and flash the bench's firmware"
-        case InvalidAuthAPIError():
-            return "asks for a password; build and flash the bench's firmware"
-        case _:
-            return None

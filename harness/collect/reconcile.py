@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.collect.answers import Stamp, parse_detection, parse_stamp
+from firmware.answers import Stamp, parse_detection, parse_stamp
 from harness.collect.raw import RawEvent
 from harness.collect.witnesses import RUNNING_STATE, ArenaProbed, AudioLost, BlockedByVad, Detected, EventDropped, InferenceFailed, StateChanged, parse_fact
 from wakeword.contract import SAMPLE_RATE_HZ, STEP_SAMPLES

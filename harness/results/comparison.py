@@ -6,13 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.results import wording
-from harness.results.device_records import AgreementRecord, DisagreementRecord, EquivalenceRecord, LatencyFigures, PairedUtterances, SeenRecord, SessionRecord
+from harness.results.device_records import (
+    AcousticsRecord,
+    AgreementRecord,
+    DisagreementRecord,
+    EquivalenceRecord,
+    LatencyFigures,
+    PairedUtterances,
+    SeenRecord,
+    SessionRecord,
+)
 from harness.results.schema import ModelRecord, Result, RunRecord
 from wakeword.scoring.agreement import SIGNIFICANCE, utterances_needed
 
 _MS_PER_SLICE = 10
 _OFFSETS_SHOWN = 12
 _HASH_SHOWN = 12
+_SILENCE_DBFS = -150.0
 
 
 @dataclass(frozen=True)
@@ -165,6 +175,54 @@ def integrity_facts(session: SessionRecord) -> tuple[Fact, ...]:
     )
 
 
+def acoustics_facts(acoustics: AcousticsRecord) -> tuple[Fact, ...]:
+    """The way of the sound through the air, and what happened to it."""
+    nbsp = "\N{NO-BREAK SPACE}"
+    devices = _device(acoustics.speaker, acoustics.speaker_rate)
+    facts = [Fact("Loudspeaker", f"{devices}, gain {acoustics.gain_db:+g}{nbsp}dB".replace("-", wording.MINUS))]
+    if acoustics.microphone is not None:
+        facts.append(Fact("Microphone", f"{_device(acoustics.microphone, acoustics.microphone_rate)}, {acoustics.listener}"))
+    else:
+        facts.append(Fact("Microphone", "none: nobody knows what became of the sound but the player", bad=True))
+    facts.append(Fact("Room", acoustics.room or "not named"))
+    facts.append(Fact("Geometry", acoustics.geometry or "not stated"))
+    known = acoustics.calibration is not None and acoustics.calibration_sha256 is not None
+    facts.append(
+        Fact("Calibration", f"{acoustics.calibration}, {(acoustics.calibration_sha256 or '')[:_HASH_SHOWN]}" if known else "none: levels are relative")
+    )
+    if acoustics.markers_played:
+        missed = acoustics.markers_heard < acoustics.markers_played
+        aligned = _of(acoustics.markers_heard, acoustics.markers_played) + " markers heard"
+        if acoustics.residual_rms_ms is not None:
+            aligned += f", residuals {acoustics.residual_rms_ms:.3f}{nbsp}ms rms"
+        if acoustics.drift_ppm is not None:
+            aligned += f", drift {round(acoustics.drift_ppm, 1) + 0.0:.1f}{nbsp}ppm".replace("-", wording.MINUS)
+        facts.append(Fact("Alignment", aligned, bad=missed))
+    levels = (("Noise", acoustics.noise_dbfs), ("Played to heard", acoustics.channel_gain_db), ("True peak played", acoustics.true_peak_dbfs))
+    for name, value in levels:
+        if value is not None:
+            unit = "dB" if name == "Played to heard" else "dBFS"
+            text = "digital silence" if value <= _SILENCE_DBFS else f"{value:.1f}{nbsp}{unit}".replace("-", wording.MINUS)
+            facts.append(Fact(name, text, bad=name == "True peak played" and value > 0))
+    return tuple(facts)
+
+
+def sound_counters(acoustics: AcousticsRecord) -> tuple[Fact, ...]:
+    """What went wrong with the sound; all are zero in a clean session."""
+    counted = (
+        ("Nothing to play", acoustics.starved),
+        ("Loudspeaker late (flags)", acoustics.underflows),
+        ("Microphone late (flags)", acoustics.overflows),
+        ("Sound lost", acoustics.lost),
+        ("Sound repeated", acoustics.repeated),
+        ("Not heard", acoustics.not_heard),
+        ("Level off", acoustics.level_faults),
+        ("Clipped", acoustics.clipped),
+        ("Other sound", acoustics.ambient),
+    )
+    return tuple(Fact(name, str(count), bad=count > 0) for name, count in counted)
+
+
 def void_rows(runs: Sequence[RunRecord]) -> tuple[VoidRow, ...]:
     """All void time, in the order of the runs."""
     rows: list[VoidRow] = []
@@ -237,6 +295,10 @@ def _speed(session: SessionRecord) -> str:
     if not session.wall_seconds:
         return ""
     return f", {session.audio_seconds / session.wall_seconds:.3g} times real time"
+
+
+def _device(name: str, rate: int | None) -> str:
+    return name if rate is None else f"{name} at {rate / 1000:g}\N{NO-BREAK SPACE}kHz"
 
 
 def _clock(session: SessionRecord) -> str:

@@ -67,6 +67,48 @@ class ClockRecord(Record):
     residual_rms_ms: float = Field(ge=0)
 
 
+class AcousticsRecord(Record):
+    """Sound through the air: devices, alignment, and what went wrong with the sound. Levels in dBFS are rms, within the band of the alignment markers."""
+
+    speaker: str
+    speaker_rate: int | None = None
+    """Hz, as it was used."""
+    microphone: str | None = None
+    """A recording device of the bench's machine."""
+    microphone_rate: int | None = None
+    listener: Literal["the virtual board's microphone", "a reference microphone", "nobody"]
+    """Who heard with it. The simulation hears what a virtual board's microphone heard, else what was played."""
+    gain_db: float
+    """Applied to all recordings alike."""
+    calibration: str | None = None
+    calibration_sha256: str | None = None
+    geometry: str | None = None
+    room: str | None = None
+    markers_played: int = Field(default=0, ge=0)
+    markers_heard: int = Field(default=0, ge=0)
+    residual_rms_ms: float | None = None
+    """Of the markers about their line. None where there were too few to tell."""
+    drift_ppm: float | None = None
+    """Of the longest leg; above 0, the microphone's clock is faster than the loudspeaker's."""
+    noise_dbfs: float | None = None
+    channel_gain_db: float | None = None
+    """From played to heard."""
+    true_peak_dbfs: float | None = None
+    """Of what was played, four times oversampled."""
+    starved: int = Field(default=0, ge=0)
+    """Times that the player had nothing to play, and silence was put in. All counters below are zero in a clean session."""
+    underflows: int = Field(default=0, ge=0)
+    """Status flags of the audio system; `lost` and `repeated` were found in the recording whatever the flags say."""
+    overflows: int = Field(default=0, ge=0)
+    lost: int = Field(default=0, ge=0)
+    repeated: int = Field(default=0, ge=0)
+    not_heard: int = Field(default=0, ge=0)
+    level_faults: int = Field(default=0, ge=0)
+    clipped: int = Field(default=0, ge=0)
+    ambient: int = Field(default=0, ge=0)
+    """Stretches with other sound."""
+
+
 class SessionRecord(Record):
     """One session with one board; of several merged ones, their sum."""
 
@@ -86,6 +128,8 @@ class SessionRecord(Record):
     integrity: IntegrityRecord
     clock: ClockRecord | None = None
     """None where there was too little to fit, and for merged sessions: each has a clock of its own."""
+    acoustics: tuple[AcousticsRecord, ...] = ()
+    """One for each session through the air."""
 
 
 class PairedUtterances(Record):

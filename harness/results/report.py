@@ -45,6 +45,12 @@ SOURCE_MEANING = {
 }
 """What each source word means, for the method section."""
 
+VIRTUAL_BOARD_IN_AIR = (
+    f"{VIRTUAL_BOARD_LABEL}. It heard the recordings, played in real time by the playing device named under Acoustics, through the recording device named "
+    "there, and the simulation heard what that device recorded. No ESP32 took part."
+)
+"""The same, where sound went through audio devices: whether these are real ones, their names say."""
+
 
 def write_report(results: Sequence[Result], output: Path, *, max_clips: int) -> Verdict:
     """Write the report on one or several results of the same model and return its verdict.
@@ -80,7 +86,7 @@ def _context(result: Result, parts: Sequence[Result], verdict: Verdict, max_clip
         "verdict": verdict,
         "source": source,
         "source_label": VIRTUAL_BOARD_LABEL if source == "virtual board" else None,
-        "source_meaning": SOURCE_MEANING[source],
+        "source_meaning": VIRTUAL_BOARD_IN_AIR if source == "virtual board" and _through_air(parts) else SOURCE_MEANING[source],
         "synthetic": [run.label for run in result.runs if run.synthetic],
         "all_synthetic": all(run.synthetic for run in result.runs),
         "scores": scores,
@@ -100,6 +106,7 @@ def _context(result: Result, parts: Sequence[Result], verdict: Verdict, max_clip
         "false_accepts": false_accepts(paired, model, max_clips, reader) if scores.false_accepts_per_hour is not None else None,
         **_comparison(result, by_run, max_clips, reader),
         "sessions": [(comparison.board_facts(one, model, source), comparison.integrity_facts(one)) for one in _sessions(parts)],
+        "acoustics": [(comparison.acoustics_facts(air), comparison.sound_counters(air)) for one in _sessions(parts) for air in one.acoustics],
         "voids": comparison.void_rows(result.runs),
         "runs": [(run, _protocol(run)) for run in result.runs],
         "w": wording,
@@ -111,6 +118,10 @@ def _context(result: Result, parts: Sequence[Result], verdict: Verdict, max_clip
         "excellent_below": EXCELLENT_BELOW,
         "acceptable_to": ACCEPTABLE_TO,
     }
+
+
+def _through_air(parts: Sequence[Result]) -> bool:
+    return any(part.session is not None and part.session.acoustics for part in parts)
 
 
 def _comparison(result: Result, by_run: Sequence[Sequence[PairedStream]], max_clips: int, reader: ClipReader) -> dict[str, Any]:

@@ -37,6 +37,7 @@ def merge_sessions(results: Sequence[Result]) -> SessionRecord | None:
         health="; ".join(dict.fromkeys(session.health for session in sessions)),
         integrity=sum((session.integrity for session in sessions), IntegrityRecord()),
         clock=None,
+        acoustics=tuple(one for session in sessions for one in session.acoustics),
     )
 
 

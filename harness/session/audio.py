@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench_audio.markers import marker
 from harness.session.schedule import Leg, PlannedRecording, Section
 from wakeword.audio import BLOCK_SAMPLES, probe, stream_samples
 from wakeword.contract import SAMPLE_RATE_HZ
@@ -33,10 +35,12 @@ def leg_audio(leg: Leg, start: int = 0, stop: int | None = None, block_samples: 
 
 def _whole(leg: Leg) -> Iterator[NDArray[np.int16]]:
     for section in leg.sections:
-        yield from _silence(section.items[0].start - section.start)
-        for item in section.items:
-            yield from _recording(item.item.recording)
-            yield from _silence(item.following - item.stop)
+        position = section.start
+        for start, item in sorted([*((one.start, one) for one in section.items), *((one, None) for one in section.markers)], key=itemgetter(0)):
+            yield from _silence(start - position)
+            yield from [marker()] if item is None else _recording(item.item.recording)
+            position = start + len(marker()) if item is None else item.stop
+        yield from _silence(section.stop - position)
 
 
 def _silence(samples: int) -> Iterator[NDArray[np.int16]]:

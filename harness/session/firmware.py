@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.boards.inventory import BoardEntry
+from firmware.boards.inventory import BoardEntry
 from harness.simulated.measurement import Candidate
 from wakeword.errors import ConfigError
 

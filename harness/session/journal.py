@@ -2,7 +2,7 @@
 
 Lines of kind `leg` {leg, part, first_item, boot_id} begin a stream, of kind `play` {event: "item", leg, item} come before the first sample of an
 item is played, {event: "end", leg, complete, reason, board_lost, heard} close a leg, and {event: "finished"} a session. What the board says is written by the
-collector.
+collector. Of sound through the air there are lines of kind `sound`, see `harness.session.sound`.
 """
 
 from __future__ import annotations
@@ -144,3 +144,8 @@ def _leg(events: tuple[RawEvent, ...], own: tuple[RawEvent, ...]) -> PlayedLeg:
 def trace_path(folder: Path, number: int) -> Path:
     """Where the probabilities of a leg are kept: one uint8 an inference."""
     return folder / f"leg-{number:03d}.u8"
+
+
+def sound_path(folder: Path, number: int) -> Path:
+    """Where the sound is kept that a microphone heard of a leg: 16 kHz mono int16."""
+    return folder / f"leg-{number:03d}.wav"

@@ -6,6 +6,7 @@ A full session with no detections because of one broken wire is a known story; a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from harness.results.schema import ModelRecord
@@ -45,6 +46,7 @@ def _first_detected(engine: Engine, model: ModelRecord, recordings: Sequence[Pla
 
 
 def _detected(engine: Engine, model: ModelRecord, recording: PlannedRecording, settings: Settings) -> bool:
-    leg = make_schedule([Section("known positive", "wake", (recording,))], settings).leg()
+    # Without alignment markers: what is to be detected is the recording.
+    leg = make_schedule([Section("known positive", "wake", (recording,))], replace(settings, marker=0)).leg()
     probabilities = simulate_audio(engine, leg_audio(leg))
     return bool(detect(probabilities, model.stride, slice_count(leg.samples), model.cutoff_uint8, model.window))

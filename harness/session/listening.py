@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from firmware.answers import Identity
 from harness.boards.board import Board
-from harness.collect.answers import Identity
 from harness.session.journal import SessionLog
 from wakeword.errors import MwwError
 

@@ -6,33 +6,29 @@ import asyncio
 import datetime
 import importlib.metadata
 import importlib.util
-import shlex
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from firmware.boards.inventory import BoardEntry, find_board, inventory_path
+from firmware.boards.lock import hold_board
+from harness.boards.air_settings import find_devices, inverse_filter
 from harness.boards.board import Board, open_board
-from harness.boards.inventory import BoardEntry, find_board, inventory_path
-from harness.boards.lock import hold_board
 from harness.collect.raw import read_raw
 from harness.results.schema import Result, write_result
-from harness.session.audio import plan_sections
 from harness.session.firmware import find_firmware
 from harness.session.journal import RAW_FILE, SessionLog, is_finished
-from harness.session.known_positive import choose_known_positive
 from harness.session.listening import CollectorLike
-from harness.session.plan import SessionPlan, SettingsPlan, changed_files, read_plan, section_plans, what_changed, write_plan
+from harness.session.patience import Patience
+from harness.session.plan import SessionPlan, changed_files, read_plan, what_changed, write_plan
 from harness.session.progress import session_progress
 from harness.session.record import RESULT_FILE, make_session_result
-from harness.session.runner import Patience, Session
-from harness.session.schedule import default_settings, make_schedule
+from harness.session.request import Request, check_limits_of_input, make_plan
+from harness.session.runner import Session
 from harness.simulated.measurement import Candidate, open_candidate
-from harness.simulated.record import PACKAGES, model_record
 from wakeword.contract import SAMPLE_RATE_HZ
-from wakeword.engines import open_engine
-from wakeword.engines.unrolled import UnrolledEngine
 from wakeword.errors import ConfigError, InfrastructureError, MeasurementFailure
 from wakeword.files import check_writable
 from wakeword.progress import audio_progress
@@ -44,27 +40,6 @@ FAST_HEARTBEAT_SECONDS = 0.1
 """A board that hears faster than real time is asked more often, since what no answer has confirmed is void when it is lost."""
 FAST_RETRY_SECONDS = 0.5
 """A virtual board is back as soon as its program is."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asked for."""
-
-    board: str
-    model: Path
-    wake: tuple[Path, ...] = ()
-    none: tuple[Path, ...] = ()
-    boards: Path | None = None
-    firmware: Path | None = None
-    output: Path | None = None
-    seed: int = 0
-    cutoff: float | None = None
-    realtime: bool = False
-    known_positive: Path | None = None
-    resume: bool = False
-    margin: float = 0.03
-    reconnect_timeout: float = Patience.reconnect
-    command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,6 +96,10 @@ def measure(request: Request, say: Callable[[str], None] = lambda _: None) -> Me
     if found is None and request.resume:
         raise ConfigError(f"{folder}: holds no session to resume; give its folder by --output, or leave out --resume")
     plan = make_plan(request, entry, candidate)
+    if plan.air is not None:
+        # Before the lock and the firmware: a loudspeaker that is not there, or a calibration that does not hold, is known now.
+        find_devices(plan.air)
+        inverse_filter(plan.air)
     if found is not None:
         plan = _resumable(found, plan, folder)
     raw = folder / RAW_FILE
@@ -156,16 +135,6 @@ def require_client() -> None:
         raise ConfigError("measuring on a board needs aioesphomeapi, which is not installed; install wakeword-bench[bench]")
 
 
-def check_limits_of_input(request: Request) -> None:
-    """Raise `ConfigError` for values that no measurement can have."""
-    if not request.wake and not request.none:
-        raise ConfigError("nothing to play: give recordings with --wake, --none or both")
-    if not 0 < request.margin < 1:
-        raise ConfigError(f"--margin {request.margin:g}: a difference in recall lies between 0 and 1; give for example 0.03")
-    if not 0 < request.reconnect_timeout <= 86_400:
-        raise ConfigError(f"--reconnect-timeout {request.reconnect_timeout:g}: give seconds, up to a day")
-
-
 def _folder(request: Request, candidate: Candidate) -> Path:
     if request.output is not None:
         return request.output
@@ -175,27 +144,15 @@ def _folder(request: Request, candidate: Candidate) -> Path:
     return Path("runs") / "sessions" / f"{stamp}-{request.board}-{candidate.manifest_path.stem}"
 
 
-def make_plan(request: Request, entry: BoardEntry, candidate: Candidate) -> SessionPlan:
-    """What is to be played and how. Reads and hashes all recordings. Raises `ConfigError` for one that cannot be played."""
-    model = model_record(candidate)
-    engine, _ = open_engine(candidate.model)
-    memory = engine.memory_slices if isinstance(engine, UnrolledEngine) else None
-    settings = default_settings(request.seed, model.stride, model.window, memory)
-    schedule = make_schedule(plan_sections(list(request.wake), list(request.none)), settings)
-    return SessionPlan(
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        command=shlex.join(request.command),
-        board=entry,
-        source="virtual board" if entry.kind == "virtual" else "on-device",
-        model=model,
-        realtime=request.realtime or entry.kind != "virtual",
-        settings=SettingsPlan(seed=settings.seed, stride=settings.stride, lead_in=settings.lead_in, guard=settings.guard, gap=settings.gap),
-        sections=section_plans(schedule.sections),
-        schedule_sha256=schedule.sha256,
-        known_positive=choose_known_positive(engine, model, schedule, request.known_positive),
-        margin=request.margin,
-        versions={name: importlib.metadata.version(name) for name in (*PACKAGES, "aioesphomeapi")},
-    )
+def plan_only(request: Request) -> SessionPlan:
+    """What `measure` would do, with nothing played and nothing written but rendered recordings. Devices are looked for. Raises as `measure` does."""
+    check_limits_of_input(request)
+    candidate = open_candidate(request.model, request.cutoff, None)
+    plan = make_plan(request, find_board(request.board, inventory_path(request.boards)), candidate)
+    if plan.air is not None:
+        find_devices(plan.air)
+        inverse_filter(plan.air)
+    return plan
 
 
 def _resumable(found: SessionPlan, wanted: SessionPlan, folder: Path) -> SessionPlan:
@@ -206,7 +163,7 @@ def _resumable(found: SessionPlan, wanted: SessionPlan, folder: Path) -> Session
 
 
 def _play(plan: SessionPlan, entry: BoardEntry, firmware: Firmware | None, folder: Path, request: Request, say: Callable[[str], None]) -> None:
-    board = open_board(entry, firmware, realtime=plan.realtime, folder=folder)
+    board = open_board(entry, firmware, realtime=plan.realtime, folder=folder, air=plan.air, say=say)
     seconds = plan.schedule().samples / SAMPLE_RATE_HZ
     with session_progress(f"{plan.model.wake_word}, {entry.name}", seconds) as watch:
         session = Session(
@@ -254,8 +211,8 @@ def collector_opener(*, virtual: bool, realtime: bool) -> Callable[[Board, Sessi
 
 def board_rows(path: Path | None) -> Sequence[tuple[BoardEntry, str]]:
     """The inventory with who holds each board, or its room; empty where it is free. Raises `ConfigError` for a faulty inventory."""
-    from harness.boards.inventory import read_inventory
-    from harness.boards.lock import board_holder, room_holder
+    from firmware.boards.inventory import read_inventory
+    from firmware.boards.lock import board_holder, room_holder
 
     rows = []
     for entry in read_inventory(inventory_path(path)).values():

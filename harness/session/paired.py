@@ -70,7 +70,8 @@ def played_part(leg: Leg, last_item: int) -> Leg:
     for section in leg.sections:
         items = tuple(placed for placed in section.items if placed.item.index <= last_item)
         if items:
-            sections.append(replace(section, items=items, stop=items[-1].following))
+            stop = items[-1].following
+            sections.append(replace(section, items=items, stop=stop, markers=tuple(one for one in section.markers if one < stop)))
     return replace(leg, sections=tuple(sections))
 
 

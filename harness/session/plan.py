@@ -9,10 +9,11 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from harness.boards.inventory import BoardEntry
+from firmware.boards.inventory import BoardEntry
+from harness.boards.air_settings import AirSettings
 from harness.results.record import Record
 from harness.results.schema import ModelRecord
-from harness.session.schedule import PlannedRecording, Schedule, Section, Settings, make_schedule
+from harness.session.schedule import Leg, PlannedRecording, Schedule, Section, Settings, make_schedule
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError, InfrastructureError
 from wakeword.files import write_atomically
@@ -54,6 +55,8 @@ class SettingsPlan(Record):
     lead_in: int
     guard: int
     gap: int
+    marker: int = 0
+    marker_every: int = 0
 
 
 class KnownPositive(Record):
@@ -84,6 +87,8 @@ class SessionPlan(Record):
     margin: float = Field(gt=0, lt=1)
     """Difference in recall that matters, stated before the measurement."""
     versions: dict[str, str]
+    air: AirSettings | None = None
+    """The way of the sound through the air; None where a virtual board hears without it."""
 
     def schedule(self) -> Schedule:
         """The order of playback. Raises `InfrastructureError` when this version orders otherwise than the one that wrote the plan."""
@@ -94,6 +99,12 @@ class SessionPlan(Record):
                 "session.json: its order of playback is not what this version makes of it; resume with the version that began the session"
             )
         return schedule
+
+
+def health_check(plan: SessionPlan, schedule: Schedule) -> Leg | None:
+    """What is played before anything is measured; None where there is no known positive."""
+    known = plan.known_positive.recording
+    return None if known is None else make_schedule([Section("known positive", "wake", (known.planned(),))], schedule.settings).leg()
 
 
 def section_plans(sections: Sequence[Section]) -> tuple[SectionPlan, ...]:
@@ -133,6 +144,7 @@ def what_changed(old: SessionPlan, new: SessionPlan) -> list[str]:
         "seed": old.settings.seed != new.settings.seed,
         "speed of playback": old.realtime != new.realtime,
         "margin": old.margin != new.margin,
+        "loudspeaker, microphone or their settings": old.air != new.air,
     }
     changed = [name for name, differs in named.items() if differs]
     changed += _changed_recordings(old, new)

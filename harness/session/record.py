@@ -9,16 +9,14 @@ import datetime
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.collect.answers import parse_identity
-from harness.collect.clock import clock_samples, fit_clock
+from firmware.answers import parse_identity
+from harness.collect.clock import ClockFit, clock_samples, fit_clock
 from harness.collect.raw import RawEvent, read_raw
-from harness.collect.reconcile import Collected, reconcile
 from harness.collect.reconcile import Detection as Told
 from harness.collect.witnesses import ArenaProbed, parse_fact
 from harness.results import wording
@@ -26,11 +24,11 @@ from harness.results.agreement import make_agreement
 from harness.results.device_records import BoardRecord, ClockRecord, IntegrityRecord, SessionRecord
 from harness.results.schema import Result, RunRecord
 from harness.results.scores import score_runs
-from harness.session.audio import leg_audio
 from harness.session.journal import RAW_FILE, PlayedLeg, played_legs, trace_path
-from harness.session.paired import Heard, VoidSpan, decided_slice, leg_runs, played_part, simulate_audio, window_at
+from harness.session.measured_legs import MeasuredLeg, heard_markers, leg_voids, measured_legs
+from harness.session.paired import Heard, decided_slice, leg_runs, simulate_audio, window_at
 from harness.session.plan import SessionPlan
-from harness.session.schedule import Leg, Schedule
+from harness.session.sound import PlayClock, acoustics_record, play_clock
 from harness.simulated.measurement import Candidate
 from harness.simulated.record import arena_record
 from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ, slice_count
@@ -43,21 +41,6 @@ LOGGED_TO = 0.00501
 """The board logs two decimals."""
 
 
-@dataclass(frozen=True)
-class _MeasuredLeg:
-    """A leg of the measurement, reconciled."""
-
-    played: PlayedLeg
-    plan: Leg
-    """As far as it was played."""
-    collected: Collected
-
-    @property
-    def confirmed(self) -> int:
-        """Samples before which nothing can be missing."""
-        return next((leg.confirmed for leg in self.collected.legs if leg.index == self.played.number), 0)
-
-
 def make_session_result(plan: SessionPlan, folder: Path, candidate: Candidate, progress: Callable[[float], None] = lambda _: None) -> Result:
     """The record of a session, as far as it was played. `progress` gets the seconds of audio that were simulated.
 
@@ -66,7 +49,7 @@ def make_session_result(plan: SessionPlan, folder: Path, candidate: Candidate, p
     events = read_raw(folder / RAW_FILE)
     schedule = plan.schedule()
     legs = played_legs(events)
-    measured = [_reconciled(schedule, leg) for leg in legs if leg.part == "measure" and leg.last_item >= leg.first_item]
+    measured = measured_legs(plan, folder, schedule, legs)
     if not measured:
         raise InfrastructureError(f"{folder}: no recording was played; begin again with --resume")
     esphome = _esphome_version(events)
@@ -74,12 +57,11 @@ def make_session_result(plan: SessionPlan, folder: Path, candidate: Candidate, p
     runs: list[RunRecord] = []
     simulation: list[RunRecord] = []
     for number, leg in enumerate(measured):
-        # A leg that was cut is simulated as far as the board can have heard it; what comes after it is void.
-        samples = leg.plan.samples if leg.played.complete else min(leg.played.heard, leg.plan.samples)
-        probabilities = simulate_audio(engine, _with_progress(leg_audio(leg.plan, stop=samples), progress))
-        simulated = _simulated(plan, probabilities, slice_count(samples), engine.name)
+        probabilities = simulate_audio(engine, _with_progress(leg.audio(), progress))
+        simulated = _simulated(plan, probabilities, slice_count(leg.samples), engine.name)
         device = _device(plan, leg, _trace(folder, leg), esphome)
-        runs += leg_runs(schedule, leg.plan, leg.played.number, device, _voids(leg), first=number == 0)
+        voids = [*leg_voids(leg), *heard_markers(leg, schedule.settings.guard, device, simulated)]
+        runs += leg_runs(schedule, leg.plan, leg.played.number, device, voids, first=number == 0)
         simulation += leg_runs(schedule, leg.plan, leg.played.number, simulated, (), first=number == 0)
     return Result(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -96,19 +78,6 @@ def make_session_result(plan: SessionPlan, folder: Path, candidate: Candidate, p
     )
 
 
-def _reconciled(schedule: Schedule, leg: PlayedLeg) -> _MeasuredLeg:
-    return _MeasuredLeg(leg, played_part(schedule.leg(leg.first_item), leg.last_item), reconcile(leg.events))
-
-
-def _voids(leg: _MeasuredLeg) -> list[VoidSpan]:
-    """What reconciling found void; of a leg that was cut also all that no answer of the board confirmed, to the end of the item under play."""
-    end = leg.plan.samples
-    voids = [VoidSpan(void.start, end if void.end is None else void.end, void.reason) for void in leg.collected.voids if void.leg == leg.played.number]
-    if not leg.played.complete:
-        voids.append(VoidSpan(min(leg.confirmed, end), end, leg.played.reason))
-    return voids
-
-
 def _with_progress(blocks: Iterable[NDArray[np.int16]], progress: Callable[[float], None]) -> Iterator[NDArray[np.int16]]:
     for block in blocks:
         yield block
@@ -120,12 +89,13 @@ def _simulated(plan: SessionPlan, probabilities: NDArray[np.uint8], slices: int,
     return Heard("simulated", engine, tuple(detections), probabilities)
 
 
-def _device(plan: SessionPlan, leg: _MeasuredLeg, trace: NDArray[np.uint8], esphome: str) -> Heard:
+def _device(plan: SessionPlan, leg: MeasuredLeg, trace: NDArray[np.uint8], esphome: str) -> Heard:
     """The detections that the board told, with the figures that it logged."""
     detections: list[Detection] = []
     last = -1
     told = (one for one in leg.collected.detections if one.leg == leg.played.number and one.wake_word == plan.model.wake_word)
-    placed = ((decided_slice(one.received_position if one.position is None else one.position), one) for one in told)
+    clock = _board_clock(leg)
+    placed = ((decided_slice(_position(one, leg, clock)), one) for one in told)
     for slice_index, one in sorted(placed, key=lambda pair: (pair[0], pair[1].stamp.seq)):
         window = window_at(trace, plan.model.stride, slice_index, plan.model.window, last)
         detections.append(Detection(slice_index, *_figures(one, window, plan)))
@@ -133,7 +103,27 @@ def _device(plan: SessionPlan, leg: _MeasuredLeg, trace: NDArray[np.uint8], esph
     return Heard(plan.source, f"ESPHome {esphome}", tuple(detections), trace)
 
 
-def _trace(folder: Path, leg: _MeasuredLeg) -> NDArray[np.uint8]:
+def _board_clock(leg: MeasuredLeg) -> tuple[ClockFit, PlayClock] | None:
+    """The clocks by which a board is placed that does not know its samples; None where they are not needed or there was no answer to fit."""
+    if leg.sound is None or leg.sound.recording is not None:
+        return None
+    samples = clock_samples(leg.played.events, leg.played.boot_id)
+    return (fit_clock(samples), play_clock(leg.played)) if samples else None
+
+
+def _position(told: Told, leg: MeasuredLeg, clocks: tuple[ClockFit, PlayClock] | None) -> int:
+    """Samples that the stream had at a decision: by the board, else by its clock and the loudspeaker's, else when the event arrived."""
+    if told.position is not None:
+        return told.position
+    if clocks is not None and told.stamp.boot_id == leg.played.boot_id:
+        fit, play = clocks
+        position = play.position(fit.to_host(told.stamp.t_ms, near=told.t))
+        if position is not None:
+            return position
+    return told.received_position
+
+
+def _trace(folder: Path, leg: MeasuredLeg) -> NDArray[np.uint8]:
     path = trace_path(folder, leg.played.number)
     return np.fromfile(path, np.uint8) if path.is_file() else np.zeros(0, np.uint8)
 
@@ -173,18 +163,19 @@ def _esphome_version(events: Sequence[RawEvent]) -> str:
     return ", ".join(dict.fromkeys(versions)) or "unknown"
 
 
-def _session(plan: SessionPlan, events: Sequence[RawEvent], legs: Sequence[PlayedLeg], measured: Sequence[_MeasuredLeg], esphome: str) -> SessionRecord:
+def _session(plan: SessionPlan, events: Sequence[RawEvent], legs: Sequence[PlayedLeg], measured: Sequence[MeasuredLeg], esphome: str) -> SessionRecord:
     return SessionRecord(
         board=BoardRecord.model_validate({name: getattr(plan.board, name) for name in BoardRecord.model_fields}),
         esphome_version=esphome,
         model_sha256_on_board=_model_on_board(plan, events),
         seed=plan.settings.seed,
         legs=len(measured),
-        audio_seconds=sum(leg.played.heard for leg in measured) / SAMPLE_RATE_HZ,
+        audio_seconds=sum(leg.samples for leg in measured) / SAMPLE_RATE_HZ,
         wall_seconds=sum(leg.played.wall_seconds for leg in measured),
         health=_health(plan, legs),
         integrity=sum((_integrity(leg) for leg in measured), IntegrityRecord()),
         clock=_clock(measured),
+        acoustics=tuple(one for one in [acoustics_record(plan, [leg.sound for leg in measured if leg.sound is not None])] if one is not None),
     )
 
 
@@ -206,7 +197,7 @@ def _health(plan: SessionPlan, legs: Sequence[PlayedLeg]) -> str:
     return f"detected {Path(known.recording.path).name} ({known.chosen}), {wording.number(checks, 'time')} before playing"
 
 
-def _integrity(leg: _MeasuredLeg) -> IntegrityRecord:
+def _integrity(leg: MeasuredLeg) -> IntegrityRecord:
     count = leg.collected.integrity
     return IntegrityRecord(
         detections=count.detections,
@@ -233,7 +224,7 @@ def _api_gap_seconds(events: Sequence[RawEvent]) -> float:
     return seconds + (max(events[-1].t - since, 0.0) if since is not None else 0.0)
 
 
-def _clock(measured: Sequence[_MeasuredLeg]) -> ClockRecord | None:
+def _clock(measured: Sequence[MeasuredLeg]) -> ClockRecord | None:
     """Of the longest leg: each start of the board has a clock of its own."""
     longest = max(measured, key=lambda leg: leg.played.wall_seconds)
     samples = clock_samples(longest.played.events, longest.played.boot_id)

@@ -6,21 +6,23 @@ same leg goes on. Nothing is played twice. Everything is in the raw log when it 
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.boards.board import Board, BoardGone, HasTrace, Player
-from harness.collect.answers import Identity
+from firmware.answers import Identity
+from harness.boards.board import Board, BoardGone, HasTrace, KeepsSound, Player
 from harness.collect.raw import RawEvent, read_raw
 from harness.session.audio import leg_audio
-from harness.session.journal import RAW_FILE, Part, SessionLog, close_killed_leg, is_finished, next_item, next_leg, played_legs, trace_path
+from harness.session.journal import RAW_FILE, Part, SessionLog, close_killed_leg, is_finished, next_item, next_leg, played_legs, sound_path, trace_path
 from harness.session.listening import CollectorLike, OpenCollector
-from harness.session.plan import SessionPlan
-from harness.session.schedule import Leg, PlacedItem, Schedule, Section, make_schedule
+from harness.session.patience import Patience, ask_patiently
+from harness.session.plan import SessionPlan, health_check
+from harness.session.schedule import Leg, PlacedItem, Schedule
+from harness.session.sound import leg_sound
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.errors import InfrastructureError, MwwError
 from wakeword.files import write_atomically
@@ -30,21 +32,9 @@ if TYPE_CHECKING:
 
 BLOCK_SAMPLES = SAMPLE_RATE_HZ // 4
 """Played at a time; between blocks the connection is looked at."""
-LOOK_SECONDS = 1.0
-"""While a board is not connected it is asked so often whether it is still there at all."""
 FLUSH_SECONDS = 30.0
 LOSSES_WITHOUT_AN_ITEM = 3
 """A board that is lost so often in a row before an item has begun will not play any."""
-
-
-@dataclass(frozen=True)
-class Patience:
-    """Time limits, in seconds."""
-
-    connect: float = 60.0
-    """For the first connection, and after every start of the board that the session itself caused."""
-    reconnect: float = 120.0
-    """For a board that was lost."""
 
 
 @dataclass(frozen=True)
@@ -168,16 +158,32 @@ class Session:
             self._say(f"health check not made: {known.chosen}")
             self._log.write("note", text=f"health check not made: {known.chosen}")
             return
-        settings = self._schedule.settings
-        leg = make_schedule([Section("known positive", "wake", (known.recording.planned(),))], settings).leg()
+        leg = health_check(self._plan, self._schedule)
+        assert leg is not None
         async with self._stream(collector, "check"):
             before = self._log.detections
             await self._play(collector, leg, lambda _: None)
+        await asyncio.to_thread(self._check_sound, leg)
         if self._log.detections == before:
             raise InfrastructureError(
                 f"board {self._name!r} heard nothing of {known.recording.path}, which the simulation detects: nothing was measured; "
                 "check microphone, loudspeaker and their wires"
             )
+
+    def _check_sound(self, leg: Leg) -> None:
+        """Of a way through the air: the microphone must have heard the alignment markers, else all that follows would be void."""
+        if self._plan.air is None or self._plan.air.microphone is None:
+            return
+        sound = leg_sound(self._plan, self._folder, played_legs(read_raw(self._folder / RAW_FILE))[-1], leg, None)
+        if sound is None or sound.examined is None:
+            return
+        if sound.examined.alignment is None:
+            raise InfrastructureError(
+                f"microphone {self._plan.air.microphone!r} heard none of the alignment markers that {self._plan.air.speaker!r} played: nothing was measured; "
+                "check both, their volume and their wires"
+            )
+        for reason in dict.fromkeys(fault.reason for fault in sound.examined.faults):
+            self._say(f"health check, sound: {reason}")
 
     # Legs
 
@@ -200,6 +206,8 @@ class Session:
     @asynccontextmanager
     async def _stream(self, collector: CollectorLike, part: Part) -> AsyncIterator[None]:
         """A fresh stream with its marker in the log, and its end, however it comes."""
+        if isinstance(self._player, KeepsSound):
+            self._player.keep(sound_path(self._folder, self._number + 1))
         await self._player.restart_stream()
         # What the board said of its last stream is all here before the marker, and the connection is one to the board as it is now.
         await self._persist(collector, lambda: self._prepare(collector))
@@ -209,12 +217,14 @@ class Session:
         try:
             yield
         except BaseException as error:
+            self._note_sound(number, ended=True)
             reason = str(error) if isinstance(error, MwwError) else "interrupted"
             lost = isinstance(error, BoardGone | _RebootedError)
             self._log.write("play", event="end", leg=number, complete=False, reason=reason, board_lost=lost, heard=self._sent)
             if part == "measure" and not isinstance(error, _RebootedError):  # a board that runs again tells of its new stream
                 self._keep_trace(number)
             raise
+        self._note_sound(number, ended=True)
         if part == "measure":
             self._keep_trace(number)
         self._log.write("play", event="end", leg=number, complete=True, reason="", board_lost=False, heard=self._sent)
@@ -242,6 +252,7 @@ class Session:
             self._sent += len(block)
             self._sent_in_all += len(block)
             await self._player.play(block)
+            self._note_sound(self._number)
             self._watch(Moment(self._item, self._sent_in_all / SAMPLE_RATE_HZ, self._log.detections))
         await self._player.drain()
         await self._still_there(collector)
@@ -265,33 +276,16 @@ class Session:
         await self._persist(collector, collector.identify)
 
     async def _persist[T](self, collector: CollectorLike, question: Callable[[], Awaitable[T]]) -> T:
-        """Ask until it is answered: a connection that has just come back may go away again. Raises `BoardGone` when the board itself is not there."""
-        until = time.monotonic() + self._patience.reconnect
-        while True:
-            await self._reconnected(collector, until)
-            connections = self._log.connections
-            try:
-                return await question()
-            except InfrastructureError:
-                # On one and the same connection the board itself did not answer as it should.
-                if time.monotonic() >= until or (collector.connected and self._log.connections == connections):
-                    raise
+        return await ask_patiently(collector, self._board, self._log, self._patience, question)
 
-    async def _reconnected(self, collector: CollectorLike, until: float) -> None:
-        while not collector.connected:
-            if collector.fatal is not None:
-                raise collector.fatal
-            try:
-                await self._board.health()
-            except InfrastructureError as error:
-                raise BoardGone(str(error)) from error
-            left = until - time.monotonic()
-            with suppress(InfrastructureError):
-                await collector.wait_connected(min(LOOK_SECONDS, max(left, 0.0)))
-            if left <= 0 and not collector.connected and collector.fatal is None:
-                raise InfrastructureError(
-                    f"board {self._name!r} did not come back within {self._patience.reconnect:g} s; check its power and network, then go on with --resume"
-                )
+    def _note_sound(self, number: int, *, ended: bool = False) -> None:
+        """Write down what happened to the sound on its way through the air."""
+        if not isinstance(self._player, KeepsSound):
+            return
+        for one in self._player.news():
+            self._log.write("sound", leg=number, **one)
+        if ended:
+            self._log.write("sound", leg=number, event="end", **self._player.facts())
 
     def _keep_trace(self, number: int) -> None:
         """Every probability of the leg, where the board tells them; those of a lost board are as many as were written."""

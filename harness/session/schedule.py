@@ -8,6 +8,8 @@ Conventions
   a further one begins with the first item that has not been played. Nothing is played twice.
 - In a leg every section begins at a multiple of a stride of slices and opens with the lead-in, so slice `j` of a section's run is slice
   `start / 160 + j` of the leg, and inferences do not straddle sections.
+- Through the air, alignment markers are part of the stream: one before the first recording of a leg, one behind the last, and one between recordings
+  whenever `marker_every` has passed since the last one; each is followed by the guard time.
 """
 
 from __future__ import annotations
@@ -68,6 +70,10 @@ class Settings:
     """Zeros after each recording of the wake word, and after the last one of every section."""
     gap: int
     """Zeros between recordings without it."""
+    marker: int = 0
+    """Length of an alignment marker; 0 where the sound does not go through the air, and nothing needs to be aligned."""
+    marker_every: int = 0
+    """From the beginning of one marker to the earliest beginning of the next."""
 
     def __post_init__(self) -> None:
         if self.lead_in < LEAST_LEAD_IN_SECONDS * SAMPLE_RATE_HZ:
@@ -77,6 +83,8 @@ class Settings:
             raise ConfigError(f"{what}: late detections and their hold-off would meet the next word; give at least {LEAST_GUARD_SECONDS:g} s")
         if self.gap < 0 or self.stride < 1:
             raise ValueError(f"gap {self.gap} or stride {self.stride} is out of range")
+        if self.marker < 0 or (self.marker and self.marker_every < self.marker + self.guard):
+            raise ValueError(f"markers of {self.marker} samples every {self.marker_every} do not fit beside the guard time")
 
     @property
     def alignment(self) -> int:
@@ -117,6 +125,8 @@ class PlacedSection:
     start: int
     stop: int
     items: tuple[PlacedItem, ...]
+    markers: tuple[int, ...] = ()
+    """First samples of its alignment markers."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +145,11 @@ class Leg:
     def items(self) -> tuple[PlacedItem, ...]:
         """All items in order."""
         return tuple(item for section in self.sections for item in section.items)
+
+    @property
+    def markers(self) -> tuple[int, ...]:
+        """First samples of all alignment markers in order."""
+        return tuple(marker for section in self.sections for marker in section.markers)
 
     def item_at(self, position: int) -> PlacedItem | None:
         """The item that began last before so many samples had been played; None in the first lead-in."""
@@ -162,8 +177,11 @@ class Schedule:
     @property
     def sha256(self) -> str:
         """Hash of contents, truths, labels, settings and order; where files lie is not in it."""
+        settings = asdict(self.settings)
+        if not self.settings.marker:  # a schedule without markers is what it was before there were any
+            settings = {name: value for name, value in settings.items() if not name.startswith("marker")}
         plan = {
-            "settings": asdict(self.settings),
+            "settings": settings,
             "sections": [{"label": section.label, "truth": section.truth} for section in self.sections],
             "items": [[item.section, item.recording.sha256, item.recording.samples] for item in self.items],
         }
@@ -220,18 +238,28 @@ def _shuffled(section: Section, seed: int) -> list[PlannedRecording]:
 
 def _placed(items: Sequence[Item], sections: Sequence[Section], settings: Settings) -> Iterator[PlacedSection]:
     position = 0
-    for section in dict.fromkeys(item.section for item in items):
+    last_marker: int | None = None
+    order = list(dict.fromkeys(item.section for item in items))
+    for section in order:
         members = [item for item in items if item.section == section]
         pause = settings.guard if sections[section].truth == "wake" else settings.gap
         start = position
         position += settings.lead_in
         placed: list[PlacedItem] = []
+        markers: list[int] = []
         for number, item in enumerate(members):
+            if settings.marker and (last_marker is None or position - last_marker >= settings.marker_every):
+                markers.append(position)
+                last_marker = position
+                position += settings.marker + settings.guard
             stop = position + item.recording.samples
             following = stop + pause
             if number == len(members) - 1:
                 following = stop + settings.guard
+                if settings.marker and section == order[-1]:
+                    markers.append(following)
+                    following += settings.marker + settings.guard
                 following += -following % settings.alignment
             placed.append(PlacedItem(item, position, following))
             position = following
-        yield PlacedSection(section, start, position, tuple(placed))
+        yield PlacedSection(section, start, position, tuple(placed), tuple(markers))

@@ -22,15 +22,16 @@ import pytest
 from aioesphomeapi.model import HomeassistantServiceCall
 from numpy.typing import NDArray
 
+from firmware.answers import DETECTION_EVENT
+from firmware.boards.inventory import BoardEntry
 from firmware.build import Firmware
-from harness.boards.inventory import BoardEntry
 from harness.boards.virtual import VirtualBoard, VirtualPlayer
-from harness.collect.answers import DETECTION_EVENT
 from harness.collect.collector import Collector
 from harness.collect.raw import read_raw
 from harness.results.schema import Result, read_result
 from harness.session import measure as measuring
-from harness.session.measure import Request, measure
+from harness.session.measure import measure
+from harness.session.request import Request
 from tests.harness.tcp_proxy import TcpProxy
 from wakeword.errors import BoardRefused, InfrastructureError
 

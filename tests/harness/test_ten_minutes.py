@@ -9,7 +9,8 @@ import pytest
 
 from firmware.build import Firmware
 from harness.results.schema import Result
-from harness.session.measure import Request, measure
+from harness.session.measure import measure
+from harness.session.request import Request
 
 pytestmark = [pytest.mark.corpus, pytest.mark.slow, pytest.mark.timeout(1200)]
 

@@ -34,7 +34,7 @@ from wakeword.model.manifest import read_manifest
 # Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 
-DEADLINE_S = 120
+DEADLINE_S = 300
 WEIGHTS = Path("checkpoints", "best_weights.weights.h5")
 STATE = Path("checkpoints", "training_state.npz")
 
@@ -215,6 +215,7 @@ def test_a_dry_run_tells_what_would_be_trained_and_writes_nothing(cycle: Cycle, 
 def test_a_float_export_says_what_it_is_not_for_and_leaves_the_devices_model(cycle: Cycle, tmp_path: Path) -> None:
     folder = shutil.copytree(cycle.manifest.parent, tmp_path / "exported")
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    (folder / "streaming" / "of the older export").touch()
     done = run(cycle.cache, "mww-export", "--checkpoint", cycle.run / WEIGHTS, "--output", folder, "--no-quantize")
     assert done.returncode == 0, done.stderr
     assert "no ESPHome device runs it. So it has no manifest" in done.stdout
@@ -223,11 +224,14 @@ def test_a_float_export_says_what_it_is_not_for_and_leaves_the_devices_model(cyc
     assert {path.name for path in folder.iterdir()} == {*before, *names, "streaming"}
     assert {name: (folder / name).read_bytes() for name in before} == before
     assert (folder / "streaming" / "saved_model.pb").is_file()
+    assert not (folder / "streaming" / "of the older export").exists()
     record = json.loads((folder / "computer.float32.export.json").read_text())
     assert (record["quantized"], record["probability_cutoff"], record["tensor_arena_size"]) == (False, None, None)
     assert record["agreement"]["maximum"] < 1e-4
     assert load_config(str(folder / "computer.float32.config.yaml")).export.quantize is False
     assert run(cycle.cache, "mww-verify", folder / "computer.float32.tflite").returncode == 1
+    evaluated = run(cycle.cache, "mww-evaluate", "--tflite", folder / "computer.float32.tflite", "--run", cycle.run)
+    assert "takes FLOAT32 and gives FLOAT32, and a device needs INT8 and UINT8" in one_line_error(evaluated)
 
 
 def test_verify_compares_with_the_weights_where_the_trainer_is_installed(cycle: Cycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

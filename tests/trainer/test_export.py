@@ -148,18 +148,6 @@ def test_the_saved_model_streams_as_the_float_model_does(exported: Exported) -> 
         np.testing.assert_allclose(saved.serve(tf.constant(chunk)), streaming(chunk), atol=1e-5)
 
 
-def test_the_saved_model_replaces_an_older_one_whole(tmp_path: Path) -> None:
-    from trainer.export.convert import _replace_folder
-
-    for content in ("old", "new"):
-        source = tmp_path / content
-        source.mkdir()
-        (source / f"{content}.txt").write_text(content)
-        _replace_folder(source, tmp_path / "target" / SAVED_MODEL)
-    assert [path.name for path in (tmp_path / "target" / SAVED_MODEL).iterdir()] == ["new.txt"]
-    assert [path.name for path in (tmp_path / "target").iterdir()] == [SAVED_MODEL]
-
-
 def test_representative_chunks_follow_one_another_and_span_the_inputs_range() -> None:
     clip = np.repeat(np.arange(100, dtype=np.int8)[:, None], 40, axis=1)
     chunks = list(representative_chunks([clip], stride=3, slices=62, windows=2))

@@ -25,7 +25,7 @@ def measure_agreement(content: bytes, model: Any, config: MixedNetConfig, slices
     """Run an exported model, int8 or float32, in tflite-micro, and the float streaming clone of `model`, over the same recordings.
 
     Recordings are device features, int8 `[n, 40]` each; both models start each of them from their state after boot.
-    Raises `ConfigError` when there is not one whole inference, or the model cannot be loaded or takes another stride.
+    Raises `ConfigError` when there is not one whole inference, the model cannot be loaded or takes another stride, or the float model has diverged.
     """
     exported = parse_model(content, "the exported model")
     if exported.stride != config.stride:
@@ -39,6 +39,8 @@ def measure_agreement(content: bytes, model: Any, config: MixedNetConfig, slices
     floating = exported.main.tensors[exported.main.inputs[0]].type_name == "FLOAT32"
     exact, approximate = _keras_probabilities(model, config, slices, strides), _exported_probabilities(content, strides, floating)
     difference = np.abs(np.concatenate(exact) - np.concatenate(approximate))
+    if not np.isfinite(difference).all():
+        raise ConfigError("the float model gives no number for some recordings: its training has diverged; train again with lower training.learning_rates")
     return Agreement(mean=float(difference.mean()), maximum=float(difference.max()), inferences=len(difference))
 
 

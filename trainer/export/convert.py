@@ -7,7 +7,6 @@ crash.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -42,7 +41,8 @@ def convert(
     """Convert a `keras.Model` of `build_model` and return the bytes of the .tflite file.
 
     `clips` are training features, int8 `[n, 40]` each, from which `windows` windows are drawn with `seed` to measure the
-    ranges of activations. With a `folder` the float streaming model is kept in `folder/streaming` as a SavedModel.
+    ranges of activations. With a `folder`, in which nothing of that name lies, the float streaming model is
+    kept in `folder/streaming` as a SavedModel.
     Input int8 `[1, stride, 40]`, scale 26/255, zero point -128; output uint8 `[1, 1]`, scale 1/256, zero point 0.
     Raises `ConfigError` when the model, the configuration and the window do not belong together or the clips are too short,
     `InfrastructureError` when TensorFlow cannot convert the model.
@@ -62,12 +62,9 @@ def _converted(model: Any, config: MixedNetConfig, slices: int, folder: Path | N
     start_tensorflow()
     streaming = streaming_clone(model, config, slices)
     with tempfile.TemporaryDirectory(prefix="streaming_") as temporary:
-        saved = Path(temporary) / SAVED_MODEL
+        saved = (folder or Path(temporary)) / SAVED_MODEL
         _save(streaming, config.stride, saved)
-        content = _convert_saved(saved, chunks)
-        if folder is not None:
-            _replace_folder(saved, folder / SAVED_MODEL)
-    return content
+        return _convert_saved(saved, chunks)
 
 
 def _save(streaming: Any, stride: int, path: Path) -> None:
@@ -99,13 +96,3 @@ def _convert_saved(saved: Path, chunks: Chunks | None) -> bytes:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InfrastructureError(f"TensorFlow cannot convert the streaming model ({reason[0]}); report it with the model's configuration") from error
     return content
-
-
-def _replace_folder(source: Path, target: Path) -> None:
-    """Put a folder under its final name, whole; an older one of that name goes."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.", suffix=".partial") as beside:
-        staged = Path(shutil.copytree(source, Path(beside) / "new"))
-        if target.exists():
-            target.rename(Path(beside) / "old")
-        staged.rename(target)

@@ -15,6 +15,8 @@ MANIFEST_SUFFIX = ".json"
 FLOAT_SUFFIX = ".float32.tflite"
 """Another name than the device's model has: the two can lie side by side, and no manifest names this one."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_TAKEN = (".float32", ".export")
+"""Endings that would give a model the name of another one's float32 file, and a manifest that of its record."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,11 @@ class Package:
 
 
 def package_paths(folder: Path, name: str) -> Package:
-    """Where a package of this name lies. Raises `ConfigError` when the name is none that every system and ESPHome take."""
-    if not _NAME.fullmatch(name):
-        raise ConfigError(f"the model's name is {name!r}; use letters, digits, '_', '-' and '.', beginning with a letter or digit")
+    """Where a package of this name lies. Raises `ConfigError` when the name is none that every system and ESPHome take, or is taken."""
+    if not _NAME.fullmatch(name) or name.endswith(_TAKEN):
+        raise ConfigError(
+            f"the model's name is {name!r}; use letters, digits, '_', '-' and '.', beginning with a letter or digit, and not ending in {' or '.join(_TAKEN)}"
+        )
     return Package(folder / f"{name}{MODEL_SUFFIX}", folder / f"{name}{MANIFEST_SUFFIX}")
 
 

@@ -39,7 +39,7 @@ class Record:
     """Where a tuning stands."""
 
     identity: Mapping[str, Any]
-    """Everything that its course depends on; the same tuning has the same."""
+    """What its course depends on, besides the features; the same tuning has the same."""
     iterations: tuple[Iteration, ...]
     weights_sha256: str
     """Of the best weights."""

@@ -42,8 +42,12 @@ def open_engine(model: TfliteModel, choice: EngineChoice = "auto") -> tuple[Engi
     """The engine for a model, and why it is the reference where the faster one was not refused by the user.
 
     `auto` and `unrolled` take the unrolled engine; a graph that it does not compute exactly falls back to the reference,
-    and the second value names the reason (empty otherwise). Raises `ConfigError` when the model cannot be loaded.
+    and the second value names the reason (empty otherwise). Raises `ConfigError` when the model cannot be loaded, or has not
+    the types of a device's model.
     """
+    taken, given = (model.main.tensors[ends[0]].type_name for ends in (model.main.inputs, model.main.outputs))
+    if (taken, given) != ("INT8", "UINT8"):
+        raise ConfigError(f"{model.source}: takes {taken} and gives {given}, and a device needs INT8 and UINT8; give a model that mww-verify passes")
     from wakeword.engines.kernels import UnsupportedGraph
     from wakeword.engines.unrolled import UnrolledEngine
 

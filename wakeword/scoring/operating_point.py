@@ -15,6 +15,9 @@ from wakeword.contract import PROBABILITY_MAX
 from wakeword.scoring.det import DetCurve
 
 WITHIN_SHARE = 0.01
+FEWER_BY_CHANCE = 4
+"""Five utterances found by one cutoff alone, and none by the other alone, are the fewest that a sign test calls a difference (0.5^5 < 5 %)."""
+LARGEST_SHARE_BY_CHANCE = 0.05
 HIGHEST_CUTOFF = PROBABILITY_MAX - 1
 """At 255 the sum of a window can never exceed the cutoff."""
 
@@ -37,8 +40,8 @@ class CutoffChoice:
 def choose_cutoff(curve: DetCurve, target_false_accepts_per_hour: float) -> CutoffChoice:
     """The middle of the cutoffs that find as many utterances as any, among those at or under the target of false accepts.
 
-    A validation set cannot tell one utterance from none, so the cutoffs that find `WITHIN_SHARE` fewer (rounded up) count as equally
-    good, as long as they find any. The lowest of them is one step from a false accept, the highest one step from a miss, and the middle is as far
+    A validation set cannot tell a few utterances from none, so the cutoffs that find `WITHIN_SHARE` fewer (rounded up), or in small sets
+    up to `FEWER_BY_CHANCE` but no more than `LARGEST_SHARE_BY_CHANCE`, count as equally good, as long as they find any. The lowest of them is one step from a false accept, the highest one step from a miss, and the middle is as far
     from both as the data can tell. Where no cutoff reaches the target, those with the fewest false accepts take part instead.
     """
     usable = np.arange(1, HIGHEST_CUTOFF + 1)  # at 0 no slice is below the cutoff: the device never detects
@@ -46,7 +49,8 @@ def choose_cutoff(curve: DetCurve, target_false_accepts_per_hour: float) -> Cuto
     reaching = rates <= target_false_accepts_per_hour
     eligible = usable[reaching] if reaching.any() else usable[rates == rates.min()]
     most = int(curve.detected[eligible].max())
-    least = min(most, max(1, most - math.ceil(WITHIN_SHARE * curve.utterances)))
+    by_chance = min(FEWER_BY_CHANCE, math.ceil(LARGEST_SHARE_BY_CHANCE * curve.utterances))
+    least = min(most, max(1, most - max(by_chance, math.ceil(WITHIN_SHARE * curve.utterances))))
     best = eligible[curve.detected[eligible] >= least]
     # The plateau may have gaps; the middle is taken of its members, so that the chosen one is a member.
     cutoff = int(best[(len(best) - 1) // 2])

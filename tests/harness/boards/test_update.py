@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from firmware.boards.inventory import VIRTUAL_BOARD
 from firmware.build import Firmware
-from harness.boards.inventory import VIRTUAL_BOARD
-from harness.boards.virtual import VirtualBoard
+from harness.boards.virtual import VirtualBoard, VirtualPlayer
 from harness.collect.collector import Collector
 from harness.collect.raw import RawLog
 from tests.harness.boards.test_virtual import CONNECT_SECONDS, connected, simulated
@@ -39,7 +39,9 @@ def test_the_board_runs_the_new_models_after_an_update(
             assert virtual_board.api_key != old_key
             name = virtual_board.expected_name
             assert name is not None
-            player = virtual_board.player()
+            renewed = virtual_board.player()
+            assert isinstance(renewed, VirtualPlayer)
+            player = renewed
             with RawLog(tmp_path / "after.jsonl") as raw:
                 async with Collector(
                     address=virtual_board.address,

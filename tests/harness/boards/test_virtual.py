@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from firmware.boards.inventory import VIRTUAL_BOARD
 from firmware.build import Firmware
 from harness.boards.board import BoardGone
-from harness.boards.inventory import VIRTUAL_BOARD
 from harness.boards.virtual import VirtualBoard, VirtualPlayer
 from harness.collect.collector import Collector
 from harness.collect.raw import RawEvent, RawLog, read_raw
@@ -45,6 +45,7 @@ class Heard:
 async def connected(board: VirtualBoard, raw_path: Path) -> AsyncIterator[tuple[Collector, VirtualPlayer]]:
     await board.start()
     player = board.player()
+    assert isinstance(player, VirtualPlayer)
     try:
         with RawLog(raw_path) as raw:
             name = board.expected_name

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from harness.collect.answers import ClockSample, Stamp
+from firmware.answers import ClockSample, Stamp
 from harness.collect.clock import MILLIS_RANGE, clock_samples, fit_clock
 from harness.collect.raw import RawEvent
 from wakeword.errors import InfrastructureError

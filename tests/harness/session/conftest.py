@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.boards.inventory import VIRTUAL_BOARD
-from harness.session.measure import Request, make_plan
+from firmware.boards.inventory import VIRTUAL_BOARD
 from harness.session.plan import SessionPlan, write_plan
+from harness.session.request import Request, make_plan
 from harness.simulated.measurement import Candidate, open_candidate
 from tests.harness.session.loud import loud_model, words
 

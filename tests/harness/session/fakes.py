@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware.answers import Identity, ModelIdentity, Stamp
+from firmware.boards.inventory import VIRTUAL_BOARD, BoardEntry
 from harness.boards.board import Board, BoardGone, Player
-from harness.boards.inventory import VIRTUAL_BOARD, BoardEntry
-from harness.collect.answers import Identity, ModelIdentity, Stamp
 from harness.session.journal import SessionLog
 from harness.simulated.measurement import Candidate
 from wakeword.contract import quantise, slice_end_seconds

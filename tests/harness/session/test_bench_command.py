@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from firmware.boards.inventory import BoardEntry
+from firmware.boards.lock import hold_board
 from firmware.build import Firmware
-from harness.boards.inventory import BoardEntry
-from harness.boards.lock import hold_board
 from harness.results.schema import IntervalRecord, Result, read_result
 from harness.session.journal import RAW_FILE
-from harness.session.measure import Limits, Request, measure
+from harness.session.measure import Limits, measure
 from harness.session.record import make_session_result
+from harness.session.request import Request
 from harness.session.table import session_table
 from harness.simulated.measurement import Candidate
 from tests.harness.conftest import Run

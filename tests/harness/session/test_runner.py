@@ -16,9 +16,10 @@ from harness.results.schema import Result
 from harness.results.scores import score_simulation
 from harness.session.audio import leg_audio
 from harness.session.journal import RAW_FILE, is_finished, next_item, played_legs
+from harness.session.patience import Patience
 from harness.session.plan import SessionPlan
 from harness.session.record import make_session_result
-from harness.session.runner import Patience, Session
+from harness.session.runner import Session
 from harness.simulated.measurement import Candidate
 from tests.harness.session.conftest import Plan
 from tests.harness.session.fakes import Collectors, FakeBoard

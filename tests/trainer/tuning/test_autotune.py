@@ -22,6 +22,7 @@ from tests.trainer.tuning.conftest import WEIGHTS
 from trainer.config.loader import load_config
 from trainer.data.dataset import read_recordings
 from trainer.data.split import Split
+from trainer.data.training_sets import stored_clips
 from trainer.evaluation.cli import evaluate_app
 from trainer.tuning import tune as tune_module
 from trainer.tuning.cli import autotune_app
@@ -205,10 +206,9 @@ def test_an_ended_tuning_is_told_again_and_not_measured_again(
 
 def test_it_does_not_go_on_with_other_features(odd_run: Path, undisturbed: tuple[Path, Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = shutil.copytree(undisturbed[0], tmp_path / "tuning")
-    stored = tune_module.stored_clips
 
     def louder(*arguments: Any) -> Any:
-        clips = stored(*arguments)
+        clips = stored_clips(*arguments)
         return replace(clips, positive=[np.minimum(clip, 126) + np.int8(1) for clip in clips.positive])
 
     monkeypatch.setattr(tune_module, "stored_clips", louder)

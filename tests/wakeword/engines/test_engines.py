@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from wakeword.engines import open_engine
+from wakeword.engines import EngineChoice, open_engine
 from wakeword.engines.reference import ReferenceEngine
 from wakeword.engines.unrolled import UnrolledEngine
 from wakeword.errors import ConfigError
 from wakeword.frontend import device_features
 from wakeword.model import arena_host
+from wakeword.model.build import ModelBuilder
 from wakeword.model.flatbuffer import TfliteModel, parse_model, read_model
 
 OFFICIAL = ["alexa", "hey_jarvis", "hey_mycroft", "okay_nabu"]
@@ -161,6 +162,17 @@ def test_a_model_that_crashes_the_interpreter_is_an_error(streaming_model: Calla
     monkeypatch.setattr(arena_host, "_CHILD", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     with pytest.raises(ConfigError, match="crashed with signal 11"):
         open_engine(parse_model(streaming_model()), "reference")
+
+
+@pytest.mark.parametrize("choice", ["auto", "unrolled", "reference"])
+def test_a_float_model_is_refused_by_every_engine(choice: EngineChoice) -> None:
+    builder = ModelBuilder()
+    source = builder.tensor("source", "FLOAT32", (1, 3, 40))
+    output = builder.tensor("output", "FLOAT32", (1, 1))
+    builder.operator("RESHAPE", [source], [output])
+    builder.interface([source], [output])
+    with pytest.raises(ConfigError, match="takes FLOAT32 and gives FLOAT32, and a device needs INT8 and UINT8"):
+        open_engine(parse_model(builder.build()), choice)
 
 
 def test_the_unrolled_engine_is_the_default(official_models: Path) -> None:

@@ -45,6 +45,13 @@ def test_one_utterance_is_no_difference() -> None:
     assert (choice.cutoff, choice.detected) == (101, 19)
 
 
+@pytest.mark.parametrize(("utterances", "fewer"), [(5, 1), (20, 1), (40, 2), (80, 4), (300, 4), (1000, 10)])
+def test_so_many_fewer_are_no_difference(utterances: int, fewer: int) -> None:
+    counts = {range(1, 101): utterances, range(101, 201): utterances - fewer, range(201, 255): utterances - fewer - 1}
+    part = curve(counts, {})
+    assert choose_cutoff(DetCurve(part.cutoffs, part.detected, part.false_accepts, utterances, 1.0), 0.5).cutoff == 100
+
+
 def test_without_a_cutoff_at_the_target_those_with_the_fewest_false_accepts_take_part() -> None:
     choice = choose_cutoff(curve({range(1, 255): 4, range(200, 211): 9}, {range(1, 200): 8, range(200, 255): 3}), 0.5)
     assert (choice.cutoff, choice.detected, choice.false_accepts, choice.reaches_target) == (205, 9, 3, False)

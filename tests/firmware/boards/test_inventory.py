@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.boards.inventory import VIRTUAL_BOARD, find_board, inventory_path, read_inventory
+from firmware.boards.inventory import VIRTUAL_BOARD, find_board, inventory_path, read_inventory
 from wakeword.errors import ConfigError
 
 STATION = """
@@ -85,6 +85,8 @@ def test_the_virtual_board_may_have_a_room(tmp_path: Path) -> None:
         ("boards: [{name: virtual, kind: serial, mac: 'A0:85:E3:12:34:56'}]", "that name is the virtual board's"),
         ("boards: [{name: a, kind: virtual}, {name: a, kind: virtual}]", "two boards are named 'a'"),
         ("boards: [{name: a, kind: virtual, mac: 'A0:85:E3:12:34:56'}, {name: b, kind: virtual, mac: A085E3123456}]", "the same mac"),
+        ("boards: [{name: desk, kind: serial, mac: 'A0:85:E3:12:34:56', port: /dev/ttyUSB0}]", "port is '/dev/ttyUSB0': a port of this machine moves"),
+        ("boards: [{name: desk, kind: serial, usb_serial: '1', port: 'rfc2217://pi:4000'}]", "known by its mac alone; add it"),
         ("boards: [desk]", "board 1 is 'desk'"),
         ("boards: {desk: {kind: virtual}}", "one key 'boards' with a list"),
         ("desk: 1", "one key 'boards' with a list"),
@@ -97,6 +99,12 @@ def test_what_is_wrong_is_named_with_its_remedy(tmp_path: Path, text: str, messa
     with pytest.raises(ConfigError, match=message) as caught:
         read_inventory(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_port_of_another_machine_is_an_address_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "boards.yaml"
+    path.write_text("boards: [{name: far, kind: serial, mac: 'A0:85:E3:12:34:56', port: 'rfc2217://pi:4000'}]")
+    assert find_board("far", path).port == "rfc2217://pi:4000"
 
 
 def test_an_unknown_board_is_answered_with_the_nearest(station: Path) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.boards.inventory import BoardEntry
-from harness.boards.lock import Holder, board_holder, hold_board, lock_folder, room_holder
+from firmware.boards.inventory import BoardEntry
+from firmware.boards.lock import Holder, board_holder, hold_board, lock_folder, room_holder
 from wakeword.errors import InfrastructureError
 
 DESK = BoardEntry(name="desk", kind="serial", mac="A0:85:E3:12:34:56", room="office")
@@ -21,8 +21,8 @@ KITCHEN = BoardEntry(name="other", kind="serial", mac="A0:85:E3:12:34:58", room=
 
 HOLDER = """
 import subprocess, sys
-from harness.boards.inventory import BoardEntry
-from harness.boards.lock import hold_board
+from firmware.boards.inventory import BoardEntry
+from firmware.boards.lock import hold_board
 sys.argv = ["/usr/bin/mww-bench", "measure", "--board", "desk"]
 with hold_board(BoardEntry.model_validate_json(sys.stdin.readline())):
     child = subprocess.Popen(["sleep", "600"])
@@ -72,6 +72,13 @@ def test_another_board_in_the_same_room_is_refused_and_let_go_again() -> None:
         assert board_holder(SHELF) is None
         with hold_board(KITCHEN):
             pass
+
+
+def test_who_makes_no_sound_needs_no_room() -> None:
+    with hold_board(DESK), hold_board(SHELF, room=False):
+        assert board_holder(SHELF) is not None
+    with holder(DESK), pytest.raises(InfrastructureError, match="board 'desk' is in use"), hold_board(DESK, room=False):
+        pass
 
 
 def test_a_killed_holder_holds_nothing_even_if_its_programs_live_on() -> None:

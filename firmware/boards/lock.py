@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.boards.inventory import BoardEntry
+from firmware.boards.inventory import BoardEntry
 from wakeword.errors import InfrastructureError
 
 LOCK_VARIABLE = "MWW_LOCK_DIR"
@@ -49,14 +49,14 @@ def lock_folder() -> Path:
 
 
 @contextmanager
-def hold_board(entry: BoardEntry) -> Iterator[None]:
-    """Hold a board, and its room if it has one, while the block runs.
+def hold_board(entry: BoardEntry, *, room: bool = True) -> Iterator[None]:
+    """Hold a board while the block runs, and its room if it has one and `room` is wanted: what makes no sound disturbs nobody there.
 
     Raises `InfrastructureError`, naming the holder, when another process has one of them, and `OSError` when the folder cannot be written.
     """
     with ExitStack() as stack:
         stack.enter_context(_hold(_board_file(entry), f"board {entry.name!r}"))
-        if entry.room is not None:
+        if room and entry.room is not None:
             stack.enter_context(_hold(_room_file(entry.room), f"room {entry.room!r}"))
         yield
 

@@ -1,0 +1,122 @@
+"""The way of the sound to a board through the air, as it is settled before a session: devices, gain, calibration, and a computed room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from firmware.boards.inventory import BoardEntry
+from harness.results.record import Record
+from wakeword.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bench_audio.calibration.equalizer import InverseFilter
+    from bench_audio.devices import Device
+
+
+class SyntheticRoom(Record):
+    """A room that is computed, between a virtual board's microphone and the board; see `bench_audio.synthetic_room.Room`."""
+
+    rt60_seconds: float = Field(ge=0, le=10)
+    noise_dbfs: float | None = Field(default=None, le=0)
+    seed: int = 0
+
+
+class AirSettings(Record):
+    """The way of the sound, frozen for a session."""
+
+    speaker: str
+    speaker_rate: int | None = None
+    """Hz; the device's own rate where None."""
+    microphone: str | None = None
+    """A virtual board's ear, or the reference beside a real board. Without one nothing is known of alignment and integrity but what the player says."""
+    microphone_rate: int | None = None
+    gain_db: float = Field(default=0.0, ge=-60, le=20)
+    """Applied to all recordings alike."""
+    room: SyntheticRoom | None = None
+    calibration: str | None = None
+    """The calibration file; all is played through its inverse filter, where it has one."""
+    calibration_sha256: str | None = None
+    gains: dict[str, str] = Field(default_factory=dict)
+    """Each knob and slider of the chain, as the user states it; a calibration holds for the same ones only."""
+    geometry: str | None = None
+    """Where loudspeaker, board and microphone stand, in words."""
+
+
+def air_settings(
+    entry: BoardEntry,
+    *,
+    speaker: str | None = None,
+    microphone: str | None = None,
+    gain_db: float = 0.0,
+    room: SyntheticRoom | None = None,
+    calibration: Path | None = None,
+    gains: dict[str, str] | None = None,
+) -> AirSettings | None:
+    """The way of the sound to a board: what was given, else what the inventory says; None for a virtual board that hears without air.
+
+    Raises `ConfigError` where something is missing, or has no meaning for this kind of board.
+    """
+    virtual = entry.kind == "virtual"
+    speaker = speaker or entry.speaker
+    ear = microphone or (entry.microphone if virtual else entry.reference_microphone)
+    if virtual and (speaker is None) != (ear is None):
+        given, missing = ("a loudspeaker", "--microphone") if ear is None else ("a microphone", "--speaker")
+        raise ConfigError(f"board {entry.name!r} has {given} only; give {missing} too, or neither for sound without air")
+    if not virtual and room is not None:
+        raise ConfigError("--room-rt60: a real board stands in a real room; leave it out")
+    if speaker is None:
+        given_of = {"--room-rt60": room is not None, "--calibration": calibration is not None, "--gain-db": gain_db != 0, "--gain": bool(gains)}
+        needless = next((option for option, is_given in given_of.items() if is_given), None)
+        if needless is not None and virtual:
+            raise ConfigError(f"{needless} has a meaning only for sound through the air; give --speaker and --microphone")
+        if not virtual:
+            raise ConfigError(f"board {entry.name!r} is a real one: sound reaches it through a loudspeaker; give --speaker, or name it in boards.yaml")
+        return None
+    return AirSettings(
+        speaker=speaker,
+        speaker_rate=entry.speaker_rate,
+        microphone=ear,
+        microphone_rate=entry.microphone_rate,
+        gain_db=gain_db,
+        room=room,
+        calibration=None if calibration is None else str(calibration.absolute()),
+        calibration_sha256=None if calibration is None else _hash(calibration),
+        gains=gains or {},
+        geometry=entry.geometry,
+    )
+
+
+def inverse_filter(settings: AirSettings) -> InverseFilter | None:
+    """What the calibration wants all to be played through. Raises `ConfigError` where it does not hold for these devices and gains, or has changed."""
+    if settings.calibration is None:
+        return None
+    from bench_audio.calibration.record import read_calibration, read_equalizer, require_valid
+    from bench_audio.duplex import DeviceFacts
+
+    path = Path(settings.calibration)
+    if _hash(path) != settings.calibration_sha256:
+        raise ConfigError(f"{path}: has changed since the session began; put it back, or begin a new session")
+    calibration = read_calibration(path)
+    speaker, microphone = (None if one is None else DeviceFacts(one.name, one.host_api, one.rate) for one in find_devices(settings))
+    assert speaker is not None
+    require_valid(calibration, path, speaker=speaker, microphone=microphone, gains=settings.gains, source="measured")
+    return read_equalizer(calibration, path)
+
+
+def find_devices(settings: AirSettings) -> tuple[Device, Device | None]:
+    """Loudspeaker and microphone as they are on this machine. Raises `ConfigError` as `bench_audio.devices.find_device` does."""
+    from bench_audio.devices import find_device
+
+    ear = None if settings.microphone is None else find_device(settings.microphone, "input", settings.microphone_rate)
+    return find_device(settings.speaker, "output", settings.speaker_rate), ear
+
+
+def _hash(path: Path) -> str:
+    from wakeword.corpus.recordings import hash_file
+
+    if not path.is_file():
+        raise ConfigError(f"--calibration {path}: no such file; make one with mww-bench calibrate")
+    return hash_file(path)

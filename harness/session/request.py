@@ -1,0 +1,136 @@
+"""From what the user asked for to the plan of a session: recordings read and hashed, a described corpus rendered, the way of the sound settled."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import shlex
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from bench_audio.markers import MARKER_SAMPLES
+from firmware.boards.inventory import BoardEntry
+from harness.boards.air_settings import AirSettings, SyntheticRoom, air_settings
+from harness.session.audio import plan_recording, plan_sections
+from harness.session.known_positive import choose_known_positive
+from harness.session.patience import Patience
+from harness.session.plan import SessionPlan, SettingsPlan, section_plans
+from harness.session.schedule import Section, default_settings, make_schedule
+from harness.simulated.measurement import Candidate
+from harness.simulated.record import PACKAGES, model_record
+from wakeword.contract import SAMPLE_RATE_HZ
+from wakeword.engines import open_engine
+from wakeword.engines.unrolled import UnrolledEngine
+from wakeword.errors import ConfigError
+
+MARKER_EVERY_SECONDS = 60.0
+"""Between two alignment markers: a clock that drifts by 100 ppm moves by 6 ms in between, and each costs half a second and a guard time."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for."""
+
+    board: str
+    model: Path
+    wake: tuple[Path, ...] = ()
+    none: tuple[Path, ...] = ()
+    boards: Path | None = None
+    firmware: Path | None = None
+    output: Path | None = None
+    seed: int = 0
+    cutoff: float | None = None
+    realtime: bool = False
+    known_positive: Path | None = None
+    resume: bool = False
+    margin: float = 0.03
+    reconnect_timeout: float = Patience.reconnect
+    speaker: str | None = None
+    microphone: str | None = None
+    gain_db: float = 0.0
+    room: SyntheticRoom | None = None
+    calibration: Path | None = None
+    gains: tuple[str, ...] = ()
+    """`KNOB=SETTING`."""
+    corpus: Path | None = None
+    """A description of a corpus, instead of or beside `wake` and `none`."""
+    command: tuple[str, ...] = ()
+
+
+def check_limits_of_input(request: Request) -> None:
+    """Raise `ConfigError` for values that no measurement can have."""
+    if not request.wake and not request.none and request.corpus is None:
+        raise ConfigError("nothing to play: give recordings with --wake, --none or both, or a description with --corpus")
+    if not 0 < request.margin < 1:
+        raise ConfigError(f"--margin {request.margin:g}: a difference in recall lies between 0 and 1; give for example 0.03")
+    if not 0 < request.reconnect_timeout <= 86_400:
+        raise ConfigError(f"--reconnect-timeout {request.reconnect_timeout:g}: give seconds, up to a day")
+
+
+def make_plan(request: Request, entry: BoardEntry, candidate: Candidate) -> SessionPlan:
+    """What is to be played and how. Reads and hashes all recordings. Raises `ConfigError` for one that cannot be played."""
+    model = model_record(candidate)
+    engine, _ = open_engine(candidate.model)
+    memory = engine.memory_slices if isinstance(engine, UnrolledEngine) else None
+    settings = default_settings(request.seed, model.stride, model.window, memory)
+    air = _air(request, entry)
+    if air is not None:
+        settings = replace(settings, marker=MARKER_SAMPLES, marker_every=round(MARKER_EVERY_SECONDS * SAMPLE_RATE_HZ))
+    schedule = make_schedule((*plan_sections(list(request.wake), list(request.none)), *_described(request)), settings)
+    return SessionPlan(
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        command=shlex.join(request.command),
+        board=entry,
+        source="virtual board" if entry.kind == "virtual" else "on-device",
+        model=model,
+        realtime=request.realtime or entry.kind != "virtual" or air is not None,
+        settings=SettingsPlan.model_validate(asdict(settings)),
+        sections=section_plans(schedule.sections),
+        schedule_sha256=schedule.sha256,
+        known_positive=choose_known_positive(engine, model, schedule, request.known_positive),
+        margin=request.margin,
+        air=air,
+        versions={name: importlib.metadata.version(name) for name in (*PACKAGES, "aioesphomeapi")},
+    )
+
+
+def _air(request: Request, entry: BoardEntry) -> AirSettings | None:
+    from bench_audio.calibration.run import stated_gains
+
+    return air_settings(
+        entry,
+        speaker=request.speaker,
+        microphone=request.microphone,
+        gain_db=request.gain_db,
+        room=request.room,
+        calibration=request.calibration,
+        gains=stated_gains(list(request.gains)),
+    )
+
+
+def _described(request: Request) -> tuple[Section, ...]:
+    """The sections of a described corpus, rendered into the cache."""
+    if request.corpus is None:
+        return ()
+    from bench_audio.corpus.description import read_corpus
+    from bench_audio.corpus.render import render
+
+    corpus = read_corpus(request.corpus)
+    full_scale = corpus.full_scale_spl
+    if request.calibration is not None:
+        from bench_audio.calibration.record import read_calibration
+
+        level = read_calibration(request.calibration).level
+        full_scale = full_scale if level is None else level.full_scale_played_spl
+    if full_scale is None:
+        raise ConfigError(f"{request.corpus}: levels at the board are known by a calibration, or by full_scale_spl in the file; give one of them")
+    # The gain is applied when it is played.
+    sections = render(corpus, full_scale + request.gain_db, _rendered_folder() / corpus.name)
+    return tuple(Section(one.label, one.truth, tuple(map(plan_recording, one.files))) for one in sections)
+
+
+def _rendered_folder() -> Path:
+    """`corpus` in `$MWW_CACHE_DIR`, else beside the features in the user's cache folder."""
+    chosen = os.environ.get("MWW_CACHE_DIR")
+    return (Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mww") / "corpus"

@@ -1,0 +1,337 @@
+"""The whole flow on computed rigs, small and fast ones: what is found, what is written, and what is refused."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.signal import oaconvolve
+
+from bench_audio import signals
+from bench_audio.calibration import record
+from bench_audio.calibration.document import Circumstances, save
+from bench_audio.calibration.flow import STEPS, Measured, Moment, Settings, measure
+from bench_audio.calibration.levels import equivalent_level
+from bench_audio.duplex import DeviceFacts, Recording
+from bench_audio.simulated_rig import Rig, SimulatedRig, loudspeaker_taps
+from bench_audio.synthetic_room import Room, impulse_response
+from wakeword.errors import ConfigError, InfrastructureError
+
+RATE = 24_000
+SHORT = Settings(max_boost_db=15.0, sweep_seconds=4.0, noise_seconds=5.0, level_seconds=10.0, tail_seconds=1.0)
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+class Hands:
+    """The user's: puts the calibrator on and off, and may let the microphone drift meanwhile."""
+
+    def __init__(self, rig: SimulatedRig, drift_db: float = 0.0) -> None:
+        self.rig, self.drift_db = rig, drift_db
+        self.moments: list[Moment] = []
+
+    def __call__(self, moment: Moment, _: str) -> None:
+        self.moments.append(moment)
+        self.rig.calibrator_spl = 94.0 if moment in ("calibrator on", "calibrator again") else None
+        if moment == "calibrator again":
+            self.rig.sensitivity_drift_db = self.drift_db
+
+
+def calibrated(rig: SimulatedRig, settings: Settings = SHORT, drift_db: float = 0.0) -> Measured:
+    return measure(rig, settings, Hands(rig, drift_db), lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def done() -> tuple[SimulatedRig, Measured]:
+    rig = SimulatedRig(Rig(room=Room(rt60_seconds=0.3, seed=2, delay_seconds=0.003), sample_rate=RATE))
+    return rig, calibrated(rig)
+
+
+def heard_truly(rig: Rig, played: NDArray[np.float64]) -> NDArray[np.float64]:
+    """At the microphone in pascal-like units: an rms of 1 is `spl_of_full_scale_played`; no noise, no microphone, no latency."""
+    through = oaconvolve(oaconvolve(played, loudspeaker_taps(rig.loudspeaker, rig.sample_rate)), impulse_response(rig.room, rig.sample_rate))
+    return through[: played.size]
+
+
+def test_the_level_at_the_board_is_true_within_a_fifth_of_a_decibel(done: tuple[SimulatedRig, Measured]) -> None:
+    rig, measured = done
+    level, equalizer = measured.level, measured.swept.equalizer if measured.swept else None
+    assert level is not None
+    assert equalizer is not None
+    played = signals.pink_noise(20.0, RATE, level.played_dbfs, seed=99)  # other noise than was used
+    truth = rig.rig.spl_of_full_scale_played + equivalent_level(heard_truly(rig.rig, equalizer.apply(played))[RATE:-RATE], RATE, "A")
+    found = measured.full_scale_spl + level.weighted_dbfs
+    assert found == pytest.approx(truth, abs=0.2)
+    assert truth == pytest.approx(65, abs=0.7)
+    assert level.slow_min_dbfs < level.weighted_dbfs < level.slow_max_dbfs
+
+
+def test_the_noise_floor_is_true_within_a_fifth_of_a_decibel(done: tuple[SimulatedRig, Measured]) -> None:
+    rig, measured = done
+    assert measured.noise is not None
+    from bench_audio.synthetic_room import NoiseLoop
+
+    truth = equivalent_level(NoiseLoop(rig.rig.noise_spl or 0, RATE, seed=2).next(20 * RATE), RATE, "A")
+    found = measured.full_scale_spl + measured.noise.a_dbfs
+    assert found == pytest.approx(truth, abs=0.2)
+
+
+def test_response_and_room_are_found(done: tuple[SimulatedRig, Measured]) -> None:
+    swept = done[1].swept
+    assert swept is not None
+    assert swept.after is not None
+    assert max(swept.after.highest_db, -swept.after.lowest_db) < 1 < 6 < swept.before.highest_db
+    assert swept.room.mid_seconds == pytest.approx(0.3, rel=0.1)
+    assert done[1].drift_db == pytest.approx(0, abs=0.01)
+
+
+def test_a_flat_loudspeaker_without_a_filter_gives_the_rigs_own_level() -> None:
+    rig = SimulatedRig(Rig(room=Room(rt60_seconds=0), sample_rate=RATE, loudspeaker=(), noise_spl=30))
+    settings = replace(SHORT, steps=("level",), full_scale_spl=120.0, equalize=False, weighting="C")
+    measured = calibrated(rig, settings)
+    assert measured.level is not None
+    found = measured.full_scale_spl + measured.level.speech_band_dbfs - measured.level.played_dbfs
+    assert found == pytest.approx(rig.rig.spl_of_full_scale_played, abs=0.1)
+    assert measured.full_scale_spl + measured.level.weighted_dbfs == pytest.approx(65, abs=0.5)
+
+
+def test_without_a_filter_there_is_none() -> None:
+    rig = SimulatedRig(Rig(room=Room(rt60_seconds=0.2), sample_rate=RATE))
+    swept = calibrated(rig, replace(SHORT, steps=("sweep",), full_scale_spl=120.0, equalize=False)).swept
+    assert swept is not None
+    assert (swept.after, swept.equalizer) == (None, None)
+
+
+def test_a_microphone_that_drifts_voids_the_session() -> None:
+    rig = SimulatedRig(Rig(sample_rate=RATE))
+    with pytest.raises(InfrastructureError, match="void"):
+        calibrated(rig, replace(SHORT, steps=("calibrator", "noise")), drift_db=0.7)
+    assert calibrated(SimulatedRig(Rig(sample_rate=RATE)), replace(SHORT, steps=("calibrator", "noise")), drift_db=0.3).drift_db == pytest.approx(0.3, abs=0.02)
+
+
+STATED = replace(SHORT, steps=STEPS[1:], full_scale_spl=120.0)
+HALVES = ((20, 9.0), (800, 9.0), (900, -9.0), (12_000, -9.0))
+"""A loudspeaker whose inverse filter makes pink noise 6 dB louder."""
+
+
+@pytest.mark.parametrize(
+    ("rig", "settings", "error", "message"),
+    [
+        (Rig(sample_rate=RATE, spl_of_full_scale_played=70), replace(STATED, steps=("level",)), ConfigError, "turn the amplifier up"),
+        (Rig(sample_rate=RATE, spl_of_full_scale_played=140), replace(STATED, steps=("sweep",)), InfrastructureError, "the sweep: the microphone clips"),
+        (Rig(sample_rate=RATE, noise_spl=62), replace(STATED, steps=("noise", "level")), InfrastructureError, "noise floor lies only"),
+        (Rig(sample_rate=RATE, spl_of_full_scale_played=-60), replace(STATED, steps=("sweep",)), InfrastructureError, "above the noise"),
+        (Rig(sample_rate=RATE, spl_of_full_scale_played=-60), replace(STATED, steps=("level",)), InfrastructureError, "does not hear the loudspeaker"),
+        (Rig(sample_rate=RATE, noise_spl=None), replace(STATED, steps=("noise",)), InfrastructureError, "nothing but zeros"),
+        (Rig(sample_rate=RATE, loudspeaker=HALVES, spl_of_full_scale_played=82), STATED, ConfigError, r"65 dBA needs \d+\.\d dB more"),
+        (Rig(sample_rate=12_000), replace(STATED, steps=("sweep",)), ConfigError, "do not reach 7500 Hz"),
+    ],
+)
+def test_a_station_that_cannot_be_measured_is_told_so(rig: Rig, settings: Settings, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        calibrated(SimulatedRig(rig), settings)
+
+
+class Faulty(SimulatedRig):
+    def record(self, seconds: float) -> Recording:
+        return replace(super().record(seconds), faults=("input overflow",))
+
+
+def test_a_fault_of_the_audio_system_is_not_measured() -> None:
+    with pytest.raises(InfrastructureError, match="reported input overflow"):
+        calibrated(Faulty(Rig(sample_rate=RATE)), replace(STATED, steps=("noise",)))
+
+
+class Automatic(SimulatedRig):
+    """A microphone with automatic gain control."""
+
+    def play(self, samples: NDArray[np.float32], tail_seconds: float) -> Recording:
+        heard = super().play(samples, tail_seconds)
+        return replace(heard, samples=(heard.samples / np.abs(heard.samples).max() * 0.3).astype(np.float32))
+
+
+def test_automatic_gain_control_is_found() -> None:
+    rig = Automatic(Rig(sample_rate=RATE, room=Room(rt60_seconds=0)))
+    with pytest.raises(InfrastructureError, match="automatic gain control"):
+        calibrated(rig, replace(STATED, steps=("level",), level_spl=80))
+
+
+class Short(SimulatedRig):
+    """An audio system that drops the end of what it was given."""
+
+    def play(self, samples: NDArray[np.float32], tail_seconds: float) -> Recording:
+        kept = samples.copy()
+        kept[-samples.size // 8 :] = 0
+        return super().play(kept, tail_seconds)
+
+
+def test_a_sweep_whose_end_was_lost_is_not_taken_for_a_dull_loudspeaker() -> None:
+    with pytest.raises(InfrastructureError, match=r"falls \d+ dB below its mean at \d+ Hz: sound was lost"):
+        calibrated(Short(Rig(sample_rate=16_000, noise_spl=20)), replace(STATED, steps=("sweep",)))
+
+
+class TwoRates(SimulatedRig):
+    """A microphone at another rate than the loudspeaker."""
+
+    @property
+    def microphone(self) -> DeviceFacts:
+        return DeviceFacts("other microphone", "none", 44_100)
+
+    def _recorded(self, sound: NDArray[np.float64]) -> Recording:
+        import soxr
+
+        return Recording(soxr.resample(super()._recorded(sound).samples, self.rig.sample_rate, 44_100).astype(np.float32), 44_100)
+
+
+def test_devices_may_have_rates_of_their_own() -> None:
+    rig = TwoRates(Rig(room=Room(rt60_seconds=0.3, seed=2, delay_seconds=0.003), sample_rate=RATE))
+    measured = calibrated(rig, replace(STATED, steps=("sweep", "level")))
+    assert measured.swept is not None
+    assert measured.swept.after is not None
+    assert max(measured.swept.after.highest_db, -measured.swept.after.lowest_db) < 1
+    assert measured.swept.room.mid_seconds == pytest.approx(0.3, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"steps": ()}, "no step"),
+        ({"full_scale_spl": 120.0}, "one of both"),
+        ({"steps": ("noise",)}, "one of both"),
+        ({"calibrator_spl": 20.0}, "printed on it"),
+        ({"level_spl": 120.0}, "30 to 100 dB"),
+        ({"steps": ("noise",), "full_scale_spl": math.nan}, "sensitivity of nan dB"),
+        ({"steps": ("noise",), "full_scale_spl": 9999.0}, "give 40 to 200 dB"),
+        ({"max_boost_db": 60.0}, "breaks loudspeakers"),
+        ({"sweep_dbfs": 3.0}, "-60 to -3.1 dBFS"),
+        ({"sweep_seconds": 1.0}, "'sweep'; give 3 to 600 s"),
+        ({"tail_seconds": 0.0}, "after each signal"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Settings(**values)  # type: ignore[arg-type]
+
+
+# The files
+
+
+@pytest.fixture
+def saved(done: tuple[SimulatedRig, Measured], tmp_path: Path) -> tuple[record.Calibration, Path]:
+    rig, measured = done
+    path = tmp_path / "calibration.json"
+    return save(measured, rig, Circumstances({"amplifier": "-12 dB"}, "office", "1 m", 30), path, NOW), path
+
+
+def valid(calibration: record.Calibration, path: Path, **changes: object) -> None:
+    facts = {"speaker": DeviceFacts("simulated loudspeaker", "none", RATE), "microphone": DeviceFacts("simulated microphone", "none", RATE)}
+    record.require_valid(calibration, path, **({**facts, "gains": {"amplifier": "-12 dB"}, "source": "simulated", "now": NOW} | changes))  # type: ignore[arg-type]
+
+
+def test_a_file_is_read_as_it_was_written(saved: tuple[record.Calibration, Path], done: tuple[SimulatedRig, Measured]) -> None:
+    calibration, path = saved
+    assert record.read_calibration(path) == calibration
+    equalizer, swept = record.read_equalizer(calibration, path), done[1].swept
+    assert equalizer is not None
+    assert swept is not None
+    assert swept.equalizer is not None
+    np.testing.assert_array_equal(equalizer.taps, swept.equalizer.taps)
+    valid(calibration, path)
+    valid(calibration, path, microphone=None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"speaker": DeviceFacts("other", "none", RATE)}, "holds for the loudspeaker 'simulated loudspeaker' .* not for 'other'"),
+        ({"speaker": DeviceFacts("simulated loudspeaker", "ALSA", RATE)}, "not for 'simulated loudspeaker' .ALSA"),
+        ({"speaker": DeviceFacts("simulated loudspeaker", "none", 48_000)}, "ran at 24000 Hz and now runs at 48000 Hz"),
+        ({"microphone": DeviceFacts("other", "none", RATE)}, "holds for the microphone"),
+        ({"gains": {"amplifier": "-6 dB"}}, "gain 'amplifier' was -12 dB and now is -6 dB"),
+        ({"gains": {}}, "now is not stated"),
+        ({"gains": {"amplifier": "-12 dB", "slider": "80 %"}}, "gain 'slider' was not stated"),
+        ({"source": "measured"}, "a simulated calibration, and the session is measured"),
+        ({"now": NOW + timedelta(days=30)}, "expired on 2026-12-21 12:00 UTC"),
+    ],
+)
+def test_a_calibration_of_something_else_is_refused(saved: tuple[record.Calibration, Path], changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        valid(saved[0], saved[1], **changes)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ('"schema_version": 1', '"schema_version": 2', "version 2, this program reads version 1"),
+        ('"room": "office"', '"rooms": "office"', "rooms: Extra inputs are not permitted"),
+        ('"method": "calibrator"', '"method": "guessed"', "sensitivity.method"),
+        ('"full_scale_spl": 1', '"full_scale_spl": NaN, "x": 1', "sensitivity"),
+        ('"expires": "2026', '"expires": "2025', "expires before it was made"),
+        ("{", "{{", "no JSON"),
+    ],
+)
+def test_a_file_that_was_changed_is_refused(saved: tuple[record.Calibration, Path], before: str, after: str, message: str) -> None:
+    _, path = saved
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after, 1))
+    with pytest.raises(ConfigError, match=message):
+        record.read_calibration(path)
+
+
+def test_an_inverse_filter_that_was_changed_or_lost_is_refused(saved: tuple[record.Calibration, Path]) -> None:
+    calibration, path = saved
+    assert calibration.equalizer is not None
+    taps = path.parent / calibration.equalizer.file
+    content = bytearray(taps.read_bytes())
+    content[-1] ^= 1
+    taps.write_bytes(content)
+    with pytest.raises(ConfigError, match="is not the inverse filter"):
+        record.read_equalizer(calibration, path)
+    taps.unlink()
+    with pytest.raises(ConfigError, match=r"belongs beside calibration\.json"):
+        record.read_equalizer(calibration, path)
+
+
+def test_a_calibration_that_is_not_finished_leaves_the_one_before(
+    saved: tuple[record.Calibration, Path], done: tuple[SimulatedRig, Measured], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calibration, path = saved
+    rig, measured = done
+    swept = measured.swept
+    assert swept is not None
+    assert swept.equalizer is not None
+    other = replace(measured, swept=replace(swept, equalizer=replace(swept.equalizer, taps=swept.equalizer.taps / 2)))
+
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(record, "write_calibration", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        save(other, rig, Circumstances(), path, NOW)
+    assert record.read_calibration(path) == calibration
+    assert record.read_equalizer(calibration, path) is not None
+    assert not list(path.parent.glob("*.partial"))
+
+
+def test_the_same_measurement_is_the_same_bytes(done: tuple[SimulatedRig, Measured], tmp_path: Path) -> None:
+    rig, measured = done
+    for name in ("one", "two"):
+        save(measured, rig, Circumstances(), tmp_path / name / "calibration.json", NOW)
+    one, two = (sorted((tmp_path / name).iterdir()) for name in ("one", "two"))
+    assert [path.name for path in one] == [path.name for path in two]
+    assert all(first.read_bytes() == second.read_bytes() for first, second in zip(one, two, strict=True))
+
+
+def test_parts_that_were_not_done_are_not_there(tmp_path: Path) -> None:
+    rig = SimulatedRig(Rig(sample_rate=RATE))
+    measured = calibrated(rig, replace(STATED, steps=("noise",)))
+    calibration = save(measured, rig, Circumstances(), tmp_path / "noise.json", NOW)
+    assert (calibration.response, calibration.level, calibration.equalizer) == (None, None, None)
+    assert calibration.sensitivity.method == "stated"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["noise.json"]
+    assert math.isfinite(calibration.noise.la_eq if calibration.noise else math.nan)
