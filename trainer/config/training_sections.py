@@ -202,7 +202,7 @@ class PerformanceSection(Section):
     prefetch_factor: int = Field(3, ge=1)
     """Batches that are made ready in the background ahead of the step."""
     max_memory_gb: float = Field(0, ge=0)
-    """Main memory in GiB that the run may take, by estimate: fewer processes compute, and a run that cannot fit is refused before it computes features. 0: no limit."""
+    """Main memory in GiB that the run may take, by estimate: fewer processes compute, and a run that cannot fit is refused before its features. 0: none."""
     inter_op_parallelism: int = Field(0, ge=0)
     """Threads that run TensorFlow operations side by side; 0: TensorFlow's choice."""
     intra_op_parallelism: int = Field(0, ge=0)

@@ -41,8 +41,9 @@ def choose_cutoff(curve: DetCurve, target_false_accepts_per_hour: float) -> Cuto
     """The middle of the cutoffs that find as many utterances as any, among those at or under the target of false accepts.
 
     A validation set cannot tell a few utterances from none, so the cutoffs that find `WITHIN_SHARE` fewer (rounded up), or in small sets
-    up to `FEWER_BY_CHANCE` but no more than `LARGEST_SHARE_BY_CHANCE`, count as equally good, as long as they find any. The lowest of them is one step from a false accept, the highest one step from a miss, and the middle is as far
-    from both as the data can tell. Where no cutoff reaches the target, those with the fewest false accepts take part instead.
+    up to `FEWER_BY_CHANCE` but no more than `LARGEST_SHARE_BY_CHANCE`, count as equally good, as long as they find any. The lowest of them is one
+    step from a false accept, the highest one step from a miss, and the middle is as far from both as the data can tell. Where no cutoff reaches
+    the target, those with the fewest false accepts take part instead.
     """
     usable = np.arange(1, HIGHEST_CUTOFF + 1)  # at 0 no slice is below the cutoff: the device never detects
     rates = curve.false_accepts_per_hour[usable]
