@@ -26,6 +26,7 @@ from trainer.mixednet.scaling import dequantise
 from trainer.training.batches import BatchSampler, prefetch
 from trainer.training.feature_set import FeatureSet
 from trainer.training.performance import PerformanceSettings
+from trainer.training.plan import TrainingPlan
 from trainer.training.runtime import start_tensorflow
 from trainer.training.session import WORDS
 from trainer.training.step import Trainee
@@ -91,7 +92,7 @@ def _sets(slices: int) -> list[FeatureSet]:
 
 
 def _our_loop(model: Any, sampler: BatchSampler) -> Callable[[int], float]:
-    trainee = Trainee(model, NETWORK)
+    trainee = Trainee(model, NETWORK, averaging=TrainingPlan().weight_averaging)
 
     def run(first: int) -> float:
         began = time.perf_counter()
