@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.virtual_audio import VirtualAudio, missing, virtual_audio
 from wakeword.errors import MwwError
 
 if TYPE_CHECKING:
@@ -72,6 +73,24 @@ def host_firmware(build_host: Callable[..., Firmware]) -> Firmware:
 def two_models_firmware(build_host: Callable[..., Firmware]) -> Firmware:
     """A program for this machine with two official models: hey_mycroft, then okay_nabu."""
     return build_host("hey_mycroft", "okay_nabu")
+
+
+@pytest.fixture(scope="module")
+def air() -> Iterator[VirtualAudio]:
+    """A loudspeaker and a microphone without a sound card, for this process and those that it starts."""
+    absent = missing()
+    if absent is not None:
+        pytest.skip(f"no virtual audio here: {absent}")
+    from bench_audio.devices import look_again
+
+    before = dict(os.environ)
+    with virtual_audio() as audio:
+        os.environ.update(audio.variables)
+        look_again()
+        yield audio
+        os.environ.clear()
+        os.environ.update(before)
+    look_again()
 
 
 @pytest.fixture

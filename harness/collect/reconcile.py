@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from firmware.answers import Stamp, parse_detection, parse_stamp
+from harness.collect.collected import Collected, Detection, Integrity, Leg, Void
 from harness.collect.raw import RawEvent
 from harness.collect.witnesses import RUNNING_STATE, ArenaProbed, AudioLost, BlockedByVad, Detected, EventDropped, InferenceFailed, StateChanged, parse_fact
 from wakeword.contract import SAMPLE_RATE_HZ, STEP_SAMPLES
@@ -30,88 +31,6 @@ SETTLE_SECONDS = 2.0
 """After audio was lost the model must forget it: more than the receptive field of every official model (48-66 invocations of 30 ms)."""
 RING_MARGIN_SECONDS = 0.5
 """Between microphone and detection lie a ring buffer of 0.12 s and one iteration of the main loop; the player's position may lag a chunk behind."""
-
-
-@dataclass(frozen=True)
-class Detection:
-    """One detection, told once; `average` and `maximum` (0-1) are there when the log line was."""
-
-    leg: int
-    position: int | None
-    """Samples of the stream at the decision; None where the board does not know, or its count cannot be trusted any more."""
-    received_position: int
-    """Position that the board had certainly heard when the event arrived."""
-    t: float
-    """`time.monotonic` seconds when the event arrived."""
-    stamp: Stamp
-    wake_word: str
-    average: float | None
-    maximum: float | None
-
-
-@dataclass(frozen=True)
-class Void:
-    """Samples [start, end) of a leg that are in no figure; an end of None is the end of the leg."""
-
-    leg: int
-    start: int
-    end: int | None
-    reason: str
-
-
-@dataclass(frozen=True)
-class Leg:
-    """One stream as far as the log knows it."""
-
-    index: int
-    position: int
-    """The highest position of any event in it, in samples."""
-    confirmed: int
-    """All detections before this position have arrived."""
-    boot_id: str | None
-
-
-@dataclass
-class Integrity:
-    """What went wrong, counted. A gap, reboot or stop between two streams, with nothing missing and nothing heard meanwhile, is none."""
-
-    detections: int = 0
-    duplicates: int = 0
-    """Detections told twice, by (boot_id, seq)."""
-    late: int = 0
-    """Detections that arrived after a later one."""
-    lost: int = 0
-    """Detections that the board counted and never told."""
-    seq_gaps: int = 0
-    reboots: int = 0
-    """The board's boot_id changed within a leg."""
-    api_gaps: int = 0
-    audio_lost: int = 0
-    """Ring buffer overflows and pauses."""
-    stops: int = 0
-    inference_errors: int = 0
-    events_without_log: int = 0
-    logs_without_event: int = 0
-    events_dropped: int = 0
-    """The board said itself that it could not send an event."""
-    malformed: int = 0
-    misplaced: int = 0
-    """Detections whose sample count cannot be trusted."""
-    vad_blocked: int = 0
-    entity_events: int = 0
-
-
-@dataclass(frozen=True)
-class Collected:
-    """All that the raw events say."""
-
-    detections: tuple[Detection, ...]
-    voids: tuple[Void, ...]
-    """Sorted, not overlapping within a leg; where several things went wrong at once the reasons are joined."""
-    legs: tuple[Leg, ...]
-    integrity: Integrity
-    arena_probed: tuple[int, ...]
-    """Bytes, in the order of the log lines: one for each model that the board loaded."""
 
 
 def reconcile(events: Sequence[RawEvent], *, settle_seconds: float = SETTLE_SECONDS, margin_seconds: float = RING_MARGIN_SECONDS) -> Collected:

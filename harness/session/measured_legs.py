@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_audio.playback.channel import Channel
-from harness.collect.reconcile import Collected, reconcile
+from harness.collect.collected import Collected
+from harness.collect.reconcile import reconcile
 from harness.session.audio import leg_audio
 from harness.session.journal import PlayedLeg
 from harness.session.paired import Heard, VoidSpan, played_part

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from firmware.answers import parse_identity
 from harness.collect.clock import ClockFit, clock_samples, fit_clock
+from harness.collect.collected import Detection as Told
 from harness.collect.raw import RawEvent, read_raw
-from harness.collect.reconcile import Detection as Told
 from harness.collect.witnesses import ArenaProbed, parse_fact
 from harness.results import wording
 from harness.results.agreement import make_agreement

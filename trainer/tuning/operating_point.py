@@ -15,7 +15,7 @@ from trainer.data.split import Split
 from trainer.tuning.listening import HeardSession
 from wakeword.contract import PROBABILITY_MAX
 from wakeword.scoring.det import DetCurve, average_viable_recall
-from wakeword.scoring.operating_point import HIGHEST_CUTOFF, CutoffChoice, choose_cutoff, cutoff_as_probability
+from wakeword.scoring.operating_point import HIGHEST_CUTOFF, CutoffChoice, choose_cutoff
 
 WINDOWS = tuple(range(1, 11))
 PREFERRED_WINDOW = 5
@@ -99,19 +99,10 @@ def _point(curve: DetCurve, window: int, targets: Targets) -> PointChoice:
 
 
 def _choose(curve: DetCurve, targets: Targets) -> CutoffChoice:
-    """As the export chooses; but its tolerance of 1 % of the utterances must not give a target away that a cutoff reaches."""
+    """As the export chooses; but what it holds for no difference must not give a target away that a cutoff reaches."""
     choice = choose_cutoff(curve, targets.false_accepts_per_hour)
     cutoffs = np.arange(1, HIGHEST_CUTOFF + 1)
     both = cutoffs[(curve.false_accepts_per_hour[cutoffs] <= targets.false_accepts_per_hour) & (curve.recall[cutoffs] >= targets.recall)]
     if choice.detected / choice.utterances >= targets.recall or not len(both):
         return choice
-    cutoff = int(both[(len(both) - 1) // 2])
-    return CutoffChoice(
-        probability_cutoff=cutoff_as_probability(cutoff),
-        cutoff=cutoff,
-        detected=int(curve.detected[cutoff]),
-        utterances=curve.utterances,
-        false_accepts=int(curve.false_accepts[cutoff]),
-        hours=curve.hours,
-        reaches_target=True,
-    )
+    return CutoffChoice.at(curve, int(both[(len(both) - 1) // 2]), reaches_target=True)

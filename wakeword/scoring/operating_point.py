@@ -36,6 +36,19 @@ class CutoffChoice:
     reaches_target: bool
     """False when no cutoff has so few false accepts; the one with the fewest was taken."""
 
+    @classmethod
+    def at(cls, curve: DetCurve, cutoff: int, *, reaches_target: bool) -> CutoffChoice:
+        """A uint8 cutoff with what the curve counts there."""
+        return cls(
+            probability_cutoff=cutoff_as_probability(cutoff),
+            cutoff=cutoff,
+            detected=int(curve.detected[cutoff]),
+            utterances=curve.utterances,
+            false_accepts=int(curve.false_accepts[cutoff]),
+            hours=curve.hours,
+            reaches_target=reaches_target,
+        )
+
 
 def choose_cutoff(curve: DetCurve, target_false_accepts_per_hour: float) -> CutoffChoice:
     """The middle of the cutoffs that find as many utterances as any, among those at or under the target of false accepts.
@@ -54,16 +67,7 @@ def choose_cutoff(curve: DetCurve, target_false_accepts_per_hour: float) -> Cuto
     least = min(most, max(1, most - max(by_chance, math.ceil(WITHIN_SHARE * curve.utterances))))
     best = eligible[curve.detected[eligible] >= least]
     # The plateau may have gaps; the middle is taken of its members, so that the chosen one is a member.
-    cutoff = int(best[(len(best) - 1) // 2])
-    return CutoffChoice(
-        probability_cutoff=cutoff_as_probability(cutoff),
-        cutoff=cutoff,
-        detected=int(curve.detected[cutoff]),
-        utterances=curve.utterances,
-        false_accepts=int(curve.false_accepts[cutoff]),
-        hours=curve.hours,
-        reaches_target=bool(reaching.any()),
-    )
+    return CutoffChoice.at(curve, int(best[(len(best) - 1) // 2]), reaches_target=bool(reaching.any()))
 
 
 def cutoff_as_probability(cutoff: int) -> float:

@@ -3,42 +3,25 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import threading
 import wave
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench_audio.devices import Device, find_device, list_devices, look_again, portaudio, to_int32
+from bench_audio.devices import Device, find_device, list_devices, portaudio, to_int32
 from bench_audio.markers import find_marker, marker
 from bench_audio.playback.capture import GrowingWav, Microphone, read_kept
 from bench_audio.playback.integrity import examine
 from bench_audio.playback.player import Speaker
 from bench_audio.playback.resampling import FilterStage, Resampling
-from tests.virtual_audio import MICROPHONE, RATE_HZ, SPEAKER, missing, virtual_audio
+from tests.virtual_audio import MICROPHONE, RATE_HZ, SPEAKER
 from wakeword.errors import ConfigError, InfrastructureError
 
 TIMEOUT = 60.0
-
-
-@pytest.fixture(scope="module")
-def air() -> Iterator[None]:
-    absent = missing()
-    if absent is not None:
-        pytest.skip(f"no virtual audio here: {absent}")
-    before = dict(os.environ)
-    with virtual_audio() as audio:
-        os.environ.update(audio.variables)
-        look_again()
-        yield
-        os.environ.clear()
-        os.environ.update(before)
-    look_again()
 
 
 @pytest.mark.usefixtures("air")

@@ -16,9 +16,10 @@ from firmware.boards.inventory import VIRTUAL_BOARD
 from firmware.build import Firmware
 from harness.boards.board import BoardGone
 from harness.boards.virtual import VirtualBoard, VirtualPlayer
+from harness.collect.collected import Integrity
 from harness.collect.collector import Collector
 from harness.collect.raw import RawEvent, RawLog, read_raw
-from harness.collect.reconcile import Integrity, reconcile
+from harness.collect.reconcile import reconcile
 from wakeword import contract
 from wakeword.audio import read_samples
 from wakeword.detector import detect

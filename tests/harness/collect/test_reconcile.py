@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.collect.collected import Collected, Void
 from harness.collect.raw import RawEvent
-from harness.collect.reconcile import Collected, Void, reconcile
+from harness.collect.reconcile import reconcile
 from tests.harness.collect.simulated_board import LAG, OTHER_WORD, RING, WORD, SimulatedBoard, log_line
 from wakeword.contract import SAMPLE_RATE_HZ
 

@@ -6,8 +6,6 @@ On a machine that is busy the audio system loses sound by itself. That is no rea
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,30 +27,13 @@ from harness.session import measure as measuring
 from harness.session.journal import sound_path
 from harness.session.measure import measure
 from harness.session.request import Request
-from tests.virtual_audio import MICROPHONE, RATE_HZ, SPEAKER, VirtualAudio, missing, virtual_audio
+from tests.virtual_audio import MICROPHONE, RATE_HZ, SPEAKER
 
 pytestmark = [pytest.mark.corpus, pytest.mark.slow, pytest.mark.timeout(2400), pytest.mark.usefixtures("air")]
 
 DRIFT_PPM = 50.0
 INFERENCE_SLICES = 3
 LEVEL_DB = -3.0
-
-
-@pytest.fixture(scope="module")
-def air() -> Iterator[VirtualAudio]:
-    absent = missing()
-    if absent is not None:
-        pytest.skip(f"no virtual audio here: {absent}")
-    from bench_audio.devices import look_again
-
-    before = dict(os.environ)
-    with virtual_audio() as audio:
-        os.environ.update(audio.variables)
-        look_again()
-        yield audio
-        os.environ.clear()
-        os.environ.update(before)
-    look_again()
 
 
 class Drift:
