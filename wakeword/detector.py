@@ -114,6 +114,10 @@ def _check_stream(probabilities: NDArray[np.uint8], stride: int, slices: int) ->
         raise ValueError(f"{slices} slices at stride {stride} need uint8 [{slices // stride}], got {probabilities.dtype} {list(probabilities.shape)}")
 
 
+_BLOCK = 256
+"""Inferences that are passed over at once where nothing is above the threshold."""
+
+
 class _Sweep:
     """One stream's probabilities, with what is shared between operating points computed once."""
 
@@ -122,8 +126,7 @@ class _Sweep:
         self._stride = stride
         self._slices = slices
         self._prefix = np.concatenate([[0], np.cumsum(probabilities, dtype=np.int64)])
-        self._sums: dict[int, tuple[NDArray[np.int64], int]] = {}
-        self._below: tuple[int, NDArray[np.int64]] | None = None
+        self._sums: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
 
     def count(self, cutoff: int, window: int) -> int:
         return sum(1 for _ in self.detections(cutoff, window))
@@ -136,15 +139,13 @@ class _Sweep:
         """
         sums, largest = self._windowed_sums(window)
         threshold = cutoff * window
-        if largest <= threshold or cutoff == 0:
+        if largest.max(initial=0) <= threshold or cutoff == 0:
             # Nothing is ever above the threshold; and at cutoff 0 no slice is below it, so the hold-off never ends.
             return
-        candidates = np.flatnonzero(sums > threshold)
-        below = self._below_before(cutoff)
         stride = self._stride
         reset_slice = -1
         while True:
-            ready = self._hold_off_end(below, reset_slice)
+            ready = self._hold_off_end(cutoff, reset_slice)
             if ready is None:
                 return
             first_fresh = (reset_slice + 1) // stride  # first inference after the reset
@@ -153,12 +154,11 @@ class _Sweep:
             if newest >= first_fresh:
                 found = self._decide(ready, newest, first_fresh, threshold, window)
             if found is None:
-                position = int(np.searchsorted(candidates, max(newest + 1, first_fresh)))
+                inference = _next_above(sums, largest, threshold, max(newest + 1, first_fresh))
                 # A windowed sum that reaches back over the reset counts zeros there, so a candidate may fail.
-                while position < len(candidates) and found is None:
-                    inference = int(candidates[position])
+                while inference is not None and found is None:
                     found = self._decide((inference + 1) * stride - 1, inference, first_fresh, threshold, window)
-                    position += 1
+                    inference = _next_above(sums, largest, threshold, inference + 1)
             if found is None:
                 return
             reset_slice, total, maximum = found
@@ -171,7 +171,7 @@ class _Sweep:
             return None
         return slice_index, total, int(self._probabilities[oldest : inference + 1].max())
 
-    def _hold_off_end(self, below: NDArray[np.int64], reset_slice: int) -> int | None:
+    def _hold_off_end(self, cutoff: int, reset_slice: int) -> int | None:
         """The slice on which `ignore` reaches zero after a reset on `reset_slice`, None if the stream ends before."""
         stride = self._stride
         needed = contract.HOLD_OFF_SLICES
@@ -182,24 +182,46 @@ class _Sweep:
             return end if end < self._slices else None
         needed -= before_inference
         # Inference j rules the slices from its own to the one before the next inference: `stride` of them.
-        base = int(below[first_fresh]) if first_fresh < len(below) else int(below[-1])
         full = (needed - 1) // stride  # inferences below the cutoff that are used up whole
-        ruling = int(np.searchsorted(below, base + full + 1)) - 1  # the inference during which the count completes
-        if ruling >= len(below) - 1:
+        ruling = self._nth_below(cutoff, first_fresh, full + 1)  # the inference during which the count completes
+        if ruling is None:
             return None
         end = (ruling + 1) * stride - 1 + (needed - 1) % stride
         return end if end < self._slices else None
 
-    def _windowed_sums(self, window: int) -> tuple[NDArray[np.int64], int]:
+    def _nth_below(self, cutoff: int, first: int, count: int) -> int | None:
+        """The inference from `first` on that is the `count`-th below the cutoff, None if there are not so many.
+
+        Looked for from place to place, in ever longer ranges: detections are few, and a stream has hours.
+        """
+        size = 2 * count
+        while first < len(self._probabilities):
+            below = np.flatnonzero(self._probabilities[first : first + size] < cutoff)
+            if len(below) >= count:
+                return first + int(below[count - 1])
+            count -= len(below)
+            first += size
+            size *= 2
+        return None
+
+    def _windowed_sums(self, window: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The sum of each inference and those before it in the window, and the largest sum of each `_BLOCK` inferences."""
         if window not in self._sums:
             inferences = len(self._probabilities)
-            starts = np.maximum(np.arange(inferences) - window + 1, 0)
-            sums = self._prefix[1:] - self._prefix[starts]
-            self._sums[window] = (sums, int(sums.max(initial=0)))
+            sums = self._prefix[1:].copy()
+            sums[window:] -= self._prefix[1 : max(inferences - window, 0) + 1]
+            self._sums[window] = (sums, np.maximum.reduceat(sums, np.arange(0, inferences, _BLOCK)) if inferences else sums)
         return self._sums[window]
 
-    def _below_before(self, cutoff: int) -> NDArray[np.int64]:
-        """Number of inferences below the cutoff among the first `j`, int64 `[inferences + 1]`; the last cutoff is kept."""
-        if self._below is None or self._below[0] != cutoff:
-            self._below = (cutoff, np.concatenate([[0], np.cumsum(self._probabilities < cutoff)]))
-        return self._below[1]
+
+def _next_above(sums: NDArray[np.int64], largest: NDArray[np.int64], threshold: int, first: int) -> int | None:
+    """The first inference from `first` on whose sum is above the threshold; whole blocks without one are passed over."""
+    block = first // _BLOCK
+    here = np.flatnonzero(sums[first : (block + 1) * _BLOCK] > threshold)
+    if len(here):
+        return first + int(here[0])
+    later = np.flatnonzero(largest[block + 1 :] > threshold)
+    if not len(later):
+        return None
+    start = (block + 1 + int(later[0])) * _BLOCK
+    return start + int(np.flatnonzero(sums[start : start + _BLOCK] > threshold)[0])

@@ -1,14 +1,12 @@
 """The layers of MixedNet, once, for every graph that is made of them.
 
-Every graph is the same chain of the same named layers. They differ in where a convolution's past frames come from and in how a
-depthwise convolution and the head are computed, and a `GraphParts` says so; weights go from one graph to another by layer name.
+Every graph is the same chain of the same named layers. They differ in where a convolution's past frames come from, which a `History` says;
+weights go from one graph to another by layer name.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from trainer.mixednet.config import MixedNetConfig, channel_groups
@@ -18,26 +16,20 @@ from wakeword.errors import ConfigError
 HEAD = "head"
 """Name of the layer that gives the logit."""
 
-
-@dataclass(frozen=True)
-class GraphParts:
-    """What one kind of graph puts into the common chain."""
-
-    history: Callable[[Any, int, str], Any] | None
-    """`(frames, count, name)` puts `count` past frames before the new ones. None where a graph sees a whole window, which
-    each convolution then shortens."""
-    depthwise: Callable[..., Any]
-    """Makes a depthwise convolution; called as `keras.layers.DepthwiseConv2D` is."""
+History = Callable[[Any, int, str], Any]
+"""`(frames, count, name)` puts `count` past frames before the new ones."""
 
 
-def encode(features: Any, config: MixedNetConfig, parts: GraphParts) -> Any:
-    """Chain the layers before the head: float32 `[batch, slices, 40]` to `[batch, frames, 1, channels]`."""
+def encode(features: Any, config: MixedNetConfig, history: History | None = None) -> Any:
+    """Chain the layers before the head: float32 `[batch, slices, 40]` to `[batch, frames, 1, channels]`.
+
+    Without a `history` the graph sees a whole window, which each convolution then shortens.
+    """
     from keras import layers
 
-    slices = features.shape[1]
     # The 40 mel channels are the convolutions' channels; expand_dims would become an operator that the device lacks.
-    net = layers.Reshape((-1 if slices is None else slices, 1, contract.FEATURE_CHANNELS), name="channels")(features)
-    net = _with_history(net, config.first_conv_kernel_size - config.stride, "first_conv_ring", parts)
+    net = layers.Reshape((features.shape[1], 1, contract.FEATURE_CHANNELS), name="channels")(features)
+    net = _with_history(net, config.first_conv_kernel_size - config.stride, "first_conv_ring", history)
     net = layers.Conv2D(
         config.first_conv_filters,
         (config.first_conv_kernel_size, 1),
@@ -48,11 +40,11 @@ def encode(features: Any, config: MixedNetConfig, parts: GraphParts) -> Any:
     )(net)
     net = layers.ReLU(name="first_relu")(net)
     for block in range(len(config.pointwise_filters)):
-        net = _block(net, block, config, parts)
+        net = _block(net, block, config, history)
     return net
 
 
-def _block(net: Any, block: int, config: MixedNetConfig, parts: GraphParts) -> Any:
+def _block(net: Any, block: int, config: MixedNetConfig, history: History | None) -> Any:
     from keras import layers
 
     filters, kernels = config.pointwise_filters[block], config.mixconv_kernel_sizes[block]
@@ -61,36 +53,36 @@ def _block(net: Any, block: int, config: MixedNetConfig, parts: GraphParts) -> A
         residual = _pointwise(net, filters, f"block{block}_residual", config)
     for repetition in range(config.repeat_in_block[block]):
         name = f"block{block}_{repetition}"
-        net = _mixconv(net, kernels, name, config, parts)
+        net = _mixconv(net, kernels, name, config, history)
         net = _pointwise(net, filters, name, config)
         if residual is not None:
             # Valid padding takes frames off the front; a graph with a history has lost none.
-            lost = 0 if parts.history else max(kernels) - 1
+            lost = 0 if history else max(kernels) - 1
             residual = residual[:, lost:] if lost else residual
             net = layers.Add(name=f"{name}_add")([net, residual])
         net = layers.ReLU(name=f"{name}_relu")(net)
     return net
 
 
-def _mixconv(net: Any, kernels: tuple[int, ...], name: str, config: MixedNetConfig, parts: GraphParts) -> Any:
+def _mixconv(net: Any, kernels: tuple[int, ...], name: str, config: MixedNetConfig, history: History | None) -> Any:
     """One depthwise convolution a kernel size, each over its share of the channels, all ending at the same frame."""
     from keras import layers, ops
 
     longest = max(kernels)
-    net = _with_history(net, longest - 1, f"{name}_ring", parts)
+    net = _with_history(net, longest - 1, f"{name}_ring", history)
     sizes = channel_groups(net.shape[-1], len(kernels))
     # Positions, not a count: a count becomes SPLIT, which the device does not register; positions become SPLIT_V.
     shares = ops.split(net, [sum(sizes[:group]) for group in range(1, len(sizes))], axis=-1) if len(sizes) > 1 else [net]
     outputs = []
     for group, (share, kernel) in enumerate(zip(shares, kernels, strict=True)):
         recent = share if kernel == longest else share[:, longest - kernel :]
-        convolution = parts.depthwise((kernel, 1), depthwise_regularizer=_regulariser(config), name=f"{name}_depthwise{group}")
+        convolution = layers.DepthwiseConv2D((kernel, 1), depthwise_regularizer=_regulariser(config), name=f"{name}_depthwise{group}")
         outputs.append(convolution(recent))
     return outputs[0] if len(outputs) == 1 else layers.Concatenate(name=f"{name}_concat")(outputs)
 
 
-def _with_history(net: Any, count: int, name: str, parts: GraphParts) -> Any:
-    return parts.history(net, count, name) if parts.history and count else net
+def _with_history(net: Any, count: int, name: str, history: History | None) -> Any:
+    return history(net, count, name) if history and count else net
 
 
 def _pointwise(net: Any, filters: int, name: str, config: MixedNetConfig) -> Any:
@@ -119,15 +111,13 @@ def dense_head(net: Any, config: MixedNetConfig) -> Any:
 def copy_weights(source: Any, target: Any) -> None:
     """Give each layer of `target` that has trained weights those of the layer of the same name in `source`.
 
-    A weight is reshaped where the graphs hold the same numbers in another shape (the head as a convolution). Raises
-    `ConfigError` when a layer is missing or its weights have another size: the models were not built from one configuration.
+    Raises `ConfigError` when a layer is missing or its weights have another shape: the models were not built from one configuration.
     """
     known = {layer.name: layer for layer in source.layers}
     for layer in target.layers:
         if not layer.weights or layer.name.endswith("_ring"):
             continue
         values = known[layer.name].get_weights() if layer.name in known else []
-        shapes = [tuple(weight.shape) for weight in layer.weights]
-        if [value.size for value in values] != [math.prod(shape) for shape in shapes]:
+        if [value.shape for value in values] != [tuple(weight.shape) for weight in layer.weights]:
             raise ConfigError(f"layer {layer.name} differs between the two models; use the configuration that the weights were trained with")
-        layer.set_weights([value.reshape(shape) for value, shape in zip(values, shapes, strict=True)])
+        layer.set_weights(values)

@@ -1,6 +1,6 @@
-"""The three graphs of a MixedNet: over a training window, sliding over a recording, and streaming as the device runs it.
+"""The graphs of a MixedNet: over a training window, and streaming as the device runs it.
 
-For the same weights and the same slices all three give the same probability (to float32 rounding).
+For the same weights and the same slices both give the same probability (to float32 rounding), as `SlidingModel` does over a recording.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ def build_model(config: MixedNetConfig, slices: int) -> Any:
     Raises `ConfigError` when the model cannot read a window of exactly `slices` (see `fit_slices`).
     """
     import keras
-    from keras import layers
 
     _check_slices(config, slices)
     features = keras.Input((slices, contract.FEATURE_CHANNELS), name="features")
-    net = graph.encode(features, config, graph.GraphParts(None, layers.DepthwiseConv2D))
+    net = graph.encode(features, config)
     return keras.Model(features, graph.dense_head(net, config), name="mixednet")
 
 
@@ -35,30 +34,12 @@ def logit_model(model: Any) -> Any:
     return keras.Model(model.input, model.get_layer(graph.HEAD).output, name="mixednet_logit")
 
 
-def build_sliding(config: MixedNetConfig, slices: int) -> Any:
-    """The model at every stride of a recording: float32 `[batch, n, 40]` to probabilities `[batch, (n - slices) // stride + 1]`.
-
-    The head over a window's frames becomes a convolution over time. Takes weights by `graph.copy_weights`.
-    Raises `ConfigError` as `build_model` does.
-    """
-    import keras
-    from keras import layers
-
-    _check_slices(config, slices)
-    features = keras.Input((None, contract.FEATURE_CHANNELS), name="features")
-    net = graph.encode(features, config, graph.GraphParts(None, layers.DepthwiseConv2D))
-    net = layers.Conv2D(1, (head_frames(config, slices), 1), name=graph.HEAD)(net)
-    net = layers.Activation("sigmoid", name="probability")(net)
-    return keras.Model(features, layers.Reshape((-1,), name="over_time")(net), name="mixednet_sliding")
-
-
 def build_streaming(config: MixedNetConfig, slices: int) -> Any:
     """The model as the device runs it: float32 `[1, stride, 40]` to a probability `[1, 1]`, with its past in ring buffers.
 
     Raises `ConfigError` as `build_model` does.
     """
     import keras
-    from keras import layers
 
     from trainer.mixednet.layers import RingBuffer
 
@@ -67,7 +48,7 @@ def build_streaming(config: MixedNetConfig, slices: int) -> Any:
 
     _check_slices(config, slices)
     features = keras.Input((config.stride, contract.FEATURE_CHANNELS), batch_size=1, name="features")
-    net = graph.encode(features, config, graph.GraphParts(ring, layers.DepthwiseConv2D))
+    net = graph.encode(features, config, ring)
     net = ring(net, head_frames(config, slices) - 1, "head_ring")
     return keras.Model(features, graph.dense_head(net, config), name="mixednet_streaming")
 

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from trainer.mixednet import graph
 from trainer.mixednet.config import MixedNetConfig
-from trainer.mixednet.models import build_sliding
-from trainer.mixednet.scaling import dequantise
+from trainer.mixednet.models import build_model
+from trainer.mixednet.scaling import FEATURE_MIN
 from wakeword import contract
 
-BLOCK_POSITIONS = 4096
-"""Probabilities a call: bounds the memory of a long recording to some 100 MB."""
+BLOCK_POSITIONS = 8192
+"""Most probabilities a call: bounds the memory of a long recording to some 50 MB."""
+SHORTEST_BLOCK, LONGER_BY = 128, 4
+"""XLA compiles for one length, so a shorter recording is filled up to the next of a few."""
 
 
 class SlidingModel:
@@ -23,10 +25,12 @@ class SlidingModel:
     def __init__(self, config: MixedNetConfig, slices: int) -> None:
         import tensorflow as tf
 
+        from trainer.mixednet.channel_first import ChannelFirst, dequantised
+
         self._stride, self._slices = config.stride, slices
-        self._model = build_sliding(config, slices)
-        signature = [tf.TensorSpec((1, None, contract.FEATURE_CHANNELS), tf.float32)]
-        self._call = tf.function(lambda features: self._model(features, training=False), input_signature=signature)
+        self._model = build_model(config, slices)
+        logits_of = ChannelFirst(self._model, config).slide
+        self._call = tf.function(lambda features: tf.sigmoid(logits_of(dequantised(features))), jit_compile=True)
 
     def load(self, model: Any) -> None:
         """Take over the weights of a model from `build_model`. Raises `ConfigError` when it has other layers."""
@@ -43,5 +47,15 @@ class SlidingModel:
         for first in range(0, positions, BLOCK_POSITIONS):
             last = min(first + BLOCK_POSITIONS, positions)
             block = features[first * self._stride : (last - 1) * self._stride + self._slices]
-            result[first:last] = self._call(dequantise(block)[None])[0].numpy()
+            result[first:last] = self._run(block, last - first)
         return result
+
+    def _run(self, block: NDArray[np.int8], positions: int) -> NDArray[np.float32]:
+        compiled = SHORTEST_BLOCK
+        while compiled < positions:
+            compiled = min(compiled * LONGER_BY, BLOCK_POSITIONS)
+        missing = (compiled - 1) * self._stride + self._slices - len(block)
+        if missing:
+            block = np.concatenate([block, np.full((missing, contract.FEATURE_CHANNELS), FEATURE_MIN, np.int8)])
+        probabilities: NDArray[np.float32] = self._call(block).numpy()[:positions]
+        return probabilities

@@ -124,14 +124,11 @@ class BatchSampler:
 
     def _windows(self, clips: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int8]:
         """The windows that end before the rows `end` of their sets, silence where they begin before their clips."""
-        rows = end[:, None] + np.arange(-self._slices, 0)
-        before = rows < self._starts[clips][:, None]
-        rows[before] = 0
-        features = np.empty((*rows.shape, contract.FEATURE_CHANNELS), np.int8)
-        for index, values in enumerate(self._rows):
-            chosen = self._set_of[clips] == index
-            features[chosen] = values[rows[chosen]]
-        features[before] = FEATURE_MIN
+        features = np.full((len(clips), self._slices, contract.FEATURE_CHANNELS), FEATURE_MIN, np.int8)
+        first = np.maximum(end - self._slices, self._starts[clips])
+        for window, of_set, start, stop in zip(features, self._set_of[clips], first, end, strict=True):
+            if start < stop:
+                window[start - stop :] = self._rows[of_set][start:stop]
         return features
 
     def fingerprint(self) -> str:

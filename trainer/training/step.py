@@ -62,7 +62,7 @@ def _compile(
 
     from trainer.mixednet.channel_first import ChannelFirst, dequantised
 
-    logits_of = ChannelFirst(model, config, compute_dtype)
+    logits_of = ChannelFirst(model, config, compute_dtype).train
 
     @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]  # TensorFlow carries no types
     def step(features: Any, truth: Any, weights: Any) -> Any:

@@ -91,7 +91,7 @@ def test_logits_gradients_and_statistics_are_those_of_keras_layers(config: Mixed
         total = tf.reduce_sum(expected * one.weights)
     wanted = tape.gradient(total, plain.trainable_variables)
     with tf.GradientTape() as tape:
-        logits = ChannelFirst(fast, config)(dequantised(tf.constant(one.features)))
+        logits = ChannelFirst(fast, config).train(dequantised(tf.constant(one.features)))
         total = tf.reduce_sum(logits * one.weights)
     gradients = tape.gradient(total, [variable.value for variable in fast.trainable_variables], unconnected_gradients=tf.UnconnectedGradients.ZERO)
     # The same sums in another order: float32 rounding of some thousand terms, relative to the largest value of the tensor. A depthwise
