@@ -127,6 +127,27 @@ def test_everything_is_json_and_text(run_folder: Path) -> None:
     assert "bob" in text
 
 
+@pytest.mark.parametrize(
+    ("accepts", "hours", "said"),
+    [
+        (0, 0.01, "excellent (below 0.5/h) so far, but the hours are too few to be sure."),
+        (0, 6, "excellent (below 0.5/h)."),
+        (1, 1, "acceptable (0.5 to 2/h) so far, but the hours are too few to be sure."),
+        (10, 10, "acceptable (0.5 to 2/h)."),
+        (1, 0.1, "too many (above 2/h) so far, but the hours are too few to be sure."),
+        (9, 1, "too many (above 2/h)."),
+    ],
+)
+def test_the_grade_says_whether_the_hours_suffice(run_folder: Path, accepts: int, hours: float, said: str) -> None:
+    evaluation = measured(run_folder)
+    false = evaluation.device.false_accepts * accepts
+    figures = replace(evaluation.device, false_accepts=false, hours=hours, per_hour=accepts / hours)
+    console = Console(width=160)
+    with console.capture() as capture:
+        console.print(rendered(replace(evaluation, device=figures)))
+    assert f"False accepts: {said}" in capture.get()
+
+
 def test_an_empty_split_is_told(run_folder: Path) -> None:
     with pytest.raises(ConfigError, match="the train split holds no positive recordings"):
         measured(run_folder, Split.TRAIN)
