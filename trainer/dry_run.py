@@ -20,6 +20,7 @@ from trainer.data.parallel import core_count
 from trainer.data.split import Split
 from trainer.memory import GIB, MemoryNeed, feature_workers, memory_need
 from trainer.run import RunProgress, checked_recordings
+from trainer.teachers import teachers_summary
 from trainer.training.checkpoints import STATE
 
 SHOWN_REJECTIONS = 20
@@ -106,5 +107,6 @@ def _plan(dry: DryRun) -> list[str]:
         f"folder {dry.folder}: {state}",
         f"{' + '.join(f'{steps:,}' for steps in section.training_steps)} steps of {section.batch_size} windows, {evaluations} evaluations",
         f"{copies} augmented copies of each wake word" if copies else "no augmentation",
+        *([teachers_summary(dry.config)] if section.teachers else []),
         memory,
     ]

@@ -31,9 +31,9 @@ WORKER_BYTES = 80 * MIB
 WORKER_BYTES_PER_SECOND = 40_000
 """Of its longest recording: samples, features as the frontend gives them, and as they are kept."""
 TRAINING_BYTES = 700 * MIB
-"""TensorFlow, the compiled step and the validation; 480 were measured without the validation, which adds blocks of some 100 MiB."""
+"""TensorFlow, the compiled step and the validation; 530 were measured without the validation, which adds blocks of some 50 MiB."""
 ACTIVATION_BYTES = 4 * 8
-"""Float32 values that a step keeps of each output of each convolution: forward, backward, normalisation. 6.5 were measured."""
+"""Float32 values that a step keeps of each output of each convolution: forward, backward, normalisation. 5 were measured."""
 FEATURE_BYTES_PER_SECOND = 1000 // STEP_MS * FEATURE_CHANNELS
 STORED_COPIES = 2
 """Features of a kind while they are written: as they were computed, and joined for the file."""

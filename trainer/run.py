@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Protocol
 
 from trainer.config.checks import check_config
-from trainer.config.loader import load_config, write_config
+from trainer.config.loader import CONFIG_NAME, load_config, write_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import TABLE_NAME, Sources, chosen, load_recordings, read_recordings, rejection_summary, same_recordings, write_recordings
 from trainer.data.duplicates import duplicate_summary, find_duplicates, write_duplicates
@@ -29,6 +29,7 @@ from trainer.mining.in_training import FOLDER as MINED_FOLDER
 from trainer.mining.in_training import JoinedNegatives, TrainingMiner
 from trainer.mining.windows import stretch_of
 from trainer.mixednet.lengths import window_slices
+from trainer.teachers import check_teachers, open_teachers, teachers_summary
 from trainer.training.feature_set import ClipRows
 from trainer.training.loop import TrainingResult, train
 from trainer.training.progress import Progress as TrainingProgress
@@ -38,7 +39,6 @@ from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
 from wakeword.errors import ConfigError
 from wakeword.files import check_writable
 
-CONFIG_NAME = "config.yaml"
 DUPLICATES_NAME = "duplicates.csv"
 """Recordings that hold the same sound, those in two splits first."""
 
@@ -71,6 +71,8 @@ def train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: 
         if line:
             progress.told(line)
     progress.told(_split_summary(ingestion.records))
+    if config.training.teachers:
+        progress.told(teachers_summary(config))
     xp = choose_array_module(performance.gpu_only)
     with threads_of_workers(performance.num_threads_per_worker):
         write_config(config, folder / CONFIG_NAME)
@@ -101,6 +103,7 @@ def train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: 
         performance=performance.settings(),
         records=folder,
         hard_negatives=miner,
+        teaching=open_teachers(config),
     )
 
 
@@ -117,6 +120,7 @@ def checked_recordings(config: TrainerConfig, folder: Path, progress: RunProgres
     with threads_of_workers(performance.num_threads_per_worker):
         ingestion = load_recordings(sources_of(config), config.training.seed, workers(performance, jobs), progress.counting("checking recordings"))
     _refuse_other_recordings(ingestion.records, folder)
+    check_teachers(config, ingestion.records)
     check_memory(config, ingestion.records)
     return ingestion
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.config.loader import load_config
+from trainer.config.loader import CONFIG_NAME, load_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import TABLE_NAME, chosen, read_recordings, refuse_changed
 from trainer.data.ingest import Label, SampleRecord
@@ -18,7 +18,6 @@ from trainer.data.split import Split
 from trainer.export.agreement import measure_agreement
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import window_slices
-from trainer.run import CONFIG_NAME
 from trainer.training.runtime import require_tensorflow
 from wakeword.audio import stream_samples
 from wakeword.contract import SAMPLE_RATE_HZ

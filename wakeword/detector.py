@@ -154,11 +154,11 @@ class _Sweep:
             if newest >= first_fresh:
                 found = self._decide(ready, newest, first_fresh, threshold, window)
             if found is None:
-                inference = _next_above(sums, largest, threshold, max(newest + 1, first_fresh))
+                inference = max(newest, first_fresh - 1)
                 # A windowed sum that reaches back over the reset counts zeros there, so a candidate may fail.
-                while inference is not None and found is None:
+                while found is None and (above := _next_above(sums, largest, threshold, inference + 1)) is not None:
+                    inference = above
                     found = self._decide((inference + 1) * stride - 1, inference, first_fresh, threshold, window)
-                    inference = _next_above(sums, largest, threshold, inference + 1)
             if found is None:
                 return
             reset_slice, total, maximum = found

@@ -122,6 +122,23 @@ def test_a_phrase_becomes_a_corpus(cycle: Cycle) -> None:
     assert len(list(cycle.corpus.rglob("*.wav"))) == 120
 
 
+def test_a_run_learns_from_the_one_before(cycle: Cycle, tmp_path: Path) -> None:
+    before = (cycle.run / WEIGHTS).read_bytes()
+    taught = ["--set", f"training.teachers=[{cycle.run / WEIGHTS}]", "--set", "training.seed=1", "--set", f"paths.splits={cycle.run / 'recordings.csv'}"]
+    arguments = [*cycle.train_arguments(tmp_path / "run"), *taught]
+    dry = run(cycle.cache, "mww-train", *arguments, "--dry-run")
+    trained = run(cycle.cache, "mww-train", *arguments)
+    assert trained.returncode == 0, trained.stderr
+    for said in (dry.stdout, trained.stderr + trained.stdout):
+        assert "90% of the loss is what an earlier model says" in said
+    assert (tmp_path / "run" / WEIGHTS).is_file()
+    assert (cycle.run / WEIGHTS).read_bytes() == before
+    other_split = run(cycle.cache, "mww-train", *cycle.train_arguments(tmp_path / "other"), *taught[:2], "--set", "training.seed=3")
+    assert other_split.returncode == 2, other_split.stderr
+    assert "which validates or tests this run" in other_split.stderr.splitlines()[-1]
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_run_folder_describes_itself(cycle: Cycle) -> None:
     assert sorted(path.name for path in cycle.run.iterdir()) == [
         "checkpoints",

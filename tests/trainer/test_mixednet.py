@@ -1,4 +1,4 @@
-"""MixedNet: its lengths, its settings, and that its three graphs are one model."""
+"""MixedNet: its lengths, its settings, and that window, recording and stream are one model."""
 
 from __future__ import annotations
 
@@ -182,6 +182,13 @@ def test_sliding_probabilities_do_not_depend_on_the_blocks(monkeypatch: pytest.M
     expected = whole.run(recording)
     monkeypatch.setattr(sliding, "BLOCK_POSITIONS", 7)
     np.testing.assert_allclose(whole.run(recording), expected, atol=1e-6)
+    lengths = sliding.SlidingModel(NARROW, slices)  # compiled for 4, 8, 16 and 20 positions
+    lengths.load(model)
+    for name, value in (("SHORTEST_BLOCK", 4), ("LONGER_BY", 2), ("BLOCK_POSITIONS", 20)):
+        monkeypatch.setattr(sliding, name, value)
+    for positions in (len(expected), 1, 4, 5, 8, 9, 16, 17, 20, 21):
+        part = recording[: slices + (positions - 1) * NARROW.stride]
+        np.testing.assert_allclose(lengths.run(part), expected[:positions], atol=1e-6)
     assert len(whole.run(recording[: slices - 1])) == 0
     assert len(whole.run(recording[:slices])) == 1
 

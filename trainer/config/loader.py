@@ -21,6 +21,9 @@ from wakeword.files import write_atomically
 
 Values = dict[str, Any]
 
+CONFIG_NAME = "config.yaml"
+"""In a run's folder: the resolved configuration."""
+
 
 def preset_names() -> list[str]:
     """Names of the presets that the package carries."""

@@ -92,6 +92,10 @@ class TrainingSection(Section):
     """False accepts an hour that are low enough, for checkpoints and for the exported cutoff."""
     maximization_metric: MaximizationMetric = "average_viable_recall"
     """What checkpoints at or below `target_minimization` compete on."""
+    teachers: tuple[Path, ...] = ()
+    """Checkpoints of earlier runs of the same recordings; the mean of their logits is learned beside the truth."""
+    teaching_share: float = Field(0.9, gt=0, le=1)
+    """How much of the loss is the teachers', where there are any."""
     seed: int = Field(0, ge=0)
     """The same seed, recordings and settings give the same splits, batches and, on one machine, weights."""
 

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.config.loader import load_config
+from trainer.config.loader import CONFIG_NAME, load_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import TABLE_NAME, read_recordings
 from trainer.data.ingest import SampleRecord
 from trainer.evaluation.models import FloatModel, Int8Model, WordModel
 from trainer.mixednet.lengths import window_slices
-from trainer.run import CONFIG_NAME
 from trainer.trained import run_folder
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError, InfrastructureError

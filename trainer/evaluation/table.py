@@ -63,13 +63,13 @@ def _device_table(figures: DeviceFigures) -> Table:
 def _notes(figures: DeviceFigures) -> Iterator[Text]:
     yield Text(f"{_judgement(figures)}.")
     if not figures.false_accepts and figures.hours < (needed := hours_to_claim(EXCELLENT_PER_HOUR)):
-        yield Text(f"No false accept in {figures.hours:.2f} h says little: at most {EXCELLENT_PER_HOUR}/h can be claimed from {needed:.0f} h on.")
+        yield Text(f"Without one, at most {EXCELLENT_PER_HOUR}/h can be claimed from {needed:.0f} h on.")
     if figures.detections_besides:
         yield Text(f"{figures.detections_besides} more detections in clips of the wake word: before it, too late, or a second time.")
 
 
 def _judgement(figures: DeviceFigures) -> str:
-    """The grade of the rate, and whether the hours suffice for it: the one-sided 95 % bound lies in the grade too."""
+    """The grade of the rate, and whether the hours suffice to say that it is no worse: by the one-sided 95 % bound. Too many asks for as much."""
     bounds = garwood(len(figures.false_accepts), figures.hours, ONE_SIDED_95)
     if figures.per_hour < EXCELLENT_PER_HOUR:
         grade, certain = "excellent (below 0.5/h)", bounds.high <= EXCELLENT_PER_HOUR

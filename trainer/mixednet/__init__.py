@@ -1,1 +1,1 @@
-"""MixedNet: its configuration, its arithmetic of lengths, and its three graphs (training, sliding, streaming)."""
+"""MixedNet: its configuration, its arithmetic of lengths, its graphs (training window, streaming), and the faster order of both for steps and recordings."""

@@ -2,7 +2,7 @@
 
 The same numbers from the same weights as the layers of `build_model`, with activations that lie as `[channels, frames, batch]`:
 
-- The pointwise convolutions and the first one are plain matrix products, without a copy of their inputs.
+- The pointwise convolutions and the first one are plain matrix products, the pointwise ones without a copy of their inputs.
 - A depthwise convolution is `trainer.mixednet.depthwise`.
 
 Imports TensorFlow: import this module inside functions only.
@@ -24,14 +24,18 @@ class ChannelFirst:
     """The logits of a model from `build_model`, whose variables are read at each call."""
 
     def __init__(self, model: Any, config: MixedNetConfig, compute_dtype: str = "float32") -> None:
-        """`compute_dtype` is what the matrix products multiply in; all else is float32 whatever it is."""
+        """`compute_dtype` is what the products of the convolutions multiply in; all else is float32 whatever it is."""
         self._layers = {layer.name: layer for layer in model.layers}
         self._config = config
         self._dtype = tf.as_dtype(compute_dtype)
 
     def train(self, features: Any) -> Any:
         """Float32 `[batch, slices, 40]` to float32 `[batch]`; normalises by the batch's statistics and moves the running ones."""
-        return self._head(self._encode(features, training=True))
+        return self._head(self._encode(features, training=True), training=True)
+
+    def infer(self, features: Any) -> Any:
+        """Float32 `[batch, slices, 40]` to float32 `[batch]`; normalises by the running statistics, drops nothing out and changes nothing."""
+        return self._head(self._encode(features, training=False), training=False)
 
     def slide(self, features: Any) -> Any:
         """Float32 `[slices, 40]` to one float32 logit a stride, `[(slices - window) // stride + 1]`; normalises by the running statistics."""
@@ -41,7 +45,7 @@ class ChannelFirst:
         weights = tf.reshape(head.kernel, (-1, channels))
         heard = weights.shape[0]
         positions = frames - heard + 1
-        products = self._matmul(weights, net)
+        products = tf.matmul(weights, net)
         return tf.add_n([products[frame, frame : frame + positions] for frame in range(heard)]) + head.bias
 
     def _encode(self, features: Any, *, training: bool) -> Any:
@@ -101,10 +105,10 @@ class ChannelFirst:
         scale = norm.gamma * tf.math.rsqrt(variance + norm.epsilon)
         return tf.reshape(product * scale[:, None] + (norm.beta - mean * scale)[:, None], (-1, frames, batch))
 
-    def _head(self, net: Any) -> Any:
+    def _head(self, net: Any, *, training: bool) -> Any:
         head = self._layers[graph.HEAD]
         channels, frames, batch = net.shape
-        if self._config.dropout_rate:
+        if training and self._config.dropout_rate:
             # The layer itself, on its own layout: its random numbers are those of the plain graph.
             flat = tf.reshape(tf.transpose(net, (2, 1, 0)), (batch, frames * channels))
             return (tf.matmul(self._layers["dropout"](flat, training=True), head.kernel) + head.bias)[:, 0]

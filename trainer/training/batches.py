@@ -127,8 +127,7 @@ class BatchSampler:
         features = np.full((len(clips), self._slices, contract.FEATURE_CHANNELS), FEATURE_MIN, np.int8)
         first = np.maximum(end - self._slices, self._starts[clips])
         for window, of_set, start, stop in zip(features, self._set_of[clips], first, end, strict=True):
-            if start < stop:
-                window[start - stop :] = self._rows[of_set][start:stop]
+            window[self._slices - (stop - start) :] = self._rows[of_set][start:stop]
         return features
 
     def fingerprint(self) -> str:

@@ -29,6 +29,7 @@ from trainer.training.recorder import Recorder
 from trainer.training.runtime import compute_dtype, start_tensorflow
 from trainer.training.scores import Checkpoint, ValidationScores, is_better
 from trainer.training.step import Trainee
+from trainer.training.teaching import Teaching
 from wakeword.errors import ConfigError
 
 REPORT_INTERVAL_S = 0.25
@@ -65,6 +66,7 @@ def train(
     performance: PerformanceSettings | None = None,
     records: Path | None = None,
     hard_negatives: HardNegatives | None = None,
+    teaching: Teaching | None = None,
 ) -> TrainingResult:
     """Train a MixedNet on windows of `slices` and keep its best checkpoint in `folder`.
 
@@ -73,6 +75,7 @@ def train(
     the run was: at the interrupted step, or before the last evaluation.
 
     With `hard_negatives` the model hears its own negatives every so many evaluations, and what it wrongly accepts joins the sets.
+    With `teaching` it learns from earlier models beside the truth.
 
     With a folder for `records` the run keeps a log, a table of its evaluations, TensorBoard's curves and numbered checkpoints as well.
 
@@ -86,9 +89,9 @@ def train(
     sampler = BatchSampler(sets, slices, plan.batch_size, plan.seed)
     keras.utils.set_random_seed(plan.seed)
     precision = compute_dtype(performance)
-    trainee = Trainee(build_model(config, slices), config, precision, plan.weight_averaging)
+    trainee = Trainee(build_model(config, slices), config, precision, plan.weight_averaging, teaching)
     recorder = Recorder(records, performance, progress or Silent())
-    fingerprint = _fingerprint(config, plan, sampler, tf.__version__, precision, hard_negatives)
+    fingerprint = _fingerprint(config, plan, sampler, tf.__version__, precision, hard_negatives, teaching)
     run = _Run(trainee, sampler, plan, folder, evaluate, recorder, fingerprint, records is not None, performance.prefetch_factor, hard_negatives)
     run.resume()
     try:
@@ -265,9 +268,16 @@ class _Run:
 
 
 def _fingerprint(
-    config: MixedNetConfig, plan: TrainingPlan, sampler: BatchSampler, tensorflow: str, precision: str, hard_negatives: HardNegatives | None
+    config: MixedNetConfig,
+    plan: TrainingPlan,
+    sampler: BatchSampler,
+    tensorflow: str,
+    precision: str,
+    hard_negatives: HardNegatives | None,
+    teaching: Teaching | None,
 ) -> str:
     """A hash of everything that a run's course depends on."""
     settings = [dataclasses.asdict(config), dataclasses.asdict(plan), sampler.fingerprint(), tensorflow, precision]
     settings += [hard_negatives.fingerprint] if hard_negatives else []
+    settings += [teaching.fingerprint, str(teaching.share)] if teaching else []
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()

@@ -8,6 +8,7 @@ from typing import Any
 
 from trainer.mixednet.config import MixedNetConfig
 from trainer.training.batches import Batch
+from trainer.training.teaching import TaughtLoss, Teaching
 
 
 class Trainee:
@@ -17,8 +18,8 @@ class Trainee:
     of the plain form.
     """
 
-    def __init__(self, model: Any, config: MixedNetConfig, compute_dtype: str = "float32", averaging: float = 0.0) -> None:
-        """`compute_dtype` is what the matrix products multiply in; see `ChannelFirst`. `averaging` is what a running mean of the weights keeps
+    def __init__(self, model: Any, config: MixedNetConfig, compute_dtype: str = "float32", averaging: float = 0.0, teaching: Teaching | None = None) -> None:
+        """`compute_dtype` is what the convolutions multiply in; see `ChannelFirst`. `averaging` is what a running mean of the weights keeps
         of itself a step, below 1; 0 keeps no mean."""
         import keras
 
@@ -27,7 +28,8 @@ class Trainee:
         self._optimizer.build(model.trainable_variables)
         self._weights = [*model.trainable_variables, *(variable for layer in model.layers for variable in layer.non_trainable_weights)]
         self._means = [keras.Variable(weight, trainable=False) for weight in self._weights] if averaging else []
-        self._step = _compile(model, config, self._optimizer, compute_dtype, list(zip(self._weights, self._means, strict=False)), averaging)
+        averages = list(zip(self._weights, self._means, strict=False))
+        self._step = _compile(model, config, self._optimizer, compute_dtype, averages, averaging, teaching)
 
     @property
     def variables(self) -> list[Any]:
@@ -56,20 +58,27 @@ class Trainee:
 
 
 def _compile(
-    model: Any, config: MixedNetConfig, optimizer: Any, compute_dtype: str, averages: Sequence[tuple[Any, Any]], averaging: float
+    model: Any,
+    config: MixedNetConfig,
+    optimizer: Any,
+    compute_dtype: str,
+    averages: Sequence[tuple[Any, Any]],
+    averaging: float,
+    teaching: Teaching | None,
 ) -> Callable[..., Any]:
     import tensorflow as tf
 
     from trainer.mixednet.channel_first import ChannelFirst, dequantised
 
-    logits_of = ChannelFirst(model, config, compute_dtype).train
+    logits_of, loss_of = ChannelFirst(model, config, compute_dtype).train, TaughtLoss(teaching, compute_dtype)
 
     @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]  # TensorFlow carries no types
     def step(features: Any, truth: Any, weights: Any) -> Any:
+        heard = dequantised(features)
         with tf.GradientTape() as tape:
-            logits = logits_of(dequantised(features))
+            logits = logits_of(heard)
             # Weighted binary cross-entropy, averaged over the samples and not over their weights, as Keras and microWakeWord do.
-            loss = tf.reduce_mean(weights * tf.nn.sigmoid_cross_entropy_with_logits(truth, logits))
+            loss = tf.reduce_mean(weights * loss_of(heard, truth, logits))
             loss += sum(model.losses, start=tf.constant(0.0))
         # Biases that a normalisation takes out again have no gradient.
         weights_now = [variable.value for variable in model.trainable_variables]

@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.config.loader import write_config
+from trainer.config.loader import CONFIG_NAME, write_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import LISTS_FOLDER, REJECTED_NAME, TABLE_NAME
-from trainer.run import CONFIG_NAME, DUPLICATES_NAME
+from trainer.run import DUPLICATES_NAME
 from trainer.training.checkpoints import BEST_WEIGHTS, remove_partial, save_weights
 from trainer.tuning.measurement import Measurement
 from trainer.tuning.operating_point import PointChoice, Targets

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.evaluation.loudness import RATE, SETTINGS, write_bursts
-from trainer.config.loader import load_config, write_config
+from trainer.config.loader import CONFIG_NAME, load_config, write_config
 from trainer.data.dataset import write_recordings
 from trainer.data.ingest import Ingestion, Label, SampleRecord
 from trainer.data.split import Split
-from trainer.run import CONFIG_NAME
 from wakeword.audio import read_samples
 
 

@@ -12,14 +12,13 @@ from typer.testing import CliRunner
 
 from tests import networks
 from tests.trainer.evaluation.loudness import SETTINGS, write_bursts
-from trainer.config.loader import load_config
+from trainer.config.loader import CONFIG_NAME, load_config
 from trainer.data.dataset import read_recordings
 from trainer.evaluation.cli import evaluate_app
 from trainer.evaluation.models import FloatModel, weights_sha256
 from trainer.evaluation.runs import find_candidate, open_model
 from trainer.mining.cli import mine_app
 from trainer.mining.mine import Mining, mine
-from trainer.run import CONFIG_NAME
 from wakeword.errors import ConfigError
 
 # Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.

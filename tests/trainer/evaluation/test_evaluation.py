@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from tests.trainer.evaluation.loudness import LoudnessModel, write_bursts
-from trainer.config.loader import load_config
+from trainer.config.loader import CONFIG_NAME, load_config
 from trainer.data.dataset import read_recordings
 from trainer.data.split import Split
 from trainer.evaluation.analysis import sliding_averages
@@ -19,7 +19,6 @@ from trainer.evaluation.evaluate import Evaluation, as_json, evaluate
 from trainer.evaluation.hearing import chosen_point, hear_split, split_records
 from trainer.evaluation.runs import Candidate
 from trainer.evaluation.table import rendered
-from trainer.run import CONFIG_NAME
 from wakeword.errors import ConfigError
 from wakeword.model.manifest import Manifest, MicroSection
 from wakeword.scoring.rates import clopper_pearson, garwood

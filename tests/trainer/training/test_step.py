@@ -72,13 +72,23 @@ def plain_step(model: Any, optimizer: Any) -> Callable[[Batch], float]:
     return step
 
 
-@pytest.mark.parametrize("config", [pytest.param(OFFICIAL, id="official"), pytest.param(UNEVEN, id="uneven"), pytest.param(SINGLE, id="single")])
-def test_logits_gradients_and_statistics_are_those_of_keras_layers(config: MixedNetConfig) -> None:
+@pytest.mark.parametrize(
+    ("config", "unrolled"),
+    [
+        pytest.param(OFFICIAL, 128, id="official"),
+        pytest.param(UNEVEN, 128, id="uneven"),
+        pytest.param(UNEVEN, 8, id="as many frames as are not unrolled"),
+        pytest.param(SINGLE, 128, id="single"),
+    ],
+)
+def test_logits_gradients_and_statistics_are_those_of_keras_layers(config: MixedNetConfig, unrolled: int, monkeypatch: pytest.MonkeyPatch) -> None:
     import tensorflow as tf
 
+    from trainer.mixednet import depthwise
     from trainer.mixednet.channel_first import ChannelFirst, dequantised
     from trainer.mixednet.models import logit_model
 
+    monkeypatch.setattr(depthwise, "MOST_FRAMES_UNROLLED", unrolled)
     slices = receptive_field(config, 6)
     one = batch(slices, 1)
     plain, fast = model_of(config, slices), model_of(config, slices)

@@ -1,0 +1,114 @@
+"""Which earlier runs may teach a run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from trainer.config.loader import CONFIG_NAME, load_config, write_config
+from trainer.config.sections import TrainerConfig
+from trainer.data.dataset import write_recordings
+from trainer.data.ingest import Ingestion, Label, SampleRecord
+from trainer.data.split import Split
+from trainer.mixednet.lengths import window_slices
+from trainer.teachers import check_teachers, open_teachers
+from trainer.training.checkpoints import BEST_WEIGHTS, save_weights
+from wakeword.errors import ConfigError
+
+# Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+
+SMALL = (
+    "model.first_conv_filters=6",
+    "model.pointwise_filters=6,6",
+    "model.mixconv_kernel_sizes=[3],[5]",
+    "model.repeat_in_block=1,1",
+    "model.residual_connection=0,0",
+)
+
+
+def record(name: str, split: Split) -> SampleRecord:
+    return SampleRecord(Path("/recordings") / f"{name}.wav", Label.POSITIVE, split, name, 1.0, 16_000, sha256=f"{ord(name):064x}")
+
+
+RECORDS = (record("a", Split.TRAIN), record("b", Split.VAL), record("c", Split.TEST))
+
+
+def config(*settings: str) -> TrainerConfig:
+    return load_config("standard", (), ["export.wake_word=Computer", *SMALL, *settings])
+
+
+def run(folder: Path, records: tuple[SampleRecord, ...] = RECORDS, *settings: str) -> Path:
+    """A run's folder with untrained weights; the checkpoint."""
+    from trainer.mixednet.models import build_model
+
+    own = config(*settings)
+    write_recordings(Ingestion(records, (), ()), folder)
+    write_config(own, folder / CONFIG_NAME)
+    checkpoint = folder / "checkpoints" / BEST_WEIGHTS
+    network = own.model.network()
+    save_weights(build_model(network, window_slices(network, own.hardware.clip_duration_ms)), checkpoint)
+    return checkpoint
+
+
+def taught_by(*checkpoints: Path) -> TrainerConfig:
+    return config(f"training.teachers=[{', '.join(map(str, checkpoints))}]")
+
+
+def test_teachers_of_the_same_split_are_opened(tmp_path: Path) -> None:
+    first, second = run(tmp_path / "first"), run(tmp_path / "second", RECORDS, "training.seed=2", "model.pointwise_filters=9,6")
+    chosen = taught_by(first, second)
+    check_teachers(chosen, RECORDS)
+    teaching = open_teachers(chosen)
+    assert teaching is not None
+    assert [teacher.network.pointwise_filters for teacher in teaching.teachers] == [(6, 6), (9, 6)]
+    assert teaching.share == chosen.training.teaching_share
+    other = open_teachers(taught_by(second, first))
+    assert other is not None
+    assert other.fingerprint != teaching.fingerprint
+    assert open_teachers(config()) is None
+    check_teachers(config(), RECORDS)
+
+
+def test_a_teacher_that_heard_what_is_held_out_is_refused(tmp_path: Path) -> None:
+    heard = (record("a", Split.TRAIN), replace(record("b", Split.TRAIN), path=Path("/elsewhere/copy.wav")), record("c", Split.TEST))
+    checkpoint = run(tmp_path / "run", heard)
+    with pytest.raises(
+        ConfigError, match=r"was trained on /recordings/b\.wav, which validates or tests this run \(1 such recordings\); .*paths\.splits=.*recordings\.csv"
+    ):
+        check_teachers(taught_by(checkpoint), RECORDS)
+
+
+def test_a_teacher_whose_recordings_are_unknown_is_refused(tmp_path: Path) -> None:
+    checkpoint = run(tmp_path / "run", tuple(replace(one, sha256="") for one in RECORDS))
+    with pytest.raises(ConfigError, match=r"recordings\.csv: of an older version, without the files' hashes; train this teacher again"):
+        check_teachers(taught_by(checkpoint), RECORDS)
+
+
+def test_a_teacher_of_another_window_is_refused(tmp_path: Path) -> None:
+    checkpoint = run(tmp_path / "run", RECORDS, "hardware.clip_duration_ms=900")
+    with pytest.raises(ConfigError, match=r"reads windows of \d+ slices and this run has \d+; give a teacher with the same hardware\.clip_duration_ms"):
+        check_teachers(taught_by(checkpoint), RECORDS)
+
+
+def test_what_is_no_teacher_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.weights\.h5: does not exist; give training\.teachers the checkpoints"):
+        check_teachers(taught_by(tmp_path / "none.weights.h5"), RECORDS)
+    lone = tmp_path / "a" / "b" / "lone.weights.h5"
+    lone.parent.mkdir(parents=True)
+    lone.write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"config\.yaml: does not exist; give a teacher within the folder of its run"):
+        check_teachers(taught_by(lone), RECORDS)
+    damaged = run(tmp_path / "damaged")
+    damaged.write_bytes(b"no weights")
+    check_teachers(taught_by(damaged), RECORDS)
+    with pytest.raises(ConfigError, match="not the weights of this model"):
+        open_teachers(taught_by(damaged))
+
+
+@pytest.mark.parametrize("share", ["0", "1.5", "-1"])
+def test_a_share_out_of_range_is_refused(share: str) -> None:
+    with pytest.raises(ConfigError, match="teaching_share"):
+        config(f"training.teaching_share={share}")

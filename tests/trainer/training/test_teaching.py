@@ -1,0 +1,102 @@
+"""Learning from earlier models: the loss, what is learned, and that a run keeps its teachers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.trainer.training.test_step import SINGLE, batch, model_of
+from trainer.mixednet.lengths import receptive_field
+from trainer.mixednet.scaling import dequantise
+from trainer.training import loop
+from trainer.training.feature_set import FeatureSet
+from trainer.training.plan import Phase, TrainingPlan
+from trainer.training.scores import ValidationScores
+from trainer.training.step import Trainee
+from trainer.training.teaching import TEMPERATURE, TaughtLoss, Teacher, Teaching
+from wakeword.errors import ConfigError
+
+# Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+
+SLICES = receptive_field(SINGLE, 6)
+
+
+def teacher(steps: int = 60, first: int = 100) -> Teacher:
+    """A model that knows the words of `batch`, and what its head leans to."""
+    trainee = Trainee(model_of(SINGLE, SLICES), SINGLE)
+    trainee.set_learning_rate(1e-2)
+    for number in range(first, first + steps):
+        trainee.train(batch(SLICES, number))
+    return Teacher(trainee.model, SINGLE)
+
+
+def logits(model: Any, features: NDArray[np.int8]) -> NDArray[np.float32]:
+    from trainer.mixednet.models import logit_model
+
+    values: NDArray[np.float32] = logit_model(model)(dequantise(features), training=False).numpy()[:, 0]
+    return values
+
+
+def entropy(wanted: NDArray[np.float64], given: NDArray[np.float64]) -> NDArray[np.float64]:
+    return -wanted * np.log(given) - (1 - wanted) * np.log(1 - given)
+
+
+def sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 1 / (1 + np.exp(-values))
+
+
+def test_the_loss_is_a_mean_of_the_truths_and_the_teachers() -> None:
+    import tensorflow as tf
+
+    teachers = (teacher(), teacher(30, 300))
+    one = batch(SLICES, 1)
+    given = np.linspace(-3, 3, len(one.truth))
+    heard, own = tf.constant(dequantise(one.features)), tf.constant(given, tf.float32)
+    losses = TaughtLoss(Teaching(teachers, 0.25, ""), "float32")(heard, tf.constant(one.truth), own)
+    mean = np.mean([logits(each.model, one.features) for each in teachers], axis=0).astype(np.float64)
+    assert np.ptp(mean) > 1, "teachers that say the same of everything would prove nothing"
+    of_teachers = TEMPERATURE * entropy(sigmoid(mean / TEMPERATURE), sigmoid(given / TEMPERATURE))
+    np.testing.assert_allclose(losses, 0.75 * entropy(one.truth.astype(np.float64), sigmoid(given)) + 0.25 * of_teachers, rtol=1e-4)
+    alone = TaughtLoss(None, "float32")(heard, tf.constant(one.truth), own)
+    np.testing.assert_allclose(alone, entropy(one.truth.astype(np.float64), sigmoid(given)), rtol=1e-5)
+
+
+def test_a_student_comes_to_say_what_its_teachers_say_whatever_the_labels_are() -> None:
+    teachers = (teacher(),)
+    before = [np.array(weight) for weight in teachers[0].model.get_weights()]
+    student = Trainee(model_of(SINGLE, SLICES), SINGLE, teaching=Teaching(teachers, 1.0, ""))
+    student.set_learning_rate(1e-2)
+    fresh = batch(SLICES, 999, 64).features
+    wanted = logits(teachers[0].model, fresh)
+    apart = [float(np.abs(logits(student.model, fresh) - wanted).mean())]
+    for number in range(150):
+        one = batch(SLICES, number)
+        student.train(replace(one, truth=1 - one.truth))
+    apart.append(float(np.abs(logits(student.model, fresh) - wanted).mean()))
+    assert apart[1] < apart[0] / 2
+    assert np.mean((logits(student.model, fresh) > 0) == (wanted > 0)) > 0.9
+    for weight, was in zip(teachers[0].model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, was)
+
+
+def test_a_run_goes_on_with_the_same_teachers_only(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    clips = [rng.integers(-100, 100, (40, 40)).astype(np.int8) for _ in range(8)]
+    sets = [FeatureSet("words", True, clips[:4]), FeatureSet("negatives", False, clips[4:])]
+    plan = TrainingPlan((Phase(4, 1e-3, 1.0, 1.0),), batch_size=4, eval_step_interval=2)
+    teachers = (teacher(3),)
+
+    def train(teaching: Teaching | None) -> loop.TrainingResult:
+        return loop.train(SINGLE, SLICES, sets, plan, tmp_path, lambda _: ValidationScores(1.0, 0.0, 1.0), teaching=teaching)
+
+    trained = train(Teaching(teachers, 0.5, "first"))
+    assert train(Teaching(teachers, 0.5, "first")).best == trained.best
+    for other in (None, Teaching(teachers, 0.5, "second"), Teaching(teachers, 0.6, "first")):
+        with pytest.raises(ConfigError, match="another"):
+            train(other)
