@@ -133,14 +133,17 @@ def _mixconv(net: Any, convolutions: list[Any]) -> Any:
 
 
 def _moments(values: Any) -> tuple[Any, Any]:
-    """Mean and variance of each row of float32 `[channels, n]`.
+    """Mean and variance of each row of float32 `[channels, n]`."""
+    mean = _row_means(values)
+    return mean, _row_means(tf.square(values - mean[:, None]))
 
-    The sums are products with ones, which a CPU adds in vectors; a reduction has one order, number after number.
-    """
+
+def _row_means(values: Any) -> Any:
+    """On a CPU by a product with ones, which adds in vectors, where a reduction adds number after number; a GPU may round a product's factors."""
+    if tf.config.list_logical_devices("GPU"):
+        return tf.reduce_mean(values, axis=1)
     count = values.shape[1]
-    ones = tf.ones((count, 1))
-    mean = tf.matmul(values, ones)[:, 0] / count
-    return mean, tf.matmul(tf.square(values - mean[:, None]), ones)[:, 0] / count
+    return tf.matmul(values, tf.ones((count, 1)))[:, 0] / count
 
 
 def dequantised(features: Any) -> Any:
