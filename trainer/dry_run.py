@@ -20,7 +20,7 @@ from trainer.data.parallel import core_count
 from trainer.data.split import Split
 from trainer.memory import GIB, MemoryNeed, feature_workers, memory_need
 from trainer.run import RunProgress, checked_recordings
-from trainer.teachers import teachers_summary
+from trainer.teachers import open_teachers, teachers_summary
 from trainer.training.checkpoints import STATE
 
 SHOWN_REJECTIONS = 20
@@ -52,6 +52,7 @@ def dry_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: in
         duplicates = duplicate_summary(find_duplicates(ingestion.records, jobs=jobs, progress=progress.counting("comparing recordings")))
     progress.told("building the model")
     analysis = analyse_model(config.model.network(), config.hardware.clip_duration_ms)
+    open_teachers(config)
     return DryRun(config, folder, ingestion, duplicates, memory_need(config, ingestion.records), jobs, analysis)
 
 

@@ -1,48 +1,49 @@
 """The earlier runs that a training learns from: that they fit it, and their weights.
 
-A teacher that was trained on what validates or tests this run would carry it into the weights, so such a one is refused. A run's
-`recordings.csv` is a splits table too: with it runs of several seeds share one split.
+A teacher that heard what validates or tests this run would carry it into the weights, so such a one is refused, whether it was trained on
+it, mined it, or had its checkpoint chosen by what tests this run. A run's `recordings.csv` is a splits table too: with it runs of several
+seeds share one split.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from trainer.config.loader import CONFIG_NAME, load_config
 from trainer.config.sections import TrainerConfig
-from trainer.data.dataset import TABLE_NAME, read_recordings
-from trainer.data.ingest import SampleRecord
+from trainer.data.dataset import TABLE_NAME, chosen, read_recordings
+from trainer.data.ingest import Label, SampleRecord
+from trainer.data.mined import mined_among
 from trainer.data.split import Split
 from trainer.mixednet.lengths import window_slices
+from trainer.trained import run_config, run_folder
 from trainer.training.checkpoints import load_weights
+from trainer.training.run_files import TABLE as VALIDATION_NAME
 from trainer.training.teaching import Teacher, Teaching
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 
 
 def check_teachers(config: TrainerConfig, records: Sequence[SampleRecord]) -> None:
-    """Raise `ConfigError` for a teacher that is not there, reads another window, or was trained on what validates or tests these records."""
-    slices = window_slices(config.model.network(), config.hardware.clip_duration_ms)
-    held_out = {record.sha256: record.path for record in records if record.split is not Split.TRAIN}
+    """Raise `ConfigError` for a teacher that cannot teach a run of these records.
+
+    It must be there, finished and read the same window, know the same wake word, have had no teachers itself (what they heard is not in its
+    table), and have heard nothing that validates or tests this run.
+    """
     for checkpoint in config.training.teachers:
-        taught = _config_of(checkpoint)
-        theirs = window_slices(taught.model.network(), taught.hardware.clip_duration_ms)
+        taught = run_config(checkpoint)
+        _check_file(checkpoint, taught)
+        if taught.training.teachers:
+            raise ConfigError(f"{checkpoint}: was itself taught, so what it heard is not known here; give the runs that taught it")
+        slices, theirs = (window_slices(one.model.network(), one.hardware.clip_duration_ms) for one in (config, taught))
         if theirs != slices:
             raise ConfigError(
                 f"{checkpoint}: reads windows of {theirs} slices and this run has {slices}; "
-                "give a teacher with the same hardware.clip_duration_ms and model.mixconv_kernel_sizes"
+                "give a teacher with the same hardware.clip_duration_ms and the same model but for its filters"
             )
-        known = read_recordings(_folder(checkpoint))
-        if not all(record.sha256 for record in known):
-            raise ConfigError(f"{_folder(checkpoint) / TABLE_NAME}: of an older version, without the files' hashes; train this teacher again")
-        leaking = [held_out[record.sha256] for record in known if record.split is Split.TRAIN and record.sha256 in held_out]
-        if leaking:
-            raise ConfigError(
-                f"{checkpoint}: was trained on {leaking[0]}, which validates or tests this run ({len(leaking)} such recordings); "
-                f"split both runs alike: give each the same splits table, such as --set paths.splits={_folder(checkpoint) / TABLE_NAME}"
-            )
+        _check_recordings(checkpoint, records)
 
 
 def open_teachers(config: TrainerConfig) -> Teaching | None:
@@ -51,7 +52,7 @@ def open_teachers(config: TrainerConfig) -> Teaching | None:
 
     section, teachers, hashes = config.training, [], []
     for checkpoint in section.teachers:
-        taught = _config_of(checkpoint)
+        taught = run_config(checkpoint)
         network = taught.model.network()
         model = build_model(network, window_slices(network, taught.hardware.clip_duration_ms))
         load_weights(model, checkpoint)
@@ -69,14 +70,44 @@ def teachers_summary(config: TrainerConfig) -> str:
     return f"{section.teaching_share:.0%} of the loss is what {f'{count} earlier models say' if count > 1 else 'an earlier model says'}"
 
 
-def _folder(checkpoint: Path) -> Path:
-    return checkpoint.absolute().parent.parent
+def _check_file(checkpoint: Path, taught: TrainerConfig) -> None:
+    """Weights that cannot be those of a finished run; whether they are those of its model is seen when they are read."""
+    import h5py
+
+    table, steps = run_folder(checkpoint) / VALIDATION_NAME, taught.training.plan().steps
+    try:
+        with table.open(newline="", encoding="utf-8") as lines:
+            done = max((int(row["step"]) for row in csv.DictReader(lines)), default=0)
+    except (OSError, KeyError, TypeError, ValueError, csv.Error):
+        done = 0
+    if done < steps:
+        raise ConfigError(f"{checkpoint}: its run has done {done} of {steps} steps, by {table}; let it finish first (the same mww-train goes on with it)")
+    if not h5py.is_hdf5(checkpoint):
+        raise ConfigError(f"{checkpoint}: holds no weights; give the checkpoints/best_weights.weights.h5 of a run")
 
 
-def _config_of(checkpoint: Path) -> TrainerConfig:
-    if not checkpoint.is_file():
-        raise ConfigError(f"{checkpoint}: does not exist; give training.teachers the checkpoints/best_weights.weights.h5 of earlier runs")
-    own = _folder(checkpoint) / CONFIG_NAME
-    if not own.is_file():
-        raise ConfigError(f"{own}: does not exist; give a teacher within the folder of its run")
-    return load_config(str(own))
+def _check_recordings(checkpoint: Path, records: Sequence[SampleRecord]) -> None:
+    table = run_folder(checkpoint) / TABLE_NAME
+    known = read_recordings(run_folder(checkpoint))
+    if not all(record.sha256 for record in known):
+        raise ConfigError(f"{table}: of an older version, without the files' hashes; train this teacher again")
+    label_of = {record.sha256: record.label for record in records}
+    words = [label_of[record.sha256] is Label.POSITIVE for record in known if record.label is Label.POSITIVE and record.sha256 in label_of]
+    if not any(words) or not all(words):
+        raise ConfigError(f"{checkpoint}: learned another wake word, by {table}: its positives are not those of this run; give a teacher of the same one")
+    validates, tests = ({record.sha256: record.path for record in records if record.split is split} for split in (Split.VAL, Split.TEST))
+    heard = [*_trained_on(known)]
+    leaking = [validates[sha256] for sha256 in heard if sha256 in validates]
+    leaking += [tests[sha256] for sha256 in (*heard, *(record.sha256 for record in known if record.split is Split.VAL)) if sha256 in tests]
+    if leaking:
+        raise ConfigError(
+            f"{checkpoint}: heard {leaking[0]}, which validates or tests this run ({len(leaking)} such recordings); "
+            f"split both runs alike: give each the same splits table, such as --set paths.splits={table}"
+        )
+
+
+def _trained_on(known: Sequence[SampleRecord]) -> Iterator[str]:
+    """SHA-256 of the files that a run was trained on, and of those that its mined clips were cut from."""
+    yield from (record.sha256 for record in known if record.split is Split.TRAIN)
+    mined = mined_among(record.path for record in chosen(known, Split.TRAIN, Label.HARD_NEGATIVE))
+    yield from (clip.source_sha256 for clip in mined.values())

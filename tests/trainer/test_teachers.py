@@ -11,10 +11,12 @@ from trainer.config.loader import CONFIG_NAME, load_config, write_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import write_recordings
 from trainer.data.ingest import Ingestion, Label, SampleRecord
+from trainer.data.mined import MinedClip, write_table
 from trainer.data.split import Split
 from trainer.mixednet.lengths import window_slices
 from trainer.teachers import check_teachers, open_teachers
 from trainer.training.checkpoints import BEST_WEIGHTS, save_weights
+from trainer.training.run_files import TABLE as VALIDATION_NAME
 from wakeword.errors import ConfigError
 
 # Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
@@ -47,6 +49,7 @@ def run(folder: Path, records: tuple[SampleRecord, ...] = RECORDS, *settings: st
     own = config(*settings)
     write_recordings(Ingestion(records, (), ()), folder)
     write_config(own, folder / CONFIG_NAME)
+    (folder / VALIDATION_NAME).write_text("step,recall\n500,0.5\n30000,0.9\n")
     checkpoint = folder / "checkpoints" / BEST_WEIGHTS
     network = own.model.network()
     save_weights(build_model(network, window_slices(network, own.hardware.clip_duration_ms)), checkpoint)
@@ -69,15 +72,62 @@ def test_teachers_of_the_same_split_are_opened(tmp_path: Path) -> None:
     assert other is not None
     assert other.fingerprint != teaching.fingerprint
     assert open_teachers(config()) is None
+    assert config(f"training.teachers={first}").training.teachers == (first,)
     check_teachers(config(), RECORDS)
 
 
-def test_a_teacher_that_heard_what_is_held_out_is_refused(tmp_path: Path) -> None:
-    heard = (record("a", Split.TRAIN), replace(record("b", Split.TRAIN), path=Path("/elsewhere/copy.wav")), record("c", Split.TEST))
-    checkpoint = run(tmp_path / "run", heard)
-    with pytest.raises(
-        ConfigError, match=r"was trained on /recordings/b\.wav, which validates or tests this run \(1 such recordings\); .*paths\.splits=.*recordings\.csv"
-    ):
+@pytest.mark.parametrize(
+    ("moved", "named"),
+    [
+        pytest.param(("b", Split.TRAIN), "b", id="what validates trained"),
+        pytest.param(("c", Split.TRAIN), "c", id="what tests trained"),
+        pytest.param(("c", Split.VAL), "c", id="what tests chose its checkpoint"),
+    ],
+)
+def test_a_teacher_that_heard_what_is_held_out_is_refused(tmp_path: Path, moved: tuple[str, Split], named: str) -> None:
+    name, split = moved
+    heard = tuple(replace(record(name, split), path=Path("/elsewhere/copy.wav")) if one.path.stem == name else one for one in RECORDS)
+    message = rf"heard /recordings/{named}\.wav, which validates or tests this run \(1 such recordings\); .*paths\.splits=.*recordings\.csv"
+    with pytest.raises(ConfigError, match=message):
+        check_teachers(taught_by(run(tmp_path / "run", heard)), RECORDS)
+
+
+def test_a_teacher_may_test_itself_with_what_trains_this_run(tmp_path: Path) -> None:
+    check_teachers(taught_by(run(tmp_path / "run", (replace(RECORDS[0], split=Split.TEST), *RECORDS[1:]))), RECORDS)
+
+
+def test_a_teacher_that_mined_what_is_held_out_is_refused(tmp_path: Path) -> None:
+    clip = tmp_path / "hard" / "mined.wav"
+    clip.parent.mkdir()
+    row = MinedClip(clip.name, "0" * 64, "/gone/c.wav", RECORDS[2].sha256, 0, 16_000, 0.9, 0.5, "0" * 64, "2026-11-21")
+    write_table(clip.parent, [row])
+    mined = replace(record("m", Split.TRAIN), path=clip, label=Label.HARD_NEGATIVE)
+    with pytest.raises(ConfigError, match=r"heard /recordings/c\.wav, which validates or tests"):
+        check_teachers(taught_by(run(tmp_path / "run", (*RECORDS, mined))), RECORDS)
+
+
+def test_a_teacher_of_another_word_is_refused(tmp_path: Path) -> None:
+    other = tuple(replace(one, sha256=f"{index:064x}") for index, one in enumerate(RECORDS))
+    turned = (replace(RECORDS[0], label=Label.NEGATIVE), *RECORDS[1:])
+    for name, records, own in (("none in common", other, RECORDS), ("a negative here", RECORDS, turned)):
+        with pytest.raises(ConfigError, match="learned another wake word"):
+            check_teachers(taught_by(run(tmp_path / name, records)), own)
+
+
+def test_a_teacher_that_was_taught_is_refused(tmp_path: Path) -> None:
+    first = run(tmp_path / "first")
+    second = run(tmp_path / "second", RECORDS, f"training.teachers={first}")
+    with pytest.raises(ConfigError, match="was itself taught"):
+        check_teachers(taught_by(second), RECORDS)
+
+
+def test_a_teacher_that_is_not_finished_is_refused(tmp_path: Path) -> None:
+    checkpoint = run(tmp_path / "run")
+    (tmp_path / "run" / VALIDATION_NAME).write_text("step,recall\n500,0.5\n")
+    with pytest.raises(ConfigError, match="its run has done 500 of 30000 steps"):
+        check_teachers(taught_by(checkpoint), RECORDS)
+    (tmp_path / "run" / VALIDATION_NAME).unlink()
+    with pytest.raises(ConfigError, match="its run has done 0 of 30000 steps"):
         check_teachers(taught_by(checkpoint), RECORDS)
 
 
@@ -94,15 +144,19 @@ def test_a_teacher_of_another_window_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_no_teacher_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"none\.weights\.h5: does not exist; give training\.teachers the checkpoints"):
+    with pytest.raises(ConfigError, match=r"none\.weights\.h5: does not exist; give the checkpoints/best_weights"):
         check_teachers(taught_by(tmp_path / "none.weights.h5"), RECORDS)
     lone = tmp_path / "a" / "b" / "lone.weights.h5"
     lone.parent.mkdir(parents=True)
     lone.write_bytes(b"")
-    with pytest.raises(ConfigError, match=r"config\.yaml: does not exist; give a teacher within the folder of its run"):
+    with pytest.raises(ConfigError, match=r"config\.yaml: does not exist; give a checkpoint within the folder of its run"):
         check_teachers(taught_by(lone), RECORDS)
     damaged = run(tmp_path / "damaged")
     damaged.write_bytes(b"no weights")
+    with pytest.raises(ConfigError, match="holds no weights"):
+        check_teachers(taught_by(damaged), RECORDS)
+    other = run(tmp_path / "other", RECORDS, "model.pointwise_filters=9,6")
+    other.replace(damaged)
     check_teachers(taught_by(damaged), RECORDS)
     with pytest.raises(ConfigError, match="not the weights of this model"):
         open_teachers(taught_by(damaged))

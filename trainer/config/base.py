@@ -23,6 +23,8 @@ def _listed(value: object) -> object:
 
 Folders = Annotated[tuple[Path, ...], BeforeValidator(_listed, json_schema_input_type=Path | tuple[Path, ...])]
 """One folder, or a list of them."""
+Files = Folders
+"""One file, or a list of them."""
 
 
 def fixed(value: int | str, reason: str) -> AfterValidator:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from trainer.config.base import Section
+from trainer.config.base import Files, Section
 from trainer.data.spec_augment import MaskSettings
 from trainer.mixednet.config import MixedNetConfig, parse_counts, parse_kernel_groups
 from trainer.training.performance import PerformanceSettings
@@ -92,7 +92,7 @@ class TrainingSection(Section):
     """False accepts an hour that are low enough, for checkpoints and for the exported cutoff."""
     maximization_metric: MaximizationMetric = "average_viable_recall"
     """What checkpoints at or below `target_minimization` compete on."""
-    teachers: tuple[Path, ...] = ()
+    teachers: Files = ()
     """Checkpoints of earlier runs of the same recordings; the mean of their logits is learned beside the truth."""
     teaching_share: float = Field(0.9, gt=0, le=1)
     """How much of the loss is the teachers', where there are any."""

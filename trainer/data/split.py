@@ -105,6 +105,9 @@ def _advice(groups: list[tuple[str, ...]], splitter: Splitter) -> str:
 def read_splits(table: Path) -> SplitTable:
     """Read a CSV with the columns path, group and split; paths count from the CSV's folder, further columns are ignored.
 
+    In the table that a run made (it has a column `sha256`) a group may stand in train beside another split, since generated speech and mined
+    clips train whoever speaks; the other split is then the group's.
+
     Raises `ConfigError` when it cannot be read, misses a column, names an unknown split, lists a file twice, or has a group in two splits.
     """
     files: dict[Path, tuple[str, Split]] = {}
@@ -115,6 +118,7 @@ def read_splits(table: Path) -> SplitTable:
             missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
             if missing:
                 raise ConfigError(f"{table}: has no column {missing[0]!r}; its first line must be {','.join(_COLUMNS)}")
+            of_a_run = "sha256" in (reader.fieldnames or ())
             rows = [(reader.line_num, row["path"], row["group"], row["split"]) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{table}: cannot be read as a splits table ({error}); give a CSV with {','.join(_COLUMNS)}") from error
@@ -126,7 +130,9 @@ def read_splits(table: Path) -> SplitTable:
         path = (table.parent / name).resolve()
         if path in files:
             raise ConfigError(f"{where}: {name} is listed twice; remove one line")
-        if groups.setdefault(group, split) is not split:
+        if of_a_run and Split.TRAIN in (split, groups.get(group)):
+            groups[group] = split if groups.get(group, Split.TRAIN) is Split.TRAIN else groups[group]
+        elif groups.setdefault(group, split) is not split:
             raise ConfigError(f"{where}: group {group!r} stands in {groups[group]} and in {split}; a group must be on one side")
         files[path] = (group, split)
     return SplitTable(files, groups)

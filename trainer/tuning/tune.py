@@ -284,6 +284,6 @@ def _corpus(records: tuple[SampleRecord, ...], split: Split) -> dict[str, Any]:
 
 
 def _settings_hash(config: TrainerConfig) -> str:
-    """Of the sections that decide what is trained, and the window that is preferred among equals."""
-    values = config.model_dump(mode="json", include={"hardware", "training", "model", "augmentation"})
+    """Of the sections that decide what is trained, and the window that is preferred among equals. A tuning has no teachers."""
+    values = config.model_dump(mode="json", include={"hardware", "training", "model", "augmentation"}, exclude={"training": {"teachers", "teaching_share"}})
     return hashlib.sha256(json.dumps([values, config.export.sliding_window_size], sort_keys=True).encode()).hexdigest()

@@ -112,6 +112,11 @@ def test_logits_gradients_and_statistics_are_those_of_keras_layers(config: Mixed
         assert_close(gradient, want, 2e-4, variable.path, scale=max(float(np.abs(want).max()), floor))
     for statistic, want in zip(fast.non_trainable_variables, plain.non_trainable_variables, strict=True):
         assert_close(statistic.value, want.value, 1e-5, statistic.path)
+    # By the running statistics, as a teacher hears: nothing is dropped out, and nothing moves.
+    before = fast.get_weights()
+    assert_close(ChannelFirst(fast, config).infer(dequantised(tf.constant(one.features))), logit_model(plain)(dequantise(one.features))[:, 0], 2e-4)
+    for weight, was in zip(fast.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, was)
 
 
 def assert_close(values: Any, expected: Any, tolerance: float, name: str = "", scale: float | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,18 +86,49 @@ def test_a_student_comes_to_say_what_its_teachers_say_whatever_the_labels_are() 
         np.testing.assert_array_equal(weight, was)
 
 
-def test_a_run_goes_on_with_the_same_teachers_only(tmp_path: Path) -> None:
+def sets() -> list[FeatureSet]:
     rng = np.random.default_rng(3)
     clips = [rng.integers(-100, 100, (40, 40)).astype(np.int8) for _ in range(8)]
-    sets = [FeatureSet("words", True, clips[:4]), FeatureSet("negatives", False, clips[4:])]
-    plan = TrainingPlan((Phase(4, 1e-3, 1.0, 1.0),), batch_size=4, eval_step_interval=2)
+    return [FeatureSet("words", True, clips[:4]), FeatureSet("negatives", False, clips[4:])]
+
+
+def train(folder: Path, teaching: Teaching | None, evaluate: Callable[[Any], ValidationScores] | None = None) -> loop.TrainingResult:
+    plan = TrainingPlan((Phase(6, 1e-2, 1.0, 1.0),), batch_size=4, eval_step_interval=2)
+    network = replace(SINGLE, dropout_rate=0.3)
+    return loop.train(network, SLICES, sets(), plan, folder, evaluate or (lambda _: ValidationScores(1.0, 0.0, 1.0)), teaching=teaching)
+
+
+def test_a_run_goes_on_with_the_same_teachers_only(tmp_path: Path) -> None:
     teachers = (teacher(3),)
-
-    def train(teaching: Teaching | None) -> loop.TrainingResult:
-        return loop.train(SINGLE, SLICES, sets, plan, tmp_path, lambda _: ValidationScores(1.0, 0.0, 1.0), teaching=teaching)
-
-    trained = train(Teaching(teachers, 0.5, "first"))
-    assert train(Teaching(teachers, 0.5, "first")).best == trained.best
+    trained = train(tmp_path, Teaching(teachers, 0.5, "first"))
+    assert train(tmp_path, Teaching(teachers, 0.5, "first")).best == trained.best
     for other in (None, Teaching(teachers, 0.5, "second"), Teaching(teachers, 0.6, "first")):
         with pytest.raises(ConfigError, match="another"):
-            train(other)
+            train(tmp_path, other)
+
+
+def test_a_killed_run_with_teachers_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    teachers = (teacher(3), teacher(5, 300))
+    whole = train(tmp_path / "whole", Teaching(teachers, 0.7, ""))
+    calls = 0
+
+    def killed(_: Any) -> ValidationScores:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise SystemExit
+        return ValidationScores(1.0, 0.0, 1.0)
+
+    with pytest.raises(SystemExit):
+        train(tmp_path / "killed", Teaching(teachers, 0.7, ""), killed)
+    model_of(SINGLE, SLICES)  # models that are built in between change no random number
+    gone_on = train(tmp_path / "killed", Teaching(teachers, 0.7, ""))
+    assert gone_on.best == whole.best
+    for weight, other in zip(gone_on.model.get_weights(), whole.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
+
+
+def test_teachers_are_heard_in_sixteen_bits_too() -> None:
+    student = Trainee(model_of(SINGLE, SLICES), SINGLE, "bfloat16", teaching=Teaching((teacher(3),), 1.0, ""))
+    losses = [float(student.train(batch(SLICES, 1))[0]) for _ in range(2)]
+    assert np.isfinite(losses).all()
