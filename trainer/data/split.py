@@ -130,9 +130,9 @@ def read_splits(table: Path) -> SplitTable:
         path = (table.parent / name).resolve()
         if path in files:
             raise ConfigError(f"{where}: {name} is listed twice; remove one line")
-        if of_a_run and Split.TRAIN in (split, groups.get(group)):
-            groups[group] = split if groups.get(group, Split.TRAIN) is Split.TRAIN else groups[group]
-        elif groups.setdefault(group, split) is not split:
-            raise ConfigError(f"{where}: group {group!r} stands in {groups[group]} and in {split}; a group must be on one side")
+        known = groups.get(group, split)
+        if known is not split and not (of_a_run and Split.TRAIN in (known, split)):
+            raise ConfigError(f"{where}: group {group!r} stands in {known} and in {split}; a group must be on one side")
+        groups[group] = known if split is Split.TRAIN else split
         files[path] = (group, split)
     return SplitTable(files, groups)
