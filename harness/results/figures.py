@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from harness.results import wording
 from harness.results.schema import ArenaRecord, IntervalRecord, ModelRecord, Result, RunRecord, ScoresRecord, Source
 from harness.results.scores import hourly_record, score_runs, score_simulation, share_record, with_voids_of
-from harness.results.verdict import ACCEPTABLE_TO, EXCELLENT_BELOW
 from wakeword.contract import cutoff_to_uint8
 from wakeword.scoring.det import DetCurve
+from wakeword.scoring.grades import ACCEPTABLE_TO, EXCELLENT_BELOW
 
 SYNTHETIC = "synthetic"
 """Tag of figures from text-to-speech."""

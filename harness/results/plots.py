@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from harness.results import wording
 from harness.results.schema import IntervalRecord
 from harness.results.scores import hourly_record, share_record
-from harness.results.verdict import ACCEPTABLE_TO, EXCELLENT_BELOW
 from wakeword.contract import PROBABILITY_MAX
 from wakeword.scoring.det import DetCurve
+from wakeword.scoring.grades import ACCEPTABLE_TO, EXCELLENT_BELOW
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

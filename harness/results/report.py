@@ -17,11 +17,12 @@ from harness.results.runs import run_streams, sweep_cutoffs
 from harness.results.schema import Result, RunRecord
 from harness.results.scores import score_simulation, with_voids_of
 from harness.results.timeline import HEIGHT, WIDTH
-from harness.results.verdict import ACCEPTABLE_TO, EXCELLENT_BELOW, Verdict, judge
+from harness.results.verdict import Verdict, judge
 from wakeword.contract import HOLD_OFF_SLICES
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 from wakeword.scoring.det import average_viable_recall
+from wakeword.scoring.grades import ACCEPTABLE_TO, EXCELLENT_BELOW
 from wakeword.scoring.matching import TOLERANCE_SECONDS
 
 LATENCY_FROM = {

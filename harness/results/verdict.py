@@ -1,8 +1,4 @@
-"""The verdict: one sentence in plain words with figures and intervals, and what it cannot claim.
-
-False accepts per hour are graded by the rate itself; whether the hours suffice for the grade is a second question, answered with
-the one-sided 95 % bound. With zero events that bound is 3.0 / hours, so 6 hours are needed to claim 0.5 per hour.
-"""
+"""The verdict: one sentence in plain words with figures and intervals, and what it cannot claim; grades are `wakeword.scoring.grades`."""
 
 from __future__ import annotations
 
@@ -11,17 +7,10 @@ from typing import Literal
 
 from harness.results import wording
 from harness.results.schema import IntervalRecord, Result, ScoresRecord
+from wakeword.scoring.grades import ACCEPTABLE_TO, EXCELLENT_BELOW, NOT_CERTAIN, ONE_SIDED_95, RateGrade, grade_rate, hours_suffice
 from wakeword.scoring.rates import garwood
 
-EXCELLENT_BELOW = 0.5
-"""False accepts per hour under which a wake word is excellent."""
-ACCEPTABLE_TO = 2.0
-"""False accepts per hour up to which a wake word is acceptable."""
-
-ONE_SIDED_95 = 0.90
-"""Confidence of the two-sided interval whose ends are the one-sided 95 % bounds."""
-
-Grade = Literal["excellent", "acceptable", "too many", "unknown"]
+Grade = RateGrade | Literal["unknown"]
 
 
 @dataclass(frozen=True)
@@ -37,13 +26,6 @@ class Verdict:
     """What a reader must know beside the sentence, e.g. that the hours are too few."""
     withheld: bool = False
     """True when the figures are not about the model: the board ran another one. There is no verdict then, only the reason."""
-
-
-def grade_rate(per_hour: float) -> Grade:
-    """The grade of a rate of false accepts per hour."""
-    if per_hour < EXCELLENT_BELOW:
-        return "excellent"
-    return "acceptable" if per_hour <= ACCEPTABLE_TO else "too many"
 
 
 def judge(result: Result) -> Verdict:
@@ -88,7 +70,7 @@ def _left_out(scores: ScoresRecord) -> list[str]:
 def _false_accepts_clause(record: IntervalRecord | None, grade: Grade, *, certain: bool) -> str:
     if record is None or record.rate is None:
         return "false accepts not measured"
-    opinion = f"which is {grade}" if certain else f"{grade} so far, but the hours are too few to be sure"
+    opinion = f"which is {grade}" if certain else f"{grade} {NOT_CERTAIN}"
     counted = f"{wording.number(record.count, 'false accept')} in {wording.hours(record.of)}"
     return f"{counted}, that is {wording.rate_of(record)} per hour (95\N{NO-BREAK SPACE}% interval {wording.rate_interval(record)}), {opinion}"
 
@@ -102,17 +84,13 @@ def _recall_clause(record: IntervalRecord | None) -> str:
 
 def _doubt(record: IntervalRecord, grade: Grade) -> str | None:
     """Why the grade is not certain, or None when it is."""
-    if record.rate is None:
+    if record.rate is None or grade == "unknown" or hours_suffice(grade, record.count, record.of):
         return None
     bounds = garwood(record.count, record.of, ONE_SIDED_95)
     found = f"{wording.number(record.count, 'false accept')} in {wording.hours(record.of)}"
     if grade == "too many":
-        if bounds.low > ACCEPTABLE_TO:
-            return None
         return f"After {found} the true rate may be as low as {wording.rate(bounds.low)} per hour (one-sided 95\N{NO-BREAK SPACE}%)."
     limit = EXCELLENT_BELOW if grade == "excellent" else ACCEPTABLE_TO
-    if bounds.high <= limit:
-        return None
     return (
         f"After {found} the true rate may be as high as {wording.rate(bounds.high)} per hour "
         f"(one-sided 95\N{NO-BREAK SPACE}%). {_hours_needed(record.count, limit)}"

@@ -18,6 +18,7 @@ from pathlib import Path
 from wakeword.errors import ConfigError
 
 _COLUMNS = ("path", "group", "split")
+_COLUMNS_OF_A_RUN = {*_COLUMNS, "label", "weight", "sha256"}
 _SEEDS_TRIED = 2000
 
 
@@ -105,7 +106,7 @@ def _advice(groups: list[tuple[str, ...]], splitter: Splitter) -> str:
 def read_splits(table: Path) -> SplitTable:
     """Read a CSV with the columns path, group and split; paths count from the CSV's folder, further columns are ignored.
 
-    In the table that a run made (it has a column `sha256`) a group may stand in train beside another split, since generated speech and mined
+    In the table that a run made (by its columns) a group may stand in train beside another split, since generated speech and mined
     clips train whoever speaks; the other split is then the group's.
 
     Raises `ConfigError` when it cannot be read, misses a column, names an unknown split, lists a file twice, or has a group in two splits.
@@ -118,7 +119,7 @@ def read_splits(table: Path) -> SplitTable:
             missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
             if missing:
                 raise ConfigError(f"{table}: has no column {missing[0]!r}; its first line must be {','.join(_COLUMNS)}")
-            of_a_run = "sha256" in (reader.fieldnames or ())
+            of_a_run = set(reader.fieldnames or ()) >= _COLUMNS_OF_A_RUN
             rows = [(reader.line_num, row["path"], row["group"], row["split"]) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{table}: cannot be read as a splits table ({error}); give a CSV with {','.join(_COLUMNS)}") from error

@@ -12,13 +12,16 @@ from trainer.evaluation.analysis import Analysis, Histogram
 from trainer.evaluation.device import DeviceFigures, Recall
 from trainer.evaluation.evaluate import Evaluation
 from trainer.evaluation.windows import Calibration, WindowMetrics
-from wakeword.scoring.rates import garwood, hours_to_claim
+from wakeword.scoring.grades import ACCEPTABLE_TO, EXCELLENT_BELOW, NOT_CERTAIN, grade_rate, hours_suffice
+from wakeword.scoring.rates import hours_to_claim
 
 MOST_SPEAKERS = 12
 """Of more, those with the lowest recall are shown; JSON has all."""
-EXCELLENT_PER_HOUR, ACCEPTABLE_PER_HOUR = 0.5, 2.0
-ONE_SIDED_95 = 0.90
-"""Confidence of the two-sided interval whose ends are the one-sided 95 % bounds."""
+_GRADES = {
+    "excellent": f"excellent (below {EXCELLENT_BELOW:g}/h)",
+    "acceptable": f"acceptable ({EXCELLENT_BELOW:g} to {ACCEPTABLE_TO:g}/h)",
+    "too many": f"too many (above {ACCEPTABLE_TO:g}/h)",
+}
 _BAR = 40
 
 
@@ -62,22 +65,16 @@ def _device_table(figures: DeviceFigures) -> Table:
 
 def _notes(figures: DeviceFigures) -> Iterator[Text]:
     yield Text(f"{_judgement(figures)}.")
-    if not figures.false_accepts and figures.hours < (needed := hours_to_claim(EXCELLENT_PER_HOUR)):
-        yield Text(f"Without one, at most {EXCELLENT_PER_HOUR}/h can be claimed from {needed:.0f} h on.")
+    if not figures.false_accepts and figures.hours < (needed := hours_to_claim(EXCELLENT_BELOW)):
+        yield Text(f"Without one, at most {EXCELLENT_BELOW}/h can be claimed from {needed:.0f} h on.")
     if figures.detections_besides:
         yield Text(f"{figures.detections_besides} more detections in clips of the wake word: before it, too late, or a second time.")
 
 
 def _judgement(figures: DeviceFigures) -> str:
-    """The grade of the rate, and whether the hours suffice to say that it is no worse: by the one-sided 95 % bound. Too many asks for as much."""
-    bounds = garwood(len(figures.false_accepts), figures.hours, ONE_SIDED_95)
-    if figures.per_hour < EXCELLENT_PER_HOUR:
-        grade, certain = "excellent (below 0.5/h)", bounds.high <= EXCELLENT_PER_HOUR
-    elif figures.per_hour <= ACCEPTABLE_PER_HOUR:
-        grade, certain = "acceptable (0.5 to 2/h)", bounds.high <= ACCEPTABLE_PER_HOUR
-    else:
-        grade, certain = "too many (above 2/h)", bounds.low > ACCEPTABLE_PER_HOUR
-    return f"False accepts: {grade}" + ("" if certain else " so far, but the hours are too few to be sure")
+    grade = grade_rate(figures.per_hour)
+    certain = hours_suffice(grade, len(figures.false_accepts), figures.hours)
+    return f"False accepts: {_GRADES[grade]}" + ("" if certain else f" {NOT_CERTAIN}")
 
 
 def _recall_cells(recall: Recall) -> tuple[str, str, str]:

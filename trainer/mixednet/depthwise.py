@@ -15,6 +15,7 @@ from typing import Any
 import tensorflow as tf
 
 MOST_FRAMES_UNROLLED = 128
+"""Output frames; a window of the standard recipe has 63 at most."""
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow carries no types

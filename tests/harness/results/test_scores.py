@@ -10,9 +10,10 @@ from harness.results import wording
 from harness.results.merge import merge_results
 from harness.results.schema import IntervalRecord, VoidRecord
 from harness.results.scores import hourly_record, score_runs, share_record
-from harness.results.verdict import grade_rate, judge
+from harness.results.verdict import judge
 from tests.harness.results.builders import clips_run, make_result, silent_hours, stream_run
 from wakeword.errors import ConfigError
+from wakeword.scoring.grades import grade_rate
 
 
 @pytest.mark.parametrize(

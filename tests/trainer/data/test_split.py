@@ -112,14 +112,14 @@ def test_the_corpus_table_reads(corpus: Path) -> None:
 
 @pytest.mark.parametrize("order", [("val", "train"), ("train", "val")])
 def test_in_the_table_of_a_run_what_trains_by_force_moves_nobody(tmp_path: Path, order: tuple[str, str]) -> None:
-    rows = "".join(f"{split}.wav,ann,{split},{sha256}\n" for split, sha256 in zip(order, ("0", "1"), strict=True))
-    (tmp_path / "recordings.csv").write_text(f"path,group,split,sha256\n{rows}bob.wav,bob,train,2\n")
+    rows = "".join(f"{split}.wav,ann,{split},positive,1.0,{sha256}\n" for split, sha256 in zip(order, ("0", "1"), strict=True))
+    (tmp_path / "recordings.csv").write_text(f"path,group,split,label,weight,sha256\n{rows}bob.wav,bob,train,positive,1.0,2\n")
     table = read_splits(tmp_path / "recordings.csv")
     assert table.groups == {"ann": Split.VAL, "bob": Split.TRAIN}
     assert {path.stem: split for path, (_, split) in table.files.items()} == {"val": Split.VAL, "train": Split.TRAIN, "bob": Split.TRAIN}
     (tmp_path / "splits.csv").write_text("path,group,split\na.wav,ann,val\nb.wav,ann,train\n")
     with pytest.raises(ConfigError, match="must be on one side"):
         read_splits(tmp_path / "splits.csv")
-    (tmp_path / "recordings.csv").write_text("path,group,split,sha256\na.wav,ann,val,0\nb.wav,ann,test,1\n")
+    (tmp_path / "recordings.csv").write_text("path,group,split,label,weight,sha256\na.wav,ann,val,positive,1.0,0\nb.wav,ann,test,positive,1.0,1\n")
     with pytest.raises(ConfigError, match="must be on one side"):
         read_splits(tmp_path / "recordings.csv")
