@@ -4,6 +4,8 @@ libsndfile decodes what it knows (wav, flac, ogg, opus, mp3, aiff, ...); anythin
 installed. Samples that already are 16 kHz mono 16-bit pass through unchanged. All others are averaged over their channels, resampled by
 soxr (HQ) and rounded once, at the end.
 
+A path may name a part of a recording (`wakeword.part`): the sound of the file between two times, converted by itself.
+
 A recording is whole or an error: a file that ends early, holds damaged data or holds nothing raises `ConfigError`, because a clip that is
 silently short would move every figure that is computed from it.
 """
@@ -21,7 +23,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -30,6 +32,7 @@ from numpy.typing import NDArray
 
 from wakeword import contract
 from wakeword.errors import ConfigError
+from wakeword.part import Part, file_of, part_of
 
 if TYPE_CHECKING:
     import soundfile
@@ -110,25 +113,40 @@ def read_samples(path: Path) -> NDArray[np.int16]:
 
 def probe(path: Path) -> AudioInfo:
     """Read a recording's header without decoding it. Raises `ConfigError` when the file is missing or no decoder knows it."""
-    sound = _open_sound(path)
+    part, file = part_of(path), file_of(path)
+    sound = _open_sound(file)
     if sound is None:
-        return _probe_with_ffmpeg(path)
-    with sound:
-        return AudioInfo(sound.frames / sound.samplerate, sound.samplerate, sound.channels, f"{sound.format} {sound.subtype}", "libsndfile")
+        info = _probe_with_ffmpeg(file)
+    else:
+        with sound:
+            info = AudioInfo(sound.frames / sound.samplerate, sound.samplerate, sound.channels, f"{sound.format} {sound.subtype}", "libsndfile")
+    return info if part is None else replace(info, seconds=max(0.0, min(part.end, info.seconds or part.end) - part.start))
 
 
 def _decode(path: Path) -> Iterator[NDArray[np.int16]]:
     """Blocks of any length, possibly empty ones, from whichever decoder knows the file."""
-    sound = _open_sound(path)
+    part, file = part_of(path), file_of(path)
+    sound = _open_sound(file)
     if sound is None:
-        yield from _decode_with_ffmpeg(path)
+        yield from _decode_with_ffmpeg(file, part)
         return
     with sound:
-        _check_whole(path, sound)
+        _check_whole(file, sound)
+        frames = None if part is None else _go_to(part, sound)
         if (sound.samplerate, sound.channels, sound.subtype) == (contract.SAMPLE_RATE_HZ, 1, "PCM_16"):
-            yield from _read_frames(path, sound, "int16")
+            yield from _read_frames(path, sound, "int16", frames)
         else:
-            yield from _convert(path, sound)
+            yield from _convert(path, sound, frames)
+
+
+def _go_to(part: Part, sound: soundfile.SoundFile) -> int:
+    """Set an open file to the first frame of a part, and return the number of frames of the part. Raises `ConfigError` where the file ends before it."""
+    frames, rate = int(sound.frames), int(sound.samplerate)
+    first, end = round(part.start * rate), round(part.end * rate)
+    if first >= frames or end > frames + rate:
+        raise ConfigError(f"{part.path}: the file is only {frames / rate:.2f} s long; it has changed, or the times are wrong")
+    sound.seek(first)
+    return min(end, frames) - first
 
 
 def _open_sound(path: Path) -> soundfile.SoundFile | None:
@@ -184,28 +202,28 @@ def _ogg_checksum(page: bytes) -> int:
     return int(f"{value:032b}"[::-1], 2)
 
 
-def _read_frames(path: Path, sound: soundfile.SoundFile, dtype: str) -> Iterator[NDArray[Any]]:
-    """All frames in blocks, and proof that there were as many as the header states."""
+def _read_frames(path: Path, sound: soundfile.SoundFile, dtype: str, part: int | None) -> Iterator[NDArray[Any]]:
+    """All frames in blocks, or the next ones of a part, and proof that there were as many as the header states or the part has."""
     import soundfile
 
-    frames = 0
+    frames, expected = 0, sound.frames if part is None else part
     try:
-        while len(block := sound.read(_READ_FRAMES, dtype=dtype)):
+        while len(block := sound.read(_READ_FRAMES if part is None else min(_READ_FRAMES, part - frames), dtype=dtype)):
             frames += len(block)
             yield block
     except soundfile.LibsndfileError as error:
         raise ConfigError(f"{path}: damaged after {frames / sound.samplerate:.2f} s ({error.error_string}); replace the file") from error
-    if frames != sound.frames:
-        raise ConfigError(f"{path}: damaged or truncated, {frames} of {sound.frames} frames could be decoded; replace the file")
+    if frames != expected:
+        raise ConfigError(f"{path}: damaged or truncated, {frames} of {expected} frames could be decoded; replace the file")
 
 
-def _convert(path: Path, sound: soundfile.SoundFile) -> Iterator[NDArray[np.int16]]:
+def _convert(path: Path, sound: soundfile.SoundFile, frames: int | None) -> Iterator[NDArray[np.int16]]:
     import soxr
 
     resampler = None
     if sound.samplerate != contract.SAMPLE_RATE_HZ:
         resampler = soxr.ResampleStream(sound.samplerate, contract.SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
-    for block in _read_frames(path, sound, "float32"):
+    for block in _read_frames(path, sound, "float32", frames):
         mono = block if block.ndim == 1 else block.mean(axis=1, dtype=np.float32)
         if not np.isfinite(mono).all():
             raise ConfigError(f"{path}: holds sample values that are not numbers; export the recording again")
@@ -219,9 +237,10 @@ def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.clip(np.rint(samples * _INT16_SCALE), -32768, 32767).astype(np.int16)
 
 
-def _decode_with_ffmpeg(path: Path) -> Iterator[NDArray[np.int16]]:
+def _decode_with_ffmpeg(path: Path, part: Part | None) -> Iterator[NDArray[np.int16]]:
+    times = [] if part is None else ["-ss", f"{part.start:.3f}", "-t", f"{part.end - part.start:.3f}"]
     output = ["-map", "0:a:0", "-ac", "1", "-ar", str(contract.SAMPLE_RATE_HZ), "-f", "s16le", "-"]
-    with _pipe([_program("ffmpeg", path), "-nostdin", "-v", "error", "-i", _as_url(path), *output], path) as pipe:
+    with _pipe([_program("ffmpeg", path), "-nostdin", "-v", "error", *times, "-i", _as_url(path), *output], path) as pipe:
         while data := pipe.read(_READ_FRAMES * 2):
             yield np.frombuffer(data, "<i2").astype(np.int16)
 

@@ -6,11 +6,13 @@ import csv
 import hashlib
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NoReturn
 
 from wakeword.audio import AUDIO_SUFFIXES
 from wakeword.errors import ConfigError
+from wakeword.part import Part, part_of
 
 LIST_SUFFIXES = frozenset({".csv", ".m3u", ".m3u8", ".txt"})
 GENERATED_TABLE = "generated.csv"
@@ -93,7 +95,32 @@ def _csv_entries(source: Path, text: str) -> list[str]:
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, as hex digits. Raises `ConfigError` when it cannot be read."""
+    """SHA-256 of a file's bytes, as hex digits; a part of a file (`wakeword.part`) has one of its own, made of the file's and its times.
+
+    Raises `ConfigError` when it cannot be read.
+    """
+    part = part_of(path)
+    if part is None:
+        return _hash_bytes(path)
+    try:
+        status = part.file.stat()
+    except OSError as error:
+        raise ConfigError(f"{part.file}: cannot be read ({error.strerror}); check the path and its permissions") from error
+    return hash_part(_hash_once(part.file, status.st_size, status.st_mtime_ns), part)
+
+
+def hash_part(file_hash: str, part: Part) -> str:
+    """The hash of a part of a file with this hash."""
+    return hashlib.sha256(f"{file_hash}#t={part.start:.10g},{part.end:.10g}".encode()).hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _hash_once(path: Path, _size: int, _mtime_ns: int) -> str:
+    """A long file has many parts, and is read once for all of them while it stays as it is."""
+    return _hash_bytes(path)
+
+
+def _hash_bytes(path: Path) -> str:
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
