@@ -95,7 +95,7 @@ def _augment(augmenter: Augmenter, clips: list[NDArray[np.int16]]) -> None:
 
 def _clips(scratch: Path) -> list[SampleRecord]:
     folders = [Path(argument) for argument in sys.argv[1:]] or ([CORPUS / name for name in CORPUS_FOLDERS] if CORPUS.is_dir() else [])
-    paths = find_sounds(folders)[:CLIPS]
+    paths = [*find_sounds(folders).recordings[:CLIPS]]
     if not paths:
         print("no recordings given: noise takes their place\n", flush=True)
         paths = [_write(scratch / f"clip{number}.wav", np.random.default_rng(number).normal(0, 3000, 16_000)) for number in range(CLIPS)]

@@ -103,6 +103,11 @@ def reports_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
     return wrapper
 
 
+def tell(message: str) -> None:
+    """One line on stderr that is no error: what was left out, say."""
+    print(" ".join(message.split()), file=sys.stderr)
+
+
 def _tolerate_any_terminal() -> None:
     """Figures hold signs that not every encoding has, and stdout may be closed: neither is worth losing a result for."""
     if sys.stdout is None:

@@ -10,10 +10,11 @@ from rich.console import Console
 from trainer.analysis.analyse import ModelAnalysis
 from trainer.analysis.layers import layer_costs
 from trainer.config.loader import load_config
-from trainer.data.ingest import Ingestion, Label, Rejection, SampleRecord
+from trainer.data.ingest import Ingestion, Label, SampleRecord
 from trainer.data.split import Split
 from trainer.dry_run import SHOWN_REJECTIONS, DryRun, rendered
 from trainer.memory import GIB, MIB, MemoryNeed
+from wakeword.corpus.walk import Rejection
 
 
 def text_of(dry: DryRun) -> str:

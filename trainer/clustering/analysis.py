@@ -17,9 +17,10 @@ from trainer.clustering.quality import Quality, judge
 from trainer.clustering.settings import ClusterSettings
 from trainer.clustering.voices import hear
 from trainer.config.sections import TrainerConfig
-from trainer.data.ingest import Label, Rejection, find_files
+from trainer.data.ingest import Label, find_files
 from trainer.data.parallel import Progress
 from trainer.data.split import Splitter, read_splits
+from wakeword.corpus.walk import LeftOut
 from wakeword.errors import ConfigError
 
 
@@ -59,6 +60,8 @@ class Analysis:
     datasets: tuple[Dataset, ...]
     files: tuple[HeardFile, ...]
     left_out: tuple[tuple[Found, str], ...]
+    not_counted: LeftOut
+    """Hidden names, tables and second links."""
     unit: Vectors
     labels: Labels
     names: tuple[str, ...]
@@ -114,41 +117,54 @@ def analyse(
     `max_files` takes so many of each dataset, by a hash of their names: the same ones every time, from all over the dataset. Raises
     `ConfigError` when no file can be used or a folder is missing, and whatever loading the model raises.
     """
-    found, beyond = _find(datasets, max_files)
+    found, unusable, not_counted = _find(datasets, max_files)
     splitter = _splitter(config) if settings.leakage_audit else None
     by_path = {file.path: file for file in found}
     voices = hear([file.path for file in found], settings.embedding_model, load, cache, progress)
-    left_out = [(by_path[entry.path], entry.reason) for entry in voices.left_out] + [(file, "beyond --max-files") for file in beyond]
+    left_out = [(by_path[entry.path], entry.reason) for entry in voices.left_out] + unusable
     if not voices.heard:
-        raise ConfigError(_nothing_heard(datasets, voices.left_out))
+        raise ConfigError(_nothing_heard(datasets, left_out))
     unit = unit_rows(np.stack([voice.embedding for voice in voices.heard]))
     labels = group_voices(unit, settings)
     files = tuple(HeardFile(by_path[voice.path], voice.sha256, voice.agreement) for voice in voices.heard)
     names = _names(files, labels, datasets)
     leaks = None if splitter is None else _leakage(files, unit, [names[label] for label in labels], splitter, settings.similarity_threshold)
     quality = judge(unit, labels, settings.similarity_threshold)
-    return Analysis(settings, tuple(datasets), files, tuple(left_out), unit, labels, tuple(names), quality, leaks)
+    return Analysis(settings, tuple(datasets), files, tuple(left_out), not_counted, unit, labels, tuple(names), quality, leaks)
 
 
-def _find(datasets: Sequence[Dataset], max_files: int | None) -> tuple[list[Found], list[Found]]:
+_LINKED = "lies behind a link, which cannot be moved without breaking it; put the recording itself here"
+
+
+def _find(datasets: Sequence[Dataset], max_files: int | None) -> tuple[list[Found], list[tuple[Found, str]], LeftOut]:
+    """Files to hear, those that are not heard with the reason, and how many names are neither."""
     taken: list[Found] = []
-    beyond: list[Found] = []
+    unusable: list[tuple[Found, str]] = []
+    not_counted = LeftOut()
     for dataset in datasets:
-        files = [
-            Found(file.path, dataset.label, number, file.path.relative_to(root).as_posix(), file.speaker)
-            for number, root in enumerate(dataset.roots)
-            for file in find_files(root, dataset.label)
-        ]
+        files: list[Found] = []
+        for number, root in enumerate(dataset.roots):
+            found, real = find_files(root, dataset.label), root.resolve()
+            not_counted += found.left_out
+            for file in found.files:
+                relative = file.path.relative_to(root)
+                entry = Found(file.path, dataset.label, number, relative.as_posix(), file.speaker)
+                if file.path.resolve() == real / relative:
+                    files.append(entry)
+                else:
+                    unusable.append((entry, _LINKED))
+            for path, reason in ((one.path, one.reason) for one in found.rejections):
+                unusable.append((Found(path, dataset.label, number, path.relative_to(root).as_posix(), ""), reason))
         drawn = sorted(files, key=lambda file: hashlib.sha256(file.relative.encode(errors="surrogateescape")).digest())[:max_files]
         chosen = set(drawn)
         taken += [file for file in files if file in chosen]
-        beyond += [file for file in files if file not in chosen]
-    return taken, beyond
+        unusable += [(file, "beyond --max-files") for file in files if file not in chosen]
+    return taken, unusable, not_counted
 
 
-def _nothing_heard(datasets: Sequence[Dataset], left_out: Sequence[Rejection]) -> str:
+def _nothing_heard(datasets: Sequence[Dataset], left_out: Sequence[tuple[Found, str]]) -> str:
     folders = ", ".join(str(root) for dataset in datasets for root in dataset.roots)
-    first = f" (first: {left_out[0].path}: {left_out[0].reason})" if left_out else ""
+    first = f" (first: {left_out[0][0].path}: {left_out[0][1]})" if left_out else ""
     return f"{folders}: no usable recording among {len(left_out)} files{first}; add recordings"
 
 

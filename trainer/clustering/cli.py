@@ -65,6 +65,8 @@ def analyze(
 def _print_analysis(analysis: Analysis) -> None:
     alone = sum(group.size == 1 for group in analysis.quality.groups)
     typer.echo(f"{len(analysis.files)} files, {len(analysis.names)} voices, {alone} of them with one file; {len(analysis.left_out)} files left out")
+    if not_counted := str(analysis.not_counted):
+        typer.echo(not_counted)
     typer.echo(f"Separation of the voices: {analysis.quality.in_words}")
     if analysis.leaks is not None and analysis.leaks.now:
         typer.echo(f"warning: {len(analysis.leaks.now)} pairs of speakers on two sides of the splits sound alike; the report names them", err=True)

@@ -9,7 +9,6 @@ from pathlib import Path, PurePosixPath
 from trainer.clustering.namelist import NamedFile, Namelist, writable
 from trainer.clustering.naming import folded, present_folder
 from trainer.data.ingest import find_files
-from wakeword.audio import AUDIO_SUFFIXES
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 
@@ -102,10 +101,10 @@ def _refuse_unknown(root: Path, number: int, namelist: Namelist, where: Path) ->
     known = {file.path for _, file in namelist.files() if file.root == number} | {file.path for file in namelist.left_out if file.root == number}
     speakers = {folded(name) for name in namelist.speakers}
     strangers = []
-    for found in find_files(root, namelist.label):
+    for found in find_files(root, namelist.label).files:
         relative = found.path.relative_to(root).as_posix()
         folder = present_folder(namelist.label, relative)
-        if writable(relative) not in known and folder is not None and folded(folder) in speakers and found.path.suffix.lower() in AUDIO_SUFFIXES:
+        if writable(relative) not in known and folder is not None and folded(folder) in speakers:
             strangers.append(writable(relative))
     if strangers:
         raise ConfigError(f"{where}: speakers' folders in {root} hold files that were not analysed: {listed(strangers)}; run mww-cluster-analyze again")

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from trainer.clustering.embedder import Embedder, EmbedderLoader, model_identity
 from trainer.clustering.linkage import unit_rows
-from trainer.data.ingest import Limits, Rejection
+from trainer.data.ingest import Limits
 from trainer.data.parallel import Progress
 from wakeword import contract
-from wakeword.audio import AUDIO_SUFFIXES, conversion_id, stream_samples
+from wakeword.audio import conversion_id, stream_samples
 from wakeword.corpus.feature_cache import CACHE_VARIABLE, default_cache_folder
 from wakeword.corpus.recordings import hash_file
+from wakeword.corpus.walk import Rejection
 from wakeword.errors import ConfigError
 from wakeword.files import partial_file
 
@@ -75,7 +76,7 @@ def hear(paths: Sequence[Path], model: str, load: EmbedderLoader, cache: Path | 
     left_out: list[Rejection] = []
     for done, path in enumerate(paths, 1):
         try:
-            sha256 = _content(path)
+            sha256 = hash_file(path)
             known = store.find(sha256)
             windows = _windows(path) if known is None else []
         except ConfigError as error:
@@ -121,18 +122,6 @@ class VoiceCache:
         """Write a vector, whole or not at all. Raises `OSError` when the disk is full."""
         with partial_file(self.path(sha256)) as temporary, temporary.open("wb") as file:
             np.save(file, np.append(embedding, np.float32(agreement)).astype(np.float32))
-
-
-def _content(path: Path) -> str:
-    if path.is_symlink():
-        raise ConfigError(f"{path}: is a link, which cannot be moved without breaking it; put the recording itself here")
-    if path.suffix.lower() not in AUDIO_SUFFIXES:
-        raise ConfigError(f"{path}: {path.suffix or 'no ending'} is not a known kind of audio file")
-    try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
-        raise ConfigError(f"{path}: the name is not UTF-8, so no list can hold it; rename the file") from error
-    return hash_file(path)
 
 
 def _windows(path: Path) -> list[NDArray[np.int16]]:

@@ -46,15 +46,19 @@ def prepare_augmentation(config: TrainerConfig, folder: Path, jobs: int | None =
         ("rir_dir", "room", section.RIR, section.impulse_paths, store_impulses),
     ):
         folders = (*config.paths.optional(key), *extra) if probability else ()
-        paths = find_sounds(folders)
-        bank = store(paths, folder, jobs=jobs, progress=progress)
+        found = find_sounds(folders)
+        bank = store(found.recordings, folder, jobs=jobs, progress=progress)
         mine = split_sounds(bank, config.training.seed)[Split.TRAIN]
         banks.append(mine)
         if not probability:
             continue
-        if bank.rejections:
-            told.append(f"paths.{key}: {len(bank.rejections)} of {len(paths)} files are not used, first {bank.rejections[0].path}: {bank.rejections[0].reason}")
-        if not paths and not extra and getattr(config.paths, key) == type(config.paths).model_fields[key].default:
+        rejections = (*found.rejections, *bank.rejections)
+        if rejections:
+            files = len(found.recordings) + len(found.rejections)
+            told.append(f"paths.{key}: {len(rejections)} of {files} files are not used, first {rejections[0].path}: {rejections[0].reason}")
+        if left_out := str(found.left_out):
+            told.append(f"paths.{key}: {left_out}")
+        if not found.recordings and not extra and getattr(config.paths, key) == type(config.paths).model_fields[key].default:
             told.append(f"paths.{key}: no recordings in {', '.join(map(str, getattr(config.paths, key)))}, so clips are augmented without {effect}")
         elif not mine.sounds:
             raise ConfigError(

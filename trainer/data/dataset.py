@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainer.data.ingest import Ingestion, Label, Rejection, SampleRecord, find_dataset, find_files, ingest
+from trainer.data.ingest import FoundFiles, Ingestion, Label, SampleRecord, find_dataset, find_files, ingest
 from trainer.data.mined import place_mined
 from trainer.data.parallel import Progress
 from trainer.data.split import Split, Splitter, read_splits
 from wakeword.corpus.recordings import hash_file
+from wakeword.corpus.walk import Rejection
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 
@@ -46,11 +47,11 @@ def load_recordings(sources: Sources, seed: int, jobs: int | None = None, progre
     """
     splitter = Splitter(seed, table=read_splits(sources.splits) if sources.splits else None)
     labelled = ((Label.POSITIVE, sources.positive), (Label.NEGATIVE, sources.negative), (Label.HARD_NEGATIVE, sources.hard_negative))
-    found = [file for label, folders in labelled for folder in folders for file in find_files(folder.absolute(), label)]
-    generated = [file for folder in sources.generated for file in find_dataset(folder.absolute())]
-    _refuse_repeated(file.path for file in (*found, *generated))
+    found = sum((find_files(folder.absolute(), label) for label, folders in labelled for folder in folders), FoundFiles())
+    generated = sum((find_dataset(folder.absolute()) for folder in sources.generated), FoundFiles())
+    _refuse_repeated(file.path for file in (*found.files, *generated.files))
     recorded = ingest(found, splitter, jobs=jobs, progress=progress)
-    if generated:
+    if sources.generated:
         spoken = ingest(generated, splitter, require_splits=False, jobs=jobs, progress=progress)
         training = tuple(replace(record, split=Split.TRAIN) for record in spoken.records)
         warnings = (*recorded.warnings, *(f"generated speech: {warning}" for warning in spoken.warnings))
@@ -78,7 +79,7 @@ def chosen(records: Iterable[SampleRecord], split: Split, *labels: Label) -> lis
 def write_recordings(ingestion: Ingestion, folder: Path) -> None:
     """Write `recordings.csv` and `rejected.csv` into a run's folder, and lists of val and test recordings for `mww-simulate`."""
     write_atomically(folder / TABLE_NAME, _records_table(ingestion.records))
-    write_atomically(folder / REJECTED_NAME, _table(("path", "reason"), [(str(entry.path), entry.reason) for entry in ingestion.rejections]))
+    write_atomically(folder / REJECTED_NAME, _table(("path", "reason"), [(_printable(entry.path), entry.reason) for entry in ingestion.rejections]))
     for split in (Split.VAL, Split.TEST):
         for label in (Label.POSITIVE, Label.NEGATIVE):
             listed = "".join(f"{record.path}\n" for record in chosen(ingestion.records, split, label))
@@ -144,6 +145,11 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     writer.writerow(columns)
     writer.writerows(rows)
     return text.getvalue()
+
+
+def _printable(path: Path) -> str:
+    """A name that is not UTF-8 was rejected, but the table of rejections must hold it all the same."""
+    return str(path).encode(errors="backslashreplace").decode()
 
 
 def _refuse_repeated(paths: Iterable[Path]) -> None:

@@ -25,10 +25,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.ingest import Rejection, SampleRecord
+from trainer.data.ingest import SampleRecord
 from trainer.data.parallel import Progress, map_in_processes
 from wakeword import contract
 from wakeword.audio import stream_samples
+from wakeword.corpus.walk import Rejection
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -14,15 +14,13 @@ import numpy as np
 from trainer.data.parallel import Progress, map_in_processes
 from trainer.data.split import Split, Splitter, check_filled
 from wakeword import contract
-from wakeword.audio import AUDIO_SUFFIXES, probe, stream_samples
+from wakeword.audio import probe, stream_samples
 from wakeword.corpus.recordings import hash_file
+from wakeword.corpus.walk import LeftOut, Rejection, walk
 from wakeword.errors import ConfigError
 
 MIN_CLIPS = {"positive": 100, "negative": 1000}
 """Fewer clips train, but seldom to a usable wake word: a warning."""
-
-TABLE_SUFFIXES = frozenset({".csv", ".json", ".jsonl", ".tsv"})
-"""Of tables that commands and corpora leave beside recordings (`mined.csv`); nobody takes them for recordings."""
 
 _FULL_SCALE = 32760
 _FLAT_RUN = 3
@@ -48,6 +46,18 @@ class FoundFile:
 
 
 @dataclass(frozen=True)
+class FoundFiles:
+    """What lies in folders of a dataset: files that may be recordings, what is none with the reason, and what is neither."""
+
+    files: tuple[FoundFile, ...] = ()
+    rejections: tuple[Rejection, ...] = ()
+    left_out: LeftOut = field(default_factory=LeftOut)
+
+    def __add__(self, other: FoundFiles) -> FoundFiles:
+        return FoundFiles(self.files + other.files, self.rejections + other.rejections, self.left_out + other.left_out)
+
+
+@dataclass(frozen=True)
 class SampleRecord:
     """A checked recording.
 
@@ -63,14 +73,6 @@ class SampleRecord:
     sample_rate: int
     weight: float = 1.0
     sha256: str = ""
-
-
-@dataclass(frozen=True)
-class Rejection:
-    """A file that is not used, and why."""
-
-    path: Path
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -91,32 +93,30 @@ class Ingestion:
     warnings: tuple[str, ...]
 
 
-def find_dataset(root: Path) -> list[FoundFile]:
+def find_dataset(root: Path) -> FoundFiles:
     """Files of a dataset folder: `positive/<speaker>/`, `negative/**` and, where there is one, `hard_negative/**`.
 
     Raises `ConfigError` when there is no `positive` or no `negative` folder.
     """
-    found: list[FoundFile] = []
-    for label in Label:
-        if label is not Label.HARD_NEGATIVE or (root / label).is_dir():
-            found += find_files(root / label, label)
-    return found
+    labels = (label for label in Label if label is not Label.HARD_NEGATIVE or (root / label).is_dir())
+    return sum((find_files(root / label, label) for label in labels), FoundFiles())
 
 
-def find_files(folder: Path, label: Label) -> list[FoundFile]:
-    """All files below a folder of one label, sorted; hidden ones and tables are left out. Raises `ConfigError` when there is no such folder.
+def find_files(folder: Path, label: Label) -> FoundFiles:
+    """What lies below a folder of one label, by the rule of `wakeword.corpus.walk`. Raises `ConfigError` when there is no such folder.
 
     The speaker of a positive is the first folder below `folder`, that of a negative the last one, so that a voice which speaks both has
     one name. Loose positives are taken for one person, each loose negative for a recording of its own.
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder; it must hold the {label.replace('_', ' ')} recordings")
-    files = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() not in TABLE_SUFFIXES and path.is_file())
-    return [FoundFile(path, label, _speaker(path.relative_to(folder), label)) for path in files if not _is_hidden(path.relative_to(folder))]
+    walked = walk(folder)
+    files = tuple(FoundFile(path, label, _speaker(path.relative_to(folder), label)) for path in walked.recordings)
+    return FoundFiles(files, walked.rejections, walked.left_out)
 
 
 def ingest(
-    files: Sequence[FoundFile],
+    found: FoundFiles,
     splitter: Splitter | None = None,
     *,
     limits: Limits | None = None,
@@ -131,8 +131,8 @@ def ingest(
     rule = splitter or Splitter()
     check = partial(_check_file, limits or Limits())
     records: list[SampleRecord] = []
-    rejections: list[Rejection] = []
-    for file, outcome in zip(files, map_in_processes(check, files, jobs=jobs, progress=progress), strict=True):
+    rejections = list(found.rejections)
+    for file, outcome in zip(found.files, map_in_processes(check, found.files, jobs=jobs, progress=progress), strict=True):
         if isinstance(outcome, Rejection):
             rejections.append(outcome)
         else:
@@ -141,11 +141,11 @@ def ingest(
     for label in (Label.POSITIVE, Label.NEGATIVE):
         if not any(record.label is label for record in records):
             reason = f" (first rejection: {rejections[0].path}: {rejections[0].reason})" if rejections else ""
-            raise ConfigError(f"no usable {label} recording among {len(files)} files{reason}; add recordings")
+            raise ConfigError(f"no usable {label} recording among {len(found.files) + len(found.rejections)} files{reason}; add recordings")
     if require_splits:
         check_filled(((record.label, record.speaker, record.split) for record in records if record.label is not Label.HARD_NEGATIVE), rule)
     records.sort(key=lambda record: (list(Label).index(record.label), record.path))
-    return Ingestion(tuple(records), tuple(rejections), tuple(_warnings(files, records, len(rejections))))
+    return Ingestion(tuple(records), tuple(rejections), tuple(_warnings(found, records, rejections)))
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,6 @@ class _Sound:
 
 
 def _check_file(limits: Limits, file: FoundFile) -> _Sound | Rejection:
-    if file.path.suffix.lower() not in AUDIO_SUFFIXES:
-        return Rejection(file.path, f"{file.path.suffix or 'no ending'} is not a known kind of audio file")
     samples, peak, clipped = 0, 0, 0
     try:
         sample_rate = probe(file.path).sample_rate
@@ -195,17 +193,15 @@ def _speaker(relative: Path, label: Label) -> str:
     return folders[-1] if folders else f"{label.value}/{relative.stem}"
 
 
-def _is_hidden(relative: Path) -> bool:
-    return any(part.startswith(".") for part in relative.parts)
-
-
-def _warnings(files: Sequence[FoundFile], records: Sequence[SampleRecord], rejected: int) -> Iterator[str]:
+def _warnings(found: FoundFiles, records: Sequence[SampleRecord], rejections: Sequence[Rejection]) -> Iterator[str]:
     counts = Counter(record.label.value for record in records)
     for label, least in MIN_CLIPS.items():
         if counts[label] < least:
             yield f"only {counts[label]} {label} clips; at least {least} are recommended"
-    if rejected:
-        yield f"{rejected} of {len(files)} files were rejected"
+    if rejections:
+        yield f"{len(rejections)} of {len(found.files) + len(found.rejections)} files were rejected"
+    if left_out := str(found.left_out):
+        yield left_out
     loose = sum(record.label is Label.POSITIVE and record.speaker == Label.POSITIVE for record in records)
     if loose:
         yield f"{loose} positives lie in no speaker's folder and count as one person; sort them into positive/<speaker>/"

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
-from trainer.data.ingest import Label, Rejection, SampleRecord
+from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from wakeword.corpus.recordings import hash_file
+from wakeword.corpus.walk import Rejection, walk
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 
@@ -67,18 +68,20 @@ def write_table(folder: Path, rows: Sequence[MinedClip]) -> None:
 
 def rows_below(folders: Iterable[Path]) -> list[MinedClip]:
     """The rows of all tables in folders and below, of clips that were deleted too. Raises as `read_table` does."""
-    return [row for folder in folders for table in sorted(folder.rglob(TABLE_NAME)) for row in read_table(table.parent)]
+    tables = (table for folder in folders if folder.is_dir() for table in walk(folder).tables if table.name == TABLE_NAME)
+    return [row for table in tables for row in read_table(table.parent)]
 
 
 def mined_among(paths: Iterable[Path]) -> dict[Path, MinedClip]:
-    """The rows of those of the recordings that a table beside them lists. Raises as `read_table` does."""
+    """The rows of those of the recordings that a table beside them lists; of a link, beside what it leads to. Raises as `read_table` does."""
     listed: dict[Path, dict[str, MinedClip]] = {}
     found: dict[Path, MinedClip] = {}
     for path in paths:
-        if path.parent not in listed:
-            listed[path.parent] = {row.file: row for row in read_table(path.parent)}
-        if path.name in listed[path.parent]:
-            found[path] = listed[path.parent][path.name]
+        real = path.resolve()
+        if real.parent not in listed:
+            listed[real.parent] = {row.file: row for row in read_table(real.parent)}
+        if real.name in listed[real.parent]:
+            found[path] = listed[real.parent][real.name]
     return found
 
 

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.data.ingest import Rejection
 from trainer.data.mined import MinedClip, read_table
 from trainer.evaluation.models import WordModel
 from trainer.mining.journal import Journal
 from trainer.mining.saving import STAGING, finish_staged, save_clips
 from trainer.mining.windows import Accepted, Stretch, accepted_stretches, by_recording, most_confident, stretch_of
 from wakeword.corpus.recordings import hash_file
+from wakeword.corpus.walk import Rejection
 from wakeword.errors import ConfigError
 from wakeword.simulation.features import Progress
 from wakeword.simulation.streams import SimulatedStream

@@ -8,10 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.data.ingest import Label, Rejection, SampleRecord
+from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from wakeword.audio import AudioInfo, probe
 from wakeword.corpus.recordings import hash_file
+from wakeword.corpus.walk import Rejection
 from wakeword.errors import ConfigError
 
 

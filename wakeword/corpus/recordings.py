@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import NoReturn
 
 from wakeword.audio import AUDIO_SUFFIXES
-from wakeword.errors import ConfigError
+from wakeword.corpus.walk import Walked, walk
+from wakeword.errors import ConfigError, tell
 from wakeword.part import Part, part_of
 
 LIST_SUFFIXES = frozenset({".csv", ".m3u", ".m3u8", ".txt"})
@@ -20,16 +20,17 @@ GENERATED_TABLE = "generated.csv"
 HASH_BLOCK_BYTES = 1 << 20
 
 
-def find_recordings(sources: Sequence[Path]) -> list[Path]:
-    """All recordings that files, folders (searched to the bottom, links followed) and lists name, each once, sorted by path.
+def find_recordings(sources: Sequence[Path], told: Callable[[str], None] = tell) -> list[Path]:
+    """All recordings that files, folders (by the rule of `wakeword.corpus.walk`) and lists name, each once, sorted by path.
 
     A file that is reached by several ways counts once, under the name by which it was found first. A list is a text file with a path a
-    line (empty lines and `#` comments are skipped) or a CSV with a column `path`; its paths are relative to the list's folder.
+    line (empty lines and `#` comments are skipped) or a CSV with a column `path`; its paths are relative to the list's folder. `told` gets a
+    line for each folder in which something is not used.
     Raises `ConfigError` when something is missing, cannot be read or has a name that no result can hold, or when a folder or list is empty.
     """
     found: dict[Path, Path] = {}
     for source in sources:
-        for path in _expand(source):
+        for path in _expand(source, told):
             found.setdefault(path.resolve(), path)
     for path in found.values():
         try:
@@ -39,29 +40,26 @@ def find_recordings(sources: Sequence[Path]) -> list[Path]:
     return sorted(found.values(), key=Path.as_posix)
 
 
-def _expand(source: Path) -> Iterable[Path]:
+def _expand(source: Path, told: Callable[[str], None]) -> Iterable[Path]:
     if source.is_dir():
-        paths = [path for path in _walk(source) if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()]
-        if not paths:
-            raise ConfigError(f"{source}: no recordings in this folder ({', '.join(sorted(AUDIO_SUFFIXES))} are looked for); check the path")
-        return paths
+        walked = walk(source)
+        unused = _unused(walked)
+        if not walked.recordings:
+            why = f"; {unused}" if unused else ""
+            raise ConfigError(f"{source}: no recordings in this folder ({', '.join(sorted(AUDIO_SUFFIXES))} are looked for){why}; check the path")
+        if unused:
+            told(f"{source}: {unused}")
+        return walked.recordings
     if not source.is_file():
         raise ConfigError(f"{source}: does not exist; give a recording, a folder of recordings or a list of them")
     return _read_list(source) if source.suffix.lower() in LIST_SUFFIXES else [source]
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Everything in a folder that is no folder. A linked folder is entered like any other, but none twice, so a loop ends."""
-
-    def unreadable(error: OSError) -> NoReturn:
-        raise ConfigError(f"{error.filename}: cannot be read ({error.strerror}); check the folder and its permissions") from error
-
-    entered = {folder.resolve()}
-    for parent, folders, files in folder.walk(on_error=unreadable, follow_symlinks=True):
-        fresh = {name: real for name in sorted(folders) if (real := (parent / name).resolve()) not in entered}
-        entered.update(fresh.values())
-        folders[:] = fresh
-        yield from (parent / name for name in files)
+def _unused(walked: Walked) -> str:
+    """What a folder holds that nobody will hear, in one line; empty where there is nothing."""
+    rejections = walked.rejections
+    rejected = f"not used: {len(rejections)}, first {rejections[0].path}: {rejections[0].reason}" if rejections else ""
+    return "; ".join(filter(None, (str(walked.left_out), rejected)))
 
 
 def _read_list(source: Path) -> list[Path]:
@@ -138,4 +136,5 @@ def hash_corpus(file_hashes: Iterable[str]) -> str:
 
 def is_generated(path: Path) -> bool:
     """Whether a recording lies in a folder that `mww-generate` made: its voice is a synthesiser's."""
-    return any((folder / GENERATED_TABLE).is_file() for folder in path.absolute().parents)
+    places = {*path.absolute().parents, *path.resolve().parents}
+    return any((folder / GENERATED_TABLE).is_file() for folder in places)

@@ -96,6 +96,23 @@ def test_from_a_mess_to_speakers_and_back(dataset: Path) -> None:
     assert "0 files moved back" in said(invoke(apply_app, "--undo", manifest), 0)
 
 
+def test_what_lies_behind_links_stays_where_it_is(dataset: Path) -> None:
+    positive, nas = dataset / "positive", dataset.parent / "nas"
+    record_speakers(nas, dataset.parent / "cache", {"1.wav": "fay"})
+    (positive / "fay").symlink_to(nas)
+    (positive / "2.wav").symlink_to(nas / "1.wav")
+    (positive / "gone.wav").symlink_to(nas / "none.wav")
+    (positive / "._1.wav").touch()
+    told = said(analyze(), 0)
+    assert "8 files, 4 voices, 1 of them with one file; 2 files left out" in told
+    assert "left out: 1 hidden name, 1 link to what is there already" in told
+    report = (dataset.parent / "cluster_output" / "positive_cluster_report.txt").read_text()
+    assert "2.wav: lies behind a link" in report
+    assert "gone.wav: a broken link" in report
+    said(invoke(apply_app, "--namelist-dir", "cluster_output"), 0)
+    assert (nas / "1.wav").is_file()
+
+
 def test_all_datasets_share_their_voices_and_leaks_are_found(dataset: Path) -> None:
     splits = dataset.parent / "splits.csv"
     rows = [

@@ -122,7 +122,9 @@ def test_audio_files_are_found_below_folders(tmp_path: Path) -> None:
         path = tmp_path / "sounds" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    assert [path.name for path in find_sounds([tmp_path / "sounds", tmp_path / "sounds" / "deep"])] == ["b.wav", "a.FLAC"]
+    found = find_sounds([tmp_path / "sounds", tmp_path / "sounds" / "deep"])
+    assert [path.name for path in found.recordings] == ["b.wav", "a.FLAC"]
+    assert [one.path.name for one in found.rejections] == ["notes.txt"]
     with pytest.raises(ConfigError, match="no such folder"):
         find_sounds([tmp_path / "none"])
 

@@ -24,9 +24,10 @@ from trainer.data.dataset import (
     same_recordings,
     write_recordings,
 )
-from trainer.data.ingest import Ingestion, Label, Rejection, SampleRecord
+from trainer.data.ingest import Ingestion, Label, SampleRecord
 from trainer.data.split import Split, split_of
 from wakeword.corpus.recordings import find_recordings
+from wakeword.corpus.walk import Rejection
 from wakeword.errors import ConfigError
 
 SEED = 3

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from trainer.data.ingest import Label, find_dataset, find_files, ingest
+from trainer.data.ingest import FoundFiles, Label, find_dataset, find_files, ingest
 from trainer.data.split import Split, Splitter, read_splits, split_of
 from wakeword.errors import ConfigError
 
@@ -42,7 +42,11 @@ def test_a_dataset_becomes_records(dataset: Path) -> None:
     assert all(record.split is split_of(record.speaker, 2) for record in result.records)
     by_speaker = {(record.speaker, record.split) for record in result.records}
     assert len(by_speaker) == 13, "a speaker of both labels is in one split"
-    assert result.warnings == ("only 12 positive clips; at least 100 are recommended", "only 12 negative clips; at least 1000 are recommended")
+    assert result.warnings == (
+        "only 12 positive clips; at least 100 are recommended",
+        "only 12 negative clips; at least 1000 are recommended",
+        "left out: 1 hidden name",
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,7 +102,8 @@ def test_a_label_that_misses_a_split_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_corpus_is_accepted_whole(corpus: Path) -> None:
-    files = find_files(corpus / "computer", Label.POSITIVE)[:60] + find_files(corpus / "speech_librispeech", Label.NEGATIVE)[:30]
+    words, others = find_files(corpus / "computer", Label.POSITIVE), find_files(corpus / "speech_librispeech", Label.NEGATIVE)
+    files = FoundFiles(words.files[:60] + others.files[:30])
     result = ingest(files, Splitter(table=read_splits(corpus / "splits.csv")), require_splits=False, jobs=1)
     assert not result.rejections
     assert {record.split for record in result.records} == set(Split)

@@ -88,7 +88,10 @@ def test_mined_clips_train_and_those_of_held_back_sources_are_told_of(dataset: P
 def test_tables_are_no_recordings_and_other_files_are_still_told_of(dataset: Path) -> None:
     for name in ("mined.csv", "namelist.JSON", "log.jsonl", "notes.txt"):
         (dataset / "negative" / name).write_text("")
-    assert [file.path.name for file in find_files(dataset / "negative", Label.NEGATIVE) if file.path.suffix != ".wav"] == ["notes.txt"]
+    found = find_files(dataset / "negative", Label.NEGATIVE)
+    assert {file.path.suffix for file in found.files} == {".wav"}
+    assert [one.path.name for one in found.rejections] == ["notes.txt"]
+    assert str(found.left_out) == "left out: 3 tables"
 
 
 def test_rows_of_deleted_clips_are_remembered(tmp_path: Path) -> None:
@@ -99,6 +102,9 @@ def test_rows_of_deleted_clips_are_remembered(tmp_path: Path) -> None:
     assert read_table(tmp_path / "a") == rows
     assert rows_below([tmp_path]) == [*rows, rows[0]]
     assert mined_among([kept, tmp_path / "b" / "unlisted.wav"]) == {kept: rows[0]}
+    link = tmp_path / "linked.wav"
+    link.symlink_to(kept)
+    assert mined_among([link]) == {link: rows[0]}
 
 
 records_and_sources = st.lists(

@@ -78,7 +78,7 @@ def test_clips_with_their_provenance(sources: list[Path], tmp_path: Path) -> Non
         heard = read_samples(Path(clip.source))[: clip.window_end_sample][-HEARD_SAMPLES:]
         assert np.abs(heard.astype(np.int32)).max() == pytest.approx(clip.probability * 32767, rel=0.02), "the window ends where the model was surest"
     assert [clip.probability for clip in mined.clips] == sorted((clip.probability for clip in mined.clips), reverse=True)
-    assert [one.path.suffix for one in find_files(folder, Label.HARD_NEGATIVE)] == [".wav"] * 4
+    assert [one.path.suffix for one in find_files(folder, Label.HARD_NEGATIVE).files] == [".wav"] * 4
 
 
 def test_the_same_sound_is_never_mined_twice(sources: list[Path], tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_an_interrupted_mining_goes_on(sources: list[Path], tmp_path: Path, monk
     with pytest.raises(KeyboardInterrupt):
         into(folder, LoudnessModel(interrupt_after=2), sources)
     assert [path.name for path in folder.iterdir()] == [STAGING]
-    assert find_files(folder, Label.HARD_NEGATIVE) == []
+    assert find_files(folder, Label.HARD_NEGATIVE).files == ()
     with (folder / STAGING / "heard.jsonl").open("a") as file:
         file.write('{"sha256": "torn')
     model = LoudnessModel()

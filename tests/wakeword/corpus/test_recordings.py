@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wakeword.corpus.recordings import find_recordings, hash_corpus, hash_file
+from wakeword.corpus.recordings import find_recordings, hash_corpus, hash_file, is_generated
 from wakeword.errors import ConfigError
 
 
@@ -57,7 +57,33 @@ def test_names_in_lists_are_taken_as_they_are(folder: Path) -> None:
 def test_a_name_that_no_result_can_hold_is_refused(folder: Path) -> None:
     (folder / "bad\udcff.wav").touch()
     with pytest.raises(ConfigError, match="not UTF-8"):
-        find_recordings([folder])
+        find_recordings([folder / "bad\udcff.wav"])
+
+
+def test_what_a_folder_holds_and_nobody_hears_is_told_in_a_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "b" / "._2.wav").touch()
+    (folder / "b" / "bad\udcff.wav").touch()
+    told: list[str] = []
+    assert len(find_recordings([folder, folder / "b" / "1.FLAC"], told.append)) == 4
+    assert told == [f"{folder}: left out: 1 hidden name; not used: 2, first {folder}/a/notes.txt: .txt is not a known kind of audio file"]
+    find_recordings([folder])
+    assert capsys.readouterr().err == f"{told[0]}\n"
+
+
+def test_a_folder_with_nothing_to_hear_says_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").symlink_to("gone.wav")
+    with pytest.raises(ConfigError, match=r"no recordings in this folder .*not used: 1, first .*a\.wav: a broken link to gone\.wav"):
+        find_recordings([tmp_path])
+
+
+def test_speech_of_a_synthesiser_is_known_through_a_link(tmp_path: Path) -> None:
+    made = tmp_path / "made" / "positive" / "espeak" / "0.wav"
+    made.parent.mkdir(parents=True)
+    made.touch()
+    (tmp_path / "made" / "generated.csv").touch()
+    (tmp_path / "clips").symlink_to(tmp_path / "made" / "positive")
+    assert is_generated(tmp_path / "clips" / "espeak" / "0.wav")
+    assert not is_generated(tmp_path / "other.wav")
 
 
 @pytest.mark.parametrize(

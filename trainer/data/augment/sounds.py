@@ -19,11 +19,11 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.ingest import Rejection
 from trainer.data.parallel import Progress, map_in_processes
 from trainer.data.split import Fractions, Split, split_of
 from wakeword import contract
-from wakeword.audio import AUDIO_SUFFIXES, conversion_id, stream_samples
+from wakeword.audio import conversion_id, stream_samples
+from wakeword.corpus.walk import LeftOut, Rejection, Walked, walk
 from wakeword.errors import ConfigError
 from wakeword.files import PARTIAL_SUFFIX, write_atomically
 
@@ -72,17 +72,20 @@ class Sounds:
     impulses: SoundBank = SoundBank()
 
 
-def find_sounds(folders: Iterable[Path]) -> list[Path]:
-    """All audio files below the folders, sorted; hidden ones and other files are left out. Raises `ConfigError` for a missing folder."""
-    found: set[Path] = set()
+def find_sounds(folders: Iterable[Path]) -> Walked:
+    """All recordings in the folders, sorted, each file once. Raises `ConfigError` for a missing folder."""
+    found: dict[Path, Path] = {}
+    rejections: list[Rejection] = []
+    left_out = LeftOut()
     for folder in folders:
         if not folder.is_dir():
             raise ConfigError(f"{folder}: no such folder; name one with backgrounds or impulse responses, or leave it out")
-        for path in folder.rglob("*"):
-            hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-            if path.suffix.lower() in AUDIO_SUFFIXES and not hidden and path.is_file():
-                found.add(path)
-    return sorted(found)
+        walked = walk(folder)
+        for path in walked.recordings:
+            found.setdefault(path.resolve(), path)
+        rejections += walked.rejections
+        left_out += walked.left_out
+    return Walked(tuple(sorted(found.values())), tuple(rejections), left_out=left_out)
 
 
 def store_backgrounds(paths: Sequence[Path], folder: Path, *, jobs: int | None = None, progress: Progress | None = None) -> SoundBank:
