@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from firmware.toolenv import ESPHOME_VERSION
-from wakeword.contract import cutoff_to_uint8
+from wakeword.contract import STEP_MS, cutoff_to_uint8
 from wakeword.errors import ConfigError
-from wakeword.model.flatbuffer import read_model
 from wakeword.model.manifest import Manifest, read_manifest
 
 MODEL_ID_PREFIX = "ww_"
@@ -63,20 +61,20 @@ def check_models(manifests: Sequence[Path]) -> list[CheckedModel]:
 
 
 def _check_model(path: Path) -> CheckedModel:
-    from wakeword.model.verify import check_manifest_arena, verify_model
+    from wakeword.deliverable import judge
 
-    manifest, model_path = read_manifest(path)
+    manifest, _ = read_manifest(path)
     _check_wake_word(path, manifest.wake_word)
-    _check_esphome_version(path, manifest.micro.minimum_esphome_version)
-    model = read_model(model_path)
-    report = verify_model(model)
-    failures = list(report.failures)
-    if report.arena_bytes is not None:
-        arena = check_manifest_arena(manifest.micro.tensor_arena_size, report.arena_bytes)
-        failures += [] if arena.passed else [arena]
-    if failures:
-        first = failures[0]
-        raise ConfigError(f"{path}: the device will not run this model ({first.name}: {first.detail}); correct the export, mww-verify shows all")
+    if manifest.micro.feature_step_size != STEP_MS:
+        raise ConfigError(
+            f"{path}: this model takes a feature slice every {manifest.micro.feature_step_size} ms, and the bench measures boards at {STEP_MS} ms alone; "
+            "mww-simulate runs it at its own step"
+        )
+    judged = judge(path)
+    if not judged.report.passed or judged.model is None:
+        first = judged.report.failures[0]
+        raise ConfigError(f"{path}: {judged.report.verdict}: {first.name}: {first.detail}; mww-verify shows all")
+    model = judged.model
     described = FirmwareModel(
         model_id=MODEL_ID_PREFIX + _slug(manifest.wake_word),
         wake_word=manifest.wake_word,
@@ -97,14 +95,6 @@ def _check_wake_word(path: Path, wake_word: str) -> None:
         raise ConfigError(f"{path}: ESPHome takes the wake word 'vad' for its voice activity model; choose another name")
     if bad := sorted({sign for sign in wake_word if sign in "|;" or not sign.isprintable()}):
         raise ConfigError(f"{path}: wake_word holds {bad[0]!r}, which separates a board's answers; choose another name")
-
-
-def _check_esphome_version(path: Path, wanted: str) -> None:
-    match = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)\w*", wanted)
-    if match is None:
-        raise ConfigError(f"{path}: minimum_esphome_version {wanted!r} is no version; write for example 2024.7.0")
-    if tuple(map(int, match.groups())) > tuple(map(int, ESPHOME_VERSION.split("."))):
-        raise ConfigError(f"{path}: needs ESPHome {wanted}, but firmware is built with {ESPHOME_VERSION}; use another model")
 
 
 def _slug(wake_word: str) -> str:

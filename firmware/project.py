@@ -21,6 +21,7 @@ from firmware import credentials
 from firmware.models import CheckedModel
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
+from wakeword.model.manifest import manifest_text
 
 if TYPE_CHECKING:
     from firmware.toolenv import ToolEnvironment
@@ -110,7 +111,7 @@ def render(
     for model in models:
         model_id = model.described.model_id
         _write(folder / "models" / f"{model_id}.tflite", model.content)
-        _write(folder / "models" / f"{model_id}.json", _manifest_for_esphome(model))
+        _write(folder / "models" / f"{model_id}.json", manifest_text(model.manifest.model_copy(update={"model": f"{model_id}.tflite"})))
     _write(folder / "models.yaml", _yaml(_models_section(target, models)))
     included = {"bench": "packages/bench.yaml", "target": f"targets/{target}.yaml", "models": "models.yaml"}
     if target == HOST:
@@ -157,15 +158,6 @@ def _host_section(components: Path, build_flags: Sequence[str], lib_ignore: Sequ
     if lib_ignore:
         section["platformio_options"] = {"lib_ignore": list(lib_ignore)}
     return {"external_components": [{"source": {"type": "local", "path": str(components)}}], "esphome": section}
-
-
-def _manifest_for_esphome(model: CheckedModel) -> str:
-    """The manifest with its model's new name, and all keys that ESPHome wants. It refuses an empty website, and no board knows one."""
-    import json
-
-    manifest = model.manifest.model_copy(update={"model": f"{model.described.model_id}.tflite"})
-    content = manifest.model_dump(mode="json", exclude={"website"})
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def _yaml(content: dict[str, Any]) -> str:

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from firmware.locks import exclusive
 from firmware.processes import run_program
+from wakeword.contract import ESPHOME_VERSION
 from wakeword.errors import ConfigError, InfrastructureError
 from wakeword.files import write_atomically
 
-ESPHOME_VERSION = "2026.10.0"
 OLDEST_PYTHON, FIRST_UNFIT_PYTHON = (3, 12), (3, 15)
 """What ESPHome 2026.10.0 demands of its Python."""
 

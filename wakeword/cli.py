@@ -31,11 +31,12 @@ def verify(
 ) -> None:
     """Check a model against what ESPHome's micro_wake_word demands.
 
-    Reads the flatbuffer, then runs the model in tflite-micro in a child process. Given a manifest, its arena is
-    compared with the model's estimated need as well. How far the model is from the float model it was made of stands
-    in the record that mww-export leaves beside it, or is measured again with --checkpoint.
+    Reads the flatbuffer, then runs the model in tflite-micro in a child process. Given a manifest, every key is judged by
+    ESPHome's rules, and its arena is compared with the model's estimated need. How far the model is from the float model
+    it was made of stands in the record that mww-export leaves beside it, or is measured again with --checkpoint. The last
+    line is the verdict.
 
-    Exit code 0: the device will run it. 1: it will not. 2: the file is no model, or cannot be read.
+    Exit code 0: the device will run it. 1: it will not, or ESPHome refuses the manifest. 2: the file is no model, or cannot be read.
 
     \b
     Examples:
@@ -44,19 +45,13 @@ def verify(
       mww-verify okay_computer.tflite --json | jq .checks
       mww-verify okay_computer.tflite --checkpoint runs/okay_computer/checkpoints/best_weights.weights.h5
     """
-    from wakeword.model.flatbuffer import read_model
+    from wakeword.deliverable import judge
     from wakeword.model.float_model import measured_agreement, recorded_agreement
-    from wakeword.model.manifest import read_manifest
-    from wakeword.model.verify import check_manifest_arena, verify_model
 
-    manifest, path = read_manifest(model) if model.suffix == ".json" else (None, model)
-    parsed = read_model(path)
-    report = verify_model(parsed)
-    if manifest is not None and report.arena_bytes is not None:
-        check = check_manifest_arena(manifest.micro.tensor_arena_size, report.arena_bytes)
-        report = report.with_check(check)
-    agreement, found = recorded_agreement(path, parsed.sha256)
-    if checkpoint is not None and report.passed:
+    judged = judge(model)
+    path, parsed, report = judged.path, judged.model, judged.report
+    agreement, found = (None, None) if parsed is None else recorded_agreement(path, parsed.sha256)
+    if checkpoint is not None and parsed is not None and report.passed:
         agreement, found = measured_agreement(parsed, checkpoint)
     if found is not None:
         report = report.with_check(found)
@@ -64,11 +59,12 @@ def verify(
         print(json.dumps(_values(report, parsed, agreement, verbose), indent=2))
     else:
         _print_table(report)
-        if verbose:
+        if verbose and parsed is not None:
             _print_details(report, parsed)
     if not report.passed:
-        failed = ", ".join(check.name for check in report.failures)
-        raise MeasurementFailure(f"{path}: the device will not run this model ({failed}); correct the export and verify again")
+        raise MeasurementFailure(f"{model}: {report.verdict}; correct that and verify again")
+    if not as_json:
+        print(f"{model}: {report.verdict}")
 
 
 def _print_table(report: VerifyReport) -> None:
@@ -82,18 +78,19 @@ def _print_table(report: VerifyReport) -> None:
     Console().print(table)
 
 
-def _values(report: VerifyReport, model: TfliteModel, agreement: Agreement | None, verbose: bool) -> dict[str, object]:
+def _values(report: VerifyReport, model: TfliteModel | None, agreement: Agreement | None, verbose: bool) -> dict[str, object]:
     from wakeword.model.arena import host_arena, recommended_arena
     from wakeword.model.arena_esp32s3 import state_sizes
 
     values = asdict(report) | {
         "passed": report.passed,
-        "bytes": len(model.content),
+        "verdict": report.verdict,
+        "bytes": len(model.content) if model else None,
         "recommended_arena_size": recommended_arena(report.arena_bytes) if report.arena_bytes is not None else None,
         "float_model": agreement.model_dump() if agreement else None,
-        "subgraphs": [{"operators": _operators(graph), "tensors": len(graph.tensors)} for graph in model.subgraphs],
+        "subgraphs": [{"operators": _operators(graph), "tensors": len(graph.tensors)} for graph in (model.subgraphs if model else ())],
     }
-    if report.arena_bytes is not None:
+    if model is not None and report.arena_bytes is not None:
         values["state_bytes"] = state_sizes(model)
         if verbose:
             values["host_arena"] = asdict(host_arena(model.content))

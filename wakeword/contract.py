@@ -1,12 +1,15 @@
 """The device contract: the constants of ESPHome's `micro_wake_word` and its one integer quantiser.
 
-Read from ESPHome 2026.10.0 (`esphome/components/micro_wake_word`). Nothing here is a choice of ours.
+Read from ESPHome's sources (`esphome/components/micro_wake_word`). Nothing here is a choice of ours.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+ESPHOME_VERSION = "2026.10.0"
+"""The ESPHome whose rules stand here, and which builds the bench's firmware."""
 
 SAMPLE_RATE_HZ = 16_000
 WINDOW_MS = 30

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from firmware.toolenv import ESPHOME_VERSION, ToolEnvironment, tool_environment
+from firmware.toolenv import ToolEnvironment, tool_environment
+from wakeword.contract import ESPHOME_VERSION
 from wakeword.errors import MwwError
 
 SECRETS = {

@@ -33,13 +33,17 @@ def test_any_wake_word_gets_a_name_in_cpp(wake_word: str, model_id: str, manifes
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"version": 1}, "version: "),
+        ({"version": 1}, "is the window's name in version 2"),
+        ({"version": 3}, "version: is 3"),
+        ({"website": ""}, "website: is empty; leave the key out"),
+        ({"comment": "trained in May"}, "comment: ESPHome does not know this key"),
+        ({"feature_step_size": 20}, "a feature slice every 20 ms, and the bench measures boards at 10 ms alone"),
         ({"wake_word": ""}, "wake_word is empty"),
         ({"wake_word": "vad"}, "voice activity"),
         ({"wake_word": "one|two"}, "holds '|'".replace("|", r"\|")),
         ({"wake_word": "one;two"}, "holds ';'"),
         ({"wake_word": "one\ntwo"}, r"holds '\\n'"),
-        ({"minimum_esphome_version": "2099.1.0"}, "needs ESPHome 2099.1.0"),
+        ({"minimum_esphome_version": "2099.1.0"}, "2099.1.0 is newer than ESPHome"),
         ({"minimum_esphome_version": "soon"}, "is no version"),
         ({"tensor_arena_size": 5000}, "manifest arena"),
         ({"model": "gone.tflite"}, "does not exist"),
@@ -70,7 +74,7 @@ def test_a_model_that_the_device_would_not_run_is_refused(manifest: MakeManifest
 
 def test_a_model_with_an_operator_that_the_device_lacks_is_refused(official_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contract, "REGISTERED_OPS", contract.REGISTERED_OPS - {"LOGISTIC"})
-    with pytest.raises(ConfigError, match=r"the device will not run this model \(operators: .*LOGISTIC"):
+    with pytest.raises(ConfigError, match=r"the device will not run this model \(operators\): operators: .*LOGISTIC"):
         check_models([official_models / "alexa.json"])
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from firmware import toolenv
-from firmware.toolenv import ESPHOME_VERSION, MARKER, default_tools_folder, tool_environment
+from firmware.toolenv import MARKER, default_tools_folder, tool_environment
+from wakeword.contract import ESPHOME_VERSION
 from wakeword.errors import ConfigError, InfrastructureError
 
 UV = """#!{python}

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakeword.errors import ConfigError
+from wakeword.model.addresses import refuse_address
 
 FILE_IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
@@ -120,6 +121,7 @@ def read_model(path: Path) -> TfliteModel:
 
     Raises `ConfigError` when the file is missing, is no TFLite flatbuffer, or is truncated.
     """
+    refuse_address(path)
     try:
         content = path.read_bytes()
     except OSError as error:

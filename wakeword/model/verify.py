@@ -15,7 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from wakeword import contract
+from wakeword.frontend import FEATURE_UNIT
 from wakeword.model.arena_esp32s3 import esp32s3_estimate, state_sizes, variable_name
 from wakeword.model.arena_host import try_model
 from wakeword.model.flatbuffer import SCHEMA_VERSION, Subgraph, Tensor, TfliteModel
@@ -31,12 +35,20 @@ _VARIABLE_ARENA_FIXED_BYTES = 160
 _VARIABLE_ENTRY_BYTES = 20
 """`MicroResourceVariable`, 32-bit: container, shared name, buffer, bytes, default value."""
 
-SCALE_TOLERANCE = 1e-4
+SCALE_TOLERANCE = 1e-6
 """Relative; a scale is a float32 in the file, and 26/255 is not."""
+MANIFEST = "manifest"
+"""Name of the lines about the manifest's keys; all others are about the model, and the arena that it is given."""
+INPUT_QUANTISATION = "input quantisation"
+MOST_STEPS_OFF = 16
+"""Of the input's 256: up to here a foreign input scale is a warning. The device takes any scale and quantises with its own; the official voice activity
+model declares one that is 0.2 % off (1 step). Beyond, what the model sees is not what it was trained on."""
+LARGEST_FEATURE = 666
+"""The feature at which the device's quantiser reaches its end."""
 OUTPUT_SCALE = 1 / 256
-MANIFEST_TOLERANCE = 0.03
-"""How far an arena may stay below the estimate before it is worth a warning: the estimate's own uncertainty."""
-PROBED_MULTIPLE = 2
+ESTIMATE_TOLERANCE = 0.03
+"""How far the estimate of an arena may be off."""
+PROBED_MULTIPLES = (1, 1.5, 2)
 """The device tries the manifest's arena, then 1.5 and at last 2 times of it."""
 
 
@@ -59,7 +71,8 @@ class VerifyReport:
     """All checks of one model. `arena_bytes` is the ESP32-S3 estimate, None where the structure does not allow one."""
 
     source: str
-    sha256: str
+    sha256: str | None
+    """None where no model was found."""
     checks: tuple[Check, ...]
     arena_bytes: int | None
 
@@ -73,9 +86,40 @@ class VerifyReport:
         """The checks that failed."""
         return tuple(check for check in self.checks if not check.passed)
 
+    @property
+    def warnings(self) -> tuple[Check, ...]:
+        """The checks that are passed at a price."""
+        return tuple(check for check in self.checks if check.status == "warning")
+
+    @property
+    def verdict(self) -> str:
+        """What all checks come to, in one sentence."""
+        refused = any(check.name == MANIFEST for check in self.failures)
+        unrunnable = list(dict.fromkeys(check.name for check in self.failures if check.name != MANIFEST))
+        if refused or unrunnable:
+            said = [f"ESPHome {contract.ESPHOME_VERSION} does not take this manifest, or not as it is meant"] if refused else []
+            said += [f"the device will not run this model ({', '.join(unrunnable)})"] if unrunnable else []
+            return "; ".join(said)
+        what = "the device will run this model"
+        count = len(self.warnings)
+        return (
+            what if not count else f"{what}, with {count} warning{'s' if count > 1 else ''} ({', '.join(dict.fromkeys(check.name for check in self.warnings))})"
+        )
+
+    def check(self, name: str) -> Check:
+        """The first line of this name. Raises `KeyError` when there is none."""
+        found = next((check for check in self.checks if check.name == name), None)
+        if found is None:
+            raise KeyError(name)
+        return found
+
     def with_check(self, check: Check) -> VerifyReport:
         """The report with one more line."""
         return replace(self, checks=(*self.checks, check))
+
+    def with_more(self, name: str, detail: str) -> VerifyReport:
+        """The report with more said in the lines of this name."""
+        return replace(self, checks=tuple(replace(check, detail=check.detail + detail) if check.name == name else check for check in self.checks))
 
 
 def verify_model(model: TfliteModel) -> VerifyReport:
@@ -103,15 +147,35 @@ def verify_model(model: TfliteModel) -> VerifyReport:
 def check_manifest_arena(manifest_bytes: int, estimate: int) -> Check:
     """Compare a manifest's `tensor_arena_size` with the estimated need, both in bytes.
 
-    A failure where the device would not find an arena even by doubling; a warning where it needs that second attempt.
+    The device tries the manifest's size, then 1.5 and 2 times of it, each rounded up to 16 bytes (`StreamingModel::probe_arena_size_`). A failure where
+    not even the last does, by more than the estimate may be off; a warning where the first may not.
     """
     name, figures = "manifest arena", f"tensor_arena_size {manifest_bytes:,}, estimated need {estimate:,}"
-    lenient = estimate * (1 - MANIFEST_TOLERANCE)
-    if manifest_bytes * PROBED_MULTIPLE < lenient:
+    if estimate <= _rounded_up(manifest_bytes):
+        return Check(name, "passed", figures)
+    if manifest_bytes * PROBED_MULTIPLES[-1] < estimate * (1 - ESTIMATE_TOLERANCE):
         return Check(name, "failed", f"{figures}: too small even at twice its size; the device cannot load the model")
-    if manifest_bytes < lenient:
-        return Check(name, "warning", f"{figures}: the device must try a larger arena first, and ESPHome before it probed cannot load it")
-    return Check(name, "passed", figures)
+    short = f"{figures}: {estimate - manifest_bytes:,} bytes short"
+    if manifest_bytes >= estimate * (1 - ESTIMATE_TOLERANCE):
+        return Check(
+            name, "warning", f"{short}, which is within the estimate's {ESTIMATE_TOLERANCE:.0%}; if it is not enough, the device tries 1.5 and 2 times the size"
+        )
+    enough = next((multiple for multiple in PROBED_MULTIPLES if _rounded_up(int(manifest_bytes * multiple)) >= estimate), PROBED_MULTIPLES[-1])
+    return Check(
+        name,
+        "warning",
+        f"{short}; the device runs it with {enough:g} times the size, which it tries next; an older ESPHome, which tries only the first, does not load it",
+    )
+
+
+def own_quantiser(features: NDArray[np.uint16], scale: float, zero_point: int) -> NDArray[np.int8]:
+    """Features by a model's own scale and zero point, as nothing on the device does it: int8 of the same shape."""
+    quantised: NDArray[np.int8] = np.clip(np.rint(features * FEATURE_UNIT / scale) + zero_point, -128, 127).astype(np.int8)
+    return quantised
+
+
+def _rounded_up(size: int) -> int:
+    return -(-size // 16) * 16
 
 
 def _structure(model: TfliteModel) -> Iterator[Check]:
@@ -143,17 +207,32 @@ def _interface(graph: Subgraph) -> Iterator[Check]:
     shaped = len(shape) == 3 and shape[0] == 1 and shape[1] >= 1 and shape[2] == contract.FEATURE_CHANNELS
     yield _check("input", shaped and source.type_name == "INT8", _described(source), f"the device needs INT8 [1, stride, {contract.FEATURE_CHANNELS}]")
     yield _check("output", output.shape == (1, 1) and output.type_name == "UINT8", _described(output), "the device needs UINT8 [1, 1]")
-    yield _quantised(
-        "input quantisation", source, contract.INPUT_SCALE, contract.INPUT_ZERO_POINT, "the device quantises with 26/255 whatever the model declares"
-    )
-    yield _quantised("output quantisation", output, OUTPUT_SCALE, 0, "the device reads the output as a probability in 1/256")
+    yield _input_quantised(source)
+    yield _output_quantised(output)
 
 
-def _quantised(name: str, tensor: Tensor, scale: float, zero_point: int, reason: str) -> Check:
+def _input_quantised(tensor: Tensor) -> Check:
+    """How far the device's quantiser is from the model's own. It always quantises with 26/255 and -128, and never reads what the model declares."""
+    name, reason = INPUT_QUANTISATION, "the device quantises with 26/255 and -128 whatever the model declares"
+    if len(tensor.scales) != 1 or len(tensor.zero_points) != 1 or not tensor.scale > 0:
+        return Check(name, "failed", f"not quantised per tensor; {reason}")
+    found = f"scale {tensor.scale:.6g}, zero point {tensor.zero_point}"
+    if math.isclose(tensor.scale, contract.INPUT_SCALE, rel_tol=SCALE_TOLERANCE) and tensor.zero_point == contract.INPUT_ZERO_POINT:
+        return Check(name, "passed", found)
+    features = np.arange(LARGEST_FEATURE + 1, dtype=np.uint16)
+    steps = int(np.abs(contract.quantise(features).astype(int) - own_quantiser(features, tensor.scale, tensor.zero_point)).max())
+    said = f"{found}: {reason}, so the model's input is up to {steps} of 256 steps off"
+    if steps > MOST_STEPS_OFF:
+        return Check(name, "failed", f"{said}; needs {contract.INPUT_SCALE:.6g}, {contract.INPUT_ZERO_POINT}")
+    return Check(name, "warning", said)
+
+
+def _output_quantised(tensor: Tensor) -> Check:
+    name, reason = "output quantisation", "the device reads the output as a probability in 1/256"
     if len(tensor.scales) != 1 or len(tensor.zero_points) != 1:
         return Check(name, "failed", f"not quantised per tensor; {reason}")
-    right = math.isclose(tensor.scale, scale, rel_tol=SCALE_TOLERANCE) and tensor.zero_point == zero_point
-    return _check(name, right, f"scale {tensor.scale:.6g}, zero point {tensor.zero_point}", f"needs {scale:.6g}, {zero_point}: {reason}")
+    right = math.isclose(tensor.scale, OUTPUT_SCALE, rel_tol=SCALE_TOLERANCE) and tensor.zero_point == 0
+    return _check(name, right, f"scale {tensor.scale:.6g}, zero point {tensor.zero_point}", f"needs {OUTPUT_SCALE:.6g}, 0: {reason}")
 
 
 def _states(model: TfliteModel) -> Iterator[Check]:

@@ -10,8 +10,9 @@ import pytest
 
 from firmware.build import RECORD_FILE, Firmware, FirmwareModel, _record, read_firmware
 from firmware.credentials import SECRETS_FILE, new_api_key, write
-from firmware.toolenv import ESPHOME_VERSION, ToolEnvironment
+from firmware.toolenv import ToolEnvironment
 from tests.firmware.rom_loader.images import write_images
+from wakeword.contract import ESPHOME_VERSION
 from wakeword.model.flatbuffer import read_model
 
 TARGET = "esp32-s3-devkitc-1"

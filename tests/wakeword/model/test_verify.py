@@ -127,8 +127,9 @@ def test_random_streaming_models_pass(streaming_model: Callable[..., bytes]) -> 
         (Recipe(input_type="FLOAT32"), "input", "FLOAT32 [1, 3, 40]"),
         (Recipe(output_shape=(1, 2)), "output", "UINT8 [1, 2]; the device needs UINT8 [1, 1]"),
         (Recipe(output_type="INT8"), "output", "INT8 [1, 1]"),
-        (Recipe(input_scale=0.1), "input quantisation", "needs 0.101961, -128: the device quantises with 26/255"),
-        (Recipe(input_zero_point=0), "input quantisation", "zero point 0; needs"),
+        (Recipe(input_scale=0.11), "input quantisation", "the device quantises with 26/255 and -128 whatever the model declares"),
+        (Recipe(input_scale=0.01), "input quantisation", "of 256 steps off; needs 0.101961, -128"),
+        (Recipe(input_zero_point=0), "input quantisation", "zero point 0: the device quantises"),
         (Recipe(input_scale=None), "input quantisation", "not quantised per tensor"),
         (Recipe(output_scale=1 / 255), "output quantisation", "needs 0.00390625, 0"),
     ],
@@ -166,11 +167,29 @@ def test_damaged_files_never_surprise(official_models: Path, monkeypatch: pytest
             verify_model(parse_model(content[:length]))
 
 
+@pytest.mark.parametrize(("scale", "steps"), [(26 / 255 * 0.99988, 1), (26 / 255 * 1.002, 2), (0.1, 5)])
+def test_a_scale_near_the_devices_is_a_warning_with_its_size(scale: float, steps: int) -> None:
+    report = verified(Recipe(input_scale=scale))
+    assert report.passed, report.failures
+    check = report.check("input quantisation")
+    assert check.status == "warning"
+    assert f"up to {steps} of 256 steps off" in check.detail
+
+
 @pytest.mark.parametrize(
-    ("manifest", "status"),
-    [(30_000, "passed"), (22_860, "passed"), (22_200, "passed"), (20_000, "warning"), (11_000, "failed")],
+    ("manifest", "status", "said"),
+    [
+        (30_000, "passed", "estimated need 22,720"),
+        (22_720, "passed", "estimated need 22,720"),
+        (22_705, "passed", "estimated need 22,720"),  # the device rounds up to 16 bytes
+        (22_704, "warning", "16 bytes short, which is within the estimate's 3%"),
+        (20_000, "warning", "2,720 bytes short; the device runs it with 1.5 times the size"),
+        (15_000, "warning", "7,720 bytes short; the device runs it with 2 times the size"),
+        (11_000, "failed", "too small even at twice its size"),
+    ],
 )
-def test_a_manifests_arena(manifest: int, status: str) -> None:
+def test_a_manifests_arena(manifest: int, status: str, said: str) -> None:
     check = check_manifest_arena(manifest, 22_720)
     assert check.status == status
     assert check.passed is (status != "failed")
+    assert said in check.detail
