@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from wakeword.errors import ConfigError
+from wakeword.errors import ConfigError, MwwError
 
 if TYPE_CHECKING:
     from firmware.boards.inventory import BoardEntry
@@ -62,6 +62,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(skip)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell what stopped a test of a board in the line that our errors are; where in our code it was noticed helps nobody."""
+    report = yield
+    if call.excinfo is not None and call.excinfo.errisinstance(MwwError) and item.get_closest_marker("hardware") is not None:
+        report.longrepr = str(call.excinfo.value)
+    return report
+
+
 @pytest.fixture(scope="session")
 def board_entry(pytestconfig: pytest.Config) -> BoardEntry:
     """The inventory's entry of the board that `--board` names."""
@@ -70,10 +79,7 @@ def board_entry(pytestconfig: pytest.Config) -> BoardEntry:
     name = pytestconfig.getoption("--board")
     if name is None:
         pytest.skip("no board is named; give --board NAME, for example --board virtual")
-    try:
-        return find_board(name, inventory_path(pytestconfig.getoption("--boards")))
-    except ConfigError as error:
-        raise pytest.UsageError(str(error)) from error
+    return find_board(name, inventory_path(pytestconfig.getoption("--boards")))
 
 
 @pytest.fixture(scope="session")
@@ -81,8 +87,10 @@ def manifest(pytestconfig: pytest.Config) -> Path:
     """The manifest that `--manifest` names; a conftest may name another one instead."""
     path = pytestconfig.getoption("--manifest")
     if path is None:
-        raise pytest.UsageError("tests of boards need a model; give --manifest FILE")
+        raise ConfigError("tests of boards need a model; give its manifest with --manifest FILE")
     assert isinstance(path, Path)
+    if not path.is_file():
+        raise ConfigError(f"--manifest {path}: no such file; give the manifest of the model under test")
     return path
 
 

@@ -31,14 +31,18 @@ def test_tests_of_boards_are_skipped_with_a_reason(tmp_path: Path) -> None:
     assert "1 passed, 1 skipped" in done.stdout
 
 
+def said_in_one_line(done: subprocess.CompletedProcess[str], line: str) -> None:
+    assert done.returncode == 1
+    assert line in done.stdout.splitlines()
+    assert "pytest_plugin.py" not in done.stdout, "no traceback"
+
+
 def test_an_unknown_board_is_named(tmp_path: Path) -> None:
-    done = pytest_in(tmp_path, "--board", "virtul")
-    assert "--board virtul: no such board" in done.stdout
-    assert "did you mean virtual?" in done.stdout
-    assert done.returncode != 0
+    done = pytest_in(tmp_path, "--board", "virtul", "--manifest", "test_mine.py")
+    said_in_one_line(done, "--board virtul: no such board and no boards.yaml here; give one with --boards; did you mean virtual?")
 
 
 def test_a_missing_model_is_asked_for(tmp_path: Path) -> None:
-    done = pytest_in(tmp_path, "--board", "virtual")
-    assert "give --manifest FILE" in done.stdout
-    assert done.returncode != 0
+    said_in_one_line(pytest_in(tmp_path, "--board", "virtual"), "tests of boards need a model; give its manifest with --manifest FILE")
+    done = pytest_in(tmp_path, "--board", "virtual", "--manifest", "gone.json")
+    said_in_one_line(done, "--manifest gone.json: no such file; give the manifest of the model under test")
