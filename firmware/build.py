@@ -12,11 +12,11 @@ from firmware import project as projects
 from firmware.artefacts import Artefacts, find_artefacts
 from firmware.credentials import api_key
 from firmware.esphome import Esphome, Progress
-from firmware.locks import exclusive
 from firmware.models import FirmwareModel, check_models
 from firmware.toolenv import tool_environment
-from wakeword.errors import ConfigError, InfrastructureError
+from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
+from wakeword.locks import hold
 
 __all__ = ["Firmware", "FirmwareModel", "api_key", "build", "default_name", "read_firmware"]
 
@@ -84,11 +84,7 @@ def build(
     secrets = projects.collect_secrets(target, folder, secrets_file)
     environment = tool_environment(report=report)
 
-    def busy() -> None:
-        raise InfrastructureError(f"{folder}: another process is building there; wait for it, or choose another folder")
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with exclusive(folder / projects.LOCK_FILE, busy):
+    with hold(folder / projects.LOCK_FILE, f"{folder}:", "give another --output"):
         (folder / RECORD_FILE).unlink(missing_ok=True)
         report(f"rendering {target} with {', '.join(repr(model.described.wake_word) for model in models)} into {folder}")
         project = projects.render(target, name, models, secrets, folder, environment, report)

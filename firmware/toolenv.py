@@ -15,11 +15,11 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from firmware.locks import exclusive
 from firmware.processes import run_program
 from wakeword.contract import ESPHOME_VERSION
 from wakeword.errors import ConfigError, InfrastructureError
 from wakeword.files import write_atomically
+from wakeword.locks import wait_for
 
 OLDEST_PYTHON, FIRST_UNFIT_PYTHON = (3, 12), (3, 15)
 """What ESPHome 2026.10.0 demands of its Python."""
@@ -60,7 +60,7 @@ def tool_environment(version: str = ESPHOME_VERSION, report: Callable[[str], Non
     folder = tools / f"esphome-{version}"
     if (found := _ready(folder, version)) is not None:
         return found
-    with exclusive(tools / f"esphome-{version}.lock", lambda: report(f"waiting for another process that installs ESPHome {version}")):
+    with wait_for(tools / f"esphome-{version}.lock", lambda: report(f"waiting for another process that installs ESPHome {version}")):
         if (found := _ready(folder, version)) is not None:
             return found
         _install(folder, version, report)

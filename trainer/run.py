@@ -38,6 +38,7 @@ from trainer.training.validation import StreamingValidation, ValidationData, val
 from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
 from wakeword.errors import ConfigError
 from wakeword.files import check_writable
+from wakeword.locks import hold_folder
 
 DUPLICATES_NAME = "duplicates.csv"
 """Recordings that hold the same sound, those in two splits first."""
@@ -62,8 +63,13 @@ def train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: 
     """Train what a configuration asks for in `folder`; a run that was interrupted goes on where it was.
 
     Raises `ConfigError` for recordings or settings that cannot be used, and when `folder` holds a run with another configuration or
-    other recordings.
+    other recordings; `InfrastructureError` when another process trains in it.
     """
+    with hold_folder(folder, "give another --output"):
+        return _train_run(config, folder, progress, jobs)
+
+
+def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: int | None) -> TrainingResult:
     ingestion = checked_recordings(config, folder, progress, jobs)
     network, plan, performance = config.model.network(), config.training.plan(), config.performance
     jobs, slices = feature_workers(config, ingestion.records, jobs), window_slices(network, config.hardware.clip_duration_ms)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firmware.locks import exclusive
 from firmware.processes import run_program
 from wakeword.errors import InfrastructureError
+from wakeword.locks import wait_for
 
 if TYPE_CHECKING:
     from firmware.toolenv import ToolEnvironment
@@ -50,7 +50,7 @@ def frontend_library(environment: ToolEnvironment, report: Callable[[str], None]
     library = FrontendLibrary(folder / ARCHIVE, folder)
     if library.archive.is_file():
         return library
-    with exclusive(folder.with_name(f"{folder.name}.lock"), lambda: report("waiting for another process that compiles the frontend")):
+    with wait_for(folder.with_name(f"{folder.name}.lock"), lambda: report("waiting for another process that compiles the frontend")):
         if not library.archive.is_file():
             _make(folder, environment, report)
     return library

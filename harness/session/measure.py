@@ -31,6 +31,7 @@ from harness.simulated.measurement import Candidate, open_candidate
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.errors import ConfigError, InfrastructureError, MeasurementFailure
 from wakeword.files import check_writable
+from wakeword.locks import hold_folder
 from wakeword.progress import audio_progress
 
 if TYPE_CHECKING:
@@ -90,6 +91,11 @@ def measure(request: Request, say: Callable[[str], None] = lambda _: None) -> Me
     candidate = open_candidate(request.model, request.cutoff, None)
     entry = find_board(request.board, inventory_path(request.boards))
     folder = _folder(request, candidate)
+    with hold_folder(folder, "give another --output"):
+        return _measure_in(folder, request, entry, candidate, say)
+
+
+def _measure_in(folder: Path, request: Request, entry: BoardEntry, candidate: Candidate, say: Callable[[str], None]) -> Measured:
     found = read_plan(folder)
     if found is not None and not request.resume:
         raise _occupied(folder)

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from firmware.build import api_key, build, read_firmware
-from firmware.locks import exclusive
 from wakeword.errors import ConfigError, InfrastructureError
+from wakeword.locks import hold
 
 type MakeManifest = Callable[..., Path]
 type StandIn = Callable[..., None]
@@ -188,10 +188,10 @@ def test_inputs_are_refused_before_any_work(
 
 @pytest.mark.usefixtures("secrets", "stand_in")
 def test_two_builds_in_one_folder(official_models: Path, tmp_path: Path) -> None:
-    def busy() -> None:
-        raise AssertionError
-
-    with exclusive(tmp_path / "box" / "firmware.lock", busy), pytest.raises(InfrastructureError, match="another process is building there"):
+    with (
+        hold(tmp_path / "box" / "firmware.lock", "", ""),
+        pytest.raises(InfrastructureError, match=rf"box: in use by pid {os.getpid()} .* or give another --output"),
+    ):
         build("esp32-s3-box-3", [official_models / "alexa.json"], tmp_path / "box")
 
 

@@ -27,6 +27,7 @@ from trainer.terminal import Terminal
 from trainer.trained import run_folder
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError, MeasurementFailure
+from wakeword.locks import FOLDER_LOCK, hold_folder
 from wakeword.model.build import ModelBuilder
 from wakeword.model.float_model import MEASURE_GROUP
 from wakeword.model.manifest import read_manifest
@@ -302,8 +303,8 @@ def test_recordings_that_have_changed_are_not_exported_with(cycle: Cycle, tmp_pa
         ("mww-train", ["--config", "own.yaml", "--set", "paths.rir_dir=none"], "none: no such folder; correct paths.rir_dir"),
         ("mww-train", ["--config", "own.yaml", "--set", "export.author=${MWW_NOBODY}"], "export.author needs the environment variable MWW_NOBODY"),
         ("mww-train", ["--config", "own.yaml", "--set", "hardware.mel_bins=80"], "this is always 40, because"),
-        ("mww-train", ["--config", "own.yaml", "--set", "paths.checkpoint_dir=own.yaml"], "own.yaml: is a file; name a folder for the run"),
-        ("mww-train", ["--config", "own.yaml", "--output", "own.yaml"], "own.yaml: is a file; name a folder for the run"),
+        ("mww-train", ["--config", "own.yaml", "--set", "paths.checkpoint_dir=own.yaml"], "own.yaml: is a file; name a folder"),
+        ("mww-train", ["--config", "own.yaml", "--output", "own.yaml"], "own.yaml: is a file; name a folder"),
         ("mww-train", ["--config", "own.yaml", "--output", "own.yaml/run"], "own.yaml is not a folder"),
         ("mww-train", ["--config", "own.yaml", "--output", "own.yaml/run", "--dry-run"], "own.yaml is not a folder"),
         ("mww-export", ["--checkpoint", "none.weights.h5"], "none.weights.h5: does not exist; give"),
@@ -475,6 +476,29 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(cycle: Cycle, tmp_p
     assert done.returncode == 0, done.stderr
     assert "going on after step " in done.stderr
     assert same_state(folder, cycle.run)
+
+
+def test_a_folder_that_another_process_trains_in_is_left_alone(cycle: Cycle, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with hold_folder(folder, ""):
+        refused = one_line_error(run(cycle.cache, "mww-train", *cycle.train_arguments(folder)), 3)
+        assert [path.name for path in folder.iterdir()] == [FOLDER_LOCK]
+    assert f"{folder}: in use by pid {os.getpid()} (" in refused
+    assert refused.endswith("wait until it has ended, or give another --output")
+
+
+@pytest.mark.slow
+def test_of_two_trainings_into_one_folder_the_second_is_refused_and_a_kill_leaves_it_free(cycle: Cycle, tmp_path: Path) -> None:
+    folder, log = tmp_path / "run", tmp_path / "stderr.txt"
+    with started(cycle.cache, "mww-train", *cycle.train_arguments(folder), "--set", "training.training_steps=[100000, 10]", log=log) as process:
+        wait_until(lambda: "step 20: recall" in log.read_text(), process)
+        refused = one_line_error(run(cycle.cache, "mww-train", *cycle.train_arguments(folder)), 3)
+        assert f"in use by pid {process.pid} (mww-train " in refused
+        assert process.poll() is None
+        process.kill()
+        process.wait(DEADLINE_S)
+    with hold_folder(folder, ""):
+        pass
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ def analyze(
     from trainer.config.loader import load_config
     from trainer.data.ingest import Label
     from trainer.terminal import Terminal
-    from wakeword.files import check_writable
+    from wakeword.locks import hold_folder
 
     configuration = load_config(config, override or (), setting or ())
     settings = settings_of(configuration, n_clusters, threshold)
@@ -52,10 +52,10 @@ def analyze(
     for root in (root for entry in datasets for root in entry.roots):
         if output_dir.resolve().is_relative_to(root.resolve()):
             raise ConfigError(f"{output_dir}: lies in the dataset's folder {root}; give --output-dir another place")
-    check_writable(output_dir / "report.txt")
-    with Terminal() as terminal:
-        analysis = analyse(configuration, datasets, settings, load_speechbrain, max_files=max_files, progress=terminal.counting("listening"))
-    written = write_outputs(analysis, output_dir)
+    with hold_folder(output_dir, "give another --output-dir"):
+        with Terminal() as terminal:
+            analysis = analyse(configuration, datasets, settings, load_speechbrain, max_files=max_files, progress=terminal.counting("listening"))
+        written = write_outputs(analysis, output_dir)
     _print_analysis(analysis)
     for names, report in written:
         typer.echo(f"Report: {report}\nNamelist: {names}")

@@ -27,6 +27,7 @@ from trainer.data.speech.engine import SpeechEngine, Voice
 from wakeword.corpus.recordings import GENERATED_TABLE
 from wakeword.errors import ConfigError, InfrastructureError
 from wakeword.files import write_atomically
+from wakeword.locks import hold_folder
 
 POSITIVE, NEAR_MISS, SENTENCE = "positive", "near_miss", "sentence"
 FOLDERS = {POSITIVE: Path("positive"), NEAR_MISS: Path("negative", "near_miss"), SENTENCE: Path("negative", "sentences")}
@@ -109,13 +110,20 @@ def generate_corpus(
 
     The same arguments and engines give the same files byte for byte. Interrupted at any time, the next run goes on where it stopped.
     Raises `ConfigError` for a phrase that cannot be spoken or kept out of sentences, negative counts, or an output folder that holds clips
-    of another plan; `InfrastructureError` when an engine fails; `OSError` when the disk is full.
+    of another plan; `InfrastructureError` when an engine fails or another process fills the folder; `OSError` when the disk is full.
     """
     choice = engines or choose_engines()
     phrase = texts.clean_phrase(phrase)
     if min(positives, near_misses, sentences) < 0:
         raise ConfigError("numbers of clips cannot be negative")
     counts = {POSITIVE: positives, NEAR_MISS: near_misses, SENTENCE: sentences}
+    with hold_folder(output, "give another --output"):
+        return _generate(phrase, output, counts, seed, choice, jobs, progress)
+
+
+def _generate(
+    phrase: str, output: Path, counts: dict[str, int], seed: int, choice: EngineChoice, jobs: int | None, progress: Progress | None
+) -> GeneratedCorpus:
     # One call in a worker: the library that knows phonemes never runs in this process.
     spoken = next(map_in_processes(partial(_spoken_texts, phrase, counts, seed), [None], jobs=1, isolate=True))
     plans = list(plan_clips(spoken, counts, choice.available, seed))

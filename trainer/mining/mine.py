@@ -18,6 +18,7 @@ from trainer.mining.windows import Accepted, Stretch, accepted_stretches, by_rec
 from wakeword.corpus.recordings import hash_file
 from wakeword.corpus.walk import Rejection
 from wakeword.errors import ConfigError
+from wakeword.locks import hold_folder
 from wakeword.simulation.features import Progress
 from wakeword.simulation.streams import SimulatedStream
 
@@ -107,9 +108,14 @@ def mine_into(folder: Path, model: WordModel, sources: Sequence[Path], mining: M
     """Mine `sources` and add to the clips of `folder` until it holds `mining.limit`; one that was interrupted goes on.
 
     Clips are 16 kHz wav files named by their content, `mined.csv` says where each comes from. Raises `ConfigError` as `mine` does or when the
-    folder's table is damaged, and `OSError` when the disk is full; clips and table then are those from before, and what was heard is kept.
+    folder's table is damaged, `InfrastructureError` when another process mines into the folder, and `OSError` when the disk is full; clips and table
+    then are those from before, and what was heard is kept.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with hold_folder(folder, "give another --output"):
+        return _mine_into(folder, model, sources, mining, slices, progress)
+
+
+def _mine_into(folder: Path, model: WordModel, sources: Sequence[Path], mining: Mining, slices: int, progress: Progress) -> Mined:
     rows = read_table(folder)
     finish_staged(folder, rows)
     present = sum((folder / row.file).is_file() for row in rows)

@@ -31,6 +31,7 @@ from trainer.tuning.policy import Iteration, Limits, Move, best_of, ending, is_g
 from wakeword.corpus.feature_cache import default_cache_folder
 from wakeword.corpus.recordings import hash_corpus, hash_file
 from wakeword.errors import ConfigError
+from wakeword.locks import hold_folder
 
 
 class TuningProgress(Protocol):
@@ -126,9 +127,12 @@ def survey(task: Task, progress: TuningProgress) -> Survey:
 def tune(task: Task, output: Path, progress: TuningProgress) -> Tuned:
     """Tune into `output`; what was interrupted goes on after its last iteration. The checkpoint's run is not changed.
 
-    Raises `ConfigError` for settings, recordings or a folder that cannot be used, and `KeyboardInterrupt` between two steps.
+    Raises `ConfigError` for settings, recordings or a folder that cannot be used, `InfrastructureError` when another process tunes into the folder,
+    and `KeyboardInterrupt` between two steps.
     """
-    return _Tuning(task, output, progress).run()
+    TuningFolder(output).check(task.candidate.run)
+    with hold_folder(output, "give another --output-dir"):
+        return _Tuning(task, output, progress).run()
 
 
 class _Ear:
@@ -159,7 +163,6 @@ class _Tuning:
         self._task, self._progress = task, progress
         self._config, self._run = task.candidate.config, task.candidate.run
         self._folder = TuningFolder(output)
-        self._folder.check(self._run)
         self._validation, self._test = task.check()
         self._ear = _Ear(task, progress)
         self._ear.model(task.checkpoint)  # refuses weights of another network before any work

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from firmware.boards.inventory import BoardEntry
-from firmware.boards.lock import Holder, board_holder, hold_board, lock_folder, room_holder
+from firmware.boards.lock import board_holder, hold_board, lock_folder, room_holder
 from wakeword.errors import InfrastructureError
+from wakeword.locks import Holder
 
 DESK = BoardEntry(name="desk", kind="serial", mac="A0:85:E3:12:34:56", room="office")
 SHELF = BoardEntry(name="shelf", kind="serial", mac="A0:85:E3:12:34:57", room="office")
