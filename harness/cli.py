@@ -39,6 +39,10 @@ def simulate(
     result: Annotated[Path | None, typer.Option(help="Write a result.json for mww-report here; needs --truth.")] = None,
     label: Annotated[str | None, typer.Option(help="Name of this run in the report. (default: the audio's folder)")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the training or corpus, to be recorded in the result.")] = None,
+    provenance: Annotated[
+        Literal["recorded", "synthetic"] | None,
+        typer.Option(help="What the recordings are, where you know; folders of mww-generate are known. For the result."),
+    ] = None,
     resample: Annotated[bool, typer.Option("--resample", help="Convert recordings that are not 16 kHz mono.")] = False,
     engine: Annotated[
         Literal["auto", "unrolled", "reference"], typer.Option(help="unrolled is exact and fast; reference is tflite-micro, invocation by invocation.")
@@ -84,7 +88,7 @@ def simulate(
         from harness.simulated.record import make_result
 
         assert truth != "unknown"
-        write_result(make_result(measured, truth, label or _default_label(audio), ["mww-simulate", *sys.argv[1:]], seed), result)
+        write_result(make_result(measured, truth, label or _default_label(audio), ["mww-simulate", *sys.argv[1:]], seed, provenance), result)
     console = Console(width=None if sys.stdout.isatty() else TERMINAL_WIDTH)
     console.print(results_table(measured, truth))
     if measured.note:
@@ -136,6 +140,9 @@ def measure(
     output: Annotated[Path | None, typer.Option(help="Folder of the session. (default: runs/sessions/TIME-BOARD-MODEL)")] = None,
     seed: Annotated[int, typer.Option(help="The same seed plays in the same order.", min=0)] = 0,
     cutoff: Annotated[float | None, typer.Option(help="Probability cutoff instead of the manifest's, 0-1.")] = None,
+    provenance: Annotated[
+        Literal["recorded", "synthetic"] | None, typer.Option(help="What --wake and --none are, where you know; folders of mww-generate are known.")
+    ] = None,
     realtime: Annotated[bool, typer.Option("--realtime", help="Let a virtual board hear at the speed of sound instead of as fast as it can.")] = False,
     known_positive: Annotated[
         Path | None, typer.Option(help="Recording that the board must detect before anything is measured. (default: one of --wake that the simulation detects)")
@@ -192,6 +199,7 @@ def measure(
         output=output,
         seed=seed,
         cutoff=cutoff,
+        provenance=provenance,
         realtime=realtime,
         known_positive=known_positive,
         resume=resume,

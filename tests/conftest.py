@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.spoken import Spoken, generate, recorded
 from tests.virtual_audio import VirtualAudio, missing, virtual_audio
 from wakeword.errors import MwwError
 
@@ -36,6 +37,21 @@ def corpus() -> Path:
     if not CORPUS.is_dir():
         pytest.skip(f"the development corpus is not at {CORPUS}; users do not have it")
     return CORPUS
+
+
+@pytest.fixture(scope="session")
+def generated_speech(tmp_path_factory: pytest.TempPathFactory) -> Spoken:
+    """Words and sentences that are made on the spot."""
+    return generate(tmp_path_factory.mktemp("spoken"))
+
+
+@pytest.fixture(scope="session")
+def spoken(request: pytest.FixtureRequest) -> Spoken:
+    """People's words and sentences where the development corpus is there, else generated ones: a test is the stricter with people's."""
+    if CORPUS.is_dir():
+        return recorded(CORPUS)
+    made: Spoken = request.getfixturevalue("generated_speech")
+    return made
 
 
 @pytest.fixture(scope="session")

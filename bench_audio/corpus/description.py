@@ -23,6 +23,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from wakeword.corpus.provenance import Stated
 from wakeword.errors import ConfigError
 
 Spl = Annotated[float, Field(ge=20, le=110)]
@@ -45,6 +46,8 @@ class Source(_Part):
     """SPDX identifier, or in words; `unknown` is an answer too."""
     word: str | None = None
     """What is said, where it is the wake word."""
+    provenance: Stated | None = None
+    """Whether people were recorded or a synthesiser spoke, where that is known; folders of mww-generate need not say it."""
     repetitions: int = Field(default=1, ge=1, le=100)
     """Of each recording of the wake word in each condition, over another stretch of the noise. The same voice again narrows no interval honestly."""
 

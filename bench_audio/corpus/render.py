@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from bench_audio.corpus.description import Condition, Corpus, Source
 from wakeword.audio import read_samples
 from wakeword.contract import SAMPLE_RATE_HZ
+from wakeword.corpus.provenance import Provenance, provenance_of
 from wakeword.corpus.recordings import find_recordings, hash_file
+from wakeword.corpus.utterances import known_utterance_end
 from wakeword.errors import ConfigError
 from wakeword.files import partial_file
 
@@ -33,12 +35,24 @@ LARGEST = 32767
 
 
 @dataclass(frozen=True)
+class RenderedFile:
+    """A rendered recording, with what is known of it only before it was mixed."""
+
+    path: Path
+    word_end: int | None
+    """One past the last sample of the word in the rendered file; None without a word, or where the recording itself does not tell."""
+    provenance: Provenance
+    speaker: str | None
+    """The folder of the recording, where its source has several."""
+
+
+@dataclass(frozen=True)
 class RenderedSection:
     """One source in one condition."""
 
     label: str
     truth: Literal["wake", "none"]
-    files: tuple[Path, ...]
+    files: tuple[RenderedFile, ...]
     licence: str
 
 
@@ -54,13 +68,16 @@ def render(corpus: Corpus, full_scale_spl: float, folder: Path, progress: Callab
         for condition in (one for one in corpus.conditions if corpus.heard(source, one)):
             label = f"{source.label}, {condition.name}"
             progress(label)
-            made: list[Path] = []
-            for path in find_recordings([source.path]):
+            made: list[RenderedFile] = []
+            paths = find_recordings([source.path])
+            speakers_known = source.kind == "wake" and len({path.parent for path in paths}) > 1
+            for path in paths:
                 for repetition in range(source.repetitions):
                     if source.kind != "wake" and hours_left is not None and hours_left <= 0:
                         break
                     target, seconds = _render_one(source, condition, path, repetition, beds, full_scale_spl, folder)
-                    made.append(target)
+                    speaker = path.parent.name if speakers_known else None
+                    made.append(RenderedFile(target, _word_end(source, condition, path), provenance_of([path], source.provenance), speaker))
                     if source.kind != "wake" and hours_left is not None:
                         hours_left -= seconds / 3600
             if made:
@@ -90,6 +107,15 @@ def _render_one(source: Source, condition: Condition, path: Path, repetition: in
     with partial_file(target) as temporary:
         soundfile.write(temporary, np.clip(np.rint(sound * 32768), -LARGEST - 1, LARGEST).astype(np.int16), SAMPLE_RATE_HZ, "PCM_16", format="WAV")
     return target, len(sound) / SAMPLE_RATE_HZ
+
+
+def _word_end(source: Source, condition: Condition, path: Path) -> int | None:
+    """Where the word ends in the rendered file: known from the recording before noise is laid under it."""
+    if source.kind != "wake":
+        return None
+    end = known_utterance_end(read_samples(path))
+    before = 0 if condition.snr_db is None else round(BED_SECONDS * SAMPLE_RATE_HZ)
+    return None if end is None else before + end
 
 
 class _Beds:

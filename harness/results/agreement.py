@@ -6,7 +6,8 @@ Conventions
   on the device is in no figure of either side, and a pair of detections is void when one of them is.
 - Two detections are a pair when they find the same utterance; the others are paired by position, nearest first, up to
   `PAIR_SLICES` apart.
-- Latency counts from the estimated end of the word; from the end of the recording where one of the runs has no estimate.
+- Latency counts from the estimated end of the word; utterances whose end noise hides are left out. Where no recording has an estimate, as in older
+  results, it counts from the end of the recording.
 """
 
 from __future__ import annotations
@@ -191,22 +192,26 @@ def _positions(paired: Sequence[_PairedRun]) -> PositionsRecord:
 
 
 def _latencies(paired: Sequence[_PairedRun]) -> LatencyRecord:
-    estimated = all(file.word_end is not None for one in paired for file in one.device.run.files if one.device.run.protocol.truth == "wake")
+    spoken = [(one.device, file) for one in paired if one.device.run.protocol.truth == "wake" for file in range(len(one.device.run.files))]
+    estimated = any(side.run.files[file].word_end is not None for side, file in spoken)
+    hidden = sum(side.run.files[file].word_end is None for side, file in spoken) if estimated else 0
     return LatencyRecord(
         device=_latency((one.device for one in paired), estimated),
         simulated=_latency((one.simulated for one in paired), estimated),
         measured_from="estimated end of the word" if estimated else "end of the recording",
+        hidden=hidden,
     )
 
 
 def _latency(sides: Iterator[_Side], estimated: bool) -> LatencyFigures | None:
-    def end(file: FileRecord) -> float:
-        return file.word_end if estimated and file.word_end is not None else file.seconds
+    def end(file: FileRecord) -> float | None:
+        return file.word_end if estimated else file.seconds
 
     delays = [
-        side.run.detections[number].seconds - side.run.files[file].stream_start - end(side.run.files[file])
+        side.run.detections[number].seconds - side.run.files[file].stream_start - ended
         for side in sides
         for file, number in side.outcome.found.items()
+        if (ended := end(side.run.files[file])) is not None
     ]
     if not delays:
         return None

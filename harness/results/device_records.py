@@ -238,7 +238,10 @@ class LatencyRecord(Record):
     device: LatencyFigures | None
     simulated: LatencyFigures | None
     measured_from: Literal["estimated end of the word", "end of the recording"] = "end of the recording"
-    """By loudness; or, for results whose word ends nobody estimated, the end of the file, whose silence behind the word gives smaller figures."""
+    """By loudness, before noise was mixed in where the bench did that; or, for results whose word ends nobody estimated, the end of the file, whose
+    silence behind the word gives smaller figures."""
+    hidden: int = Field(default=0, ge=0)
+    """Utterances in neither figure: noise in their recording hides where the word ends."""
 
 
 class AgreementRecord(Record):

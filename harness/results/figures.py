@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 from harness.results import wording
 from harness.results.schema import ArenaRecord, IntervalRecord, ModelRecord, Result, RunRecord, ScoresRecord, Source
-from harness.results.scores import hourly_record, score_runs, score_simulation, share_record, with_voids_of
+from harness.results.scores import hourly_record, outcome, score_runs, score_simulation, share_record, with_voids_of
 from wakeword.contract import cutoff_to_uint8
+from wakeword.corpus.provenance import Provenance, together
 from wakeword.scoring.det import DetCurve
 from wakeword.scoring.grades import ACCEPTABLE_TO, EXCELLENT_BELOW
-
-SYNTHETIC = "synthetic"
-"""Tag of figures from text-to-speech."""
 
 _TABLE_CUTOFFS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)
 
@@ -45,7 +43,7 @@ class Row:
 
     name: str
     tag: str | None
-    """`synthetic`, or `partly synthetic` for a total."""
+    """Who spoke, unless people did."""
     measured: Cell
     simulated: Cell | None
     """The simulation of the same audio over the same time; None where there is none."""
@@ -106,6 +104,24 @@ def figure_tables(result: Result) -> tuple[Figure, ...]:
     return tuple(table for table in tables if table is not None)
 
 
+def speaker_table(runs: Sequence[RunRecord]) -> tuple[Row, ...]:
+    """Recall of each speaker, the lowest first; empty where fewer than two are known. Void utterances are in none."""
+    counts: dict[str, list[int]] = {}
+    for run in runs:
+        if run.protocol.truth == "wake":
+            came = outcome(run)
+            for found, files in ((1, came.found), (0, came.missed)):
+                for index in files:
+                    if (speaker := run.files[index].speaker) is not None:
+                        count = counts.setdefault(speaker, [0, 0])
+                        count[0] += found
+                        count[1] += 1
+    if len(counts) < 2:
+        return ()
+    ordered = sorted(counts.items(), key=lambda item: (item[1][0] / item[1][1], item[0]))
+    return tuple(Row(name, None, _cell(share_record(*count), hourly=False), None, total=False) for name, count in ordered)
+
+
 def cutoff_table(curve: DetCurve, model: ModelRecord) -> tuple[CutoffRow, ...]:
     """Recall and false accepts at round cutoffs and at the one in use."""
     named = {cutoff_to_uint8(value): wording.cutoff(value) for value in _TABLE_CUTOFFS}
@@ -159,15 +175,18 @@ def _figure(
         return None if record is None else _cell(record, hourly=hourly)
 
     rows: list[Row] = []
-    synthetic: list[bool] = []
+    kinds: list[Provenance] = []
     for run, scores, simulated in by_run:
         measured = cell(scores)
         if measured is not None:
-            synthetic.append(run.synthetic)
-            rows.append(Row(run.label, SYNTHETIC if run.synthetic else None, measured, cell(simulated), total=False))
-    tag = SYNTHETIC if all(synthetic) else f"partly {SYNTHETIC}" if any(synthetic) else None
-    rows.append(Row("Total", tag, _cell(summed, hourly=hourly), cell(total[1]), total=True))
+            kinds.append(run.provenance)
+            rows.append(Row(run.label, _tag(run.provenance), measured, cell(simulated), total=False))
+    rows.append(Row("Total", _tag(together(kinds)), _cell(summed, hourly=hourly), cell(total[1]), total=True))
     return Figure(title, counted, summed.method, tuple(rows))
+
+
+def _tag(provenance: Provenance) -> str | None:
+    return None if provenance == "recorded" else "origin unknown" if provenance == "unknown" else provenance
 
 
 def _cell(record: IntervalRecord, *, hourly: bool) -> Cell:

@@ -10,7 +10,7 @@ from harness.results import comparison, wording
 from harness.results.clips import ClipReader
 from harness.results.device_records import SessionRecord
 from harness.results.evidence import CONTEXT_SECONDS, PairedStream, disagreements, false_accepts, misses
-from harness.results.figures import arena_rows, cutoff_table, figure_tables, rate_ruler, share_ruler
+from harness.results.figures import arena_rows, cutoff_table, figure_tables, rate_ruler, share_ruler, speaker_table
 from harness.results.merge import merge_results
 from harness.results.plots import OperatingPoint, cutoff_plot, det_plot
 from harness.results.runs import run_streams, sweep_cutoffs
@@ -22,7 +22,7 @@ from wakeword.contract import HOLD_OFF_SLICES
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 from wakeword.scoring.det import average_viable_recall
-from wakeword.scoring.grades import ACCEPTABLE_TO, EXCELLENT_BELOW
+from wakeword.scoring.grades import ACCEPTABLE_TO, EXCELLENT_BELOW, RATE_SCALE, RECALL_SCALE
 from wakeword.scoring.matching import TOLERANCE_SECONDS
 
 LATENCY_FROM = {
@@ -88,8 +88,9 @@ def _context(result: Result, parts: Sequence[Result], verdict: Verdict, max_clip
         "source": source,
         "source_label": VIRTUAL_BOARD_LABEL if source == "virtual board" else None,
         "source_meaning": VIRTUAL_BOARD_IN_AIR if source == "virtual board" and _through_air(parts) else SOURCE_MEANING[source],
-        "synthetic": [run.label for run in result.runs if run.synthetic],
-        "all_synthetic": all(run.synthetic for run in result.runs),
+        "synthetic": [run.label for run in result.runs if run.provenance in ("synthetic", "partly synthetic")],
+        "all_synthetic": all(run.provenance == "synthetic" for run in result.runs),
+        "speakers": speaker_table(result.runs),
         "scores": scores,
         "simulated": simulated,
         "beside": comparison.beside_sentence(result),
@@ -118,6 +119,7 @@ def _context(result: Result, parts: Sequence[Result], verdict: Verdict, max_clip
         "context_seconds": CONTEXT_SECONDS,
         "excellent_below": EXCELLENT_BELOW,
         "acceptable_to": ACCEPTABLE_TO,
+        "scales": (RATE_SCALE, RECALL_SCALE),
     }
 
 

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from harness.results import wording
-from harness.results.schema import IntervalRecord, Result, ScoresRecord
-from wakeword.scoring.grades import ACCEPTABLE_TO, EXCELLENT_BELOW, NOT_CERTAIN, ONE_SIDED_95, RateGrade, grade_rate, hours_suffice
-from wakeword.scoring.rates import garwood
-
-Grade = RateGrade | Literal["unknown"]
+from harness.results.schema import IntervalRecord, Result, RunRecord, ScoresRecord
+from wakeword.corpus.provenance import Provenance, together
+from wakeword.scoring.grades import NOT_MEASURED, Grade, grade_false_accepts, grade_recall
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What the measurement says."""
 
-    grade: Grade
-    """Grade of the false accepts per hour, by the rate itself."""
-    shown: bool
-    """True when the one-sided 95 % bound lies in the grade too: the hours suffice."""
+    false_accepts: Grade
+    recall: Grade
     sentence: str
     remarks: tuple[str, ...]
     """What a reader must know beside the sentence, e.g. that the hours are too few."""
@@ -31,20 +28,26 @@ class Verdict:
 def judge(result: Result) -> Verdict:
     """The verdict on a result with runs of one source; none when the board ran another model than the one in the result."""
     if result.runs_another_model:
-        return Verdict(grade="unknown", shown=False, sentence=_another_model(result), remarks=(), withheld=True)
+        return Verdict(NOT_MEASURED, NOT_MEASURED, sentence=_another_model(result), remarks=(), withheld=True)
     false_accepts, recall = result.scores.false_accepts_per_hour, result.scores.recall
-    grade: Grade = "unknown" if false_accepts is None or false_accepts.rate is None else grade_rate(false_accepts.rate)
-    doubt = None if false_accepts is None else _doubt(false_accepts, grade)
-    remarks = [doubt] if doubt else []
-    if grade == "unknown":
+    accepts_grade = grade_false_accepts(false_accepts.count, false_accepts.of, provenance_of_runs(result.runs, "none")) if false_accepts else NOT_MEASURED
+    recall_grade = grade_recall(recall.count, int(recall.of), provenance_of_runs(result.runs, "wake")) if recall else NOT_MEASURED
+    remarks = list(dict.fromkeys(remark for remark in (accepts_grade.remark, recall_grade.remark) if remark))
+    if accepts_grade is NOT_MEASURED:
         remarks.append("Nothing without the wake word was measured: how often it wakes by mistake is not known.")
-    if recall is None or recall.rate is None:
+    if recall_grade is NOT_MEASURED:
         remarks.append("No utterance of the wake word was measured: how often it is recognised is not known.")
+    remarks += _unknown_origin(result.runs)
     remarks += _left_out(result.scores)
     sentence = (
-        f"{result.model.wake_word}, {result.runs[0].source}: {_false_accepts_clause(false_accepts, grade, certain=doubt is None)}; {_recall_clause(recall)}."
+        f"{result.model.wake_word}, {result.runs[0].source}: {_false_accepts_clause(false_accepts, accepts_grade)}; {_recall_clause(recall, recall_grade)}."
     )
-    return Verdict(grade=grade, shown=grade != "unknown" and doubt is None, sentence=sentence, remarks=tuple(remarks))
+    return Verdict(accepts_grade, recall_grade, sentence=sentence, remarks=tuple(remarks))
+
+
+def provenance_of_runs(runs: Sequence[RunRecord], truth: Literal["wake", "none"]) -> Provenance:
+    """Who spoke in the runs of one truth, taken together."""
+    return together(run.provenance for run in runs if run.protocol.truth == truth)
 
 
 def _another_model(result: Result) -> str:
@@ -53,13 +56,23 @@ def _another_model(result: Result) -> str:
     return f"No verdict: {what}. No figure here is about this model file; flash it and measure again."
 
 
+def _unknown_origin(runs: Sequence[RunRecord]) -> list[str]:
+    """The grades take recordings of unknown origin for people's, and say so."""
+    labels = [run.label for run in runs if run.provenance == "unknown"]
+    if not labels:
+        return []
+    named = ", ".join(dict.fromkeys(labels))
+    return [f"No record says who spoke in {named}: people or a synthesiser. The grades hold for recordings of people; --provenance states what they are."]
+
+
 def _left_out(scores: ScoresRecord) -> list[str]:
     """What is in no rate: void time, and detections in wake-word runs that find no utterance."""
     remarks = []
     if scores.void_seconds or scores.void_utterances:
         spoken = wording.number(scores.void_utterances, "utterance")
         remarks.append(
-            f"{scores.void_seconds:.1f}\N{NO-BREAK SPACE}s and {spoken} are void: something other than the model failed there, and they are in no figure."
+            f"{scores.void_seconds:.1f}\N{NO-BREAK SPACE}s of the recordings and {spoken} are void: something other than the model failed there, "
+            "and they are in no figure."
         )
     if scores.extra_detections:
         count = wording.number(scores.extra_detections, "further detection")
@@ -67,39 +80,15 @@ def _left_out(scores: ScoresRecord) -> list[str]:
     return remarks
 
 
-def _false_accepts_clause(record: IntervalRecord | None, grade: Grade, *, certain: bool) -> str:
+def _false_accepts_clause(record: IntervalRecord | None, grade: Grade) -> str:
     if record is None or record.rate is None:
         return "false accepts not measured"
-    opinion = f"which is {grade}" if certain else f"{grade} {NOT_CERTAIN}"
     counted = f"{wording.number(record.count, 'false accept')} in {wording.hours(record.of)}"
-    return f"{counted}, that is {wording.rate_of(record)} per hour (95\N{NO-BREAK SPACE}% interval {wording.rate_interval(record)}), {opinion}"
+    return f"{counted}, that is {wording.rate_of(record)} per hour (95\N{NO-BREAK SPACE}% interval {wording.rate_interval(record)}): {grade.headline}"
 
 
-def _recall_clause(record: IntervalRecord | None) -> str:
+def _recall_clause(record: IntervalRecord | None, grade: Grade) -> str:
     if record is None or record.rate is None:
         return "recall not measured"
     counted = f"{record.count} of {wording.number(int(record.of), 'utterance')} recognised"
-    return f"{counted}, a recall of {wording.share_of(record)} (95\N{NO-BREAK SPACE}% interval {wording.share_interval(record)})"
-
-
-def _doubt(record: IntervalRecord, grade: Grade) -> str | None:
-    """Why the grade is not certain, or None when it is."""
-    if record.rate is None or grade == "unknown" or hours_suffice(grade, record.count, record.of):
-        return None
-    bounds = garwood(record.count, record.of, ONE_SIDED_95)
-    found = f"{wording.number(record.count, 'false accept')} in {wording.hours(record.of)}"
-    if grade == "too many":
-        return f"After {found} the true rate may be as low as {wording.rate(bounds.low)} per hour (one-sided 95\N{NO-BREAK SPACE}%)."
-    limit = EXCELLENT_BELOW if grade == "excellent" else ACCEPTABLE_TO
-    return (
-        f"After {found} the true rate may be as high as {wording.rate(bounds.high)} per hour "
-        f"(one-sided 95\N{NO-BREAK SPACE}%). {_hours_needed(record.count, limit)}"
-    )
-
-
-def _hours_needed(events: int, limit: float) -> str:
-    needed = wording.hours_rounded_up(garwood(events, 1.0, ONE_SIDED_95).high / limit)
-    claim = f"to claim {limit:g} per hour or less"
-    if events == 0:
-        return f"Zero events need {needed} {claim}."
-    return f"With no further one, {needed} in all are needed {claim}."
+    return f"{counted}, a recall of {wording.share_of(record)} (95\N{NO-BREAK SPACE}% interval {wording.share_interval(record)}): {grade.headline}"

@@ -13,6 +13,7 @@ from bench_audio.markers import marker
 from harness.session.schedule import Leg, PlannedRecording, Section
 from wakeword.audio import BLOCK_SAMPLES, probe, stream_samples
 from wakeword.contract import SAMPLE_RATE_HZ
+from wakeword.corpus.provenance import Provenance, Stated, provenance_of
 from wakeword.corpus.recordings import find_recordings, hash_file
 from wakeword.errors import ConfigError
 
@@ -59,28 +60,28 @@ def _recording(recording: PlannedRecording) -> Iterator[NDArray[np.int16]]:
         )
 
 
-def plan_sections(wake: list[Path], none: list[Path]) -> tuple[Section, ...]:
-    """A section for each file, folder or list: recordings found, hashed and counted.
+def plan_sections(wake: list[Path], none: list[Path], stated: Stated | None = None) -> tuple[Section, ...]:
+    """A section for each file, folder or list: recordings found, hashed and counted. `stated` is what the user says of their origin.
 
     Raises `ConfigError` for a recording that is missing, cannot be read, or is not 16 kHz mono: what the board hears is part of the measurement.
     """
     sources = [(path, True) for path in wake] + [(path, False) for path in none]
     labels = _labels([path for path, _ in sources])
     return tuple(
-        Section(label, "wake" if spoken else "none", tuple(plan_recording(path) for path in find_recordings([source])))
+        Section(label, "wake" if spoken else "none", tuple(plan_recording(path, provenance_of([path], stated)) for path in find_recordings([source])))
         for label, (source, spoken) in zip(labels, sources, strict=True)
     )
 
 
-def plan_recording(path: Path) -> PlannedRecording:
-    """One recording by content. Raises `ConfigError` as `plan_sections` does."""
+def plan_recording(path: Path, provenance: Provenance, word_end: int | None = None, speaker: str | None = None) -> PlannedRecording:
+    """One recording by content, with what is known of it. Raises `ConfigError` as `plan_sections` does."""
     info = probe(path)
     if (info.sample_rate, info.channels) != (SAMPLE_RATE_HZ, 1):
         what = f"{info.sample_rate} Hz, {info.channels} channel{'s' if info.channels != 1 else ''}"
         raise ConfigError(f"{path}: {what}, but a board hears 16000 Hz mono; convert the recording")
     # Only libsndfile's headers state the length to the sample.
     samples = round(info.seconds * SAMPLE_RATE_HZ) if info.decoder == "libsndfile" else sum(len(block) for block in stream_samples(path))
-    return PlannedRecording(path.absolute(), hash_file(path), samples)
+    return PlannedRecording(path.absolute(), hash_file(path), samples, provenance, word_end, speaker)
 
 
 def _labels(sources: list[Path]) -> list[str]:

@@ -15,6 +15,7 @@ from harness.session.paired import simulate_audio
 from harness.session.plan import KnownPositive, RecordingPlan
 from harness.session.schedule import PlannedRecording, Schedule, Section, Settings, make_schedule
 from wakeword.contract import slice_count
+from wakeword.corpus.provenance import provenance_of
 from wakeword.detector import detect
 from wakeword.engines import Engine
 from wakeword.errors import ConfigError
@@ -26,7 +27,7 @@ MOST_TRIED = 20
 def choose_known_positive(engine: Engine, model: ModelRecord, schedule: Schedule, given: Path | None) -> KnownPositive:
     """The recording given, or the first of the schedule that the simulation detects. Raises `ConfigError` when it does not detect the given one."""
     if given is not None:
-        recording = plan_recording(given)
+        recording = plan_recording(given, provenance_of([given]))
         if not _detected(engine, model, recording, schedule.settings):
             raise ConfigError(
                 f"--known-positive {given}: the simulation does not detect it at cutoff {model.cutoff_uint8}/255, so the board need not; give another one"

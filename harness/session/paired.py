@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.results.schema import FileRecord, Protocol, RunRecord, Source, VoidRecord, pack_probabilities
-from harness.session.schedule import Leg, PlacedSection, Schedule, Section, Truth
+from harness.session.schedule import Leg, PlacedSection, PlannedRecording, Schedule, Section, Truth
 from harness.simulated.record import detection_record
 from wakeword.audio import read_samples
 from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES, quantise, slice_count
-from wakeword.corpus.recordings import hash_corpus, is_generated
-from wakeword.corpus.utterances import utterance_end
+from wakeword.corpus.provenance import together
+from wakeword.corpus.recordings import hash_corpus
+from wakeword.corpus.utterances import known_utterance_end
 from wakeword.detector import Detection
 from wakeword.engines import Engine
 from wakeword.frontend import Frontend
@@ -111,10 +111,13 @@ def _run(schedule: Schedule, planned: Section, section: PlacedSection, label: st
             gap_seconds=(settings.guard if planned.truth == "wake" else settings.gap) / SAMPLE_RATE_HZ,
         ),
         corpus_sha256=hash_corpus(recording.sha256 for recording in recordings),
-        synthetic=all(is_generated(recording.path) for recording in recordings),
+        provenance=together(placed.item.recording.provenance for placed in section.items),
         source=heard.source,
         engine=heard.engine,
-        files=tuple(_file(recording, maximum, speakers_known, planned.truth) for recording, maximum in zip(recordings, highest, strict=True)),
+        files=tuple(
+            _file(recording, placed.item.recording, maximum, speakers_known, planned.truth)
+            for recording, placed, maximum in zip(recordings, section.items, highest, strict=True)
+        ),
         detections=detections,
         probabilities=pack_probabilities(probabilities),
         voids=tuple(_voids_of(section, voids)),
@@ -133,15 +136,18 @@ def _highest(stream: SimulatedStream, detections: Sequence[Detection]) -> list[i
     return highest
 
 
-def _file(recording: Recording, highest: int, speakers_known: bool, truth: Truth) -> FileRecord:
+def _file(recording: Recording, planned: PlannedRecording, highest: int, speakers_known: bool, truth: Truth) -> FileRecord:
+    word_end = planned.word_end
+    if word_end is None and truth == "wake":
+        word_end = known_utterance_end(read_samples(recording.path))
     return FileRecord(
         path=str(recording.path),
         sha256=recording.sha256,
         seconds=recording.seconds,
         stream_start=recording.start / SAMPLE_RATE_HZ,
         max_probability=highest / PROBABILITY_MAX,
-        speaker=Path(recording.path).parent.name if speakers_known else None,
-        word_end=utterance_end(read_samples(recording.path)) / SAMPLE_RATE_HZ if truth == "wake" else None,
+        speaker=planned.speaker or (recording.path.parent.name if speakers_known else None),
+        word_end=None if word_end is None else word_end / SAMPLE_RATE_HZ,
     )
 
 

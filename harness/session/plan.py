@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,7 @@ from harness.boards.air_settings import AirSettings
 from harness.results.record import Record
 from harness.results.schema import ModelRecord
 from harness.session.schedule import Leg, PlannedRecording, Schedule, Section, Settings, make_schedule
+from wakeword.corpus.provenance import Provenance
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError, InfrastructureError
 from wakeword.files import write_atomically
@@ -28,15 +30,18 @@ class RecordingPlan(Record):
     path: str
     sha256: str
     samples: int = Field(ge=1)
+    provenance: Provenance = "unknown"
+    word_end: int | None = None
+    speaker: str | None = None
 
     @classmethod
     def of(cls, recording: PlannedRecording) -> RecordingPlan:
         """As it is written."""
-        return cls(path=str(recording.path), sha256=recording.sha256, samples=recording.samples)
+        return cls.model_validate(asdict(recording) | {"path": str(recording.path)})
 
     def planned(self) -> PlannedRecording:
         """As it is played."""
-        return PlannedRecording(Path(self.path), self.sha256, self.samples)
+        return PlannedRecording(**self.model_dump() | {"path": Path(self.path)})
 
 
 class SectionPlan(Record):

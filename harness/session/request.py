@@ -20,6 +20,7 @@ from harness.session.schedule import Section, default_settings, make_schedule
 from harness.simulated.measurement import Candidate
 from harness.simulated.record import PACKAGES, model_record
 from wakeword.contract import SAMPLE_RATE_HZ
+from wakeword.corpus.provenance import Stated
 from wakeword.engines import open_engine
 from wakeword.engines.unrolled import UnrolledEngine
 from wakeword.errors import ConfigError
@@ -55,6 +56,8 @@ class Request:
     """`KNOB=SETTING`."""
     corpus: Path | None = None
     """A description of a corpus, instead of or beside `wake` and `none`."""
+    provenance: Stated | None = None
+    """What the user says of the origin of `wake` and `none`."""
     command: tuple[str, ...] = ()
 
 
@@ -77,7 +80,7 @@ def make_plan(request: Request, entry: BoardEntry, candidate: Candidate) -> Sess
     air = _air(request, entry)
     if air is not None:
         settings = replace(settings, marker=MARKER_SAMPLES, marker_every=round(MARKER_EVERY_SECONDS * SAMPLE_RATE_HZ))
-    schedule = make_schedule((*plan_sections(list(request.wake), list(request.none)), *_described(request)), settings)
+    schedule = make_schedule((*plan_sections(list(request.wake), list(request.none), request.provenance), *_described(request)), settings)
     return SessionPlan(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=shlex.join(request.command),
@@ -127,7 +130,9 @@ def _described(request: Request) -> tuple[Section, ...]:
         raise ConfigError(f"{request.corpus}: levels at the board are known by a calibration, or by full_scale_spl in the file; give one of them")
     # The gain is applied when it is played.
     sections = render(corpus, full_scale + request.gain_db, _rendered_folder() / corpus.name)
-    return tuple(Section(one.label, one.truth, tuple(map(plan_recording, one.files))) for one in sections)
+    return tuple(
+        Section(one.label, one.truth, tuple(plan_recording(file.path, file.provenance, file.word_end, file.speaker) for file in one.files)) for one in sections
+    )
 
 
 def _rendered_folder() -> Path:

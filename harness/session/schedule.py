@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Literal
 
 from wakeword.contract import HOLD_OFF_SLICES, SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES
+from wakeword.corpus.provenance import Provenance
 from wakeword.errors import ConfigError
 from wakeword.scoring.matching import TOLERANCE_SECONDS
 from wakeword.simulation.presentation import CLIPS, STREAM
@@ -46,6 +47,11 @@ class PlannedRecording:
     path: Path
     sha256: str
     samples: int
+    provenance: Provenance = "unknown"
+    word_end: int | None = None
+    """One past the last sample of its word, where that is known otherwise than from the recording: the bench mixed it with noise itself."""
+    speaker: str | None = None
+    """Where it is known otherwise than from the folder."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from harness.results.schema import (
 from harness.results.scores import score_runs
 from harness.simulated.measurement import Candidate, Measurement
 from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ, slice_end_seconds
-from wakeword.corpus.recordings import hash_corpus, is_generated
+from wakeword.corpus.provenance import Stated, provenance_of
+from wakeword.corpus.recordings import hash_corpus
 from wakeword.detector import Detection
 from wakeword.simulation.streams import Recording
 
@@ -33,9 +34,14 @@ PACKAGES = ("wakeword-bench", "numpy", "pymicro-features", "soundfile", "soxr", 
 """What decides figures: decoding, resampling, frontend, model."""
 
 
-def make_result(measurement: Measurement, truth: Literal["wake", "none"], label: str, command: Sequence[str], seed: int | None) -> Result:
-    """The record of one measurement. Takes seconds: the arena is measured in processes of its own."""
-    run = _run(measurement, truth, label)
+def make_result(
+    measurement: Measurement, truth: Literal["wake", "none"], label: str, command: Sequence[str], seed: int | None, stated: Stated | None = None
+) -> Result:
+    """The record of one measurement. Takes seconds: the arena is measured in processes of its own.
+
+    `stated` is what the user says of the recordings' origin. Raises `ConfigError` where they contradict it.
+    """
+    run = _run(measurement, truth, label, stated)
     return Result(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=shlex.join(command),
@@ -77,7 +83,7 @@ def arena_record(candidate: Candidate, probed: int | None = None) -> ArenaRecord
     )
 
 
-def _run(measurement: Measurement, truth: Literal["wake", "none"], label: str) -> RunRecord:
+def _run(measurement: Measurement, truth: Literal["wake", "none"], label: str, stated: Stated | None) -> RunRecord:
     presentation = measurement.presentation
     files: list[FileRecord] = []
     detections: list[DetectionRecord] = []
@@ -98,7 +104,7 @@ def _run(measurement: Measurement, truth: Literal["wake", "none"], label: str) -
             gap_seconds=presentation.gap_seconds,
         ),
         corpus_sha256=hash_corpus(recording.sha256 for recording in recordings),
-        synthetic=all(is_generated(recording.path) for recording in recordings),
+        provenance=provenance_of((recording.path for recording in recordings), stated),
         source="simulated",
         engine=measurement.engine,
         files=tuple(files),

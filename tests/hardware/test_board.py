@@ -13,6 +13,7 @@ from harness.boards.board import Board
 from harness.collect.collector import Collector
 from harness.pytest_plugin import Run
 from harness.results.schema import Result
+from tests.spoken import Spoken, listed
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.model.manifest import read_manifest
 
@@ -44,9 +45,8 @@ def test_silence_is_heard_and_detects_nothing(board: Board, collector: Collector
     assert run(collector.clock()).stamp.seq == before.stamp.seq
 
 
-@pytest.mark.corpus
-def test_the_board_hears_what_the_simulation_hears(session: Callable[..., Result], corpus: Path) -> None:
-    result = session(wake=[corpus / "alexa"], none=[corpus / "speech_precise"])
+def test_the_board_hears_what_the_simulation_hears(session: Callable[..., Result], spoken: Spoken, tmp_path: Path) -> None:
+    result = session(wake=[listed(tmp_path / "words.txt", spoken.words)], none=[listed(tmp_path / "speech.txt", spoken.speech[:12])])
     assert result.agreement is not None
     assert result.agreement.equivalence is not None
     assert result.agreement.equivalence.equivalent

@@ -33,9 +33,8 @@ from harness.session import measure as measuring
 from harness.session.measure import measure
 from harness.session.request import Request
 from tests.harness.tcp_proxy import TcpProxy
+from tests.spoken import Spoken, listed
 from wakeword.errors import BoardRefused, InfrastructureError
-
-pytestmark = pytest.mark.corpus
 
 UTTERANCES = 24
 TIMEOUT = 120.0
@@ -119,10 +118,8 @@ class FaultyPlayer(VirtualPlayer):
 
 
 @pytest.fixture
-def wake(corpus: Path, tmp_path: Path) -> Path:
-    listed = tmp_path / "wake.txt"
-    listed.write_text("".join(f"{path}\n" for path in sorted((corpus / "alexa").glob("*.flac"))[:UTTERANCES]))
-    return listed
+def wake(spoken: Spoken, tmp_path: Path) -> Path:
+    return listed(tmp_path / "wake.txt", spoken.words[:UTTERANCES])
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from firmware.build import Firmware
 from harness.results.schema import Result
 from harness.session.measure import measure
 from harness.session.request import Request
+from tests.spoken import Spoken, listed
 
-pytestmark = [pytest.mark.corpus, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 def agreed(result: Result) -> bool:
@@ -31,17 +32,13 @@ def agreed(result: Result) -> bool:
     return True
 
 
-def listed(path: Path, recordings: list[Path]) -> Path:
-    path.write_text("".join(f"{recording}\n" for recording in recordings))
-    return path
-
-
 @pytest.fixture
 def request_of(official_models: Path, host_firmware: Firmware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Request:
     monkeypatch.setenv("MWW_LOCK_DIR", str(tmp_path / "locks"))
     return Request(board="virtual", model=official_models / "alexa.json", firmware=host_firmware.folder, output=tmp_path / "session")
 
 
+@pytest.mark.corpus
 def test_all_words_and_the_speech_and_noise_streams(request_of: Request, corpus: Path) -> None:
     streams = tuple(sorted(path for path in corpus.iterdir() if path.name.startswith(("speech_", "noise_"))))
     result = measure(replace(request_of, wake=(corpus / "alexa",), none=streams)).result
@@ -50,9 +47,9 @@ def test_all_words_and_the_speech_and_noise_streams(request_of: Request, corpus:
     assert result.scores.recall.count == 169
 
 
-def test_ten_minutes_at_real_time(request_of: Request, corpus: Path, tmp_path: Path) -> None:
-    wake = listed(tmp_path / "wake.txt", sorted((corpus / "alexa").glob("*.flac"))[:60])
-    none = listed(tmp_path / "none.txt", sorted((corpus / "speech_librispeech").glob("**/*.flac"))[:26])
+def test_ten_minutes_at_real_time(request_of: Request, spoken: Spoken, tmp_path: Path) -> None:
+    wake = listed(tmp_path / "wake.txt", spoken.words[:60])
+    none = listed(tmp_path / "none.txt", spoken.speech[:26])
     result = measure(replace(request_of, wake=(wake,), none=(none,), realtime=True)).result
     assert result.session is not None
     assert result.session.audio_seconds > 600

@@ -16,6 +16,8 @@ from trainer.evaluation.hearing import HeardSplit, OperatingPoint, chosen_point,
 from trainer.evaluation.models import WordModel
 from trainer.evaluation.runs import Candidate
 from trainer.evaluation.windows import Calibration, WindowMetrics, calibration_of, scored_windows, window_metrics, word_ends_of
+from wakeword.corpus.provenance import Provenance, provenance_of
+from wakeword.scoring.grades import Grade, grade_false_accepts, grade_recall
 from wakeword.simulation.features import Progress
 
 NOTES = {
@@ -23,6 +25,16 @@ NOTES = {
     Split.VAL: "Validation data chose the checkpoint and the cutoff, so these figures flatter the model; --split test has chosen nothing.",
     Split.TRAIN: "The model was trained on these recordings: the figures say what it has learned by heart, not how it will do.",
 }
+
+
+@dataclass(frozen=True)
+class Grades:
+    """What the device's figures are called, and whose recordings they are of."""
+
+    positives: Provenance
+    negatives: Provenance
+    false_accepts: Grade
+    recall: Grade
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,7 @@ class Evaluation:
     """What the split's figures are worth."""
     point: OperatingPoint
     device: DeviceFigures
+    grades: Grades
     windows: WindowMetrics
     calibration: Calibration
     analysis: Analysis | None
@@ -64,9 +77,21 @@ def evaluate(candidate: Candidate, model: WordModel, split: Split, *, analysis: 
         note=NOTES[split],
         point=point,
         device=device,
+        grades=grades_of(device, heard),
         windows=window_metrics(truth, scores, point.probability_cutoff),
         calibration=calibration_of(truth, scores),
         analysis=analyse(heard, point, device.missed) if analysis else None,
+    )
+
+
+def grades_of(device: DeviceFigures, heard: HeardSplit) -> Grades:
+    """The grades of figures on a split: none where a synthesiser spoke."""
+    positives, negatives = (provenance_of(record.path for record in records) for records in (heard.records.positives, heard.records.negatives))
+    return Grades(
+        positives,
+        negatives,
+        grade_false_accepts(len(device.false_accepts), device.hours, negatives),
+        grade_recall(device.recall.found, device.recall.utterances, positives),
     )
 
 

@@ -12,16 +12,10 @@ from trainer.evaluation.analysis import Analysis, Histogram
 from trainer.evaluation.device import DeviceFigures, Recall
 from trainer.evaluation.evaluate import Evaluation
 from trainer.evaluation.windows import Calibration, WindowMetrics
-from wakeword.scoring.grades import ACCEPTABLE_TO, EXCELLENT_BELOW, NOT_CERTAIN, grade_rate, hours_suffice
-from wakeword.scoring.rates import hours_to_claim
+from wakeword.scoring.grades import Grade
 
 MOST_SPEAKERS = 12
 """Of more, those with the lowest recall are shown; JSON has all."""
-_GRADES = {
-    "excellent": f"excellent (below {EXCELLENT_BELOW:g}/h)",
-    "acceptable": f"acceptable ({EXCELLENT_BELOW:g} to {ACCEPTABLE_TO:g}/h)",
-    "too many": f"too many (above {ACCEPTABLE_TO:g}/h)",
-}
 _BAR = 40
 
 
@@ -36,7 +30,7 @@ def rendered(evaluation: Evaluation) -> Group:
         Text(),
         Text("As the device decides (whole recordings, sliding mean, hold-off)", "bold"),
         _device_table(evaluation.device),
-        *_notes(evaluation.device),
+        *_notes(evaluation),
         *_speakers(evaluation.device.speakers),
         Text(),
         Text("Classic window metrics, for comparison with other trainers only (no sliding mean, no hold-off)", "bold"),
@@ -63,18 +57,18 @@ def _device_table(figures: DeviceFigures) -> Table:
     return table
 
 
-def _notes(figures: DeviceFigures) -> Iterator[Text]:
-    yield Text(f"{_judgement(figures)}.")
-    if not figures.false_accepts and figures.hours < (needed := hours_to_claim(EXCELLENT_BELOW)):
-        yield Text(f"Without one, at most {EXCELLENT_BELOW}/h can be claimed from {needed:.0f} h on.")
+def _notes(evaluation: Evaluation) -> Iterator[Text]:
+    figures, grades = evaluation.device, evaluation.grades
+    yield from graded(grades.false_accepts, grades.recall)
     if figures.detections_besides:
         yield Text(f"{figures.detections_besides} more detections in clips of the wake word: before it, too late, or a second time.")
 
 
-def _judgement(figures: DeviceFigures) -> str:
-    grade = grade_rate(figures.per_hour)
-    certain = hours_suffice(grade, len(figures.false_accepts), figures.hours)
-    return f"False accepts: {_GRADES[grade]}" + ("" if certain else f" {NOT_CERTAIN}")
+def graded(false_accepts: Grade, recall: Grade) -> Iterator[Text]:
+    """What the figures are called, and what is missing where they are not called anything yet."""
+    yield Text(f"False accepts: {false_accepts.headline}. Recall: {recall.headline}.", "bold")
+    for remark in dict.fromkeys(grade.remark for grade in (false_accepts, recall) if grade.remark):
+        yield Text(remark)
 
 
 def _recall_cells(recall: Recall) -> tuple[str, str, str]:

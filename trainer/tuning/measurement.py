@@ -14,13 +14,13 @@ from wakeword.scoring.rates import Interval, clopper_pearson, garwood
 class Verdict(StrEnum):
     """What a figure and its 95 % interval say of a target."""
 
-    PROVEN = "proven"
+    PROVEN = "reached, certain"
     """The whole interval is on the right side."""
-    MET = "met, not proven"
+    MET = "reached, not certain"
     """The figure is on the right side, a part of its interval is not."""
-    MISSED = "missed, not for certain"
+    MISSED = "missed, not certain"
     """The figure is on the wrong side, a part of its interval is not."""
-    DISPROVEN = "missed"
+    DISPROVEN = "missed, certain"
     """The whole interval is on the wrong side."""
 
 

@@ -11,10 +11,12 @@ from rich.text import Text
 
 from trainer.data.parallel import Progress
 from trainer.data.split import Split
+from trainer.evaluation.table import graded
 from trainer.tuning.measurement import Measurement, Verdict, false_accepts_verdict, hours_to_prove, recall_verdict
 from trainer.tuning.operating_point import PointChoice, Targets
 from trainer.tuning.policy import Iteration, Limits, Move, Trouble, best_of, next_recipe, trouble_of
 from trainer.tuning.tune import Survey, Task, Tuned
+from wakeword.scoring.grades import Grade, grade_false_accepts, grade_recall
 
 
 class Lines(Protocol):
@@ -154,6 +156,7 @@ def rendered(tuned: Tuned, targets: Targets) -> Group:
         Text(),
         Text("Test split, float model, 95 % intervals. It chose nothing: no weight, no cutoff, no window.", "bold"),
         _table(tuned, targets),
+        *graded(*_grades(tuned)),
         *_notes(tuned),
     )
 
@@ -183,6 +186,11 @@ def _recall(measured: Measurement) -> str:
 def _verdict(verdict: Verdict) -> Text:
     styles = {Verdict.PROVEN: "green", Verdict.MET: "yellow", Verdict.MISSED: "yellow", Verdict.DISPROVEN: "red"}
     return Text(verdict, styles[verdict])
+
+
+def _grades(tuned: Tuned) -> tuple[Grade, Grade]:
+    best = tuned.best
+    return grade_false_accepts(best.false_accepts, best.hours, tuned.negatives), grade_recall(best.found, best.utterances, tuned.words)
 
 
 def _notes(tuned: Tuned) -> Iterator[RenderableType]:

@@ -29,6 +29,7 @@ from trainer.tuning.measurement import Measurement, measure
 from trainer.tuning.operating_point import WINDOWS, PointChoice, Targets, choose_point
 from trainer.tuning.policy import Iteration, Limits, Move, best_of, ending, is_gain, next_recipe
 from wakeword.corpus.feature_cache import default_cache_folder
+from wakeword.corpus.provenance import Provenance, provenance_of
 from wakeword.corpus.recordings import hash_corpus, hash_file
 from wakeword.errors import ConfigError
 from wakeword.locks import hold_folder
@@ -76,6 +77,10 @@ class Tuned:
     best: Measurement
     looks: int
     """How often this tuning has measured tuned weights on the test split: once, unless it was made to go on afterwards."""
+    words: Provenance = "unknown"
+    """Who spoke the utterances of the test split."""
+    negatives: Provenance = "unknown"
+    """Who spoke its other recordings."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +188,8 @@ class _Tuning:
         tuned = [one for one in record.measurements[1:] if one.weights_sha256 != record.measurements[0].weights_sha256]
         best = self._found(record, record.weights_sha256, best_of(record.iterations).point)
         assert best is not None
-        return Tuned(self._folder.weights, record.iterations, reason, record.measurements[0], best, len(tuned))
+        words, negatives = (provenance_of(record.path for record in records) for records in (self._test.positives, self._test.negatives))
+        return Tuned(self._folder.weights, record.iterations, reason, record.measurements[0], best, len(tuned), words, negatives)
 
     def _begin(self) -> Record:
         began = time.monotonic()

@@ -51,12 +51,3 @@ def garwood(events: int, hours: float, confidence: float = CONFIDENCE) -> Interv
     low = float(gammaincinv(events, tail)) if events else 0.0
     high = float(gammaincinv(events + 1, 1 - tail))
     return Interval(low / hours, high / hours)
-
-
-def hours_to_claim(rate: float, confidence: float = CONFIDENCE) -> float:
-    """Hours without one event that are needed to claim at most `rate` an hour, one-sided: -ln(1 - confidence) / rate."""
-    import math
-
-    if not rate > 0:
-        raise ValueError(f"a rate of {rate}/h cannot be claimed")
-    return -math.log(1 - confidence) / rate

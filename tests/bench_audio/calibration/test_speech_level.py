@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bench_audio.calibration.speech_level import active_speech_level
+from tests.spoken import Spoken
 from wakeword.errors import ConfigError
 
 RATE = 16_000
@@ -69,11 +69,9 @@ def test_it_agrees_with_the_recommendation_done_sample_by_sample() -> None:
     assert measured.activity == pytest.approx(activity, rel=0.002)
 
 
-def test_it_agrees_on_real_speech(corpus: Path) -> None:
-    files = [path for path in sorted((corpus / "speech_librispeech").rglob("*")) if path.suffix in (".flac", ".wav")][:4]
-    assert files
+def test_it_agrees_on_speech(spoken: Spoken) -> None:
     differences = []
-    for path in files:
+    for path in spoken.speech[:4]:
         samples, rate = soundfile.read(path, dtype="float64", frames=RATE * 5)
         samples = samples if samples.ndim == 1 else samples.mean(axis=1)
         differences.append(active_speech_level(samples, rate).active_dbfs - as_the_recommendation_describes(samples, rate)[0])

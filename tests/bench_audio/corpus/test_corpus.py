@@ -15,6 +15,9 @@ from bench_audio.calibration.levels import equivalent_level
 from bench_audio.calibration.speech_level import active_speech_level
 from bench_audio.corpus.description import PRESETS, read_corpus
 from bench_audio.corpus.render import BED_SECONDS, render
+from tests.spoken import AROUND_SECONDS, Spoken
+from wakeword.audio import read_samples
+from wakeword.corpus.utterances import utterance_end
 from wakeword.errors import ConfigError
 
 RATE = 16_000
@@ -59,8 +62,8 @@ def test_levels_are_those_asked_for(folder: Path) -> None:
         ("word, SNR 4", "wake", 4, "CC0-1.0"),
         ("tv, loud", "none", 1, "own recording"),
     ]
-    assert equivalent_level(sound(sections[1].files[0]), RATE, "Z") == pytest.approx(70 - FULL_SCALE_SPL, abs=0.05)
-    mixed = sound(sections[0].files[0])
+    assert equivalent_level(sound(sections[1].files[0].path), RATE, "Z") == pytest.approx(70 - FULL_SCALE_SPL, abs=0.05)
+    mixed = sound(sections[0].files[0].path)
     margin = round(BED_SECONDS * RATE)
     assert len(mixed) == RATE + 2 * margin
     quiet = mixed[RATE // 4 : margin - 100]
@@ -73,20 +76,40 @@ def test_levels_are_those_asked_for(folder: Path) -> None:
 def test_a_voice_alone_has_its_active_level(folder: Path) -> None:
     path = described(folder, noise=[], conditions=[{"name": "59", "voice_spl": 59, "weighting": "Z"}])
     (section,) = render(read_corpus(path), FULL_SCALE_SPL, folder / "out")
-    assert active_speech_level(sound(section.files[0]), RATE).active_dbfs == pytest.approx(59 - FULL_SCALE_SPL, abs=0.05)
+    assert active_speech_level(sound(section.files[0].path), RATE).active_dbfs == pytest.approx(59 - FULL_SCALE_SPL, abs=0.05)
 
 
 def test_the_same_description_gives_the_same_bytes_and_another_seed_other_noise(folder: Path) -> None:
     first = render(read_corpus(described(folder)), FULL_SCALE_SPL, folder / "a")
     again = render(read_corpus(described(folder)), FULL_SCALE_SPL, folder / "b")
     other = render(read_corpus(described(folder, seed=1)), FULL_SCALE_SPL, folder / "c")
-    contents = [[path.read_bytes() for path in sections[0].files] for sections in (first, again, other)]
+    contents = [[file.path.read_bytes() for file in sections[0].files] for sections in (first, again, other)]
     assert contents[0] == contents[1]
     assert not set(contents[0]) & set(contents[2])
     assert len(set(contents[0])) == 4  # each repetition over another stretch
-    stamp = first[0].files[0].stat().st_mtime_ns
+    stamp = first[0].files[0].path.stat().st_mtime_ns
     assert render(read_corpus(described(folder)), FULL_SCALE_SPL, folder / "a") == first
-    assert first[0].files[0].stat().st_mtime_ns == stamp
+    assert first[0].files[0].path.stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize("snr_db", [None, 9, 4, -1])
+def test_the_words_end_and_its_origin_are_known_before_the_noise(folder: Path, spoken: Spoken, generated_speech: Spoken, snr_db: int | None) -> None:
+    source = spoken.words[0]
+    (folder / "said" / "bob").mkdir(parents=True)
+    (folder / "said" / "bob" / f"a{source.suffix}").write_bytes(source.read_bytes())
+    wake = {"label": "word", "kind": "wake", "word": "alexa", "path": "said", "licence": "unknown", "provenance": "recorded"}
+    made = wake | {"label": "made", "path": str(generated_speech.words[0].parent), "provenance": None}
+    conditions = [{"name": "condition", "voice_spl": 60, "snr_db": snr_db, "weighting": "Z"}]
+    said, generated = render(read_corpus(described(folder, sources=[wake, made], conditions=conditions)), FULL_SCALE_SPL, folder / "out")
+    before = 0 if snr_db is None else round(BED_SECONDS * RATE)
+    (file,) = said.files
+    assert file.word_end == before + utterance_end(read_samples(source))
+    assert (file.provenance, file.speaker) == ("recorded", None)
+    assert {one.provenance for one in generated.files} == {"synthetic"}
+    # Generated words end 0.4 s before their files do.
+    ends = [(soundfile.info(one.path).frames - before - one.word_end) / RATE for one in generated.files if one.word_end is not None]
+    assert len(ends) > 50
+    assert np.percentile(np.abs(np.array(ends) - AROUND_SECONDS), 90) < 0.06
 
 
 def test_hours_are_an_upper_bound(folder: Path) -> None:

@@ -20,6 +20,7 @@ from harness.collect.collected import Integrity
 from harness.collect.collector import Collector
 from harness.collect.raw import RawEvent, RawLog, read_raw
 from harness.collect.reconcile import reconcile
+from tests.spoken import Spoken
 from wakeword import contract
 from wakeword.audio import read_samples
 from wakeword.detector import detect
@@ -105,9 +106,8 @@ def alexa(official_models: Path) -> Path:
     return official_models / "alexa.tflite"
 
 
-@pytest.mark.corpus
-def test_every_detection_of_real_speech_falls_on_the_simulations_slice(virtual_board: VirtualBoard, corpus: Path, alexa: Path, tmp_path: Path) -> None:
-    audio = joined(sorted((corpus / "alexa").glob("*.flac"))[:60])
+def test_every_detection_of_real_speech_falls_on_the_simulations_slice(virtual_board: VirtualBoard, spoken: Spoken, alexa: Path, tmp_path: Path) -> None:
+    audio = joined(spoken.words[:60])
     probabilities, slices = simulated(audio, alexa)
     assert len(slices) > 40
     given = asyncio.run(hear(virtual_board, audio, tmp_path / "raw.jsonl"))
@@ -123,9 +123,8 @@ def test_every_detection_of_real_speech_falls_on_the_simulations_slice(virtual_b
     assert not collected.voids
 
 
-@pytest.mark.corpus
-def test_real_time_gives_the_same(host_firmware: Firmware, corpus: Path, alexa: Path, tmp_path: Path) -> None:
-    audio = joined(sorted((corpus / "alexa").glob("*.flac"))[:2])
+def test_real_time_gives_the_same(host_firmware: Firmware, spoken: Spoken, alexa: Path, tmp_path: Path) -> None:
+    audio = joined(spoken.words[:2])
     probabilities, slices = simulated(audio, alexa)
     for attempt in range(3):
         given = asyncio.run(hear(VirtualBoard(VIRTUAL_BOARD, host_firmware, realtime=True), audio, tmp_path / f"{attempt}.jsonl"))
@@ -153,9 +152,8 @@ def test_how_the_sound_is_cut_changes_nothing(virtual_board: VirtualBoard, alexa
     assert given.probabilities.tolist() == simulated(audio, alexa)[0].tolist()
 
 
-@pytest.mark.corpus
-def test_a_new_cutoff_is_in_force(virtual_board: VirtualBoard, corpus: Path, alexa: Path, tmp_path: Path) -> None:
-    audio = joined(sorted((corpus / "alexa").glob("*.flac"))[:20])
+def test_a_new_cutoff_is_in_force(virtual_board: VirtualBoard, spoken: Spoken, alexa: Path, tmp_path: Path) -> None:
+    audio = joined(spoken.words[:20])
 
     async def at(cutoff: int) -> Heard:
         async with connected(virtual_board, tmp_path / f"{cutoff}.jsonl") as (collector, player):
@@ -202,9 +200,8 @@ def test_a_board_that_dies_is_told_of(virtual_board: VirtualBoard, tmp_path: Pat
     asyncio.run(lose())
 
 
-@pytest.mark.corpus
-def test_sound_faster_than_the_board_overflows_its_ring_as_on_a_device(host_firmware: Firmware, corpus: Path, tmp_path: Path) -> None:
-    audio = joined(sorted((corpus / "alexa").glob("*.flac"))[:20])
+def test_sound_faster_than_the_board_overflows_its_ring_as_on_a_device(host_firmware: Firmware, spoken: Spoken, tmp_path: Path) -> None:
+    audio = joined(spoken.words[:20])
     board = VirtualBoard(VIRTUAL_BOARD, host_firmware, pace=100_000.0)
     given = asyncio.run(hear(board, audio, tmp_path / "raw.jsonl", block=len(audio)))
     assert overflows(given)

@@ -186,7 +186,7 @@ def _run(
         "label": label,
         "protocol": protocol,
         "corpus_sha256": corpus,
-        "synthetic": False,
+        "provenance": "recorded",
         "source": "simulated",
         "engine": "unrolled",
         "files": tuple(files),

@@ -82,7 +82,7 @@ def test_clips_without_probabilities_are_shown_too(tmp_path: Path) -> None:
 def test_another_model_on_the_board_gets_no_verdict(tmp_path: Path, measured: Result) -> None:
     wrong = measured.model_copy(update={"session": session(model_sha256_on_board="f" * 64)})
     verdict = judge(wrong)
-    assert verdict.withheld and not verdict.shown and verdict.grade == "unknown"
+    assert verdict.withheld and verdict.false_accepts.name is None and verdict.recall.name is None
     assert verdict.sentence.startswith("No verdict: the board ran the model ffffffffffff, the model file is bbbbbbbbbbbb.")
     page = page_of(tmp_path, wrong)
     assert [one.get("role") for one in page.all("p") if one.get("id") == "verdict"] == ["alert"]

@@ -133,7 +133,7 @@ def test_everything_is_escaped(tmp_path: Path) -> None:
     path = tmp_path / "a&b <i> \"q\" 'r'.wav"
     run = clips_run(tmp_path, [100], label=evil)
     file = run.files[0].model_copy(update={"path": str(path), "sha256": write_tone(path, 1.2), "speaker": evil})
-    result = make_result([run.model_copy(update={"files": (file,), "synthetic": True})], wake_word=evil, manifest_path=evil)
+    result = make_result([run.model_copy(update={"files": (file,), "provenance": "synthetic"})], wake_word=evil, manifest_path=evil)
     result = result.model_copy(update={"command": evil, "versions": {evil: evil}})
     page = page_of(tmp_path, result)
     assert not page.all("img") and not page.all("i")[5:]  # the legend's five
@@ -152,12 +152,12 @@ def test_exactly_one_source_word(tmp_path: Path, result: Result) -> None:
 
 def test_synthetic_speech_has_a_banner(tmp_path: Path, result: Result) -> None:
     assert "Synthetic speech" not in page_of(tmp_path, result).text
-    some = make_result([result.runs[0].model_copy(update={"synthetic": True, "label": "generated"}), *result.runs[1:]])
+    some = make_result([result.runs[0].model_copy(update={"provenance": "synthetic", "label": "generated"}), *result.runs[1:]])
     text = page_of(tmp_path, some).text
     assert "Synthetic speech: says nothing about real people." in text and "Made by text-to-speech: generated." in text
-    partly = make_result([*result.runs[:2], result.runs[2].model_copy(update={"synthetic": True})])
+    partly = make_result([*result.runs[:2], result.runs[2].model_copy(update={"provenance": "synthetic"})])
     assert page_of(tmp_path, partly).text.count("Total partly synthetic") == 1  # false accepts; recall is real, the clips are synthetic whole
-    whole = make_result([run.model_copy(update={"synthetic": True}) for run in result.runs])
+    whole = make_result([run.model_copy(update={"provenance": "synthetic"}) for run in result.runs])
     assert "All recordings were made by text-to-speech." in page_of(tmp_path, whole).text
 
 

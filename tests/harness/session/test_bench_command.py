@@ -25,6 +25,7 @@ from tests.harness.conftest import Run
 from tests.harness.session.conftest import Plan
 from tests.harness.session.fakes import FakeBoard
 from tests.harness.session.test_runner import WORDS, play
+from tests.spoken import Spoken, listed
 from wakeword.errors import ConfigError, InfrastructureError, MeasurementFailure
 
 
@@ -122,16 +123,14 @@ def _with(result: Result, **scores: object) -> Result:
     return result.model_copy(update={"scores": result.scores.model_copy(update=scores)})
 
 
-@pytest.mark.corpus
 def test_measure_shows_writes_reports_and_resumes_to_nothing(
-    run: Run, host_firmware: Firmware, official_models: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, host_firmware: Firmware, official_models: Path, spoken: Spoken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MWW_LOCK_DIR", str(tmp_path / "locks"))
-    clips = sorted((corpus / "alexa").glob("*.flac"))[:12]
-    (tmp_path / "words.txt").write_text("".join(f"{path}\n" for path in clips))
+    clips = spoken.words[:12]
     folder = tmp_path / "session"
     asked = ["--board", "virtual", "--model", official_models / "alexa.json", "--firmware", host_firmware.folder, "--output", folder]
-    asked += ["--wake", tmp_path / "words.txt", "--none", corpus / "speech_precise", "--cutoff", 0.6, "--seed", 3]
+    asked += ["--wake", listed(tmp_path / "words.txt", clips), "--none", listed(tmp_path / "speech.txt", spoken.speech[:8]), "--cutoff", 0.6, "--seed", 3]
     done = run("mww-bench", "measure", *asked, "--report", "--min-recall", 0.1)
     assert done.returncode == 0, done.stderr
     measured = read_result(folder / "result.json")

@@ -146,7 +146,7 @@ def test_any_part_of_the_audio_is_that_part(folders: tuple[Path, Path]) -> None:
 def test_a_recording_that_is_not_what_a_board_hears_is_refused(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "cd.wav", np.zeros((44_100, 2), np.int16), 44_100)
     with pytest.raises(ConfigError, match="44100 Hz, 2 channels, but a board hears 16000 Hz mono"):
-        plan_recording(tmp_path / "cd.wav")
+        plan_recording(tmp_path / "cd.wav", "unknown")
 
 
 def test_sections_are_named_as_shortly_as_they_can_be_told_apart(tmp_path: Path) -> None:
@@ -160,5 +160,5 @@ def test_sections_are_named_as_shortly_as_they_can_be_told_apart(tmp_path: Path)
 
 def test_planned_lengths_are_those_of_the_samples(folders: tuple[Path, Path]) -> None:
     for path in sorted(folders[0].iterdir()):
-        recording = plan_recording(path)
+        recording = plan_recording(path, "unknown")
         assert recording.samples == len(read_samples(path)) == 0.6 * SAMPLE_RATE_HZ

@@ -27,9 +27,10 @@ from harness.session import measure as measuring
 from harness.session.journal import sound_path
 from harness.session.measure import measure
 from harness.session.request import Request
+from tests.spoken import Spoken, listed
 from tests.virtual_audio import MICROPHONE, RATE_HZ, SPEAKER
 
-pytestmark = [pytest.mark.corpus, pytest.mark.slow, pytest.mark.timeout(2400), pytest.mark.usefixtures("air")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400), pytest.mark.usefixtures("air")]
 
 DRIFT_PPM = 50.0
 INFERENCE_SLICES = 3
@@ -98,11 +99,6 @@ def request_of(official_models: Path, host_firmware: Firmware, tmp_path: Path, m
     return Request(board="air", boards=boards, model=official_models / "alexa.json", firmware=host_firmware.folder, output=tmp_path / "session")
 
 
-def listed(path: Path, recordings: list[Path]) -> Path:
-    path.write_text("".join(f"{recording}\n" for recording in recordings))
-    return path
-
-
 def with_player(monkeypatch: pytest.MonkeyPatch, stages: list[Stage], faults: Faults | None = None, starve_at: int | None = None) -> None:
     def open_board(entry: BoardEntry, firmware: Firmware, *, air: AirSettings, folder: Path, **_: Any) -> Board:
         return VirtualBoard(entry, firmware, folder=folder, through=lambda ear: FaultyPlayer(air, ear, stages, faults, starve_at))
@@ -139,9 +135,9 @@ def is_void(result: Result, start: int, stop: int) -> bool:
     return any(first * RATE_HZ <= start + 1600 and stop - 1600 <= last * RATE_HZ for first, last in spans)
 
 
-def test_a_minute_agrees_and_drift_is_found(request_of: Request, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_minute_agrees_and_drift_is_found(request_of: Request, spoken: Spoken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_player(monkeypatch, [Drift(DRIFT_PPM)])
-    wake = listed(tmp_path / "wake.txt", sorted((corpus / "alexa").glob("*.flac"))[:8])
+    wake = listed(tmp_path / "wake.txt", spoken.words[:8])
     result = measure(Request(**(vars(request_of) | {"wake": (wake,)}))).result
     heard = acoustics(result)
     assert_agreed(result)
@@ -152,10 +148,10 @@ def test_a_minute_agrees_and_drift_is_found(request_of: Request, corpus: Path, t
         assert result.agreement.positions.paired == 8
 
 
-def test_ten_minutes_with_drift_in_real_time(request_of: Request, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ten_minutes_with_drift_in_real_time(request_of: Request, spoken: Spoken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_player(monkeypatch, [Drift(DRIFT_PPM)])
-    wake = listed(tmp_path / "wake.txt", sorted((corpus / "alexa").glob("*.flac"))[:60])
-    none = listed(tmp_path / "none.txt", sorted((corpus / "speech_librispeech").glob("**/*.flac"))[:26])
+    wake = listed(tmp_path / "wake.txt", spoken.words[:60])
+    none = listed(tmp_path / "none.txt", spoken.speech[:26])
     result = measure(Request(**(vars(request_of) | {"wake": (wake,), "none": (none,)}))).result
     heard = acoustics(result)
     assert result.session is not None
@@ -171,13 +167,13 @@ def test_ten_minutes_with_drift_in_real_time(request_of: Request, corpus: Path, 
     assert result.agreement.positions.paired >= 60 - result.scores.void_utterances - 5
 
 
-def test_injected_faults_are_found_and_void(request_of: Request, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_injected_faults_are_found_and_void(request_of: Request, spoken: Spoken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     second = RATE_HZ
     # Within continuous speech, so that each of them meets sound.
     faults = Faults(lost=(25 * second, 25 * second + 700), clipped=(40 * second, 41 * second), soft=(55 * second, 60 * second))
     with_player(monkeypatch, [faults], faults, starve_at=75 * second)
-    speech = listed(tmp_path / "speech.txt", sorted((corpus / "speech_librispeech").glob("**/*.flac"))[:14])
-    known = sorted((corpus / "alexa").glob("*.flac"))[0]
+    speech = listed(tmp_path / "speech.txt", spoken.speech[:14])
+    known = spoken.words[0]
     result = measure(Request(**(vars(request_of) | {"none": (speech,), "known_positive": known}))).result
     heard = acoustics(result)
     assert_agreed(result)

@@ -21,6 +21,7 @@ from trainer.evaluation.runs import Candidate
 from trainer.evaluation.table import rendered
 from wakeword.errors import ConfigError
 from wakeword.model.manifest import Manifest, MicroSection
+from wakeword.scoring.grades import grade_false_accepts, grade_recall
 from wakeword.scoring.rates import clopper_pearson, garwood
 
 
@@ -126,25 +127,15 @@ def test_everything_is_json_and_text(run_folder: Path) -> None:
     assert "bob" in text
 
 
-@pytest.mark.parametrize(
-    ("accepts", "hours", "said"),
-    [
-        (0, 0.01, "excellent (below 0.5/h) so far, but the hours are too few to be sure."),
-        (0, 6, "excellent (below 0.5/h)."),
-        (1, 1, "acceptable (0.5 to 2/h) so far, but the hours are too few to be sure."),
-        (10, 10, "acceptable (0.5 to 2/h)."),
-        (1, 0.1, "too many (above 2/h) so far, but the hours are too few to be sure."),
-        (9, 1, "too many (above 2/h)."),
-    ],
-)
-def test_the_grade_says_whether_the_hours_suffice(run_folder: Path, accepts: int, hours: float, said: str) -> None:
+def test_the_grades_are_those_of_a_report(run_folder: Path) -> None:
     evaluation = measured(run_folder)
-    false = evaluation.device.false_accepts * accepts
-    figures = replace(evaluation.device, false_accepts=false, hours=hours, per_hour=accepts / hours)
+    figures, recall = evaluation.device, evaluation.device.recall
+    assert evaluation.grades.false_accepts == grade_false_accepts(len(figures.false_accepts), figures.hours, "unknown")
+    assert evaluation.grades.recall == grade_recall(recall.found, recall.utterances, "unknown")
     console = Console(width=160)
     with console.capture() as capture:
-        console.print(rendered(replace(evaluation, device=figures)))
-    assert f"False accepts: {said}" in capture.get()
+        console.print(rendered(evaluation))
+    assert f"False accepts: {evaluation.grades.false_accepts.headline}. Recall: {evaluation.grades.recall.headline}." in capture.get()
 
 
 def test_an_empty_split_is_told(run_folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -35,7 +36,10 @@ def test_given_and_tuned_side_by_side_with_intervals() -> None:
     assert "given" in shown
     assert "0.30 (0.06-0.88): 3 in 10.00 h" in shown
     assert "95.0% (88.7%-98.4%): 95 of 100" in shown
-    assert "met, not proven" in shown
+    assert "reached, not certain" in shown
+    assert "False accepts: acceptable. Recall: acceptable." in shown
+    synthetic = text(replace(tuned(Measurement("b", 6, 120, 95, 100, 0, 0, 20.0)), words="synthetic", negatives="synthetic"))
+    assert "False accepts: no grade: synthetic speech. Recall: no grade: synthetic speech." in synthetic
     assert "measured tuned weights on the test split 3 times" in shown
     assert "came after a wake word" not in shown
     assert "1 of the false accepts of the last column came after a wake word" in text(tuned(Measurement("b", 6, 120, 95, 100, 1, 1, 2.0)))
@@ -44,8 +48,8 @@ def test_given_and_tuned_side_by_side_with_intervals() -> None:
 def test_reached_on_validation_is_not_proven_on_test() -> None:
     lines = unproven(tuned(Measurement("b", 6, 120, 95, 100, 0, 0, 2.0)), TARGETS)
     assert lines == [
-        "recall: reached on validation; on test met, not proven",
-        "false accepts: reached on validation; on test met, not proven (0.3/h needs 12.3 h without one, there are 2.00 h)",
+        "recall: reached on validation; on test reached, not certain",
+        "false accepts: reached on validation; on test reached, not certain (0.3/h needs 12.3 h without one, there are 2.00 h)",
     ]
     assert unproven(tuned(Measurement("b", 6, 120, 990, 1000, 0, 0, 20.0)), TARGETS) == []
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wakeword.scoring.rates import clopper_pearson, garwood, hours_to_claim
+from wakeword.scoring.rates import clopper_pearson, garwood
 
 
 @pytest.mark.parametrize(
@@ -24,10 +24,6 @@ def test_clopper_pearson_reference_values(successes: int, trials: int, low: floa
     interval = clopper_pearson(successes, trials)
     assert interval.low == pytest.approx(low, abs=0.001)
     assert interval.high == pytest.approx(high, abs=0.001)
-
-
-def test_six_hours_without_an_event_claim_half_an_event_an_hour() -> None:
-    assert hours_to_claim(0.5) == pytest.approx(5.99, abs=0.01)
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(1, 0), (0, 0), (3, 2), (-1, 5)])
