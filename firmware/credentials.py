@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from wakeword.errors import ConfigError
+from wakeword.reading import RepeatedKey, decoded, load_yaml
 
 VARIABLES = {"api_key": "MWW_API_KEY", "wifi_ssid": "MWW_WIFI_SSID", "wifi_password": "MWW_WIFI_PASSWORD"}
 """Name in a secrets file, and the variable of the environment that goes before it."""
@@ -74,11 +75,14 @@ def read(file: Path) -> dict[str, str]:
     import yaml
 
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = load_yaml(decoded(file.read_bytes()))
     except OSError as error:
         raise ConfigError(f"{file}: cannot read the secrets ({error.strerror}); check the path and its permissions") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: is not UTF-8 text; write the secrets as 'name: value', one a line") from error
+    except RepeatedKey as error:
+        name = f"{error.key} stands" if error.key in VARIABLES else "a name stands"
+        raise ConfigError(f"{file}: {name} there twice, in line {error.lines[0]} and in line {error.lines[1]}; remove one of them") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f" (line {mark.line + 1})"

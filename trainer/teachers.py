@@ -7,7 +7,6 @@ seeds share one split.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from trainer.training.run_files import TABLE as VALIDATION_NAME
 from trainer.training.teaching import Teacher, Teaching
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
+from wakeword.reading import read_csv
 
 
 def check_teachers(config: TrainerConfig, records: Sequence[SampleRecord]) -> None:
@@ -76,9 +76,8 @@ def _check_file(checkpoint: Path, taught: TrainerConfig) -> None:
 
     table, steps = run_folder(checkpoint) / VALIDATION_NAME, taught.training.plan().steps
     try:
-        with table.open(newline="", encoding="utf-8") as lines:
-            done = max((int(row["step"]) for row in csv.DictReader(lines)), default=0)
-    except (OSError, KeyError, TypeError, ValueError, csv.Error):
+        done = max((int(row["step"]) for row in read_csv(table, ("step",), "").rows), default=0)
+    except (ConfigError, ValueError):
         done = 0
     if done < steps:
         raise ConfigError(f"{checkpoint}: its run has done {done} of {steps} steps, by {table}; let it finish first (the same mww-train goes on with it)")

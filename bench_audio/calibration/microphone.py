@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakeword.errors import ConfigError
+from wakeword.reading import decoded
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def read_microphone_curve(path: Path) -> MicrophoneCurve:
     Raises `ConfigError` for a file that cannot be read, that has fewer than two such lines, or whose frequencies do not rise.
     """
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = decoded(path.read_bytes(), "replace")
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; give the microphone's calibration file") from error
     points: list[tuple[float, float]] = []

@@ -21,6 +21,7 @@ from bench_audio.calibration.levels import Weighting
 from bench_audio.duplex import DeviceFacts, Source
 from wakeword.errors import ConfigError
 from wakeword.files import partial_file, write_atomically
+from wakeword.reading import read_json
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -215,12 +216,7 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
 
 def read_calibration(path: Path) -> Calibration:
     """Read and check a calibration file, without looking at its age. Raises `ConfigError`: unreadable, another version, an unknown key, a wrong value."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; give a file that mww-bench calibrate made") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ConfigError(f"{path}: no JSON ({error}); give a file that mww-bench calibrate made") from error
+    values = read_json(path, "give a file that mww-bench calibrate made")
     version = values.get("schema_version") if isinstance(values, dict) else None
     if version != SCHEMA_VERSION:
         raise ConfigError(f"{path}: calibration of version {version}, this program reads version {SCHEMA_VERSION}; calibrate anew")

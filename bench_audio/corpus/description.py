@@ -20,11 +20,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from wakeword.corpus.provenance import Stated
 from wakeword.errors import ConfigError
+from wakeword.reading import parse_yaml, read_yaml
 
 Spl = Annotated[float, Field(ge=20, le=110)]
 Label = Annotated[str, Field(min_length=1, pattern=r"^[^/\\.][^/\\]*$")]
@@ -123,13 +123,7 @@ class Corpus(_Part):
 
 def read_corpus(path: Path) -> Corpus:
     """Read a description; its preset fills in what it does not say itself. Paths become absolute. Raises `ConfigError` for anything wrong in it."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error.reason
-        raise ConfigError(f"{path}: cannot read the corpus ({reason}); give a YAML file as docs/acoustic-bench.md describes it") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML ({str(error).splitlines()[0]}); correct the file") from error
+    values = read_yaml(path, "give a corpus in YAML as docs/acoustic-bench.md describes it")
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: a corpus is a set of keys, such as name and sources; see docs/acoustic-bench.md")
     values = _preset(path, values.get("preset")) | values
@@ -151,7 +145,7 @@ def _preset(path: Path, name: object) -> dict[str, Any]:
     if name not in PRESETS:
         near = difflib.get_close_matches(str(name), PRESETS, 1)
         raise ConfigError(f"{path}: preset {name!r} is not there; {f'did you mean {near[0]}?' if near else f'there are {", ".join(PRESETS)}'}")
-    values: dict[str, Any] = yaml.safe_load(files("bench_audio.corpus").joinpath("presets", f"{name}.yaml").read_text(encoding="utf-8"))
+    values: dict[str, Any] = parse_yaml(files("bench_audio.corpus").joinpath("presets", f"{name}.yaml").read_text(encoding="utf-8"), f"preset {name}")
     return values
 
 

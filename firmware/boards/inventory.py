@@ -12,10 +12,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from wakeword.errors import ConfigError
+from wakeword.reading import read_yaml
 
 INVENTORY_VARIABLE = "MWW_BOARDS"
 DEFAULT_INVENTORY = Path("boards.yaml")
@@ -142,15 +142,7 @@ def find_board(name: str, path: Path | None) -> BoardEntry:
 
 
 def _listed(path: Path) -> list[Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error.reason
-        raise ConfigError(f"{path}: cannot read the inventory ({reason}); give a boards.yaml with --boards, or leave it out for --board virtual") from error
-    except yaml.YAMLError as error:
-        fault = error.problem if isinstance(error, yaml.MarkedYAMLError) else error
-        line = f", line {error.problem_mark.line + 1}" if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark else ""
-        raise ConfigError(f"{path}{line}: not YAML ({fault}); correct the file") from error
+    values = read_yaml(path, "give an inventory with --boards (boards.yaml), or leave it out for --board virtual")
     if isinstance(values, dict) and set(values) == {"boards"} and isinstance(values["boards"], list):
         return values["boards"]
     raise ConfigError(f"{path}: an inventory is one key 'boards' with a list below it, each entry with name, kind and what identifies the board")

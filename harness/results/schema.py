@@ -26,6 +26,7 @@ from wakeword.contract import MAX_WINDOW, PROBABILITY_MAX
 from wakeword.corpus.provenance import Provenance
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
+from wakeword.reading import read_json
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -226,18 +227,12 @@ def unpack_probabilities(packed: str) -> NDArray[np.uint8]:
 
 def read_result(path: Path) -> Result:
     """Read a `result.json`. Raises `ConfigError` when it cannot be read or is of another schema version."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot read the result ({error.strerror}); give a result.json written by mww-simulate or mww-bench") from error
-    except (RecursionError, ValueError) as error:
-        raise ConfigError(f"{path}: not JSON ({error}); give a result.json written by mww-simulate --result or mww-bench") from error
+    values = read_json(path, "give a result.json written by mww-simulate --result or mww-bench")
     version = values.get("schema_version") if isinstance(values, dict) else None
     if version != SCHEMA_VERSION:
         raise ConfigError(f"{path}: result schema {version!r}, this version reads {SCHEMA_VERSION}; measure again")
     try:
-        return Result.model_validate_json(text)
+        return Result.model_validate_json(json.dumps(values))
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"{path}: {'.'.join(map(str, first['loc'])) or 'result'}: {first['msg']}; measure again") from error

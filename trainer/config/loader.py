@@ -18,6 +18,7 @@ from trainer.config.sections import TrainerConfig
 from trainer.config.variables import escaped, has_variable, substitute
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
+from wakeword.reading import load_yaml, parse_yaml, read_text, yaml_fault
 
 Values = dict[str, Any]
 
@@ -76,27 +77,16 @@ def _read_preset(name: str) -> Values:
 
 
 def _read(path: Path) -> Values:
-    try:
-        return _parse(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot read the configuration ({error}); give a preset's name or a YAML file") from error
+    return _parse(read_text(path, "a configuration is a preset's name or a YAML file"), str(path))
 
 
 def _parse(text: str, origin: str) -> Values:
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark else ""
-        raise ConfigError(f"{origin}{line}: not YAML ({_yaml_fault(error)}); correct the file") from error
+    values = parse_yaml(text, origin)
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise ConfigError(f"{origin}: holds no sections; a configuration is a mapping such as 'training: {{batch_size: 64}}'")
     return {section: {} if keys is None else keys for section, keys in values.items()}
-
-
-def _yaml_fault(error: yaml.YAMLError) -> object:
-    return error.problem if isinstance(error, yaml.MarkedYAMLError) else error
 
 
 def _parse_setting(setting: str) -> Values:
@@ -107,9 +97,9 @@ def _parse_setting(setting: str) -> Values:
     value: Any = text
     if not _takes_text(_model_of(sections), name, text):
         try:
-            value = yaml.safe_load(text)
+            value = load_yaml(text)
         except yaml.YAMLError as error:
-            raise ConfigError(f"--set {setting}: the value is not YAML ({_yaml_fault(error)}); put quotes around it") from error
+            raise ConfigError(f"--set {setting}: the value is not YAML ({yaml_fault(error)}); put quotes around it") from error
     for part in (name, *reversed(sections)):
         value = {part: value}
     return cast(Values, value)
@@ -151,7 +141,7 @@ def _substituted_value(value: Any, model: type[BaseModel], name: str, key: str, 
     if not has_variable(value) or _takes_text(model, name, text):
         return text
     try:
-        return yaml.safe_load(text)
+        return load_yaml(text)
     except yaml.YAMLError:
         return text
 

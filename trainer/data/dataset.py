@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from wakeword.corpus.recordings import hash_file
 from wakeword.corpus.walk import Rejection
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
+from wakeword.reading import read_csv
 
 TABLE_NAME = "recordings.csv"
 REJECTED_NAME = "rejected.csv"
@@ -89,12 +90,11 @@ def write_recordings(ingestion: Ingestion, folder: Path) -> None:
 def read_recordings(folder: Path) -> tuple[SampleRecord, ...]:
     """The records of a run's folder; tables of older runs lack the files' hashes. Raises `ConfigError` when the table is missing or damaged."""
     path = folder / TABLE_NAME
+    table = read_csv(path, _COLUMNS[:-1], "give the folder of a run that mww-train made, or train again")
+    hashed = _COLUMNS[-1] in table.columns
     try:
-        with path.open(newline="", encoding="utf-8") as lines:
-            return tuple(_record(row) for row in csv.DictReader(lines))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give the folder of a run that mww-train made") from error
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        return tuple(_record(row.values if hashed else {**row.values, _COLUMNS[-1]: ""}) for row in table.rows)
+    except (KeyError, ValueError) as error:
         raise ConfigError(f"{path}: damaged ({error}); train again") from error
 
 
@@ -123,9 +123,9 @@ def refuse_changed(records: Sequence[SampleRecord], run: Path) -> None:
         )
 
 
-def _record(row: dict[str, str]) -> SampleRecord:
+def _record(row: Mapping[str, str]) -> SampleRecord:
     numbers = float(row["seconds"]), int(row["sample_rate"]), float(row["weight"])
-    sha256 = row.get("sha256", "")
+    sha256 = row["sha256"]
     if not _SHA256.fullmatch(sha256):
         raise ValueError(f"{sha256!r} is no SHA-256")
     return SampleRecord(Path(row["path"]), Label(row["label"]), Split(row["split"]), row["group"], *numbers, sha256=sha256)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from wakeword.corpus.recordings import hash_file
 from wakeword.corpus.walk import Rejection, walk
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
+from wakeword.reading import read_csv
 
 TABLE_NAME = "mined.csv"
 
@@ -50,10 +51,11 @@ def read_table(folder: Path) -> tuple[MinedClip, ...]:
     path = folder / TABLE_NAME
     if not path.exists():
         return ()
+    needed = tuple(name for name in _NAMES if name not in _LATER_NAMES)
+    rows = read_csv(path, needed, "correct it, or mine into another folder").rows
     try:
-        with path.open(newline="", encoding="utf-8") as lines:
-            return tuple(_row(row) for row in csv.DictReader(lines))
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        return tuple(_row(row.values) for row in rows)
+    except (KeyError, ValueError) as error:
         raise ConfigError(f"{path}: damaged ({error}); correct it, or mine into another folder") from error
 
 
@@ -118,7 +120,7 @@ def _held_back(records: Iterable[SampleRecord]) -> Iterator[tuple[Path, str, str
             yield record.path, record.sha256 or hash_file(record.path), "holds the wake word in this run"
 
 
-def _row(row: dict[str, str]) -> MinedClip:
+def _row(row: Mapping[str, str]) -> MinedClip:
     texts = {name: row[name] for name in _NAMES if name not in _LATER_NAMES}
     window_end, step = (int(row[name]) if row.get(name) else None for name in _LATER_NAMES)
     return MinedClip(

@@ -8,7 +8,6 @@ on. So an empty split is an error that names a seed which fills all three; a CSV
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from wakeword.errors import ConfigError
+from wakeword.reading import read_csv
 
 _COLUMNS = ("path", "group", "split")
 _COLUMNS_OF_A_RUN = {*_COLUMNS, "label", "weight", "sha256"}
@@ -113,16 +113,9 @@ def read_splits(table: Path) -> SplitTable:
     """
     files: dict[Path, tuple[str, Split]] = {}
     groups: dict[str, Split] = {}
-    try:
-        with table.open(newline="", encoding="utf-8") as lines:
-            reader = csv.DictReader(lines)
-            missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
-            if missing:
-                raise ConfigError(f"{table}: has no column {missing[0]!r}; its first line must be {','.join(_COLUMNS)}")
-            of_a_run = set(reader.fieldnames or ()) >= _COLUMNS_OF_A_RUN
-            rows = [(reader.line_num, row["path"], row["group"], row["split"]) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{table}: cannot be read as a splits table ({error}); give a CSV with {','.join(_COLUMNS)}") from error
+    read = read_csv(table, _COLUMNS, f"a splits table is a CSV with {','.join(_COLUMNS)}")
+    of_a_run = set(read.columns) >= _COLUMNS_OF_A_RUN
+    rows = [(row.line, row["path"], row["group"], row["split"]) for row in read.rows]
     for line, name, group, split_name in rows:
         where = f"{table}, line {line}"
         if not name or not group or split_name not in set(Split):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +11,7 @@ from wakeword.audio import AUDIO_SUFFIXES
 from wakeword.corpus.walk import Walked, walk
 from wakeword.errors import ConfigError, tell
 from wakeword.part import Part, part_of
+from wakeword.reading import read_csv, read_text
 
 LIST_SUFFIXES = frozenset({".csv", ".m3u", ".m3u8", ".txt"})
 GENERATED_TABLE = "generated.csv"
@@ -63,13 +62,10 @@ def _unused(walked: Walked) -> str:
 
 
 def _read_list(source: Path) -> list[Path]:
-    try:
-        text = source.read_text(encoding="utf-8-sig")
-        entries = _csv_entries(source, text) if source.suffix.lower() == ".csv" else _line_entries(text)
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{source}: not a text file ({error.reason}); a list has one path a line") from error
-    except csv.Error as error:
-        raise ConfigError(f"{source}: not a CSV table ({error}); correct the file") from error
+    if source.suffix.lower() == ".csv":
+        entries = [row["path"] for row in read_csv(source, ("path",), "a CSV list names its recordings in the column 'path'").rows]
+    else:
+        entries = _line_entries(read_text(source, "a list is a text file with one path a line"))
     paths = [source.parent / entry for entry in entries if entry]
     if not paths:
         raise ConfigError(f"{source}: the list names no recording; put one path on each line")
@@ -83,13 +79,6 @@ def _line_entries(text: str) -> list[str]:
     # Not splitlines(): file names may hold signs that it takes for the end of a line.
     entries = [line.strip() for line in text.split("\n")]
     return [entry for entry in entries if not entry.startswith("#")]
-
-
-def _csv_entries(source: Path, text: str) -> list[str]:
-    reader = csv.DictReader(io.StringIO(text))
-    if "path" not in (reader.fieldnames or ()):
-        raise ConfigError(f"{source}: no column 'path'; a CSV list names its recordings in that column")
-    return [row["path"] or "" for row in reader]
 
 
 def hash_file(path: Path) -> str:

@@ -78,7 +78,10 @@ def manifest_content(path: Path) -> object:
     """What a manifest's file holds, as JSON gives it. Raises `ConfigError` when it cannot be read or is not JSON."""
     refuse_address(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_text(encoding="utf-8")
+        if content.startswith("\ufeff"):
+            raise ConfigError(f"{path}: begins with a byte order mark, with which ESPHome does not read it; save the manifest as UTF-8 without BOM")
+        return json.loads(content)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error.reason
         raise ConfigError(f"{path}: cannot read the manifest ({reason}); give the path of a manifest (.json)") from error

@@ -155,10 +155,10 @@ def test_files_that_are_no_configuration(tmp_path: Path, text: str, message: str
 def test_sources_that_do_not_exist(tmp_path: Path) -> None:
     assert refusal("fast_tst") == "--config fast_tst: neither a preset nor a file; did you mean fast_test?"
     assert "presets are fast_test, max_quality, standard" in refusal("qqqq")
-    assert refusal(str(tmp_path / "none.yaml")).startswith(f"{tmp_path / 'none.yaml'}: cannot read the configuration")
+    assert refusal(str(tmp_path / "none.yaml")).startswith(f"{tmp_path / 'none.yaml'}: cannot be read (No such file or directory)")
     (tmp_path / "latin.yaml").write_bytes("author: Ä".encode("latin-1"))
-    assert "cannot read the configuration" in refusal(str(tmp_path / "latin.yaml"))
-    assert "cannot read the configuration" in refusal("fast_test", overrides=(tmp_path,))
+    assert "is no text in UTF-8" in refusal(str(tmp_path / "latin.yaml"))
+    assert "cannot be read (Is a directory)" in refusal("fast_test", overrides=(tmp_path,))
 
 
 @pytest.mark.parametrize("key", ["learning_rates", "positive_class_weight", "negative_class_weight"])

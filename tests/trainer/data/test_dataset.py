@@ -172,10 +172,10 @@ def test_a_missing_or_damaged_table(dataset: Path) -> None:
     ):
         assert damaged != content
         table.write_text(damaged)
-        with pytest.raises(ConfigError, match=r"recordings\.csv: damaged .*train again"):
+        with pytest.raises(ConfigError, match=r"recordings\.csv: (damaged|has no column) .*train again"):
             read_recordings(dataset)
     table.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="damaged"):
+    with pytest.raises(ConfigError, match="is no text in UTF-8"):
         read_recordings(dataset)
 
 

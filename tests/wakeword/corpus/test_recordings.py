@@ -93,7 +93,7 @@ def test_speech_of_a_synthesiser_is_known_through_a_link(tmp_path: Path) -> None
         ("empty.txt", "# nothing\n", "names no recording"),
         ("missing.txt", "gone.wav\n", "does not exist"),
         ("column.csv", "file\nc.mp3\n", "no column 'path'"),
-        ("binary.txt", "\udcff", "not a text file"),
+        ("binary.txt", "\udcff", "is no text in UTF-8"),
     ],
 )
 def test_bad_lists_say_what_is_wrong(name: str, content: str, message: str, folder: Path) -> None:

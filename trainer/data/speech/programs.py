@@ -89,7 +89,7 @@ def check_piper_voice(path: Path) -> Path:
 def _piper_settings(model: Path) -> dict[str, object]:
     settings = Path(f"{model}.json")
     try:
-        loaded = json.loads(settings.read_text(encoding="utf-8"))
+        loaded = json.loads(settings.read_bytes())
     except (OSError, ValueError) as error:
         raise ConfigError(f"{settings}: the description of the piper voice cannot be read ({error}); download it beside the .onnx file") from error
     if not isinstance(loaded, dict):
