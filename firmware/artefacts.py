@@ -26,8 +26,8 @@ class Artefacts:
     ram_bytes: int | None
 
 
-def find_artefacts(build_folder: Path, name: str, host: bool, output: Sequence[str]) -> Artefacts:
-    """Find what ESPHome built in `build_folder` (`.esphome/build/NAME`); `output` is what it printed.
+def find_artefacts(build_folder: Path, name: str, host: bool, printed: tuple[int | None, int | None]) -> Artefacts:
+    """Find what ESPHome built in `build_folder` (`.esphome/build/NAME`); `printed` are the `printed_sizes`.
 
     Raises `InfrastructureError` when a file is missing although ESPHome ended well.
     """
@@ -38,7 +38,7 @@ def find_artefacts(build_folder: Path, name: str, host: bool, output: Sequence[s
     native, platformio = build_folder / "build", build_folder / ".pioenvs" / name
     folder, elf = (native, native / f"{name}.elf") if native.is_dir() else (platformio, platformio / "firmware.elf")
     image = _existing(folder / "firmware.ota.bin")
-    return Artefacts(image, image, _existing(folder / "firmware.factory.bin"), _existing(elf), *printed_sizes(output))
+    return Artefacts(image, image, _existing(folder / "firmware.factory.bin"), _existing(elf), *printed)
 
 
 def printed_sizes(output: Sequence[str]) -> tuple[int | None, int | None]:

@@ -89,9 +89,8 @@ def build(
         report(f"rendering {target} with {', '.join(repr(model.described.wake_word) for model in models)} into {folder}")
         project = projects.render(target, name, models, secrets, folder, environment, report)
         # The generated code and the program hold the secrets too.
-        private = folder / ".esphome"
-        private.mkdir(mode=0o700, exist_ok=True)
-        private.chmod(0o700)
+        project.private.mkdir(mode=0o700, exist_ok=True)
+        project.private.chmod(0o700)
         with Esphome(project, environment, progress) as esphome:
             report("validating the configuration")
             esphome.validate()
@@ -101,7 +100,7 @@ def build(
                 artefacts = None
             else:
                 esphome.compile()
-                artefacts = find_artefacts(_build_folder(folder, name), name, target == projects.HOST, esphome.lines)
+                artefacts = find_artefacts(_build_folder(folder, name), name, target == projects.HOST, esphome.sizes)
         firmware = _firmware(project, environment.version, artefacts)
         write_atomically(folder / RECORD_FILE, json.dumps(_record(firmware), indent=2, ensure_ascii=False) + "\n")
         return firmware

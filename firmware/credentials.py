@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import os
-import re
 import secrets
+import string
 import tempfile
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import yaml
+
+from firmware import esphome_yaml
 from wakeword.errors import ConfigError
-from wakeword.reading import RepeatedKey, decoded, load_yaml
+from wakeword.reading import RepeatedKey, decoded
 
 VARIABLES = {"api_key": "MWW_API_KEY", "wifi_ssid": "MWW_WIFI_SSID", "wifi_password": "MWW_WIFI_PASSWORD"}
 """Name in a secrets file, and the variable of the environment that goes before it."""
 SECRETS_FILE = "secrets.yaml"
 """Both the default file to read, beside the user, and the one in each project, where ESPHome looks for it."""
-REDACTED = "[redacted]"
 
 _KEY_BYTES = 32
-_SHORT = 4
-"""Secrets below this length are only redacted as whole words: an SSID may be a letter."""
+_RAW_KEY_DIGITS = 64
+_UNTYPABLE = ("Cc", "Cs", "Zl", "Zp")
+"""Categories of Unicode that no password holds: control characters, half a surrogate pair, ends of lines and paragraphs."""
 
 
 def collect(names: Sequence[str], file: Path | None, kept: Mapping[str, str]) -> dict[str, str]:
@@ -42,7 +45,7 @@ def collect(names: Sequence[str], file: Path | None, kept: Mapping[str, str]) ->
         elif name in given:
             found[name], where = given[name], f"{source}: {name}"
         elif name in kept:
-            found[name] = kept[name]
+            found[name], where = kept[name], f"the earlier build's {SECRETS_FILE}: {name}"
         else:
             continue
         if (fault := _fault(name, found[name])) is not None:
@@ -72,10 +75,9 @@ def api_key(folder: Path) -> str:
 
 def read(file: Path) -> dict[str, str]:
     """Our secrets in a YAML file of names and values; other names in it are not ours. Raises `ConfigError`, without a word of the content."""
-    import yaml
-
     try:
-        content = load_yaml(decoded(file.read_bytes()))
+        text = decoded(file.read_bytes())
+        content = esphome_yaml.load(text)
     except OSError as error:
         raise ConfigError(f"{file}: cannot read the secrets ({error.strerror}); check the path and its permissions") from error
     except UnicodeDecodeError as error:
@@ -94,13 +96,14 @@ def read(file: Path) -> dict[str, str]:
     for name, value in ours.items():
         if not isinstance(value, str):
             raise ConfigError(f"{file}: {name} is not text; put it in quotes")
+    if (cut := _cut_off(text)) is not None:
+        raise ConfigError(f"{file}: the value of {cut} ends before a #, which begins a comment; put the value in quotes, with or without the #")
     return ours
 
 
 def write(file: Path, values: Mapping[str, str]) -> None:
     """Write a secrets file that only its owner can read, whole or not at all."""
-    # JSON strings are YAML strings, whatever they hold.
-    content = "".join(f"{name}: {json.dumps(value)}\n" for name, value in values.items())
+    content = esphome_yaml.dump(dict(values))
     if file.is_file() and file.stat().st_mode & 0o077 == 0 and file.read_text(encoding="utf-8") == content:
         return
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".partial")  # mode 0600
@@ -113,33 +116,12 @@ def write(file: Path, values: Mapping[str, str]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-class Redactor:
-    """Takes secrets out of what programs print."""
-
-    def __init__(self, values: Sequence[str]):
-        forms = {form for value in values if value for form in _forms(value)}
-        # Longest first, so that no secret hides a longer one that it begins.
-        parts = [re.escape(form) if len(form) >= _SHORT else rf"(?<!\w){re.escape(form)}(?!\w)" for form in sorted(forms, key=len, reverse=True)]
-        self._pattern = re.compile("|".join(parts)) if parts else None
-
-    def __call__(self, text: str) -> str:
-        """`text` with every secret replaced."""
-        return text if self._pattern is None else self._pattern.sub(REDACTED, text)
-
-
-def _forms(value: str) -> set[str]:
-    """A secret as it is, and as YAML, JSON, C++ and the shell would quote it."""
-    octal = "".join(chr(byte) if 32 <= byte < 127 and chr(byte) not in '\\"' else f"\\{byte:03o}" for byte in value.encode())
-    return {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], value.replace("'", "''"), repr(value)[1:-1], octal} | _key_forms(value)
-
-
-def _key_forms(value: str) -> set[str]:
-    """A key's bytes as a compiler that complains would quote them from the generated code."""
-    try:
-        raw = base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        return set()
-    return {", ".join(str(byte) for byte in raw), ", ".join(f"0x{byte:02X}" for byte in raw)} if len(raw) == _KEY_BYTES else set()
+def keep_private(folder: Path) -> None:
+    """Close a folder, all folders and files in it, to everybody but the owner."""
+    for path, _, files in os.walk(folder):
+        for entry in (Path(path), *(Path(path, name) for name in files)):
+            if not entry.is_symlink() and (mode := entry.stat().st_mode) & 0o077:
+                entry.chmod(mode & 0o700)
 
 
 def _fault(name: str, value: str) -> str | None:
@@ -151,8 +133,27 @@ def _fault(name: str, value: str) -> str | None:
             return "is not base64; make a key with: openssl rand -base64 32"
         if len(raw) != _KEY_BYTES or not any(raw):
             return f"has to be {_KEY_BYTES} random bytes in base64; make a key with: openssl rand -base64 32"
-    if name == "wifi_ssid" and not 1 <= len(value.encode()) <= 32:
+        return None
+    if any(unicodedata.category(character) in _UNTYPABLE for character in value):
+        return "holds an end of a line, another control character or bytes that are no UTF-8; in YAML a \\ within double quotes makes some, single quotes none"
+    length = len(value.encode())
+    if name == "wifi_ssid" and not 1 <= length <= 32:
         return "an SSID has 1 to 32 bytes; give the name of the network"
-    if name == "wifi_password" and value and not 8 <= len(value.encode()) <= 64:
-        return "a Wi-Fi password has 8 to 64 characters; give it, or nothing for an open network"
+    if name == "wifi_password" and value and not (len(value) >= 8 and length < _RAW_KEY_DIGITS) and not _is_raw_key(value):
+        return "a Wi-Fi password has at least 8 characters and at most 63 bytes, or is a key of 64 hexadecimal digits; give it, or nothing for an open network"
+    return None
+
+
+def _is_raw_key(value: str) -> bool:
+    """Whether a password is the key that others are hashed to (IEEE 802.11-2020, J.4.1), which a device takes as it is."""
+    return len(value) == _RAW_KEY_DIGITS and set(value) <= set(string.hexdigits)
+
+
+def _cut_off(text: str) -> str | None:
+    """The first of our secrets in a readable file that is not in quotes and followed by a comment: its `#` may have been meant as a part of it."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    assert isinstance(root, yaml.MappingNode)
+    for key, value in root.value:
+        if key.value in VARIABLES and isinstance(value, yaml.ScalarNode) and value.style is None and "#" in text[value.end_mark.index :].partition("\n")[0]:
+            return str(key.value)
     return None

@@ -10,9 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from firmware.credentials import VARIABLES, Redactor
+from firmware.artefacts import printed_sizes
+from firmware.credentials import VARIABLES, keep_private
 from firmware.processes import run_program
 from firmware.project import Project
+from firmware.redaction import Redactor, without_concealed
 from firmware.toolenv import ToolEnvironment, neutral_environment
 from wakeword.errors import ConfigError, InfrastructureError
 
@@ -42,7 +44,9 @@ class Esphome:
     environment: ToolEnvironment
     progress: Progress
     lines: list[str] = field(default_factory=list)
-    """What the last command printed."""
+    """What the last command printed, without the secrets."""
+    sizes: tuple[int | None, int | None] = (None, None)
+    """Bytes of flash and RAM, as the last command printed them."""
 
     def __post_init__(self) -> None:
         self._redact = Redactor(self.project.secrets)
@@ -89,19 +93,26 @@ class Esphome:
     def _run(self, command: str, *options: str) -> int:
         assert self._log is not None
         log = self._log
-        self.lines = []
+        self.lines, printed = [], []
 
         def take(line: str) -> None:
-            clean = self._redact(line)
+            # A network may be named "Flash" or "1": what is read from the lines is read before names are taken out.
+            printed.append(line)
+            clean = without_concealed(self._redact(line))
             self.lines.append(clean)
             print(clean, file=log, flush=True)
-            if step := _STEP.search(clean):
+            if step := _STEP.search(line):
                 self.progress(int(step.group(1)), int(step.group(2)))
 
         configuration = self.project.configuration.name
         print(f"$ esphome {command} {' '.join((*options, configuration))}", file=log, flush=True)
         variables = neutral_environment((*_OURS_ALONE, *VARIABLES.values()))
-        return run_program([self.environment.esphome, command, *options, configuration], self.project.folder, variables, take)
+        try:
+            return run_program([self.environment.esphome, command, *options, configuration], self.project.folder, variables, take)
+        finally:
+            # ESPHome lets everybody read the program that it writes, and its objects.
+            keep_private(self.project.private)
+            self.sizes = printed_sizes(printed)
 
     def _complaint(self) -> str:
         """What `esphome config` says is wrong. It prints the section at fault as YAML, and the complaint between its lines, without a key."""

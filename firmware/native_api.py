@@ -23,6 +23,7 @@ from aioesphomeapi.core import (
 from aioesphomeapi.model import HomeassistantServiceCall
 
 from firmware.answers import IDENTITY_EVENT, Identity, parse_identity
+from firmware.redaction import Redactor
 from wakeword.errors import BoardRefused, ConfigError, InfrastructureError
 
 # Every failure is told by an exception of this package; without a handler Python would print the library's warnings.
@@ -101,7 +102,7 @@ async def ask(target: Target, timeout: float, *, expected_name: str | None = Non
         refusal = explain_refusal(error, target)
         if refusal is not None:
             raise refusal from error
-        reason = str(error).replace(target.key, "<key>")
+        reason = Redactor([target.key])(str(error))
         raise InfrastructureError(f"{target.where}: no connection ({type(error).__name__}: {reason}); check power, network and address of the board") from error
     finally:
         client.force_disconnect()

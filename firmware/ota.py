@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from firmware.processes import run_program
+from firmware.redaction import Redactor
 from firmware.toolenv import ToolEnvironment, neutral_environment
 from wakeword.errors import InfrastructureError
 
@@ -38,7 +39,7 @@ def upload(image: Path, address: str, port: int, key: str, environment: ToolEnvi
     code = run_program(command, environment.folder, variables, lines.append, timeout=UPLOAD_SECONDS)
     if code != 0:
         said = [line.strip() for line in lines if "ERROR" in line or "WARNING" in line or "Error" in line]
-        telling = (said or lines or [f"exit code {code}"])[-1].replace(key, "[redacted]")
+        telling = Redactor([key])((said or lines or [f"exit code {code}"])[-1])
         raise InfrastructureError(
             f"{address}:{port}: the update over the air failed ({telling}); check that the board is on and runs a bench firmware with this key"
         )

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from firmware.redaction import without_concealed
 from wakeword.errors import InfrastructureError
 
 TERMINATION_SECONDS = 10.0
@@ -24,7 +25,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 def run_program(
     command: Sequence[str | Path], folder: Path, environment: Mapping[str, str], on_line: Callable[[str], None], *, timeout: float | None = None
 ) -> int:
-    """Run a program in `folder` and hand over each line that it prints, without colours; returns its exit code.
+    """Run a program in `folder` and hand over each line that it prints, `plain`; returns its exit code.
 
     stdout and stderr are one stream, and a carriage return ends a line too. Whatever ends this function or this process, the program and all
     that it started end with it. `timeout` is in seconds.
@@ -43,12 +44,17 @@ def run_program(
         with _ends_with_us(process.pid):
             assert process.stdout is not None
             for line in _lines(process.stdout, None if timeout is None else time.monotonic() + timeout):
-                on_line(_ANSI.sub("", line).rstrip())
+                on_line(plain(line))
             return process.wait()
     except TimeoutError as error:
         raise InfrastructureError(f"{program[0]}: no answer within {timeout:g} s; check the machine, then run again") from error
     finally:
         _end_group(process)
+
+
+def plain(line: str) -> str:
+    """A line without colours, and without what is concealed on a terminal."""
+    return _ANSI.sub("", without_concealed(line)).rstrip()
 
 
 def _lines(stream: IO[bytes], until: float | None) -> Iterator[str]:

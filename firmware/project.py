@@ -5,7 +5,7 @@ models.yaml      the models, and where their bytes are
 host.yaml        for target `host`: where its components and flags are
 models/          manifests and models, named by their ids
 packages/, targets/   copies, so that the folder explains itself
-secrets.yaml     readable by its owner alone
+secrets.yaml, .esphome/   the secrets, and what ESPHome makes of them: readable by their owner alone
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from firmware import credentials
+from firmware.esphome_yaml import dump
 from firmware.models import CheckedModel
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
@@ -45,7 +46,12 @@ class Project:
     name: str
     folder: Path
     models: tuple[CheckedModel, ...]
-    secrets: tuple[str, ...]
+    secrets: tuple[str, ...] = field(repr=False)
+
+    @property
+    def private(self) -> Path:
+        """Where ESPHome keeps the generated program, its objects and its storage: they hold the secrets."""
+        return self.folder / ".esphome"
 
     @property
     def configuration(self) -> Path:
@@ -112,13 +118,13 @@ def render(
         model_id = model.described.model_id
         _write(folder / "models" / f"{model_id}.tflite", model.content)
         _write(folder / "models" / f"{model_id}.json", manifest_text(model.manifest.model_copy(update={"model": f"{model_id}.tflite"})))
-    _write(folder / "models.yaml", _yaml(_models_section(target, models)))
+    _write(folder / "models.yaml", dump(_models_section(target, models)))
     included = {"bench": "packages/bench.yaml", "target": f"targets/{target}.yaml", "models": "models.yaml"}
     if target == HOST:
         from firmware.virtual import prepare_host
 
         support = prepare_host(folder, environment, report)
-        _write(folder / "host.yaml", _yaml(_host_section(support.components, support.build_flags, support.lib_ignore)))
+        _write(folder / "host.yaml", dump(_host_section(support.components, support.build_flags, support.lib_ignore)))
         included["host"] = "host.yaml"
     project = Project(target, name, folder, tuple(models), tuple(secrets.values()))
     _write(project.configuration, _main_file(target, name, included))
@@ -141,7 +147,7 @@ def _write(path: Path, content: str | bytes) -> None:
 def _main_file(target: str, name: str, included: dict[str, str]) -> str:
     substitutions = {"name": name, "target": target, "mac_address": host_mac_address(name)}
     packages = "".join(f"  {key}: !include {path}\n" for key, path in included.items())
-    return f"# Rendered by mww-firmware; it is written anew with every build.\n\n{_yaml({'substitutions': substitutions})}\npackages:\n{packages}"
+    return f"# Rendered by mww-firmware; it is written anew with every build.\n\n{dump({'substitutions': substitutions})}\npackages:\n{packages}"
 
 
 def _models_section(target: str, models: Sequence[CheckedModel]) -> dict[str, Any]:
@@ -158,9 +164,3 @@ def _host_section(components: Path, build_flags: Sequence[str], lib_ignore: Sequ
     if lib_ignore:
         section["platformio_options"] = {"lib_ignore": list(lib_ignore)}
     return {"external_components": [{"source": {"type": "local", "path": str(components)}}], "esphome": section}
-
-
-def _yaml(content: dict[str, Any]) -> str:
-    import yaml
-
-    return str(yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=1000))

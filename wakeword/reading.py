@@ -78,7 +78,7 @@ def parse_yaml(text: str, origin: str) -> Any:
 
 def load_yaml(text: str) -> Any:
     """What YAML text holds. Raises `yaml.YAMLError`, and `RepeatedKey` of its kind."""
-    return yaml.load(text, _UniqueKeys)  # noqa: S506 - a safe loader: it makes plain values only
+    return yaml.load(text, UniqueKeys)  # noqa: S506 - a safe loader: it makes plain values only
 
 
 def yaml_fault(error: yaml.YAMLError) -> str:
@@ -94,10 +94,11 @@ class RepeatedKey(yaml.MarkedYAMLError):
         super().__init__(problem=f"the key {key} stands there twice, in line {self.lines[0]} and in line {self.lines[1]}", problem_mark=second)
 
 
-class _UniqueKeys(yaml.SafeLoader):
+class UniqueKeys(yaml.SafeLoader):
     """YAML's safe loader, but for repeated keys."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """See `yaml.composer.Composer`. Raises `RepeatedKey`."""
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen: dict[tuple[str, str], yaml.Mark] = {}
         for key, _ in node.value:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firmware.processes import run_program
+from firmware.processes import plain, run_program
 from firmware.toolenv import neutral_environment
 from wakeword.errors import InfrastructureError
 
@@ -25,7 +25,6 @@ REOPEN_SECONDS = 0.1
 READ_SECONDS = 0.1
 DECODE_SECONDS = 30.0
 
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _STARTED = re.compile(r"setup\(\) finished successfully")
 _RESET = re.compile(r"^rst:0x[0-9a-f]+ \((\w+)\),boot:0x[0-9a-f]+ \((\w+)")
 _CRASH = re.compile(
@@ -152,7 +151,7 @@ class _Listener:
         return BootLog(tuple(self._lines))
 
     def _add(self, raw: bytes) -> None:
-        text = _ANSI.sub("", raw.decode(errors="replace")).rstrip()
+        text = plain(raw.decode(errors="replace"))
         if not text:
             return
         self._lines.append(LogLine(time.monotonic() - self._began, text))

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from firmware.boards.inventory import BoardEntry
 from firmware.build import Firmware
-from firmware.credentials import SECRETS_FILE, Redactor
+from firmware.credentials import SECRETS_FILE
 from firmware.credentials import read as read_secrets
+from firmware.redaction import Redactor
 from firmware.serial import boot_log, ports
 from firmware.serial.boot_log import BootLog
 from firmware.serial.esptool import FAST_BAUD, SAFE_BAUD, Answered, Esptool

@@ -22,6 +22,7 @@ from aioesphomeapi.model import EntityState, Event, HomeassistantServiceCall, Lo
 
 from firmware.answers import CLOCK_EVENT, DETECTION_EVENT, IDENTITY_EVENT, ClockSample, Identity, parse_identity, parse_stamp
 from firmware.native_api import make_target
+from firmware.redaction import Redactor, without_concealed
 from harness.collect.link import Link, Timing
 from harness.collect.raw import RawLog
 from harness.collect.witnesses import RUNNING_STATE, STOPPED_STATE, AlreadyRunning, StateChanged, parse_fact
@@ -54,6 +55,7 @@ class Collector:
         timing: Timing | None = None,
     ) -> None:
         self._target = make_target(address, port, key, expected_name, expected_mac)
+        self._hide_key = Redactor([key])
         self._timing = timing or Timing()
         self._raw, self._position = raw, position
         self._link: Link | None = None
@@ -351,7 +353,8 @@ class Collector:
         self._record("entity", name=self._entities.get(state.key, str(state.key)), type=type(state).__name__, **said)
 
     def _on_log(self, line: SubscribeLogsResponse) -> None:
-        message = self._hide_key(line.message.decode(errors="replace"))
+        # A board conceals the name of its network.
+        message = self._hide_key(without_concealed(line.message.decode(errors="replace")))
         self._record("log", level=int(line.level), message=message)
         match parse_fact(message):
             case StateChanged(_, after):
@@ -373,9 +376,6 @@ class Collector:
             if self._fatal is None:
                 self._end_for_good(error)
                 self._opened().end()
-
-    def _hide_key(self, text: str) -> str:
-        return text.replace(self._target.key, "<key>")
 
 
 class _ConnectionLostError(InfrastructureError):

@@ -30,9 +30,9 @@ def test_files_of_a_board(toolchain: str, tmp_path: Path) -> None:
     (folder / "firmware.ota.bin").touch()
     (folder / "firmware.factory.bin").touch()
     with pytest.raises(InfrastructureError, match=rf"{elf}: ESPHome ended well, but did not make this file"):
-        find_artefacts(tmp_path, "mww", host=False, output=CLOSING_LINES)
+        find_artefacts(tmp_path, "mww", host=False, printed=printed_sizes(CLOSING_LINES))
     (folder / elf).touch()
-    found = find_artefacts(tmp_path, "mww", host=False, output=CLOSING_LINES)
+    found = find_artefacts(tmp_path, "mww", host=False, printed=printed_sizes(CLOSING_LINES))
     assert found.program == found.ota_image == folder / "firmware.ota.bin"
     assert (found.factory_image, found.elf) == (folder / "firmware.factory.bin", folder / elf)
     assert (found.flash_bytes, found.ram_bytes) == (888511, 47932)

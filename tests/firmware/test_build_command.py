@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import fcntl
-import json
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from firmware.build import api_key, build, read_firmware
+from tests.firmware.quoting import WAYS
 from wakeword.errors import ConfigError, InfrastructureError
 from wakeword.locks import hold
 
@@ -59,7 +59,7 @@ def assert_secret(folder: Path, done: subprocess.CompletedProcess[str], secrets:
     """No secret in what was printed, logged or recorded; the project's own file is for its owner alone."""
     shown = done.stdout + done.stderr + "".join((folder / name).read_text() for name in ("build.log", "firmware.json") if (folder / name).exists())
     key = base64.b64decode(secrets["MWW_API_KEY"])
-    for secret in (*secrets.values(), *(value[1:-1] for value in map(json.dumps, secrets.values())), ", ".join(map(str, key))):
+    for secret in (*(form for value in secrets.values() for way in WAYS.values() for form in (way(value), way(value[1:-1]))), ", ".join(map(str, key))):
         assert secret not in shown
     assert (folder / "secrets.yaml").stat().st_mode & 0o777 == 0o600
 
@@ -99,7 +99,12 @@ def test_a_build(stand_in: StandIn, secrets: dict[str, str], official_models: Pa
 
 
 def test_a_program_that_prints_secrets(stand_in: StandIn, secrets: dict[str, str], official_models: Path, tmp_path: Path) -> None:
-    print_all = "import yaml, json\nfor value in yaml.safe_load(open('secrets.yaml')).values(): print('ERROR', value, json.dumps(value), repr(value))"
+    print_all = (
+        "import base64, json, shlex, urllib.parse, yaml\n"
+        "for value in yaml.safe_load(open('secrets.yaml')).values():\n"
+        "    print('ERROR', value, json.dumps(value), repr(value), shlex.quote(value), urllib.parse.quote(value), base64.b64encode(value.encode()))\n"
+        "    print(f'password: \\\\033[8m{value[:-1]}\\\\033[28m \\x1b[8m{value[1:]}\\x1b[28m')"
+    )
     stand_in(config=f"{print_all}\nassert not any(name.startswith('MWW_W') for name in os.environ)", compile=f"{print_all}\nsys.exit(1)")
     done = build_box(tmp_path / "box", official_models / "alexa.json")
     assert_refused(done, 3, "compiling failed: ERROR [redacted]")

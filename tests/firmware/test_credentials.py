@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
+import os
 from pathlib import Path
 
 import pytest
 
-from firmware import credentials
-from firmware.credentials import VARIABLES, Redactor, api_key, collect, new_api_key, read, write
+from firmware.credentials import VARIABLES, api_key, collect, keep_private, new_api_key, read, write
 from wakeword.errors import ConfigError
 
 ALL = tuple(VARIABLES)
@@ -41,19 +40,29 @@ def test_what_is_missing_is_named_with_its_variables() -> None:
         ("api_key", base64.b64encode(b"too short").decode()),
         ("api_key", base64.b64encode(bytes(32)).decode()),
         ("wifi_ssid", "an SSID that is far too long to be one"),
+        ("wifi_ssid", "zero\0inside"),
         ("wifi_password", "seven77"),
+        ("wifi_password", "sévèn77"),
+        ("wifi_password", "64 characters of which at least one is no hexadecimal digit ...."),
+        ("wifi_password", "0123456789abcdef" * 4 + "0"),
+        ("wifi_password", "zero\0inside"),
+        ("wifi_password", "line\nfeed behind\n"),
+        ("wifi_password", "half a pair \ud83d"),
     ],
 )
 def test_a_wrong_secret_is_refused_without_being_shown(name: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(VARIABLES[name], value)
+    monkeypatch.setattr(os, "environ", {VARIABLES[name]: value})  # the real one holds no zero byte
     with pytest.raises(ConfigError, match=f"^{VARIABLES[name]}: ") as raised:
         collect((name,), None, {})
     assert value not in str(raised.value)
-    monkeypatch.delenv(VARIABLES[name])
+    assert "\n" not in str(raised.value)
+    monkeypatch.setattr(os, "environ", {})
     file = tmp_path / "mine.yaml"
     write(file, {name: value})
     with pytest.raises(ConfigError, match=f"mine.yaml: {name}: "):
         collect((name,), file, {})
+    with pytest.raises(ConfigError, match=f"the earlier build's secrets.yaml: {name}: "):
+        collect((name,), None, {name: value})
 
 
 @pytest.mark.parametrize(
@@ -63,6 +72,9 @@ def test_a_wrong_secret_is_refused_without_being_shown(name: str, value: str, mo
         (b"hunter2hunter2", "holds no names and values"),
         (b"wifi_password: 12345678", "wifi_password is not text; put it in quotes"),
         (b"wifi_password: \xff\xfe", "is not UTF-8"),
+        (b"wifi_password: hunter2hunter2 #1", "the value of wifi_password ends before a #, which begins a comment; put the value in quotes"),
+        (b"wifi_password: !literal [hunter2hunter2]", "is not YAML"),
+        (b'wifi_password: "hunter2\\hunter2"', "is not YAML"),
     ],
 )
 def test_a_bad_file_is_refused_without_quoting_it(content: bytes, complaint: str, tmp_path: Path) -> None:
@@ -104,31 +116,32 @@ def test_the_key_of_a_firmware_can_be_read_back(tmp_path: Path) -> None:
     assert api_key(tmp_path) == key
 
 
-def test_redaction_finds_a_secret_however_it_is_quoted() -> None:
-    secret = "pa\"ss\\wörd 'x'"
-    redact = Redactor([secret])
-    in_cpp = "".join(f"\\{byte:03o}" if not 32 <= byte < 127 or chr(byte) in '"\\' else chr(byte) for byte in secret.encode())
-    for form in (secret, json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret), in_cpp):
-        shown = redact(f"before {form} after")
-        assert credentials.REDACTED in shown
-        assert "ss" not in shown.replace("[redacted]", "")
-        assert shown.startswith("before ")
-        assert shown.endswith(" after")
+@pytest.mark.parametrize(
+    ("content", "password"),
+    [
+        (b"\xef\xbb\xbfwifi_password: hunter2hunter2\r\n", "hunter2hunter2"),
+        (b"wifi_password: 'my$target' # at home", "my$target"),
+        (b'wifi_password: !literal "my$target"', "my$target"),
+        (b"other: 1 # comment\nwifi_password: hunter2#hunter2", "hunter2#hunter2"),
+        (b"wifi_password: '  spaces  '", "  spaces  "),
+        (b"wifi_password: '" + b"0123456789abcdef" * 4 + b"'", "0123456789abcdef" * 4),
+    ],
+)
+def test_a_password_is_what_the_file_says(content: bytes, password: str, tmp_path: Path) -> None:
+    file = tmp_path / "secrets.yaml"
+    file.write_bytes(content)
+    assert collect(("wifi_password",), file, {}) == {"wifi_password": password}
 
 
-def test_redaction_finds_a_key_in_generated_code() -> None:
-    key = new_api_key()
-    raw = base64.b64decode(key)
-    redact = Redactor([key])
-    assert redact("{" + ", ".join(map(str, raw)) + "}") == "{[redacted]}"
-    assert redact("{" + ", ".join(f"0x{byte:02X}" for byte in raw) + "}") == "{[redacted]}"
-
-
-def test_redaction_of_a_short_name_leaves_words_alone() -> None:
-    redact = Redactor(["net", ""])
-    assert redact("the network is net, 'net'") == "the network is [redacted], '[redacted]'"
-    assert Redactor([])("nothing") == "nothing"
-
-
-def test_a_secret_that_begins_another_does_not_hide_it() -> None:
-    assert Redactor(["house", "household"])("household house") == "[redacted] [redacted]"
+def test_a_private_folder_is_closed_to_the_last_file(tmp_path: Path) -> None:
+    outside, folder = tmp_path / "outside", tmp_path / "folder"
+    outside.touch(0o644)
+    (folder / "below").mkdir(parents=True)
+    for name, mode in (("source", 0o644), ("below/program", 0o755)):
+        (folder / name).touch()
+        (folder / name).chmod(mode)
+    (folder / "link").symlink_to(outside)
+    keep_private(folder)
+    assert {path.name: path.stat().st_mode & 0o777 for path in (folder, *folder.rglob("*"))} == {
+        "folder": 0o700, "below": 0o700, "source": 0o600, "program": 0o700, "link": outside.stat().st_mode & 0o777
+    }  # fmt: skip
