@@ -15,12 +15,9 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import json
-import re
 import shutil
-import struct
 import subprocess
 import tempfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -35,7 +32,7 @@ from wakeword.errors import ConfigError
 from wakeword.part import Part, file_of, part_of
 
 if TYPE_CHECKING:
-    import soundfile
+    from wakeword.container import Sound
 
 _SNDFILE_SUFFIXES = frozenset({".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".rf64", ".w64", ".wav"})
 _FFMPEG_SUFFIXES = frozenset({".3gp", ".aac", ".amr", ".m4a", ".mka", ".mkv", ".mov", ".mp4", ".webm", ".wma"})
@@ -47,13 +44,6 @@ BLOCK_SAMPLES = contract.SAMPLE_RATE_HZ * 4
 _READ_FRAMES = 1 << 16
 """Frames decoded at a time. Fixed, so that what a caller asks for as block size cannot touch the resampler's input."""
 _INT16_SCALE = np.float32(32768)
-_OGG_HEADER = struct.Struct("<4sBBqIIIB")
-_OGG_END_OF_STREAM = 4
-_REVERSED_BITS = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
-_UNKNOWN_SIZES = frozenset({0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF})
-"""Sizes that programs write into a header when they stream and cannot come back to fill it in."""
-_SHORT_CHUNK = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
-"""libsndfile shortens a truncated file's length by itself and says so only in its log."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +109,7 @@ def probe(path: Path) -> AudioInfo:
         info = _probe_with_ffmpeg(file)
     else:
         with sound:
-            info = AudioInfo(sound.frames / sound.samplerate, sound.samplerate, sound.channels, f"{sound.format} {sound.subtype}", "libsndfile")
+            info = AudioInfo((sound.known_frames or 0) / sound.samplerate, sound.samplerate, sound.channels, f"{sound.format} {sound.subtype}", "libsndfile")
     return info if part is None else replace(info, seconds=max(0.0, min(part.end, info.seconds or part.end) - part.start))
 
 
@@ -131,7 +121,7 @@ def _decode(path: Path) -> Iterator[NDArray[np.int16]]:
         yield from _decode_with_ffmpeg(file, part)
         return
     with sound:
-        _check_whole(file, sound)
+        sound.check_whole()
         frames = None if part is None else _go_to(part, sound)
         if (sound.samplerate, sound.channels, sound.subtype) == (contract.SAMPLE_RATE_HZ, 1, "PCM_16"):
             yield from _read_frames(path, sound, "int16", frames)
@@ -139,9 +129,9 @@ def _decode(path: Path) -> Iterator[NDArray[np.int16]]:
             yield from _convert(path, sound, frames)
 
 
-def _go_to(part: Part, sound: soundfile.SoundFile) -> int:
+def _go_to(part: Part, sound: Sound) -> int:
     """Set an open file to the first frame of a part, and return the number of frames of the part. Raises `ConfigError` where the file ends before it."""
-    frames, rate = int(sound.frames), int(sound.samplerate)
+    frames, rate = int(sound.frames), int(sound.samplerate)  # of an unknown length: more than any part has
     first, end = round(part.start * rate), round(part.end * rate)
     if first >= frames or end > frames + rate:
         raise ConfigError(f"{part.path}: the file is only {frames / rate:.2f} s long; it has changed, or the times are wrong")
@@ -149,75 +139,40 @@ def _go_to(part: Part, sound: soundfile.SoundFile) -> int:
     return min(end, frames) - first
 
 
-def _open_sound(path: Path) -> soundfile.SoundFile | None:
+def _open_sound(path: Path) -> Sound | None:
     """The open file, or None when libsndfile does not know its format and ffmpeg may."""
     import soundfile
+
+    from wakeword.container import Sound
 
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; check the path")
     if path.stat().st_size == 0:
         raise ConfigError(f"{path}: the file is empty; remove or replace it")
     try:
-        return soundfile.SoundFile(path)
+        return Sound(path)
     except soundfile.LibsndfileError as error:
         if path.suffix.lower() in _SNDFILE_SUFFIXES:
             raise ConfigError(f"{path}: cannot be read as sound ({error.error_string}); remove or replace the file") from error
         return None
 
 
-def _check_whole(path: Path, sound: soundfile.SoundFile) -> None:
-    for declared, present in _SHORT_CHUNK.findall(sound.extra_info):
-        if int(declared) > int(present) and int(declared) not in _UNKNOWN_SIZES:
-            raise ConfigError(f"{path}: truncated, the header promises {declared} bytes and {present} are there; copy or record the file again")
-    if sound.format == "OGG":
-        _check_ogg_pages(path)
-
-
-def _check_ogg_pages(path: Path) -> None:
-    """Walk the pages of an Ogg file (RFC 3533 section 6): checksums, sequence numbers and the end of the stream.
-
-    The decoder skips a damaged page without a word and counts the frames as if it had been there.
-    """
-    following: dict[int, int] = {}
-    ended = False
-    with path.open("rb") as file:
-        while len(header := file.read(_OGG_HEADER.size)) == _OGG_HEADER.size:
-            capture, _, flags, _, serial, sequence, checksum, segments = _OGG_HEADER.unpack(header)
-            if capture != b"OggS":
-                break
-            table = file.read(segments)
-            body = file.read(sum(table))
-            if _ogg_checksum(header[:22] + bytes(4) + header[26:] + table + body) != checksum or following.get(serial, sequence) != sequence:
-                ended = False
-                break
-            following[serial] = (sequence + 1) & 0xFFFFFFFF
-            ended = bool(flags & _OGG_END_OF_STREAM)
-    if not ended:
-        raise ConfigError(f"{path}: damaged or truncated, its Ogg pages are not whole; copy or record the file again")
-
-
-def _ogg_checksum(page: bytes) -> int:
-    """Ogg's CRC-32 is zlib's with every byte's and the result's bits the other way round, started at 0 and not inverted."""
-    value = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return int(f"{value:032b}"[::-1], 2)
-
-
-def _read_frames(path: Path, sound: soundfile.SoundFile, dtype: str, part: int | None) -> Iterator[NDArray[Any]]:
+def _read_frames(path: Path, sound: Sound, dtype: str, part: int | None) -> Iterator[NDArray[Any]]:
     """All frames in blocks, or the next ones of a part, and proof that there were as many as the header states or the part has."""
     import soundfile
 
-    frames, expected = 0, sound.frames if part is None else part
+    frames, expected = 0, sound.known_frames if part is None else part
     try:
         while len(block := sound.read(_READ_FRAMES if part is None else min(_READ_FRAMES, part - frames), dtype=dtype)):
             frames += len(block)
             yield block
     except soundfile.LibsndfileError as error:
         raise ConfigError(f"{path}: damaged after {frames / sound.samplerate:.2f} s ({error.error_string}); replace the file") from error
-    if frames != expected:
+    if expected is not None and frames != expected:
         raise ConfigError(f"{path}: damaged or truncated, {frames} of {expected} frames could be decoded; replace the file")
 
 
-def _convert(path: Path, sound: soundfile.SoundFile, frames: int | None) -> Iterator[NDArray[np.int16]]:
+def _convert(path: Path, sound: Sound, frames: int | None) -> Iterator[NDArray[np.int16]]:
     import soxr
 
     resampler = None

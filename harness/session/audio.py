@@ -79,8 +79,8 @@ def plan_recording(path: Path, provenance: Provenance, word_end: int | None = No
     if (info.sample_rate, info.channels) != (SAMPLE_RATE_HZ, 1):
         what = f"{info.sample_rate} Hz, {info.channels} channel{'s' if info.channels != 1 else ''}"
         raise ConfigError(f"{path}: {what}, but a board hears 16000 Hz mono; convert the recording")
-    # Only libsndfile's headers state the length to the sample.
-    samples = round(info.seconds * SAMPLE_RATE_HZ) if info.decoder == "libsndfile" else sum(len(block) for block in stream_samples(path))
+    # Only libsndfile's headers state the length to the sample, where they state it.
+    samples = round(info.seconds * SAMPLE_RATE_HZ) if info.decoder == "libsndfile" and info.seconds else sum(len(block) for block in stream_samples(path))
     return PlannedRecording(path.absolute(), hash_file(path), samples, provenance, word_end, speaker)
 
 

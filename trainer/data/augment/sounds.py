@@ -27,7 +27,7 @@ from wakeword.corpus.walk import LeftOut, Rejection, Walked, walk
 from wakeword.errors import ConfigError
 from wakeword.files import PARTIAL_SUFFIX, write_atomically
 
-_FORMAT = 1
+_FORMAT = 2
 """Part of every note's name; raise it when what is stored changes its meaning."""
 _HASHED_BLOCK = 1 << 20
 _MAX_IMPULSE_S = 20.0
