@@ -29,7 +29,7 @@ def install(session: nox.Session, *arguments: str) -> None:
 
 @nox.session(python=PYTHON)
 def cycle(session: nox.Session) -> None:
-    """Generate speech, train a model on it, export, verify, simulate on speakers that chose nothing, and report.
+    """Generate speech, train a model on it, export, verify, simulate on speakers that training never heard, and report.
 
     Arguments go to the cycle: `nox -s cycle -- --phrase "okay house" --output runs/house`. With `--board virtual` the model is also built
     into a firmware and measured on a virtual board; with a board of `boards.yaml` it is flashed and hears a loudspeaker.

@@ -59,6 +59,7 @@ def calibrate(
         raise ConfigError("give both --speaker and --microphone; `python -m sounddevice` lists the devices")
     from bench_audio.calibration.flow import Settings
     from bench_audio.calibration.run import Request, chosen_steps, run, stated_gains
+    from wakeword.progress import plain_lines, stderr
 
     settings = Settings(
         steps=chosen_steps(steps, sensitivity is not None),
@@ -87,7 +88,10 @@ def calibrate(
         report=report,
         command=shlex.join(("mww-bench", *sys.argv[1:])),
     )
-    for path in run(request, _tell if yes or simulate else _wait, print):
+    with plain_lines(stderr()) as plain:
+        plain.stands("calibrating")
+        written = run(request, _tell if yes or simulate else _wait, print)
+    for path in written:
         print(f"Written: {path.absolute()}")
 
 

@@ -112,9 +112,11 @@ def report(
     """
     from harness.results.report import write_report
     from harness.results.schema import read_result
+    from wakeword.progress import working
 
     _check_outputs([output], results)
-    verdict = write_report([read_result(path) for path in results], output, max_clips=max_clips)
+    with working("making the report"):
+        verdict = write_report([read_result(path) for path in results], output, max_clips=max_clips)
     typer.echo(f"{verdict.sentence}\nReport: {output.absolute()}")
 
 
@@ -224,9 +226,11 @@ def measure(
     print(f"Result: {measured.result_path.absolute()}")
     if report:
         from harness.results.report import write_report
+        from wakeword.progress import working
 
         page = measured.folder / "report.html"
-        write_report([measured.result], page, max_clips=12)
+        with working("making the report"):
+            write_report([measured.result], page, max_clips=12)
         print(f"Report: {page.absolute()}")
     Limits(min_recall, max_fah).check(measured.result)
 

@@ -1,4 +1,4 @@
-"""The whole cycle in one command: generate, train, export, verify, measure on speakers that chose nothing, report.
+"""The whole cycle in one command: generate, train, export, verify, measure on speakers that training never heard, report.
 
 Without `--board` the measurement is a simulation; with one the model is built into a firmware, brought to the board and measured there, beside the
 simulation of the same audio; a real board hears it through the loudspeaker that `boards.yaml` names. Run by `nox -s cycle`; every step is one of

@@ -1,4 +1,4 @@
-"""Progress of the trainer's commands, on stderr: bars on a terminal, plain lines where the output is kept."""
+"""Progress of the trainer's commands, on stderr: bars on a terminal; where the output is kept a line a stage, and one a minute within it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from trainer.training.progress import MiningReport, StepReport
 from trainer.training.scores import Checkpoint
+from wakeword.progress import plain_lines, stderr
 
-PLAIN_INTERVAL_S = 15.0
-"""Seconds between two plain lines of one stage."""
 _COLUMNS = ("   step", "recall", "false accepts/h", "average viable recall", "recall at no false accepts")
 
 
@@ -26,19 +25,21 @@ class Terminal:
 
     def __init__(self, console: Console | None = None) -> None:
         """`console` None is stderr."""
-        self._console = console or Console(stderr=True)
+        self._console = console or stderr()
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         self._bars = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
         self._steps: TaskID | None = None
-        self._said = 0.0
+        self._plain = plain_lines(self._console)
         self._headed = False
 
     def __enter__(self) -> Self:
+        self._plain.__enter__()
         self._bars.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._bars.stop()
+        self._plain.__exit__(kind, error, traceback)
 
     def told(self, message: str) -> None:
         """A line that stays."""
@@ -47,6 +48,7 @@ class Terminal:
 
     def _print(self, message: str, style: str | None = None) -> None:
         self._console.print(message, style=style, markup=False, highlight=False, soft_wrap=True)
+        self._plain.told()
 
     def counting(self, stage: str) -> Callable[[int, int], None]:
         """A counter of recordings; it may count several times over, each from 0."""
@@ -59,14 +61,14 @@ class Terminal:
                 return
             if task is None:
                 task, began = self._bars.add_task(stage), time.monotonic()
-                self._said = began
             self._bars.update(task, completed=done, total=total)
             if done == total:
                 self._bars.remove_task(task)
                 task = None
+                self._plain.stands("")
                 self.told(f"{stage}: {total} in {time.monotonic() - began:.0f} s")
             else:
-                self._say_now_and_then(f"{stage}: {done} of {total}")
+                self._plain.stands(f"{stage}: {done} of {total}")
 
         return count
 
@@ -80,7 +82,7 @@ class Terminal:
         if self._steps is None:
             self._steps = self._bars.add_task(line, total=report.steps, completed=report.step)
         self._bars.update(self._steps, completed=report.step, description=line)
-        self._say_now_and_then(f"step {report.step} of {report.steps}, {line}, {report.elapsed_s:.0f} s, about {report.remaining_s:.0f} s to go")
+        self._plain.stands(f"step {report.step} of {report.steps}, {line}, {report.elapsed_s:.0f} s, about {report.remaining_s:.0f} s to go")
 
     def evaluated(self, checkpoint: Checkpoint, best: bool) -> None:
         """An evaluation ended."""
@@ -104,10 +106,3 @@ class Terminal:
     def mined(self, report: MiningReport) -> None:
         """Hard negatives were mined."""
         self.told(str(report))
-
-    def _say_now_and_then(self, line: str) -> None:
-        """Where no bar is shown, a line at intervals shows that the work goes on."""
-        if self._console.is_terminal or time.monotonic() - self._said < PLAIN_INTERVAL_S:
-            return
-        self._said = time.monotonic()
-        self.told(line)

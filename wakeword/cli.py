@@ -47,12 +47,14 @@ def verify(
     """
     from wakeword.deliverable import judge
     from wakeword.model.float_model import measured_agreement, recorded_agreement
+    from wakeword.progress import working
 
     judged = judge(model)
     path, parsed, report = judged.path, judged.model, judged.report
     agreement, found = (None, None) if parsed is None else recorded_agreement(path, parsed.sha256)
     if checkpoint is not None and parsed is not None and report.passed:
-        agreement, found = measured_agreement(parsed, checkpoint)
+        with working("measuring how far the model is from its float model"):
+            agreement, found = measured_agreement(parsed, checkpoint)
     if found is not None:
         report = report.with_check(found)
     if as_json:

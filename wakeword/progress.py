@@ -1,15 +1,100 @@
-"""Progress of work over audio, on stderr: a bar on a terminal, nothing where the output is kept."""
+"""Progress of long work, on stderr: a bar on a terminal; where the output is kept, a line after some seconds and from then on one a minute.
+
+`PlainLines` is the one mechanism for what is kept. It speaks from a thread of its own: work that reports nothing for a while is heard of too.
+"""
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+FIRST_LINE_S = 15.0
+"""Seconds without a line after which the first one says where the work stands."""
+EACH_LINE_S = 60.0
+"""Seconds between the lines that follow."""
+
+
+class PlainLines:
+    """Says now and then where work stands. A context manager: nothing is said when it has ended, nor where `say` is None."""
+
+    def __init__(self, say: Callable[[str], None] | None) -> None:
+        """`say` prints a line; None on a terminal, where a bar shows the same."""
+        self._say = say
+        self._line = ""
+        self._began = self._said = time.monotonic()
+        self._lines = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._speak, name="progress", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._began = self._said = time.monotonic()
+        if self._say is not None:
+            self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self._ended.set()
+        if self._say is not None:
+            self._thread.join()
+
+    def stands(self, line: str) -> None:
+        """Where the work stands now; said when the next line is due. Empty: nothing is known but that it goes on."""
+        self._line = line
+
+    def told(self) -> None:
+        """Somebody else printed a line: the next one is due later."""
+        self._said = time.monotonic()
+
+    def _speak(self) -> None:
+        assert self._say is not None
+        while not self._ended.wait(max(self._said + (EACH_LINE_S if self._lines else FIRST_LINE_S) - time.monotonic(), 0)):
+            now = time.monotonic()
+            if now < self._said + (EACH_LINE_S if self._lines else FIRST_LINE_S):
+                continue
+            self._lines += 1
+            self._said = now
+            self._say(f"{self._line or 'still at work'} ({_duration(now - self._began)} so far)")
+
+
+def stderr() -> Console:
+    """The console on which progress is shown."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def plain_lines(console: Console) -> PlainLines:
+    """Lines on a console that keeps what is printed; none on a terminal."""
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    return PlainLines(None if console.is_terminal else say)
+
+
+@contextmanager
+def working(description: str) -> Iterator[None]:
+    """Work of a length that nobody knows: a spinner on a terminal."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = stderr()
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with plain_lines(console) as plain, Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        bar.add_task(description, total=None)
+        plain.stands(description)
+        yield
 
 
 @contextmanager
 def audio_progress(description: str, total_seconds: float) -> Iterator[Callable[[float], None]]:
     """Yield a function that takes the seconds of audio finished since its last call."""
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (
@@ -19,8 +104,8 @@ def audio_progress(description: str, total_seconds: float) -> Iterator[Callable[
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    console = stderr()
+    with plain_lines(console) as plain, Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(description, total=total_seconds, minutes=0.0, total_minutes=total_seconds / 60)
         done = 0.0
 
@@ -28,5 +113,11 @@ def audio_progress(description: str, total_seconds: float) -> Iterator[Callable[
             nonlocal done
             done += seconds
             bar.update(task, completed=done, minutes=done / 60)
+            plain.stands(f"{description}: {done / 60:.1f} of {total_seconds / 60:.1f} min of audio")
 
+        advance(0.0)
         yield advance
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

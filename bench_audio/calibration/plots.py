@@ -133,7 +133,14 @@ def _octave(band: Decay) -> str:
 def _distortion_plot(distortion: DistortionRecord, response: ResponseRecord) -> Plot:
     def paint(axes: Axes) -> None:
         axes.plot(distortion.frequencies_hz, distortion.percent, color=_ACCENT, marker="o", markersize=3.5, label="harmonics 2 to 5")
-        axes.plot(distortion.frequencies_hz, distortion.floor_percent, color=_MUTED, linewidth=1, linestyle=(0, (4, 3)), label="what noise would pass for")
+        axes.plot(
+            distortion.frequencies_hz,
+            distortion.floor_percent,
+            color=_MUTED,
+            linewidth=1,
+            linestyle=(0, (4, 3)),
+            label="noise floor: what noise alone reads as",
+        )
         axes.set_yscale("log")
         lowest = min(min(distortion.percent), min(distortion.floor_percent))
         axes.set_ylim(max(lowest / 2, 1e-4), max(*distortion.percent, 1.0) * 3)

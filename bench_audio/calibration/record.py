@@ -129,7 +129,7 @@ class DistortionRecord(Record):
     frequencies_hz: tuple[Positive, ...]
     percent: tuple[float, ...]
     floor_percent: tuple[float, ...]
-    """What noise would pass for."""
+    """What noise alone would read as."""
 
 
 class EqualizerRecord(Record):

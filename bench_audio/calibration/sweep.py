@@ -2,7 +2,7 @@
 
 Farina (2000): undone by the sweep's inverse, the linear response stands where the direct sound arrived, and the response of the k-th harmonic
 L ln(k) earlier, with L the time in which the sweep's frequency grows by e. In front of its window each response has one without itself,
-which tells what noise alone would pass for.
+which tells what noise alone would read as distortion.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Distortion:
     percent: NDArray[np.float64]
     """Of the fundamental, `[bands]`."""
     floor_percent: NDArray[np.float64]
-    """What noise, or harmonics above the fifth, would pass for: `percent` near it is no distortion that was measured."""
+    """What noise, or harmonics above the fifth, would read as: `percent` near it is no distortion that was measured."""
 
 
 def measure_sweep(recorded: NDArray[np.float64], sweep: Sweep) -> tuple[Response, Distortion]:

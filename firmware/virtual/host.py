@@ -1,4 +1,4 @@
-"""What the `host` target needs beside ESPHome: un-gated components, shims, the frontend as a library, and encryption."""
+"""What the `host` target needs beside ESPHome: ESPHome components with their ESP32-only guards taken out, shims, the frontend as a library, and encryption."""
 
 from __future__ import annotations
 

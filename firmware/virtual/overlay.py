@@ -56,7 +56,9 @@ _EDITS = (
 
 
 def write_overlay(esphome_components: Path, own_components: Path, destination: Path) -> None:
-    """Write ESPHome's un-gated components and our own into `destination`; files that do not change keep their times, so builds stay incremental.
+    """Write ESPHome's components without their ESP32-only guards, and our own, into `destination`.
+
+    Files that do not change keep their times, so builds stay incremental.
 
     Raises `InfrastructureError` when ESPHome's sources are not the expected ones.
     """

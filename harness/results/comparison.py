@@ -17,6 +17,7 @@ from harness.results.device_records import (
     SessionRecord,
 )
 from harness.results.schema import ModelRecord, Result, RunRecord
+from harness.results.scores import void_stretches
 from wakeword.scoring.agreement import SIGNIFICANCE, utterances_needed
 
 _MS_PER_SLICE = 10
@@ -44,7 +45,10 @@ class VoidRow:
     begin: str
     end: str
     seconds: str
+    recorded: str
+    """Of it within recordings."""
     reason: str
+    total: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,7 @@ def board_facts(session: SessionRecord, model: ModelRecord, source: str) -> tupl
         Fact("Model on the board", ran, bad=not same),
         Fact("Health check", session.health),
         Fact("Order of playback", "seeds of several sessions" if session.seed is None else f"seed {session.seed}"),
-        Fact("Heard", f"{_length(session.audio_seconds)} of sound in {_length(session.wall_seconds)}, {wording.number(session.legs, 'leg')}{_speed(session)}"),
+        Fact("Heard", f"{_length(session.audio_seconds)} of sound in {_length(session.wall_seconds)}, {_legs(session.legs)}{_speed(session)}"),
         Fact("Clock", _clock(session)),
     ]
     return tuple(facts)
@@ -159,8 +163,8 @@ def integrity_facts(session: SessionRecord) -> tuple[Fact, ...]:
     """Counters; those that are zero in a clean session are marked where they are not."""
     counts = session.integrity
     quiet = (
-        ("Told by the event alone", counts.event_only),
-        ("Told by the log alone", counts.log_only),
+        ("Reported by the event only, no log line", counts.event_only),
+        ("Seen in the log only, no event", counts.log_only),
         ("Duplicates, counted once", counts.duplicates),
         ("Lost (gaps in the board's count)", counts.lost),
         ("Reboots", counts.reboots),
@@ -169,7 +173,7 @@ def integrity_facts(session: SessionRecord) -> tuple[Fact, ...]:
     )
     return (
         Fact("Detections", str(counts.detections)),
-        Fact("Told by event and log", str(counts.both_witnesses)),
+        Fact("Reported by both event and log line", str(counts.both_witnesses)),
         *(Fact(name, str(count), bad=count > 0) for name, count in quiet),
         Fact("API gaps", f"{counts.api_gap_seconds:.1f}\N{NO-BREAK SPACE}s", bad=counts.api_gap_seconds > 0),
     )
@@ -224,13 +228,23 @@ def sound_counters(acoustics: AcousticsRecord) -> tuple[Fact, ...]:
 
 
 def void_rows(runs: Sequence[RunRecord]) -> tuple[VoidRow, ...]:
-    """All void time, in the order of the runs."""
+    """All void time, in the order of the runs, and its sum: the recorded part of it is what the verdict names."""
     rows: list[VoidRow] = []
+    length = recorded = 0.0
     for run in runs:
-        for void in run.voids:
+        for void in void_stretches(run):
             name = run.label if void.file_index is None else f"{run.label}, {run.files[void.file_index].path}"
-            rows.append(VoidRow(name, wording.clock(void.start), wording.clock(void.end), f"{void.end - void.start:.1f}\N{NO-BREAK SPACE}s", void.reason))
+            seconds = void.span.end - void.span.start
+            length, recorded = length + seconds, recorded + void.recorded_seconds
+            begin, end = wording.clock(void.span.start), wording.clock(void.span.end)
+            rows.append(VoidRow(name, begin, end, _tenths(seconds), _tenths(void.recorded_seconds), "; ".join(void.reasons)))
+    if rows:
+        rows.append(VoidRow("In all", "", "", _tenths(length), _tenths(recorded), "", total=True))
     return tuple(rows)
+
+
+def _tenths(seconds: float) -> str:
+    return f"{seconds:.1f}\N{NO-BREAK SPACE}s"
 
 
 def beside_sentence(result: Result) -> str | None:
@@ -285,6 +299,12 @@ def _seen(seen: SeenRecord) -> str:
     elif seen.seconds is None:
         parts += [f"highest average {wording.probability(seen.highest_average)}", f"highest probability {wording.probability(seen.highest_probability)}"]
     return "; ".join(parts)
+
+
+def _legs(count: int) -> str:
+    if count == 1:
+        return "in one leg (one stream without a restart)"
+    return f"in {count} legs (a leg is one stream without a restart; a reboot or a resumed session begins another)"
 
 
 def _length(seconds: float) -> str:

@@ -171,17 +171,24 @@ def _false_accept(paired: PairedStream, detection: DetectionRecord, model: Model
 def _exhibit(
     paired: PairedStream, file: FileRecord, facts: Sequence[str], view: tuple[float, float], model: ModelRecord, averages: _Averages, reader: ClipReader
 ) -> Exhibit:
-    """The timeline begins with the audio; it goes on into the silence after a recording, where the answer often falls."""
+    """The timeline begins with the audio; it goes on into the silence after a recording, where the answer often falls, as far as the last one there."""
     stream = paired.stream
     begin, end = view
-    shown_to = end
-    if stream.run.protocol.mode == "clips" and end >= file.stream_start + file.seconds:
-        last = max((detection.seconds + _PAST_DETECTION_SECONDS for detection in stream.detections), default=0.0)
-        shown_to = end + min(stream.run.protocol.tail_seconds, max(TAIL_SHOWN_SECONDS, last - end))
+    shown_to, recorded_to = end, file.stream_start + file.seconds
+    if end >= recorded_to:
+        following = _following(stream, recorded_to)
+        last = max((one.seconds + _PAST_DETECTION_SECONDS for one in stream.detections if recorded_to <= one.seconds <= following), default=0.0)
+        shown_to = max(end, min(following, max(recorded_to + TAIL_SHOWN_SECONDS, last)))
     trace = paired.trace
     timeline = draw(trace, model, begin, shown_to, averages.of(trace), stream.detections) if shown_to > begin else None
     timelines = () if timeline is None else ((paired.trace_label, timeline),)
     return Exhibit(file.path, file.speaker, stream.run.label, tuple(facts), timelines, reader.read(stream.files, begin, end))
+
+
+def _following(stream: RunStream, recorded_to: float) -> float:
+    """Where the silence after a recording ends: at the next recording, or with the stream. Seconds of the stream."""
+    starts = [file.stream_start for file in stream.files if file.stream_start >= recorded_to]
+    return min(starts, default=stream.files[-1].stream_start + stream.files[-1].seconds + stream.run.protocol.tail_seconds)
 
 
 def _disagreement(paired: PairedStream, record: DisagreementRecord, model: ModelRecord, averages: _Averages, reader: ClipReader) -> Exhibit:

@@ -26,7 +26,7 @@ from wakeword.scoring.grades import ACCEPTABLE_TO, EXCELLENT_BELOW, RATE_SCALE, 
 from wakeword.scoring.matching import TOLERANCE_SECONDS
 
 LATENCY_FROM = {
-    "estimated end of the word": "end of the word, as its loudness tells it",
+    "estimated end of the word": "end of the word, estimated from its loudness",
     "end of the recording": "end of the utterance's recording (where the word ends inside it is not known)",
 }
 

@@ -68,6 +68,30 @@ def count_run(run: RunRecord) -> Components:
     return sum((_count_part(run, part) for part in _parts(run)), Components())
 
 
+@dataclass(frozen=True)
+class VoidStretch:
+    """A stretch of one stream that is in no figure. Seconds of the stream."""
+
+    file_index: int | None
+    """The clip in whose stream it lies; None in `stream` mode."""
+    span: Span
+    recorded_seconds: float
+    """Of it that lie in recordings. The rest is silence around them, which counts for nothing anyway."""
+    reasons: tuple[str, ...]
+
+
+def void_stretches(run: RunRecord) -> list[VoidStretch]:
+    """The void time of a run, overlapping records joined: the recorded seconds add up to the score's `void_seconds`."""
+    stretches: list[VoidStretch] = []
+    for part in _parts(run):
+        file_index = part.first_file if run.protocol.mode == "clips" else None
+        records = [one for one in run.voids if one.file_index == file_index or file_index is None]
+        for span in merge_spans(part.voids, _end(part)):
+            reasons = dict.fromkeys(one.reason for one in records if one.start <= span.end and span.start <= one.end)
+            stretches.append(VoidStretch(file_index, span, overlap_seconds(_utterances(part.files), [span]), tuple(reasons)))
+    return stretches
+
+
 def clip_accepts(run: RunRecord) -> tuple[int, int]:
     """Of a run in `clips` mode: clips with a detection, and clips; without those that hold void time."""
     void = {one.file_index for one in run.voids}

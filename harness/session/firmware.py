@@ -15,8 +15,16 @@ if TYPE_CHECKING:
     from firmware.build import Firmware
 
 
-def find_firmware(entry: BoardEntry, candidate: Candidate, folder: Path | None, say: Callable[[str], None] = lambda _: None) -> Firmware | None:
+def find_firmware(
+    entry: BoardEntry,
+    candidate: Candidate,
+    folder: Path | None,
+    report: Callable[[str], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda _, __: None,
+) -> Firmware | None:
     """The firmware in `folder`, or for a virtual board one that is built here; None where a board must run the model already.
+
+    `report` takes a line for each stage of a build, `progress` the compiler's steps (done, all).
 
     Raises `ConfigError` for a firmware without this model or with another window, and what building raises.
     """
@@ -24,7 +32,7 @@ def find_firmware(entry: BoardEntry, candidate: Candidate, folder: Path | None, 
 
     manifest = candidate.manifest_path
     if folder is None:
-        return build("host", [manifest], _firmware_folder(entry), report=say) if entry.kind == "virtual" else None
+        return build("host", [manifest], _firmware_folder(entry), report=report, progress=progress) if entry.kind == "virtual" else None
     firmware = read_firmware(folder)
     own = next((model for model in firmware.models if model.sha256 == candidate.model.sha256), None)
     if own is None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from firmware.boards.inventory import BoardEntry, find_board, inventory_path
 from firmware.boards.lock import hold_board
+from firmware.terminal import stages
 from harness.boards.air_settings import find_devices, inverse_filter
 from harness.boards.board import Board, open_board
 from harness.collect.raw import read_raw
@@ -32,7 +33,7 @@ from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.errors import ConfigError, InfrastructureError, MeasurementFailure
 from wakeword.files import check_writable
 from wakeword.locks import hold_folder
-from wakeword.progress import audio_progress
+from wakeword.progress import audio_progress, working
 
 if TYPE_CHECKING:
     from firmware.build import Firmware
@@ -101,7 +102,8 @@ def _measure_in(folder: Path, request: Request, entry: BoardEntry, candidate: Ca
         raise _occupied(folder)
     if found is None and request.resume:
         raise ConfigError(f"{folder}: holds no session to resume; give its folder by --output, or leave out --resume")
-    plan = make_plan(request, entry, candidate)
+    with working("reading the recordings"):
+        plan = make_plan(request, entry, candidate)
     if plan.air is not None:
         # Before the lock and the firmware: a loudspeaker that is not there, or a calibration that does not hold, is known now.
         find_devices(plan.air)
@@ -114,7 +116,8 @@ def _measure_in(folder: Path, request: Request, entry: BoardEntry, candidate: Ca
     else:
         check_writable(folder / RESULT_FILE)
         with hold_board(entry):
-            firmware = find_firmware(entry, candidate, request.firmware, say)
+            with stages() as (report, progress):
+                firmware = find_firmware(entry, candidate, request.firmware, report, progress)
             if found is None:
                 if read_plan(folder) is not None:  # recordings were hashed and firmware was built since the first look
                     raise _occupied(folder)
@@ -154,7 +157,9 @@ def plan_only(request: Request) -> SessionPlan:
     """What `measure` would do, with nothing played and nothing written but rendered recordings. Devices are looked for. Raises as `measure` does."""
     check_limits_of_input(request)
     candidate = open_candidate(request.model, request.cutoff, None)
-    plan = make_plan(request, find_board(request.board, inventory_path(request.boards)), candidate)
+    entry = find_board(request.board, inventory_path(request.boards))
+    with working("reading the recordings"):
+        plan = make_plan(request, entry, candidate)
     if plan.air is not None:
         find_devices(plan.air)
         inverse_filter(plan.air)

@@ -75,12 +75,12 @@ def played_part(leg: Leg, last_item: int) -> Leg:
     return replace(leg, sections=tuple(sections))
 
 
-def leg_runs(schedule: Schedule, leg: Leg, number: int, heard: Heard, voids: Sequence[VoidSpan], *, first: bool) -> list[RunRecord]:
-    """A run for each section of a leg. `first` says that it is the session's first one, whose number need not be told."""
+def leg_runs(schedule: Schedule, leg: Leg, number: int, heard: Heard, voids: Sequence[VoidSpan]) -> list[RunRecord]:
+    """A run for each section of a leg. `number` counts the measured legs from 1, as the session does; the first one's is not in its labels."""
     runs = []
     for section in leg.sections:
         planned = schedule.sections[section.index]
-        label = planned.label if first else f"{planned.label} (leg {number})"
+        label = planned.label if number == 1 else f"{planned.label} (leg {number})"
         runs.append(_run(schedule, planned, section, label, heard, voids))
     return runs
 

@@ -1,4 +1,4 @@
-"""Where a session stands, on stderr: a line on a terminal, nothing where the output is kept."""
+"""Where a session stands, on stderr: a bar on a terminal, a line a minute where the output is kept."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from harness.session.runner import Moment
+from wakeword.progress import plain_lines, stderr
 
 
 @contextmanager
 def session_progress(description: str, total_seconds: float) -> Iterator[Callable[[Moment], None]]:
     """Yield a function that takes the present moment of a session of so many seconds of audio."""
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -21,9 +21,10 @@ def session_progress(description: str, total_seconds: float) -> Iterator[Callabl
         TextColumn("{task.fields[minutes]:.1f} of {task.fields[total_minutes]:.1f} min, {task.fields[speed]:.0f}x, {task.fields[detections]} detections"),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    console = stderr()
+    with plain_lines(console) as plain, Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(description, total=total_seconds, minutes=0.0, total_minutes=total_seconds / 60, speed=0.0, detections=0)
+        plain.stands(f"{description}: connecting to the board")
         began: float | None = None
 
         def watch(moment: Moment) -> None:
@@ -31,6 +32,9 @@ def session_progress(description: str, total_seconds: float) -> Iterator[Callabl
             now = time.monotonic()
             began = now if began is None else began
             speed = moment.audio_seconds / (now - began) if now > began else 0.0
-            bar.update(task, completed=moment.audio_seconds, minutes=moment.audio_seconds / 60, speed=speed, detections=moment.detections)
+            minutes = moment.audio_seconds / 60
+            bar.update(task, completed=moment.audio_seconds, minutes=minutes, speed=speed, detections=moment.detections)
+            detections = f"{moment.detections} detection{'' if moment.detections == 1 else 's'}"
+            plain.stands(f"{description}: {minutes:.1f} of {total_seconds / 60:.1f} min of audio, {speed:.1f} times real time, {detections}")
 
         yield watch

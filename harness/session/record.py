@@ -56,13 +56,13 @@ def make_session_result(plan: SessionPlan, folder: Path, candidate: Candidate, p
     engine, _ = open_engine(candidate.model)
     runs: list[RunRecord] = []
     simulation: list[RunRecord] = []
-    for number, leg in enumerate(measured):
+    for number, leg in enumerate(measured, 1):
         probabilities = simulate_audio(engine, _with_progress(leg.audio(), progress))
         simulated = _simulated(plan, probabilities, slice_count(leg.samples), engine.name)
         device = _device(plan, leg, _trace(folder, leg), esphome)
         voids = [*leg_voids(leg), *heard_markers(leg, schedule.settings.guard, device, simulated)]
-        runs += leg_runs(schedule, leg.plan, leg.played.number, device, voids, first=number == 0)
-        simulation += leg_runs(schedule, leg.plan, leg.played.number, simulated, (), first=number == 0)
+        runs += leg_runs(schedule, leg.plan, number, device, voids)
+        simulation += leg_runs(schedule, leg.plan, number, simulated, ())
     return Result(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=plan.command,

@@ -198,7 +198,7 @@ class Session:
             async with self._stream(collector, "measure"):
                 await self._play(collector, self._schedule.leg(self._item), begin)
         except (BoardGone, _RebootedError) as error:
-            self._say(f"{error}; what it was hearing is void")
+            self._say(f"{error}; what it was hearing is void: it counts neither for nor against the model")
             await self._recover(collector)
             return False
         return True

@@ -36,7 +36,9 @@ def session_table(result: Result) -> Table:
         table.add_row("on the same 10\N{NO-BREAK SPACE}ms slice", f"{positions.same_slice} of {positions.paired} pairs", "")
         table.add_row("only on this side", *map(str, only))
     if scores.void_seconds or scores.void_utterances:
-        table.add_row("void", f"{wording.hours(wording.to_hours(scores.void_seconds))}, {wording.number(scores.void_utterances, 'utterance')}", "")
+        table.add_row(
+            "void, in no figure", f"{wording.hours(wording.to_hours(scores.void_seconds))}, {wording.number(scores.void_utterances, 'utterance')}", ""
+        )
     arena = result.arena
     estimate = f"ESP32-S3 estimate {wording.size(arena.esp32s3_estimate)}" if arena.esp32s3_estimate is not None else wording.NONE
     table.add_row("arena, bytes", f"probed {wording.size(arena.probed)}", f"{estimate}, manifest {wording.size(arena.manifest)}")

@@ -146,8 +146,14 @@ def check(result: Result, *, void: bool) -> None:
     assert not agreement.disagreements
 
 
-def test_without_a_fault_nothing_is_void(bench: Bench) -> None:
+def test_without_a_fault_nothing_is_void(bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    # Where the output is kept it says where it stands; lines are due at once here.
+    monkeypatch.setattr("wakeword.progress.FIRST_LINE_S", 0.0)
+    monkeypatch.setattr("wakeword.progress.EACH_LINE_S", 0.2)
     result = bench.measure()
+    said = capsys.readouterr().err
+    assert "times real time, " in said
+    assert "simulating the same audio: " in said
     check(result, void=False)
     assert result.session is not None
     assert result.session.legs == 1

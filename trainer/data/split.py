@@ -23,7 +23,7 @@ _SEEDS_TRIED = 2000
 
 
 class Split(StrEnum):
-    """Train teaches, val chooses (checkpoints, cutoffs), test chooses nothing."""
+    """Train teaches, val chooses (checkpoints, cutoffs), test is not used to choose anything."""
 
     TRAIN = "train"
     VAL = "val"

@@ -31,7 +31,7 @@ def evaluate(
     """Measure a trained or an exported model on one split of its run.
 
     First what a device would do with the recordings, then classic window metrics and calibration. The cutoff is the manifest's, else the
-    configuration's, else the one that validation data chooses; test data chooses nothing, and nothing is written.
+    configuration's, else the one that validation data chooses; test data is never used to choose, and nothing is written.
 
     Example:
 
@@ -44,10 +44,11 @@ def evaluate(
     from trainer.evaluation.hearing import split_records
     from trainer.evaluation.runs import find_candidate, open_model, require_tensorflow
     from trainer.evaluation.table import rendered
-    from wakeword.progress import audio_progress
+    from wakeword.progress import audio_progress, working
 
     candidate = find_candidate(checkpoint, tflite, config, override or (), setting or (), run)
-    records = split_records(candidate.records, split, candidate.run)
+    with working("comparing the recordings with those of the run"):
+        records = split_records(candidate.records, split, candidate.run)
     if checkpoint is not None:
         require_tensorflow()
     model = open_model(candidate, jobs)

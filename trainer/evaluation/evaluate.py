@@ -21,8 +21,8 @@ from wakeword.scoring.grades import Grade, grade_false_accepts, grade_recall
 from wakeword.simulation.features import Progress
 
 NOTES = {
-    Split.TEST: "Test data chooses nothing: no checkpoint, no cutoff, no weight. This evaluation wrote nothing that a training reads.",
-    Split.VAL: "Validation data chose the checkpoint and the cutoff, so these figures flatter the model; --split test has chosen nothing.",
+    Split.TEST: "Test data was not used to choose anything: no checkpoint, no cutoff, no weight. This evaluation wrote nothing that a training reads.",
+    Split.VAL: "Validation data chose the checkpoint and the cutoff, so these figures flatter the model; --split test was not used to choose.",
     Split.TRAIN: "The model was trained on these recordings: the figures say what it has learned by heart, not how it will do.",
 }
 

@@ -96,9 +96,9 @@ def given_point(probability_cutoff: float, window: int, origin: str) -> Operatin
 
 
 def chosen_point(validation: HeardSplit, window: int, target: float) -> OperatingPoint:
-    """The cutoff that the export would choose, of validation data alone. Raises `ValueError` for any other split: it chooses nothing."""
+    """The cutoff that the export would choose, of validation data alone. Raises `ValueError` for any other split: it must not choose."""
     if validation.records.split is not Split.VAL:
-        raise ValueError(f"{validation.records.split} data chooses nothing")
+        raise ValueError(f"{validation.records.split} data must not choose")
     choice = choose_cutoff(curve_of(validation, window), target)
     return OperatingPoint(choice.probability_cutoff, choice.cutoff, window, f"chosen on validation data for {target:g} false accepts/h")
 

@@ -45,7 +45,7 @@ def mine(
     from wakeword.corpus.recordings import find_recordings
     from wakeword.errors import ConfigError
     from wakeword.files import check_writable
-    from wakeword.progress import audio_progress
+    from wakeword.progress import audio_progress, working
 
     candidate = find_candidate(checkpoint, tflite, config, override or (), setting or (), run)
     section = candidate.config.hard_negative_mining
@@ -53,7 +53,8 @@ def mine(
     if output.exists() and not output.is_dir():
         raise ConfigError(f"{output}: is a file; name a folder for the clips")
     check_writable(output / "mined.csv")
-    sources = choose_sources(find_recordings(audio), candidate.records, output)
+    with working("comparing the recordings with those of the run"):
+        sources = choose_sources(find_recordings(audio), candidate.records, output)
     for reason, count in Counter(one.reason.partition(" (")[0].partition(" as ")[0] for one in sources.refused).items():
         typer.echo(f"left out, {reason}: {count}", err=True)
     if checkpoint is not None:

@@ -1,4 +1,4 @@
-"""Figures on the test split, which chose nothing, and what they prove of the targets."""
+"""Figures on the test split, which was not used to choose anything, and what they prove of the targets."""
 
 from __future__ import annotations
 

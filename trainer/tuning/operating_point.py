@@ -1,7 +1,7 @@
 """Choosing cutoff and sliding window together, on validation data.
 
 A longer window smooths single peaks away and answers later; which is better is the model's and the data's. For each window the cutoff is
-chosen as the export does (`wakeword.scoring.operating_point`), then the windows compete. What is chosen here is measured on data that chose nothing.
+chosen as the export does (`wakeword.scoring.operating_point`), then the windows compete. What is chosen here is measured on data that was not used to choose.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def choose_point(validation: HeardSession, targets: Targets, windows: Sequence[i
     or without windows.
     """
     if validation.split is not Split.VAL:
-        raise ValueError(f"{validation.split} data chooses nothing")
+        raise ValueError(f"{validation.split} data must not choose")
     if not windows:
         raise ValueError("no sliding window to choose from")
 

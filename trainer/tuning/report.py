@@ -154,7 +154,7 @@ def rendered(tuned: Tuned, targets: Targets) -> Group:
         Text(f"Ended: {tuned.ended} ({trained})"),
         Text(f"On validation, which chose them: {point_line(best.point)}"),
         Text(),
-        Text("Test split, float model, 95 % intervals. It chose nothing: no weight, no cutoff, no window.", "bold"),
+        Text("Test split, float model, 95 % intervals. Test data was not used to choose anything: no weight, no cutoff, no window.", "bold"),
         _table(tuned, targets),
         *graded(*_grades(tuned)),
         *_notes(tuned),

@@ -1,4 +1,4 @@
-"""Bringing a trained model to its targets: choose cutoff and window, fine-tune while they are missed, measure once on data that chose nothing."""
+"""Bringing a trained model to its targets: choose cutoff and window, fine-tune while they are missed, measure once on data that was not used to choose."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Task:
 
     def records(self, split: Split) -> SplitRecords:
         """The recordings of a split. Raises `ConfigError` when one kind is missing, or files are gone or changed."""
-        uses = {Split.VAL: "choose with", Split.TEST: "measure the result with, and only data that chose nothing may do that"}
+        uses = {Split.VAL: "choose with", Split.TEST: "measure the result with: data that was not used to choose"}
         for label in (Label.POSITIVE, Label.NEGATIVE):
             if not chosen(self.candidate.records, split, label):
                 raise ConfigError(f"{self.candidate.run}: its {split} split holds no {label} recordings to {uses[split]}; train anew with some")

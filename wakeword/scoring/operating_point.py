@@ -53,7 +53,7 @@ class CutoffChoice:
 def choose_cutoff(curve: DetCurve, target_false_accepts_per_hour: float) -> CutoffChoice:
     """The middle of the cutoffs that find as many utterances as any, among those at or under the target of false accepts.
 
-    A validation set cannot tell a few utterances from none, so the cutoffs that find `WITHIN_SHARE` fewer (rounded up), or in small sets
+    A few utterances more or less in a validation set are chance, so the cutoffs that find `WITHIN_SHARE` fewer (rounded up), or in small sets
     up to `FEWER_BY_CHANCE` but no more than `LARGEST_SHARE_BY_CHANCE`, count as equally good, as long as they find any. The lowest of them is one
     step from a false accept, the highest one step from a miss, and the middle is as far from both as the data can tell. Where no cutoff reaches
     the target, those with the fewest false accepts take part instead.

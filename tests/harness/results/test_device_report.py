@@ -10,6 +10,7 @@ from harness.results import comparison, wording
 from harness.results.device_records import AgreementRecord, EquivalenceRecord, IntegrityRecord, PairedUtterances
 from harness.results.report import VIRTUAL_BOARD_LABEL
 from harness.results.schema import Result, RunRecord, VoidRecord
+from harness.results.scores import score_runs
 from harness.results.verdict import judge
 from tests.harness.results.builders import clips_run, device_run, make_device_result, make_result, session, stream_run
 from tests.harness.results.test_report import page_of
@@ -105,11 +106,29 @@ def test_void_detections_are_no_false_accepts(tmp_path: Path, simulated: list[Ru
     assert "False accepts (1)" in page_of(tmp_path, make_result([cut])).text
 
 
+def test_the_void_tables_sum_is_the_headlines(tmp_path: Path) -> None:
+    # The first recording ends at 6.0 s, the second begins at 6.5 s; two of the records overlap.
+    voids = [VoidRecord(start=start, end=end, reason=reason) for start, end, reason in ((2.5, 4.0, "reboot"), (3.5, 4.5, "api gap"), (5.8, 6.8, "overflow"))]
+    cut = stream_run(tmp_path / "a", [6, 6], [(1, 250)]).model_copy(update={"voids": tuple(voids)})
+    clips = clips_run(tmp_path / "b", [250, 100], voids=(VoidRecord(start=0, end=2, reason="gap", file_index=1),))
+    *rows, total = comparison.void_rows([cut, clips])
+    assert [(row.seconds, row.recorded, row.reason) for row in rows] == [
+        ("2.0\N{NO-BREAK SPACE}s", "2.0\N{NO-BREAK SPACE}s", "reboot; api gap"),
+        ("1.0\N{NO-BREAK SPACE}s", "0.5\N{NO-BREAK SPACE}s", "overflow"),
+        ("2.0\N{NO-BREAK SPACE}s", "0.5\N{NO-BREAK SPACE}s", "gap"),
+    ]
+    scores = score_runs([cut, clips])
+    assert total.recorded == f"{scores.void_seconds:.1f}\N{NO-BREAK SPACE}s" == "3.0\N{NO-BREAK SPACE}s"
+    page = page_of(tmp_path, make_result([cut, clips])).text
+    assert "3.0 s of the recordings and 1 utterance are void" in page
+    assert "Void is time in which something other than the model failed" in page
+
+
 def test_the_session_shows_what_went_wrong(tmp_path: Path, simulated: list[RunRecord]) -> None:
     counts = IntegrityRecord(detections=4, both_witnesses=3, event_only=1, reboots=1, api_gap_seconds=3.25)
     result = make_device_result([device_run(run) for run in simulated], simulated, session(integrity=counts, clock=None))
     facts = {fact.name: fact for fact in comparison.integrity_facts(result.session or session())}
-    assert [name for name, fact in facts.items() if fact.bad] == ["Told by the event alone", "Reboots", "API gaps"]
+    assert [name for name, fact in facts.items() if fact.bad] == ["Reported by the event only, no log line", "Reboots", "API gaps"]
     text = page_of(tmp_path, result).text
     assert "not fitted" in text and "No time was void." in text and "30 times real time" in text
     assert "seed 7" in text and "the model file's, by hash" in text

@@ -14,6 +14,7 @@ import pytest
 import soundfile
 
 from harness.results.clips import ClipReader
+from harness.results.evidence import PairedStream, misses
 from harness.results.report import write_report
 from harness.results.runs import run_streams, sweep_cutoffs
 from harness.results.schema import FileRecord, Result, RunRecord
@@ -174,6 +175,27 @@ def test_nearest_misses_and_surest_false_accepts_come_first(tmp_path: Path, resu
     text = page_of(tmp_path, result).text
     assert text.index("wake2.wav") < text.index("wake3.wav")
     assert text.index("none-stream0.flac") < text.index("none-stream1.flac")
+
+
+def test_a_response_that_came_too_late_is_on_the_timeline_of_a_stream(tmp_path: Path) -> None:
+    whole = stream_run(tmp_path, [6.0], [(4.6, 250)], truth="wake")
+    # The recording ends at 3 s; the answer comes 1.6 s later, where nothing else was played yet.
+    run = whole.model_copy(
+        update={
+            "files": (whole.files[0].model_copy(update={"seconds": 3.0}),),
+            "protocol": whole.protocol.model_copy(update={"tail_seconds": 3.0}),
+        }
+    )
+    (late,) = run.detections
+    streams = [PairedStream(stream) for stream in run_streams(run, STRIDE)]
+    (exhibit,) = misses(streams, make_result([run]).model, 5, ClipReader()).exhibits
+    (_, timeline) = exhibit.timelines[0]
+    assert [mark.text for mark in timeline.detections] == [f"{late.seconds:.2f} s"]
+    assert len(timeline.silence) == 1
+    # Without a late answer a second of the silence is shown.
+    quiet = run.model_copy(update={"detections": ()})
+    (exhibit,) = misses([PairedStream(stream) for stream in run_streams(quiet, STRIDE)], make_result([run]).model, 5, ClipReader()).exhibits
+    assert "Probability over 4.0 s" in exhibit.timelines[0][1].description
 
 
 def test_sound_is_the_recording_or_a_reason(tmp_path: Path, result: Result) -> None:

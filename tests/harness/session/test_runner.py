@@ -277,7 +277,10 @@ def test_a_killed_session_goes_on_with_the_next_item(plan: Plan, candidate: Cand
         (3, "measure", 4, True),
     ]
     result = result_of(made, tmp_path, candidate)
-    assert result.runs[0].label == "words"
+    # The legs of the measurement are counted, not the health checks between them.
+    assert [run.label for run in result.runs] == ["words", "words (leg 2)", "noise (leg 2)"]
+    assert result.session is not None
+    assert result.session.legs == 2
     assert result.runs[0].voids
     assert "ended while it played" in result.runs[0].voids[-1].reason
     assert len([file for run in result.runs for file in run.files]) == WORDS + OTHERS

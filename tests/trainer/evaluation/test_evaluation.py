@@ -82,7 +82,7 @@ def test_the_cutoff_comes_from_validation_data_or_from_whoever_gave_it(run_folde
     given = replace(given, config=load_config(str(run_folder / CONFIG_NAME), (), ["export.probability_cutoff=0.3"]))
     assert evaluate(given, LoudnessModel(), Split.TEST, jobs=1, progress=lambda _: None).point.probability_cutoff == 0.3
     test = hear_split(LoudnessModel(), split_records(given.records, Split.TEST, run_folder))
-    with pytest.raises(ValueError, match="test data chooses nothing"):
+    with pytest.raises(ValueError, match="test data must not choose"):
         chosen_point(test, 2, 0.5)
 
 
@@ -90,7 +90,7 @@ def test_an_evaluation_writes_nothing(run_folder: Path) -> None:
     before = {path: path.read_bytes() for path in run_folder.rglob("*") if path.is_file()}
     evaluation = measured(run_folder, analysis=True)
     assert {path: path.read_bytes() for path in run_folder.rglob("*") if path.is_file()} == before
-    assert evaluation.note.startswith("Test data chooses nothing")
+    assert evaluation.note.startswith("Test data was not used to choose anything")
     assert "flatter" in measured(run_folder, Split.VAL).note
 
 
@@ -123,7 +123,7 @@ def test_everything_is_json_and_text(run_folder: Path) -> None:
         console.print(rendered(measured(run_folder, analysis=True)))
     text = capture.get()
     assert text.index("false accepts/h") < text.index("recall") < text.index("Classic window metrics, for comparison") < text.index("Calibration")
-    assert "Test data chooses nothing" in text
+    assert "Test data was not used to choose anything" in text
     assert "bob" in text
 
 

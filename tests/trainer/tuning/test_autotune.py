@@ -93,7 +93,7 @@ def test_missed_targets_are_exit_code_1_after_all_figures(undisturbed: tuple[Pat
     folder, done = undisturbed
     assert done.exit_code == 1
     assert done.stderr.splitlines()[-1].startswith("error: targets missed: on validation ")
-    assert "Test split, float model, 95 % intervals. It chose nothing" in done.stdout
+    assert "Test split, float model, 95 % intervals. Test data was not used to choose" in done.stdout
     assert f"mww-export --checkpoint {folder / WEIGHTS}" in done.stdout.replace("'", "")
     assert "warning: validation has 0.01 h: one false accept is" in done.stderr
 

@@ -62,7 +62,7 @@ def test_what_the_model_itself_takes_for_the_word() -> None:
 
 def test_other_data_chooses_nothing() -> None:
     for split in (Split.TEST, Split.TRAIN):
-        with pytest.raises(ValueError, match="data chooses nothing"):
+        with pytest.raises(ValueError, match="data must not choose"):
             choose_point(session(WORDS, [], split), TARGETS)
     with pytest.raises(ValueError, match="no sliding window"):
         choose_point(session(WORDS, []), TARGETS, windows=())
