@@ -18,6 +18,7 @@ from wakeword.errors import MwwError
 
 if TYPE_CHECKING:
     from firmware.build import Firmware
+    from firmware.toolenv import ToolEnvironment
     from harness.boards.virtual import VirtualBoard
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
@@ -60,6 +61,19 @@ def official_models() -> Path:
     import pymicro_wakeword
 
     return Path(pymicro_wakeword.__file__).parent / "models"
+
+
+@pytest.fixture(scope="session")
+def esphome() -> ToolEnvironment:
+    """The real ESPHome, in the user's own cache so that it is installed once."""
+    from firmware.toolenv import tool_environment
+
+    try:
+        return tool_environment()
+    except MwwError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"ESPHome is not there: {error}")
 
 
 @pytest.fixture(scope="session")

@@ -141,8 +141,8 @@ def export(
     """Export trained weights as an int8 streaming model with its ESPHome manifest.
 
     The cutoff is chosen on validation data for training.target_minimization false accepts an hour, unless export.probability_cutoff
-    gives it. No file is written when the model breaks the device contract. Beside both lie the float model (streaming/), the
-    configuration, and a record of what was measured.
+    gives it. No file is written when mww-verify would not pass model and manifest. Beside both lie the lines for an ESPHome
+    device's configuration (NAME.esphome.yaml), the float model (streaming/), the configuration, and a record of what was measured.
 
     Example:
 
@@ -165,6 +165,8 @@ def export(
 
 
 def _print_export(exported: Exported) -> None:
+    from trainer.export.package import esphome_lines
+
     choice, agreement = exported.choice, exported.agreement
     if choice is not None:
         typer.echo(
@@ -176,7 +178,13 @@ def _print_export(exported: Exported) -> None:
     _print_agreement("int8 against float", agreement)
     if agreement.suspicious:
         typer.echo("warning: quantisation has changed the model by more than 0.02 on average", err=True)
-    typer.echo(f"Model: {exported.package.model}\nManifest: {exported.package.manifest} (arena {exported.arena_bytes} bytes)")
+    package = exported.package
+    typer.echo(f"Model: {package.model}\nManifest: {package.manifest} (arena {exported.arena_bytes} bytes)")
+    typer.echo(
+        f"For an ESPHome device, copy both beside its configuration and add these lines to it ({package.yaml}):\n\n"
+        f"{esphome_lines(package.manifest.name)}\n"
+        "docs/deploy.md shows a whole device and Home Assistant."
+    )
 
 
 def _print_float_export(exported: ExportedFloat) -> None:

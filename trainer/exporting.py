@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from trainer.config.checks import check_manifest
 from trainer.config.loader import config_hash, write_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import chosen, refuse_changed
@@ -72,10 +73,11 @@ def export_run(checkpoint: Path, config: TrainerConfig, output: Path, name: str,
     """Export the weights of a run that `mww-train` made.
 
     Beside model and manifest it writes the float streaming model, the configuration and, last, what was measured. Raises `ConfigError` when
-    the checkpoint, its run's folder and the configuration do not belong together, and `MeasurementFailure` when the exported model
-    breaks the device contract; then no file is written.
+    the checkpoint, its run's folder and the configuration do not belong together, and `MeasurementFailure` when `mww-verify` would not pass
+    model and manifest; then no file is written.
     """
     _check_target(output, name)
+    check_manifest(config.export)
     trained = open_checkpoint(checkpoint, config)
     representative, seed = list(_representative(trained.records, config.training.seed)), config.training.seed
     refuse_changed(representative, run_folder(checkpoint))
@@ -83,7 +85,7 @@ def export_run(checkpoint: Path, config: TrainerConfig, output: Path, name: str,
     with _staging(output) as staging:
         progress.told("converting to int8")
         content = convert(trained.model, trained.network, trained.slices, data.clips(), folder=staging, seed=seed)
-        computed_arena = _check_contract(content, config)
+        arena = _check_contract(content, config)
         progress.told("comparing the int8 with the float model")
         agreement = trained.agreement_of(content)
         choice, cutoff = None, config.export.probability_cutoff
@@ -91,7 +93,8 @@ def export_run(checkpoint: Path, config: TrainerConfig, output: Path, name: str,
             progress.told("choosing the cutoff on validation data")
             choice = _choose_cutoff(parse_model(content, name), trained.positives, trained.negatives, config, jobs)
             cutoff = choice.probability_cutoff
-        manifest = _manifest(config, name, cutoff, config.export.tensor_arena_size or computed_arena)
+        manifest = _manifest(config, name, cutoff, arena)
+        _check_package(write_package(staging, name, content, manifest))
         package = write_package(output, name, content, manifest)
         _replace_saved_model(staging, output)
     exported = Exported(package, choice, cutoff, agreement, manifest.micro.tensor_arena_size)
@@ -173,16 +176,30 @@ def _representative(records: Sequence[SampleRecord], seed: int) -> Iterator[Samp
 
 
 def _check_contract(content: bytes, config: TrainerConfig) -> int:
-    """The arena that a model which keeps the contract needs on the device, with its margin, bytes."""
+    """The arena that the manifest of a model which keeps the contract states, bytes: the configuration's, else what the device needs, with a margin."""
     from wakeword.model.arena import esp32s3_estimate, recommended_arena
-    from wakeword.model.verify import verify_model
+    from wakeword.model.verify import check_manifest_arena, verify_model
 
     model = parse_model(content, config.export.wake_word)
     report = verify_model(model)
     if not report.passed:
         first = report.failures[0]
         raise MeasurementFailure(f"the exported model breaks the device contract: {first.name}: {first.detail}; nothing was written")
-    return recommended_arena(esp32s3_estimate(model))
+    estimate = esp32s3_estimate(model)
+    given = config.export.tensor_arena_size
+    if given and not (check := check_manifest_arena(given, estimate)).passed:
+        raise ConfigError(f"export.tensor_arena_size: {check.detail}; give 0, which writes {recommended_arena(estimate)}; nothing was written")
+    return given or recommended_arena(estimate)
+
+
+def _check_package(package: Package) -> None:
+    """What `mww-verify` says of the files that are about to be written."""
+    from wakeword.deliverable import judge
+
+    report = judge(package.manifest).report
+    if not report.passed:
+        first = report.failures[0]
+        raise MeasurementFailure(f"what would be exported is not right: {first.name}: {first.detail}; nothing was written")
 
 
 def _choose_cutoff(
@@ -199,7 +216,7 @@ def _manifest(config: TrainerConfig, name: str, cutoff: float, arena: int) -> Ma
     return Manifest(
         wake_word=export.wake_word,
         author=export.author,
-        website=export.website,
+        website=export.website or None,
         model=f"{name}.tflite",
         trained_languages=export.trained_languages,
         micro=MicroSection(

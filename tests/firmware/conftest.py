@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -11,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.toolenv import ToolEnvironment, tool_environment
 from wakeword.contract import ESPHOME_VERSION
-from wakeword.errors import MwwError
 
 SECRETS = {
     "MWW_API_KEY": "c2VjcmV0IGtleSBvZiB0aGUgdGVzdHMsIDMyIGJ5dGU=",
@@ -37,17 +34,6 @@ def secrets(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     for variable, value in SECRETS.items():
         monkeypatch.setenv(variable, value)
     return SECRETS
-
-
-@pytest.fixture(scope="session")
-def esphome() -> ToolEnvironment:
-    """The real ESPHome, in the user's own cache so that it is installed once."""
-    try:
-        return tool_environment()
-    except MwwError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"ESPHome is not there: {error}")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware.toolenv import ToolEnvironment, neutral_environment
+from wakeword.model.manifest import manifest_of
 from wakeword.model.manifest_rules import refusals
 
 V1: dict[str, Any] = {
@@ -149,3 +150,22 @@ def test_any_manifest_is_judged_as_esphome_judges_it(judge: Callable[[object], s
         assert any("does not know this key" in fault.text or "window's name" in fault.text for fault in found)
     if said is not None and "required key not provided" in said:
         assert any("missing" in fault.text for fault in found)
+
+
+CONVERT = """
+import json, sys
+from esphome.components.micro_wake_word import _convert_manifest_v1_to_v2
+print(json.dumps(_convert_manifest_v1_to_v2(json.load(sys.stdin))))
+"""
+
+
+def test_version_1_becomes_what_esphome_makes_of_it(esphome: ToolEnvironment) -> None:
+    done = subprocess.run(
+        [esphome.python, "-c", CONVERT], input=json.dumps(V1), capture_output=True, text=True, env=neutral_environment(), check=True, timeout=60
+    )
+    made, read = json.loads(done.stdout), manifest_of(V1)
+    assert read is not None
+    assert read.version == 1
+    for key in ("probability_cutoff", "feature_step_size", "sliding_window_size", "tensor_arena_size"):
+        assert getattr(read.micro, key) == made["micro"][key], key
+    assert list(read.trained_languages) == made["trained_languages"]

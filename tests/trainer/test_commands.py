@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from firmware.toolenv import ToolEnvironment, neutral_environment
 from harness.results.schema import read_result
 from trainer.config.loader import load_config
 from trainer.data.dataset import read_recordings
@@ -166,7 +167,7 @@ def test_a_run_folder_describes_itself(cycle: Cycle) -> None:
 
 
 def test_an_export_is_a_model_its_manifest_and_how_they_came_to_be(cycle: Cycle) -> None:
-    names = ["computer.config.yaml", "computer.export.json", "computer.json", "computer.tflite", "streaming"]
+    names = ["computer.config.yaml", "computer.esphome.yaml", "computer.export.json", "computer.json", "computer.tflite", "streaming"]
     assert sorted(path.name for path in cycle.manifest.parent.iterdir()) == names
     manifest, _ = read_manifest(cycle.manifest)
     record = json.loads(cycle.manifest.with_name("computer.export.json").read_text())
@@ -179,6 +180,41 @@ def test_an_export_is_a_model_its_manifest_and_how_they_came_to_be(cycle: Cycle)
     assert record["weights_sha256"] == hash_file(cycle.run / WEIGHTS)
     assert record["config_sha256"] in cycle.manifest.with_name("computer.config.yaml").read_text().splitlines()[0]
     assert load_config(str(cycle.manifest.with_name("computer.config.yaml"))) == load_config(str(cycle.run / "config.yaml"))
+
+
+DEVICE = """
+esphome: {name: kitchen}
+esp32: {variant: esp32s3, framework: {type: esp-idf}}
+psram: {mode: octal, speed: 80MHz}
+i2s_audio: [{i2s_lrclk_pin: 5, i2s_bclk_pin: 6}]
+microphone: [{platform: i2s_audio, adc_type: external, i2s_din_pin: 4, pdm: false}]
+packages: {wake_word: !include computer.esphome.yaml}
+"""
+"""A user's own device, which loads a model with the lines that an export writes."""
+
+
+def test_esphome_takes_an_export_as_it_was_written(cycle: Cycle, esphome: ToolEnvironment, tmp_path: Path) -> None:
+    for suffix in (".json", ".tflite", ".esphome.yaml"):
+        shutil.copy(cycle.manifest.with_suffix(suffix), tmp_path)
+    lines = [line for line in (tmp_path / "computer.esphome.yaml").read_text().splitlines() if not line.startswith("#")]
+    assert "\n".join(lines) in cycle.exported.stdout
+    (tmp_path / "device.yaml").write_text(DEVICE)
+    said = validated(esphome, tmp_path / "device.yaml")
+    assert "path: computer.json" in said or "computer.json" in said
+    # The very same device with a manifest that ESPHome refuses: the check can fail.
+    content = json.loads((tmp_path / "computer.json").read_text())
+    assert "website" not in content
+    (tmp_path / "computer.json").write_text(json.dumps(content | {"website": ""}))
+    with pytest.raises(AssertionError, match="Invalid manifest file"):
+        validated(esphome, tmp_path / "device.yaml")
+
+
+def validated(esphome: ToolEnvironment, configuration: Path) -> str:
+    """What `esphome config` makes of a device's configuration; fails with its complaint where it refuses it."""
+    variables = neutral_environment()
+    done = subprocess.run([esphome.esphome, "config", configuration], capture_output=True, text=True, env=variables, timeout=DEADLINE_S, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def test_the_model_is_verified_and_runs_on_the_simulated_board(cycle: Cycle, tmp_path: Path) -> None:
@@ -395,22 +431,29 @@ def test_a_model_that_breaks_the_contract_replaces_nothing(cycle: Cycle, tmp_pat
 
 
 def test_a_given_cutoff_and_arena_are_the_manifests(cycle: Cycle, tmp_path: Path) -> None:
-    settings = ["export.probability_cutoff=0.5", "export.tensor_arena_size=1000", "export.wake_word=Grüß dich!"]
+    settings = ["export.probability_cutoff=0.5", "export.tensor_arena_size=123456", "export.wake_word=Grüß dich!"]
     given = [part for setting in settings for part in ("--set", setting)]
     # From the checkpoint's own folder, into a folder that holds an older export.
     folder = shutil.copytree(cycle.manifest.parent, tmp_path / "exported")
     done = run(cycle.cache, "mww-export", "--checkpoint", WEIGHTS.name, "--output", folder, *given, folder=cycle.run / "checkpoints")
     assert done.returncode == 0, done.stderr
     manifest, _ = read_manifest(folder / "gru_dich.json")
-    assert (manifest.micro.probability_cutoff, manifest.micro.tensor_arena_size) == (0.5, 1000)
-    assert "(arena 1000 bytes)" in done.stdout
+    assert (manifest.micro.probability_cutoff, manifest.micro.tensor_arena_size) == (0.5, 123456)
+    assert "(arena 123456 bytes)" in done.stdout
     assert "chosen on validation" not in done.stdout
     assert (folder / "computer.tflite").is_file()
     assert (folder / "streaming" / "saved_model.pb").is_file()
     assert not list(folder.glob(".*"))
-    refused = run(cycle.cache, "mww-verify", folder / "gru_dich.json")
-    assert refused.returncode == 1
-    assert "manifest arena" in refused.stderr
+    assert run(cycle.cache, "mww-verify", folder / "gru_dich.json").returncode == 0
+
+
+def test_what_verify_would_fail_is_not_written(cycle: Cycle, tmp_path: Path) -> None:
+    given = ["--checkpoint", cycle.run / WEIGHTS, "--output", tmp_path / "out", "--set", "export.probability_cutoff=0.5"]
+    refused = run(cycle.cache, "mww-export", *given, "--set", "export.tensor_arena_size=1000")
+    assert "export.tensor_arena_size: tensor_arena_size 1,000, estimated need" in refused.stderr.splitlines()[-1]
+    assert (refused.returncode, refused.stdout, list((tmp_path / "out").iterdir())) == (2, "", [])
+    for setting, said in (("website=github.com/me", "is no full address"), ("minimum_esphome_version=soon", "is no version")):
+        assert said in one_line_error(run(cycle.cache, "mww-export", *given, "--set", f"export.{setting}"))
 
 
 def test_names_of_files_come_from_the_wake_word() -> None:

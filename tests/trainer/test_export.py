@@ -202,7 +202,7 @@ def test_a_package_is_a_model_and_the_manifest_that_names_it(tmp_path: Path) -> 
     manifest, model = read_manifest(package.manifest)
     assert manifest == MANIFEST.model_copy(update={"model": "hey_you.tflite"})
     assert model.read_bytes() == b"model"
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["hey_you.json", "hey_you.tflite"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["hey_you.esphome.yaml", "hey_you.json", "hey_you.tflite"]
 
 
 def test_a_failing_write_leaves_the_older_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +216,7 @@ def test_a_failing_write_leaves_the_older_package(tmp_path: Path, monkeypatch: p
     with pytest.raises(OSError, match="No space left"):
         write_package(tmp_path, "hey_you", b"new", MANIFEST)
     assert (package.model.read_bytes(), package.manifest.read_bytes()) == (b"old", before)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 @pytest.mark.parametrize("name", ["", "../evil", "hey you", ".hidden", "a/b", "ä", "computer.float32", "computer.export"])

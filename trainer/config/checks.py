@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from trainer.config.sections import TrainerConfig
+from trainer.config.sections import ExportSection, TrainerConfig
 from trainer.mixednet.lengths import window_slices
 from trainer.training.feature_set import END_SHIFT_SLICES
 from wakeword import contract
 from wakeword.errors import ConfigError
+from wakeword.model.manifest_rules import version_rule, website_rule
 
 
 def check_config(config: TrainerConfig) -> None:
@@ -18,6 +19,7 @@ def check_config(config: TrainerConfig) -> None:
     slices = window_slices(config.model.network(), config.hardware.clip_duration_ms)
     for masks in config.training.masks():
         masks.check_window(slices)
+    check_manifest(config.export)
     _check_shares(config)
     if config.hard_negative_mining.enabled:
         _check_mining(config)
@@ -25,6 +27,14 @@ def check_config(config: TrainerConfig) -> None:
         _check_augmentation(config, slices)
     if config.speaker_clustering.enabled is False and config.speaker_clustering.n_clusters:
         raise ConfigError("speaker_clustering.n_clusters does nothing while speaker_clustering.enabled is false; remove one of the two")
+
+
+def check_manifest(export: ExportSection) -> None:
+    """Raise `ConfigError` for what ESPHome would refuse in the manifest of the exported model."""
+    found = {"website": website_rule(export.website) if export.website else None, "minimum_esphome_version": version_rule(export.minimum_esphome_version)}
+    for key, fault in found.items():
+        if fault is not None:
+            raise ConfigError(f"export.{key}: {fault}")
 
 
 def _check_shares(config: TrainerConfig) -> None:

@@ -39,7 +39,7 @@ class ExportSection(Section):
     author: str = "unknown"
     """Who trained the model."""
     website: str = ""
-    """Where more is said about it."""
+    """Address where more is said about it; empty is left out of the manifest."""
     trained_languages: tuple[str, ...] = ("en",)
     """Languages of the recordings."""
     quantize: bool = True
@@ -53,7 +53,7 @@ class ExportSection(Section):
     sliding_window_size: int = Field(5, ge=1, le=MAX_WINDOW)
     """Probabilities whose mean the device compares with the cutoff."""
     tensor_arena_size: int = Field(0, ge=0)
-    """Bytes; 0 writes the computed size."""
+    """Bytes; 0 writes the computed size. One with which no device could load the model is refused."""
     minimum_esphome_version: str = "2024.7.0"
     """Oldest ESPHome that runs the model."""
 

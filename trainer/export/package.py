@@ -1,4 +1,4 @@
-"""The two files that ESPHome takes: `<name>.tflite` and `<name>.json`."""
+"""What ESPHome takes: `<name>.tflite`, `<name>.json`, and `<name>.esphome.yaml` with the lines that name them in a device's configuration."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from wakeword.model.manifest import Manifest, write_manifest
 
 MODEL_SUFFIX = ".tflite"
 MANIFEST_SUFFIX = ".json"
+YAML_SUFFIX = ".esphome.yaml"
 FLOAT_SUFFIX = ".float32.tflite"
 """Another name than the device's model has: the two can lie side by side, and no manifest names this one."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -21,10 +22,11 @@ _TAKEN = (".float32", ".export")
 
 @dataclass(frozen=True)
 class Package:
-    """A model and its manifest on disk."""
+    """A model, its manifest, and the lines for a device's configuration on disk."""
 
     model: Path
     manifest: Path
+    yaml: Path
 
 
 def package_paths(folder: Path, name: str) -> Package:
@@ -33,18 +35,32 @@ def package_paths(folder: Path, name: str) -> Package:
         raise ConfigError(
             f"the model's name is {name!r}; use letters, digits, '_', '-' and '.', beginning with a letter or digit, and not ending in {' or '.join(_TAKEN)}"
         )
-    return Package(folder / f"{name}{MODEL_SUFFIX}", folder / f"{name}{MANIFEST_SUFFIX}")
+    return Package(*(folder / f"{name}{suffix}" for suffix in (MODEL_SUFFIX, MANIFEST_SUFFIX, YAML_SUFFIX)))
+
+
+def esphome_lines(manifest_name: str) -> str:
+    """The lines of an ESPHome configuration that load a model, whose manifest lies beside the configuration."""
+    return f"micro_wake_word:\n  models:\n    - model: {manifest_name}\n"
 
 
 def write_package(folder: Path, name: str, content: bytes, manifest: Manifest) -> Package:
     """Write a model and its manifest, which is made to name the model's file.
 
-    Both are written in full under temporary names first; then the model gets its name and last the manifest, so a new
+    All are written in full under temporary names first; then the model gets its name, and the manifest after it, so a new
     manifest never stands beside a missing or older model. Raises `ConfigError` when the name cannot be a file's, `OSError`
     when the disk is full or the folder cannot be written.
     """
     package = package_paths(folder, name)
-    with partial_file(package.manifest) as manifest_file, partial_file(package.model) as model_file:
+    with partial_file(package.yaml) as yaml_file, partial_file(package.manifest) as manifest_file, partial_file(package.model) as model_file:
+        yaml_file.write_text(_yaml(package, manifest.wake_word), encoding="utf-8")
         write_manifest(manifest.model_copy(update={"model": package.model.name}), manifest_file)
         model_file.write_bytes(content)
     return package
+
+
+def _yaml(package: Package, wake_word: str) -> str:
+    return (
+        f"# {' '.join(wake_word.split())!r} for an ESPHome device. Copy {package.manifest.name} and {package.model.name} beside the device's configuration,\n"
+        f"# and these lines into it; docs/deploy.md of wakeword-bench shows a whole device and Home Assistant.\n"
+        f"{esphome_lines(package.manifest.name)}"
+    )
