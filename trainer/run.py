@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol
@@ -24,6 +25,7 @@ from trainer.data.spec_augment import choose_array_module
 from trainer.data.split import Split
 from trainer.data.threads import threads_of_workers
 from trainer.data.training_sets import SetClips, recorded_clips, stored_clips, training_sets
+from trainer.data.word_lengths import too_long_words
 from trainer.memory import check_memory, feature_workers, workers
 from trainer.mining.in_training import FOLDER as MINED_FOLDER
 from trainer.mining.in_training import JoinedNegatives, TrainingMiner
@@ -125,10 +127,11 @@ def checked_recordings(config: TrainerConfig, folder: Path, progress: RunProgres
     compute_dtype(performance.settings())  # both refuse what this machine cannot do
     with threads_of_workers(performance.num_threads_per_worker):
         ingestion = load_recordings(sources_of(config), config.training.seed, workers(performance, jobs), progress.counting("checking recordings"))
+        too_long = too_long_words(config, ingestion.records, workers(performance, jobs), progress.counting("measuring long wake words"))
     _refuse_other_recordings(ingestion.records, folder)
     check_teachers(config, ingestion.records)
     check_memory(config, ingestion.records)
-    return ingestion
+    return replace(ingestion, warnings=(*ingestion.warnings, too_long)) if too_long else ingestion
 
 
 def sources_of(config: TrainerConfig) -> Sources:

@@ -59,9 +59,8 @@ def _check_mining(config: TrainerConfig) -> None:
 def _check_augmentation(config: TrainerConfig, slices: int) -> None:
     section = config.augmentation
     settings = section.settings()
-    shortest = slices + END_SHIFT_SLICES - 1
-    if contract.slice_count(settings.samples) < shortest:
-        seconds = (shortest * contract.STEP_MS + contract.WINDOW_MS) / 1000
+    seconds = clip_seconds(slices)
+    if settings.samples < seconds * contract.SAMPLE_RATE_HZ:
         raise ConfigError(
             f"augmentation.augmentation_duration_s is {section.augmentation_duration_s:g}, and with hardware.clip_duration_ms "
             f"{config.hardware.clip_duration_ms} training reads clips of {seconds:.2f} s; give at least that, or a shorter clip_duration_ms"
@@ -76,6 +75,12 @@ def _check_augmentation(config: TrainerConfig, slices: int) -> None:
         for folder in folders:
             if probability and not folder.is_dir():
                 raise ConfigError(f"{folder}: no such folder; correct paths.{key} or augmentation.{_extra(key)}, or set augmentation.{effect} to 0")
+
+
+def clip_seconds(slices: int) -> float:
+    """Length of the augmented clips that training draws windows of so many slices from, each up to nine slices before the clip's end."""
+    shortest = slices + END_SHIFT_SLICES - 1
+    return ((shortest - 1) * contract.STEP_MS + contract.WINDOW_MS) / 1000
 
 
 def _extra(key: str) -> str:

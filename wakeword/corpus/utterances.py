@@ -49,6 +49,12 @@ def utterance_end(samples: NDArray[np.int16]) -> int:
     return _main_utterance(samples)[1]
 
 
+def utterance_bounds(samples: NDArray[np.int16]) -> tuple[int, int]:
+    """First and one past the last sample of the main utterance in a 16 kHz recording `[n]`, by the rule of `utterance_end` from both sides."""
+    end = utterance_end(samples)
+    return min(len(samples) - utterance_end(samples[::-1]), end), end
+
+
 def known_utterance_end(samples: NDArray[np.int16]) -> int | None:
     """`utterance_end` where it can be believed, else None: what is around the utterance hides where it ends.
 
