@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakeword.errors import ConfigError, InfrastructureError
+from wakeword.extras import require
 
 Direction = Literal["output", "input"]
 
@@ -50,13 +51,12 @@ class Device:
 
 
 def portaudio() -> ModuleType:
-    """The module sounddevice. Raises `ConfigError` where it, or PortAudio itself, is not installed."""
+    """The module sounddevice. Raises `InfrastructureError` where it, or PortAudio itself, is not installed."""
+    require("sound", "sounddevice")
     try:
         return importlib.import_module("sounddevice")
-    except ModuleNotFoundError as error:
-        raise ConfigError("sound needs sounddevice, which is not installed; install wakeword-bench[audio]") from error
     except OSError as error:
-        raise ConfigError(f"sound needs the system's PortAudio library ({error}); install it (Debian: apt install libportaudio2)") from error
+        raise InfrastructureError(f"sound needs the system's PortAudio library ({error}); install it (Debian: apt install libportaudio2)") from error
 
 
 def look_again() -> None:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from wakeword.errors import ConfigError, reports_errors
+from wakeword.command_line import CommandApp
+from wakeword.errors import ConfigError, reports_errors, resumes
 
 if TYPE_CHECKING:
     from firmware.build import Firmware
     from firmware.flashing import Flashed
 
-firmware_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+firmware_app = CommandApp(no_args_is_help=True)
 
 
 @firmware_app.callback()
@@ -23,7 +24,7 @@ def firmware() -> None:
 
 
 @firmware_app.command()
-@reports_errors
+@resumes
 def build(
     target: Annotated[str, typer.Option(help="esp32-s3-devkitc-1, esp32-s3-box-3, waveshare-esp32-s3-audio, or host: a virtual board on this machine.")],
     model: Annotated[list[Path], typer.Option(help="ESPHome V2 manifest (.json); may be repeated.")],

@@ -8,7 +8,6 @@ image already is left alone.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import os
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from firmware.credentials import VARIABLES
 from firmware.serial.flash import SerialFlash, Written
 from firmware.toolenv import tool_environment
 from wakeword.errors import BoardRefused, ConfigError, InfrastructureError, MwwError
+from wakeword.extras import MODULES, require
 
 if TYPE_CHECKING:
     from firmware.native_api import Running
@@ -198,9 +198,7 @@ def _is_wrong_board(error: InfrastructureError) -> bool:
 
 
 def _check_installation() -> None:
-    for package in ("aioesphomeapi", "serial"):
-        if importlib.util.find_spec(package) is None:
-            raise ConfigError(f"flashing a board needs the package {package}, which is not installed; install wakeword-bench[bench]")
+    require("flashing a board", *MODULES["bench"])
 
 
 def _check_fit(entry: BoardEntry, firmware: Firmware, options: FlashOptions) -> None:

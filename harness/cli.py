@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from bench_audio.cli import calibrate
+from wakeword.command_line import CommandApp
 from wakeword.errors import ConfigError, reports_errors
 
 if TYPE_CHECKING:
     from wakeword.simulation.presentation import Presentation
 
-simulate_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-report_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-bench_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+simulate_app = CommandApp()
+report_app = CommandApp()
+bench_app = CommandApp(no_args_is_help=True)
 
 TERMINAL_WIDTH = 120
 """Width of tables where the output is no terminal."""

@@ -23,6 +23,7 @@ from harness.results.verdict import judge
 from trainer.exporting import default_name
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import INTERRUPTED_EXIT_CODE, ConfigError, InfrastructureError
+from wakeword.extras import missing
 
 PROGRAMS = Path(sys.executable).parent
 WIDTH = 100
@@ -139,7 +140,7 @@ def _failed(step: Step, code: int) -> int:
 
 
 def _missing_client() -> str:
-    return "" if importlib.util.find_spec("aioesphomeapi") else "aioesphomeapi is not installed (extra 'bench')"
+    return "" if importlib.util.find_spec("aioesphomeapi") else missing("aioesphomeapi")
 
 
 def _measure(options: argparse.Namespace, manifest: Path, run: Path, firmware: Path, session: Path) -> list[object]:

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wakeword.errors import reports_errors
+from wakeword.command_line import CommandApp
+from wakeword.errors import reports_errors, resumes
 
 if TYPE_CHECKING:
     from trainer.config.sections import TrainerConfig
     from trainer.exporting import Exported, ExportedFloat
     from wakeword.model.float_model import Agreement
 
-generate_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-train_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-export_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+generate_app = CommandApp()
+train_app = CommandApp()
+export_app = CommandApp()
 
 Jobs = Annotated[int | None, typer.Option(help="Processes. (default: one per core)", min=1)]
 Overrides = Annotated[list[Path] | None, typer.Option("--override", help="YAML file laid over the configuration; may be repeated.")]
@@ -25,7 +26,7 @@ Settings = Annotated[list[str] | None, typer.Option("--set", help="One value, as
 
 
 @generate_app.command()
-@reports_errors
+@resumes
 def generate(
     phrase: Annotated[str, typer.Argument(help="The wake word, as it is written.")],
     output: Annotated[Path, typer.Option(help="Folder to fill; an interrupted one is completed.")] = Path("generated"),
@@ -68,7 +69,7 @@ def generate(
 
 
 @train_app.command()
-@reports_errors
+@resumes
 def train(
     config: Annotated[str, typer.Option(help="Preset (fast_test, standard, max_quality) or YAML file.")] = "standard",
     override: Overrides = None,

@@ -32,6 +32,7 @@ from trainer.mining.in_training import JoinedNegatives, TrainingMiner
 from trainer.mining.windows import stretch_of
 from trainer.mixednet.lengths import window_slices
 from trainer.teachers import check_teachers, open_teachers, teachers_summary
+from trainer.training.checkpoints import STATE, steps_done
 from trainer.training.feature_set import ClipRows
 from trainer.training.loop import TrainingResult, train
 from trainer.training.progress import Progress as TrainingProgress
@@ -59,6 +60,12 @@ class RunProgress(TrainingProgress, Protocol):
     def counting(self, stage: str) -> CountProgress:
         """A counter for a stage that handles recordings."""
         ...
+
+
+_STEPS = "training.training_steps"
+"""A run goes on with more steps of its last phase: what it has done until then is the same."""
+
+CHECKPOINTS = "checkpoints"
 
 
 def train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: int | None = None) -> TrainingResult:
@@ -105,7 +112,7 @@ def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs:
         slices,
         sets,
         plan,
-        folder / "checkpoints",
+        folder / CHECKPOINTS,
         validation,
         progress,
         performance=performance.settings(),
@@ -200,6 +207,14 @@ def _refuse_other_configuration(config: TrainerConfig, folder: Path) -> None:
     earlier, wanted = load_config(str(folder / CONFIG_NAME)).model_dump(), config.model_dump()
     changed = [f"{section}.{key}" for section, values in wanted.items() for key, value in values.items() if value != earlier[section][key]]
     changed = [key for key in changed if key not in _WHERE_NOT_WHAT and (not key.startswith("performance.") or key == "performance.mixed_precision")]
+    if _STEPS in changed:
+        before, now = earlier["training"]["training_steps"], wanted["training"]["training_steps"]
+        done = steps_done(folder / CHECKPOINTS / STATE)
+        if len(now) == len(before) and now[:-1] == before[:-1] and sum(now) >= done:
+            changed.remove(_STEPS)
+        else:
+            hint = f"; of {_STEPS} {list(before)} the last number alone may change, to {max(done - sum(before[:-1]), 1)} or more"
+            raise ConfigError(f"{folder}: holds a run with another {', '.join(changed)}{hint}; or give another --output")
     if changed:
         raise ConfigError(f"{folder}: holds a run with another {', '.join(changed)}; give another --output, or remove the folder")
 

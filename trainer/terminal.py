@@ -8,11 +8,12 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from trainer.training.progress import MiningReport, StepReport
 from trainer.training.scores import Checkpoint
 from wakeword.progress import plain_lines, stderr
+from wakeword.time_left import TimeLeft
 
 _COLUMNS = ("   step", "recall", "false accepts/h", "average viable recall", "recall at no false accepts")
 
@@ -26,7 +27,7 @@ class Terminal:
     def __init__(self, console: Console | None = None) -> None:
         """`console` None is stderr."""
         self._console = console or stderr()
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeLeft())
         self._bars = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
         self._steps: TaskID | None = None
         self._plain = plain_lines(self._console)
@@ -76,13 +77,17 @@ class Terminal:
         """The run goes on after so many steps."""
         self.told(f"going on after step {step}" + (f", best so far: step {best.step}" if best else ""))
 
+    def extended(self, before: int, steps: int) -> None:
+        """It was planned with another number of steps in all."""
+        self.told(f"{steps} steps in all; {before} were planned before")
+
     def stepped(self, report: StepReport) -> None:
         """Steps were done."""
         line = f"phase {report.phase}/{report.phases}, loss {report.loss:.3f}, learning rate {report.learning_rate:g}"
         if self._steps is None:
-            self._steps = self._bars.add_task(line, total=report.steps, completed=report.step)
-        self._bars.update(self._steps, completed=report.step, description=line)
-        self._plain.stands(f"step {report.step} of {report.steps}, {line}, {report.elapsed_s:.0f} s, about {report.remaining_s:.0f} s to go")
+            self._steps = self._bars.add_task(line, total=report.steps, completed=report.step, left_s=None)
+        self._bars.update(self._steps, completed=report.step, description=line, left_s=report.remaining_s)
+        self._plain.stands(f"step {report.step} of {report.steps}, {line}, {report.times}")
 
     def evaluated(self, checkpoint: Checkpoint, best: bool) -> None:
         """An evaluation ended."""

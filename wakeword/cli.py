@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wakeword.command_line import CommandApp
 from wakeword.errors import MeasurementFailure, reports_errors
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from wakeword.model.float_model import Agreement
     from wakeword.model.verify import VerifyReport
 
-verify_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+verify_app = CommandApp(rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
 
 _STYLE = {"passed": "green", "warning": "yellow", "failed": "bold red"}
 

@@ -63,14 +63,25 @@ class _Terminated(KeyboardInterrupt):
     """SIGTERM: the same clean end as an interrupt."""
 
 
+_NOTHING_HALF = "nothing half-written was kept under a final name"
+
+
+def resumes[**P, R](command: Callable[P, R]) -> Callable[P, R]:
+    """`reports_errors` for a command that goes on where it was: who interrupts it is told so."""
+    return _reporting(command, f"{_NOTHING_HALF}; run it again to go on")
+
+
 def reports_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
     """Turn errors of a command into one line on stderr and the exit code of their class.
 
     An `OSError` that nobody caught is a `ConfigError` when a path was wrong (missing, a folder, not permitted), else an
-    `InfrastructureError` (a full disk, say). SIGTERM ends a command as cleanly as Ctrl-C does. Where the reader of the output has gone
-    away (`| head`) the command ends without a word.
+    `InfrastructureError` (a full disk, say), as is a package that is not installed because it is an extra's. SIGTERM ends a command as cleanly
+    as Ctrl-C does. Where the reader of the output has gone away (`| head`) the command ends without a word.
     """
+    return _reporting(command, _NOTHING_HALF)
 
+
+def _reporting[**P, R](command: Callable[P, R], interrupted: str) -> Callable[P, R]:
     @functools.wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         _tolerate_any_terminal()
@@ -83,7 +94,13 @@ def reports_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
         except KeyboardInterrupt as stop:
             terminated = isinstance(stop, _Terminated)
             what = "terminated" if terminated else "interrupted"
-            _die(f"{what}; nothing half-written was kept under a final name", TERMINATED_EXIT_CODE if terminated else INTERRUPTED_EXIT_CODE)
+            _die(f"{what}; {interrupted}", TERMINATED_EXIT_CODE if terminated else INTERRUPTED_EXIT_CODE)
+        except ModuleNotFoundError as error:
+            from wakeword.extras import extra_of, missing
+
+            if error.name is None or extra_of(error.name) is None:
+                raise
+            _die(missing(error.name), InfrastructureError.exit_code)
         except BrokenPipeError:
             _leave_quietly()
         except SystemExit as stop:

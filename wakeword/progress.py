@@ -95,14 +95,16 @@ def working(description: str) -> Iterator[None]:
 @contextmanager
 def audio_progress(description: str, total_seconds: float) -> Iterator[Callable[[float], None]]:
     """Yield a function that takes the seconds of audio finished since its last call."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from wakeword.time_left import TimeLeft
 
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.fields[minutes]:.1f} of {task.fields[total_minutes]:.1f} min of audio"),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TimeLeft(),
     )
     console = stderr()
     with plain_lines(console) as plain, Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import importlib.metadata
-import importlib.util
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -31,6 +29,7 @@ from harness.session.runner import Session
 from harness.simulated.measurement import Candidate, open_candidate
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.errors import ConfigError, InfrastructureError, MeasurementFailure
+from wakeword.extras import require
 from wakeword.files import check_writable
 from wakeword.locks import hold_folder
 from wakeword.progress import audio_progress, working
@@ -139,9 +138,8 @@ def make_result(plan: SessionPlan, folder: Path, candidate: Candidate) -> Measur
 
 
 def require_client() -> None:
-    """Raise `ConfigError` where the client of the boards' API is not installed: it is an extra of this package."""
-    if importlib.util.find_spec("aioesphomeapi") is None:
-        raise ConfigError("measuring on a board needs aioesphomeapi, which is not installed; install wakeword-bench[bench]")
+    """Raise `InfrastructureError` where the client of the boards' API is not installed: it is an extra of this package."""
+    require("measuring on a board", "aioesphomeapi")
 
 
 def _folder(request: Request, candidate: Candidate) -> Path:

@@ -13,13 +13,15 @@ from wakeword.progress import plain_lines, stderr
 @contextmanager
 def session_progress(description: str, total_seconds: float) -> Iterator[Callable[[Moment], None]]:
     """Yield a function that takes the present moment of a session of so many seconds of audio."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    from wakeword.time_left import TimeLeft
 
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.fields[minutes]:.1f} of {task.fields[total_minutes]:.1f} min, {task.fields[speed]:.0f}x, {task.fields[detections]} detections"),
-        TimeRemainingColumn(),
+        TimeLeft(),
     )
     console = stderr()
     with plain_lines(console) as plain, Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

@@ -182,6 +182,8 @@ def test_phases_follow_one_another() -> None:
     with pytest.raises(ValueError, match="past the plan's 120 steps"):
         PLAN.phase_of(120)
     assert (FAST_TEST.steps, FAST_TEST.batch_size) == (3000, 32)
+    assert [PLAN.evaluations_after(step) for step in (0, 45, 46, 90, 91, 120)] == [3, 3, 2, 2, 1, 1]
+    assert [replace(PLAN, eval_step_interval=60).evaluations_after(step) for step in (0, 60, 61, 120)] == [2, 2, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -244,6 +246,10 @@ class Recorder(Silent):
     reports: list[StepReport] = field(default_factory=list)
     checkpoints: list[tuple[Checkpoint, bool]] = field(default_factory=list)
     resumed_at: int | None = None
+    was_extended: tuple[int, int] | None = None
+
+    def extended(self, before: int, steps: int) -> None:
+        self.was_extended = before, steps
 
     def resumed(self, step: int, best: Checkpoint | None) -> None:  # noqa: ARG002
         self.resumed_at = step
@@ -293,7 +299,7 @@ def test_a_run_learns_and_keeps_its_best_weights(whole_run: tuple[loop.TrainingR
     assert losses[-1] < losses[0]
     assert {(report.phase, report.learning_rate) for report in recorder.reports} == {(1, 3e-3), (2, 1e-3)}
     assert recorder.reports[-1].step == 120
-    assert recorder.reports[-1].remaining_s == 0
+    assert {report.remaining_s for report in recorder.reports} == {None}  # a second of steps says nothing
     restored = build_model(NET, WINDOW)
     checkpoints.load_weights(restored, result.weights)
     assert separation(restored) == result.best.scores
@@ -366,10 +372,40 @@ def test_a_finished_run_is_not_trained_again(whole_run: tuple[loop.TrainingResul
     assert_same_weights(again, result)
 
 
+@pytest.mark.parametrize("first", [10, 30])
+def test_a_run_goes_on_with_more_steps_as_if_it_had_had_them_from_the_start(
+    whole_run: tuple[loop.TrainingResult, Recorder], tmp_path: Path, first: int
+) -> None:
+    """Its last phase ends between two evaluations, or at one."""
+    short, long = (replace(PLAN, phases=(PLAN.phases[0], replace(PLAN.phases[1], steps=steps))) for steps in (first, 50))
+    loop.train(NET, WINDOW, rising_sets(), short, tmp_path / "extended", separation)
+    recorder = Recorder()
+    result = loop.train(NET, WINDOW, rising_sets(), long, tmp_path / "extended", separation, recorder)
+    assert (recorder.resumed_at, recorder.was_extended) == (short.steps, (short.steps, long.steps))
+    assert [checkpoint.step for checkpoint, _ in recorder.checkpoints] == [step for step in (135, 140) if step > short.steps]
+    assert result.steps == 140
+    loop.train(NET, WINDOW, rising_sets(), long, tmp_path / "whole", separation)
+    with np.load(tmp_path / "extended" / checkpoints.STATE) as one, np.load(tmp_path / "whole" / checkpoints.STATE) as other:
+        assert set(one.files) == set(other.files)
+        for name in set(one.files) - {"header"}:
+            np.testing.assert_array_equal(one[name], other[name])
+    with pytest.raises(ConfigError, match=r"has done 140 steps, more than the 120 of training\.training_steps; give as many or more"):
+        loop.train(NET, WINDOW, rising_sets(), PLAN, tmp_path / "extended", separation)
+    assert whole_run[0].steps == checkpoints.steps_done(whole_run[0].weights.parent / checkpoints.STATE) == 120
+
+
+def test_steps_done_of_what_is_no_state_are_none(tmp_path: Path) -> None:
+    assert checkpoints.steps_done(tmp_path / "none") == 0
+    (tmp_path / "damaged").write_bytes(b"PK\x03\x04 no more")
+    assert checkpoints.steps_done(tmp_path / "damaged") == 0
+
+
 def test_a_folder_of_another_run_is_refused(whole_run: tuple[loop.TrainingResult, Recorder]) -> None:
     folder = whole_run[0].weights.parent
     with pytest.raises(ConfigError, match="left by a run with another configuration or other data"):
         loop.train(NET, WINDOW, rising_sets(), replace(PLAN, seed=6), folder, separation)
+    with pytest.raises(ConfigError, match="left by a run with another configuration or other data"):
+        loop.train(NET, WINDOW, rising_sets(), replace(PLAN, phases=(Phase(91, 3e-3), PLAN.phases[1])), folder, separation)
     with pytest.raises(ConfigError, match="left by a run with another configuration or other data"):
         loop.train(NET, WINDOW, rising_sets(21), PLAN, folder, separation)
 

@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from wakeword.errors import ConfigError, reports_errors
+from wakeword.command_line import CommandApp
+from wakeword.errors import ConfigError, resumes
 
 if TYPE_CHECKING:
     from trainer.clustering.analysis import Analysis
     from trainer.clustering.apply import Prepared
 
-analyze_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-apply_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+analyze_app = CommandApp()
+apply_app = CommandApp()
 
 DatasetChoice = Literal["positive", "negative", "hard_negative", "all"]
 
 
 @analyze_app.command()
-@reports_errors
+@resumes
 def analyze(
     config: Annotated[str, typer.Option(help="Preset (fast_test, standard, max_quality) or YAML file.")] = "standard",
     override: Annotated[list[Path] | None, typer.Option("--override", help="YAML file laid over the configuration; may be repeated.")] = None,
@@ -75,7 +76,7 @@ def _print_analysis(analysis: Analysis) -> None:
 
 
 @apply_app.command()
-@reports_errors
+@resumes
 def apply(
     namelist: Annotated[Path | None, typer.Option(help="A namelist of mww-cluster-analyze.")] = None,
     namelist_dir: Annotated[Path | None, typer.Option(help="Folder whose *_namelist.json are all applied.")] = None,

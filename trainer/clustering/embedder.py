@@ -6,7 +6,6 @@ Torch and SpeechBrain live in an environment of their own and are imported when 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,10 +15,10 @@ from numpy.typing import NDArray
 
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError, InfrastructureError, MwwError
+from wakeword.extras import MODULES, install, require
 
 HYPERPARAMETERS = "hyperparams.yaml"
-_PACKAGES = ("torch", "torchaudio", "speechbrain")
-_INSTALL = "install the extra 'cluster' into an environment of its own: uv sync --extra cluster, or nox -s cluster"
+_INSTALL = install("cluster")
 _INT16_SCALE = np.float32(32768)
 
 
@@ -78,9 +77,7 @@ def load_speechbrain(model: str) -> Embedder:
     Raises `InfrastructureError` when torch or SpeechBrain are missing or broken, or the hub cannot be reached, and `ConfigError` when the
     hub has no such model or a folder's files are no such model.
     """
-    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise InfrastructureError(f"{' and '.join(missing)} not installed here, and embedding voices needs them; {_INSTALL}")
+    require("embedding voices", *MODULES["cluster"])
     try:
         import torch
         from speechbrain.inference.classifiers import EncoderClassifier

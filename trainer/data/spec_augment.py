@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 from trainer.mixednet.scaling import FEATURE_MIN
 from wakeword import contract
 from wakeword.errors import ConfigError
+from wakeword.extras import install
 
 _STREAM: Final = 1
 """Sets the masks' random numbers apart from the batch's, which come from (seed, step). Not 0: `SeedSequence` takes trailing zeros for nothing."""
-_INSTALL = "pip install cupy-cuda12x 'tensorflow[and-cuda]'"
+_INSTALL = install("gpu")
 
 
 @dataclass(frozen=True)
@@ -163,15 +164,15 @@ def _usable_cupy() -> tuple[ModuleType | None, str]:
     try:
         cupy = importlib.import_module("cupy")
     except ImportError:
-        return None, f"CuPy is not installed: {_INSTALL}"
+        return None, f"CuPy is not installed; {_INSTALL}"
     try:
         devices = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
-        return None, f"CuPy finds no GPU ({error}): install NVIDIA's driver and CUDA 12, then {_INSTALL}"
+        return None, f"CuPy finds no GPU ({error}); install NVIDIA's driver, and {_INSTALL}"
     if not devices:
-        return None, "CuPy finds no GPU: check nvidia-smi and CUDA_VISIBLE_DEVICES"
+        return None, "CuPy finds no GPU; see whether nvidia-smi lists one and CUDA_VISIBLE_DEVICES does not hide it"
     import tensorflow as tf
 
     if not tf.config.list_physical_devices("GPU"):
-        return None, "TensorFlow finds no GPU, though CuPy does: pip install 'tensorflow[and-cuda]'"
+        return None, f"TensorFlow finds no GPU, though CuPy does; {_INSTALL}"
     return cupy, ""

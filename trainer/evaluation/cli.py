@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from trainer.data.split import Split
+from wakeword.command_line import CommandApp
 from wakeword.errors import reports_errors
 
-evaluate_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+evaluate_app = CommandApp(rich_markup_mode=None)
 
 
 @evaluate_app.command()

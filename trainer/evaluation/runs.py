@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from trainer.evaluation.models import FloatModel, Int8Model, WordModel
 from trainer.mixednet.lengths import window_slices
 from trainer.trained import run_folder
 from wakeword.corpus.recordings import hash_file
-from wakeword.errors import ConfigError, InfrastructureError
+from wakeword.errors import ConfigError
+from wakeword.extras import require
 from wakeword.model.flatbuffer import read_model
 from wakeword.model.manifest import Manifest, read_manifest
 
@@ -114,5 +114,4 @@ def _run_of(path: Path, is_checkpoint: bool, config: str | None) -> Path:
 
 def require_tensorflow() -> None:
     """Raise `InfrastructureError` where the extra with TensorFlow is not installed; an exported model needs none."""
-    if importlib.util.find_spec("tensorflow") is None:
-        raise InfrastructureError("TensorFlow is not installed here, and a checkpoint needs it; install the extra 'train', or give --tflite")
+    require("a checkpoint (an exported model, with --tflite, does not)", "tensorflow")

@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
-from wakeword.errors import reports_errors
+from wakeword.command_line import CommandApp
+from wakeword.errors import resumes
 
-mine_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+mine_app = CommandApp(rich_markup_mode=None)
 
 
 @mine_app.command()
-@reports_errors
+@resumes
 def mine(
     audio: Annotated[list[Path], typer.Option(help="Recording, folder or list of recordings without the wake word; may be repeated.")],
     checkpoint: Annotated[Path | None, typer.Option(help="Weights of a run: its checkpoints/best_weights.weights.h5.")] = None,

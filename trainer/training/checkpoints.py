@@ -46,6 +46,8 @@ class RunState:
     """The last step after which hard negatives were mined, 0 before the first."""
     mined: str = ""
     """Names what had been mined then, so that a folder from which some is gone is noticed."""
+    planned: int = 0
+    """Steps of the whole run, as it was planned then; 0 in states of older versions."""
 
 
 def save_weights(model: Any, path: Path) -> None:
@@ -118,6 +120,15 @@ def load_state(path: Path, run: str, variables: list[Any]) -> RunState | None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
     return state
+
+
+def steps_done(path: Path) -> int:
+    """Steps that the run of a state has done; 0 where there is no state, or one that cannot be read."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return int(json.loads(str(stored["header"]))["step"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return 0
 
 
 def _read_header(text: str) -> RunState:

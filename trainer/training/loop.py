@@ -22,6 +22,7 @@ from trainer.training.batches import Batch, BatchSampler, prefetch
 from trainer.training.feature_set import FeatureSet
 from trainer.training.hard_negatives import HardNegatives, MinedSets
 from trainer.training.interrupt import delayed_interrupt
+from trainer.training.pace import Pace
 from trainer.training.performance import PerformanceSettings
 from trainer.training.plan import TrainingPlan
 from trainer.training.progress import MiningReport, Progress, Silent, StepReport
@@ -72,7 +73,8 @@ def train(
 
     Weights, batches and dropout follow from the plan's seed: on one machine two runs give the same model. The model is
     evaluated every `eval_step_interval` steps and after the last one. After Ctrl-C, or a kill, the same call goes on where
-    the run was: at the interrupted step, or before the last evaluation.
+    the run was: at the interrupted step, or before the last evaluation. A plan whose last phase has another number of steps
+    goes on with the same run, which is the one that this plan would have made from the start.
 
     With `hard_negatives` the model hears its own negatives every so many evaluations, and what it wrongly accepts joins the sets.
     With `teaching` it learns from earlier models beside the truth.
@@ -121,11 +123,11 @@ class _Run:
         self._trainee, self._sampler, self._plan, self._evaluate = trainee, sampler, plan, evaluate
         self._recorder, self._progress, self._folder, self._numbered = recorder, recorder.progress, folder, numbered
         self._batches_ahead, self._hard_negatives = batches_ahead, hard_negatives
-        self._batches, self._best_rate = BatchScores(), math.inf
+        self._batches, self._best_rate, self._pace = BatchScores(), math.inf, Pace()
         self._weights, self._state, self._fingerprint = folder / checkpoints.BEST_WEIGHTS, folder / checkpoints.STATE, fingerprint
         self.step, self._evaluated_step, self._mined_step, self._mined, self._mined_total = 0, 0, 0, "", 0
         self._best: Checkpoint | None = None
-        self._first_step, self._earlier_s, self._begun = 0, 0.0, time.monotonic()
+        self._earlier_s, self._begun, self._worked = 0.0, time.monotonic(), False
 
     def resume(self) -> None:
         """Take up the state of an earlier session, if there is one."""
@@ -133,10 +135,16 @@ class _Run:
         state = checkpoints.load_state(self._state, self._fingerprint, self._trainee.variables)
         if state is not None:
             self.step, self._evaluated_step, self._best = state.step, state.evaluated_step, state.best
-            self._first_step, self._earlier_s = state.step, state.elapsed_s
+            self._earlier_s = state.elapsed_s
             self._batches, self._best_rate = state.batches, state.best_rate
             self._mined_step, self._mined = state.mined_step, state.mined
             self._progress.resumed(state.step, state.best)
+            if state.step > self._plan.steps:
+                raise ConfigError(
+                    f"{self._state}: has done {state.step} steps, more than the {self._plan.steps} of training.training_steps; give as many or more"
+                )
+            if state.planned not in (0, self._plan.steps):
+                self._progress.extended(state.planned, self._plan.steps)
         if self._hard_negatives is not None:
             mined = self._hard_negatives.restore(self._mined_step)
             if self._mined_step and mined.digest != self._mined:
@@ -156,9 +164,11 @@ class _Run:
         while True:
             if self._evaluation_due() and self._evaluated_step != self.step:
                 self._save()
-                self._evaluate_now()
+                with self._pace.beside_steps(evaluation=True):
+                    self._evaluate_now()
             elif self._mining_due():
-                self._mine_now()
+                with self._pace.beside_steps(evaluation=False):
+                    self._mine_now()
             elif self.step < self._plan.steps:
                 self._train_on(interrupted)
             else:
@@ -213,9 +223,10 @@ class _Run:
         loss = scores.loss
         if not math.isfinite(loss):
             raise ConfigError(f"the loss is {loss} at step {self.step}; lower training.learning_rates")
-        session_s = time.monotonic() - self._begun
-        remaining_s = session_s / (self.step - self._first_step) * (self._plan.steps - self.step)
-        elapsed_s = self._earlier_s + session_s
+        self._pace.stepped(self.step)
+        self._worked = True
+        remaining_s = self._pace.remaining_s(self._plan.steps - self.step, self._plan.evaluations_after(self.step))
+        elapsed_s = self._earlier_s + time.monotonic() - self._begun
         self._progress.stepped(StepReport(phase + 1, len(self._plan.phases), self.step, self._plan.steps, elapsed_s, remaining_s, loss, learning_rate))
 
     def _evaluate_now(self) -> None:
@@ -255,7 +266,16 @@ class _Run:
     def _save(self) -> None:
         elapsed_s = self._earlier_s + time.monotonic() - self._begun
         state = checkpoints.RunState(
-            self._fingerprint, self.step, self._evaluated_step, elapsed_s, self._best, self._batches, self._best_rate, self._mined_step, self._mined
+            self._fingerprint,
+            self.step,
+            self._evaluated_step,
+            elapsed_s,
+            self._best,
+            self._batches,
+            self._best_rate,
+            self._mined_step,
+            self._mined,
+            self._plan.steps,
         )
         checkpoints.save_state(self._state, state, self._trainee.variables)
 
@@ -263,7 +283,7 @@ class _Run:
         """Load the best weights into the model. A run has at least one evaluation, after its last step."""
         assert self._best is not None
         checkpoints.load_weights(self._trainee.model, self._weights)
-        elapsed_s = self._earlier_s + (time.monotonic() - self._begun if self.step > self._first_step else 0.0)
+        elapsed_s = self._earlier_s + (time.monotonic() - self._begun if self._worked else 0.0)
         return TrainingResult(self._trainee.model, slices, self._best, self._weights, self.step, elapsed_s)
 
 
@@ -276,8 +296,9 @@ def _fingerprint(
     hard_negatives: HardNegatives | None,
     teaching: Teaching | None,
 ) -> str:
-    """A hash of everything that a run's course depends on."""
-    settings = [dataclasses.asdict(config), dataclasses.asdict(plan), sampler.fingerprint(), tensorflow, precision]
+    """A hash of everything that a run's course depends on. How far the last phase goes is not part of it: a run may go on with more steps."""
+    endless = dataclasses.replace(plan, phases=(*plan.phases[:-1], dataclasses.replace(plan.phases[-1], steps=1)))
+    settings = [dataclasses.asdict(config), dataclasses.asdict(endless), sampler.fingerprint(), tensorflow, precision]
     settings += [hard_negatives.fingerprint] if hard_negatives else []
     settings += [teaching.fingerprint, str(teaching.share)] if teaching else []
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()

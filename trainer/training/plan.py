@@ -64,6 +64,11 @@ class TrainingPlan:
         """Steps of all phases together."""
         return sum(phase.steps for phase in self.phases)
 
+    def evaluations_after(self, step: int) -> int:
+        """Evaluations that are due from a step on, that of the step itself included; the last step always has one."""
+        at_interval = self.steps // self.eval_step_interval - max(step - 1, 0) // self.eval_step_interval
+        return at_interval + (self.steps % self.eval_step_interval > 0)
+
     def phase_of(self, step: int) -> tuple[int, range]:
         """The phase (from 0) of a step (from 0), and the run's steps that belong to it. Raises `ValueError` past the end."""
         first = 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from trainer.training.scores import Checkpoint
+from wakeword.time_left import in_words
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,16 @@ class StepReport:
     steps: int
     elapsed_s: float
     """Of all sessions of the run, evaluations included."""
-    remaining_s: float
-    """Estimated from this session's pace."""
+    remaining_s: float | None
+    """Estimated from this session's pace; None before that says anything."""
     loss: float
     """Mean weighted loss since the last report."""
     learning_rate: float
+
+    @property
+    def times(self) -> str:
+        """How long the run has taken, and about how long it still takes where that is known."""
+        return in_words(self.elapsed_s) + ("" if self.remaining_s is None else f", about {in_words(self.remaining_s)} to go")
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,10 @@ class Progress(Protocol):
         """The run goes on after so many steps of an earlier session."""
         ...
 
+    def extended(self, before: int, steps: int) -> None:
+        """It was begun with another number of steps in all."""
+        ...
+
     def stepped(self, report: StepReport) -> None:
         """Steps were done."""
         ...
@@ -72,6 +82,9 @@ class Silent:
     """Progress that nobody watches."""
 
     def resumed(self, step: int, best: Checkpoint | None) -> None:
+        """Ignore."""
+
+    def extended(self, before: int, steps: int) -> None:
         """Ignore."""
 
     def stepped(self, report: StepReport) -> None:

@@ -48,13 +48,18 @@ class RunFiles:
         self._say(f"going on after step {step}" + (f", best so far: step {best.step}" if best else ""))
         self._progress.resumed(step, best)
 
+    def extended(self, before: int, steps: int) -> None:
+        """It was planned with another number of steps in all."""
+        self._say(f"{steps} steps in all; {before} were planned before")
+        self._progress.extended(before, steps)
+
     def stepped(self, report: StepReport) -> None:
         """Steps were done."""
         if time.monotonic() - self._said >= LOG_INTERVAL_S or report.step == report.steps:
             self._said = time.monotonic()
             self._say(
                 f"step {report.step} of {report.steps}, phase {report.phase}/{report.phases}, loss {report.loss:.4f}, "
-                f"learning rate {report.learning_rate:g}, {report.elapsed_s:.0f} s, about {report.remaining_s:.0f} s to go"
+                f"learning rate {report.learning_rate:g}, {report.times}"
             )
         self._progress.stepped(report)
 

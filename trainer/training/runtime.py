@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 import tempfile
@@ -11,18 +10,18 @@ from contextlib import contextmanager
 from typing import Any
 
 from trainer.training.performance import PerformanceSettings
-from wakeword.errors import ConfigError, InfrastructureError
+from wakeword.errors import ConfigError
+from wakeword.extras import MODULES, install, require
 
 MAX_THREADS = 8
 """A model of 25,000 parameters gains nothing from more threads, and other work on the machine loses."""
 BFLOAT16_CAPABILITY = (8, 0)
-INSTALL_GPU = "install NVIDIA's driver and: pip install 'tensorflow[and-cuda]' cupy-cuda12x"
+INSTALL_GPU = f"install NVIDIA's driver, and {install('gpu')}"
 
 
 def require_tensorflow() -> None:
-    """Raise `InfrastructureError` where TensorFlow is not installed, which the bench does without; said before minutes of work."""
-    if importlib.util.find_spec("tensorflow") is None:
-        raise InfrastructureError("TensorFlow is not installed here, and training and export need it; install the extra 'train': uv sync --extra train")
+    """Raise `InfrastructureError` where what trains is not installed, which the bench does without; said before minutes of work."""
+    require("training and export", *MODULES["train"])
 
 
 def start_tensorflow(threads: int | None = None, settings: PerformanceSettings | None = None) -> Any:

@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
-from wakeword.errors import ConfigError, MeasurementFailure, reports_errors
+from wakeword.command_line import CommandApp
+from wakeword.errors import ConfigError, MeasurementFailure, resumes
 
-autotune_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+autotune_app = CommandApp(rich_markup_mode=None)
 
 
 @autotune_app.command()
-@reports_errors
+@resumes
 def autotune(
     checkpoint: Annotated[Path, typer.Option(help="Weights of a run: its checkpoints/best_weights.weights.h5.")],
     config: Annotated[str | None, typer.Option(help="Preset or YAML file. (default: the config.yaml of the checkpoint's run)")] = None,

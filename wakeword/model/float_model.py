@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wakeword.errors import ConfigError, InfrastructureError
+from wakeword.extras import install
 from wakeword.files import write_atomically
 from wakeword.model.flatbuffer import TfliteModel
 from wakeword.model.verify import Check
@@ -114,7 +115,7 @@ def measured_agreement(model: TfliteModel, weights: Path) -> tuple[Agreement, Ch
         measure: Measure = entry.load()
         agreement = measure(model, weights)
         return agreement, check_agreement(agreement, f"now, from {weights}")
-    raise InfrastructureError("--checkpoint compares with the float model, and no trainer is installed that can; run: uv sync --extra train")
+    raise InfrastructureError(f"--checkpoint compares with the float model, and no trainer is installed that can; {install('train')}")
 
 
 def check_agreement(agreement: Agreement, measured: str) -> Check:

@@ -169,7 +169,7 @@ def test_without_torch_analyze_says_what_to_install(dataset: Path) -> None:
     if importlib.util.find_spec("torch") is not None:
         pytest.skip("torch is installed here")
     record(dataset / "positive" / "new.wav")
-    assert "not installed here, and embedding voices needs them; install the extra 'cluster'" in said(analyze(), 3)
+    assert "embedding voices needs the package speechbrain, which is not installed; in an environment of its own" in said(analyze(), 3)
 
 
 def test_an_empty_dataset_is_an_error(dataset: Path) -> None:

@@ -36,6 +36,7 @@ from trainer.data.augment.sounds import Sounds, impulse_samples
 from wakeword import contract
 from wakeword.audio import to_int16
 from wakeword.errors import ConfigError
+from wakeword.extras import require
 
 Waveform = NDArray[np.float32]
 _Effect = Callable[[Waveform, np.random.Generator], Waveform]
@@ -192,14 +193,12 @@ def _seeded_globals(seed: int) -> Iterator[None]:
 
 
 def _audiomentations() -> ModuleType:
-    """The library, which takes a second to import. Raises `ConfigError` when it is not installed."""
-    try:
-        with warnings.catch_warnings():
-            # Its 0.43 has a docstring with the escape "\s", of which Python warns when it compiles that file.
-            warnings.simplefilter("ignore", SyntaxWarning)
-            return importlib.import_module("audiomentations")
-    except ImportError as error:
-        raise ConfigError(f"augmentation needs audiomentations ({error}); install the train extra: pip install 'wakeword-bench[train]'") from error
+    """The library, which takes a second to import. Raises `InfrastructureError` when it is not installed."""
+    require("augmentation", "audiomentations")
+    with warnings.catch_warnings():
+        # Its 0.43 has a docstring with the escape "\s", of which Python warns when it compiles that file.
+        warnings.simplefilter("ignore", SyntaxWarning)
+        return importlib.import_module("audiomentations")
 
 
 def _require_sounds(key: str, effect: str, probabilities: Mapping[str, float], sounds: int) -> None:

@@ -11,6 +11,7 @@ from trainer.data.speech.engine import SpeechEngine
 from trainer.data.speech.espeak import EspeakEngine, find_espeak
 from trainer.data.speech.programs import FliteEngine, PiperEngine, check_piper_voice
 from wakeword.errors import ConfigError
+from wakeword.extras import install
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def choose_engines(names: Sequence[str] | None = None, piper_voices: Sequence[Pa
     skipped: list[SkippedEngine] = []
     if "espeak" in wanted:
         if find_espeak() is None:
-            skipped.append(SkippedEngine("espeak", "the package espeakng-loader is not installed", "pip install espeakng-loader"))
+            skipped.append(SkippedEngine("espeak", "the package espeakng_loader is not installed", install("train")))
         else:
             available.append(EspeakEngine())
     if "flite" in wanted:

@@ -15,7 +15,8 @@ from typing import Any, Self
 import numpy as np
 
 from trainer.data.speech.engine import Speech, Voice
-from wakeword.errors import ConfigError, InfrastructureError
+from wakeword.errors import InfrastructureError
+from wakeword.extras import missing
 
 ACCENTS = ("en", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-gb-x-rp", "en-029", "en-us", "en-us-nyc")
 """Every English of the library ("en" is the British one) but en-shaw, which reads another alphabet."""
@@ -57,7 +58,7 @@ def find_espeak() -> Path | None:
 def _require_espeak() -> Path:
     folder = find_espeak()
     if folder is None:
-        raise ConfigError("the package espeakng-loader is not installed; pip install espeakng-loader")
+        raise InfrastructureError(missing("espeakng_loader"))
     return folder
 
 

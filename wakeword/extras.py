@@ -1,0 +1,41 @@
+"""What of the project's packages is an extra: a command that needs one which is not installed says how to install it."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from wakeword.errors import InfrastructureError
+
+MODULES = {
+    "bench": ("aioesphomeapi", "serial"),
+    "audio": ("pyfar", "sounddevice"),
+    "cluster": ("speechbrain", "torch", "torchaudio"),
+    "gpu": ("cupy",),
+    "train": ("audiomentations", "espeakng_loader", "keras", "mmap_ninja", "tensorboard", "tensorflow"),
+}
+"""Modules by extra of pyproject.toml. No index has this project, so extras are installed from its folder."""
+
+
+def install(extra: str) -> str:
+    """What installs an extra, for the end of a message."""
+    where = "in an environment of its own, from" if extra == "cluster" else "in"
+    return f'{where} the project\'s folder: pip install ".[{extra}]"'
+
+
+def extra_of(module: str) -> str | None:
+    """The extra that brings a module; None for what is no extra's."""
+    return next((extra for extra, modules in MODULES.items() if module.partition(".")[0] in modules), None)
+
+
+def missing(module: str) -> str:
+    """The message where a module of an extra cannot be imported."""
+    extra = extra_of(module)
+    assert extra is not None
+    return f"the package {module.partition('.')[0]} is not installed; {install(extra)}"
+
+
+def require(what: str, *modules: str) -> None:
+    """Raise `InfrastructureError`, "`what` needs ...", where one of the modules is not installed: for work that would come to it after minutes."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise InfrastructureError(f"{what} needs the package {module}, which is not installed; {install(extra_of(module) or '')}")
