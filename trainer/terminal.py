@@ -87,7 +87,7 @@ class Terminal:
         if self._steps is None:
             self._steps = self._bars.add_task(line, total=report.steps, completed=report.step, left_s=None)
         self._bars.update(self._steps, completed=report.step, description=line, left_s=report.remaining_s)
-        self._plain.stands(f"step {report.step} of {report.steps}, {line}, {report.times}")
+        self._plain.stands(f"step {report.step} of {report.steps}, {line}{report.to_go}")
 
     def evaluated(self, checkpoint: Checkpoint, best: bool) -> None:
         """An evaluation ended."""

@@ -60,7 +60,7 @@ class PlainLines:
                 continue
             self._lines += 1
             self._said = now
-            self._say(f"{self._line or 'still at work'} ({_duration(now - self._began)} so far)")
+            self._say(f"{self._line or 'still at work'} ({in_words(now - self._began)} so far)")
 
 
 def stderr() -> Console:
@@ -121,5 +121,8 @@ def audio_progress(description: str, total_seconds: float) -> Iterator[Callable[
         yield advance
 
 
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+def in_words(seconds: float) -> str:
+    """A length of time as one reads it: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from wakeword.time_left import TimeLeft, in_words
+from wakeword.progress import in_words
+from wakeword.time_left import TimeLeft
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (99, "99 s"), (100, "2 min"), (754, "13 min"), (5990, "100 min"), (12_600, "3.5 h")])

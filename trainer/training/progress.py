@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from trainer.training.scores import Checkpoint
-from wakeword.time_left import in_words
+from wakeword.progress import in_words
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class StepReport:
     learning_rate: float
 
     @property
-    def times(self) -> str:
-        """How long the run has taken, and about how long it still takes where that is known."""
-        return in_words(self.elapsed_s) + ("" if self.remaining_s is None else f", about {in_words(self.remaining_s)} to go")
+    def to_go(self) -> str:
+        """The end of a line: about how long the run still takes; nothing where that is not known."""
+        return "" if self.remaining_s is None else f", about {in_words(self.remaining_s)} to go"
 
 
 @dataclass(frozen=True)

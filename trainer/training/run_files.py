@@ -11,6 +11,7 @@ from pathlib import Path
 from trainer.training.progress import MiningReport, Progress, StepReport
 from trainer.training.scores import Checkpoint, ValidationScores
 from wakeword.files import write_atomically
+from wakeword.progress import in_words
 
 LOG, TABLE = "training.log", "validation.csv"
 LOG_INTERVAL_S = 15.0
@@ -59,7 +60,7 @@ class RunFiles:
             self._said = time.monotonic()
             self._say(
                 f"step {report.step} of {report.steps}, phase {report.phase}/{report.phases}, loss {report.loss:.4f}, "
-                f"learning rate {report.learning_rate:g}, {report.times}"
+                f"learning rate {report.learning_rate:g}, {in_words(report.elapsed_s)}{report.to_go}"
             )
         self._progress.stepped(report)
 

@@ -21,7 +21,7 @@ INSTALL_GPU = f"install NVIDIA's driver, and {install('gpu')}"
 
 def require_tensorflow() -> None:
     """Raise `InfrastructureError` where what trains is not installed, which the bench does without; said before minutes of work."""
-    require("training and export", *MODULES["train"])
+    require("a training or an export", *MODULES["train"])
 
 
 def start_tensorflow(threads: int | None = None, settings: PerformanceSettings | None = None) -> Any:
