@@ -29,7 +29,6 @@ _UNREACHABLE = re.compile(
     r"|no route to host|proxyerror|sslerror|certificate verify failed|httpsconnectionpool|connecterror|error downloading|http error \d+",
     re.IGNORECASE,
 )
-_COMPILER_MISSING = re.compile(r"(gcc|g\+\+|ninja|ar) not found on PATH")
 _ERROR = re.compile(r"\berror:|^ERROR\b|\bfatal\b|undefined reference|No space left|overflowed by|too big|Killed", re.IGNORECASE)
 _FAILED = re.compile(r"FAILED:")
 
@@ -84,10 +83,6 @@ class Esphome:
                 f"{self.project.target}: {self._download()} could not be downloaded; connect this machine to the network and build again, or use "
                 f"--generate-only; see {self.log_path}"
             )
-        if missing := next((match for line in self.lines if (match := _COMPILER_MISSING.search(line))), None):
-            raise InfrastructureError(
-                f"{self.project.target}: {missing.group(1)} is not installed (Debian: apt install g++ ninja-build); install it, then build again"
-            )
         raise InfrastructureError(f"{self.project.target}: compiling failed: {self._telling()}; see {self.log_path}")
 
     def _run(self, command: str, *options: str) -> int:
@@ -106,7 +101,7 @@ class Esphome:
 
         configuration = self.project.configuration.name
         print(f"$ esphome {command} {' '.join((*options, configuration))}", file=log, flush=True)
-        variables = neutral_environment((*_OURS_ALONE, *VARIABLES.values()))
+        variables = neutral_environment((*_OURS_ALONE, *VARIABLES.values())) | dict(self.project.variables)
         try:
             return run_program([self.environment.esphome, command, *options, configuration], self.project.folder, variables, take)
         finally:

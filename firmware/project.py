@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,13 +40,14 @@ _TAKEN = ("host", "models", "secrets")
 
 @dataclass(frozen=True)
 class Project:
-    """A rendered project. `secrets` are the values that nothing may show."""
+    """A rendered project. `secrets` are the values that nothing may show, `variables` what ESPHome's environment needs besides."""
 
     target: str
     name: str
     folder: Path
     models: tuple[CheckedModel, ...]
     secrets: tuple[str, ...] = field(repr=False)
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def private(self) -> Path:
@@ -120,13 +121,14 @@ def render(
         _write(folder / "models" / f"{model_id}.json", manifest_text(model.manifest.model_copy(update={"model": f"{model_id}.tflite"})))
     _write(folder / "models.yaml", dump(_models_section(target, models)))
     included = {"bench": "packages/bench.yaml", "target": f"targets/{target}.yaml", "models": "models.yaml"}
+    variables: Mapping[str, str] = {}
     if target == HOST:
         from firmware.virtual import prepare_host
 
         support = prepare_host(folder, environment, report)
         _write(folder / "host.yaml", dump(_host_section(support.components, support.build_flags, support.lib_ignore)))
-        included["host"] = "host.yaml"
-    project = Project(target, name, folder, tuple(models), tuple(secrets.values()))
+        included["host"], variables = "host.yaml", support.variables
+    project = Project(target, name, folder, tuple(models), tuple(secrets.values()), variables)
     _write(project.configuration, _main_file(target, name, included))
     credentials.write(folder / credentials.SECRETS_FILE, secrets)
     return project

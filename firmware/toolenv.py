@@ -31,8 +31,13 @@ ANSWER_SECONDS = 60.0
 """For questions such as `esphome version`, on a machine that is busy compiling."""
 LONGEST_COMPLAINT = 300
 
-_FOREIGN_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
-"""Of the environment that we run in; in another one they lead to our packages."""
+_FOREIGN_PREFIXES = ("PYTHON", "PYENV_", "UV_PYTHON", "UV_PROJECT", "UV_VENV")
+_FOREIGN_VARIABLES = (
+    *("VIRTUAL_ENV", "CONDA_PREFIX", "__PYVENV_LAUNCHER__"),
+    *("UV_SYSTEM_PYTHON", "UV_NO_PROJECT", "UV_TARGET", "UV_PREFIX"),
+    *("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON", "PIP_REQUIRE_VIRTUALENV"),
+)
+"""Variables that choose a Python, its packages or where they go: in an environment of ours they lead to those of somebody else."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +82,9 @@ def default_tools_folder() -> Path:
 
 
 def neutral_environment(drop: Collection[str] = ()) -> dict[str, str]:
-    """The variables of this process without those that belong to its Python, and without `drop`."""
+    """The variables of this process without those that choose a Python or where packages go, and without `drop`."""
     unwanted = {*_FOREIGN_VARIABLES, *drop}
-    return {name: value for name, value in os.environ.items() if name not in unwanted}
+    return {name: value for name, value in os.environ.items() if name not in unwanted and not name.startswith(_FOREIGN_PREFIXES)}
 
 
 def _at(folder: Path, version: str) -> ToolEnvironment:
@@ -122,7 +127,7 @@ def _install(folder: Path, version: str, report: Callable[[str], None]) -> None:
     report(f"installing ESPHome {version} into {folder}, once; it takes a minute or two")
     requirement = f"esphome=={version}"
     commands: list[list[str | Path]]
-    if (uv := _working_uv()) is not None:
+    if (uv := working_uv()) is not None:
         commands = [
             [uv, "venv", "--quiet", "--no-project", "--python", python, folder],
             [uv, "pip", "install", "--python", folder / "bin" / "python", requirement],
@@ -137,11 +142,11 @@ def _install(folder: Path, version: str, report: Callable[[str], None]) -> None:
         code = run_program(command, folder.parent, neutral_environment(), lines.append)
         if code != 0:
             shutil.rmtree(folder, ignore_errors=True)
-            raise InfrastructureError(f"ESPHome {version} could not be installed into {folder}: {_telling(lines, code)}; mend that, then run again")
+            raise InfrastructureError(f"ESPHome {version} could not be installed into {folder}: {telling(lines, code)}; mend that, then run again")
     write_atomically(folder / MARKER, json.dumps({"esphome": version, "python": str(python)}) + "\n")
 
 
-def _telling(lines: list[str], code: int) -> str:
+def telling(lines: list[str], code: int) -> str:
     """What the installer says is wrong: from its first line that begins with "error" on, else its last words. Addresses may hold a password."""
     spoken = [line.strip() for line in lines if line.strip()]
     start = next((index for index, line in enumerate(spoken) if re.match(r"(fatal )?error\b", line, re.IGNORECASE)), max(0, len(spoken) - 1))
@@ -149,7 +154,7 @@ def _telling(lines: list[str], code: int) -> str:
     return re.sub(r"//[^/@\s]+@", "//", text).rstrip(".")
 
 
-def _working_uv() -> str | None:
+def working_uv() -> str | None:
     """uv on PATH, if it answers: pyenv puts names there behind which there is nothing."""
     uv = shutil.which("uv")
     if uv is None:
@@ -166,14 +171,15 @@ def _fit_python() -> str:
         return sys.executable
     for candidate in _pythons_on_path():
         answer: list[str] = []
-        question = "import sys; print(*sys.version_info[:2])"
+        # A shim of pyenv is another Python in another folder; what it is here is what we want.
+        question = "import sys; print(*sys.version_info[:2]); print(sys.executable)"
         try:
             code = run_program([candidate, "-c", question], Path("/"), neutral_environment(), answer.append, timeout=ANSWER_SECONDS)
-            version = tuple(int(part) for part in answer[-1].split()) if code == 0 and answer else ()
+            version = tuple(int(part) for part in answer[-2].split()) if code == 0 and len(answer) >= 2 else ()
         except (InfrastructureError, ValueError):
             continue
         if OLDEST_PYTHON <= version < FIRST_UNFIT_PYTHON:
-            return candidate
+            return answer[-1]
     oldest, newest = f"{OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]}", f"{FIRST_UNFIT_PYTHON[0]}.{FIRST_UNFIT_PYTHON[1] - 1}"
     raise ConfigError(f"no Python from {oldest} to {newest} was found, which ESPHome needs; install one so that python{oldest} is on PATH, then run again")
 

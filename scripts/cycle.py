@@ -16,13 +16,13 @@ import sys
 import time
 from pathlib import Path
 
-from firmware.boards.inventory import HOST_TARGET, VIRTUAL, BoardEntry, find_board, inventory_path
+from firmware.boards.inventory import HOST_TARGET, BoardEntry, find_board, inventory_path
 from harness.results.merge import merge_results
 from harness.results.schema import read_result
 from harness.results.verdict import judge
 from trainer.exporting import default_name
 from wakeword.corpus.recordings import hash_file
-from wakeword.errors import INTERRUPTED_EXIT_CODE, ConfigError, InfrastructureError
+from wakeword.errors import INTERRUPTED_EXIT_CODE, ConfigError
 from wakeword.extras import missing
 
 PROGRAMS = Path(sys.executable).parent
@@ -80,10 +80,7 @@ def main() -> int:
         number += 1
         step = ("Build the firmware", ["mww-firmware", "build", "--target", board.target, "--model", manifest, "--output", firmware])
         if code := _do(number, count, step):
-            if options.board != VIRTUAL or code not in (ConfigError.exit_code, InfrastructureError.exit_code):
-                return _failed(step, code)
-            print(f"No virtual board can be built here, see above: the model is simulated instead. mww-bench measure --board {VIRTUAL} can follow later.")
-            options.board, count = None, count + 1
+            return _failed(step, code)
     if real:
         number += 1
         step = ("Flash the board", ["mww-firmware", "flash", "--board", options.board, "--firmware", firmware])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.programs import what_to_install
 from tests.spoken import Spoken, generate, recorded
 from tests.virtual_audio import VirtualAudio, missing, virtual_audio
 from wakeword.errors import MwwError
@@ -30,6 +31,14 @@ def pytest_configure() -> None:
     # Machines are shared and noisy: how long an example takes says nothing.
     settings.register_profile("machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("machine")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line says what would run the tests that this machine lacks programs for."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = [report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple)]
+    if (line := what_to_install(reasons)) is not None:
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

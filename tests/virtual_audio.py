@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.programs import install
+
 SPEAKER, MICROPHONE = "air_speaker", "air_microphone"
 """Names of the devices, as sounddevice shows them."""
 RATE_HZ = 16_000
@@ -24,14 +26,16 @@ def missing() -> str | None:
     """Why there can be no virtual audio here; None where there can."""
     from ctypes.util import find_library
 
-    absent = [program for program in PROGRAMS if shutil.which(program) is None]
+    absent, packages = [program for program in PROGRAMS if shutil.which(program) is None], []
     if absent:
-        return f"{', '.join(absent)} not installed (Debian: pulseaudio pulseaudio-utils)"
+        packages += ["pulseaudio", "pulseaudio-utils"]
     if find_library("portaudio") is None:
-        return "PortAudio is not installed (Debian: libportaudio2)"
+        absent.append("PortAudio")
+        packages.append("libportaudio2")
     if not any(Path("/usr/lib").glob("**/alsa-lib/libasound_module_pcm_pulse.so")):
-        return "ALSA's way to PulseAudio is not installed (Debian: libasound2-plugins)"
-    return None
+        absent.append("ALSA's way to PulseAudio")
+        packages.append("libasound2-plugins")
+    return f"needs {', '.join(absent)} {install(*packages)}" if absent else None
 
 
 @dataclass

@@ -1,4 +1,5 @@
-"""ESPHome's own components as external ones for `host`: copied from the installed wheel at build time, with their ESP32 gates opened.
+"""ESPHome's own components as external ones for `host`: copied from the installed wheel at build time, with their ESP32 gates opened and
+without a need for OpenSSL.
 
 Nothing of what they compute is changed. Each edit must find its place exactly, or the sources are not those of the version that was read.
 """
@@ -13,8 +14,8 @@ from pathlib import Path
 from wakeword.errors import InfrastructureError
 from wakeword.files import write_atomically
 
-COPIED = ("audio", "micro_wake_word", "ring_buffer")
-"""ESPHome's components that are gated to ESP32. All others are used where they are."""
+COPIED = ("audio", "md5", "micro_wake_word", "ring_buffer", "sha256")
+"""ESPHome's components that are gated to ESP32, and those that ask for OpenSSL. All others are used where they are."""
 
 _GATE, _OPEN_GATE = "#ifdef USE_ESP32", "#if defined(USE_ESP32) || defined(USE_HOST)"
 
@@ -48,6 +49,9 @@ _EDITS = (
     _Edit("audio/__init__.py", "    cv.only_on_esp32,\n", ""),
     # It asks the ESP-IDF for codecs.
     _Edit("audio/__init__.py", "async def to_code(config: ConfigType) -> None:\n", "async def to_code(config: ConfigType) -> None:\n    return\n"),
+    # shims/openssl answers instead.
+    _Edit("md5/__init__.py", '        cg.add_build_flag("-lcrypto")\n', ""),
+    _Edit("sha256/__init__.py", '    cg.add_build_flag("-lcrypto")\n', ""),
     _Edit("micro_wake_word/__init__.py", "    cv.only_on_esp32,\n", ""),
     _Edit("micro_wake_word/__init__.py", '    esp32.add_idf_component(name="espressif/esp-tflite-micro", ref="1.3.3~1")\n', ""),
     _Edit("micro_wake_word/__init__.py", '    esp32.add_idf_component(name="espressif/esp-nn", ref="1.1.2")\n', ""),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from firmware.artefacts import find_artefacts, printed_sizes, section_sizes
+from tests.programs import needs
 from wakeword.errors import InfrastructureError
 
 CLOSING_LINES = [
@@ -38,7 +38,7 @@ def test_files_of_a_board(toolchain: str, tmp_path: Path) -> None:
     assert (found.flash_bytes, found.ram_bytes) == (888511, 47932)
 
 
-@pytest.mark.skipif(shutil.which("size") is None, reason="binutils are not installed")
+@needs("size", "binutils")
 def test_sections_are_those_that_binutils_counts() -> None:
     program = Path(sys.executable).resolve()
     line = subprocess.run(["size", "-A", str(program)], capture_output=True, text=True, check=True).stdout.splitlines()

@@ -139,7 +139,6 @@ FAILURES = {
         3,
         "ESP-IDF 5.5.6 framework from github.example could not be downloaded; connect this machine to the network",
     ),
-    "compiler": ({"compile": "print('ERROR g++ not found on PATH (tried g++, clang++); install it or set CXX'); sys.exit(1)"}, 3, "g++ is not installed"),
     "code": (
         {"compile": "print('[3/70] CXX x.o'); print('FAILED: x.o'); print('x.cpp:3:1: error: expected ;'); print('note'); sys.exit(1)"},
         3,

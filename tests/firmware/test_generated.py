@@ -118,7 +118,6 @@ def test_esphomes_own_complaint_is_shown(official_models: Path, tmp_path: Path, 
         build("esp32-s3-box-3", [official_models / "alexa.json"], tmp_path / "project", generate_only=True)
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="the virtual board is compiled with g++, which is not installed")
 def test_the_virtual_board(official_models: Path, tmp_path: Path) -> None:
     made, source = generated(HOST, [official_models / "alexa.json", official_models / "okay_nabu.json"], tmp_path / "a $name, ${target}")
     assert_model(source, made, 0)

@@ -182,3 +182,38 @@ def test_of_two_processes_one_installs_and_the_other_waits(programs: Path, tmp_p
         gate.write_text("open")
         assert first.stdout.read() == second.stdout.read() == f"{ESPHOME_VERSION}\n"
     assert installations() == 1
+
+
+def test_shims_and_variables_of_somebody_elses_python_change_nothing(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pyenv's shims stand before the real programs, and what a shell in another environment exports leads elsewhere."""
+    monkeypatch.setattr(toolenv, "OLDEST_PYTHON", (3, 97))
+    monkeypatch.setattr(toolenv, "FIRST_UNFIT_PYTHON", (3, 99))
+    shim = '#!/bin/sh\necho "pyenv: $(basename $0): command not found" >&2\nexit 127\n'
+    for name in ("uv", "python3.97", "python3", "python"):
+        put(programs / name, shim)
+    esphome = f"#!/bin/sh\\necho Version: {ESPHOME_VERSION}\\n"
+    real = tmp_path / "real" / "python3.98"
+    put(
+        real,
+        f"""#!{sys.executable}
+import os, sys
+from pathlib import Path
+foreign = [name for name in os.environ if name.startswith(("PYTHON", "PYENV_", "UV_PYTHON", "VIRTUAL_ENV", "PIP_USER", "PIP_TARGET"))]
+assert not foreign, foreign
+if sys.argv[1] == "-c":
+    print("3 98"); print({str(real)!r})
+elif sys.argv[2] == "venv":
+    (Path(sys.argv[3]) / "bin").mkdir(parents=True)
+    os.link(__file__, Path(sys.argv[3]) / "bin" / "python")
+else:
+    program = Path(__file__).parent / "esphome"
+    program.write_text("{esphome}")
+    program.chmod(0o755)
+""",
+    )
+    # Which Python this shim starts depends on the folder: in that of the tools there is none.
+    put(programs / "python3.98", f'#!/bin/sh\n[ "$(pwd)" = / ] || exit 127\nexec {real} "$@"\n')
+    elsewhere = {"PYENV_VERSION": "2.7", "VIRTUAL_ENV": "/nowhere", "UV_PYTHON": "2.7", "PIP_USER": "1", "PIP_TARGET": "/nowhere"}
+    for name, value in (elsewhere | {"PYTHONPATH": "/nowhere", "PYTHONHOME": "/nowhere", "PYTHONWARNINGS": "error"}).items():
+        monkeypatch.setenv(name, value)
+    assert tool_environment().esphome.is_file()

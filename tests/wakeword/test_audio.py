@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import wave
 from pathlib import Path
@@ -16,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.programs import needs
 from wakeword import audio
 from wakeword.errors import ConfigError
 
@@ -178,7 +178,7 @@ def test_a_reader_that_stops_early_leaves_no_ffmpeg_behind(m4a: Path, monkeypatc
         os.kill(int((m4a.parent / "pid").read_text()), 0)
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the ffmpeg program")
+@needs("ffmpeg", "ffmpeg")
 def test_a_real_ffmpeg_decodes_what_libsndfile_does_not(tmp_path: Path) -> None:
     import subprocess
 

@@ -13,6 +13,7 @@ from firmware.serial.boot_log import BootLog, LogLine, capture, decode
 from tests.firmware.rom_loader.chip import PANIC, Chip
 from tests.firmware.rom_loader.images import APP_OFFSET
 from tests.firmware.rom_loader.servers import on_rfc2217, on_socket
+from tests.programs import needs
 from wakeword.errors import InfrastructureError
 
 LONG_ENOUGH = 30.0
@@ -83,7 +84,8 @@ def test_a_port_without_control_lines_is_listened_to() -> None:
         capture(lambda: port, 0.3)
 
 
-@pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("addr2line") is None, reason="no compiler on this machine")
+@needs("gcc", "gcc")
+@needs("addr2line", "binutils")
 def test_a_backtrace_is_decoded_by_the_compilers_own_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program of this machine, linked to where the ESP32-S3 has its code, and this machine's addr2line under the other one's name."""
     source, elf = tmp_path / "panic.c", tmp_path / "firmware.elf"

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from firmware.boards.inventory import VIRTUAL_BOARD
-from firmware.build import Firmware
+from firmware.build import Firmware, build
 from harness.boards.board import BoardGone
 from harness.boards.virtual import VirtualBoard, VirtualPlayer
 from harness.collect.collected import Integrity
@@ -219,3 +219,21 @@ def test_a_board_ends_with_its_owner(virtual_board: VirtualBoard) -> None:
     assert process.wait(CONNECT_SECONDS) != 0
     asyncio.run(virtual_board.stop())
     assert not program.folder.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_machine_without_compilers_makes_the_same_board(official_models: Path, alexa: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is on PATH: all that compiles the board comes from pip. A shell in somebody else's Python changes nothing either."""
+    said: list[str] = []
+    with monkeypatch.context() as bare:
+        for name in ("CC", "CXX", "AR"):
+            bare.delenv(name, raising=False)
+        for name in ("PATH", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "UV_PYTHON", "PYENV_VERSION"):
+            bare.setenv(name, "/nowhere")
+        firmware = build("host", [official_models / "alexa.json"], tmp_path / "firmware", report=said.append)
+    assert any("Zig's compiler" in line for line in said)
+    audio = np.random.default_rng(6).normal(0, 3000, 160_000).astype(np.int16)
+    given = asyncio.run(hear(VirtualBoard(VIRTUAL_BOARD, firmware), audio, tmp_path / "raw.jsonl"))
+    probabilities, slices = simulated(audio, alexa)
+    assert (given.slices, given.probabilities.tolist()) == (slices, probabilities.tolist())

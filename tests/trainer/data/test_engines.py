@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.programs import needs
 from trainer.data.speech.choose import choose_engines
 from trainer.data.speech.espeak import EspeakEngine
 from trainer.data.speech.programs import FliteEngine, PiperEngine
@@ -137,7 +137,7 @@ def test_a_program_that_fails_is_named(tmp_path: Path) -> None:
         PiperEngine(str(path), (tmp_path / "amy.onnx",)).synthesise("a", "amy#0", 1, 0, 0)
 
 
-@pytest.mark.skipif(shutil.which("flite") is None, reason="needs the flite program")
+@needs("flite", "flite")
 def test_a_real_flite_speaks() -> None:
     (engine,) = choose_engines(["flite"]).available
     for voice in engine.voices():

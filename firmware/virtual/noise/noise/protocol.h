@@ -1,7 +1,7 @@
 // The part of noise-c's interface that ESPHome uses, over libsodium: the responder of Noise_NNpsk0_25519_ChaChaPoly_SHA256.
 //
-// For the virtual board alone, and only where ESPHome cannot fetch noise-c itself. Names and values are noise-c's; the algorithm is
-// the Noise Protocol Framework, revision 34 (sections named below).
+// For the virtual board alone. Names and values are noise-c's; the algorithm is the Noise Protocol Framework, revision 34 (sections named
+// below).
 #pragma once
 #include <cstddef>
 #include <cstdint>
