@@ -121,7 +121,7 @@ def test_without_uv_the_fit_python_makes_it(uv: str, programs: Path, monkeypatch
     monkeypatch.setattr(toolenv, "FIRST_UNFIT_PYTHON", (3, 99))
     if uv != "none":
         put_uv(programs, answers=127)
-    pip = f'#!{sys.executable}\nimport os, sys\nif sys.argv[1] != "-m":\n    print("3 98"); sys.exit()\n'
+    pip = f'#!{sys.executable}\nimport os, sys\nif sys.argv[1] != "-m":\n    print("3 98"); print(__file__); sys.exit()\n'
     no_venv = 'print("The virtual environment was not created successfully because ensurepip is not"); sys.exit(1)'
     put(programs / "python3.98", pip + no_venv)
     with pytest.raises(InfrastructureError, match="ensurepip is not"):

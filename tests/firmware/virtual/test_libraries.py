@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import pickle
 import subprocess
 import sys
 import tarfile
@@ -118,22 +119,21 @@ def test_a_source_that_cannot_be_fetched_is_said(
 
 
 def test_another_process_is_waited_for(recipe: Callable[[str], Recipe], compilers: Compilers, esphome: ToolEnvironment, tmp_path: Path) -> None:
-    made = library(recipe(SOURCE), compilers, esphome)
+    how = recipe(SOURCE)
+    made = library(how, compilers, esphome)
     folder, aside = made.archive.parent, tmp_path / "aside"
     folder.rename(aside)
     program = (
         "import pickle, sys; from firmware.virtual.libraries import library; "
         "print(library(*pickle.load(sys.stdin.buffer), lambda line: print(line, flush=True)).archive)"
     )
-    import pickle
-
     with (
         wait_for(folder.with_name(f"{folder.name}.lock"), lambda: None),
         subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as other,
     ):
         assert other.stdin is not None
         assert other.stdout is not None
-        other.stdin.write(pickle.dumps((recipe(SOURCE), compilers, esphome)))
+        other.stdin.write(pickle.dumps((how, compilers, esphome)))
         other.stdin.close()
         assert other.stdout.readline() == b"waiting for another process that compiles libsum\n"
         aside.rename(folder)
