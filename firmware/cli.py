@@ -31,12 +31,15 @@ def build(
     output: Annotated[Path | None, typer.Option(help="Folder of the project; built again, it compiles what changed. (default: runs/firmware/NAME)")] = None,
     name: Annotated[str | None, typer.Option(help="The device's name. (default: mww-TARGET)")] = None,
     secrets: Annotated[Path | None, typer.Option(help="YAML file with api_key, wifi_ssid, wifi_password. (default: ./secrets.yaml where it exists)")] = None,
-    generate_only: Annotated[bool, typer.Option("--generate-only", help="Validate and write the C++; compile nothing and download no compiler.")] = False,
+    generate_only: Annotated[
+        bool, typer.Option("--generate-only", help="Validate and write the program's C++, and do not compile it: no ESP-IDF is downloaded.")
+    ] = False,
 ) -> None:
     """Build the firmware of a board with one or more models.
 
     Secrets come from MWW_API_KEY, MWW_WIFI_SSID and MWW_WIFI_PASSWORD, else from the secrets file; the virtual board makes a key of its own.
-    ESPHome is installed once into an environment of its own, below MWW_TOOLS_DIR (default: ~/.cache/mww/tools).
+    ESPHome is installed once into an environment of its own, below MWW_TOOLS_DIR (default: ~/.cache/mww/tools). A virtual board is compiled by what
+    CC, CXX and AR name, by gcc or by clang; where none works, by Zig's compiler, which pip brings.
 
     Exit code 2: a model, a secret or another input is wrong. 3: a tool, the network or the machine failed.
 

@@ -1,4 +1,4 @@
-"""Packages that pip brings, each pinned by content: source distributions to compile, and a compiler as a wheel.
+"""Packages that pip brings, each pinned by content: source distributions to compile, and a compiler as a wheel. What is made of them is made once.
 
 pip is that of ESPHome's environment; indexes and proxies are the user's own. It compares the hashes before it runs anything of a package.
 """
@@ -6,14 +6,17 @@ pip is that of ESPHome's environment; indexes and proxies are the user's own. It
 from __future__ import annotations
 
 import re
+import shutil
 import tarfile
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from firmware.processes import run_program
 from firmware.toolenv import ToolEnvironment, neutral_environment, telling, working_uv
 from wakeword.errors import InfrastructureError
+from wakeword.locks import wait_for
 
 _BUILD_TOOLS = ("pip", "setuptools")
 """What pip needs to read the metadata of a source distribution, which it does before it hands one over."""
@@ -29,6 +32,25 @@ class Package:
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
+
+
+def make_once(folder: Path, what: str, make: Callable[[Path], Path], report: Callable[[str], None]) -> None:
+    """Have `make` make a folder within the empty folder that it is given; the one that it returns gets the name `folder`, at once and whole.
+
+    Nothing happens where `folder` is already. Two processes may call this at once: one works, the other waits; `report` takes a line of either.
+    `what` is the work, such as "compiling this". Raises what `make` raises, and then leaves nothing behind.
+    """
+    if folder.is_dir():
+        return
+    with wait_for(folder.with_name(f"{folder.name}.lock"), lambda: report(f"waiting for another process: {what}")):
+        if folder.is_dir():
+            return
+        # Only one process is here: these are of some that were killed.
+        for stale in folder.parent.glob(f"{folder.name}-*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        report(f"{what}, once")
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}-") as name:
+            make(Path(name)).rename(folder)
 
 
 def fetch_source(package: Package, environment: ToolEnvironment, work: Path) -> Path:
@@ -50,6 +72,7 @@ def install_wheel(package: Package, environment: ToolEnvironment, folder: Path) 
 
     Raises `InfrastructureError` when it cannot be had, or is not one of those that are pinned.
     """
+    folder.parent.mkdir(parents=True, exist_ok=True)
     _ensure_build_tools(environment, folder.parent)
     _pip(package, ["install", "--only-binary", ":all:", "--target", str(folder)], environment, folder.parent)
 

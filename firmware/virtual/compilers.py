@@ -14,11 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from firmware.packages import Package, install_wheel
+from firmware.packages import Package, install_wheel, make_once
 from firmware.processes import run_program
 from firmware.toolenv import ToolEnvironment, default_tools_folder, neutral_environment
 from wakeword.errors import ConfigError, InfrastructureError
-from wakeword.locks import wait_for
 
 NAMES = {"CC": ("gcc", "clang", "cc"), "CXX": ("g++", "clang++", "c++"), "AR": ("ar",)}
 """Variables that choose a program, and the names that ESPHome looks for without them, in its order."""
@@ -121,7 +120,10 @@ def _installed() -> Compilers:
     commands = {name: _command(name) for name in NAMES}
     if missing := [NAMES[name][0] for name, command in commands.items() if not command]:
         raise _UnfitError(f"this machine has no {', '.join(missing)}")
-    return Compilers(commands["CC"], commands["CXX"], shlex.join(commands["AR"]))
+    archiver, *options = commands["AR"]
+    if options:
+        raise _UnfitError("AR has to name a program without options")
+    return Compilers(commands["CC"], commands["CXX"], archiver)
 
 
 def _command(name: str) -> tuple[str, ...]:
@@ -158,29 +160,25 @@ def _zig_folder() -> Path:
 
 
 def _zig(environment: ToolEnvironment, report: Callable[[str], None]) -> Compilers:
-    """Zig's compilers, fetched when they are not there. Two processes may call this at once."""
+    """Zig's compilers, fetched when they are not there."""
     folder = _zig_folder()
-    if not folder.is_dir():
-        with wait_for(folder.with_name(f"{folder.name}.lock"), lambda: report(f"waiting for another process that fetches {ZIG}")):
-            if not folder.is_dir():
-                report(f"fetching {ZIG} (about 100 MB), once; its first program takes a minute or two")
-                _make_zig(folder, environment)
+    make_once(folder, f"fetching {ZIG} (about 100 MB; its first program takes a minute or two)", lambda work: _made(work, environment), report)
     c, cxx, archiver = (str(folder / "bin" / name) for name in ("cc", "c++", "ar"))
     return Compilers((c,), (cxx,), archiver, zig=True)
 
 
-def _make_zig(folder: Path, environment: ToolEnvironment) -> None:
+def _made(work: Path, environment: ToolEnvironment) -> Path:
+    """A folder within `work` with Zig and three programs that a build may call."""
     # Without a target it compiles for the very processor of this machine, and without the second option faults of arithmetic stop a program.
     options = f"-target {platform.machine()}-linux-gnu.{ZIG_GLIBC} -fno-sanitize=undefined"
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}-") as name:
-        made = Path(name) / folder.name
-        (made / "bin").mkdir(parents=True)
-        install_wheel(ZIG, environment, made / "site")
-        for program, command in (("cc", f"cc {options}"), ("c++", f"c++ {options}"), ("ar", "ar")):
-            path = made / "bin" / program
-            path.write_text(_ZIG_PROGRAM.format(command=command), encoding="utf-8")
-            path.chmod(0o755)
-        made.rename(folder)
+    install_wheel(ZIG, environment, work / "zig" / "site")
+    programs = work / "zig" / "bin"
+    programs.mkdir()
+    for name, command in (("cc", f"cc {options}"), ("c++", f"c++ {options}"), ("ar", "ar")):
+        path = programs / name
+        path.write_text(_ZIG_PROGRAM.format(command=command), encoding="utf-8")
+        path.chmod(0o755)
+    return work / "zig"
 
 
 def _complaint(lines: Sequence[str], code: int) -> str:

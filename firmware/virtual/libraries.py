@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from firmware.packages import Package, fetch_source
+from firmware.packages import Package, fetch_source, make_once
 from firmware.toolenv import ToolEnvironment, default_tools_folder
 from firmware.virtual.compilers import Compilers
 from wakeword.errors import InfrastructureError
-from wakeword.locks import wait_for
 
 _MICROFRONTEND = "tensorflow/lite/experimental/microfrontend/lib"
 _FRONTEND_UNITS = (
@@ -85,34 +83,29 @@ def library(recipe: Recipe, compilers: Compilers, environment: ToolEnvironment, 
     made_by = hashlib.sha256(repr((recipe, _COMMON_FLAGS, compilers)).encode()).hexdigest()[:12]
     folder = default_tools_folder() / f"lib{recipe.name}-{recipe.package.version}-{made_by}"
     found = Library(folder / recipe.archive, folder / recipe.include)
-    if not found.archive.is_file():
-        with wait_for(folder.with_name(f"{folder.name}.lock"), lambda: report(f"waiting for another process that compiles lib{recipe.name}")):
-            if not found.archive.is_file():
-                report(f"compiling lib{recipe.name} from {recipe.package}'s source, once")
-                _make(recipe, folder, compilers, environment)
+    what = f"compiling lib{recipe.name} from {recipe.package}'s source"
+    make_once(folder, what, lambda work: _made(recipe, work, compilers, environment), report)
     return found
 
 
-def _make(recipe: Recipe, folder: Path, compilers: Compilers, environment: ToolEnvironment) -> None:
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}-") as name:
-        work = Path(name)
-        (work / "fetched").mkdir()
-        source = fetch_source(recipe.package, environment, work / "fetched")
-        for origin, copy in recipe.copies:
-            shutil.copyfile(source / origin, source / copy)
-        includes = [f"-I{source / include}" for include in (recipe.include, *recipe.more_includes)]
-        objects: list[str] = []
-        try:
-            for unit in _units(recipe, source):
-                compiler = compilers.c if unit.suffix == ".c" else compilers.cxx
-                objects.append(f"{len(objects)}-{unit.stem}.o")
-                compilers.run([*compiler, *_COMMON_FLAGS, *recipe.flags, *includes, "-c", unit, "-o", objects[-1]], work)
-            compilers.run([compilers.archiver, "rcs", recipe.archive, *objects], work)
-        except InfrastructureError as error:
-            raise InfrastructureError(f"lib{recipe.name} of {recipe.package} could not be compiled: {error}; mend that, then run again") from error
-        (work / recipe.archive).rename(source / recipe.archive)
-        shutil.rmtree(folder, ignore_errors=True)
-        source.rename(folder)
+def _made(recipe: Recipe, work: Path, compilers: Compilers, environment: ToolEnvironment) -> Path:
+    """The source's folder within `work`, with the library in it."""
+    fetched = work / "fetched"
+    fetched.mkdir()
+    source = fetch_source(recipe.package, environment, fetched)
+    for origin, copy in recipe.copies:
+        shutil.copyfile(source / origin, source / copy)
+    includes = [f"-I{source / include}" for include in (recipe.include, *recipe.more_includes)]
+    objects: list[str] = []
+    try:
+        for unit in _units(recipe, source):
+            compiler = compilers.c if unit.suffix == ".c" else compilers.cxx
+            objects.append(f"{len(objects)}-{unit.stem}.o")
+            compilers.run([*compiler, *_COMMON_FLAGS, *recipe.flags, *includes, "-c", unit, "-o", objects[-1]], work)
+        compilers.run([compilers.archiver, "rcs", source / recipe.archive, *objects], work)
+    except InfrastructureError as error:
+        raise InfrastructureError(f"lib{recipe.name} of {recipe.package} could not be compiled: {error}; mend that, then run again") from error
+    return source
 
 
 def _units(recipe: Recipe, source: Path) -> list[Path]:

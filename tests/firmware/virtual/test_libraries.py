@@ -83,6 +83,15 @@ def test_it_is_made_once_and_found_without_the_index(
     assert finished(default_tools_folder()) == [made.archive.parent.name]
 
 
+def test_what_a_killed_process_left_goes(recipe: Callable[[str], Recipe], compilers: Compilers, esphome: ToolEnvironment) -> None:
+    how = recipe(SOURCE)
+    made = library(how, compilers, esphome).archive.parent
+    half = made.with_name(f"{made.name}-abc123")
+    made.rename(half)
+    assert library(how, compilers, esphome).archive.is_file()
+    assert finished(default_tools_folder()) == [made.name]
+
+
 def test_a_source_that_does_not_compile_leaves_nothing(recipe: Callable[[str], Recipe], compilers: Compilers, esphome: ToolEnvironment) -> None:
     how = recipe("int sum(int a, int b) { return a + ; }\n")
     with pytest.raises(InfrastructureError, match=r"libsum of mww-sum 1\.0 could not be compiled: .* does not work: .*sum\.c:1:.*error.*; mend that"):
@@ -135,7 +144,7 @@ def test_another_process_is_waited_for(recipe: Callable[[str], Recipe], compiler
         assert other.stdout is not None
         other.stdin.write(pickle.dumps((how, compilers, esphome)))
         other.stdin.close()
-        assert other.stdout.readline() == b"waiting for another process that compiles libsum\n"
+        assert other.stdout.readline() == b"waiting for another process: compiling libsum from mww-sum 1.0's source\n"
         aside.rename(folder)
     # It found what was made meanwhile; it made nothing itself.
     assert other.returncode == 0
