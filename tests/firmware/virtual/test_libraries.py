@@ -136,16 +136,16 @@ def test_another_process_is_waited_for(recipe: Callable[[str], Recipe], compiler
         "import pickle, sys; from firmware.virtual.libraries import library; "
         "print(library(*pickle.load(sys.stdin.buffer), lambda line: print(line, flush=True)).archive)"
     )
-    with (
-        wait_for(folder.with_name(f"{folder.name}.lock"), lambda: None),
-        subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as other,
-    ):
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as other:
         assert other.stdin is not None
         assert other.stdout is not None
-        other.stdin.write(pickle.dumps((how, compilers, esphome)))
-        other.stdin.close()
-        assert other.stdout.readline() == b"waiting for another process: compiling libsum from mww-sum 1.0's source\n"
-        aside.rename(folder)
+        with wait_for(folder.with_name(f"{folder.name}.lock"), lambda: None):
+            # It begins when it has read what to make.
+            other.stdin.write(pickle.dumps((how, compilers, esphome)))
+            other.stdin.close()
+            assert other.stdout.readline() == b"waiting for another process: compiling libsum from mww-sum 1.0's source\n"
+            aside.rename(folder)
+        assert other.stdout.read().decode() == f"{made.archive}\n"
     # It found what was made meanwhile; it made nothing itself.
     assert other.returncode == 0
     assert made.archive.is_file()
