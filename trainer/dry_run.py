@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from trainer.analysis import table as analysis_table
 from trainer.analysis.analyse import ModelAnalysis, analyse_model
 from trainer.config.sections import TrainerConfig
+from trainer.data.composition import composition, length
 from trainer.data.dataset import chosen
 from trainer.data.duplicates import duplicate_summary, find_duplicates
 from trainer.data.ingest import Ingestion, Label
@@ -58,7 +59,7 @@ def dry_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: in
 
 def rendered(dry: DryRun) -> Group:
     """A dry run as text for the terminal: recordings, run, model."""
-    parts: list[RenderableType] = [Text("The recordings", "bold"), _recordings(dry.ingestion)]
+    parts: list[RenderableType] = [Text("The recordings", "bold"), _recordings(dry.ingestion), Text(), *_kinds(dry)]
     warnings = (*dry.ingestion.warnings, *([dry.duplicates] if dry.duplicates else []))
     parts += [Text(f"warning: {warning}", "yellow") for warning in warnings]
     if dry.ingestion.rejections:
@@ -78,13 +79,19 @@ def _recordings(ingestion: Ingestion) -> Table:
             cells.append(f"{len(records):,}")
             if label is Label.POSITIVE:
                 cells.append(f"{len({record.speaker for record in records}):,}")
-            cells.append(_length(sum(record.duration for record in records)))
+            cells.append(length(sum(record.duration for record in records)))
         table.add_row(split.value, *cells)
     return table
 
 
-def _length(seconds: float) -> str:
-    return f"{seconds / 3600:.2f} h" if seconds >= 360 else f"{seconds / 60:.1f} min"
+def _kinds(dry: DryRun) -> Iterator[RenderableType]:
+    """Hours by kind of sound."""
+    shares = [share for share in composition(dry.ingestion.records, dry.config.paths) if share.label is Label.NEGATIVE]
+    table = Table("negatives by folder", *(Column(split.value, justify="right") for split in Split), box=None, pad_edge=False)
+    for kind in dict.fromkeys(share.kind for share in shares):
+        cells = {share.split: f"{length(share.hours * 3600)} ({share.recordings})" if share.recordings else "none" for share in shares if share.kind == kind}
+        table.add_row(Text(kind), *(cells[split] for split in Split))
+    yield table
 
 
 def _rejections(ingestion: Ingestion) -> Iterator[Text]:

@@ -7,7 +7,7 @@ checkpoints. `exporting.py` goes on from it and the recordings alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +16,7 @@ from typing import Protocol
 from trainer.config.checks import check_config
 from trainer.config.loader import CONFIG_NAME, load_config, write_config
 from trainer.config.sections import TrainerConfig
+from trainer.data.composition import Share, composition, of_split, write_composition
 from trainer.data.dataset import TABLE_NAME, Sources, chosen, load_recordings, read_recordings, rejection_summary, same_recordings, write_recordings
 from trainer.data.duplicates import duplicate_summary, find_duplicates, write_duplicates
 from trainer.data.ingest import Ingestion, Label, SampleRecord
@@ -85,13 +86,16 @@ def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs:
     for line in (*ingestion.warnings, rejection_summary(ingestion.rejections)):
         if line:
             progress.told(line)
-    progress.told(_split_summary(ingestion.records))
+    shares = composition(ingestion.records, config.paths)
+    for line in split_summary(ingestion.records, shares):
+        progress.told(line)
     if config.training.teachers:
         progress.told(teachers_summary(config))
     xp = choose_array_module(performance.gpu_only)
     with threads_of_workers(performance.num_threads_per_worker):
         write_config(config, folder / CONFIG_NAME)
         write_recordings(ingestion, folder)
+        write_composition(shares, folder)
         if config.speaker_clustering.leakage_audit_enabled:
             audit_recordings(ingestion.records, folder, progress, jobs)
         processed = config.paths.processed_dir or default_cache_folder()
@@ -133,18 +137,12 @@ def checked_recordings(config: TrainerConfig, folder: Path, progress: RunProgres
     choose_array_module(performance.gpu_only)
     compute_dtype(performance.settings())  # both refuse what this machine cannot do
     with threads_of_workers(performance.num_threads_per_worker):
-        ingestion = load_recordings(sources_of(config), config.training.seed, workers(performance, jobs), progress.counting("checking recordings"))
+        ingestion = load_recordings(Sources.of(config.paths), config.training.seed, workers(performance, jobs), progress.counting("checking recordings"))
         too_long = too_long_words(config, ingestion.records, workers(performance, jobs), progress.counting("measuring long wake words"))
     _refuse_other_recordings(ingestion.records, folder)
     check_teachers(config, ingestion.records)
     check_memory(config, ingestion.records)
     return replace(ingestion, warnings=(*ingestion.warnings, too_long)) if too_long else ingestion
-
-
-def sources_of(config: TrainerConfig) -> Sources:
-    """The folders of recordings that a configuration names."""
-    paths = config.paths
-    return Sources(paths.positive_dir, paths.negative_dir, paths.generated_dir, paths.splits, paths.optional("hard_negative_dir"))
 
 
 def training_data(records: Sequence[SampleRecord], slices: int, seed: int, progress: RunProgress, jobs: int | None = None) -> SetClips:
@@ -225,11 +223,11 @@ def _refuse_other_recordings(records: Sequence[SampleRecord], folder: Path) -> N
         raise ConfigError(f"{folder}: holds a run with other recordings than are found now; give another --output, or remove the folder")
 
 
-def _split_summary(records: Sequence[SampleRecord]) -> str:
-    parts = []
+def split_summary(records: Sequence[SampleRecord], shares: Sequence[Share]) -> Iterator[str]:
+    """What each split holds, a line a split: wake words, and the kinds of sound without it with their lengths and numbers of files."""
     for split in Split:
-        positives, negatives = chosen(records, split, Label.POSITIVE), chosen(records, split, Label.NEGATIVE, Label.HARD_NEGATIVE)
-        hours = sum(record.duration for record in negatives) / 3600
+        positives = chosen(records, split, Label.POSITIVE)
         speakers = len({record.speaker for record in positives})
-        parts.append(f"{split.value}: {len(positives)} positives of {speakers} speakers, {len(negatives)} negatives ({hours:.2f} h)")
-    return "; ".join(parts)
+        hard = of_split(shares, split, Label.HARD_NEGATIVE)
+        besides = f"; hard negatives: {hard}" if hard and split is Split.TRAIN else ""
+        yield f"{split.value}: {len(positives)} positives of {speakers} speaker{'' if speakers == 1 else 's'}; negatives: {of_split(shares, split)}{besides}"

@@ -8,13 +8,13 @@ seeds share one split.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import TABLE_NAME, chosen, read_recordings
 from trainer.data.ingest import Label, SampleRecord
-from trainer.data.mined import mined_among
+from trainer.data.mined import Sounds, mined_among
 from trainer.data.split import Split
 from trainer.mixednet.lengths import window_slices
 from trainer.trained import run_config, run_folder
@@ -24,6 +24,8 @@ from trainer.training.teaching import Teacher, Teaching
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 from wakeword.reading import read_csv
+
+_CHOOSE_OR_TEST = {Split.VAL, Split.TEST}
 
 
 def check_teachers(config: TrainerConfig, records: Sequence[SampleRecord]) -> None:
@@ -94,19 +96,14 @@ def _check_recordings(checkpoint: Path, records: Sequence[SampleRecord]) -> None
     words = [label_of[record.sha256] is Label.POSITIVE for record in known if record.label is Label.POSITIVE and record.sha256 in label_of]
     if not any(words) or not all(words):
         raise ConfigError(f"{checkpoint}: learned another wake word, by {table}: its positives are not those of this run; give a teacher of the same one")
-    validates, tests = ({record.sha256: record.path for record in records if record.split is split} for split in (Split.VAL, Split.TEST))
-    heard = [*_trained_on(known)]
-    leaking = [validates[sha256] for sha256 in heard if sha256 in validates]
-    leaking += [tests[sha256] for sha256 in (*heard, *(record.sha256 for record in known if record.split is Split.VAL)) if sha256 in tests]
+    held_back, tests = (Sounds((record, str(record.path)) for record in records if record.split in splits) for splits in (_CHOOSE_OR_TEST, {Split.TEST}))
+    mined = mined_among(record.path for record in chosen(known, Split.TRAIN, Label.HARD_NEGATIVE)).values()
+    found = [held_back.like(record) for record in known if record.split is Split.TRAIN]
+    found += [held_back.with_source_of(clip, by_path=False) for clip in mined]
+    found += [tests.like(record) for record in known if record.split is Split.VAL]
+    leaking = [path for path in found if path]
     if leaking:
         raise ConfigError(
             f"{checkpoint}: heard {leaking[0]}, which validates or tests this run ({len(leaking)} such recordings); "
             f"split both runs alike: give each the same splits table, such as --set paths.splits={table}"
         )
-
-
-def _trained_on(known: Sequence[SampleRecord]) -> Iterator[str]:
-    """SHA-256 of the files that a run was trained on, and of those that its mined clips were cut from."""
-    yield from (record.sha256 for record in known if record.split is Split.TRAIN)
-    mined = mined_among(record.path for record in chosen(known, Split.TRAIN, Label.HARD_NEGATIVE))
-    yield from (clip.source_sha256 for clip in mined.values())

@@ -21,6 +21,7 @@ from wakeword.audio import stream_samples
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
+from wakeword.part import file_of
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class ClipReader:
 def _compare(path: Path, sha256: str) -> str | None:
     """Why the file is not the one that was measured, or None when it is."""
     try:
-        if not path.is_file():
+        if not file_of(path).is_file():
             return "audio not found"
         changed = hash_file(path) != sha256
     except (ConfigError, OSError):

@@ -19,6 +19,7 @@ from wakeword.corpus.provenance import Provenance
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError, InfrastructureError
 from wakeword.files import write_atomically
+from wakeword.part import file_of
 
 PLAN_FILE = "session.json"
 PLAN_FORMAT: Literal[1] = 1
@@ -166,7 +167,7 @@ def changed_files(plan: SessionPlan) -> list[str]:
     changed = []
     for recording in [recording for section in plan.sections for recording in section.recordings]:
         path = Path(recording.path)
-        if not path.is_file():
+        if not file_of(path).is_file():
             changed.append(f"{path} is gone")
         elif hash_file(path) != recording.sha256:
             changed.append(f"{path} holds another recording")

@@ -18,6 +18,7 @@ from trainer.teachers import check_teachers, open_teachers
 from trainer.training.checkpoints import BEST_WEIGHTS, save_weights
 from trainer.training.run_files import TABLE as VALIDATION_NAME
 from wakeword.errors import ConfigError
+from wakeword.part import Part
 
 # Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
@@ -166,3 +167,14 @@ def test_what_is_no_teacher_is_refused(tmp_path: Path) -> None:
 def test_a_share_out_of_range_is_refused(share: str) -> None:
     with pytest.raises(ConfigError, match="teaching_share"):
         config(f"training.teaching_share={share}")
+
+
+def test_a_teacher_that_heard_a_stretch_that_this_run_tests_with_is_refused(tmp_path: Path) -> None:
+    def evening(start: int, end: int, split: Split) -> SampleRecord:
+        return SampleRecord(Part(Path("/recordings/evening.wav"), start, end).path, Label.NEGATIVE, split, "negative/evening", 9.0, 16_000, sha256="e" * 64)
+
+    teacher = taught_by(run(tmp_path / "teacher", (*RECORDS, evening(0, 100, Split.TRAIN), evening(103, 200, Split.VAL))))
+    check_teachers(teacher, (*RECORDS, evening(110, 200, Split.VAL), evening(0, 100, Split.TRAIN)))
+    for mine in (evening(99, 140, Split.VAL), evening(150, 200, Split.TEST)):
+        with pytest.raises(ConfigError, match=r"heard /recordings/evening\.wav#t=.* validates or tests this run"):
+            check_teachers(teacher, (*RECORDS, mine))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from trainer.clustering.quality import Quality, judge
 from trainer.clustering.settings import ClusterSettings
 from trainer.clustering.voices import hear
 from trainer.config.sections import TrainerConfig
-from trainer.data.ingest import Label, find_files
+from trainer.data.dataset import Sources, find_recorded
+from trainer.data.ingest import FoundFile, Label, find_files
 from trainer.data.parallel import Progress
 from trainer.data.split import Splitter, read_splits
 from wakeword.corpus.walk import LeftOut
@@ -119,6 +120,7 @@ def analyse(
     """
     found, unusable, not_counted = _find(datasets, max_files)
     splitter = _splitter(config) if settings.leakage_audit else None
+    groups = _groups(config) if splitter is not None else {}
     by_path = {file.path: file for file in found}
     voices = hear([file.path for file in found], settings.embedding_model, load, cache, progress)
     left_out = [(by_path[entry.path], entry.reason) for entry in voices.left_out] + unusable
@@ -128,7 +130,7 @@ def analyse(
     labels = group_voices(unit, settings)
     files = tuple(HeardFile(by_path[voice.path], voice.sha256, voice.agreement) for voice in voices.heard)
     names = _names(files, labels, datasets)
-    leaks = None if splitter is None else _leakage(files, unit, [names[label] for label in labels], splitter, settings.similarity_threshold)
+    leaks = None if splitter is None else _leakage(files, unit, [names[label] for label in labels], splitter, groups, settings.similarity_threshold)
     quality = judge(unit, labels, settings.similarity_threshold)
     return Analysis(settings, tuple(datasets), files, tuple(left_out), not_counted, unit, labels, tuple(names), quality, leaks)
 
@@ -188,13 +190,26 @@ def _splitter(config: TrainerConfig) -> Splitter:
     return Splitter(config.training.seed, table=read_splits(config.paths.splits) if config.paths.splits else None)
 
 
-def _leakage(files: Sequence[HeardFile], unit: Vectors, names: Sequence[str], splitter: Splitter, threshold: float) -> Leakage:
+def _groups(config: TrainerConfig) -> dict[Path, FoundFile]:
+    """What the training would keep together, by file. Folders that are not there are left out: not every label is heard."""
+    sources = Sources.of(config.paths)
+    positive, negative, hard_negative = (
+        [folder for folder in folders if folder.is_dir()] for folders in (sources.positive, sources.negative, sources.hard_negative)
+    )
+    there = Sources(positive, negative, hard_negative=hard_negative, grouped_negative=sources.grouped_negative)
+    return {file.path: file for file in find_recorded(there).files}
+
+
+def _leakage(
+    files: Sequence[HeardFile], unit: Vectors, names: Sequence[str], splitter: Splitter, groups: Mapping[Path, FoundFile], threshold: float
+) -> Leakage:
     def audit(placed: Iterable[tuple[str, str]]) -> tuple[SpeakerLeak, ...]:
         speakers, splits = zip(*placed, strict=True)
         return find_speaker_leaks(unit, splits, speakers, threshold)
 
     listed = splitter.table.files if splitter.table is not None else {}
-    now = audit((speaker, split.value) for speaker, split in (splitter.place(file.found.path, file.found.speaker) for file in files))
+    known = [groups[file.found.path] for file in files]
+    now = audit((speaker, split.value) for speaker, split in (splitter.place(file.path, file.speaker, file.group) for file in known))
     # A moved file is at a path that no table lists, so its folder decides.
     later = audit((name, splitter.place(Path(), name)[1].value) for name in names)
     moving = sum(

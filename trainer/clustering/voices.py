@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trainer.clustering.embedder import Embedder, EmbedderLoader, model_identity
 from trainer.clustering.linkage import unit_rows
-from trainer.data.ingest import Limits
+from trainer.data.listening import Limits
 from trainer.data.parallel import Progress
 from wakeword import contract
 from wakeword.audio import conversion_id, stream_samples

@@ -27,6 +27,9 @@ class PathsSection(Section):
     hard_negative_dir: Folders = (Path("dataset/hard_negative"),)
     """Recordings that were, or are easily, taken for the wake word; those of training speakers weigh `training.hard_negative_class_weight`.
     The default folder may be missing."""
+    grouped_negative_dir: Folders = ()
+    """Folders within `negative_dir` or `hard_negative_dir` whose own folders are not to be divided: a folder a speaker, or a show. All other recordings
+    without the wake word are split one by one, and those of five minutes and more by stretches."""
     background_dir: Folders = (Path("dataset/background"),)
     """Noises that augmentation mixes under clips. The default folder may be missing."""
     rir_dir: Folders = (Path("dataset/rirs"),)
@@ -34,7 +37,7 @@ class PathsSection(Section):
     generated_dir: Folders = ()
     """Folders that `mww-generate` made, used for training alone: generated speech neither validates nor tests."""
     splits: Path | None = None
-    """CSV with path, group and split of recordings, for those that it lists instead of the rule by speaker."""
+    """CSV with path, group and split of recordings, for those that it lists instead of the rules. A `path` may name a part: `evening.flac#t=0,600`."""
     processed_dir: Path | None = None
     """Where features and decoded sounds are kept for the next run. None: `$MWW_CACHE_DIR`, or the user's cache folder."""
     checkpoint_dir: Path = Path("runs/run")

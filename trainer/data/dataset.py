@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainer.data.ingest import FoundFiles, Ingestion, Label, SampleRecord, find_dataset, find_files, ingest
+from trainer.config.data_sections import PathsSection
+from trainer.data.grouping import grouped, session_note, shared_speakers
+from trainer.data.ingest import FoundFiles, Ingestion, Label, SampleRecord, find_files, find_generated, ingest
 from trainer.data.mined import place_mined
 from trainer.data.parallel import Progress
 from trainer.data.split import Split, Splitter, read_splits
@@ -18,6 +20,7 @@ from wakeword.corpus.recordings import hash_file
 from wakeword.corpus.walk import Rejection
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
+from wakeword.part import file_of
 from wakeword.reading import read_csv
 
 TABLE_NAME = "recordings.csv"
@@ -39,6 +42,13 @@ class Sources:
     generated: Sequence[Path] = ()
     splits: Path | None = None
     hard_negative: Sequence[Path] = ()
+    grouped_negative: Sequence[Path] = ()
+    """Folders of negatives, each of whose folders is a group."""
+
+    @classmethod
+    def of(cls, paths: PathsSection) -> Sources:
+        """Those that a configuration names."""
+        return cls(paths.positive_dir, paths.negative_dir, paths.generated_dir, paths.splits, paths.optional("hard_negative_dir"), paths.grouped_negative_dir)
 
 
 def load_recordings(sources: Sources, seed: int, jobs: int | None = None, progress: Progress | None = None) -> Ingestion:
@@ -47,17 +57,24 @@ def load_recordings(sources: Sources, seed: int, jobs: int | None = None, progre
     Raises `ConfigError` for a missing folder, a file that two folders hold, or when positives or negatives are missing from a split.
     """
     splitter = Splitter(seed, table=read_splits(sources.splits) if sources.splits else None)
-    labelled = ((Label.POSITIVE, sources.positive), (Label.NEGATIVE, sources.negative), (Label.HARD_NEGATIVE, sources.hard_negative))
-    found = sum((find_files(folder.absolute(), label) for label, folders in labelled for folder in folders), FoundFiles())
-    generated = sum((find_dataset(folder.absolute()) for folder in sources.generated), FoundFiles())
+    found = find_recorded(sources)
+    generated = sum((find_generated(folder.absolute()) for folder in sources.generated), FoundFiles())
     _refuse_repeated(file.path for file in (*found.files, *generated.files))
     recorded = ingest(found, splitter, jobs=jobs, progress=progress)
+    note = session_note(shared_speakers(recorded.records))
+    warnings = [*([note] if note else []), *recorded.warnings]
     if sources.generated:
-        spoken = ingest(generated, splitter, require_splits=False, jobs=jobs, progress=progress)
-        training = tuple(replace(record, split=Split.TRAIN) for record in spoken.records)
-        warnings = (*recorded.warnings, *(f"generated speech: {warning}" for warning in spoken.warnings))
-        recorded = Ingestion((*recorded.records, *training), (*recorded.rejections, *spoken.rejections), warnings)
-    return _with_mined(recorded)
+        spoken = ingest(generated, Splitter(only=Split.TRAIN), require_splits=False, jobs=jobs, progress=progress)
+        warnings += [f"generated speech: {warning}" for warning in spoken.warnings]
+        recorded = Ingestion((*recorded.records, *spoken.records), (*recorded.rejections, *spoken.rejections), ())
+    return _with_mined(replace(recorded, warnings=tuple(warnings)))
+
+
+def find_recorded(sources: Sources) -> FoundFiles:
+    """The recorded files of a run with their groups. Raises `ConfigError` as `load_recordings` does for folders."""
+    labelled = ((Label.POSITIVE, sources.positive), (Label.NEGATIVE, sources.negative), (Label.HARD_NEGATIVE, sources.hard_negative))
+    found = sum((find_files(folder.absolute(), label) for label, folders in labelled for folder in folders), FoundFiles())
+    return replace(found, files=tuple(grouped(found.files, sources.grouped_negative)))
 
 
 def _with_mined(ingestion: Ingestion) -> Ingestion:
@@ -107,15 +124,17 @@ def same_recordings(earlier: Sequence[SampleRecord], now: Sequence[SampleRecord]
 def refuse_changed(records: Sequence[SampleRecord], run: Path) -> None:
     """Raise `ConfigError` when files of a run are gone, or hold something else than when it was trained. Reads them whole; `run` is named in messages."""
     table = run / TABLE_NAME
-    gone = [record.path for record in records if not record.path.is_file()]
+    files = {record.path: file_of(record.path) for record in records}
+    gone = [record.path for record in records if not files[record.path].is_file()]
     if gone:
         raise ConfigError(
             f"{gone[0]}: listed in {table}, but not there ({len(gone)} of {len(records)} are gone); bring the run's recordings back, or train anew"
         )
     known = [record for record in records if record.sha256]
+    distinct = sorted({files[record.path] for record in known})
     with ThreadPoolExecutor(_READERS) as pool:
-        hashes = pool.map(hash_file, (record.path for record in known))
-        changed = [record.path for record, sha256 in zip(known, hashes, strict=True) if sha256 != record.sha256]
+        hashes = dict(zip(distinct, pool.map(hash_file, distinct), strict=True))
+    changed = [record.path for record in known if hashes[files[record.path]] != record.sha256]
     if changed:
         raise ConfigError(
             f"{changed[0]}: holds something else than when the run was trained, by its sha256 in {table} ({len(changed)} of {len(records)} have changed); "

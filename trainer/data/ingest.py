@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
+from trainer.data.listening import Limits, Sound, check_file
 from trainer.data.parallel import Progress, map_in_processes
-from trainer.data.split import Split, Splitter, check_filled
+from trainer.data.split import Placed, Split, Splitter, check_filled
+from trainer.data.stretches import LONG_SECONDS, stretches
 from wakeword import contract
-from wakeword.audio import probe, stream_samples
-from wakeword.corpus.recordings import hash_file
+from wakeword.audio import stream_samples
+from wakeword.corpus.recordings import hash_file, hash_part
 from wakeword.corpus.walk import LeftOut, Rejection, walk
 from wakeword.errors import ConfigError
+from wakeword.part import Part, part_of
 
 MIN_CLIPS = {"positive": 100, "negative": 1000}
 """Fewer clips train, but seldom to a usable wake word: a warning."""
 
-_FULL_SCALE = 32760
-_FLAT_RUN = 3
-"""So many samples in a row at full scale are a flattened peak; one or two are a normalised one."""
-_CLIPPED_SHARE = 0.005
+_SPEAKER_AND_TAKE = re.compile(r"(?P<speaker>[^\W\d_].*?)[_-](?:take)?[_-]?\d{1,4}", re.IGNORECASE)
+_LONG_NUMBER = re.compile(r"\d{5}")
+_HOURS_ENOUGH = 1.0
+"""So many hours without the wake word are enough, however few files they are in."""
+
+GENERATED = "generated"
+"""Who speaks generated clips that lie in no voice's folder."""
 
 
 class Label(StrEnum):
@@ -38,11 +44,14 @@ class Label(StrEnum):
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file in a dataset, not looked into yet."""
+    """A file in a dataset, not looked into yet. `relative` is its path below the folder in which it was found."""
 
     path: Path
     label: Label
     speaker: str
+    relative: Path
+    group: str = ""
+    """What is split as one, where `grouping.py` has found a group that is not the speaker, or that a negative belongs to."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +68,10 @@ class FoundFiles:
 
 @dataclass(frozen=True)
 class SampleRecord:
-    """A checked recording.
+    """A checked recording, or a stretch of one: then `path` names a part of a file (`wakeword.part`).
 
-    `duration` in seconds, `sample_rate` of the file itself, `weight` relative to others of its label, `sha256` of the file's bytes, empty
-    where it is not known.
+    `duration` in seconds, `sample_rate` of the file itself, `weight` relative to others of its label, `sha256` of the whole file's bytes,
+    empty where it is not known.
     """
 
     path: Path
@@ -74,14 +83,11 @@ class SampleRecord:
     weight: float = 1.0
     sha256: str = ""
 
-
-@dataclass(frozen=True)
-class Limits:
-    """What a recording must be. Durations in seconds, `min_peak` as a fraction of full scale (0.002 is -54 dB)."""
-
-    min_seconds: float = 0.2
-    max_positive_seconds: float = 10.0
-    min_peak: float = 0.002
+    @property
+    def content(self) -> str:
+        """A hash of what is heard: the file's, or that of the part (`wakeword.corpus.recordings.hash_file`). Raises as that does."""
+        part = part_of(self.path)
+        return hash_file(self.path) if not self.sha256 else self.sha256 if part is None else hash_part(self.sha256, part)
 
 
 @dataclass(frozen=True)
@@ -93,25 +99,37 @@ class Ingestion:
     warnings: tuple[str, ...]
 
 
-def find_dataset(root: Path) -> FoundFiles:
-    """Files of a dataset folder: `positive/<speaker>/`, `negative/**` and, where there is one, `hard_negative/**`.
+def find_generated(root: Path) -> FoundFiles:
+    """Files of a folder of generated speech: those of a dataset, of which any folder may be missing, or wake words side by side in `root` itself.
 
-    Raises `ConfigError` when there is no `positive` or no `negative` folder.
+    Raises `ConfigError` for another layout.
     """
-    labels = (label for label in Label if label is not Label.HARD_NEGATIVE or (root / label).is_dir())
-    return sum((find_files(root / label, label) for label in labels), FoundFiles())
+    labels = [label for label in Label if (root / label).is_dir()]
+    if labels:
+        return sum((find_files(root / label, label) for label in labels), FoundFiles())
+    found = find_files(root, Label.POSITIVE)
+    below = sorted({file.relative.parts[0] for file in found.files if len(file.relative.parts) > 1})
+    if below:
+        raise ConfigError(
+            f"{root}: holds neither {Label.POSITIVE}/ nor {Label.NEGATIVE}/ but other folders, so what is the wake word is not known; name the folders with "
+            f"the wake word: {set_command('paths.generated_dir', [root / name for name in below])}"
+        )
+    return replace(found, files=tuple(replace(file, speaker=GENERATED) for file in found.files))
 
 
 def find_files(folder: Path, label: Label) -> FoundFiles:
     """What lies below a folder of one label, by the rule of `wakeword.corpus.walk`. Raises `ConfigError` when there is no such folder.
 
-    The speaker of a positive is the first folder below `folder`, that of a negative the last one, so that a voice which speaks both has
-    one name. Loose positives are taken for one person, each loose negative for a recording of its own.
+    The speaker of a positive is told by its folder or name, each negative stands for itself; see `grouping.py`.
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder; it must hold the {label.replace('_', ' ')} recordings")
+    dataset = [folder / one for one in (Label.POSITIVE, Label.NEGATIVE) if (folder / one).is_dir()]
+    if len(dataset) > 1:
+        keys = zip(("paths.positive_dir", "paths.negative_dir"), dataset, strict=True)
+        raise ConfigError(f"{folder}: holds a whole dataset; give its folders: {' '.join(set_command(key, [path]) for key, path in keys)}")
     walked = walk(folder)
-    files = tuple(FoundFile(path, label, _speaker(path.relative_to(folder), label)) for path in walked.recordings)
+    files = tuple(FoundFile(path, label, _speaker(path.relative_to(folder), label), path.relative_to(folder)) for path in walked.recordings)
     return FoundFiles(files, walked.rejections, walked.left_out)
 
 
@@ -121,87 +139,120 @@ def ingest(
     *,
     limits: Limits | None = None,
     require_splits: bool = True,
+    others: Sequence[Placed] = (),
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Ingestion:
-    """Decode and check every file, and place it in its split.
+    """Decode and check every file, and place it in its split: a long negative by stretches, if it belongs to no group.
 
-    Raises `ConfigError` when no positive or no negative is usable and, with `require_splits`, when positives or negatives miss a split.
+    `others` are negatives besides these files. Raises `ConfigError` when nothing is usable and, with `require_splits`, when no positive or no
+    negative is, or one of them misses a split.
     """
     rule = splitter or Splitter()
-    check = partial(_check_file, limits or Limits())
-    records: list[SampleRecord] = []
+    check = partial(_check, limits or Limits())
     rejections = list(found.rejections)
+    pieces: list[tuple[FoundFile, Sound, Path, tuple[str, Split]]] = []
     for file, outcome in zip(found.files, map_in_processes(check, found.files, jobs=jobs, progress=progress), strict=True):
         if isinstance(outcome, Rejection):
             rejections.append(outcome)
         else:
-            speaker, split = rule.place(file.path, file.speaker)
-            records.append(SampleRecord(file.path, file.label, split, speaker, outcome.seconds, outcome.sample_rate, sha256=outcome.sha256))
-    for label in (Label.POSITIVE, Label.NEGATIVE):
-        if not any(record.label is label for record in records):
-            reason = f" (first rejection: {rejections[0].path}: {rejections[0].reason})" if rejections else ""
-            raise ConfigError(f"no usable {label} recording among {len(found.files) + len(found.rejections)} files{reason}; add recordings")
+            pieces += [(file, outcome, path, place) for path, place in _pieces(file, outcome.seconds, rule)]
+    parts = [path for file, _, path, _ in pieces if path is not file.path]
+    lengths = dict(zip(parts, map_in_processes(_seconds, parts, jobs=jobs), strict=True))
+    records: list[SampleRecord] = []
+    placed = list(others)
+    for file, sound, path, (speaker, split) in pieces:
+        seconds = lengths.get(path, sound.seconds)
+        if isinstance(seconds, Rejection):
+            rejections.append(seconds)
+            continue
+        records.append(SampleRecord(path, file.label, split, speaker, seconds, sound.sample_rate, sha256=sound.sha256))
+        if file.label is not Label.HARD_NEGATIVE:
+            placed.append(Placed(file.label, _kind(file), file.group or speaker, split, fixed=path is not file.path))
+    for label in (Label.POSITIVE, Label.NEGATIVE) if require_splits else ():
+        if not any(one.label == label for one in placed):
+            raise ConfigError(f"no usable {label} recording {_among(found, rejections)}; add recordings")
+    if not records:
+        raise ConfigError(f"no usable recording {_among(found, rejections)}; add recordings")
     if require_splits:
-        check_filled(((record.label, record.speaker, record.split) for record in records if record.label is not Label.HARD_NEGATIVE), rule)
+        check_filled(placed, rule)
     records.sort(key=lambda record: (list(Label).index(record.label), record.path))
     return Ingestion(tuple(records), tuple(rejections), tuple(_warnings(found, records, rejections)))
 
 
-@dataclass(frozen=True)
-class _Sound:
-    seconds: float
-    sample_rate: int
-    sha256: str
+def _check(limits: Limits, file: FoundFile) -> Sound | Rejection:
+    return check_file(limits, file.path, one_word=file.label is Label.POSITIVE)
 
 
-def _check_file(limits: Limits, file: FoundFile) -> _Sound | Rejection:
-    samples, peak, clipped = 0, 0, 0
+def _pieces(file: FoundFile, seconds: float, rule: Splitter) -> list[tuple[Path, tuple[str, Split]]]:
+    """What a file becomes: itself or parts of it, each with its speaker and split. A table goes first here too."""
+    if rule.table is not None and (parts := rule.table.parts(file.path)):
+        return [(part.path, rule.place(part.path, file.speaker)) for part in parts]
+    by_itself = file.label is not Label.POSITIVE and not file.group and rule.may_cut(file.path, file.speaker)
+    if not by_itself or seconds < LONG_SECONDS:
+        return [(file.path, rule.place(file.path, file.speaker, file.group))]
+    cut = stretches(file.speaker, seconds, rule.seed, rule.fractions)
+    return [(Part(file.path, start, stop).path, (file.speaker, split)) for start, stop, split in cut]
+
+
+def _seconds(path: Path) -> float | Rejection:
     try:
-        sample_rate = probe(file.path).sample_rate
-        for block in stream_samples(file.path):
-            loudness = np.abs(block.astype(np.int32))
-            samples += len(block)
-            peak = max(peak, int(loudness.max()))
-            clipped += _clipped_samples(loudness >= _FULL_SCALE)
-        sha256 = hash_file(file.path)
+        return sum(map(len, stream_samples(path))) / contract.SAMPLE_RATE_HZ
     except ConfigError as error:
-        return Rejection(file.path, str(error).removeprefix(f"{file.path}: "))
-    seconds = samples / contract.SAMPLE_RATE_HZ
-    if seconds < limits.min_seconds:
-        return Rejection(file.path, f"too short: {seconds:.2f} s, at least {limits.min_seconds:g} s")
-    if file.label is Label.POSITIVE and seconds > limits.max_positive_seconds:
-        return Rejection(file.path, f"too long for one utterance: {seconds:.1f} s, at most {limits.max_positive_seconds:g} s")
-    if peak < limits.min_peak * 32768:
-        return Rejection(file.path, f"silent: its loudest sample is {peak} of 32768")
-    if clipped > _CLIPPED_SHARE * samples:
-        return Rejection(file.path, f"clipped: {100 * clipped / samples:.1f} % of the samples are flattened peaks")
-    return _Sound(seconds, sample_rate, sha256)
+        return Rejection(path, str(error).removeprefix(f"{path}: "))
 
 
-def _clipped_samples(at_full_scale: np.typing.NDArray[np.bool_]) -> int:
-    """Samples in runs of at least three at full scale."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], at_full_scale.astype(np.int8), [0]))))
-    lengths = edges[1::2] - edges[::2]
-    return int(lengths[lengths >= _FLAT_RUN].sum())
+def _kind(file: FoundFile) -> str:
+    if file.label is Label.POSITIVE:
+        return f"sessions of {file.speaker}" if file.group else "speakers"
+    return "recordings"
+
+
+def _among(found: FoundFiles, rejections: Sequence[Rejection]) -> str:
+    reason = f" (first rejection: {rejections[0].path}: {rejections[0].reason})" if rejections else ""
+    return f"among {len(found.files) + len(found.rejections)} files{reason}"
 
 
 def _speaker(relative: Path, label: Label) -> str:
-    folders = relative.parts[:-1]
-    if label is Label.POSITIVE:
-        return folders[0] if folders else label.value
-    return folders[-1] if folders else f"{label.value}/{relative.stem}"
+    if label is not Label.POSITIVE:
+        return f"{label.value}/{relative.with_suffix('').as_posix()}"
+    return relative.parts[0] if len(relative.parts) > 1 else speaker_of_name(relative.stem) or label.value
+
+
+def set_command(key: str, paths: Sequence[Path]) -> str:
+    """What on the command line gives a key these folders, quoted for a shell. Those below the present folder are named from there."""
+    here = Path.cwd()
+    names = [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in paths]
+    value = names[0] if len(names) == 1 else "[" + ", ".join(names) + "]"
+    return f"--set {shlex.quote(f'{key}={value}')}"
+
+
+def speaker_of_name(stem: str) -> str:
+    """The speaker in a file's name, without its ending, that is `<speaker>_take<number>` or `<speaker>_<number>` (`-` for `_`); else empty.
+
+    A number is a take's up to four digits, and a name with a longer one in it is a date's or a database's.
+    """
+    named = _SPEAKER_AND_TAKE.fullmatch(stem)
+    return named["speaker"] if named is not None and not _LONG_NUMBER.search(stem) else ""
 
 
 def _warnings(found: FoundFiles, records: Sequence[SampleRecord], rejections: Sequence[Rejection]) -> Iterator[str]:
     counts = Counter(record.label.value for record in records)
+    hours = sum(record.duration for record in records if record.label is Label.NEGATIVE) / 3600
     for label, least in MIN_CLIPS.items():
-        if counts[label] < least:
+        if counts[label] < least and (label != Label.NEGATIVE or hours < _HOURS_ENOUGH):
             yield f"only {counts[label]} {label} clips; at least {least} are recommended"
     if rejections:
         yield f"{len(rejections)} of {len(found.files) + len(found.rejections)} files were rejected"
     if left_out := str(found.left_out):
         yield left_out
-    loose = sum(record.label is Label.POSITIVE and record.speaker == Label.POSITIVE for record in records)
-    if loose:
-        yield f"{loose} positives lie in no speaker's folder and count as one person; sort them into positive/<speaker>/"
+    loose = [file for file in found.files if file.label is Label.POSITIVE and len(file.relative.parts) == 1]
+    named = [file for file in loose if file.speaker != Label.POSITIVE]
+    if named:
+        who, speakers = named[0], len({file.speaker for file in named})
+        yield f"{len(named)} positives lie in no speaker's folder; by their names they are of {speakers} (such as {who.path.name} of {who.speaker!r})"
+    if len(loose) > len(named):
+        yield (
+            f"{len(loose) - len(named)} positives lie in no speaker's folder and count as one person; "
+            "sort them into positive/<speaker>/, or name them <speaker>_take<number>"
+        )

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
-from wakeword.corpus.recordings import hash_file
+from wakeword import contract
+from wakeword.corpus.recordings import hash_file, hash_part
 from wakeword.corpus.walk import Rejection, walk
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
+from wakeword.part import file_of, part_of
 from wakeword.reading import read_csv
 
 TABLE_NAME = "mined.csv"
@@ -90,34 +93,71 @@ def mined_among(paths: Iterable[Path]) -> dict[Path, MinedClip]:
 def place_mined(records: Sequence[SampleRecord]) -> tuple[list[SampleRecord], list[Rejection]]:
     """Mined clips among records train, whatever a splitter said of them, unless their source holds them back.
 
-    What was cut from a recording that validates or tests this run, or that holds its wake word, is a rejection; a source is known by its path
-    or its content. Raises as `read_table` does.
+    What was cut from a recording, or from the stretch of one, that validates or tests this run, or that holds its wake word, is a rejection; a
+    source is known by its path or its content. Raises as `read_table` does.
     """
     mined = mined_among(record.path for record in records if record.label is Label.HARD_NEGATIVE)
-    held_back = list(_held_back(records)) if mined else []
-    by_path = {path.resolve(): reason for path, _, reason in held_back}
-    by_content = {sha256: reason for _, sha256, reason in held_back}
+    withheld = Sounds((record, reason) for record in records if (reason := held_back(record))) if mined else None
     placed: list[SampleRecord] = []
     rejections: list[Rejection] = []
     for record in records:
         row = mined.get(record.path)
         if row is None:
             placed.append(record)
-        elif reason := by_path.get(Path(row.source).resolve()) or by_content.get(row.source_sha256):
+        elif withheld is not None and (reason := withheld.with_source_of(row)):
             rejections.append(Rejection(record.path, f"mined from {row.source}, which {reason}"))
         else:
             placed.append(replace(record, split=Split.TRAIN))
     return placed, rejections
 
 
-def _held_back(records: Iterable[SampleRecord]) -> Iterator[tuple[Path, str, str]]:
-    for record in records:
-        if record.label is Label.HARD_NEGATIVE:
-            continue
-        if record.split is not Split.TRAIN:
-            yield record.path, record.sha256 or hash_file(record.path), "validates this run" if record.split is Split.VAL else "tests this run"
-        elif record.label is Label.POSITIVE:
-            yield record.path, record.sha256 or hash_file(record.path), "holds the wake word in this run"
+def held_back(record: SampleRecord) -> str:
+    """Why nothing of a record may be mined, as what follows its name; empty where it may. Hard negatives are sources of nothing."""
+    if record.label is Label.HARD_NEGATIVE:
+        return ""
+    if record.split is not Split.TRAIN:
+        return "validates this run" if record.split is Split.VAL else "tests this run"
+    return "holds the wake word in this run" if record.label is Label.POSITIVE else ""
+
+
+type _Spans = list[tuple[float, float, str]]
+"""First and last second of a file, and what is said of it."""
+
+
+class Sounds:
+    """Records, each with a word on it, found again by anything that shares sound with them: of the same content and, of a long recording, time."""
+
+    def __init__(self, records: Iterable[tuple[SampleRecord, str]]) -> None:
+        self._by_path: dict[Path, _Spans] = {}
+        self._by_content: dict[str, _Spans] = {}
+        self._cut: set[str] = set()
+        """Content of files of which only parts are here."""
+        for record, word in records:
+            part, file = part_of(record.path), file_of(record.path)
+            sha256 = record.sha256 or hash_file(file)
+            span = (0.0, math.inf, word) if part is None else (part.start, part.end, word)
+            self._by_path.setdefault(file.resolve(), []).append(span)
+            self._by_content.setdefault(sha256, []).append(span)
+            self._cut |= set() if part is None else {sha256}
+
+    def like(self, record: SampleRecord) -> str:
+        """The word on a record that shares content and time with another one; empty where none does."""
+        part = part_of(record.path)
+        start, end = (0.0, math.inf) if part is None else (part.start, part.end)
+        return _overlapping(self._by_content.get(record.sha256, ()), start, end)
+
+    def with_source_of(self, row: MinedClip, *, by_path: bool = True) -> str:
+        """The word on a record from which a mined clip was cut, known by its content, or also by its path; empty where there is none."""
+        part, file = part_of(Path(row.source)), file_of(Path(row.source))
+        contents = [row.source_sha256] if part is None else [one for one in self._cut if hash_part(one, part) == row.source_sha256]
+        before = 0.0 if part is None else part.start
+        start, end = (before + samples / contract.SAMPLE_RATE_HZ for samples in (row.start_sample, row.end_sample))
+        spans = [*(self._by_path.get(file.resolve(), ()) if by_path else ()), *(span for content in contents for span in self._by_content.get(content, ()))]
+        return _overlapping(spans, start, end)
+
+
+def _overlapping(spans: Iterable[tuple[float, float, str]], start: float, end: float) -> str:
+    return next((word for first, last, word in spans if first < end and start < last), "")
 
 
 def _row(row: Mapping[str, str]) -> MinedClip:

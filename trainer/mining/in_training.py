@@ -30,7 +30,6 @@ from trainer.training.feature_set import END_SHIFT_SLICES, ClipRows, FeatureSet
 from trainer.training.hard_negatives import MinedSets
 from wakeword import contract
 from wakeword.corpus.feature_cache import CachedStream
-from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 from wakeword.simulation.presentation import Presentation
 from wakeword.simulation.streams import SimulatedStream
@@ -156,7 +155,7 @@ class TrainingMiner:
     def _heard(self, model: FloatModel, index: int) -> SimulatedStream:
         records, features = self._negatives.streams[index], self._negatives.features[index]
         cached = CachedStream(self._folder, len(features), tuple(map(_samples, records)), held=features)
-        hashes = [record.sha256 or hash_file(record.path) for record in records]
+        hashes = [record.content for record in records]
         return model.simulated([record.path for record in records], hashes, cached, self._negatives.presentation)
 
     def _mined_sets(self) -> MinedSets:

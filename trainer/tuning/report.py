@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from trainer.data.grouping import session_note, shared_speakers
 from trainer.data.parallel import Progress
 from trainer.data.split import Split
 from trainer.evaluation.table import graded
@@ -114,6 +115,7 @@ def surveyed(survey: Survey, task: Task, already: tuple[Iteration, ...] = ()) ->
         words = [record for record in of_split if record.label == "positive"]
         hours = sum(record.duration for record in of_split if record.label != "positive") / 3600
         lines.append(f"{split.value:5}: {len(words)} utterances of {len({record.speaker for record in words})} speakers, {hours:.2f} h without the wake word")
+    lines += filter(None, [session_note(shared_speakers(candidate.records))])
     lines.append(f"Targets: at least {targets.recall:.1%} found, at most {targets.false_accepts_per_hour:g} false accepts/h")
     lines.append(f"Now, on validation: {point_line(survey.point)}")
     if warning := too_few_hours(survey.point, targets):

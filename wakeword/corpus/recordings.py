@@ -10,7 +10,7 @@ from pathlib import Path
 from wakeword.audio import AUDIO_SUFFIXES
 from wakeword.corpus.walk import Walked, walk
 from wakeword.errors import ConfigError, tell
-from wakeword.part import Part, part_of
+from wakeword.part import Part, file_of, part_of, resolved
 from wakeword.reading import read_csv, read_text
 
 LIST_SUFFIXES = frozenset({".csv", ".m3u", ".m3u8", ".txt"})
@@ -23,14 +23,15 @@ def find_recordings(sources: Sequence[Path], told: Callable[[str], None] = tell)
     """All recordings that files, folders (by the rule of `wakeword.corpus.walk`) and lists name, each once, sorted by path.
 
     A file that is reached by several ways counts once, under the name by which it was found first. A list is a text file with a path a
-    line (empty lines and `#` comments are skipped) or a CSV with a column `path`; its paths are relative to the list's folder. `told` gets a
+    line (empty lines and `#` comments are skipped) or a CSV with a column `path`; its paths are relative to the list's folder. A path may name
+    a part of a recording (`wakeword.part`). `told` gets a
     line for each folder in which something is not used.
     Raises `ConfigError` when something is missing, cannot be read or has a name that no result can hold, or when a folder or list is empty.
     """
     found: dict[Path, Path] = {}
     for source in sources:
         for path in _expand(source, told):
-            found.setdefault(path.resolve(), path)
+            found.setdefault(resolved(path), path)
     for path in found.values():
         try:
             str(path).encode()
@@ -49,7 +50,7 @@ def _expand(source: Path, told: Callable[[str], None]) -> Iterable[Path]:
         if unused:
             told(f"{source}: {unused}")
         return walked.recordings
-    if not source.is_file():
+    if not file_of(source).is_file():
         raise ConfigError(f"{source}: does not exist; give a recording, a folder of recordings or a list of them")
     return _read_list(source) if source.suffix.lower() in LIST_SUFFIXES else [source]
 
@@ -70,7 +71,7 @@ def _read_list(source: Path) -> list[Path]:
     if not paths:
         raise ConfigError(f"{source}: the list names no recording; put one path on each line")
     for path in paths:
-        if not path.is_file():
+        if not file_of(path).is_file():
             raise ConfigError(f"{source}: names {path}, which does not exist; paths are relative to the list's folder")
     return paths
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from trainer.data.ingest import FoundFiles, Label, find_dataset, find_files, ingest
+from trainer.data.dataset import Sources, find_recorded
+from trainer.data.ingest import FoundFiles, Label, find_files, ingest
 from trainer.data.split import Split, Splitter, read_splits, split_of
 from wakeword.errors import ConfigError
 
@@ -21,6 +22,11 @@ def tone(path: Path, seconds: float = 1.0, amplitude: float = 8000, rate: int = 
     wave = amplitude * np.sin(2 * np.pi * 440 * np.arange(int(seconds * rate)) / rate)
     soundfile.write(path, np.clip(wave, -32768, 32767).astype(np.int16), rate)
     return path
+
+
+def found_in(root: Path) -> FoundFiles:
+    hard = [root / "hard_negative"] if (root / "hard_negative").is_dir() else []
+    return find_recorded(Sources([root / "positive"], [root / "negative"], hard_negative=hard))
 
 
 @pytest.fixture
@@ -34,7 +40,7 @@ def dataset(tmp_path: Path) -> Path:
 def test_a_dataset_becomes_records(dataset: Path) -> None:
     tone(dataset / "hard_negative" / "x.wav")
     (dataset / "positive" / ".DS_Store").touch()
-    result = ingest(find_dataset(dataset), Splitter(seed=2), require_splits=False, jobs=1)
+    result = ingest(found_in(dataset), Splitter(seed=2), require_splits=False, jobs=1)
     assert not result.rejections
     assert Counter(record.label.value for record in result.records) == {"positive": 12, "negative": 12, "hard_negative": 1}
     first = result.records[0]
@@ -63,7 +69,7 @@ def test_a_dataset_becomes_records(dataset: Path) -> None:
 def test_a_rejected_file_is_reported_with_its_reason(dataset: Path, name: str, make: Callable[[Path], object], reason: str) -> None:
     path = dataset / "positive" / "speaker1" / name
     make(path)
-    result = ingest(find_dataset(dataset), require_splits=False, jobs=1)
+    result = ingest(found_in(dataset), require_splits=False, jobs=1)
     (rejection,) = result.rejections
     assert rejection.path == path
     assert str(path) not in rejection.reason
@@ -73,32 +79,32 @@ def test_a_rejected_file_is_reported_with_its_reason(dataset: Path, name: str, m
 
 def test_a_loud_recording_with_normalised_peaks_is_not_clipped(dataset: Path) -> None:
     tone(dataset / "positive" / "speaker1" / "loud.wav", 1, 32_767)
-    assert not ingest(find_dataset(dataset), require_splits=False, jobs=1).rejections
+    assert not ingest(found_in(dataset), require_splits=False, jobs=1).rejections
 
 
 def test_loose_files(tmp_path: Path) -> None:
     for name in ("a", "b"):
         tone(tmp_path / "positive" / f"{name}.wav")
         tone(tmp_path / "negative" / f"{name}.wav", 12)
-    result = ingest(find_dataset(tmp_path), require_splits=False, jobs=2)
+    result = ingest(found_in(tmp_path), require_splits=False, jobs=2)
     assert [record.speaker for record in result.records] == ["positive", "positive", "negative/a", "negative/b"]
     assert any("2 positives lie in no speaker's folder" in warning for warning in result.warnings)
 
 
 def test_missing_folders_and_unusable_sets_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="positive: no such folder"):
-        find_dataset(tmp_path)
+        found_in(tmp_path)
     tone(tmp_path / "positive" / "a" / "a.wav")
     (tmp_path / "negative").mkdir()
     with pytest.raises(ConfigError, match="no usable negative"):
-        ingest(find_dataset(tmp_path), jobs=1)
+        ingest(found_in(tmp_path), jobs=1)
 
 
 def test_a_label_that_misses_a_split_is_an_error(tmp_path: Path) -> None:
     tone(tmp_path / "positive" / "a" / "a.wav")
     tone(tmp_path / "negative" / "b" / "b.wav")
-    with pytest.raises(ConfigError, match="none of 1 speakers"):
-        ingest(find_dataset(tmp_path), jobs=1)
+    with pytest.raises(ConfigError, match=r"none of 1 recordings is in .* give at least three recordings, or a splits table"):
+        ingest(found_in(tmp_path), jobs=1)
 
 
 def test_the_corpus_is_accepted_whole(corpus: Path) -> None:

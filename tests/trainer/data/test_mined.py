@@ -16,6 +16,8 @@ from trainer.data.dataset import Sources, load_recordings
 from trainer.data.ingest import Ingestion, Label, SampleRecord, find_files
 from trainer.data.mined import MinedClip, mined_among, place_mined, read_table, rows_below, write_table
 from trainer.data.split import Split, split_of
+from wakeword.corpus.recordings import hash_part
+from wakeword.part import Part
 
 SEED = 3
 
@@ -131,3 +133,26 @@ def test_what_was_mined_from_training_negatives_alone_is_kept(sources: list[tupl
     placed, rejections = place_mined([*recorded, *mined])
     assert placed == [*recorded, *expected]
     assert len(rejections) == len(mined) - len(expected)
+
+
+@pytest.mark.parametrize("known_by", ["path", "content", "stretch of a copy"])
+def test_a_clip_from_a_long_recording_is_held_back_by_the_stretch_it_was_cut_from(tmp_path: Path, known_by: str) -> None:
+    evening = sound(tmp_path / "evening.wav", 30, 12)
+    content, elsewhere = content_of(evening), tmp_path / "elsewhere.wav"
+    parts = [(Part(evening, 0, 5), Split.TRAIN), (Part(evening, 6, 9), Split.TEST), (Part(evening, 10, 12), Split.TRAIN)]
+    records = [SampleRecord(part.path, Label.NEGATIVE, split, "negative/evening", part.end - part.start, 16_000, sha256=content) for part, split in parts]
+    clips = [sound(tmp_path / "hard" / f"{second}.wav", 40 + second) for second in (1, 7, 11)]
+    rows = []
+    for second, clip in zip((1, 7, 11), clips, strict=True):
+        source, sha256, first = evening, content, second * 16_000
+        if known_by != "path":
+            source = elsewhere
+        if known_by == "stretch of a copy":
+            heard = Part(elsewhere, second - 1, second + 1)
+            source, sha256, first = heard.path, hash_part(content, heard), 16_000
+        rows.append(replace(row(clip.name, source, sha256), start_sample=first, end_sample=first + 8000))
+    write_table(tmp_path / "hard", rows)
+    mined = [SampleRecord(clip, Label.HARD_NEGATIVE, Split.TEST, clip.stem, 0.5, 16_000, sha256=content_of(clip)) for clip in clips]
+    placed, rejected = place_mined([*records, *mined])
+    assert [(entry.path.stem, entry.reason.split(", which ")[1]) for entry in rejected] == [("7", "tests this run")]
+    assert {record.path.stem: record.split for record in placed if record.label is Label.HARD_NEGATIVE} == {"1": Split.TRAIN, "11": Split.TRAIN}

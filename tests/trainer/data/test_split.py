@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.data.split import Fractions, Split, Splitter, check_filled, read_splits, split_of
+from trainer.data.split import Fractions, Placed, Split, Splitter, check_filled, read_splits, split_of
 from wakeword.errors import ConfigError
 
 speakers = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=30)
@@ -51,16 +52,16 @@ def test_fractions_must_leave_all_three(val: float, test: float) -> None:
         Fractions(val, test)
 
 
-def placed_by(splitter: Splitter, names: list[str]) -> list[tuple[str, str, Split]]:
-    return [("positive", name, splitter.place(Path("x.wav"), name)[1]) for name in names]
+def placed_by(splitter: Splitter, names: list[str]) -> list[Placed]:
+    return [Placed("positive", "speakers", name, splitter.place(Path("x.wav"), name)[1]) for name in names]
 
 
 def test_an_empty_split_names_a_seed_that_fills_all() -> None:
     names = ["ann", "ben", "cleo", "dan"]
     seed = next(seed for seed in range(100) if len({split_of(name, seed) for name in names}) < 3)
-    with pytest.raises(ConfigError, match=r"positive: none of 4 speakers is in .*seed \d+ fills all three") as caught:
+    with pytest.raises(ConfigError, match=r"positive: none of 4 speakers is in .*--set training\.seed=\d+ fills all three") as caught:
         check_filled(placed_by(Splitter(seed), names), Splitter(seed))
-    better = int(str(caught.value).split("seed ")[1].split()[0])
+    better = int(str(caught.value).split("seed=")[1].split()[0])
     check_filled(placed_by(Splitter(better), names), Splitter(better))
 
 
@@ -121,5 +122,27 @@ def test_in_the_table_of_a_run_what_trains_by_force_moves_nobody(tmp_path: Path,
     with pytest.raises(ConfigError, match="must be on one side"):
         read_splits(tmp_path / "splits.csv")
     (tmp_path / "recordings.csv").write_text("path,group,split,label,weight,sha256\na.wav,ann,val,positive,1.0,0\nb.wav,ann,test,positive,1.0,1\n")
-    with pytest.raises(ConfigError, match="must be on one side"):
-        read_splits(tmp_path / "recordings.csv")
+    divided = read_splits(tmp_path / "recordings.csv")
+    assert divided.groups == {}, "a person who was split by session has no split"
+    assert sorted(divided.files.values()) == [("ann", Split.TEST), ("ann", Split.VAL)]
+
+
+def test_a_seed_fills_the_splits_of_all_labels_at_once() -> None:
+    words = ["ann", "ben", "cleo"]
+    others = [Placed("negative", "recordings", f"negative/{name}", split_of(f"negative/{name}", 0)) for name in "abcd"]
+    stretches = [Placed("negative", "recordings", "negative/evening", split, fixed=True) for split in Split]
+    for negatives in (others, stretches):
+        placed = [*placed_by(Splitter(0), words), *negatives]
+        with pytest.raises(ConfigError, match=r"training\.seed=") as caught:
+            check_filled(placed, Splitter(0))
+        better = Splitter(int(str(caught.value).split("seed=")[1].split()[0]))
+        moved = [one if one.fixed else replace(one, split=split_of(one.group, better.seed)) for one in placed]
+        check_filled(moved, better)
+
+
+def test_a_table_may_list_parts_of_a_recording(tmp_path: Path) -> None:
+    found = read_splits(table(tmp_path, "path,group,split", '"evening.flac#t=60,120",b,test', '"evening.flac#t=0,60",a,train'))
+    parts = found.parts(tmp_path / "evening.flac")
+    assert [(part.start, part.end) for part in parts] == [(0, 60), (60, 120)]
+    assert [Splitter(table=found).place(part.path, "x") for part in parts] == [("a", Split.TRAIN), ("b", Split.TEST)]
+    assert found.parts(tmp_path / "other.flac") == []

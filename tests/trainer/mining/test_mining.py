@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from trainer.mining.windows import Stretch, accepted_stretches
 from wakeword.audio import read_samples
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
+from wakeword.part import Part
 
 
 @pytest.fixture
@@ -200,3 +202,26 @@ def test_a_table_of_an_older_version_is_read(sources: list[Path], tmp_path: Path
     assert [(row.file, row.window_end_sample, row.step) for row in older] == [(clip.file, None, None) for clip in mined.clips]
     write_table(tmp_path / "out", older)
     assert read_table(tmp_path / "out") == older
+
+
+def test_of_a_recording_that_was_split_by_stretches_those_that_train_are_mined(tmp_path: Path) -> None:
+    evening = write_bursts(tmp_path / "evening.wav", 12, {2.0: 0.9, 7.0: 0.95, 11.0: 0.85})
+    copy = tmp_path / "copies" / "other name.wav"
+    copy.parent.mkdir()
+    shutil.copy(evening, copy)
+    parts = [(Part(evening, 0, 5), Split.TRAIN), (Part(evening, 6, 9), Split.VAL), (Part(evening, 10, 12), Split.TEST)]
+    records = [SampleRecord(part.path, Label.NEGATIVE, split, "evening", 1.0, RATE, sha256=hash_file(evening)) for part, split in parts]
+    for given in (evening, copy):
+        found = choose_sources([given], records)
+        assert found.usable == (Part(given, 0, 5).path,)
+        assert [(one.path, one.reason) for one in found.refused] == [
+            (Part(given, 6, 9).path, "validates the run"),
+            (Part(given, 10, 12).path, "tests the run"),
+        ]
+    mined = into(tmp_path / "hard", LoudnessModel(), list(choose_sources([copy], records).usable))
+    assert [clip.source for clip in mined.clips] == [str(Part(copy, 0, 5).path)]
+    assert mined.clips[0].source_sha256 == hash_file(Part(copy, 0, 5).path)
+    assert choose_sources([Part(evening, 1, 4).path], records).usable == (Part(evening, 1, 4).path,)
+    for held_back in (Part(evening, 4, 7), Part(copy, 11, 12)):
+        with pytest.raises(ConfigError, match=r"(validates|tests) the run"):
+            choose_sources([held_back.path], records)

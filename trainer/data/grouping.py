@@ -1,0 +1,71 @@
+"""Which recordings stay together in one split: a group.
+
+- Wake words: a speaker. That is the first folder below the one that is given, or, for loose files, what stands before the take in their name
+  (`speaker01_take01.wav`, `anna-3.wav`); loose files with other names count as one person.
+- One or two speakers cannot fill three splits, so their recordings are split by session: by the folders below the speaker's, or file by file. A test
+  then says nothing of other people, and whoever shows its figures says so.
+- Recordings without the wake word: each by itself. But one in a folder that has the name of a speaker of wake words belongs to that speaker, and
+  each folder in one of `paths.grouped_negative_dir` is a group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from trainer.data.ingest import FoundFile, Label, SampleRecord
+from trainer.data.split import Split
+from wakeword.errors import ConfigError
+
+FEWEST_SPEAKERS = len(Split)
+
+
+def grouped(files: Sequence[FoundFile], grouped_folders: Iterable[Path] = ()) -> list[FoundFile]:
+    """The recorded files of a run with their groups. Raises `ConfigError` for a folder of groups in which no negative lies."""
+    speakers = {file.speaker for file in files if file.label is Label.POSITIVE}
+    if len(speakers) < FEWEST_SPEAKERS:
+        files = [replace(file, group=_session(file)) if file.label is Label.POSITIVE else file for file in files]
+    else:
+        files = [_of_a_speaker(file, speakers) for file in files]
+    for folder in grouped_folders:
+        inside = [file.label is not Label.POSITIVE and file.path.is_relative_to(folder.absolute()) for file in files]
+        if not any(inside):
+            raise ConfigError(f"{folder}: paths.grouped_negative_dir names it, but no negative recording lies in it; name a folder within paths.negative_dir")
+        files = [_of_a_folder(file, folder.absolute()) if within else file for file, within in zip(files, inside, strict=True)]
+    return list(files)
+
+
+def shared_speakers(records: Iterable[SampleRecord]) -> list[str]:
+    """Speakers of wake words who train and are tested too, or validate: their recordings were split by session."""
+    splits: dict[str, set[Split]] = {}
+    for record in records:
+        if record.label is Label.POSITIVE:
+            splits.setdefault(record.speaker, set()).add(record.split)
+    return sorted(speaker for speaker, found in splits.items() if len(found) > 1)
+
+
+def session_note(speakers: Sequence[str]) -> str:
+    """What figures of a run are worth whose speakers were split by session; empty where none was."""
+    if not speakers:
+        return ""
+    who = "one speaker" if len(speakers) == 1 else f"{len(speakers)} speakers"
+    return f"{who}, split by session: the test says nothing of other people"
+
+
+def _session(file: FoundFile) -> str:
+    """The folder below the speaker's, else the file."""
+    folders = file.relative.parts[:-1]
+    return f"{file.speaker}/{folders[1] if len(folders) > 1 else file.relative.stem}"
+
+
+def _of_a_speaker(file: FoundFile, speakers: set[str]) -> FoundFile:
+    if file.label is Label.POSITIVE:
+        return file
+    known = next((name for name in reversed(file.relative.parts[:-1]) if name in speakers), None)
+    return file if known is None else replace(file, speaker=known, group=known)
+
+
+def _of_a_folder(file: FoundFile, folder: Path) -> FoundFile:
+    below = file.path.relative_to(folder).parts[:-1]
+    return replace(file, speaker=below[0], group=below[0]) if below else file
