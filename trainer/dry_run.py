@@ -14,7 +14,7 @@ from trainer.analysis import table as analysis_table
 from trainer.analysis.analyse import ModelAnalysis, analyse_model
 from trainer.config.sections import TrainerConfig
 from trainer.data.composition import composition, length
-from trainer.data.dataset import chosen
+from trainer.data.dataset import chosen, sounds
 from trainer.data.duplicates import duplicate_summary, find_duplicates
 from trainer.data.ingest import Ingestion, Label
 from trainer.data.parallel import core_count
@@ -50,7 +50,7 @@ def dry_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: in
     jobs = feature_workers(config, ingestion.records, jobs)
     duplicates = ""
     if config.speaker_clustering.leakage_audit_enabled:
-        duplicates = duplicate_summary(find_duplicates(ingestion.records, jobs=jobs, progress=progress.counting("comparing recordings")))
+        duplicates = duplicate_summary(find_duplicates(sounds(ingestion.records), jobs=jobs, progress=progress.counting("comparing recordings")))
     progress.told("building the model")
     analysis = analyse_model(config.model.network(), config.hardware.clip_duration_ms)
     open_teachers(config)

@@ -99,7 +99,7 @@ def memory_need(config: TrainerConfig, records: Sequence[SampleRecord]) -> Memor
     slices = window_slices(network, config.hardware.clip_duration_ms)
     window = slices * FEATURE_CHANNELS
     training = TRAINING_BYTES + batch * (ACTIVATION_BYTES * _outputs(network, slices) + window * (performance.prefetch_factor + 2))
-    trained = [record for record in records if record.split is Split.TRAIN]
+    trained = [record for record in records if record.split is Split.TRAIN and record.is_sound]
     longest = max((record.duration for record in trained), default=0.0)
     features = max(_kept_seconds(trained, label) for label in Label) * FEATURE_BYTES_PER_SECOND * STORED_COPIES
     return MemoryNeed(training, int(features), int(WORKER_BYTES + longest * WORKER_BYTES_PER_SECOND))

@@ -17,7 +17,7 @@ from trainer.config.checks import check_config
 from trainer.config.loader import CONFIG_NAME, load_config, write_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.composition import Share, composition, of_split, write_composition
-from trainer.data.dataset import TABLE_NAME, Sources, chosen, load_recordings, read_recordings, rejection_summary, same_recordings, write_recordings
+from trainer.data.dataset import TABLE_NAME, Sources, chosen, load_recordings, read_recordings, rejection_summary, same_recordings, sounds, write_recordings
 from trainer.data.duplicates import duplicate_summary, find_duplicates, write_duplicates
 from trainer.data.ingest import Ingestion, Label, SampleRecord
 from trainer.data.mined import rows_below
@@ -89,6 +89,8 @@ def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs:
     shares = composition(ingestion.records, config.paths)
     for line in split_summary(ingestion.records, shares):
         progress.told(line)
+    if config.hard_negative_mining.enabled and config.paths.feature_sets:
+        progress.told("feature sets train as they are: mining hears recordings alone")
     if config.training.teachers:
         progress.told(teachers_summary(config))
     xp = choose_array_module(performance.gpu_only)
@@ -157,7 +159,7 @@ def audit_recordings(records: Sequence[SampleRecord], folder: Path, progress: Ru
     table = folder / DUPLICATES_NAME
     if table.is_file():
         return
-    report = find_duplicates(records, jobs=jobs, progress=progress.counting("comparing recordings"))
+    report = find_duplicates(sounds(records), jobs=jobs, progress=progress.counting("comparing recordings"))
     write_duplicates(report, table)
     if summary := duplicate_summary(report):
         progress.told(f"warning: {summary}; {table} has all pairs")
@@ -171,7 +173,7 @@ def _miner(
     return TrainingMiner(
         config.model.network(),
         slices,
-        JoinedNegatives.of(chosen(records, Split.TRAIN, Label.NEGATIVE), features, config.training.seed),
+        JoinedNegatives.of(sounds(chosen(records, Split.TRAIN, Label.NEGATIVE)), features, config.training.seed),
         section.settings(),
         section.mining_interval_epochs,
         folder / MINED_FOLDER,

@@ -20,11 +20,12 @@ from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import window_slices
 from trainer.training.runtime import require_tensorflow
 from wakeword.audio import stream_samples
-from wakeword.contract import SAMPLE_RATE_HZ
+from wakeword.contract import SAMPLE_RATE_HZ, STEP_MS
 from wakeword.errors import ConfigError
 from wakeword.frontend import device_features
 from wakeword.model.flatbuffer import TfliteModel
 from wakeword.model.float_model import Agreement
+from wakeword.stored_features import is_stored, stored_clips
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,6 +104,8 @@ def _load(checkpoint: Path, config: TrainerConfig, slices: int) -> Any:
 
 
 def _beginning(path: Path) -> NDArray[np.int8]:
-    """Device features of the first seconds of a recording."""
+    """Device features of the first seconds of a recording, or of a feature set."""
+    if is_stored(path):
+        return next(stored_clips(path))[: AGREEMENT_SECONDS * 1000 // STEP_MS]
     blocks = islice(stream_samples(path, SAMPLE_RATE_HZ), AGREEMENT_SECONDS)
     return device_features(np.concatenate(list(blocks)))

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from wakeword import contract
 from wakeword.errors import ConfigError
 from wakeword.part import Part, file_of, part_of
+from wakeword.stored_features import is_stored, stored_seconds
 
 if TYPE_CHECKING:
     from wakeword.container import Sound
@@ -48,7 +49,7 @@ _INT16_SCALE = np.float32(32768)
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a file's header says of its sound. `seconds` is 0 where the container does not state a length."""
+    """What a file's header, or a folder of features, says of its sound. `seconds` is 0 where the container does not state a length."""
 
     seconds: float
     sample_rate: int
@@ -56,7 +57,7 @@ class AudioInfo:
     format: str
     """Container and sample format, as the decoder names them, e.g. "WAV PCM_16"."""
     decoder: str
-    """"libsndfile" or "ffmpeg"."""
+    """"libsndfile", "ffmpeg", or "mmap_ninja" of a folder of features."""
 
 
 @functools.cache
@@ -102,7 +103,12 @@ def read_samples(path: Path) -> NDArray[np.int16]:
 
 
 def probe(path: Path) -> AudioInfo:
-    """Read a recording's header without decoding it. Raises `ConfigError` when the file is missing or no decoder knows it."""
+    """Read a recording's header without decoding it, or the tables of a folder of features.
+
+    Raises `ConfigError` when the file is missing or no decoder knows it.
+    """
+    if is_stored(path):
+        return AudioInfo(stored_seconds(path), contract.SAMPLE_RATE_HZ, 1, "features", "mmap_ninja")
     part, file = part_of(path), file_of(path)
     sound = _open_sound(file)
     if sound is None:
@@ -145,6 +151,8 @@ def _open_sound(path: Path) -> Sound | None:
 
     from wakeword.container import Sound
 
+    if is_stored(path):
+        raise ConfigError(f"{path}: holds features, not sound: models can be trained and simulated on it, but nothing can be heard or played")
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; check the path")
     if path.stat().st_size == 0:

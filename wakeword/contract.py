@@ -22,6 +22,11 @@ INPUT_SCALE = 26 / 255
 """Scale of a v2 model's int8 input; the quantiser below does not read it, the trainer must match it."""
 INPUT_ZERO_POINT = -128
 
+FEATURE_MAX = 1420
+"""The frontend's log of a 32-bit value, times 2**6: 64 * ln(2**32) is 1419.6 (`log_scale.c` of TFLM's microfrontend, with the device's shift of 6)."""
+FLOAT_FEATURE_SCALE = 0.0390625
+"""What pymicro-features multiplies the frontend's uint16 values by."""
+
 HOLD_OFF_SLICES = 100
 """Slices with a probability below the cutoff that must pass after a detection (`MIN_SLICES_BEFORE_DETECTION`)."""
 PROBABILITY_MAX = 255

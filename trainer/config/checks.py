@@ -39,7 +39,8 @@ def check_manifest(export: ExportSection) -> None:
 
 def _check_shares(config: TrainerConfig) -> None:
     weights = config.training.sampling_weights
-    if not weights.positive + weights.positive_augmented or not weights.negative_joined + weights.negative_alone + weights.negative_augmented:
+    negatives = weights.negative_joined + weights.negative_alone + weights.negative_augmented + (weights.feature_sets if config.paths.feature_sets else 0)
+    if not weights.positive + weights.positive_augmented or not negatives:
         raise ConfigError("training.sampling_weights leave a batch without wake words, or without negatives; give one set of each kind a weight above 0")
 
 

@@ -36,6 +36,9 @@ class PathsSection(Section):
     """Room impulse responses that augmentation places clips into. The default folder may be missing."""
     generated_dir: Folders = ()
     """Folders that `mww-generate` made, used for training alone: generated speech neither validates nor tests."""
+    feature_sets: Folders = ()
+    """microWakeWord's published feature sets, such as `dinner_party`, or a folder of them: negatives that train, validate and test without audio. With them
+    `negative_dir` may be empty, and its default folder may be missing."""
     splits: Path | None = None
     """CSV with path, group and split of recordings, for those that it lists instead of the rules. A `path` may name a part: `evening.flac#t=0,600`."""
     processed_dir: Path | None = None

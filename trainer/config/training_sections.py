@@ -41,6 +41,8 @@ class SamplingWeights(Section):
     """Augmented negatives."""
     hard_negative: Weight = 0.5
     """Recordings of `paths.hard_negative_dir`, and what is mined within the training."""
+    feature_sets: Weight = 3.0
+    """All of `paths.feature_sets` together, each set as much as another."""
 
 
 class PenaltyWeights(Section):
@@ -53,6 +55,7 @@ class PenaltyWeights(Section):
     negative_alone: Weight = 1.0
     negative_augmented: Weight = 1.0
     hard_negative: Weight = 1.0
+    feature_sets: Weight = 1.0
 
 
 class TrainingSection(Section):

@@ -1,7 +1,7 @@
 """What each split holds without the wake word: hours of each kind of sound, by the folders in which it lies.
 
 A kind is the first folder below one of `paths.negative_dir`, `paths.hard_negative_dir` or `paths.generated_dir`; several folders of one key are told apart
-by their own names. False accepts an hour are those of the kinds that a split has, in their proportion.
+by their own names. A feature set is a kind. False accepts an hour are those of the kinds that a split has, in their proportion.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from trainer.data.split import Split
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 from wakeword.part import file_of
+from wakeword.reading import read_csv
 
 TABLE_NAME = "composition.csv"
 _COLUMNS = ("split", "label", "kind", "recordings", "hours")
@@ -75,10 +76,9 @@ def read_composition(folder: Path) -> tuple[Share, ...]:
     if not path.is_file():
         return ()
     try:
-        with path.open(newline="", encoding="utf-8") as lines:
-            rows = list(csv.DictReader(lines))
+        rows = read_csv(path, _COLUMNS, "remove the file, or train again").rows
         return tuple(Share(Split(row["split"]), Label(row["label"]), row["kind"], int(row["recordings"]), float(row["hours"])) for row in rows)
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
+    except ValueError as error:
         raise ConfigError(f"{path}: damaged ({error}); remove the file, or train again") from error
 
 
@@ -95,6 +95,8 @@ def _roots(paths: PathsSection) -> Iterator[tuple[Path, str]]:
 
 
 def _kind(record: SampleRecord, roots: Sequence[tuple[Path, str]]) -> str:
+    if not record.is_sound:
+        return record.speaker
     for root, prefix in sorted(roots, key=lambda one: -len(one[0].parts)):
         if record.path.is_relative_to(root):
             folders = record.path.relative_to(root).parts[:-1]

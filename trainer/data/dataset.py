@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainer.config.data_sections import PathsSection
+from trainer.data.feature_sets import feature_set_records, refuse_feature_sets
 from trainer.data.grouping import grouped, session_note, shared_speakers
 from trainer.data.ingest import FoundFiles, Ingestion, Label, SampleRecord, find_files, find_generated, ingest
 from trainer.data.mined import place_mined
 from trainer.data.parallel import Progress
-from trainer.data.split import Split, Splitter, read_splits
-from wakeword.corpus.recordings import hash_file
+from trainer.data.split import Placed, Split, Splitter, read_splits
+from wakeword.corpus.recordings import hash_file, is_recording
 from wakeword.corpus.walk import Rejection
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
@@ -44,11 +45,21 @@ class Sources:
     hard_negative: Sequence[Path] = ()
     grouped_negative: Sequence[Path] = ()
     """Folders of negatives, each of whose folders is a group."""
+    feature_sets: Sequence[Path] = ()
+    """Sets of features, or folders of them, in place of or beside negative recordings."""
 
     @classmethod
     def of(cls, paths: PathsSection) -> Sources:
-        """Those that a configuration names."""
-        return cls(paths.positive_dir, paths.negative_dir, paths.generated_dir, paths.splits, paths.optional("hard_negative_dir"), paths.grouped_negative_dir)
+        """Those that a configuration names. With feature sets the default folder of negatives may be missing."""
+        return cls(
+            paths.positive_dir,
+            paths.optional("negative_dir") if paths.feature_sets else paths.negative_dir,
+            paths.generated_dir,
+            paths.splits,
+            paths.optional("hard_negative_dir"),
+            paths.grouped_negative_dir,
+            paths.feature_sets,
+        )
 
 
 def load_recordings(sources: Sources, seed: int, jobs: int | None = None, progress: Progress | None = None) -> Ingestion:
@@ -60,7 +71,10 @@ def load_recordings(sources: Sources, seed: int, jobs: int | None = None, progre
     found = find_recorded(sources)
     generated = sum((find_generated(folder.absolute()) for folder in sources.generated), FoundFiles())
     _refuse_repeated(file.path for file in (*found.files, *generated.files))
-    recorded = ingest(found, splitter, jobs=jobs, progress=progress)
+    stored = feature_set_records(sources.feature_sets, jobs=jobs) if sources.feature_sets else []
+    others = [Placed(record.label, "recordings", record.speaker, record.split, fixed=True) for record in stored]
+    recorded = ingest(found, splitter, others=others, jobs=jobs, progress=progress)
+    recorded = replace(recorded, records=(*recorded.records, *stored))
     note = session_note(shared_speakers(recorded.records))
     warnings = [*([note] if note else []), *recorded.warnings]
     if sources.generated:
@@ -72,6 +86,9 @@ def load_recordings(sources: Sources, seed: int, jobs: int | None = None, progre
 
 def find_recorded(sources: Sources) -> FoundFiles:
     """The recorded files of a run with their groups. Raises `ConfigError` as `load_recordings` does for folders."""
+    for folders, key in ((sources.negative, "paths.negative_dir"), (sources.hard_negative, "paths.hard_negative_dir")):
+        for folder in folders:
+            refuse_feature_sets(folder, key)
     labelled = ((Label.POSITIVE, sources.positive), (Label.NEGATIVE, sources.negative), (Label.HARD_NEGATIVE, sources.hard_negative))
     found = sum((find_files(folder.absolute(), label) for label, folders in labelled for folder in folders), FoundFiles())
     return replace(found, files=tuple(grouped(found.files, sources.grouped_negative)))
@@ -87,6 +104,11 @@ def _with_mined(ingestion: Ingestion) -> Ingestion:
     if 0 < hard < MIN_HARD_NEGATIVES:
         warnings.append(f"only {hard} hard_negative clips; at least {MIN_HARD_NEGATIVES} are recommended, or none")
     return Ingestion(tuple(records), (*ingestion.rejections, *leaking), tuple(warnings))
+
+
+def sounds(records: Iterable[SampleRecord]) -> list[SampleRecord]:
+    """Those that can be heard: all but feature sets."""
+    return [record for record in records if record.is_sound]
 
 
 def chosen(records: Iterable[SampleRecord], split: Split, *labels: Label) -> list[SampleRecord]:
@@ -125,7 +147,7 @@ def refuse_changed(records: Sequence[SampleRecord], run: Path) -> None:
     """Raise `ConfigError` when files of a run are gone, or hold something else than when it was trained. Reads them whole; `run` is named in messages."""
     table = run / TABLE_NAME
     files = {record.path: file_of(record.path) for record in records}
-    gone = [record.path for record in records if not files[record.path].is_file()]
+    gone = [record.path for record in records if not is_recording(record.path)]
     if gone:
         raise ConfigError(
             f"{gone[0]}: listed in {table}, but not there ({len(gone)} of {len(records)} are gone); bring the run's recordings back, or train anew"

@@ -70,8 +70,8 @@ class FoundFiles:
 class SampleRecord:
     """A checked recording, or a stretch of one: then `path` names a part of a file (`wakeword.part`).
 
-    `duration` in seconds, `sample_rate` of the file itself, `weight` relative to others of its label, `sha256` of the whole file's bytes,
-    empty where it is not known.
+    `duration` in seconds, `sample_rate` of the file itself (0: features without sound, see `feature_sets.py`), `weight` relative to others of its
+    label, `sha256` of the whole file's bytes, empty where it is not known.
     """
 
     path: Path
@@ -82,6 +82,11 @@ class SampleRecord:
     sample_rate: int
     weight: float = 1.0
     sha256: str = ""
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether there is something to hear, and not a folder of features."""
+        return self.sample_rate > 0
 
     @property
     def content(self) -> str:
@@ -104,6 +109,8 @@ def find_generated(root: Path) -> FoundFiles:
 
     Raises `ConfigError` for another layout.
     """
+    if not root.is_dir():
+        raise ConfigError(f"{root}: no such folder; it must hold generated speech, such as mww-generate makes")
     labels = [label for label in Label if (root / label).is_dir()]
     if labels:
         return sum((find_files(root / label, label) for label in labels), FoundFiles())
@@ -204,7 +211,7 @@ def _seconds(path: Path) -> float | Rejection:
 
 def _kind(file: FoundFile) -> str:
     if file.label is Label.POSITIVE:
-        return f"sessions of {file.speaker}" if file.group else "speakers"
+        return "sessions of one or two people" if file.group else "speakers"
     return "recordings"
 
 

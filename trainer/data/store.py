@@ -60,15 +60,22 @@ class FeatureStore:
             digest.update(f"{self._hashes[record.path]} {record.label} {record.speaker} {record.path.name}\n".encode())
         return digest.hexdigest()
 
-    def sets(self, key: str, names: Sequence[str], make: Callable[[], Sequence[Iterable[Features]]]) -> dict[str, ClipRows]:
+    def key_of(self, contents: Sequence[str], name: str) -> str:
+        """The name of what is made of contents with these hashes and nothing else."""
+        return hashlib.sha256(repr((_FORMAT, contents, name)).encode()).hexdigest()
+
+    def sets(
+        self, key: str, names: Sequence[str], make: Callable[[], Sequence[Iterable[Features]]], clips_at_once: int = _CLIPS_AT_ONCE
+    ) -> dict[str, ClipRows]:
         """The sets `names` that belong to a key, mapped; where one is missing, `make` computes all, in order.
 
-        A set without clips has no rows. Raises `InfrastructureError` for a damaged set, `OSError` when the disk is full, and what `make` raises.
+        A set without clips has no rows. `clips_at_once` are in memory while they are written. Raises `InfrastructureError` for a damaged set,
+        `OSError` when the disk is full, and what `make` raises.
         """
         places = {name: self._folder / f"{key}_{name}" for name in names}
         if not all(place.is_dir() for place in places.values()):
             for place, clips in zip(places.values(), make(), strict=True):
-                _write(clips, place)
+                _write(clips, place, clips_at_once)
             self._remove_unused()
         for place in places.values():
             os.utime(place)
@@ -80,7 +87,7 @@ class FeatureStore:
                 shutil.rmtree(place, ignore_errors=True)
 
 
-def _write(clips: Iterable[Features], place: Path) -> None:
+def _write(clips: Iterable[Features], place: Path, clips_at_once: int) -> None:
     from mmap_ninja import RaggedMmap
 
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +95,7 @@ def _write(clips: Iterable[Features], place: Path) -> None:
         partial = Path(scratch) / "set"
         partial.mkdir()
         # The library finds a clip by flattened values, so a shape that is none marks the set without clips.
-        RaggedMmap.from_generator(partial, _or_marker(clips), _CLIPS_AT_ONCE)
+        RaggedMmap.from_generator(partial, _or_marker(clips), clips_at_once)
         # Another process that made the same set meanwhile may be reading it: a full folder is never replaced.
         if not place.is_dir():
             partial.rename(place)

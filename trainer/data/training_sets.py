@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from trainer.config.sections import TrainerConfig
 from trainer.data.augmented import augmented_negatives, augmented_positives, prepare_augmentation
-from trainer.data.dataset import MIN_HARD_NEGATIVES, chosen
+from trainer.data.dataset import MIN_HARD_NEGATIVES, chosen, sounds
+from trainer.data.feature_sets import representative_clips, stored_sets
 from trainer.data.features import FeatureSettings, negative_features, positive_features
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress
@@ -50,19 +52,26 @@ class SetClips:
     hard_negative: Sequence[NDArray[np.int8]] = ()
     positive_augmented: Sequence[NDArray[np.int8]] = ()
     negative_augmented: Sequence[NDArray[np.int8]] = ()
+    feature_sets: Mapping[str, Sequence[NDArray[np.int8]]] = field(default_factory=dict, kw_only=True)
+    """By the name of each set."""
 
     def clips(self) -> list[NDArray[np.int8]]:
         """All of them, as the export measures ranges on them."""
-        return [clip for one in fields(self) for clip in getattr(self, one.name)]
+        of_sets = chain.from_iterable(self.feature_sets.values())
+        return [*(clip for one in fields(self) if one.name != "feature_sets" for clip in getattr(self, one.name)), *of_sets]
 
 
 def recorded_clips(records: Sequence[SampleRecord], slices: int, seed: int, counting: Counting, jobs: int | None = None) -> SetClips:
-    """Features of the training split as it was recorded, for windows of so many `slices`. The same records and seed give the same features."""
-    positives, negatives, hard = (chosen(records, Split.TRAIN, label) for label in (Label.POSITIVE, Label.NEGATIVE, Label.HARD_NEGATIVE))
+    """Features of the training split as it was recorded, for windows of so many `slices`; of feature sets ten minutes each.
+
+    The same records and seed give the same features.
+    """
+    positives, negatives, hard = (sounds(chosen(records, Split.TRAIN, label)) for label in (Label.POSITIVE, Label.NEGATIVE, Label.HARD_NEGATIVE))
     return SetClips(
         *_positives(positives, slices, seed, counting, jobs),
         *_negatives(negatives, seed, counting("features of negatives"), jobs),
         hard_negative=_hard_negatives(hard, seed, counting, jobs) if hard else (),
+        feature_sets={"feature_sets": representative_clips(_of_sets(records))},
     )
 
 
@@ -80,7 +89,7 @@ def stored_clips(
     Raises `ConfigError` for sounds or recordings that cannot be used, and `InfrastructureError` for a damaged store.
     """
     store, seed = FeatureStore(folder / "training"), config.training.seed
-    positives, negatives, hard = (chosen(records, Split.TRAIN, label) for label in (Label.POSITIVE, Label.NEGATIVE, Label.HARD_NEGATIVE))
+    positives, negatives, hard = (sounds(chosen(records, Split.TRAIN, label)) for label in (Label.POSITIVE, Label.NEGATIVE, Label.HARD_NEGATIVE))
     settings, word_places = FeatureSettings(), (slices, SLICES_AFTER_WORD, SLICES_TOO_LATE)
     clips: dict[str, ClipRows] = store.sets(
         store.key(positives, settings, seed, word_places), _POSITIVE_SETS, lambda: _positives(positives, slices, seed, counting, jobs)
@@ -94,7 +103,11 @@ def stored_clips(
             told(line)
         clips["positive_augmented"] = augmented_positives(store, positives, augmentation, seed, jobs, counting("augmenting positives"))
         clips["negative_augmented"] = augmented_negatives(store, negatives, augmentation, seed, jobs, counting("augmenting negatives"))
-    return SetClips(**clips)
+    return SetClips(**clips, feature_sets=stored_sets(store, _of_sets(records)))
+
+
+def _of_sets(records: Sequence[SampleRecord]) -> list[SampleRecord]:
+    return [record for record in chosen(records, Split.TRAIN, Label.NEGATIVE) if not record.is_sound]
 
 
 def training_sets(config: TrainerConfig, clips: SetClips, xp: ModuleType = np, mined: ClipRows | None = None) -> TrainingSets:
@@ -109,7 +122,11 @@ def training_sets(config: TrainerConfig, clips: SetClips, xp: ModuleType = np, m
         if not len(getattr(clips, kind)):
             sampling[plain] += sampling[kind]
     penalty = config.training.penalty_weights.model_dump()
+    share_of_sets, penalty_of_sets = sampling.pop("feature_sets"), penalty.pop("feature_sets")
     by_name: dict[str, Sequence[NDArray[np.int8]]] = {name: getattr(clips, name) for name in sampling}
+    by_name |= clips.feature_sets
+    sampling |= dict.fromkeys(clips.feature_sets, share_of_sets / max(1, len(clips.feature_sets)))
+    penalty |= dict.fromkeys(clips.feature_sets, penalty_of_sets)
     if mined is not None and len(mined):
         share = _mined_share(mined, clips.hard_negative)
         by_name[MINED_SET], penalty[MINED_SET] = mined, penalty["hard_negative"]

@@ -12,6 +12,7 @@ from wakeword.corpus.walk import Walked, walk
 from wakeword.errors import ConfigError, tell
 from wakeword.part import Part, file_of, part_of, resolved
 from wakeword.reading import read_csv, read_text
+from wakeword.stored_features import is_stored
 
 LIST_SUFFIXES = frozenset({".csv", ".m3u", ".m3u8", ".txt"})
 GENERATED_TABLE = "generated.csv"
@@ -24,7 +25,7 @@ def find_recordings(sources: Sequence[Path], told: Callable[[str], None] = tell)
 
     A file that is reached by several ways counts once, under the name by which it was found first. A list is a text file with a path a
     line (empty lines and `#` comments are skipped) or a CSV with a column `path`; its paths are relative to the list's folder. A path may name
-    a part of a recording (`wakeword.part`). `told` gets a
+    a part of a recording (`wakeword.part`) or a folder of features (`wakeword.stored_features`). `told` gets a
     line for each folder in which something is not used.
     Raises `ConfigError` when something is missing, cannot be read or has a name that no result can hold, or when a folder or list is empty.
     """
@@ -41,6 +42,8 @@ def find_recordings(sources: Sequence[Path], told: Callable[[str], None] = tell)
 
 
 def _expand(source: Path, told: Callable[[str], None]) -> Iterable[Path]:
+    if is_stored(source):
+        return [source]
     if source.is_dir():
         walked = walk(source)
         unused = _unused(walked)
@@ -71,7 +74,7 @@ def _read_list(source: Path) -> list[Path]:
     if not paths:
         raise ConfigError(f"{source}: the list names no recording; put one path on each line")
     for path in paths:
-        if not file_of(path).is_file():
+        if not is_recording(path):
             raise ConfigError(f"{source}: names {path}, which does not exist; paths are relative to the list's folder")
     return paths
 
@@ -82,14 +85,20 @@ def _line_entries(text: str) -> list[str]:
     return [entry for entry in entries if not entry.startswith("#")]
 
 
+def is_recording(path: Path) -> bool:
+    """Whether a path names something that can be presented: a file, a part of one, a folder of features. Nothing is opened."""
+    return file_of(path).is_file() or is_stored(path)
+
+
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, as hex digits; a part of a file (`wakeword.part`) has one of its own, made of the file's and its times.
+    """SHA-256 of a file's bytes, as hex digits; a part of a file (`wakeword.part`) has one of its own, made of the file's and its times,
+    and a folder of features one of its names and contents.
 
     Raises `ConfigError` when it cannot be read.
     """
     part = part_of(path)
     if part is None:
-        return _hash_bytes(path)
+        return _hash_folder(path) if is_stored(path) else _hash_bytes(path)
     try:
         status = part.file.stat()
     except OSError as error:
@@ -106,6 +115,13 @@ def hash_part(file_hash: str, part: Part) -> str:
 def _hash_once(path: Path, _size: int, _mtime_ns: int) -> str:
     """A long file has many parts, and is read once for all of them while it stays as it is."""
     return _hash_bytes(path)
+
+
+def _hash_folder(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{file.relative_to(folder).as_posix()} {_hash_bytes(file)}\n".encode())
+    return digest.hexdigest()
 
 
 def _hash_bytes(path: Path) -> str:

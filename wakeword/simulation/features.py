@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wakeword.audio import BLOCK_SAMPLES, stream_samples
-from wakeword.contract import SAMPLE_RATE_HZ, quantise
+from wakeword.contract import SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES, quantise
 from wakeword.corpus.feature_cache import CachedStream, FeatureCache, stream_key
 from wakeword.frontend import Frontend
 from wakeword.read_ahead import read_ahead
 from wakeword.simulation.presentation import Presentation
+from wakeword.stored_features import is_stored, stored_clips
+
+_LATE_SLICES = WINDOW_SAMPLES // STEP_SAMPLES - 1
 
 Progress = Callable[[float], None]
 """Called with the seconds of recorded audio that were finished since the last call."""
@@ -42,20 +46,31 @@ def stream_features(cache: FeatureCache, paths: Sequence[Path], hashes: Sequence
 
         silence(presentation.lead_in)
         samples, recording = 0, 0
+        # A stream's first slice has heard 30 ms, a later one 10 ms more than the one before: features that begin a stream lose their first two
+        # slices, and the frontend gets as many samples of silence, so that slices and samples agree whatever follows.
+        late = 0 if presentation.lead_in or not is_stored(paths[0]) else _LATE_SLICES
+        if late:
+            frontend.process(np.zeros(late * STEP_SAMPLES, np.int16))
         for index, block in blocks:
             if index != recording:
                 writer.end_recording(samples)
                 silence(presentation.gap)
                 samples, recording = 0, index
-            writer.add_slices(quantise(frontend.process(block)))
-            samples += len(block)
-            progress(len(block) / SAMPLE_RATE_HZ)
+            if block.ndim == 2:
+                writer.add_slices(block[late:])
+                late, length = max(0, late - len(block)), len(block) * STEP_SAMPLES
+            else:
+                writer.add_slices(quantise(frontend.process(block)))
+                length = len(block)
+            samples += length
+            progress(length / SAMPLE_RATE_HZ)
         writer.end_recording(samples)
         silence(presentation.tail)
     return writer.stream
 
 
-def _blocks(paths: Sequence[Path]) -> Iterator[tuple[int, NDArray[np.int16]]]:
+def _blocks(paths: Sequence[Path]) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Sound, int16 `[samples]`, or features where a path names a folder of them, int8 `[slices, 40]`."""
     for index, path in enumerate(paths):
-        for block in stream_samples(path):
+        for block in stored_clips(path) if is_stored(path) else stream_samples(path):
             yield index, block

@@ -77,14 +77,13 @@ def test_generated_speech_trains_only(dataset: Path) -> None:
 
 def test_generated_speech_does_not_fill_a_split(dataset: Path) -> None:
     given = replace(sources(dataset, dataset / "generated"), positive=[dataset / "real" / "positive" / "speaker1"])
-    with pytest.raises(ConfigError, match="none of 1 speakers is in"):
+    with pytest.raises(ConfigError, match="none of 1 sessions of one or two people is in"):
         load(given)
 
 
 def test_a_file_in_two_folders_is_refused(dataset: Path) -> None:
     positive = dataset / "real" / "positive"
     for given in (
-        Sources([positive], [dataset / "real"]),
         Sources([positive, positive / "speaker1"], [dataset / "real" / "negative"]),
         Sources([positive], [dataset / "real" / "negative"], [dataset / "real"]),
     ):
@@ -98,7 +97,7 @@ def test_a_file_in_two_folders_is_refused(dataset: Path) -> None:
 def test_a_missing_folder_is_named(dataset: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere: no such folder; it must hold the negative recordings"):
         load(Sources([dataset / "real" / "positive"], [dataset / "nowhere"]))
-    with pytest.raises(ConfigError, match=r"nowhere/positive: no such folder"):
+    with pytest.raises(ConfigError, match=r"nowhere: no such folder; it must hold generated speech"):
         load(sources(dataset, dataset / "nowhere"))
 
 

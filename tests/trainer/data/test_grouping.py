@@ -217,13 +217,13 @@ def test_too_few_sessions_name_a_seed_or_say_what_is_missing(tmp_path: Path) -> 
         sound(tmp_path / "positive" / "me" / f"{number}.wav", seed=number)
     sound(tmp_path / "negative" / "evening.wav", LONG_SECONDS)
     seed = next(seed for seed in range(100) if len({split_of(f"me/{number}", seed) for number in range(4)}) < 3)
-    with pytest.raises(ConfigError, match=r"none of 4 sessions of me is in .*--set training\.seed=\d+ fills") as caught:
+    with pytest.raises(ConfigError, match=r"none of 4 sessions of one or two people is in .*--set training\.seed=\d+ fills") as caught:
         loaded(tmp_path / "positive", tmp_path / "negative", seed)
     better = int(str(caught.value).split("training.seed=")[1].split()[0])
     assert len(loaded(tmp_path / "positive", tmp_path / "negative", better)) == 7
     for number in range(2):
         (tmp_path / "positive" / "me" / f"{number}.wav").unlink()
-    with pytest.raises(ConfigError, match=r"none of 2 sessions of me is in .*; give at least three sessions of me"):
+    with pytest.raises(ConfigError, match=r"none of 2 sessions of one or two people is in .*; give at least three sessions of one or two people"):
         loaded(tmp_path / "positive", tmp_path / "negative", seed)
 
 

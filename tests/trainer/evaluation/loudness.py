@@ -14,6 +14,7 @@ from wakeword import contract
 from wakeword.audio import read_samples
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
+from wakeword.part import file_of
 from wakeword.simulation.features import Progress
 from wakeword.simulation.presentation import CLIPS, STREAM, Presentation
 from wakeword.simulation.streams import Recording, SimulatedStream
@@ -66,7 +67,7 @@ class LoudnessModel:
         parts: list[NDArray[np.int16]] = [np.zeros(presentation.lead_in, np.int16)]
         recordings: list[Recording] = []
         for path in paths:
-            if path.stat().st_size < 100:
+            if file_of(path).stat().st_size < 100:
                 raise ConfigError(f"{path}: cannot be decoded")
             if self.interrupt_after is not None and len(self.heard) >= self.interrupt_after:
                 raise KeyboardInterrupt
