@@ -184,7 +184,7 @@ def ingest(
     if require_splits:
         check_filled(placed, rule)
     records.sort(key=lambda record: (list(Label).index(record.label), record.path))
-    return Ingestion(tuple(records), tuple(rejections), tuple(_warnings(found, records, rejections)))
+    return Ingestion(tuple(records), tuple(rejections), tuple(_warnings(found, records, rejections, stored=bool(others))))
 
 
 def _check(limits: Limits, file: FoundFile) -> Sound | Rejection:
@@ -243,11 +243,11 @@ def speaker_of_name(stem: str) -> str:
     return named["speaker"] if named is not None and not _LONG_NUMBER.search(stem) else ""
 
 
-def _warnings(found: FoundFiles, records: Sequence[SampleRecord], rejections: Sequence[Rejection]) -> Iterator[str]:
+def _warnings(found: FoundFiles, records: Sequence[SampleRecord], rejections: Sequence[Rejection], stored: bool) -> Iterator[str]:
     counts = Counter(record.label.value for record in records)
     hours = sum(record.duration for record in records if record.label is Label.NEGATIVE) / 3600
     for label, least in MIN_CLIPS.items():
-        if counts[label] < least and (label != Label.NEGATIVE or hours < _HOURS_ENOUGH):
+        if counts[label] < least and (label != Label.NEGATIVE or (hours < _HOURS_ENOUGH and not stored)):
             yield f"only {counts[label]} {label} clips; at least {least} are recommended"
     if rejections:
         yield f"{len(rejections)} of {len(found.files) + len(found.rejections)} files were rejected"

@@ -155,7 +155,7 @@ def test_number_threshold_and_size(dataset: Path) -> None:
         (["--set", "paths.positive_dir=[dataset, dataset/positive]"], 2, "lies in"),
         (["--output-dir", "dataset/positive/out"], 2, "lies in the dataset's folder"),
         (["--config", "nothing"], 2, "neither a preset nor a file"),
-        (["--override", "missing.yaml"], 2, "missing.yaml: cannot read"),
+        (["--override", "missing.yaml"], 2, "missing.yaml: cannot be read"),
     ],
 )
 def test_bad_arguments_of_analyze(dataset: Path, arguments: list[str], code: int, message: str) -> None:
