@@ -93,7 +93,7 @@ def export_run(checkpoint: Path, config: TrainerConfig, output: Path, name: str,
             progress.told("choosing the cutoff on validation data")
             choice = _choose_cutoff(parse_model(content, name), trained.positives, trained.negatives, config, jobs)
             cutoff = choice.probability_cutoff
-        manifest = _manifest(config, name, cutoff, arena)
+        manifest = manifest_for(config, name, cutoff, arena)
         _check_package(write_package(staging, name, content, manifest))
         package = write_package(output, name, content, manifest)
         _replace_saved_model(staging, output)
@@ -211,7 +211,8 @@ def _choose_cutoff(
     return choose_cutoff(curve, config.training.target_minimization)
 
 
-def _manifest(config: TrainerConfig, name: str, cutoff: float, arena: int) -> Manifest:
+def manifest_for(config: TrainerConfig, name: str, cutoff: float, arena: int) -> Manifest:
+    """The manifest that an export of this name writes; `cutoff` 0-1, `arena` in bytes."""
     export = config.export
     return Manifest(
         wake_word=export.wake_word,

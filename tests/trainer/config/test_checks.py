@@ -12,8 +12,11 @@ from trainer.config.loader import load_config, preset_names
 from trainer.config.schema import config_schema
 from trainer.config.sections import AugmentationSection, HardwareSection, TrainerConfig
 from trainer.data.spec_augment import MaskSettings
+from trainer.exporting import manifest_for
 from trainer.mixednet.lengths import fit_slices, head_frames, window_slices
 from wakeword.errors import ConfigError
+from wakeword.model.manifest import manifest_text
+from wakeword.model.manifest_rules import refusals
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "config.schema.json"
 
@@ -33,6 +36,27 @@ def test_every_preset_passes_without_any_folder_of_sounds(name: str) -> None:
     config = loaded(preset=name)
     check_config(config)
     assert [config.paths.optional(key) for key in ("hard_negative_dir", "background_dir", "rir_dir")] == [(), (), ()]
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_esphome_takes_the_manifest_of_an_untouched_configuration(name: str) -> None:
+    manifest = manifest_for(loaded(preset=name), "computer", 0.9, 30_000)
+    content = json.loads(manifest_text(manifest))
+    assert refusals(content) == ()
+    assert "website" not in content
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("website=github.com/me", "export.website: 'github.com/me' is no full address"),
+        ("minimum_esphome_version=soon", "export.minimum_esphome_version: 'soon' is no version"),
+        ("minimum_esphome_version=9999.1.0", "9999.1.0 is newer than ESPHome"),
+    ],
+)
+def test_what_esphome_would_refuse_is_known_before_training(setting: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        check_config(loaded(f"export.{setting}"))
 
 
 def test_what_the_presets_augment() -> None:
