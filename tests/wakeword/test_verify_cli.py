@@ -138,7 +138,7 @@ def test_all_that_is_wrong_with_a_manifest_is_said_at_once(official_models: Path
     assert len(lines) == 7
     # The model beside it is checked all the same.
     assert {check["name"]: check["status"] for check in report["checks"]}["interpreter"] == "passed"
-    assert "ESPHome 2026.10.0 does not take this manifest" in done.stderr.splitlines()[-1]
+    assert "ESPHome 2026.10.0 does not take this manifest as it is meant (7 faults)" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(("changes", "said"), [({"model": None}, "model: missing"), ({"model": "gone.tflite"}, "does not exist; put the file there")])

@@ -122,7 +122,7 @@ def _judged(content: Mapping[str, Any], keys: Mapping[str, _Key], prefix: str) -
 
 def _unknown(name: str, keys: Mapping[str, _Key]) -> str:
     if name == V1_WINDOW:
-        return f"is the window's name in version 1; version 2 names it {V2_WINDOW} (a model of version 1 also has another step, so its version is to stay 1)"
+        return f"is the window's name in version 1; version 2 names it {V2_WINDOW}. A model of version 1 keeps version 1, since its step is {V1_STEP_MS} ms"
     if name == V2_WINDOW:
         return f"is the window's name in version 2; version 1 names it {V1_WINDOW}"
     return f"ESPHome does not know this key; remove it (known here: {', '.join(sorted(keys))})"

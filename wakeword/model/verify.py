@@ -94,10 +94,14 @@ class VerifyReport:
     @property
     def verdict(self) -> str:
         """What all checks come to, in one sentence."""
-        refused = any(check.name == MANIFEST for check in self.failures)
+        refused = sum(check.name == MANIFEST for check in self.failures)
         unrunnable = list(dict.fromkeys(check.name for check in self.failures if check.name != MANIFEST))
         if refused or unrunnable:
-            said = [f"ESPHome {contract.ESPHOME_VERSION} does not take this manifest, or not as it is meant"] if refused else []
+            said = (
+                [f"ESPHome {contract.ESPHOME_VERSION} does not take this manifest as it is meant ({refused} fault{'s' if refused > 1 else ''})"]
+                if refused
+                else []
+            )
             said += [f"the device will not run this model ({', '.join(unrunnable)})"] if unrunnable else []
             return "; ".join(said)
         what = "the device will run this model"
