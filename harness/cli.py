@@ -101,24 +101,31 @@ def simulate(
 @report_app.command()
 @reports_errors
 def report(
-    results: Annotated[list[Path], typer.Argument(help="result.json files of one model.")],
+    results: Annotated[list[Path], typer.Argument(help="result.json files of one model, or of two on the same recordings.")],
     output: Annotated[Path, typer.Option(help="The HTML page to write.")] = Path("report.html"),
     max_clips: Annotated[int, typer.Option(help="Misses and false accepts shown, of each at most.")] = 12,
 ) -> None:
-    """Make one self-contained HTML page from results of one model.
+    """Make one self-contained HTML page from results of one model, or one that compares two models on the same recordings, pair by pair.
 
-    Example:
+    Examples:
 
       mww-report wake.json speech.json noise.json --output report.html
+
+      mww-report old_wake.json old_none.json new_wake.json new_none.json --output old_and_new.html
     """
     from harness.results.report import write_report
     from harness.results.schema import read_result
+    from harness.results.versus import model_groups, write_comparison
     from wakeword.progress import working
 
     _check_outputs([output], results)
     with working("making the report"):
-        verdict = write_report([read_result(path) for path in results], output, max_clips=max_clips)
-    typer.echo(f"{verdict.sentence}\nReport: {output.absolute()}")
+        read = [read_result(path) for path in results]
+        groups = model_groups(read)
+        if len(groups) > 2:
+            raise ConfigError(f"results of {len(groups)} models or operating points; a page is about one, or compares two")
+        sentence = write_comparison(groups, output) if len(groups) == 2 else write_report(read, output, max_clips=max_clips).sentence
+    typer.echo(f"{sentence}\nReport: {output.absolute()}")
 
 
 @bench_app.callback()

@@ -23,7 +23,7 @@ WORD = "alexa"
 WORDS, SPEECHES = 60, 26
 AROUND_SECONDS = 0.4
 """Silence before and after each word, as a recording has it."""
-SPEECH_SECONDS = 12.0
+SPEECH_SECONDS = 15.0
 PEAK_DB = -6.0
 
 
@@ -34,7 +34,7 @@ class Spoken:
     words: tuple[Path, ...]
     """One utterance of `WORD` in each; most of them are found by the official model."""
     speech: tuple[Path, ...]
-    """About twelve seconds of sentences in each, none with `WORD`."""
+    """About fifteen seconds of sentences in each, none with `WORD`."""
     recorded: bool
     """True where people spoke: the development corpus."""
 

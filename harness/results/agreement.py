@@ -93,7 +93,7 @@ def make_agreement(
     return AgreementRecord(
         utterances=utterances,
         mcnemar_p=mcnemar(utterances.device_only, utterances.simulated_only) if utterances.total else None,
-        equivalence=_equivalence(utterances, margin),
+        equivalence=equivalence_record(utterances, margin),
         false_accepts=_false_accepts(paired),
         positions=_positions(paired),
         latency=_latencies(paired),
@@ -156,7 +156,8 @@ def _utterances(paired: Sequence[_PairedRun]) -> PairedUtterances:
     return PairedUtterances(both=counts[True, True], device_only=counts[True, False], simulated_only=counts[False, True], neither=counts[False, False])
 
 
-def _equivalence(utterances: PairedUtterances, margin: float) -> EquivalenceRecord | None:
+def equivalence_record(utterances: PairedUtterances, margin: float) -> EquivalenceRecord | None:
+    """The test of equal recall on pairs; None without an utterance."""
     if not utterances.total:
         return None
     tested = equivalence(utterances.device_only, utterances.simulated_only, utterances.total, margin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from harness.results import wording
 from harness.results.device_records import (
@@ -60,7 +61,17 @@ class Fact:
     bad: bool = False
 
 
-def equivalence_sentence(agreement: AgreementRecord) -> str:
+class _Paired(Protocol):
+    """Two detectors on the same utterances."""
+
+    @property
+    def utterances(self) -> PairedUtterances: ...
+
+    @property
+    def equivalence(self) -> EquivalenceRecord | None: ...
+
+
+def equivalence_sentence(agreement: _Paired) -> str:
     """Whether the recalls are the same but for the margin; that it was not shown is said as such, and what would show it."""
     tested = agreement.equivalence
     if tested is None:

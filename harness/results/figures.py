@@ -119,7 +119,7 @@ def speaker_table(runs: Sequence[RunRecord]) -> tuple[Row, ...]:
     if len(counts) < 2:
         return ()
     ordered = sorted(counts.items(), key=lambda item: (item[1][0] / item[1][1], item[0]))
-    return tuple(Row(name, None, _cell(share_record(*count), hourly=False), None, total=False) for name, count in ordered)
+    return tuple(Row(name, None, share_cell(share_record(*count)), None, total=False) for name, count in ordered)
 
 
 def cutoff_table(curve: DetCurve, model: ModelRecord) -> tuple[CutoffRow, ...]:
@@ -190,6 +190,14 @@ def _tag(provenance: Provenance) -> str | None:
 
 
 def _cell(record: IntervalRecord, *, hourly: bool) -> Cell:
-    if hourly:
-        return Cell(f"{record.count} in {wording.hours(record.of)}", wording.rate_of(record), wording.rate_interval(record))
+    return rate_cell(record) if hourly else share_cell(record)
+
+
+def rate_cell(record: IntervalRecord) -> Cell:
+    """An hourly rate as a table shows it."""
+    return Cell(f"{record.count} in {wording.hours(record.of)}", wording.rate_of(record), wording.rate_interval(record))
+
+
+def share_cell(record: IntervalRecord) -> Cell:
+    """A share as a table shows it."""
     return Cell(f"{record.count} of {int(record.of)}", wording.share_of(record), wording.share_interval(record))

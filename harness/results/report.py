@@ -12,6 +12,7 @@ from harness.results.device_records import SessionRecord
 from harness.results.evidence import CONTEXT_SECONDS, PairedStream, disagreements, false_accepts, misses
 from harness.results.figures import arena_rows, cutoff_table, figure_tables, rate_ruler, share_ruler, speaker_table
 from harness.results.merge import merge_results
+from harness.results.pages import render_page
 from harness.results.plots import OperatingPoint, cutoff_plot, det_plot
 from harness.results.runs import run_streams, sweep_cutoffs
 from harness.results.schema import Result, RunRecord
@@ -65,7 +66,7 @@ def write_report(results: Sequence[Result], output: Path, *, max_clips: int) -> 
         raise ConfigError(f"--max-clips {max_clips}: give 0 or more")
     result = merge_results(results)
     verdict = judge(result)
-    write_atomically(output, _render(_context(result, results, verdict, max_clips)))
+    write_atomically(output, render_page("report.html.j2", _context(result, results, verdict, max_clips)))
     return verdict
 
 
@@ -173,12 +174,3 @@ def _protocol(run: RunRecord) -> str:
     else:
         how = f"one stream, files one after another with gaps of {protocol.gap_seconds:g}\N{NO-BREAK SPACE}s"
     return f"{how}; {word}"
-
-
-def _render(context: dict[str, Any]) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("harness.results", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("report.html.j2").render(context)

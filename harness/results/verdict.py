@@ -62,7 +62,7 @@ def _unknown_origin(runs: Sequence[RunRecord]) -> list[str]:
     if not labels:
         return []
     named = ", ".join(dict.fromkeys(labels))
-    return [f"No record says who spoke in {named}: people or a synthesiser. The grades hold for recordings of people; --provenance states what they are."]
+    return [f"No record says who spoke in {named}: people or a synthesiser. The grades hold for people; --provenance states it when you measure."]
 
 
 def _left_out(scores: ScoresRecord) -> list[str]:

@@ -1,0 +1,330 @@
+"""Two models, or two operating points of one, on the same recordings: compared pair by pair, on one page.
+
+Conventions
+-----------
+- A recording is the same when its bytes are. Only recordings that both heard without void time are compared; the others are counted and left out.
+- An utterance is found or missed by each: McNemar's exact test says whether one finds more, the equivalence test whether they find equally many.
+- False accepts of the two are one event where they lie at most `PAIR_SLICES` slices apart in the same recording; McNemar's test on the rest says whether
+  one has more.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness.results import wording
+from harness.results.agreement import MARGIN, PAIR_SLICES, equivalence_record
+from harness.results.comparison import equivalence_sentence
+from harness.results.device_records import EquivalenceRecord, PairedEvents, PairedUtterances
+from harness.results.figures import Cell, rate_cell, share_cell
+from harness.results.merge import merge_results
+from harness.results.pages import render_page
+from harness.results.schema import DetectionRecord, Result, RunRecord
+from harness.results.scores import hourly_record, outcome, share_record, void_stretches
+from harness.results.verdict import Verdict, judge
+from harness.results.wording import to_hours
+from wakeword.contract import SAMPLE_RATE_HZ, STEP_SAMPLES
+from wakeword.errors import ConfigError
+from wakeword.files import write_atomically
+from wakeword.scoring.agreement import SIGNIFICANCE, mcnemar, pair_positions
+
+MOST_LISTED = 200
+"""Of disagreements on the page; the results hold them all."""
+
+type Key = tuple[str, int]
+"""A recording: its hash, and which of several with it."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An utterance or a false accept of one model only."""
+
+    what: str
+    path: str
+    where: str
+    highest: tuple[str, str]
+    """Of the first and the second model, in the whole recording."""
+
+
+@dataclass(frozen=True)
+class SpeakerRow:
+    """One speaker's recall with both models."""
+
+    name: str
+    first: Cell
+    second: Cell
+
+
+@dataclass(frozen=True)
+class Versus:
+    """What the pairs say. `device_only` of the records is the first model's, `simulated_only` the second's."""
+
+    utterances: PairedUtterances
+    mcnemar_p: float | None
+    equivalence: EquivalenceRecord | None
+    false_accepts: PairedEvents
+    hours: float
+    false_accepts_p: float | None
+    speakers: tuple[SpeakerRow, ...]
+    differences: tuple[Difference, ...]
+    left_out: int
+    """Recordings that only one of the two heard, or heard in void time."""
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """A recording as one model heard it."""
+
+    run: RunRecord
+    file: int
+    found: bool
+    """Of an utterance."""
+    false: tuple[DetectionRecord, ...]
+    """Of a recording without the wake word."""
+
+    @property
+    def path(self) -> str:
+        return self.run.files[self.file].path
+
+    @property
+    def highest(self) -> str:
+        value = self.run.files[self.file].max_probability
+        return wording.NONE if value is None else wording.probability(value)
+
+    def slices(self) -> list[int]:
+        """Of its false accepts, from the recording's first sample on; in their order."""
+        start = round(self.run.files[self.file].stream_start * SAMPLE_RATE_HZ / STEP_SAMPLES)
+        return [one.slice - start for one in self.false]
+
+
+def model_groups(results: Sequence[Result]) -> list[list[Result]]:
+    """Results by model and operating point, in the order given."""
+    groups: dict[tuple[str, int, int], list[Result]] = {}
+    for result in results:
+        groups.setdefault((result.model.tflite_sha256, result.model.cutoff_uint8, result.model.window), []).append(result)
+    return list(groups.values())
+
+
+def compare(first: Result, second: Result, margin: float = MARGIN) -> Versus:
+    """Compare two models on the recordings that both heard.
+
+    Raises `ConfigError` when they were measured in two ways, wake at different words, or share no recording.
+    """
+    _require_comparable(first, second)
+    one, other = _wake(first), _wake(second)
+    common = sorted(one.keys() & other.keys(), key=lambda key: one[key].path)
+    counts = Counter((one[key].found, other[key].found) for key in common)
+    utterances = PairedUtterances(both=counts[True, True], device_only=counts[True, False], simulated_only=counts[False, True], neither=counts[False, False])
+    noise, its_noise = _none(first), _none(second)
+    shared = sorted(noise.keys() & its_noise.keys(), key=lambda key: noise[key].path)
+    if not common and not shared:
+        raise ConfigError("the results of the two models share no recording without void time; measure both with the same recordings")
+    events, alone = _paired_events([(noise[key], its_noise[key]) for key in shared])
+    differences = [
+        Difference(f"found by {'A' if one[key].found else 'B'} only", one[key].path, "", (one[key].highest, other[key].highest))
+        for key in common
+        if one[key].found != other[key].found
+    ]
+    return Versus(
+        utterances=utterances,
+        mcnemar_p=mcnemar(utterances.device_only, utterances.simulated_only) if utterances.total else None,
+        equivalence=equivalence_record(utterances, margin),
+        false_accepts=events,
+        hours=to_hours(sum(noise[key].run.files[noise[key].file].seconds for key in shared)),
+        false_accepts_p=mcnemar(events.device_only, events.simulated_only) if shared else None,
+        speakers=_speakers([(one[key], other[key]) for key in common]),
+        differences=tuple(sorted((*differences, *alone), key=lambda one: (not one.what.startswith("found"), one.what, one.path, one.where))),
+        left_out=len(one.keys() ^ other.keys()) + len(noise.keys() ^ its_noise.keys()),
+    )
+
+
+def write_comparison(groups: Sequence[Sequence[Result]], output: Path) -> str:
+    """Write the page that compares the results of two models, and return its sentence. Raises `ConfigError` as `compare` and merging do."""
+    first, second = (merge_results(group) for group in groups)
+    versus = compare(first, second)
+    sentence = headline(versus)
+    names, verdicts = _names(first, second), (judge(first), judge(second))
+    context = {
+        "versus": versus,
+        "sentence": sentence,
+        "models": [("AB"[index], names[index], one, verdict) for index, (one, verdict) in enumerate(zip((first, second), verdicts, strict=True))],
+        "remarks": _remarks(verdicts),
+        "rows": _rows(versus, verdicts, (first, second)),
+        "equivalence": equivalence_sentence(versus),
+        "mcnemar": recall_sentence(versus),
+        "accepts": accepts_sentence(versus),
+        "source": first.runs[0].source,
+        "listed": versus.differences[:MOST_LISTED],
+        "w": wording,
+    }
+    write_atomically(output, render_page("versus.html.j2", context))
+    return sentence
+
+
+def headline(versus: Versus) -> str:
+    """What the pairs show, in one line."""
+    return " ".join(part for part in (recall_sentence(versus), accepts_sentence(versus)) if part)
+
+
+def recall_sentence(versus: Versus) -> str:
+    """Whether one finds more utterances, by McNemar's test."""
+    counts, p = versus.utterances, versus.mcnemar_p
+    if p is None:
+        return "No utterance was heard by both."
+    of = f"Of {wording.number(counts.total, 'utterance')} heard by both, {counts.device_only} {_was(counts.device_only)} found by A only and "
+    return (
+        f"{of}{counts.simulated_only} by B only: {_which(counts.device_only, counts.simulated_only, p, 'finds more')} (McNemar's exact {wording.p_value(p)})."
+    )
+
+
+def accepts_sentence(versus: Versus) -> str:
+    """Whether one has more false accepts, by the same test."""
+    events, p = versus.false_accepts, versus.false_accepts_p
+    if p is None:
+        return ""
+    if not events.matched + events.device_only + events.simulated_only:
+        return f"In {wording.hours(versus.hours)} without the wake word neither had a false accept."
+    of = f"In {wording.hours(versus.hours)} without the wake word, {wording.number(events.matched, 'false accept')} {_was(events.matched)} common to both, "
+    more = _which(events.device_only, events.simulated_only, p, "has more false accepts")
+    return f"{of}{events.device_only} of A only and {events.simulated_only} of B only: {more} (McNemar's exact {wording.p_value(p)})."
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _which(first: int, second: int, p: float, does: str) -> str:
+    if p >= SIGNIFICANCE:
+        return f"no proof that either {does}"
+    return f"{'A' if first > second else 'B'} {does}"
+
+
+def _require_comparable(first: Result, second: Result) -> None:
+    sources = sorted({run.source for result in (first, second) for run in result.runs})
+    if len(sources) > 1:
+        raise ConfigError(f"cannot compare models that were measured in two ways ({', '.join(sources)}); measure both in the same way")
+    words = [result.model.wake_word for result in (first, second)]
+    if words[0].casefold() != words[1].casefold():
+        raise ConfigError(f"cannot compare models of two wake words, {words[0]!r} and {words[1]!r}: the same recordings cannot hold both")
+    truths = [{file.sha256: run.protocol.truth for run in result.runs for file in run.files} for result in (first, second)]
+    for digest in truths[0].keys() & truths[1].keys():
+        if truths[0][digest] != truths[1][digest]:
+            path = next(file.path for run in first.runs for file in run.files if file.sha256 == digest)
+            raise ConfigError(f"{path}: holds the wake word in one result and not in the other; measure again with the right --truth")
+    for result in (first, second):
+        if result.runs_another_model:
+            raise ConfigError(f"{result.model.manifest_path}: the board ran another model than this; flash it and measure again")
+
+
+def _recordings(result: Result, truth: Literal["wake", "none"]) -> Iterator[tuple[Key, RunRecord, int]]:
+    seen = Counter[str]()
+    for run in result.runs:
+        for index, file in enumerate(run.files):
+            key = (file.sha256, seen[file.sha256])
+            seen[file.sha256] += 1
+            if run.protocol.truth == truth:
+                yield key, run, index
+
+
+def _wake(result: Result) -> dict[Key, _Heard]:
+    """The utterances that count: found or missed, not void."""
+    outcomes = {id(run): outcome(run) for run in result.runs if run.protocol.truth == "wake"}
+    heard = {}
+    for key, run, index in _recordings(result, "wake"):
+        came = outcomes[id(run)]
+        if index in came.found or index in came.missed:
+            heard[key] = _Heard(run, index, index in came.found, ())
+    return heard
+
+
+def _none(result: Result) -> dict[Key, _Heard]:
+    """The recordings without the wake word and without void time in them."""
+    heard = {}
+    for key, run, index in _recordings(result, "none"):
+        file = run.files[index]
+        spans = [one.span for one in void_stretches(run) if one.file_index in (None, index)]
+        if not any(span.start < file.stream_start + file.seconds and file.stream_start < span.end for span in spans):
+            heard[key] = _Heard(run, index, False, tuple(one for one in run.detections if one.file_index == index))
+    return heard
+
+
+def _paired_events(pairs: Sequence[tuple[_Heard, _Heard]]) -> tuple[PairedEvents, list[Difference]]:
+    matched, alone = 0, [0, 0]
+    differences: list[Difference] = []
+    for both in pairs:
+        slices = [one.slices() for one in both]
+        pairing = pair_positions(slices[0], slices[1], PAIR_SLICES)
+        matched += len(pairing.pairs)
+        for side, taken in enumerate(({first for first, _ in pairing.pairs}, {second for _, second in pairing.pairs})):
+            for number, position in enumerate(slices[side]):
+                if number not in taken:
+                    alone[side] += 1
+                    where = wording.clock(max(position, 0) * STEP_SAMPLES / SAMPLE_RATE_HZ)
+                    differences.append(Difference(f"false accept of {'AB'[side]} only", both[0].path, where, (both[0].highest, both[1].highest)))
+    return PairedEvents(matched=matched, device_only=alone[0], simulated_only=alone[1]), differences
+
+
+def _speakers(pairs: Sequence[tuple[_Heard, _Heard]]) -> tuple[SpeakerRow, ...]:
+    """Recall by speaker, the largest difference first; empty where fewer than two are known."""
+    counts: dict[str, list[int]] = {}
+    for one, other in pairs:
+        if (speaker := one.run.files[one.file].speaker) is not None:
+            count = counts.setdefault(speaker, [0, 0, 0])
+            for place, value in enumerate((1, one.found, other.found)):
+                count[place] += value
+    if len(counts) < 2:
+        return ()
+    ordered = sorted(counts.items(), key=lambda item: (-abs(item[1][1] - item[1][2]), item[0]))
+    return tuple(SpeakerRow(name, share_cell(share_record(a, of)), share_cell(share_record(b, of))) for name, (of, a, b) in ordered)
+
+
+def _remarks(verdicts: tuple[Verdict, Verdict]) -> list[str]:
+    """What a reader must know of either; what holds for both is said once."""
+    owners: dict[str, list[str]] = {}
+    for letter, verdict in zip("AB", verdicts, strict=True):
+        for remark in verdict.remarks:
+            owners.setdefault(remark, []).append(letter)
+    return [f"{' and '.join(letters)}: {remark}" for remark, letters in owners.items()]
+
+
+def _names(first: Result, second: Result) -> tuple[str, str]:
+    """The models as short as they can be told apart."""
+    paths = [Path(result.model.manifest_path) for result in (first, second)]
+    names = [path.stem for path in paths]
+    if names[0] == names[1]:
+        names = [f"{path.parent.name}/{path.stem}" for path in paths]
+    if names[0] == names[1]:
+        names = [f"{path.stem}, cutoff {wording.cutoff(one.model.cutoff)}" for path, one in zip(paths, (first, second), strict=True)]
+    return names[0], names[1]
+
+
+def _rows(versus: Versus, verdicts: tuple[Verdict, Verdict], results: tuple[Result, Result]) -> list[tuple[str, tuple[str, str]]]:
+    """The figures of both over the recordings that both heard, then what the models are."""
+    counts, events = versus.utterances, versus.false_accepts
+    rows: list[tuple[str, tuple[str, str]]] = []
+    if versus.hours:
+        cells = [rate_cell(hourly_record(events.matched + own, versus.hours)) for own in (events.device_only, events.simulated_only)]
+        rows.append(("False accepts per hour", _told(cells)))
+        rows.append(("", (verdicts[0].false_accepts.headline, verdicts[1].false_accepts.headline)))
+    if counts.total:
+        cells = [share_cell(share_record(counts.both + own, counts.total)) for own in (counts.device_only, counts.simulated_only)]
+        rows.append(("Recall", _told(cells)))
+        rows.append(("", (verdicts[0].recall.headline, verdicts[1].recall.headline)))
+    models = [one.model for one in results]
+    rows.append(("Cutoff, sliding window", _both([f"{wording.cutoff(one.cutoff)} ({one.cutoff_uint8} of 255), {one.window}" for one in models])))
+    rows.append(("Model file, bytes", _both([wording.size(one.tflite_bytes) for one in models])))
+    rows.append(("Tensor arena of the manifest, bytes", _both([wording.size(one.arena.manifest) for one in results])))
+    rows.append(("sha256", _both([one.tflite_sha256[:16] for one in models])))
+    return rows
+
+
+def _told(cells: Sequence[Cell]) -> tuple[str, str]:
+    return _both([f"{cell.rate} ({cell.interval}): {cell.counted}" for cell in cells])
+
+
+def _both(texts: Sequence[str]) -> tuple[str, str]:
+    return texts[0], texts[1]

@@ -1,0 +1,107 @@
+"""Two models on the same recordings: paired, whatever the order, and refused where a comparison would be a lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.results.schema import Result, VoidRecord
+from harness.results.versus import accepts_sentence, compare, model_groups, recall_sentence, write_comparison
+from tests.harness.results.builders import clips_run, make_result, stream_run
+from tests.harness.results.test_report import Page
+from wakeword.errors import ConfigError
+
+OTHER = {"tflite_sha256": "c" * 64, "manifest_path": "models/other.json"}
+
+
+def both(tmp_path: Path, heights: list[int], others: list[int], peaks: list[tuple[float, int]], other_peaks: list[tuple[float, int]]) -> tuple[Result, Result]:
+    """The same files, answered otherwise."""
+    first = [clips_run(tmp_path / "w", heights), stream_run(tmp_path / "n", [6, 6], peaks)]
+    second = [clips_run(tmp_path / "w", others), stream_run(tmp_path / "n", [6, 6], other_peaks)]
+    return make_result(first), make_result(second, **OTHER)
+
+
+def test_utterances_and_false_accepts_are_paired(tmp_path: Path) -> None:
+    # Found by both, by the first, by the second twice, by neither; one false accept in common, two of the first alone.
+    first, second = both(tmp_path, [250, 250, 100, 100, 100], [250, 100, 250, 250, 100], [(2, 250), (5, 250), (9, 250)], [(2, 250)])
+    versus = compare(first, second)
+    counts = versus.utterances
+    assert (counts.both, counts.device_only, counts.simulated_only, counts.neither) == (1, 1, 2, 1)
+    events = versus.false_accepts
+    assert (events.matched, events.device_only, events.simulated_only) == (1, 2, 0)
+    assert versus.hours == pytest.approx(12.01 / 3600)
+    assert [one.what for one in versus.differences] == [
+        *("found by A only", "found by B only", "found by B only"),
+        *("false accept of A only", "false accept of A only"),
+    ]
+    assert versus.left_out == 0
+    swapped = compare(second, first).utterances
+    assert (swapped.device_only, swapped.simulated_only) == (2, 1)
+
+
+def test_the_order_of_the_recordings_does_not_matter(tmp_path: Path) -> None:
+    first, second = both(tmp_path, [250, 100, 250], [250, 250, 100], [], [])
+    run = second.runs[0]
+    order = [2, 0, 1]
+    files = tuple(run.files[index] for index in order)
+    detections = tuple(one.model_copy(update={"file_index": order.index(one.file_index)}) for one in run.detections)
+    shuffled = second.model_copy(update={"runs": (run.model_copy(update={"files": files, "detections": detections}), second.runs[1])})
+    assert compare(first, shuffled).utterances == compare(first, second).utterances
+
+
+def test_words_claim_no_more_than_the_test(tmp_path: Path) -> None:
+    few = compare(*both(tmp_path, [250, 100], [250, 250], [(2, 250)], []))
+    assert "no proof that either finds more" in recall_sentence(few)
+    assert "no proof that either has more false accepts" in accepts_sentence(few)
+    many = compare(*both(tmp_path, [100] * 12, [250] * 12, [], []))
+    assert "0 were found by A only and 12 by B only: B finds more" in recall_sentence(many)
+
+
+def test_void_recordings_and_those_of_one_alone_are_left_out_and_said(tmp_path: Path) -> None:
+    first, second = both(tmp_path, [250, 250, 100], [250, 100], [(2, 250)], [(9, 250)])
+    void = VoidRecord(start=0.0, end=3.0, reason="reboot")
+    cut = second.model_copy(update={"runs": (second.runs[0], second.runs[1].model_copy(update={"voids": (void,)}))})
+    versus = compare(first, cut)
+    assert versus.utterances.total == 2
+    assert versus.hours == pytest.approx(6.01 / 3600)
+    assert (versus.false_accepts.matched, versus.false_accepts.device_only, versus.false_accepts.simulated_only) == (0, 0, 1)
+    assert versus.left_out == 2
+
+
+def test_the_page_is_whole(tmp_path: Path) -> None:
+    first, second = both(tmp_path, [250, 250, 100], [250, 100, 250], [(2, 250)], [])
+    groups = model_groups([first, second])
+    sentence = write_comparison(groups, tmp_path / "both.html")
+    page = Page((tmp_path / "both.html").read_text(encoding="utf-8"))
+    assert sentence.replace("\N{NO-BREAK SPACE}", " ") in page.text
+    assert {"figures", "recall", "false-accepts", "speakers", "differences", "method"} <= set(page.ids)
+    assert "A: hey_test" in page.text
+    assert "B: other" in page.text
+    assert "66.7 %" in page.text
+    assert all(header.get("scope") for header in page.all("th"))
+    assert len(page.all("caption")) == len(page.all("table"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"wake_word": "Computer"}, "two wake words"), ({}, "share no recording")],
+)
+def test_what_cannot_be_compared_is_refused(tmp_path: Path, changes: dict[str, object], said: str) -> None:
+    first = make_result([clips_run(tmp_path / "a", [250])])
+    second = make_result([clips_run(tmp_path / "a", [250], seconds=1.2 if changes else 1.5)], **(OTHER | changes))
+    with pytest.raises(ConfigError, match=said):
+        compare(first, second)
+
+
+def test_two_ways_of_measuring_are_not_compared(tmp_path: Path) -> None:
+    first = make_result([clips_run(tmp_path, [250])])
+    second = make_result([clips_run(tmp_path, [250], source="on-device")], **OTHER)
+    with pytest.raises(ConfigError, match="two ways"):
+        compare(first, second)
+
+
+def test_results_are_grouped_by_model_and_operating_point(tmp_path: Path) -> None:
+    first, second = both(tmp_path, [250], [250], [], [])
+    lower = make_result(first.runs, cutoff=0.8, cutoff_uint8=204)
+    assert model_groups([first, second, first, lower]) == [[first, first], [second], [lower]]
