@@ -73,12 +73,14 @@ def simulate(
     from harness.simulated.lines import write_lines
     from harness.simulated.table import results_table
     from wakeword.corpus.feature_cache import default_cache_folder
+    from wakeword.corpus.recordings import list_notes
     from wakeword.progress import audio_progress
     from wakeword.simulation.simulate import Options
 
     candidate = simulated.open_candidate(manifest, cutoff, window)
     recordings, seconds = simulated.choose_recordings(audio, resample)
     _check_outputs([path for path in (json, result) if path is not None], [manifest, Path(candidate.model.source), *audio, *recordings])
+    notes = list_notes(audio)
     options = Options(engine, jobs, None if no_cache else cache_dir or default_cache_folder())
     with audio_progress(f"{candidate.manifest.wake_word}, {mode}", seconds) as progress:
         measured = simulated.measure(candidate, recordings, presentation, options, progress)
@@ -89,9 +91,11 @@ def simulate(
         from harness.simulated.record import make_result
 
         assert truth != "unknown"
-        write_result(make_result(measured, truth, label or _default_label(audio), ["mww-simulate", *sys.argv[1:]], seed, provenance), result)
+        write_result(make_result(measured, truth, label or _default_label(audio), ["mww-simulate", *sys.argv[1:]], seed, provenance, notes), result)
     console = Console(width=None if sys.stdout.isatty() else TERMINAL_WIDTH)
     console.print(results_table(measured, truth))
+    for note in notes:
+        console.print(f"{note[0].upper()}{note[1:]}.", markup=False)
     if measured.note:
         console.print(f"Reference engine used: {measured.note}.", markup=False)
     if candidate.point.warning:

@@ -128,6 +128,8 @@ class RunRecord(Record):
     """All inferences of the run in order, see `pack_probabilities`. In `clips` mode the clips follow one another. None at all where
     a real board was measured: it does not tell them."""
     voids: tuple[VoidRecord, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What the list of recordings says of figures of them, e.g. that training knew the speaker."""
     inferences_per_file: tuple[int, ...]
     """Inferences of each file's own stream in `clips` mode; one entry, the whole stream, in `stream` mode."""
 

@@ -37,6 +37,7 @@ def judge(result: Result) -> Verdict:
         remarks.append("Nothing without the wake word was measured: how often it wakes by mistake is not known.")
     if recall_grade is NOT_MEASURED:
         remarks.append("No utterance of the wake word was measured: how often it is recognised is not known.")
+    remarks += dict.fromkeys(f"{note[0].upper()}{note[1:]}." for run in result.runs for note in run.notes if note)
     remarks += _unknown_origin(result.runs)
     remarks += _left_out(result.scores)
     sentence = (

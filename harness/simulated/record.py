@@ -35,13 +35,19 @@ PACKAGES = ("wakeword-bench", "numpy", "pymicro-features", "soundfile", "soxr", 
 
 
 def make_result(
-    measurement: Measurement, truth: Literal["wake", "none"], label: str, command: Sequence[str], seed: int | None, stated: Stated | None = None
+    measurement: Measurement,
+    truth: Literal["wake", "none"],
+    label: str,
+    command: Sequence[str],
+    seed: int | None,
+    stated: Stated | None = None,
+    notes: Sequence[str] = (),
 ) -> Result:
     """The record of one measurement. Takes seconds: the arena is measured in processes of its own.
 
-    `stated` is what the user says of the recordings' origin. Raises `ConfigError` where they contradict it.
+    `stated` is what the user says of the recordings' origin, `notes` what their list says of figures of them. Raises `ConfigError` where they contradict it.
     """
-    run = _run(measurement, truth, label, stated)
+    run = _run(measurement, truth, label, stated, notes)
     return Result(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=shlex.join(command),
@@ -83,7 +89,7 @@ def arena_record(candidate: Candidate, probed: int | None = None) -> ArenaRecord
     )
 
 
-def _run(measurement: Measurement, truth: Literal["wake", "none"], label: str, stated: Stated | None) -> RunRecord:
+def _run(measurement: Measurement, truth: Literal["wake", "none"], label: str, stated: Stated | None, notes: Sequence[str]) -> RunRecord:
     presentation = measurement.presentation
     files: list[FileRecord] = []
     detections: list[DetectionRecord] = []
@@ -106,6 +112,7 @@ def _run(measurement: Measurement, truth: Literal["wake", "none"], label: str, s
         corpus_sha256=hash_corpus(recording.sha256 for recording in recordings),
         provenance=provenance_of((recording.path for recording in recordings), stated),
         source="simulated",
+        notes=tuple(notes),
         engine=measurement.engine,
         files=tuple(files),
         detections=tuple(detections),

@@ -17,7 +17,7 @@ from trainer.data.ingest import FoundFiles, Ingestion, Label, SampleRecord, find
 from trainer.data.mined import place_mined
 from trainer.data.parallel import Progress
 from trainer.data.split import Placed, Split, Splitter, read_splits
-from wakeword.corpus.recordings import hash_file, is_recording
+from wakeword.corpus.recordings import NOTE, hash_file, is_recording
 from wakeword.corpus.walk import Rejection
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
@@ -120,9 +120,11 @@ def write_recordings(ingestion: Ingestion, folder: Path) -> None:
     """Write `recordings.csv` and `rejected.csv` into a run's folder, and lists of val and test recordings for `mww-simulate`."""
     write_atomically(folder / TABLE_NAME, _records_table(ingestion.records))
     write_atomically(folder / REJECTED_NAME, _table(("path", "reason"), [(_printable(entry.path), entry.reason) for entry in ingestion.rejections]))
+    note = session_note(shared_speakers(ingestion.records))
     for split in (Split.VAL, Split.TEST):
         for label in (Label.POSITIVE, Label.NEGATIVE):
             listed = "".join(f"{record.path}\n" for record in chosen(ingestion.records, split, label))
+            listed = f"{NOTE}{note}\n{listed}" if note and label is Label.POSITIVE else listed
             write_atomically(folder / LISTS_FOLDER / f"{split.value}_{label.value}.txt", listed)
 
 

@@ -9,6 +9,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from trainer.data.composition import Share, read_composition
+from trainer.data.grouping import session_note, shared_speakers
+from trainer.data.ingest import Label
 from trainer.data.split import Split
 from trainer.evaluation.analysis import Analysis, analyse
 from trainer.evaluation.device import DeviceFigures, device_figures
@@ -49,6 +52,10 @@ class Evaluation:
     split: Split
     note: str
     """What the split's figures are worth."""
+    session_note: str
+    """That one or two speakers train and are tested too; empty where the split is of other people."""
+    negatives: tuple[Share, ...]
+    """The kinds of sound without the wake word; empty for a run of an older version, which has not written them down."""
     point: OperatingPoint
     device: DeviceFigures
     grades: Grades
@@ -75,6 +82,8 @@ def evaluate(candidate: Candidate, model: WordModel, split: Split, *, analysis: 
         run=candidate.run,
         split=split,
         note=NOTES[split],
+        session_note=session_note(shared_speakers(candidate.records)),
+        negatives=tuple(share for share in read_composition(candidate.run) if share.split is split and share.label is Label.NEGATIVE),
         point=point,
         device=device,
         grades=grades_of(device, heard),

@@ -60,6 +60,10 @@ def _device_table(figures: DeviceFigures) -> Table:
 def _notes(evaluation: Evaluation) -> Iterator[Text]:
     figures, grades = evaluation.device, evaluation.grades
     yield from graded(grades.false_accepts, grades.recall)
+    if evaluation.session_note:
+        yield Text(f"{evaluation.session_note[0].upper()}{evaluation.session_note[1:]}.", "bold")
+    if evaluation.negatives:
+        yield Text(f"Negatives by folder (number of files): {', '.join(map(str, evaluation.negatives))}.")
     if figures.detections_besides:
         yield Text(f"{figures.detections_besides} more detections in clips of the wake word: before it, too late, or a second time.")
 

@@ -17,6 +17,8 @@ from wakeword.stored_features import is_stored
 LIST_SUFFIXES = frozenset({".csv", ".m3u", ".m3u8", ".txt"})
 GENERATED_TABLE = "generated.csv"
 """`mww-generate` leaves this table at the root of what it made."""
+NOTE = "# note: "
+"""Begins a line of a list that says what figures of its recordings are worth; whoever reports them says it too."""
 HASH_BLOCK_BYTES = 1 << 20
 
 
@@ -77,6 +79,13 @@ def _read_list(source: Path) -> list[Path]:
         if not is_recording(path):
             raise ConfigError(f"{source}: names {path}, which does not exist; paths are relative to the list's folder")
     return paths
+
+
+def list_notes(sources: Sequence[Path]) -> tuple[str, ...]:
+    """What lists among `sources` say of figures of their recordings, each once. Raises `ConfigError` for a list that cannot be read."""
+    lists = [source for source in sources if source.is_file() and source.suffix.lower() in LIST_SUFFIXES - {".csv"}]
+    lines = [line for source in lists for line in read_text(source, "a list is a text file with one path a line").split("\n")]
+    return tuple(dict.fromkeys(line.removeprefix(NOTE).strip() for line in lines if line.startswith(NOTE)))
 
 
 def _line_entries(text: str) -> list[str]:

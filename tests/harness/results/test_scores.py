@@ -215,3 +215,10 @@ def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
 def test_an_interval_without_a_rate_is_a_dash() -> None:
     empty = IntervalRecord(count=0, of=0, rate=None, low=None, high=None, method="")
     assert {wording.rate_of(empty), wording.share_of(empty), wording.rate_interval(empty), wording.share_interval(empty)} == {wording.NONE}
+
+
+def test_what_a_list_says_of_its_recordings_is_a_remark(tmp_path: Path) -> None:
+    note = "one speaker, split by session: the test says nothing of other people"
+    runs = [clips_run(tmp_path, [255, 255], notes=(note,)), clips_run(tmp_path, [255], notes=(note,))]
+    assert judge(make_result(runs)).remarks.count("One speaker, split by session: the test says nothing of other people.") == 1
+    assert not any("speaker" in remark for remark in judge(make_result([clips_run(tmp_path, [255])])).remarks)

@@ -20,7 +20,7 @@ from trainer.data.ingest import GENERATED, Label, SampleRecord, speaker_of_name
 from trainer.data.split import Fractions, Split, split_of
 from trainer.data.stretches import GAP_SECONDS, LONG_SECONDS, stretches
 from wakeword.audio import read_samples
-from wakeword.corpus.recordings import find_recordings, hash_file
+from wakeword.corpus.recordings import find_recordings, hash_file, list_notes
 from wakeword.errors import ConfigError
 from wakeword.part import part_of
 
@@ -207,6 +207,11 @@ def test_one_person_is_split_by_session_and_called_so(tmp_path: Path, place: Cal
     assert len({record.speaker for record in positives}) == 1
     assert len(shared_speakers(ingestion.records)) == 1
     assert ingestion.warnings[0] == "one speaker, split by session: the test says nothing of other people"
+    write_recordings(ingestion, tmp_path / "run")
+    lists = tmp_path / "run" / "lists"
+    assert list_notes([lists / "test_positive.txt"]) == (ingestion.warnings[0],)
+    assert list_notes([lists / "test_negative.txt", tmp_path]) == ()
+    assert {path.resolve() for path in find_recordings([lists / "test_positive.txt"])} == {one.path for one in positives if one.split is Split.TEST}
     if place is sessions:
         for day in range(12):
             assert len({record.split for record in positives if record.path.parent.name == f"day{day}"}) == 1

@@ -12,7 +12,10 @@ from rich.console import Console
 
 from tests.trainer.evaluation.loudness import LoudnessModel, write_bursts
 from trainer.config.loader import CONFIG_NAME, load_config
-from trainer.data.dataset import read_recordings
+from trainer.config.sections import PathsSection
+from trainer.data.composition import composition, write_composition
+from trainer.data.dataset import read_recordings, write_recordings
+from trainer.data.ingest import Ingestion, Label
 from trainer.data.split import Split
 from trainer.evaluation.analysis import sliding_averages
 from trainer.evaluation.evaluate import Evaluation, as_json, evaluate
@@ -154,3 +157,20 @@ def test_changed_recordings_are_told(run_folder: Path) -> None:
     changed.unlink()
     with pytest.raises(ConfigError, match=r"t2\.wav: listed in .*recordings\.csv, but not there \(1 of 6 are gone\)"):
         measured(run_folder)
+
+
+def test_one_speaker_and_what_the_negatives_are_stand_in_the_report(run_folder: Path) -> None:
+    assert measured(run_folder).session_note == ""
+    records = [replace(record, speaker="eve") if record.label is Label.POSITIVE else record for record in read_recordings(run_folder)]
+    write_recordings(Ingestion(tuple(records), (), ()), run_folder)
+    paths = PathsSection(negative_dir=(run_folder.parent / "audio",))
+    write_composition(composition(records, paths), run_folder)
+    evaluation = measured(run_folder)
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(rendered(evaluation))
+    assert "One speaker, split by session: the test says nothing of other people." in captured.get()
+    assert "Negatives by folder (number of files): test 0.5 min (2), val none." in captured.get()
+    values = as_json(evaluation)
+    assert values["session_note"].startswith("one speaker")
+    assert [(share["kind"], share["recordings"], round(share["hours"] * 3600)) for share in values["negatives"]] == [("test", 2, 30), ("val", 0, 0)]
