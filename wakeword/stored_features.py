@@ -31,12 +31,19 @@ def is_stored(path: Path) -> bool:
 
 
 def folders_below(folder: Path) -> list[Path]:
-    """All folders of features in a folder, sorted; of those within one (mmap_ninja keeps its tables so) none. Links are followed by `Path.rglob`'s rule."""
-    found: list[Path] = []
-    for data in sorted(folder.rglob(DATA_NAME)):
-        if not any(data.parent.is_relative_to(other) for other in found):
-            found.append(data.parent)
-    return found
+    """All folders of features in a folder, sorted. Links are followed, each folder is entered once, and hidden ones are left out."""
+    found, entered = [], set()
+    for place, folders, files in folder.walk(follow_symlinks=True):
+        real = place.resolve()
+        if real in entered:
+            folders.clear()
+            continue
+        entered.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
+        if DATA_NAME in files:
+            found.append(place)
+            folders.clear()  # mmap_ninja keeps its tables in folders of the same kind
+    return sorted(found)
 
 
 def stored_slices(path: Path) -> int:

@@ -22,6 +22,7 @@ from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 from wakeword.part import file_of
+from wakeword.stored_features import is_stored
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class ClipReader:
 def _compare(path: Path, sha256: str) -> str | None:
     """Why the file is not the one that was measured, or None when it is."""
     try:
+        if is_stored(path):
+            return "features, there is no audio"
         if not file_of(path).is_file():
             return "audio not found"
         changed = hash_file(path) != sha256

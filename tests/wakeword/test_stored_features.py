@@ -141,3 +141,9 @@ def test_lists_name_them_and_a_hash_tells_them_apart(tmp_path: Path) -> None:
     assert find_recordings([first]) == [first]
     assert hash_file(first) != hash_file(second)
     assert folders_below(tmp_path / "set") == [first, second]
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "testing").symlink_to(tmp_path / "set" / "testing")
+    (linked / "testing" / "loop").symlink_to(linked)
+    store(linked / ".hidden" / "c_mmap", clips(5))
+    assert folders_below(linked) == [linked / "testing" / "a_mmap", linked / "testing" / "b_mmap"]
