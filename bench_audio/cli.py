@@ -90,7 +90,7 @@ def calibrate(
     )
     with plain_lines(stderr()) as plain:
         plain.stands("calibrating")
-        written = run(request, _tell if yes or simulate else _wait, print)
+        written = run(request, _tell if yes or simulate else _wait, _tell)
     for path in written:
         print(f"Written: {path.absolute()}")
 
@@ -103,4 +103,4 @@ def _wait(text: str) -> None:
 
 
 def _tell(text: str) -> None:
-    print(text)
+    print(text, flush=True)  # a log shows each step when it happens

@@ -138,7 +138,7 @@ def _comparison(result: Result, by_run: Sequence[Sequence[PairedStream]], max_cl
         "equivalence": comparison.equivalence_sentence(agreement),
         "mcnemar": comparison.mcnemar_sentence(agreement, source),
         "positions": comparison.positions_sentence(agreement),
-        "paired_false_accepts": comparison.false_accepts_sentence(agreement, source),
+        "paired_false_accepts": comparison.false_accepts_sentence(agreement, source) if result.scores.false_accepts_per_hour else "not measured",
         "latency_from": LATENCY_FROM[agreement.latency.measured_from],
         "latency": [
             (name, comparison.latency_text(figures)) for name, figures in ((source, agreement.latency.device), ("simulated", agreement.latency.simulated))
