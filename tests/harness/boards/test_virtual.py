@@ -229,7 +229,7 @@ def test_a_machine_without_compilers_makes_the_same_board(official_models: Path,
     with monkeypatch.context() as bare:
         for name in ("CC", "CXX", "AR"):
             bare.delenv(name, raising=False)
-        for name in ("PATH", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "UV_PYTHON", "PYENV_VERSION"):
+        for name in ("PATH", "PYTHONPATH", "VIRTUAL_ENV", "UV_PYTHON", "PYENV_VERSION"):
             bare.setenv(name, "/nowhere")
         firmware = build("host", [official_models / "alexa.json"], tmp_path / "firmware", report=said.append)
     assert any("Zig's compiler" in line for line in said)
