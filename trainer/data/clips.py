@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import math
 import wave
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.listening import Limits
 from trainer.data.speech.engine import Speech
 from wakeword import contract
 from wakeword.audio import to_int16
@@ -16,12 +18,14 @@ from wakeword.corpus.utterances import speech_bounds
 from wakeword.files import write_atomically
 
 _LEAD_S = 0.01
+SHORTEST_SAMPLES = math.ceil(Limits().min_seconds * contract.SAMPLE_RATE_HZ)
+"""What `trainer.data.listening` takes for a recording."""
 
 
 def finish_clip(speech: Speech, gain_db: float) -> NDArray[np.int16]:
     """Raw speech as a clip: trimmed to its speech (10 ms before it kept), 16 kHz, its peak at `gain_db` dB below full scale.
 
-    Returns int16 `[samples]`, empty where the engine was silent.
+    Returns int16 `[samples]`, empty where the engine was silent. A shorter sound than ingestion takes is followed by silence up to that length.
     """
     import soxr
 
@@ -33,7 +37,10 @@ def finish_clip(speech: Speech, gain_db: float) -> NDArray[np.int16]:
     if speech.sample_rate != contract.SAMPLE_RATE_HZ:
         sound = soxr.resample(sound, speech.sample_rate, contract.SAMPLE_RATE_HZ, quality="HQ")
     peak = np.abs(sound).max(initial=0)
-    return to_int16(sound * np.float32(10 ** (gain_db / 20) / peak)) if peak else np.zeros(0, np.int16)
+    if not peak:
+        return np.zeros(0, np.int16)
+    samples = to_int16(sound * np.float32(10 ** (gain_db / 20) / peak))
+    return np.pad(samples, (0, max(0, SHORTEST_SAMPLES - len(samples))))
 
 
 def wav_bytes(samples: NDArray[np.int16]) -> bytes:

@@ -19,11 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.data.clips import finish_clip, write_clip
+from trainer.data.clips import SHORTEST_SAMPLES, finish_clip, write_clip
+from trainer.data.listening import Limits
 from trainer.data.parallel import Progress, map_in_processes
 from trainer.data.speech import espeak, texts
 from trainer.data.speech.choose import EngineChoice, SkippedEngine, choose_engines
 from trainer.data.speech.engine import SpeechEngine, Voice
+from wakeword import contract
 from wakeword.corpus.recordings import GENERATED_TABLE
 from wakeword.errors import ConfigError, InfrastructureError
 from wakeword.files import write_atomically
@@ -109,8 +111,9 @@ def generate_corpus(
     """Speak `phrase` and its negatives into `output` as 16 kHz mono 16-bit wav files, and write generated.csv at the end.
 
     The same arguments and engines give the same files byte for byte. Interrupted at any time, the next run goes on where it stopped.
-    Raises `ConfigError` for a phrase that cannot be spoken or kept out of sentences, negative counts, or an output folder that holds clips
-    of another plan; `InfrastructureError` when an engine fails or another process fills the folder; `OSError` when the disk is full.
+    An engine that cannot read the phrase whole is left out of all of it: a voice in the negatives alone would be learned as a negative.
+    Raises `ConfigError` for a phrase that no engine reads, that is too long or cannot be kept out of sentences, negative counts, or an output
+    folder that holds clips of another plan; `InfrastructureError` when an engine fails or another process fills the folder; `OSError` when the disk is full.
     """
     choice = engines or choose_engines()
     phrase = texts.clean_phrase(phrase)
@@ -125,8 +128,9 @@ def _generate(
     phrase: str, output: Path, counts: dict[str, int], seed: int, choice: EngineChoice, jobs: int | None, progress: Progress | None
 ) -> GeneratedCorpus:
     # One call in a worker: the library that knows phonemes never runs in this process.
-    spoken = next(map_in_processes(partial(_spoken_texts, phrase, counts, seed), [None], jobs=1, isolate=True))
-    plans = list(plan_clips(spoken, counts, choice.available, seed))
+    spoken, unreadable = next(map_in_processes(partial(_spoken_texts, phrase, counts, seed), [choice.available], jobs=1, isolate=True))
+    choice = _readers(choice, phrase, unreadable)
+    plans = list(plan_clips(spoken, counts, choice.available, seed, unreadable))
     _check_output(output, plans)
     make = partial(_make_clip, output, {engine.name: engine for engine in choice.available})
     clips = tuple(map_in_processes(make, plans, jobs=jobs, isolate=True, progress=progress))
@@ -135,16 +139,24 @@ def _generate(
     return GeneratedCorpus(table, clips, choice.skipped)
 
 
-def plan_clips(spoken: dict[str, list[str]], counts: dict[str, int], engines: Sequence[SpeechEngine], seed: int) -> Iterator[ClipPlan]:
-    """Draw every clip of the corpus. `spoken` holds the texts of each kind, which are used in turn."""
+type _Unreadable = dict[str, dict[str, str]]
+"""By engine, the texts that it cannot read whole, with the reason."""
+
+
+def plan_clips(
+    spoken: dict[str, list[str]], counts: dict[str, int], engines: Sequence[SpeechEngine], seed: int, unreadable: _Unreadable | None = None
+) -> Iterator[ClipPlan]:
+    """Draw every clip of the corpus. `spoken` holds the texts of each kind, which are used in turn, each by an engine that reads it."""
     for number, (kind, count) in enumerate(counts.items()):
         deal = _VoiceDealer(engines, np.random.default_rng([seed, 1, number]))
         order = np.random.default_rng([seed, 2, number]).permutation(len(spoken[kind]))
         for index in range(count):
             draw = np.random.default_rng([seed, 3, number, index])
-            engine, voice = deal(draw)
             # Sentences come one a clip and in order, so that more of them do not reshuffle the first ones.
-            text = spoken[kind][index] if kind == SENTENCE else _spoken_form(spoken[kind][order[index % len(order)]], draw)
+            place = index % len(order)
+            text = spoken[kind][place if kind == SENTENCE else order[place]]
+            engine, voice = deal(draw, [text not in (unreadable or {}).get(engine.name, ()) for engine in engines])
+            text = text if kind == SENTENCE else _spoken_form(text, draw)
             yield ClipPlan(
                 index=index,
                 kind=kind,
@@ -179,20 +191,42 @@ class _VoiceDealer:
         self._shares = weights / weights.sum()
         self._dealt = [0] * len(engines)
 
-    def __call__(self, draw: np.random.Generator) -> tuple[SpeechEngine, Voice]:
-        number = int(draw.choice(len(self._engines), p=self._shares))
+    def __call__(self, draw: np.random.Generator, may: Sequence[bool]) -> tuple[SpeechEngine, Voice]:
+        """An engine among those that may, and one of its voices."""
+        shares = self._shares if all(may) else self._shares * may / (self._shares * may).sum()
+        number = int(draw.choice(len(self._engines), p=shares))
         groups = self._speakers[number]
         voices = groups[self._dealt[number] % len(groups)]
         self._dealt[number] += 1
         return self._engines[number], voices[int(draw.integers(len(voices)))]
 
 
-def _spoken_texts(phrase: str, counts: dict[str, int], seed: int, _item: None) -> dict[str, list[str]]:
+def _readers(choice: EngineChoice, phrase: str, unreadable: _Unreadable) -> EngineChoice:
+    """The engines that read the phrase."""
+    reasons = {engine.name: unreadable[engine.name].get(phrase, "") for engine in choice.available}
+    available = tuple(engine for engine in choice.available if not reasons[engine.name])
+    if not available:
+        why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        raise ConfigError(f"no engine can read {phrase!r} ({why}); write it as it sounds, in English letters")
+    skipped = tuple(SkippedEngine(name, f"{reason} in {phrase!r}", "") for name, reason in reasons.items() if reason)
+    return EngineChoice(available, (*choice.skipped, *skipped))
+
+
+def _spoken_texts(phrase: str, counts: dict[str, int], seed: int, engines: Sequence[SpeechEngine]) -> tuple[dict[str, list[str]], _Unreadable]:
+    """The texts of each kind that are read by an engine which reads the phrase, and what each engine cannot read."""
     texts.phrase_sounds(phrase, espeak.phonemise)
     near = texts.near_misses(phrase, espeak.phonemise) if counts[NEAR_MISS] else []
     if counts[NEAR_MISS] and not near:
         raise ConfigError(f"nothing resembles {phrase!r} without being it; ask for 0 near misses")
-    return {POSITIVE: [phrase], NEAR_MISS: near, SENTENCE: texts.sentences(counts[SENTENCE], phrase, seed, espeak.phonemise)}
+    spoken = {POSITIVE: [phrase], NEAR_MISS: near, SENTENCE: texts.sentences(counts[SENTENCE], phrase, seed, espeak.phonemise)}
+    every = list(dict.fromkeys(text for of_kind in spoken.values() for text in of_kind))
+    unreadable = {engine.name: engine.unreadable(every) for engine in engines}
+    readers = [unread for unread in unreadable.values() if phrase not in unread]
+    for kind in (NEAR_MISS, SENTENCE):
+        spoken[kind] = [text for text in spoken[kind] if not readers or any(text not in unread for unread in readers)]
+        if counts[kind] and not spoken[kind]:
+            raise ConfigError(f"no engine can read any of the {kind.replace('_', ' ')} texts; choose other engines with --engine, or ask for none of them")
+    return spoken, unreadable
 
 
 def _spoken_form(text: str, draw: np.random.Generator) -> str:
@@ -201,13 +235,15 @@ def _spoken_form(text: str, draw: np.random.Generator) -> str:
 
 def _make_clip(output: Path, engines: dict[str, SpeechEngine], plan: ClipPlan) -> FinishedClip:
     path = output / plan.path
-    kept = path.is_file()
-    if kept:
-        content = path.read_bytes()
-    else:
+    content = path.read_bytes() if path.is_file() else b""
+    kept = len(content) >= _WAV_HEADER_BYTES + 2 * SHORTEST_SAMPLES  # earlier versions made shorter ones, which nobody takes
+    if not kept:
         samples = finish_clip(engines[plan.engine].synthesise(plan.text, plan.voice, plan.rate, plan.pitch, plan.seed), plan.gain_db)
         if not len(samples):
-            raise InfrastructureError(f"{plan.engine} made no sound for {plan.text!r} with voice {plan.voice}; leave this engine out with --engines")
+            raise InfrastructureError(f"{plan.engine} made no sound for {plan.text!r} with voice {plan.voice}; name the other engines with --engine")
+        seconds, limit = len(samples) / contract.SAMPLE_RATE_HZ, Limits().max_positive_seconds
+        if plan.kind == POSITIVE and seconds > limit:
+            raise ConfigError(f"the wake phrase takes {plan.engine} {seconds:.1f} s to say, and a wake word has at most {limit:g} s; choose a shorter one")
         content = write_clip(path, samples)
     return FinishedClip(plan, (len(content) - _WAV_HEADER_BYTES) // 2, hashlib.sha256(content).hexdigest(), kept)
 

@@ -127,6 +127,30 @@ def test_a_piper_voice_without_its_description_is_refused(programs: Path) -> Non
         choose_engines(["piper"], [programs / "none.onnx"])
 
 
+def test_espeak_reads_foreign_letters_but_not_by_their_names() -> None:
+    read = ["computer", "café", "naïve", "hey jürgen", "łódź", "smørrebrød", "garçon", "x", "7"]
+    named = {"ß": "ß", "ñ": "ñ", "ø": "ø", "žluťoučký": "ž"}
+    found = EspeakEngine().unreadable([*read, *named])
+    assert found == {text: f"it says the name of {letter} where a word is meant" for text, letter in named.items()}
+    assert EspeakEngine().unreadable([]) == {}
+
+
+def test_flite_reads_english_letters_alone() -> None:
+    assert FliteEngine("flite").unreadable(["hey jarvis", "o'clock 7", "łódź", "café"]) == {
+        "łódź": "it reads no letters but a to z, and passes over ł, ó, ź",
+        "café": "it reads no letters but a to z, and passes over é",
+    }
+
+
+def test_piper_reads_what_its_voices_have_sounds_for(programs: Path) -> None:
+    model = piper_model(programs, 1)
+    engine = PiperEngine("piper", (model,))
+    assert engine.unreadable(["computer"]) == {}, "nothing is known of the voice's sounds"
+    sounds = {sign: [number] for number, sign in enumerate("hˈeɪdʒɑːɹvs ")}  # noqa: RUF001 - IPA
+    Path(f"{model}.json").write_text(json.dumps({"espeak": {"voice": "en-us"}, "phoneme_id_map": sounds}))
+    assert engine.unreadable(["hey jarvis", "she"]) == {"she": "the voice amy has no sound ʃ, i"}
+
+
 def test_a_program_that_fails_is_named(tmp_path: Path) -> None:
     path = tmp_path / "flite"
     path.write_text("#!/bin/sh\necho no such voice >&2\nexit 3\n")

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from trainer.data.clips import SHORTEST_SAMPLES, wav_bytes
 from trainer.data.generate import generate_corpus
+from trainer.data.ingest import find_generated, ingest
 from trainer.data.speech.choose import EngineChoice, choose_engines
-from trainer.data.speech.engine import SpeechEngine
-from trainer.data.speech.espeak import phonemise
+from trainer.data.speech.engine import Speech, SpeechEngine, Voice
+from trainer.data.speech.espeak import EspeakEngine, phonemise
 from trainer.data.speech.phonemes import says
+from trainer.data.speech.programs import FliteEngine
 from wakeword.audio import read_samples
 from wakeword.corpus.recordings import GENERATED_TABLE
 from wakeword.errors import ConfigError
@@ -116,3 +122,78 @@ def test_arguments_that_are_refused(tmp_path: Path, espeak: EngineChoice, phrase
 def test_engines_fit_the_protocol(espeak: EngineChoice) -> None:
     engine: SpeechEngine = espeak.available[0]
     assert engine.name == "espeak"
+
+
+def engine_names(folder: Path, kind: str) -> set[str]:
+    return {row["engine"] for row in rows(folder) if row["kind"] == kind}
+
+
+def test_what_is_generated_is_ingested(tmp_path: Path, espeak: EngineChoice) -> None:
+    """Cut words are shorter than a recording may be; a short phrase is too."""
+    corpus = generate_corpus("ox", tmp_path, positives=8, near_misses=60, sentences=4, engines=espeak, jobs=2)
+    assert min(clip.samples for clip in corpus.clips) == SHORTEST_SAMPLES, "a clip would have been shorter"
+    found = ingest(find_generated(tmp_path), require_splits=False, jobs=2)
+    assert not found.rejections
+    assert len(found.records) == 72
+
+
+def test_a_clip_of_an_earlier_version_that_is_too_short_is_made_again(tmp_path: Path, espeak: EngineChoice) -> None:
+    first = generate_corpus("ox", tmp_path, positives=3, near_misses=0, sentences=0, engines=espeak, jobs=1)
+    path = tmp_path / first.clips[0].plan.path
+    path.write_bytes(wav_bytes(np.ones(2560, np.int16)))
+    again = generate_corpus("ox", tmp_path, positives=3, near_misses=0, sentences=0, engines=espeak, jobs=1)
+    assert [clip.kept for clip in again.clips] == [False, True, True]
+    assert [clip.sha256 for clip in again.clips] == [clip.sha256 for clip in first.clips]
+
+
+def test_a_phrase_that_takes_too_long_to_say_is_refused(tmp_path: Path, espeak: EngineChoice) -> None:
+    with pytest.raises(ConfigError, match=r"the wake phrase takes espeak 1\d\.\d s to say, and a wake word has at most 10 s"):
+        generate_corpus("wwwwwwwww wwwwwwwww wwwwwwwww", tmp_path, positives=3, near_misses=0, sentences=0, engines=espeak, jobs=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Lisping:
+    """Speaks with eSpeak's voices, but cannot read texts with some letter."""
+
+    name: str
+    letter: str
+
+    def voices(self) -> tuple[Voice, ...]:
+        return (Voice("en-us", self.name),)
+
+    def unreadable(self, texts: Sequence[str]) -> dict[str, str]:
+        return {text: f"it has no {self.letter}" for text in texts if self.letter in text}
+
+    def synthesise(self, text: str, voice: str, rate: float, pitch: float, seed: int) -> Speech:
+        assert self.letter not in text
+        return EspeakEngine().synthesise(text, voice, rate, pitch, seed)
+
+
+def test_an_engine_that_cannot_read_the_phrase_speaks_nothing_and_that_is_said(tmp_path: Path, espeak: EngineChoice) -> None:
+    choice = EngineChoice((*espeak.available, Lisping("lisping", "s")), ())
+    corpus = generate_corpus("hey jarvis", tmp_path, positives=10, near_misses=0, sentences=10, engines=choice, jobs=2)
+    assert {clip.plan.engine for clip in corpus.clips} == {"espeak"}
+    assert [(one.name, one.reason) for one in corpus.skipped] == [("lisping", "it has no s in 'hey jarvis'")]
+
+
+def test_an_engine_speaks_only_what_it_can_read(tmp_path: Path, espeak: EngineChoice) -> None:
+    choice = EngineChoice((*espeak.available, Lisping("lisping", "z")), ())
+    corpus = generate_corpus("hey jarvis", tmp_path, positives=20, near_misses=0, sentences=30, engines=choice, jobs=2)
+    assert not corpus.skipped
+    assert all(engine_names(tmp_path, kind) == {"espeak", "lisping"} for kind in ("positive", "sentence"))
+    assert any("z" in row["text"] for row in rows(tmp_path))
+    alone = generate_corpus("jay", tmp_path / "alone", positives=2, near_misses=0, sentences=12, engines=EngineChoice((Lisping("lisping", "z"),), ()), jobs=2)
+    assert len(alone.clips) == 14, "texts that nobody reads are left out, and others take their place"
+
+
+def test_no_engine_reads_the_phrase(tmp_path: Path) -> None:
+    choice = EngineChoice((EspeakEngine(), FliteEngine("flite")), ())
+    with pytest.raises(ConfigError, match=r"no engine can read 'ß' \(espeak: it says the name of ß .*; flite: it reads no letters but a to z"):
+        generate_corpus("ß", tmp_path, positives=1, near_misses=0, sentences=0, engines=choice, jobs=1)
+
+
+@pytest.mark.skipif(shutil.which("flite") is None, reason="needs the flite program")
+def test_flite_does_not_speak_letters_that_it_drops(tmp_path: Path) -> None:
+    corpus = generate_corpus("hey jürgen", tmp_path, positives=24, near_misses=0, sentences=0, jobs=2)
+    assert {clip.plan.engine for clip in corpus.clips} == {"espeak"}
+    assert ("flite", "it reads no letters but a to z, and passes over ü in 'hey jürgen'") in [(one.name, one.reason) for one in corpus.skipped]

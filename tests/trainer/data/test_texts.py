@@ -102,3 +102,19 @@ def test_the_word_banks_are_as_large_as_promised() -> None:
     words = {word for name, bank in banks.items() if name != texts.SENTENCE_BANK for word in bank}
     assert len(words) >= 600
     assert len(banks[texts.SENTENCE_BANK]) >= 150
+
+
+@pytest.mark.parametrize(
+    ("phrase", "cleaned"),
+    [("Café", "café"), ("cafe\u0301", "café"), ("O\u2019Clock", "o'clock"), ("hey 7", "hey 7")],
+)
+def test_a_phrase_is_cleaned_whatever_keyboard_wrote_it(phrase: str, cleaned: str) -> None:
+    assert texts.clean_phrase(phrase) == cleaned
+
+
+@pytest.mark.parametrize(
+    ("phrase", "message"), [("hal 9000", "holds the number 9000, .*write it in words"), ("a \u00d7 b", "not spoken"), ("a ÷ b", "not spoken")]
+)
+def test_what_engines_read_differently_is_refused(phrase: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        texts.clean_phrase(phrase)

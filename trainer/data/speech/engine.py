@@ -6,6 +6,7 @@ travels to worker processes by pickling; whatever it loads, it loads there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,6 +40,10 @@ class SpeechEngine(Protocol):
 
     def voices(self) -> tuple[Voice, ...]:
         """All voices, in an order that does not change between runs."""
+        ...
+
+    def unreadable(self, texts: Sequence[str]) -> dict[str, str]:
+        """The texts that it cannot read whole, each with the reason. Called in worker processes only."""
         ...
 
     def synthesise(self, text: str, voice: str, rate: float, pitch: float, seed: int) -> Speech:

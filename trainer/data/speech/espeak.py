@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from trainer.data.speech.engine import Speech, Voice
+from trainer.data.speech.phonemes import fold
 from wakeword.errors import InfrastructureError
 from wakeword.extras import missing
 
@@ -26,6 +27,8 @@ NO_PERSON = frozenset({"Demonic", "Mr serious", "Tweaky", "UniRobot", "anikaRobo
 NO_PERSON_PREFIX = "robosoft"
 
 DEFAULT_VARIANT = "default"
+_SHORTEST_NAME = 4
+"""Sounds of a letter's name, at least: "sharp s" has five."""
 
 PHONEME_ACCENTS = ("en-us", "en")
 """Two texts are homophones when they sound alike in either: "court" and "caught" only do without a spoken r."""
@@ -78,6 +81,18 @@ class EspeakEngine:
             for accent in ACCENTS
         )
 
+    def unreadable(self, texts: Sequence[str]) -> dict[str, str]:
+        """Texts with a letter that it calls by its name ("z hacek" for ž), as its English voices do with letters that no English word has."""
+        foreign = [text for text in texts if not text.isascii()]
+        letters = sorted({letter for text in foreign for letter in text if not letter.isascii()})
+        names = dict(zip(letters, phonemise(letters), strict=True))
+        found: dict[str, str] = {}
+        for text, sounds in zip(foreign, phonemise(foreign), strict=True):
+            named = [letter for letter in dict.fromkeys(text) if letter in names and _holds_name(sounds, names[letter])]
+            if named:
+                found[text] = f"it says the name of {', '.join(named)} where a word is meant"
+        return found
+
     def synthesise(self, text: str, voice: str, rate: float, pitch: float, seed: int) -> Speech:
         """Speak `text`; the seed draws the intonation range and the library's own jitter and breath noise."""
         with _Library() as library:
@@ -101,6 +116,11 @@ def phonemise(texts: Sequence[str], accents: Sequence[str] = PHONEME_ACCENTS) ->
             for text, entry in zip(texts, spoken, strict=True):
                 entry.append(library.phonemes(text))
     return [tuple(entry) for entry in spoken]
+
+
+def _holds_name(text: Sequence[str], letter: Sequence[str]) -> bool:
+    """Whether the sounds of a text hold a letter's name in any accent. Shorter ones are the letter's own sound."""
+    return any(len(fold(name)) >= _SHORTEST_NAME and fold(name) in fold(sounds) for name, sounds in zip(letter, text, strict=True))
 
 
 class _Library:

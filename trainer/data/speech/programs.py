@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import tempfile
+import unicodedata
 import wave
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from trainer.data.speech import espeak
 from trainer.data.speech.engine import Speech, Voice
 from wakeword.errors import ConfigError, InfrastructureError
 
 _TIMEOUT_S = 120.0
+_LANGUAGE_SWITCH = re.compile(r"\([^)]+\)")
+_LETTERS = ("Ll", "Lu", "Lo")
+"""Unicode's categories of signs that are sounds; marks of stress and length are others."""
 
 _FLITE_VOICES = (Voice("awb", "flite_awb"), Voice("kal", "flite_kal"), Voice("kal16", "flite_kal"), Voice("rms", "flite_rms"), Voice("slt", "flite_slt"))
 """The general voices that Debian's flite carries; awb_time says nothing but times of day. kal and kal16 are one person."""
@@ -35,6 +43,11 @@ class FliteEngine:
     def voices(self) -> tuple[Voice, ...]:
         """The five general voices of four people."""
         return _FLITE_VOICES
+
+    def unreadable(self, texts: Sequence[str]) -> dict[str, str]:
+        """Texts with letters beyond a to z: it passes over them without a word."""
+        beyond = {text: dict.fromkeys(letter for letter in text if not letter.isascii()) for text in texts}
+        return {text: f"it reads no letters but a to z, and passes over {', '.join(letters)}" for text, letters in beyond.items() if letters}
 
     def synthesise(self, text: str, voice: str, rate: float, pitch: float, seed: int) -> Speech:
         """Speak `text`; flite draws nothing at random, so the seed changes nothing."""
@@ -60,6 +73,14 @@ class PiperEngine:
                 raise ConfigError(f"{model}.json: num_speakers is {count!r}, not a number from 1; download it again")
             found += [Voice(f"{model.stem}#{speaker}", f"piper_{model.stem}_{speaker}") for speaker in range(count)]
         return tuple(found)
+
+    def unreadable(self, texts: Sequence[str]) -> dict[str, str]:
+        """Texts with sounds that one of the voices does not have: piper leaves them out."""
+        found: dict[str, str] = {}
+        for model in self.models:
+            for text, missing in _missing_sounds(_piper_settings(model), texts).items():
+                found.setdefault(text, f"the voice {model.stem} has no sound {', '.join(missing)}")
+        return found
 
     def synthesise(self, text: str, voice: str, rate: float, pitch: float, seed: int) -> Speech:
         """Speak `text`; deterministic without the noise, so the seed changes nothing."""
@@ -97,6 +118,20 @@ def _piper_settings(model: Path) -> dict[str, object]:
     return loaded
 
 
+def _missing_sounds(settings: Mapping[str, Any], texts: Sequence[str]) -> dict[str, list[str]]:
+    """By text, the sounds that a voice has no number for. As piper does it: its eSpeak voice, then each sign by itself (Unicode's form D)."""
+    known, speech = settings.get("phoneme_id_map"), settings.get("espeak")
+    voice = speech.get("voice") if isinstance(speech, dict) else None
+    if not isinstance(known, dict) or not isinstance(voice, str) or settings.get("phoneme_type", "espeak") != "espeak":
+        return {}
+    found: dict[str, list[str]] = {}
+    for text, (sounds,) in zip(texts, espeak.phonemise(texts, (voice,)), strict=True):
+        signs = unicodedata.normalize("NFD", _LANGUAGE_SWITCH.sub("", sounds))
+        if missing := [sign for sign in dict.fromkeys(signs) if unicodedata.category(sign) in _LETTERS and sign not in known]:
+            found[text] = missing
+    return found
+
+
 def _run_to_wav(command: list[str], stdin: str | None, factor: float) -> Speech:
     """Run a program that writes the wav file named after its last argument; play the result `factor` times as fast."""
     with tempfile.TemporaryDirectory(prefix="speech-") as folder:
@@ -104,13 +139,13 @@ def _run_to_wav(command: list[str], stdin: str | None, factor: float) -> Speech:
         try:
             done = subprocess.run([*command, str(wav)], input=(stdin or "").encode(), capture_output=True, timeout=_TIMEOUT_S, check=False)
         except subprocess.TimeoutExpired as error:
-            raise InfrastructureError(f"{command[0]} did not finish in {_TIMEOUT_S:.0f} s; leave this engine out with --engines") from error
+            raise InfrastructureError(f"{command[0]} did not finish in {_TIMEOUT_S:.0f} s; name the other engines with --engine") from error
         if done.returncode or not wav.is_file():
             said = " ".join(done.stderr.decode(errors="replace").split())[-200:]
-            raise InfrastructureError(f"{command[0]} failed (exit code {done.returncode}: {said}); leave this engine out with --engines")
+            raise InfrastructureError(f"{command[0]} failed (exit code {done.returncode}: {said}); name the other engines with --engine")
         content = wav.read_bytes()
     with wave.open(io.BytesIO(content)) as reader:
         if (reader.getsampwidth(), reader.getnchannels()) != (2, 1):
-            raise InfrastructureError(f"{command[0]} did not write 16-bit mono; leave this engine out with --engines")
+            raise InfrastructureError(f"{command[0]} did not write 16-bit mono; name the other engines with --engine")
         samples = np.frombuffer(reader.readframes(reader.getnframes()), "<i2").astype(np.int16)
         return Speech(samples, round(reader.getframerate() * factor))

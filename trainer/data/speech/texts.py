@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import resources
@@ -15,7 +16,8 @@ from wakeword.errors import ConfigError
 SENTENCE_BANK = "sentences"
 MAX_PHRASE_CHARACTERS = 60
 
-_SPEAKABLE = re.compile(r"[A-Za-zÀ-ɏ0-9' -]*[A-Za-zÀ-ɏ0-9][A-Za-zÀ-ɏ0-9' -]*")
+_SPEAKABLE = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏ0-9' -]*[A-Za-zÀ-ÖØ-öø-ɏ0-9][A-Za-zÀ-ÖØ-öø-ɏ0-9' -]*")
+_NUMBER = re.compile(r"\d{2,}")
 _SLOT = re.compile(r"\{(\w+)\}")
 _ONSETS = ("b", "ch", "d", "f", "g", "h", "j", "k", "l", "m", "n", "p", "r", "s", "sh", "t", "v", "w", "z", "br", "st", "tr")
 _ARTICLE = re.compile(r"\b([Aa]) (?=[aeiou])")
@@ -37,14 +39,17 @@ _SENTENCE_STREAM = 4
 
 
 def clean_phrase(phrase: str) -> str:
-    """The phrase in lower case with single spaces. Raises `ConfigError` when it is empty, too long or not in Latin letters."""
-    cleaned = " ".join(phrase.lower().split())
+    """The phrase in lower case with single spaces. Raises `ConfigError` when it is empty, too long, not in Latin letters or holds a number in digits."""
+    # One sign a letter: macOS parts é into two. And apostrophes as phones write them.
+    cleaned = " ".join(unicodedata.normalize("NFC", phrase).replace("\u2019", "'").lower().split())
     if not cleaned:
         raise ConfigError("the wake phrase is empty; give one to four spoken words")
     if len(cleaned) > MAX_PHRASE_CHARACTERS:
         raise ConfigError(f"the wake phrase has {len(cleaned)} characters; at most {MAX_PHRASE_CHARACTERS} can be one wake word")
     if not _SPEAKABLE.fullmatch(cleaned):
         raise ConfigError(f"the wake phrase {cleaned!r} holds characters that are not spoken; write it in Latin letters, as it sounds")
+    if number := _NUMBER.search(cleaned):
+        raise ConfigError(f"the wake phrase holds the number {number[0]}, which each engine reads in its own way; write it in words")
     return cleaned
 
 
