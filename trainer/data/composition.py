@@ -1,7 +1,8 @@
 """What each split holds without the wake word: hours of each kind of sound, by the folders in which it lies.
 
-A kind is the first folder below one of `paths.negative_dir`, `paths.hard_negative_dir` or `paths.generated_dir`; several folders of one key are told apart
-by their own names. A feature set is a kind. False accepts an hour are those of the kinds that a split has, in their proportion.
+A kind is the first folder that is no group's (a speaker's) below one of `paths.negative_dir`, `paths.hard_negative_dir` or `paths.generated_dir`; several
+folders of one key are told apart by their own names. A feature set is a kind. False accepts an hour are those of the kinds that a split has, in
+their proportion.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from wakeword.part import file_of
 from wakeword.reading import read_csv
 
 TABLE_NAME = "composition.csv"
+MOST_KINDS = 10
+"""In a line of text; the table has all."""
 _COLUMNS = ("split", "label", "kind", "recordings", "hours")
 
 
@@ -57,8 +60,12 @@ def composition(records: Iterable[SampleRecord], paths: PathsSection) -> tuple[S
 
 
 def of_split(shares: Iterable[Share], split: Split, label: Label = Label.NEGATIVE) -> str:
-    """What a split has of a label, as text; empty without any kind."""
-    return ", ".join(str(share) for share in shares if share.split is split and share.label is label)
+    """What a split has of a label, as text: of very many kinds those with most hours. Empty without any kind."""
+    found = [share for share in shares if share.split is split and share.label is label]
+    shown = set(sorted(found, key=lambda share: -share.hours)[:MOST_KINDS])
+    more = [share for share in found if share not in shown]
+    others = [f"{len(more)} more kinds {length(sum(share.hours for share in more) * 3600)}"] if more else []
+    return ", ".join([*(str(share) for share in found if share in shown), *others])
 
 
 def write_composition(shares: Sequence[Share], folder: Path) -> None:
@@ -99,6 +106,6 @@ def _kind(record: SampleRecord, roots: Sequence[tuple[Path, str]]) -> str:
         return record.speaker
     for root, prefix in sorted(roots, key=lambda one: -len(one[0].parts)):
         if record.path.is_relative_to(root):
-            folders = record.path.relative_to(root).parts[:-1]
+            folders = [name for name in record.path.relative_to(root).parts[:-1] if name != record.speaker]
             return prefix + folders[0] if folders else prefix.rstrip("/") or root.name
     return record.path.parent.name

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from trainer.data.composition import of_split
 from trainer.evaluation.analysis import Analysis, Histogram
 from trainer.evaluation.device import DeviceFigures, Recall
 from trainer.evaluation.evaluate import Evaluation
@@ -63,7 +64,7 @@ def _notes(evaluation: Evaluation) -> Iterator[Text]:
     if evaluation.session_note:
         yield Text(f"{evaluation.session_note[0].upper()}{evaluation.session_note[1:]}.", "bold")
     if evaluation.negatives:
-        yield Text(f"Negatives by folder (number of files): {', '.join(map(str, evaluation.negatives))}.")
+        yield Text(f"Negatives by folder (number of files): {of_split(evaluation.negatives, evaluation.split)}.")
     if figures.detections_besides:
         yield Text(f"{figures.detections_besides} more detections in clips of the wake word: before it, too late, or a second time.")
 
