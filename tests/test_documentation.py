@@ -24,6 +24,7 @@ import pymicro_wakeword
 import pytest
 import soundfile
 import typer.main
+from typer.core import TyperCommand, TyperGroup
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -110,10 +111,10 @@ def noted(block: Block, folder: Path) -> list[list[str]]:
     return [command.split("\0") for command in notes.read_text().split("\0\n") if command]
 
 
-def program_of(name: str) -> typer.main.TyperCommand | typer.main.TyperGroup:
+def program_of(name: str) -> TyperCommand | TyperGroup:
     module, _, app = PROJECT["scripts"][name].partition(":")
     command = typer.main.get_command(getattr(import_module(module), app))
-    assert isinstance(command, typer.main.TyperCommand | typer.main.TyperGroup)
+    assert isinstance(command, TyperCommand | TyperGroup)
     return command
 
 
@@ -121,7 +122,7 @@ def check_own(name: str, arguments: list[str]) -> None:
     """Let the real program read its arguments, and a training its configuration."""
     command = program_of(name)
     context = command.make_context(name, list(arguments))
-    if isinstance(command, typer.main.TyperGroup):
+    if isinstance(command, TyperGroup):
         found, below, rest = command.resolve_command(context, arguments)
         assert below is not None
         context = below.make_context(str(found), rest, parent=context)
@@ -214,7 +215,7 @@ def test_options_that_prose_names_exist(document: Path) -> None:
         if name not in PROJECT["scripts"]:
             continue
         command = program_of(name)
-        if isinstance(command, typer.main.TyperGroup) and words:
+        if isinstance(command, TyperGroup) and words:
             below = command.commands.get(words[0])
             assert below is not None, span
             known = {option for parameter in (*below.params, *command.params) for option in (*parameter.opts, *parameter.secondary_opts)}
