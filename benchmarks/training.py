@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.split import Split
+from trainer.evaluation.hearing import PresentedSplit
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import window_slices
 from trainer.mixednet.scaling import dequantise
@@ -28,11 +30,12 @@ from trainer.training.feature_set import FeatureSet
 from trainer.training.performance import PerformanceSettings
 from trainer.training.plan import TrainingPlan
 from trainer.training.runtime import start_tensorflow
-from trainer.training.session import WORDS
 from trainer.training.step import Trainee
-from trainer.training.validation import StreamingValidation, ValidationData
+from trainer.training.validation import StreamingValidation
 from wakeword import contract
 from wakeword.corpus.feature_cache import CachedStream
+from wakeword.presentation import SESSION, STREAM, Presentation
+from wakeword.simulation.streams import PresentedStream
 
 NETWORK = MixedNetConfig(first_conv_filters=32, pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,)))
 CLIP_MS, BATCH_SIZE = 1500, 128
@@ -126,12 +129,9 @@ def _plain_keras_loop(slices: int, sampler: BatchSampler) -> Callable[[int], flo
 
 
 def _validation(model: Any, slices: int, folder: Path, hours: float, step_s: float) -> None:
-    word_slices = contract.slice_count(WORDS.lead_in + UTTERANCES * (UTTERANCE_SAMPLES + WORDS.gap))
-    negative_samples = round(hours * 3600 * contract.SAMPLE_RATE_HZ)
-    data = ValidationData(
-        _written(folder / "words", word_slices, (UTTERANCE_SAMPLES,) * UTTERANCES),
-        _written(folder / "negatives", contract.slice_count(negative_samples), (negative_samples,)),
-    )
+    words = _presented(folder / "words", SESSION, (UTTERANCE_SAMPLES,) * UTTERANCES)
+    negatives = _presented(folder / "negatives", STREAM, (round(hours * 3600 * contract.SAMPLE_RATE_HZ),))
+    data = PresentedSplit(Split.VAL, words, negatives)
     validation = StreamingValidation(NETWORK, slices, data, window=5, target_false_accepts_per_hour=0.5)
     validation(model)
     before = _peak_mib()
@@ -145,13 +145,14 @@ def _validation(model: Any, slices: int, folder: Path, hours: float, step_s: flo
     )
 
 
-def _written(path: Path, slices: int, samples: tuple[int, ...]) -> CachedStream:
+def _presented(path: Path, presentation: Presentation, samples: tuple[int, ...]) -> PresentedStream:
+    slices = contract.slice_count(presentation.silence(len(samples)) + sum(samples))
     rng = np.random.default_rng(slices)
     with path.open("wb") as file:
         for start in range(0, slices, WRITTEN_AT_ONCE):
             size = (min(WRITTEN_AT_ONCE, slices - start), contract.FEATURE_CHANNELS)
             file.write(rng.integers(-128, 128, size).astype(np.int8).tobytes())
-    return CachedStream(path, slices, samples)
+    return PresentedStream.of([path] * len(samples), [""] * len(samples), presentation, CachedStream(path, slices, samples))
 
 
 def _peak_mib() -> int:

@@ -14,7 +14,7 @@ from wakeword.command_line import CommandApp
 from wakeword.errors import ConfigError, reports_errors
 
 if TYPE_CHECKING:
-    from wakeword.simulation.presentation import Presentation
+    from wakeword.presentation import Mode, Presentation
 
 simulate_app = CommandApp()
 report_app = CommandApp()
@@ -29,7 +29,13 @@ TERMINAL_WIDTH = 120
 def simulate(
     manifest: Annotated[Path, typer.Argument(help="ESPHome V2 manifest (.json) of the model.")],
     audio: Annotated[list[Path], typer.Argument(help="Recordings, folders of them, or lists (.txt with a path a line, .csv with a column 'path').")],
-    mode: Annotated[Literal["clips", "stream"], typer.Option(help="clips: each file alone from boot; stream: all files joined, one state.")] = "clips",
+    mode: Annotated[
+        Literal["clips", "session", "stream"],
+        typer.Option(
+            help="clips: each file alone from boot; stream: all files joined, one state; session: files of the wake word joined with pauses, as validation "
+            "and evaluation present them."
+        ),
+    ] = "clips",
     json: Annotated[Path | None, typer.Option(help="Write one JSON line per recording here.")] = None,
     lead_in: Annotated[float | None, typer.Option(help="clips: seconds of zeros before each file. (default 1.5)")] = None,
     tail: Annotated[float | None, typer.Option(help="clips: seconds of zeros after each file. (default 0.75)")] = None,
@@ -63,6 +69,8 @@ def simulate(
       mww-simulate alexa.json tv_evening.flac --mode stream --truth none --result evening.json
     """
     presentation = _presentation(mode, lead_in, tail, gap)
+    if mode == "session" and truth != "wake":
+        raise ConfigError("--mode session presents words with pauses; give --truth wake with it, or --mode stream for recordings without the wake word")
     if result is not None and truth == "unknown":
         raise ConfigError("--result needs --truth wake or --truth none: without it there is nothing to score")
     if jobs is not None and jobs < 1:
@@ -268,19 +276,19 @@ def list_boards(
     Console(width=None if sys.stdout.isatty() else TERMINAL_WIDTH).print(table)
 
 
-def _presentation(mode: Literal["clips", "stream"], lead_in: float | None, tail: float | None, gap: float | None) -> Presentation:
-    from wakeword.simulation.presentation import CLIPS, STREAM, Presentation
+def _presentation(mode: Mode, lead_in: float | None, tail: float | None, gap: float | None) -> Presentation:
+    from wakeword.presentation import CLIPS, SESSION, STREAM, Presentation
 
     given = {"--lead-in": lead_in, "--tail": tail, "--gap": gap}
-    foreign = [name for name in (("--gap",) if mode == "clips" else ("--lead-in", "--tail")) if given[name] is not None]
+    foreign = [name for name in {"clips": ("--gap",), "stream": ("--lead-in", "--tail"), "session": tuple(given)}[mode] if given[name] is not None]
     if foreign:
         raise ConfigError(f"{foreign[0]} has no meaning in --mode {mode}; leave it out or change the mode")
     for name, seconds in given.items():
         if seconds is not None and not 0 <= seconds <= 3600:
             raise ConfigError(f"{name} {seconds:g}: give seconds from 0 to 3600")
-    if mode == "clips":
-        return Presentation("clips", CLIPS.lead_in_seconds if lead_in is None else lead_in, CLIPS.tail_seconds if tail is None else tail)
-    return Presentation("stream", gap_seconds=STREAM.gap_seconds if gap is None else gap)
+    usual = {"clips": CLIPS, "session": SESSION, "stream": STREAM}[mode]
+    defaults = (usual.lead_in_seconds, usual.tail_seconds, usual.gap_seconds)
+    return Presentation(mode, *(default if seconds is None else seconds for default, seconds in zip(defaults, given.values(), strict=True)))
 
 
 def _check_outputs(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:

@@ -94,7 +94,7 @@ def main() -> int:
     else:
         results_files = [results / "wake.json", results / "none.json"]
         last = [
-            ("Simulate: utterances of test speakers", _simulate(manifest, run, "positive", "clips", "wake", results, options.seed)),
+            ("Simulate: utterances of test speakers", _simulate(manifest, run, "positive", "session", "wake", results, options.seed)),
             ("Simulate: other speech of test speakers", _simulate(manifest, run, "negative", "stream", "none", results, options.seed)),
         ]
     for step in [*last, ("Report", ["mww-report", *results_files, "--output", report])]:

@@ -8,7 +8,7 @@ from tests.spoken import WORDS, Spoken
 from wakeword.contract import cutoff_to_uint8
 from wakeword.model.flatbuffer import read_model
 from wakeword.model.manifest import read_manifest
-from wakeword.simulation.presentation import CLIPS, STREAM
+from wakeword.presentation import CLIPS, STREAM
 from wakeword.simulation.simulate import simulate
 
 

@@ -20,20 +20,19 @@ from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import chosen, refuse_changed
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
+from trainer.evaluation.hearing import SplitRecords, hear_split
+from trainer.evaluation.models import Int8Model
 from trainer.export.convert import SAVED_MODEL, convert, convert_float
 from trainer.export.package import FLOAT_SUFFIX, Package, package_paths, write_package
-from trainer.export.validation_curve import validation_curve
 from trainer.run import RunProgress, training_data
 from trainer.trained import Trained, open_checkpoint, run_folder
-from wakeword.corpus.feature_cache import default_cache_folder
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError, MeasurementFailure
 from wakeword.files import PARTIAL_SUFFIX, check_writable, write_atomically
-from wakeword.model.flatbuffer import TfliteModel, parse_model
+from wakeword.model.flatbuffer import parse_model
 from wakeword.model.float_model import Agreement, ExportRecord, write_record
 from wakeword.model.manifest import Manifest, MicroSection
 from wakeword.scoring.operating_point import CutoffChoice, choose_cutoff
-from wakeword.simulation.simulate import Options
 
 REPRESENTATIVE_SECONDS = 1800
 """Training recordings of each kind, drawn by the seed, from which the converter's 500 windows are taken."""
@@ -91,7 +90,8 @@ def export_run(checkpoint: Path, config: TrainerConfig, output: Path, name: str,
         choice, cutoff = None, config.export.probability_cutoff
         if cutoff is None:
             progress.told("choosing the cutoff on validation data")
-            choice = _choose_cutoff(parse_model(content, name), trained.positives, trained.negatives, config, jobs)
+            heard = hear_split(Int8Model(parse_model(content, name), jobs), SplitRecords.of(trained.records, Split.VAL))
+            choice = choose_cutoff(heard.curve(config.export.sliding_window_size), config.training.target_minimization)
             cutoff = choice.probability_cutoff
         manifest = manifest_for(config, name, cutoff, arena)
         _check_package(write_package(staging, name, content, manifest))
@@ -200,15 +200,6 @@ def _check_package(package: Package) -> None:
     if not report.passed:
         first = report.failures[0]
         raise MeasurementFailure(f"what would be exported is not right: {first.name}: {first.detail}; nothing was written")
-
-
-def _choose_cutoff(
-    model: TfliteModel, positives: Sequence[SampleRecord], negatives: Sequence[SampleRecord], config: TrainerConfig, jobs: int | None
-) -> CutoffChoice:
-    options = Options(jobs=jobs, cache_folder=default_cache_folder())
-    words, others = ([record.path for record in kind] for kind in (positives, negatives))
-    curve = validation_curve(model, words, others, config.export.sliding_window_size, options)
-    return choose_cutoff(curve, config.training.target_minimization)
 
 
 def manifest_for(config: TrainerConfig, name: str, cutoff: float, arena: int) -> Manifest:

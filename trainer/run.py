@@ -6,7 +6,6 @@ checkpoints. `exporting.py` goes on from it and the recordings alone.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from trainer.data.split import Split
 from trainer.data.threads import threads_of_workers
 from trainer.data.training_sets import SetClips, recorded_clips, stored_clips, training_sets
 from trainer.data.word_lengths import too_long_words
+from trainer.evaluation.hearing import PresentedSplit, SplitRecords, present_split, seconds_counted
 from trainer.memory import check_memory, feature_workers, workers
 from trainer.mining.in_training import FOLDER as MINED_FOLDER
 from trainer.mining.in_training import JoinedNegatives, TrainingMiner
@@ -38,7 +38,7 @@ from trainer.training.feature_set import ClipRows
 from trainer.training.loop import TrainingResult, train
 from trainer.training.progress import Progress as TrainingProgress
 from trainer.training.runtime import compute_dtype, start_tensorflow
-from trainer.training.validation import StreamingValidation, ValidationData, validation_data
+from trainer.training.validation import StreamingValidation
 from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
 from wakeword.errors import ConfigError
 from wakeword.files import check_writable
@@ -183,19 +183,10 @@ def _miner(
     )
 
 
-def _validation_features(records: Sequence[SampleRecord], progress: RunProgress) -> ValidationData:
-    positives, negatives = (chosen(records, Split.VAL, label) for label in (Label.POSITIVE, Label.NEGATIVE))
-    total = math.ceil(sum(record.duration for record in (*positives, *negatives)))
-    count, heard_s = progress.counting("seconds of validation recordings"), 0.0
-
-    def heard(seconds: float) -> None:
-        nonlocal heard_s
-        heard_s += seconds
-        count(min(int(heard_s), total - 1), total)  # the last second is counted once all is done
-
-    data = validation_data(FeatureCache(default_cache_folder()), [record.path for record in positives], [record.path for record in negatives], heard)
-    count(total, total)
-    return data
+def _validation_features(records: Sequence[SampleRecord], progress: RunProgress) -> PresentedSplit:
+    validation = SplitRecords.of(records, Split.VAL)
+    counted = seconds_counted(progress.counting("seconds of validation recordings"), validation.seconds)
+    return present_split(FeatureCache(default_cache_folder()), validation, counted)
 
 
 def _refuse_other_configuration(config: TrainerConfig, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """ESPHome's decision logic: sliding window, pending probability, hold-off.
 
 Three forms of one rule. `Detector` is the device's own, slice by slice; `detect` gives the same detections of a whole stream
-from its stored probabilities, jumping from one to the next; `count_detections` does so for many cutoffs and windows.
+from its stored probabilities, jumping from one to the next; `detections_by_cutoff` does so for many cutoffs.
 
 Conventions: probabilities and cutoffs are the device's uint8 values; a slice is 10 ms of features; the inference `j` of a
 model with stride `s` happens on slice `(j + 1) * s - 1`. A stream begins at boot.
@@ -9,7 +9,7 @@ model with stride `s` happens on slice `(j + 1) * s - 1`. A stream begins at boo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,11 @@ class Detection:
     average: int
     """`sum // window`, as the device rounds it."""
     maximum: int
+
+    @property
+    def seconds(self) -> float:
+        """Audio heard when it was decided."""
+        return contract.slice_end_seconds(self.slice_index)
 
 
 class Detector:
@@ -85,20 +90,39 @@ def detect(probabilities: NDArray[np.uint8], stride: int, slices: int, cutoff: i
     return list(_Sweep(probabilities, stride, slices).detections(cutoff, window))
 
 
-def count_detections(probabilities: NDArray[np.uint8], stride: int, slices: int, cutoffs: Sequence[int], windows: Sequence[int]) -> NDArray[np.int64]:
-    """Number of detections of one stream for every cutoff and window: int64 `[len(cutoffs), len(windows)]`.
+def detections_by_cutoff(probabilities: NDArray[np.uint8], stride: int, slices: int, cutoffs: Iterable[int], window: int) -> Iterator[Sequence[Detection]]:
+    """The detections of one stream at each cutoff in turn.
 
-    The hold-off depends on the cutoff, so each pair is decided anew; nothing is interpolated. Raises `ValueError` as
-    `detect` does.
+    The hold-off depends on the cutoff, so each is decided anew; nothing is interpolated. Raises `ValueError` as `detect` does.
     """
     _check_stream(probabilities, stride, slices)
     sweep = _Sweep(probabilities, stride, slices)
-    counts = np.zeros((len(cutoffs), len(windows)), np.int64)
-    for row, cutoff in enumerate(cutoffs):
-        for column, window in enumerate(windows):
-            check_operating_point(cutoff, window)
-            counts[row, column] = sweep.count(cutoff, window)
-    return counts
+    for cutoff in cutoffs:
+        check_operating_point(cutoff, window)
+        yield list(sweep.detections(cutoff, window))
+
+
+def first_decisive(stride: int, window: int) -> int:
+    """The first inference since boot that can take part in a detection, by 0-based index; what earlier ones gave is never decided on.
+
+    The hold-off after boot ends with slice `HOLD_OFF_SLICES - 1` at the earliest, if all inferences until then were below the cutoff. So the newest one
+    of a detection ends on a later slice, and the ring then holds it and `window - 1` before it.
+    """
+    return max(0, contract.HOLD_OFF_SLICES // stride - window + 1)
+
+
+def sliding_averages(probabilities: NDArray[np.uint8], stride: int, window: int, detected: Iterable[int] = ()) -> NDArray[np.float64]:
+    """The average that the device compares with the cutoff at each inference, 0-1: float64 `[inferences]`.
+
+    The ring starts full of zeros and is zeroed on each slice that `detected` names, so an average reaches back `window` inferences or to the last detection
+    before it.
+    """
+    sums = np.concatenate([[0], np.cumsum(probabilities, dtype=np.int64)])
+    indices = np.arange(len(probabilities))
+    fresh = np.array([0, *sorted((slice_index + 1) // stride for slice_index in detected)])
+    oldest = np.maximum(np.maximum(indices - window + 1, 0), fresh[np.searchsorted(fresh, indices, side="right") - 1])
+    averages: NDArray[np.float64] = (sums[indices + 1] - sums[oldest]) / (window * contract.PROBABILITY_MAX)
+    return averages
 
 
 def check_operating_point(cutoff: int, window: int) -> None:
@@ -127,9 +151,6 @@ class _Sweep:
         self._slices = slices
         self._prefix = np.concatenate([[0], np.cumsum(probabilities, dtype=np.int64)])
         self._sums: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
-
-    def count(self, cutoff: int, window: int) -> int:
-        return sum(1 for _ in self.detections(cutoff, window))
 
     def detections(self, cutoff: int, window: int) -> Iterator[Detection]:
         """Jump from detection to detection.

@@ -33,8 +33,7 @@ from harness.results.device_records import (
 )
 from harness.results.runs import RunStream, run_streams
 from harness.results.schema import DetectionRecord, FileRecord, ModelRecord, RunRecord
-from harness.results.scores import Outcome, outcome, with_voids_of
-from harness.results.timeline import sliding_averages
+from harness.results.scores import Outcome, outcome, tells_rate, with_voids_of
 from wakeword.contract import HOLD_OFF_SLICES, PROBABILITY_MAX
 from wakeword.errors import ConfigError
 from wakeword.scoring.agreement import EQUIVALENCE_METHOD, equivalence, mcnemar, pair_positions
@@ -173,11 +172,11 @@ def equivalence_record(utterances: PairedUtterances, margin: float) -> Equivalen
 
 
 def _false_accepts(paired: Sequence[_PairedRun]) -> PairedEvents:
-    without = [one for one in paired if one.device.run.protocol.truth == "none"]
+    rated = [one for one in paired if tells_rate(one.device.run)]
     return PairedEvents(
-        matched=sum(len(one.pairs) for one in without),
-        device_only=sum(len(one.device_only) for one in without),
-        simulated_only=sum(len(one.simulated_only) for one in without),
+        matched=sum(first in one.device.outcome.false and second in one.simulated.outcome.false for one in rated for first, second in one.pairs),
+        device_only=sum(number in one.device.outcome.false for one in rated for number in one.device_only),
+        simulated_only=sum(number in one.simulated.outcome.false for one in rated for number in one.simulated_only),
     )
 
 
@@ -238,7 +237,7 @@ def _disagreements(one: _PairedRun) -> Iterator[DisagreementRecord]:
         end = begin + device.run.files[file].seconds + TOLERANCE_SECONDS
         yield _disagreement(one, file, what, (begin, end), _detection(device, first), _detection(simulated, second))
     kind: tuple[Disagreement, Disagreement] = ("further detection of the device only", "further detection of the simulation only")
-    if device.run.protocol.truth == "none":
+    if tells_rate(device.run):
         kind = ("false accept of the device only", "false accept of the simulation only")
     alone = [(device.run.detections[number], True) for number in one.device_only if number in device.outcome.false]
     alone += [(simulated.run.detections[number], False) for number in one.simulated_only if number in simulated.outcome.false]
@@ -285,11 +284,10 @@ class _Traces:
         if key not in self._kept:
             self._kept[key] = run_streams(run, self._model.stride)
         stream = self._kept[key][disagreement.file_index if run.protocol.mode == "clips" else 0]
-        seconds = stream.inference_seconds()
-        inside = np.flatnonzero((seconds >= disagreement.begin) & (seconds <= disagreement.end))
+        inside = stream.decisive(disagreement.begin, disagreement.end, self._model.window)
         if not len(inside):
             return {}
-        averages = sliding_averages(stream.stream.probabilities, stream.stream.stride, self._model.window, stream.detections)
+        averages = stream.averages(self._model.window)
         return {
             "highest_probability": int(stream.stream.probabilities[inside].max()) / PROBABILITY_MAX,
             "highest_average": float(averages[inside].max()),

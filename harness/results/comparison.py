@@ -18,7 +18,7 @@ from harness.results.device_records import (
     SessionRecord,
 )
 from harness.results.schema import ModelRecord, Result, RunRecord
-from harness.results.scores import void_stretches
+from harness.results.scores import tells_rate, void_stretches
 from wakeword.scoring.agreement import SIGNIFICANCE, utterances_needed
 
 _MS_PER_SLICE = 10
@@ -139,7 +139,7 @@ def disagreement_rows(records: Sequence[DisagreementRecord], runs: Sequence[RunR
         moment = next((seen.seconds for seen in (record.device, record.simulated) if seen.seconds is not None), record.begin)
         inside = max(moment - file.stream_start, 0.0)
         where = f"{run.label}, {wording.seconds(inside)} into the recording"
-        if run.protocol.mode == "stream":
+        if run.protocol.mode != "clips":
             where += f", {wording.clock(moment)} of the run"
         rows.append(DisagreementRow(disagreement_words(record, run.source), file.path, where, _seen(record.device), _seen(record.simulated)))
     return tuple(rows)
@@ -270,7 +270,7 @@ def beside_sentence(result: Result) -> str | None:
         parts.append(f"the same answer for {_of(agree, utterances.total)} utterances, recall {shown} within {wording.points(tested.margin)}")
     events = result.agreement.false_accepts
     alone = events.device_only + events.simulated_only
-    if any(run.protocol.truth == "none" for run in result.runs):
+    if any(tells_rate(run) for run in result.runs):
         both = events.matched + alone
         parts.append(f"{_of(events.matched, both)} false accepts at the same place" if both else "no false accept in either")
     return f"Beside the simulation of the same audio: {'; '.join(parts)}." if parts else None

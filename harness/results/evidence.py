@@ -14,8 +14,8 @@ from harness.results.comparison import disagreement_words
 from harness.results.device_records import DisagreementRecord
 from harness.results.runs import RunStream
 from harness.results.schema import DetectionRecord, FileRecord, ModelRecord, RunRecord
-from harness.results.scores import Outcome, outcome
-from harness.results.timeline import Timeline, draw, sliding_averages
+from harness.results.scores import Outcome, outcome, tells_rate
+from harness.results.timeline import Timeline, draw
 
 CONTEXT_SECONDS = 2.0
 """Shown and heard before and after a detection in a long recording."""
@@ -86,12 +86,12 @@ def misses(streams: Iterable[PairedStream], model: ModelRecord, limit: int, read
 
 
 def false_accepts(streams: Iterable[PairedStream], model: ModelRecord, limit: int, reader: ClipReader) -> Evidence:
-    """Detections where there is no wake word and no void time, the most confident first."""
+    """Detections without an utterance where the rate counts them and no time is void, the most confident first."""
     outcomes = _Outcomes()
     found: list[tuple[PairedStream, DetectionRecord]] = []
     for paired in streams:
         run = paired.stream.run
-        if run.protocol.truth == "none":
+        if tells_rate(run):
             files = range(paired.stream.first_file, paired.stream.first_file + len(paired.stream.files))
             found += [(paired, run.detections[number]) for number in outcomes.of(run).false if run.detections[number].file_index in files]
     found.sort(key=lambda accept: -accept[1].average)
@@ -132,7 +132,7 @@ class _Averages:
 
     def of(self, stream: RunStream) -> NDArray[np.float64]:
         if self._kept is None or self._kept[0] is not stream:
-            self._kept = (stream, sliding_averages(stream.stream.probabilities, stream.stream.stride, self._model.window, stream.detections))
+            self._kept = (stream, stream.averages(self._model.window))
         return self._kept[1]
 
 
@@ -145,7 +145,7 @@ def _miss(paired: PairedStream, index: int, model: ModelRecord, averages: _Avera
     file, highest = paired.stream.run.files[index], _highest(paired, index)
     begin, end = file.stream_start, file.stream_start + file.seconds
     if file.seconds > WHOLE_CLIP_SECONDS:
-        begin, end = _around(_loudest_answer(paired.trace, begin, end), begin, end)
+        begin, end = _around(_loudest_answer(paired.trace, begin, end, model.window), begin, end)
     facts = [f"{file.seconds:.2f}\N{NO-BREAK SPACE}s long"]
     if highest is not None:
         facts.insert(0, f"highest probability {wording.probability(highest)}" + ("" if paired.trace is paired.stream else " (simulated)"))
@@ -157,7 +157,7 @@ def _false_accept(paired: PairedStream, detection: DetectionRecord, model: Model
     file = stream.run.files[detection.file_index]
     facts = [f"average {wording.probability(detection.average)}", f"max {wording.probability(detection.max)}"]
     where = detection.seconds - file.stream_start
-    if stream.run.protocol.mode == "stream":
+    if stream.run.protocol.mode != "clips":
         facts.append(f"at {wording.clock(detection.seconds)} of the stream, {wording.clock(where)} of the file")
         view = _around(detection.seconds, stream.files[0].stream_start, stream.files[-1].stream_start + stream.files[-1].seconds)
     else:
@@ -215,10 +215,9 @@ def _around(seconds: float, earliest: float, latest: float) -> tuple[float, floa
     return max(seconds - CONTEXT_SECONDS, earliest), end
 
 
-def _loudest_answer(stream: RunStream, begin: float, end: float) -> float:
-    """The moment of the highest probability between two moments of the stream."""
-    seconds = stream.inference_seconds()
-    inside = np.flatnonzero((seconds >= begin) & (seconds <= end))
+def _loudest_answer(stream: RunStream, begin: float, end: float, window: int) -> float:
+    """The moment of the highest probability between two moments of the stream that can take part in a detection."""
+    inside = stream.decisive(begin, end, window)
     if not len(inside):
         return begin
-    return float(seconds[inside[int(np.argmax(stream.stream.probabilities[inside]))]])
+    return float(stream.inference_seconds()[inside[int(np.argmax(stream.stream.probabilities[inside]))]])

@@ -171,6 +171,8 @@ def _protocol(run: RunRecord) -> str:
     if protocol.mode == "clips":
         padding = f"{protocol.lead_in_seconds:g}\N{NO-BREAK SPACE}s of lead-in and {protocol.tail_seconds:g}\N{NO-BREAK SPACE}s of tail"
         how = f"each clip after a fresh boot, with {padding}"
+    elif protocol.mode == "session":
+        how = f"one stream, each file followed by a pause of {protocol.gap_seconds:g}\N{NO-BREAK SPACE}s; all of it counts as time"
     else:
         how = f"one stream, files one after another with gaps of {protocol.gap_seconds:g}\N{NO-BREAK SPACE}s"
     return f"{how}; {word}"

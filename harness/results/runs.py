@@ -9,17 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.results.schema import DetectionRecord, FileRecord, RunRecord, VoidRecord, unpack_probabilities
-from harness.results.wording import to_hours
-from wakeword.contract import SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES, slice_count, slice_end_seconds
-from wakeword.detector import detect
+from wakeword.contract import SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES, slice_count
+from wakeword.detector import first_decisive, sliding_averages
 from wakeword.errors import ConfigError
-from wakeword.scoring.det import CUTOFFS, DetCurve, Stream, det_curve
-from wakeword.scoring.matching import TOLERANCE_SECONDS, Span, merge_spans, overlap_seconds
+from wakeword.scoring.det import DetCurve, Stream, det_curve
+from wakeword.scoring.matching import Truth
 
 
 @dataclass(frozen=True, eq=False)
 class RunStream:
-    """One stream since boot: a clip with its padding in `clips` mode, the whole run in `stream` mode."""
+    """One stream since boot: a clip with its padding in `clips` mode, else the whole run."""
 
     run: RunRecord
     stream: Stream
@@ -27,12 +26,27 @@ class RunStream:
     """Index in the run's `files` of the stream's first file."""
     files: tuple[FileRecord, ...]
     detections: tuple[DetectionRecord, ...]
-    voids: tuple[Span, ...] = ()
+    voids: tuple[VoidRecord, ...] = ()
+
+    @property
+    def truth(self) -> Truth:
+        """What is true of it."""
+        return self.run.protocol.truth_of(self.files, self.voids)
 
     @property
     def has_trace(self) -> bool:
         """False where the board did not tell its probabilities."""
         return len(self.stream.probabilities) > 0
+
+    def averages(self, window: int) -> NDArray[np.float64]:
+        """The average that the device compares with the cutoff at each inference, 0-1: float64 `[inferences]`."""
+        return sliding_averages(self.stream.probabilities, self.stream.stride, window, [detection.slice for detection in self.detections])
+
+    def decisive(self, begin: float, end: float, window: int) -> NDArray[np.int64]:
+        """Inferences between two moments that can take part in a detection of this sliding `window`; those of the first second after boot cannot."""
+        seconds = self.inference_seconds()
+        seconds[: first_decisive(self.stream.stride, window)] = -1.0
+        return np.flatnonzero((seconds >= begin) & (seconds <= end))
 
     def inference_seconds(self) -> NDArray[np.float64]:
         """Audio heard at each inference, in seconds of the stream: float64 `[inferences]`."""
@@ -55,7 +69,7 @@ def run_streams(run: RunRecord, stride: int) -> tuple[RunStream, ...]:
     for detection in run.detections:
         if not 0 <= detection.file_index < len(run.files):
             raise ConfigError(f"result, run {run.label!r}: a detection names file {detection.file_index} of {len(run.files)}; measure again")
-    if run.protocol.mode == "stream":
+    if run.protocol.mode != "clips":
         return (_stream(run, probabilities, stride, 0, run.files, run.detections, run.voids),)
     streams: list[RunStream] = []
     offset = 0
@@ -70,64 +84,8 @@ def run_streams(run: RunRecord, stride: int) -> tuple[RunStream, ...]:
 
 
 def sweep_cutoffs(streams: Sequence[RunStream], window: int) -> DetCurve:
-    """Utterances detected and false accepts at every cutoff over all streams of a result, with one sliding window. Void time is in neither."""
-    clips: list[Stream] = []
-    negatives: list[Stream] = []
-    others: list[RunStream] = []
-    for stream in streams:
-        if stream.voids or (stream.run.protocol.truth == "wake" and stream.run.protocol.mode == "stream"):
-            others.append(stream)
-        else:
-            (clips if stream.run.protocol.truth == "wake" else negatives).append(stream.stream)
-    hours = to_hours(sum(_scored_seconds(stream) for stream in streams if stream.run.protocol.truth == "none"))
-    curve = det_curve(clips, negatives, window, hours)
-    detected, false_accepts, utterances = curve.detected.copy(), curve.false_accepts.copy(), curve.utterances
-    for stream in others:
-        counter = _Counter(stream, window)
-        counts = np.array([counter.at(cutoff) for cutoff in CUTOFFS])
-        if stream.run.protocol.truth == "wake":
-            detected += counts
-            utterances += len(counter.windows)
-        else:
-            false_accepts += counts
-    return DetCurve(curve.cutoffs, detected, false_accepts, utterances, hours)
-
-
-class _Counter:
-    """Counts of one stream at any cutoff, by the matcher's rules: utterances found, or detections where there is no wake word.
-
-    The recordings of a stream follow one another, so their windows begin and end in order and one pass finds what the matcher finds.
-    """
-
-    def __init__(self, stream: RunStream, window: int) -> None:
-        self._stream = stream.stream
-        self._wake = stream.run.protocol.truth == "wake"
-        self._window = window
-        self._voids = stream.voids
-        windows = [Span(file.stream_start, file.stream_start + file.seconds + TOLERANCE_SECONDS) for file in stream.files]
-        self.windows = [one for one in windows if not any(one.start <= void.end and void.start <= one.end for void in stream.voids)]
-
-    def at(self, cutoff: int) -> int:
-        found = detect(self._stream.probabilities, self._stream.stride, self._stream.slices, cutoff, self._window)
-        moments = [slice_end_seconds(detection.slice_index) for detection in found]
-        moments = [moment for moment in moments if not any(void.start <= moment <= void.end for void in self._voids)]
-        return self._utterances(moments) if self._wake else len(moments)
-
-    def _utterances(self, moments: Sequence[float]) -> int:
-        count = position = 0
-        for moment in moments:
-            while position < len(self.windows) and self.windows[position].end < moment:
-                position += 1
-            if position < len(self.windows) and self.windows[position].start <= moment:
-                count += 1
-                position += 1
-        return count
-
-
-def _scored_seconds(stream: RunStream) -> float:
-    recorded = [Span(file.stream_start, file.stream_start + file.seconds) for file in stream.files]
-    last = max((span.end for span in recorded), default=0.0)
-    return sum(file.seconds for file in stream.files) - overlap_seconds(recorded, merge_spans(stream.voids, last))
+    """Utterances found and false accepts at every cutoff over all streams of a result, with one sliding window. Void time is in neither."""
+    return det_curve(((one.stream, one.truth) for one in streams), window)
 
 
 def _stream(
@@ -140,8 +98,7 @@ def _stream(
     voids: Sequence[VoidRecord],
 ) -> RunStream:
     slices = _slices(run, files, len(probabilities), stride)
-    spans = tuple(Span(void.start, void.end) for void in voids)
-    return RunStream(run, Stream(probabilities, stride, slices), first_file, files, tuple(detections), spans)
+    return RunStream(run, Stream(probabilities, stride, slices), first_file, files, tuple(detections), tuple(voids))
 
 
 def _slices(run: RunRecord, files: tuple[FileRecord, ...], inferences: int, stride: int) -> int:

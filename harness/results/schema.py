@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,7 +27,9 @@ from wakeword.contract import MAX_WINDOW, PROBABILITY_MAX
 from wakeword.corpus.provenance import Provenance
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
+from wakeword.presentation import Mode, Presentation
 from wakeword.reading import read_json
+from wakeword.scoring.matching import Span, Truth
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -80,34 +83,49 @@ class FileRecord(Record):
     seconds: float = Field(ge=0)
     """Length of the recording itself, without lead-in, tail or gap."""
     stream_start: float = Field(ge=0)
-    """Where the recording's first sample lies in its stream, in seconds: the lead-in in `clips` mode, cumulative in `stream` mode."""
+    """Where the recording's first sample lies in its stream, in seconds: behind the lead-in of a clip or session, then cumulative."""
     max_probability: float | None
     """None where the board does not tell its probabilities."""
     speaker: str | None = None
     word_end: float | None = Field(default=None, ge=0)
     """Seconds of the recording at which its utterance ends, by loudness; None where noise hides it, or nobody looked."""
 
+    @property
+    def span(self) -> Span:
+        """Where it lies in its stream, seconds."""
+        return Span(self.stream_start, self.stream_start + self.seconds)
+
 
 class Protocol(Record):
     """How the audio was presented."""
 
-    mode: Literal["clips", "stream"]
+    mode: Mode
     truth: Literal["wake", "none"]
     """`wake`: every file is one utterance of the wake word. `none`: no file contains it."""
     lead_in_seconds: float = Field(default=0.0, ge=0)
     tail_seconds: float = Field(default=0.0, ge=0)
     gap_seconds: float = Field(default=0.0, ge=0)
 
+    @property
+    def wake(self) -> bool:
+        """Whether the wake word is in each file."""
+        return self.truth == "wake"
+
+    def truth_of(self, files: Sequence[FileRecord], voids: Iterable[VoidRecord]) -> Truth:
+        """What is true of a stream with these files and void times."""
+        presentation = Presentation(self.mode, self.lead_in_seconds, self.tail_seconds, self.gap_seconds)
+        return presentation.truth([file.span for file in files], wake=self.wake, voids=[Span(void.start, void.end) for void in voids])
+
 
 class VoidRecord(Record):
     """Time that is in no figure: a reboot, a ring overflow, an API gap, a playback fault. A simulation has none."""
 
     start: float
-    """Seconds of the stream (`stream` mode) or of the clip's own stream (`clips` mode)."""
+    """Seconds of the stream, in `clips` mode of the clip's own."""
     end: float
     reason: str
     file_index: int | None = None
-    """The clip in whose stream it lies; None in `stream` mode."""
+    """The clip in whose stream it lies; None outside `clips` mode."""
 
 
 class RunRecord(Record):
@@ -131,7 +149,7 @@ class RunRecord(Record):
     notes: tuple[str, ...] = ()
     """What the list of recordings says of figures of them, e.g. that training knew the speaker."""
     inferences_per_file: tuple[int, ...]
-    """Inferences of each file's own stream in `clips` mode; one entry, the whole stream, in `stream` mode."""
+    """Inferences of each file's own stream in `clips` mode; one entry, the whole stream, otherwise."""
 
     @model_validator(mode="before")
     @classmethod
@@ -166,11 +184,11 @@ class ScoresRecord(Record):
     recall: IntervalRecord | None
     """Utterances detected, Clopper-Pearson. None when no run holds the wake word."""
     false_accepts_per_hour: IntervalRecord | None
-    """Detections where there is no wake word, Garwood. None when no run is without the wake word."""
+    """Detections without an utterance, where there is no wake word and in sessions of it, Garwood. None when no run tells a rate."""
     false_accept_clips: IntervalRecord | None = None
     """Clips without the wake word that were detected in `clips` mode, Clopper-Pearson."""
     extra_detections: int = 0
-    """Detections in runs of the wake word that find no utterance: second ones, and ones before it. Not in the hourly rate."""
+    """Detections in clips of the wake word that find no utterance: second ones, and ones before it. Not in the hourly rate."""
     void_seconds: float = 0.0
     """Time that was left out of all figures."""
     void_utterances: int = 0

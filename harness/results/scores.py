@@ -2,10 +2,7 @@
 
 Conventions
 -----------
-- A run with truth `wake`: every file is one utterance, found by a detection from its first sample to the matcher's tolerance
-  after its last.
-- A run with truth `none`: every detection is a false accept. The hours are those of the recordings themselves; lead-in, tail and
-  gaps are left out, so that padding cannot buy a lower rate.
+- What an utterance is, which detections are false accepts and which time counts as hours says `wakeword.presentation`, for all commands.
 - Void time is in neither part of any rate.
 - A simulation beside a device is scored over the device's own time: the device's voids are the simulation's, see `with_voids_of`.
 """
@@ -13,11 +10,11 @@ Conventions
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from harness.results.schema import FileRecord, IntervalRecord, Result, RunRecord, ScoresRecord
+from harness.results.schema import IntervalRecord, Result, RunRecord, ScoresRecord
 from harness.results.wording import to_hours
-from wakeword.scoring.matching import TOLERANCE_SECONDS, Components, Span, match, merge_spans, overlap_seconds
+from wakeword.scoring.matching import Components, Span, Truth, overlap_seconds
 from wakeword.scoring.rates import clopper_pearson, garwood
 
 SHARE_METHOD = "Clopper-Pearson, 95 %"
@@ -41,31 +38,35 @@ class _Part:
     """One stream since boot; `detections` are indices into the run's."""
 
     first_file: int
-    files: tuple[FileRecord, ...]
+    truth: Truth
     detections: tuple[int, ...]
-    voids: tuple[Span, ...]
 
 
 def score_runs(runs: Sequence[RunRecord]) -> ScoresRecord:
     """Score runs together. A figure is None where no run can tell it; its rate is None where there is nothing to divide by."""
-    wake = [run for run in runs if run.protocol.truth == "wake"]
-    none = [run for run in runs if run.protocol.truth == "none"]
-    clips = [clip_accepts(run) for run in none if run.protocol.mode == "clips"]
-    spoken, other = sum(map(count_run, wake), Components()), sum(map(count_run, none), Components())
-    both = spoken + other
+    counted = [(run, count_run(run)) for run in runs]
+    spoken = [count for run, count in counted if run.protocol.wake]
+    rated = [count for run, count in counted if tells_rate(run)]
+    clips = [clip_accepts(run) for run in runs if not run.protocol.wake and run.protocol.mode == "clips"]
+    found, rate, everything = (sum(counts, Components()) for counts in (spoken, rated, [count for _, count in counted]))
     return ScoresRecord(
-        recall=share_record(spoken.found, spoken.utterances) if wake else None,
-        false_accepts_per_hour=hourly_record(other.false_accepts, to_hours(other.scored_seconds)) if none else None,
+        recall=share_record(found.found, found.utterances) if spoken else None,
+        false_accepts_per_hour=hourly_record(rate.false_accepts, to_hours(rate.scored_seconds)) if rated else None,
         false_accept_clips=share_record(sum(accepted for accepted, _ in clips), sum(scored for _, scored in clips)) if clips else None,
-        extra_detections=spoken.false_accepts,
-        void_seconds=both.void_seconds,
-        void_utterances=both.void_utterances,
+        extra_detections=everything.false_accepts - rate.false_accepts,
+        void_seconds=everything.void_seconds,
+        void_utterances=everything.void_utterances,
     )
 
 
+def tells_rate(run: RunRecord) -> bool:
+    """Whether the false accepts and hours of a run are part of the rate."""
+    return run.protocol.truth_of((), ()).rated
+
+
 def count_run(run: RunRecord) -> Components:
-    """Components of one run; seconds are those of its recordings."""
-    return sum((_count_part(run, part) for part in _parts(run)), Components())
+    """Components of one run."""
+    return sum((_match(run, part) for part in _parts(run)), Components())
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,9 @@ def void_stretches(run: RunRecord) -> list[VoidStretch]:
     for part in _parts(run):
         file_index = part.first_file if run.protocol.mode == "clips" else None
         records = [one for one in run.voids if one.file_index == file_index or file_index is None]
-        for span in merge_spans(part.voids, _end(part)):
+        for span in part.truth.void:
             reasons = dict.fromkeys(one.reason for one in records if one.start <= span.end and span.start <= one.end)
-            stretches.append(VoidStretch(file_index, span, overlap_seconds(_utterances(part.files), [span]), tuple(reasons)))
+            stretches.append(VoidStretch(file_index, span, overlap_seconds(part.truth.counted, [span]), tuple(reasons)))
     return stretches
 
 
@@ -105,7 +106,7 @@ def outcome(run: RunRecord) -> Outcome:
     missed: list[int] = []
     false: list[int] = []
     for part in _parts(run):
-        counted = _match_part(run, part)
+        counted = _match(run, part)
         found |= {part.first_file + utterance: part.detections[number] for utterance, number in sorted(counted.matches)}
         missed += [part.first_file + utterance for utterance in counted.missed]
         false += [part.detections[number] for number in counted.false]
@@ -124,37 +125,21 @@ def score_simulation(result: Result) -> ScoresRecord | None:
     return score_runs([with_voids_of(simulated, device) for simulated, device in zip(result.simulation, result.runs, strict=True)])
 
 
-def _count_part(run: RunRecord, part: _Part) -> Components:
-    void_seconds = overlap_seconds(_utterances(part.files), merge_spans(part.voids, _end(part)))
-    return replace(_match_part(run, part), scored_seconds=sum(file.seconds for file in part.files) - void_seconds, void_seconds=void_seconds)
-
-
-def _match_part(run: RunRecord, part: _Part) -> Components:
-    utterances = _utterances(part.files) if run.protocol.truth == "wake" else []
-    return match(utterances, [run.detections[index].seconds for index in part.detections], _end(part), TOLERANCE_SECONDS, part.voids)
+def _match(run: RunRecord, part: _Part) -> Components:
+    return part.truth.outcome([run.detections[index].seconds for index in part.detections])
 
 
 def _parts(run: RunRecord) -> Iterator[_Part]:
     """The streams of a run."""
-    if run.protocol.mode == "stream":
-        yield _Part(0, run.files, tuple(range(len(run.detections))), tuple(Span(void.start, void.end) for void in run.voids))
+    if run.protocol.mode != "clips":
+        yield _Part(0, run.protocol.truth_of(run.files, run.voids), tuple(range(len(run.detections))))
         return
     detections: dict[int, list[int]] = {}
     for number, detection in enumerate(run.detections):
         detections.setdefault(detection.file_index, []).append(number)
     for index, file in enumerate(run.files):
-        voids = tuple(Span(void.start, void.end) for void in run.voids if void.file_index == index)
-        yield _Part(index, (file,), tuple(detections.get(index, ())), voids)
-
-
-def _utterances(files: Sequence[FileRecord]) -> list[Span]:
-    return [Span(file.stream_start, file.stream_start + file.seconds) for file in files]
-
-
-def _end(part: _Part) -> float:
-    """An end behind all that is recorded or void in the stream."""
-    recorded = part.files[-1].stream_start + part.files[-1].seconds + TOLERANCE_SECONDS if part.files else 0.0
-    return max([recorded, *(void.end for void in part.voids)])
+        truth = run.protocol.truth_of((file,), [void for void in run.voids if void.file_index == index])
+        yield _Part(index, truth, tuple(detections.get(index, ())))
 
 
 def share_record(successes: int, trials: int) -> IntervalRecord:

@@ -50,27 +50,12 @@ class Timeline:
     """The picture in words, for readers who do not see it."""
 
 
-def sliding_averages(probabilities: NDArray[np.uint8], stride: int, window: int, detections: Sequence[DetectionRecord]) -> NDArray[np.float64]:
-    """The average that the device compares with the cutoff at each inference, 0-1: float64 `[inferences]`.
-
-    The ring starts full of zeros and is zeroed on each detection, so an average reaches back `window` inferences or to the
-    last detection before it.
-    """
-    sums = np.concatenate([[0], np.cumsum(probabilities, dtype=np.int64)])
-    indices = np.arange(len(probabilities))
-    oldest = np.maximum(indices - window + 1, 0)
-    fresh = np.array([0, *sorted((detection.slice + 1) // stride for detection in detections)])
-    oldest = np.maximum(oldest, fresh[np.searchsorted(fresh, indices, side="right") - 1])
-    averages: NDArray[np.float64] = (sums[indices + 1] - sums[oldest]) / (window * PROBABILITY_MAX)
-    return averages
-
-
 def draw(
     stream: RunStream, model: ModelRecord, begin: float, end: float, averages: NDArray[np.float64], detections: Sequence[DetectionRecord] | None = None
 ) -> Timeline | None:
     """Draw the stream from `begin` to `end` (its own seconds); None where no inference lies there.
 
-    `averages` are the whole stream's, from `sliding_averages`. The detections marked are the stream's own unless others are given.
+    `averages` are the whole stream's, from `RunStream.averages`. The detections marked are the stream's own unless others are given.
     """
     seconds = stream.inference_seconds()
     chosen = np.flatnonzero((seconds >= begin) & (seconds <= end))

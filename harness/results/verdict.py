@@ -30,7 +30,8 @@ def judge(result: Result) -> Verdict:
     if result.runs_another_model:
         return Verdict(NOT_MEASURED, NOT_MEASURED, sentence=_another_model(result), remarks=(), withheld=True)
     false_accepts, recall = result.scores.false_accepts_per_hour, result.scores.recall
-    accepts_grade = grade_false_accepts(false_accepts.count, false_accepts.of, provenance_of_runs(result.runs, "none")) if false_accepts else NOT_MEASURED
+    others: Literal["wake", "none"] = "none" if any(run.protocol.truth == "none" for run in result.runs) else "wake"  # a session alone tells a rate too
+    accepts_grade = grade_false_accepts(false_accepts.count, false_accepts.of, provenance_of_runs(result.runs, others)) if false_accepts else NOT_MEASURED
     recall_grade = grade_recall(recall.count, int(recall.of), provenance_of_runs(result.runs, "wake")) if recall else NOT_MEASURED
     remarks = list(dict.fromkeys(remark for remark in (accepts_grade.remark, recall_grade.remark) if remark))
     if accepts_grade is NOT_MEASURED:

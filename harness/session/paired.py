@@ -19,6 +19,7 @@ from wakeword.corpus.utterances import known_utterance_end
 from wakeword.detector import Detection
 from wakeword.engines import Engine
 from wakeword.frontend import Frontend
+from wakeword.presentation import Presentation
 from wakeword.read_ahead import read_ahead
 from wakeword.simulation.streams import Recording, SimulatedStream
 
@@ -75,17 +76,20 @@ def played_part(leg: Leg, last_item: int) -> Leg:
     return replace(leg, sections=tuple(sections))
 
 
-def leg_runs(schedule: Schedule, leg: Leg, number: int, heard: Heard, voids: Sequence[VoidSpan]) -> list[RunRecord]:
-    """A run for each section of a leg. `number` counts the measured legs from 1, as the session does; the first one's is not in its labels."""
+def leg_runs(schedule: Schedule, leg: Leg, number: int, heard: Heard, voids: Sequence[VoidSpan], window: int) -> list[RunRecord]:
+    """A run for each section of a leg. `number` counts the measured legs from 1, as the session does; the first one's is not in its labels.
+
+    `window` is the model's sliding window.
+    """
     runs = []
     for section in leg.sections:
         planned = schedule.sections[section.index]
         label = planned.label if number == 1 else f"{planned.label} (leg {number})"
-        runs.append(_run(schedule, planned, section, label, heard, voids))
+        runs.append(_run(schedule, planned, section, label, heard, voids, window))
     return runs
 
 
-def _run(schedule: Schedule, planned: Section, section: PlacedSection, label: str, heard: Heard, voids: Sequence[VoidSpan]) -> RunRecord:
+def _run(schedule: Schedule, planned: Section, section: PlacedSection, label: str, heard: Heard, voids: Sequence[VoidSpan], window: int) -> RunRecord:
     stride, settings = schedule.settings.stride, schedule.settings
     first_slice, first_inference = section.start // STEP_SAMPLES, section.start // settings.alignment
     # Not floor but ceiling: a leg that was cut may end anywhere, and its last inferences belong to its last section.
@@ -96,19 +100,21 @@ def _run(schedule: Schedule, planned: Section, section: PlacedSection, label: st
         for placed in section.items
     ]
     slices = min(end_slice - first_slice, slice_count(section.stop - section.start))
-    stream = SimulatedStream(tuple(recordings), slices, stride, probabilities)
+    pause = settings.guard if planned.truth == "wake" else settings.gap
+    presentation = Presentation("stream", *(samples / SAMPLE_RATE_HZ for samples in (settings.lead_in, settings.guard, pause)))
+    stream = SimulatedStream(tuple(recordings), presentation, slices, stride, probabilities)
     own = [replace(one, slice_index=one.slice_index - first_slice) for one in heard.detections if first_slice <= one.slice_index < end_slice]
     detections = tuple(detection_record(one, stream.recording_at(one.slice_index)) for one in own)
     speakers_known = planned.truth == "wake" and len({recording.path.parent for recording in planned.recordings}) > 1
-    highest = _highest(stream, own)
+    highest = _highest(stream, own, window)
     return RunRecord(
         label=label,
         protocol=Protocol(
-            mode="stream",
+            mode=presentation.mode,
             truth=planned.truth,
-            lead_in_seconds=settings.lead_in / SAMPLE_RATE_HZ,
-            tail_seconds=settings.guard / SAMPLE_RATE_HZ,
-            gap_seconds=(settings.guard if planned.truth == "wake" else settings.gap) / SAMPLE_RATE_HZ,
+            lead_in_seconds=presentation.lead_in_seconds,
+            tail_seconds=presentation.tail_seconds,
+            gap_seconds=presentation.gap_seconds,
         ),
         corpus_sha256=hash_corpus(recording.sha256 for recording in recordings),
         provenance=together(placed.item.recording.provenance for placed in section.items),
@@ -125,10 +131,10 @@ def _run(schedule: Schedule, planned: Section, section: PlacedSection, label: st
     )
 
 
-def _highest(stream: SimulatedStream, detections: Sequence[Detection]) -> list[int]:
+def _highest(stream: SimulatedStream, detections: Sequence[Detection], window: int) -> list[int]:
     """Of each recording. A board that tells no probabilities is known by those of its detections alone."""
     if len(stream.probabilities):
-        return [int(value) for value in stream.max_probabilities()]
+        return [int(value) for value in stream.max_probabilities(window)]
     highest = [0] * len(stream.recordings)
     for one in detections:
         owner = stream.recording_at(one.slice_index)

@@ -61,8 +61,8 @@ def make_session_result(plan: SessionPlan, folder: Path, candidate: Candidate, p
         simulated = _simulated(plan, probabilities, slice_count(leg.samples), engine.name)
         device = _device(plan, leg, _trace(folder, leg), esphome)
         voids = [*leg_voids(leg), *heard_markers(leg, schedule.settings.guard, device, simulated)]
-        runs += leg_runs(schedule, leg.plan, number, device, voids)
-        simulation += leg_runs(schedule, leg.plan, number, simulated, ())
+        runs += leg_runs(schedule, leg.plan, number, device, voids, plan.model.window)
+        simulation += leg_runs(schedule, leg.plan, number, simulated, (), plan.model.window)
     return Result(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=plan.command,

@@ -26,8 +26,8 @@ from typing import Literal
 from wakeword.contract import HOLD_OFF_SLICES, SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES
 from wakeword.corpus.provenance import Provenance
 from wakeword.errors import ConfigError
+from wakeword.presentation import CLIPS, STREAM
 from wakeword.scoring.matching import TOLERANCE_SECONDS
-from wakeword.simulation.presentation import CLIPS, STREAM
 
 LEAD_IN_SECONDS = CLIPS.lead_in_seconds
 LEAST_LEAD_IN_SECONDS = 1.0

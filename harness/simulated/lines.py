@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.simulated.measurement import Measurement
-from wakeword.contract import PROBABILITY_MAX, slice_end_seconds
+from wakeword.contract import PROBABILITY_MAX
 from wakeword.detector import Detection
 from wakeword.files import write_atomically
 
@@ -22,8 +22,8 @@ def write_lines(measurement: Measurement, path: Path) -> None:
 def json_lines(measurement: Measurement) -> list[dict[str, Any]]:
     """One object a recording: `path`, `seconds`, `max_probability` and its `detections`.
 
-    Probabilities are the device's uint8 values over 255. In a stream the slices count since the stream began, and each
-    detection names its file.
+    Probabilities are the device's uint8 values over 255; the highest is of the time in which a detection is possible. In a stream or session the slices
+    count since it began, and each detection names its file.
     """
     lines: list[dict[str, Any]] = []
     for stream, detections in zip(measurement.streams, measurement.detections, strict=True):
@@ -31,10 +31,10 @@ def json_lines(measurement: Measurement) -> list[dict[str, Any]]:
         for detection in detections:
             owner = stream.recording_at(detection.slice_index)
             entry = _detection(detection)
-            if measurement.presentation.mode == "stream":
+            if measurement.presentation.mode != "clips":
                 entry["file"] = str(stream.recordings[owner].path)
             fallen[owner].append(entry)
-        for recording, highest, entries in zip(stream.recordings, stream.max_probabilities(), fallen, strict=True):
+        for recording, highest, entries in zip(stream.recordings, stream.max_probabilities(measurement.candidate.point.window), fallen, strict=True):
             lines.append(
                 {
                     "path": str(recording.path),
@@ -49,7 +49,7 @@ def json_lines(measurement: Measurement) -> list[dict[str, Any]]:
 def _detection(detection: Detection) -> dict[str, Any]:
     return {
         "slice": detection.slice_index,
-        "seconds": round(slice_end_seconds(detection.slice_index), DECIMALS),
+        "seconds": round(detection.seconds, DECIMALS),
         "average": _probability(detection.average),
         "max": _probability(detection.maximum),
     }

@@ -14,8 +14,8 @@ from wakeword.engines import open_engine
 from wakeword.errors import ConfigError
 from wakeword.model.flatbuffer import TfliteModel, read_model
 from wakeword.model.manifest import Manifest, read_manifest
+from wakeword.presentation import Presentation
 from wakeword.simulation.features import Progress
-from wakeword.simulation.presentation import Presentation
 from wakeword.simulation.simulate import Options, simulate
 from wakeword.simulation.streams import SimulatedStream
 

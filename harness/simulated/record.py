@@ -24,7 +24,7 @@ from harness.results.schema import (
 )
 from harness.results.scores import score_runs
 from harness.simulated.measurement import Candidate, Measurement
-from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ, slice_end_seconds
+from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ
 from wakeword.corpus.provenance import Stated, provenance_of
 from wakeword.corpus.recordings import hash_corpus
 from wakeword.detector import Detection
@@ -97,7 +97,7 @@ def _run(measurement: Measurement, truth: Literal["wake", "none"], label: str, s
     speakers_known = truth == "wake" and len({recording.path.parent for recording in recordings}) > 1
     for stream, found in zip(measurement.streams, measurement.detections, strict=True):
         first = len(files)
-        for recording, highest in zip(stream.recordings, stream.max_probabilities(), strict=True):
+        for recording, highest in zip(stream.recordings, stream.max_probabilities(measurement.candidate.point.window), strict=True):
             files.append(_file(recording, int(highest), speakers_known))
         detections += [detection_record(detection, first + stream.recording_at(detection.slice_index)) for detection in found]
     return RunRecord(
@@ -125,7 +125,7 @@ def detection_record(detection: Detection, file_index: int) -> DetectionRecord:
     """A detection with its slice in the run; average and maximum become shares of 255."""
     return DetectionRecord(
         slice=detection.slice_index,
-        seconds=slice_end_seconds(detection.slice_index),
+        seconds=detection.seconds,
         average=detection.average / PROBABILITY_MAX,
         max=detection.maximum / PROBABILITY_MAX,
         file_index=file_index,

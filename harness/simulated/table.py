@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,10 +15,6 @@ from rich.text import Text
 from harness.results import wording
 from harness.results.scores import hourly_record, share_record
 from harness.simulated.measurement import Measurement
-from wakeword.contract import SAMPLE_RATE_HZ, slice_end_seconds
-from wakeword.detector import Detection
-from wakeword.scoring.matching import TOLERANCE_SECONDS, Span, match
-from wakeword.simulation.streams import SimulatedStream
 
 Truth = Literal["wake", "none", "unknown"]
 
@@ -30,18 +26,22 @@ MOST_ROWS = 12
 @dataclass(frozen=True)
 class _Count:
     files: int = 0
-    detected: int = 0
-    detections: int = 0
+    found: int = 0
+    """Utterances found; recordings with a detection where nobody says what they hold."""
+    false: int = 0
+    """Detections that find no utterance."""
     seconds: float = 0.0
+    """That count as hours where a rate is told."""
 
 
 def results_table(measurement: Measurement, truth: Truth) -> Table:
     """Counts and rates per folder and in all.
 
-    With the truth known, only the figure that it gives a meaning to is shown: recall where every recording holds the wake
-    word, false accepts an hour where none does.
+    With the truth known, only the figures that it gives a meaning to are shown: recall where every recording holds the wake
+    word, false accepts an hour where none does, both in a session.
     """
     counts = _count_by_folder(measurement, truth)
+    rated = truth != "wake" or measurement.presentation.mode == "session"
     point = measurement.candidate.point
     title = f"{measurement.candidate.manifest.wake_word}, simulated: cutoff {point.probability_cutoff:g} ({point.cutoff}/255), window {point.window}"
     table = Table(title=Text(title), title_justify="left")
@@ -51,27 +51,27 @@ def results_table(measurement: Measurement, truth: Truth) -> Table:
     if truth != "none":
         table.add_column("recall" if truth == "wake" else "detected in", justify="right")
         table.add_column("95 % interval", justify="right")
-    if truth != "wake":
-        table.add_column("false accepts" if truth == "none" else "detections", justify="right")
+    if rated:
+        table.add_column("detections" if truth == "unknown" else "false accepts", justify="right")
         table.add_column("per hour", justify="right")
         table.add_column("95 % interval", justify="right")
     for folder, count in counts.items():
-        table.add_row(*_row(folder, count, truth))
+        table.add_row(*_row(folder, count, truth, rated=rated))
     if len(counts) > 1:
         table.add_section()
-        table.add_row(*_row("all", _total(counts.values()), truth), style="bold")
+        table.add_row(*_row("all", _total(counts.values()), truth, rated=rated), style="bold")
     return table
 
 
-def _row(label: str, count: _Count, truth: Truth) -> list[str | Text]:
+def _row(label: str, count: _Count, truth: Truth, *, rated: bool) -> list[str | Text]:
     # A folder's name may hold what Rich would read as markup.
     cells: list[str | Text] = [Text(label), str(count.files), wording.hours(count.seconds / 3600)]
     if truth != "none":
-        share = share_record(count.detected, count.files)
-        cells += [f"{count.detected}/{count.files} = {wording.share_of(share)}", wording.share_interval(share)]
-    if truth != "wake":
-        rate = hourly_record(count.detections, wording.to_hours(count.seconds))
-        cells += [str(count.detections), wording.rate_of(rate), wording.rate_interval(rate)]
+        share = share_record(count.found, count.files)
+        cells += [f"{count.found}/{count.files} = {wording.share_of(share)}", wording.share_interval(share)]
+    if rated:
+        rate = hourly_record(count.false, wording.to_hours(count.seconds))
+        cells += [str(count.false), wording.rate_of(rate), wording.rate_interval(rate)]
     return cells
 
 
@@ -79,12 +79,14 @@ def _count_by_folder(measurement: Measurement, truth: Truth) -> dict[str, _Count
     """Counts per folder, named from the first folder that differs; of many folders those at a higher level."""
     per_folder: dict[Path, _Count] = {}
     for stream, detections in zip(measurement.streams, measurement.detections, strict=True):
-        fallen = Counter(stream.recording_at(detection.slice_index) for detection in detections)
-        detected = _utterances_found(stream, detections) if truth == "wake" else {index for index, count in fallen.items() if count}
-        for index, recording in enumerate(stream.recordings):
-            found = _Count(1, int(index in detected), fallen[index], recording.seconds)
+        known = stream.truth(wake=truth == "wake")
+        outcome = known.outcome([detection.seconds for detection in detections])
+        false = Counter(stream.recording_at(detections[number].slice_index) for number in outcome.false)
+        found = {utterance for utterance, _ in outcome.matches} if truth == "wake" else set(false)
+        for index, (recording, counted) in enumerate(zip(stream.recordings, known.counted, strict=True)):
+            one = _Count(1, int(index in found), false[index], counted.end - counted.start)
             folder = recording.path.absolute().parent
-            per_folder[folder] = _total([per_folder.get(folder, _Count()), found])
+            per_folder[folder] = _total([per_folder.get(folder, _Count()), one])
     shared = Path(os.path.commonpath([folder.parent for folder in per_folder]))
     named = {folder.relative_to(shared).parts: count for folder, count in per_folder.items()}
     depth = max(map(len, named))
@@ -98,15 +100,8 @@ def _count_by_folder(measurement: Measurement, truth: Truth) -> dict[str, _Count
     return {name: _total(counts) for name, counts in groups.items()}
 
 
-def _utterances_found(stream: SimulatedStream, detections: Sequence[Detection]) -> set[int]:
-    """Recordings that the one matcher counts as found, each taken as an utterance."""
-    utterances = [Span(one.start / SAMPLE_RATE_HZ, (one.start + one.samples) / SAMPLE_RATE_HZ) for one in stream.recordings]
-    moments = [slice_end_seconds(detection.slice_index) for detection in detections]
-    return {utterance for utterance, _ in match(utterances, moments, slice_end_seconds(stream.slices), TOLERANCE_SECONDS).matches}
-
-
 def _total(counts: Iterable[_Count]) -> _Count:
     total = _Count()
     for count in counts:
-        total = _Count(total.files + count.files, total.detected + count.detected, total.detections + count.detections, total.seconds + count.seconds)
+        total = _Count(total.files + count.files, total.found + count.found, total.false + count.false, total.seconds + count.seconds)
     return total

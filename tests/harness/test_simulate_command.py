@@ -17,6 +17,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from harness.results.clips import ClipReader
+from harness.results.evidence import PairedStream, misses
+from harness.results.runs import run_streams
 from harness.results.schema import read_result, unpack_probabilities
 from tests.harness.conftest import Run
 from tests.spoken import Spoken
@@ -94,6 +97,40 @@ def test_lines_and_result_tell_the_same(run: Run, spoken: Spoken, official_model
     assert result.arena.probed is None
     assert result.arena.esp32s3_estimate == pytest.approx(22348, rel=0.03)
     assert measured.provenance == ("unknown" if spoken.recorded else "synthetic")
+
+
+def test_misses_are_told_and_sorted_by_what_could_have_been_a_detection(run: Run, manifest: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    noise = np.repeat(rng.uniform(0, 9000, 17), 1500)[:24000] * rng.normal(0, 0.4, 24000)
+    for name, samples in (("a silence", np.zeros(16000)), ("b noise", noise)):
+        soundfile.write(tmp_path / f"{name}.wav", samples.clip(-32768, 32767).astype(np.int16), 16000)
+    output, result = tmp_path / "out.jsonl", tmp_path / "result.json"
+    given = [tmp_path / "a silence.wav", tmp_path / "b noise.wav", "--truth", "wake", "--json", output, "--result", result]
+    done = run("mww-simulate", manifest, *given)
+    assert done.returncode == 0, done.stderr
+    # The model answers 9 of 255 just after boot, before it has heard anything.
+    assert [line["max_probability"] for line in lines(output)] == [0, pytest.approx(3 / 255, abs=1e-6)]
+    measured = read_result(result)
+    streams = [PairedStream(stream) for stream in run_streams(measured.runs[0], measured.model.stride)]
+    assert [Path(one.path).name for one in misses(streams, measured.model, 9, ClipReader()).exhibits] == ["b noise.wav", "a silence.wav"]
+
+
+def test_a_session_tells_recall_and_a_rate(run: Run, manifest: Path, clips: Path, tmp_path: Path) -> None:
+    result = tmp_path / "result.json"
+    # At cutoff 0.004 (1/255) noise alone detects.
+    at_one = ["--cutoff", "0.004", "--window", "1"]
+    done = run("mww-simulate", manifest, clips, "--mode", "session", "--truth", "wake", "--result", result, *at_one)
+    assert done.returncode == 0, done.stderr
+    assert {"recall", "false accepts", "per hour"} <= {cell.strip() for cell in done.stdout.splitlines()[2].split("┃")}
+    measured = read_result(result)
+    assert measured.scores.false_accepts_per_hour is not None
+    assert measured.scores.false_accepts_per_hour.of == pytest.approx((1.5 + 1 + 2 + 3 + 3 * 3.5) / 3600)
+    assert measured.scores.recall is not None
+    assert measured.scores.recall.count + measured.scores.false_accepts_per_hour.count == len(measured.runs[0].detections)
+    refused = run("mww-simulate", manifest, clips, "--mode", "session", "--truth", "none")
+    assert refused.returncode == 2
+    assert "--mode session presents words with pauses" in refused.stderr
+    assert "has no meaning in --mode session" in run("mww-simulate", manifest, clips, "--mode", "session", "--truth", "wake", "--gap", "2").stderr
 
 
 def test_a_stream_names_the_file_of_each_detection(run: Run, manifest: Path, clips: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from wakeword.detector import Detection, Detector, count_detections, detect
+from wakeword.detector import Detection, Detector, detect, detections_by_cutoff, first_decisive, sliding_averages
 
 
 def run_device(probabilities: NDArray[np.uint8], stride: int, slices: int, cutoff: int, window: int) -> list[Detection]:
@@ -56,10 +56,41 @@ def test_jumping_equals_stepping_on_noise(seed: int, stride: int, window: int) -
 @given(streams())
 @settings(max_examples=30, deadline=None)
 def test_sweep_counts_what_each_operating_point_detects(given_stream: tuple[NDArray[np.uint8], int, int]) -> None:
-    cutoffs, windows = [0, 1, 89, 128, 254, 255], [1, 5, 10]
-    counts = count_detections(*given_stream, cutoffs, windows)
-    expected = [[len(run_device(*given_stream, cutoff, window)) for window in windows] for cutoff in cutoffs]
-    assert counts.tolist() == expected
+    cutoffs = [0, 1, 89, 128, 254, 255]
+    for window in (1, 5, 10):
+        found = detections_by_cutoff(*given_stream, cutoffs, window)
+        assert list(found) == [run_device(*given_stream, cutoff, window) for cutoff in cutoffs]
+
+
+@given(streams(), st.integers(1, 254), st.integers(1, 40))
+def test_no_detection_is_decided_on_what_came_before_the_first_decisive_inference(
+    given_stream: tuple[NDArray[np.uint8], int, int], cutoff: int, window: int
+) -> None:
+    probabilities, stride, slices = given_stream
+    spoiled, first = probabilities.copy(), first_decisive(stride, window)
+    spoiled[:first] = 0
+    quiet = probabilities.copy()
+    quiet[:first] = np.minimum(quiet[:first], cutoff - 1)  # below the cutoff either way, so that the hold-off ends at the same slice
+    assert detect(quiet, stride, slices, cutoff, window) == detect(spoiled, stride, slices, cutoff, window)
+
+
+@pytest.mark.parametrize(("stride", "window"), [(1, 1), (2, 4), (3, 5), (7, 3)])
+def test_the_first_decisive_inference_can_decide(stride: int, window: int) -> None:
+    first = first_decisive(stride, window)
+    newest = first + window - 1
+    # All just below the cutoff, so that the hold-off goes by, then one above it: enough only if the oldest in the ring is not 0.
+    probabilities = np.where(np.arange(200) < newest, 199, 0).astype(np.uint8)
+    probabilities[newest] = 255
+    assert [one.slice_index for one in detect(probabilities, stride, 200 * stride, 200, window)] == [(newest + 1) * stride - 1]
+    probabilities[first] = 0
+    assert detect(probabilities, stride, 200 * stride, 200, window) == []
+
+
+def test_sliding_averages_begin_with_an_empty_ring_and_again_after_a_detection() -> None:
+    averages = sliding_averages(np.array([255, 255, 0, 51], np.uint8), 3, 2)
+    np.testing.assert_allclose(averages, [0.5, 1, 0.5, 0.1])
+    averages = sliding_averages(np.array([255, 255, 255, 51], np.uint8), 3, 2, [5])
+    np.testing.assert_allclose(averages, [0.5, 1, 0.5, 0.6])
 
 
 def test_nothing_is_detected_in_the_first_second() -> None:

@@ -19,8 +19,8 @@ from wakeword.corpus.feature_cache import FeatureCache
 from wakeword.corpus.recordings import find_recordings, hash_file
 from wakeword.errors import ConfigError
 from wakeword.frontend import Frontend
-from wakeword.simulation.features import stream_features
-from wakeword.simulation.presentation import STREAM
+from wakeword.presentation import STREAM
+from wakeword.simulation.features import present
 from wakeword.stored_features import SLICES_AT_ONCE, folders_below, stored_clips, stored_seconds
 
 
@@ -119,8 +119,7 @@ def test_slices_and_samples_of_a_stream_agree_in_any_order(tmp_path_factory: pyt
             expected.append((size + 2) * 160)
         paths.append(path)
     cache = FeatureCache(folder / "cache")
-    hashes = [hash_file(path) for path in paths]
-    stream, again = (stream_features(cache, paths, hashes, STREAM, lambda _: None) for _ in range(2))
+    stream, again = (present(cache, paths, STREAM, lambda _: None).features for _ in range(2))
     silence = STREAM.gap * (len(paths) - 1)
     assert list(stream.samples) == expected
     assert stream.slices == slice_count(sum(expected) + silence) == len(stream.read())

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.ingest import SampleRecord
 from trainer.evaluation.hearing import HeardSplit, OperatingPoint
 from wakeword import contract
+from wakeword.detector import first_decisive, sliding_averages
 from wakeword.simulation.streams import SimulatedStream
 
 WORST = 20
@@ -20,7 +23,7 @@ HISTOGRAM_BINS = 16
 
 @dataclass(frozen=True)
 class WorstUtterance:
-    """An utterance and the highest sliding mean while it and the silence behind it were heard, 0 to 1."""
+    """An utterance and the highest sliding mean while it and the pause behind it were heard, 0 to 1."""
 
     path: Path
     speaker: str
@@ -61,35 +64,26 @@ class Analysis:
     positive_histogram: Histogram
     """Highest probability of each utterance."""
     negative_histogram: Histogram
-    """Every probability of the negatives."""
+    """Every probability of the negatives that can take part in a detection."""
 
 
-def analyse(heard: HeardSplit, point: OperatingPoint, missed: tuple[int, ...], worst: int = WORST) -> Analysis:
-    """The `worst` utterances and negatives of a split; `missed` has the indices of utterances that were not found."""
-    clips = []
-    highest = np.zeros(len(heard.clips), np.uint8)
-    for index, (clip, record) in enumerate(zip(heard.clips, heard.records.positives, strict=True)):
-        highest[index] = clip.probabilities.max(initial=0)
-        averages = sliding_averages(clip.probabilities, point.window)
-        clips.append(WorstUtterance(record.path, record.speaker, float(averages.max(initial=0)), index not in missed))
+def analyse(heard: HeardSplit, records: Sequence[SampleRecord], point: OperatingPoint, missed: tuple[int, ...], worst: int = WORST) -> Analysis:
+    """The `worst` utterances and negatives of a split; `records` are the utterances', `missed` has the indices of those that were not found."""
+    averages = sliding_averages(heard.words.probabilities, heard.words.stride, point.window)
+    highest = heard.words.highest(averages, point.window).tolist()
+    clips = [WorstUtterance(one.path, one.speaker, average, index not in missed) for index, (one, average) in enumerate(zip(records, highest, strict=True))]
     clips.sort(key=lambda one: (one.highest_average, one.path))
     return Analysis(
         utterances=tuple(clips[:worst]),
-        negatives=tuple(_confusing(heard.joined, point, worst)),
-        positive_histogram=_histogram(highest),
-        negative_histogram=_histogram(heard.joined.probabilities),
+        negatives=tuple(_confusing(heard.negatives, point, worst)),
+        positive_histogram=_histogram(heard.words.max_probabilities(point.window)),
+        negative_histogram=_histogram(heard.negatives.probabilities[first_decisive(heard.negatives.stride, point.window) :]),
     )
 
 
-def sliding_averages(probabilities: NDArray[np.uint8], window: int) -> NDArray[np.float64]:
-    """Mean of the last `window` probabilities at each inference, 0 to 1, float64 `[n]`; zeros before the first, as in the device's ring."""
-    sums = np.cumsum(np.concatenate([np.zeros(window, np.int64), probabilities]), dtype=np.int64)
-    averages: NDArray[np.float64] = (sums[window:] - sums[:-window]) / (window * contract.PROBABILITY_MAX)
-    return averages
-
-
 def _confusing(stream: SimulatedStream, point: OperatingPoint, worst: int) -> list[ConfusingNegative]:
-    averages = sliding_averages(stream.probabilities, point.window)
+    averages = sliding_averages(stream.probabilities, stream.stride, point.window)
+    averages[: first_decisive(stream.stride, point.window)] = 0
     gap = -(-CONFUSION_GAP_SLICES // stream.stride)
     free = averages > 0
     found: list[ConfusingNegative] = []

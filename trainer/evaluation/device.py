@@ -1,7 +1,6 @@
 """The device protocol's figures: what a board with this model would have done with these recordings.
 
-Recall is over utterances, each presented alone; false accepts are over the negatives joined into one stream. Both are decided by ESPHome's
-logic and matched as everywhere in this project (`wakeword.scoring.matching`).
+Words and negatives are presented, decided, matched and counted as `wakeword.presentation` says, so a false accept may fall into either.
 """
 
 from __future__ import annotations
@@ -11,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.data.ingest import SampleRecord
 from trainer.evaluation.hearing import HeardSplit, OperatingPoint
-from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ, slice_end_seconds
+from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ
 from wakeword.detector import Detection
-from wakeword.scoring.matching import TOLERANCE_SECONDS, Components, Span, match
+from wakeword.scoring.matching import Components
 from wakeword.scoring.rates import Interval, clopper_pearson, garwood
 from wakeword.simulation.streams import SimulatedStream
 
@@ -34,11 +34,11 @@ class Recall:
 
 @dataclass(frozen=True)
 class FalseAccept:
-    """A detection in a recording without the wake word."""
+    """A detection that finds no utterance."""
 
     path: Path
     seconds: float
-    """Of the recording, when the device decided; beyond its length when that was in the gap behind it."""
+    """Of the recording, when the device decided; beyond its length when that was in the silence behind it."""
     average: float
     """The sliding mean that was above the cutoff, 0 to 1."""
 
@@ -64,55 +64,48 @@ class DeviceFigures:
     latency: Latency | None
     """None when nothing was found."""
     speakers: dict[str, Recall]
-    detections_besides: int
-    """In clips of the wake word: before it, later than the tolerance, or a second time."""
     missed: tuple[int, ...]
     """Indices of utterances."""
+    after_words: int
+    """Those among the false accepts that are in the session of wake words: before a word, later than the tolerance, or a second time."""
     false_accepts: tuple[FalseAccept, ...]
+    """In the order of the recordings, those of the session first."""
 
 
-def device_figures(heard: HeardSplit, point: OperatingPoint, word_ends: Sequence[int]) -> DeviceFigures:
-    """Decide, match and count. `word_ends` has the sample after the word of each utterance, as `word_ends_of` finds it."""
-    delays: list[float] = []
-    missed: list[int] = []
-    besides = 0
+def device_figures(heard: HeardSplit, records: Sequence[SampleRecord], point: OperatingPoint, word_ends: Sequence[int]) -> DeviceFigures:
+    """Decide, match and count. `records` are those of the words; `word_ends` has the sample after the word of each, as `word_ends_of` finds it."""
+    detections = [stream.detections(point.cutoff, point.window) for stream, _ in heard.streams]
+    outcomes = [stream.outcome(found, wake=wake) for (stream, wake), found in zip(heard.streams, detections, strict=True)]
+    total, spoken = sum(outcomes, Components()), outcomes[0]
+    delays = [
+        detections[0][number].seconds - (heard.words.recordings[utterance].start + word_ends[utterance]) / SAMPLE_RATE_HZ
+        for utterance, number in spoken.matches
+    ]
     by_speaker: dict[str, list[bool]] = defaultdict(list)
-    for index, (clip, record, word_end) in enumerate(zip(heard.clips, heard.records.positives, word_ends, strict=True)):
-        outcome = _match_clip(clip, moments := [slice_end_seconds(one.slice_index) for one in _detections(clip, point)])
-        besides += outcome.false_accepts
-        by_speaker[record.speaker].append(bool(outcome.found))
-        if outcome.found:
-            delays.append(moments[outcome.matches[0][1]] - (clip.recordings[0].start + word_end) / SAMPLE_RATE_HZ)
-        else:
-            missed.append(index)
-    false = tuple(_false_accept(heard.joined, one) for one in _detections(heard.joined, point))
+    for index, record in enumerate(records):
+        by_speaker[record.speaker].append(index not in spoken.missed)
+    false = tuple(
+        _false_accept(stream, found[number])
+        for (stream, _), found, outcome in zip(heard.streams, detections, outcomes, strict=True)
+        for number in outcome.false
+    )
+    hours = total.scored_seconds / 3600
     return DeviceFigures(
-        per_hour=len(false) / heard.hours,
-        per_hour_interval=garwood(len(false), heard.hours),
-        hours=heard.hours,
-        recall=_recall(len(delays), len(heard.clips)),
+        per_hour=len(false) / hours,
+        per_hour_interval=garwood(len(false), hours),
+        hours=hours,
+        recall=_recall(spoken.found, spoken.utterances),
         latency=_latency(delays),
         speakers={name: _recall(sum(found), len(found)) for name, found in sorted(by_speaker.items())},
-        detections_besides=besides,
-        missed=tuple(missed),
+        missed=spoken.missed,
+        after_words=spoken.false_accepts,
         false_accepts=false,
     )
 
 
-def _detections(stream: SimulatedStream, point: OperatingPoint) -> list[Detection]:
-    return stream.detections(point.cutoff, point.window)
-
-
-def _match_clip(clip: SimulatedStream, moments: Sequence[float]) -> Components:
-    recording = clip.recordings[0]
-    utterance = Span(recording.start / SAMPLE_RATE_HZ, (recording.start + recording.samples) / SAMPLE_RATE_HZ)
-    return match([utterance], moments, slice_end_seconds(clip.slices), TOLERANCE_SECONDS)
-
-
 def _false_accept(stream: SimulatedStream, detection: Detection) -> FalseAccept:
     recording = stream.recordings[stream.recording_at(detection.slice_index)]
-    seconds = slice_end_seconds(detection.slice_index) - recording.start / SAMPLE_RATE_HZ
-    return FalseAccept(recording.path, round(seconds, 3), detection.average / PROBABILITY_MAX)
+    return FalseAccept(recording.path, round(detection.seconds - recording.span.start, 3), detection.average / PROBABILITY_MAX)
 
 
 def _recall(found: int, utterances: int) -> Recall:

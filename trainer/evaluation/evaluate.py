@@ -15,7 +15,7 @@ from trainer.data.ingest import Label
 from trainer.data.split import Split
 from trainer.evaluation.analysis import Analysis, analyse
 from trainer.evaluation.device import DeviceFigures, device_figures
-from trainer.evaluation.hearing import HeardSplit, OperatingPoint, chosen_point, given_point, hear_split, split_records
+from trainer.evaluation.hearing import HeardSplit, OperatingPoint, SplitRecords, chosen_point, given_point, hear_split, split_records
 from trainer.evaluation.models import WordModel
 from trainer.evaluation.runs import Candidate
 from trainer.evaluation.windows import Calibration, WindowMetrics, calibration_of, scored_windows, window_metrics, word_ends_of
@@ -70,10 +70,11 @@ def evaluate(candidate: Candidate, model: WordModel, split: Split, *, analysis: 
     The cutoff is the manifest's, else the configuration's, else chosen on validation data with this model. Raises `ConfigError` when
     the split is empty or the run's recordings are gone or changed.
     """
-    heard = hear_split(model, split_records(candidate.records, split, candidate.run), progress)
+    records = split_records(candidate.records, split, candidate.run)
+    heard = hear_split(model, records, progress)
     point = _operating_point(candidate, model, heard)
-    ends = word_ends_of([record.path for record in heard.records.positives], jobs)
-    device = device_figures(heard, point, ends)
+    ends = word_ends_of([record.path for record in records.positives], jobs)
+    device = device_figures(heard, records.positives, point, ends)
     truth, scores = scored_windows(heard, ends)
     return Evaluation(
         model=candidate.path,
@@ -86,16 +87,16 @@ def evaluate(candidate: Candidate, model: WordModel, split: Split, *, analysis: 
         negatives=tuple(share for share in read_composition(candidate.run) if share.split is split and share.label is Label.NEGATIVE),
         point=point,
         device=device,
-        grades=grades_of(device, heard),
+        grades=grades_of(device, records),
         windows=window_metrics(truth, scores, point.probability_cutoff),
         calibration=calibration_of(truth, scores),
-        analysis=analyse(heard, point, device.missed) if analysis else None,
+        analysis=analyse(heard, records.positives, point, device.missed) if analysis else None,
     )
 
 
-def grades_of(device: DeviceFigures, heard: HeardSplit) -> Grades:
+def grades_of(device: DeviceFigures, records: SplitRecords) -> Grades:
     """The grades of figures on a split: none where a synthesiser spoke."""
-    positives, negatives = (provenance_of(record.path for record in records) for records in (heard.records.positives, heard.records.negatives))
+    positives, negatives = (provenance_of(record.path for record in kind) for kind in (records.positives, records.negatives))
     return Grades(
         positives,
         negatives,
@@ -125,6 +126,6 @@ def _operating_point(candidate: Candidate, model: WordModel, heard: HeardSplit) 
         return given_point(manifest.micro.probability_cutoff, manifest.micro.sliding_window_size, "the manifest's")
     if export.probability_cutoff is not None:
         return given_point(export.probability_cutoff, export.sliding_window_size, "the configuration's")
-    if heard.records.split is not Split.VAL:
+    if heard.split is not Split.VAL:
         heard = hear_split(model, split_records(candidate.records, Split.VAL, candidate.run))
     return chosen_point(heard, export.sliding_window_size, candidate.config.training.target_minimization)

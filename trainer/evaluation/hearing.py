@@ -1,21 +1,29 @@
-"""A model over the recordings of one split, exactly those that the run wrote down."""
+"""A model over the recordings of one split, exactly those that the run wrote down: the words as a session, the negatives as a stream.
+
+Training validates so, the export chooses its cutoff so, evaluation and tuning measure so: one presentation, one curve, one choice.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from trainer.data.dataset import TABLE_NAME, chosen, refuse_changed
 from trainer.data.ingest import Label, SampleRecord
+from trainer.data.parallel import Progress as CountProgress
 from trainer.data.split import Split
-from trainer.evaluation.models import WordModel
-from wakeword.contract import SAMPLE_RATE_HZ, cutoff_to_uint8
+from trainer.evaluation.models import FloatModel, WordModel
+from wakeword.contract import cutoff_to_uint8
+from wakeword.corpus.feature_cache import FeatureCache
 from wakeword.errors import ConfigError
-from wakeword.scoring.det import DetCurve, Stream, det_curve
+from wakeword.presentation import SESSION, STREAM
+from wakeword.scoring.det import DetCurve, det_curve
 from wakeword.scoring.operating_point import choose_cutoff
-from wakeword.simulation.features import Progress
-from wakeword.simulation.streams import SimulatedStream
+from wakeword.simulation.features import Progress, present
+from wakeword.simulation.streams import PresentedStream, Recording, SimulatedStream
 
 CHANGED_SECONDS = 1e-3
 """A recording whose length differs by more from what its table says is another one; tables of older runs have no hashes that would tell."""
@@ -23,11 +31,17 @@ CHANGED_SECONDS = 1e-3
 
 @dataclass(frozen=True)
 class SplitRecords:
-    """The recordings of a split: utterances in the table's order, negatives sorted by path, as validation and `mww-simulate` join them."""
+    """The recordings of a split, each kind sorted by path, as `mww-simulate` sorts them."""
 
     split: Split
     positives: tuple[SampleRecord, ...]
     negatives: tuple[SampleRecord, ...]
+
+    @classmethod
+    def of(cls, records: Sequence[SampleRecord], split: Split) -> SplitRecords:
+        """Those of a run; of a kind that is not in the split there are none."""
+        kinds = (chosen(records, split, label) for label in (Label.POSITIVE, Label.NEGATIVE))
+        return cls(split, *(tuple(sorted(kind, key=lambda record: record.path.as_posix())) for kind in kinds))
 
     @property
     def seconds(self) -> float:
@@ -35,18 +49,35 @@ class SplitRecords:
         return sum(record.duration for record in (*self.positives, *self.negatives))
 
 
-@dataclass(frozen=True)
-class HeardSplit:
-    """What a model gave: a stream an utterance, and one of all negatives."""
+@dataclass(frozen=True, eq=False)
+class PresentedSplit:
+    """The two streams of a split with their features, for any number of models."""
 
-    records: SplitRecords
-    clips: tuple[SimulatedStream, ...]
-    joined: SimulatedStream
+    split: Split
+    words: PresentedStream
+    negatives: PresentedStream
+
+    def heard_by(self, model: FloatModel) -> HeardSplit:
+        """What a model gives with its present weights."""
+        return HeardSplit(self.split, model.heard(self.words), model.heard(self.negatives))
+
+
+@dataclass(frozen=True, eq=False)
+class HeardSplit:
+    """What a model gave: one stream of the wake words, one of the negatives."""
+
+    split: Split
+    words: SimulatedStream
+    negatives: SimulatedStream
 
     @property
-    def hours(self) -> float:
-        """Recorded time without the wake word, silence between recordings left out."""
-        return sum(recording.samples for recording in self.joined.recordings) / SAMPLE_RATE_HZ / 3600
+    def streams(self) -> tuple[tuple[SimulatedStream, bool], ...]:
+        """Both, and whether the wake word is in them."""
+        return (self.words, True), (self.negatives, False)
+
+    def curve(self, window: int) -> DetCurve:
+        """Utterances found and false accepts at every cutoff."""
+        return det_curve(((stream, stream.truth(wake=wake)) for stream, wake in self.streams), window)
 
 
 @dataclass(frozen=True)
@@ -61,33 +92,43 @@ class OperatingPoint:
 
 def split_records(records: Sequence[SampleRecord], split: Split, run: Path) -> SplitRecords:
     """The recordings of a split. Raises `ConfigError` when one kind is missing from it or files are gone or changed; `run` is named in messages."""
-    positives = tuple(chosen(records, split, Label.POSITIVE))
-    negatives = tuple(sorted(chosen(records, split, Label.NEGATIVE), key=lambda record: record.path.as_posix()))
-    table = run / TABLE_NAME
-    for kind, found in (("positive", positives), ("negative", negatives)):
-        if not found:
+    found = SplitRecords.of(records, split)
+    for kind, recordings in (("positive", found.positives), ("negative", found.negatives)):
+        if not recordings:
+            table = run / TABLE_NAME
             raise ConfigError(f"{table}: the {split} split holds no {kind} recordings, so there is nothing to measure; choose another --split, or train anew")
-    refuse_changed((*positives, *negatives), run)
-    return SplitRecords(split, positives, negatives)
+    refuse_changed((*found.positives, *found.negatives), run)
+    return found
+
+
+def present_split(cache: FeatureCache, records: SplitRecords, progress: Progress) -> PresentedSplit:
+    """Compute or find the features of a split. Raises `ConfigError` as `hear_split` does."""
+    words, negatives = (
+        present(cache, [record.path for record in kind], presentation, progress)
+        for kind, presentation in ((records.positives, SESSION), (records.negatives, STREAM))
+    )
+    _refuse_other_lengths(records, words.recordings, negatives.recordings)
+    return PresentedSplit(records.split, words, negatives)
 
 
 def hear_split(model: WordModel, records: SplitRecords, progress: Progress = lambda _: None) -> HeardSplit:
     """Run a model over a split. Raises `ConfigError` when a recording cannot be read or has another length than when the run was trained."""
-    clips = model.alone([record.path for record in records.positives], progress)
-    joined = model.joined([record.path for record in records.negatives], progress)
-    heard = [*(clip.recordings[0] for clip in clips), *joined.recordings]
-    for record, recording in zip((*records.positives, *records.negatives), heard, strict=True):
-        if abs(record.duration - recording.seconds) > CHANGED_SECONDS:
-            raise ConfigError(
-                f"{record.path}: {recording.seconds:.3f} s long, but {record.duration:.3f} s when the run was trained; it has changed, so bring the old file "
-                "back, or train anew"
-            )
-    return HeardSplit(records, tuple(clips), joined)
+    (words,) = model.hear([record.path for record in records.positives], SESSION, progress)
+    (negatives,) = model.hear([record.path for record in records.negatives], STREAM, progress)
+    _refuse_other_lengths(records, words.recordings, negatives.recordings)
+    return HeardSplit(records.split, words, negatives)
 
 
-def curve_of(heard: HeardSplit, window: int) -> DetCurve:
-    """Utterances found and false accepts of a split at every cutoff."""
-    return det_curve([_stream(clip) for clip in heard.clips], [_stream(heard.joined)], window, heard.hours)
+def seconds_counted(count: CountProgress, total: float) -> Progress:
+    """Whole seconds of recordings for a counter; the last one is counted once all is done."""
+    heard_s, whole = 0.0, max(1, math.ceil(total))
+
+    def heard(seconds: float) -> None:
+        nonlocal heard_s
+        heard_s += seconds
+        count(whole if heard_s >= total - CHANGED_SECONDS else min(int(heard_s), whole - 1), whole)
+
+    return heard
 
 
 def given_point(probability_cutoff: float, window: int, origin: str) -> OperatingPoint:
@@ -97,11 +138,16 @@ def given_point(probability_cutoff: float, window: int, origin: str) -> Operatin
 
 def chosen_point(validation: HeardSplit, window: int, target: float) -> OperatingPoint:
     """The cutoff that the export would choose, of validation data alone. Raises `ValueError` for any other split: it must not choose."""
-    if validation.records.split is not Split.VAL:
-        raise ValueError(f"{validation.records.split} data must not choose")
-    choice = choose_cutoff(curve_of(validation, window), target)
+    if validation.split is not Split.VAL:
+        raise ValueError(f"{validation.split} data must not choose")
+    choice = choose_cutoff(validation.curve(window), target)
     return OperatingPoint(choice.probability_cutoff, choice.cutoff, window, f"chosen on validation data for {target:g} false accepts/h")
 
 
-def _stream(simulated: SimulatedStream) -> Stream:
-    return Stream(simulated.probabilities, simulated.stride, simulated.slices)
+def _refuse_other_lengths(records: SplitRecords, *streams: Sequence[Recording]) -> None:
+    for record, recording in zip((*records.positives, *records.negatives), chain(*streams), strict=True):
+        if abs(record.duration - recording.seconds) > CHANGED_SECONDS:
+            raise ConfigError(
+                f"{record.path}: {recording.seconds:.3f} s long, but {record.duration:.3f} s when the run was trained; it has changed, so bring the old file "
+                "back, or train anew"
+            )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 from wakeword.extras import require
 from wakeword.model.flatbuffer import read_model
+from wakeword.model.float_model import read_record
 from wakeword.model.manifest import Manifest, read_manifest
 
 
@@ -50,9 +51,9 @@ def find_candidate(
 ) -> Candidate:
     """Find the run of a model and read its configuration and its recordings.
 
-    A checkpoint lies in its run. An exported model's run is `run`, or the folder of the configuration's file, or a folder above the model: the first
-    that holds a `recordings.csv`. The configuration is the run's, unless one is given. Raises `ConfigError` when something of this is
-    missing or both kinds of model, or none, are given.
+    A checkpoint lies in its run. An exported model's run is `run`, or the folder of the configuration's file, or the run that the export record beside the
+    model names, or a folder above the model: the first that holds a `recordings.csv`. The configuration is the run's, unless one is given. Raises
+    `ConfigError` when something of this is missing or both kinds of model, or none, are given.
     """
     if (checkpoint is None) == (tflite is None):
         raise ConfigError("give either --checkpoint (weights of a run) or --tflite (an exported model)")
@@ -87,7 +88,9 @@ def open_model(candidate: Candidate, jobs: int | None = None) -> WordModel:
     start_tensorflow()
     weights = build_model(network, candidate.slices)
     load_weights(weights, candidate.path)
-    return FloatModel(network, candidate.slices, weights, hash_file(candidate.path), jobs=jobs)
+    heard = FloatModel(network, candidate.slices, jobs=jobs)
+    heard.load(weights, hash_file(candidate.path))
+    return heard
 
 
 def _with_manifest(path: Path) -> tuple[Path, Manifest | None]:
@@ -106,10 +109,24 @@ def _run_of(path: Path, is_checkpoint: bool, config: str | None) -> Path:
     if is_checkpoint:
         return run_folder(path)
     places = [Path(config).absolute().parent] if config is not None and Path(config).is_file() else []
-    for folder in (*places, *path.absolute().parents):
+    for folder in (*places, *_recorded_runs(path), *path.absolute().parents):
         if (folder / TABLE_NAME).is_file():
             return folder
-    raise ConfigError(f"{path}: no folder above it holds a run's {TABLE_NAME}; name the run that the model came from with --run")
+    raise ConfigError(
+        f"{path}: neither an export record beside it names its run, nor does a folder above it hold a run's {TABLE_NAME}; name the run that the model came "
+        "from with --run"
+    )
+
+
+def _recorded_runs(model: Path) -> Iterator[Path]:
+    """The run that a model was exported from, by the record beside it, wherever the project's folder lies now; none where model or weights have changed."""
+    record = read_record(model)
+    if record is None or record.model_sha256 != hash_file(model):
+        return
+    for folder in (Path(), *model.absolute().parents):
+        weights = folder / record.weights
+        if weights.is_file() and hash_file(weights) == record.weights_sha256:
+            yield run_folder(weights)
 
 
 def require_tensorflow() -> None:

@@ -65,8 +65,8 @@ def _notes(evaluation: Evaluation) -> Iterator[Text]:
         yield Text(f"{evaluation.session_note[0].upper()}{evaluation.session_note[1:]}.", "bold")
     if evaluation.negatives:
         yield Text(f"Negatives by folder (number of files): {of_split(evaluation.negatives, evaluation.split)}.")
-    if figures.detections_besides:
-        yield Text(f"{figures.detections_besides} more detections in clips of the wake word: before it, too late, or a second time.")
+    if figures.after_words:
+        yield Text(f"{figures.after_words} of the false accepts came with a wake word: before it, too late, or a second time.")
 
 
 def graded(false_accepts: Grade, recall: Grade) -> Iterator[Text]:

@@ -82,12 +82,12 @@ def word_ends_of(paths: Sequence[Path], jobs: int | None = None) -> list[int]:
 
 def scored_windows(heard: HeardSplit, word_ends: Sequence[int]) -> tuple[Truth, Scores]:
     """The windows of a split: truth bool `[n]`, probabilities float64 `[n]` in 0-1; utterances first, then negatives in order."""
-    stride = heard.joined.stride
+    words, stride = heard.words, heard.words.stride
     positives = []
-    for clip, word_end in zip(heard.clips, word_ends, strict=True):
-        last = first_slice_after(clip.recordings[0].start + word_end) + SLICES_AFTER_WORD
-        positives.append(clip.probabilities[min((last + 1) // stride, len(clip.probabilities)) - 1])
-    negatives = heard.joined.probabilities[:: max(1, SLICES_BETWEEN_NEGATIVES // stride)]
+    for recording, word_end in zip(words.recordings, word_ends, strict=True):
+        last = first_slice_after(recording.start + word_end) + SLICES_AFTER_WORD
+        positives.append(words.probabilities[(last + 1) // stride - 1])
+    negatives = heard.negatives.probabilities[:: max(1, SLICES_BETWEEN_NEGATIVES // stride)]
     probabilities = np.concatenate([np.array(positives, np.uint8), negatives]) / contract.PROBABILITY_MAX
     return np.arange(len(probabilities)) < len(positives), probabilities
 

@@ -11,7 +11,6 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +30,8 @@ from trainer.training.hard_negatives import MinedSets
 from wakeword import contract
 from wakeword.corpus.feature_cache import CachedStream
 from wakeword.errors import ConfigError
-from wakeword.simulation.presentation import Presentation
-from wakeword.simulation.streams import SimulatedStream
+from wakeword.presentation import Presentation
+from wakeword.simulation.streams import PresentedStream, SimulatedStream
 
 FOLDER = "mined"
 """Of a run: its mined clips and their table."""
@@ -56,16 +55,14 @@ class JoinedNegatives:
         presentation = Presentation("stream", settings.lead_s, settings.negative_tail_s, settings.gap_s)
         streams = tuple(joined_recordings(records, seed=seed, settings=settings))
         joined = cls(streams, features, presentation)
-        silences = [presentation.lead_in + presentation.tail + presentation.gap * (len(stream) - 1) for stream in streams]
-        expected = [contract.slice_count(silence + sum(map(_samples, stream))) for silence, stream in zip(silences, streams, strict=True)]
+        expected = [contract.slice_count(presentation.silence(len(stream)) + sum(map(_samples, stream))) for stream in streams]
         if expected != features.lengths.tolist():
             raise ConfigError("the features of the negatives are of other recordings than those that were checked; were some changed just now? Run again")
         return joined
 
     def starts(self, stream: int) -> list[int]:
         """Sample of a stream at which each of its recordings begins."""
-        lengths = map(_samples, self.streams[stream][:-1])
-        return list(accumulate((length + self.presentation.gap for length in lengths), initial=self.presentation.lead_in))
+        return self.presentation.starts([*map(_samples, self.streams[stream])])
 
 
 class TrainingMiner:
@@ -125,9 +122,8 @@ class TrainingMiner:
             return self._mined_sets()
         sha256 = weights_sha256(model)
         if self._model is None:
-            self._model = FloatModel(self._network, self._slices, model, sha256)
-        else:
-            self._model.load(model, sha256)
+            self._model = FloatModel(self._network, self._slices)
+        self._model.load(model, sha256)
         new = save_clips(
             self._folder, self._rows, self._accepted(self._model, places), places, threshold=self._mining.threshold, model_sha256=sha256, step=step
         )
@@ -141,7 +137,7 @@ class TrainingMiner:
         heard, total = 0.0, math.ceil(sum(record.duration for stream in self._negatives.streams for record in stream))
         for index, records in enumerate(self._negatives.streams):
             stream = self._heard(model, index)
-            wrong = np.flatnonzero(stream.max_probabilities() > self._mining.threshold * contract.PROBABILITY_MAX).tolist()
+            wrong = np.flatnonzero(stream.max_probabilities(1) > self._mining.threshold * contract.PROBABILITY_MAX).tolist()
             for number in wrong:
                 found = accepted_stretches(stream, number, self._mining.threshold, self._slices, keep, taken[stream.recordings[number].sha256])
                 kept += found
@@ -156,7 +152,7 @@ class TrainingMiner:
         records, features = self._negatives.streams[index], self._negatives.features[index]
         cached = CachedStream(self._folder, len(features), tuple(map(_samples, records)), held=features)
         hashes = [record.content for record in records]
-        return model.simulated([record.path for record in records], hashes, cached, self._negatives.presentation)
+        return model.heard(PresentedStream.of([record.path for record in records], hashes, self._negatives.presentation, cached))
 
     def _mined_sets(self) -> MinedSets:
         windows = self._windows()

@@ -19,6 +19,7 @@ from wakeword.corpus.recordings import hash_file
 from wakeword.corpus.walk import Rejection
 from wakeword.errors import ConfigError
 from wakeword.locks import hold_folder
+from wakeword.presentation import CLIPS
 from wakeword.simulation.features import Progress
 from wakeword.simulation.streams import SimulatedStream
 
@@ -131,7 +132,7 @@ def _mine_into(folder: Path, model: WordModel, sources: Sequence[Path], mining: 
 def _heard_alone(model: WordModel, batch: Sequence[Path], progress: Progress) -> Iterator[tuple[list[SimulatedStream], Rejection | None]]:
     """The streams of a batch; where one file is broken, those of the others and the reason."""
     try:
-        yield model.alone(batch, progress), None
+        yield model.hear(batch, CLIPS, progress), None
     except ConfigError as error:
         if len(batch) == 1:
             yield [], Rejection(batch[0], str(error).removeprefix(f"{batch[0]}: "))

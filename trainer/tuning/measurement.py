@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from trainer.data.split import Split
-from trainer.tuning.listening import HeardSession
+from trainer.evaluation.hearing import HeardSplit
 from trainer.tuning.operating_point import PointChoice, Targets
 from wakeword.scoring.rates import Interval, clopper_pearson, garwood
 
@@ -60,22 +60,22 @@ class Measurement:
         return garwood(self.false_accepts, self.hours)
 
 
-def measure(heard: HeardSession, point: PointChoice, weights_sha256: str) -> Measurement:
+def measure(heard: HeardSplit, point: PointChoice, weights_sha256: str) -> Measurement:
     """Count at a point that validation chose. Raises `ValueError` for any split but test: others have chosen something."""
     if heard.split is not Split.TEST:
         raise ValueError(f"{heard.split} data has chosen what it would measure")
     cutoff, window = point.choice.cutoff, point.window
-    curve = heard.curve(window)
-    total = int(curve.false_accepts[cutoff])
+    words, negatives = (stream.outcome(stream.detections(cutoff, window), wake=wake) for stream, wake in heard.streams)
+    total = words + negatives
     return Measurement(
         weights_sha256=weights_sha256,
         window=window,
         cutoff=cutoff,
-        found=int(curve.detected[cutoff]),
-        utterances=curve.utterances,
-        false_accepts=total,
-        after_words=total - heard.false_accepts_in_negatives(cutoff, window),
-        hours=curve.hours,
+        found=total.found,
+        utterances=total.utterances,
+        false_accepts=total.false_accepts,
+        after_words=words.false_accepts,
+        hours=total.scored_seconds / 3600,
     )
 
 

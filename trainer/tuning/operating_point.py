@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from trainer.data.split import Split
-from trainer.tuning.listening import HeardSession
+from trainer.evaluation.hearing import HeardSplit
 from wakeword.contract import PROBABILITY_MAX
 from wakeword.scoring.det import DetCurve, average_viable_recall
-from wakeword.scoring.operating_point import HIGHEST_CUTOFF, CutoffChoice, choose_cutoff
+from wakeword.scoring.operating_point import CutoffChoice, choose_cutoff
 
 WINDOWS = tuple(range(1, 11))
 PREFERRED_WINDOW = 5
@@ -65,7 +63,7 @@ class PointChoice:
         return self.choice.reaches_target and self.reaches_recall
 
 
-def choose_point(validation: HeardSession, targets: Targets, windows: Sequence[int] = WINDOWS, preferred: int = PREFERRED_WINDOW) -> PointChoice:
+def choose_point(validation: HeardSplit, targets: Targets, windows: Sequence[int] = WINDOWS, preferred: int = PREFERRED_WINDOW) -> PointChoice:
     """The best window and cutoff: first those within the target of false accepts an hour, then the most utterances, then the fewest false accepts.
 
     Of equals the window nearest to `preferred` is taken, then the shorter one. Raises `ValueError` for another split than validation
@@ -87,7 +85,7 @@ def choose_point(validation: HeardSession, targets: Targets, windows: Sequence[i
 
 
 def _point(curve: DetCurve, window: int, targets: Targets) -> PointChoice:
-    choice = _choose(curve, targets)
+    choice = choose_cutoff(curve, targets.false_accepts_per_hour, targets.recall)
     return PointChoice(
         window=window,
         choice=choice,
@@ -96,13 +94,3 @@ def _point(curve: DetCurve, window: int, targets: Targets) -> PointChoice:
         missed_at_half=curve.utterances - int(curve.detected[HALF]),
         false_accepts_at_half=int(curve.false_accepts[HALF]),
     )
-
-
-def _choose(curve: DetCurve, targets: Targets) -> CutoffChoice:
-    """As the export chooses; but what it holds for no difference must not give a target away that a cutoff reaches."""
-    choice = choose_cutoff(curve, targets.false_accepts_per_hour)
-    cutoffs = np.arange(1, HIGHEST_CUTOFF + 1)
-    both = cutoffs[(curve.false_accepts_per_hour[cutoffs] <= targets.false_accepts_per_hour) & (curve.recall[cutoffs] >= targets.recall)]
-    if choice.detected / choice.utterances >= targets.recall or not len(both):
-        return choice
-    return CutoffChoice.at(curve, int(both[(len(both) - 1) // 2]), reaches_target=True)

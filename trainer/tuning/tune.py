@@ -18,17 +18,17 @@ from trainer.data.spec_augment import choose_array_module
 from trainer.data.split import Split
 from trainer.data.threads import threads_of_workers
 from trainer.data.training_sets import stored_clips, training_sets
-from trainer.evaluation.hearing import SplitRecords, split_records
+from trainer.evaluation.hearing import HeardSplit, PresentedSplit, SplitRecords, present_split, seconds_counted, split_records
+from trainer.evaluation.models import FloatModel
 from trainer.evaluation.runs import Candidate
 from trainer.memory import feature_workers
 from trainer.training.runtime import compute_dtype, start_tensorflow
 from trainer.tuning.fine_tuning import FineTuner, first_recipe
 from trainer.tuning.folder import Record, TuningFolder
-from trainer.tuning.listening import HeardSession, Listener
 from trainer.tuning.measurement import Measurement, measure
 from trainer.tuning.operating_point import WINDOWS, PointChoice, Targets, choose_point
 from trainer.tuning.policy import Iteration, Limits, Move, best_of, ending, is_gain, next_recipe
-from wakeword.corpus.feature_cache import default_cache_folder
+from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
 from wakeword.corpus.provenance import Provenance, provenance_of
 from wakeword.corpus.recordings import hash_corpus, hash_file
 from wakeword.errors import ConfigError
@@ -123,9 +123,9 @@ def survey(task: Task, progress: TuningProgress) -> Survey:
     validation, _ = task.check()
     ear = _Ear(task, progress)
     model = ear.model(task.checkpoint)  # refuses weights of another network before any work
-    listener = ear.listener(validation)
+    presented = ear.present(validation)
     began = time.monotonic()
-    point = choose_point(listener.hear(model), task.targets, preferred=task.candidate.config.export.sliding_window_size)
+    point = choose_point(ear.hear(presented, model), task.targets, preferred=task.candidate.config.export.sliding_window_size)
     return Survey(point, _given(task, point), time.monotonic() - began)
 
 
@@ -150,6 +150,7 @@ class _Ear:
         start_tensorflow(settings=config.performance.settings())
         self._config, self._slices = config, task.candidate.slices
         self._model = build_model(config.model.network(), self._slices)
+        self._float = FloatModel(config.model.network(), self._slices)
 
     def model(self, weights: Path) -> Any:
         from trainer.training.checkpoints import load_weights
@@ -157,8 +158,15 @@ class _Ear:
         load_weights(self._model, weights)
         return self._model
 
-    def listener(self, records: SplitRecords) -> Listener:
-        return Listener(self._config, self._slices, records, self._progress.counting)
+    def present(self, records: SplitRecords) -> PresentedSplit:
+        """Features of a split, computed once or found in the user's cache."""
+        counted = seconds_counted(self._progress.counting(f"seconds of {records.split} recordings"), records.seconds)
+        return present_split(FeatureCache(default_cache_folder()), records, counted)
+
+    def hear(self, presented: PresentedSplit, model: Any) -> HeardSplit:
+        """What a `keras.Model` gives with its present weights."""
+        self._float.load(model)
+        return presented.heard_by(self._float)
 
 
 class _Tuning:
@@ -173,7 +181,7 @@ class _Tuning:
         self._ear.model(task.checkpoint)  # refuses weights of another network before any work
         self._identity = _identity(task)
         self._tuner: FineTuner | None = None
-        self._listener: Listener | None = None
+        self._presented: PresentedSplit | None = None
 
     def run(self) -> Tuned:
         record = self._folder.read(self._identity)
@@ -228,14 +236,14 @@ class _Tuning:
 
     def _measured(self, record: Record) -> Record:
         """The test split, heard at the end: by the given model, and by the best one where that is another."""
-        listener: Listener | None = None
+        presented: PresentedSplit | None = None
         for weights, sha256, point in (
             (self._task.checkpoint, self._identity["checkpoint"], record.iterations[0].point),
             (self._folder.weights, record.weights_sha256, best_of(record.iterations).point),
         ):
             if self._found(record, sha256, point) is None:
-                listener = listener or self._ear.listener(self._test)
-                measurement = measure(listener.hear(self._ear.model(weights)), point, sha256)
+                presented = presented or self._ear.present(self._test)
+                measurement = measure(self._ear.hear(presented, self._ear.model(weights)), point, sha256)
                 record = replace(record, measurements=(*record.measurements, measurement))
         self._folder.write(record, self._config, self._task.targets, self._run)
         return record
@@ -244,9 +252,9 @@ class _Tuning:
         wanted = sha256, point.choice.cutoff, point.window
         return next((one for one in record.measurements if (one.weights_sha256, one.cutoff, one.window) == wanted), None)
 
-    def _hear(self, model: Any) -> HeardSession:
-        self._listener = self._listener or self._ear.listener(self._validation)
-        return self._listener.hear(model)
+    def _hear(self, model: Any) -> HeardSplit:
+        self._presented = self._presented or self._ear.present(self._validation)
+        return self._ear.hear(self._presented, model)
 
     def _build_tuner(self) -> FineTuner:
         config, candidate = self._config, self._task.candidate

@@ -6,21 +6,42 @@ add up. The hold-off after a detection depends on the cutoff and is decided anew
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wakeword.contract import PROBABILITY_MAX
-from wakeword.detector import count_detections
+from wakeword.detector import detections_by_cutoff
+from wakeword.scoring.matching import Truth
 
 CUTOFFS = range(PROBABILITY_MAX + 1)
 
 
+class HeardStream(Protocol):
+    """What a model gave for one stream since boot."""
+
+    @property
+    def probabilities(self) -> NDArray[np.uint8]:
+        """uint8 `[slices // stride]`."""
+        ...
+
+    @property
+    def stride(self) -> int:
+        """Slices an inference."""
+        ...
+
+    @property
+    def slices(self) -> int:
+        """Feature slices of the whole stream."""
+        ...
+
+
 @dataclass(frozen=True)
 class Stream:
-    """Stored probabilities of one stream since boot: uint8 `[slices // stride]`."""
+    """Probabilities of one stream, and nothing else of it."""
 
     probabilities: NDArray[np.uint8]
     stride: int
@@ -33,11 +54,12 @@ class DetCurve:
 
     cutoffs: NDArray[np.int64]
     detected: NDArray[np.int64]
-    """Utterances with at least one detection, `[256]`."""
+    """Utterances found, `[256]`."""
     false_accepts: NDArray[np.int64]
-    """Detections in the negative streams, `[256]`."""
+    """Detections that find none, in streams that tell a rate, `[256]`."""
     utterances: int
     hours: float
+    """Of those streams, the time that counts."""
 
     @property
     def recall(self) -> NDArray[np.float64]:
@@ -50,23 +72,21 @@ class DetCurve:
         return self.false_accepts / self.hours if self.hours else np.full(len(self.cutoffs), np.nan)
 
 
-def det_curve(positive_streams: Sequence[Stream], negative_streams: Sequence[Stream], window: int, negative_hours: float) -> DetCurve:
-    """Count utterances detected and false accepts at every cutoff.
-
-    Each positive stream is one utterance, hit by at least one detection. `negative_hours` is the recorded time of the
-    negative streams without padding.
-    """
-    detected = np.zeros(len(CUTOFFS), np.int64)
-    for stream in positive_streams:
-        detected += _counts(stream, window) > 0
-    false_accepts = np.zeros(len(CUTOFFS), np.int64)
-    for stream in negative_streams:
-        false_accepts += _counts(stream, window)
-    return DetCurve(np.array(CUTOFFS), detected, false_accepts, len(positive_streams), negative_hours)
-
-
-def _counts(stream: Stream, window: int) -> NDArray[np.int64]:
-    return count_detections(stream.probabilities, stream.stride, stream.slices, CUTOFFS, [window])[:, 0]
+def det_curve(streams: Iterable[tuple[HeardStream, Truth]], window: int) -> DetCurve:
+    """Decide each stream at every cutoff with one sliding window, match what is detected with what is true of it, and add up."""
+    detected, false_accepts = np.zeros(len(CUTOFFS), np.int64), np.zeros(len(CUTOFFS), np.int64)
+    utterances, seconds = 0, 0.0
+    for stream, truth in streams:
+        silent = truth.outcome(())
+        utterances += silent.utterances
+        seconds += silent.scored_seconds if truth.rated else 0.0
+        swept = detections_by_cutoff(stream.probabilities, stream.stride, stream.slices, CUTOFFS, window)
+        for cutoff, detections in zip(CUTOFFS, swept, strict=True):
+            if detections:
+                outcome = truth.outcome([one.seconds for one in detections])
+                detected[cutoff] += outcome.found
+                false_accepts[cutoff] += outcome.false_accepts if truth.rated else 0
+    return DetCurve(np.array(CUTOFFS), detected, false_accepts, utterances, seconds / 3600)
 
 
 def average_viable_recall(curve: DetCurve, highest_rate: float = 2.0) -> float:
@@ -82,3 +102,9 @@ def average_viable_recall(curve: DetCurve, highest_rate: float = 2.0) -> float:
     x = np.append(rates[viable][order], highest_rate)
     best = np.maximum.accumulate(recalls[viable][order])
     return float(np.sum(np.diff(x) * best) / highest_rate)
+
+
+def recall_at_no_false_accepts(curve: DetCurve) -> float:
+    """The highest recall of all cutoffs without a single false accept, 0 where there is none."""
+    none = (curve.false_accepts == 0) & (curve.cutoffs > 0)  # at cutoff 0 the device never detects
+    return float(curve.recall[none].max()) if none.any() and curve.utterances else 0.0

@@ -15,8 +15,9 @@ Components are counts and seconds and add up over streams; rates are taken from 
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 TOLERANCE_SECONDS = 0.75
 """How long after an utterance a detection still finds it: the silence that `mww-simulate` puts behind a clip."""
@@ -63,6 +64,34 @@ class Components:
         )
 
 
+@dataclass(frozen=True)
+class Truth:
+    """What is true of one stream since boot; times in seconds of it. `wakeword.presentation` says it of recordings."""
+
+    utterances: tuple[Span, ...]
+    counted: tuple[Span, ...]
+    """The time that counts, a span a recording in their order; they do not overlap. False accepts in silence between them count too."""
+    rated: bool
+    """Whether false accepts and hours of this stream are part of a rate."""
+    voids: tuple[Span, ...] = ()
+
+    def outcome(self, detections: Sequence[float]) -> Components:
+        """Match detections (seconds, any order) with the one tolerance; seconds are those that count."""
+        void_seconds = overlap_seconds(self.counted, self.void)
+        seconds = sum(span.end - span.start for span in self.counted) - void_seconds
+        return replace(match(self.utterances, detections, self._end, TOLERANCE_SECONDS, self.voids), scored_seconds=seconds, void_seconds=void_seconds)
+
+    @property
+    def void(self) -> list[Span]:
+        """The void time in order, with touching spans joined."""
+        return merge_spans(self.voids, self._end)
+
+    @property
+    def _end(self) -> float:
+        """An end behind all that counts or is void."""
+        return max((span.end + TOLERANCE_SECONDS for span in (*self.counted, *self.voids)), default=0.0)
+
+
 def match(utterances: Sequence[Span], detections: Sequence[float], seconds: float, tolerance: float, voids: Iterable[Span] = ()) -> Components:
     """Match the detections of one stream of so many `seconds` (times in seconds, any order) against its utterances.
 
@@ -75,26 +104,30 @@ def match(utterances: Sequence[Span], detections: Sequence[float], seconds: floa
     windows = [Span(utterance.start, utterance.end + tolerance) for utterance in utterances]
     open_windows = {index: window for index, window in enumerate(windows) if not any(_touch(window, span) for span in void)}
     void_windows = [window for index, window in enumerate(windows) if index not in open_windows]
-    scored = sorted(open_windows)
     matches: list[tuple[int, int]] = []
     false: list[int] = []
     dropped = 0
+    waiting = sorted(open_windows, key=lambda index: open_windows[index].start, reverse=True)
+    heard: list[tuple[float, int]] = []  # open windows that have begun, by their ends
     for number in sorted(range(len(detections)), key=lambda index: detections[index]):
         moment = detections[number]
-        heard_by = [index for index, window in open_windows.items() if window.start <= moment <= window.end]
+        while waiting and open_windows[waiting[-1]].start <= moment:
+            index = waiting.pop()
+            heapq.heappush(heard, (open_windows[index].end, index))
+        while heard and heard[0][0] < moment:
+            heapq.heappop(heard)
         if any(span.start <= moment <= span.end for span in void):
             dropped += 1
-        elif heard_by:
-            chosen = min(heard_by, key=lambda index: open_windows[index].end)
-            del open_windows[chosen]
-            matches.append((chosen, number))
+        elif heard:
+            matches.append((heapq.heappop(heard)[1], number))
         elif any(window.start <= moment <= window.end for window in void_windows):
             dropped += 1
         else:
             false.append(number)
+    found = {utterance for utterance, _ in matches}
     void_seconds = sum(span.end - span.start for span in void)
     return Components(
-        utterances=len(scored),
+        utterances=len(open_windows),
         found=len(matches),
         false_accepts=len(false),
         scored_seconds=seconds - void_seconds,
@@ -102,7 +135,7 @@ def match(utterances: Sequence[Span], detections: Sequence[float], seconds: floa
         void_utterances=len(void_windows),
         void_detections=dropped,
         matches=tuple(matches),
-        missed=tuple(sorted(open_windows)),
+        missed=tuple(index for index in sorted(open_windows) if index not in found),
         false=tuple(false),
     )
 

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wakeword.contract import PROBABILITY_MAX
 from wakeword.scoring.det import DetCurve
@@ -50,13 +51,14 @@ class CutoffChoice:
         )
 
 
-def choose_cutoff(curve: DetCurve, target_false_accepts_per_hour: float) -> CutoffChoice:
+def choose_cutoff(curve: DetCurve, target_false_accepts_per_hour: float, target_recall: float = 0.0) -> CutoffChoice:
     """The middle of the cutoffs that find as many utterances as any, among those at or under the target of false accepts.
 
     A few utterances more or less in a validation set are chance, so the cutoffs that find `WITHIN_SHARE` fewer (rounded up), or in small sets
     up to `FEWER_BY_CHANCE` but no more than `LARGEST_SHARE_BY_CHANCE`, count as equally good, as long as they find any. The lowest of them is one
     step from a false accept, the highest one step from a miss, and the middle is as far from both as the data can tell. Where no cutoff reaches
-    the target, those with the fewest false accepts take part instead.
+    the target, those with the fewest false accepts take part instead. Where a cutoff within the target also reaches `target_recall` (a share), only such
+    cutoffs count: what is no difference by chance must not give a target away.
     """
     usable = np.arange(1, HIGHEST_CUTOFF + 1)  # at 0 no slice is below the cutoff: the device never detects
     rates = curve.false_accepts_per_hour[usable]
@@ -65,9 +67,16 @@ def choose_cutoff(curve: DetCurve, target_false_accepts_per_hour: float) -> Cuto
     most = int(curve.detected[eligible].max())
     by_chance = min(FEWER_BY_CHANCE, math.ceil(LARGEST_SHARE_BY_CHANCE * curve.utterances))
     least = min(most, max(1, most - max(by_chance, math.ceil(WITHIN_SHARE * curve.utterances))))
-    best = eligible[curve.detected[eligible] >= least]
-    # The plateau may have gaps; the middle is taken of its members, so that the chosen one is a member.
-    return CutoffChoice.at(curve, int(best[(len(best) - 1) // 2]), reaches_target=bool(reaching.any()))
+    chosen = _middle(eligible[curve.detected[eligible] >= least])
+    enough = eligible[curve.recall[eligible] >= target_recall]
+    if reaching.any() and len(enough) and curve.recall[chosen] < target_recall:
+        chosen = _middle(enough)
+    return CutoffChoice.at(curve, chosen, reaches_target=bool(reaching.any()))
+
+
+def _middle(cutoffs: NDArray[np.int64]) -> int:
+    """A plateau may have gaps; the middle is taken of its members, so that the chosen one is a member."""
+    return int(cutoffs[(len(cutoffs) - 1) // 2])
 
 
 def cutoff_as_probability(cutoff: int) -> float:

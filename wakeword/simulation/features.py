@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from wakeword.audio import BLOCK_SAMPLES, stream_samples
 from wakeword.contract import SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES, quantise
 from wakeword.corpus.feature_cache import CachedStream, FeatureCache, stream_key
+from wakeword.corpus.recordings import hash_file
 from wakeword.frontend import Frontend
+from wakeword.presentation import Presentation
 from wakeword.read_ahead import read_ahead
-from wakeword.simulation.presentation import Presentation
+from wakeword.simulation.streams import PresentedStream
 from wakeword.stored_features import is_stored, stored_clips
 
 _LATE_SLICES = WINDOW_SAMPLES // STEP_SAMPLES - 1
@@ -24,14 +26,18 @@ Progress = Callable[[float], None]
 """Called with the seconds of recorded audio that were finished since the last call."""
 
 
-def stream_features(cache: FeatureCache, paths: Sequence[Path], hashes: Sequence[str], presentation: Presentation, progress: Progress) -> CachedStream:
-    """Features of the given recordings as one stream, computed if the cache does not hold them.
+def present(cache: FeatureCache, paths: Sequence[Path], presentation: Presentation, progress: Progress) -> PresentedStream:
+    """The given recordings as one stream; its features are computed if the cache does not hold them.
 
     Raises `ConfigError` for a recording that cannot be read and `OSError` when the cache's disk is full.
     """
+    hashes = [hash_file(path) for path in paths]
+    return PresentedStream.of(paths, hashes, presentation, _features(cache, paths, hashes, presentation, progress))
+
+
+def _features(cache: FeatureCache, paths: Sequence[Path], hashes: Sequence[str], presentation: Presentation, progress: Progress) -> CachedStream:
     key = stream_key(hashes, presentation.lead_in, presentation.gap, presentation.tail)
-    silent = presentation.lead_in + presentation.gap * (len(paths) - 1) + presentation.tail
-    found = cache.find(key, len(paths), silent)
+    found = cache.find(key, len(paths), presentation.silence(len(paths)))
     if found is not None:
         progress(sum(found.samples) / SAMPLE_RATE_HZ)
         return found

@@ -7,22 +7,19 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.corpus.feature_cache import CachedStream, FeatureCache
-from wakeword.corpus.recordings import hash_file
 from wakeword.engines import Engine, EngineChoice, open_engine
 from wakeword.engines.unrolled import UnrolledEngine
 from wakeword.model.flatbuffer import TfliteModel, parse_model
+from wakeword.presentation import Presentation
 from wakeword.processes import process_map
-from wakeword.simulation.features import Progress, stream_features
-from wakeword.simulation.presentation import Presentation
-from wakeword.simulation.streams import Recording, SimulatedStream
+from wakeword.simulation.features import Progress, present
+from wakeword.simulation.streams import SimulatedStream
 
 SLICES_PER_RANGE = 60_000
 """A stream is cut into ranges of ten minutes; the engine's memory before each range makes the cut invisible."""
@@ -57,16 +54,15 @@ def simulate(
 ) -> list[SimulatedStream]:
     """Present recordings to a simulated board.
 
-    Returns one stream per recording in `clips` mode, one stream of all recordings (in the given order) in `stream` mode.
+    Returns one stream per recording in `clips` mode, one stream of all recordings (in the given order) otherwise.
     Raises `ConfigError` for a recording or model that cannot be read, and `OSError` when the cache's disk is full.
     """
     options = options or Options()
     with _cache(options) as cache:
         if presentation.mode == "clips":
             return _simulate_clips(model, recordings, presentation, options, cache, progress)
-        hashes = [hash_file(path) for path in recordings]
-        features = stream_features(cache, recordings, hashes, presentation, progress)
-        return [_stream(recordings, hashes, features, presentation, model.stride, _run_stream(model, features, options))]
+        presented = present(cache, recordings, presentation, progress)
+        return [presented.heard(model.stride, _run_stream(model, presented.features, options))]
 
 
 @contextmanager
@@ -78,14 +74,6 @@ def _cache(options: Options) -> Iterator[FeatureCache]:
     cache = FeatureCache(options.cache_folder)
     yield cache
     cache.prune()
-
-
-def _stream(
-    paths: Sequence[Path], hashes: Sequence[str], features: CachedStream, presentation: Presentation, stride: int, probabilities: NDArray[np.uint8]
-) -> SimulatedStream:
-    starts = accumulate((samples + presentation.gap for samples in features.samples[:-1]), initial=presentation.lead_in)
-    recordings = tuple(Recording(*fields) for fields in zip(paths, hashes, features.samples, starts, strict=True))
-    return SimulatedStream(recordings, features.slices, stride, probabilities)
 
 
 # --- clips ---------------------------------------------------------------------------------------------------------------------
@@ -103,10 +91,9 @@ class _ClipWorker:
         return [self._run_clip(path) for path in paths]
 
     def _run_clip(self, path: Path) -> SimulatedStream:
-        digest = hash_file(path)
-        features = stream_features(self.cache, [path], [digest], self.presentation, _ignore)
+        presented = present(self.cache, [path], self.presentation, _ignore)
         self.engine.reset()
-        return _stream([path], [digest], features, self.presentation, self.engine.stride, _run_in_order(self.engine, features))
+        return presented.heard(self.engine.stride, _run_in_order(self.engine, presented.features))
 
 
 def _simulate_clips(
@@ -186,8 +173,3 @@ def run_range(engine: UnrolledEngine, features: CachedStream, start: int, stop: 
     warm = min(start, -(-engine.memory_slices // stride))
     engine.reset()
     return engine.run(features.read((start - warm) * stride, stop * stride))[warm:]
-
-
-def recorded_hours(streams: Iterable[SimulatedStream]) -> float:
-    """Hours of recordings in streams, without the silence around them."""
-    return sum(recording.samples for stream in streams for recording in stream.recordings) / SAMPLE_RATE_HZ / 3600

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakeword import contract
-from wakeword.detector import Detection, detect
+from wakeword.corpus.feature_cache import CachedStream
+from wakeword.detector import Detection, detect, first_decisive
+from wakeword.presentation import Presentation
+from wakeword.scoring.matching import Components, Span, Truth
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,37 @@ class Recording:
         """Length without any silence around it."""
         return self.samples / contract.SAMPLE_RATE_HZ
 
+    @property
+    def span(self) -> Span:
+        """Where it lies in its stream, seconds."""
+        return Span(self.start / contract.SAMPLE_RATE_HZ, (self.start + self.samples) / contract.SAMPLE_RATE_HZ)
+
+
+@dataclass(frozen=True, eq=False)
+class PresentedStream:
+    """What a board hears in one stream: where the recordings lie, and the features of all of it."""
+
+    recordings: tuple[Recording, ...]
+    presentation: Presentation
+    features: CachedStream
+
+    @classmethod
+    def of(cls, paths: Sequence[Path], hashes: Sequence[str], presentation: Presentation, features: CachedStream) -> PresentedStream:
+        """Recordings in order, whose lengths the features know."""
+        fields = zip(paths, hashes, features.samples, presentation.starts(features.samples), strict=True)
+        return cls(tuple(Recording(*one) for one in fields), presentation, features)
+
+    def heard(self, stride: int, probabilities: NDArray[np.uint8]) -> SimulatedStream:
+        """With what a model gave for it, uint8 `[slices // stride]`."""
+        return SimulatedStream(self.recordings, self.presentation, self.features.slices, stride, probabilities)
+
 
 @dataclass(frozen=True)
 class SimulatedStream:
     """One stream from boot. `probabilities` is uint8 `[slices // stride]`."""
 
     recordings: tuple[Recording, ...]
+    presentation: Presentation
     slices: int
     stride: int
     probabilities: NDArray[np.uint8]
@@ -41,18 +70,33 @@ class SimulatedStream:
         """The device's detections at an operating point (uint8 cutoff)."""
         return detect(self.probabilities, self.stride, self.slices, cutoff, window)
 
+    def truth(self, *, wake: bool) -> Truth:
+        """What is true of it: the wake word in each recording, or in none."""
+        return self.presentation.truth([recording.span for recording in self.recordings], wake=wake)
+
+    def outcome(self, detections: Sequence[Detection], *, wake: bool) -> Components:
+        """What its detections are: words found, or false accepts."""
+        return self.truth(wake=wake).outcome([one.seconds for one in detections])
+
     def recording_at(self, slice_index: int) -> int:
         """Index of the recording that was heard last when a slice ended; silence belongs to the recording before it."""
         heard = contract.WINDOW_SAMPLES + slice_index * contract.STEP_SAMPLES
         return int(self._owners(np.array([heard]))[0])
 
-    def max_probabilities(self) -> NDArray[np.uint8]:
-        """Highest probability while each recording was heard, uint8 `[len(recordings)]`."""
-        inferences = np.arange(1, len(self.probabilities) + 1)
-        owners = self._owners(contract.WINDOW_SAMPLES + (inferences * self.stride - 1) * contract.STEP_SAMPLES)
-        highest = np.zeros(len(self.recordings), np.uint8)
-        np.maximum.at(highest, owners, self.probabilities)
+    def highest[Value: (np.uint8, np.float64)](self, values: NDArray[Value], window: int) -> NDArray[Value]:
+        """The highest of such values an inference while each recording was heard and a detection was possible, `[len(recordings)]`.
+
+        What the model gives in the first second after boot takes part in no detection of this sliding `window`, so it is left out.
+        """
+        inferences = np.arange(first_decisive(self.stride, window), len(values))
+        owners = self._owners(contract.WINDOW_SAMPLES + ((inferences + 1) * self.stride - 1) * contract.STEP_SAMPLES)
+        highest = np.zeros(len(self.recordings), values.dtype)
+        np.maximum.at(highest, owners, values[inferences])
         return highest
+
+    def max_probabilities(self, window: int) -> NDArray[np.uint8]:
+        """Highest probability of each recording, see `highest`."""
+        return self.highest(self.probabilities, window)
 
     def _owners(self, heard: NDArray[np.int64]) -> NDArray[np.int64]:
         starts = np.array([recording.start for recording in self.recordings])

@@ -18,7 +18,6 @@ from harness.results.evidence import PairedStream, misses
 from harness.results.report import write_report
 from harness.results.runs import run_streams, sweep_cutoffs
 from harness.results.schema import FileRecord, Result, RunRecord
-from harness.results.timeline import sliding_averages
 from tests.harness.results.builders import CUTOFF_UINT8, STRIDE, WINDOW, clips_run, make_result, silent_hours, stream_run, write_tone
 from wakeword.detector import Detector
 from wakeword.errors import ConfigError
@@ -286,7 +285,7 @@ def test_the_sweep_meets_the_detections_at_the_cutoff_in_use(tmp_path: Path, tru
 def test_the_drawn_average_is_the_detectors(tmp_path: Path) -> None:
     run = stream_run(tmp_path, [9], [(2, 250), (2.3, 240), (5, 250), (7, 130)])
     (stream,) = run_streams(run, STRIDE)
-    averages = sliding_averages(stream.stream.probabilities, STRIDE, WINDOW, stream.detections)
+    averages = stream.averages(WINDOW)
     detector, ring_sums = Detector(CUTOFF_UINT8, WINDOW), []
     for index in range(stream.stream.slices):
         inference = (index + 1) % STRIDE == 0

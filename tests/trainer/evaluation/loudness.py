@@ -15,8 +15,8 @@ from wakeword.audio import read_samples
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 from wakeword.part import file_of
+from wakeword.presentation import Presentation
 from wakeword.simulation.features import Progress
-from wakeword.simulation.presentation import CLIPS, STREAM, Presentation
 from wakeword.simulation.streams import Recording, SimulatedStream
 
 RATE = contract.SAMPLE_RATE_HZ
@@ -57,11 +57,9 @@ class LoudnessModel:
     heard: list[Path] = field(default_factory=list)
     interrupt_after: int | None = None
 
-    def alone(self, recordings: Sequence[Path], progress: Progress) -> list[SimulatedStream]:
-        return [self._stream([path], CLIPS, progress) for path in recordings]
-
-    def joined(self, recordings: Sequence[Path], progress: Progress) -> SimulatedStream:
-        return self._stream(recordings, STREAM, progress)
+    def hear(self, recordings: Sequence[Path], presentation: Presentation, progress: Progress) -> list[SimulatedStream]:
+        streams = [[path] for path in recordings] if presentation.mode == "clips" else [recordings]
+        return [self._stream(paths, presentation, progress) for paths in streams]
 
     def _stream(self, paths: Sequence[Path], presentation: Presentation, progress: Progress) -> SimulatedStream:
         parts: list[NDArray[np.int16]] = [np.zeros(presentation.lead_in, np.int16)]
@@ -80,4 +78,4 @@ class LoudnessModel:
         slices = contract.slice_count(len(sound))
         ends = contract.WINDOW_SAMPLES + (np.arange(1, slices // STRIDE + 1) * STRIDE - 1) * contract.STEP_SAMPLES
         probabilities = np.array([sound[max(0, end - HEARD_SAMPLES) : end].max() for end in ends]) * 255 // 32767
-        return SimulatedStream(tuple(recordings), slices, STRIDE, probabilities.astype(np.uint8))
+        return SimulatedStream(tuple(recordings), presentation, slices, STRIDE, probabilities.astype(np.uint8))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,10 @@ from trainer.evaluation.models import FloatModel, weights_sha256
 from trainer.evaluation.runs import find_candidate, open_model
 from trainer.mining.cli import mine_app
 from trainer.mining.mine import Mining, mine
+from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
+from wakeword.model.float_model import Agreement, ExportRecord, write_record
+from wakeword.presentation import CLIPS, STREAM
 
 # Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
@@ -63,22 +67,22 @@ def test_both_forms_of_a_model_hear_the_same(trained: Path, monkeypatch: pytest.
         open_model(find_candidate(checkpoint, tflite, None, (), (), None), jobs=1) for checkpoint, tflite in ((weights, None), (None, exported))
     )
     assert (as_float.form, as_int8.form) == ("float", "int8")
-    for one, other in zip(as_float.alone(paths, lambda _: None), as_int8.alone(paths, lambda _: None), strict=True):
+    for one, other in zip(as_float.hear(paths, CLIPS, lambda _: None), as_int8.hear(paths, CLIPS, lambda _: None), strict=True):
         assert (one.recordings, one.slices, one.stride) == (other.recordings, other.slices, other.stride)
         # The float model has heard silence before boot, the device's ring buffers hold zeros: they agree once that is forgotten.
         difference = np.abs(one.probabilities.astype(int) - other.probabilities)[30:]
         assert difference.mean() < 16
-    whole = as_float.joined(paths, lambda _: None)
+    (whole,) = as_float.hear(paths, STREAM, lambda _: None)
     assert np.ptp(whole.probabilities) > 60, "probabilities that never move would agree however they were shifted"
-    alone = as_int8.alone(paths, lambda _: None)
+    alone = as_int8.hear(paths, CLIPS, lambda _: None)
     heard: list[float] = []
     monkeypatch.setattr(models, "SECONDS_WORTH_PROCESSES", 0.0)
-    for one, other in zip(alone, open_model(find_candidate(None, exported, None, (), (), None), jobs=2).alone(paths, heard.append), strict=True):
+    for one, other in zip(alone, open_model(find_candidate(None, exported, None, (), (), None), jobs=2).hear(paths, CLIPS, heard.append), strict=True):
         assert one.recordings == other.recordings
         np.testing.assert_array_equal(one.probabilities, other.probabilities)
     assert sum(heard) == pytest.approx(sum(record.duration for record in read_recordings(trained)))
-    monkeypatch.setattr(models, "SLICES_PER_RANGE", 100)
-    np.testing.assert_array_equal(as_float.joined(paths, lambda _: None).probabilities, whole.probabilities)
+    monkeypatch.setattr(models, "BLOCK_POSITIONS", 33)
+    np.testing.assert_array_equal(as_float.hear(paths, STREAM, lambda _: None)[0].probabilities, whole.probabilities)
 
     # As a training calls it: a model in memory, records, a threshold, a limit.
     config = load_config(str(trained / CONFIG_NAME))
@@ -88,7 +92,8 @@ def test_both_forms_of_a_model_hear_the_same(trained: Path, monkeypatch: pytest.
 
     model = build_model(config.model.network(), candidate.slices)
     load_weights(model, weights)
-    in_memory = FloatModel(config.model.network(), candidate.slices, model, weights_sha256(model), jobs=1)
+    in_memory = FloatModel(config.model.network(), candidate.slices, jobs=1)
+    in_memory.load(model, weights_sha256(model))
     assert in_memory.sha256 == weights_sha256(model)
     threshold = float(np.median(whole.probabilities)) / 255
     mined = mine(in_memory, paths, Mining(threshold, 3), candidate.slices)
@@ -149,3 +154,36 @@ def test_what_does_not_belong_together_is_refused(trained: Path, tmp_path: Path)
     assert find_candidate(None, elsewhere, str(trained / CONFIG_NAME), (), (), None).run == trained
     with pytest.raises(ConfigError, match="takes 3 slices an inference, the configuration 2"):
         open_model(find_candidate(None, exported, None, (), ["model.stride=2"], None))
+
+
+def test_the_run_of_a_model_is_found_by_its_export_record(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, model = trained / "checkpoints" / "best_weights.weights.h5", tmp_path / "models" / "loud.tflite"
+    model.parent.mkdir()
+    model.write_bytes((trained / "exported" / "loud.tflite").read_bytes())
+
+    def record(named: Path) -> None:
+        values: dict[str, Any] = {"probability_cutoff": None, "chosen_on_validation": None, "tensor_arena_size": None, "config_sha256": "", "software": {}}
+        hashes = {"model_sha256": hash_file(model), "weights_sha256": hash_file(weights)}
+        agreement = Agreement(mean=0.0, maximum=0.0, inferences=1)
+        write_record(ExportRecord(model=model.name, quantized=True, weights=str(named), agreement=agreement, **hashes, **values), model)
+
+    def found() -> Path:
+        return find_candidate(None, model, None, (), (), None).run
+
+    record(weights)
+    assert found() == trained
+    evaluated = CliRunner().invoke(evaluate_app, ["--tflite", str(model), "--split", "test", "--json", "--jobs", "1"])
+    assert json.loads(evaluated.stdout)["run"] == str(trained)
+    mining = ["--tflite", str(model), "--audio", str(tmp_path / "audio"), "--output", str(tmp_path / "mined"), "--jobs", "1"]
+    assert "tests the run" in CliRunner().invoke(mine_app, mining).output
+    record(weights.relative_to(tmp_path))  # as the export was told it, from the project's folder
+    monkeypatch.chdir(tmp_path)
+    assert found().resolve() == trained.resolve()
+    monkeypatch.chdir("/")
+    assert found().resolve() == trained.resolve()
+    moved = tmp_path.rename(tmp_path.with_name(f"{tmp_path.name} moved"))
+    model, weights = moved / "models" / model.name, moved / weights.relative_to(tmp_path)
+    assert found().resolve() == moved / trained.relative_to(tmp_path)
+    weights.write_bytes(b"of a later training")
+    with pytest.raises(ConfigError, match="name the run that the model came from with --run"):
+        found()

@@ -17,7 +17,6 @@ from trainer.data.composition import composition, write_composition
 from trainer.data.dataset import read_recordings, write_recordings
 from trainer.data.ingest import Ingestion, Label
 from trainer.data.split import Split
-from trainer.evaluation.analysis import sliding_averages
 from trainer.evaluation.evaluate import Evaluation, as_json, evaluate
 from trainer.evaluation.hearing import chosen_point, hear_split, split_records
 from trainer.evaluation.runs import Candidate
@@ -49,8 +48,10 @@ def test_the_device_figures(run_folder: Path) -> None:
     (false,) = figures.false_accepts
     assert false.path.name == "loud.wav"
     assert 5.0 < false.seconds < 5.5
-    assert figures.hours == pytest.approx(30 / 3600)
-    assert figures.per_hour == pytest.approx(120)
+    # The negatives, and the session: 1.5 s of silence, four words with a pause behind each.
+    assert figures.hours == pytest.approx((30 + 1.5 + 4 * (1.2 + 3.5)) / 3600)
+    assert figures.per_hour == pytest.approx(1 / figures.hours)
+    assert figures.after_words == 0
     assert figures.per_hour_interval == garwood(1, figures.hours)
     assert figures.latency is not None
     # The burst ends at 0.8 s; the model is sure of it as soon as it has begun.
@@ -106,11 +107,6 @@ def test_the_analysis_names_the_worst(run_folder: Path) -> None:
     assert [round(one.average, 1) for one in analysis.negatives[:3]] == [0.8, 0.5, 0.3]
     assert analysis.positive_histogram.total == 4
     assert analysis.negative_histogram.total == sum(analysis.negative_histogram.counts) > 900
-
-
-def test_sliding_averages_begin_with_an_empty_ring() -> None:
-    averages = sliding_averages(np.array([255, 255, 0, 51], np.uint8), 2)
-    np.testing.assert_allclose(averages, [0.5, 1, 0.5, 0.1])
 
 
 def test_everything_is_json_and_text(run_folder: Path) -> None:

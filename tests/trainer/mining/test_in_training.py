@@ -41,7 +41,7 @@ from wakeword.audio import read_samples
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 from wakeword.frontend import device_features
-from wakeword.simulation.streams import Recording, SimulatedStream
+from wakeword.simulation.streams import PresentedStream, SimulatedStream
 
 # Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
@@ -133,15 +133,11 @@ class ChanceModel:
     """Probabilities that a test chose, by stream; `FloatModel` with nothing to compute."""
 
     streams: list[NDArray[np.uint8]]
-    heard: int = 0
+    count: int = 0
 
-    def simulated(self, paths: Sequence[Path], hashes: Sequence[str], features: Any, presentation: Any) -> SimulatedStream:
-        start, recordings = presentation.lead_in, []
-        for path, sha256, samples in zip(paths, hashes, features.samples, strict=True):
-            recordings.append(Recording(path, sha256, samples, start))
-            start += samples + presentation.gap
-        self.heard += 1
-        return SimulatedStream(tuple(recordings), features.slices, NET.stride, self.streams[(self.heard - 1) % len(self.streams)])
+    def heard(self, presented: PresentedStream) -> SimulatedStream:
+        self.count += 1
+        return presented.heard(NET.stride, self.streams[(self.count - 1) % len(self.streams)])
 
     def load(self, weights: Any, sha256: str) -> None:
         pass

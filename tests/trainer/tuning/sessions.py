@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from trainer.data.split import Split
-from trainer.training.session import WORDS, word_spans
-from trainer.tuning.listening import HeardSession
+from trainer.evaluation.hearing import HeardSplit
 from trainer.tuning.operating_point import PointChoice
 from trainer.tuning.policy import Iteration, Move, Recipe
-from wakeword.contract import slice_count
-from wakeword.scoring.det import Stream
+from wakeword.contract import SAMPLE_RATE_HZ, slice_count
+from wakeword.presentation import SESSION, STREAM
 from wakeword.scoring.operating_point import CutoffChoice, cutoff_as_probability
+from wakeword.simulation.streams import Recording, SimulatedStream
 
 STRIDE = 3
 WORD_SAMPLES = 16_000
@@ -19,21 +21,26 @@ Peak = tuple[int, int]
 """Inferences that it lasts, and its probability."""
 
 
-def session(words: list[Peak], accepts: list[Peak], split: Split = Split.VAL, hours: float = 1.0, late: int = 0) -> HeardSession:
+def session(words: list[Peak], accepts: list[Peak], split: Split = Split.VAL, hours: float = 1.0, late: int = 0) -> HeardSplit:
     """A peak within each wake word, another in the pauses after the first `late` of them, and peaks ten seconds apart in the negatives."""
     samples = [WORD_SAMPLES] * len(words)
-    slices = slice_count(WORDS.lead_in + sum(samples) + len(samples) * WORDS.gap)
-    spans = word_spans(samples)
+    slices, starts = slice_count(SESSION.silence(len(words)) + sum(samples)), SESSION.starts(samples)
+    spoken = tuple(Recording(Path(f"{index}.wav"), "", WORD_SAMPLES, start) for index, start in enumerate(starts))
     levels = np.zeros(slices // STRIDE, np.uint8)
-    for index, (span, (length, value)) in enumerate(zip(spans, words, strict=True)):
+    for index, (recording, (length, value)) in enumerate(zip(spoken, words, strict=True)):
         for after in (0.5, 3.0) if index < late else (0.5,):
-            first = round((span.start + after) * 100 / STRIDE)
+            first = round((recording.span.start + after) * 100 / STRIDE)
             levels[first : first + length] = value
     others = np.zeros(1000 * (len(accepts) + 1) // STRIDE, np.uint8)
     for index, (length, value) in enumerate(accepts, 1):
         first = index * 1000 // STRIDE
         others[first : first + length] = value
-    return HeardSession(split, Stream(levels, STRIDE, slices), tuple(spans), Stream(others, STRIDE, len(others) * STRIDE), hours)
+    negatives = (Recording(Path("others.wav"), "", round(hours * 3600 * SAMPLE_RATE_HZ), 0),)
+    return HeardSplit(
+        split,
+        SimulatedStream(spoken, SESSION, slices, STRIDE, levels),
+        SimulatedStream(negatives, STREAM, len(others) * STRIDE, STRIDE, others),
+    )
 
 
 def point(

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from wakeword.engines.reference import ReferenceEngine
@@ -16,10 +18,10 @@ from wakeword.engines.unrolled import UnrolledEngine
 from wakeword.errors import ConfigError
 from wakeword.frontend import device_features
 from wakeword.model.flatbuffer import TfliteModel
+from wakeword.presentation import CLIPS, SESSION, STREAM, Presentation
 from wakeword.simulation import simulate as simulate_module
-from wakeword.simulation.presentation import CLIPS, STREAM, Presentation
-from wakeword.simulation.simulate import Options, recorded_hours, simulate
-from wakeword.simulation.streams import SimulatedStream
+from wakeword.simulation.simulate import Options, simulate
+from wakeword.simulation.streams import Recording, SimulatedStream
 
 
 def read(path: Path) -> NDArray[np.int16]:
@@ -54,10 +56,10 @@ def test_a_stream_is_joined_and_keeps_its_state(model: TfliteModel, recordings: 
     assert stream.slices == len(features)
     np.testing.assert_array_equal(stream.probabilities, ReferenceEngine(model).run(features))
     assert stream.recordings[1].start == len(read(recordings[0])) + 8000
-    assert recorded_hours([stream]) == pytest.approx(sum(len(read(path)) for path in recordings) / 16000 / 3600)
+    assert stream.outcome([], wake=False).scored_seconds == pytest.approx(sum(len(read(path)) for path in recordings) / 16000)
 
 
-@pytest.mark.parametrize("presentation", [CLIPS, STREAM], ids=["clips", "stream"])
+@pytest.mark.parametrize("presentation", [CLIPS, SESSION, STREAM], ids=["clips", "session", "stream"])
 def test_processes_cache_and_engine_change_nothing(
     presentation: Presentation, model: TfliteModel, recordings: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,11 +74,11 @@ def test_processes_cache_and_engine_change_nothing(
 
 
 def test_progress_counts_every_second_once(model: TfliteModel, recordings: list[Path], tmp_path: Path) -> None:
-    for presentation in (CLIPS, STREAM):
+    for presentation in (CLIPS, SESSION, STREAM):
         for _ in ("cold", "cached"):
             seconds: list[float] = []
             streams = simulate(model, recordings, presentation, Options(cache_folder=tmp_path), seconds.append)
-            assert sum(seconds) == pytest.approx(recorded_hours(streams) * 3600)
+            assert sum(seconds) == pytest.approx(sum(recording.seconds for stream in streams for recording in stream.recordings))
 
 
 def test_a_changed_recording_is_not_found_in_the_cache(model: TfliteModel, tmp_path: Path) -> None:
@@ -103,7 +105,7 @@ def test_a_recording_shorter_than_a_window(model: TfliteModel, tmp_path: Path) -
     soundfile.write(path, np.ones(100, np.int16), 16000)
     (stream,) = simulate(model, [path], STREAM)
     assert (stream.slices, len(stream.probabilities)) == (0, 0)
-    assert stream.max_probabilities().tolist() == [0]
+    assert stream.max_probabilities(5).tolist() == [0]
 
 
 def test_silence_belongs_to_the_recording_before_it(model: TfliteModel, recordings: list[Path]) -> None:
@@ -118,13 +120,39 @@ def test_silence_belongs_to_the_recording_before_it(model: TfliteModel, recordin
 def test_the_range_before_is_enough(model: TfliteModel, recordings: list[Path], tmp_path: Path) -> None:
     from wakeword.corpus.feature_cache import FeatureCache, stream_key
     from wakeword.corpus.recordings import hash_file
-    from wakeword.simulation.features import stream_features
+    from wakeword.simulation.features import present
 
     hashes = [hash_file(path) for path in recordings]
     cache = FeatureCache(tmp_path)
-    features = stream_features(cache, recordings, hashes, STREAM, lambda _: None)
+    features = present(cache, recordings, STREAM, lambda _: None).features
     engine = UnrolledEngine(model)
     whole = engine.run(features.read())
     for start, stop in ((0, 10), (1, 2), (30, 300), (len(whole) - 5, len(whole))):
         np.testing.assert_array_equal(simulate_module.run_range(engine, features, start, stop), whole[start:stop])
     assert cache.find(stream_key(hashes, 0, 8001, 0), len(recordings), 8001 * (len(recordings) - 1)) is None
+
+
+def test_the_peak_of_a_clip_is_where_a_detection_is_possible(model: TfliteModel, tmp_path: Path) -> None:
+    """Before the model has heard anything it answers 9 of 255 for a moment; what it says of these sounds is less, and for silence nothing."""
+    rng = np.random.default_rng(8)
+    noise = np.repeat(rng.uniform(0, 9000, 17), 1500)[:24000] * rng.normal(0, 0.4, 24000)
+    for name, samples in (("noise", noise), ("silence", np.zeros(24000))):
+        soundfile.write(tmp_path / f"{name}.wav", samples.clip(-32768, 32767).astype(np.int16), 16000)
+    for name, highest in (("noise", 3), ("silence", 0)):
+        for presentation in (CLIPS, SESSION):
+            (stream,) = simulate(model, [tmp_path / f"{name}.wav"], presentation)
+            assert int(np.argmax(stream.probabilities)) < 10
+            assert stream.probabilities.max() == 9
+            assert stream.max_probabilities(5).tolist() == [highest]
+
+
+@given(st.data())
+@settings(max_examples=50)
+def test_no_detection_tells_a_maximum_above_the_peak(data: st.DataObject) -> None:
+    stride, window, cutoff = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 10)), data.draw(st.integers(1, 254))
+    runs = data.draw(st.lists(st.tuples(st.integers(1, 90), st.sampled_from([0, 90, 128, 200, 255])), min_size=1, max_size=10))
+    probabilities = np.array([value for length, value in runs for _ in range(length)], np.uint8)
+    recording = Recording(Path("clip.wav"), "", 160 * stride * len(probabilities), CLIPS.lead_in)
+    stream = SimulatedStream((recording,), CLIPS, stride * len(probabilities), stride, probabilities)
+    for detection in stream.detections(cutoff, window):
+        assert detection.maximum <= stream.max_probabilities(window)[0]
