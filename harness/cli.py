@@ -159,6 +159,7 @@ def measure(
     firmware: Annotated[
         Path | None, typer.Option(help="Folder of mww-firmware build; flashed where the board runs another model. (default for a virtual board: built)")
     ] = None,
+    flash: Annotated[bool, typer.Option("--flash", help="Flash --firmware onto a board that is blank, or has firmware that is not the bench's.")] = False,
     output: Annotated[Path | None, typer.Option(help="Folder of the session. (default: runs/sessions/TIME-BOARD-MODEL)")] = None,
     seed: Annotated[int, typer.Option(help="The same seed plays in the same order.", min=0)] = 0,
     cutoff: Annotated[float | None, typer.Option(help="Probability cutoff instead of the manifest's, 0-1.")] = None,
@@ -181,7 +182,7 @@ def measure(
     ] = None,
     gain_db: Annotated[float, typer.Option(help="Gain of all that is played through the air, dB.", min=-60, max=20)] = 0.0,
     calibration: Annotated[Path | None, typer.Option(help="File of mww-bench calibrate; refused where it does not hold for these devices and gains.")] = None,
-    gain: Annotated[list[str] | None, typer.Option(help="A knob and its setting as it was calibrated, KNOB=SETTING; may be repeated.")] = None,
+    gain: Annotated[list[str] | None, typer.Option(help="A knob and its setting now, KNOB=SETTING; may be repeated. (default: as it was calibrated)")] = None,
     room_rt60: Annotated[float | None, typer.Option(help="Computed room in front of a virtual board's microphone: its RT60 in seconds.", min=0, max=10)] = None,
     room_noise: Annotated[float | None, typer.Option(help="Pink noise in that room, dBFS.", max=0)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be played and how long it takes; play nothing.")] = False,
@@ -218,6 +219,7 @@ def measure(
         none=tuple(none or ()),
         boards=boards,
         firmware=firmware,
+        flash=flash,
         output=output,
         seed=seed,
         cutoff=cutoff,
@@ -237,7 +239,7 @@ def measure(
         command=("mww-bench", *sys.argv[1:]),
     )
     if dry_run:
-        plan = plan_only(request)
+        plan = plan_only(request, lambda text: print(text, file=sys.stderr))
         Console(width=None if sys.stdout.isatty() else TERMINAL_WIDTH).print(plan_table(plan))
         print(f"{duration_words(plan)}; nothing was played.")
         return

@@ -2,6 +2,9 @@
 
     pytest -m hardware --board virtual --manifest alexa.json --junit-xml report.xml
 
+A real board hears the loudspeaker that `boards.yaml` names for it. With `--firmware` it is flashed where it runs another model, with `--flash` also where
+it is blank or has other firmware.
+
 Fixtures: `board` (started and locked), `collector` (connected to it), `session` (measures, and writes what it measured into the JUnit file),
 `run` (awaits on the loop that the two live on).
 """
@@ -45,7 +48,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--board", metavar="NAME", help="run tests marked 'hardware' on this board of the inventory; 'virtual' is there without one")
     group.addoption("--boards", metavar="FILE", type=Path, help="the inventory (default: $MWW_BOARDS, or boards.yaml where it exists)")
     group.addoption("--manifest", metavar="FILE", type=Path, help="ESPHome V2 manifest of the model under test")
-    group.addoption("--firmware", metavar="DIR", type=Path, help="folder of mww-firmware build with that model (default for a virtual board: built)")
+    group.addoption(
+        "--firmware",
+        metavar="DIR",
+        type=Path,
+        help="folder of mww-firmware build with that model; flashed where the board runs another one (default for a virtual board: built)",
+    )
+    group.addoption("--flash", action="store_true", help="flash --firmware also onto a board that is blank, or has firmware that is not the bench's")
+    group.addoption("--calibration", metavar="FILE", type=Path, help="file of mww-bench calibrate, for a board that hears a loudspeaker")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -124,19 +134,35 @@ def run() -> Iterator[Run]:
 
 
 @pytest.fixture
-def board(board_entry: BoardEntry, board_firmware: Firmware | None, run: Run, tmp_path: Path) -> Iterator[Board]:
-    """The board, started and locked for this test; `board.player()` brings sound to it."""
+def board(pytestconfig: pytest.Config, board_entry: BoardEntry, board_firmware: Firmware | None, manifest: Path, run: Run, tmp_path: Path) -> Iterator[Board]:
+    """The board, with the model, started and locked for this test; `board.player()` brings sound to it."""
     from firmware.boards.lock import hold_board
+    from harness.boards.air_settings import air_settings
     from harness.boards.board import open_board
+    from harness.boards.ready import make_ready
 
+    air = air_settings(board_entry, calibration=pytestconfig.getoption("--calibration"))
     with hold_board(board_entry):
-        opened = open_board(board_entry, board_firmware, folder=tmp_path)
+        opened = open_board(board_entry, board_firmware, folder=tmp_path, air=air, say=print)
         try:
-            run(opened.start())
-            run(opened.health())
+            # Not on the loop of `run`: flashing has time limits of its own, and long ones.
+            asyncio.run(make_ready(opened, board_firmware, flash=pytestconfig.getoption("--flash"), say=print))
+            asyncio.run(_give_model(opened, board_firmware, manifest))
             yield opened
         finally:
             run(opened.stop())
+
+
+async def _give_model(board: Board, firmware: Firmware | None, manifest: Path) -> None:
+    """Flash a real board that runs another model, as a session would."""
+    from firmware.native_api import ask, make_target
+    from harness.simulated.measurement import open_candidate
+
+    if firmware is None or board.entry.kind == "virtual":
+        return
+    running = await ask(make_target(board.address, board.api_port, board.api_key, board.entry.name, board.expected_mac), CONNECT_SECONDS)
+    if open_candidate(manifest, None, None).model.sha256 not in [model.sha256 for model in running.identity.models]:
+        await board.flash(firmware)
 
 
 @pytest.fixture
@@ -188,6 +214,8 @@ def session(
             none=tuple(none),
             boards=request.config.getoption("--boards"),
             firmware=request.config.getoption("--firmware"),
+            flash=request.config.getoption("--flash"),
+            calibration=request.config.getoption("--calibration"),
             output=tmp_path / f"session-{next(numbers)}",
             seed=seed,
             realtime=realtime,

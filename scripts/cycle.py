@@ -16,13 +16,17 @@ import sys
 import time
 from pathlib import Path
 
+from bench_audio.calibration.run import stated_gains
 from firmware.boards.inventory import HOST_TARGET, BoardEntry, find_board, inventory_path
+from firmware.project import collect_secrets
+from harness.boards.air_settings import air_settings
 from harness.results.merge import merge_results
 from harness.results.schema import read_result
 from harness.results.verdict import judge
+from harness.session.station import check_free, check_sound
 from trainer.exporting import default_name
 from wakeword.corpus.recordings import hash_file
-from wakeword.errors import INTERRUPTED_EXIT_CODE, ConfigError
+from wakeword.errors import INTERRUPTED_EXIT_CODE, ConfigError, MwwError
 from wakeword.extras import missing
 
 PROGRAMS = Path(sys.executable).parent
@@ -41,11 +45,14 @@ def main() -> int:
     options = _parse()
     try:
         name = default_name(options.phrase)
-        board = None if options.board is None else _board(options.board)
-    except ConfigError as error:
+        if options.board is not None and (reason := _missing_client()):
+            print(f"{reason}: the model will be simulated instead of measured on board {options.board!r}.")
+            options.board = None
+        work = options.output or Path("runs") / f"cycle_{name}"
+        board = None if options.board is None else _board(options, work / "firmware")
+    except MwwError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    work = options.output or Path("runs") / f"cycle_{name}"
     generated, run, exported, results = work / "generated", work / "run", work / "exported", work / "results"
     manifest, report = exported / f"{name}.json", work / "report.html"
     print(f"Cycle for {options.phrase!r} in {work}. Its corpus is synthetic: it shows that every part works, not how real people are recognised.")
@@ -59,9 +66,6 @@ def main() -> int:
     for setting in options.set:
         train += ["--set", setting]
     clips = ["--positives", options.clips, "--near-misses", options.clips, "--sentences", SENTENCES_PER_CLIP * options.clips]
-    if options.board is not None and (reason := _missing_client()):
-        print(f"{reason}: the model will be simulated instead of measured on board {options.board!r}.")
-        options.board = None
     steps: list[Step] = [
         ("Generate speech", ["mww-generate", options.phrase, "--output", generated, "--seed", options.seed, *clips]),
         ("Train", train),
@@ -108,13 +112,18 @@ def main() -> int:
     return 0
 
 
-def _board(name: str) -> BoardEntry:
-    """The board to measure on, refused before minutes of training where it could not hear anything."""
+def _board(options: argparse.Namespace, firmware: Path) -> BoardEntry:
+    """The board to measure on. What would be refused after minutes of training is refused now: board, sound, calibration, gains, secrets, another user."""
+    name = options.board
     board = find_board(name, inventory_path(None))
     if board.kind == "serial" and board.speaker is None:
         raise ConfigError(f"board {name!r} is a real one and boards.yaml names no speaker for it; add the playing device that it hears")
     if board.kind == "serial" and board.target == HOST_TARGET:
         raise ConfigError(f"board {name!r} is a real one and boards.yaml gives it no target; add one, such as 'target: esp32-s3-devkitc-1'")
+    air = air_settings(board, calibration=options.calibration, gains=stated_gains(options.gain))
+    check_sound(air)
+    check_free(board)
+    collect_secrets(board.target, firmware, None)
     return board
 
 
@@ -146,6 +155,7 @@ def _measure(options: argparse.Namespace, manifest: Path, run: Path, firmware: P
     command += ["--none", lists / "test_negative.txt", "--firmware", firmware, "--seed", options.seed, "--output", session]
     if options.calibration is not None:
         command += ["--calibration", options.calibration]
+    command += [part for gain in options.gain for part in ("--gain", gain)]
     return [*command, "--resume"] if (session / "session.json").is_file() else command
 
 
@@ -180,6 +190,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--board", help="measure on this board of boards.yaml; 'virtual' needs no hardware (default: simulate)")
     parser.add_argument("--calibration", type=Path, help="calibration.json of mww-bench calibrate, for a board that hears a loudspeaker")
+    parser.add_argument("--gain", action="append", default=[], help="a knob and its setting, KNOB=SETTING, where it is not as calibrated; may be repeated")
     parser.add_argument("--set", action="append", default=[], help="a setting for mww-train, section.key=value; may be repeated")
     return parser.parse_args()
 

@@ -65,14 +65,6 @@ def spoken(request: pytest.FixtureRequest) -> Spoken:
 
 
 @pytest.fixture(scope="session")
-def official_models() -> Path:
-    """Folder of the official v2 models and manifests that pymicro-wakeword ships."""
-    import pymicro_wakeword
-
-    return Path(pymicro_wakeword.__file__).parent / "models"
-
-
-@pytest.fixture(scope="session")
 def esphome() -> ToolEnvironment:
     """The real ESPHome, in the user's own cache so that it is installed once."""
     from firmware.toolenv import tool_environment
@@ -83,6 +75,14 @@ def esphome() -> ToolEnvironment:
         if os.environ.get("CI"):
             raise
         pytest.skip(f"ESPHome is not there: {error}")
+
+
+@pytest.fixture(scope="session")
+def official_models() -> Path:
+    """Folder of the official v2 models and manifests that pymicro-wakeword ships."""
+    import pymicro_wakeword
+
+    return Path(pymicro_wakeword.__file__).parent / "models"
 
 
 @pytest.fixture(scope="session")

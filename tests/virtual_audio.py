@@ -53,8 +53,8 @@ class VirtualAudio:
 
 
 @contextlib.contextmanager
-def virtual_audio() -> Iterator[VirtualAudio]:
-    """A daemon with the two devices, until the block ends. Its monitor is kept open: a source that nobody hears starts late."""
+def virtual_audio(speaker: str = SPEAKER, microphone: str = MICROPHONE) -> Iterator[VirtualAudio]:
+    """A daemon with the two devices, of these names, until the block ends. Its monitor is kept open: a source that nobody hears starts late."""
     # Unix sockets have short names.
     folder = Path(tempfile.mkdtemp(prefix="mww-air-"))
     audio = VirtualAudio(folder, _variables(folder))
@@ -66,8 +66,8 @@ def virtual_audio() -> Iterator[VirtualAudio]:
         )
         (folder / "asound.conf").write_text(
             "</usr/share/alsa/alsa.conf>\n"
-            f"pcm.{SPEAKER} {{ type pulse device bus hint {{ show on description 'virtual loudspeaker' }} }}\n"
-            f"pcm.{MICROPHONE} {{ type pulse device mic hint {{ show on description 'virtual microphone' }} }}\n"
+            f"pcm.'{speaker}' {{ type pulse device bus hint {{ show on description 'virtual loudspeaker' }} }}\n"
+            f"pcm.'{microphone}' {{ type pulse device mic hint {{ show on description 'virtual microphone' }} }}\n"
         )
         daemon = ["pulseaudio", "-n", "-F", str(folder / "pulse.pa"), "--daemonize=no", "--exit-idle-time=-1", "--realtime=no"]
         _launch(audio, [*daemon, f"--log-target=file:{folder}/pulse.log"])

@@ -87,17 +87,15 @@ class AirPlayer:
     async def restart_stream(self) -> None:
         """See `Player.restart_stream`. The board hears from the first `play` on: what it heard while detection is made ready would be no part of a stream."""
         await self._end_stream()
-        await asyncio.to_thread(self._open)
-        assert self._speaker is not None
-        self._speaker.begin()
-        self._listening = False
+        await self._begin()
         if self._ear is not None:
             await self._ear.restart_stream()
 
     async def play(self, samples: NDArray[np.int16]) -> None:
         """See `Player.play`. Raises `InfrastructureError` when a device is gone."""
         if self._speaker is None:
-            raise BoardGone("nothing was begun: a stream begins with restart_stream")
+            await self._begin()
+        assert self._speaker is not None
         if not self._listening:
             self._listen()
         self._check()
@@ -134,6 +132,12 @@ class AirPlayer:
                 await asyncio.to_thread(device.close)
         if self._ear is not None:
             await self._ear.close()
+
+    async def _begin(self) -> None:
+        await asyncio.to_thread(self._open)
+        assert self._speaker is not None
+        self._speaker.begin()
+        self._listening = False
 
     def _open(self) -> None:
         from bench_audio.devices import look_again

@@ -40,7 +40,7 @@ class AirSettings(Record):
     """The calibration file; all is played through its inverse filter, where it has one."""
     calibration_sha256: str | None = None
     gains: dict[str, str] = Field(default_factory=dict)
-    """Each knob and slider of the chain, as the user states it; a calibration holds for the same ones only."""
+    """Each knob and slider of the chain, as the user states it, else as the calibration says that it stood; a calibration holds for the same ones only."""
     geometry: str | None = None
     """Where loudspeaker, board and microphone stand, in words."""
 
@@ -84,7 +84,7 @@ def air_settings(
         room=room,
         calibration=None if calibration is None else str(calibration.absolute()),
         calibration_sha256=None if calibration is None else _hash(calibration),
-        gains=gains or {},
+        gains=_gains(calibration, gains or {}),
         geometry=entry.geometry,
     )
 
@@ -104,6 +104,15 @@ def inverse_filter(settings: AirSettings) -> InverseFilter | None:
     assert speaker is not None
     require_valid(calibration, path, speaker=speaker, microphone=microphone, gains=settings.gains, source="measured")
     return read_equalizer(calibration, path)
+
+
+def _gains(calibration: Path | None, stated: dict[str, str]) -> dict[str, str]:
+    """The gains of a session. One that was calibrated and is not stated again is taken to be as it was; `require_valid` refuses another setting."""
+    if calibration is None:
+        return stated
+    from bench_audio.calibration.record import read_calibration
+
+    return read_calibration(calibration).gains | stated
 
 
 def find_devices(settings: AirSettings) -> tuple[Device, Device | None]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware.boards.inventory import BoardEntry
-from wakeword.errors import ConfigError, InfrastructureError
+from wakeword.errors import BoardRefused, ConfigError, InfrastructureError
 
 if TYPE_CHECKING:
     from firmware.build import Firmware
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 class BoardGone(InfrastructureError):
     """The board, or the way of the sound to it, went away while it was needed. The session waits for it; nothing else is to be read from this."""
+
+
+class ForeignFirmware(BoardRefused):
+    """A board that answers is not the bench's: other firmware, another key or another target. Flashing mends that, where the board's MAC is the right one."""
+
+
+class NoAnswer(InfrastructureError):
+    """Nothing answers at the board's address: it is off, not on the network, or holds no firmware."""
 
 
 class Player(Protocol):
@@ -97,7 +105,7 @@ class Board(Protocol):
         ...
 
     async def health(self) -> None:
-        """Raise `InfrastructureError`, in clear words, when the board is not fit for a session."""
+        """Raise `InfrastructureError`, in clear words, when the board is not fit for a session: `ForeignFirmware` or `NoAnswer` where flashing may mend it."""
         ...
 
     def player(self) -> Player:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from firmware.boards.inventory import BoardEntry
-from harness.boards.board import Player
-from wakeword.errors import BoardRefused, ConfigError
+from harness.boards.board import ForeignFirmware, NoAnswer, Player
+from wakeword.errors import BoardRefused, ConfigError, InfrastructureError
 
 if TYPE_CHECKING:
     from firmware.build import Firmware
@@ -67,15 +67,22 @@ class SerialBoard:
     async def health(self) -> None:
         """Ask the board who it is.
 
-        Raises `BoardRefused` when another board or foreign firmware answers, or one of another target, and `InfrastructureError` when none does.
+        Raises `WrongBoard` when another board answers, `ForeignFirmware` for firmware that is not the bench's, or for another target, and `NoAnswer`.
         """
-        from firmware.native_api import ask, make_target
+        from firmware.native_api import WrongBoard, ask, make_target
 
         target = make_target(self.address, self.api_port, self.api_key, self.entry.name, self.expected_mac)
-        running = await ask(target, HEALTH_SECONDS)
+        try:
+            running = await ask(target, HEALTH_SECONDS)
+        except WrongBoard:
+            raise
+        except BoardRefused as error:
+            raise ForeignFirmware(str(error)) from error
+        except InfrastructureError as error:
+            raise NoAnswer(str(error)) from error
         if running.identity.target != self.entry.target:
             found = running.identity.target
-            raise BoardRefused(f"board {self.entry.name!r}: runs firmware for {found}, not {self.entry.target}; correct boards.yaml, or flash it")
+            raise ForeignFirmware(f"board {self.entry.name!r}: runs firmware for {found}, not {self.entry.target}; correct boards.yaml, or flash it")
 
     def player(self) -> Player:
         """The way of the sound to this board."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from firmware.boards.inventory import BoardEntry, find_board, inventory_path
 from firmware.boards.lock import hold_board
 from firmware.terminal import stages
-from harness.boards.air_settings import find_devices, inverse_filter
+from harness.boards.air_settings import AirSettings
 from harness.boards.board import Board, open_board
 from harness.collect.raw import read_raw
 from harness.results.schema import Result, write_result
@@ -24,8 +24,9 @@ from harness.session.patience import Patience
 from harness.session.plan import SessionPlan, changed_files, read_plan, what_changed, write_plan
 from harness.session.progress import session_progress
 from harness.session.record import RESULT_FILE, make_session_result
-from harness.session.request import Request, check_limits_of_input, make_plan
+from harness.session.request import Request, check_limits_of_input, chosen_air, make_plan
 from harness.session.runner import Session
+from harness.session.station import check_free, check_sound
 from harness.simulated.measurement import Candidate, open_candidate
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.errors import ConfigError, InfrastructureError, MeasurementFailure
@@ -101,16 +102,16 @@ def _measure_in(folder: Path, request: Request, entry: BoardEntry, candidate: Ca
         raise _occupied(folder)
     if found is None and request.resume:
         raise ConfigError(f"{folder}: holds no session to resume; give its folder by --output, or leave out --resume")
+    raw = folder / RAW_FILE
+    finished = raw.is_file() and is_finished(read_raw(raw))
+    if not finished:
+        # Before recordings are read, a corpus is rendered and a firmware is built.
+        _check_station(request, entry, candidate, say)
     with working("reading the recordings"):
         plan = make_plan(request, entry, candidate)
-    if plan.air is not None:
-        # Before the lock and the firmware: a loudspeaker that is not there, or a calibration that does not hold, is known now.
-        find_devices(plan.air)
-        inverse_filter(plan.air)
     if found is not None:
         plan = _resumable(found, plan, folder)
-    raw = folder / RAW_FILE
-    if raw.is_file() and is_finished(read_raw(raw)):
+    if finished:
         say("the session was finished before: only its result is made again")
     else:
         check_writable(folder / RESULT_FILE)
@@ -123,6 +124,25 @@ def _measure_in(folder: Path, request: Request, entry: BoardEntry, candidate: Ca
                 write_plan(plan, folder)
             _play(plan, entry, firmware, folder, request, say)
     return make_result(plan, folder, candidate)
+
+
+def _check_sound(request: Request, entry: BoardEntry, say: Callable[[str], None]) -> AirSettings | None:
+    air = chosen_air(request, entry)
+    check_sound(air)
+    stated = {text.partition("=")[0].strip() for text in request.gains}
+    taken = [f"{knob}={setting}" for knob, setting in (air.gains if air is not None else {}).items() if knob not in stated]
+    if taken:
+        say(f"gains are taken to stand as they were calibrated: {', '.join(taken)}; where one was moved, set it back or calibrate anew")
+    return air
+
+
+def _check_station(request: Request, entry: BoardEntry, candidate: Candidate, say: Callable[[str], None]) -> None:
+    """Refuse now what would be refused after minutes of work: sound, the firmware given, the key of a real board, a board that another process has."""
+    air = _check_sound(request, entry, say)
+    firmware = None if request.firmware is None else find_firmware(entry, candidate, request.firmware)
+    if entry.kind == "serial":
+        open_board(entry, firmware, air=air)
+    check_free(entry)
 
 
 def _occupied(folder: Path) -> ConfigError:
@@ -151,17 +171,14 @@ def _folder(request: Request, candidate: Candidate) -> Path:
     return Path("runs") / "sessions" / f"{stamp}-{request.board}-{candidate.manifest_path.stem}"
 
 
-def plan_only(request: Request) -> SessionPlan:
+def plan_only(request: Request, say: Callable[[str], None] = lambda _: None) -> SessionPlan:
     """What `measure` would do, with nothing played and nothing written but rendered recordings. Devices are looked for. Raises as `measure` does."""
     check_limits_of_input(request)
     candidate = open_candidate(request.model, request.cutoff, None)
     entry = find_board(request.board, inventory_path(request.boards))
+    _check_sound(request, entry, say)
     with working("reading the recordings"):
-        plan = make_plan(request, entry, candidate)
-    if plan.air is not None:
-        find_devices(plan.air)
-        inverse_filter(plan.air)
-    return plan
+        return make_plan(request, entry, candidate)
 
 
 def _resumable(found: SessionPlan, wanted: SessionPlan, folder: Path) -> SessionPlan:
@@ -181,6 +198,7 @@ def _play(plan: SessionPlan, entry: BoardEntry, firmware: Firmware | None, folde
             folder,
             collector_opener(virtual=entry.kind == "virtual", realtime=plan.realtime),
             firmware=firmware,
+            flash=request.flash,
             patience=Patience(reconnect=request.reconnect_timeout),
             watch=watch,
             say=say,

@@ -39,6 +39,8 @@ class Request:
     none: tuple[Path, ...] = ()
     boards: Path | None = None
     firmware: Path | None = None
+    flash: bool = False
+    """Flash a board that is blank, or has firmware that is not the bench's; it needs `firmware`."""
     output: Path | None = None
     seed: int = 0
     cutoff: float | None = None
@@ -65,6 +67,8 @@ def check_limits_of_input(request: Request) -> None:
     """Raise `ConfigError` for values that no measurement can have."""
     if not request.wake and not request.none and request.corpus is None:
         raise ConfigError("nothing to play: give recordings with --wake, --none or both, or a description with --corpus")
+    if request.flash and request.firmware is None:
+        raise ConfigError("--flash needs the firmware to write; give the folder of mww-firmware build by --firmware")
     if not 0 < request.margin < 1:
         raise ConfigError(f"--margin {request.margin:g}: a difference in recall lies between 0 and 1; give for example 0.03")
     if not 0 < request.reconnect_timeout <= 86_400:
@@ -77,7 +81,7 @@ def make_plan(request: Request, entry: BoardEntry, candidate: Candidate) -> Sess
     engine, _ = open_engine(candidate.model)
     memory = engine.memory_slices if isinstance(engine, UnrolledEngine) else None
     settings = default_settings(request.seed, model.stride, model.window, memory)
-    air = _air(request, entry)
+    air = chosen_air(request, entry)
     if air is not None:
         settings = replace(settings, marker=MARKER_SAMPLES, marker_every=round(MARKER_EVERY_SECONDS * SAMPLE_RATE_HZ))
     schedule = make_schedule((*plan_sections(list(request.wake), list(request.none), request.provenance), *_described(request)), settings)
@@ -98,7 +102,8 @@ def make_plan(request: Request, entry: BoardEntry, candidate: Candidate) -> Sess
     )
 
 
-def _air(request: Request, entry: BoardEntry) -> AirSettings | None:
+def chosen_air(request: Request, entry: BoardEntry) -> AirSettings | None:
+    """The way of the sound, as the user and the inventory want it. Raises `ConfigError` as `air_settings` does."""
     from bench_audio.calibration.run import stated_gains
 
     return air_settings(

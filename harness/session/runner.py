@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from firmware.answers import Identity
 from harness.boards.board import Board, BoardGone, HasTrace, KeepsSound, Player
+from harness.boards.ready import make_ready
 from harness.collect.raw import RawEvent, read_raw
 from harness.session.audio import leg_audio
 from harness.session.journal import RAW_FILE, Part, SessionLog, close_killed_leg, is_finished, next_item, next_leg, played_legs, sound_path, trace_path
@@ -63,12 +64,16 @@ class Session:
         open_collector: OpenCollector,
         *,
         firmware: Firmware | None = None,
+        flash: bool = False,
         patience: Patience | None = None,
         watch: Callable[[Moment], None] = lambda _: None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`firmware` is flashed when the board runs another model. `watch` is called after each block, `say` with what a user should read."""
-        self._plan, self._board, self._folder, self._firmware = plan, board, folder, firmware
+        """`firmware` is flashed when the board runs another model; with `flash` also when it is blank or has firmware that is not the bench's.
+
+        `watch` is called after each block, `say` with what a user should read.
+        """
+        self._plan, self._board, self._folder, self._firmware, self._flash = plan, board, folder, firmware, flash
         self._schedule: Schedule = plan.schedule()
         self._open_collector = open_collector
         self._patience = patience or Patience()
@@ -92,8 +97,7 @@ class Session:
         legs = played_legs(earlier)
         self._number, self._item = next_leg(legs) - 1, next_item(legs)
         try:
-            await self._board.start()
-            await self._board.health()
+            await make_ready(self._board, self._firmware, flash=self._flash, say=self._say)
             self._player = self._board.player()
             with SessionLog(self._folder / RAW_FILE, self._plan.model.wake_word, position=lambda: self._player.position) as self._log:
                 close_killed_leg(self._log, legs)

@@ -1,0 +1,67 @@
+"""Which boards are flashed before a session, and which never."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from firmware.native_api import WrongBoard
+from harness.boards.board import ForeignFirmware, NoAnswer
+from harness.boards.ready import make_ready
+from harness.simulated.measurement import Candidate
+from tests.harness.session.conftest import candidate, material
+from tests.harness.session.fakes import FakeBoard
+from wakeword.errors import InfrastructureError
+
+__all__ = ["candidate", "material"]
+
+
+class Unfit(FakeBoard):
+    """Not fit for a session until it is flashed."""
+
+    error: InfrastructureError = NoAnswer("nobody there")
+
+    async def health(self) -> None:
+        if not self.flashed:
+            raise self.error
+
+
+class Made:
+    """A firmware, as far as flashing a fake asks for one."""
+
+    def __init__(self, sha256: str) -> None:
+        self.name, self.folder = "mww-desk", "runs/desk"
+        self.models = (self,)
+        self.sha256 = sha256
+
+
+def ready(board: FakeBoard, *, flash: bool, given: bool = True) -> list[str]:
+    said: list[str] = []
+    made = cast(Any, Made(board.model_sha256)) if given else None
+    asyncio.run(make_ready(board, made, flash=flash, say=said.append))
+    return said
+
+
+@pytest.mark.parametrize("error", [NoAnswer("nobody there"), ForeignFirmware("lacks the action")])
+def test_a_blank_or_foreign_one_is_flashed_when_that_was_asked_for(error: InfrastructureError, candidate: Candidate) -> None:
+    board = Unfit(candidate)
+    board.error = error
+    with pytest.raises(type(error), match=rf"{error}; a board that is blank .* needs the bench's: mww-firmware flash --board virtual --firmware runs/desk"):
+        ready(board, flash=False)
+    with pytest.raises(type(error), match="build it with mww-firmware build --target host, then mww-firmware flash --board virtual --firmware DIR"):
+        ready(board, flash=True, given=False)
+    assert not board.flashed
+    assert ready(board, flash=True) == [f"{error}; flashing mww-desk"]
+    assert len(board.flashed) == 1
+    assert ready(board, flash=True) == []
+
+
+@pytest.mark.parametrize("error", [WrongBoard("another MAC"), InfrastructureError("its program has ended")])
+def test_another_board_is_never_flashed(error: InfrastructureError, candidate: Candidate) -> None:
+    board = Unfit(candidate)
+    board.error = error
+    with pytest.raises(type(error), match=f"^{error}$"):
+        ready(board, flash=True)
+    assert not board.flashed
