@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from wakeword.complaints import complaint
 from wakeword.corpus.provenance import Stated
 from wakeword.errors import ConfigError
 from wakeword.reading import parse_yaml, read_yaml
@@ -132,7 +133,7 @@ def read_corpus(path: Path) -> Corpus:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "corpus"
-        hint = _hint(first) if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        hint = _hint(first) if first["type"] == "extra_forbidden" else complaint(first, first["input"])
         raise ConfigError(f"{path}: {where}: {hint}; correct it") from error
     folder = path.absolute().parent
     sources = tuple(one.model_copy(update={"path": folder / one.path}) for one in corpus.sources)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from wakeword.complaints import complaint
 from wakeword.errors import ConfigError
 from wakeword.reading import read_yaml
 
@@ -167,7 +168,7 @@ def _entry(path: Path, number: int, values: object) -> BoardEntry:
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "missing":
             raise ConfigError(f"{where}: {key} is missing; add it") from error
-        raise ConfigError(f"{where}: {key} is {first['input']!r}: {first['msg'].removeprefix('Value error, ')}; correct it") from error
+        raise ConfigError(f"{where}: {key} is {first['input']!r}: {complaint(first, first['input'])}; correct it") from error
     if entry.kind == "serial" and entry.mac is None and entry.usb_serial is None:
         raise ConfigError(f"{where}: neither mac nor usb_serial is given, and ports move; add one of them")
     if entry.port is not None and entry.mac is None:

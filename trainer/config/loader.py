@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from trainer.config.sections import TrainerConfig
 from trainer.config.variables import escaped, has_variable, substitute
+from wakeword.complaints import complaint
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 from wakeword.reading import load_yaml, parse_yaml, read_text, yaml_fault
@@ -213,4 +214,18 @@ def _explain(error: ErrorDetails, layers: Sequence[tuple[str, Values]]) -> str:
     origin, written = _written(path, layers)
     # A variable may stand for a secret, so what is shown is what was written.
     shown = written if has_variable(written) else error["input"]
-    return f"{origin}: {key} is {shown!r}: {error['msg'].removeprefix('Value error, ')}; correct it"
+    return f"{origin}: {key} is {shown!r}: {complaint(error, shown, _default(path))}; correct it"
+
+
+def _default(path: Sequence[str]) -> Any:
+    """What stands at a path where nobody says otherwise: a value of the right kind. None where there is no such value."""
+    field = None
+    model: type[BaseModel] | None = TrainerConfig
+    for depth, name in enumerate(path):
+        if model is None:
+            # Inside a list.
+            values = field.get_default(call_default_factory=True) if field is not None and not field.is_required() else ()
+            return values[0] if isinstance(values, tuple | list) and values and depth == len(path) - 1 else None
+        field = model.model_fields.get(name)
+        model = _section(model, name)
+    return None if field is None or field.is_required() or model is not None else field.get_default(call_default_factory=True)

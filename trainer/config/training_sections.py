@@ -130,9 +130,12 @@ class TrainingSection(Section):
 
     def _per_phase(self, *names: str) -> list[tuple[Any, ...]]:
         for name in names:
-            if len(getattr(self, name)) != len(self.training_steps):
+            values, phases = getattr(self, name), len(self.training_steps)
+            if len(values) != phases:
+                fitting = ", ".join(f"{value:g}" for value in [*values, *[values[-1] if values else 1] * phases][:phases])
                 raise ConfigError(
-                    f"training.{name} has {len(getattr(self, name))} values for {len(self.training_steps)} phases; give one a phase, as in training_steps"
+                    f"training.training_steps has {phases} {'value, so there is one phase' if phases == 1 else f'values, so there are {phases} phases'}, and "
+                    f"training.{name} has {len(values)}; give one a phase, for example --set training.{name}=[{fitting}]"
                 )
         return [getattr(self, name) for name in names]
 

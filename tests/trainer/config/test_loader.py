@@ -102,7 +102,7 @@ def test_settings(setting: str, section: str, key: str, value: object) -> None:
         (".batch_size=3", "give section.key=value"),
         ("a.b.c=3", "give section.key=value"),
         ("training.training_steps=[1", "the value is not YAML (expected ',' or ']'"),
-        ("training.batch_size=many", "training.batch_size is 'many': Input should be a valid integer"),
+        ("training.batch_size=many", "training.batch_size is 'many': it must be a whole number, for example 128; correct it"),
         ("training.batch_size=1.5", "training.batch_size is 1.5"),
         ("training.training_steps=[1, x]", "training.training_steps.1 is 'x'"),
         ("training.training_steps=30", "training.training_steps is 30"),
@@ -164,9 +164,12 @@ def test_sources_that_do_not_exist(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["learning_rates", "positive_class_weight", "negative_class_weight"])
 def test_lists_have_one_value_a_phase(key: str) -> None:
     config = loaded("training.training_steps=[1,2,3]", *(f"training.{name}=[1,1,1]" for name in ("learning_rates", "positive_class_weight")))
-    with pytest.raises(ConfigError, match=r"training\.negative_class_weight has 2 values for 3 phases"):
+    with pytest.raises(ConfigError, match=r"3 phases, and training\.negative_class_weight has 2; give one a phase"):
         config.training.plan()
-    with pytest.raises(ConfigError, match=rf"training\.{key} has 1 values for 2 phases; give one a phase"):
+    with pytest.raises(
+        ConfigError,
+        match=rf"training\.training_steps has 2 values, so there are 2 phases, and training\.{key} has 1; give one a phase, for example --set training\.{key}=\[",
+    ):
         loaded(f"training.{key}=[1]").training.plan()
 
 
