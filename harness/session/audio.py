@@ -14,7 +14,7 @@ from harness.session.schedule import Leg, PlannedRecording, Section
 from wakeword.audio import BLOCK_SAMPLES, probe, stream_samples
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.corpus.provenance import Provenance, Stated, provenance_of
-from wakeword.corpus.recordings import find_recordings, hash_file
+from wakeword.corpus.recordings import find_recordings, hash_file, list_notes
 from wakeword.errors import ConfigError
 
 
@@ -68,7 +68,12 @@ def plan_sections(wake: list[Path], none: list[Path], stated: Stated | None = No
     sources = [(path, True) for path in wake] + [(path, False) for path in none]
     labels = _labels([path for path, _ in sources])
     return tuple(
-        Section(label, "wake" if spoken else "none", tuple(plan_recording(path, provenance_of([path], stated)) for path in find_recordings([source])))
+        Section(
+            label,
+            "wake" if spoken else "none",
+            tuple(plan_recording(path, provenance_of([path], stated)) for path in find_recordings([source])),
+            list_notes([source]),
+        )
         for label, (source, spoken) in zip(labels, sources, strict=True)
     )
 

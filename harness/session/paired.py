@@ -119,6 +119,7 @@ def _run(schedule: Schedule, planned: Section, section: PlacedSection, label: st
         corpus_sha256=hash_corpus(recording.sha256 for recording in recordings),
         provenance=together(placed.item.recording.provenance for placed in section.items),
         source=heard.source,
+        notes=planned.notes,
         engine=heard.engine,
         files=tuple(
             _file(recording, placed.item.recording, maximum, speakers_known, planned.truth)

@@ -51,6 +51,7 @@ class SectionPlan(Record):
     label: str
     truth: Literal["wake", "none"]
     recordings: tuple[RecordingPlan, ...]
+    notes: tuple[str, ...] = ()
 
 
 class SettingsPlan(Record):
@@ -98,7 +99,7 @@ class SessionPlan(Record):
 
     def schedule(self) -> Schedule:
         """The order of playback. Raises `InfrastructureError` when this version orders otherwise than the one that wrote the plan."""
-        sections = [Section(one.label, one.truth, tuple(recording.planned() for recording in one.recordings)) for one in self.sections]
+        sections = [Section(one.label, one.truth, tuple(recording.planned() for recording in one.recordings), one.notes) for one in self.sections]
         schedule = make_schedule(sections, Settings(**self.settings.model_dump()))
         if schedule.sha256 != self.schedule_sha256:
             raise InfrastructureError(
@@ -115,7 +116,7 @@ def health_check(plan: SessionPlan, schedule: Schedule) -> Leg | None:
 
 def section_plans(sections: Sequence[Section]) -> tuple[SectionPlan, ...]:
     """Sections as they are written."""
-    return tuple(SectionPlan(label=one.label, truth=one.truth, recordings=tuple(map(RecordingPlan.of, one.recordings))) for one in sections)
+    return tuple(SectionPlan(label=one.label, truth=one.truth, recordings=tuple(map(RecordingPlan.of, one.recordings)), notes=one.notes) for one in sections)
 
 
 def write_plan(plan: SessionPlan, folder: Path) -> None:

@@ -61,6 +61,8 @@ class Section:
     label: str
     truth: Truth
     recordings: tuple[PlannedRecording, ...]
+    notes: tuple[str, ...] = ()
+    """What their list says of figures of them."""
 
 
 @dataclass(frozen=True)

@@ -95,3 +95,12 @@ def test_input_that_cannot_be_right_is_refused_before_any_work(material: Path) -
     with pytest.raises(ConfigError, match="no such board"):
         measure(Request(board="desk", model=manifest, wake=(material,)))
     assert Limits() == Limits(None, None)
+
+
+def test_what_a_list_says_of_its_recordings_goes_with_them(plan: Plan, material: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "test_positive.txt"
+    listed.write_text("# note: one speaker, split by session\n" + "".join(f"{path}\n" for path in sorted((material / "words").iterdir())))
+    made = plan(wake=(listed,))
+    assert [section.notes for section in made.sections] == [("one speaker, split by session",), ()]
+    assert read_plan(tmp_path) == made
+    assert made.schedule().sections[0].notes == made.sections[0].notes
