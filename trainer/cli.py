@@ -154,11 +154,12 @@ def export(
     from trainer.terminal import Terminal
     from trainer.trained import run_config
     from trainer.training.runtime import require_tensorflow
+    from wakeword.locks import hold_folder
 
     configuration = run_config(checkpoint, config, override or (), [*(setting or ()), *(["export.quantize=false"] if no_quantize else [])])
     output, name = output or configuration.paths.export_dir, model_name or default_name(configuration.export.wake_word)
     require_tensorflow()
-    with Terminal() as terminal:
+    with hold_folder(output, "give another --output"), Terminal() as terminal:
         if configuration.export.quantize:
             _print_export(export_run(checkpoint, configuration, output, name, terminal, workers(configuration.performance, jobs)))
         else:

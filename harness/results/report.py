@@ -37,7 +37,8 @@ VIRTUAL_BOARD_LABEL = "ESPHome's detection code on Linux with TFLM reference ker
 SOURCE_MEANING = {
     "simulated": (
         "the recordings went through the device's microfrontend, through the model as TensorFlow Lite Micro's reference kernels compute it, "
-        "bit for bit, and through ESPHome's decision logic, on Linux. No loudspeaker, room, microphone or board took part."
+        "bit for bit, and through ESPHome's decision logic, on Linux. No loudspeaker, room, microphone or board took part, and none of the kernels (ESP-NN) "
+        "that an ESP32-S3 runs in their place."
     ),
     "virtual board": (
         f"{VIRTUAL_BOARD_LABEL}. It heard the recordings through a virtual microphone and told its detections over "
