@@ -271,7 +271,7 @@ def test_a_calibration_of_something_else_is_refused(saved: tuple[record.Calibrat
         ('"method": "calibrator"', '"method": "guessed"', "sensitivity.method"),
         ('"full_scale_spl": 1', '"full_scale_spl": NaN, "x": 1', "sensitivity"),
         ('"expires": "2026', '"expires": "2025', "expires before it was made"),
-        ("{", "{{", "no JSON"),
+        ("{", "{{", "not JSON"),
     ],
 )
 def test_a_file_that_was_changed_is_refused(saved: tuple[record.Calibration, Path], before: str, after: str, message: str) -> None:
