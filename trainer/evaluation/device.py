@@ -12,6 +12,7 @@ from pathlib import Path
 
 from trainer.data.ingest import SampleRecord
 from trainer.evaluation.hearing import HeardSplit, OperatingPoint
+from trainer.evaluation.windows import WordEnd
 from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ
 from wakeword.detector import Detection
 from wakeword.scoring.matching import Components
@@ -50,6 +51,8 @@ class Latency:
     utterances: int
     percentiles_ms: tuple[float, float, float]
     """5, 50 and 95 %."""
+    hidden: int
+    """Found utterances that are not among them: noise hides where their words end."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class DeviceFigures:
     hours: float
     recall: Recall
     latency: Latency | None
-    """None when nothing was found."""
+    """None when nothing was found, or noise hides where all the words end."""
     speakers: dict[str, Recall]
     missed: tuple[int, ...]
     """Indices of utterances."""
@@ -72,14 +75,15 @@ class DeviceFigures:
     """In the order of the recordings, those of the session first."""
 
 
-def device_figures(heard: HeardSplit, records: Sequence[SampleRecord], point: OperatingPoint, word_ends: Sequence[int]) -> DeviceFigures:
-    """Decide, match and count. `records` are those of the words; `word_ends` has the sample after the word of each, as `word_ends_of` finds it."""
+def device_figures(heard: HeardSplit, records: Sequence[SampleRecord], point: OperatingPoint, word_ends: Sequence[WordEnd]) -> DeviceFigures:
+    """Decide, match and count. `records` are those of the words; `word_ends` are those of `word_ends_of`."""
     detections = [stream.detections(point.cutoff, point.window) for stream, _ in heard.streams]
     outcomes = [stream.outcome(found, wake=wake) for (stream, wake), found in zip(heard.streams, detections, strict=True)]
     total, spoken = sum(outcomes, Components()), outcomes[0]
     delays = [
-        detections[0][number].seconds - (heard.words.recordings[utterance].start + word_ends[utterance]) / SAMPLE_RATE_HZ
+        detections[0][number].seconds - (heard.words.recordings[utterance].start + word_ends[utterance].sample) / SAMPLE_RATE_HZ
         for utterance, number in spoken.matches
+        if word_ends[utterance].known
     ]
     by_speaker: dict[str, list[bool]] = defaultdict(list)
     for index, record in enumerate(records):
@@ -95,7 +99,7 @@ def device_figures(heard: HeardSplit, records: Sequence[SampleRecord], point: Op
         per_hour_interval=garwood(len(false), hours),
         hours=hours,
         recall=_recall(spoken.found, spoken.utterances),
-        latency=_latency(delays),
+        latency=_latency(delays, sum(not word_ends[utterance].known for utterance, _ in spoken.matches)),
         speakers={name: _recall(sum(found), len(found)) for name, found in sorted(by_speaker.items())},
         missed=spoken.missed,
         after_words=spoken.false_accepts,
@@ -112,10 +116,10 @@ def _recall(found: int, utterances: int) -> Recall:
     return Recall(found / utterances, clopper_pearson(found, utterances), found, utterances)
 
 
-def _latency(delays: Sequence[float]) -> Latency | None:
+def _latency(delays: Sequence[float], hidden: int) -> Latency | None:
     import numpy as np
 
     if not delays:
         return None
     low, middle, high = (float(value) for value in np.percentile(np.array(delays) * 1000, LATENCY_PERCENTILES))
-    return Latency(len(delays), (low, middle, high))
+    return Latency(len(delays), (low, middle, high), hidden)

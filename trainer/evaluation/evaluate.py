@@ -19,7 +19,7 @@ from trainer.evaluation.hearing import HeardSplit, OperatingPoint, SplitRecords,
 from trainer.evaluation.models import WordModel
 from trainer.evaluation.runs import Candidate
 from trainer.evaluation.windows import Calibration, WindowMetrics, calibration_of, scored_windows, window_metrics, word_ends_of
-from wakeword.corpus.provenance import Provenance, provenance_of
+from wakeword.corpus.provenance import Provenance, provenance_of, together
 from wakeword.scoring.grades import Grade, grade_false_accepts, grade_recall
 from wakeword.simulation.features import Progress
 
@@ -100,7 +100,7 @@ def grades_of(device: DeviceFigures, records: SplitRecords) -> Grades:
     return Grades(
         positives,
         negatives,
-        grade_false_accepts(len(device.false_accepts), device.hours, negatives),
+        grade_false_accepts(len(device.false_accepts), device.hours, together((positives, negatives))),
         grade_recall(device.recall.found, device.recall.utterances, positives),
     )
 

@@ -54,8 +54,12 @@ def _device_table(figures: DeviceFigures) -> Table:
     if figures.latency is not None:
         early, middle, late = figures.latency.percentiles_ms
         spread = f"{early:.0f} to {late:.0f} ms (5-95 %)"
-        table.add_row("latency after the word", f"{middle:.0f} ms", Text(spread), f"median of {figures.latency.utterances}")
+        table.add_row("latency after the word", f"{middle:.0f} ms", Text(spread), f"median of {figures.latency.utterances}{_hidden(figures.latency.hidden)}")
     return table
+
+
+def _hidden(utterances: int) -> str:
+    return f", {utterances} left out: noise hides where the word ends" if utterances else ""
 
 
 def _notes(evaluation: Evaluation) -> Iterator[Text]:

@@ -19,7 +19,7 @@ from trainer.evaluation.hearing import HeardSplit
 from trainer.evaluation.models import FEWEST_CLIPS_FOR_PROCESSES
 from wakeword import contract
 from wakeword.audio import read_samples
-from wakeword.corpus.utterances import utterance_end
+from wakeword.corpus.utterances import known_utterance_end, utterance_end
 from wakeword.scoring.calibration import Bin, CalibrationError, base_rate, brier_score, brier_skill, calibration_curve, calibration_error
 from wakeword.scoring.classification import (
     PARTIAL_AUC_LIMIT,
@@ -75,17 +75,27 @@ class Calibration:
     by_mass: tuple[Bin, ...]
 
 
-def word_ends_of(paths: Sequence[Path], jobs: int | None = None) -> list[int]:
-    """The sample after the word of each utterance, by its sound; the same rule as in training. Raises `ConfigError` for an unreadable file."""
+@dataclass(frozen=True)
+class WordEnd:
+    """Where a word ends in its recording."""
+
+    sample: int
+    """One past its last sample, as training estimates it."""
+    known: bool
+    """False where noise hides the end: no latency counts from there."""
+
+
+def word_ends_of(paths: Sequence[Path], jobs: int | None = None) -> list[WordEnd]:
+    """Where the word of each utterance ends, by its sound; the same rule as in training. Raises `ConfigError` for an unreadable file."""
     return list(map_in_processes(_word_end, paths, jobs=jobs if len(paths) >= FEWEST_CLIPS_FOR_PROCESSES else 1))
 
 
-def scored_windows(heard: HeardSplit, word_ends: Sequence[int]) -> tuple[Truth, Scores]:
+def scored_windows(heard: HeardSplit, word_ends: Sequence[WordEnd]) -> tuple[Truth, Scores]:
     """The windows of a split: truth bool `[n]`, probabilities float64 `[n]` in 0-1; utterances first, then negatives in order."""
     words, stride = heard.words, heard.words.stride
     positives = []
     for recording, word_end in zip(words.recordings, word_ends, strict=True):
-        last = first_slice_after(recording.start + word_end) + SLICES_AFTER_WORD
+        last = first_slice_after(recording.start + word_end.sample) + SLICES_AFTER_WORD
         positives.append(words.probabilities[(last + 1) // stride - 1])
     negatives = heard.negatives.probabilities[:: max(1, SLICES_BETWEEN_NEGATIVES // stride)]
     probabilities = np.concatenate([np.array(positives, np.uint8), negatives]) / contract.PROBABILITY_MAX
@@ -126,5 +136,6 @@ def calibration_of(truth: Truth, scores: Scores) -> Calibration:
     )
 
 
-def _word_end(path: Path) -> int:
-    return utterance_end(read_samples(path))
+def _word_end(path: Path) -> WordEnd:
+    samples = read_samples(path)
+    return WordEnd(utterance_end(samples), known_utterance_end(samples) is not None)

@@ -17,6 +17,7 @@ from trainer.tuning.measurement import Measurement, Verdict, false_accepts_verdi
 from trainer.tuning.operating_point import PointChoice, Targets
 from trainer.tuning.policy import Iteration, Limits, Move, Trouble, best_of, next_recipe, trouble_of
 from trainer.tuning.tune import Survey, Task, Tuned
+from wakeword.corpus.provenance import together
 from wakeword.scoring.grades import Grade, grade_false_accepts, grade_recall
 
 
@@ -192,7 +193,7 @@ def _verdict(verdict: Verdict) -> Text:
 
 def _grades(tuned: Tuned) -> tuple[Grade, Grade]:
     best = tuned.best
-    return grade_false_accepts(best.false_accepts, best.hours, tuned.negatives), grade_recall(best.found, best.utterances, tuned.words)
+    return grade_false_accepts(best.false_accepts, best.hours, together((tuned.words, tuned.negatives))), grade_recall(best.found, best.utterances, tuned.words)
 
 
 def _notes(tuned: Tuned) -> Iterator[RenderableType]:

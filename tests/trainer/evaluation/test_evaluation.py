@@ -17,10 +17,12 @@ from trainer.data.composition import composition, write_composition
 from trainer.data.dataset import read_recordings, write_recordings
 from trainer.data.ingest import Ingestion, Label
 from trainer.data.split import Split
+from trainer.evaluation import evaluate as evaluating
 from trainer.evaluation.evaluate import Evaluation, as_json, evaluate
 from trainer.evaluation.hearing import chosen_point, hear_split, split_records
 from trainer.evaluation.runs import Candidate
 from trainer.evaluation.table import rendered
+from trainer.evaluation.windows import word_ends_of
 from wakeword.errors import ConfigError
 from wakeword.model.manifest import Manifest, MicroSection
 from wakeword.scoring.grades import grade_false_accepts, grade_recall
@@ -135,6 +137,17 @@ def test_the_grades_are_those_of_a_report(run_folder: Path) -> None:
     with console.capture() as capture:
         console.print(rendered(evaluation))
     assert f"False accepts: {evaluation.grades.false_accepts.headline}. Recall: {evaluation.grades.recall.headline}." in capture.get()
+
+
+def test_latency_leaves_out_words_whose_end_noise_hides(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = measured(run_folder).device.latency
+    assert whole is not None
+    assert whole.hidden == 0
+    ends = word_ends_of
+    monkeypatch.setattr(evaluating, "word_ends_of", lambda paths, jobs: [replace(one, known=index > 0) for index, one in enumerate(ends(paths, jobs))])
+    partly = measured(run_folder).device.latency
+    assert partly is not None
+    assert (partly.utterances, partly.hidden) == (whole.utterances - 1, 1)
 
 
 def test_an_empty_split_is_told(run_folder: Path) -> None:
