@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wakeword.contract import STEP_MS, cutoff_to_uint8
+from wakeword.contract import cutoff_to_uint8
 from wakeword.errors import ConfigError
-from wakeword.model.manifest import Manifest, read_manifest
+from wakeword.model.manifest import Manifest, read_manifest, refuse_other_step
 
 MODEL_ID_PREFIX = "ww_"
 """Wake words become C++ names, and `auto` or `3 wishes` are none."""
@@ -65,11 +65,7 @@ def _check_model(path: Path) -> CheckedModel:
 
     manifest, _ = read_manifest(path)
     _check_wake_word(path, manifest.wake_word)
-    if manifest.micro.feature_step_size != STEP_MS:
-        raise ConfigError(
-            f"{path}: this model takes a feature slice every {manifest.micro.feature_step_size} ms, and the bench measures boards at {STEP_MS} ms alone; "
-            "mww-simulate runs it at its own step"
-        )
+    refuse_other_step(path, manifest, "the bench measures boards at")
     judged = judge(path)
     if not judged.report.passed or judged.model is None:
         first = judged.report.failures[0]

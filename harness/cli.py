@@ -37,7 +37,7 @@ def simulate(
         ),
     ] = "clips",
     json: Annotated[Path | None, typer.Option(help="Write one JSON line per recording here.")] = None,
-    lead_in: Annotated[float | None, typer.Option(help="clips: seconds of zeros before each file. (default 1.5)")] = None,
+    lead_in: Annotated[float | None, typer.Option(help="clips: seconds of zeros before each file. (default 1.5; longer where the model's step is)")] = None,
     tail: Annotated[float | None, typer.Option(help="clips: seconds of zeros after each file. (default 0.75)")] = None,
     gap: Annotated[float | None, typer.Option(help="stream: seconds of zeros between files. (default 0.5)")] = None,
     cutoff: Annotated[float | None, typer.Option(help="Probability cutoff instead of the manifest's, 0-1.")] = None,
@@ -68,7 +68,6 @@ def simulate(
 
       mww-simulate alexa.json tv_evening.flac --mode stream --truth none --result evening.json
     """
-    presentation = _presentation(mode, lead_in, tail, gap)
     if mode == "session" and truth != "wake":
         raise ConfigError("--mode session presents words with pauses; give --truth wake with it, or --mode stream for recordings without the wake word")
     if result is not None and truth == "unknown":
@@ -86,6 +85,7 @@ def simulate(
     from wakeword.simulation.simulate import Options
 
     candidate = simulated.open_candidate(manifest, cutoff, window)
+    presentation = _presentation(mode, lead_in, tail, gap, candidate.manifest.micro.feature_step_size)
     recordings, seconds = simulated.choose_recordings(audio, resample)
     _check_outputs([path for path in (json, result) if path is not None], [manifest, Path(candidate.model.source), *audio, *recordings])
     notes = list_notes(audio)
@@ -278,7 +278,7 @@ def list_boards(
     Console(width=None if sys.stdout.isatty() else TERMINAL_WIDTH).print(table)
 
 
-def _presentation(mode: Mode, lead_in: float | None, tail: float | None, gap: float | None) -> Presentation:
+def _presentation(mode: Mode, lead_in: float | None, tail: float | None, gap: float | None, step_ms: int) -> Presentation:
     from wakeword.presentation import CLIPS, SESSION, STREAM, Presentation
 
     given = {"--lead-in": lead_in, "--tail": tail, "--gap": gap}
@@ -288,7 +288,7 @@ def _presentation(mode: Mode, lead_in: float | None, tail: float | None, gap: fl
     for name, seconds in given.items():
         if seconds is not None and not 0 <= seconds <= 3600:
             raise ConfigError(f"{name} {seconds:g}: give seconds from 0 to 3600")
-    usual = {"clips": CLIPS, "session": SESSION, "stream": STREAM}[mode]
+    usual = {"clips": CLIPS, "session": SESSION, "stream": STREAM}[mode].at_step(step_ms)
     defaults = (usual.lead_in_seconds, usual.tail_seconds, usual.gap_seconds)
     return Presentation(mode, *(default if seconds is None else seconds for default, seconds in zip(defaults, given.values(), strict=True)))
 

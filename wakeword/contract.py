@@ -14,6 +14,7 @@ ESPHOME_VERSION = "2026.10.0"
 SAMPLE_RATE_HZ = 16_000
 WINDOW_MS = 30
 STEP_MS = 10
+"""Of models of the second format, for which the bench trains and measures boards. A manifest may state another one, which the simulated board runs."""
 WINDOW_SAMPLES = SAMPLE_RATE_HZ * WINDOW_MS // 1000
 STEP_SAMPLES = SAMPLE_RATE_HZ * STEP_MS // 1000
 FEATURE_CHANNELS = 40
@@ -75,11 +76,21 @@ def cutoff_to_uint8(probability_cutoff: float) -> int:
     return int(probability_cutoff * PROBABILITY_MAX)
 
 
-def slice_end_seconds(slice_index: int) -> float:
-    """Seconds of stream that the device has heard when it decides on this slice: the end of the slice's 30 ms window."""
-    return (WINDOW_SAMPLES + slice_index * STEP_SAMPLES) / SAMPLE_RATE_HZ
+def slice_end_samples(slice_index: int, step_ms: int = STEP_MS) -> int:
+    """Samples of stream that the device has heard when it decides on this slice: up to the end of the slice's 30 ms window."""
+    return WINDOW_SAMPLES + slice_index * step_samples(step_ms)
 
 
-def slice_count(samples: int) -> int:
+def slice_end_seconds(slice_index: int, step_ms: int = STEP_MS) -> float:
+    """`slice_end_samples` in seconds."""
+    return slice_end_samples(slice_index, step_ms) / SAMPLE_RATE_HZ
+
+
+def slice_count(samples: int, step_ms: int = STEP_MS) -> int:
     """Number of feature slices that a stream of so many samples gives."""
-    return 0 if samples < WINDOW_SAMPLES else (samples - WINDOW_SAMPLES) // STEP_SAMPLES + 1
+    return 0 if samples < WINDOW_SAMPLES else (samples - WINDOW_SAMPLES) // step_samples(step_ms) + 1
+
+
+def step_samples(step_ms: int) -> int:
+    """Samples from one feature slice to the next at a manifest's `feature_step_size`."""
+    return step_ms * SAMPLE_RATE_HZ // 1000

@@ -3,8 +3,8 @@
 Three forms of one rule. `Detector` is the device's own, slice by slice; `detect` gives the same detections of a whole stream
 from its stored probabilities, jumping from one to the next; `detections_by_cutoff` does so for many cutoffs.
 
-Conventions: probabilities and cutoffs are the device's uint8 values; a slice is 10 ms of features; the inference `j` of a
-model with stride `s` happens on slice `(j + 1) * s - 1`. A stream begins at boot.
+Conventions: probabilities and cutoffs are the device's uint8 values; a slice is one step of features (10 ms unless the manifest
+has another); the inference `j` of a model with stride `s` happens on slice `(j + 1) * s - 1`. A stream begins at boot.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ class Detection:
     average: int
     """`sum // window`, as the device rounds it."""
     maximum: int
+    step_ms: int = contract.STEP_MS
+    """From slice to slice."""
 
     @property
     def seconds(self) -> float:
         """Audio heard when it was decided."""
-        return contract.slice_end_seconds(self.slice_index)
+        return contract.slice_end_seconds(self.slice_index, self.step_ms)
 
 
 class Detector:
@@ -79,24 +81,26 @@ class Detector:
         return detection
 
 
-def detect(probabilities: NDArray[np.uint8], stride: int, slices: int, cutoff: int, window: int) -> list[Detection]:
+def detect(probabilities: NDArray[np.uint8], stride: int, slices: int, cutoff: int, window: int, step_ms: int = contract.STEP_MS) -> list[Detection]:
     """All detections of one stream from its probabilities.
 
-    `probabilities` is uint8 `[slices // stride]`. Raises `ValueError` when lengths disagree or the operating point is
-    out of range.
+    `probabilities` is uint8 `[slices // stride]`; `step_ms` is the time of a slice, which decides nothing and gives detections their seconds.
+    Raises `ValueError` when lengths disagree or the operating point is out of range.
     """
     check_operating_point(cutoff, window)
     _check_stream(probabilities, stride, slices)
-    return list(_Sweep(probabilities, stride, slices).detections(cutoff, window))
+    return list(_Sweep(probabilities, stride, slices, step_ms).detections(cutoff, window))
 
 
-def detections_by_cutoff(probabilities: NDArray[np.uint8], stride: int, slices: int, cutoffs: Iterable[int], window: int) -> Iterator[Sequence[Detection]]:
+def detections_by_cutoff(
+    probabilities: NDArray[np.uint8], stride: int, slices: int, cutoffs: Iterable[int], window: int, step_ms: int = contract.STEP_MS
+) -> Iterator[Sequence[Detection]]:
     """The detections of one stream at each cutoff in turn.
 
     The hold-off depends on the cutoff, so each is decided anew; nothing is interpolated. Raises `ValueError` as `detect` does.
     """
     _check_stream(probabilities, stride, slices)
-    sweep = _Sweep(probabilities, stride, slices)
+    sweep = _Sweep(probabilities, stride, slices, step_ms)
     for cutoff in cutoffs:
         check_operating_point(cutoff, window)
         yield list(sweep.detections(cutoff, window))
@@ -145,7 +149,8 @@ _BLOCK = 256
 class _Sweep:
     """One stream's probabilities, with what is shared between operating points computed once."""
 
-    def __init__(self, probabilities: NDArray[np.uint8], stride: int, slices: int) -> None:
+    def __init__(self, probabilities: NDArray[np.uint8], stride: int, slices: int, step_ms: int = contract.STEP_MS) -> None:
+        self._step_ms = step_ms
         self._probabilities = probabilities
         self._stride = stride
         self._slices = slices
@@ -183,7 +188,7 @@ class _Sweep:
             if found is None:
                 return
             reset_slice, total, maximum = found
-            yield Detection(reset_slice, total // window, maximum)
+            yield Detection(reset_slice, total // window, maximum, self._step_ms)
 
     def _decide(self, slice_index: int, inference: int, first_fresh: int, threshold: int, window: int) -> tuple[int, int, int] | None:
         oldest = max(inference - window + 1, first_fresh)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,32 @@ FEATURE_UNIT = 0.0390625
 
 FRONTEND_ID = "pymicro-features-2.0.2"
 """Names the frontend's arithmetic in cache keys and results; the version is pinned in pyproject.toml."""
+
+
+class AnyFrontend(Protocol):
+    """The recursive frontend of one stream, at whatever step."""
+
+    def process(self, samples: NDArray[np.int16]) -> NDArray[np.uint16]:
+        """Feed 16 kHz mono samples `[n]` and return the slices that they complete, uint16 `[slices, 40]`."""
+        ...
+
+
+def open_frontend(step_ms: int) -> AnyFrontend:
+    """A frontend for a stream: the device's C library at its 10 ms, the same arithmetic in NumPy at another step."""
+    if step_ms == contract.STEP_MS:
+        return Frontend()
+    from wakeword.microfrontend import Microfrontend
+
+    return Microfrontend(contract.step_samples(step_ms))
+
+
+def frontend_id(step_ms: int) -> str:
+    """Names the arithmetic and the step of `open_frontend` in cache keys."""
+    if step_ms == contract.STEP_MS:
+        return FRONTEND_ID
+    from wakeword.microfrontend import MICROFRONTEND_ID
+
+    return f"{MICROFRONTEND_ID} {step_ms} ms"
 
 
 _STEPS_BEFORE_A_SLICE = contract.WINDOW_SAMPLES // contract.STEP_SAMPLES - 1

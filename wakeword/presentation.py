@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
-from wakeword.contract import SAMPLE_RATE_HZ
+from wakeword.contract import SAMPLE_RATE_HZ, STEP_MS
 from wakeword.scoring.matching import Span, Truth
 
 Mode = Literal["clips", "session", "stream"]
@@ -51,6 +51,12 @@ class Presentation:
     def gap(self) -> int:
         """Samples between recordings."""
         return round(self.gap_seconds * SAMPLE_RATE_HZ)
+
+    def at_step(self, step_ms: int) -> Presentation:
+        """The same for a board that takes a slice every `step_ms`: the hold-off counts slices, so what has to outlast it is as much longer."""
+        factor = max(1.0, step_ms / STEP_MS)
+        pause = factor if self.mode == "session" else 1.0
+        return Presentation(self.mode, self.lead_in_seconds * factor, self.tail_seconds * pause, self.gap_seconds * pause)
 
     def silence(self, recordings: int) -> int:
         """Samples of silence in a stream of so many recordings."""

@@ -151,9 +151,9 @@ def _comparison(result: Result, by_run: Sequence[Sequence[PairedStream]], max_cl
 
 def _paired_streams(result: Result) -> list[list[PairedStream]]:
     """The streams of each run, each with the simulation's of the same audio. Voids are the device's on both sides."""
-    stride = result.model.stride
+    stride, step = result.model.stride, result.model.feature_step_ms
     if not result.simulation:
-        return [[PairedStream(stream) for stream in run_streams(run, stride)] for run in result.runs]
+        return [[PairedStream(stream) for stream in run_streams(run, stride, step)] for run in result.runs]
     return [
         [PairedStream(*both) for both in zip(run_streams(run, stride), run_streams(with_voids_of(simulated, run), stride), strict=True)]
         for run, simulated in zip(result.runs, result.simulation, strict=True)

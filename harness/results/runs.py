@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.results.schema import DetectionRecord, FileRecord, RunRecord, VoidRecord, unpack_probabilities
-from wakeword.contract import SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES, slice_count
+from wakeword.contract import SAMPLE_RATE_HZ, STEP_MS, WINDOW_SAMPLES, slice_count, step_samples
 from wakeword.detector import first_decisive, sliding_averages
 from wakeword.errors import ConfigError
 from wakeword.scoring.det import DetCurve, Stream, det_curve
@@ -51,12 +51,12 @@ class RunStream:
     def inference_seconds(self) -> NDArray[np.float64]:
         """Audio heard at each inference, in seconds of the stream: float64 `[inferences]`."""
         last_slices = np.arange(1, len(self.stream.probabilities) + 1, dtype=np.float64) * self.stream.stride - 1
-        seconds: NDArray[np.float64] = (WINDOW_SAMPLES + last_slices * STEP_SAMPLES) / SAMPLE_RATE_HZ
+        seconds: NDArray[np.float64] = (WINDOW_SAMPLES + last_slices * step_samples(self.stream.step_ms)) / SAMPLE_RATE_HZ
         return seconds
 
 
-def run_streams(run: RunRecord, stride: int) -> tuple[RunStream, ...]:
-    """Cut a run into its streams.
+def run_streams(run: RunRecord, stride: int, step_ms: int = STEP_MS) -> tuple[RunStream, ...]:
+    """Cut a run into its streams; stride and step are the model's.
 
     A run without any probability, as a real board gives it, has streams without a trace.
     Raises `ConfigError` when the record contradicts itself: inferences without probabilities, detections outside the files.
@@ -70,7 +70,7 @@ def run_streams(run: RunRecord, stride: int) -> tuple[RunStream, ...]:
         if not 0 <= detection.file_index < len(run.files):
             raise ConfigError(f"result, run {run.label!r}: a detection names file {detection.file_index} of {len(run.files)}; measure again")
     if run.protocol.mode != "clips":
-        return (_stream(run, probabilities, stride, 0, run.files, run.detections, run.voids),)
+        return (_stream(run, probabilities, stride, step_ms, 0, run.files, run.detections, run.voids),)
     streams: list[RunStream] = []
     offset = 0
     by_file: dict[int, list[DetectionRecord]] = {}
@@ -78,7 +78,7 @@ def run_streams(run: RunRecord, stride: int) -> tuple[RunStream, ...]:
         by_file.setdefault(detection.file_index, []).append(detection)
     for index, (file, count) in enumerate(zip(run.files, inferences, strict=True)):
         voids = [void for void in run.voids if void.file_index == index]
-        streams.append(_stream(run, probabilities[offset : offset + count], stride, index, (file,), by_file.get(index, ()), voids))
+        streams.append(_stream(run, probabilities[offset : offset + count], stride, step_ms, index, (file,), by_file.get(index, ()), voids))
         offset += count
     return tuple(streams)
 
@@ -92,20 +92,21 @@ def _stream(
     run: RunRecord,
     probabilities: NDArray[np.uint8],
     stride: int,
+    step_ms: int,
     first_file: int,
     files: tuple[FileRecord, ...],
     detections: Sequence[DetectionRecord],
     voids: Sequence[VoidRecord],
 ) -> RunStream:
-    slices = _slices(run, files, len(probabilities), stride)
-    return RunStream(run, Stream(probabilities, stride, slices), first_file, files, tuple(detections), tuple(voids))
+    slices = _slices(run, files, len(probabilities), stride, step_ms)
+    return RunStream(run, Stream(probabilities, stride, slices, step_ms), first_file, files, tuple(detections), tuple(voids))
 
 
-def _slices(run: RunRecord, files: tuple[FileRecord, ...], inferences: int, stride: int) -> int:
+def _slices(run: RunRecord, files: tuple[FileRecord, ...], inferences: int, stride: int, step_ms: int) -> int:
     """Slices of the stream. A result keeps inferences; the slices after the last one follow from the recordings' lengths."""
     if files:
         end = files[-1].stream_start + files[-1].seconds
-        slices = slice_count(round((end + run.protocol.tail_seconds) * SAMPLE_RATE_HZ))
+        slices = slice_count(round((end + run.protocol.tail_seconds) * SAMPLE_RATE_HZ), step_ms)
         if slices // stride == inferences:
             return slices
     return inferences * stride

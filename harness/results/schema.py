@@ -23,7 +23,7 @@ from harness.results.device_records import ClockRecord as ClockRecord
 from harness.results.device_records import IntegrityRecord as IntegrityRecord
 from harness.results.device_records import SessionRecord as SessionRecord
 from harness.results.record import Record
-from wakeword.contract import MAX_WINDOW, PROBABILITY_MAX
+from wakeword.contract import MAX_WINDOW, PROBABILITY_MAX, STEP_MS
 from wakeword.corpus.provenance import Provenance
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
@@ -46,6 +46,8 @@ class ModelRecord(Record):
     tflite_sha256: str
     tflite_bytes: int
     stride: int = Field(ge=1)
+    feature_step_ms: int = Field(default=STEP_MS, ge=1)
+    """From feature slice to slice, as the manifest has it; older results are all of 10 ms."""
     cutoff: float
     """The probability cutoff in use, 0-1 (the manifest's unless overridden)."""
     cutoff_uint8: int = Field(ge=0, le=PROBABILITY_MAX)
@@ -66,7 +68,7 @@ class DetectionRecord(Record):
     """One detection. Times are in the stream, or in the clip's own stream (with its lead-in) in `clips` mode."""
 
     slice: int
-    """0-based index of the 10 ms feature slice since the stream began."""
+    """0-based index of the feature slice since the stream began."""
     seconds: float
     """Audio heard when the device decided: the end of the slice's window."""
     average: float

@@ -33,6 +33,7 @@ from wakeword.errors import ConfigError, InfrastructureError, MeasurementFailure
 from wakeword.extras import require
 from wakeword.files import check_writable
 from wakeword.locks import hold_folder
+from wakeword.model.manifest import refuse_other_step
 from wakeword.progress import audio_progress, working
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def measure(request: Request, say: Callable[[str], None] = lambda _: None) -> Me
     """
     require_client()
     check_limits_of_input(request)
-    candidate = open_candidate(request.model, request.cutoff, None)
+    candidate = _candidate(request)
     entry = find_board(request.board, inventory_path(request.boards))
     folder = _folder(request, candidate)
     with hold_folder(folder, "give another --output"):
@@ -124,6 +125,12 @@ def _measure_in(folder: Path, request: Request, entry: BoardEntry, candidate: Ca
                 write_plan(plan, folder)
             _play(plan, entry, firmware, folder, request, say)
     return make_result(plan, folder, candidate)
+
+
+def _candidate(request: Request) -> Candidate:
+    candidate = open_candidate(request.model, request.cutoff, None)
+    refuse_other_step(request.model, candidate.manifest, "the bench measures boards at")
+    return candidate
 
 
 def _check_sound(request: Request, entry: BoardEntry, say: Callable[[str], None]) -> AirSettings | None:
@@ -174,7 +181,7 @@ def _folder(request: Request, candidate: Candidate) -> Path:
 def plan_only(request: Request, say: Callable[[str], None] = lambda _: None) -> SessionPlan:
     """What `measure` would do, with nothing played and nothing written but rendered recordings. Devices are looked for. Raises as `measure` does."""
     check_limits_of_input(request)
-    candidate = open_candidate(request.model, request.cutoff, None)
+    candidate = _candidate(request)
     entry = find_board(request.board, inventory_path(request.boards))
     _check_sound(request, entry, say)
     with working("reading the recordings"):

@@ -113,6 +113,6 @@ def choose_recordings(sources: Sequence[Path], resample: bool) -> tuple[list[Pat
 def measure(candidate: Candidate, recordings: Sequence[Path], presentation: Presentation, options: Options, progress: Progress) -> Measurement:
     """Present recordings to the simulated board and decide at the candidate's operating point."""
     engine, note = open_engine(candidate.model, options.engine)
-    streams = simulate(candidate.model, recordings, presentation, options, progress)
+    streams = simulate(candidate.model, recordings, presentation, options, progress, candidate.manifest.micro.feature_step_size)
     detections = tuple(tuple(stream.detections(candidate.point.cutoff, candidate.point.window)) for stream in streams)
     return Measurement(candidate, presentation, tuple(streams), detections, engine.name, note)

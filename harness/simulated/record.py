@@ -69,6 +69,7 @@ def model_record(candidate: Candidate) -> ModelRecord:
         tflite_sha256=candidate.model.sha256,
         tflite_bytes=len(candidate.model.content),
         stride=candidate.model.stride,
+        feature_step_ms=candidate.manifest.micro.feature_step_size,
         cutoff=candidate.point.probability_cutoff,
         cutoff_uint8=candidate.point.cutoff,
         window=candidate.point.window,

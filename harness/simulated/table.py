@@ -15,6 +15,7 @@ from rich.text import Text
 from harness.results import wording
 from harness.results.scores import hourly_record, share_record
 from harness.simulated.measurement import Measurement
+from wakeword.contract import STEP_MS
 
 Truth = Literal["wake", "none", "unknown"]
 
@@ -44,6 +45,8 @@ def results_table(measurement: Measurement, truth: Truth) -> Table:
     rated = truth != "wake" or measurement.presentation.mode == "session"
     point = measurement.candidate.point
     title = f"{measurement.candidate.manifest.wake_word}, simulated: cutoff {point.probability_cutoff:g} ({point.cutoff}/255), window {point.window}"
+    step = measurement.candidate.manifest.micro.feature_step_size
+    title += f", step {step} ms" if step != STEP_MS else ""
     table = Table(title=Text(title), title_justify="left")
     table.add_column("folder", overflow="fold")
     for column in ("recordings", "length"):

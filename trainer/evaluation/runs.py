@@ -18,7 +18,7 @@ from wakeword.errors import ConfigError
 from wakeword.extras import require
 from wakeword.model.flatbuffer import read_model
 from wakeword.model.float_model import read_record
-from wakeword.model.manifest import Manifest, read_manifest
+from wakeword.model.manifest import Manifest, read_manifest, refuse_other_step
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,15 @@ def open_model(candidate: Candidate, jobs: int | None = None) -> WordModel:
 
 def _with_manifest(path: Path) -> tuple[Path, Manifest | None]:
     """A model and its manifest, given either."""
-    if path.suffix == ".json":
-        manifest, model = read_manifest(path)
-        return model, manifest
-    beside = path.with_suffix(".json")
-    if not beside.is_file():
+    given = path.suffix == ".json"
+    beside = path if given else path.with_suffix(".json")
+    if not given and not beside.is_file():
         return path, None
     manifest, model = read_manifest(beside)
-    return path, manifest if model.resolve() == path.resolve() else None
+    if not given and model.resolve() != path.resolve():
+        return path, None
+    refuse_other_step(beside, manifest, "a run's recordings are heard at")
+    return model if given else path, manifest
 
 
 def _run_of(path: Path, is_checkpoint: bool, config: str | None) -> Path:

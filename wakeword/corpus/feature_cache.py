@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakeword.audio import conversion_id
-from wakeword.contract import FEATURE_CHANNELS, slice_count
+from wakeword.contract import FEATURE_CHANNELS, STEP_MS, slice_count
 from wakeword.files import PARTIAL_SUFFIX, partial_file
-from wakeword.frontend import FRONTEND_ID
+from wakeword.frontend import frontend_id
 
 CACHE_VARIABLE = "MWW_CACHE_DIR"
 DEFAULT_LIMIT_BYTES = 8 << 30
@@ -51,6 +51,8 @@ class CachedStream:
     samples: tuple[int, ...]
     """Length of each recording of the stream."""
     held: NDArray[np.int8] | None = field(default=None, compare=False, repr=False)
+    step_ms: int = STEP_MS
+    """Milliseconds from slice to slice."""
 
     def read(self, start: int = 0, stop: int | None = None) -> NDArray[np.int8]:
         """Slices `start` to `stop`, int8 `[n, 40]`."""
@@ -63,8 +65,8 @@ class CachedStream:
 class StreamWriter:
     """Takes the slices of one stream in order, and the lengths of its recordings. The first minutes stay in memory."""
 
-    def __init__(self, path: Path, open_file: Callable[[], BinaryIO]) -> None:
-        self._path = path
+    def __init__(self, path: Path, open_file: Callable[[], BinaryIO], step_ms: int) -> None:
+        self._path, self._step_ms = path, step_ms
         self._open_file = open_file
         self._file: BinaryIO | None = None
         self._held: list[NDArray[np.int8]] = []
@@ -85,7 +87,7 @@ class StreamWriter:
     def finish(self, keep: bool) -> None:
         """Write what has to be on disk: all with `keep`, else what was too much for memory."""
         held = None if self._file else np.concatenate([np.zeros((0, FEATURE_CHANNELS), np.int8), *self._held])
-        self.stream = CachedStream(self._path, self._slices, tuple(self._samples), held)
+        self.stream = CachedStream(self._path, self._slices, tuple(self._samples), held, self._step_ms)
         if keep or self._file is not None:
             self._spill().write(np.array(self._samples, np.int64).tobytes())
 
@@ -109,8 +111,8 @@ class FeatureCache:
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}{SUFFIX}"
 
-    def find(self, key: str, recordings: int, silence: int) -> CachedStream | None:
-        """The features of a stream of so many recordings and samples of silence if they are there and whole; marks them as used.
+    def find(self, key: str, recordings: int, silence: int, step_ms: int = STEP_MS) -> CachedStream | None:
+        """The features of a stream of so many recordings and samples of silence at a step if they are there and whole; marks them as used.
 
         A machine that loses power can leave a file short or full of zeros: then the lengths do not give the slices.
         """
@@ -121,15 +123,15 @@ class FeatureCache:
         except OSError:
             return None
         samples = int(lengths.sum())
-        slices = slice_count(samples + silence)
+        slices = slice_count(samples + silence, step_ms)
         if len(lengths) != recordings or samples <= 0 or size != slices * FEATURE_CHANNELS + lengths.nbytes:
             return None
         with suppress(OSError):  # a cache that is only read may belong to someone else
             os.utime(path)
-        return CachedStream(path, slices, tuple(map(int, lengths)))
+        return CachedStream(path, slices, tuple(map(int, lengths)), step_ms=step_ms)
 
     @contextmanager
-    def write(self, key: str) -> Iterator[StreamWriter]:
+    def write(self, key: str, step_ms: int = STEP_MS) -> Iterator[StreamWriter]:
         """Write the features of a stream; when the block has ended without an error they are there, and the writer's `stream`."""
         path = self._path(key)
         with ExitStack() as stack:
@@ -137,7 +139,7 @@ class FeatureCache:
             def open_file() -> BinaryIO:
                 return stack.enter_context(stack.enter_context(partial_file(path)).open("wb"))
 
-            writer = StreamWriter(path, open_file)
+            writer = StreamWriter(path, open_file, step_ms)
             yield writer
             writer.finish(self.keep)
 
@@ -161,7 +163,7 @@ class FeatureCache:
             excess -= size
 
 
-def stream_key(file_hashes: Sequence[str], *paddings: int) -> str:
-    """Key of a stream: its recordings in order, its paddings in samples, and the arithmetic of decoding and of the frontend."""
-    parts = [FRONTEND_ID, conversion_id(), *map(str, paddings), *file_hashes]
+def stream_key(file_hashes: Sequence[str], *paddings: int, step_ms: int = STEP_MS) -> str:
+    """Key of a stream: its recordings in order, its paddings in samples, and the arithmetic of decoding and of the frontend at its step."""
+    parts = [frontend_id(step_ms), conversion_id(), *map(str, paddings), *file_hashes]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -74,6 +74,15 @@ def _parsed(path: Path) -> Manifest:
     raise ConfigError(f"{path}: {fault}; correct the manifest, mww-verify shows all that is wrong with it")
 
 
+def refuse_other_step(path: Path, manifest: Manifest, what: str) -> None:
+    """Raise `ConfigError` for a model of another step than the device's 10 ms; `what` says who works at 10 ms alone."""
+    step = manifest.micro.feature_step_size
+    if step != contract.STEP_MS:
+        raise ConfigError(
+            f"{path}: this model takes a feature slice every {step} ms, and {what} {contract.STEP_MS} ms alone; mww-simulate runs it at its own step"
+        )
+
+
 def manifest_content(path: Path) -> object:
     """What a manifest's file holds, as JSON gives it. Raises `ConfigError` when it cannot be read or is not JSON."""
     refuse_address(path)

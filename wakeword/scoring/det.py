@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wakeword.contract import PROBABILITY_MAX
+from wakeword.contract import PROBABILITY_MAX, STEP_MS
 from wakeword.detector import detections_by_cutoff
 from wakeword.scoring.matching import Truth
 
@@ -38,6 +38,11 @@ class HeardStream(Protocol):
         """Feature slices of the whole stream."""
         ...
 
+    @property
+    def step_ms(self) -> int:
+        """Milliseconds from slice to slice."""
+        ...
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -46,6 +51,7 @@ class Stream:
     probabilities: NDArray[np.uint8]
     stride: int
     slices: int
+    step_ms: int = STEP_MS
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ def det_curve(streams: Iterable[tuple[HeardStream, Truth]], window: int) -> DetC
         silent = truth.outcome(())
         utterances += silent.utterances
         seconds += silent.scored_seconds if truth.rated else 0.0
-        swept = detections_by_cutoff(stream.probabilities, stream.stride, stream.slices, CUTOFFS, window)
+        swept = detections_by_cutoff(stream.probabilities, stream.stride, stream.slices, CUTOFFS, window, stream.step_ms)
         for cutoff, detections in zip(CUTOFFS, swept, strict=True):
             if detections:
                 outcome = truth.outcome([one.seconds for one in detections])

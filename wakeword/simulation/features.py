@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakeword.audio import BLOCK_SAMPLES, stream_samples
-from wakeword.contract import SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES, quantise
+from wakeword.contract import SAMPLE_RATE_HZ, STEP_MS, STEP_SAMPLES, WINDOW_SAMPLES, quantise
 from wakeword.corpus.feature_cache import CachedStream, FeatureCache, stream_key
 from wakeword.corpus.recordings import hash_file
-from wakeword.frontend import Frontend
+from wakeword.errors import ConfigError
+from wakeword.frontend import open_frontend
 from wakeword.presentation import Presentation
 from wakeword.read_ahead import read_ahead
 from wakeword.simulation.streams import PresentedStream
@@ -26,25 +27,27 @@ Progress = Callable[[float], None]
 """Called with the seconds of recorded audio that were finished since the last call."""
 
 
-def present(cache: FeatureCache, paths: Sequence[Path], presentation: Presentation, progress: Progress) -> PresentedStream:
-    """The given recordings as one stream; its features are computed if the cache does not hold them.
+def present(cache: FeatureCache, paths: Sequence[Path], presentation: Presentation, progress: Progress, step_ms: int = STEP_MS) -> PresentedStream:
+    """The given recordings as one stream, with a feature slice every `step_ms`; its features are computed if the cache does not hold them.
 
     Raises `ConfigError` for a recording that cannot be read and `OSError` when the cache's disk is full.
     """
     hashes = [hash_file(path) for path in paths]
-    return PresentedStream.of(paths, hashes, presentation, _features(cache, paths, hashes, presentation, progress))
+    return PresentedStream.of(paths, hashes, presentation, _features(cache, paths, hashes, presentation, progress, step_ms))
 
 
-def _features(cache: FeatureCache, paths: Sequence[Path], hashes: Sequence[str], presentation: Presentation, progress: Progress) -> CachedStream:
-    key = stream_key(hashes, presentation.lead_in, presentation.gap, presentation.tail)
-    found = cache.find(key, len(paths), presentation.silence(len(paths)))
+def _features(cache: FeatureCache, paths: Sequence[Path], hashes: Sequence[str], presentation: Presentation, progress: Progress, step_ms: int) -> CachedStream:
+    if step_ms != STEP_MS and (stored := next(filter(is_stored, paths), None)) is not None:
+        raise ConfigError(f"{stored}: holds features of every {STEP_MS} ms, and this model takes one every {step_ms} ms; give recordings")
+    key = stream_key(hashes, presentation.lead_in, presentation.gap, presentation.tail, step_ms=step_ms)
+    found = cache.find(key, len(paths), presentation.silence(len(paths)), step_ms)
     if found is not None:
         progress(sum(found.samples) / SAMPLE_RATE_HZ)
         return found
-    frontend = Frontend()
+    frontend = open_frontend(step_ms)
     # Clips run in processes of their own on all cores; a thread would only get in their way.
     ahead = nullcontext(_blocks(paths)) if presentation.mode == "clips" else read_ahead(_blocks(paths))
-    with cache.write(key) as writer, ahead as blocks:
+    with cache.write(key, step_ms) as writer, ahead as blocks:
 
         def silence(samples: int) -> None:
             for start in range(0, samples, BLOCK_SAMPLES):

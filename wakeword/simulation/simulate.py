@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wakeword.contract import STEP_MS
 from wakeword.corpus.feature_cache import CachedStream, FeatureCache
 from wakeword.engines import Engine, EngineChoice, open_engine
 from wakeword.engines.unrolled import UnrolledEngine
@@ -50,9 +51,14 @@ def _ignore(_: float) -> None:
 
 
 def simulate(
-    model: TfliteModel, recordings: Sequence[Path], presentation: Presentation, options: Options | None = None, progress: Progress = _ignore
+    model: TfliteModel,
+    recordings: Sequence[Path],
+    presentation: Presentation,
+    options: Options | None = None,
+    progress: Progress = _ignore,
+    step_ms: int = STEP_MS,
 ) -> list[SimulatedStream]:
-    """Present recordings to a simulated board.
+    """Present recordings to a simulated board that takes a feature slice every `step_ms`, the manifest's `feature_step_size`.
 
     Returns one stream per recording in `clips` mode, one stream of all recordings (in the given order) otherwise.
     Raises `ConfigError` for a recording or model that cannot be read, and `OSError` when the cache's disk is full.
@@ -60,8 +66,8 @@ def simulate(
     options = options or Options()
     with _cache(options) as cache:
         if presentation.mode == "clips":
-            return _simulate_clips(model, recordings, presentation, options, cache, progress)
-        presented = present(cache, recordings, presentation, progress)
+            return _simulate_clips(model, recordings, presentation, options, cache, progress, step_ms)
+        presented = present(cache, recordings, presentation, progress, step_ms)
         return [presented.heard(model.stride, _run_stream(model, presented.features, options))]
 
 
@@ -86,18 +92,19 @@ class _ClipWorker:
     engine: Engine
     presentation: Presentation
     cache: FeatureCache
+    step_ms: int
 
     def run(self, paths: Iterable[Path]) -> list[SimulatedStream]:
         return [self._run_clip(path) for path in paths]
 
     def _run_clip(self, path: Path) -> SimulatedStream:
-        presented = present(self.cache, [path], self.presentation, _ignore)
+        presented = present(self.cache, [path], self.presentation, _ignore, self.step_ms)
         self.engine.reset()
         return presented.heard(self.engine.stride, _run_in_order(self.engine, presented.features))
 
 
 def _simulate_clips(
-    model: TfliteModel, paths: Sequence[Path], presentation: Presentation, options: Options, cache: FeatureCache, progress: Progress
+    model: TfliteModel, paths: Sequence[Path], presentation: Presentation, options: Options, cache: FeatureCache, progress: Progress, step_ms: int
 ) -> list[SimulatedStream]:
     tasks = [paths[start : start + CLIPS_PER_TASK] for start in range(0, len(paths), CLIPS_PER_TASK)]
     results: list[SimulatedStream] = []
@@ -108,10 +115,10 @@ def _simulate_clips(
             progress(sum(recording.seconds for stream in batch for recording in stream.recordings))
 
     if options.processes == 1 or len(paths) < FEWEST_CLIPS_FOR_PROCESSES:
-        worker = _ClipWorker(open_engine(model, options.engine)[0], presentation, cache)
+        worker = _ClipWorker(open_engine(model, options.engine)[0], presentation, cache, step_ms)
         collect(map(worker.run, tasks))
     else:
-        arguments = (model.content, model.source, options.engine, presentation, cache.folder, cache.keep)
+        arguments = (model.content, model.source, options.engine, presentation, cache.folder, cache.keep, step_ms)
         with process_map(_run_clips, tasks, options.processes, _start_clip_worker, *arguments) as batches:
             collect(batches)
     return results
@@ -121,9 +128,9 @@ _clip_worker: _ClipWorker
 """The worker of this process; set when the process starts."""
 
 
-def _start_clip_worker(content: bytes, source: str, choice: EngineChoice, presentation: Presentation, folder: Path, keep: bool) -> None:
+def _start_clip_worker(content: bytes, source: str, choice: EngineChoice, presentation: Presentation, folder: Path, keep: bool, step_ms: int) -> None:
     global _clip_worker
-    _clip_worker = _ClipWorker(open_engine(parse_model(content, source), choice)[0], presentation, FeatureCache(folder, keep=keep))
+    _clip_worker = _ClipWorker(open_engine(parse_model(content, source), choice)[0], presentation, FeatureCache(folder, keep=keep), step_ms)
 
 
 def _run_clips(paths: Sequence[Path]) -> list[SimulatedStream]:

@@ -53,7 +53,7 @@ class PresentedStream:
 
     def heard(self, stride: int, probabilities: NDArray[np.uint8]) -> SimulatedStream:
         """With what a model gave for it, uint8 `[slices // stride]`."""
-        return SimulatedStream(self.recordings, self.presentation, self.features.slices, stride, probabilities)
+        return SimulatedStream(self.recordings, self.presentation, self.features.slices, stride, probabilities, self.features.step_ms)
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,12 @@ class SimulatedStream:
     slices: int
     stride: int
     probabilities: NDArray[np.uint8]
+    step_ms: int = contract.STEP_MS
+    """From slice to slice, as the manifest has it."""
 
     def detections(self, cutoff: int, window: int) -> list[Detection]:
         """The device's detections at an operating point (uint8 cutoff)."""
-        return detect(self.probabilities, self.stride, self.slices, cutoff, window)
+        return detect(self.probabilities, self.stride, self.slices, cutoff, window, self.step_ms)
 
     def truth(self, *, wake: bool) -> Truth:
         """What is true of it: the wake word in each recording, or in none."""
@@ -80,8 +82,7 @@ class SimulatedStream:
 
     def recording_at(self, slice_index: int) -> int:
         """Index of the recording that was heard last when a slice ended; silence belongs to the recording before it."""
-        heard = contract.WINDOW_SAMPLES + slice_index * contract.STEP_SAMPLES
-        return int(self._owners(np.array([heard]))[0])
+        return int(self._owners(np.array([contract.slice_end_samples(slice_index, self.step_ms)]))[0])
 
     def highest[Value: (np.uint8, np.float64)](self, values: NDArray[Value], window: int) -> NDArray[Value]:
         """The highest of such values an inference while each recording was heard and a detection was possible, `[len(recordings)]`.
@@ -89,7 +90,7 @@ class SimulatedStream:
         What the model gives in the first second after boot takes part in no detection of this sliding `window`, so it is left out.
         """
         inferences = np.arange(first_decisive(self.stride, window), len(values))
-        owners = self._owners(contract.WINDOW_SAMPLES + ((inferences + 1) * self.stride - 1) * contract.STEP_SAMPLES)
+        owners = self._owners(contract.WINDOW_SAMPLES + ((inferences + 1) * self.stride - 1) * contract.step_samples(self.step_ms))
         highest = np.zeros(len(self.recordings), values.dtype)
         np.maximum.at(highest, owners, values[inferences])
         return highest
