@@ -16,7 +16,7 @@ from firmware.toolenv import ToolEnvironment
 from harness.boards.board import ForeignFirmware, NoAnswer
 from harness.session.measure import measure
 from harness.session.request import Request
-from tests.desk import Desk, desk
+from tests.desk import Desk, build_as_a_board, desk
 from tests.spoken import Spoken
 from wakeword.errors import ConfigError
 
@@ -63,8 +63,10 @@ def test_a_blank_board_is_flashed_and_passes(heard_board: Desk) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_the_whole_suite_passes(heard_board: Desk) -> None:
-    said = suite(heard_board, "--flash")
+@pytest.mark.usefixtures("air")
+def test_the_whole_suite_passes(official_models: Path, esphome: ToolEnvironment, tmp_path: Path) -> None:
+    with desk(build_as_a_board(official_models / "alexa.json", tmp_path), esphome, tmp_path) as stand_in:
+        said = suite(stand_in, "--flash")
     assert "4 passed" in said, said
     assert "skipped" not in said
 
