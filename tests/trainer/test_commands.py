@@ -144,6 +144,7 @@ def test_a_run_learns_from_the_one_before(cycle: Cycle, tmp_path: Path) -> None:
 def test_a_run_folder_describes_itself(cycle: Cycle) -> None:
     assert sorted(path.name for path in cycle.run.iterdir()) == [
         "checkpoints",
+        "composition.csv",
         "config.yaml",
         "duplicates.csv",
         "lists",
@@ -519,6 +520,25 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(cycle: Cycle, tmp_p
     assert done.returncode == 0, done.stderr
     assert "going on after step " in done.stderr
     assert same_state(folder, cycle.run)
+
+
+def test_a_finished_run_goes_on_with_more_steps_of_its_last_phase_and_with_nothing_else(cycle: Cycle, tmp_path: Path) -> None:
+    folder = shutil.copytree(cycle.run, tmp_path / "run")
+    arguments = cycle.train_arguments(folder)
+    for steps in ("[151, 10]", "[150, 9]", "[150, 10, 5]"):
+        others = (
+            [f"training.{name}=[1, 1, 1]" for name in ("learning_rates", "positive_class_weight", "negative_class_weight")] if steps.count(",") == 2 else []
+        )
+        given = [part for setting in (f"training.training_steps={steps}", *others) for part in ("--set", setting)]
+        masks = ["--set", "training.time_mask_max_size=[5, 0, 0]", "--set", "training.time_mask_count=[1, 0, 0]"] if others else []
+        refused = one_line_error(run(cycle.cache, "mww-train", *arguments, *given, *masks))
+        assert "of training.training_steps [150, 10] the last number alone may change, to 10 or more" in refused
+    done = run(cycle.cache, "mww-train", *arguments, "--set", "training.training_steps=[150, 30]")
+    assert done.returncode == 0, done.stderr
+    assert "going on after step 160" in done.stderr
+    assert "180 steps in all; 160 were planned before" in (folder / "training.log").read_text()
+    assert [row.partition(",")[0] for row in (folder / "validation.csv").read_text().splitlines()[1:]] == [str(step) for step in range(20, 181, 20)]
+    assert load_config(str(folder / "config.yaml")).training.training_steps == (150, 30)
 
 
 def test_a_folder_that_another_process_trains_in_is_left_alone(cycle: Cycle, tmp_path: Path) -> None:
