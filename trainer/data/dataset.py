@@ -13,7 +13,7 @@ from pathlib import Path
 from trainer.config.data_sections import PathsSection
 from trainer.data.feature_sets import feature_set_records, refuse_feature_sets
 from trainer.data.grouping import grouped, session_note, shared_speakers
-from trainer.data.ingest import FoundFiles, Ingestion, Label, SampleRecord, find_files, find_generated, ingest
+from trainer.data.ingest import FoundFiles, Ingestion, Label, SampleRecord, find_files, find_generated, ingest, refuse_repeated
 from trainer.data.mined import place_mined
 from trainer.data.parallel import Progress
 from trainer.data.split import Placed, Split, Splitter, read_splits
@@ -70,7 +70,7 @@ def load_recordings(sources: Sources, seed: int, jobs: int | None = None, progre
     splitter = Splitter(seed, table=read_splits(sources.splits) if sources.splits else None)
     found = find_recorded(sources)
     generated = sum((find_generated(folder.absolute()) for folder in sources.generated), FoundFiles())
-    _refuse_repeated(file.path for file in (*found.files, *generated.files))
+    refuse_repeated(file.path for file in (*found.files, *generated.files))
     stored = feature_set_records(sources.feature_sets, jobs=jobs) if sources.feature_sets else []
     others = [Placed(record.label, "recordings", record.speaker, record.split, fixed=True) for record in stored]
     recorded = ingest(found, splitter, others=others, jobs=jobs, progress=progress)
@@ -193,16 +193,6 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _printable(path: Path) -> str:
     """A name that is not UTF-8 was rejected, but the table of rejections must hold it all the same."""
     return str(path).encode(errors="backslashreplace").decode()
-
-
-def _refuse_repeated(paths: Iterable[Path]) -> None:
-    seen: dict[Path, Path] = {}
-    for path in paths:
-        real = path.resolve()
-        if real in seen:
-            where = "two of the given folders hold this file" if seen[real] == path else f"the same file as {seen[real]}"
-            raise ConfigError(f"{path}: {where}; a recording has one label and one split, so give it once")
-        seen[real] = path
 
 
 def rejection_summary(rejections: Sequence[Rejection]) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.ingest import Label, SampleRecord, set_command
+from trainer.data.ingest import Label, SampleRecord, refuse_repeated, set_command
 from trainer.data.parallel import Progress, map_in_processes
 from trainer.data.split import Split
 from trainer.data.store import FeatureStore
@@ -41,9 +41,10 @@ REPRESENTATIVE_SLICES = 60_000
 def feature_set_records(folders: Sequence[Path], *, jobs: int | None = None, progress: Progress | None = None) -> list[SampleRecord]:
     """A record for each folder of features in the sets that `folders` are, or hold. Every value is looked at.
 
-    Raises `ConfigError` for a folder that is no set and for features that are not the device's.
+    Raises `ConfigError` for a folder that is no set, one that is given twice, and for features that are not the device's.
     """
     found = [one for folder in folders for root in _sets(folder.absolute()) for one in _places(root)]
+    refuse_repeated(place for *_, place in found)
     checked = map_in_processes(_checked, [place for *_, place in found], jobs=jobs, progress=progress)
     records = []
     for (name, split, place), (seconds, sha256) in zip(found, checked, strict=True):

@@ -4,8 +4,8 @@
   (`speaker01_take01.wav`, `anna-3.wav`); loose files with other names count as one person.
 - One or two speakers cannot fill three splits, so their recordings are split by session: by the folders below the speaker's, or file by file. A test
   then says nothing of other people, and whoever shows its figures says so.
-- Recordings without the wake word: each by itself. But one in a folder that has the name of a speaker of wake words belongs to that speaker, and
-  each folder in one of `paths.grouped_negative_dir` is a group.
+- Recordings without the wake word: each by itself. But one that has the name of a speaker of wake words, as a folder's or before the take in its own,
+  belongs to that speaker, and each folder in one of `paths.grouped_negative_dir` is a group.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from trainer.data.ingest import FoundFile, Label, SampleRecord
+from trainer.data.ingest import FoundFile, Label, SampleRecord, speaker_of_name
 from trainer.data.split import Split
 from wakeword.errors import ConfigError
 
@@ -62,7 +62,8 @@ def _session(file: FoundFile) -> str:
 def _of_a_speaker(file: FoundFile, speakers: set[str]) -> FoundFile:
     if file.label is Label.POSITIVE:
         return file
-    known = next((name for name in reversed(file.relative.parts[:-1]) if name in speakers), None)
+    names = (*reversed(file.relative.parts[:-1]), speaker_of_name(file.relative.stem))
+    known = next((name for name in names if name in speakers), None)
     return file if known is None else replace(file, speaker=known, group=known)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
@@ -113,7 +113,7 @@ def find_generated(root: Path) -> FoundFiles:
         raise ConfigError(f"{root}: no such folder; it must hold generated speech, such as mww-generate makes")
     labels = [label for label in Label if (root / label).is_dir()]
     if labels:
-        return sum((find_files(root / label, label) for label in labels), FoundFiles())
+        return sum((find_files(root / label, label) for label in labels), FoundFiles(rejections=_beside(root, labels)))
     found = find_files(root, Label.POSITIVE)
     below = sorted({file.relative.parts[0] for file in found.files if len(file.relative.parts) > 1})
     if below:
@@ -122,6 +122,14 @@ def find_generated(root: Path) -> FoundFiles:
             f"the wake word: {set_command('paths.generated_dir', [root / name for name in below])}"
         )
     return replace(found, files=tuple(replace(file, speaker=GENERATED) for file in found.files))
+
+
+def _beside(root: Path, labels: Sequence[Label]) -> tuple[Rejection, ...]:
+    """What lies in `root` but in none of the labels' folders."""
+    walked = walk(root)
+    reason = f"lies beside {' and '.join(f'{label}/' for label in labels)}, so what it is to the training is not known"
+    ones = (*(Rejection(path, reason) for path in walked.recordings), *walked.rejections)
+    return tuple(one for one in ones if one.path.relative_to(root).parts[0] not in labels)
 
 
 def find_files(folder: Path, label: Label) -> FoundFiles:
@@ -241,6 +249,17 @@ def speaker_of_name(stem: str) -> str:
     """
     named = _SPEAKER_AND_TAKE.fullmatch(stem)
     return named["speaker"] if named is not None and not _LONG_NUMBER.search(stem) else ""
+
+
+def refuse_repeated(paths: Iterable[Path]) -> None:
+    """Raise `ConfigError` when two paths lead to the same recording."""
+    seen: dict[Path, Path] = {}
+    for path in paths:
+        real = path.resolve()
+        if real in seen:
+            where = "two of the given folders hold it" if seen[real] == path else f"is the same as {seen[real]}"
+            raise ConfigError(f"{path}: {where}; a recording has one label and one split, so give it once")
+        seen[real] = path
 
 
 def _warnings(found: FoundFiles, records: Sequence[SampleRecord], rejections: Sequence[Rejection], stored: bool) -> Iterator[str]:

@@ -10,10 +10,12 @@ on. So an empty split is an error that names a seed which fills all three; a CSV
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 from wakeword.errors import ConfigError
@@ -160,7 +162,8 @@ def read_splits(table: Path) -> SplitTable:
     clips train whoever speaks; the other split is then the group's. One that stands in val and in test is a person split by session or a
     recording split by stretches: the group has no split of its own then.
 
-    Raises `ConfigError` when it cannot be read, misses a column, names an unknown split, lists a file twice, or has a group in two splits.
+    Raises `ConfigError` when it cannot be read, misses a column, names an unknown split, lists a file or a second of one twice, or has a group in two
+    splits.
     """
     files: dict[Path, tuple[str, Split]] = {}
     groups: dict[str, Split] = {}
@@ -168,6 +171,7 @@ def read_splits(table: Path) -> SplitTable:
     of_a_run = set(read.columns) >= _COLUMNS_OF_A_RUN
     rows = [(row.line, row["path"], row["group"], row["split"]) for row in read.rows]
     divided: set[str] = set()
+    lines: dict[Path, int] = {}
     for line, name, group, split_name in rows:
         where = f"{table}, line {line}"
         if not name or not group or split_name not in set(Split):
@@ -182,5 +186,20 @@ def read_splits(table: Path) -> SplitTable:
         if known is not split and Split.TRAIN not in (known, split):
             divided.add(group)
         groups[group] = known if split is Split.TRAIN else split
-        files[path] = (group, split)
+        files[path], lines[path] = (group, split), line
+    _refuse_shared_sound(table, lines)
     return SplitTable(files, {group: split for group, split in groups.items() if group not in divided})
+
+
+def _refuse_shared_sound(table: Path, lines: Mapping[Path, int]) -> None:
+    """Raise `ConfigError` when two lines list the same second of a file, as parts that overlap or as the file and a part of it."""
+    spans: dict[Path, list[tuple[float, float, int]]] = {}
+    for path, line in lines.items():
+        part = part_of(path)
+        file, start, end = (path, 0.0, math.inf) if part is None else (part.file, part.start, part.end)
+        spans.setdefault(file, []).append((start, end, line))
+    for ones in spans.values():
+        for (_, end, line), (start, _, other) in pairwise(sorted(ones)):
+            if start < end:
+                first, second = sorted((line, other))
+                raise ConfigError(f"{table}, line {second}: shares sound with line {first}; a second of a recording has one split, so correct the times")

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -83,8 +84,9 @@ class FeatureStore:
 
     def _remove_unused(self) -> None:
         for place in self._folder.iterdir():
-            if time.time() - place.stat().st_mtime > _UNUSED_AFTER_S:
-                shutil.rmtree(place, ignore_errors=True)
+            with suppress(FileNotFoundError):  # another process removes and renames too
+                if time.time() - place.stat().st_mtime > _UNUSED_AFTER_S:
+                    shutil.rmtree(place, ignore_errors=True)
 
 
 def _write(clips: Iterable[Features], place: Path, clips_at_once: int) -> None:

@@ -87,10 +87,10 @@ def test_a_file_in_two_folders_is_refused(dataset: Path) -> None:
         Sources([positive, positive / "speaker1"], [dataset / "real" / "negative"]),
         Sources([positive], [dataset / "real" / "negative"], [dataset / "real"]),
     ):
-        with pytest.raises(ConfigError, match=r"a\.wav: two of the given folders hold this file"):
+        with pytest.raises(ConfigError, match=r"a\.wav: two of the given folders hold it"):
             load(given)
     (dataset / "real" / "negative" / "link.wav").symlink_to(positive / "speaker1" / "a.wav")
-    with pytest.raises(ConfigError, match=r"link\.wav: the same file as .*positive/speaker1/a\.wav"):
+    with pytest.raises(ConfigError, match=r"link\.wav: is the same as .*positive/speaker1/a\.wav"):
         load(sources(dataset))
 
 

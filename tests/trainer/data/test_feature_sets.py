@@ -89,6 +89,16 @@ def test_a_set_or_a_folder_of_sets_can_be_named_and_anything_else_is_refused(dat
         load_recordings(Sources.of(configured(dataset, f"paths.feature_sets={dataset / 'alone'}").paths), 0, jobs=1)
 
 
+def test_a_folder_of_features_has_one_split_and_is_given_once(dataset: Path) -> None:
+    sets = dataset / "sets"
+    twice = configured(dataset, f"paths.feature_sets=[{sets}, {sets / 'no_speech'}]")
+    with pytest.raises(ConfigError, match=r"no_speech_mmap: two of the given folders hold it; a recording has one label and one split, so give it once"):
+        load_recordings(Sources.of(twice.paths), 0, jobs=1)
+    (sets / "no_speech" / "testing_ambient").symlink_to(sets / "no_speech" / "training")
+    with pytest.raises(ConfigError, match=r"testing_ambient/no_speech_mmap: is the same as .*/training/no_speech_mmap; a recording has one label"):
+        load_recordings(Sources.of(configured(dataset).paths), 0, jobs=1)
+
+
 @pytest.mark.parametrize("below", ["", "dinner_party"])
 def test_named_as_recordings_they_are_refused_with_the_line_that_works(dataset: Path, below: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(dataset)

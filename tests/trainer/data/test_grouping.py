@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from trainer.config.loader import load_config
 from trainer.data.dataset import Sources, find_recorded, load_recordings, read_recordings, refuse_changed, write_recordings
 from trainer.data.grouping import session_note, shared_speakers
-from trainer.data.ingest import GENERATED, Label, SampleRecord, speaker_of_name
+from trainer.data.ingest import GENERATED, Label, SampleRecord, find_generated, speaker_of_name
 from trainer.data.split import Fractions, Split, split_of
 from trainer.data.stretches import GAP_SECONDS, LONG_SECONDS, stretches
 from wakeword.audio import read_samples
@@ -74,6 +74,18 @@ def test_a_folder_named_like_a_speaker_of_wake_words_is_that_speakers(tmp_path: 
     records = loaded(positive, tmp_path / "negative")
     assert {record.split for record in records if record.speaker == "s3"} == {split_of("s3", SEED)}
     assert sum(record.speaker == "s3" for record in records) == 10
+
+
+def test_loose_negatives_that_have_a_speakers_name_are_that_speakers(tmp_path: Path) -> None:
+    """One person who trains and tests would make a test look better than it is."""
+    for speaker in range(12):
+        sound(tmp_path / "positive" / f"speaker{speaker:02}_take1.wav", seed=speaker)
+    for number in range(20):
+        sound(tmp_path / "negative" / f"speaker03_{number}.wav", seed=100 + number)
+        sound(tmp_path / "negative" / "noise" / f"street_{number}.wav", seed=200 + number)
+    records = loaded(tmp_path / "positive", tmp_path / "negative")
+    assert {record.split for record in records if record.path.name.startswith("speaker03_")} == {split_of("speaker03", SEED)}
+    assert {record.split for record in records if record.path.name.startswith("street_")} == set(Split)
 
 
 def test_folders_within_a_grouped_folder_are_not_divided(tmp_path: Path) -> None:
@@ -246,6 +258,19 @@ def test_a_flat_folder_of_generated_samples_is_wake_words(tmp_path: Path) -> Non
     spoken = [record for record in records if record.speaker == GENERATED]
     assert len(spoken) == 5
     assert {(record.label, record.split) for record in spoken} == {(Label.POSITIVE, Split.TRAIN)}
+
+
+def test_what_lies_beside_the_folders_of_generated_speech_is_told(tmp_path: Path) -> None:
+    spoken = tmp_path / "spoken"
+    sound(spoken / "positive" / "espeak_x" / "1.wav")
+    for beside in ("negatives/2.wav", "3.wav"):
+        sound(spoken / beside)
+    (spoken / "generated.csv").write_text("path\n")
+    found = find_generated(spoken)
+    assert [file.relative.name for file in found.files] == ["1.wav"]
+    assert {one.path.relative_to(spoken).as_posix(): one.reason for one in found.rejections} == dict.fromkeys(
+        ("negatives/2.wav", "3.wav"), "lies beside positive/, so what it is to the training is not known"
+    )
 
 
 def test_other_layouts_are_refused_with_the_line_that_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

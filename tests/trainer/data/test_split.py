@@ -93,6 +93,9 @@ def test_a_table_goes_before_the_hash(tmp_path: Path) -> None:
         (["path,group,split", "a.wav,,val"], "line 2.*empty"),
         (["path,group,split", "a.wav,g,val", "a.wav,g,val"], "line 3.*twice"),
         (["path,group,split", "a.wav,g,val", "b.wav,g,test"], "line 3.*'g' stands in val and in test"),
+        (["path,group,split", '"e.wav#t=0,60",a,train', '"e.wav#t=50,90",b,test'], "line 3.*shares sound with line 2; a second of a recording has one split"),
+        (["path,group,split", "e.wav,a,train", '"e.wav#t=50,90",b,test'], "line 3.*shares sound with line 2"),
+        (["path,group,split", '"e.wav#t=0,60",a,train', '"e.wav#t=60,90",a,train', "e.wav,b,test"], "line 4.*shares sound with line 2"),
     ],
 )
 def test_errors_of_a_table(tmp_path: Path, lines: list[str], message: str) -> None:

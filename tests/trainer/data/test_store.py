@@ -75,6 +75,12 @@ def test_sets_that_nobody_uses_go_after_a_month(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["key_new", "key_used"]
 
 
+def test_what_another_process_removes_meanwhile_stops_nobody(tmp_path: Path) -> None:
+    (tmp_path / "renamed away").symlink_to("nowhere")
+    FeatureStore(tmp_path).sets("key", ("new",), lambda: (clips(1),))
+    assert (tmp_path / "key_new").is_dir()
+
+
 def test_the_key_is_of_content_names_and_settings_and_not_of_the_place(tmp_path: Path) -> None:
     def record(folder: str, content: str) -> SampleRecord:
         path = tmp_path / folder / "a.wav"
