@@ -83,10 +83,14 @@ def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs:
     ingestion = checked_recordings(config, folder, progress, jobs)
     network, plan, performance = config.model.network(), config.training.plan(), config.performance
     jobs, slices = feature_workers(config, ingestion.records, jobs), window_slices(network, config.hardware.clip_duration_ms)
+    shares = composition(ingestion.records, config.paths)
+    # Before anything is told: who reads only the first lines finds the rest in the folder.
+    write_config(config, folder / CONFIG_NAME)
+    write_recordings(ingestion, folder)
+    write_composition(shares, folder)
     for line in (*ingestion.warnings, rejection_summary(ingestion.rejections)):
         if line:
             progress.told(line)
-    shares = composition(ingestion.records, config.paths)
     for line in split_summary(ingestion.records, shares):
         progress.told(line)
     if config.hard_negative_mining.enabled and config.paths.feature_sets:
@@ -95,9 +99,6 @@ def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs:
         progress.told(teachers_summary(config))
     xp = choose_array_module(performance.gpu_only)
     with threads_of_workers(performance.num_threads_per_worker):
-        write_config(config, folder / CONFIG_NAME)
-        write_recordings(ingestion, folder)
-        write_composition(shares, folder)
         if config.speaker_clustering.leakage_audit_enabled:
             audit_recordings(ingestion.records, folder, progress, jobs)
         processed = config.paths.processed_dir or default_cache_folder()

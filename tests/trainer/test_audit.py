@@ -1,16 +1,21 @@
-"""The leakage audit of a run: the same recording in two splits is told once, with names and a table."""
+"""What a run writes and says before it trains: its recordings, and those that stand in two splits."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
+from tests.trainer.data.test_grouping import sound, words
+from trainer.config.loader import CONFIG_NAME, load_config
+from trainer.data.composition import TABLE_NAME as COMPOSITION_NAME
+from trainer.data.dataset import REJECTED_NAME, TABLE_NAME
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress as CountProgress
 from trainer.data.split import Split
-from trainer.run import DUPLICATES_NAME, RunProgress, audit_recordings
+from trainer.run import DUPLICATES_NAME, RunProgress, audit_recordings, train_run
 from trainer.training.progress import Silent
 
 
@@ -49,3 +54,19 @@ def test_recordings_that_differ_are_not_told_of(tmp_path: Path) -> None:
     audit_recordings([record(tmp_path / "a.wav", Split.TRAIN, 1), record(tmp_path / "b.wav", Split.TEST, 2)], tmp_path, listener, jobs=1)
     assert listener.lines == []
     assert len((tmp_path / DUPLICATES_NAME).read_text().splitlines()) == 1
+
+
+class Gone(Listener):
+    """Whoever reads has gone away, as in `mww-train ... 2>&1 | head -1`."""
+
+    def told(self, message: str) -> None:
+        raise BrokenPipeError(message)
+
+
+def test_a_run_describes_itself_before_it_says_so(tmp_path: Path) -> None:
+    words(tmp_path)
+    sound(tmp_path / "negative" / "evening.wav", 301)
+    settings = ["export.wake_word=x", "training.seed=0", *(f"paths.{label}_dir={tmp_path / label}" for label in ("positive", "negative"))]
+    with pytest.raises(BrokenPipeError):
+        train_run(load_config("fast_test", settings=settings), tmp_path / "run", Gone(), jobs=1)
+    assert {CONFIG_NAME, TABLE_NAME, REJECTED_NAME, COMPOSITION_NAME} <= {path.name for path in (tmp_path / "run").iterdir()}
