@@ -110,7 +110,7 @@ def probe(path: Path) -> AudioInfo:
     if is_stored(path):
         return AudioInfo(stored_seconds(path), contract.SAMPLE_RATE_HZ, 1, "features", "mmap_ninja")
     part, file = part_of(path), file_of(path)
-    sound = _open_sound(file)
+    sound = open_sound(file)
     if sound is None:
         info = _probe_with_ffmpeg(file)
     else:
@@ -122,7 +122,7 @@ def probe(path: Path) -> AudioInfo:
 def _decode(path: Path) -> Iterator[NDArray[np.int16]]:
     """Blocks of any length, possibly empty ones, from whichever decoder knows the file."""
     part, file = part_of(path), file_of(path)
-    sound = _open_sound(file)
+    sound = open_sound(file)
     if sound is None:
         yield from _decode_with_ffmpeg(file, part)
         return
@@ -145,8 +145,11 @@ def _go_to(part: Part, sound: Sound) -> int:
     return min(end, frames) - first
 
 
-def _open_sound(path: Path) -> Sound | None:
-    """The open file, or None when libsndfile does not know its format and ffmpeg may."""
+def open_sound(path: Path) -> Sound | None:
+    """The open file, mended where its header was never finished, or None when libsndfile does not know its format and ffmpeg may.
+
+    Raises `ConfigError` when there is nothing to read, or only what is damaged.
+    """
     import soundfile
 
     from wakeword.container import Sound

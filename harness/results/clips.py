@@ -9,7 +9,7 @@ import base64
 import io
 import wave
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.results.schema import FileRecord
-from wakeword.audio import stream_samples
+from wakeword.audio import open_sound, stream_samples
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
-from wakeword.part import file_of
+from wakeword.part import file_of, part_of
 from wakeword.stored_features import is_stored
 
 
@@ -84,14 +84,13 @@ def _read_part(path: Path, first: int, last: int) -> NDArray[np.int16]:
 
     Raises `ConfigError` when the recording cannot be decoded.
     """
-    import soundfile
-
-    with suppress(soundfile.LibsndfileError), soundfile.SoundFile(path) as file:
-        if (file.samplerate, file.channels, file.subtype) == (SAMPLE_RATE_HZ, 1, "PCM_16") and file.seekable():
+    sound = open_sound(path) if part_of(path) is None else None
+    with nullcontext() if sound is None else sound:
+        if sound is not None and (sound.samplerate, sound.channels, sound.subtype) == (SAMPLE_RATE_HZ, 1, "PCM_16") and sound.seekable():
             # The same samples as below, without decoding hours to reach them.
-            file.seek(min(first, file.frames))
-            part: NDArray[np.int16] = file.read(last - first, dtype="int16")
-            return part
+            sound.seek(min(first, sound.frames))
+            samples: NDArray[np.int16] = sound.read(last - first, dtype="int16")
+            return samples
     parts: list[NDArray[np.int16]] = []
     position = 0
     for block in stream_samples(path):

@@ -19,6 +19,7 @@ from harness.results.report import write_report
 from harness.results.runs import run_streams, sweep_cutoffs
 from harness.results.schema import FileRecord, Result, RunRecord
 from tests.harness.results.builders import CUTOFF_UINT8, STRIDE, WINDOW, clips_run, make_result, silent_hours, stream_run, write_tone
+from wakeword.audio import read_samples
 from wakeword.detector import Detector
 from wakeword.errors import ConfigError
 
@@ -220,6 +221,20 @@ def test_a_cut_over_a_gap_has_silence_in_it(tmp_path: Path) -> None:
     assert len(samples) == 48_000
     assert not samples[16_000:24_000].any()
     assert np.abs(samples[:16_000]).max() > 2000 and np.abs(samples[24_000:]).max() > 2000
+
+
+def test_a_recording_whose_header_was_never_finished_is_heard(tmp_path: Path) -> None:
+    path = tmp_path / "killed.wav"
+    write_tone(path, 3.0)
+    content = bytearray(path.read_bytes())
+    size = content.index(b"data") + 4
+    content[size : size + 4] = bytes(4)
+    path.write_bytes(content)
+    file = FileRecord(path=str(path), sha256=hashlib.sha256(content).hexdigest(), seconds=3.0, stream_start=0.0, max_probability=0)
+    clip = ClipReader().read([file], 1.0, 2.0)
+    assert clip.wav_base64 is not None
+    samples, _ = soundfile.read(io.BytesIO(base64.b64decode(clip.wav_base64)), dtype="int16")
+    np.testing.assert_array_equal(samples, read_samples(path)[16_000:32_000])
 
 
 def test_other_rates_are_resampled(tmp_path: Path) -> None:
