@@ -19,6 +19,7 @@ _SAME_MODEL = {
     "wake_word": "wake word",
     "tflite_sha256": "model file",
     "stride": "stride",
+    "feature_step_ms": "feature step (ms)",
     "cutoff_uint8": "cutoff",
     "window": "sliding window",
 }

@@ -4,8 +4,8 @@ Conventions
 -----------
 - A recording is the same when its bytes are. Only recordings that both heard without void time are compared; the others are counted and left out.
 - An utterance is found or missed by each: McNemar's exact test says whether one finds more, the equivalence test whether they find equally many.
-- False accepts of the two are one event where they lie at most `PAIR_SLICES` slices apart in the same recording; McNemar's test on the rest says whether
-  one has more.
+- False accepts of the two are one event where they lie at most `PAIR_SLICES` steps of 10 ms apart in the same recording, whatever the models' own steps
+  are; McNemar's test on the rest says whether one has more.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from harness.results.figures import Cell, rate_cell, share_cell
 from harness.results.merge import merge_results
 from harness.results.pages import render_page
 from harness.results.schema import DetectionRecord, Result, RunRecord
-from harness.results.scores import hourly_record, outcome, share_record, void_stretches
+from harness.results.scores import VoidStretch, hourly_record, outcome, share_record, void_stretches
 from harness.results.verdict import Verdict, judge
 from harness.results.wording import to_hours
 from wakeword.contract import SAMPLE_RATE_HZ, STEP_SAMPLES
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 from wakeword.scoring.agreement import SIGNIFICANCE, mcnemar, pair_positions
+from wakeword.scoring.matching import overlap_seconds
 
 MOST_LISTED = 200
 """Of disagreements on the page; the results hold them all."""
@@ -95,17 +96,18 @@ class _Heard:
         value = self.run.files[self.file].max_probability
         return wording.NONE if value is None else wording.probability(value)
 
-    def slices(self) -> list[int]:
-        """Of its false accepts, from the recording's first sample on; in their order."""
-        start = round(self.run.files[self.file].stream_start * SAMPLE_RATE_HZ / STEP_SAMPLES)
-        return [one.slice - start for one in self.false]
+    def positions(self) -> list[int]:
+        """When its false accepts were decided, in steps of 10 ms from the recording's first sample on; in their order."""
+        start = self.run.files[self.file].stream_start
+        return [round((one.seconds - start) * SAMPLE_RATE_HZ / STEP_SAMPLES) for one in self.false]
 
 
 def model_groups(results: Sequence[Result]) -> list[list[Result]]:
     """Results by model and operating point, in the order given."""
-    groups: dict[tuple[str, int, int], list[Result]] = {}
+    groups: dict[tuple[str, int, int, int], list[Result]] = {}
     for result in results:
-        groups.setdefault((result.model.tflite_sha256, result.model.cutoff_uint8, result.model.window), []).append(result)
+        model = result.model
+        groups.setdefault((model.tflite_sha256, model.feature_step_ms, model.cutoff_uint8, model.window), []).append(result)
     return list(groups.values())
 
 
@@ -242,13 +244,18 @@ def _wake(result: Result) -> dict[Key, _Heard]:
 
 
 def _none(result: Result) -> dict[Key, _Heard]:
-    """The recordings without the wake word and without void time in them."""
+    """The recordings without the wake word and without void time in them, with the false accepts that are not void."""
+    voids: dict[int, list[VoidStretch]] = {}
+    false: dict[tuple[int, int], list[DetectionRecord]] = {}
+    for run in result.runs:
+        if run.protocol.truth == "none":
+            voids[id(run)] = void_stretches(run)
+            for number in outcome(run).false:
+                false.setdefault((id(run), run.detections[number].file_index), []).append(run.detections[number])
     heard = {}
     for key, run, index in _recordings(result, "none"):
-        file = run.files[index]
-        spans = [one.span for one in void_stretches(run) if one.file_index in (None, index)]
-        if not any(span.start < file.stream_start + file.seconds and file.stream_start < span.end for span in spans):
-            heard[key] = _Heard(run, index, False, tuple(one for one in run.detections if one.file_index == index))
+        if not any(one.file_index in (None, index) and overlap_seconds([run.files[index].span], [one.span]) for one in voids[id(run)]):
+            heard[key] = _Heard(run, index, False, tuple(false.get((id(run), index), ())))
     return heard
 
 
@@ -256,11 +263,11 @@ def _paired_events(pairs: Sequence[tuple[_Heard, _Heard]]) -> tuple[PairedEvents
     matched, alone = 0, [0, 0]
     differences: list[Difference] = []
     for both in pairs:
-        slices = [one.slices() for one in both]
-        pairing = pair_positions(slices[0], slices[1], PAIR_SLICES)
+        positions = [one.positions() for one in both]
+        pairing = pair_positions(positions[0], positions[1], PAIR_SLICES)
         matched += len(pairing.pairs)
         for side, taken in enumerate(({first for first, _ in pairing.pairs}, {second for _, second in pairing.pairs})):
-            for number, position in enumerate(slices[side]):
+            for number, position in enumerate(positions[side]):
                 if number not in taken:
                     alone[side] += 1
                     where = wording.clock(max(position, 0) * STEP_SAMPLES / SAMPLE_RATE_HZ)

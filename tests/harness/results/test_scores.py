@@ -131,6 +131,7 @@ def test_the_same_audio_measured_otherwise_is_refused() -> None:
         ({"tflite_sha256": "c" * 64}, "model file"),
         ({"cutoff": 0.8, "cutoff_uint8": 204}, "cutoff"),
         ({"window": 6}, "sliding window"),
+        ({"feature_step_ms": 20}, r"feature step \(ms\)"),
         ({"wake_word": "Other"}, "wake word"),
     ],
 )

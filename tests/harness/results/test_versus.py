@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
-from harness.results.schema import Result, VoidRecord
+from harness.results.schema import FileRecord, Protocol, Result, VoidRecord
 from harness.results.versus import accepts_sentence, compare, model_groups, recall_sentence, write_comparison
-from tests.harness.results.builders import clips_run, make_result, stream_run
+from tests.harness.results.builders import clips_run, make_result, silent_hours, stream_run
 from tests.harness.results.test_report import Page
 from wakeword.errors import ConfigError
 
@@ -69,6 +70,40 @@ def test_void_recordings_and_those_of_one_alone_are_left_out_and_said(tmp_path: 
     assert versus.left_out == 2
 
 
+def test_false_accepts_of_models_with_two_steps_are_paired_by_time(tmp_path: Path) -> None:
+    first, second = both(tmp_path, [250], [250], [(2, 250), (9, 250)], [(2, 250), (9, 250)])
+    # A model that is asked every 20 ms counts half as many slices to the same moment.
+    run = second.runs[1]
+    halved = tuple(one.model_copy(update={"slice": one.slice // 2}) for one in run.detections)
+    slow = make_result([second.runs[0], run.model_copy(update={"detections": halved})], feature_step_ms=20, **OTHER)
+    events = compare(first, slow).false_accepts
+    assert (events.matched, events.device_only, events.simulated_only) == (2, 0, 0)
+
+
+def test_a_detection_in_void_time_is_no_false_accept(tmp_path: Path) -> None:
+    first, second = both(tmp_path, [250], [250], [(6.25, 250)], [])
+    assert compare(first, second).false_accepts.device_only == 1
+    # In the silence after the first recording, which itself is whole.
+    (detection,) = first.runs[1].detections
+    void = VoidRecord(start=6.05, end=6.45, reason="reboot")
+    assert void.start < detection.seconds < void.end
+    cut = first.model_copy(update={"runs": (first.runs[0], first.runs[1].model_copy(update={"voids": (void,)}))})
+    versus = compare(cut, second)
+    assert versus.hours == pytest.approx(12.01 / 3600)
+    assert versus.false_accepts.device_only == 0
+
+
+@pytest.mark.timeout(60)  # it took a quarter of an hour where each recording had the whole run looked at again
+def test_thousands_of_recordings_are_compared_in_seconds() -> None:
+    protocol = Protocol(mode="clips", truth="none", lead_in_seconds=1.5)
+    files = tuple(
+        FileRecord(path=f"{index}.wav", sha256=hashlib.sha256(str(index).encode()).hexdigest(), seconds=3.0, stream_start=1.5, max_probability=0.1)
+        for index in range(3000)
+    )
+    run = silent_hours(1.0).model_copy(update={"protocol": protocol, "files": files, "inferences_per_file": (0,) * len(files)})
+    assert compare(make_result([run]), make_result([run], **OTHER)).hours == pytest.approx(2.5)
+
+
 def test_the_page_is_whole(tmp_path: Path) -> None:
     first, second = both(tmp_path, [250, 250, 100], [250, 100, 250], [(2, 250)], [])
     groups = model_groups([first, second])
@@ -104,4 +139,5 @@ def test_two_ways_of_measuring_are_not_compared(tmp_path: Path) -> None:
 def test_results_are_grouped_by_model_and_operating_point(tmp_path: Path) -> None:
     first, second = both(tmp_path, [250], [250], [], [])
     lower = make_result(first.runs, cutoff=0.8, cutoff_uint8=204)
-    assert model_groups([first, second, first, lower]) == [[first, first], [second], [lower]]
+    slower = make_result(first.runs, feature_step_ms=20)
+    assert model_groups([first, second, first, lower, slower]) == [[first, first], [second], [lower], [slower]]
