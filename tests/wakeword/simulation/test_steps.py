@@ -17,6 +17,7 @@ from wakeword.model.flatbuffer import TfliteModel
 from wakeword.presentation import CLIPS, SESSION, STREAM, Presentation
 from wakeword.simulation.features import present
 from wakeword.simulation.simulate import Options, simulate
+from wakeword.simulation.streams import Recording, SimulatedStream
 
 
 def samples_of(paths: list[Path], presentation: Presentation) -> np.ndarray:
@@ -37,10 +38,22 @@ def test_a_stream_is_heard_at_the_step(model: TfliteModel, recordings: list[Path
         assert stream.slices == len(features) == contract.slice_count(len(samples), step_ms)
         engine, _ = open_engine(model, "reference")
         np.testing.assert_array_equal(stream.probabilities, engine.run(quantise(features)))
-        for found in stream.detections(5, 3):
-            assert found.seconds == pytest.approx(0.03 + found.slice_index * step_ms / 1000)
-            owner = stream.recordings[stream.recording_at(found.slice_index)]
-            assert owner.start < found.seconds * 16_000 or owner is stream.recordings[0]
+
+
+@pytest.mark.parametrize("step_ms", [5, 20, 30])
+def test_a_detection_is_where_its_slice_ends(step_ms: int) -> None:
+    silent, samples = 3_200 * step_ms, 4_800 * step_ms  # 200 slices, of which the hold-off takes a half, and 300
+    recordings = tuple(Recording(Path(name), "", samples, start) for name, start in (("a", silent), ("b", silent + samples)))
+    slices = contract.slice_count(silent + 2 * samples, step_ms)
+    probabilities = np.zeros(slices // 3, np.uint8)
+    for rise in (250, 550):
+        probabilities[rise // 3 : rise // 3 + 4] = 250
+    stream = SimulatedStream(recordings, CLIPS, slices, 3, probabilities, step_ms)
+    found = stream.detections(200, 2)
+    assert [one.seconds for one in found] == pytest.approx([0.03 + (rise // 3 + 2) * 3 * step_ms / 1000 - step_ms / 1000 for rise in (250, 550)])
+    assert [stream.recording_at(one.slice_index) for one in found] == [0, 1]
+    assert stream.max_probabilities(2).tolist() == [250, 250]
+    assert stream.outcome(found, wake=True).found == 2
 
 
 def test_processes_change_nothing(model: TfliteModel, recordings: list[Path]) -> None:
