@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from harness.results import wording
 from harness.results.schema import IntervalRecord, Result, RunRecord, ScoresRecord
-from wakeword.corpus.provenance import Provenance, together
+from harness.results.scores import tells_rate
+from wakeword.corpus.provenance import together
 from wakeword.scoring.grades import NOT_MEASURED, Grade, grade_false_accepts, grade_recall
 
 
@@ -30,9 +30,9 @@ def judge(result: Result) -> Verdict:
     if result.runs_another_model:
         return Verdict(NOT_MEASURED, NOT_MEASURED, sentence=_another_model(result), remarks=(), withheld=True)
     false_accepts, recall = result.scores.false_accepts_per_hour, result.scores.recall
-    others: Literal["wake", "none"] = "none" if any(run.protocol.truth == "none" for run in result.runs) else "wake"  # a session alone tells a rate too
-    accepts_grade = grade_false_accepts(false_accepts.count, false_accepts.of, provenance_of_runs(result.runs, others)) if false_accepts else NOT_MEASURED
-    recall_grade = grade_recall(recall.count, int(recall.of), provenance_of_runs(result.runs, "wake")) if recall else NOT_MEASURED
+    rated, spoken = (together(run.provenance for run in result.runs if counts(run)) for counts in (tells_rate, lambda run: run.protocol.wake))
+    accepts_grade = grade_false_accepts(false_accepts.count, false_accepts.of, rated) if false_accepts else NOT_MEASURED
+    recall_grade = grade_recall(recall.count, int(recall.of), spoken) if recall else NOT_MEASURED
     remarks = list(dict.fromkeys(remark for remark in (accepts_grade.remark, recall_grade.remark) if remark))
     if accepts_grade is NOT_MEASURED:
         remarks.append("Nothing without the wake word was measured: how often it wakes by mistake is not known.")
@@ -45,11 +45,6 @@ def judge(result: Result) -> Verdict:
         f"{result.model.wake_word}, {result.runs[0].source}: {_false_accepts_clause(false_accepts, accepts_grade)}; {_recall_clause(recall, recall_grade)}."
     )
     return Verdict(accepts_grade, recall_grade, sentence=sentence, remarks=tuple(remarks))
-
-
-def provenance_of_runs(runs: Sequence[RunRecord], truth: Literal["wake", "none"]) -> Provenance:
-    """Who spoke in the runs of one truth, taken together."""
-    return together(run.provenance for run in runs if run.protocol.truth == truth)
 
 
 def _another_model(result: Result) -> str:

@@ -191,6 +191,13 @@ def test_a_synthetic_corpus_has_no_grade(tmp_path: Path) -> None:
     assert both.false_accepts.headline == "no grade: partly synthetic speech"
 
 
+def test_a_session_is_a_part_of_the_rate_whoever_spoke_in_it(tmp_path: Path) -> None:
+    words = stream_run(tmp_path, [6, 6], [(5.9, 250)], "wake", provenance="synthetic")
+    session = words.model_copy(update={"protocol": words.protocol.model_copy(update={"mode": "session"})})
+    assert judge(make_result([session, silent_hours(100)])).false_accepts.headline == "no grade: partly synthetic speech"
+    assert judge(make_result([words, silent_hours(100)])).false_accepts.name == "excellent"
+
+
 def test_recordings_of_unknown_origin_are_said_to_be(tmp_path: Path) -> None:
     verdict = judge(make_result([clips_run(tmp_path, [250] * 30, provenance="unknown", label="people")]))
     assert verdict.recall.name == "good"
