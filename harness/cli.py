@@ -127,7 +127,8 @@ def report(
     """
     from harness.results.report import write_report
     from harness.results.schema import read_result
-    from harness.results.versus import model_groups, write_comparison
+    from harness.results.versus import model_groups
+    from harness.results.versus_page import write_comparison
     from wakeword.progress import working
 
     _check_outputs([output], results)

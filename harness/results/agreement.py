@@ -282,7 +282,7 @@ class _Traces:
         run = one.simulated.run if simulated else one.device.run
         key = (disagreement.run, simulated)
         if key not in self._kept:
-            self._kept[key] = run_streams(run, self._model.stride)
+            self._kept[key] = run_streams(run, self._model.stride, self._model.feature_step_ms)
         stream = self._kept[key][disagreement.file_index if run.protocol.mode == "clips" else 0]
         inside = stream.decisive(disagreement.begin, disagreement.end, self._model.window)
         if not len(inside):

@@ -115,6 +115,7 @@ def _context(result: Result, parts: Sequence[Result], verdict: Verdict, max_clip
         "runs": [(run, _protocol(run)) for run in result.runs],
         "w": wording,
         "hold_off": HOLD_OFF_SLICES,
+        "step_ms": result.model.feature_step_ms,
         "tolerance": f"{TOLERANCE_SECONDS:g}",
         "timeline_width": WIDTH,
         "timeline_height": HEIGHT,
@@ -155,7 +156,7 @@ def _paired_streams(result: Result) -> list[list[PairedStream]]:
     if not result.simulation:
         return [[PairedStream(stream) for stream in run_streams(run, stride, step)] for run in result.runs]
     return [
-        [PairedStream(*both) for both in zip(run_streams(run, stride), run_streams(with_voids_of(simulated, run), stride), strict=True)]
+        [PairedStream(*both) for both in zip(run_streams(run, stride, step), run_streams(with_voids_of(simulated, run), stride, step), strict=True)]
         for run, simulated in zip(result.runs, result.simulation, strict=True)
     ]
 

@@ -1,4 +1,4 @@
-"""Two models, or two operating points of one, on the same recordings: compared pair by pair, on one page.
+"""Two models, or two operating points of one, on the same recordings: compared pair by pair.
 
 Conventions
 -----------
@@ -13,28 +13,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from harness.results import wording
 from harness.results.agreement import MARGIN, PAIR_SLICES, equivalence_record
-from harness.results.comparison import equivalence_sentence
 from harness.results.device_records import EquivalenceRecord, PairedEvents, PairedUtterances
-from harness.results.figures import Cell, rate_cell, share_cell
-from harness.results.merge import merge_results
-from harness.results.pages import render_page
+from harness.results.figures import Cell, share_cell
 from harness.results.schema import DetectionRecord, Result, RunRecord
-from harness.results.scores import VoidStretch, hourly_record, outcome, share_record, void_stretches
-from harness.results.verdict import Verdict, judge
+from harness.results.scores import VoidStretch, outcome, share_record, void_stretches
 from harness.results.wording import to_hours
 from wakeword.contract import SAMPLE_RATE_HZ, STEP_SAMPLES
 from wakeword.errors import ConfigError
-from wakeword.files import write_atomically
-from wakeword.scoring.agreement import SIGNIFICANCE, mcnemar, pair_positions
+from wakeword.scoring.agreement import mcnemar, pair_positions
 from wakeword.scoring.matching import overlap_seconds
-
-MOST_LISTED = 200
-"""Of disagreements on the page; the results hold them all."""
 
 type Key = tuple[str, int]
 """A recording: its hash, and which of several with it."""
@@ -103,7 +94,7 @@ class _Heard:
 
 
 def model_groups(results: Sequence[Result]) -> list[list[Result]]:
-    """Results by model and operating point, in the order given."""
+    """Results by model, step and operating point, in the order given."""
     groups: dict[tuple[str, int, int, int], list[Result]] = {}
     for result in results:
         model = result.model
@@ -142,67 +133,6 @@ def compare(first: Result, second: Result, margin: float = MARGIN) -> Versus:
         differences=tuple(sorted((*differences, *alone), key=lambda one: (not one.what.startswith("found"), one.what, one.path, one.where))),
         left_out=len(one.keys() ^ other.keys()) + len(noise.keys() ^ its_noise.keys()),
     )
-
-
-def write_comparison(groups: Sequence[Sequence[Result]], output: Path) -> str:
-    """Write the page that compares the results of two models, and return its sentence. Raises `ConfigError` as `compare` and merging do."""
-    first, second = (merge_results(group) for group in groups)
-    versus = compare(first, second)
-    sentence = headline(versus)
-    names, verdicts = _names(first, second), (judge(first), judge(second))
-    context = {
-        "versus": versus,
-        "sentence": sentence,
-        "models": [("AB"[index], names[index], one, verdict) for index, (one, verdict) in enumerate(zip((first, second), verdicts, strict=True))],
-        "remarks": _remarks(verdicts),
-        "rows": _rows(versus, verdicts, (first, second)),
-        "equivalence": equivalence_sentence(versus),
-        "mcnemar": recall_sentence(versus),
-        "accepts": accepts_sentence(versus),
-        "source": first.runs[0].source,
-        "listed": versus.differences[:MOST_LISTED],
-        "w": wording,
-    }
-    write_atomically(output, render_page("versus.html.j2", context))
-    return sentence
-
-
-def headline(versus: Versus) -> str:
-    """What the pairs show, in one line."""
-    return " ".join(part for part in (recall_sentence(versus), accepts_sentence(versus)) if part)
-
-
-def recall_sentence(versus: Versus) -> str:
-    """Whether one finds more utterances, by McNemar's test."""
-    counts, p = versus.utterances, versus.mcnemar_p
-    if p is None:
-        return "No utterance was heard by both."
-    of = f"Of {wording.number(counts.total, 'utterance')} heard by both, {counts.device_only} {_was(counts.device_only)} found by A only and "
-    return (
-        f"{of}{counts.simulated_only} by B only: {_which(counts.device_only, counts.simulated_only, p, 'finds more')} (McNemar's exact {wording.p_value(p)})."
-    )
-
-
-def accepts_sentence(versus: Versus) -> str:
-    """Whether one has more false accepts, by the same test."""
-    events, p = versus.false_accepts, versus.false_accepts_p
-    if p is None:
-        return ""
-    if not events.matched + events.device_only + events.simulated_only:
-        return f"In {wording.hours(versus.hours)} without the wake word neither had a false accept."
-    of = f"In {wording.hours(versus.hours)} without the wake word, {wording.number(events.matched, 'false accept')} {_was(events.matched)} common to both, "
-    more = _which(events.device_only, events.simulated_only, p, "has more false accepts")
-    return f"{of}{events.device_only} of A only and {events.simulated_only} of B only: {more} (McNemar's exact {wording.p_value(p)})."
-
-
-def _was(count: int) -> str:
-    return "was" if count == 1 else "were"
-
-
-def _which(first: int, second: int, p: float, does: str) -> str:
-    if p >= SIGNIFICANCE:
-        return f"no proof that either {does}"
-    return f"{'A' if first > second else 'B'} {does}"
 
 
 def _require_comparable(first: Result, second: Result) -> None:
@@ -287,51 +217,3 @@ def _speakers(pairs: Sequence[tuple[_Heard, _Heard]]) -> tuple[SpeakerRow, ...]:
         return ()
     ordered = sorted(counts.items(), key=lambda item: (-abs(item[1][1] - item[1][2]), item[0]))
     return tuple(SpeakerRow(name, share_cell(share_record(a, of)), share_cell(share_record(b, of))) for name, (of, a, b) in ordered)
-
-
-def _remarks(verdicts: tuple[Verdict, Verdict]) -> list[str]:
-    """What a reader must know of either; what holds for both is said once."""
-    owners: dict[str, list[str]] = {}
-    for letter, verdict in zip("AB", verdicts, strict=True):
-        for remark in verdict.remarks:
-            owners.setdefault(remark, []).append(letter)
-    return [f"{' and '.join(letters)}: {remark}" for remark, letters in owners.items()]
-
-
-def _names(first: Result, second: Result) -> tuple[str, str]:
-    """The models as short as they can be told apart."""
-    paths = [Path(result.model.manifest_path) for result in (first, second)]
-    names = [path.stem for path in paths]
-    if names[0] == names[1]:
-        names = [f"{path.parent.name}/{path.stem}" for path in paths]
-    if names[0] == names[1]:
-        names = [f"{path.stem}, cutoff {wording.cutoff(one.model.cutoff)}" for path, one in zip(paths, (first, second), strict=True)]
-    return names[0], names[1]
-
-
-def _rows(versus: Versus, verdicts: tuple[Verdict, Verdict], results: tuple[Result, Result]) -> list[tuple[str, tuple[str, str]]]:
-    """The figures of both over the recordings that both heard, then what the models are."""
-    counts, events = versus.utterances, versus.false_accepts
-    rows: list[tuple[str, tuple[str, str]]] = []
-    if versus.hours:
-        cells = [rate_cell(hourly_record(events.matched + own, versus.hours)) for own in (events.device_only, events.simulated_only)]
-        rows.append(("False accepts per hour", _told(cells)))
-        rows.append(("", (verdicts[0].false_accepts.headline, verdicts[1].false_accepts.headline)))
-    if counts.total:
-        cells = [share_cell(share_record(counts.both + own, counts.total)) for own in (counts.device_only, counts.simulated_only)]
-        rows.append(("Recall", _told(cells)))
-        rows.append(("", (verdicts[0].recall.headline, verdicts[1].recall.headline)))
-    models = [one.model for one in results]
-    rows.append(("Cutoff, sliding window", _both([f"{wording.cutoff(one.cutoff)} ({one.cutoff_uint8} of 255), {one.window}" for one in models])))
-    rows.append(("Model file, bytes", _both([wording.size(one.tflite_bytes) for one in models])))
-    rows.append(("Tensor arena of the manifest, bytes", _both([wording.size(one.arena.manifest) for one in results])))
-    rows.append(("sha256", _both([one.tflite_sha256[:16] for one in models])))
-    return rows
-
-
-def _told(cells: Sequence[Cell]) -> tuple[str, str]:
-    return _both([f"{cell.rate} ({cell.interval}): {cell.counted}" for cell in cells])
-
-
-def _both(texts: Sequence[str]) -> tuple[str, str]:
-    return texts[0], texts[1]

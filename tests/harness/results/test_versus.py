@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.results.schema import FileRecord, Protocol, Result, VoidRecord
-from harness.results.versus import accepts_sentence, compare, model_groups, recall_sentence, write_comparison
+from harness.results.versus import compare, model_groups
+from harness.results.versus_page import accepts_sentence, recall_sentence, write_comparison
 from tests.harness.results.builders import clips_run, make_result, silent_hours, stream_run
 from tests.harness.results.test_report import Page
 from wakeword.errors import ConfigError
