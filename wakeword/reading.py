@@ -57,7 +57,7 @@ def read_text(path: Path, remedy: str) -> str:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is no text in UTF-8 ({error.reason} at byte {error.start}); {remedy}") from error
+        raise ConfigError(f"{path}: is no text in UTF-8 ({error.reason} at byte {error.start}), so save it in UTF-8; {remedy}") from error
 
 
 def read_yaml(path: Path, remedy: str) -> Any:

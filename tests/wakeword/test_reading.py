@@ -149,7 +149,7 @@ def test_all_other_yaml_reads_as_ever(value: object) -> None:
 
 def test_what_is_no_text_says_where(tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes("a: größe".encode("latin-1"))
-    with pytest.raises(ConfigError, match=r"latin\.txt: is no text in UTF-8 \(invalid .* at byte 5\); do this"):
+    with pytest.raises(ConfigError, match=r"latin\.txt: is no text in UTF-8 \(invalid .* at byte 5\), so save it in UTF-8; do this"):
         read_text(tmp_path / "latin.txt", "do this")
     with pytest.raises(ConfigError, match=r"none: cannot be read \(No such file or directory\); do this"):
         read_yaml(tmp_path / "none", "do this")

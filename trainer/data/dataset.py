@@ -13,10 +13,10 @@ from pathlib import Path
 from trainer.config.data_sections import PathsSection
 from trainer.data.feature_sets import feature_set_records, refuse_feature_sets
 from trainer.data.grouping import grouped, session_note, shared_speakers
-from trainer.data.ingest import FoundFiles, Ingestion, Label, SampleRecord, find_files, find_generated, ingest, refuse_repeated
+from trainer.data.ingest import FoundFiles, Ingestion, Label, SampleRecord, find_files, find_generated, ingest
 from trainer.data.mined import place_mined
 from trainer.data.parallel import Progress
-from trainer.data.split import Placed, Split, Splitter, read_splits
+from trainer.data.split import Placed, Split, Splitter, read_splits, refuse_repeated
 from wakeword.corpus.recordings import NOTE, hash_file, is_recording
 from wakeword.corpus.walk import Rejection
 from wakeword.errors import ConfigError

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.ingest import Label, SampleRecord, refuse_repeated, set_command
+from trainer.data.ingest import Label, SampleRecord, set_command
 from trainer.data.parallel import Progress, map_in_processes
-from trainer.data.split import Split
+from trainer.data.split import Split, refuse_repeated
 from trainer.data.store import FeatureStore
 from trainer.training.feature_set import ClipRows
 from wakeword.corpus.recordings import hash_file
@@ -54,9 +54,10 @@ def feature_set_records(folders: Sequence[Path], *, jobs: int | None = None, pro
 
 def refuse_feature_sets(folder: Path, key: str) -> None:
     """Raise `ConfigError` where a folder that should hold recordings holds feature sets, with the setting that takes them."""
-    if folder.is_dir() and not is_stored(folder) and any(_is_set(one) for one in (folder, *_subfolders(folder))):
+    given = _set_around(folder.absolute()) or (folder if any(_is_set(one) for one in (folder, *_subfolders(folder))) else None)
+    if given is not None:
         nothing = "" if key == "paths.hard_negative_dir" else f" --set {shlex.quote(f'{key}=[]')}"
-        raise ConfigError(f"{folder}: holds feature sets, not recordings; give it so: {set_command('paths.feature_sets', [folder])}{nothing}")
+        raise ConfigError(f"{folder}: holds feature sets, not recordings; give it so: {set_command('paths.feature_sets', [given])}{nothing}")
 
 
 def stored_sets(store: FeatureStore, records: Iterable[SampleRecord]) -> dict[str, ClipRows]:
@@ -86,6 +87,8 @@ def _all_clips(records: Sequence[SampleRecord]) -> tuple[Iterator[NDArray[np.int
 
 def _sets(folder: Path) -> list[Path]:
     sets = [folder] if _is_set(folder) else [one for one in _subfolders(folder) if _is_set(one)]
+    if not sets and (around := _set_around(folder)) is not None:
+        raise ConfigError(f"{folder}: is a part of a feature set; give it whole: {set_command('paths.feature_sets', [around])}")
     if not sets:
         raise ConfigError(
             f"{folder}: holds no feature set; name a folder with {', '.join(SPLITS)} (any of them) in it, each with folders that mmap_ninja wrote"
@@ -99,6 +102,12 @@ def _subfolders(folder: Path) -> list[Path]:
 
 def _is_set(folder: Path) -> bool:
     return any((folder / name).is_dir() and folders_below(folder / name) for name in SPLITS)
+
+
+def _set_around(folder: Path) -> Path | None:
+    """The set of which an absolute path is a part: one of its splits, or one of their folders of features."""
+    split = folder.parent if is_stored(folder) else folder
+    return split.parent if split.name in SPLITS and _is_set(split.parent) and folders_below(folder) else None
 
 
 def _places(root: Path) -> Iterator[tuple[str, Split, Path]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
@@ -107,29 +107,45 @@ class Ingestion:
 def find_generated(root: Path) -> FoundFiles:
     """Files of a folder of generated speech: those of a dataset, of which any folder may be missing, or wake words side by side in `root` itself.
 
+    Loose wake words are of no speaker that is known.
     Raises `ConfigError` for another layout.
     """
     if not root.is_dir():
         raise ConfigError(f"{root}: no such folder; it must hold generated speech, such as mww-generate makes")
-    labels = [label for label in Label if (root / label).is_dir()]
-    if labels:
-        return sum((find_files(root / label, label) for label in labels), FoundFiles(rejections=_beside(root, labels)))
-    found = find_files(root, Label.POSITIVE)
-    below = sorted({file.relative.parts[0] for file in found.files if len(file.relative.parts) > 1})
-    if below:
-        raise ConfigError(
-            f"{root}: holds neither {Label.POSITIVE}/ nor {Label.NEGATIVE}/ but other folders, so what is the wake word is not known; name the folders with "
-            f"the wake word: {set_command('paths.generated_dir', [root / name for name in below])}"
-        )
-    return replace(found, files=tuple(replace(file, speaker=GENERATED) for file in found.files))
+    labelled = _labelled_folders(root)
+    if labelled:
+        found = sum((find_files(folder, label) for label, folders in labelled.items() for folder in folders), _beside(root, labelled))
+    else:
+        found = find_files(root, Label.POSITIVE)
+        below = sorted({file.relative.parts[0] for file in found.files if len(file.relative.parts) > 1})
+        if below:
+            raise ConfigError(
+                f"{root}: holds neither {Label.POSITIVE}/ nor {Label.NEGATIVE}/ but other folders, so what is the wake word is not known; name those with "
+                f"the wake word, if it is all of them: {set_command('paths.generated_dir', [root / name for name in below])}"
+            )
+    return replace(found, files=tuple(replace(file, speaker=GENERATED) if _is_loose_word(file) else file for file in found.files))
 
 
-def _beside(root: Path, labels: Sequence[Label]) -> tuple[Rejection, ...]:
-    """What lies in `root` but in none of the labels' folders."""
-    walked = walk(root)
-    reason = f"lies beside {' and '.join(f'{label}/' for label in labels)}, so what it is to the training is not known"
+def _labelled_folders(root: Path) -> dict[Label, list[Path]]:
+    """The folders in `root` that a label's name begins: `positive`, or `positive_train` beside `positive_test`, as openWakeWord has them."""
+    found: dict[Label, list[Path]] = {}
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        for label in Label:
+            if folder.name == label or folder.name.startswith(f"{label}_"):
+                found.setdefault(label, []).append(folder)
+    return found
+
+
+def _is_loose_word(file: FoundFile) -> bool:
+    return file.label is Label.POSITIVE and len(file.relative.parts) == 1
+
+
+def _beside(root: Path, labelled: Mapping[Label, Sequence[Path]]) -> FoundFiles:
+    """What lies in `root` but in none of the labels' folders: rejections."""
+    walked, names = walk(root), [folder.name for folders in labelled.values() for folder in folders]
+    reason = f"lies beside {' and '.join(f'{name}/' for name in names)}, so what it is to the training is not known"
     ones = (*(Rejection(path, reason) for path in walked.recordings), *walked.rejections)
-    return tuple(one for one in ones if one.path.relative_to(root).parts[0] not in labels)
+    return FoundFiles(rejections=tuple(one for one in ones if one.path.relative_to(root).parts[0] not in names))
 
 
 def find_files(folder: Path, label: Label) -> FoundFiles:
@@ -139,10 +155,10 @@ def find_files(folder: Path, label: Label) -> FoundFiles:
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder; it must hold the {label.replace('_', ' ')} recordings")
-    dataset = [folder / one for one in (Label.POSITIVE, Label.NEGATIVE) if (folder / one).is_dir()]
-    if len(dataset) > 1:
-        keys = zip(("paths.positive_dir", "paths.negative_dir"), dataset, strict=True)
-        raise ConfigError(f"{folder}: holds a whole dataset; give its folders: {' '.join(set_command(key, [path]) for key, path in keys)}")
+    dataset = _labelled_folders(folder)
+    if Label.POSITIVE in dataset and Label.NEGATIVE in dataset:
+        commands = [set_command(f"paths.{one}_dir", dataset[one]) for one in (Label.POSITIVE, Label.NEGATIVE)]
+        raise ConfigError(f"{folder}: holds a whole dataset; give its folders: {' '.join(commands)}")
     walked = walk(folder)
     files = tuple(FoundFile(path, label, _speaker(path.relative_to(folder), label), path.relative_to(folder)) for path in walked.recordings)
     return FoundFiles(files, walked.rejections, walked.left_out)
@@ -186,7 +202,7 @@ def ingest(
             placed.append(Placed(file.label, _kind(file), file.group or speaker, split, fixed=path is not file.path))
     for label in (Label.POSITIVE, Label.NEGATIVE) if require_splits else ():
         if not any(one.label == label for one in placed):
-            raise ConfigError(f"no usable {label} recording {_among(found, rejections)}; add recordings")
+            raise ConfigError(f"no usable {label} recording {_among(found, rejections, label)}; add recordings")
     if not records:
         raise ConfigError(f"no usable recording {_among(found, rejections)}; add recordings")
     if require_splits:
@@ -223,8 +239,11 @@ def _kind(file: FoundFile) -> str:
     return "recordings"
 
 
-def _among(found: FoundFiles, rejections: Sequence[Rejection]) -> str:
-    reason = f" (first rejection: {rejections[0].path}: {rejections[0].reason})" if rejections else ""
+def _among(found: FoundFiles, rejections: Sequence[Rejection], label: Label | None = None) -> str:
+    """How many files were looked at, and the first rejection: of a recording with the label, where there is one."""
+    own = {file.path for file in found.files if file.label is label}
+    first = next((one for one in rejections if one.path in own), rejections[0] if rejections else None)
+    reason = f" (first rejection: {first.path}: {first.reason})" if first is not None else ""
     return f"among {len(found.files) + len(found.rejections)} files{reason}"
 
 
@@ -251,28 +270,17 @@ def speaker_of_name(stem: str) -> str:
     return named["speaker"] if named is not None and not _LONG_NUMBER.search(stem) else ""
 
 
-def refuse_repeated(paths: Iterable[Path]) -> None:
-    """Raise `ConfigError` when two paths lead to the same recording."""
-    seen: dict[Path, Path] = {}
-    for path in paths:
-        real = path.resolve()
-        if real in seen:
-            where = "two of the given folders hold it" if seen[real] == path else f"is the same as {seen[real]}"
-            raise ConfigError(f"{path}: {where}; a recording has one label and one split, so give it once")
-        seen[real] = path
-
-
 def _warnings(found: FoundFiles, records: Sequence[SampleRecord], rejections: Sequence[Rejection], stored: bool) -> Iterator[str]:
     counts = Counter(record.label.value for record in records)
     hours = sum(record.duration for record in records if record.label is Label.NEGATIVE) / 3600
     for label, least in MIN_CLIPS.items():
-        if counts[label] < least and (label != Label.NEGATIVE or (hours < _HOURS_ENOUGH and not stored)):
+        if 0 < counts[label] < least and (label != Label.NEGATIVE or (hours < _HOURS_ENOUGH and not stored)):
             yield f"only {counts[label]} {label} clips; at least {least} are recommended"
     if rejections:
         yield f"{len(rejections)} of {len(found.files) + len(found.rejections)} files were rejected"
     if left_out := str(found.left_out):
         yield left_out
-    loose = [file for file in found.files if file.label is Label.POSITIVE and len(file.relative.parts) == 1]
+    loose = [file for file in found.files if _is_loose_word(file) and file.speaker != GENERATED]
     named = [file for file in loose if file.speaker != Label.POSITIVE]
     if named:
         who, speakers = named[0], len({file.speaker for file in named})

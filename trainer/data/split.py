@@ -191,6 +191,17 @@ def read_splits(table: Path) -> SplitTable:
     return SplitTable(files, {group: split for group, split in groups.items() if group not in divided})
 
 
+def refuse_repeated(paths: Iterable[Path]) -> None:
+    """Raise `ConfigError` when two paths lead to the same recording."""
+    seen: dict[Path, Path] = {}
+    for path in paths:
+        real = path.resolve()
+        if real in seen:
+            where = "two of the given folders hold it" if seen[real] == path else f"is the same as {seen[real]}"
+            raise ConfigError(f"{path}: {where}; a recording has one label and one split, so give it once")
+        seen[real] = path
+
+
 def _refuse_shared_sound(table: Path, lines: Mapping[Path, int]) -> None:
     """Raise `ConfigError` when two lines list the same second of a file, as parts that overlap or as the file and a part of it."""
     spans: dict[Path, list[tuple[float, float, int]]] = {}

@@ -84,6 +84,8 @@ def test_a_set_or_a_folder_of_sets_can_be_named_and_anything_else_is_refused(dat
     for folder in (dataset / "positive", dataset / "nowhere"):
         with pytest.raises(ConfigError, match="holds no feature set; name a folder with training, validation"):
             load_recordings(Sources.of(configured(dataset, f"paths.feature_sets={folder}").paths), 0, jobs=1)
+    with pytest.raises(ConfigError, match=r"is a part of a feature set; give it whole: --set paths\.feature_sets=\S*/sets/no_speech$"):
+        load_recordings(Sources.of(configured(dataset, f"paths.feature_sets={dataset / 'sets' / 'no_speech' / 'training'}").paths), 0, jobs=1)
     feature_set(dataset / "alone" / "speech", "training")
     with pytest.raises(ConfigError, match="negative: none of 1 recordings is in val and test"):
         load_recordings(Sources.of(configured(dataset, f"paths.feature_sets={dataset / 'alone'}").paths), 0, jobs=1)
@@ -99,7 +101,7 @@ def test_a_folder_of_features_has_one_split_and_is_given_once(dataset: Path) -> 
         load_recordings(Sources.of(configured(dataset).paths), 0, jobs=1)
 
 
-@pytest.mark.parametrize("below", ["", "dinner_party"])
+@pytest.mark.parametrize("below", ["", "dinner_party", "dinner_party/training", "dinner_party/testing/dinner_party_mmap"])
 def test_named_as_recordings_they_are_refused_with_the_line_that_works(dataset: Path, below: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(dataset)
     wrong = load_config("fast_test", settings=["export.wake_word=x", "paths.positive_dir=positive", f"paths.negative_dir={Path('sets') / below}"])

@@ -258,6 +258,8 @@ def test_a_flat_folder_of_generated_samples_is_wake_words(tmp_path: Path) -> Non
     spoken = [record for record in records if record.speaker == GENERATED]
     assert len(spoken) == 5
     assert {(record.label, record.split) for record in spoken} == {(Label.POSITIVE, Split.TRAIN)}
+    told = load_recordings(Sources([positive], [tmp_path / "negative"], [tmp_path / "generated_samples"]), SEED, jobs=1).warnings
+    assert [line for line in told if line.startswith("generated")] == ["generated speech: only 5 positive clips; at least 100 are recommended"]
 
 
 def test_what_lies_beside_the_folders_of_generated_speech_is_told(tmp_path: Path) -> None:
@@ -277,18 +279,40 @@ def test_other_layouts_are_refused_with_the_line_that_works(tmp_path: Path, monk
     monkeypatch.chdir(tmp_path)
     positive = words(tmp_path)
     sound(tmp_path / "negative" / "evening.wav", LONG_SECONDS)
-    for name in ("positive_test", "positive_train"):
+    for name in ("computer", "hey computer"):
         sound(tmp_path / "my model" / name / f"{name}.wav", seed=len(name))
     with pytest.raises(ConfigError) as caught:
         loaded(positive, tmp_path / "negative", generated=[tmp_path / "my model"])
     said = str(caught.value)
     config = load_config("fast_test", settings=["export.wake_word=x", *shlex.split(said[said.index("--set") :])[1:]])
     records = loaded(positive, tmp_path / "negative", generated=config.paths.generated_dir)
-    assert {"positive_test.wav", "positive_train.wav"} <= {record.path.name for record in records}
+    assert {"computer.wav", "hey computer.wav"} <= {record.path.name for record in records}
 
-    with pytest.raises(ConfigError) as caught:
-        find_recorded(Sources([tmp_path], [tmp_path / "negative"]))
-    said = str(caught.value)
-    options = shlex.split(said[said.index("--set") :])
-    config = load_config("fast_test", settings=["export.wake_word=x", *options[1::2]])
-    assert find_recorded(Sources.of(config.paths)).files
+    for dataset in (tmp_path, many_folders(tmp_path / "openwakeword")):
+        with pytest.raises(ConfigError, match="holds a whole dataset") as caught:
+            find_recorded(Sources([dataset], [tmp_path / "negative"]))
+        said = str(caught.value)
+        options = shlex.split(said[said.index("--set") :])
+        config = load_config("fast_test", settings=["export.wake_word=x", *options[1::2]])
+        found = find_recorded(Sources.of(config.paths)).files
+        assert found and all(file.label in file.path.relative_to(dataset).parts[0] for file in found)
+
+
+def many_folders(root: Path) -> Path:
+    """As openWakeWord keeps what it generates."""
+    for name in ("positive_train", "positive_test", "negative_train", "negative_test"):
+        for number in range(3):
+            sound(root / name / f"{name}{number}.wav", seed=len(name) * 10 + number)
+    return root
+
+
+def test_folders_that_begin_with_the_name_of_a_label_are_its(tmp_path: Path) -> None:
+    """The advice was to train such negatives as wake words."""
+    positive = words(tmp_path)
+    sound(tmp_path / "negative" / "evening.wav", LONG_SECONDS)
+    sources = Sources([positive], [tmp_path / "negative"], generated=[many_folders(tmp_path / "spoken")])
+    ingestion = load_recordings(sources, SEED, jobs=1)
+    spoken = [record for record in ingestion.records if record.path.is_relative_to(tmp_path / "spoken")]
+    assert len(spoken) == 12
+    assert all(record.path.name.startswith(record.label) and record.split is Split.TRAIN for record in spoken)
+    assert not [line for line in ingestion.warnings if "no speaker's folder" in line]
