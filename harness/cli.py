@@ -27,7 +27,7 @@ TERMINAL_WIDTH = 120
 @simulate_app.command()
 @reports_errors
 def simulate(
-    manifest: Annotated[Path, typer.Argument(help="ESPHome V2 manifest (.json) of the model.")],
+    manifest: Annotated[Path, typer.Argument(help="ESPHome manifest (.json) of the model, version 2 or 1.")],
     audio: Annotated[list[Path], typer.Argument(help="Recordings, folders of them, or lists (.txt with a path a line, .csv with a column 'path').")],
     mode: Annotated[
         Literal["clips", "session", "stream"],

@@ -35,7 +35,7 @@ def test_any_wake_word_gets_a_name_in_cpp(wake_word: str, model_id: str, manifes
     [
         ({"version": 1}, "is the window's name in version 2"),
         ({"version": 3}, "version: is 3"),
-        ({"website": ""}, "website: is empty; leave the key out"),
+        ({"website": ""}, "website: is empty; write for example https://example.com, or leave the key out"),
         ({"comment": "trained in May"}, "comment: ESPHome does not know this key"),
         ({"feature_step_size": 20}, "a feature slice every 20 ms, and the bench measures boards at 10 ms alone"),
         ({"wake_word": ""}, "wake_word is empty"),

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlparse
 
@@ -64,19 +65,18 @@ def refusals(content: object, esphome: str = contract.ESPHOME_VERSION) -> tuple[
     return tuple(faults)
 
 
-def website_rule(value: object) -> str | None:
-    """What ESPHome has against a `website`: an address has a scheme and a host."""
+def website_rule(value: object, *, required: bool = False) -> str | None:
+    """What ESPHome has against a `website`: an address has a scheme and a host. Version 1 requires the key."""
     if not isinstance(value, str):
         return _no_text(value)
+    advice = f"write for example https://example.com{'' if required else ', or leave the key out'}"
     try:
         parsed = urlparse(value)
     except ValueError:
-        return f"{value!r} is no address; write for example https://example.com, or leave the key out"
+        return f"{value!r} is no address; {advice}"
     if (parsed.scheme and parsed.netloc) or parsed.scheme == "file":
         return None
-    if not value:
-        return "is empty; leave the key out, or write an address"
-    return f"{value!r} is no full address; write for example https://example.com, or leave the key out"
+    return f"{repr(value) + ' is no full address' if value else 'is empty'}; {advice}"
 
 
 def version_rule(value: object, esphome: str = contract.ESPHOME_VERSION) -> str | None:
@@ -97,7 +97,7 @@ def _keys(first_format: bool, esphome: str) -> tuple[dict[str, _Key], dict[str, 
         "type": _Key(lambda value: None if value == "micro" else f'is {value!r}; write "micro"', '"micro"'),
         "wake_word": _Key(_text, '"Okay Computer"'),
         "author": _Key(_text, '"Your Name"'),
-        "website": _Key(website_rule, '"https://example.com"', required=first_format),
+        "website": _Key(partial(website_rule, required=first_format), '"https://example.com"', required=first_format),
         "version": _Key(lambda _: None, "1 or 2"),  # judged before
         "model": _Key(_text, '"okay_computer.tflite"'),
     }
