@@ -265,18 +265,8 @@ class _Run:
 
     def _save(self) -> None:
         elapsed_s = self._earlier_s + time.monotonic() - self._begun
-        state = checkpoints.RunState(
-            self._fingerprint,
-            self.step,
-            self._evaluated_step,
-            elapsed_s,
-            self._best,
-            self._batches,
-            self._best_rate,
-            self._mined_step,
-            self._mined,
-            self._plan.steps,
-        )
+        mined, planned = (self._mined_step, self._mined), self._plan.steps
+        state = checkpoints.RunState(self._fingerprint, self.step, self._evaluated_step, elapsed_s, self._best, self._batches, self._best_rate, *mined, planned)
         checkpoints.save_state(self._state, state, self._trainee.variables)
 
     def result(self, slices: int) -> TrainingResult:

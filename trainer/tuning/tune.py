@@ -296,7 +296,7 @@ def _identity(task: Task) -> dict[str, Any]:
 
 def _corpus(records: tuple[SampleRecord, ...], split: Split) -> dict[str, Any]:
     mine = [record for record in records if record.split is split]
-    hashes = [f"{record.label} {record.sha256 or hash_file(record.path)}" for record in mine]
+    hashes = [f"{record.label} {record.content}" for record in mine]
     return {"recordings": len(mine), "hours": round(sum(record.duration for record in mine) / 3600, 4), "sha256": hash_corpus(hashes)}
 
 

@@ -21,6 +21,7 @@ from typer.testing import CliRunner, Result
 from tests.trainer.tuning.conftest import WEIGHTS
 from trainer.config.loader import load_config
 from trainer.data.dataset import read_recordings
+from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from trainer.data.training_sets import stored_clips
 from trainer.evaluation.cli import evaluate_app
@@ -310,3 +311,13 @@ def test_another_tuning_or_a_damaged_one_is_not_gone_on_with(odd_run: Path, tiny
     for damaged in (record[:-40], record.replace('"kept": true', '"kept": false'), record.replace('"window"', '"door"'), "[]"):
         (folder / RECORD_NAME).write_text(damaged)
         assert "tuning.json: damaged (" in refused(odd_run, folder, *same)
+
+
+def test_another_stretch_of_the_same_file_is_other_data() -> None:
+    def corpus(name: str) -> dict[str, Any]:
+        record = SampleRecord(Path(name), Label.NEGATIVE, Split.VAL, "negative/evening", 60.0, 16_000, sha256="0" * 64)
+        return tune_module._corpus((record,), Split.VAL)
+
+    first, later = corpus("evening.flac#t=0,60"), corpus("evening.flac#t=63,123")
+    assert first["sha256"] != later["sha256"]
+    assert corpus("evening.flac")["sha256"] == corpus("moved.flac")["sha256"]
