@@ -1,6 +1,6 @@
 """What lies between the samples that are played and those that are heard: loudspeaker, room and microphone as one impulse response, from the markers.
 
-Everything is looked at within the markers' band only, through one filter without a phase (`band`), so what a marker cannot tell is in no figure.
+Everything is looked at within the markers' band only, through one filter without a phase (`band`): the markers measure nothing outside it.
 """
 
 from __future__ import annotations

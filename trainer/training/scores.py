@@ -41,8 +41,8 @@ def is_better(candidate: ValidationScores, best: ValidationScores, plan: Trainin
 
     Two priorities, as microWakeWord documents them: one that is at or under the target of false accepts per hour beats one
     above it; of two at or under it the higher maximization metric wins; of two above it the fewer false accepts win. A tie
-    goes to the higher recall, then the fewer false accepts. Of equals the later one wins: where validation cannot tell two
-    apart, the one that was trained longer, at the lower learning rate, is the better guess.
+    goes to the higher recall, then the fewer false accepts. Of equals the later one wins: where validation shows no
+    difference, the one that was trained longer, at the lower learning rate, is the better guess.
     """
     return _rank(candidate, plan) >= _rank(best, plan)
 

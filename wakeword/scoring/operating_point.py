@@ -1,7 +1,7 @@
 """Choosing a probability cutoff from the counts of every cutoff.
 
-Conventions: the choice is made on validation data and its figures are of those; what they promise is measured on data that chose
-nothing.
+Conventions: the choice is made on validation data, and its figures are of those data. Fair figures come from other data, which were not used
+to choose.
 """
 
 from __future__ import annotations
