@@ -22,6 +22,8 @@ LOG_FILE = "build.log"
 
 _OURS_ALONE = ("ESPHOME_DATA_DIR", "ESPHOME_BUILD_PATH", "ESPHOME_IS_HA_ADDON", "ESPHOME_VERBOSE")
 """Variables that would lead ESPHome out of the project's folder, or make it print the secrets."""
+_OURS = {"CCACHE_UMASK": "077"}
+"""Where ccache is installed, ESPHome has it keep copies of objects, which hold the secrets, for all builds of the machine."""
 _STEP = re.compile(r"\[(\d+)/(\d+)\]")
 _UNREACHABLE = re.compile(
     r"could not resolve|name or service not known|temporary failure in name resolution|getaddrinfo|network is unreachable|connection refused"
@@ -101,7 +103,7 @@ class Esphome:
 
         configuration = self.project.configuration.name
         print(f"$ esphome {command} {' '.join((*options, configuration))}", file=log, flush=True)
-        variables = neutral_environment((*_OURS_ALONE, *VARIABLES.values())) | dict(self.project.variables)
+        variables = neutral_environment((*_OURS_ALONE, *VARIABLES.values())) | _OURS | dict(self.project.variables)
         try:
             return run_program([self.environment.esphome, command, *options, configuration], self.project.folder, variables, take)
         finally:

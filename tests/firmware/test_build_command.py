@@ -98,6 +98,13 @@ def test_a_build(stand_in: StandIn, secrets: dict[str, str], official_models: Pa
     assert read_firmware(moved).program == moved / ".esphome/build/box/build/firmware.ota.bin"
 
 
+def test_what_ccache_keeps_of_a_program_is_its_owners(stand_in: StandIn, secrets: dict[str, str], official_models: Path, tmp_path: Path) -> None:
+    assert secrets
+    stand_in(compile=f"import os\nassert os.environ['CCACHE_UMASK'] == '077'\n{MAKE_IMAGES}")
+    done = build_box(tmp_path / "box", official_models / "alexa.json")
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_program_that_prints_secrets(stand_in: StandIn, secrets: dict[str, str], official_models: Path, tmp_path: Path) -> None:
     print_all = (
         "import base64, json, shlex, urllib.parse, yaml\n"
