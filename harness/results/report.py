@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.results import comparison, wording
+from harness.results import comparison, session_facts, wording
 from harness.results.clips import ClipReader
 from harness.results.device_records import SessionRecord
 from harness.results.evidence import CONTEXT_SECONDS, PairedStream, disagreements, false_accepts, misses
@@ -109,9 +109,9 @@ def _context(result: Result, parts: Sequence[Result], verdict: Verdict, max_clip
         "misses": misses(paired, model, max_clips, reader) if scores.recall is not None else None,
         "false_accepts": false_accepts(paired, model, max_clips, reader) if scores.false_accepts_per_hour is not None else None,
         **_comparison(result, by_run, max_clips, reader),
-        "sessions": [(comparison.board_facts(one, model, source), comparison.integrity_facts(one)) for one in _sessions(parts)],
-        "acoustics": [(comparison.acoustics_facts(air), comparison.sound_counters(air)) for one in _sessions(parts) for air in one.acoustics],
-        "voids": comparison.void_rows(result.runs),
+        "sessions": [(session_facts.board_facts(one, model, source), session_facts.integrity_facts(one)) for one in _sessions(parts)],
+        "acoustics": [(session_facts.acoustics_facts(air), session_facts.sound_counters(air)) for one in _sessions(parts) for air in one.acoustics],
+        "voids": session_facts.void_rows(result.runs),
         "runs": [(run, _protocol(run)) for run in result.runs],
         "w": wording,
         "hold_off": HOLD_OFF_SLICES,

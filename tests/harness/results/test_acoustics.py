@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.results.comparison import acoustics_facts, sound_counters
 from harness.results.device_records import AcousticsRecord
+from harness.results.session_facts import acoustics_facts, sound_counters
 from harness.results.sessions import merge_sessions
 from tests.harness.results.builders import make_result, session, silent_hours
 

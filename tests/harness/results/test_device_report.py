@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.results import comparison, wording
+from harness.results import comparison, session_facts, wording
 from harness.results.device_records import AgreementRecord, EquivalenceRecord, IntegrityRecord, PairedUtterances
 from harness.results.report import VIRTUAL_BOARD_LABEL
 from harness.results.schema import Result, RunRecord, VoidRecord
@@ -111,7 +111,7 @@ def test_the_void_tables_sum_is_the_headlines(tmp_path: Path) -> None:
     voids = [VoidRecord(start=start, end=end, reason=reason) for start, end, reason in ((2.5, 4.0, "reboot"), (3.5, 4.5, "api gap"), (5.8, 6.8, "overflow"))]
     cut = stream_run(tmp_path / "a", [6, 6], [(1, 250)]).model_copy(update={"voids": tuple(voids)})
     clips = clips_run(tmp_path / "b", [250, 100], voids=(VoidRecord(start=0, end=2, reason="gap", file_index=1),))
-    *rows, total = comparison.void_rows([cut, clips])
+    *rows, total = session_facts.void_rows([cut, clips])
     assert [(row.seconds, row.recorded, row.reason) for row in rows] == [
         ("2.0\N{NO-BREAK SPACE}s", "2.0\N{NO-BREAK SPACE}s", "reboot; api gap"),
         ("1.0\N{NO-BREAK SPACE}s", "0.5\N{NO-BREAK SPACE}s", "overflow"),
@@ -127,7 +127,7 @@ def test_the_void_tables_sum_is_the_headlines(tmp_path: Path) -> None:
 def test_the_session_shows_what_went_wrong(tmp_path: Path, simulated: list[RunRecord]) -> None:
     counts = IntegrityRecord(detections=4, both_witnesses=3, event_only=1, reboots=1, api_gap_seconds=3.25)
     result = make_device_result([device_run(run) for run in simulated], simulated, session(integrity=counts, clock=None))
-    facts = {fact.name: fact for fact in comparison.integrity_facts(result.session or session())}
+    facts = {fact.name: fact for fact in session_facts.integrity_facts(result.session or session())}
     assert [name for name, fact in facts.items() if fact.bad] == ["Reported by the event only, no log line", "Reboots", "API gaps"]
     text = page_of(tmp_path, result).text
     assert "not fitted" in text and "No time was void." in text and "30 times real time" in text
