@@ -40,6 +40,9 @@ _FFMPEG_SUFFIXES = frozenset({".3gp", ".aac", ".amr", ".m4a", ".mka", ".mkv", ".
 AUDIO_SUFFIXES = _SNDFILE_SUFFIXES | _FFMPEG_SUFFIXES
 """Lower-case file name endings that are looked for in folders of recordings."""
 
+_NOT_DECODED = 7
+"""libsndfile's code for an MP3 in which its decoder finds nothing; its text says that there is no such file."""
+
 BLOCK_SAMPLES = contract.SAMPLE_RATE_HZ * 4
 
 _READ_FRAMES = 1 << 16
@@ -164,7 +167,8 @@ def open_sound(path: Path) -> Sound | None:
         return Sound(path)
     except soundfile.LibsndfileError as error:
         if path.suffix.lower() in _SNDFILE_SUFFIXES:
-            raise ConfigError(f"{path}: cannot be read as sound ({error.error_string}); remove or replace the file") from error
+            why = "no MP3 frame in it" if error.code == _NOT_DECODED else error.error_string
+            raise ConfigError(f"{path}: cannot be read as sound ({why}); remove or replace the file") from error
         return None
 
 

@@ -192,3 +192,9 @@ def test_a_real_ffmpeg_decodes_what_libsndfile_does_not(tmp_path: Path) -> None:
     assert abs(len(samples) - 16_000) < 1500
     spectrum = np.abs(np.fft.rfft(samples[4000:12_000]))
     assert np.argmax(spectrum) == 220
+
+
+def test_an_mp3_that_is_none_is_not_called_missing(tmp_path: Path) -> None:
+    (tmp_path / "track.mp3").write_bytes(b"junk" * 100)
+    with pytest.raises(ConfigError, match=r"track\.mp3: cannot be read as sound \(no MP3 frame in it\); remove or replace the file"):
+        list(audio.stream_samples(tmp_path / "track.mp3"))
