@@ -5,16 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from bench_audio.cli import calibrate
 from wakeword.command_line import CommandApp
 from wakeword.errors import ConfigError, reports_errors
-
-if TYPE_CHECKING:
-    from wakeword.presentation import Mode, Presentation
 
 simulate_app = CommandApp()
 report_app = CommandApp()
@@ -85,7 +82,7 @@ def simulate(
     from wakeword.simulation.simulate import Options
 
     candidate = simulated.open_candidate(manifest, cutoff, window)
-    presentation = _presentation(mode, lead_in, tail, gap, candidate.manifest.micro.feature_step_size)
+    presentation = simulated.choose_presentation(mode, lead_in, tail, gap, candidate.manifest.micro.feature_step_size)
     recordings, seconds = simulated.choose_recordings(audio, resample)
     _check_outputs([path for path in (json, result) if path is not None], [manifest, Path(candidate.model.source), *audio, *recordings])
     notes = list_notes(audio)
@@ -277,21 +274,6 @@ def list_boards(
         cells = (entry.name, entry.kind, entry.target, entry.mac or entry.usb_serial or "", entry.room or "", holder)
         table.add_row(*(Text(cell) for cell in cells))
     Console(width=None if sys.stdout.isatty() else TERMINAL_WIDTH).print(table)
-
-
-def _presentation(mode: Mode, lead_in: float | None, tail: float | None, gap: float | None, step_ms: int) -> Presentation:
-    from wakeword.presentation import CLIPS, SESSION, STREAM, Presentation
-
-    given = {"--lead-in": lead_in, "--tail": tail, "--gap": gap}
-    foreign = [name for name in {"clips": ("--gap",), "stream": ("--lead-in", "--tail"), "session": tuple(given)}[mode] if given[name] is not None]
-    if foreign:
-        raise ConfigError(f"{foreign[0]} has no meaning in --mode {mode}; leave it out or change the mode")
-    for name, seconds in given.items():
-        if seconds is not None and not 0 <= seconds <= 3600:
-            raise ConfigError(f"{name} {seconds:g}: give seconds from 0 to 3600")
-    usual = {"clips": CLIPS, "session": SESSION, "stream": STREAM}[mode].at_step(step_ms)
-    defaults = (usual.lead_in_seconds, usual.tail_seconds, usual.gap_seconds)
-    return Presentation(mode, *(default if seconds is None else seconds for default, seconds in zip(defaults, given.values(), strict=True)))
 
 
 def _check_outputs(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:

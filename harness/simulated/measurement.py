@@ -14,7 +14,7 @@ from wakeword.engines import open_engine
 from wakeword.errors import ConfigError
 from wakeword.model.flatbuffer import TfliteModel, read_model
 from wakeword.model.manifest import Manifest, read_manifest
-from wakeword.presentation import Presentation
+from wakeword.presentation import CLIPS, SESSION, STREAM, Mode, Presentation
 from wakeword.simulation.features import Progress
 from wakeword.simulation.simulate import Options, simulate
 from wakeword.simulation.streams import SimulatedStream
@@ -108,6 +108,23 @@ def choose_recordings(sources: Sequence[Path], resample: bool) -> tuple[list[Pat
             raise ConfigError(f"{path}: {what}, but the device hears 16000 Hz mono; pass --resample to convert such recordings")
         seconds += info.seconds
     return paths, seconds
+
+
+def choose_presentation(mode: Mode, lead_in: float | None, tail: float | None, gap: float | None, step_ms: int) -> Presentation:
+    """The layout of a mode at the model's step, with the seconds of silence that were given in place of the usual ones.
+
+    Raises `ConfigError` for seconds out of range, and for those that the mode does not have.
+    """
+    given = {"--lead-in": lead_in, "--tail": tail, "--gap": gap}
+    foreign = [name for name in {"clips": ("--gap",), "stream": ("--lead-in", "--tail"), "session": tuple(given)}[mode] if given[name] is not None]
+    if foreign:
+        raise ConfigError(f"{foreign[0]} has no meaning in --mode {mode}; leave it out or change the mode")
+    for name, seconds in given.items():
+        if seconds is not None and not 0 <= seconds <= 3600:
+            raise ConfigError(f"{name} {seconds:g}: give seconds from 0 to 3600")
+    usual = {"clips": CLIPS, "session": SESSION, "stream": STREAM}[mode].at_step(step_ms)
+    defaults = (usual.lead_in_seconds, usual.tail_seconds, usual.gap_seconds)
+    return Presentation(mode, *(default if seconds is None else seconds for default, seconds in zip(defaults, given.values(), strict=True)))
 
 
 def measure(candidate: Candidate, recordings: Sequence[Path], presentation: Presentation, options: Options, progress: Progress) -> Measurement:
