@@ -213,7 +213,7 @@ def _empty_folder(manifest: Path) -> None:
         (_no_flatbuffer, [], "not a TFLite model"),
         (_unregistered_op, [], "uses TANH, which the device does not register"),
         (_missing_model, [], "names the model 'hey_mycroft.tflite'"),
-        (_no_json, [], "at line 2"),
+        (_no_json, [], "not JSON (Expecting property name enclosed in double quotes: line 2"),
         (_manifest_cutoff, [], "micro.probability_cutoff"),
         (_unreadable_audio, [], "1.wav"),
         (_truncated_audio, [], "truncated"),
