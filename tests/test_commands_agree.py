@@ -136,15 +136,16 @@ def exported(trained: Trained) -> Figures:
     return Figures(choice["cutoff"], choice["detected"], choice["utterances"], choice["false_accepts"], choice["hours"])
 
 
-def simulated(trained: Trained, split: str) -> list[Path]:
-    """The results that a user makes for a report."""
+@pytest.fixture(scope="module")
+def simulated(trained: Trained) -> list[Path]:
+    """The results that a user makes for a report. Each measures the model's arena, which is what takes the time."""
     results = []
     for label, mode, truth in (("positive", "session", "wake"), ("negative", "stream", "none")):
-        results.append(trained.root / f"{split}_{label}.json")
+        results.append(trained.root / f"val_{label}.json")
         done(
             simulate_app,
             trained.model.with_suffix(".json"),
-            trained.listed(split, label),
+            trained.listed("val", label),
             "--mode",
             mode,
             "--truth",
@@ -194,22 +195,21 @@ def test_the_exported_model_in_export_and_evaluation(trained: Trained, tmp_path:
     assert evaluated("--tflite", alone, "--run", trained.run) == exported(trained)
 
 
-def test_the_exported_model_in_simulation_and_report(trained: Trained) -> None:
-    results = simulated(trained, "val")
-    merged = merge_results([read_result(path) for path in results])
+def test_the_exported_model_in_simulation_and_report(trained: Trained, simulated: list[Path]) -> None:
+    merged = merge_results([read_result(path) for path in simulated])
     figures = exported(trained)
     assert scored(merged) == figures
     page = trained.root / "report.html"
-    said = done(report_app, *results, "--output", page).replace("\N{NO-BREAK SPACE}", " ")
+    said = done(report_app, *simulated, "--output", page).replace("\N{NO-BREAK SPACE}", " ")
     assert f"{figures.found} of {figures.utterances} utterances recognised" in said
     assert f"{figures.false_accepts} false accept{'s' if figures.false_accepts != 1 else ''} in {figures.hours * 60:.1f} min" in said
 
 
-def test_the_reports_curve_chooses_what_the_export_chose(trained: Trained) -> None:
+def test_the_reports_curve_chooses_what_the_export_chose(trained: Trained, simulated: list[Path]) -> None:
     from harness.results.runs import run_streams, sweep_cutoffs
     from wakeword.scoring.operating_point import choose_cutoff
 
-    merged = merge_results([read_result(path) for path in simulated(trained, "val")])
+    merged = merge_results([read_result(path) for path in simulated])
     streams = [stream for run in merged.runs for stream in run_streams(run, merged.model.stride)]
     choice = choose_cutoff(sweep_cutoffs(streams, merged.model.window), TARGET)
     assert Figures(choice.cutoff, choice.detected, choice.utterances, choice.false_accepts, choice.hours) == exported(trained)
