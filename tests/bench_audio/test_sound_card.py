@@ -55,7 +55,9 @@ def test_a_wire_is_flat_and_its_level_is_known(audio: VirtualAudio, tmp_path: Pa
     done = run(audio, "--speaker", SPEAKER, "--microphone", MICROPHONE, "--output", str(output), "--steps", "sweep", "--no-eq")
     if done.returncode == 3 and "reported" in done.stderr:
         pytest.skip(f"this machine is too busy for sound in real time: {done.stderr.strip()}")
-    assert (done.returncode, done.stderr) == (0, "")
+    # Without a terminal, long work says a line of progress now and then.
+    told = [line for line in done.stderr.splitlines() if not line.startswith("calibrating")]
+    assert (done.returncode, told) == (0, [])
     calibration = read_calibration(output)
     assert calibration.source == "measured"
     assert (calibration.speaker.sample_rate, calibration.microphone.sample_rate) == (RATE_HZ, RATE_HZ)

@@ -94,7 +94,7 @@ def test_a_file_is_whole_at_every_moment(tmp_path: Path) -> None:
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as context:
         context.setitem(sys.modules, "sounddevice", None)
-        with pytest.raises(ConfigError, match=r"wakeword-bench\[audio\]"):
+        with pytest.raises(InfrastructureError, match=r'pip install "\.\[audio\]"'):
             portaudio()
 
     def without_its_library(_: str) -> None:
