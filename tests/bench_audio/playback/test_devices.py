@@ -102,7 +102,7 @@ def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyP
 
     with monkeypatch.context() as context:
         context.setattr(importlib, "import_module", without_its_library)
-        with pytest.raises(ConfigError, match="libportaudio2"):
+        with pytest.raises(InfrastructureError, match="libportaudio2"):
             portaudio()
 
 
