@@ -333,9 +333,9 @@ def test_recordings_that_have_changed_are_not_exported_with(cycle: Cycle, tmp_pa
         ("mww-train", ["--config", "own.yaml", "--set", "paths.positive_dir=empty"], "dataset/negative: no such folder"),
         ("mww-train", ["--config", "own.yaml", "--set", "paths.positive_dir=empty", "--set", "paths.negative_dir=empty"], "no usable positive recording"),
         ("mww-train", ["--config", "own.yaml", "--set", "training.batchsize=3"], "did you mean training.batch_size?"),
-        ("mww-train", ["--config", "own.yaml", "--set", "training.learning_rates=[1]"], "has 1 values for 2 phases"),
+        ("mww-train", ["--config", "own.yaml", "--set", "training.learning_rates=[1]"], "has 2 values, so there are 2 phases, and training.learning_rates has 1"),
         ("mww-train", ["--config", "own.yaml", "--set", "model.pointwise_filters=6,6,6"], "give one entry a block to each"),
-        ("mww-train", ["--config", "own.yaml", "--override", "none.yaml"], "none.yaml: cannot read"),
+        ("mww-train", ["--config", "own.yaml", "--override", "none.yaml"], "none.yaml: cannot be read"),
         ("mww-train", ["--config", "own.yaml", "--set", "training.time_mask_max_size=[999, 0]"], "time_mask_max_size has 999; a training window has"),
         ("mww-train", ["--config", "own.yaml", "--set", "paths.rir_dir=none"], "none: no such folder; correct paths.rir_dir"),
         ("mww-train", ["--config", "own.yaml", "--set", "export.author=${MWW_NOBODY}"], "export.author needs the environment variable MWW_NOBODY"),
@@ -452,7 +452,7 @@ def test_what_verify_would_fail_is_not_written(cycle: Cycle, tmp_path: Path) -> 
     given = ["--checkpoint", cycle.run / WEIGHTS, "--output", tmp_path / "out", "--set", "export.probability_cutoff=0.5"]
     refused = run(cycle.cache, "mww-export", *given, "--set", "export.tensor_arena_size=1000")
     assert "export.tensor_arena_size: tensor_arena_size 1,000, estimated need" in refused.stderr.splitlines()[-1]
-    assert (refused.returncode, refused.stdout, list((tmp_path / "out").iterdir())) == (2, "", [])
+    assert (refused.returncode, refused.stdout, (tmp_path / "out").exists()) == (2, "", False)
     for setting, said in (("website=github.com/me", "is no full address"), ("minimum_esphome_version=soon", "is no version")):
         assert said in one_line_error(run(cycle.cache, "mww-export", *given, "--set", f"export.{setting}"))
 

@@ -17,7 +17,7 @@ from trainer.data.augment import chain
 from trainer.data.augment.chain import Augmenter, derived_generator, place_anywhere, place_word
 from trainer.data.augment.settings import EFFECTS, AugmentationSettings, Probabilities
 from trainer.data.augment.sounds import Sounds, store_backgrounds, store_impulses
-from wakeword.errors import ConfigError
+from wakeword.errors import ConfigError, InfrastructureError
 
 Samples = NDArray[np.int16]
 OFF = dict.fromkeys(EFFECTS, 0.0)
@@ -165,7 +165,7 @@ def test_missing_sounds_are_an_error_that_says_what_to_do() -> None:
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, clip: Samples) -> None:
     monkeypatch.setitem(sys.modules, "audiomentations", None)
-    with pytest.raises(ConfigError, match="install the train extra"):
+    with pytest.raises(InfrastructureError, match=r'pip install "\.\[train\]"'):
         Augmenter(only("gain")).augment(clip, 0, "a", 0)
 
 
