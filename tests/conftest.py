@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from firmware.toolenv import ToolEnvironment
     from harness.boards.virtual import VirtualBoard
 
-CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
+CORPUS = Path(os.environ.get("MWW_TEST_CORPUS", Path(__file__).parents[2] / "shared" / "corpus"))
 
 
 def pytest_configure() -> None:

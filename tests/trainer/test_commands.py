@@ -333,7 +333,11 @@ def test_recordings_that_have_changed_are_not_exported_with(cycle: Cycle, tmp_pa
         ("mww-train", ["--config", "own.yaml", "--set", "paths.positive_dir=empty"], "dataset/negative: no such folder"),
         ("mww-train", ["--config", "own.yaml", "--set", "paths.positive_dir=empty", "--set", "paths.negative_dir=empty"], "no usable positive recording"),
         ("mww-train", ["--config", "own.yaml", "--set", "training.batchsize=3"], "did you mean training.batch_size?"),
-        ("mww-train", ["--config", "own.yaml", "--set", "training.learning_rates=[1]"], "has 2 values, so there are 2 phases, and training.learning_rates has 1"),
+        (
+            "mww-train",
+            ["--config", "own.yaml", "--set", "training.learning_rates=[1]"],
+            "has 2 values, so there are 2 phases, and training.learning_rates has 1",
+        ),
         ("mww-train", ["--config", "own.yaml", "--set", "model.pointwise_filters=6,6,6"], "give one entry a block to each"),
         ("mww-train", ["--config", "own.yaml", "--override", "none.yaml"], "none.yaml: cannot be read"),
         ("mww-train", ["--config", "own.yaml", "--set", "training.time_mask_max_size=[999, 0]"], "time_mask_max_size has 999; a training window has"),
