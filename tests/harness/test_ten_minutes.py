@@ -47,6 +47,7 @@ def test_all_words_and_the_speech_and_noise_streams(request_of: Request, corpus:
     assert result.scores.recall.count == 169
 
 
+@pytest.mark.realtime
 def test_ten_minutes_at_real_time(request_of: Request, spoken: Spoken, tmp_path: Path) -> None:
     wake = listed(tmp_path / "wake.txt", spoken.words[:60])
     none = listed(tmp_path / "none.txt", spoken.speech[:26])

@@ -64,6 +64,7 @@ def test_a_blank_board_is_flashed_and_passes(heard_board: Desk) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.realtime
 @pytest.mark.timeout(3600)
 @pytest.mark.usefixtures("air")
 def test_the_whole_suite_passes(official_models: Path, esphome: ToolEnvironment, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from harness.session.request import Request
 from tests.spoken import Spoken, listed
 from tests.virtual_audio import MICROPHONE, RATE_HZ, SPEAKER
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400), pytest.mark.usefixtures("air")]
+pytestmark = [pytest.mark.slow, pytest.mark.realtime, pytest.mark.timeout(2400), pytest.mark.usefixtures("air")]
 
 DRIFT_PPM = 50.0
 INFERENCE_SLICES = 3
