@@ -193,8 +193,9 @@ def _positions(paired: Sequence[_PairedRun]) -> PositionsRecord:
 
 def _latencies(paired: Sequence[_PairedRun]) -> LatencyRecord:
     spoken = [(one.device, file) for one in paired if one.device.run.protocol.truth == "wake" for file in range(len(one.device.run.files))]
-    estimated = any(side.run.files[file].word_end is not None for side, file in spoken)
-    hidden = sum(side.run.files[file].word_end is None for side, file in spoken) if estimated else 0
+    files = [side.run.files[file] for side, file in spoken]
+    estimated = any(file.word_end is not None or file.word_end_hidden for file in files)
+    hidden = sum(file.word_end is None for file in files) if estimated else 0
     return LatencyRecord(
         device=_latency((one.device for one in paired), estimated),
         simulated=_latency((one.simulated for one in paired), estimated),

@@ -91,6 +91,8 @@ class FileRecord(Record):
     speaker: str | None = None
     word_end: float | None = Field(default=None, ge=0)
     """Seconds of the recording at which its utterance ends, by loudness; None where noise hides it, or nobody looked."""
+    word_end_hidden: bool = False
+    """True where somebody looked, and noise hides it; results of older versions do not tell."""
 
     @property
     def span(self) -> Span:

@@ -155,6 +155,7 @@ def _file(recording: Recording, planned: PlannedRecording, highest: int, speaker
         max_probability=highest / PROBABILITY_MAX,
         speaker=planned.speaker or (recording.path.parent.name if speakers_known else None),
         word_end=None if word_end is None else word_end / SAMPLE_RATE_HZ,
+        word_end_hidden=truth == "wake" and word_end is None,
     )
 
 

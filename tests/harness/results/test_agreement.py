@@ -46,6 +46,19 @@ def test_the_simulation_agrees_with_itself(spoken: RunRecord, noise: RunRecord) 
     assert agreement.equivalence is not None and not agreement.equivalence.equivalent and agreement.equivalence.margin == MARGIN
 
 
+def test_latency_counts_from_no_words_end_that_noise_hides(spoken: RunRecord) -> None:
+    def with_ends(*ends: float | None) -> AgreementRecord:
+        files = tuple(file.model_copy(update={"word_end": end, "word_end_hidden": end is None}) for file, end in zip(spoken.files, ends, strict=True))
+        run = spoken.model_copy(update={"files": files})
+        return compared([device_run(run)], [run])
+
+    some = with_ends(1.0, None, None, 1.0).latency
+    assert (some.measured_from, some.hidden) == ("estimated end of the word", 2)
+    assert some.device is not None and some.device.n == 2
+    none = with_ends(None, None, None, None).latency
+    assert (none.measured_from, none.hidden, none.device, none.simulated) == ("estimated end of the word", 4, None, None)
+
+
 def test_what_one_side_lacks_is_listed_with_both_sides_probabilities(spoken: RunRecord, noise: RunRecord) -> None:
     agreement = compared([device_run(spoken, without=[1]), device_run(noise)], [spoken, device_run(noise, without=[0], source="simulated")])
     assert (agreement.utterances.simulated_only, agreement.utterances.both) == (1, 2)
