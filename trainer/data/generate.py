@@ -8,78 +8,44 @@ plan: a finished file is kept, a file of another plan is never taken for it.
 from __future__ import annotations
 
 import csv
-import dataclasses
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from trainer.data.clips import SHORTEST_SAMPLES, finish_clip, write_clip
 from trainer.data.listening import Limits
 from trainer.data.parallel import Progress, map_in_processes
 from trainer.data.speech import espeak, texts
 from trainer.data.speech.choose import EngineChoice, SkippedEngine, choose_engines
-from trainer.data.speech.engine import SpeechEngine, Voice
+from trainer.data.speech.engine import SpeechEngine
+from trainer.data.speech.plan import FOLDERS, NEAR_MISS, POSITIVE, SENTENCE, ClipPlan, Unreadable, plan_clips
 from wakeword import contract
 from wakeword.corpus.recordings import GENERATED_TABLE
 from wakeword.errors import ConfigError, InfrastructureError
 from wakeword.files import write_atomically
 from wakeword.locks import hold_folder
 
-POSITIVE, NEAR_MISS, SENTENCE = "positive", "near_miss", "sentence"
-FOLDERS = {POSITIVE: Path("positive"), NEAR_MISS: Path("negative", "near_miss"), SENTENCE: Path("negative", "sentences")}
-
-RATE_RANGE = (0.75, 1.35)
-PITCH_RANGE_SEMITONES = (-3.0, 3.0)
-GAIN_RANGE_DB = (-24.0, -1.0)
-"""Peak level; an augmentation may go further down."""
-
-_ENDINGS = ("", "", ".", "!", "?", ",")
-"""Punctuation moves the intonation: a call, a question, a word that is followed by more."""
 _CLIP_NAME = re.compile(r"\d{6}-[0-9a-f]{8}\.wav")
 _WAV_HEADER_BYTES = 44
-
-
-@dataclass(frozen=True)
-class ClipPlan:
-    """All that decides what a clip sounds like. `rate` is a factor, `pitch` in semitones, `gain_db` the peak level."""
-
-    index: int
-    kind: str
-    text: str
-    engine: str
-    voice: str
-    speaker: str
-    rate: float
-    pitch: float
-    gain_db: float
-    seed: int
-
-    @property
-    def label(self) -> str:
-        """ "positive" or "negative": the top folder."""
-        return FOLDERS[self.kind].parts[0]
-
-    @property
-    def path(self) -> Path:
-        """Where the clip lies in the corpus; the name changes with the plan."""
-        key = hashlib.sha256(repr(dataclasses.astuple(self)).encode()).hexdigest()[:8]
-        return FOLDERS[self.kind] / self.speaker / f"{self.index:06d}-{key}.wav"
+_PLAN_COLUMNS = ("text", "engine", "voice", "speaker", "family", "language", "way", "rate", "pitch", "formant", "gain_db", "seed")
 
 
 @dataclass(frozen=True)
 class FinishedClip:
-    """A clip on disk: its plan, its length in samples, the SHA-256 of its file, and whether an earlier run had made it."""
+    """A clip on disk: its plan, its length in samples, the SHA-256 of its file, and whether an earlier run had made it.
+
+    `verdict` is that of a pronunciation check, empty where none was made.
+    """
 
     plan: ClipPlan
     samples: int
     sha256: str
     kept: bool
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,69 +105,7 @@ def _generate(
     return GeneratedCorpus(table, clips, choice.skipped)
 
 
-type _Unreadable = dict[str, dict[str, str]]
-"""By engine, the texts that it cannot read whole, with the reason."""
-
-
-def plan_clips(
-    spoken: dict[str, list[str]], counts: dict[str, int], engines: Sequence[SpeechEngine], seed: int, unreadable: _Unreadable | None = None
-) -> Iterator[ClipPlan]:
-    """Draw every clip of the corpus. `spoken` holds the texts of each kind, which are used in turn, each by an engine that reads it."""
-    for number, (kind, count) in enumerate(counts.items()):
-        deal = _VoiceDealer(engines, np.random.default_rng([seed, 1, number]))
-        order = np.random.default_rng([seed, 2, number]).permutation(len(spoken[kind]))
-        for index in range(count):
-            draw = np.random.default_rng([seed, 3, number, index])
-            # Sentences come one a clip and in order, so that more of them do not reshuffle the first ones.
-            place = index % len(order)
-            text = spoken[kind][place if kind == SENTENCE else order[place]]
-            engine, voice = deal(draw, [text not in (unreadable or {}).get(engine.name, ()) for engine in engines])
-            text = text if kind == SENTENCE else _spoken_form(text, draw)
-            yield ClipPlan(
-                index=index,
-                kind=kind,
-                text=text,
-                engine=engine.name,
-                voice=voice.name,
-                speaker=re.sub(r"\W+", "_", voice.speaker),
-                rate=round(float(np.exp(draw.uniform(*np.log(RATE_RANGE)))), 3),
-                pitch=round(float(draw.uniform(*PITCH_RANGE_SEMITONES)), 2),
-                gain_db=round(float(draw.uniform(*GAIN_RANGE_DB)), 1),
-                seed=int(draw.integers(1 << 31)),
-            )
-
-
-class _VoiceDealer:
-    """Deals speakers so that each engine's are all used before one returns.
-
-    An engine's share grows with the square root of its number of speakers: by number alone, flite's four people would drown among
-    eSpeak's hundred timbres; by halves, a few voices would be half of the corpus.
-    """
-
-    def __init__(self, engines: Sequence[SpeechEngine], generator: np.random.Generator) -> None:
-        self._engines = engines
-        self._speakers: list[list[list[Voice]]] = []
-        for engine in engines:
-            by_speaker: dict[str, list[Voice]] = {}
-            for voice in engine.voices():
-                by_speaker.setdefault(voice.speaker, []).append(voice)
-            groups = list(by_speaker.values())
-            self._speakers.append([groups[place] for place in generator.permutation(len(groups))])
-        weights = np.sqrt([len(groups) for groups in self._speakers])
-        self._shares = weights / weights.sum()
-        self._dealt = [0] * len(engines)
-
-    def __call__(self, draw: np.random.Generator, may: Sequence[bool]) -> tuple[SpeechEngine, Voice]:
-        """An engine among those that may, and one of its voices."""
-        shares = self._shares if all(may) else self._shares * may / (self._shares * may).sum()
-        number = int(draw.choice(len(self._engines), p=shares))
-        groups = self._speakers[number]
-        voices = groups[self._dealt[number] % len(groups)]
-        self._dealt[number] += 1
-        return self._engines[number], voices[int(draw.integers(len(voices)))]
-
-
-def _readers(choice: EngineChoice, phrase: str, unreadable: _Unreadable) -> EngineChoice:
+def _readers(choice: EngineChoice, phrase: str, unreadable: Unreadable) -> EngineChoice:
     """The engines that read the phrase."""
     reasons = {engine.name: unreadable[engine.name].get(phrase, "") for engine in choice.available}
     available = tuple(engine for engine in choice.available if not reasons[engine.name])
@@ -212,7 +116,7 @@ def _readers(choice: EngineChoice, phrase: str, unreadable: _Unreadable) -> Engi
     return EngineChoice(available, (*choice.skipped, *skipped))
 
 
-def _spoken_texts(phrase: str, counts: dict[str, int], seed: int, engines: Sequence[SpeechEngine]) -> tuple[dict[str, list[str]], _Unreadable]:
+def _spoken_texts(phrase: str, counts: dict[str, int], seed: int, engines: Sequence[SpeechEngine]) -> tuple[dict[str, list[str]], Unreadable]:
     """The texts of each kind that are read by an engine which reads the phrase, and what each engine cannot read."""
     texts.phrase_sounds(phrase, espeak.phonemise)
     near = texts.near_misses(phrase, espeak.phonemise) if counts[NEAR_MISS] else []
@@ -227,10 +131,6 @@ def _spoken_texts(phrase: str, counts: dict[str, int], seed: int, engines: Seque
         if counts[kind] and not spoken[kind]:
             raise ConfigError(f"no engine can read any of the {kind.replace('_', ' ')} texts; choose other engines with --engine, or ask for none of them")
     return spoken, unreadable
-
-
-def _spoken_form(text: str, draw: np.random.Generator) -> str:
-    return text + str(draw.choice(_ENDINGS))
 
 
 def _make_clip(output: Path, engines: dict[str, SpeechEngine], plan: ClipPlan) -> FinishedClip:
@@ -260,12 +160,12 @@ def _check_output(output: Path, plans: Sequence[ClipPlan]) -> None:
 
 
 def _csv_text(clips: Sequence[FinishedClip]) -> str:
-    columns = ("path", "label", "kind", "text", "engine", "voice", "speaker", "rate", "pitch", "gain_db", "seed", "samples", "sha256")
+    columns = ("path", "label", "kind", *_PLAN_COLUMNS, "samples", "sha256", "verdict")
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
     for clip in clips:
         plan = clip.plan
-        own = (plan.text, plan.engine, plan.voice, plan.speaker, plan.rate, plan.pitch, plan.gain_db, plan.seed)
-        writer.writerow((plan.path.as_posix(), plan.label, plan.kind, *own, clip.samples, clip.sha256))
+        own = (getattr(plan, column) for column in _PLAN_COLUMNS)
+        writer.writerow((plan.path.as_posix(), plan.label, plan.kind, *own, clip.samples, clip.sha256, clip.verdict))
     return out.getvalue()
