@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from trainer.data.clips import finish_clip, write_clip
-from trainer.data.speech.espeak import EspeakEngine
+from trainer.data.speech.engine import DEFAULT_LANGUAGE
+from trainer.data.speech.engines.espeak import EspeakEngine
 from trainer.data.speech.texts import draw_sentence
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.corpus.recordings import GENERATED_TABLE
@@ -47,7 +48,7 @@ def recorded(corpus: Path) -> Spoken:
 def generate(folder: Path) -> Spoken:
     """Make `WORDS` utterances and `SPEECHES` recordings of sentences in a folder; takes two seconds."""
     engine = EspeakEngine()
-    voices = engine.voices()
+    voices = engine.voices(DEFAULT_LANGUAGE)
     pad = np.zeros(round(AROUND_SECONDS * SAMPLE_RATE_HZ), np.int16)
     words, speech = [], []
     for number, voice in enumerate(islice(voices, 0, None, len(voices) // WORDS)):

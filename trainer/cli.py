@@ -34,7 +34,9 @@ def generate(
     near_misses: Annotated[int, typer.Option(help="Clips of phrases that sound like it.", min=0)] = 1000,
     sentences: Annotated[int, typer.Option(help="Clips of ordinary sentences.", min=0)] = 1000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same files.", min=0)] = 0,
-    engine: Annotated[list[str] | None, typer.Option(help="espeak, flite or piper; may be repeated. (default: all that are installed)")] = None,
+    engine: Annotated[
+        list[str] | None, typer.Option(help="Speak with this engine alone; may be repeated. docs/voices.md lists them. (default: all that are installed)")
+    ] = None,
     piper_voice: Annotated[list[Path] | None, typer.Option(help="A Piper voice (.onnx); may be repeated.")] = None,
     jobs: Jobs = None,
 ) -> None:
@@ -47,10 +49,11 @@ def generate(
       mww-generate "okay house" --output generated/okay_house
     """
     from trainer.data.generate import generate_corpus
-    from trainer.data.speech.choose import choose_engines
+    from trainer.data.speech.engine import EngineOptions
+    from trainer.data.speech.registry import choose_engines
     from trainer.terminal import Terminal
 
-    choice = choose_engines(engine, piper_voice or ())
+    choice = choose_engines(engine, EngineOptions(piper_voices=tuple(piper_voice or ())))
     with Terminal() as terminal:
         corpus = generate_corpus(
             phrase,

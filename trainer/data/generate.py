@@ -20,9 +20,9 @@ from trainer.data.clips import SHORTEST_SAMPLES, finish_clip, write_clip
 from trainer.data.listening import Limits
 from trainer.data.parallel import Progress, map_in_processes
 from trainer.data.speech import espeak, texts
-from trainer.data.speech.choose import EngineChoice, SkippedEngine, choose_engines
-from trainer.data.speech.engine import SpeechEngine
+from trainer.data.speech.engine import DEFAULT_LANGUAGE, SkippedEngine, SpeechEngine
 from trainer.data.speech.plan import FOLDERS, NEAR_MISS, POSITIVE, SENTENCE, ClipPlan, Unreadable, plan_clips
+from trainer.data.speech.registry import EngineChoice, choose_engines
 from wakeword import contract
 from wakeword.corpus.recordings import GENERATED_TABLE
 from wakeword.errors import ConfigError, InfrastructureError
@@ -124,7 +124,7 @@ def _spoken_texts(phrase: str, counts: dict[str, int], seed: int, engines: Seque
         raise ConfigError(f"nothing resembles {phrase!r} without being it; ask for 0 near misses")
     spoken = {POSITIVE: [phrase], NEAR_MISS: near, SENTENCE: texts.sentences(counts[SENTENCE], phrase, seed, espeak.phonemise)}
     every = list(dict.fromkeys(text for of_kind in spoken.values() for text in of_kind))
-    unreadable = {engine.name: engine.unreadable(every) for engine in engines}
+    unreadable = {engine.name: engine.unreadable(every, DEFAULT_LANGUAGE) for engine in engines}
     readers = [unread for unread in unreadable.values() if phrase not in unread]
     for kind in (NEAR_MISS, SENTENCE):
         spoken[kind] = [text for text in spoken[kind] if not readers or any(text not in unread for unread in readers)]

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 from tests.programs import needs
-from trainer.data.speech.choose import choose_engines
-from trainer.data.speech.espeak import EspeakEngine
-from trainer.data.speech.programs import FliteEngine, PiperEngine
+from trainer.data.speech import engines
+from trainer.data.speech.engine import EngineOptions, Voice
+from trainer.data.speech.engines.espeak import EspeakEngine
+from trainer.data.speech.engines.flite import FliteEngine
+from trainer.data.speech.engines.piper import PiperEngine
+from trainer.data.speech.registry import choose_engines, engine_specs
 from wakeword.errors import ConfigError, InfrastructureError
 
 STAND_IN = f"""#!{sys.executable}
@@ -79,12 +82,22 @@ def _median_pitch(samples: np.typing.NDArray[np.int16]) -> float:
 
 
 def test_a_voice_of_espeak_is_a_timbre_in_an_accent() -> None:
-    voices = EspeakEngine().voices()
+    voices = EspeakEngine().voices("en")
     assert len({voice.name for voice in voices}) == len(voices) > 600
     assert len({voice.speaker for voice in voices}) > 80
     assert {voice.speaker for voice in voices if voice.name.endswith("+f3")} == {"espeak_f3"}
     with pytest.raises(InfrastructureError, match="no voice"):
         EspeakEngine().synthesise("a", "xx-none", 1, 0, 0)
+
+
+def test_the_registry_is_the_folder() -> None:
+    names = sorted(path.stem for path in Path(engines.__path__[0]).glob("[a-z]*.py"))
+    assert list(engine_specs()) == names, "an engine has the name of its module"
+    assert all(spec.install and spec.languages and spec.gain for spec in engine_specs().values())
+
+
+def test_a_voice_is_its_own_family_unless_it_has_one() -> None:
+    assert (Voice("en+f3", "espeak_f3").family, Voice("a", "b", "c").family) == ("espeak_f3", "c")
 
 
 def test_missing_engines_are_named_with_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,13 +117,13 @@ def test_flite_is_run_with_rate_and_pitch(programs: Path) -> None:
     assert (len(speech.samples), speech.sample_rate) == (1600, 32_000), "an octave up: played twice as fast"
     arguments, _ = called(programs, "flite")
     assert arguments[:-1] == ["-voice", "slt", "--setf", "duration_stretch=4.000000", "-t", "hey jarvis", "-o"]
-    assert len({voice.speaker for voice in engine.voices()}) == 4
+    assert len({voice.speaker for voice in engine.voices("en")}) == 4
 
 
 def test_piper_needs_voices_and_is_run_without_its_noise(programs: Path) -> None:
     assert choose_engines(["espeak", "piper"]).skipped[0].reason == "no voice was given"
-    (engine,) = choose_engines(["piper"], [piper_model(programs, 2)]).available
-    assert [(voice.name, voice.speaker) for voice in engine.voices()] == [("amy#0", "piper_amy_0"), ("amy#1", "piper_amy_1")]
+    (engine,) = choose_engines(["piper"], EngineOptions(piper_voices=(piper_model(programs, 2),))).available
+    assert [(voice.name, voice.speaker) for voice in engine.voices("en")] == [("amy#0", "piper_amy_0"), ("amy#1", "piper_amy_1")]
     engine.synthesise("okay nabu", "amy#1", 1.0, 0.0, 0)
     arguments, text = called(programs, "piper")
     assert text == "okay nabu\n"
@@ -122,21 +135,21 @@ def test_a_piper_voice_without_its_description_is_refused(programs: Path) -> Non
     model = piper_model(programs, 1)
     Path(f"{model}.json").unlink()
     with pytest.raises(ConfigError, match=r"amy\.onnx\.json"):
-        choose_engines(["piper"], [model])
+        choose_engines(["piper"], EngineOptions(piper_voices=(model,)))
     with pytest.raises(ConfigError, match=r"none\.onnx"):
-        choose_engines(["piper"], [programs / "none.onnx"])
+        choose_engines(["piper"], EngineOptions(piper_voices=(programs / "none.onnx",)))
 
 
 def test_espeak_reads_foreign_letters_but_not_by_their_names() -> None:
     read = ["computer", "café", "naïve", "hey jürgen", "łódź", "smørrebrød", "garçon", "x", "7"]
     named = {"ß": "ß", "ñ": "ñ", "ø": "ø", "žluťoučký": "ž"}
-    found = EspeakEngine().unreadable([*read, *named])
+    found = EspeakEngine().unreadable([*read, *named], "en")
     assert found == {text: f"it says the name of {letter} where a word is meant" for text, letter in named.items()}
-    assert EspeakEngine().unreadable([]) == {}
+    assert EspeakEngine().unreadable([], "en") == {}
 
 
 def test_flite_reads_english_letters_alone() -> None:
-    assert FliteEngine("flite").unreadable(["hey jarvis", "o'clock 7", "łódź", "café"]) == {
+    assert FliteEngine("flite").unreadable(["hey jarvis", "o'clock 7", "łódź", "café"], "en") == {
         "łódź": "it reads no letters but a to z, and passes over ł, ó, ź",
         "café": "it reads no letters but a to z, and passes over é",
     }
@@ -145,10 +158,10 @@ def test_flite_reads_english_letters_alone() -> None:
 def test_piper_reads_what_its_voices_have_sounds_for(programs: Path) -> None:
     model = piper_model(programs, 1)
     engine = PiperEngine("piper", (model,))
-    assert engine.unreadable(["computer"]) == {}, "nothing is known of the voice's sounds"
+    assert engine.unreadable(["computer"], "en") == {}, "nothing is known of the voice's sounds"
     sounds = {sign: [number] for number, sign in enumerate("hˈeɪdʒɑːɹvs ")}  # noqa: RUF001 - IPA
     Path(f"{model}.json").write_text(json.dumps({"espeak": {"voice": "en-us"}, "phoneme_id_map": sounds}))
-    assert engine.unreadable(["hey jarvis", "she"]) == {"she": "the voice amy has no sound ʃ, i"}
+    assert engine.unreadable(["hey jarvis", "she"], "en") == {"she": "the voice amy has no sound ʃ, i"}
 
 
 def test_a_program_that_fails_is_named(tmp_path: Path) -> None:
@@ -164,5 +177,5 @@ def test_a_program_that_fails_is_named(tmp_path: Path) -> None:
 @needs("flite", "flite")
 def test_a_real_flite_speaks() -> None:
     (engine,) = choose_engines(["flite"]).available
-    for voice in engine.voices():
+    for voice in engine.voices("en"):
         assert len(engine.synthesise("hey jarvis", voice.name, 1.0, 1.0, 0).samples) > 4000

@@ -15,11 +15,12 @@ import pytest
 from trainer.data.clips import SHORTEST_SAMPLES, wav_bytes
 from trainer.data.generate import generate_corpus
 from trainer.data.ingest import find_generated, ingest
-from trainer.data.speech.choose import EngineChoice, choose_engines
 from trainer.data.speech.engine import Speech, SpeechEngine, Voice
-from trainer.data.speech.espeak import EspeakEngine, phonemise
+from trainer.data.speech.engines.espeak import EspeakEngine
+from trainer.data.speech.engines.flite import FliteEngine
+from trainer.data.speech.espeak import phonemise
 from trainer.data.speech.phonemes import says
-from trainer.data.speech.programs import FliteEngine
+from trainer.data.speech.registry import EngineChoice, choose_engines
 from wakeword.audio import read_samples
 from wakeword.corpus.recordings import GENERATED_TABLE
 from wakeword.errors import ConfigError
@@ -158,10 +159,11 @@ class Lisping:
     name: str
     letter: str
 
-    def voices(self) -> tuple[Voice, ...]:
-        return (Voice("en-us", self.name),)
+    def voices(self, language: str) -> tuple[Voice, ...]:
+        return (Voice("en-us", self.name),) if language == "en" else ()
 
-    def unreadable(self, texts: Sequence[str]) -> dict[str, str]:
+    def unreadable(self, texts: Sequence[str], language: str) -> dict[str, str]:
+        del language
         return {text: f"it has no {self.letter}" for text in texts if self.letter in text}
 
     def synthesise(self, text: str, voice: str, rate: float, pitch: float, seed: int) -> Speech:

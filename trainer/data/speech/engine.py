@@ -6,20 +6,33 @@ travels to worker processes by pickling; whatever it loads, it loads there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+DEFAULT_LANGUAGE = "en"
+
 
 @dataclass(frozen=True)
 class Voice:
-    """One way to speak. Voices with the same `speaker` share their timbre and must never stand on two sides of a split."""
+    """One way to speak. Voices with the same `speaker` share their timbre; voices of one `family` must never stand on two sides of a split.
+
+    A family is wider than a speaker where an engine mixes new speakers out of others. Left out, it is the speaker.
+    """
 
     name: str
     speaker: str
+    family: str = ""
+    language: str = DEFAULT_LANGUAGE
+    """Tag of BCP 47."""
+
+    def __post_init__(self) -> None:
+        if not self.family:
+            object.__setattr__(self, "family", self.speaker)
 
 
 @dataclass(frozen=True)
@@ -38,14 +51,45 @@ class SpeechEngine(Protocol):
         """Short name, as given to `--engine` and written into generated.csv."""
         ...
 
-    def voices(self) -> tuple[Voice, ...]:
-        """All voices, in an order that does not change between runs."""
+    def voices(self, language: str) -> tuple[Voice, ...]:
+        """The voices that speak a language (tag of BCP 47), in an order that does not change between runs; empty when none does."""
         ...
 
-    def unreadable(self, texts: Sequence[str]) -> dict[str, str]:
+    def unreadable(self, texts: Sequence[str], language: str) -> dict[str, str]:
         """The texts that it cannot read whole, each with the reason. Called in worker processes only."""
         ...
 
     def synthesise(self, text: str, voice: str, rate: float, pitch: float, seed: int) -> Speech:
         """Speak. Raises `InfrastructureError` when the engine fails on this text."""
         ...
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """What the user says about engines that do not find their voices alone."""
+
+    piper_voices: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class SkippedEngine:
+    """An engine that is not used, why, and what would make it usable."""
+
+    name: str
+    reason: str
+    install: str
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """What is known of an engine before it is there: the constant `ENGINE` of its module in `trainer.data.speech.engines`."""
+
+    name: str
+    install: str
+    """The command that installs it."""
+    languages: tuple[str, ...]
+    """What it can speak: primary tags of BCP 47 ("en", "de"), or "*" for an engine that is asked itself."""
+    gain: str
+    """What it is good for, in one phrase."""
+    find: Callable[[EngineOptions], SpeechEngine | SkippedEngine]
+    """The engine of this machine, or why there is none. Raises `ConfigError` for options that are wrong."""

@@ -8,27 +8,14 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from trainer.data.speech.engine import Speech, Voice
-from trainer.data.speech.phonemes import fold
+from trainer.data.speech.engine import Speech
 from wakeword.errors import InfrastructureError
 from wakeword.extras import missing
-
-ACCENTS = ("en", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-gb-x-rp", "en-029", "en-us", "en-us-nyc")
-"""Every English of the library ("en" is the British one) but en-shaw, which reads another alphabet."""
-
-NO_PERSON = frozenset({"Demonic", "Mr serious", "Tweaky", "UniRobot", "anikaRobot", "announcer", "croak", "fast", "whisper", "whisperf"})
-"""Variants that no person sounds like (robots, echoes, growls), that do not voice at all, or that only change the rate."""
-NO_PERSON_PREFIX = "robosoft"
-
-DEFAULT_VARIANT = "default"
-_SHORTEST_NAME = 4
-"""Sounds of a letter's name, at least: "sharp s" has five."""
 
 PHONEME_ACCENTS = ("en-us", "en")
 """Two texts are homophones when they sound alike in either: "court" and "caught" only do without a spoken r."""
@@ -58,50 +45,23 @@ def find_espeak() -> Path | None:
     return None if spec is None or spec.origin is None else Path(spec.origin).parent
 
 
-def _require_espeak() -> Path:
+def require_espeak() -> Path:
+    """That folder. Raises `InfrastructureError` where there is none."""
     folder = find_espeak()
     if folder is None:
         raise InfrastructureError(missing("espeakng_loader"))
     return folder
 
 
-@dataclass(frozen=True)
-class EspeakEngine:
-    """All English accents times the timbres (variants) of the library. The variant is the speaker: accents of one share its timbre."""
-
-    name: str = "espeak"
-
-    def voices(self) -> tuple[Voice, ...]:
-        """Every pair of variant and accent, sorted by variant."""
-        folder = _require_espeak() / "espeak-ng-data" / "voices" / "!v"
-        names = sorted(path.name for path in folder.iterdir() if path.name not in NO_PERSON and not path.name.startswith(NO_PERSON_PREFIX))
-        return tuple(
-            Voice(accent if variant == DEFAULT_VARIANT else f"{accent}+{variant}", f"espeak_{variant}")
-            for variant in (DEFAULT_VARIANT, *names)
-            for accent in ACCENTS
-        )
-
-    def unreadable(self, texts: Sequence[str]) -> dict[str, str]:
-        """Texts with a letter that it calls by its name ("z hacek" for ž), as its English voices do with letters that no English word has."""
-        foreign = [text for text in texts if not text.isascii()]
-        letters = sorted({letter for text in foreign for letter in text if not letter.isascii()})
-        names = dict(zip(letters, phonemise(letters), strict=True))
-        found: dict[str, str] = {}
-        for text, sounds in zip(foreign, phonemise(foreign), strict=True):
-            named = [letter for letter in dict.fromkeys(text) if letter in names and _holds_name(sounds, names[letter])]
-            if named:
-                found[text] = f"it says the name of {', '.join(named)} where a word is meant"
-        return found
-
-    def synthesise(self, text: str, voice: str, rate: float, pitch: float, seed: int) -> Speech:
-        """Speak `text`; the seed draws the intonation range and the library's own jitter and breath noise."""
-        with _Library() as library:
-            library.set_voice(voice)
-            library.set_parameter(_PARAMETER_RATE, int(np.clip(round(rate * _NORMAL_RATE_WPM), *_RATE_LIMITS_WPM)))
-            library.set_parameter(_PARAMETER_PITCH, int(np.clip(round(_NORMAL_PITCH + pitch * _PITCH_UNITS_PER_SEMITONE), 0, 100)))
-            library.set_parameter(_PARAMETER_RANGE, int(np.random.default_rng(seed).integers(*_RANGE_LIMITS, endpoint=True)))
-            library.seed(seed)
-            return library.speak(text)
+def speak(text: str, voice: str, rate: float, pitch: float, seed: int) -> Speech:
+    """Speak `text`; the seed draws the intonation range and the library's own jitter and breath noise."""
+    with _Library() as library:
+        library.set_voice(voice)
+        library.set_parameter(_PARAMETER_RATE, int(np.clip(round(rate * _NORMAL_RATE_WPM), *_RATE_LIMITS_WPM)))
+        library.set_parameter(_PARAMETER_PITCH, int(np.clip(round(_NORMAL_PITCH + pitch * _PITCH_UNITS_PER_SEMITONE), 0, 100)))
+        library.set_parameter(_PARAMETER_RANGE, int(np.random.default_rng(seed).integers(*_RANGE_LIMITS, endpoint=True)))
+        library.seed(seed)
+        return library.speak(text)
 
 
 def phonemise(texts: Sequence[str], accents: Sequence[str] = PHONEME_ACCENTS) -> list[tuple[str, ...]]:
@@ -118,11 +78,6 @@ def phonemise(texts: Sequence[str], accents: Sequence[str] = PHONEME_ACCENTS) ->
     return [tuple(entry) for entry in spoken]
 
 
-def _holds_name(text: Sequence[str], letter: Sequence[str]) -> bool:
-    """Whether the sounds of a text hold a letter's name in any accent. Shorter ones are the letter's own sound."""
-    return any(len(fold(name)) >= _SHORTEST_NAME and fold(name) in fold(sounds) for name, sounds in zip(letter, text, strict=True))
-
-
 class _Library:
     """A fresh copy of the library, unloaded on exit.
 
@@ -131,7 +86,7 @@ class _Library:
     """
 
     def __enter__(self) -> Self:
-        folder = _require_espeak()
+        folder = require_espeak()
         self._library: Any = ctypes.CDLL(str(folder / "libespeak-ng.so"))
         self._chunks: list[bytes] = []
         self._callback = _SynthCallback(self._collect)

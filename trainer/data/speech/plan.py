@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.data.speech.engine import SpeechEngine, Voice
+from trainer.data.speech.engine import DEFAULT_LANGUAGE, SpeechEngine, Voice
 
 POSITIVE, NEAR_MISS, SENTENCE = "positive", "near_miss", "sentence"
 FOLDERS = {POSITIVE: Path("positive"), NEAR_MISS: Path("negative", "near_miss"), SENTENCE: Path("negative", "sentences")}
@@ -81,16 +81,15 @@ def plan_clips(
             text = spoken[kind][place if kind == SENTENCE else order[place]]
             engine, voice = deal(draw, [text not in (unreadable or {}).get(engine.name, ()) for engine in engines])
             text = text if kind == SENTENCE else _spoken_form(text, draw)
-            speaker = re.sub(r"\W+", "_", voice.speaker)
             yield ClipPlan(
                 index=index,
                 kind=kind,
                 text=text,
                 engine=engine.name,
                 voice=voice.name,
-                speaker=speaker,
-                family=speaker,
-                language="en",
+                speaker=_plain(voice.speaker),
+                family=_plain(voice.family),
+                language=voice.language,
                 way=ALONE,
                 rate=round(float(np.exp(draw.uniform(*np.log(RATE_RANGE)))), 3),
                 pitch=round(float(draw.uniform(*PITCH_RANGE_SEMITONES)), 2),
@@ -112,7 +111,7 @@ class _VoiceDealer:
         self._speakers: list[list[list[Voice]]] = []
         for engine in engines:
             by_speaker: dict[str, list[Voice]] = {}
-            for voice in engine.voices():
+            for voice in engine.voices(DEFAULT_LANGUAGE):
                 by_speaker.setdefault(voice.speaker, []).append(voice)
             groups = list(by_speaker.values())
             self._speakers.append([groups[place] for place in generator.permutation(len(groups))])
@@ -128,6 +127,11 @@ class _VoiceDealer:
         voices = groups[self._dealt[number] % len(groups)]
         self._dealt[number] += 1
         return self._engines[number], voices[int(draw.integers(len(voices)))]
+
+
+def _plain(name: str) -> str:
+    """A name that can be a folder's."""
+    return re.sub(r"\W+", "_", name)
 
 
 def _spoken_form(text: str, draw: np.random.Generator) -> str:

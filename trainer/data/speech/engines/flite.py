@@ -1,0 +1,46 @@
+"""CMU Flite: a program of the user's system, run once a clip."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trainer.data.speech.engine import DEFAULT_LANGUAGE, EngineOptions, EngineSpec, SkippedEngine, Speech, SpeechEngine, Voice
+from trainer.data.speech.programs import pitch_factor, run_to_wav
+
+_VOICES = (Voice("awb", "flite_awb"), Voice("kal", "flite_kal"), Voice("kal16", "flite_kal"), Voice("rms", "flite_rms"), Voice("slt", "flite_slt"))
+"""The general voices that Debian's flite carries; awb_time says nothing but times of day. kal and kal16 are one person."""
+
+
+@dataclass(frozen=True)
+class FliteEngine:
+    """CMU Flite: small voices made from recordings of people."""
+
+    program: str
+    name: str = "flite"
+
+    def voices(self, language: str) -> tuple[Voice, ...]:
+        """The five general voices of four people."""
+        return _VOICES if language == DEFAULT_LANGUAGE else ()
+
+    def unreadable(self, texts: Sequence[str], language: str) -> dict[str, str]:
+        """Texts with letters beyond a to z: it passes over them without a word."""
+        del language
+        beyond = {text: dict.fromkeys(letter for letter in text if not letter.isascii()) for text in texts}
+        return {text: f"it reads no letters but a to z, and passes over {', '.join(letters)}" for text, letters in beyond.items() if letters}
+
+    def synthesise(self, text: str, voice: str, rate: float, pitch: float, seed: int) -> Speech:
+        """Speak `text`; flite draws nothing at random, so the seed changes nothing."""
+        del seed
+        factor = pitch_factor(pitch)
+        return run_to_wav([self.program, "-voice", voice, "--setf", f"duration_stretch={factor / rate:.6f}", "-t", text, "-o"], None, factor)
+
+
+def _find(options: EngineOptions) -> SpeechEngine | SkippedEngine:
+    del options
+    program = shutil.which("flite")
+    return FliteEngine(program) if program else SkippedEngine("flite", "the program flite is not on PATH", ENGINE.install)
+
+
+ENGINE = EngineSpec("flite", "apt install flite", ("en",), "four people", _find)
