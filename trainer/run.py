@@ -140,7 +140,8 @@ def checked_recordings(config: TrainerConfig, folder: Path, progress: RunProgres
     choose_array_module(performance.gpu_only)
     compute_dtype(performance.settings())  # both refuse what this machine cannot do
     with threads_of_workers(performance.num_threads_per_worker):
-        ingestion = load_recordings(Sources.of(config.paths), config.training.seed, workers(performance, jobs), progress.counting("checking recordings"))
+        counter, training = progress.counting("checking recordings"), config.training
+        ingestion = load_recordings(Sources.of(config.paths), training.seed, workers(performance, jobs), counter, training.held_out_engines)
         too_long = too_long_words(config, ingestion.records, workers(performance, jobs), progress.counting("measuring long wake words"))
     _refuse_other_recordings(ingestion.records, folder)
     check_teachers(config, ingestion.records)

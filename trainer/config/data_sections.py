@@ -35,7 +35,8 @@ class PathsSection(Section):
     rir_dir: Folders = (Path("dataset/rirs"),)
     """Room impulse responses that augmentation places clips into. The default folder may be missing."""
     generated_dir: Folders = ()
-    """Folders that `mww-generate` made, used for training alone: generated speech neither validates nor tests."""
+    """Folders that `mww-generate` made. They train alone where `positive_dir` has people who say the wake word; where it has none (its default folder may be
+    missing then), voices that never train validate and test: see `training.held_out_engines`."""
     feature_sets: Folders = ()
     """microWakeWord's published feature sets, such as `dinner_party`, or a folder of them: negatives that train, validate and test without audio. With them
     `negative_dir` may be empty, and its default folder may be missing."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from trainer.config.base import Files, Section
+from trainer.data.held_out import HeldOut
 from trainer.data.spec_augment import MaskSettings
 from trainer.mixednet.config import MixedNetConfig, parse_counts, parse_kernel_groups
 from trainer.training.performance import PerformanceSettings
@@ -99,6 +100,9 @@ class TrainingSection(Section):
     """Checkpoints of earlier runs of the same recordings; the mean of their logits is learned beside the truth."""
     teaching_share: float = Field(0.9, gt=0, le=1)
     """How much of the loss is the teachers', where there are any."""
+    held_out_engines: HeldOut = "auto"
+    """Speech engines of which nothing trains, where synthetic voices validate because nobody's recordings do: a list of names of generated.csv.
+    auto: the seed chooses. []: none; families of voices are held out all the same."""
     seed: int = Field(0, ge=0)
     """The same seed, recordings and settings give the same splits, batches and, on one machine, weights."""
 

@@ -8,15 +8,18 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from trainer.config.data_sections import PathsSection
 from trainer.data.feature_sets import feature_set_records, refuse_feature_sets
-from trainer.data.grouping import grouped, session_note, shared_speakers
+from trainer.data.grouping import by_families, grouped, session_note, shared_speakers
+from trainer.data.held_out import HeldOut
 from trainer.data.ingest import FoundFiles, Ingestion, Label, SampleRecord, find_files, find_generated, ingest
 from trainer.data.mined import place_mined
 from trainer.data.parallel import Progress
 from trainer.data.split import Placed, Split, Splitter, read_splits, refuse_repeated
+from trainer.data.spoken import SpokenTables
 from wakeword.corpus.recordings import NOTE, hash_file, is_recording
 from wakeword.corpus.walk import Rejection
 from wakeword.errors import ConfigError
@@ -36,7 +39,7 @@ _READERS = 8
 
 @dataclass(frozen=True)
 class Sources:
-    """Folders of recordings. Generated ones train only: speech of a synthesiser says nothing about people."""
+    """Folders of recordings. Where people say the wake word, generated ones train only: speech of a synthesiser says little about people."""
 
     positive: Sequence[Path]
     negative: Sequence[Path]
@@ -50,10 +53,10 @@ class Sources:
 
     @classmethod
     def of(cls, paths: PathsSection) -> Sources:
-        """Those that a configuration names. With feature sets the default folder of negatives may be missing."""
+        """Those that a configuration names. With generated speech the default folders may be missing, with feature sets that of negatives."""
         return cls(
-            paths.positive_dir,
-            paths.optional("negative_dir") if paths.feature_sets else paths.negative_dir,
+            paths.optional("positive_dir") if paths.generated_dir else paths.positive_dir,
+            paths.optional("negative_dir") if paths.feature_sets or paths.generated_dir else paths.negative_dir,
             paths.generated_dir,
             paths.splits,
             paths.optional("hard_negative_dir"),
@@ -62,26 +65,43 @@ class Sources:
         )
 
 
-def load_recordings(sources: Sources, seed: int, jobs: int | None = None, progress: Progress | None = None) -> Ingestion:
+def load_recordings(sources: Sources, seed: int, jobs: int | None = None, progress: Progress | None = None, held_out: HeldOut = "auto") -> Ingestion:
     """Find, check and split all recordings of a run; paths become absolute. What was mined trains, unless its source validates or tests.
+
+    Without people who say the wake word, generated speech validates and tests too, by voices and engines that never train (`held_out.py`).
 
     Raises `ConfigError` for a missing folder, a file that two folders hold, or when positives or negatives are missing from a split.
     """
-    splitter = Splitter(seed, table=read_splits(sources.splits) if sources.splits else None)
+    table = read_splits(sources.splits) if sources.splits else None
     found = find_recorded(sources)
     generated = sum((find_generated(folder.absolute()) for folder in sources.generated), FoundFiles())
     refuse_repeated(file.path for file in (*found.files, *generated.files))
     stored = feature_set_records(sources.feature_sets, jobs=jobs) if sources.feature_sets else []
-    others = [Placed(record.label, "recordings", record.speaker, record.split, fixed=True) for record in stored]
-    recorded = ingest(found, splitter, others=others, jobs=jobs, progress=progress)
+    check = partial(ingest, others=[Placed(record.label, "recordings", record.speaker, record.split, fixed=True) for record in stored], jobs=jobs)
+    tables = SpokenTables()
+    recorded_files = [file for file in found.files if tables.root_of(file.path) is None]
+    spoken = [*(file for file in found.files if tables.root_of(file.path) is not None), *generated.files]
+    apart = bool(sources.generated)
+    if any(file.label is Label.POSITIVE for file in recorded_files) or not spoken:
+        recorded = check(found, Splitter(seed, table=table), progress=progress)
+        note = session_note(shared_speakers(recorded.records))
+    else:
+        families, placed, engines = by_families(spoken, seed, held_out)
+        both = replace(found + generated, files=(*recorded_files, *families))
+        recorded, apart = check(both, Splitter(seed, table=table, placed=placed), progress=progress), False
+        note = _held_out_note(engines)
     recorded = replace(recorded, records=(*recorded.records, *stored))
-    note = session_note(shared_speakers(recorded.records))
     warnings = [*([note] if note else []), *recorded.warnings]
-    if sources.generated:
-        spoken = ingest(generated, Splitter(only=Split.TRAIN), require_splits=False, jobs=jobs, progress=progress)
-        warnings += [f"generated speech: {warning}" for warning in spoken.warnings]
-        recorded = Ingestion((*recorded.records, *spoken.records), (*recorded.rejections, *spoken.rejections), ())
+    if apart:
+        synthetic = ingest(generated, Splitter(only=Split.TRAIN), require_splits=False, jobs=jobs, progress=progress)
+        warnings += [f"generated speech: {warning}" for warning in synthetic.warnings]
+        recorded = Ingestion((*recorded.records, *synthetic.records), (*recorded.rejections, *synthetic.rejections), ())
     return _with_mined(replace(recorded, warnings=tuple(warnings)))
+
+
+def _held_out_note(engines: Sequence[str]) -> str:
+    whole = f", and the engine{'s' * (len(engines) > 1)} {', '.join(filter(None, engines))} whole" if any(engines) else ""
+    return f"nobody's recordings have the wake word, so synthetic voices validate and test: families that never train{whole}"
 
 
 def find_recorded(sources: Sources) -> FoundFiles:

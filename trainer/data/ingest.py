@@ -199,7 +199,8 @@ def ingest(
             continue
         records.append(SampleRecord(path, file.label, split, speaker, seconds, sound.sample_rate, sha256=sound.sha256))
         if file.label is not Label.HARD_NEGATIVE:
-            placed.append(Placed(file.label, _kind(file), file.group or speaker, split, fixed=path is not file.path))
+            fixed = path is not file.path or file.group in rule.placed
+            placed.append(Placed(file.label, _kind(file, rule), file.group or speaker, split, fixed=fixed))
     for label in (Label.POSITIVE, Label.NEGATIVE) if require_splits else ():
         if not any(one.label == label for one in placed):
             raise ConfigError(f"no usable {label} recording {_among(found, rejections, label)}; add recordings")
@@ -233,7 +234,9 @@ def _seconds(path: Path) -> float | Rejection:
         return Rejection(path, str(error).removeprefix(f"{path}: "))
 
 
-def _kind(file: FoundFile) -> str:
+def _kind(file: FoundFile, rule: Splitter) -> str:
+    if file.group in rule.placed:
+        return "synthetic voices"
     if file.label is Label.POSITIVE:
         return "sessions of one or two people" if file.group else "speakers"
     return "recordings"

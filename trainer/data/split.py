@@ -76,6 +76,8 @@ class Splitter:
     table: SplitTable | None = None
     only: Split | None = None
     """The split of all, whatever a table says: generated speech trains."""
+    placed: Mapping[str, Split] = field(default_factory=dict)
+    """Groups whose split is not the hash's: families of synthetic voices. A table goes before it."""
 
     def listed(self, path: Path, speaker: str) -> tuple[str, Split] | None:
         """The group and split that the table gives to a file, or to its speaker."""
@@ -90,7 +92,8 @@ class Splitter:
 
     def place(self, path: Path, speaker: str, group: str = "") -> tuple[str, Split]:
         """The speaker (the table's group where it lists the file) and the split of a file. `group` is split as one; empty: the speaker."""
-        return self.listed(path, speaker) or (speaker, split_of(group or speaker, self.seed, self.fractions))
+        listed, placed = self.listed(path, speaker), self.placed.get(group)
+        return listed or (speaker, placed or split_of(group or speaker, self.seed, self.fractions))
 
     def may_cut(self, path: Path, speaker: str) -> bool:
         """Whether a long recording is split by stretches: unless all of it is listed."""

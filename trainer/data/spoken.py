@@ -1,0 +1,44 @@
+"""Who spoke a generated clip: the row of `generated.csv` above it. Tables of older versions lack columns, and clips of other generators lack a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wakeword.corpus.recordings import GENERATED_TABLE
+from wakeword.reading import read_csv
+
+
+@dataclass(frozen=True)
+class SpokenTables:
+    """The tables of generated speech that lie above clips, each read once."""
+
+    _tables: dict[Path, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
+    _roots: dict[Path, Path | None] = field(default_factory=dict)
+
+    def root_of(self, path: Path) -> Path | None:
+        """The nearest folder above a clip that holds a table, by its name or where its links lead; None where none does."""
+        for place in dict.fromkeys((path.absolute().parent, path.resolve().parent)):
+            if (root := self._root(place)) is not None:
+                return root
+        return None
+
+    def row(self, path: Path) -> Mapping[str, str] | None:
+        """The row of a clip by column; None where no table above it lists it. Raises `ConfigError` for a table that cannot be read."""
+        root = self.root_of(path)
+        if root is None:
+            return None
+        if root not in self._tables:
+            rows = read_csv(root / GENERATED_TABLE, ("path",), "it is the table that mww-generate leaves; make the corpus anew").rows
+            self._tables[root] = {row["path"]: row.values for row in rows}
+        for name in (path.absolute(), path.resolve()):
+            if name.is_relative_to(root) and (row := self._tables[root].get(name.relative_to(root).as_posix())) is not None:
+                return row
+        return None
+
+    def _root(self, folder: Path) -> Path | None:
+        if folder not in self._roots:
+            above = folder.parent
+            self._roots[folder] = folder if (folder / GENERATED_TABLE).is_file() else None if above == folder else self._root(above)
+        return self._roots[folder]
