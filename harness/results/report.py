@@ -12,7 +12,6 @@ from harness.results.device_records import SessionRecord
 from harness.results.evidence import CONTEXT_SECONDS, PairedStream, disagreements, false_accepts, misses
 from harness.results.figures import arena_rows, cutoff_table, figure_tables, rate_ruler, share_ruler, speaker_table
 from harness.results.merge import merge_results
-from harness.results.pages import render_page
 from harness.results.plots import OperatingPoint, cutoff_plot, det_plot
 from harness.results.runs import run_streams, sweep_cutoffs
 from harness.results.schema import Result, RunRecord
@@ -22,6 +21,7 @@ from harness.results.verdict import Verdict, judge
 from wakeword.contract import HOLD_OFF_SLICES
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
+from wakeword.pages import render_page
 from wakeword.scoring.det import average_viable_recall
 from wakeword.scoring.grades import ACCEPTABLE_TO, EXCELLENT_BELOW, RATE_SCALE, RECALL_SCALE
 from wakeword.scoring.matching import TOLERANCE_SECONDS
@@ -67,7 +67,7 @@ def write_report(results: Sequence[Result], output: Path, *, max_clips: int) -> 
         raise ConfigError(f"--max-clips {max_clips}: give 0 or more")
     result = merge_results(results)
     verdict = judge(result)
-    write_atomically(output, render_page("report.html.j2", _context(result, results, verdict, max_clips)))
+    write_atomically(output, render_page("harness.results", "report.html.j2", _context(result, results, verdict, max_clips)))
     return verdict
 
 

@@ -9,13 +9,13 @@ from harness.results import wording
 from harness.results.comparison import equivalence_sentence
 from harness.results.figures import Cell, rate_cell, share_cell
 from harness.results.merge import merge_results
-from harness.results.pages import render_page
 from harness.results.schema import Result
 from harness.results.scores import hourly_record, share_record
 from harness.results.verdict import Verdict, judge
 from harness.results.versus import Versus, compare
 from wakeword.contract import STEP_MS
 from wakeword.files import write_atomically
+from wakeword.pages import render_page
 from wakeword.scoring.agreement import SIGNIFICANCE
 
 MOST_LISTED = 200
@@ -41,7 +41,7 @@ def write_comparison(groups: Sequence[Sequence[Result]], output: Path) -> str:
         "listed": versus.differences[:MOST_LISTED],
         "w": wording,
     }
-    write_atomically(output, render_page("versus.html.j2", context))
+    write_atomically(output, render_page("harness.results", "versus.html.j2", context))
     return sentence
 
 

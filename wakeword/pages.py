@@ -1,0 +1,17 @@
+"""A page of HTML from a template: whole in one file, everything escaped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def render_page(package: str, template: str, context: dict[str, Any]) -> str:
+    """A template of a package's folder `templates` with these values; a name that it asks for and that is missing is an error.
+
+    Every template can include page.css of this package, which gives all pages of the project one look.
+    """
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+    loader = ChoiceLoader([PackageLoader(package, "templates"), PackageLoader("wakeword", "templates")])
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template(template).render(context)
