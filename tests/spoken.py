@@ -54,7 +54,7 @@ def generate(folder: Path) -> Spoken:
     for number, voice in enumerate(islice(voices, 0, None, len(voices) // WORDS)):
         if number == WORDS:
             break
-        sound = finish_clip(engine.synthesise(f"{WORD}!", voice.name, 1.0, 0.0, number), PEAK_DB)
+        sound = finish_clip(engine.synthesise(f"{WORD}!", voice.name, 1.0, 0.0, number), PEAK_DB).samples
         words.append(folder / "words" / f"{number:02}.wav")
         write_clip(words[-1], np.concatenate([pad, sound, pad]))
     generator = np.random.default_rng(0)
@@ -62,7 +62,7 @@ def generate(folder: Path) -> Spoken:
         voice = voices[generator.integers(len(voices))]
         parts = [pad]
         while sum(map(len, parts)) < SPEECH_SECONDS * SAMPLE_RATE_HZ:
-            parts.append(finish_clip(engine.synthesise(draw_sentence(generator), voice.name, 1.0, 0.0, number), PEAK_DB))
+            parts.append(finish_clip(engine.synthesise(draw_sentence(generator), voice.name, 1.0, 0.0, number), PEAK_DB).samples)
         speech.append(folder / "speech" / f"{number:02}.wav")
         write_clip(speech[-1], np.concatenate(parts))
     rows = "".join(f"{path.relative_to(folder)},{engine.name}\n" for path in (*words, *speech))

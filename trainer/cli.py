@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,6 +39,14 @@ def generate(
         list[str] | None, typer.Option(help="Speak with this engine alone; may be repeated. docs/voices.md lists them. (default: all that are installed)")
     ] = None,
     piper_voice: Annotated[list[Path] | None, typer.Option(help="A Piper voice (.onnx); may be repeated.")] = None,
+    ways: Annotated[
+        str | None,
+        typer.Option(help="Ways of speaking with their shares. (default: alone=6,in_flow=3,asked=1,called=1,whispered=0.5,child=1.5)", show_default=False),
+    ] = None,
+    formants: Annotated[
+        str | None,
+        typer.Option(help="Lowest and highest factor of a voice's formants; 1,1 leaves voices as they are. (default: 0.87,1.15)", show_default=False),
+    ] = None,
     jobs: Jobs = None,
 ) -> None:
     """Speak a wake word, phrases near it and ordinary sentences in many voices.
@@ -51,8 +60,10 @@ def generate(
     from trainer.data.generate import generate_corpus
     from trainer.data.speech.engine import EngineOptions
     from trainer.data.speech.registry import choose_engines
+    from trainer.data.speech.ways import manner_of
     from trainer.terminal import Terminal
 
+    manner = manner_of(ways, formants)
     choice = choose_engines(engine, EngineOptions(piper_voices=tuple(piper_voice or ())))
     with Terminal() as terminal:
         corpus = generate_corpus(
@@ -63,11 +74,14 @@ def generate(
             sentences=sentences,
             seed=seed,
             engines=choice,
+            manner=manner,
             jobs=jobs,
             progress=terminal.counting("speaking"),
         )
         for skipped in corpus.skipped:
             terminal.told(f"{skipped.name} was not used: {skipped.reason}")
+        for reason, count in Counter(dropped.reason for dropped in corpus.dropped).most_common():
+            terminal.told(f"{count} clips were thrown out: {reason}")
     typer.echo(f"{len(corpus.clips)} clips in {output} ({corpus.made} new), described in {corpus.table}")
 
 

@@ -1,10 +1,13 @@
-"""The sound of one generated clip: trimmed, levelled, written."""
+"""The sound of one generated clip: its manner, trimmed, levelled, written, with the word's place in it."""
 
 from __future__ import annotations
 
 import io
 import math
+import struct
 import wave
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,44 +21,113 @@ from wakeword.corpus.utterances import speech_bounds
 from wakeword.files import write_atomically
 
 _LEAD_S = 0.01
+_FADE_S = 0.02
+"""Of speech that is cut off: an end in the middle of a sound would click."""
 SHORTEST_SAMPLES = math.ceil(Limits().min_seconds * contract.SAMPLE_RATE_HZ)
 """What `trainer.data.listening` takes for a recording."""
 
+_WORD_STARTS, _WORD_ENDS = 1, 2
+"""Names of the markers in a wav file's chunk "cue "."""
+_CUE_POINT = struct.Struct("<II4sIII")
+_CHUNK = struct.Struct("<4sI")
 
-def finish_clip(speech: Speech, gain_db: float) -> NDArray[np.int16]:
+
+@dataclass(frozen=True)
+class Word:
+    """Where a word lies in a sound: its first sample (None where only its end is known) and one past its last."""
+
+    start: int | None
+    end: int
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A finished clip: 16 kHz mono int16 `[samples]`, and its word where there is more in it than that."""
+
+    samples: NDArray[np.int16]
+    word: Word | None = None
+
+
+def finish_clip(
+    speech: Speech,
+    gain_db: float,
+    *,
+    formant: float = 1.0,
+    manner: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
+    word: Word | None = None,
+    tail_s: float | None = None,
+) -> Clip:
     """Raw speech as a clip: trimmed to its speech (10 ms before it kept), 16 kHz, its peak at `gain_db` dB below full scale.
 
-    Returns int16 `[samples]`, empty where the engine was silent. A shorter sound than ingestion takes is followed by silence up to that length.
+    The speech is played `formant` times as fast, then goes through `manner` (16 kHz float32 `[n]`, as long as it was). `word` is its place in the
+    raw speech; speech more than `tail_s` seconds after it is cut off. There are no samples where the engine was silent. A sound that is shorter
+    than ingestion takes is followed by silence up to that length.
     """
     import soxr
 
-    start, end = speech_bounds(speech.samples, speech.sample_rate)
-    start = max(0, start - round(_LEAD_S * speech.sample_rate))
-    sound = speech.samples[start:end].astype(np.float32) / np.float32(32768)
+    rate = round(speech.sample_rate * formant)
+    first, last = speech_bounds(speech.samples, speech.sample_rate)
+    first = max(0, first - round(_LEAD_S * speech.sample_rate))
+    cut = word is not None and tail_s is not None and word.end + round(tail_s * rate) < last
+    if word is not None and cut:
+        last = word.end + round((tail_s or 0) * rate)
+    sound = speech.samples[first:last].astype(np.float32) / np.float32(32768)
     if not len(sound):
-        return np.zeros(0, np.int16)
-    if speech.sample_rate != contract.SAMPLE_RATE_HZ:
-        sound = soxr.resample(sound, speech.sample_rate, contract.SAMPLE_RATE_HZ, quality="HQ")
+        return Clip(np.zeros(0, np.int16))
+    if rate != contract.SAMPLE_RATE_HZ:
+        sound = soxr.resample(sound, rate, contract.SAMPLE_RATE_HZ, quality="HQ")
+    if cut:
+        fade = round(_FADE_S * contract.SAMPLE_RATE_HZ)
+        sound[-fade:] *= np.linspace(1, 0, fade, dtype=np.float32)
+    if manner is not None:
+        sound = manner(sound)
     peak = np.abs(sound).max(initial=0)
     if not peak:
-        return np.zeros(0, np.int16)
+        return Clip(np.zeros(0, np.int16))
     samples = to_int16(sound * np.float32(10 ** (gain_db / 20) / peak))
-    return np.pad(samples, (0, max(0, SHORTEST_SAMPLES - len(samples))))
+
+    def placed(sample: int) -> int:
+        return min(max(0, round((sample - first) * contract.SAMPLE_RATE_HZ / rate)), len(samples))
+
+    found = None if word is None else Word(None if word.start is None else placed(word.start), placed(word.end))
+    return Clip(np.pad(samples, (0, max(0, SHORTEST_SAMPLES - len(samples)))), found)
 
 
-def wav_bytes(samples: NDArray[np.int16]) -> bytes:
-    """16 kHz mono 16-bit samples `[n]` as the content of a wav file."""
+def wav_bytes(samples: NDArray[np.int16], word: Word | None = None) -> bytes:
+    """16 kHz mono 16-bit samples `[n]` as the content of a wav file; markers in it (chunk "cue ") say where its word begins and ends."""
     content = io.BytesIO()
     with wave.open(content, "wb") as writer:
         writer.setnchannels(1)
         writer.setsampwidth(2)
         writer.setframerate(contract.SAMPLE_RATE_HZ)
         writer.writeframes(samples.astype("<i2").tobytes())
-    return content.getvalue()
+    if word is None:
+        return content.getvalue()
+    marks = [(_WORD_STARTS, word.start)] * (word.start is not None) + [(_WORD_ENDS, word.end)]
+    points = b"".join(_CUE_POINT.pack(name, sample, b"data", 0, 0, sample) for name, sample in marks)
+    whole = content.getvalue() + _CHUNK.pack(b"cue ", 4 + len(points)) + struct.pack("<I", len(marks)) + points
+    return whole[:4] + struct.pack("<I", len(whole) - _CHUNK.size) + whole[_CHUNK.size :]
 
 
-def write_clip(path: Path, samples: NDArray[np.int16]) -> bytes:
-    """Write a wav file whole or not at all; returns its content. Raises `OSError`."""
-    content = wav_bytes(samples)
+def read_clip(content: bytes) -> Clip | None:
+    """The clip in the content of a wav file that `wav_bytes` made; None for other content, or a part of it."""
+    chunks: dict[bytes, bytes] = {}
+    place = 12
+    while place + _CHUNK.size <= len(content):
+        name, size = _CHUNK.unpack_from(content, place)
+        chunks[name] = content[place + _CHUNK.size : place + _CHUNK.size + size]
+        if len(chunks[name]) < size:
+            return None
+        place += _CHUNK.size + size + size % 2
+    if content[:4] != b"RIFF" or b"data" not in chunks:
+        return None
+    points = [_CUE_POINT.unpack_from(chunks[b"cue "], start) for start in range(4, len(chunks[b"cue "]), _CUE_POINT.size)] if b"cue " in chunks else []
+    marks = {name: sample for name, sample, *_ in points}
+    return Clip(np.frombuffer(chunks[b"data"], "<i2").astype(np.int16), Word(marks.get(_WORD_STARTS), marks[_WORD_ENDS]) if marks else None)
+
+
+def write_clip(path: Path, samples: NDArray[np.int16], word: Word | None = None) -> bytes:
+    """Write `wav_bytes` whole or not at all; returns them. Raises `OSError`."""
+    content = wav_bytes(samples, word)
     write_atomically(path, content)
     return content

@@ -16,21 +16,27 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from trainer.data.clips import SHORTEST_SAMPLES, finish_clip, write_clip
+import numpy as np
+
+from trainer.data.clips import SHORTEST_SAMPLES, Word, read_clip, write_clip
 from trainer.data.listening import Limits
 from trainer.data.parallel import Progress, map_in_processes
-from trainer.data.speech import espeak, texts
+from trainer.data.speech import context, espeak, texts
 from trainer.data.speech.engine import DEFAULT_LANGUAGE, SkippedEngine, SpeechEngine
-from trainer.data.speech.plan import FOLDERS, NEAR_MISS, POSITIVE, SENTENCE, ClipPlan, Unreadable, plan_clips
+from trainer.data.speech.phonemes import fold
+from trainer.data.speech.plan import FOLDERS, NEAR_MISS, POSITIVE, SENTENCE, ClipPlan, Contexts, Spoken, Unreadable, plan_clips
 from trainer.data.speech.registry import EngineChoice, choose_engines
+from trainer.data.speech.speaking import speak
+from trainer.data.speech.ways import DEFAULT_MANNER, IN_FLOW, Manner
 from wakeword import contract
 from wakeword.corpus.recordings import GENERATED_TABLE
 from wakeword.errors import ConfigError, InfrastructureError
 from wakeword.files import write_atomically
 from wakeword.locks import hold_folder
 
+_CONTEXTS = 300
+"""Sentences from which the words around a wake word are taken."""
 _CLIP_NAME = re.compile(r"\d{6}-[0-9a-f]{8}\.wav")
-_WAV_HEADER_BYTES = 44
 _PLAN_COLUMNS = ("text", "engine", "voice", "speaker", "family", "language", "way", "rate", "pitch", "formant", "gain_db", "seed")
 
 
@@ -38,22 +44,32 @@ _PLAN_COLUMNS = ("text", "engine", "voice", "speaker", "family", "language", "wa
 class FinishedClip:
     """A clip on disk: its plan, its length in samples, the SHA-256 of its file, and whether an earlier run had made it.
 
-    `verdict` is that of a pronunciation check, empty where none was made.
+    `word` is the place of the wake word where the clip holds more than that; `verdict` that of a pronunciation check, empty where none was made.
     """
 
     plan: ClipPlan
     samples: int
     sha256: str
     kept: bool
+    word: Word | None = None
     verdict: str = ""
 
 
 @dataclass(frozen=True)
+class DroppedClip:
+    """A planned clip that is thrown out, and why."""
+
+    plan: ClipPlan
+    reason: str
+
+
+@dataclass(frozen=True)
 class GeneratedCorpus:
-    """The result of a run: the table of all clips, how many were made now or kept from before, and the engines left out."""
+    """The result of a run: the table of all clips, how many were made now or kept from before, what was thrown out, and the engines left out."""
 
     table: Path
     clips: tuple[FinishedClip, ...]
+    dropped: tuple[DroppedClip, ...]
     skipped: tuple[SkippedEngine, ...]
 
     @property
@@ -71,6 +87,7 @@ def generate_corpus(
     sentences: int = 1000,
     seed: int = 0,
     engines: EngineChoice | None = None,
+    manner: Manner = DEFAULT_MANNER,
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> GeneratedCorpus:
@@ -87,22 +104,25 @@ def generate_corpus(
         raise ConfigError("numbers of clips cannot be negative")
     counts = {POSITIVE: positives, NEAR_MISS: near_misses, SENTENCE: sentences}
     with hold_folder(output, "give another --output"):
-        return _generate(phrase, output, counts, seed, choice, jobs, progress)
+        return _generate(phrase, output, counts, seed, choice, manner, jobs, progress)
 
 
 def _generate(
-    phrase: str, output: Path, counts: dict[str, int], seed: int, choice: EngineChoice, jobs: int | None, progress: Progress | None
+    phrase: str, output: Path, counts: dict[str, int], seed: int, choice: EngineChoice, manner: Manner, jobs: int | None, progress: Progress | None
 ) -> GeneratedCorpus:
     # One call in a worker: the library that knows phonemes never runs in this process.
-    spoken, unreadable = next(map_in_processes(partial(_spoken_texts, phrase, counts, seed), [choice.available], jobs=1, isolate=True))
+    spoken, unreadable = next(
+        map_in_processes(partial(_spoken_texts, phrase, counts, seed, bool(manner.shares.get(IN_FLOW))), [choice.available], jobs=1, isolate=True)
+    )
     choice = _readers(choice, phrase, unreadable)
-    plans = list(plan_clips(spoken, counts, choice.available, seed, unreadable))
+    plans = plan_clips(spoken, counts, choice.available, seed, unreadable, manner)
     _check_output(output, plans)
     make = partial(_make_clip, output, {engine.name: engine for engine in choice.available})
-    clips = tuple(map_in_processes(make, plans, jobs=jobs, isolate=True, progress=progress))
+    made = list(map_in_processes(make, plans, jobs=jobs, isolate=True, progress=progress))
+    clips = tuple(clip for clip in made if isinstance(clip, FinishedClip))
     table = output / GENERATED_TABLE
     write_atomically(table, _csv_text(clips))
-    return GeneratedCorpus(table, clips, choice.skipped)
+    return GeneratedCorpus(table, clips, tuple(clip for clip in made if isinstance(clip, DroppedClip)), choice.skipped)
 
 
 def _readers(choice: EngineChoice, phrase: str, unreadable: Unreadable) -> EngineChoice:
@@ -116,7 +136,7 @@ def _readers(choice: EngineChoice, phrase: str, unreadable: Unreadable) -> Engin
     return EngineChoice(available, (*choice.skipped, *skipped))
 
 
-def _spoken_texts(phrase: str, counts: dict[str, int], seed: int, engines: Sequence[SpeechEngine]) -> tuple[dict[str, list[str]], Unreadable]:
+def _spoken_texts(phrase: str, counts: dict[str, int], seed: int, flowing: bool, engines: Sequence[SpeechEngine]) -> tuple[Spoken, Unreadable]:
     """The texts of each kind that are read by an engine which reads the phrase, and what each engine cannot read."""
     texts.phrase_sounds(phrase, espeak.phonemise)
     near = texts.near_misses(phrase, espeak.phonemise) if counts[NEAR_MISS] else []
@@ -130,22 +150,37 @@ def _spoken_texts(phrase: str, counts: dict[str, int], seed: int, engines: Seque
         spoken[kind] = [text for text in spoken[kind] if not readers or any(text not in unread for unread in readers)]
         if counts[kind] and not spoken[kind]:
             raise ConfigError(f"no engine can read any of the {kind.replace('_', ' ')} texts; choose other engines with --engine, or ask for none of them")
-    return spoken, unreadable
+    return Spoken(spoken, _contexts(phrase, seed, engines) if flowing else {}), unreadable
 
 
-def _make_clip(output: Path, engines: dict[str, SpeechEngine], plan: ClipPlan) -> FinishedClip:
+def _contexts(phrase: str, seed: int, engines: Sequence[SpeechEngine]) -> dict[str, Contexts]:
+    """Words before and after the phrase and its near misses, that every engine reads."""
+    drawn, generator = texts.sentences(_CONTEXTS, phrase, seed, espeak.phonemise), np.random.default_rng([seed, 6])
+    parts = [list(dict.fromkeys(side(drawn, generator))) for side in (context.endings, context.beginnings)]
+    unread = {text for engine in engines for text in engine.unreadable([*parts[0], *parts[1]], DEFAULT_LANGUAGE)}
+    before, after = ([text for text in side if text not in unread] for side in parts)
+    target, *sounds = [tuple(map(fold, spoken)) for spoken in espeak.phonemise([phrase, *before, *after])]
+    safe_before = [text for text, heard in zip(before, sounds, strict=False) if context.may_precede(heard, target)]
+    safe_after = [text for text, heard in zip(after, sounds[len(before) :], strict=True) if context.may_follow(heard, target)]
+    return {POSITIVE: Contexts(tuple(before), tuple(after)), NEAR_MISS: Contexts(tuple(safe_before), tuple(safe_after))}
+
+
+def _make_clip(output: Path, engines: dict[str, SpeechEngine], plan: ClipPlan) -> FinishedClip | DroppedClip:
     path = output / plan.path
     content = path.read_bytes() if path.is_file() else b""
-    kept = len(content) >= _WAV_HEADER_BYTES + 2 * SHORTEST_SAMPLES  # earlier versions made shorter ones, which nobody takes
-    if not kept:
-        samples = finish_clip(engines[plan.engine].synthesise(plan.text, plan.voice, plan.rate, plan.pitch, plan.seed), plan.gain_db)
-        if not len(samples):
+    clip = read_clip(content)
+    kept = clip is not None and len(clip.samples) >= SHORTEST_SAMPLES  # earlier versions made shorter ones, which nobody takes
+    if clip is None or not kept:
+        clip = speak(engines[plan.engine], plan)
+        if clip is None:
+            return DroppedClip(plan, "where the wake word ends in its sentence is not certain")
+        if not len(clip.samples):
             raise InfrastructureError(f"{plan.engine} made no sound for {plan.text!r} with voice {plan.voice}; name the other engines with --engine")
-        seconds, limit = len(samples) / contract.SAMPLE_RATE_HZ, Limits().max_positive_seconds
+        seconds, limit = len(clip.samples) / contract.SAMPLE_RATE_HZ, Limits().max_positive_seconds
         if plan.kind == POSITIVE and seconds > limit:
             raise ConfigError(f"the wake phrase takes {plan.engine} {seconds:.1f} s to say, and a wake word has at most {limit:g} s; choose a shorter one")
-        content = write_clip(path, samples)
-    return FinishedClip(plan, (len(content) - _WAV_HEADER_BYTES) // 2, hashlib.sha256(content).hexdigest(), kept)
+        content = write_clip(path, clip.samples, clip.word)
+    return FinishedClip(plan, len(clip.samples), hashlib.sha256(content).hexdigest(), kept, clip.word)
 
 
 def _check_output(output: Path, plans: Sequence[ClipPlan]) -> None:
@@ -160,12 +195,20 @@ def _check_output(output: Path, plans: Sequence[ClipPlan]) -> None:
 
 
 def _csv_text(clips: Sequence[FinishedClip]) -> str:
-    columns = ("path", "label", "kind", *_PLAN_COLUMNS, "samples", "sha256", "verdict")
+    columns = ("path", "label", "kind", *_PLAN_COLUMNS, "word_start_s", "word_end_s", "samples", "sha256", "verdict")
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
     for clip in clips:
         plan = clip.plan
         own = (getattr(plan, column) for column in _PLAN_COLUMNS)
-        writer.writerow((plan.path.as_posix(), plan.label, plan.kind, *own, clip.samples, clip.sha256, clip.verdict))
+        writer.writerow((plan.path.as_posix(), plan.label, plan.kind, *own, *_word_seconds(clip.word), clip.samples, clip.sha256, clip.verdict))
     return out.getvalue()
+
+
+def _word_seconds(word: Word | None) -> tuple[str, str]:
+    """Start and end of a word in seconds; empty where the clip is the word alone, or its start is not known."""
+    if word is None:
+        return "", ""
+    start, end = ("" if sample is None else str(sample / contract.SAMPLE_RATE_HZ) for sample in (word.start, word.end))
+    return start, end

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from trainer.data.clips import SHORTEST_SAMPLES, wav_bytes
-from trainer.data.generate import generate_corpus
+from trainer.data.generate import GeneratedCorpus, generate_corpus
 from trainer.data.ingest import find_generated, ingest
 from trainer.data.speech.engine import Speech, SpeechEngine, Voice
 from trainer.data.speech.engines.espeak import EspeakEngine
@@ -21,6 +21,7 @@ from trainer.data.speech.engines.flite import FliteEngine
 from trainer.data.speech.espeak import phonemise
 from trainer.data.speech.phonemes import says
 from trainer.data.speech.registry import EngineChoice, choose_engines
+from trainer.data.speech.ways import manner_of
 from wakeword.audio import read_samples
 from wakeword.corpus.recordings import GENERATED_TABLE
 from wakeword.errors import ConfigError
@@ -60,7 +61,7 @@ def test_the_table_lists_every_clip_with_its_hash(generated: Path) -> None:
     assert [sum(row["kind"] == kind for row in table) for kind in ("positive", "near_miss", "sentence")] == [30, 20, 10]
     assert all(len(read_samples(generated / row["path"])) == int(row["samples"]) for row in table)
     assert {row["label"] for row in table if row["path"].startswith("negative/")} == {"negative"}
-    assert len({row["speaker"] for row in table if row["label"] == "positive"}) == 30, "no speaker twice before all have spoken"
+    assert len({row["speaker"] for row in table if row["label"] == "positive"}) == 20, "no more speakers than say other things too"
 
 
 def test_clips_are_trimmed_to_the_word(generated: Path) -> None:
@@ -94,7 +95,7 @@ def test_an_interrupted_run_goes_on(generated: Path, tmp_path: Path, espeak: Eng
 
 
 def test_a_larger_corpus_begins_with_the_smaller_one(generated: Path, tmp_path: Path, espeak: EngineChoice) -> None:
-    generate_corpus("hey jarvis", tmp_path, positives=5, near_misses=4, sentences=3, seed=7, engines=espeak, jobs=1)
+    generate_corpus("hey jarvis", tmp_path, positives=4, near_misses=4, sentences=3, seed=7, engines=espeak, jobs=1)
     small = contents(tmp_path)
     del small[GENERATED_TABLE]
     assert small.items() <= contents(generated).items()
@@ -129,10 +130,25 @@ def engine_names(folder: Path, kind: str) -> set[str]:
     return {row["engine"] for row in rows(folder) if row["kind"] == kind}
 
 
+def test_a_run_that_goes_on_knows_where_the_words_are(tmp_path: Path, espeak: EngineChoice) -> None:
+    def generate() -> GeneratedCorpus:
+        return generate_corpus("alexa", tmp_path, positives=9, near_misses=0, sentences=0, engines=espeak, manner=manner_of("in_flow=1"), jobs=1)
+
+    first = generate()
+    table = (tmp_path / GENERATED_TABLE).read_text()
+    for row in rows(tmp_path):
+        assert 0 <= float(row["word_start_s"]) < float(row["word_end_s"]) <= int(row["samples"]) / 16_000
+        assert row["way"] == "in_flow"
+    (tmp_path / GENERATED_TABLE).unlink()
+    (tmp_path / first.clips[4].plan.path).unlink()
+    assert generate().made == 1
+    assert (tmp_path / GENERATED_TABLE).read_text() == table
+
+
 def test_what_is_generated_is_ingested(tmp_path: Path, espeak: EngineChoice) -> None:
     """Cut words are shorter than a recording may be; a short phrase is too."""
     corpus = generate_corpus("ox", tmp_path, positives=8, near_misses=60, sentences=4, engines=espeak, jobs=2)
-    assert min(clip.samples for clip in corpus.clips) == SHORTEST_SAMPLES, "a clip would have been shorter"
+    assert min(clip.samples for clip in corpus.clips) >= SHORTEST_SAMPLES
     found = ingest(find_generated(tmp_path), require_splits=False, jobs=2)
     assert not found.rejections
     assert len(found.records) == 72

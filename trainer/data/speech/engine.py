@@ -29,6 +29,10 @@ class Voice:
     family: str = ""
     language: str = DEFAULT_LANGUAGE
     """Tag of BCP 47."""
+    pitch_moves_formants: bool = False
+    """Another pitch is the same speech played faster or slower, so that it is another person too."""
+    marks_words: bool = False
+    """The engine says where each word begins (`Speech.onsets`)."""
 
     def __post_init__(self) -> None:
         if not self.family:
@@ -41,6 +45,8 @@ class Speech:
 
     samples: NDArray[np.int16]
     sample_rate: int
+    onsets: tuple[tuple[int, int], ...] = ()
+    """Of each word that the engine marks: its first character in the text and its first sample. In the order of speech."""
 
 
 class SpeechEngine(Protocol):

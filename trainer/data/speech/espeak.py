@@ -36,7 +36,30 @@ _PITCH_UNITS_PER_SEMITONE = 7
 _RANGE_LIMITS = (20, 80)
 """Intonation from flat to lively; 50 is the voice's own."""
 
-_SynthCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+_EVENT_LIST_ENDS = 0
+_EVENT_WORD = 1
+
+
+class _EventId(ctypes.Union):
+    _fields_ = (("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8))
+
+
+class _Event(ctypes.Structure):
+    """espeak_EVENT. `text_position` counts characters from 1, `sample` from the start of the speech."""
+
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _EventId),
+    )
+
+
+_SynthCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
 def find_espeak() -> Path | None:
@@ -89,6 +112,7 @@ class _Library:
         folder = require_espeak()
         self._library: Any = ctypes.CDLL(str(folder / "libespeak-ng.so"))
         self._chunks: list[bytes] = []
+        self._onsets: list[tuple[int, int]] = []
         self._callback = _SynthCallback(self._collect)
         self.sample_rate = int(self._library.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS, 0, str(folder / "espeak-ng-data").encode(), _INITIALIZE_DONT_EXIT))
         if self.sample_rate <= 0:
@@ -101,7 +125,12 @@ class _Library:
         self._library.espeak_Terminate()
         ctypes.CDLL(None).dlclose(ctypes.c_void_p(self._library._handle))
 
-    def _collect(self, samples: Any, count: int, _events: object) -> int:
+    def _collect(self, samples: Any, count: int, events: Any) -> int:
+        number = 0
+        while events and (event := events[number]).type != _EVENT_LIST_ENDS:
+            if event.type == _EVENT_WORD:
+                self._onsets.append((event.text_position - 1, event.sample))
+            number += 1
         if samples and count > 0:
             self._chunks.append(ctypes.string_at(samples, 2 * count))
         return 0
@@ -123,7 +152,7 @@ class _Library:
         code = self._library.espeak_Synth(encoded, ctypes.c_size_t(len(encoded) + 1), 0, 0, 0, _CHARS_UTF8, None, None)
         if code != 0:
             raise InfrastructureError(f"eSpeak-NG cannot speak {text!r} (code {code}); install espeakng-loader again")
-        return Speech(np.frombuffer(b"".join(self._chunks), np.int16), self.sample_rate)
+        return Speech(np.frombuffer(b"".join(self._chunks), np.int16), self.sample_rate, tuple(self._onsets))
 
     def phonemes(self, text: str) -> str:
         # The function reads one clause a call and moves the pointer on, to NULL at the end.

@@ -8,41 +8,62 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from trainer.data.speech.context import InFlow, in_flow
+from trainer.data.speech.dealing import EngineDealer, SpeakerDealer, engine_shares, speakers_of
 from trainer.data.speech.engine import DEFAULT_LANGUAGE, SpeechEngine, Voice
+from trainer.data.speech.ways import ALONE, ASKED, DEFAULT_MANNER, IN_FLOW, WAYS, Manner, Range
 
 POSITIVE, NEAR_MISS, SENTENCE = "positive", "near_miss", "sentence"
 FOLDERS = {POSITIVE: Path("positive"), NEAR_MISS: Path("negative", "near_miss"), SENTENCE: Path("negative", "sentences")}
 
-RATE_RANGE = (0.75, 1.35)
-PITCH_RANGE_SEMITONES = (-3.0, 3.0)
+LABELS = ((POSITIVE,), (NEAR_MISS, SENTENCE))
+
 GAIN_RANGE_DB = (-24.0, -1.0)
 """Peak level; an augmentation may go further down."""
 
-_ENDINGS = ("", "", ".", "!", "?", ",")
-"""Punctuation moves the intonation: a call, a question, a word that is followed by more."""
+_PLAYED_FORMANTS = (0.84, 1.19)
+"""Three semitones up or down: so far the pitch of a voice moves its formants too, where it cannot move alone."""
 
 type Unreadable = dict[str, dict[str, str]]
 """By engine, the texts that it cannot read whole, with the reason."""
 
-ALONE = "alone"
+
+@dataclass(frozen=True)
+class Contexts:
+    """Words that may stand before and after a text in the flow of speech."""
+
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """The texts of each kind, and the contexts for the wake word and for near misses, which must not say the wake word with them."""
+
+    texts: Mapping[str, Sequence[str]]
+    contexts: Mapping[str, Contexts] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ClipPlan:
     """All that decides what a clip sounds like. `rate` and `formant` are factors, `pitch` is in semitones, `gain_db` the peak level.
 
+    `text` is all that is spoken; characters `word_from` to `word_to` of it are the wake word or the near miss, or all of a sentence.
     `family` names what must never stand on two sides of a split, `language` is a BCP 47 tag, `way` how the text is said.
     """
 
     index: int
     kind: str
     text: str
+    word_from: int
+    word_to: int
     engine: str
     voice: str
     speaker: str
@@ -61,6 +82,11 @@ class ClipPlan:
         return FOLDERS[self.kind].parts[0]
 
     @property
+    def parts(self) -> tuple[str, str, str]:
+        """What is said before the word, the word, and what is said after it."""
+        return self.text[: self.word_from], self.text[self.word_from : self.word_to], self.text[self.word_to :]
+
+    @property
     def path(self) -> Path:
         """Where the clip lies in the corpus; the name changes with the plan."""
         key = hashlib.sha256(repr(dataclasses.astuple(self)).encode()).hexdigest()[:8]
@@ -68,71 +94,95 @@ class ClipPlan:
 
 
 def plan_clips(
-    spoken: dict[str, list[str]], counts: dict[str, int], engines: Sequence[SpeechEngine], seed: int, unreadable: Unreadable | None = None
-) -> Iterator[ClipPlan]:
-    """Draw every clip of the corpus. `spoken` holds the texts of each kind, which are used in turn, each by an engine that reads it."""
-    for number, (kind, count) in enumerate(counts.items()):
-        deal = _VoiceDealer(engines, np.random.default_rng([seed, 1, number]))
-        order = np.random.default_rng([seed, 2, number]).permutation(len(spoken[kind]))
-        for index in range(count):
-            draw = np.random.default_rng([seed, 3, number, index])
-            # Sentences come one a clip and in order, so that more of them do not reshuffle the first ones.
-            place = index % len(order)
-            text = spoken[kind][place if kind == SENTENCE else order[place]]
-            engine, voice = deal(draw, [text not in (unreadable or {}).get(engine.name, ()) for engine in engines])
-            text = text if kind == SENTENCE else _spoken_form(text, draw)
-            yield ClipPlan(
-                index=index,
-                kind=kind,
-                text=text,
-                engine=engine.name,
-                voice=voice.name,
-                speaker=_plain(voice.speaker),
-                family=_plain(voice.family),
-                language=voice.language,
-                way=ALONE,
-                rate=round(float(np.exp(draw.uniform(*np.log(RATE_RANGE)))), 3),
-                pitch=round(float(draw.uniform(*PITCH_RANGE_SEMITONES)), 2),
-                formant=1.0,
-                gain_db=round(float(draw.uniform(*GAIN_RANGE_DB)), 1),
-                seed=int(draw.integers(1 << 31)),
-            )
+    spoken: Spoken,
+    counts: Mapping[str, int],
+    engines: Sequence[SpeechEngine],
+    seed: int,
+    unreadable: Unreadable | None = None,
+    manner: Manner = DEFAULT_MANNER,
+) -> list[ClipPlan]:
+    """Draw every clip of the corpus. The texts of each kind are used in turn, each by an engine that reads it."""
+    speakers = [speakers_of(engine, DEFAULT_LANGUAGE) for engine in engines]
+    shares = engine_shares(speakers)
+    generators = {kind: [np.random.default_rng([seed, 3, number, index]) for index in range(count)] for number, (kind, count) in enumerate(counts.items())}
+    dealt: dict[str, list[tuple[str, int]]] = {}
+    for number, (kind, draws) in enumerate(generators.items()):
+        deal = EngineDealer(shares)
+        texts = _in_order(spoken.texts[kind], kind, np.random.default_rng([seed, 2, number]))
+        # Sentences come one a clip and in order, so that more of them do not reshuffle the first ones.
+        turns = ((texts[index % len(texts)], draw) for index, draw in enumerate(draws))
+        dealt[kind] = [(text, deal(draw, [text not in (unreadable or {}).get(engine.name, ()) for engine in engines])) for text, draw in turns]
+    voices = SpeakerDealer(speakers, {kind: Counter(engine for _, engine in pairs) for kind, pairs in dealt.items()}, LABELS, seed)
+    return [
+        _plan(index, kind, text, engines[engine].name, voices(kind, engine, draw), spoken.contexts.get(kind, Contexts()), manner, draw)
+        for kind, pairs in dealt.items()
+        for index, ((text, engine), draw) in enumerate(zip(pairs, generators[kind], strict=True))
+    ]
 
 
-class _VoiceDealer:
-    """Deals speakers so that each engine's are all used before one returns.
+def _in_order(texts: Sequence[str], kind: str, generator: np.random.Generator) -> Sequence[str]:
+    return texts if kind == SENTENCE else [texts[place] for place in generator.permutation(len(texts))]
 
-    An engine's share grows with the square root of its number of speakers: by number alone, flite's four people would drown among
-    eSpeak's hundred timbres; by halves, a few voices would be half of the corpus.
-    """
 
-    def __init__(self, engines: Sequence[SpeechEngine], generator: np.random.Generator) -> None:
-        self._engines = engines
-        self._speakers: list[list[list[Voice]]] = []
-        for engine in engines:
-            by_speaker: dict[str, list[Voice]] = {}
-            for voice in engine.voices(DEFAULT_LANGUAGE):
-                by_speaker.setdefault(voice.speaker, []).append(voice)
-            groups = list(by_speaker.values())
-            self._speakers.append([groups[place] for place in generator.permutation(len(groups))])
-        weights = np.sqrt([len(groups) for groups in self._speakers])
-        self._shares = weights / weights.sum()
-        self._dealt = [0] * len(engines)
+def _plan(index: int, kind: str, text: str, engine: str, voice: Voice, contexts: Contexts, manner: Manner, draw: np.random.Generator) -> ClipPlan:
+    way = _way(kind, voice, contexts, manner, draw)
+    said = _said(kind, text, way, voice, contexts, draw)
+    formant = _log_uniform(manner.formant_range(way), draw)
+    pitch = float(draw.uniform(*WAYS[way].pitch))
+    if voice.pitch_moves_formants:
+        low, high = manner.formant_range(way)
+        pitch = float(np.clip(pitch, _semitones(min(low, _PLAYED_FORMANTS[0]) / formant), _semitones(max(high, _PLAYED_FORMANTS[1]) / formant)))
+    return ClipPlan(
+        index=index,
+        kind=kind,
+        text=said.text,
+        word_from=said.start,
+        word_to=said.end,
+        engine=engine,
+        voice=voice.name,
+        speaker=_plain(voice.speaker),
+        family=_plain(voice.family),
+        language=voice.language,
+        way=way,
+        rate=round(_log_uniform(WAYS[way].rate, draw), 3),
+        pitch=round(pitch, 2),
+        formant=round(formant, 3),
+        gain_db=round(float(draw.uniform(*GAIN_RANGE_DB)), 1),
+        seed=int(draw.integers(1 << 31)),
+    )
 
-    def __call__(self, draw: np.random.Generator, may: Sequence[bool]) -> tuple[SpeechEngine, Voice]:
-        """An engine among those that may, and one of its voices."""
-        shares = self._shares if all(may) else self._shares * may / (self._shares * may).sum()
-        number = int(draw.choice(len(self._engines), p=shares))
-        groups = self._speakers[number]
-        voices = groups[self._dealt[number] % len(groups)]
-        self._dealt[number] += 1
-        return self._engines[number], voices[int(draw.integers(len(voices)))]
+
+def _way(kind: str, voice: Voice, contexts: Contexts, manner: Manner, draw: np.random.Generator) -> str:
+    """How a clip is said. A sentence is in flow where a word would be alone, asked or in flow; without words around it no word is in flow."""
+    names = list(manner.shares)
+    weights = np.array([manner.shares[name] for name in names])
+    way = names[int(draw.choice(len(names), p=weights / weights.sum()))]
+    if kind == SENTENCE:
+        return IN_FLOW if way in (ALONE, ASKED) else way
+    possible = contexts.before or (contexts.after and voice.marks_words)
+    return ALONE if way == IN_FLOW and not possible else way
+
+
+def _said(kind: str, text: str, way: str, voice: Voice, contexts: Contexts, draw: np.random.Generator) -> InFlow:
+    if kind == SENTENCE:
+        return InFlow(text, 0, len(text))
+    if way != IN_FLOW:
+        return InFlow(text + str(draw.choice(WAYS[way].endings)), 0, len(text))
+    before = contexts.before[int(draw.integers(len(contexts.before)))] if contexts.before else ""
+    after = contexts.after[int(draw.integers(len(contexts.after)))] if contexts.after else ""
+    # Where the end of the word would not be known, nothing follows it.
+    sides = int(draw.integers(3)) if voice.marks_words and before and after else 0 if before else 1
+    return in_flow(text, before if sides != 1 else "", after if sides != 0 else "", draw)
+
+
+def _log_uniform(limits: Range, draw: np.random.Generator) -> float:
+    return float(np.exp(draw.uniform(*np.log(limits))))
+
+
+def _semitones(factor: float) -> float:
+    return float(12 * np.log2(factor))
 
 
 def _plain(name: str) -> str:
     """A name that can be a folder's."""
     return re.sub(r"\W+", "_", name)
-
-
-def _spoken_form(text: str, draw: np.random.Generator) -> str:
-    return text + str(draw.choice(_ENDINGS))

@@ -14,7 +14,7 @@ ACCENTS = ("en", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-gb-x-
 """Every English of the library ("en" is the British one) but en-shaw, which reads another alphabet."""
 
 NO_PERSON = frozenset({"Demonic", "Mr serious", "Tweaky", "UniRobot", "anikaRobot", "announcer", "croak", "fast", "whisper", "whisperf"})
-"""Variants that no person sounds like (robots, echoes, growls), that do not voice at all, or that only change the rate."""
+"""Variants that no person sounds like (robots, echoes, growls), that only change the rate, or that do not voice at all: any voice can whisper (`manner.py`)."""
 NO_PERSON_PREFIX = "robosoft"
 
 DEFAULT_VARIANT = "default"
@@ -35,7 +35,7 @@ class EspeakEngine:
         folder = require_espeak() / "espeak-ng-data" / "voices" / "!v"
         names = sorted(path.name for path in folder.iterdir() if path.name not in NO_PERSON and not path.name.startswith(NO_PERSON_PREFIX))
         return tuple(
-            Voice(accent if variant == DEFAULT_VARIANT else f"{accent}+{variant}", f"espeak_{variant}")
+            Voice(accent if variant == DEFAULT_VARIANT else f"{accent}+{variant}", f"espeak_{variant}", marks_words=True)
             for variant in (DEFAULT_VARIANT, *names)
             for accent in ACCENTS
         )

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from trainer.data.speech.engine import DEFAULT_LANGUAGE, EngineOptions, EngineSpec, SkippedEngine, Speech, SpeechEngine, Voice
 from trainer.data.speech.programs import pitch_factor, run_to_wav
 
-_VOICES = (Voice("awb", "flite_awb"), Voice("kal", "flite_kal"), Voice("kal16", "flite_kal"), Voice("rms", "flite_rms"), Voice("slt", "flite_slt"))
+_NAMES = (("awb", "awb"), ("kal", "kal"), ("kal16", "kal"), ("rms", "rms"), ("slt", "slt"))
+_VOICES = tuple(Voice(name, f"flite_{person}", pitch_moves_formants=True) for name, person in _NAMES)
 """The general voices that Debian's flite carries; awb_time says nothing but times of day. kal and kal16 are one person."""
 
 

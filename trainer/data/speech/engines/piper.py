@@ -38,7 +38,7 @@ class PiperEngine:
             count = _settings(model).get("num_speakers", 1)
             if not isinstance(count, int) or count < 1:
                 raise ConfigError(f"{model}.json: num_speakers is {count!r}, not a number from 1; download it again")
-            found += [Voice(f"{model.stem}#{speaker}", f"piper_{model.stem}_{speaker}") for speaker in range(count)]
+            found += [Voice(f"{model.stem}#{speaker}", f"piper_{model.stem}_{speaker}", pitch_moves_formants=True) for speaker in range(count)]
         return tuple(found)
 
     def unreadable(self, texts: Sequence[str], language: str) -> dict[str, str]:
