@@ -11,7 +11,7 @@ MODULES = {
     "audio": ("pyfar", "sounddevice"),
     "cluster": ("speechbrain", "torch", "torchaudio"),
     "gpu": ("cupy",),
-    "train": ("audiomentations", "espeakng_loader", "keras", "mmap_ninja", "tensorboard", "tensorflow"),
+    "train": ("audiomentations", "espeakng_loader", "keras", "mmap_ninja", "pyroomacoustics", "tensorboard", "tensorflow"),
 }
 """Modules by extra of pyproject.toml. No index has this project, so extras are installed from its folder."""
 

@@ -44,7 +44,7 @@ STATE = Path("checkpoints", "training_state.npz")
 CONFIGURATION = """
 hardware: {clip_duration_ms: 500}
 training: {training_steps: [150, 10], eval_step_interval: 20, batch_size: 8, time_mask_max_size: [5, 0], time_mask_count: [1, 0]}
-augmentation: {copies: 1}
+augmentation: {copies: 1, computed_rooms: 2, computed_backgrounds: 4}
 model: {first_conv_filters: 6, pointwise_filters: "6,6", mixconv_kernel_sizes: "[3],[5]", repeat_in_block: "1,1", residual_connection: "0,0"}
 export: {wake_word: Computer, author: nobody}
 """

@@ -31,9 +31,9 @@ class PathsSection(Section):
     """Folders within `negative_dir` or `hard_negative_dir` whose own folders are not to be divided: a folder a speaker, or a show. All other recordings
     without the wake word are split one by one, and those of five minutes and more by stretches."""
     background_dir: Folders = (Path("dataset/background"),)
-    """Noises that augmentation mixes under clips. The default folder may be missing."""
+    """Noises that augmentation mixes under clips. The default folder may be missing: then backgrounds are computed (`augmentation.computed_backgrounds`)."""
     rir_dir: Folders = (Path("dataset/rirs"),)
-    """Room impulse responses that augmentation places clips into. The default folder may be missing."""
+    """Room impulse responses that augmentation places clips into. The default folder may be missing: then they are computed (`augmentation.computed_rooms`)."""
     generated_dir: Folders = ()
     """Folders that `mww-generate` made. They train alone where `positive_dir` has people who say the wake word; where it has none (its default folder may be
     missing then), voices that never train validate and test: see `training.held_out_engines`."""
@@ -76,7 +76,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class AugmentationSection(Section):
-    """What is done to training clips, and how often: eight effects in this order, each with its probability."""
+    """What is done to training clips, and how often: what is said around them, then effects in this order, each with its probability."""
 
     copies: int = Field(4, ge=0, le=1000)
     """Augmented copies of each positive in the feature store, each drawn anew; negatives have about a clip for each
@@ -92,11 +92,21 @@ class AugmentationSection(Section):
     AddColorNoise: Probability = 0.1
     """Probability of white to brown noise, 10 to 30 dB below the clip."""
     AddBackgroundNoise: Probability = 0.75
-    """Probability of a recording from `paths.background_dir` or `background_paths` under the clip."""
+    """Probability of a recording from `paths.background_dir` or `background_paths`, or of a computed background, under the clip."""
     Gain: Probability = 1.0
     """Probability of another level."""
     RIR: Probability = 0.5
-    """Probability of a room from `paths.rir_dir` or `impulse_paths`."""
+    """Probability of a room from `paths.rir_dir` or `impulse_paths`, or of a computed one."""
+    BandLimits: Probability = 0.5
+    """Probability of a microphone's band: nothing below 80 to 300 Hz, nothing above 3.5 to 7.5 kHz. Devices differ, generated voices do not."""
+    Level: Probability = 1.0
+    """Probability of a peak between `min_level_dbfs` and `max_level_dbfs`, whatever `Gain` and the recording have: people are near and far."""
+    SelfNoise: Probability = 0.5
+    """Probability of a microphone's own noise, -75 to -50 dBFS: a device never hears digital silence."""
+    AutomaticGain: Probability = 0.3
+    """Probability of a gain that follows the level, as the hardware of some devices has it: it raises the noise of a pause and lowers what follows."""
+    Clipping: Probability = 0.1
+    """Probability of peaks that are cut off by 1 to 10 dB: somebody is near, or the device's gain is high."""
     background_min_snr_db: float = -5.0
     """Least ratio of clip to background."""
     background_max_snr_db: float = 10.0
@@ -115,6 +125,26 @@ class AugmentationSection(Section):
     """Folders of backgrounds beside `paths.background_dir`."""
     impulse_paths: Folders = ()
     """Folders of room impulse responses beside `paths.rir_dir`."""
+    computed_rooms: int = Field(200, ge=0, le=5000)
+    """Rooms that are computed where neither `paths.rir_dir` nor `impulse_paths` has any: without a room, a model knows only voices at the microphone.
+    About 0.3 s of a core each, once; 0: none."""
+    computed_backgrounds: int = Field(120, ge=0, le=5000)
+    """Backgrounds of 15 s that are computed where neither `paths.background_dir` nor `background_paths` has any: noises, music, and speech of the training
+    negatives as a television has it. 0: none."""
+    computed_music_share: Probability = 0.3
+    """Share of music in the computed backgrounds."""
+    computed_speech_share: Probability = 0.4
+    """Share of speech, one to five voices, in the computed backgrounds; the rest is noise."""
+    SpeechBefore: Probability = 0.3
+    """Probability of other speech of the training that ends where the word, or a short negative, begins: people do not pause before a name."""
+    SpeechAfter: Probability = 0.3
+    """Probability of other speech of the training that begins where the word, or a short negative, ends."""
+    Onset: Probability = 0.3
+    """Probability that a negative begins within the clip, after silence: there false accepts sit."""
+    min_level_dbfs: float = -45.0
+    """Quietest peak that `Level` sets."""
+    max_level_dbfs: float = 0.0
+    """Loudest peak that `Level` sets; 0 is full scale."""
 
     def settings(self, *, backgrounds: bool = True, impulses: bool = True) -> AugmentationSettings:
         """The settings of the chain; effects without sounds are left out where so told. Raises `ConfigError` for values out of range."""
@@ -127,6 +157,11 @@ class AugmentationSection(Section):
             add_background_noise=self.AddBackgroundNoise if backgrounds else 0.0,
             gain=self.Gain,
             rir=self.RIR if impulses else 0.0,
+            band_limits=self.BandLimits,
+            level=self.Level,
+            self_noise=self.SelfNoise,
+            automatic_gain=self.AutomaticGain,
+            clipping=self.Clipping,
         )
         return AugmentationSettings(
             probabilities,
@@ -137,6 +172,11 @@ class AugmentationSection(Section):
             self.min_jitter_s,
             self.max_jitter_s,
             self.augmentation_duration_s,
+            self.min_level_dbfs,
+            self.max_level_dbfs,
+            self.SpeechBefore,
+            self.SpeechAfter,
+            self.Onset,
         )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.config.sections import TrainerConfig
+from trainer.data.augment.computed import computed_backgrounds, computed_rooms, speech_bank
 from trainer.data.augment.features import augmented_features
 from trainer.data.augment.settings import AugmentationSettings
 from trainer.data.augment.sounds import SoundBank, Sounds, find_sounds, split_sounds, store_backgrounds, store_impulses
@@ -21,6 +22,9 @@ from trainer.data.split import Split
 from trainer.data.store import FeatureStore
 from trainer.training.feature_set import ClipRows
 from wakeword.errors import ConfigError
+
+_SPEECH_CLIPS = 256
+"""Recordings that give what is said around words, and behind them: many enough that none is learned by heart."""
 
 
 @dataclass(frozen=True)
@@ -33,39 +37,82 @@ class Augmentation:
     told: tuple[str, ...] = ()
 
 
-def prepare_augmentation(config: TrainerConfig, folder: Path, jobs: int | None = None, progress: Progress | None = None) -> Augmentation:
-    """Find and decode the sounds that are mixed into clips; `folder` keeps them decoded.
+def prepare_augmentation(
+    config: TrainerConfig, negatives: Sequence[SampleRecord], folder: Path, counting: Callable[[str], Progress] | None = None, jobs: int | None = None
+) -> Augmentation:
+    """Find and decode, or compute, the sounds that are mixed into clips; `folder` keeps them. `negatives` of the training give what others say.
 
-    The default folders may be missing or empty: then their effect is left out, and a line says so. Raises `ConfigError` for another folder
-    that is missing or without sounds, and where none of the sounds falls to training.
+    Where a default folder is missing or empty, rooms and backgrounds are computed, or their effect is left out where that is switched off; a line says which.
+    Raises `ConfigError` for another folder that is missing or without sounds, and where none of the sounds falls to training.
     """
-    section, told = config.augmentation, []
-    banks: list[SoundBank] = []
-    for key, effect, probability, extra, store in (
-        ("background_dir", "background noise", section.AddBackgroundNoise, section.background_paths, store_backgrounds),
-        ("rir_dir", "room", section.RIR, section.impulse_paths, store_impulses),
-    ):
-        folders = (*config.paths.optional(key), *extra) if probability else ()
-        found = find_sounds(folders)
-        bank = store(found.recordings, folder, jobs=jobs, progress=progress)
-        mine = split_sounds(bank, config.training.seed)[Split.TRAIN]
-        banks.append(mine)
-        if not probability:
-            continue
-        rejections = (*found.rejections, *bank.rejections)
-        if rejections:
-            files = len(found.recordings) + len(found.rejections)
-            told.append(f"paths.{key}: {len(rejections)} of {files} files are not used, first {rejections[0].path}: {rejections[0].reason}")
-        if left_out := str(found.left_out):
-            told.append(f"paths.{key}: {left_out}")
-        if not found.recordings and not extra and getattr(config.paths, key) == type(config.paths).model_fields[key].default:
-            told.append(f"paths.{key}: no recordings in {', '.join(map(str, getattr(config.paths, key)))}, so clips are augmented without {effect}")
-        elif not mine.sounds:
-            raise ConfigError(
-                f"paths.{key}: none of {len(bank.sounds)} usable sounds falls to training, since each belongs to one split, by its content; add some"
-            )
-    settings = section.settings(backgrounds=bool(banks[0].sounds), impulses=bool(banks[1].sounds))
-    return Augmentation(settings, Sounds(*banks), section.copies, tuple(told))
+    count, section, told = counting or (lambda _stage: lambda _done, _total: None), config.augmentation, list[str]()
+    speech = SoundBank()
+    if section.SpeechBefore or section.SpeechAfter or (section.AddBackgroundNoise and section.computed_backgrounds and section.computed_speech_share):
+        speech = speech_bank(folder, negatives, _SPEECH_CLIPS, jobs=jobs, progress=count("speech around words"))
+    backgrounds = _recorded(config, _BACKGROUNDS, folder, count, jobs, told)
+    if backgrounds is None:
+        shares = {"music_share": section.computed_music_share, "speech_share": section.computed_speech_share}
+        number = section.computed_backgrounds
+        backgrounds = (
+            computed_backgrounds(folder, Split.TRAIN, number, speech, **shares, jobs=jobs, progress=count("computing backgrounds")) if number else SoundBank()
+        )
+        told.append(_without(config, _BACKGROUNDS, f"over {number} computed backgrounds" if number else ""))
+    rooms = _recorded(config, _ROOMS, folder, count, jobs, told)
+    if rooms is None:
+        number = section.computed_rooms
+        computed = computed_rooms(folder, Split.TRAIN, number, jobs=jobs, progress=count("computing rooms")) if number else ()
+        rooms = SoundBank(tuple(room.sound for room in computed))
+        told.append(_without(config, _ROOMS, f"in {number} computed rooms" if number else ""))
+    settings = section.settings(backgrounds=bool(backgrounds.sounds), impulses=bool(rooms.sounds))
+    around = speech if section.SpeechBefore or section.SpeechAfter else SoundBank()
+    return Augmentation(settings, Sounds(backgrounds, rooms, around), section.copies, tuple(told))
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """One kind of sounds: its keys, the effect that uses it, what that is called, how its files are stored."""
+
+    key: str
+    extra: str
+    effect: str
+    name: str
+    store: Callable[..., SoundBank]
+
+
+_BACKGROUNDS = _Kind("background_dir", "background_paths", "AddBackgroundNoise", "background noise", store_backgrounds)
+_ROOMS = _Kind("rir_dir", "impulse_paths", "RIR", "room", store_impulses)
+
+
+def _recorded(config: TrainerConfig, kind: _Kind, folder: Path, counting: Callable[[str], Progress], jobs: int | None, told: list[str]) -> SoundBank | None:
+    """The sounds of the folders that a configuration names, and those of the training among them; None where only a default folder is named, and has none."""
+    extra = getattr(config.augmentation, kind.extra)
+    if not getattr(config.augmentation, kind.effect):
+        return SoundBank()
+    found = find_sounds((*config.paths.optional(kind.key), *extra))
+    bank = kind.store(found.recordings, folder, jobs=jobs, progress=counting("backgrounds and rooms") if found.recordings else None)
+    mine = split_sounds(bank, config.training.seed)[Split.TRAIN]
+    rejections = (*found.rejections, *bank.rejections)
+    if rejections:
+        files = len(found.recordings) + len(found.rejections)
+        told.append(f"paths.{kind.key}: {len(rejections)} of {files} files are not used, first {rejections[0].path}: {rejections[0].reason}")
+    if left_out := str(found.left_out):
+        told.append(f"paths.{kind.key}: {left_out}")
+    if not found.recordings and not extra and _is_default(config, kind):
+        return None
+    if not mine.sounds:
+        raise ConfigError(
+            f"paths.{kind.key}: none of {len(bank.sounds)} usable sounds falls to training, since each belongs to one split, by its content; add some"
+        )
+    return mine
+
+
+def _is_default(config: TrainerConfig, kind: _Kind) -> bool:
+    return bool(getattr(config.paths, kind.key) == type(config.paths).model_fields[kind.key].default)
+
+
+def _without(config: TrainerConfig, kind: _Kind, instead: str) -> str:
+    folders = ", ".join(map(str, getattr(config.paths, kind.key)))
+    return f"paths.{kind.key}: no recordings in {folders}, so clips are augmented {instead or f'without {kind.name}'}"
 
 
 def augmented_positives(
@@ -94,9 +141,7 @@ def _stored(
     jobs: int | None,
     progress: Progress | None,
 ) -> ClipRows:
-    sounds = augmentation.sounds
-    contents = [[sound.content for sound in bank.sounds] for bank in (sounds.backgrounds, sounds.impulses)]
-    key = store.key(records, augmentation.settings, contents, tuple(draws), seed)
+    key = store.key(records, augmentation.settings, augmentation.sounds.contents, tuple(draws), seed)
     clips = _clips(records, draws, augmentation, seed, jobs or core_count(), progress or (lambda _done, _total: None))
     return store.sets(key, (name,), lambda: (clips,))[name]
 

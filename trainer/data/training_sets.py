@@ -98,7 +98,7 @@ def stored_clips(
     if hard:
         clips |= store.sets(store.key(hard, settings, seed), ("hard_negative",), lambda: (_hard_negatives(hard, seed, counting, jobs),))
     if config.augmentation.copies:
-        augmentation = prepare_augmentation(config, folder / "sounds", jobs, counting("backgrounds and rooms"))
+        augmentation = prepare_augmentation(config, negatives, folder / "sounds", counting, jobs)
         for line in augmentation.told:
             told(line)
         clips["positive_augmented"] = augmented_positives(store, positives, augmentation, seed, jobs, counting("augmenting positives"))

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from trainer.data.augment import chain
-from trainer.data.augment.chain import Augmenter, derived_generator, place_anywhere, place_word
+from trainer.data.augment.chain import Augmenter, place_anywhere, place_onset, place_word
+from trainer.data.augment.draws import derived_generator
 from trainer.data.augment.settings import EFFECTS, AugmentationSettings, Probabilities
 from trainer.data.augment.sounds import Sounds, store_backgrounds, store_impulses
+from trainer.data.words import WordPlace
 from wakeword.errors import ConfigError, InfrastructureError
 
 Samples = NDArray[np.int16]
@@ -173,7 +175,7 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, clip: Sampl
 @settings(max_examples=40)
 def test_a_word_ends_one_jitter_before_the_clip(word: int, after: int, seed: int) -> None:
     samples = np.arange(1, word + after + 1).clip(max=30_000).astype(np.int16)
-    placed = place_word(samples, word, SHORT, np.random.default_rng(seed))
+    placed = place_word(samples, WordPlace(word // 3, word), SHORT, np.random.default_rng(seed))
     assert placed.samples.shape == (4800,)
     assert placed.word_end is not None
     assert 0.195 * 16_000 <= 4800 - placed.word_end <= 0.205 * 16_000
@@ -206,9 +208,33 @@ def test_all_places_are_drawn() -> None:
 def test_draws_are_those_of_earlier_releases(sounds: Sounds, clip: Samples) -> None:
     """Golden values; the samples within what other processors round differently."""
     assert derived_generator("augment", 0, "a", 0, "gain").integers(1 << 30, size=3).tolist() == GOLDEN_DRAWS
-    result = Augmenter(only(*EFFECTS, min_gain_db=-6.0), sounds).augment(clip, 0, "a", 0)
+    result = Augmenter(only(*REFERENCE, min_gain_db=-6.0), sounds).augment(clip, 0, "a", 0)
     np.testing.assert_allclose(result[40_000:48_000:1000], GOLDEN_SAMPLES, atol=2)
+    result = Augmenter(only(*EFFECTS, min_level_dbfs=-6.0), sounds).augment(clip, 0, "a", 0)
+    np.testing.assert_allclose(result[40_000:48_000:1000], GOLDEN_WITH_MICROPHONE, atol=4)
 
 
+def test_where_the_microphone_and_the_context_are_off_all_is_as_it_was(sounds: Sounds, clip: Samples) -> None:
+    """The place of a clip too: what is drawn for it does not depend on what else there is."""
+    plain = AugmentationSettings(Probabilities(**{**OFF, "gain": 1.0}), speech_before=0, speech_after=0, onset=0)
+    for draw in range(3):
+        placed = Augmenter(plain, sounds).placed(clip[32_000:], None, 3, "a", draw)
+        expected = place_anywhere(clip[32_000:], plain, derived_generator("place", 3, "a", draw))
+        np.testing.assert_array_equal(placed.samples, expected.samples)
+
+
+@given(st.integers(1, 60_000), st.integers(0, 1000))
+@settings(max_examples=40)
+def test_an_onset_lies_in_the_clip_after_silence(length: int, seed: int) -> None:
+    placed = place_onset(np.ones(length, np.int16), DEFAULT, np.random.default_rng(seed))
+    first, last = placed.own
+    assert 0.3 * 16_000 <= first <= 0.67 * 51_200 + 1
+    assert not placed.samples[:first].any()
+    assert placed.samples[first:last].all()
+    assert last == min(51_200, first + length) or length > 51_200
+
+
+REFERENCE = EFFECTS[:8]
+GOLDEN_WITH_MICROPHONE = [-1563, -6114, -2243, -862, -3647, -4396, -2515, -1589]
 GOLDEN_DRAWS = [842818932, 1015837197, 235786283]
 GOLDEN_SAMPLES = [446, -1597, -724, -1150, 235, -1937, -1108, -906]

@@ -16,6 +16,7 @@ from trainer.data.augment.settings import EFFECTS, AugmentationSettings, Probabi
 from trainer.data.augment.sounds import Sounds, store_backgrounds, store_impulses
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
+from trainer.data.words import WordPlace
 from wakeword import contract
 from wakeword.audio import read_samples
 from wakeword.errors import ConfigError
@@ -64,7 +65,7 @@ def test_features_are_the_devices(records: list[SampleRecord]) -> None:
     assert features.dtype == np.int8
     assert features.shape == (contract.slice_count(51_200), 40) == (318, 40)
     samples = read_samples(records[0].path)
-    placed = augmented_clip(Augmenter(NONE), records[0], samples, len(samples), 0, 0)
+    placed = augmented_clip(Augmenter(NONE), records[0], samples, WordPlace(0, len(samples)), 0, 0)
     np.testing.assert_array_equal(features, device_features(placed.samples))
     assert placed.word_end is not None
     sounding = np.flatnonzero(placed.samples)

@@ -25,6 +25,7 @@ from wakeword.errors import ConfigError
 SLICES, SEED = 50, 3
 # Effects that need no more than NumPy: the library takes a second to import.
 QUICK = [f"augmentation.{name}=0" for name in ("SevenBandParametricEQ", "TanhDistortion", "PitchShift", "BandStopFilter", "AddColorNoise", "Gain")]
+QUICK += ["augmentation.computed_rooms=0", "augmentation.computed_backgrounds=0"]
 
 
 def counting(_stage: str) -> Callable[[int, int], None]:
@@ -155,6 +156,33 @@ def test_sounds_of_the_folders_are_mixed_in(dataset: Path) -> None:
     noisy = stored(configuration("augmentation.AddBackgroundNoise=1"), told)
     assert told[0].startswith("paths.background_dir: 1 of 7 files are not used, first dataset/background/damaged.wav: ")
     assert any(not np.array_equal(one, other) for one, other in zip(silent.positive_augmented, noisy.positive_augmented, strict=True))
+
+
+def test_without_recordings_of_rooms_and_noises_they_are_computed(dataset: Path) -> None:
+    told: list[str] = []
+    some = ("augmentation.computed_rooms=2", "augmentation.computed_backgrounds=5", "augmentation.RIR=1", "augmentation.AddBackgroundNoise=1")
+    clips = stored(configuration(*some), told)
+    assert told == [
+        "paths.background_dir: no recordings in dataset/background, so clips are augmented over 5 computed backgrounds",
+        "paths.rir_dir: no recordings in dataset/rirs, so clips are augmented in 2 computed rooms",
+    ]
+    assert len(clips.positive_augmented)
+    sound(dataset / "dataset" / "rirs" / "mine.wav", 0.2, 5)
+    for number in range(6):
+        sound(dataset / "dataset" / "rirs" / f"{number}.wav", 0.2, 1000 + number)
+    told.clear()
+    stored(configuration(*some), told)
+    assert [line.partition(":")[0] for line in told] == ["paths.background_dir"], "who has rooms hears those"
+
+
+def test_what_is_said_around_words_comes_from_the_negatives_of_training(dataset: Path) -> None:
+    silent = ("augmentation.AddBackgroundNoise=0", "augmentation.RIR=0", "augmentation.SelfNoise=0")
+    alone, among = (stored(configuration(*silent, f"augmentation.SpeechBefore={share}", "augmentation.SpeechAfter=0")) for share in (0, 1))
+    # Words of half a second begin at slice 250.
+    quietest = [min(int(clip[235:245].max()) for clip in clips.positive_augmented) for clips in (alone, among)]
+    assert quietest[0] == -128, "digital silence before a word"
+    assert quietest[1] > -128
+    assert dataset.is_dir()
 
 
 def test_a_folder_that_was_named_must_hold_sounds(dataset: Path) -> None:

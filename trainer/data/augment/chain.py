@@ -17,22 +17,25 @@ rounded to int16 at the end; on processors with other vector units a sample may 
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import random
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.augment import microphone
+from trainer.data.augment.context import Placed, speech_after, speech_before
+from trainer.data.augment.draws import derived_generator
 from trainer.data.augment.settings import EFFECTS, AugmentationSettings
 from trainer.data.augment.sounds import Sounds, impulse_samples
+from trainer.data.words import WordPlace
 from wakeword import contract
 from wakeword.audio import to_int16
 from wakeword.errors import ConfigError
@@ -50,37 +53,36 @@ _COLOR_MIN_SNR_DB, _COLOR_MAX_SNR_DB = 10.0, 30.0
 _QUIETEST_BACKGROUND_RMS = 1e-4
 """-80 dB below full scale, about three units of int16: raising less would add rounding noise and no background."""
 _BACKGROUND_TRIES = 4
+_ONSET_FROM_S, _ONSET_UNTIL, _ONSET_WITHIN = 0.3, 0.67, 0.5
 
 _globals_in_use = threading.Lock()
 """Threads of one process share the global generators."""
 
 
-@dataclass(frozen=True)
-class Placed:
-    """A clip cut or padded to its augmented length."""
-
-    samples: NDArray[np.int16]
-    word_end: int | None
-    """One past the word's last sample; None for a clip without a marked word."""
-
-
-def derived_generator(*parts: object) -> np.random.Generator:
-    """A generator that depends on `parts` alone: PCG64 seeded by the SHA-256 of their text."""
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(":".join(map(str, parts)).encode()).digest()[:16]))
-
-
-def place_word(samples: NDArray[np.int16], word_end: int, settings: AugmentationSettings, generator: np.random.Generator) -> Placed:
-    """A word near the end of a clip: `word_end` of `[n]` samples comes to lie a drawn jitter before the end, int16 `[settings.samples]`."""
+def place_word(samples: NDArray[np.int16], word: WordPlace, settings: AugmentationSettings, generator: np.random.Generator) -> Placed:
+    """A word near the end of a clip: its end, of `[n]`, comes to lie a drawn jitter before the end, int16 `[settings.samples]`."""
     jitter = round(generator.uniform(settings.min_jitter_s, settings.max_jitter_s) * contract.SAMPLE_RATE_HZ)
     end = settings.samples - jitter
-    return Placed(_windowed(samples, word_end - end, settings.samples), end)
+    start = word.end - end
+    return Placed(_windowed(samples, start, settings.samples), end, (max(0, word.start - start), end))
 
 
 def place_anywhere(samples: NDArray[np.int16], settings: AugmentationSettings, generator: np.random.Generator) -> Placed:
     """A drawn part of a longer recording, or the whole of a shorter one at a drawn place among zeros, int16 `[settings.samples]`."""
     room = len(samples) - settings.samples
     start = int(generator.integers(0, room, endpoint=True)) if room >= 0 else -int(generator.integers(0, -room, endpoint=True))
-    return Placed(_windowed(samples, start, settings.samples), None)
+    return _own(samples, start, settings.samples)
+
+
+def place_onset(samples: NDArray[np.int16], settings: AugmentationSettings, generator: np.random.Generator) -> Placed:
+    """A recording that begins within the clip, in its first two thirds after at least 0.3 s of zeros, at its own beginning or anywhere in it."""
+    silence = round(generator.uniform(_ONSET_FROM_S * contract.SAMPLE_RATE_HZ, settings.samples * _ONSET_UNTIL))
+    skipped = int(generator.integers(0, max(0, len(samples) - settings.samples), endpoint=True)) if generator.random() < _ONSET_WITHIN else 0
+    return _own(samples[skipped:], -silence, settings.samples)
+
+
+def _own(samples: NDArray[np.int16], start: int, count: int) -> Placed:
+    return Placed(_windowed(samples, start, count), None, (max(0, -start), min(count, len(samples) - start)))
 
 
 def _windowed(samples: NDArray[np.int16], start: int, count: int) -> NDArray[np.int16]:
@@ -104,6 +106,29 @@ class Augmenter:
         _require_sounds("background_paths", "add_background_noise", self._probabilities, len(self.sounds.backgrounds.sounds))
         _require_sounds("impulse_paths", "rir", self._probabilities, len(self.sounds.impulses.sounds))
         self._effects: dict[str, _Effect] = {}
+
+    def placed(self, samples: NDArray[np.int16], word: WordPlace | None, seed: int, clip: str, draw: int) -> Placed:
+        """A clip `[n]` in its place, int16 `[settings.samples]`, with what is said around it.
+
+        `word` is the place of a word that the clip is to end with; None for a clip without one. A word in flow has its own context and gets no
+        other. `clip` names the clip: the same seed, name and draw give the same result.
+        """
+        settings, generator = self.settings, derived_generator("place", seed, clip, draw)
+        around = derived_generator("context", seed, clip, draw)
+        onset, before, after = around.random(3) < (settings.onset, settings.speech_before, settings.speech_after)
+        if word is not None:
+            placed = place_word(samples, word, settings, generator)
+        elif onset:
+            return place_onset(samples, settings, around)
+        else:
+            placed = place_anywhere(samples, settings, generator)
+        if (word is not None and word.in_flow) or not self.sounds.speech.sounds:
+            return placed
+        if before:
+            placed = speech_before(placed, self.sounds.speech, around)
+        if after:
+            placed = speech_after(placed, self.sounds.speech, around)
+        return placed
 
     def augment(self, samples: NDArray[np.int16], seed: int, clip: str, draw: int) -> NDArray[np.int16]:
         """Apply the effects to int16 `[n]` and return int16 `[n]`.
@@ -130,6 +155,11 @@ class Augmenter:
             "add_background_noise": self._add_background,
             "gain": _seeded(library.Gain(settings.min_gain_db, settings.max_gain_db, p=1.0)),
             "rir": self._reverberate,
+            "band_limits": microphone.band_limits,
+            "level": lambda sound, draw: microphone.level(sound, draw, (settings.min_level_dbfs, settings.max_level_dbfs)),
+            "self_noise": microphone.self_noise,
+            "automatic_gain": microphone.automatic_gain,
+            "clipping": microphone.clipping,
         }
 
     def _add_background(self, sound: Waveform, generator: np.random.Generator) -> Waveform:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.augment.chain import Augmenter, Placed, derived_generator, place_anywhere, place_word
+from trainer.data.augment.chain import Augmenter
+from trainer.data.augment.context import Placed
 from trainer.data.augment.settings import AugmentationSettings
 from trainer.data.augment.sounds import Sounds
 from trainer.data.ingest import Label, SampleRecord
+from trainer.data.words import WordPlace, word_place
 from wakeword.audio import read_samples
-from wakeword.corpus.utterances import utterance_end
 from wakeword.errors import ConfigError
 from wakeword.frontend import device_features
 from wakeword.processes import process_map
@@ -63,16 +64,14 @@ def _run(augmenter: Augmenter, seed: int, tasks: Sequence[_Task], processes: int
             yield from result
 
 
-def augmented_clip(augmenter: Augmenter, record: SampleRecord, samples: NDArray[np.int16], word_end: int | None, seed: int, draw: int) -> Placed:
-    """One draw of a clip whose decoded samples are `[n]` and whose word, if it has one, ends before sample `word_end`.
+def augmented_clip(augmenter: Augmenter, record: SampleRecord, samples: NDArray[np.int16], word: WordPlace | None, seed: int, draw: int) -> Placed:
+    """One draw of a clip whose decoded samples are `[n]`, and of its word, if it has one, the place in them.
 
     Returns int16 `[settings.samples]` and where the word ends in them.
     """
     name = _name(record)
-    generator = derived_generator("place", seed, name, draw)
-    settings = augmenter.settings
-    placed = place_anywhere(samples, settings, generator) if word_end is None else place_word(samples, word_end, settings, generator)
-    return Placed(augmenter.augment(placed.samples, seed, name, draw), placed.word_end)
+    placed = augmenter.placed(samples, word, seed, name, draw)
+    return replace(placed, samples=augmenter.augment(placed.samples, seed, name, draw))
 
 
 def _name(record: SampleRecord) -> str:
@@ -82,8 +81,8 @@ def _name(record: SampleRecord) -> str:
 
 def _features(augmenter: Augmenter, seed: int, task: _Task) -> list[Drawn]:
     samples = read_samples(task.record.path)
-    word_end = utterance_end(samples) if task.record.label is Label.POSITIVE else None
-    clips = (augmented_clip(augmenter, task.record, samples, word_end, seed, draw) for draw in task.draws)
+    word = word_place(task.record.path, samples) if task.record.label is Label.POSITIVE else None
+    clips = (augmented_clip(augmenter, task.record, samples, word, seed, draw) for draw in task.draws)
     return [(task.index, draw, device_features(clip.samples)) for draw, clip in zip(task.draws, clips, strict=True)]
 
 

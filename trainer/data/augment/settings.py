@@ -12,7 +12,8 @@ from wakeword.errors import ConfigError
 class Probabilities:
     """How likely each effect is, in the order in which they are applied. Raises `ConfigError` outside 0 to 1.
 
-    Order and values are those of the reference implementation (microWakeWord's training notebook).
+    Order and values of the first eight are those of the reference implementation (microWakeWord's training notebook). The others are what a device's
+    microphone does to all of it (`microphone.py`).
     """
 
     seven_band_parametric_eq: float = 0.1
@@ -23,6 +24,11 @@ class Probabilities:
     add_background_noise: float = 0.75
     gain: float = 1.0
     rir: float = 0.5
+    band_limits: float = 0.5
+    level: float = 1.0
+    self_noise: float = 0.5
+    automatic_gain: float = 0.3
+    clipping: float = 0.1
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -52,16 +58,30 @@ class AugmentationSettings:
     """What follows a word: drawn between the two, uniformly."""
     augmentation_duration_s: float = 3.2
     """Length of every augmented clip."""
+    min_level_dbfs: float = -45.0
+    max_level_dbfs: float = 0.0
+    """Peak of a clip whose level is set."""
+    speech_before: float = 0.3
+    speech_after: float = 0.3
+    """How likely other speech is right before and after a word or a short clip."""
+    onset: float = 0.3
+    """How likely a recording without a marked word begins within the clip, after silence."""
 
     def __post_init__(self) -> None:
         ranges = (
             ("background_min_snr_db", self.background_min_snr_db, "background_max_snr_db", self.background_max_snr_db),
             ("min_gain_db", self.min_gain_db, "max_gain_db", self.max_gain_db),
             ("min_jitter_s", self.min_jitter_s, "max_jitter_s", self.max_jitter_s),
+            ("min_level_dbfs", self.min_level_dbfs, "max_level_dbfs", self.max_level_dbfs),
         )
         for low_name, low, high_name, high in ranges:
             if not low <= high:
                 raise ConfigError(f"augmentation.{low_name} is {low} and {high_name} is {high}; the first must not be above the second")
+        if not self.max_level_dbfs <= 0:
+            raise ConfigError(f"augmentation.max_level_dbfs is {self.max_level_dbfs}; full scale is 0, give 0 or less")
+        for name in ("speech_before", "speech_after", "onset"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"augmentation: the probability of {name} is {getattr(self, name)}; give 0 (never) to 1 (always)")
         if self.min_jitter_s < 0:
             raise ConfigError(f"augmentation.min_jitter_s is {self.min_jitter_s}; give 0 or more")
         shortest = self.max_jitter_s + contract.WINDOW_SAMPLES / contract.SAMPLE_RATE_HZ

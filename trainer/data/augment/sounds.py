@@ -31,8 +31,10 @@ _FORMAT = 2
 """Part of every note's name; raise it when what is stored changes its meaning."""
 _HASHED_BLOCK = 1 << 20
 _MAX_IMPULSE_S = 20.0
-_BEFORE_DIRECT_SAMPLES = contract.SAMPLE_RATE_HZ // 1000
-"""1 ms before the strongest sample is kept: the direct sound's own rise."""
+BEFORE_DIRECT_SAMPLES = contract.SAMPLE_RATE_HZ // 1000
+"""1 ms before the direct sound is kept: its own rise."""
+_DIRECT_SHARE = 0.25
+"""The direct sound is the first that is a quarter as strong as the strongest: far from the mouth, reflections that come together are stronger."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Sound:
 
 @dataclass(frozen=True)
 class SoundBank:
-    """Sounds of one kind, sorted by content so that names and folders mean nothing, and the files that gave none."""
+    """Sounds of one kind, those of files sorted by content so that names and folders mean nothing, and the files that gave none."""
 
     sounds: tuple[Sound, ...] = ()
     rejections: tuple[Rejection, ...] = ()
@@ -70,6 +72,13 @@ class Sounds:
 
     backgrounds: SoundBank = SoundBank()
     impulses: SoundBank = SoundBank()
+    speech: SoundBank = SoundBank()
+    """What is said right before and after a clip."""
+
+    @property
+    def contents(self) -> list[list[str]]:
+        """The hashes of all, which tell these sounds from others."""
+        return [[sound.content for sound in bank.sounds] for bank in (self.backgrounds, self.impulses, self.speech)]
 
 
 def find_sounds(folders: Iterable[Path]) -> Walked:
@@ -116,12 +125,13 @@ def split_sounds(bank: SoundBank, seed: int, fractions: Fractions | None = None)
 def impulse_samples(sound: Sound, longest: int) -> NDArray[np.float32]:
     """A room impulse response ready for convolution, float32 `[at most longest]`, of energy 1.
 
-    It begins 1 ms before its strongest sample: what lies before is the sound's way through the air, which would shift the word
+    It begins 1 ms before its direct sound: what lies before is the sound's way through the air, which would shift the word
     towards the clip's end. Energy 1 keeps the power of white sound, so that a gain that was drawn before stays what it was.
     """
     samples = sound.read().astype(np.float32)
-    direct = int(np.abs(samples).argmax())
-    response = samples[max(0, direct - _BEFORE_DIRECT_SAMPLES) :][:longest]
+    loudness = np.abs(samples)
+    direct = int(np.argmax(loudness >= _DIRECT_SHARE * loudness.max()))
+    response = samples[max(0, direct - BEFORE_DIRECT_SAMPLES) :][:longest]
     energy = float(np.sum(response.astype(np.float64) ** 2))
     normalised: NDArray[np.float32] = response * np.float32(energy**-0.5)
     return normalised
@@ -153,17 +163,31 @@ def _objection_to_impulse(sound: Sound) -> str:
 
 def _store_file(folder: Path, path: Path) -> Sound | Rejection:
     try:
-        note = folder / "files" / f"{_file_key(path)}.json"
+        key = _file_key(path)
     except OSError as error:
         return Rejection(path, f"cannot be read: {error.strerror}")
+    return kept_sound(folder, key, path, partial(stream_samples, path))
+
+
+def kept_sound(folder: Path, key: str, source: Path, blocks: Callable[[], Iterable[NDArray[np.int16]]]) -> Sound | Rejection:
+    """The sound that the store has under `key`, or, where it has none, the one that `blocks` gives, int16 `[n]` each; `source` names it.
+
+    A rejection is what is silent, or what `blocks` cannot read (`ConfigError`). Raises `OSError` when the store cannot be written.
+    """
+    note = folder / "files" / f"{key}.json"
     told = _read_note(note)
     if told is None or not _is_whole(folder, told):
-        told = _decode_into(folder, path)
+        told = _write_sound(folder, source, blocks)
         write_atomically(note, json.dumps(told))
     if "rejected" in told:
-        return Rejection(path, str(told["rejected"]))
+        return Rejection(source, str(told["rejected"]))
     content = str(told["content"])
-    return Sound(path, content, _stored(folder, content), int(told["samples"]), int(told["peak"]))
+    return Sound(source, content, _stored(folder, content), int(told["samples"]), int(told["peak"]))
+
+
+def key_of(*made_from: object) -> str:
+    """A key of `kept_sound` for what is made from things whose `repr` tells them apart."""
+    return hashlib.sha256(repr((_FORMAT, made_from)).encode()).hexdigest()
 
 
 def _file_key(path: Path) -> str:
@@ -197,8 +221,8 @@ def _is_whole(folder: Path, told: Mapping[str, str | int]) -> bool:
     return bool(mapped.dtype == np.int16 and mapped.shape == (told["samples"],))
 
 
-def _decode_into(folder: Path, path: Path) -> dict[str, str | int]:
-    """Write a file's samples to the store block by block; the name, which is their hash, is known only at the end."""
+def _write_sound(folder: Path, source: Path, blocks: Callable[[], Iterable[NDArray[np.int16]]]) -> dict[str, str | int]:
+    """Write samples to the store block by block; the name, which is their hash, is known only at the end."""
     digest, samples, peak = hashlib.sha256(), 0, 0
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, suffix=PARTIAL_SUFFIX) as scratch:
@@ -207,17 +231,17 @@ def _decode_into(folder: Path, path: Path) -> dict[str, str | int]:
             with temporary.open("wb") as file:
                 _write_header(file, 0)
                 begin = file.tell()
-                for block in stream_samples(path):
+                for block in blocks():
                     data = block.astype("<i2").tobytes()
                     digest.update(data)
                     file.write(data)
                     samples += len(block)
-                    peak = max(peak, int(np.abs(block.astype(np.int32)).max()))
+                    peak = max(peak, int(np.abs(block.astype(np.int32)).max(initial=0)))
                 file.seek(0)
                 _write_header(file, samples)
                 assert file.tell() == begin
         except ConfigError as error:
-            return {"rejected": str(error).removeprefix(f"{path}: ")}
+            return {"rejected": str(error).removeprefix(f"{source}: ")}
         if peak == 0:
             return {"rejected": "silent: all its samples are 0"}
         content = digest.hexdigest()
