@@ -73,6 +73,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHON, default=False)
+def quality(session: nox.Session) -> None:
+    """Train from a typed phrase by several recipes and test each on real people: `nox -s quality -- --recipes plain --words alexa`. Hours."""
+    install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--group", "test")
+    session.run("python", str(Path("benchmarks") / "quality.py"), *session.posargs, interrupt_timeout=60, terminate_timeout=10)
+
+
+@nox.session(python=PYTHON, default=False)
 def cluster(session: nox.Session) -> None:
     """Test speaker clustering beside PyTorch and SpeechBrain, in an environment of its own without TensorFlow."""
     install(session, "--extra", "cluster", "--group", "test")

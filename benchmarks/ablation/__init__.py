@@ -1,0 +1,1 @@
+"""The rooms of `benchmarks/quality.py`."""
