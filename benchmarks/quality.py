@@ -109,7 +109,7 @@ def _row(asked: Asked, corpus: Corpus, output: Path, told: Callable[[str], None]
         steps.run("train", commands.train(asked, corpus), told)
         steps.run("export", commands.export(asked), told)
     others = [other for other in WORDS if other != word]
-    what = listening(corpus, word, others, asked.folder / "lists", heard_people=recipe.recordings != 0, heard_sounds=recipe.corpus != "nothing")
+    what = listening(corpus, word, others, asked.folder / "lists", heard_people=recipe.people != "all", heard_sounds=recipe.corpus != "nothing")
     if not steps.done(f"simulate {PEOPLE}"):
         note_look(output, word, recipe.name, asked.seed, asked.digest)
     figures = hear(asked.manifest, what, steps, asked.folder / "results", asked.cache, told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -161,7 +162,7 @@ def asked(recipe: Recipe, tmp_path: Path) -> commands.Asked:
 
 
 def test_own_recordings_are_those_of_one_person_and_train(corpus_folder: Path, tmp_path: Path) -> None:
-    recipe = Recipe("own2", "two of one person", recordings=2)
+    recipe = Recipe("own2", "two of one person", recordings=2, people="test split")
     command = list(map(str, commands.train(asked(recipe, tmp_path), open_corpus())))
     mine = sorted((tmp_path / "row" / "own" / "me").iterdir())
     assert [path.name for path in mine] == ["4.wav", "5.wav"]
@@ -170,7 +171,9 @@ def test_own_recordings_are_those_of_one_person_and_train(corpus_folder: Path, t
     table = (tmp_path / "row" / "own.csv").read_text().splitlines()
     assert table == ["path,group,split", *(f"{corpus_folder / 'computer' / path.name},me,train" for path in mine)]
     with pytest.raises(ConfigError, match="nobody has 3"):
-        commands.train(asked(Recipe("own3", "", recordings=3), tmp_path), open_corpus())
+        commands.train(asked(replace(recipe, recordings=3), tmp_path), open_corpus())
+    with pytest.raises(ValueError, match="cannot test"):
+        replace(recipe, people="all")
 
 
 def test_the_last_setting_of_a_key_counts_and_a_lever_is_another_row(corpus_folder: Path, tmp_path: Path) -> None:
