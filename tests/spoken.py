@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from trainer.data.clips import finish_clip, write_clip
+from trainer.data.speech.bank import bank_of
 from trainer.data.speech.engine import DEFAULT_LANGUAGE
 from trainer.data.speech.engines.espeak import EspeakEngine
-from trainer.data.speech.texts import draw_sentence
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.corpus.recordings import GENERATED_TABLE
 
@@ -57,12 +57,12 @@ def generate(folder: Path) -> Spoken:
         sound = finish_clip(engine.synthesise(f"{WORD}!", voice.name, 1.0, 0.0, number), PEAK_DB).samples
         words.append(folder / "words" / f"{number:02}.wav")
         write_clip(words[-1], np.concatenate([pad, sound, pad]))
-    generator = np.random.default_rng(0)
+    generator, bank = np.random.default_rng(0), bank_of(DEFAULT_LANGUAGE)
     for number in range(SPEECHES):
         voice = voices[generator.integers(len(voices))]
         parts = [pad]
         while sum(map(len, parts)) < SPEECH_SECONDS * SAMPLE_RATE_HZ:
-            parts.append(finish_clip(engine.synthesise(draw_sentence(generator), voice.name, 1.0, 0.0, number), PEAK_DB).samples)
+            parts.append(finish_clip(engine.synthesise(bank.draw(generator), voice.name, 1.0, 0.0, number), PEAK_DB).samples)
         speech.append(folder / "speech" / f"{number:02}.wav")
         write_clip(speech[-1], np.concatenate(parts))
     rows = "".join(f"{path.relative_to(folder)},{engine.name}\n" for path in (*words, *speech))

@@ -39,6 +39,8 @@ def generate(
         list[str] | None, typer.Option(help="Speak with this engine alone; may be repeated. docs/voices.md lists them. (default: all that are installed)")
     ] = None,
     piper_voice: Annotated[list[Path] | None, typer.Option(help="A Piper voice (.onnx); may be repeated.")] = None,
+    language: Annotated[str, typer.Option(help="Language of the phrase, as a tag: en, en-GB, de, fr, es, it, nl, pt-BR, …")] = "en",
+    lines: Annotated[list[Path] | None, typer.Option(help="Text file of your own sentences in that language, one a line; may be repeated.")] = None,
     ways: Annotated[
         str | None,
         typer.Option(help="Ways of speaking with their shares. (default: alone=6,in_flow=3,asked=1,called=1,whispered=0.5,child=1.5)", show_default=False),
@@ -56,6 +58,7 @@ def generate(
     Example:
 
       mww-generate "okay house" --output generated/okay_house
+      mww-generate "hallo haus" --language de --output generated/hallo_haus
     """
     from trainer.data.generate import generate_corpus
     from trainer.data.speech.engine import EngineOptions
@@ -74,12 +77,16 @@ def generate(
             sentences=sentences,
             seed=seed,
             engines=choice,
+            language=language,
+            own_lines=lines or (),
             manner=manner,
             jobs=jobs,
             progress=terminal.counting("speaking"),
         )
         for skipped in corpus.skipped:
             terminal.told(f"{skipped.name} was not used: {skipped.reason}")
+        for note in corpus.notes:
+            terminal.told(note)
         for reason, count in Counter(dropped.reason for dropped in corpus.dropped).most_common():
             terminal.told(f"{count} clips were thrown out: {reason}")
     typer.echo(f"{len(corpus.clips)} clips in {output} ({corpus.made} new), described in {corpus.table}")

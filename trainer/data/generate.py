@@ -21,9 +21,10 @@ import numpy as np
 from trainer.data.clips import SHORTEST_SAMPLES, Word, read_clip, write_clip
 from trainer.data.listening import Limits
 from trainer.data.parallel import Progress, map_in_processes
-from trainer.data.speech import context, espeak, texts
+from trainer.data.speech import context, texts
+from trainer.data.speech.bank import Bank, bank_of
 from trainer.data.speech.engine import DEFAULT_LANGUAGE, SkippedEngine, SpeechEngine
-from trainer.data.speech.phonemes import fold
+from trainer.data.speech.espeak_languages import check_language, language_title, sounds
 from trainer.data.speech.plan import FOLDERS, NEAR_MISS, POSITIVE, SENTENCE, ClipPlan, Contexts, Spoken, Unreadable, plan_clips
 from trainer.data.speech.registry import EngineChoice, choose_engines
 from trainer.data.speech.speaking import speak
@@ -36,6 +37,7 @@ from wakeword.locks import hold_folder
 
 _CONTEXTS = 300
 """Sentences from which the words around a wake word are taken."""
+_BORROWED = "no {0} sentences come with this version, so its voices read those of other languages, by {0} rules; sentences of your own are better: --lines FILE"
 _CLIP_NAME = re.compile(r"\d{6}-[0-9a-f]{8}\.wav")
 _PLAN_COLUMNS = ("text", "engine", "voice", "speaker", "family", "language", "way", "rate", "pitch", "formant", "gain_db", "seed")
 
@@ -65,12 +67,14 @@ class DroppedClip:
 
 @dataclass(frozen=True)
 class GeneratedCorpus:
-    """The result of a run: the table of all clips, how many were made now or kept from before, what was thrown out, and the engines left out."""
+    """The result of a run: the table of all clips, how many were made now or kept from before, what was thrown out, the engines left out,
+    and what else to know, a line each."""
 
     table: Path
     clips: tuple[FinishedClip, ...]
     dropped: tuple[DroppedClip, ...]
     skipped: tuple[SkippedEngine, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def made(self) -> int:
@@ -87,81 +91,94 @@ def generate_corpus(
     sentences: int = 1000,
     seed: int = 0,
     engines: EngineChoice | None = None,
+    language: str = DEFAULT_LANGUAGE,
+    own_lines: Sequence[Path] = (),
     manner: Manner = DEFAULT_MANNER,
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> GeneratedCorpus:
-    """Speak `phrase` and its negatives into `output` as 16 kHz mono 16-bit wav files, and write generated.csv at the end.
+    """Speak `phrase` and its negatives in a language (tag of BCP 47) into `output` as 16 kHz mono 16-bit wav files, and write generated.csv at the end.
 
     The same arguments and engines give the same files byte for byte. Interrupted at any time, the next run goes on where it stopped.
-    An engine that cannot read the phrase whole is left out of all of it: a voice in the negatives alone would be learned as a negative.
-    Raises `ConfigError` for a phrase that no engine reads, that is too long or cannot be kept out of sentences, negative counts, or an output
-    folder that holds clips of another plan; `InfrastructureError` when an engine fails or another process fills the folder; `OSError` when the disk is full.
+    An engine that has no voice of the language, or cannot read the phrase whole, is left out of all of it: a voice in the negatives alone would be
+    learned as a negative. `own_lines` are text files of sentences, which are spoken beside those of the language's bank.
+    Raises `ConfigError` for an unknown language, an engine that was asked for and cannot speak it, a phrase that no engine reads, that is too long or
+    cannot be kept out of sentences, negative counts, or an output folder that holds clips of another plan; `InfrastructureError` when an engine fails
+    or another process fills the folder; `OSError` when the disk is full.
     """
-    choice = engines or choose_engines()
-    phrase = texts.clean_phrase(phrase)
+    language = check_language(language)
+    choice = (engines or choose_engines()).speaking(language, language_title(language))
+    phrase = texts.clean_phrase(phrase, language)
+    bank = bank_of(language, own_lines)
     if min(positives, near_misses, sentences) < 0:
         raise ConfigError("numbers of clips cannot be negative")
     counts = {POSITIVE: positives, NEAR_MISS: near_misses, SENTENCE: sentences}
     with hold_folder(output, "give another --output"):
-        return _generate(phrase, output, counts, seed, choice, manner, jobs, progress)
+        return _generate(phrase, bank, output, counts, seed, choice, manner, jobs, progress)
 
 
 def _generate(
-    phrase: str, output: Path, counts: dict[str, int], seed: int, choice: EngineChoice, manner: Manner, jobs: int | None, progress: Progress | None
+    phrase: str,
+    bank: Bank,
+    output: Path,
+    counts: dict[str, int],
+    seed: int,
+    choice: EngineChoice,
+    manner: Manner,
+    jobs: int | None,
+    progress: Progress | None,
 ) -> GeneratedCorpus:
     # One call in a worker: the library that knows phonemes never runs in this process.
     spoken, unreadable = next(
-        map_in_processes(partial(_spoken_texts, phrase, counts, seed, bool(manner.shares.get(IN_FLOW))), [choice.available], jobs=1, isolate=True)
+        map_in_processes(partial(_spoken_texts, phrase, bank, counts, seed, bool(manner.shares.get(IN_FLOW))), [choice.available], jobs=1, isolate=True)
     )
     choice = _readers(choice, phrase, unreadable)
-    plans = plan_clips(spoken, counts, choice.available, seed, unreadable, manner)
+    plans = plan_clips(spoken, counts, choice.available, seed, unreadable, manner, bank.language)
     _check_output(output, plans)
     make = partial(_make_clip, output, {engine.name: engine for engine in choice.available})
     made = list(map_in_processes(make, plans, jobs=jobs, isolate=True, progress=progress))
     clips = tuple(clip for clip in made if isinstance(clip, FinishedClip))
     table = output / GENERATED_TABLE
     write_atomically(table, _csv_text(clips))
-    return GeneratedCorpus(table, clips, tuple(clip for clip in made if isinstance(clip, DroppedClip)), choice.skipped)
+    notes = (_BORROWED.format(language_title(bank.language)),) if bank.borrowed and counts[SENTENCE] else ()
+    return GeneratedCorpus(table, clips, tuple(clip for clip in made if isinstance(clip, DroppedClip)), choice.skipped, notes)
 
 
 def _readers(choice: EngineChoice, phrase: str, unreadable: Unreadable) -> EngineChoice:
     """The engines that read the phrase."""
     reasons = {engine.name: unreadable[engine.name].get(phrase, "") for engine in choice.available}
-    available = tuple(engine for engine in choice.available if not reasons[engine.name])
-    if not available:
-        why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        raise ConfigError(f"no engine can read {phrase!r} ({why}); write it as it sounds, in English letters")
-    skipped = tuple(SkippedEngine(name, f"{reason} in {phrase!r}", "") for name, reason in reasons.items() if reason)
-    return EngineChoice(available, (*choice.skipped, *skipped))
+    own = {name: reason and f"{reason} in {phrase!r}" for name, reason in reasons.items()}
+    return choice.without(own, f"no engine can read {phrase!r}", "write it as it sounds, or name its language with --language")
 
 
-def _spoken_texts(phrase: str, counts: dict[str, int], seed: int, flowing: bool, engines: Sequence[SpeechEngine]) -> tuple[Spoken, Unreadable]:
+def _spoken_texts(phrase: str, bank: Bank, counts: dict[str, int], seed: int, flowing: bool, engines: Sequence[SpeechEngine]) -> tuple[Spoken, Unreadable]:
     """The texts of each kind that are read by an engine which reads the phrase, and what each engine cannot read."""
-    texts.phrase_sounds(phrase, espeak.phonemise)
-    near = texts.near_misses(phrase, espeak.phonemise) if counts[NEAR_MISS] else []
+    hear = partial(sounds, language=bank.language)
+    texts.phrase_sounds(phrase, hear)
+    near = texts.near_misses(phrase, hear, bank) if counts[NEAR_MISS] else []
     if counts[NEAR_MISS] and not near:
         raise ConfigError(f"nothing resembles {phrase!r} without being it; ask for 0 near misses")
-    spoken = {POSITIVE: [phrase], NEAR_MISS: near, SENTENCE: texts.sentences(counts[SENTENCE], phrase, seed, espeak.phonemise)}
+    spoken = {POSITIVE: [phrase], NEAR_MISS: near, SENTENCE: texts.sentences(counts[SENTENCE], phrase, seed, hear, bank)}
     every = list(dict.fromkeys(text for of_kind in spoken.values() for text in of_kind))
-    unreadable = {engine.name: engine.unreadable(every, DEFAULT_LANGUAGE) for engine in engines}
+    unreadable = {engine.name: engine.unreadable(every, bank.language) for engine in engines}
     readers = [unread for unread in unreadable.values() if phrase not in unread]
     for kind in (NEAR_MISS, SENTENCE):
         spoken[kind] = [text for text in spoken[kind] if not readers or any(text not in unread for unread in readers)]
         if counts[kind] and not spoken[kind]:
             raise ConfigError(f"no engine can read any of the {kind.replace('_', ' ')} texts; choose other engines with --engine, or ask for none of them")
-    return Spoken(spoken, _contexts(phrase, seed, engines) if flowing else {}), unreadable
+    return Spoken(spoken, _contexts(phrase, bank, seed, engines) if flowing else {}), unreadable
 
 
-def _contexts(phrase: str, seed: int, engines: Sequence[SpeechEngine]) -> dict[str, Contexts]:
+def _contexts(phrase: str, bank: Bank, seed: int, engines: Sequence[SpeechEngine]) -> dict[str, Contexts]:
     """Words before and after the phrase and its near misses, that every engine reads."""
-    drawn, generator = texts.sentences(_CONTEXTS, phrase, seed, espeak.phonemise), np.random.default_rng([seed, 6])
+    hear = partial(sounds, language=bank.language)
+    drawn, generator = texts.sentences(_CONTEXTS, phrase, seed, hear, bank), np.random.default_rng([seed, 6])
     parts = [list(dict.fromkeys(side(drawn, generator))) for side in (context.endings, context.beginnings)]
-    unread = {text for engine in engines for text in engine.unreadable([*parts[0], *parts[1]], DEFAULT_LANGUAGE)}
+    unread = {text for engine in engines for text in engine.unreadable([*parts[0], *parts[1]], bank.language)}
     before, after = ([text for text in side if text not in unread] for side in parts)
-    target, *sounds = [tuple(map(fold, spoken)) for spoken in espeak.phonemise([phrase, *before, *after])]
-    safe_before = [text for text, heard in zip(before, sounds, strict=False) if context.may_precede(heard, target)]
-    safe_after = [text for text, heard in zip(after, sounds[len(before) :], strict=True) if context.may_follow(heard, target)]
+    target, *spoken = hear([phrase, *before, *after])
+    safe_before = [text for text, heard in zip(before, spoken, strict=False) if context.may_precede(heard, target)]
+    safe_after = [text for text, heard in zip(after, spoken[len(before) :], strict=True) if context.may_follow(heard, target)]
     return {POSITIVE: Contexts(tuple(before), tuple(after)), NEAR_MISS: Contexts(tuple(safe_before), tuple(safe_after))}
 
 

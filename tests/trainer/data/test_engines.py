@@ -105,8 +105,8 @@ def test_missing_engines_are_named_with_what_to_install(tmp_path: Path, monkeypa
     choice = choose_engines()
     assert [engine.name for engine in choice.available] == ["espeak"]
     assert {skipped.name: skipped.install for skipped in choice.skipped} == {"flite": "apt install flite", "piper": "pip install piper-tts"}
-    with pytest.raises(ConfigError, match="no speech engine"):
-        choose_engines(["flite"])
+    with pytest.raises(ConfigError, match="flite cannot speak: the program flite is not on PATH: apt install flite"):
+        choose_engines(["espeak", "flite"])
     with pytest.raises(ConfigError, match="unknown speech engine 'festival'"):
         choose_engines(["festival"])
 
@@ -121,7 +121,9 @@ def test_flite_is_run_with_rate_and_pitch(programs: Path) -> None:
 
 
 def test_piper_needs_voices_and_is_run_without_its_noise(programs: Path) -> None:
-    assert choose_engines(["espeak", "piper"]).skipped[0].reason == "no voice was given"
+    assert ("piper", "no voice was given") in [(one.name, one.reason) for one in choose_engines().skipped]
+    with pytest.raises(ConfigError, match="piper cannot speak: no voice was given"):
+        choose_engines(["espeak", "piper"])
     (engine,) = choose_engines(["piper"], EngineOptions(piper_voices=(piper_model(programs, 2),))).available
     assert [(voice.name, voice.speaker) for voice in engine.voices("en")] == [("amy#0", "piper_amy_0"), ("amy#1", "piper_amy_1")]
     engine.synthesise("okay nabu", "amy#1", 1.0, 0.0, 0)
@@ -129,6 +131,22 @@ def test_piper_needs_voices_and_is_run_without_its_noise(programs: Path) -> None
     assert text == "okay nabu\n"
     assert arguments[:4] == ["--model", str(programs / "amy.onnx"), "--speaker", "1"]
     assert arguments[4:-2] == ["--noise_scale", "0", "--noise_w", "0", "--length_scale", "1.000000"]
+
+
+def test_a_piper_voice_that_was_asked_for_and_cannot_speak_is_an_error(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = piper_model(programs, 1)
+    options = EngineOptions(piper_voices=(model,))
+    (engine,) = choose_engines(["piper"], options).available
+    assert [voice.language for voice in engine.voices("nl")] == ["nl"], "its description says no language"
+    Path(f"{model}.json").write_text(json.dumps({"language": {"code": "de_DE"}}))
+    assert [voice.language for voice in engine.voices("de")] == ["de-DE"]
+    with pytest.raises(ConfigError, match=r"amy\.onnx: this voice speaks de-DE, and en was asked for; .* name it with --language"):
+        engine.voices("en")
+    Path(f"{model}.json").write_text(json.dumps({"espeak": {"voice": "en-us"}}))
+    assert [voice.language for voice in engine.voices("en-GB")] == ["en-US"]
+    monkeypatch.setenv("PATH", "/none")
+    with pytest.raises(ConfigError, match=r"amy\.onnx: the program piper, which speaks with this voice, is not on PATH; pip install piper-tts"):
+        choose_engines(None, options)
 
 
 def test_a_piper_voice_without_its_description_is_refused(programs: Path) -> None:
@@ -148,6 +166,22 @@ def test_espeak_reads_foreign_letters_but_not_by_their_names() -> None:
     assert EspeakEngine().unreadable([], "en") == {}
 
 
+@pytest.mark.parametrize(
+    ("language", "read", "named"),
+    [
+        ("de", ["schöne grüße", "café", "crème brûlée", "señor"], {"ß": "ß", "привет": "п"}),
+        ("fr", ["ça va", "l'œuf", "noël", "où"], {"привет": "п"}),
+        ("es", ["niño", "pingüino", "qué"], {"ß": "ß"}),
+        ("ru", ["привет алиса", "объезд", "ёлка", "мой день"], {}),
+        ("el", ["γεια σου", "άλφα"], {}),
+    ],
+)
+def test_espeak_reads_the_letters_of_its_language(language: str, read: list[str], named: dict[str, str]) -> None:
+    found = EspeakEngine().unreadable([*read, *named], language)
+    assert set(found) == set(named)
+    assert all(f"the name of {letter}" in found[text] for text, letter in named.items())
+
+
 def test_flite_reads_english_letters_alone() -> None:
     assert FliteEngine("flite").unreadable(["hey jarvis", "o'clock 7", "łódź", "café"], "en") == {
         "łódź": "it reads no letters but a to z, and passes over ł, ó, ź",
@@ -159,7 +193,7 @@ def test_piper_reads_what_its_voices_have_sounds_for(programs: Path) -> None:
     model = piper_model(programs, 1)
     engine = PiperEngine("piper", (model,))
     assert engine.unreadable(["computer"], "en") == {}, "nothing is known of the voice's sounds"
-    sounds = {sign: [number] for number, sign in enumerate("hˈeɪdʒɑːɹvs ")}  # noqa: RUF001 - IPA
+    sounds = {sign: [number] for number, sign in enumerate("hˈeɪdʒɑːɹvs ")}
     Path(f"{model}.json").write_text(json.dumps({"espeak": {"voice": "en-us"}, "phoneme_id_map": sounds}))
     assert engine.unreadable(["hey jarvis", "she"], "en") == {"she": "the voice amy has no sound ʃ, i"}
 

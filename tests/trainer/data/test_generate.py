@@ -15,10 +15,11 @@ import pytest
 from trainer.data.clips import SHORTEST_SAMPLES, wav_bytes
 from trainer.data.generate import GeneratedCorpus, generate_corpus
 from trainer.data.ingest import find_generated, ingest
+from trainer.data.speech.bank import bank_of
 from trainer.data.speech.engine import Speech, SpeechEngine, Voice
 from trainer.data.speech.engines.espeak import EspeakEngine
 from trainer.data.speech.engines.flite import FliteEngine
-from trainer.data.speech.espeak import phonemise
+from trainer.data.speech.espeak_languages import language_title, sounds
 from trainer.data.speech.phonemes import says
 from trainer.data.speech.registry import EngineChoice, choose_engines
 from trainer.data.speech.ways import manner_of
@@ -76,7 +77,7 @@ def test_clips_are_trimmed_to_the_word(generated: Path) -> None:
 
 def test_no_negative_says_the_phrase(generated: Path) -> None:
     texts = [row["text"] for row in rows(generated) if row["label"] == "negative"]
-    target, *heard = phonemise(["hey jarvis", *texts])
+    target, *heard = sounds(["hey jarvis", *texts], "en")
     assert not any(says(target, one) for one in heard)
 
 
@@ -208,6 +209,39 @@ def test_no_engine_reads_the_phrase(tmp_path: Path) -> None:
     choice = EngineChoice((EspeakEngine(), FliteEngine("flite")), ())
     with pytest.raises(ConfigError, match=r"no engine can read 'ß' \(espeak: it says the name of ß .*; flite: it reads no letters but a to z"):
         generate_corpus("ß", tmp_path, positives=1, near_misses=0, sentences=0, engines=choice, jobs=1)
+
+
+def test_an_engine_that_was_asked_for_and_cannot_read_the_phrase_is_an_error(tmp_path: Path, espeak: EngineChoice) -> None:
+    choice = EngineChoice((*espeak.available, Lisping("lisping", "s")), (), frozenset({"lisping"}))
+    with pytest.raises(ConfigError, match="lisping: it has no s in 'hey jarvis'; choose other engines with --engine"):
+        generate_corpus("hey jarvis", tmp_path, positives=1, near_misses=0, sentences=0, engines=choice, jobs=1)
+    assert not list(tmp_path.glob("**/*.wav"))
+
+
+def test_an_engine_without_a_voice_of_the_language_is_left_out_or_an_error(tmp_path: Path) -> None:
+    engines = (EspeakEngine(), FliteEngine("flite"))
+    corpus = generate_corpus("hallo haus", tmp_path, positives=4, near_misses=2, sentences=2, engines=EngineChoice(engines, ()), language="de", jobs=2)
+    assert [(one.name, one.reason) for one in corpus.skipped] == [("flite", "it has no voice that speaks German")]
+    with pytest.raises(ConfigError, match="flite: it has no voice that speaks German; choose other engines with --engine"):
+        generate_corpus("hallo haus", tmp_path, engines=EngineChoice(engines, (), frozenset({"flite"})), language="de")
+    with pytest.raises(ConfigError, match=r"no engine speaks German \(flite: it has no voice that speaks German\); install another engine"):
+        generate_corpus("hallo haus", tmp_path, engines=EngineChoice(engines[1:], ()), language="de")
+    with pytest.raises(ConfigError, match="language 'deutsch' is not known"):
+        generate_corpus("hallo haus", tmp_path, engines=EngineChoice(engines, ()), language="deutsch")
+
+
+@pytest.mark.parametrize(
+    ("language", "phrase", "accents"),
+    [("de", "schönes haus", {"de"}), ("ru", "привет алиса", {"ru", "ru-cl", "ru-lv"})],
+)
+def test_a_corpus_in_another_language(tmp_path: Path, espeak: EngineChoice, language: str, phrase: str, accents: set[str]) -> None:
+    corpus = generate_corpus(phrase, tmp_path, positives=20, near_misses=10, sentences=10, engines=espeak, language=language, jobs=2)
+    assert [note.partition(" sentences")[0] for note in corpus.notes] == ([f"no {language_title(language)}"] if bank_of(language).borrowed else [])
+    table = rows(tmp_path)
+    assert {row["voice"].partition("+")[0] for row in table} <= accents
+    assert {row["language"].partition("-")[0] for row in table} == {language[:2]}
+    target, *heard = sounds([phrase, *(row["text"] for row in table if row["label"] == "negative")], language[:2])
+    assert not any(says(target, one) for one in heard)
 
 
 @pytest.mark.skipif(shutil.which("flite") is None, reason="needs the flite program")

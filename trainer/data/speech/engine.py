@@ -14,6 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.speech.languages import matching
+
 DEFAULT_LANGUAGE = "en"
 
 
@@ -47,6 +49,11 @@ class Speech:
     sample_rate: int
     onsets: tuple[tuple[int, int], ...] = ()
     """Of each word that the engine marks: its first character in the text and its first sample. In the order of speech."""
+
+
+def speaking(voices: Sequence[Voice], language: str) -> tuple[Voice, ...]:
+    """Those of an engine's voices that speak a language (tag of BCP 47), by the rule of `languages.matching`."""
+    return matching(language, {voice: (voice.language,) for voice in voices})
 
 
 class SpeechEngine(Protocol):

@@ -100,9 +100,10 @@ def plan_clips(
     seed: int,
     unreadable: Unreadable | None = None,
     manner: Manner = DEFAULT_MANNER,
+    language: str = DEFAULT_LANGUAGE,
 ) -> list[ClipPlan]:
     """Draw every clip of the corpus. The texts of each kind are used in turn, each by an engine that reads it."""
-    speakers = [speakers_of(engine, DEFAULT_LANGUAGE) for engine in engines]
+    speakers = [speakers_of(engine, language) for engine in engines]
     shares = engine_shares(speakers)
     generators = {kind: [np.random.default_rng([seed, 3, number, index]) for index in range(count)] for number, (kind, count) in enumerate(counts.items())}
     dealt: dict[str, list[tuple[str, int]]] = {}

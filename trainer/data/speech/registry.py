@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -19,6 +19,27 @@ class EngineChoice:
 
     available: tuple[SpeechEngine, ...]
     skipped: tuple[SkippedEngine, ...]
+    asked: frozenset[str] = frozenset()
+    """Engines that the user named. Where one of them cannot speak, that is an error; others are left out."""
+
+    def without(self, reasons: Mapping[str, str], nobody: str, remedy: str) -> EngineChoice:
+        """The choice without the engines that have a reason. Raises `ConfigError` for one that the user named, and when none is left.
+
+        `nobody` says what none of them can do, and `remedy` what to do then.
+        """
+        named = [f"{name}: {reasons[name]}" for name in sorted(self.asked) if reasons.get(name)]
+        if named:
+            raise ConfigError(f"{'; '.join(named)}; choose other engines with --engine")
+        available = tuple(engine for engine in self.available if not reasons.get(engine.name))
+        if not available:
+            raise ConfigError(f"{nobody} ({'; '.join(f'{name}: {reason}' for name, reason in reasons.items())}); {remedy}")
+        skipped = tuple(SkippedEngine(name, reason, "") for name, reason in reasons.items() if reason)
+        return EngineChoice(available, (*self.skipped, *skipped), self.asked)
+
+    def speaking(self, language: str, title: str) -> EngineChoice:
+        """Those that have a voice for a language (tag of BCP 47 and English name). Raises as `without` does."""
+        reasons = {engine.name: "" if engine.voices(language) else f"it has no voice that speaks {title}" for engine in self.available}
+        return self.without(reasons, f"no engine speaks {title}", "install another engine: docs/voices.md lists them")
 
 
 @cache
@@ -32,8 +53,8 @@ def engine_specs() -> dict[str, EngineSpec]:
 def choose_engines(names: Sequence[str] | None = None, options: EngineOptions | None = None) -> EngineChoice:
     """Find the engines that this machine has, among `names` (None: all).
 
-    A missing engine is skipped and named, never an error; `ConfigError` is raised for an unknown name, for an option that is wrong,
-    and when no engine is left.
+    A missing engine is skipped and named, unless it is one of `names`. `ConfigError` is raised for that, for an unknown name, for an option that
+    is wrong, and when no engine is left.
     """
     specs = engine_specs()
     unknown = [name for name in names or () if name not in specs]
@@ -42,6 +63,8 @@ def choose_engines(names: Sequence[str] | None = None, options: EngineOptions | 
     found = [spec.find(options or EngineOptions()) for name, spec in specs.items() if names is None or name in names]
     skipped = tuple(engine for engine in found if isinstance(engine, SkippedEngine))
     available = tuple(engine for engine in found if not isinstance(engine, SkippedEngine))
+    if names and skipped:
+        raise ConfigError("; ".join(f"{engine.name} cannot speak: {engine.reason}: {engine.install}" for engine in skipped))
     if not available:
         raise ConfigError("no speech engine is available; " + "; ".join(f"{engine.name}: {engine.install}" for engine in skipped))
-    return EngineChoice(available, skipped)
+    return EngineChoice(available, skipped, frozenset(names or ()))

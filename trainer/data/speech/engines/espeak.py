@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trainer.data.speech.engine import DEFAULT_LANGUAGE, EngineOptions, EngineSpec, SkippedEngine, Speech, SpeechEngine, Voice
-from trainer.data.speech.espeak import find_espeak, phonemise, require_espeak, speak
-from trainer.data.speech.phonemes import fold
+from trainer.data.speech.engine import EngineOptions, EngineSpec, SkippedEngine, Speech, SpeechEngine, Voice
+from trainer.data.speech.espeak import find_espeak, require_espeak, speak
+from trainer.data.speech.espeak_languages import accent_tag, accents, sounds
 from wakeword.extras import install
-
-ACCENTS = ("en", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-gb-x-rp", "en-029", "en-us", "en-us-nyc")
-"""Every English of the library ("en" is the British one) but en-shaw, which reads another alphabet."""
 
 NO_PERSON = frozenset({"Demonic", "Mr serious", "Tweaky", "UniRobot", "anikaRobot", "announcer", "croak", "fast", "whisper", "whisperf"})
 """Variants that no person sounds like (robots, echoes, growls), that only change the rate, or that do not voice at all: any voice can whisper (`manner.py`)."""
@@ -24,31 +21,28 @@ _SHORTEST_NAME = 4
 
 @dataclass(frozen=True)
 class EspeakEngine:
-    """All English accents times the timbres (variants) of the library. The variant is the speaker: accents of one share its timbre."""
+    """All accents of a language times the timbres (variants) of the library. The variant is the speaker: accents of one share its timbre."""
 
     name: str = "espeak"
 
     def voices(self, language: str) -> tuple[Voice, ...]:
         """Every pair of variant and accent, sorted by variant."""
-        if language != DEFAULT_LANGUAGE:
-            return ()
         folder = require_espeak() / "espeak-ng-data" / "voices" / "!v"
         names = sorted(path.name for path in folder.iterdir() if path.name not in NO_PERSON and not path.name.startswith(NO_PERSON_PREFIX))
         return tuple(
-            Voice(accent if variant == DEFAULT_VARIANT else f"{accent}+{variant}", f"espeak_{variant}", marks_words=True)
+            Voice(accent if variant == DEFAULT_VARIANT else f"{accent}+{variant}", f"espeak_{variant}", language=accent_tag(accent), marks_words=True)
             for variant in (DEFAULT_VARIANT, *names)
-            for accent in ACCENTS
+            for accent in accents(language)
         )
 
     def unreadable(self, texts: Sequence[str], language: str) -> dict[str, str]:
-        """Texts with a letter that it calls by its name ("z hacek" for ž), as its English voices do with letters that no English word has."""
-        del language
+        """Texts with a letter that it calls by its name ("z hacek" for ž), as its voices do with letters that no word of their language has."""
         foreign = [text for text in texts if not text.isascii()]
         letters = sorted({letter for text in foreign for letter in text if not letter.isascii()})
-        names = dict(zip(letters, phonemise(letters), strict=True))
+        names = dict(zip(letters, sounds(letters, language), strict=True))
         found: dict[str, str] = {}
-        for text, sounds in zip(foreign, phonemise(foreign), strict=True):
-            named = [letter for letter in dict.fromkeys(text) if letter in names and _holds_name(sounds, names[letter])]
+        for text, heard in zip(foreign, sounds(foreign, language), strict=True):
+            named = [letter for letter in dict.fromkeys(text) if letter in names and _holds_name(text, heard, names[letter])]
             if named:
                 found[text] = f"it says the name of {', '.join(named)} where a word is meant"
         return found
@@ -58,9 +52,9 @@ class EspeakEngine:
         return speak(text, voice, rate, pitch, seed)
 
 
-def _holds_name(text: Sequence[str], letter: Sequence[str]) -> bool:
-    """Whether the sounds of a text hold a letter's name in any accent. Shorter ones are the letter's own sound."""
-    return any(len(fold(name)) >= _SHORTEST_NAME and fold(name) in fold(sounds) for name, sounds in zip(letter, text, strict=True))
+def _holds_name(text: str, heard: Sequence[str], letter: Sequence[str]) -> bool:
+    """Whether the sounds of a text hold a letter's name in any accent, and something of its other letters. Shorter ones are the letter's own sound."""
+    return any(len(name) >= _SHORTEST_NAME and name in sounds and (len(text) == 1 or name != sounds) for name, sounds in zip(letter, heard, strict=True))
 
 
 def _find(options: EngineOptions) -> SpeechEngine | SkippedEngine:
@@ -68,4 +62,4 @@ def _find(options: EngineOptions) -> SpeechEngine | SkippedEngine:
     return EspeakEngine() if find_espeak() else SkippedEngine("espeak", "the package espeakng_loader is not installed", install("train"))
 
 
-ENGINE = EngineSpec("espeak", install("train"), ("en",), "many timbres and accents, and the phonemes that other parts need", _find)
+ENGINE = EngineSpec("espeak", install("train"), ("*",), "many timbres and accents, and the phonemes that other parts need", _find)

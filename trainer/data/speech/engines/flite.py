@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trainer.data.speech.engine import DEFAULT_LANGUAGE, EngineOptions, EngineSpec, SkippedEngine, Speech, SpeechEngine, Voice
+from trainer.data.speech.engine import EngineOptions, EngineSpec, SkippedEngine, Speech, SpeechEngine, Voice, speaking
 from trainer.data.speech.programs import pitch_factor, run_to_wav
 
-_NAMES = (("awb", "awb"), ("kal", "kal"), ("kal16", "kal"), ("rms", "rms"), ("slt", "slt"))
-_VOICES = tuple(Voice(name, f"flite_{person}", pitch_moves_formants=True) for name, person in _NAMES)
+_NAMES = (("awb", "awb", "en-GB-scotland"), ("kal", "kal", "en-US"), ("kal16", "kal", "en-US"), ("rms", "rms", "en-US"), ("slt", "slt", "en-US"))
+_VOICES = tuple(Voice(name, f"flite_{person}", language=tag, pitch_moves_formants=True) for name, person, tag in _NAMES)
 """The general voices that Debian's flite carries; awb_time says nothing but times of day. kal and kal16 are one person."""
 
 
@@ -23,7 +23,7 @@ class FliteEngine:
 
     def voices(self, language: str) -> tuple[Voice, ...]:
         """The five general voices of four people."""
-        return _VOICES if language == DEFAULT_LANGUAGE else ()
+        return speaking(_VOICES, language)
 
     def unreadable(self, texts: Sequence[str], language: str) -> dict[str, str]:
         """Texts with letters beyond a to z: it passes over them without a word."""

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from trainer.data.speech import espeak
-from trainer.data.speech.engine import DEFAULT_LANGUAGE, EngineOptions, EngineSpec, SkippedEngine, Speech, SpeechEngine, Voice
+from trainer.data.speech.engine import EngineOptions, EngineSpec, SkippedEngine, Speech, SpeechEngine, Voice
+from trainer.data.speech.languages import canonical, is_tag, primary
 from trainer.data.speech.programs import pitch_factor, run_to_wav
 from wakeword.errors import ConfigError
 
@@ -31,14 +32,15 @@ class PiperEngine:
 
     def voices(self, language: str) -> tuple[Voice, ...]:
         """Every speaker of every model, as "<model>#<speaker id>"."""
-        if language != DEFAULT_LANGUAGE:
-            return ()
         found: list[Voice] = []
         for model in self.models:
-            count = _settings(model).get("num_speakers", 1)
+            settings = _settings(model)
+            own, count = _language(settings) or language, settings.get("num_speakers", 1)
+            if primary(own) != primary(language):
+                raise ConfigError(f"{model}: this voice speaks {own}, and {language} was asked for; give voices of one language, and name it with --language")
             if not isinstance(count, int) or count < 1:
                 raise ConfigError(f"{model}.json: num_speakers is {count!r}, not a number from 1; download it again")
-            found += [Voice(f"{model.stem}#{speaker}", f"piper_{model.stem}_{speaker}", pitch_moves_formants=True) for speaker in range(count)]
+            found += [Voice(f"{model.stem}#{speaker}", f"piper_{model.stem}_{speaker}", language=own, pitch_moves_formants=True) for speaker in range(count)]
         return tuple(found)
 
     def unreadable(self, texts: Sequence[str], language: str) -> dict[str, str]:
@@ -81,6 +83,13 @@ def _settings(model: Path) -> dict[str, object]:
     return loaded
 
 
+def _language(settings: Mapping[str, Any]) -> str:
+    """The tag of BCP 47 of a voice's language; "" where its description does not say one."""
+    language, speech = settings.get("language"), settings.get("espeak")
+    said = language.get("code") if isinstance(language, dict) else speech.get("voice") if isinstance(speech, dict) else None
+    return canonical(said) if isinstance(said, str) and is_tag(said) else ""
+
+
 def _missing_sounds(settings: Mapping[str, Any], texts: Sequence[str]) -> dict[str, list[str]]:
     """By text, the sounds that a voice has no number for. As piper does it: its eSpeak voice, then each sign by itself (Unicode's form D)."""
     known, speech = settings.get("phoneme_id_map"), settings.get("espeak")
@@ -97,6 +106,8 @@ def _missing_sounds(settings: Mapping[str, Any], texts: Sequence[str]) -> dict[s
 
 def _find(options: EngineOptions) -> SpeechEngine | SkippedEngine:
     program = shutil.which("piper")
+    if program is None and options.piper_voices:
+        raise ConfigError(f"{options.piper_voices[0]}: the program piper, which speaks with this voice, is not on PATH; {ENGINE.install}")
     if program is None:
         return SkippedEngine("piper", "the program piper is not on PATH", ENGINE.install)
     if not options.piper_voices:
