@@ -103,8 +103,9 @@ def test_a_voice_is_its_own_family_unless_it_has_one() -> None:
 def test_missing_engines_are_named_with_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     choice = choose_engines()
-    assert [engine.name for engine in choice.available] == ["espeak"]
-    assert {skipped.name: skipped.install for skipped in choice.skipped} == {"flite": "apt install flite", "piper": "pip install piper-tts"}
+    assert "espeak" in [engine.name for engine in choice.available]
+    missing = {skipped.name: skipped.install for skipped in choice.skipped}
+    assert {"flite": "apt install flite", "piper": "pip install piper-tts"}.items() <= missing.items()
     with pytest.raises(ConfigError, match="flite cannot speak: the program flite is not on PATH: apt install flite"):
         choose_engines(["espeak", "flite"])
     with pytest.raises(ConfigError, match="unknown speech engine 'festival'"):
