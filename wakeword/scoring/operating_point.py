@@ -2,6 +2,10 @@
 
 Conventions: the choice is made on validation data, and its figures are of those data. Fair figures come from other data, which were not used
 to choose.
+
+Validation is saturated where the cutoffs that do equally well reach an end of the scale: nothing was lost at the highest cutoffs, or nothing was wrongly
+accepted at the lowest. Their middle would then be read off nothing. The choice goes by two other things instead: the false accepts' tail (`tail.py`),
+extrapolated to where even its upper bound is within the target; and the recall in hard conditions, of which it gives away no more than `HARD_SHARE`.
 """
 
 from __future__ import annotations
@@ -14,11 +18,17 @@ from numpy.typing import NDArray
 
 from wakeword.contract import PROBABILITY_MAX
 from wakeword.scoring.det import DetCurve
+from wakeword.scoring.rates import garwood
+from wakeword.scoring.tail import BOUND_CONFIDENCE, fit_tail, log_odds
 
 WITHIN_SHARE = 0.01
 FEWER_BY_CHANCE = 4
 """Five utterances found by one cutoff alone, and none by the other alone, are the fewest that a sign test calls a difference (0.5^5 < 5 %)."""
 LARGEST_SHARE_BY_CHANCE = 0.05
+HARD_SHARE = 0.02
+"""Of the utterances in hard conditions, what a saturated choice may give away for a lower rate."""
+ENDS_OF_SCALE = (12, 243)
+"""Log-odds of -3 and 3: beyond them a probability is as good as 0 or 1."""
 HIGHEST_CUTOFF = PROBABILITY_MAX - 1
 """At 255 the sum of a window can never exceed the cutoff."""
 
@@ -36,9 +46,13 @@ class CutoffChoice:
     hours: float
     reaches_target: bool
     """False when no cutoff has so few false accepts; the one with the fewest was taken."""
+    rate_bound: float | None = None
+    """False accepts an hour are at most so many on such data, by their count alone (one-sided 95 %); None in records of older versions."""
+    margin: str = ""
+    """How the cutoff was kept from being read off nothing, where validation is saturated; else empty."""
 
     @classmethod
-    def at(cls, curve: DetCurve, cutoff: int, *, reaches_target: bool) -> CutoffChoice:
+    def at(cls, curve: DetCurve, cutoff: int, *, reaches_target: bool, margin: str = "") -> CutoffChoice:
         """A uint8 cutoff with what the curve counts there."""
         return cls(
             probability_cutoff=cutoff_as_probability(cutoff),
@@ -48,10 +62,18 @@ class CutoffChoice:
             false_accepts=int(curve.false_accepts[cutoff]),
             hours=curve.hours,
             reaches_target=reaches_target,
+            rate_bound=garwood(int(curve.false_accepts[cutoff]), curve.hours, BOUND_CONFIDENCE).high if curve.hours else None,
+            margin=margin,
         )
 
+    @property
+    def counted(self) -> str:
+        """The counts, with what they say of the rate."""
+        bound = "" if self.rate_bound is None else f" (at most {self.rate_bound:.1f}/h)"
+        return f"{self.detected}/{self.utterances} utterances found, {self.false_accepts} false accepts in {self.hours:.2f} h{bound}"
 
-def choose_cutoff(curve: DetCurve, target_false_accepts_per_hour: float, target_recall: float = 0.0) -> CutoffChoice:
+
+def choose_cutoff(curve: DetCurve, target_false_accepts_per_hour: float, target_recall: float = 0.0, hard: NDArray[np.float64] | None = None) -> CutoffChoice:
     """The middle of the cutoffs that find as many utterances as any, among those at or under the target of false accepts.
 
     A few utterances more or less in a validation set are chance, so the cutoffs that find `WITHIN_SHARE` fewer (rounded up), or in small sets
@@ -59,6 +81,9 @@ def choose_cutoff(curve: DetCurve, target_false_accepts_per_hour: float, target_
     step from a false accept, the highest one step from a miss, and the middle is as far from both as the data can tell. Where no cutoff reaches
     the target, those with the fewest false accepts take part instead. Where a cutoff within the target also reaches `target_recall` (a share), only such
     cutoffs count: what is no difference by chance must not give a target away.
+
+    Where the equally good ones reach an end of the scale, see the module. `hard` is the recall in hard conditions at each cutoff, float64 `[256]`; without it
+    the recall of the curve itself is all that bounds the choice.
     """
     usable = np.arange(1, HIGHEST_CUTOFF + 1)  # at 0 no slice is below the cutoff: the device never detects
     rates = curve.false_accepts_per_hour[usable]
@@ -67,11 +92,32 @@ def choose_cutoff(curve: DetCurve, target_false_accepts_per_hour: float, target_
     most = int(curve.detected[eligible].max())
     by_chance = min(FEWER_BY_CHANCE, math.ceil(LARGEST_SHARE_BY_CHANCE * curve.utterances))
     least = min(most, max(1, most - max(by_chance, math.ceil(WITHIN_SHARE * curve.utterances))))
-    chosen = _middle(eligible[curve.detected[eligible] >= least])
+    equal, margin = eligible[curve.detected[eligible] >= least], ""
+    chosen = _middle(equal)
+    if reaching.any() and curve.hours and most and (equal[0] <= ENDS_OF_SCALE[0] or equal[-1] >= ENDS_OF_SCALE[1]):
+        chosen, margin = _with_margin(curve, target_false_accepts_per_hour, equal, hard)
     enough = eligible[curve.recall[eligible] >= target_recall]
     if reaching.any() and len(enough) and curve.recall[chosen] < target_recall:
-        chosen = _middle(enough)
-    return CutoffChoice.at(curve, chosen, reaches_target=bool(reaching.any()))
+        chosen, margin = _middle(enough), ""
+    return CutoffChoice.at(curve, chosen, reaches_target=bool(reaching.any()), margin=margin)
+
+
+def _with_margin(curve: DetCurve, target: float, equal: NDArray[np.int64], hard: NDArray[np.float64] | None) -> tuple[int, str]:
+    """A cutoff of those that do equally well where they reach an end of the scale, and what kept it from being read off nothing.
+
+    From the lowest whose bounded rate is within the target to the highest that keeps the recall in hard conditions, the middle in log-odds is as far from
+    both as can be told. Where the first lies above the second, the second is taken: a bound is what might be, recall is what was measured.
+    """
+    tail = fit_tail(curve)
+    within = [int(cutoff) for cutoff in equal if tail.bound(float(log_odds(cutoff))) <= target]
+    keeping = equal if hard is None else equal[hard[equal] >= hard[equal].max() - HARD_SHARE]
+    lowest, highest = within[0] if within else int(equal[-1]), int(keeping[-1])
+    wanted = log_odds(np.array([lowest, highest])).mean() if lowest < highest else log_odds(np.array(highest))
+    chosen = int(equal[np.abs(log_odds(equal) - wanted).argmin()])
+    bound = tail.bound(float(log_odds(np.array(chosen))))
+    kept = "" if hard is None else f", and {hard[chosen]:.1%} found in hard conditions"
+    seen = f"cutoffs from {equal[0] / PROBABILITY_MAX:.2f} to {equal[-1] / PROBABILITY_MAX:.2f} do equally well"
+    return chosen, f"validation is saturated ({seen}): by the tail of lower peaks at most {bound:.1f} false accepts/h{kept}"
 
 
 def _middle(cutoffs: NDArray[np.int64]) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from wakeword.contract import cutoff_to_uint8
 from wakeword.scoring.det import DetCurve
-from wakeword.scoring.operating_point import HIGHEST_CUTOFF, choose_cutoff, cutoff_as_probability
+from wakeword.scoring.operating_point import HARD_SHARE, HIGHEST_CUTOFF, choose_cutoff, cutoff_as_probability
+from wakeword.scoring.tail import log_odds
 
 
 def curve(detected: dict[range, int], false_accepts: dict[range, int], hours: float = 1.0) -> DetCurve:
@@ -40,16 +41,16 @@ def test_the_chosen_one_is_a_member_of_a_plateau_with_gaps() -> None:
 
 
 def test_one_utterance_is_no_difference() -> None:
-    # Cutoff 2 alone finds all 20, those up to 200 one less: the choice is not the edge, where a false accept is near.
-    choice = choose_cutoff(curve({range(1, 3): 20, range(3, 201): 19, range(201, 255): 18}, {range(1, 2): 9}), 0.5)
-    assert (choice.cutoff, choice.detected) == (101, 19)
+    # Cutoffs 31 and 32 alone find all 20, those up to 200 one less: the choice is not the edge, where a false accept is near.
+    choice = choose_cutoff(curve({range(1, 33): 20, range(33, 201): 19, range(201, 255): 18}, {range(1, 31): 9}), 0.5)
+    assert (choice.cutoff, choice.detected) == (115, 19)
 
 
 @pytest.mark.parametrize(("utterances", "fewer"), [(5, 1), (20, 1), (40, 2), (80, 4), (300, 4), (1000, 10)])
 def test_so_many_fewer_are_no_difference(utterances: int, fewer: int) -> None:
     counts = {range(1, 101): utterances, range(101, 201): utterances - fewer, range(201, 255): utterances - fewer - 1}
-    part = curve(counts, {})
-    assert choose_cutoff(DetCurve(part.cutoffs, part.detected, part.false_accepts, utterances, 1.0), 0.5).cutoff == 100
+    part = curve(counts, {range(1, 21): 9})
+    assert choose_cutoff(DetCurve(part.cutoffs, part.detected, part.false_accepts, utterances, 1.0), 0.5).cutoff == 110  # of 21 to 200
 
 
 def test_without_a_cutoff_at_the_target_those_with_the_fewest_false_accepts_take_part() -> None:
@@ -61,6 +62,52 @@ def test_cutoffs_that_never_detect_are_not_chosen() -> None:
     choice = choose_cutoff(curve({range(256): 3}, {}), 0)
     assert 1 <= choice.cutoff <= HIGHEST_CUTOFF
     assert choose_cutoff(curve({range(1): 20, range(255, 256): 20, range(7, 8): 1}, {}), 0).cutoff == 7
+
+
+# --- where validation is saturated ---------------------------------------------------------------------------------------------
+
+
+def falling(per_hour: float, mean_excess: float, hours: float) -> dict[range, int]:
+    """False accepts that thin out exponentially over log-odds, so many an hour at a cutoff of one half."""
+    levels = log_odds(np.arange(1, 255))
+    return {
+        range(cutoff, cutoff + 1): round(per_hour * hours * float(np.exp(-level / mean_excess))) for cutoff, level in zip(range(1, 255), levels, strict=True)
+    }
+
+
+def test_where_everything_is_found_the_tail_of_false_accepts_decides_and_it_is_said() -> None:
+    every = {range(1, 255): 20}
+    thick, thin = (choose_cutoff(curve(every, falling(rate, 1.5, 1.0)), 0.5) for rate in (2.0, 0.02))
+    assert thin.cutoff < thick.cutoff
+    for choice in (thin, thick):
+        assert choice.detected == 20
+        assert "validation is saturated" in choice.margin and "false accepts/h" in choice.margin
+    assert not choose_cutoff(curve({range(31, 201): 20}, {range(31): 9}), 0.5).margin
+
+
+def test_a_few_hard_utterances_are_all_that_a_margin_may_cost() -> None:
+    every, hard = {range(1, 255): 20}, np.linspace(1.0, 0.5, 256)
+    free = choose_cutoff(curve(every, falling(1.0, 1.5, 0.5)), 0.5)
+    bounded = choose_cutoff(curve(every, falling(1.0, 1.5, 0.5)), 0.5, hard=hard)
+    assert bounded.cutoff < free.cutoff
+    eligible = [cutoff for cutoff in range(1, 255) if falling(1.0, 1.5, 0.5)[range(cutoff, cutoff + 1)] <= 0.25]
+    assert hard[bounded.cutoff] >= hard[eligible[0]] - HARD_SHARE
+    assert "found in hard conditions" in bounded.margin
+
+
+def test_no_false_accept_in_little_sound_is_still_a_rate() -> None:
+    choice = choose_cutoff(curve({range(31, 201): 20}, {range(31): 9}, hours=0.8), 0.5)
+    assert choice.false_accepts == 0
+    assert choice.rate_bound == pytest.approx(3.0 / 0.8, abs=0.01)  # -ln(0.05) / hours
+    assert "0 false accepts in 0.80 h (at most 3.7/h)" in choice.counted
+
+
+@given(rate=st.floats(0.01, 50), excess=st.floats(0.5, 3), hours=st.floats(0.2, 20), lower=st.floats(0.1, 2), higher=st.floats(0.1, 2))
+def test_a_stricter_target_never_gives_a_lower_cutoff_where_all_is_found(rate: float, excess: float, hours: float, lower: float, higher: float) -> None:
+    part = curve({range(1, 255): 20}, falling(rate, excess, hours), hours)
+    strict, loose = (choose_cutoff(part, target) for target in sorted((lower, higher)))
+    assume(strict.reaches_target)
+    assert strict.cutoff >= loose.cutoff
 
 
 counts = st.lists(st.integers(0, 5), min_size=256, max_size=256).map(lambda values: np.array(values, np.int64))
