@@ -195,10 +195,7 @@ def _print_export(exported: Exported) -> None:
 
     choice, agreement = exported.choice, exported.agreement
     if choice is not None:
-        typer.echo(
-            f"Cutoff {choice.probability_cutoff} chosen on validation data: {choice.detected}/{choice.utterances} utterances found, "
-            f"{choice.false_accepts} false accepts in {choice.hours:.2f} h"
-        )
+        typer.echo(f"Cutoff {choice.probability_cutoff} chosen on validation data: {choice.counted}{f'; {choice.margin}' if choice.margin else ''}")
         if not choice.reaches_target:
             typer.echo("warning: no cutoff reaches the target of false accepts; the one with the fewest was taken", err=True)
     _print_agreement("int8 against float", agreement)

@@ -32,7 +32,7 @@ from wakeword.files import PARTIAL_SUFFIX, check_writable, write_atomically
 from wakeword.model.flatbuffer import parse_model
 from wakeword.model.float_model import Agreement, ExportRecord, write_record
 from wakeword.model.manifest import Manifest, MicroSection
-from wakeword.scoring.operating_point import CutoffChoice, choose_cutoff
+from wakeword.scoring.operating_point import CutoffChoice
 
 REPRESENTATIVE_SECONDS = 1800
 """Training recordings of each kind, drawn by the seed, from which the converter's 500 windows are taken."""
@@ -91,11 +91,12 @@ def export_run(checkpoint: Path, config: TrainerConfig, output: Path, name: str,
         if cutoff is None:
             progress.told("choosing the cutoff on validation data")
             heard = hear_split(Int8Model(parse_model(content, name), jobs), SplitRecords.of(trained.records, Split.VAL))
-            choice = choose_cutoff(heard.curve(config.export.sliding_window_size), config.training.target_minimization)
+            choice = heard.choice(config.export.sliding_window_size, config.training.target_minimization)
             cutoff = choice.probability_cutoff
         manifest = manifest_for(config, name, cutoff, arena)
-        _check_package(write_package(staging, name, content, manifest))
-        package = write_package(output, name, content, manifest)
+        origin = f"{choice.counted}{f'; {choice.margin}' if choice.margin else ''}" if choice else "as configured"
+        _check_package(write_package(staging, name, content, manifest, origin))
+        package = write_package(output, name, content, manifest, origin)
         _replace_saved_model(staging, output)
     exported = Exported(package, choice, cutoff, agreement, manifest.micro.tensor_arena_size)
     _write_records(trained, package.model, content, agreement, exported)

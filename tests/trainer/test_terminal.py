@@ -34,6 +34,11 @@ def test_a_file_gets_lines() -> None:
     ]
 
 
+def test_a_line_tells_of_hard_conditions_where_words_are_heard_in_them() -> None:
+    line = Checkpoint(500, ValidationScores(1.0, 0.0, 1.0, 1.0, 0.8125, 0.87654)).line(best=False)
+    assert line.endswith("recall at no false accepts 100.0%, 81.2% in hard conditions, expected recall 0.8765")
+
+
 def test_a_terminal_gets_a_table_whose_head_stands_above_it() -> None:
     head = "   step  recall  false accepts/h  average viable recall  recall at no false accepts"
     assert [line for line in (CONTROL.sub("", line).rstrip() for line in shown(terminal=True)) if line] == [

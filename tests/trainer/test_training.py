@@ -175,6 +175,15 @@ def test_the_maximization_metric_is_the_plans() -> None:
     assert is_better(candidate, best, replace(PLAN, maximization_metric="recall"))
 
 
+def test_where_counts_are_all_alike_the_expected_recall_decides() -> None:
+    """Both found every word without a false accept: the one of step 1,000 was kept because it came last among equals."""
+    sure, unsure = (ValidationScores(1.0, 0.0, 1.0, 1.0, hard_recall=0.9, expected_recall=value) for value in (0.93, 0.71))
+    assert is_better(sure, unsure, PLAN) and not is_better(unsure, sure, PLAN)
+    assert is_better(unsure, sure, replace(PLAN, maximization_metric="average_viable_recall")), "a tie, and the later one"
+    above = replace(sure, false_accepts_per_hour=3.0)
+    assert is_better(unsure, above, PLAN), "the target of false accepts still comes first"
+
+
 def test_phases_follow_one_another() -> None:
     assert PLAN.steps == 120
     assert PLAN.phase_of(89) == (0, range(90))
@@ -196,7 +205,7 @@ def test_phases_follow_one_another() -> None:
         (lambda: replace(PLAN, batch_size=0), "batch_size is 0"),
         (lambda: replace(PLAN, eval_step_interval=0), "eval_step_interval is 0"),
         (lambda: replace(PLAN, target_false_accepts_per_hour=-1), "target_minimization is -1"),
-        (lambda: TrainingPlan(maximization_metric="accuracy"), "'accuracy'; give one of average_viable_recall, recall"),  # type: ignore[arg-type]
+        (lambda: TrainingPlan(maximization_metric="accuracy"), "'accuracy'; give one of auto, average_viable_recall, expected_recall, recall"),  # type: ignore[arg-type]
         (lambda: replace(PLAN, seed=-1), "seed is -1"),
     ],
 )

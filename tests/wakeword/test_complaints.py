@@ -31,7 +31,7 @@ def refusal(setting: str) -> str:
         ("training.weight_averaging=1", "1: it must be below 1, for example 0.999"),
         ("training.weight_averaging=.inf", "inf: it must be "),
         ("training.sampling_weights.positive=x", "'x': it must be a number, for example 0.5"),
-        ("training.maximization_metric=x", "'x': it must be one of 'average_viable_recall', 'recall'"),
+        ("training.maximization_metric=x", "'x': it must be one of 'auto', 'average_viable_recall', 'expected_recall', 'recall'"),
         ("export.wake_word=", "'': it must be text that is not empty"),
         ("export.quantize=maybe", "'maybe': it must be true or false, for example true"),
         ("hardware.clip_duration_ms=50", "50: it must be 100 or more, for example 1500"),

@@ -94,8 +94,9 @@ class TrainingSection(Section):
     """What checkpoints must bring below `target_minimization` before anything else counts."""
     target_minimization: float = Field(0.5, ge=0)
     """False accepts an hour that are low enough, for checkpoints and for the exported cutoff."""
-    maximization_metric: MaximizationMetric = "average_viable_recall"
-    """What checkpoints at or below `target_minimization` compete on."""
+    maximization_metric: MaximizationMetric = "auto"
+    """What checkpoints at or below `target_minimization` compete on. auto: `expected_recall` where synthetic words validate, else
+    `average_viable_recall`. `expected_recall` does not saturate, and is there only where words are heard in hard conditions: where they are synthetic."""
     teachers: Files = ()
     """Checkpoints of earlier runs of the same recordings; the mean of their logits is learned beside the truth."""
     teaching_share: float = Field(0.9, gt=0, le=1)

@@ -1,6 +1,7 @@
 """A model over the recordings of one split, exactly those that the run wrote down: the words as a session, the negatives as a stream.
 
-Training validates so, the export chooses its cutoff so, evaluation and tuning measure so: one presentation, one curve, one choice.
+Training validates so, the export chooses its cutoff so, evaluation and tuning measure so: one presentation, one curve, one choice. Words of a validation that
+nobody but a synthesiser has said are also heard in hard conditions (`conditions.py`), which take part in the choice.
 """
 
 from __future__ import annotations
@@ -11,17 +12,22 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from trainer.data.dataset import TABLE_NAME, chosen, refuse_changed
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress as CountProgress
 from trainer.data.split import Split
+from trainer.evaluation.conditions import hard_sessions
 from trainer.evaluation.models import FloatModel, WordModel
 from wakeword.contract import cutoff_to_uint8
-from wakeword.corpus.feature_cache import FeatureCache
+from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
+from wakeword.corpus.provenance import provenance_of
 from wakeword.errors import ConfigError
 from wakeword.presentation import SESSION, STREAM
 from wakeword.scoring.det import DetCurve, det_curve
-from wakeword.scoring.operating_point import choose_cutoff
+from wakeword.scoring.operating_point import CutoffChoice, choose_cutoff
 from wakeword.simulation.features import Progress, present
 from wakeword.simulation.streams import PresentedStream, Recording, SimulatedStream
 
@@ -56,10 +62,12 @@ class PresentedSplit:
     split: Split
     words: PresentedStream
     negatives: PresentedStream
+    hard: tuple[PresentedStream, ...] = ()
+    """The words in hard conditions, a stream each."""
 
     def heard_by(self, model: FloatModel) -> HeardSplit:
         """What a model gives with its present weights."""
-        return HeardSplit(self.split, model.heard(self.words), model.heard(self.negatives))
+        return HeardSplit(self.split, model.heard(self.words), model.heard(self.negatives), tuple(map(model.heard, self.hard)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +77,8 @@ class HeardSplit:
     split: Split
     words: SimulatedStream
     negatives: SimulatedStream
+    hard: tuple[SimulatedStream, ...] = ()
+    """The words in hard conditions; they tell recall alone."""
 
     @property
     def streams(self) -> tuple[tuple[SimulatedStream, bool], ...]:
@@ -78,6 +88,16 @@ class HeardSplit:
     def curve(self, window: int) -> DetCurve:
         """Utterances found and false accepts at every cutoff."""
         return det_curve(((stream, stream.truth(wake=wake)) for stream, wake in self.streams), window)
+
+    def hard_recall(self, window: int) -> NDArray[np.float64] | None:
+        """Share of utterances found in hard conditions at each cutoff, float64 `[256]`; None where there are none."""
+        return det_curve(((stream, stream.truth(wake=True)) for stream in self.hard), window).recall if self.hard else None
+
+    def choice(self, window: int, target_false_accepts_per_hour: float, target_recall: float = 0.0) -> CutoffChoice:
+        """The cutoff that everybody chooses, of validation data alone. Raises `ValueError` for any other split: it must not choose."""
+        if self.split is not Split.VAL:
+            raise ValueError(f"{self.split} data must not choose")
+        return choose_cutoff(self.curve(window), target_false_accepts_per_hour, target_recall, self.hard_recall(window))
 
 
 @dataclass(frozen=True)
@@ -102,21 +122,26 @@ def split_records(records: Sequence[SampleRecord], split: Split, run: Path) -> S
 
 
 def present_split(cache: FeatureCache, records: SplitRecords, progress: Progress) -> PresentedSplit:
-    """Compute or find the features of a split. Raises `ConfigError` as `hear_split` does."""
+    """Compute or find the features of a split. Raises as `hear_split` does."""
     words, negatives = (
         present(cache, [record.path for record in kind], presentation, progress)
         for kind, presentation in ((records.positives, SESSION), (records.negatives, STREAM))
     )
     _refuse_other_lengths(records, words.recordings, negatives.recordings)
-    return PresentedSplit(records.split, words, negatives)
+    return PresentedSplit(records.split, words, negatives, _hard(cache, records))
 
 
 def hear_split(model: WordModel, records: SplitRecords, progress: Progress = lambda _: None) -> HeardSplit:
-    """Run a model over a split. Raises `ConfigError` when a recording cannot be read or has another length than when the run was trained."""
+    """Run a model over a split.
+
+    Raises `ConfigError` when a recording cannot be read or has another length than when the run was trained, `InfrastructureError` where hard conditions
+    are to be computed and the package for that is missing.
+    """
     (words,) = model.hear([record.path for record in records.positives], SESSION, progress)
     (negatives,) = model.hear([record.path for record in records.negatives], STREAM, progress)
     _refuse_other_lengths(records, words.recordings, negatives.recordings)
-    return HeardSplit(records.split, words, negatives)
+    hard = _hard(FeatureCache(default_cache_folder()), records)
+    return HeardSplit(records.split, words, negatives, tuple(map(model.heard, hard)))
 
 
 def seconds_counted(count: CountProgress, total: float) -> Progress:
@@ -138,10 +163,15 @@ def given_point(probability_cutoff: float, window: int, origin: str) -> Operatin
 
 def chosen_point(validation: HeardSplit, window: int, target: float) -> OperatingPoint:
     """The cutoff that the export would choose, of validation data alone. Raises `ValueError` for any other split: it must not choose."""
-    if validation.split is not Split.VAL:
-        raise ValueError(f"{validation.split} data must not choose")
-    choice = choose_cutoff(validation.curve(window), target)
+    choice = validation.choice(window, target)
     return OperatingPoint(choice.probability_cutoff, choice.cutoff, window, f"chosen on validation data for {target:g} false accepts/h")
+
+
+def _hard(cache: FeatureCache, records: SplitRecords) -> tuple[PresentedStream, ...]:
+    """Of words that choose and that a synthesiser said: people's recordings have rooms of their own."""
+    if records.split is not Split.VAL or provenance_of(record.path for record in records.positives) != "synthetic":
+        return ()
+    return hard_sessions(cache, records.positives, records.negatives)
 
 
 def _refuse_other_lengths(records: SplitRecords, *streams: Sequence[Recording]) -> None:

@@ -29,7 +29,7 @@ from wakeword.model.flatbuffer import TfliteModel, parse_model
 from wakeword.presentation import Presentation
 from wakeword.processes import process_map
 from wakeword.simulation.features import Progress, present
-from wakeword.simulation.simulate import Options, simulate
+from wakeword.simulation.simulate import Options, run_stream, simulate
 from wakeword.simulation.streams import PresentedStream, SimulatedStream
 
 OUTPUT_STEPS = 256
@@ -53,6 +53,10 @@ class WordModel(Protocol):
 
     def hear(self, recordings: Sequence[Path], presentation: Presentation, progress: Progress) -> list[SimulatedStream]:
         """Recordings as they are presented: a stream each in `clips` mode, else one of all. Raises `ConfigError` for one that cannot be read."""
+        ...
+
+    def heard(self, presented: PresentedStream) -> SimulatedStream:
+        """One stream whose features are there already."""
         ...
 
 
@@ -81,6 +85,10 @@ class Int8Model:
                 return list(_told(streams, progress))
         return simulate(self.model, recordings, presentation, self._options, progress)
 
+    def heard(self, presented: PresentedStream) -> SimulatedStream:
+        """See `WordModel`."""
+        return presented.heard(self.model.stride, run_stream(self.model, presented.features, self._options))
+
     @property
     def _options(self) -> Options:
         return Options(jobs=self.jobs, cache_folder=self.cache_folder or default_cache_folder())
@@ -96,7 +104,7 @@ class FloatModel:
         from trainer.training.runtime import start_tensorflow
 
         start_tensorflow()
-        self._stride, self._slices, self._jobs = network.stride, slices, jobs
+        self.stride, self._slices, self._jobs = network.stride, slices, jobs
         self._cache = FeatureCache(cache_folder or default_cache_folder())
         self._sliding = SlidingModel(network, slices)
         self.sha256 = ""
@@ -127,19 +135,23 @@ class FloatModel:
 
     def heard(self, presented: PresentedStream) -> SimulatedStream:
         """One stream whose features are there already, in bounded memory whatever its length."""
-        return presented.heard(self._stride, self._probabilities(presented.features))
+        return self.rounded(presented, self.probabilities(presented.features))
 
-    def _probabilities(self, features: CachedStream) -> NDArray[np.uint8]:
-        """One probability an inference since boot, range by range; each window reaches back over the border of its range."""
-        inferences = features.slices // self._stride
-        reach = self._slices - self._stride
-        parts = [np.zeros(0, np.uint8)]
+    def rounded(self, presented: PresentedStream, probabilities: NDArray[np.float32]) -> SimulatedStream:
+        """A stream with its probabilities in the steps of the exported model."""
+        levels = np.clip(np.rint(probabilities * OUTPUT_STEPS), 0, contract.PROBABILITY_MAX).astype(np.uint8)
+        return presented.heard(self.stride, levels)
+
+    def probabilities(self, features: CachedStream) -> NDArray[np.float32]:
+        """One probability an inference since boot, float32 `[slices // stride]`, range by range; each window reaches back over the border of its range."""
+        inferences = features.slices // self.stride
+        reach = self._slices - self.stride
+        parts = [np.zeros(0, np.float32)]
         for first in range(0, inferences, BLOCK_POSITIONS):
-            start, stop = first * self._stride - reach, min(first + BLOCK_POSITIONS, inferences) * self._stride
+            start, stop = first * self.stride - reach, min(first + BLOCK_POSITIONS, inferences) * self.stride
             # The device has heard nothing but silence before boot.
             before = np.full((max(0, -start), contract.FEATURE_CHANNELS), FEATURE_MIN, np.int8)
-            heard = self._sliding.run(np.concatenate([before, features.read(max(0, start), stop)]))
-            parts.append(np.clip(np.rint(heard * OUTPUT_STEPS), 0, contract.PROBABILITY_MAX).astype(np.uint8))
+            parts.append(self._sliding.run(np.concatenate([before, features.read(max(0, start), stop)])))
         return np.concatenate(parts)
 
 

@@ -43,8 +43,8 @@ def esphome_lines(manifest_name: str) -> str:
     return f"micro_wake_word:\n  models:\n    - model: {manifest_name}\n"
 
 
-def write_package(folder: Path, name: str, content: bytes, manifest: Manifest) -> Package:
-    """Write a model and its manifest, which is made to name the model's file.
+def write_package(folder: Path, name: str, content: bytes, manifest: Manifest, cutoff_origin: str = "") -> Package:
+    """Write a model and its manifest, which is made to name the model's file. A comment beside the device's lines says how the cutoff was chosen.
 
     All are written in full under temporary names first; then the model gets its name, and the manifest after it, so a new
     manifest never stands beside a missing or older model. Raises `ConfigError` when the name cannot be a file's, `OSError`
@@ -52,15 +52,17 @@ def write_package(folder: Path, name: str, content: bytes, manifest: Manifest) -
     """
     package = package_paths(folder, name)
     with partial_file(package.yaml) as yaml_file, partial_file(package.manifest) as manifest_file, partial_file(package.model) as model_file:
-        yaml_file.write_text(_yaml(package, manifest.wake_word), encoding="utf-8")
+        yaml_file.write_text(_yaml(package, manifest, cutoff_origin), encoding="utf-8")
         write_manifest(manifest.model_copy(update={"model": package.model.name}), manifest_file)
         model_file.write_bytes(content)
     return package
 
 
-def _yaml(package: Package, wake_word: str) -> str:
+def _yaml(package: Package, manifest: Manifest, cutoff_origin: str) -> str:
+    cutoff = f"# Cutoff {manifest.micro.probability_cutoff:g}: {cutoff_origin}.\n" if cutoff_origin else ""
     return (
-        f"# {' '.join(wake_word.split())!r} for an ESPHome device. Copy {package.manifest.name} and {package.model.name} beside the device's configuration,\n"
+        f"# {' '.join(manifest.wake_word.split())!r} for an ESPHome device. "
+        f"Copy {package.manifest.name} and {package.model.name} beside the device's configuration,\n"
         f"# and these lines into it; docs/deploy.md of wakeword-bench shows a whole device and Home Assistant.\n"
-        f"{esphome_lines(package.manifest.name)}"
+        f"{cutoff}{esphome_lines(package.manifest.name)}"
     )

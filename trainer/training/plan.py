@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from wakeword.errors import ConfigError
 
-MaximizationMetric = Literal["average_viable_recall", "recall"]
+MaximizationMetric = Literal["auto", "average_viable_recall", "expected_recall", "recall"]
 
 
 def _require(holds: bool, message: str) -> None:
@@ -42,7 +42,7 @@ class TrainingPlan:
     eval_step_interval: int = 500
     target_false_accepts_per_hour: float = 0.5
     """At or under it, checkpoints compete on `maximization_metric`."""
-    maximization_metric: MaximizationMetric = "average_viable_recall"
+    maximization_metric: MaximizationMetric = "auto"
     seed: int = 0
     weight_averaging: float = 0.999
     """What the running mean of the weights keeps of itself a step; 0: no mean."""

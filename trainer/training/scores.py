@@ -18,6 +18,10 @@ class ValidationScores:
     """Mean recall over 0 to 2 false accepts per hour, 0 to 1."""
     recall_at_no_faph: float = 0.0
     """Highest recall of all cutoffs without a false accept, 0 to 1."""
+    hard_recall: float | None = None
+    """Share of utterances found in hard conditions, 0 to 1; None where nobody hears them so, as where people validate."""
+    expected_recall: float | None = None
+    """Recall over all conditions that is expected at the target of false accepts, 0 to 1 (`wakeword.scoring.separation`); None as above."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,12 @@ class Checkpoint:
     def line(self, best: bool) -> str:
         """What a log says of an evaluation."""
         scores = self.scores
+        hard = ""
+        if scores.hard_recall is not None and scores.expected_recall is not None:
+            hard = f", {scores.hard_recall:.1%} in hard conditions, expected recall {scores.expected_recall:.4f}"
         return (
             f"step {self.step}: recall {scores.recall:.1%}, {scores.false_accepts_per_hour:.2f} false accepts/h, average viable recall "
-            f"{scores.average_viable_recall:.3f}, recall at no false accepts {scores.recall_at_no_faph:.1%}{'  (best)' if best else ''}"
+            f"{scores.average_viable_recall:.3f}, recall at no false accepts {scores.recall_at_no_faph:.1%}{hard}{'  (best)' if best else ''}"
         )
 
 
@@ -49,5 +56,12 @@ def is_better(candidate: ValidationScores, best: ValidationScores, plan: Trainin
 
 def _rank(scores: ValidationScores, plan: TrainingPlan) -> tuple[bool, float, float, float]:
     if scores.false_accepts_per_hour <= plan.target_false_accepts_per_hour:
-        return True, float(getattr(scores, plan.maximization_metric)), scores.recall, -scores.false_accepts_per_hour
+        return True, _maximized(scores, plan), scores.recall, -scores.false_accepts_per_hour
     return False, -scores.false_accepts_per_hour, scores.recall, 0.0
+
+
+def _maximized(scores: ValidationScores, plan: TrainingPlan) -> float:
+    """The maximization metric's value; `auto` is the expected recall where synthetic words validate, else the average viable recall."""
+    automatic = "average_viable_recall" if scores.expected_recall is None else "expected_recall"
+    value = getattr(scores, automatic if plan.maximization_metric == "auto" else plan.maximization_metric)
+    return -1.0 if value is None else float(value)

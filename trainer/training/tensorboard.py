@@ -49,6 +49,7 @@ class Curves:
             "average_viable_recall": scores.average_viable_recall,
             "recall_at_no_faph": scores.recall_at_no_faph,
         }
+        validation |= {name: value for name in ("hard_recall", "expected_recall") if (value := getattr(scores, name)) is not None}
         groups: dict[str, Mapping[str, float]] = {"training": training, "validation": validation, "performance": performance}
         values = [summary.Value(tag=f"{group}/{name}", simple_value=value) for group, numbers in groups.items() for name, value in numbers.items()]
         # Time to the right, low frequencies at the bottom.

@@ -1,20 +1,25 @@
 """Validation that predicts the device: the float model over whole recordings, decided as ESPHome decides.
 
 At each evaluation the model runs at every stride over the validation recordings as they are always presented, range by range from disk, and the
-detector gives utterances found and false accepts at every cutoff. The cutoff in use is the one that the export would choose.
+detector gives utterances found and false accepts at every cutoff. The cutoff in use is the one that the export would choose. Synthetic words are also
+heard in hard conditions, and a figure from the float probabilities themselves tells models apart where counts are all alike.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from trainer.evaluation.hearing import PresentedSplit
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.evaluation.hearing import HeardSplit, PresentedSplit
 from trainer.evaluation.models import FloatModel
 from trainer.mixednet.config import MixedNetConfig
 from trainer.training.scores import ValidationScores
 from wakeword.contract import cutoff_to_uint8
 from wakeword.scoring.det import average_viable_recall, recall_at_no_false_accepts
-from wakeword.scoring.operating_point import choose_cutoff
+from wakeword.scoring.separation import average_log_odds, expected_recall, other_peaks, word_peaks
 
 
 class StreamingValidation:
@@ -37,11 +42,26 @@ class StreamingValidation:
     def __call__(self, model: Any) -> ValidationScores:
         """Recall and false accepts an hour at the cutoff in use, and what all cutoffs together allow."""
         self._model.load(model)
-        curve = self._data.heard_by(self._model).curve(self._window)
-        cutoff = choose_cutoff(curve, self._target).cutoff if self._cutoff is None else self._cutoff
+        data = self._data
+        given = [self._model.probabilities(stream.features) for stream in (data.words, data.negatives, *data.hard)]
+        words, negatives, *hard = (self._model.rounded(stream, one) for stream, one in zip((data.words, data.negatives, *data.hard), given, strict=True))
+        heard = HeardSplit(data.split, words, negatives, tuple(hard))
+        curve, hard_recall = heard.curve(self._window), heard.hard_recall(self._window)
+        cutoff = heard.choice(self._window, self._target).cutoff if self._cutoff is None else self._cutoff
         return ValidationScores(
             recall=float(curve.recall[cutoff]),
             false_accepts_per_hour=float(curve.false_accepts_per_hour[cutoff]),
             average_viable_recall=average_viable_recall(curve),
             recall_at_no_faph=recall_at_no_false_accepts(curve),
+            hard_recall=None if hard_recall is None else float(hard_recall[cutoff]),
+            expected_recall=None if hard_recall is None else self._expected_recall(given, curve.hours),
         )
+
+    def _expected_recall(self, probabilities: Sequence[NDArray[np.float32]], hours: float) -> float:
+        """Of the words as they are and in each condition; the hours are the negatives' and the session's."""
+        stride, data = self._model.stride, self._data
+        words, negatives, *hard = (average_log_odds(one, stride, self._window) for one in probabilities)
+        spans = [[recording.span for recording in stream.recordings] for stream in (data.words, *data.hard)]
+        peaks = [word_peaks(levels, stride, spoken) for levels, spoken in zip((words, *hard), spans, strict=True)]
+        others = np.concatenate([other_peaks(negatives, stride), other_peaks(words, stride, spans[0])])
+        return expected_recall(peaks, others, hours, self._target)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from trainer.data.split import Split
 from trainer.evaluation.hearing import HeardSplit
 from wakeword.contract import PROBABILITY_MAX
-from wakeword.scoring.det import DetCurve, average_viable_recall
-from wakeword.scoring.operating_point import CutoffChoice, choose_cutoff
+from wakeword.scoring.det import average_viable_recall
+from wakeword.scoring.operating_point import CutoffChoice
 
 WINDOWS = tuple(range(1, 11))
 PREFERRED_WINDOW = 5
@@ -81,11 +81,11 @@ def choose_point(validation: HeardSplit, targets: Targets, windows: Sequence[int
         order = (missed, choice.false_accepts) if choice.reaches_target else (choice.false_accepts, missed)
         return not choice.reaches_target, *order, abs(point.window - preferred), point.window
 
-    return min((_point(validation.curve(window), window, targets) for window in windows), key=rank)
+    return min((_point(validation, window, targets) for window in windows), key=rank)
 
 
-def _point(curve: DetCurve, window: int, targets: Targets) -> PointChoice:
-    choice = choose_cutoff(curve, targets.false_accepts_per_hour, targets.recall)
+def _point(validation: HeardSplit, window: int, targets: Targets) -> PointChoice:
+    curve, choice = validation.curve(window), validation.choice(window, targets.false_accepts_per_hour, targets.recall)
     return PointChoice(
         window=window,
         choice=choice,

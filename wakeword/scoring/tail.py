@@ -1,4 +1,4 @@
-"""How false accepts thin out above the cutoffs at which some were seen: an exponential tail over log-odds, and an upper bound of its rate.
+"""How false accepts thin out above the levels at which some were seen: an exponential tail over log-odds, and an upper bound of its rate.
 
 Peaks over a threshold (Balkema and de Haan 1974, Pickands 1975): the excesses of rare peaks over a high level are close to exponential where their
 distribution has a light tail, and log-odds of a network's output have one. The rate at the level `L` is then
@@ -12,6 +12,7 @@ Poisson's (Garwood), of the mean excess a gamma distribution's.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,28 +53,41 @@ class Tail:
         """False accepts an hour at a level."""
         return self.peaks / self.hours * float(np.exp(-max(0.0, level - self.begins) / self.mean_excess))
 
+    def level(self, rate: float) -> float:
+        """The level at which false accepts are expected so many an hour; no lower than where the tail begins."""
+        return self.begins + self.mean_excess * max(0.0, math.log(max(self.peaks, 1) / self.hours / rate))
+
     def bound(self, level: float) -> float:
         """What the rate at a level is at most, one-sided 95 %."""
         return garwood(self.peaks, self.hours, BOUND_CONFIDENCE).high * float(np.exp(-max(0.0, level - self.begins) / self.highest_excess))
 
 
 def fit_tail(curve: DetCurve) -> Tail:
-    """The tail of a curve's false accepts. Raises `ValueError` for a curve without hours."""
-    from scipy.special import gammaincinv
-
-    if not curve.hours > 0:
-        raise ValueError("a curve without hours tells no rate")
+    """The tail of a curve's false accepts, over its cutoffs. Raises `ValueError` for a curve without hours."""
     cutoffs = np.arange(1, PROBABILITY_MAX)
     levels = log_odds(cutoffs)
     # The hold-off lets a higher cutoff count more now and then; a peak is counted at every level up to its own.
     peaks = np.maximum.accumulate(curve.false_accepts[cutoffs][::-1])[::-1]
     enough = np.flatnonzero(peaks >= FITTED_PEAKS)
     first = int(enough[-1]) if len(enough) else 0
-    steps = np.diff(levels[first:])
     # Between two cutoffs a peak may lie anywhere: half of the step on average. Those above the highest cutoff have at least this excess.
-    excess = float(np.sum(steps * (peaks[first:-1] + peaks[first + 1 :]) / 2))
-    ended = int(peaks[first] - peaks[-1])
+    excess = float(np.sum(np.diff(levels[first:]) * (peaks[first:-1] + peaks[first + 1 :]) / 2))
+    return _tail(float(levels[first]), int(peaks[first]), int(peaks[first] - peaks[-1]), excess, curve.hours)
+
+
+def tail_of(peaks: NDArray[np.float64], hours: float) -> Tail:
+    """The tail of peaks, log-odds `[n]` of one or more. Raises `ValueError` without hours."""
+    highest = np.sort(peaks)[::-1][: FITTED_PEAKS + 1]
+    begins, above = float(highest[-1]), highest[:-1]
+    return _tail(begins, len(above), len(above), float(np.sum(above - begins)), hours)
+
+
+def _tail(begins: float, peaks: int, ended: int, excess: float, hours: float) -> Tail:
+    """Of so many peaks with a sum of excesses; `ended` of them were seen whole."""
+    from scipy.special import gammaincinv
+
+    if not hours > 0:
+        raise ValueError("a curve without hours tells no rate")
     weight = ended + PRIOR_PEAKS
     mean = (excess + PRIOR_PEAKS * PRIOR_EXCESS) / weight
-    highest = mean * weight / float(gammaincinv(weight, (1 - BOUND_CONFIDENCE) / 2))
-    return Tail(float(levels[first]), int(peaks[first]), curve.hours, mean, highest)
+    return Tail(begins, peaks, hours, mean, mean * weight / float(gammaincinv(weight, (1 - BOUND_CONFIDENCE) / 2)))

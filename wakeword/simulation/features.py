@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wakeword.audio import BLOCK_SAMPLES, stream_samples
+from wakeword.audio import BLOCK_SAMPLES, read_samples, stream_samples
 from wakeword.contract import SAMPLE_RATE_HZ, STEP_MS, STEP_SAMPLES, WINDOW_SAMPLES, quantise
 from wakeword.corpus.feature_cache import CachedStream, FeatureCache, stream_key
 from wakeword.corpus.recordings import hash_file
@@ -25,6 +26,38 @@ _LATE_SLICES = WINDOW_SAMPLES // STEP_SAMPLES - 1
 
 Progress = Callable[[float], None]
 """Called with the seconds of recorded audio that were finished since the last call."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a whole stream goes through before it is heard, such as a room: int16 `[n]` to int16 `[n]`. `key` names it: the same key gives the same samples.
+
+    Recordings begin at the given samples of the stream.
+    """
+
+    key: str
+    apply: Callable[[NDArray[np.int16], Sequence[int]], NDArray[np.int16]]
+
+
+def present_changed(cache: FeatureCache, paths: Sequence[Path], presentation: Presentation, change: Change) -> PresentedStream:
+    """As `present`, with the whole stream changed first; it is held in memory. Raises as `present` does."""
+    hashes = [hash_file(path) for path in paths]
+    key = stream_key([change.key, *hashes], presentation.lead_in, presentation.gap, presentation.tail)
+    features = cache.find(key, len(paths), presentation.silence(len(paths)))
+    if features is None:
+        recordings = [read_samples(path) for path in paths]
+        starts = presentation.starts([len(samples) for samples in recordings])
+        stream = np.zeros(starts[-1] + len(recordings[-1]) + presentation.tail, np.int16)
+        for start, samples in zip(starts, recordings, strict=True):
+            stream[start : start + len(samples)] = samples
+        frontend, stream = open_frontend(STEP_MS), change.apply(stream, starts)
+        with cache.write(key) as writer:
+            for first in range(0, len(stream), BLOCK_SAMPLES):
+                writer.add_slices(quantise(frontend.process(stream[first : first + BLOCK_SAMPLES])))
+            for samples in recordings:
+                writer.end_recording(len(samples))
+        features = writer.stream
+    return PresentedStream.of(paths, hashes, presentation, features)
 
 
 def present(cache: FeatureCache, paths: Sequence[Path], presentation: Presentation, progress: Progress, step_ms: int = STEP_MS) -> PresentedStream:

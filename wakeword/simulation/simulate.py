@@ -68,7 +68,7 @@ def simulate(
         if presentation.mode == "clips":
             return _simulate_clips(model, recordings, presentation, options, cache, progress, step_ms)
         presented = present(cache, recordings, presentation, progress, step_ms)
-        return [presented.heard(model.stride, _run_stream(model, presented.features, options))]
+        return [presented.heard(model.stride, run_stream(model, presented.features, options))]
 
 
 @contextmanager
@@ -140,8 +140,8 @@ def _run_clips(paths: Sequence[Path]) -> list[SimulatedStream]:
 # --- streams -------------------------------------------------------------------------------------------------------------------
 
 
-def _run_stream(model: TfliteModel, features: CachedStream, options: Options) -> NDArray[np.uint8]:
-    """Probabilities of one stream: ranges in parallel where the engine's memory is known, in order otherwise."""
+def run_stream(model: TfliteModel, features: CachedStream, options: Options) -> NDArray[np.uint8]:
+    """Probabilities of one stream since boot, uint8 `[slices // stride]`: ranges in parallel where the engine's memory is known, in order otherwise."""
     engine, _ = open_engine(model, options.engine)
     inferences = features.slices // engine.stride
     per_range = SLICES_PER_RANGE // engine.stride

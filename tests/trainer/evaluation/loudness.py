@@ -17,7 +17,7 @@ from wakeword.errors import ConfigError
 from wakeword.part import file_of
 from wakeword.presentation import Presentation
 from wakeword.simulation.features import Progress
-from wakeword.simulation.streams import Recording, SimulatedStream
+from wakeword.simulation.streams import PresentedStream, Recording, SimulatedStream
 
 RATE = contract.SAMPLE_RATE_HZ
 STRIDE = 3
@@ -54,12 +54,15 @@ class LoudnessModel:
 
     form: str = "int8"
     sha256: str = "loudness"
-    heard: list[Path] = field(default_factory=list)
+    heard_paths: list[Path] = field(default_factory=list)
     interrupt_after: int | None = None
 
     def hear(self, recordings: Sequence[Path], presentation: Presentation, progress: Progress) -> list[SimulatedStream]:
         streams = [[path] for path in recordings] if presentation.mode == "clips" else [recordings]
         return [self._stream(paths, presentation, progress) for paths in streams]
+
+    def heard(self, presented: PresentedStream) -> SimulatedStream:
+        return self._stream([recording.path for recording in presented.recordings], presented.presentation, lambda _: None)
 
     def _stream(self, paths: Sequence[Path], presentation: Presentation, progress: Progress) -> SimulatedStream:
         parts: list[NDArray[np.int16]] = [np.zeros(presentation.lead_in, np.int16)]
@@ -67,9 +70,9 @@ class LoudnessModel:
         for path in paths:
             if file_of(path).stat().st_size < 100:
                 raise ConfigError(f"{path}: cannot be decoded")
-            if self.interrupt_after is not None and len(self.heard) >= self.interrupt_after:
+            if self.interrupt_after is not None and len(self.heard_paths) >= self.interrupt_after:
                 raise KeyboardInterrupt
-            self.heard.append(path)
+            self.heard_paths.append(path)
             samples = read_samples(path)
             recordings.append(Recording(path, hash_file(path), len(samples), sum(map(len, parts))))
             parts += [samples, np.zeros(presentation.gap, np.int16)]

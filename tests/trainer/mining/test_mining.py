@@ -114,7 +114,7 @@ def test_an_interrupted_mining_goes_on(sources: list[Path], tmp_path: Path, monk
         file.write('{"sha256": "torn')
     model = LoudnessModel()
     mined = into(folder, model, sources)
-    assert [path.name for path in model.heard] == ["c.wav"]
+    assert [path.name for path in model.heard_paths] == ["c.wav"]
     other = into(tmp_path / "undisturbed", LoudnessModel(), sources)
     assert [(clip.file, clip.start_sample) for clip in mined.clips] == [(clip.file, clip.start_sample) for clip in other.clips]
 

@@ -1,0 +1,89 @@
+"""Synthetic words in hard conditions: nothing moves, it is the same every time, and recordings of people are left as they are."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import spoken
+from trainer.data.ingest import Label, SampleRecord
+from trainer.data.split import Split
+from trainer.evaluation.conditions import CONDITIONS, Condition, Place, hard_sessions, heard_in_places
+from trainer.evaluation.hearing import PresentedSplit, SplitRecords, present_split
+from wakeword.audio import read_samples
+from wakeword.corpus.feature_cache import FeatureCache
+from wakeword.corpus.recordings import GENERATED_TABLE
+
+
+def records(label: Label, paths: tuple[Path, ...]) -> list[SampleRecord]:
+    return [SampleRecord(path, label, Split.VAL, path.stem, len(read_samples(path)) / 16_000, 16_000) for path in paths]
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory: pytest.TempPathFactory) -> SplitRecords:
+    folder = tmp_path_factory.mktemp("spoken")
+    made = spoken.generate(folder)
+    with (folder / GENERATED_TABLE).open("w", newline="") as file:
+        csv.writer(file).writerows([("path",), *((path.relative_to(folder).as_posix(),) for path in (*made.words, *made.speech))])
+    found = [*records(Label.POSITIVE, made.words[:12]), *records(Label.NEGATIVE, made.speech[:2])]
+    return SplitRecords.of(found, Split.VAL)
+
+
+@pytest.fixture(scope="module")
+def presented(split: SplitRecords, tmp_path_factory: pytest.TempPathFactory) -> tuple[FeatureCache, PresentedSplit]:
+    cache = FeatureCache(tmp_path_factory.mktemp("cache"))
+    return cache, present_split(cache, split, lambda _: None)
+
+
+def test_each_condition_is_the_session_of_the_same_words_and_sounds_otherwise(presented: tuple[FeatureCache, PresentedSplit]) -> None:
+    split = presented[1]
+    assert len(split.hard) == len(CONDITIONS)
+    plain = split.words.features.read()
+    heard = [stream.features.read() for stream in split.hard]
+    for stream, features in zip(split.hard, heard, strict=True):
+        assert stream.recordings == split.words.recordings
+        assert features.shape == plain.shape
+    everything = [plain, *heard]
+    for number, one in enumerate(everything):
+        for other in everything[:number]:
+            assert np.abs(one.astype(int) - other).mean() > 1
+
+
+def test_features_are_computed_once(split: SplitRecords, presented: tuple[FeatureCache, PresentedSplit], monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, first = presented
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr("trainer.evaluation.conditions.heard_in_places", refuse)
+    again = hard_sessions(cache, split.positives, split.negatives)
+    for one, other in zip(first.hard, again, strict=True):
+        np.testing.assert_array_equal(one.features.read(), other.features.read())
+
+
+def test_people_and_test_words_are_heard_as_they_are(split: SplitRecords, tmp_path: Path) -> None:
+    test = SplitRecords(Split.TEST, split.positives, split.negatives)
+    assert present_split(FeatureCache(tmp_path), test, lambda _: None).hard == ()
+    people = []
+    for record in split.positives:
+        path = tmp_path / record.path.name
+        path.write_bytes(record.path.read_bytes())
+        people.append(SampleRecord(path, record.label, record.split, record.speaker, record.duration, 16_000))
+    recorded = SplitRecords(Split.VAL, tuple(people), split.negatives)
+    assert present_split(FeatureCache(tmp_path), recorded, lambda _: None).hard == ()
+
+
+def test_a_share_of_the_words_is_in_each_place_and_none_moves() -> None:
+    session = np.zeros(400_000, np.int16)
+    starts = list(range(24_000, 384_000, 40_000))
+    for start in starts:
+        session[start : start + 8000] = (3000 * np.sin(np.arange(8000) / 8)).astype(np.int16)
+    # Without a room or noise the level is all that changes.
+    quiet = heard_in_places(Condition("quiet", level_dbfs=-40), [Place(None, None)] * 3, session, starts)  # type: ignore[arg-type]
+    assert quiet.shape == session.shape
+    for start in starts:
+        assert np.abs(quiet[start : start + 8000].astype(int)).max() == pytest.approx(327.68, abs=1)
+        assert not quiet[start + 8000 : start + 40_000].any()
