@@ -63,7 +63,7 @@ def test_help_names_the_version() -> None:
 
 def test_every_package_of_an_extra_has_its_modules() -> None:
     """A package that an extra brings under a new name must be known, or its absence is a traceback."""
-    names = {"pyserial": "serial", "cupy-cuda12x": "cupy"}
+    names = {"pyserial": "serial", "cupy-cuda12x": "cupy", "hibari-tts": "hibari"}
     for extra, packages in PROJECT["optional-dependencies"].items():
         found = [re.split(r"[\[<>=]", package)[0] for package in packages if not package.startswith("wakeword-bench[")]
         modules = {names.get(package, package.replace("-", "_")) for package in found}

@@ -1,4 +1,4 @@
-"""Speech engines: eSpeak-NG for real, flite and piper as stand-in programs."""
+"""Speech engines: eSpeak-NG for real, flite as a stand-in program, and what Piper knows of a voice before it speaks."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from trainer.data.speech import engines
 from trainer.data.speech.engine import EngineOptions, Voice
 from trainer.data.speech.engines.espeak import EspeakEngine
 from trainer.data.speech.engines.flite import FliteEngine
-from trainer.data.speech.engines.piper import PiperEngine
+from trainer.data.speech.engines.piper import PiperEngine, check_voice
 from trainer.data.speech.registry import choose_engines, engine_specs
 from wakeword.errors import ConfigError, InfrastructureError
+from wakeword.extras import MODULES
 
 STAND_IN = f"""#!{sys.executable}
 import json, sys, wave
@@ -31,11 +32,10 @@ Path(__file__).with_suffix(".json").write_text(json.dumps([sys.argv[1:], sys.std
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("flite", "piper"):
-        path = tmp_path / "bin" / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(STAND_IN)
-        path.chmod(0o755)
+    path = tmp_path / "bin" / "flite"
+    path.parent.mkdir()
+    path.write_text(STAND_IN)
+    path.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     return tmp_path
 
@@ -45,10 +45,12 @@ def called(programs: Path, name: str) -> tuple[list[str], str]:
     return arguments, stdin
 
 
-def piper_model(folder: Path, speakers: int) -> Path:
+def piper_model(folder: Path, speakers: int, **settings: object) -> Path:
     model = folder / "amy.onnx"
     model.touch()
-    Path(f"{model}.json").write_text(json.dumps({"num_speakers": speakers}))
+    table = {sign: [number] for number, sign in enumerate("_^$hˈeɪdʒɑːɹvs ")}
+    known = {"num_speakers": speakers, "espeak": {"voice": "en-us"}, "audio": {"sample_rate": 22050}, "phoneme_id_map": table}
+    Path(f"{model}.json").write_text(json.dumps(known | settings))
     return model
 
 
@@ -102,10 +104,14 @@ def test_a_voice_is_its_own_family_unless_it_has_one() -> None:
 
 def test_missing_engines_are_named_with_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    for package in MODULES["voices"]:
+        monkeypatch.setitem(sys.modules, package, None)
     choice = choose_engines()
-    assert "espeak" in [engine.name for engine in choice.available]
-    missing = {skipped.name: skipped.install for skipped in choice.skipped}
-    assert {"flite": "apt install flite", "piper": "pip install piper-tts"}.items() <= missing.items()
+    assert [engine.name for engine in choice.available] == ["espeak"]
+    installed = {skipped.name: skipped.install for skipped in choice.skipped}
+    assert installed.pop("flite") == "apt install flite"
+    assert set(installed) == {"hibari", "pico", "piper"}
+    assert set(installed.values()) == {'in the project\'s folder: pip install ".[voices]"'}
     with pytest.raises(ConfigError, match="flite cannot speak: the program flite is not on PATH: apt install flite"):
         choose_engines(["espeak", "flite"])
     with pytest.raises(ConfigError, match="unknown speech engine 'festival'"):
@@ -121,42 +127,43 @@ def test_flite_is_run_with_rate_and_pitch(programs: Path) -> None:
     assert len({voice.speaker for voice in engine.voices("en")}) == 4
 
 
-def test_piper_needs_voices_and_is_run_without_its_noise(programs: Path) -> None:
-    assert ("piper", "no voice was given") in [(one.name, one.reason) for one in choose_engines().skipped]
-    with pytest.raises(ConfigError, match="piper cannot speak: no voice was given"):
-        choose_engines(["espeak", "piper"])
-    (engine,) = choose_engines(["piper"], EngineOptions(piper_voices=(piper_model(programs, 2),))).available
+def test_every_speaker_of_a_piper_model_is_a_voice(tmp_path: Path) -> None:
+    engine = PiperEngine((piper_model(tmp_path, 2),))
     assert [(voice.name, voice.speaker) for voice in engine.voices("en")] == [("amy#0", "piper_amy_0"), ("amy#1", "piper_amy_1")]
-    engine.synthesise("okay nabu", "amy#1", 1.0, 0.0, 0)
-    arguments, text = called(programs, "piper")
-    assert text == "okay nabu\n"
-    assert arguments[:4] == ["--model", str(programs / "amy.onnx"), "--speaker", "1"]
-    assert arguments[4:-2] == ["--noise_scale", "0", "--noise_w", "0", "--length_scale", "1.000000"]
+    with pytest.raises(ConfigError, match=r"amy\.onnx\.json: num_speakers is 0"):
+        PiperEngine((piper_model(tmp_path, 0),)).voices("en")
 
 
-def test_a_piper_voice_that_was_asked_for_and_cannot_speak_is_an_error(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = piper_model(programs, 1)
-    options = EngineOptions(piper_voices=(model,))
-    (engine,) = choose_engines(["piper"], options).available
-    assert [voice.language for voice in engine.voices("nl")] == ["nl"], "its description says no language"
-    Path(f"{model}.json").write_text(json.dumps({"language": {"code": "de_DE"}}))
+def test_a_piper_voice_that_was_asked_for_and_cannot_speak_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = piper_model(tmp_path, 1, language={"code": "de_DE"})
+    engine = PiperEngine((model,))
     assert [voice.language for voice in engine.voices("de")] == ["de-DE"]
     with pytest.raises(ConfigError, match=r"amy\.onnx: this voice speaks de-DE, and en was asked for; .* name it with --language"):
         engine.voices("en")
-    Path(f"{model}.json").write_text(json.dumps({"espeak": {"voice": "en-us"}}))
+    piper_model(tmp_path, 1)
     assert [voice.language for voice in engine.voices("en-GB")] == ["en-US"]
-    monkeypatch.setenv("PATH", "/none")
-    with pytest.raises(ConfigError, match=r"amy\.onnx: the program piper, which speaks with this voice, is not on PATH; pip install piper-tts"):
-        choose_engines(None, options)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ConfigError, match=r'amy\.onnx: the package onnxruntime, .* is not installed; .* pip install "\.\[voices\]"'):
+        choose_engines(None, EngineOptions(piper_voices=(model,)))
 
 
-def test_a_piper_voice_without_its_description_is_refused(programs: Path) -> None:
-    model = piper_model(programs, 1)
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"phoneme_type": "pinyin"}, "of the kind 'pinyin'"), ({"phoneme_id_map": {"a": [1]}}, "lacks its sounds"), ({"audio": {}}, "or its sample rate")],
+)
+def test_a_piper_voice_that_cannot_be_read_is_refused(tmp_path: Path, change: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=rf"amy\.onnx\.json: .*{said}"):
+        check_voice(piper_model(tmp_path, 1, **change))
+
+
+def test_a_piper_voice_without_its_description_is_refused(tmp_path: Path) -> None:
+    model = piper_model(tmp_path, 1)
+    assert check_voice(model) == model
     Path(f"{model}.json").unlink()
     with pytest.raises(ConfigError, match=r"amy\.onnx\.json"):
-        choose_engines(["piper"], EngineOptions(piper_voices=(model,)))
+        check_voice(model)
     with pytest.raises(ConfigError, match=r"none\.onnx"):
-        choose_engines(["piper"], EngineOptions(piper_voices=(programs / "none.onnx",)))
+        check_voice(tmp_path / "none.onnx")
 
 
 def test_espeak_reads_foreign_letters_but_not_by_their_names() -> None:
@@ -190,12 +197,8 @@ def test_flite_reads_english_letters_alone() -> None:
     }
 
 
-def test_piper_reads_what_its_voices_have_sounds_for(programs: Path) -> None:
-    model = piper_model(programs, 1)
-    engine = PiperEngine("piper", (model,))
-    assert engine.unreadable(["computer"], "en") == {}, "nothing is known of the voice's sounds"
-    sounds = {sign: [number] for number, sign in enumerate("hˈeɪdʒɑːɹvs ")}
-    Path(f"{model}.json").write_text(json.dumps({"espeak": {"voice": "en-us"}, "phoneme_id_map": sounds}))
+def test_piper_reads_what_its_voices_have_sounds_for(tmp_path: Path) -> None:
+    engine = PiperEngine((piper_model(tmp_path, 1),))
     assert engine.unreadable(["hey jarvis", "she"], "en") == {"she": "the voice amy has no sound ʃ, i"}
 
 
@@ -205,8 +208,6 @@ def test_a_program_that_fails_is_named(tmp_path: Path) -> None:
     path.chmod(0o755)
     with pytest.raises(InfrastructureError, match="exit code 3: no such voice"):
         FliteEngine(str(path)).synthesise("a", "slt", 1, 0, 0)
-    with pytest.raises(InfrastructureError, match="exit code 3"):
-        PiperEngine(str(path), (tmp_path / "amy.onnx",)).synthesise("a", "amy#0", 1, 0, 0)
 
 
 @needs("flite", "flite")

@@ -82,8 +82,6 @@ class EngineOptions:
     """What the user says about engines that do not find their voices alone."""
 
     piper_voices: tuple[Path, ...] = ()
-    kokoro: Path | None = None
-    """Where Kokoro's model and voices are, if not in the places that it knows."""
 
 
 @dataclass(frozen=True)
@@ -108,3 +106,10 @@ class EngineSpec:
     """What it is good for, in one phrase."""
     find: Callable[[EngineOptions], SpeechEngine | SkippedEngine]
     """The engine of this machine, or why there is none. Raises `ConfigError` for options that are wrong."""
+
+
+def letters_beyond(texts: Sequence[str], letters: str) -> dict[str, str]:
+    """The texts that an engine passes over in part, with the reason: it reads a to z and `letters` (small ones), and no other letters."""
+    beyond = {text: dict.fromkeys(letter for letter in text if letter.isalpha() and not letter.isascii() and letter.lower() not in letters) for text in texts}
+    read = ", ".join(["it reads no letters but a to z", *letters])
+    return {text: f"{read}, and passes over {', '.join(signs)}" for text, signs in beyond.items() if signs}

@@ -33,6 +33,7 @@ _PITCH_UNITS_PER_SEMITONE = 7
 _RANGE_LIMITS = (20, 80)
 """Intonation from flat to lively; 50 is the voice's own."""
 
+_CLAUSE_MARKS = ".,:;!?"
 _EVENT_LIST_ENDS = 0
 _EVENT_WORD = 1
 
@@ -98,6 +99,13 @@ def phonemise(texts: Sequence[str], accents: Sequence[str]) -> list[tuple[str, .
     return [tuple(entry) for entry in spoken]
 
 
+def clauses(text: str, accent: str) -> list[tuple[str, str]]:
+    """A text clause by clause: its IPA in an accent, and the mark (one of .,:;!?) that ends it, "" where none does."""
+    with _Library() as library:
+        library.set_voice(accent)
+        return library.clauses(text)
+
+
 class _Library:
     """A fresh copy of the library, unloaded on exit.
 
@@ -152,9 +160,17 @@ class _Library:
         return Speech(np.frombuffer(b"".join(self._chunks), np.int16), self.sample_rate, tuple(self._onsets))
 
     def phonemes(self, text: str) -> str:
-        # The function reads one clause a call and moves the pointer on, to NULL at the end.
-        rest = ctypes.c_char_p(text.encode())
-        clauses: list[str] = []
+        return " ".join(sounds for sounds, _ in self.clauses(text) if sounds)
+
+    def clauses(self, text: str) -> list[tuple[str, str]]:
+        # The function reads one clause and the letter after it a call, and moves the pointer on, to NULL at the end.
+        encoded = ctypes.create_string_buffer(text.encode())
+        start, length = ctypes.addressof(encoded), len(encoded) - 1
+        rest, read, found = ctypes.c_void_p(start), 0, []
         while rest.value is not None:
-            clauses.append(self._library.espeak_TextToPhonemes(ctypes.byref(rest), _CHARS_UTF8, _PHONEMES_IPA).decode())
-        return " ".join(clause for clause in clauses if clause)
+            sounds = self._library.espeak_TextToPhonemes(ctypes.byref(rest), _CHARS_UTF8, _PHONEMES_IPA).decode()
+            until = length if rest.value is None else rest.value - start
+            marks = [chr(byte) for byte in encoded.raw[read:until] if chr(byte) in _CLAUSE_MARKS]
+            found.append((sounds, marks[-1] if marks else ""))
+            read = until
+        return found

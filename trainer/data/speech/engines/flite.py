@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trainer.data.speech.engine import EngineOptions, EngineSpec, SkippedEngine, Speech, SpeechEngine, Voice, speaking
+from trainer.data.speech.engine import EngineOptions, EngineSpec, SkippedEngine, Speech, SpeechEngine, Voice, letters_beyond, speaking
 from trainer.data.speech.programs import pitch_factor, run_to_wav
 
 _NAMES = (("awb", "awb", "en-GB-scotland"), ("kal", "kal", "en-US"), ("kal16", "kal", "en-US"), ("rms", "rms", "en-US"), ("slt", "slt", "en-US"))
@@ -28,8 +28,7 @@ class FliteEngine:
     def unreadable(self, texts: Sequence[str], language: str) -> dict[str, str]:
         """Texts with letters beyond a to z: it passes over them without a word."""
         del language
-        beyond = {text: dict.fromkeys(letter for letter in text if not letter.isascii()) for text in texts}
-        return {text: f"it reads no letters but a to z, and passes over {', '.join(letters)}" for text, letters in beyond.items() if letters}
+        return letters_beyond(texts, "")
 
     def synthesise(self, text: str, voice: str, rate: float, pitch: float, seed: int) -> Speech:
         """Speak `text`; flite draws nothing at random, so the seed changes nothing."""
