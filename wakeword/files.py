@@ -67,3 +67,8 @@ def check_writable(path: Path) -> None:
         raise ConfigError(f"{path}: {folder} is not a folder; choose another place to write")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ConfigError(f"{path}: {folder} may not be written to; choose another place or change its permissions")
+
+
+def cache_folder(name: str) -> Path:
+    """The folder `mww/NAME` in the user's cache folder; it need not exist."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mww" / name

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from firmware.boards.inventory import BoardEntry
+from wakeword.files import cache_folder
 from wakeword.locks import Holder, hold, holder
 
 LOCK_VARIABLE = "MWW_LOCK_DIR"
@@ -20,7 +21,7 @@ def lock_folder() -> Path:
     chosen = os.environ.get(LOCK_VARIABLE)
     if chosen:
         return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mww" / "locks"
+    return cache_folder("locks")
 
 
 @contextmanager

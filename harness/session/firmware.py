@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from firmware.boards.inventory import BoardEntry
 from harness.simulated.measurement import Candidate
 from wakeword.errors import ConfigError
+from wakeword.files import cache_folder
 
 if TYPE_CHECKING:
     from firmware.build import Firmware
@@ -45,4 +45,4 @@ def find_firmware(
 
 def _firmware_folder(entry: BoardEntry) -> Path:
     """One folder a board, which its lock protects: a build of the next model compiles only what changed."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mww" / "firmware" / entry.name
+    return cache_folder("firmware") / entry.name

@@ -121,9 +121,12 @@ def read_clip(content: bytes) -> Clip | None:
         place += _CHUNK.size + size + size % 2
     if content[:4] != b"RIFF" or b"data" not in chunks:
         return None
-    points = [_CUE_POINT.unpack_from(chunks[b"cue "], start) for start in range(4, len(chunks[b"cue "]), _CUE_POINT.size)] if b"cue " in chunks else []
-    marks = {name: sample for name, sample, *_ in points}
-    return Clip(np.frombuffer(chunks[b"data"], "<i2").astype(np.int16), Word(marks.get(_WORD_STARTS), marks[_WORD_ENDS]) if marks else None)
+    samples = np.frombuffer(chunks[b"data"][: len(chunks[b"data"]) // 2 * 2], "<i2").astype(np.int16)
+    points = chunks.get(b"cue ", b"")[4:]
+    marks = {name: sample for name, sample, *_ in _CUE_POINT.iter_unpack(points[: len(points) // _CUE_POINT.size * _CUE_POINT.size])}
+    start, end = marks.get(_WORD_STARTS), marks.get(_WORD_ENDS)
+    # Other programs number their markers as they like.
+    return Clip(samples, Word(start, end) if end is not None and set(marks) <= {_WORD_STARTS, _WORD_ENDS} else None)
 
 
 def write_clip(path: Path, samples: NDArray[np.int16], word: Word | None = None) -> bytes:

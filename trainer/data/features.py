@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from trainer.data.ingest import SampleRecord
 from trainer.data.parallel import Progress, map_in_processes
+from trainer.data.words import word_place
 from wakeword import contract
 from wakeword.audio import read_samples, stream_samples
-from wakeword.corpus.utterances import utterance_end
 from wakeword.frontend import Frontend, device_features
 
 Features = NDArray[np.int8]
@@ -99,7 +99,7 @@ def _shuffled(records: Sequence[SampleRecord], seed: int) -> list[SampleRecord]:
 
 def _positive(settings: FeatureSettings, seed: int, record: SampleRecord) -> PositiveFeatures:
     clip = read_samples(record.path)
-    word_end = utterance_end(clip)
+    word_end = word_place(record.path, clip).end
     lead, tail = _samples(settings.lead_s), _samples(settings.positive_tail_s)
     stream = np.zeros(lead + word_end + tail, np.int16)
     kept = clip[: word_end + _samples(settings.kept_tail_s)]

@@ -166,7 +166,8 @@ def _spoken_texts(phrase: str, bank: Bank, counts: dict[str, int], seed: int, fl
         spoken[kind] = [text for text in spoken[kind] if not readers or any(text not in unread for unread in readers)]
         if counts[kind] and not spoken[kind]:
             raise ConfigError(f"no engine can read any of the {kind.replace('_', ' ')} texts; choose other engines with --engine, or ask for none of them")
-    return Spoken(spoken, _contexts(phrase, bank, seed, engines) if flowing else {}), unreadable
+    reading = [engine for engine in engines if phrase not in unreadable[engine.name]]
+    return Spoken(spoken, _contexts(phrase, bank, seed, reading) if flowing else {}), unreadable
 
 
 def _contexts(phrase: str, bank: Bank, seed: int, engines: Sequence[SpeechEngine]) -> dict[str, Contexts]:

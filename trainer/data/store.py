@@ -33,7 +33,7 @@ from wakeword.frontend import FRONTEND_ID
 
 Features = NDArray[np.int8]
 
-_FORMAT = 1
+_FORMAT = 2
 """Raise it when features change their meaning: how clips are set into context, how words are found in them."""
 _CLIPS_AT_ONCE = 1024
 _READERS = 8

@@ -10,12 +10,12 @@ from trainer.config.sections import TrainerConfig
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress, map_in_processes
 from trainer.data.training_sets import SLICES_AFTER_WORD
+from trainer.data.words import word_place
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import window_slices
 from trainer.training.feature_set import END_SHIFT_SLICES
 from wakeword import contract
 from wakeword.audio import read_samples
-from wakeword.corpus.utterances import utterance_bounds
 
 _STEP_MS = 50
 """The advice is a round number."""
@@ -62,5 +62,5 @@ def _heard_ms(network: MixedNetConfig, clip_duration_ms: int) -> int:
 
 
 def _word_ms(record: SampleRecord) -> float:
-    start, end = utterance_bounds(read_samples(record.path))
-    return 1000 * (end - start) / contract.SAMPLE_RATE_HZ
+    word = word_place(record.path, read_samples(record.path))
+    return 1000 * (word.end - word.start) / contract.SAMPLE_RATE_HZ

@@ -15,11 +15,12 @@ import numpy as np
 
 from trainer.data.features import first_slice_after
 from trainer.data.parallel import map_in_processes
+from trainer.data.words import word_place
 from trainer.evaluation.hearing import HeardSplit
 from trainer.evaluation.models import FEWEST_CLIPS_FOR_PROCESSES
 from wakeword import contract
 from wakeword.audio import read_samples
-from wakeword.corpus.utterances import known_utterance_end, utterance_end
+from wakeword.corpus.utterances import known_utterance_end
 from wakeword.scoring.calibration import Bin, CalibrationError, base_rate, brier_score, brier_skill, calibration_curve, calibration_error
 from wakeword.scoring.classification import (
     PARTIAL_AUC_LIMIT,
@@ -138,4 +139,5 @@ def calibration_of(truth: Truth, scores: Scores) -> Calibration:
 
 def _word_end(path: Path) -> WordEnd:
     samples = read_samples(path)
-    return WordEnd(utterance_end(samples), known_utterance_end(samples) is not None)
+    word = word_place(path, samples)
+    return WordEnd(word.end, word.in_flow or known_utterance_end(samples) is not None)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from wakeword.audio import conversion_id
 from wakeword.contract import FEATURE_CHANNELS, STEP_MS, slice_count
-from wakeword.files import PARTIAL_SUFFIX, partial_file
+from wakeword.files import PARTIAL_SUFFIX, cache_folder, partial_file
 from wakeword.frontend import frontend_id
 
 CACHE_VARIABLE = "MWW_CACHE_DIR"
@@ -39,7 +39,7 @@ def default_cache_folder() -> Path:
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
         return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mww" / "features"
+    return cache_folder("features")
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ def test_missing_engines_are_named_with_what_to_install(tmp_path: Path, monkeypa
     assert [engine.name for engine in choice.available] == ["espeak"]
     installed = {skipped.name: skipped.install for skipped in choice.skipped}
     assert installed.pop("flite") == "apt install flite"
-    assert set(installed) == {"hibari", "pico", "piper"}
+    assert set(installed) == {"hibari", "kokoro", "pico", "piper"}
     assert set(installed.values()) == {'in the project\'s folder: pip install ".[voices]"'}
     with pytest.raises(ConfigError, match="flite cannot speak: the program flite is not on PATH: apt install flite"):
         choose_engines(["espeak", "flite"])

@@ -190,8 +190,9 @@ class Lisping:
 
 def test_an_engine_that_cannot_read_the_phrase_speaks_nothing_and_that_is_said(tmp_path: Path, espeak: EngineChoice) -> None:
     choice = EngineChoice((*espeak.available, Lisping("lisping", "s")), ())
-    corpus = generate_corpus("hey jarvis", tmp_path, positives=10, near_misses=0, sentences=10, engines=choice, jobs=2)
+    corpus = generate_corpus("hey jarvis", tmp_path, positives=10, near_misses=0, sentences=10, engines=choice, manner=manner_of("in_flow=1"), jobs=2)
     assert {clip.plan.engine for clip in corpus.clips} == {"espeak"}
+    assert any("s" in clip.plan.parts[0] + clip.plan.parts[2] for clip in corpus.clips), "it does not choose the words around the phrase either"
     assert [(one.name, one.reason) for one in corpus.skipped] == [("lisping", "it has no s in 'hey jarvis'")]
 
 
@@ -246,6 +247,6 @@ def test_a_corpus_in_another_language(tmp_path: Path, espeak: EngineChoice, lang
 
 @pytest.mark.skipif(shutil.which("flite") is None, reason="needs the flite program")
 def test_flite_does_not_speak_letters_that_it_drops(tmp_path: Path) -> None:
-    corpus = generate_corpus("hey jürgen", tmp_path, positives=24, near_misses=0, sentences=0, jobs=2)
+    corpus = generate_corpus("hey jürgen", tmp_path, positives=24, near_misses=0, sentences=0, engines=choose_engines(["espeak", "flite"]), jobs=2)
     assert {clip.plan.engine for clip in corpus.clips} == {"espeak"}
     assert ("flite", "it reads no letters but a to z, and passes over ü in 'hey jürgen'") in [(one.name, one.reason) for one in corpus.skipped]

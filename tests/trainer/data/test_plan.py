@@ -111,6 +111,8 @@ def test_words_follow_a_wake_word_only_where_its_end_will_be_known() -> None:
     forms = {name: {(bool(before), bool(after)) for before, _, after in (plan.parts for plan in plans if plan.engine == name)} for name in ("marking", "plain")}
     assert forms == {"marking": {(True, False), (False, True), (True, True)}, "plain": {(True, False)}}
     assert {plan.parts[1] for plan in plans} == {"alexa"}
+    found = plan_clips(SPOKEN, {POSITIVE: 100}, [Silent("plain", 9)], 0, manner=manner_of("in_flow=1"), locates=True)
+    assert {(bool(before), bool(after)) for before, _, after in (plan.parts for plan in found)} == forms["marking"]
     without = plan_clips(replace(SPOKEN, contexts={}), {POSITIVE: 50}, [Silent("marking", 9, marks_words=True)], 0, manner=manner_of("in_flow=1"))
     assert {plan.way for plan in without} == {ALONE}, "there are no words to stand around it"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -43,6 +44,7 @@ class SpeakerDealer:
         self._seed = seed
         self._dealt: Counter[tuple[str, int]] = Counter()
         self._speakers: list[list[Sequence[Voice]]] = []
+        self._orders: dict[tuple[int, int], list[int]] = {}
         for number, groups in enumerate(speakers):
             order = np.random.default_rng([seed, 1, number]).permutation(len(groups))
             by_label = [max((dealt[kind][number] for kind in kinds if kind in dealt), default=0) for kinds in labels]
@@ -54,17 +56,19 @@ class SpeakerDealer:
         groups = self._speakers[engine]
         turn, place = divmod(self._dealt[kind, engine], len(groups))
         self._dealt[kind, engine] += 1
-        # Each turn has an order of its own; otherwise a text and a speaker whose numbers go together would always meet.
-        order = np.random.default_rng([self._seed, 5, engine, turn]).permutation(len(groups)) if turn else range(len(groups))
-        voices = groups[order[place]]
+        if (engine, turn) not in self._orders:
+            # Each turn has an order of its own; otherwise a text and a speaker whose numbers go together would always meet.
+            order = np.random.default_rng([self._seed, 5, engine, turn]).permutation(len(groups)) if turn else np.arange(len(groups))
+            self._orders[engine, turn] = order.tolist()
+        voices = groups[self._orders[engine, turn][place]]
         return voices[int(draw.integers(len(voices)))]
 
 
-def speakers_of(engine: SpeechEngine, language: str) -> list[list[Voice]]:
-    """The voices of each speaker that speaks a language."""
+def speakers_of(engine: SpeechEngine, language: str, *, marked: bool = False) -> list[list[Voice]]:
+    """The voices of each speaker that speaks a language; with `marked` as if each of them marked its words."""
     by_speaker: dict[str, list[Voice]] = {}
     for voice in engine.voices(language):
-        by_speaker.setdefault(voice.speaker, []).append(voice)
+        by_speaker.setdefault(voice.speaker, []).append(replace(voice, marks_words=True) if marked else voice)
     return list(by_speaker.values())
 
 

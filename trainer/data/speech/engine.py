@@ -82,6 +82,8 @@ class EngineOptions:
     """What the user says about engines that do not find their voices alone."""
 
     piper_voices: tuple[Path, ...] = ()
+    kokoro: Path | None = None
+    """Where Kokoro's model and voices are, if not in the places that it knows."""
 
 
 @dataclass(frozen=True)

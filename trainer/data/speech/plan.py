@@ -101,9 +101,13 @@ def plan_clips(
     unreadable: Unreadable | None = None,
     manner: Manner = DEFAULT_MANNER,
     language: str = DEFAULT_LANGUAGE,
+    locates: bool = False,
 ) -> list[ClipPlan]:
-    """Draw every clip of the corpus. The texts of each kind are used in turn, each by an engine that reads it."""
-    speakers = [speakers_of(engine, language) for engine in engines]
+    """Draw every clip of the corpus. The texts of each kind are used in turn, each by an engine that reads it.
+
+    `locates` says that words are found in the speech of any engine, also where the engine itself does not mark them.
+    """
+    speakers = [speakers_of(engine, language, marked=locates) for engine in engines]
     shares = engine_shares(speakers)
     generators = {kind: [np.random.default_rng([seed, 3, number, index]) for index in range(count)] for number, (kind, count) in enumerate(counts.items())}
     dealt: dict[str, list[tuple[str, int]]] = {}

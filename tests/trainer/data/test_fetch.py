@@ -1,0 +1,116 @@
+"""Fetching over HTTP from a server on this machine: whole, checked, taken up again. The addresses of the hubs themselves cannot be tested."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from trainer.data.speech.fetch import Remote, fetch
+from wakeword.errors import InfrastructureError
+
+CONTENT = bytes(range(256)) * 40
+
+
+class Server(ThreadingHTTPServer):
+    """Serves `CONTENT`; breaks off after so many bytes an answer, for as many answers as `breaks` says."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.breaks = 0
+        self.after = 3000
+        self.ranges = True
+        self.asked: list[str | None] = []
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/file"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        wanted = self.headers.get("Range")
+        self.server.asked.append(wanted)
+        start = int(re.findall(r"\d+", wanted)[0]) if wanted and self.server.ranges else 0
+        if start >= len(CONTENT):
+            self.send_error(416)
+            return
+        rest = CONTENT[start:]
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(rest)))
+        self.end_headers()
+        if self.server.breaks:
+            self.server.breaks -= 1
+            rest = rest[: self.server.after]
+        self.wfile.write(rest)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on stderr."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def remote(server: Server, content: bytes = CONTENT, algorithm: str = "sha256") -> Remote:
+    return Remote(server.address, algorithm, hashlib.new(algorithm, content).hexdigest())
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+def test_a_file_is_fetched_once(server: Server, tmp_path: Path, algorithm: str) -> None:
+    path = tmp_path / "kept" / "file"
+    for _ in range(2):
+        fetch(remote(server, algorithm=algorithm), path)
+    assert path.read_bytes() == CONTENT
+    assert server.asked == [None]
+
+
+def test_a_transfer_that_breaks_off_is_taken_up_where_it_was(server: Server, tmp_path: Path) -> None:
+    server.breaks = 2
+    fetch(remote(server), tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert server.asked == [None, "bytes=3000-", "bytes=6000-"]
+
+
+def test_a_server_without_ranges_sends_all_again(server: Server, tmp_path: Path) -> None:
+    server.breaks, server.ranges = 1, False
+    fetch(remote(server), tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_what_an_earlier_process_left_is_used(server: Server, tmp_path: Path) -> None:
+    for have in (4000, len(CONTENT)):
+        (tmp_path / "file").unlink(missing_ok=True)
+        (tmp_path / "file.partial").write_bytes(CONTENT[:have])
+        fetch(remote(server), tmp_path / "file")
+        assert (tmp_path / "file").read_bytes() == CONTENT
+    assert server.asked == ["bytes=4000-", f"bytes={len(CONTENT)}-"]
+
+
+def test_other_content_is_refused_and_not_kept(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(InfrastructureError, match=r"is not the file that is expected \(sha256"):
+        fetch(remote(server, b"other"), tmp_path / "file")
+    assert [path.name for path in tmp_path.iterdir()] == ["file.lock"]
+
+
+def test_a_server_that_gets_nowhere_is_given_up(server: Server, tmp_path: Path) -> None:
+    server.breaks, server.after = 1000, 0
+    with pytest.raises(InfrastructureError, match="cannot be fetched"):
+        fetch(remote(server), tmp_path / "file")
+    address = server.address
+    server.server_close()
+    with pytest.raises(InfrastructureError, match=f"{address} cannot be fetched"):
+        fetch(Remote(address, "sha256", ""), tmp_path / "file")
