@@ -44,7 +44,7 @@ def main() -> int:
     """Run all steps; the exit code of the first that fails, else 0."""
     options = _parse()
     try:
-        name = default_name(options.phrase)
+        name = options.model_name or default_name(options.phrase)
         if options.board is not None and (reason := _missing_client()):
             print(f"{reason}: the model will be simulated instead of measured on board {options.board!r}.")
             options.board = None
@@ -67,7 +67,7 @@ def main() -> int:
         train += ["--set", setting]
     clips = ["--positives", options.clips, "--near-misses", options.clips, "--sentences", SENTENCES_PER_CLIP * options.clips]
     steps: list[Step] = [
-        ("Generate speech", ["mww-generate", options.phrase, "--output", generated, "--seed", options.seed, *clips]),
+        ("Generate speech", ["mww-generate", options.phrase, "--language", options.language, "--output", generated, "--seed", options.seed, *clips]),
         ("Train", train),
         ("Export", ["mww-export", "--checkpoint", run / "checkpoints" / "best_weights.weights.h5", "--output", exported, "--model-name", name]),
         ("Verify the device contract", ["mww-verify", manifest]),
@@ -184,6 +184,8 @@ def _simulate(manifest: Path, run: Path, label: str, mode: str, truth: str, resu
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="nox -s cycle --", description=__doc__)
     parser.add_argument("--phrase", default="computer", help="the wake word")
+    parser.add_argument("--language", default="en", help="its language, as a tag: en, en-GB, de, fr, es, it, nl, pt-BR, …")
+    parser.add_argument("--model-name", help="name of the folder and of the model's files (default: from the wake word)")
     parser.add_argument("--output", type=Path, help="folder of everything that the cycle makes (default: runs/cycle_PHRASE)")
     parser.add_argument("--config", default="fast_test", help="preset or YAML file for mww-train")
     parser.add_argument("--clips", type=int, default=1000, help=f"utterances and near misses to generate; sentences are {SENTENCES_PER_CLIP} times as many")

@@ -19,7 +19,9 @@ from trainer.config.loader import config_hash, write_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import chosen, refuse_changed
 from trainer.data.ingest import Label, SampleRecord
+from trainer.data.speech.engine import DEFAULT_LANGUAGE
 from trainer.data.split import Split
+from trainer.data.spoken import SpokenTables
 from trainer.evaluation.hearing import SplitRecords, hear_split
 from trainer.evaluation.models import Int8Model
 from trainer.export.convert import SAVED_MODEL, convert, convert_float
@@ -93,7 +95,7 @@ def export_run(checkpoint: Path, config: TrainerConfig, output: Path, name: str,
             heard = hear_split(Int8Model(parse_model(content, name), jobs), SplitRecords.of(trained.records, Split.VAL))
             choice = heard.choice(config.export.sliding_window_size, config.training.target_minimization)
             cutoff = choice.probability_cutoff
-        manifest = manifest_for(config, name, cutoff, arena)
+        manifest = manifest_for(config, name, cutoff, arena, trained_languages(config, trained.records))
         origin = f"{choice.counted}{f'; {choice.margin}' if choice.margin else ''}" if choice else "as configured"
         _check_package(write_package(staging, name, content, manifest, origin))
         package = write_package(output, name, content, manifest, origin)
@@ -203,15 +205,21 @@ def _check_package(package: Package) -> None:
         raise MeasurementFailure(f"what would be exported is not right: {first.name}: {first.detail}; nothing was written")
 
 
-def manifest_for(config: TrainerConfig, name: str, cutoff: float, arena: int) -> Manifest:
-    """The manifest that an export of this name writes; `cutoff` 0-1, `arena` in bytes."""
+def trained_languages(config: TrainerConfig, records: Sequence[SampleRecord]) -> tuple[str, ...]:
+    """The languages that a manifest names: the configuration's, else those of the generated wake words, else English."""
+    wake_words = (record.path for record in records if record.label is Label.POSITIVE)
+    return config.export.trained_languages or SpokenTables().languages(wake_words) or (DEFAULT_LANGUAGE,)
+
+
+def manifest_for(config: TrainerConfig, name: str, cutoff: float, arena: int, languages: tuple[str, ...]) -> Manifest:
+    """The manifest that an export of this name writes; `cutoff` 0-1, `arena` in bytes, languages as tags of BCP 47."""
     export = config.export
     return Manifest(
         wake_word=export.wake_word,
         author=export.author,
         website=export.website or None,
         model=f"{name}.tflite",
-        trained_languages=export.trained_languages,
+        trained_languages=languages,
         micro=MicroSection(
             probability_cutoff=cutoff,
             sliding_window_size=export.sliding_window_size,

@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 
 from tests import networks
+from trainer.config.loader import load_config
+from trainer.data.ingest import Label, SampleRecord
+from trainer.data.split import Split
 from trainer.export.agreement import measure_agreement
 from trainer.export.convert import SAVED_MODEL, convert, convert_float
 from trainer.export.package import package_paths, write_package
 from trainer.export.representative import representative_chunks
+from trainer.exporting import trained_languages
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import receptive_field
 from wakeword import contract
@@ -194,6 +198,18 @@ def test_a_model_of_another_stride_is_not_compared(exported: Exported) -> None:
 MANIFEST = Manifest(
     wake_word="hey you", author="", model="somewhere/else.tflite", micro=MicroSection(probability_cutoff=0.9, sliding_window_size=5, tensor_arena_size=30_000)
 )
+
+
+def test_the_manifest_names_the_languages_of_the_generated_wake_words(tmp_path: Path) -> None:
+    (tmp_path / "generated.csv").write_text("path,language\npositive/a/1.wav,de\npositive/a/2.wav,de-AT\nnegative/a/3.wav,fr\n")
+    paths = [tmp_path / "positive/a/1.wav", tmp_path / "positive/a/2.wav", tmp_path / "negative/a/3.wav", tmp_path.parent / "recorded.wav"]
+    labels = (Label.POSITIVE, Label.POSITIVE, Label.NEGATIVE, Label.POSITIVE)
+    records = [SampleRecord(path, label, Split.TRAIN, "a", 1.0, 16_000) for path, label in zip(paths, labels, strict=True)]
+    config = load_config("fast_test", settings=["export.wake_word=hallo haus"])
+    assert trained_languages(config, records) == ("de",)
+    assert trained_languages(config, records[2:]) == ("en",)
+    own = load_config("fast_test", settings=["export.wake_word=hallo haus", "export.trained_languages=[nl, de]"])
+    assert trained_languages(own, records) == ("nl", "de")
 
 
 def test_a_package_is_a_model_and_the_manifest_that_names_it(tmp_path: Path) -> None:

@@ -40,8 +40,8 @@ class ExportSection(Section):
     """Who trained the model."""
     website: str = ""
     """Address where more is said about it; empty is left out of the manifest."""
-    trained_languages: tuple[str, ...] = ("en",)
-    """Languages of the recordings."""
+    trained_languages: tuple[str, ...] = ()
+    """Languages of the wake words; empty: those of the generated ones, and en where there are none."""
     quantize: bool = True
     """False writes a float32 streaming model instead, without a manifest: for computers, no device runs it."""
     inference_input_type: Annotated[str, fixed("int8", _DEVICE)] = constant("int8")

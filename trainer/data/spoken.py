@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trainer.data.speech.languages import primary
 from wakeword.corpus.recordings import GENERATED_TABLE
 from wakeword.reading import read_csv
 
@@ -36,6 +37,11 @@ class SpokenTables:
             if name.is_relative_to(root) and (row := self._tables[root].get(name.relative_to(root).as_posix())) is not None:
                 return row
         return None
+
+    def languages(self, paths: Iterable[Path]) -> tuple[str, ...]:
+        """The languages of the generated clips among recordings, as primary tags of BCP 47 ("de"), sorted. Raises as `row` does."""
+        tags = (row.get("language", "") for path in paths if (row := self.row(path)) is not None)
+        return tuple(sorted({primary(tag) for tag in tags if tag}))
 
     def _root(self, folder: Path) -> Path | None:
         if folder not in self._roots:

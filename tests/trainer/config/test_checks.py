@@ -40,7 +40,7 @@ def test_every_preset_passes_without_any_folder_of_sounds(name: str) -> None:
 
 @pytest.mark.parametrize("name", preset_names())
 def test_esphome_takes_the_manifest_of_an_untouched_configuration(name: str) -> None:
-    manifest = manifest_for(loaded(preset=name), "computer", 0.9, 30_000)
+    manifest = manifest_for(loaded(preset=name), "computer", 0.9, 30_000, ("en",))
     content = json.loads(manifest_text(manifest))
     assert refusals(content) == ()
     assert "website" not in content
