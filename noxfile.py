@@ -75,7 +75,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(python=PYTHON, default=False)
 def quality(session: nox.Session) -> None:
     """Train from a typed phrase by several recipes and test each on real people: `nox -s quality -- --recipes plain --words alexa`. Hours."""
-    install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--group", "test")
+    install(session, "--extra", "train", "--extra", "voices", "--extra", "bench", "--extra", "audio", "--group", "test")
     session.run("python", str(Path("benchmarks") / "quality.py"), *session.posargs, interrupt_timeout=60, terminate_timeout=10)
 
 
