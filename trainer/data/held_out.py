@@ -5,9 +5,11 @@ the folder). All that a family says goes with it: wake words, near misses and se
 
 - A held-out engine trains nothing: its families validate, and a third of them test. `auto` holds out one engine in four, chosen by the seed, and at
   least one where there are two. The engine with most families always trains, and so do those of `ALWAYS_TRAIN`.
-- Of every other engine the families are divided by a hash of the seed and their names, as speakers are. With few families chance could leave a split
-  empty, so there they are ranked by that hash: at least one validates and one tests. New clips of known families move nobody; of an engine with few
-  families, a new one may.
+- Families of `ALWAYS_TRAIN` are divided besides, and where no engine is held out those of every engine: by a hash of the seed and their names, as speakers are.
+  With few families chance could leave a split empty, so there they are ranked by that hash: at least one validates and one tests. All others train: a
+  voice of an engine that is known tells a model nothing new, and a validation that hears many of them says so of every model.
+
+New clips of known families move nobody; of an engine with few families, a new one may.
 """
 
 from __future__ import annotations
@@ -55,6 +57,8 @@ def split_families(families: Iterable[Family], seed: int, setting: HeldOut = "au
         ranked = sorted(((engine, name) for name in names), key=lambda family: _position(seed, *family))
         if engine in held_out:
             placed |= _ranked(ranked, validate=len(ranked) - len(ranked) // 3, test=len(ranked) // 3)
+        elif held_out and engine not in ALWAYS_TRAIN:
+            placed |= _ranked(ranked)
         elif len(ranked) >= FEWEST_TO_HASH:
             placed |= {family: split_of("/".join(family), seed) for family in ranked}
         elif len(ranked) >= len(Split):

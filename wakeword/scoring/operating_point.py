@@ -4,8 +4,12 @@ Conventions: the choice is made on validation data, and its figures are of those
 to choose.
 
 Validation is saturated where the cutoffs that do equally well reach an end of the scale: nothing was lost at the highest cutoffs, or nothing was wrongly
-accepted at the lowest. Their middle would then be read off nothing. The choice goes by two other things instead: the false accepts' tail (`tail.py`),
-extrapolated to where even its upper bound is within the target; and the recall in hard conditions, of which it gives away no more than `HARD_SHARE`.
+accepted at the lowest. Synthetic words saturate it by nature, and a few hours without a false accept prove no low rate. A cutoff that is read off such counts
+alone is read off nothing, so it gets a margin upwards, by the false accepts' tail (`tail.py`):
+
+- With synthetic words, to where the extrapolated rate is within the target, whatever that costs.
+- From there on, to where even the rate's upper bound is within it, as long as that costs next to nothing: `HARD_SHARE` of the utterances in hard
+  conditions, or without those half of the cutoffs above the middle that do equally well.
 """
 
 from __future__ import annotations
@@ -82,8 +86,8 @@ def choose_cutoff(curve: DetCurve, target_false_accepts_per_hour: float, target_
     the target, those with the fewest false accepts take part instead. Where a cutoff within the target also reaches `target_recall` (a share), only such
     cutoffs count: what is no difference by chance must not give a target away.
 
-    Where the equally good ones reach an end of the scale, see the module. `hard` is the recall in hard conditions at each cutoff, float64 `[256]`; without it
-    the recall of the curve itself is all that bounds the choice.
+    Where that is read off nothing it gets a margin, see the module. `hard` is the recall of synthetic words in hard conditions at each cutoff, float64
+    `[256]`; None where people validate.
     """
     usable = np.arange(1, HIGHEST_CUTOFF + 1)  # at 0 no slice is below the cutoff: the device never detects
     rates = curve.false_accepts_per_hour[usable]
@@ -94,30 +98,36 @@ def choose_cutoff(curve: DetCurve, target_false_accepts_per_hour: float, target_
     least = min(most, max(1, most - max(by_chance, math.ceil(WITHIN_SHARE * curve.utterances))))
     equal, margin = eligible[curve.detected[eligible] >= least], ""
     chosen = _middle(equal)
-    if reaching.any() and curve.hours and most and (equal[0] <= ENDS_OF_SCALE[0] or equal[-1] >= ENDS_OF_SCALE[1]):
-        chosen, margin = _with_margin(curve, target_false_accepts_per_hour, equal, hard)
+    saturated = hard is not None or equal[0] <= ENDS_OF_SCALE[0] or equal[-1] >= ENDS_OF_SCALE[1]
+    unproven = curve.hours and garwood(int(curve.false_accepts[chosen]), curve.hours, BOUND_CONFIDENCE).high > target_false_accepts_per_hour
+    if reaching.any() and most and saturated and unproven:
+        chosen, margin = _with_margin(curve, target_false_accepts_per_hour, chosen, equal if hard is None else eligible, hard)
     enough = eligible[curve.recall[eligible] >= target_recall]
     if reaching.any() and len(enough) and curve.recall[chosen] < target_recall:
         chosen, margin = _middle(enough), ""
     return CutoffChoice.at(curve, chosen, reaches_target=bool(reaching.any()), margin=margin)
 
 
-def _with_margin(curve: DetCurve, target: float, equal: NDArray[np.int64], hard: NDArray[np.float64] | None) -> tuple[int, str]:
-    """A cutoff of those that do equally well where they reach an end of the scale, and what kept it from being read off nothing.
+def _with_margin(curve: DetCurve, target: float, middle: int, allowed: NDArray[np.int64], hard: NDArray[np.float64] | None) -> tuple[int, str]:
+    """A cutoff at or above the middle, among those that are allowed, and what kept it from being read off nothing."""
+    tail, above = fit_tail(curve), allowed[allowed >= middle]
+    if hard is None:
+        least, cheap = middle, above[: (len(above) + 1) // 2]
+    else:
+        least = next((int(cutoff) for cutoff in above if tail.rate(_level(cutoff)) <= target), int(above[-1]))
+        above = above[above >= least]
+        cheap = above[hard[above] >= hard[least] - HARD_SHARE]
+    chosen = next((int(cutoff) for cutoff in cheap if tail.bound(_level(cutoff)) <= target), int(cheap[-1]))
+    kept = "" if hard is None else f", {hard[chosen]:.1%} found in hard conditions"
+    rate, bound = tail.rate(_level(chosen)), tail.bound(_level(chosen))
+    return chosen, (
+        f"validation is saturated, so the cutoff has a margin ({cutoff_as_probability(middle)} without it): by the tail of lower peaks "
+        f"{rate:.2g} false accepts/h, at most {bound:.2g}{kept}"
+    )
 
-    From the lowest whose bounded rate is within the target to the highest that keeps the recall in hard conditions, the middle in log-odds is as far from
-    both as can be told. Where the first lies above the second, the second is taken: a bound is what might be, recall is what was measured.
-    """
-    tail = fit_tail(curve)
-    within = [int(cutoff) for cutoff in equal if tail.bound(float(log_odds(cutoff))) <= target]
-    keeping = equal if hard is None else equal[hard[equal] >= hard[equal].max() - HARD_SHARE]
-    lowest, highest = within[0] if within else int(equal[-1]), int(keeping[-1])
-    wanted = log_odds(np.array([lowest, highest])).mean() if lowest < highest else log_odds(np.array(highest))
-    chosen = int(equal[np.abs(log_odds(equal) - wanted).argmin()])
-    bound = tail.bound(float(log_odds(np.array(chosen))))
-    kept = "" if hard is None else f", and {hard[chosen]:.1%} found in hard conditions"
-    seen = f"cutoffs from {equal[0] / PROBABILITY_MAX:.2f} to {equal[-1] / PROBABILITY_MAX:.2f} do equally well"
-    return chosen, f"validation is saturated ({seen}): by the tail of lower peaks at most {bound:.1f} false accepts/h{kept}"
+
+def _level(cutoff: int) -> float:
+    return float(log_odds(np.array(cutoff)))
 
 
 def _middle(cutoffs: NDArray[np.int64]) -> int:

@@ -2,13 +2,14 @@
 
 Counts saturate: with clips that every model finds and negatives that none accepts, all models have 100 % and none. The float probabilities behind them
 still differ. Each word has a peak, the highest average of its sliding window, in log-odds; so have stretches of the negatives. The tail of those
-(`tail.py`) says at which level false accepts are as rare as the target, and how uncertain a level is: by the mean excess `m`, the step in which rates fall to a
-third. A word with the peak `x` counts as the logistic function of `(x - level) / m`, 0.5 at the level itself.
+(`tail.py`) says at which level false accepts are as rare as the target. The words' peaks of a condition are taken for normal, so their mean and deviation
+say which share lies above that level: Phi(z) with z = (mean - level) / deviation. Of several conditions the mean z is taken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from wakeword.scoring.tail import tail_of
 
 STRETCH_SECONDS = 2.0
 """Peaks of false accepts are taken in stretches of this length: longer than the hold-off, so that one sound is seldom two peaks."""
+LEAST_DEVIATION = 0.5
+"""Few words may have the same peak by chance."""
 _LOWEST, _HIGHEST = 1e-9, 1 - 2.0**-24
 """float32 knows nothing nearer to 1."""
 
@@ -53,15 +56,15 @@ def other_peaks(levels: NDArray[np.float64], stride: int, words: Sequence[Span] 
 
 
 def expected_recall(words: Sequence[NDArray[np.float64]], others: NDArray[np.float64], hours: float, false_accepts_per_hour: float) -> float:
-    """The recall expected at a rate of false accepts, 0 to 1, the mean over sets of word peaks (a condition each) of equal weight.
+    """The recall expected at a rate of false accepts, 0 to 1, of sets of word peaks (a condition each) of equal weight.
 
     `others` are the peaks of negatives, of so many hours. 0 without words or negatives.
     """
     if not hours > 0 or not len(others) or not any(map(len, words)):
         return 0.0
-    tail = tail_of(others, hours)
-    level = tail.level(max(false_accepts_per_hour, 1e-3))
-    return float(np.mean([np.mean(1 / (1 + np.exp(-(peaks - level) / tail.mean_excess))) for peaks in words if len(peaks)]))
+    level = tail_of(others, hours).level(max(false_accepts_per_hour, 1e-3))
+    scores = [(float(np.mean(peaks)) - level) / max(float(np.std(peaks)), LEAST_DEVIATION) for peaks in words if len(peaks)]
+    return NormalDist().cdf(sum(scores) / len(scores))
 
 
 def _ends(count: int, stride: int) -> NDArray[np.float64]:

@@ -43,9 +43,17 @@ def test_a_held_out_engine_trains_nothing_and_kokoro_always_trains(found: set[Fa
 @given(st.integers(0, 50), st.sets(st.integers(100, 200), max_size=30))
 def test_voices_that_are_added_to_many_move_nobody(seed: int, added: set[int]) -> None:
     found = {("espeak", str(number)) for number in range(FEWEST_TO_HASH)} | {("flite", str(number)) for number in range(4)}
-    before = split_families(found, seed)
-    after = split_families(found | {("espeak", str(number)) for number in added}, seed)
-    assert {family: after[family] for family in before} == before
+    for setting in ("auto", ()):
+        before = split_families(found, seed, setting)
+        after = split_families(found | {("espeak", str(number)) for number in added}, seed, setting)
+        assert {family: after[family] for family in before} == before
+
+
+@given(st.integers(0, 50))
+def test_beside_a_held_out_engine_only_natural_voices_are_divided(seed: int) -> None:
+    found = {(engine, str(number)) for engine, count in (("espeak", 30), ("flite", 4), ("kokoro", 8)) for number in range(count)}
+    splits = {engine: {split for (name, _), split in split_families(found, seed).items() if name == engine} for engine in ("espeak", "flite", "kokoro")}
+    assert splits == {"espeak": {Split.TRAIN}, "flite": {Split.VAL, Split.TEST}, "kokoro": set(Split)}
 
 
 def test_several_families_of_an_engine_with_eight_validate() -> None:
