@@ -16,7 +16,7 @@ from trainer.data.clips import SHORTEST_SAMPLES, wav_bytes
 from trainer.data.generate import GeneratedCorpus, generate_corpus
 from trainer.data.ingest import find_generated, ingest
 from trainer.data.speech.bank import bank_of
-from trainer.data.speech.engine import Speech, SpeechEngine, Voice
+from trainer.data.speech.engine import SkippedEngine, Speech, SpeechEngine, Voice
 from trainer.data.speech.engines.espeak import EspeakEngine
 from trainer.data.speech.engines.flite import FliteEngine
 from trainer.data.speech.espeak_languages import language_title, sounds
@@ -221,8 +221,11 @@ def test_an_engine_that_was_asked_for_and_cannot_read_the_phrase_is_an_error(tmp
 
 def test_an_engine_without_a_voice_of_the_language_is_left_out_or_an_error(tmp_path: Path) -> None:
     engines = (EspeakEngine(), FliteEngine("flite"))
-    corpus = generate_corpus("hallo haus", tmp_path, positives=4, near_misses=2, sentences=2, engines=EngineChoice(engines, ()), language="de", jobs=2)
-    assert [(one.name, one.reason) for one in corpus.skipped] == [("flite", "it has no voice that speaks German")]
+    missing = tuple(SkippedEngine(name, "it is not installed", "") for name in ("kokoro", "piper"))
+    choice = EngineChoice(engines, missing)
+    corpus = generate_corpus("hallo haus", tmp_path, positives=4, near_misses=2, sentences=2, engines=choice, language="de", jobs=2)
+    assert corpus.skipped[0].name == "piper", "an engine that has no German is no loss, whether it is installed or not"
+    assert [(one.name, one.reason) for one in corpus.skipped[1:]] == [("flite", "it has no voice that speaks German")]
     with pytest.raises(ConfigError, match="flite: it has no voice that speaks German; choose other engines with --engine"):
         generate_corpus("hallo haus", tmp_path, engines=EngineChoice(engines, (), frozenset({"flite"})), language="de")
     with pytest.raises(ConfigError, match=r"no engine speaks German \(flite: it has no voice that speaks German\); install another engine"):

@@ -148,8 +148,10 @@ def test_a_phrase_in_the_letters_of_its_language(language: str, phrase: str, cle
 
 @pytest.mark.parametrize(("language", "phrase"), [("en", "привет алиса"), ("de", "γεια"), ("ru", "γεια"), ("el", "привет"), ("ko", "こんにちは")])
 def test_letters_of_another_language_are_refused_with_what_to_do(language: str, phrase: str) -> None:
-    with pytest.raises(ConfigError, match=rf"letters that {language} is not written in .*; name the language of the phrase with --language"):
+    with pytest.raises(ConfigError, match=rf"letters that {language} is not written in .*; name the language of the phrase with --language \(.*\), or"):
         texts.clean_phrase(phrase, language)
+    with pytest.raises(ConfigError, match=r"--language \(el, grc\), or"):
+        texts.clean_phrase("γεια")
 
 
 def test_a_phrase_without_sound_is_refused() -> None:

@@ -17,6 +17,9 @@ from trainer.data.speech.engine import Speech
 from wakeword.errors import InfrastructureError
 from wakeword.extras import missing
 
+ENGLISH_ACCENTS = ("en-us", "en")
+"""Two English texts are homophones when they sound alike in either: "court" and "caught" only do without a spoken r."""
+
 # Values of speak_lib.h, eSpeak-NG 1.52.
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
 _INITIALIZE_DONT_EXIT = 0x8000
@@ -85,7 +88,7 @@ def speak(text: str, voice: str, rate: float, pitch: float, seed: int) -> Speech
         return library.speak(text)
 
 
-def phonemise(texts: Sequence[str], accents: Sequence[str]) -> list[tuple[str, ...]]:
+def phonemise(texts: Sequence[str], accents: Sequence[str] = ENGLISH_ACCENTS) -> list[tuple[str, ...]]:
     """IPA of each text in each accent, stress marks and spaces between words included; "" where nothing can be spoken.
 
     Raises `ConfigError` without espeakng-loader.

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from trainer.data.speech.espeak import phonemise, require_espeak
+from trainer.data.speech.engine import DEFAULT_LANGUAGE
+from trainer.data.speech.espeak import ENGLISH_ACCENTS, phonemise, require_espeak
 from trainer.data.speech.languages import canonical, is_tag, matching, primary, script_subtag
 from trainer.data.speech.phonemes import fold
 from wakeword.errors import ConfigError
 
-_COMPARED = {"en": ("en-us", "en")}
-"""Two texts are homophones when they sound alike in either: "court" and "caught" only do without a spoken r. Elsewhere all accents are compared."""
 _HOME = {"en": "en-GB", "es": "es-ES", "pt": "pt-PT"}
 """Files that say no region, and whose accent it is. eSpeak's file en is the British English."""
 
@@ -34,8 +33,8 @@ def accents(language: str) -> tuple[str, ...]:
 
 
 def compared_accents(language: str) -> tuple[str, ...]:
-    """The accents in which texts of a language are compared by sound."""
-    return _COMPARED.get(primary(language)) or accents(language)
+    """The accents in which texts of a language are compared by sound: two of English, all of others."""
+    return ENGLISH_ACCENTS if primary(language) == DEFAULT_LANGUAGE else accents(language)
 
 
 def sounds(texts: Sequence[str], language: str) -> list[tuple[str, ...]]:

@@ -90,6 +90,11 @@ def scripts(language: str) -> frozenset[str]:
     return frozenset(name for name, languages in _SCRIPTS.items() if own in languages.split()) | {LATIN}
 
 
+def languages_written_in(script: str) -> tuple[str, ...]:
+    """The languages of a script; none for the Latin one, which nearly all have."""
+    return tuple(_SCRIPTS.get(script, "").split())
+
+
 def script_of(letter: str) -> str:
     """The script of a letter, as in `scripts`; "" where Unicode knows no name for the sign."""
     return unicodedata.name(letter, "").partition(" ")[0].partition("-")[0]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from trainer.data.speech import engines
 from trainer.data.speech.engine import EngineOptions, EngineSpec, SkippedEngine, SpeechEngine
+from trainer.data.speech.languages import primary
 from wakeword.errors import ConfigError
 
 
@@ -37,9 +38,14 @@ class EngineChoice:
         return EngineChoice(available, (*self.skipped, *skipped), self.asked)
 
     def speaking(self, language: str, title: str) -> EngineChoice:
-        """Those that have a voice for a language (tag of BCP 47 and English name). Raises as `without` does."""
+        """Those that have a voice for a language (tag of BCP 47 and English name); of those left out before, only what could have one is still named.
+
+        Raises as `without` does.
+        """
+        able = {name for name, spec in engine_specs().items() if {"*", primary(language)} & set(spec.languages)}
+        choice = replace(self, skipped=tuple(engine for engine in self.skipped if engine.name in able))
         reasons = {engine.name: "" if engine.voices(language) else f"it has no voice that speaks {title}" for engine in self.available}
-        return self.without(reasons, f"no engine speaks {title}", "install another engine: docs/voices.md lists them")
+        return choice.without(reasons, f"no engine speaks {title}", "install another engine: docs/voices.md lists them")
 
 
 @cache

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 
 from trainer.data.speech.bank import Bank
-from trainer.data.speech.languages import SYLLABIC, primary, script_of, scripts
+from trainer.data.speech.languages import SYLLABIC, languages_written_in, primary, script_of, scripts
 from trainer.data.speech.phonemes import Hear, distance, nearest, says
 from wakeword.errors import ConfigError
 
@@ -60,8 +60,8 @@ def clean_phrase(phrase: str, language: str = "en") -> str:
         raise ConfigError(f"the wake phrase has {len(cleaned)} characters; at most {MAX_PHRASE_CHARACTERS} can be one wake word")
     if foreign := sorted({sign for sign in cleaned if unicodedata.category(sign)[0] == "L" and script_of(sign) not in scripts(language)}):
         raise ConfigError(
-            f"the wake phrase {cleaned!r} holds letters that {language} is not written in ({', '.join(foreign)}); "
-            "name the language of the phrase with --language, or write it as it sounds, in letters of this one"
+            f"the wake phrase {cleaned!r} holds letters that {language} is not written in ({', '.join(foreign)}); name the language of the phrase with "
+            f"--language{_such_as(foreign)}, or write it as it sounds, in letters of this one"
         )
     unspoken = [sign for sign in cleaned if not (sign in _BESIDE_LETTERS or unicodedata.category(sign)[0] in "LM" or sign.isdigit())]
     if unspoken or not any(sign.isalnum() for sign in cleaned):
@@ -71,6 +71,11 @@ def clean_phrase(phrase: str, language: str = "en") -> str:
     if number := _NUMBER.search(cleaned):
         raise ConfigError(f"the wake phrase holds the number {number[0]}, which each engine reads in its own way; write it in words")
     return cleaned
+
+
+def _such_as(letters: Sequence[str]) -> str:
+    languages = sorted({language for letter in letters for language in languages_written_in(script_of(letter))})
+    return f" ({', '.join(languages)})" if languages else ""
 
 
 def phrase_sounds(phrase: str, hear: Hear) -> tuple[str, ...]:
