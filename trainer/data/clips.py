@@ -30,6 +30,7 @@ _WORD_STARTS, _WORD_ENDS = 1, 2
 """Names of the markers in a wav file's chunk "cue "."""
 _CUE_POINT = struct.Struct("<II4sIII")
 _CHUNK = struct.Struct("<4sI")
+_COMMENT = b"INFO"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Clip:
 
     samples: NDArray[np.int16]
     word: Word | None = None
+    note: str = ""
+    """What was found out about it; the file keeps it."""
 
 
 def finish_clip(
@@ -93,20 +96,28 @@ def finish_clip(
     return Clip(np.pad(samples, (0, max(0, SHORTEST_SAMPLES - len(samples)))), found)
 
 
-def wav_bytes(samples: NDArray[np.int16], word: Word | None = None) -> bytes:
-    """16 kHz mono 16-bit samples `[n]` as the content of a wav file; markers in it (chunk "cue ") say where its word begins and ends."""
+def wav_bytes(samples: NDArray[np.int16], word: Word | None = None, note: str = "") -> bytes:
+    """16 kHz mono 16-bit samples `[n]` as the content of a wav file; markers in it (chunk "cue ") say where its word begins and ends.
+
+    A note is kept as the file's comment (ICMT in its chunk "LIST").
+    """
     content = io.BytesIO()
     with wave.open(content, "wb") as writer:
         writer.setnchannels(1)
         writer.setsampwidth(2)
         writer.setframerate(contract.SAMPLE_RATE_HZ)
         writer.writeframes(samples.astype("<i2").tobytes())
-    if word is None:
-        return content.getvalue()
-    marks = [(_WORD_STARTS, word.start)] * (word.start is not None) + [(_WORD_ENDS, word.end)]
-    points = b"".join(_CUE_POINT.pack(name, sample, b"data", 0, 0, sample) for name, sample in marks)
-    whole = content.getvalue() + _CHUNK.pack(b"cue ", 4 + len(points)) + struct.pack("<I", len(marks)) + points
+    whole = content.getvalue()
+    if word is not None:
+        marks = [(_WORD_STARTS, word.start)] * (word.start is not None) + [(_WORD_ENDS, word.end)]
+        whole += _chunk(b"cue ", struct.pack("<I", len(marks)) + b"".join(_CUE_POINT.pack(name, sample, b"data", 0, 0, sample) for name, sample in marks))
+    if note:
+        whole += _chunk(b"LIST", _COMMENT + _chunk(b"ICMT", note.encode() + b"\0"))
     return whole[:4] + struct.pack("<I", len(whole) - _CHUNK.size) + whole[_CHUNK.size :]
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return _CHUNK.pack(name, len(content)) + content + b"\0" * (len(content) % 2)
 
 
 def read_clip(content: bytes) -> Clip | None:
@@ -126,11 +137,14 @@ def read_clip(content: bytes) -> Clip | None:
     marks = {name: sample for name, sample, *_ in _CUE_POINT.iter_unpack(points[: len(points) // _CUE_POINT.size * _CUE_POINT.size])}
     start, end = marks.get(_WORD_STARTS), marks.get(_WORD_ENDS)
     # Other programs number their markers as they like.
-    return Clip(samples, Word(start, end) if end is not None and set(marks) <= {_WORD_STARTS, _WORD_ENDS} else None)
+    word = Word(start, end) if end is not None and set(marks) <= {_WORD_STARTS, _WORD_ENDS} else None
+    comment = chunks.get(b"LIST", b"")
+    note = comment[len(_COMMENT) + _CHUNK.size :].rstrip(b"\0").decode(errors="replace") if comment.startswith(_COMMENT + b"ICMT") else ""
+    return Clip(samples, word, note)
 
 
-def write_clip(path: Path, samples: NDArray[np.int16], word: Word | None = None) -> bytes:
+def write_clip(path: Path, samples: NDArray[np.int16], word: Word | None = None, note: str = "") -> bytes:
     """Write `wav_bytes` whole or not at all; returns them. Raises `OSError`."""
-    content = wav_bytes(samples, word)
+    content = wav_bytes(samples, word, note)
     write_atomically(path, content)
     return content

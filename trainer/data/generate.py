@@ -25,7 +25,10 @@ from trainer.data.speech import context, texts
 from trainer.data.speech.bank import Bank, bank_of
 from trainer.data.speech.engine import DEFAULT_LANGUAGE, SkippedEngine, SpeechEngine
 from trainer.data.speech.espeak_languages import check_language, language_title, sounds
-from trainer.data.speech.plan import FOLDERS, NEAR_MISS, POSITIVE, SENTENCE, ClipPlan, Contexts, Spoken, Unreadable, plan_clips
+from trainer.data.speech.listening_page import PAGE_NAME, PagedClip, write_listening_page
+from trainer.data.speech.plan import FOLDERS, NEAR_MISS, POSITIVE, SENTENCE, THROWN_OUT, ClipPlan, Contexts, Spoken, Unreadable, plan_clips
+from trainer.data.speech.pronunciation import Verdict, judge_clip, summary
+from trainer.data.speech.recogniser import recogniser_missing
 from trainer.data.speech.registry import EngineChoice, choose_engines
 from trainer.data.speech.speaking import speak
 from trainer.data.speech.ways import DEFAULT_MANNER, IN_FLOW, Manner
@@ -46,7 +49,7 @@ _PLAN_COLUMNS = ("text", "engine", "voice", "speaker", "family", "language", "wa
 class FinishedClip:
     """A clip on disk: its plan, its length in samples, the SHA-256 of its file, and whether an earlier run had made it.
 
-    `word` is the place of the wake word where the clip holds more than that; `verdict` that of a pronunciation check, empty where none was made.
+    `word` is the place of the wake word where the clip holds more than that; `verdict` that of the pronunciation check, None where none was made.
     """
 
     plan: ClipPlan
@@ -54,7 +57,17 @@ class FinishedClip:
     sha256: str
     kept: bool
     word: Word | None = None
-    verdict: str = ""
+    verdict: Verdict | None = None
+
+    @property
+    def thrown_out(self) -> bool:
+        """Whether the pronunciation check did not let it pass: it lies in the folder `thrown_out` and never trains."""
+        return self.verdict is not None and not self.verdict.passed
+
+    @property
+    def path(self) -> Path:
+        """Where it lies in the corpus."""
+        return THROWN_OUT / self.plan.path if self.thrown_out else self.plan.path
 
 
 @dataclass(frozen=True)
@@ -67,11 +80,14 @@ class DroppedClip:
 
 @dataclass(frozen=True)
 class GeneratedCorpus:
-    """The result of a run: the table of all clips, how many were made now or kept from before, what was thrown out, the engines left out,
-    and what else to know, a line each."""
+    """The result of a run: the table of all clips, a page to listen to some, the clips that train, those that the pronunciation check threw out, planned ones
+    that are not there, the engines left out, and what else to know, a line each.
+    """
 
     table: Path
+    page: Path
     clips: tuple[FinishedClip, ...]
+    thrown_out: tuple[FinishedClip, ...]
     dropped: tuple[DroppedClip, ...]
     skipped: tuple[SkippedEngine, ...]
     notes: tuple[str, ...] = ()
@@ -94,6 +110,7 @@ def generate_corpus(
     language: str = DEFAULT_LANGUAGE,
     own_lines: Sequence[Path] = (),
     manner: Manner = DEFAULT_MANNER,
+    check: bool = False,
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> GeneratedCorpus:
@@ -101,7 +118,8 @@ def generate_corpus(
 
     The same arguments and engines give the same files byte for byte. Interrupted at any time, the next run goes on where it stopped.
     An engine that has no voice of the language, or cannot read the phrase whole, is left out of all of it: a voice in the negatives alone would be
-    learned as a negative. `own_lines` are text files of sentences, which are spoken beside those of the language's bank.
+    learned as a negative. With `check`, wake words that were said wrong and near misses that are heard as the wake word go to the folder `thrown_out`,
+    which never trains. `own_lines` are text files of sentences, which are spoken beside those of the language's bank.
     Raises `ConfigError` for an unknown language, an engine that was asked for and cannot speak it, a phrase that no engine reads, that is too long or
     cannot be kept out of sentences, negative counts, or an output folder that holds clips of another plan; `InfrastructureError` when an engine fails
     or another process fills the folder; `OSError` when the disk is full.
@@ -114,7 +132,7 @@ def generate_corpus(
         raise ConfigError("numbers of clips cannot be negative")
     counts = {POSITIVE: positives, NEAR_MISS: near_misses, SENTENCE: sentences}
     with hold_folder(output, "give another --output"):
-        return _generate(phrase, bank, output, counts, seed, choice, manner, jobs, progress)
+        return _generate(phrase, bank, output, counts, seed, choice, manner, check, jobs, progress)
 
 
 def _generate(
@@ -125,6 +143,7 @@ def _generate(
     seed: int,
     choice: EngineChoice,
     manner: Manner,
+    check: bool,
     jobs: int | None,
     progress: Progress | None,
 ) -> GeneratedCorpus:
@@ -135,13 +154,26 @@ def _generate(
     choice = _readers(choice, phrase, unreadable)
     plans = plan_clips(spoken, counts, choice.available, seed, unreadable, manner, bank.language)
     _check_output(output, plans)
-    make = partial(_make_clip, output, {engine.name: engine for engine in choice.available})
+    unheard = recogniser_missing(bank.language) if check else None
+    make = partial(_make_clip, output, {engine.name: engine for engine in choice.available}, phrase if check and not unheard else None)
     made = list(map_in_processes(make, plans, jobs=jobs, isolate=True, progress=progress))
-    clips = tuple(clip for clip in made if isinstance(clip, FinishedClip))
+    spoken_clips = [clip for clip in made if isinstance(clip, FinishedClip)]
     table = output / GENERATED_TABLE
-    write_atomically(table, _csv_text(clips))
-    notes = (_BORROWED.format(language_title(bank.language)),) if bank.borrowed and counts[SENTENCE] else ()
-    return GeneratedCorpus(table, clips, tuple(clip for clip in made if isinstance(clip, DroppedClip)), choice.skipped, notes)
+    write_atomically(table, _csv_text(spoken_clips))
+    notes = [_BORROWED.format(language_title(bank.language))] if bank.borrowed and counts[SENTENCE] else []
+    notes += [f"pronunciation was not checked: {unheard}"] if unheard else []
+    page = output / PAGE_NAME
+    write_listening_page(page, phrase, [PagedClip(output / clip.path, clip.plan, clip.verdict) for clip in spoken_clips], notes)
+    notes += summary((clip.plan.engine, clip.verdict) for clip in spoken_clips if clip.verdict)
+    return GeneratedCorpus(
+        table,
+        page,
+        tuple(clip for clip in spoken_clips if not clip.thrown_out),
+        tuple(clip for clip in spoken_clips if clip.thrown_out),
+        tuple(clip for clip in made if isinstance(clip, DroppedClip)),
+        choice.skipped,
+        tuple(notes),
+    )
 
 
 def _readers(choice: EngineChoice, phrase: str, unreadable: Unreadable) -> EngineChoice:
@@ -183,9 +215,11 @@ def _contexts(phrase: str, bank: Bank, seed: int, engines: Sequence[SpeechEngine
     return {POSITIVE: Contexts(tuple(before), tuple(after)), NEAR_MISS: Contexts(tuple(safe_before), tuple(safe_after))}
 
 
-def _make_clip(output: Path, engines: dict[str, SpeechEngine], plan: ClipPlan) -> FinishedClip | DroppedClip:
-    path = output / plan.path
-    content = path.read_bytes() if path.is_file() else b""
+def _make_clip(output: Path, engines: dict[str, SpeechEngine], checked: str | None, plan: ClipPlan) -> FinishedClip | DroppedClip:
+    """Speak, judge and write one clip, or take the one that is there. `checked` is the phrase for the pronunciation check, None without one."""
+    places = (output / plan.path, output / THROWN_OUT / plan.path)
+    there = next((path for path in places if path.is_file()), None)
+    content = there.read_bytes() if there else b""
     clip = read_clip(content)
     kept = clip is not None and len(clip.samples) >= SHORTEST_SAMPLES  # earlier versions made shorter ones, which nobody takes
     if clip is None or not kept:
@@ -197,8 +231,14 @@ def _make_clip(output: Path, engines: dict[str, SpeechEngine], plan: ClipPlan) -
         seconds, limit = len(clip.samples) / contract.SAMPLE_RATE_HZ, Limits().max_positive_seconds
         if plan.kind == POSITIVE and seconds > limit:
             raise ConfigError(f"the wake phrase takes {plan.engine} {seconds:.1f} s to say, and a wake word has at most {limit:g} s; choose a shorter one")
-        content = write_clip(path, clip.samples, clip.word)
-    return FinishedClip(plan, len(clip.samples), hashlib.sha256(content).hexdigest(), kept, clip.word)
+    verdict = None if checked is None else Verdict.of_note(clip.note) or judge_clip(clip.samples, plan, checked)
+    note = verdict.note if verdict else ""
+    path = places[verdict is not None and not verdict.passed]
+    if not kept or path != there or note != clip.note:
+        content = write_clip(path, clip.samples, clip.word, note)
+        if there not in {None, path}:
+            there.unlink(missing_ok=True)
+    return FinishedClip(plan, len(clip.samples), hashlib.sha256(content).hexdigest(), kept, clip.word, verdict)
 
 
 def _check_output(output: Path, plans: Sequence[ClipPlan]) -> None:
@@ -206,7 +246,10 @@ def _check_output(output: Path, plans: Sequence[ClipPlan]) -> None:
     if output.exists() and not output.is_dir():
         raise ConfigError(f"{output}: is a file; name a folder for the corpus")
     planned = {plan.path for plan in plans}
-    found = (path.relative_to(output) for folder in FOLDERS.values() for path in (output / folder).glob("*/*.wav") if _CLIP_NAME.fullmatch(path.name))
+    roots = (output, output / THROWN_OUT)
+    found = (
+        path.relative_to(root) for root in roots for folder in FOLDERS.values() for path in (root / folder).glob("*/*.wav") if _CLIP_NAME.fullmatch(path.name)
+    )
     strangers = sorted(set(found) - planned)
     if strangers:
         raise ConfigError(f"{output}: holds {len(strangers)} generated clips of other settings (first: {strangers[0]}); choose an empty folder, or delete them")
@@ -220,7 +263,8 @@ def _csv_text(clips: Sequence[FinishedClip]) -> str:
     for clip in clips:
         plan = clip.plan
         own = (getattr(plan, column) for column in _PLAN_COLUMNS)
-        writer.writerow((plan.path.as_posix(), plan.label, plan.kind, *own, *_word_seconds(clip.word), clip.samples, clip.sha256, clip.verdict))
+        verdict = "" if clip.verdict is None else str(clip.verdict)
+        writer.writerow((clip.path.as_posix(), plan.label, plan.kind, *own, *_word_seconds(clip.word), clip.samples, clip.sha256, verdict))
     return out.getvalue()
 
 

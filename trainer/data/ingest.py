@@ -13,6 +13,7 @@ from pathlib import Path
 
 from trainer.data.listening import Limits, Sound, check_file
 from trainer.data.parallel import Progress, map_in_processes
+from trainer.data.speech.plan import THROWN_OUT
 from trainer.data.split import Placed, Split, Splitter, check_filled
 from trainer.data.stretches import LONG_SECONDS, stretches
 from wakeword import contract
@@ -29,6 +30,8 @@ _SPEAKER_AND_TAKE = re.compile(r"(?P<speaker>[^\W\d_].*?)[_-](?:take)?[_-]?\d{1,
 _LONG_NUMBER = re.compile(r"\d{5}")
 _HOURS_ENOUGH = 1.0
 """So many hours without the wake word are enough, however few files they are in."""
+
+_SAID_WRONG = "was thrown out by the pronunciation check of mww-generate"
 
 GENERATED = "generated"
 """Who speaks generated clips that lie in no voice's folder."""
@@ -144,7 +147,7 @@ def _beside(root: Path, labelled: Mapping[Label, Sequence[Path]]) -> FoundFiles:
     """What lies in `root` but in none of the labels' folders: rejections."""
     walked, names = walk(root), [folder.name for folders in labelled.values() for folder in folders]
     reason = f"lies beside {' and '.join(f'{name}/' for name in names)}, so what it is to the training is not known"
-    ones = (*(Rejection(path, reason) for path in walked.recordings), *walked.rejections)
+    ones = (*(Rejection(path, _SAID_WRONG if path.is_relative_to(root / THROWN_OUT) else reason) for path in walked.recordings), *walked.rejections)
     return FoundFiles(rejections=tuple(one for one in ones if one.path.relative_to(root).parts[0] not in names))
 
 

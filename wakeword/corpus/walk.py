@@ -20,8 +20,8 @@ from pathlib import Path
 from wakeword.audio import AUDIO_SUFFIXES
 from wakeword.errors import ConfigError
 
-TABLE_SUFFIXES = frozenset({".csv", ".json", ".jsonl", ".tsv"})
-"""Of tables that commands and corpora leave beside recordings (`mined.csv`); nobody takes them for recordings."""
+TABLE_SUFFIXES = frozenset({".csv", ".html", ".json", ".jsonl", ".tsv"})
+"""Of tables and pages that commands and corpora leave beside recordings (`mined.csv`, `listen.html`); nobody takes them for recordings."""
 
 _FOLDERS_OF_SYSTEMS = frozenset({"__MACOSX", "@eaDir"})
 """Where macOS's archives and network storage keep what belongs to a file but is no part of it, under the file's own name."""

@@ -23,6 +23,8 @@ from trainer.data.speech.ways import ALONE, ASKED, DEFAULT_MANNER, IN_FLOW, WAYS
 POSITIVE, NEAR_MISS, SENTENCE = "positive", "near_miss", "sentence"
 FOLDERS = {POSITIVE: Path("positive"), NEAR_MISS: Path("negative", "near_miss"), SENTENCE: Path("negative", "sentences")}
 
+THROWN_OUT = Path("thrown_out")
+"""Folder of the clips that the pronunciation check did not let pass, beside those of the labels: no training looks there."""
 LABELS = ((POSITIVE,), (NEAR_MISS, SENTENCE))
 
 GAIN_RANGE_DB = (-24.0, -1.0)
