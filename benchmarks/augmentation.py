@@ -1,4 +1,4 @@
-"""How many clips a core augments: each effect alone, the whole chain, the device's features, both together, and SpecAugment by batch.
+"""How many clips a core augments: each effect alone, the whole chain, the device's features, both together, rooms and backgrounds, SpecAugment by batch.
 
 Prints times and clips a second and core; it asserts nothing, since machines are shared. Sounds are made here: noise and decaying rooms.
 
@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,14 @@ import soundfile
 from numpy.typing import NDArray
 
 from trainer.data.augment.chain import Augmenter, place_anywhere
+from trainer.data.augment.computed import computed_backgrounds, computed_rooms
 from trainer.data.augment.features import augmented_features
 from trainer.data.augment.settings import EFFECTS, AugmentationSettings, Probabilities
 from trainer.data.augment.sounds import Sounds, find_sounds, store_backgrounds, store_impulses
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.spec_augment import MaskSettings, spec_augment
 from trainer.data.split import Split
+from trainer.data.words import WordPlace
 from wakeword.audio import read_samples
 from wakeword.frontend import device_features
 
@@ -34,6 +37,7 @@ CLIPS = 100
 REPETITIONS = 3
 DRAWS = 12
 BATCHES = 50
+COMPUTED = 40
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -62,10 +66,14 @@ def main() -> None:
         sounds = _sounds(scratch)
         settings = AugmentationSettings()
         generator = np.random.default_rng(0)
-        clips = [place_anywhere(read_samples(record.path), settings, generator).samples for record in records]
+        recorded = [read_samples(record.path) for record in records]
+        clips = [place_anywhere(samples, settings, generator).samples for samples in recorded]
         cores = len(os.sched_getaffinity(0))
         print(f"{len(clips)} clips of {settings.augmentation_duration_s} s, {cores} cores, best of {REPETITIONS}\n", flush=True)
         print(f"{'':44}{'cores':>6}{'ms a clip':>11}{'clips/s a core':>16}")
+        around = Augmenter(replace(settings, speech_before=1, speech_after=1), replace(sounds, speech=sounds.backgrounds))
+        places = [WordPlace(0, len(samples)) for samples in recorded]
+        _row("speech before and after, always", 1, len(clips), timed(lambda: [around.placed(*one, 0, "", 0) for one in zip(recorded, places, strict=True)]))
         for effect in EFFECTS:
             _row(f"{effect}, always", 1, len(clips), timed(lambda effect=effect: _augment(Augmenter(_only(effect), sounds), clips)))  # type: ignore[misc]
         _row("the chain with its probabilities", 1, len(clips), timed(lambda: _augment(Augmenter(settings, sounds), clips)))
@@ -73,11 +81,22 @@ def main() -> None:
         for processes in sorted({1, cores}):
             taken = timed(lambda processes=processes: list(augmented_features(records, settings, 0, DRAWS, processes, sounds)))  # type: ignore[misc]
             _row(f"decoding, chain and features, {DRAWS} draws a clip", processes, DRAWS * len(clips), taken)
+        _rooms_and_backgrounds(scratch / "computed", cores)
     batch = generator.integers(-128, 128, (128, 204, 40)).astype(np.int8)
     masks = MaskSettings(time_mask_max_size=5, time_mask_count=2, freq_mask_max_size=5, freq_mask_count=2)
     taken = timed(lambda: [spec_augment(batch, masks, 0, step) for step in range(BATCHES)])
     print(f"\nSpecAugment on NumPy, 128 windows of 204 slices: {1000 * taken / BATCHES:.2f} ms a batch")
     print("Several processes include their start, 1 to 2 s each.")
+
+
+def _rooms_and_backgrounds(folder: Path, cores: int) -> None:
+    """What is computed once where there are no recordings."""
+    began = time.perf_counter()
+    rooms = len(computed_rooms(folder, Split.TRAIN, COMPUTED))
+    between = time.perf_counter()
+    computed_backgrounds(folder, Split.TRAIN, COMPUTED)
+    taken = between - began, time.perf_counter() - between
+    print(f"\n{rooms} computed rooms: {taken[0]:.1f} s on {cores} cores; as many computed backgrounds without speech: {taken[1]:.1f} s")
 
 
 def _row(label: str, cores: int, clips: int, taken: float) -> None:

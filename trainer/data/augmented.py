@@ -23,6 +23,8 @@ from trainer.data.store import FeatureStore
 from trainer.training.feature_set import ClipRows
 from wakeword.errors import ConfigError
 
+_FORMAT = 1
+"""Raise it when the same settings, sounds and seed give other clips."""
 _SPEECH_CLIPS = 256
 """Recordings that give what is said around words, and behind them: many enough that none is learned by heart."""
 
@@ -141,7 +143,7 @@ def _stored(
     jobs: int | None,
     progress: Progress | None,
 ) -> ClipRows:
-    key = store.key(records, augmentation.settings, augmentation.sounds.contents, tuple(draws), seed)
+    key = store.key(records, _FORMAT, augmentation.settings, augmentation.sounds.contents, tuple(draws), seed)
     clips = _clips(records, draws, augmentation, seed, jobs or core_count(), progress or (lambda _done, _total: None))
     return store.sets(key, (name,), lambda: (clips,))[name]
 

@@ -20,6 +20,8 @@ _LOWEST_HZ = 20.0
 _MAJOR, _MINOR = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10)
 _PROGRESSIONS = ((0, 4, 5, 3), (0, 3, 4, 4), (0, 5, 3, 4), (0, 3, 0, 4), (5, 3, 0, 4), (0, 6, 5, 4))
 """Steps of the scale on which the chords stand, a bar each."""
+_DRUMS = 0.25
+"""Louder, they are all that a device hears of the music."""
 
 
 def noise(seconds: float, draw: np.random.Generator) -> Sound:
@@ -54,7 +56,7 @@ def music(seconds: float, draw: np.random.Generator) -> Sound:
             _play(mixed, at, length, 2 * _pitch(key, scale, root + int(draw.integers(8))), lead, levels[2])
             at += length
         for eighth in range(8 if levels[3] else 0):
-            _drum(mixed, beat * (4 * bar + eighth / 2), eighth, levels[3], draw)
+            _drum(mixed, beat * (4 * bar + eighth / 2), eighth, _DRUMS * levels[3], draw)
     return mixed + 1e-4 * draw.standard_normal(count)
 
 

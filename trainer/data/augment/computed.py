@@ -27,8 +27,8 @@ from wakeword.audio import stream_samples, to_int16
 from wakeword.corpus.walk import Rejection
 from wakeword.extras import require
 
-_FORMAT = 1
-"""Raise it when the same plan gives another sound."""
+_ROOM_FORMAT, _BACKGROUND_FORMAT, _SPEECH_FORMAT = 1, 2, 1
+"""Raise one when the same plan gives another sound."""
 BACKGROUND_S = 15.0
 _SPEECH_S = 15.0
 """So much of a recording is kept as speech."""
@@ -99,7 +99,7 @@ def speech_bank(folder: Path, records: Sequence[SampleRecord], count: int, *, jo
 
 
 def _room(folder: Path, library: str, plan: RoomPlan) -> Sound:
-    return _made(folder, Path(str(plan)), key_of(_FORMAT, library, plan), partial(impulse_response, plan))
+    return _made(folder, Path(str(plan)), key_of(_ROOM_FORMAT, library, plan), partial(impulse_response, plan))
 
 
 def _background(folder: Path, split: Split, speech: SoundBank, which: tuple[str, int]) -> Sound:
@@ -108,9 +108,9 @@ def _background(folder: Path, split: Split, speech: SoundBank, which: tuple[str,
     source = Path(f"computed {kind} {number}")
     if kind != "speech":
         make = {"music": backgrounds.music, "noise": backgrounds.noise}[kind]
-        return _made(folder, source, key_of(_FORMAT, split, which), partial(make, BACKGROUND_S, draw))
+        return _made(folder, source, key_of(_BACKGROUND_FORMAT, split, which), partial(make, BACKGROUND_S, draw))
     voices = [_said(speech, draw) for _ in range(int(draw.choice(_VOICES)))]
-    return _made(folder, source, key_of(_FORMAT, [[sound.content for sound in voice] for voice in voices]), partial(_talk, voices))
+    return _made(folder, source, key_of(_BACKGROUND_FORMAT, [[sound.content for sound in voice] for voice in voices]), partial(_talk, voices))
 
 
 def _said(speech: SoundBank, draw: np.random.Generator) -> list[Sound]:
@@ -144,7 +144,7 @@ def _made(folder: Path, source: Path, key: str, make: partial[NDArray[np.float64
 
 
 def _beginning(folder: Path, record: SampleRecord) -> Sound | Rejection:
-    return kept_sound(folder, key_of(_FORMAT, "speech", record.content, _SPEECH_S), record.path, partial(_first, record.path))
+    return kept_sound(folder, key_of(_SPEECH_FORMAT, "speech", record.content, _SPEECH_S), record.path, partial(_first, record.path))
 
 
 def _first(path: Path) -> Iterable[NDArray[np.int16]]:

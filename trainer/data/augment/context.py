@@ -20,6 +20,8 @@ _LOUD_DB = 25.0
 _LEVEL_DB = (-6.0, 3.0)
 _FADE = contract.SAMPLE_RATE_HZ // 200
 """5 ms, against clicks."""
+_LISTENED = contract.SAMPLE_RATE_HZ
+"""So much more of a recording is read than is needed, to find where somebody speaks."""
 _AFTER_S = 0.1
 """What follows a word begins so long after it at most: the window that hears the word ends 110 to 200 ms after it."""
 
@@ -50,14 +52,15 @@ def speech_after(placed: Placed, speech: SoundBank, draw: np.random.Generator) -
 
 def _excerpt(speech: SoundBank, longest: int, draw: np.random.Generator, *, ends_in_speech: bool) -> NDArray[np.float64]:
     """A piece of a recording that ends, or begins, while somebody speaks: float64 `[up to longest]`, of active level 1."""
-    sound = speech.sounds[int(draw.integers(len(speech.sounds)))].read().astype(np.float64)
+    chosen = speech.sounds[int(draw.integers(len(speech.sounds)))]
+    read = min(chosen.samples, longest + _LISTENED)
+    sound = chosen.read(int(draw.integers(chosen.samples - read, endpoint=True)), read).astype(np.float64)
     loud = np.flatnonzero(_loud(sound))
-    turn = _FRAME * int(loud[int(draw.integers(len(loud)))]) if len(loud) else 0
-    piece = sound[max(0, turn + _FRAME - longest) : turn + _FRAME] if ends_in_speech else sound[turn : turn + longest]
-    active = active_rms(sound)
-    if not len(piece) or not active:
+    if not longest or not len(loud):
         return np.zeros(0)
-    piece = piece / active
+    turn = _FRAME * int(loud[int(draw.integers(len(loud)))])
+    piece = sound[max(0, turn + _FRAME - longest) : turn + _FRAME] if ends_in_speech else sound[turn : turn + longest]
+    piece = piece / active_rms(sound)
     fade = np.linspace(0, 1, min(_FADE, len(piece)))
     piece[: len(fade)] *= fade
     piece[-len(fade) :] *= fade[::-1]

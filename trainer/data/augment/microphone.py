@@ -19,7 +19,8 @@ _HIGH_PASS_HZ, _LOW_PASS_HZ = (80.0, 300.0), (3500.0, 7500.0)
 _NOISE_DBFS = (-75.0, -50.0)
 _NOISE_BELOW_PEAK_DB = 25.0
 """A device's own noise does not hide a voice that the device is meant to hear."""
-_NOISE_SLOPE = (0.0, 1.0)
+_NOISE_POLE = (0.0, 0.9)
+"""Of its low-pass filter: 0 is white noise."""
 
 _FRAME_S = 0.01
 _ATTACK_S, _RELEASE_S = (0.005, 0.05), (0.2, 2.0)
@@ -38,8 +39,7 @@ def band_limits(sound: Waveform, draw: np.random.Generator) -> Waveform:
 
     low, high = (math.exp(draw.uniform(math.log(first), math.log(last))) / _NYQUIST_HZ for first, last in (_HIGH_PASS_HZ, _LOW_PASS_HZ))
     filters = np.concatenate([butter(int(draw.integers(1, 5)), low, "high", output="sos"), butter(int(draw.integers(1, 5)), high, "low", output="sos")])
-    limited: Waveform = sosfilt(filters, sound).astype(np.float32)
-    return limited
+    return np.asarray(sosfilt(filters.astype(np.float32), sound), np.float32)
 
 
 def level(sound: Waveform, draw: np.random.Generator, limits_dbfs: tuple[float, float]) -> Waveform:
@@ -50,16 +50,17 @@ def level(sound: Waveform, draw: np.random.Generator, limits_dbfs: tuple[float, 
 
 
 def self_noise(sound: Waveform, draw: np.random.Generator) -> Waveform:
-    """With white to pink noise of -75 to -50 dBFS under it, at least 25 dB below its peak."""
-    dbfs, slope = draw.uniform(*_NOISE_DBFS), draw.uniform(*_NOISE_SLOPE)
+    """With noise, white to dark, of -75 to -50 dBFS under it, at least 25 dB below its peak."""
+    from scipy.signal import lfilter
+
+    dbfs, pole = draw.uniform(*_NOISE_DBFS), draw.uniform(*_NOISE_POLE)
     peak = float(np.abs(sound).max(initial=0))
     if not peak:
         return sound
-    spectrum = np.fft.rfft(draw.standard_normal(len(sound)))
-    spectrum *= np.maximum(np.arange(len(spectrum)), 1) ** (-slope / 2)
-    noise = np.fft.irfft(spectrum, len(sound))
     rms = min(10 ** (dbfs / 20), peak * 10 ** (-_NOISE_BELOW_PEAK_DB / 20))
-    mixed: Waveform = sound + (noise * (rms / np.sqrt(np.mean(noise**2)))).astype(np.float32)
+    gain = rms * math.sqrt(1 - pole**2)
+    coefficients = np.array([gain], np.float32), np.array([1, -pole], np.float32)
+    mixed: Waveform = sound + lfilter(*coefficients, draw.standard_normal(len(sound), np.float32))
     return mixed
 
 
@@ -79,9 +80,9 @@ def automatic_gain(sound: Waveform, draw: np.random.Generator) -> Waveform:
     for place, now in enumerate(levels.tolist()):
         followed += (attack if now > followed else release) * (now - followed)
         follower[place] = followed
-    gain_db = np.clip(target - follower, _LEAST_GAIN_DB, most)
-    gain = 10 ** (np.interp(np.arange(len(sound)), (np.arange(count) + 0.5) * frame, gain_db) / 20)
-    ridden: Waveform = np.clip(sound * gain, -1, 1).astype(np.float32)
+    gains = 10 ** (np.clip(target - follower, _LEAST_GAIN_DB, most) / 20)
+    gain = np.interp(np.arange(len(sound)), (np.arange(count) + 0.5) * frame, gains).astype(np.float32)
+    ridden: Waveform = np.clip(sound * gain, -1, 1)
     return ridden
 
 
