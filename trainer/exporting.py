@@ -96,7 +96,7 @@ def export_run(checkpoint: Path, config: TrainerConfig, output: Path, name: str,
             choice = heard.choice(config.export.sliding_window_size, config.training.target_minimization)
             cutoff = choice.probability_cutoff
         manifest = manifest_for(config, name, cutoff, arena, trained_languages(config, trained.records))
-        origin = f"{choice.counted}{f'; {choice.margin}' if choice.margin else ''}" if choice else "as configured"
+        origin = f"chosen on validation data: {choice.counted}{f'; {choice.margin}' if choice.margin else ''}" if choice else "as configured"
         _check_package(write_package(staging, name, content, manifest, origin))
         package = write_package(output, name, content, manifest, origin)
         _replace_saved_model(staging, output)

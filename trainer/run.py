@@ -26,7 +26,7 @@ from trainer.data.split import Split
 from trainer.data.threads import threads_of_workers
 from trainer.data.training_sets import SetClips, recorded_clips, stored_clips, training_sets
 from trainer.data.word_lengths import too_long_words
-from trainer.evaluation.hearing import PresentedSplit, SplitRecords, present_split, seconds_counted
+from trainer.evaluation.hearing import PresentedSplit, SplitRecords, are_synthetic_words, present_split, seconds_counted
 from trainer.memory import check_memory, feature_workers, workers
 from trainer.mining.in_training import FOLDER as MINED_FOLDER
 from trainer.mining.in_training import JoinedNegatives, TrainingMiner
@@ -187,6 +187,8 @@ def _miner(
 
 def _validation_features(records: Sequence[SampleRecord], progress: RunProgress) -> PresentedSplit:
     validation = SplitRecords.of(records, Split.VAL)
+    if are_synthetic_words(validation):
+        progress.told("validation hears its synthetic words in rooms, noise and quiet too; these sounds are computed once")
     counted = seconds_counted(progress.counting("seconds of validation recordings"), validation.seconds)
     return present_split(FeatureCache(default_cache_folder()), validation, counted)
 

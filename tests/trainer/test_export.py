@@ -221,6 +221,12 @@ def test_a_package_is_a_model_and_the_manifest_that_names_it(tmp_path: Path) -> 
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["hey_you.esphome.yaml", "hey_you.json", "hey_you.tflite"]
 
 
+def test_a_comment_beside_the_devices_lines_says_how_the_cutoff_was_chosen(tmp_path: Path) -> None:
+    package = write_package(tmp_path, "hey_you", b"model", MANIFEST, "chosen on validation data: 9/9 utterances found")
+    assert f"# Cutoff {MANIFEST.micro.probability_cutoff:g}, chosen on validation data: 9/9 utterances found.\n" in package.yaml.read_text()
+    assert "Cutoff" not in write_package(tmp_path, "hey_you", b"model", MANIFEST).yaml.read_text()
+
+
 def test_a_failing_write_leaves_the_older_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = write_package(tmp_path, "hey_you", b"old", MANIFEST)
     before = package.manifest.read_bytes()

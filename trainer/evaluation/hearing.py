@@ -167,11 +167,13 @@ def chosen_point(validation: HeardSplit, window: int, target: float) -> Operatin
     return OperatingPoint(choice.probability_cutoff, choice.cutoff, window, f"chosen on validation data for {target:g} false accepts/h")
 
 
+def are_synthetic_words(records: SplitRecords) -> bool:
+    """Whether the words of a split choose, and a synthesiser said all of them: then they are heard in hard conditions too. People have rooms of their own."""
+    return records.split is Split.VAL and provenance_of(record.path for record in records.positives) == "synthetic"
+
+
 def _hard(cache: FeatureCache, records: SplitRecords) -> tuple[PresentedStream, ...]:
-    """Of words that choose and that a synthesiser said: people's recordings have rooms of their own."""
-    if records.split is not Split.VAL or provenance_of(record.path for record in records.positives) != "synthetic":
-        return ()
-    return hard_sessions(cache, records.positives, records.negatives)
+    return hard_sessions(cache, records.positives, records.negatives) if are_synthetic_words(records) else ()
 
 
 def _refuse_other_lengths(records: SplitRecords, *streams: Sequence[Recording]) -> None:

@@ -59,7 +59,7 @@ def write_package(folder: Path, name: str, content: bytes, manifest: Manifest, c
 
 
 def _yaml(package: Package, manifest: Manifest, cutoff_origin: str) -> str:
-    cutoff = f"# Cutoff {manifest.micro.probability_cutoff:g}: {cutoff_origin}.\n" if cutoff_origin else ""
+    cutoff = f"# Cutoff {manifest.micro.probability_cutoff:g}, {cutoff_origin}.\n" if cutoff_origin else ""
     return (
         f"# {' '.join(manifest.wake_word.split())!r} for an ESPHome device. "
         f"Copy {package.manifest.name} and {package.model.name} beside the device's configuration,\n"

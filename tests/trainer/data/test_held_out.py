@@ -122,6 +122,7 @@ def test_without_people_voices_that_never_train_validate(corpus: Path) -> None:
     for label in (Label.POSITIVE, Label.NEGATIVE):
         assert {record.split for record in ingestion.records if record.label is label} == set(Split)
     assert "synthetic voices validate and test: families that never train, and the engine flite whole" in ingestion.warnings[0]
+    assert "0.00 h without the wake word validate; that is little" in ingestion.warnings[0]
 
 
 def test_folders_of_a_corpus_that_are_given_as_recordings_are_split_in_the_same_way(corpus: Path) -> None:
