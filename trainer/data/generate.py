@@ -25,6 +25,7 @@ from trainer.data.speech import context, texts
 from trainer.data.speech.bank import Bank, bank_of
 from trainer.data.speech.engine import DEFAULT_LANGUAGE, SkippedEngine, SpeechEngine
 from trainer.data.speech.espeak_languages import check_language, language_title, sounds
+from trainer.data.speech.foreign import accents_of, heard_otherwise
 from trainer.data.speech.listening_page import PAGE_NAME, PagedClip, write_listening_page
 from trainer.data.speech.plan import FOLDERS, NEAR_MISS, POSITIVE, SENTENCE, THROWN_OUT, ClipPlan, Contexts, Spoken, Unreadable, plan_clips
 from trainer.data.speech.pronunciation import Verdict, judge_clip, summary
@@ -148,9 +149,8 @@ def _generate(
     progress: Progress | None,
 ) -> GeneratedCorpus:
     # One call in a worker: the library that knows phonemes never runs in this process.
-    spoken, unreadable = next(
-        map_in_processes(partial(_spoken_texts, phrase, bank, counts, seed, bool(manner.shares.get(IN_FLOW))), [choice.available], jobs=1, isolate=True)
-    )
+    texts_of = partial(_spoken_texts, phrase, bank, counts, seed, bool(manner.shares.get(IN_FLOW)), bool(manner.accents))
+    spoken, unreadable = next(map_in_processes(texts_of, [choice.available], jobs=1, isolate=True))
     choice = _readers(choice, phrase, unreadable)
     plans = plan_clips(spoken, counts, choice.available, seed, unreadable, manner, bank.language)
     _check_output(output, plans)
@@ -183,7 +183,9 @@ def _readers(choice: EngineChoice, phrase: str, unreadable: Unreadable) -> Engin
     return choice.without(own, f"no engine can read {phrase!r}", "write it as it sounds, or name its language with --language")
 
 
-def _spoken_texts(phrase: str, bank: Bank, counts: dict[str, int], seed: int, flowing: bool, engines: Sequence[SpeechEngine]) -> tuple[Spoken, Unreadable]:
+def _spoken_texts(
+    phrase: str, bank: Bank, counts: dict[str, int], seed: int, flowing: bool, accented: bool, engines: Sequence[SpeechEngine]
+) -> tuple[Spoken, Unreadable]:
     """The texts of each kind that are read by an engine which reads the phrase, and what each engine cannot read."""
     hear = partial(sounds, language=bank.language)
     texts.phrase_sounds(phrase, hear)
@@ -199,7 +201,9 @@ def _spoken_texts(phrase: str, bank: Bank, counts: dict[str, int], seed: int, fl
         if counts[kind] and not spoken[kind]:
             raise ConfigError(f"no engine can read any of the {kind.replace('_', ' ')} texts; choose other engines with --engine, or ask for none of them")
     reading = [engine for engine in engines if phrase not in unreadable[engine.name]]
-    return Spoken(spoken, _contexts(phrase, bank, seed, reading) if flowing else {}), unreadable
+    foreign = accents_of(phrase, bank.language, sounds) if accented else ()
+    own_sound = heard_otherwise([text for text in every if text != phrase and text.isascii()], phrase, foreign, sounds)
+    return Spoken(spoken, _contexts(phrase, bank, seed, reading) if flowing else {}, foreign, frozenset((phrase, *own_sound))), unreadable
 
 
 def _contexts(phrase: str, bank: Bank, seed: int, engines: Sequence[SpeechEngine]) -> dict[str, Contexts]:

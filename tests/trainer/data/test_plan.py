@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from trainer.data.speech.context import in_flow, may_follow, may_precede
 from trainer.data.speech.engine import Speech, Voice
+from trainer.data.speech.espeak_languages import sounds
+from trainer.data.speech.foreign import accents_of, heard_otherwise
 from trainer.data.speech.phonemes import says
 from trainer.data.speech.plan import NEAR_MISS, POSITIVE, SENTENCE, ClipPlan, Contexts, Spoken, plan_clips
 from trainer.data.speech.ways import (
@@ -47,8 +49,7 @@ class Silent:
     pitch_moves_formants: bool = False
 
     def voices(self, language: str) -> tuple[Voice, ...]:
-        del language
-        traits = Voice("", "", pitch_moves_formants=self.pitch_moves_formants, marks_words=self.marks_words)
+        traits = Voice("", "", language=language, pitch_moves_formants=self.pitch_moves_formants, marks_words=self.marks_words)
         return tuple(
             replace(traits, name=f"{number}{accent}", speaker=f"{self.name}_{number}", family="") for number in range(self.speakers) for accent in "ab"
         )
@@ -125,6 +126,27 @@ def test_a_pitch_that_moves_formants_makes_no_giants(ways: str, formants: str, s
     low, high = manner.formant_range(way)
     for plan in plan_clips(SPOKEN, {POSITIVE: 40}, [Silent("played", 3, pitch_moves_formants=True)], seed, manner=manner):
         assert min(low, 0.84) * 0.995 <= plan.formant * 2 ** (plan.pitch / 12) <= max(high, 1.19) * 1.005
+
+
+def test_some_say_the_phrase_and_other_texts_with_a_foreign_accent() -> None:
+    spoken = replace(SPOKEN, accents=("es", "pl"), accented=frozenset(("alexa", *NEAR[:20])))
+    plans = plan_clips(spoken, {POSITIVE: 400, NEAR_MISS: 400, SENTENCE: 100}, [Silent("plain", 40)], 0, manner=replace(manner_of(), accents=0.25))
+    for kind, share in ((POSITIVE, 0.25), (NEAR_MISS, 0.125), (SENTENCE, 0)):
+        own = [plan for plan in plans if plan.kind == kind]
+        assert sum(plan.language != "en" for plan in own) / len(own) == pytest.approx(share, abs=0.07)
+    assert {plan.language for plan in plans} == {"en", "es", "pl"}
+    assert not any(plan.language != "en" and plan.parts[1] in NEAR[20:] for plan in plans)
+    none = plan_clips(spoken, {POSITIVE: 100}, [Silent("plain", 40)], 0, manner=replace(manner_of(), accents=0))
+    assert {plan.language for plan in none} == {"en"}
+
+
+def test_accents_leave_a_phrase_itself() -> None:
+    assert {"es", "it", "pl", "de"} <= set(accents_of("alexa", "en", sounds))
+    assert not {"da", "pt-BR"} & set(accents_of("alexa", "en", sounds))
+    assert not {"de", "es", "pl"} & set(accents_of("jarvis", "en", sounds)), "it would begin like 'yes' or 'loch'"
+    assert "it" in accents_of("jarvis", "en", sounds)
+    assert "de" not in accents_of("hallo haus", "de", sounds), "its own language is no accent"
+    assert heard_otherwise(["halexa", "computer"], "alexa", ["es"], sounds) == ["computer"], "Spanish has no h"
 
 
 def test_voices_can_be_left_as_the_engines_have_them() -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from trainer.data.speech.context import InFlow, in_flow
 from trainer.data.speech.dealing import EngineDealer, SpeakerDealer, engine_shares, speakers_of
 from trainer.data.speech.engine import DEFAULT_LANGUAGE, SpeechEngine, Voice
+from trainer.data.speech.foreign import foreign_voices
 from trainer.data.speech.ways import ALONE, ASKED, DEFAULT_MANNER, IN_FLOW, WAYS, Manner, Range
 
 POSITIVE, NEAR_MISS, SENTENCE = "positive", "near_miss", "sentence"
@@ -47,10 +48,15 @@ class Contexts:
 
 @dataclass(frozen=True)
 class Spoken:
-    """The texts of each kind, and the contexts for the wake word and for near misses, which must not say the wake word with them."""
+    """The texts of each kind, and the contexts for the wake word and for near misses, which must not say the wake word with them.
+
+    `accents` are the languages in whose sounds foreigners say the wake word, `accented` the texts that may be said so.
+    """
 
     texts: Mapping[str, Sequence[str]]
     contexts: Mapping[str, Contexts] = dataclasses.field(default_factory=dict)
+    accents: Sequence[str] = ()
+    accented: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -120,8 +126,15 @@ def plan_clips(
         turns = ((texts[index % len(texts)], draw) for index, draw in enumerate(draws))
         dealt[kind] = [(text, deal(draw, [text not in (unreadable or {}).get(engine.name, ()) for engine in engines])) for text, draw in turns]
     voices = SpeakerDealer(speakers, {kind: Counter(engine for _, engine in pairs) for kind, pairs in dealt.items()}, LABELS, seed)
+    foreign = [foreign_voices(engine, spoken.texts[POSITIVE][0], spoken.accents) if manner.accents else {} for engine in engines]
+
+    def voice_of(kind: str, text: str, engine: int, draw: np.random.Generator) -> Voice:
+        voice = voices(kind, engine, draw)
+        others = foreign[engine].get(voice.speaker, ()) if draw.random() < manner.accents and text in spoken.accented else ()
+        return others[int(draw.integers(len(others)))] if others else voice
+
     return [
-        _plan(index, kind, text, engines[engine].name, voices(kind, engine, draw), spoken.contexts.get(kind, Contexts()), manner, draw)
+        _plan(index, kind, text, engines[engine].name, voice_of(kind, text, engine, draw), spoken.contexts.get(kind, Contexts()), manner, draw)
         for kind, pairs in dealt.items()
         for index, ((text, engine), draw) in enumerate(zip(pairs, generators[kind], strict=True))
     ]

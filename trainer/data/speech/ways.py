@@ -40,6 +40,7 @@ Formants of children lie 15 to 35 % above those of grown people (Peterson and Ba
 
 DEFAULT_WAYS: Mapping[str, float] = {ALONE: 6.0, IN_FLOW: 3.0, ASKED: 1.0, CALLED: 1.0, WHISPERED: 0.5, CHILD: 1.5}
 DEFAULT_FORMANTS: Range = (0.87, 1.15)
+DEFAULT_ACCENTS = 0.15
 FORMANT_LIMITS: Range = (0.7, 1.5)
 
 
@@ -52,6 +53,8 @@ class Manner:
 
     shares: Mapping[str, float]
     formants: Range = DEFAULT_FORMANTS
+    accents: float = DEFAULT_ACCENTS
+    """Share of the clips that are said with a foreign accent, where the voices and the phrase have any."""
 
     def __post_init__(self) -> None:
         unknown = [way for way in self.shares if way not in WAYS]
@@ -62,6 +65,8 @@ class Manner:
         low, high = self.formants
         if not FORMANT_LIMITS[0] <= low <= high <= FORMANT_LIMITS[1]:
             raise ConfigError(f"--formants: {low:g},{high:g} is no range within {FORMANT_LIMITS[0]:g} to {FORMANT_LIMITS[1]:g}; 1,1 leaves voices as they are")
+        if not 0 <= self.accents <= 1:
+            raise ConfigError(f"--accents: {self.accents:g} is no share; give 0 (none) to 1 (all)")
 
     def formant_range(self, way: str) -> Range:
         """Between which factors the formants of a clip are drawn."""
@@ -69,13 +74,13 @@ class Manner:
 
 
 DEFAULT_MANNER = Manner(DEFAULT_WAYS)
-AS_THE_ENGINES_SPEAK = Manner({ALONE: 1.0}, (1.0, 1.0))
+AS_THE_ENGINES_SPEAK = Manner({ALONE: 1.0}, (1.0, 1.0), 0.0)
 """The word alone, in no other voices than the engines have."""
 
 
-def manner_of(ways: str | None = None, formants: str | None = None) -> Manner:
+def manner_of(ways: str | None = None, formants: str | None = None, accents: float = DEFAULT_ACCENTS) -> Manner:
     """What is written on a command line: "alone=6,in_flow=3" and "0.87,1.15". None: the default. Raises `ConfigError` for what cannot be read."""
-    return Manner(_shares(ways) if ways is not None else DEFAULT_WAYS, _formants(formants) if formants is not None else DEFAULT_FORMANTS)
+    return Manner(_shares(ways) if ways is not None else DEFAULT_WAYS, _formants(formants) if formants is not None else DEFAULT_FORMANTS, accents)
 
 
 def _shares(text: str) -> dict[str, float]:
