@@ -43,7 +43,7 @@ def generate(
     lines: Annotated[list[Path] | None, typer.Option(help="Text file of your own sentences in that language, one a line; may be repeated.")] = None,
     ways: Annotated[
         str | None,
-        typer.Option(help="Ways of speaking with their shares. (default: alone=6,in_flow=3,asked=1,called=1,whispered=0.5,child=1.5)", show_default=False),
+        typer.Option(help="Ways of speaking with their shares. (default: alone=6, in_flow=3, asked=1, called=1, whispered=0.5, child=1.5)", show_default=False),
     ] = None,
     formants: Annotated[
         str | None,

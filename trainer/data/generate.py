@@ -152,7 +152,8 @@ def _generate(
     texts_of = partial(_spoken_texts, phrase, bank, counts, seed, bool(manner.shares.get(IN_FLOW)), bool(manner.accents))
     spoken, unreadable = next(map_in_processes(texts_of, [choice.available], jobs=1, isolate=True))
     choice = _readers(choice, phrase, unreadable)
-    plans = plan_clips(spoken, counts, choice.available, seed, unreadable, manner, bank.language)
+    locates = recogniser_missing(bank.language) is None
+    plans = plan_clips(spoken, counts, choice.available, seed, unreadable, manner, bank.language, locates)
     _check_output(output, plans)
     unheard = recogniser_missing(bank.language) if check else None
     make = partial(_make_clip, output, {engine.name: engine for engine in choice.available}, phrase if check and not unheard else None)

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.trainer.data.recognised import needs_recogniser
 from trainer.data.clips import SHORTEST_SAMPLES, Clip, Word, finish_clip, read_clip, wav_bytes
 from trainer.data.ingest import find_generated, ingest
 from trainer.data.speech import espeak
@@ -108,6 +109,17 @@ def test_a_word_at_the_end_of_its_sentence_ends_with_the_clip() -> None:
     flow = spoken(dataclasses.replace(FLOW, text=FLOW.text[: FLOW.word_to]))
     assert flow.word is not None
     assert 0 <= len(flow.samples) - flow.word.end <= 0.02 * RATE
+
+
+@needs_recogniser
+def test_a_recogniser_finds_the_word_where_the_engine_does_not_mark_it() -> None:
+    speech = EspeakEngine().synthesise(FLOW.text, FLOW.voice, 1.0, 0.0, FLOW.seed)
+    marked, found = (word_in(one, FLOW) for one in (speech, dataclasses.replace(speech, onsets=())))
+    assert marked is not None
+    assert found is not None
+    assert found.end == pytest.approx(marked.end, abs=0.1 * speech.sample_rate)
+    german = dataclasses.replace(FLOW, language="de")
+    assert word_in(dataclasses.replace(speech, onsets=()), german) is None, "no recogniser knows German"
 
 
 def test_a_word_whose_end_is_not_certain_is_not_taken() -> None:

@@ -9,14 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.clips import Clip, Word, finish_clip
+from trainer.data.speech.alignment import locate
 from trainer.data.speech.engine import Speech, SpeechEngine
 from trainer.data.speech.manner import called, whispered
 from trainer.data.speech.plan import POSITIVE, ClipPlan
 from trainer.data.speech.ways import CALLED, IN_FLOW, WHISPERED
+from wakeword import contract
 from wakeword.corpus.utterances import speech_bounds
 
 _TAIL_S = (0.3, 0.6)
 """What is kept of the words after a wake word; training hears 0.25 s of it."""
+_BETWEEN = " ,"
+"""Signs between words that nobody hears."""
 _MANNERS = {CALLED: called, WHISPERED: whispered}
 
 
@@ -32,11 +36,13 @@ def speak(engine: SpeechEngine, plan: ClipPlan) -> Clip | None:
 
 
 def word_in(speech: Speech, plan: ClipPlan) -> Word | None:
-    """Where the wake word of a plan lies in its raw speech, by the engine's own marks. None where they do not tell where it ends.
+    """Where the wake word of a plan lies in its raw speech, without silence at its ends.
 
-    Silence at its ends is no part of it.
+    By the engine's own marks, else by a recogniser. None where they do not tell where it ends.
     """
     before, word, after = plan.parts
+    if not speech.onsets and (found := _recognised(speech, plan)):
+        return found
     marks = dict(speech.onsets)
     starts = marks.get(plan.word_from) if before else 0
     follows = next((place for place, sign in enumerate(after, plan.word_from + len(word)) if sign.isalnum()), None)
@@ -47,6 +53,20 @@ def word_in(speech: Speech, plan: ClipPlan) -> Word | None:
     if last <= first:
         return None
     return Word(None if starts is None else starts + first, (starts or 0) + last)
+
+
+def _recognised(speech: Speech, plan: ClipPlan) -> Word | None:
+    """The same by `alignment.locate`, which hears the voice before its formants are moved."""
+    import soxr
+
+    sound = soxr.resample(speech.samples, speech.sample_rate, contract.SAMPLE_RATE_HZ, quality="HQ")
+    parts = [part.strip(_BETWEEN) for part in plan.parts]
+    spans = locate(sound, [part for part in parts if part], plan.language)
+    if spans is None:
+        return None
+    span = spans[1 if parts[0] else 0]
+    start, end = (round(place * speech.sample_rate / contract.SAMPLE_RATE_HZ) for place in (span.start, span.end))
+    return Word(start, min(end, len(speech.samples)))
 
 
 def _manner(plan: ClipPlan) -> Callable[[NDArray[np.float32]], NDArray[np.float32]] | None:
