@@ -182,6 +182,10 @@ def test_espeak_reads_foreign_letters_but_not_by_their_names() -> None:
         ("es", ["niño", "pingüino", "qué"], {"ß": "ß"}),
         ("ru", ["привет алиса", "объезд", "ёлка", "мой день"], {}),
         ("el", ["γεια σου", "άλφα"], {}),
+        ("zh", ["小爱同学", "你好"], {}),
+        ("ko", ["안녕 집"], {}),
+        ("ja", ["コンピューター", "こんにちは"], {"日本": "日"}),
+        ("hi", ["नमस्ते घर"], {}),
     ],
 )
 def test_espeak_reads_the_letters_of_its_language(language: str, read: list[str], named: dict[str, str]) -> None:

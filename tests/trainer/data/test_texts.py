@@ -98,6 +98,9 @@ def test_a_word_without_a_lexicon_is_respelled_in_its_own_letters() -> None:
     found = texts.near_misses("алиса", partial(sounds, language="ru"), bank_of("ru"))
     assert len(found) > 30
     assert all(texts.clean_phrase(text, "ru") == text for text in found)
+    polish = texts.near_misses("domu", partial(sounds, language="pl"), bank_of("pl"))
+    assert len(polish) > 30
+    assert all(text.isascii() for text in polish)
 
 
 def test_sentences_are_seeded_and_free_of_the_phrase() -> None:

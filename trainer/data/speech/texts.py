@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 
 from trainer.data.speech.bank import Bank
-from trainer.data.speech.languages import SYLLABIC, languages_written_in, primary, script_of, scripts
+from trainer.data.speech.languages import LATIN, SYLLABIC, languages_written_in, primary, script_of, scripts
 from trainer.data.speech.phonemes import Hear, distance, nearest, says
 from wakeword.errors import ConfigError
 
@@ -31,8 +31,8 @@ _RESPELLED = 60
 """Near misses made of a word's own letters, where no words of its language are known."""
 _ANY_WORDS = 24
 """So many words of all kinds are also put beside each word of the phrase: "hey <anything>" must not be enough."""
-_LAST_LATIN, _LAST_ALPHABET = 0x24F, 0x1400
-"""Unicode's letters with marks (ß, ø) end at the first, and its alphabets at the second."""
+_LAST_ALPHABET = 0x1400
+"""Unicode's alphabets end there."""
 _MIN_CUT_LETTERS = 3
 _KEPT_BEGINNING = 2 / 3
 _KEPT_END = 1 / 2
@@ -168,7 +168,7 @@ def _alphabet(script: str) -> tuple[str, ...]:
     """The letters of an alphabet in lower case, without those that only some languages add: a letter that is not read is far away by sound."""
     if script in SYLLABIC:
         return ()
-    found = (chr(number) for number in range(ord("a"), _LAST_ALPHABET) if number < ord("z") + 1 or number > _LAST_LATIN)
+    found = map(chr, range(ord("a"), ord("z") + 1 if script == LATIN else _LAST_ALPHABET))
     return tuple(letter for letter in found if unicodedata.category(letter) in ("Ll", "Lo") and script_of(letter) == script and _bare(letter) == letter)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from trainer.data.speech.engine import EngineOptions, EngineSpec, SkippedEngine, Speech, SpeechEngine, Voice
 from trainer.data.speech.espeak import find_espeak, require_espeak, speak
 from trainer.data.speech.espeak_languages import accent_tag, accents, sounds
+from trainer.data.speech.languages import SYLLABIC, script_of
 from wakeword.extras import install
 
 NO_PERSON = frozenset({"Demonic", "Mr serious", "Tweaky", "UniRobot", "anikaRobot", "announcer", "croak", "fast", "whisper", "whisperf"})
@@ -15,8 +16,8 @@ NO_PERSON = frozenset({"Demonic", "Mr serious", "Tweaky", "UniRobot", "anikaRobo
 NO_PERSON_PREFIX = "robosoft"
 
 DEFAULT_VARIANT = "default"
-_SHORTEST_NAME = 4
-"""Sounds of a letter's name, at least: "sharp s" has five."""
+_SHORTEST_NAME, _SHORTEST_NAME_OF_SYLLABLE = 4, 8
+"""Sounds of a letter's name, at least: "sharp s" has five. What stands for a syllable is as long itself; "Chinese letter" has eleven."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class EspeakEngine:
         names = dict(zip(letters, sounds(letters, language), strict=True))
         found: dict[str, str] = {}
         for text, heard in zip(foreign, sounds(foreign, language), strict=True):
-            named = [letter for letter in dict.fromkeys(text) if letter in names and _holds_name(text, heard, names[letter])]
+            named = [letter for letter in dict.fromkeys(text) if letter in names and _holds_name(text, heard, letter, names[letter])]
             if named:
                 found[text] = f"it says the name of {', '.join(named)} where a word is meant"
         return found
@@ -52,9 +53,10 @@ class EspeakEngine:
         return speak(text, voice, rate, pitch, seed)
 
 
-def _holds_name(text: str, heard: Sequence[str], letter: Sequence[str]) -> bool:
+def _holds_name(text: str, heard: Sequence[str], letter: str, names: Sequence[str]) -> bool:
     """Whether the sounds of a text hold a letter's name in any accent, and something of its other letters. Shorter ones are the letter's own sound."""
-    return any(len(name) >= _SHORTEST_NAME and name in sounds and (len(text) == 1 or name != sounds) for name, sounds in zip(letter, heard, strict=True))
+    shortest = _SHORTEST_NAME_OF_SYLLABLE if script_of(letter) in SYLLABIC else _SHORTEST_NAME
+    return any(len(name) >= shortest and name in sounds and (len(text) == 1 or name != sounds) for name, sounds in zip(names, heard, strict=True))
 
 
 def _find(options: EngineOptions) -> SpeechEngine | SkippedEngine:
