@@ -130,7 +130,7 @@ def _words(text: str) -> list[str]:
 
 
 def _lines(path: Path) -> list[str]:
-    lines = [" ".join(line.split()) for line in read_text(path, "it holds one sentence a line").split("\n")]
+    lines = [" ".join(line.split()) for line in read_text(path, "name a text file that has one sentence a line").split("\n")]
     found = [line for line in lines if line and not line.startswith("#")]
     if not found:
         raise ConfigError(f"{path}: holds no sentence; write one on each line")

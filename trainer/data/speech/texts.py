@@ -95,7 +95,7 @@ def near_misses(phrase: str, hear: Hear, bank: Bank) -> list[str]:
     words = phrase.split()
     sounds = [(text, heard[0]) for text, heard in zip(bank.words, hear(bank.words), strict=True)]
     single = [item for item in sounds if " " not in item[0]]
-    anything = bank.words[:: max(1, len(bank.words) // _ANY_WORDS)] if len(words) > 1 else ()
+    anything = [word for word, _ in single[:: max(1, len(single) // _ANY_WORDS)]] if len(words) > 1 else []
     candidates = {*_rearranged(words), *nearest(target[0], sounds, _WHOLE_NEIGHBOURS)}
     for position, word in enumerate(words):
         word_sounds = hear([word])[0]
