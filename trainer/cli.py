@@ -49,7 +49,7 @@ def generate(
         str | None,
         typer.Option(help="Lowest and highest factor of a voice's formants; 1,1 leaves voices as they are. (default: 0.87,1.15)", show_default=False),
     ] = None,
-    accents: Annotated[float, typer.Option(help="Share of the clips with a foreign accent.", min=0, max=1)] = 0.15,
+    accents: Annotated[float, typer.Option(help="English: share of the clips with a foreign accent.", min=0, max=1)] = 0.15,
     check: Annotated[bool, typer.Option("--check/--no-check", help="Throw out clips that a phoneme recogniser does not hear as what they should say.")] = True,
     jobs: Jobs = None,
 ) -> None:

@@ -145,7 +145,7 @@ def test_accents_leave_a_phrase_itself() -> None:
     assert not {"da", "pt-BR"} & set(accents_of("alexa", "en", sounds))
     assert not {"de", "es", "pl"} & set(accents_of("jarvis", "en", sounds)), "it would begin like 'yes' or 'loch'"
     assert "it" in accents_of("jarvis", "en", sounds)
-    assert "de" not in accents_of("hallo haus", "de", sounds), "its own language is no accent"
+    assert not accents_of("hallo haus", "de", sounds), "in other languages nothing is measured"
     assert heard_otherwise(["halexa", "computer"], "alexa", ["es"], sounds) == ["computer"], "Spanish has no h"
 
 

@@ -22,9 +22,14 @@ Hear = Callable[[Sequence[str], str], list[tuple[str, ...]]]
 
 
 def accents_of(phrase: str, language: str, hear: Hear) -> tuple[str, ...]:
-    """The languages in whose sounds a phrase of a language is still itself, but not the same. In worker processes only."""
+    """The languages in whose sounds an English phrase is still itself, but not the same; none for other languages, where nothing is measured yet.
+
+    In worker processes only.
+    """
+    if primary(language) != "en":
+        return ()
     target = hear([phrase], language)[0]
-    return tuple(accent for accent in CANDIDATES if primary(accent) != primary(language) and _near(target, hear([phrase], accent)[0]))
+    return tuple(accent for accent in CANDIDATES if _near(target, hear([phrase], accent)[0]))
 
 
 def heard_otherwise(texts: Sequence[str], phrase: str, accents: Sequence[str], hear: Hear) -> list[str]:
