@@ -34,7 +34,7 @@ def cycle(session: nox.Session) -> None:
     Arguments go to the cycle: `nox -s cycle -- --phrase "okay house" --output runs/house`. With `--board virtual` the model is also built
     into a firmware and measured on a virtual board; with a board of `boards.yaml` it is flashed and hears a loudspeaker.
     """
-    install(session, "--extra", "train", "--extra", "bench", "--extra", "audio")
+    install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--extra", "voices")
     # After Ctrl-C the training saves its state before it ends.
     session.run("python", str(Path("scripts") / "cycle.py"), *session.posargs, interrupt_timeout=60, terminate_timeout=10)
 
@@ -42,7 +42,7 @@ def cycle(session: nox.Session) -> None:
 @nox.session(python=PYTHON)
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments go to pytest. `nox -s tests -- -m slow` runs those that take minutes."""
-    install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--group", "test")
+    install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--extra", "voices", "--group", "test")
     selection = [] if any(argument == "-m" for argument in session.posargs) else ["-m", "not slow"]
     session.run("pytest", *selection, *session.posargs)
 
@@ -50,14 +50,14 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=PYTHON, default=False)
 def hardware(session: nox.Session) -> None:
     """Run the tests that any board passes: `nox -s hardware -- --board NAME`, a board of `boards.yaml` or `virtual`."""
-    install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--group", "test")
+    install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--extra", "voices", "--group", "test")
     session.run("pytest", "-m", "hardware", *session.posargs)
 
 
 @nox.session(python=PYTHON)
 def lint(session: nox.Session) -> None:
     """Check format, style and types."""
-    install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--group", "test", "--group", "lint")
+    install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--extra", "voices", "--group", "test", "--group", "lint")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
@@ -75,7 +75,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(python=PYTHON, default=False)
 def quality(session: nox.Session) -> None:
     """Train from a typed phrase by several recipes and test each on real people: `nox -s quality -- --recipes plain --words alexa`. Hours."""
-    install(session, "--extra", "train", "--extra", "voices", "--extra", "bench", "--extra", "audio", "--group", "test")
+    install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--extra", "voices", "--group", "test")
     session.run("python", str(Path("benchmarks") / "quality.py"), *session.posargs, interrupt_timeout=60, terminate_timeout=10)
 
 

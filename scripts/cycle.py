@@ -66,8 +66,9 @@ def main() -> int:
     for setting in options.set:
         train += ["--set", setting]
     clips = ["--positives", options.clips, "--near-misses", options.clips, "--sentences", SENTENCES_PER_CLIP * options.clips]
+    voices = ["--natural", options.natural]
     steps: list[Step] = [
-        ("Generate speech", ["mww-generate", options.phrase, "--language", options.language, "--output", generated, "--seed", options.seed, *clips]),
+        ("Generate speech", ["mww-generate", options.phrase, "--language", options.language, "--output", generated, "--seed", options.seed, *clips, *voices]),
         ("Train", train),
         ("Export", ["mww-export", "--checkpoint", run / "checkpoints" / "best_weights.weights.h5", "--output", exported, "--model-name", name]),
         ("Verify the device contract", ["mww-verify", manifest]),
@@ -189,6 +190,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, help="folder of everything that the cycle makes (default: runs/cycle_PHRASE)")
     parser.add_argument("--config", default="fast_test", help="preset or YAML file for mww-train")
     parser.add_argument("--clips", type=int, default=1000, help=f"utterances and near misses to generate; sentences are {SENTENCES_PER_CLIP} times as many")
+    parser.add_argument("--natural", type=int, default=300, help="utterances, and as many negatives, by natural voices, a core-second each (0: none)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--board", help="measure on this board of boards.yaml; 'virtual' needs no hardware (default: simulate)")
     parser.add_argument("--calibration", type=Path, help="calibration.json of mww-bench calibrate, for a board that hears a loudspeaker")

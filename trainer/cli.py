@@ -34,11 +34,16 @@ def generate(
     positives: Annotated[int, typer.Option(help="Clips of the wake word.", min=0)] = 1000,
     near_misses: Annotated[int, typer.Option(help="Clips of phrases that sound like it.", min=0)] = 1000,
     sentences: Annotated[int, typer.Option(help="Clips of ordinary sentences.", min=0)] = 1000,
+    natural: Annotated[
+        int,
+        typer.Option(help="Of these, so many of the wake word and as many negatives by natural voices, which take a core-second each. 0: none.", min=0),
+    ] = 500,
     seed: Annotated[int, typer.Option(help="The same seed gives the same files.", min=0)] = 0,
     engine: Annotated[
         list[str] | None, typer.Option(help="Speak with this engine alone; may be repeated. docs/voices.md lists them. (default: all that are installed)")
     ] = None,
     piper_voice: Annotated[list[Path] | None, typer.Option(help="A Piper voice (.onnx); may be repeated.")] = None,
+    kokoro: Annotated[Path | None, typer.Option(help="Folder with Kokoro's model and voices. (default: pip's, or fetched once; docs/voices.md)")] = None,
     language: Annotated[str, typer.Option(help="Language of the phrase, as a tag: en, en-GB, de, fr, es, it, nl, pt-BR, …")] = "en",
     lines: Annotated[list[Path] | None, typer.Option(help="Text file of your own sentences in that language, one a line; may be repeated.")] = None,
     ways: Annotated[
@@ -64,19 +69,22 @@ def generate(
     """
     from trainer.data.generate import generate_corpus
     from trainer.data.speech.engine import EngineOptions
-    from trainer.data.speech.registry import choose_engines
+    from trainer.data.speech.registry import choose_engines, skipped_line
     from trainer.data.speech.ways import manner_of
     from trainer.terminal import Terminal
 
     manner = manner_of(ways, formants, accents)
-    choice = choose_engines(engine, EngineOptions(piper_voices=tuple(piper_voice or ())))
+    choice = choose_engines(engine, EngineOptions(tuple(piper_voice or ()), kokoro), language=language, slow=natural > 0)
     with Terminal() as terminal:
+        for skipped in choice.skipped:
+            terminal.told(skipped_line(skipped))
         corpus = generate_corpus(
             phrase,
             output,
             positives=positives,
             near_misses=near_misses,
             sentences=sentences,
+            natural=natural,
             seed=seed,
             engines=choice,
             language=language,
@@ -87,7 +95,8 @@ def generate(
             progress=terminal.counting("speaking"),
         )
         for skipped in corpus.skipped:
-            terminal.told(f"{skipped.name} was not used: {skipped.reason}")
+            if skipped not in choice.skipped:
+                terminal.told(skipped_line(skipped))
         for note in corpus.notes:
             terminal.told(note)
         for reason, count in Counter(dropped.reason for dropped in corpus.dropped).most_common():

@@ -98,7 +98,7 @@ def cycle(tmp_path_factory: pytest.TempPathFactory) -> Cycle:
     cache = root / "cache"
     (root / "own.yaml").write_text(CONFIGURATION)
     none = subprocess.CompletedProcess[str]([], 0)
-    generated = run(cache, "mww-generate", "computer", "--output", root / "corpus", "--positives", 40, "--near-misses", 40, "--sentences", 40)
+    generated = run(cache, "mww-generate", "computer", "--output", root / "corpus", "--positives", 40, "--near-misses", 40, "--sentences", 40, "--natural", 2)
     assert generated.returncode == 0, generated.stderr
     trained = run(cache, "mww-train", *Cycle(root, none, none, none).train_arguments(root / "run"))
     assert trained.returncode == 0, trained.stderr

@@ -27,10 +27,10 @@ from trainer.data.speech.engine import DEFAULT_LANGUAGE, SkippedEngine, SpeechEn
 from trainer.data.speech.espeak_languages import check_language, language_title, sounds
 from trainer.data.speech.foreign import accents_of, heard_otherwise
 from trainer.data.speech.listening_page import PAGE_NAME, PagedClip, write_listening_page
-from trainer.data.speech.plan import FOLDERS, NEAR_MISS, POSITIVE, SENTENCE, THROWN_OUT, ClipPlan, Contexts, Spoken, Unreadable, plan_clips
+from trainer.data.speech.plan import FOLDERS, NEAR_MISS, POSITIVE, SENTENCE, THROWN_OUT, ClipPlan, Contexts, Natural, Spoken, Unreadable, plan_clips
 from trainer.data.speech.pronunciation import Verdict, judge_clip, summary
 from trainer.data.speech.recogniser import recogniser_missing
-from trainer.data.speech.registry import EngineChoice, choose_engines
+from trainer.data.speech.registry import EngineChoice, choose_engines, slow_engines
 from trainer.data.speech.speaking import speak
 from trainer.data.speech.ways import DEFAULT_MANNER, IN_FLOW, Manner
 from wakeword import contract
@@ -39,6 +39,8 @@ from wakeword.errors import ConfigError, InfrastructureError
 from wakeword.files import write_atomically
 from wakeword.locks import hold_folder
 
+DEFAULT_NATURAL = 500
+"""Clips of the wake word by natural voices. With as many negatives they take about 20 minutes of one core."""
 _CONTEXTS = 300
 """Sentences from which the words around a wake word are taken."""
 _BORROWED = "no {0} sentences come with this version, so its voices read those of other languages, by {0} rules; sentences of your own are better: --lines FILE"
@@ -106,6 +108,7 @@ def generate_corpus(
     positives: int = 1000,
     near_misses: int = 1000,
     sentences: int = 1000,
+    natural: int = DEFAULT_NATURAL,
     seed: int = 0,
     engines: EngineChoice | None = None,
     language: str = DEFAULT_LANGUAGE,
@@ -117,10 +120,11 @@ def generate_corpus(
 ) -> GeneratedCorpus:
     """Speak `phrase` and its negatives in a language (tag of BCP 47) into `output` as 16 kHz mono 16-bit wav files, and write generated.csv at the end.
 
-    The same arguments and engines give the same files byte for byte. Interrupted at any time, the next run goes on where it stopped.
-    An engine that has no voice of the language, or cannot read the phrase whole, is left out of all of it: a voice in the negatives alone would be
-    learned as a negative. With `check`, wake words that were said wrong and near misses that are heard as the wake word go to the folder `thrown_out`,
-    which never trains. `own_lines` are text files of sentences, which are spoken beside those of the language's bank.
+    The same arguments and engines give the same files byte for byte. Interrupted at any time, the next run goes on where it stopped. An engine that
+    has no voice of the language, or cannot read the phrase whole, is left out of all of it: a voice in the negatives alone would be learned as a
+    negative. Slow engines say every second clip, up to `natural` of the wake word and as many negatives. With `check`, wake words that were said
+    wrong and near misses that are heard as the wake word go to the folder `thrown_out`, which never trains. `own_lines` are text files of sentences,
+    which are spoken beside those of the language's bank.
     Raises `ConfigError` for an unknown language, an engine that was asked for and cannot speak it, a phrase that no engine reads, that is too long or
     cannot be kept out of sentences, negative counts, or an output folder that holds clips of another plan; `InfrastructureError` when an engine fails
     or another process fills the folder; `OSError` when the disk is full.
@@ -129,11 +133,11 @@ def generate_corpus(
     choice = (engines or choose_engines()).speaking(language, language_title(language))
     phrase = texts.clean_phrase(phrase, language)
     bank = bank_of(language, own_lines)
-    if min(positives, near_misses, sentences) < 0:
+    if min(positives, near_misses, sentences, natural) < 0:
         raise ConfigError("numbers of clips cannot be negative")
     counts = {POSITIVE: positives, NEAR_MISS: near_misses, SENTENCE: sentences}
     with hold_folder(output, "give another --output"):
-        return _generate(phrase, bank, output, counts, seed, choice, manner, check, jobs, progress)
+        return _generate(phrase, bank, output, counts, natural, seed, choice, manner, check, jobs, progress)
 
 
 def _generate(
@@ -141,6 +145,7 @@ def _generate(
     bank: Bank,
     output: Path,
     counts: dict[str, int],
+    natural: int,
     seed: int,
     choice: EngineChoice,
     manner: Manner,
@@ -153,11 +158,14 @@ def _generate(
     spoken, unreadable = next(map_in_processes(texts_of, [choice.available], jobs=1, isolate=True))
     choice = _readers(choice, phrase, unreadable)
     locates = recogniser_missing(bank.language) is None
-    plans = plan_clips(spoken, counts, choice.available, seed, unreadable, manner, bank.language, locates)
+    plans = plan_clips(spoken, counts, choice.available, seed, unreadable, manner, bank.language, natural=Natural(slow_engines(), natural), locates=locates)
     _check_output(output, plans)
     unheard = recogniser_missing(bank.language) if check else None
     make = partial(_make_clip, output, {engine.name: engine for engine in choice.available}, phrase if check and not unheard else None)
-    made = list(map_in_processes(make, plans, jobs=jobs, isolate=True, progress=progress))
+    # Clips of one engine take a hundred times as long as those of another: mixed, the time left can be told from their number.
+    order = np.random.default_rng(seed).permutation(len(plans))
+    in_any_order = map_in_processes(make, [plans[place] for place in order], jobs=jobs, isolate=True, progress=progress)
+    made = [clip for _, clip in sorted(zip(order, in_any_order, strict=True), key=lambda pair: pair[0])]
     spoken_clips = [clip for clip in made if isinstance(clip, FinishedClip)]
     table = output / GENERATED_TABLE
     write_atomically(table, _csv_text(spoken_clips))

@@ -16,20 +16,26 @@ from trainer.data.speech.engine import SpeechEngine, Voice
 
 
 class EngineDealer:
-    """Deals the clips of one kind to engines, at random but never far from their shares."""
+    """Deals the clips of one kind to engines, at random but never far from their shares, and at most so many to each as `limits` says."""
 
-    def __init__(self, shares: Sequence[float]) -> None:
+    def __init__(self, shares: Sequence[float], limits: Sequence[float] | None = None) -> None:
         self._shares = np.asarray(shares) / np.sum(shares)
         self._owed = np.zeros(len(shares))
+        self._left = np.full(len(shares), np.inf) if limits is None else np.array(limits, float)
 
     def __call__(self, draw: np.random.Generator, may: Sequence[bool]) -> int:
         """The number of an engine among those that may say a text."""
-        self._owed += self._shares
-        wanting = np.clip(self._owed, 0, None) * may
+        shares = self._shares * (self._left > 0)
+        if shares.any():
+            self._owed += shares / shares.sum()
+        wanting = np.clip(self._owed, 0, None) * (self._left > 0) * may
         if not wanting.any():
+            wanting = shares * may
+        if not wanting.any():  # only those may that have reached their limit
             wanting = self._shares * may
         number = int(draw.choice(len(wanting), p=wanting / wanting.sum()))
         self._owed[number] -= 1
+        self._left[number] -= 1
         return number
 
 
@@ -72,10 +78,18 @@ def speakers_of(engine: SpeechEngine, language: str, *, marked: bool = False) ->
     return list(by_speaker.values())
 
 
-def engine_shares(speakers: Sequence[Sequence[Sequence[Voice]]]) -> list[float]:
-    """The part of the clips that each engine says: as the square root of its number of speakers.
+def engine_shares(speakers: Sequence[Sequence[Sequence[Voice]]], slow: Sequence[bool]) -> list[float]:
+    """The part of the clips that each engine says: slow ones together every second clip; within each half the square root of speakers decides.
 
-    By number alone, four people would drown among a hundred timbres; by halves, a few voices would be half of the corpus.
+    By the number of speakers alone, four people would drown among a hundred timbres; by equal parts, a few voices would be most of the corpus.
     """
-    weights = np.sqrt([len(groups) for groups in speakers])
+    weights, late = np.sqrt([len(groups) for groups in speakers]), np.array(slow)
+    for half in (late, ~late):
+        if half.any():
+            weights[half] /= weights[half].sum()
     return [float(share) for share in weights / weights.sum()]
+
+
+def engine_limits(slow: Sequence[bool], most: int) -> list[float]:
+    """How many clips of a kind each engine may say: slow ones together `most`, unless there are only slow ones."""
+    return [float(np.ceil(most / sum(slow))) if late and not all(slow) else np.inf for late in slow]

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.speech.languages import matching
+from trainer.data.speech.languages import canonical, matching, primary
 
 DEFAULT_LANGUAGE = "en"
 
@@ -108,6 +108,12 @@ class EngineSpec:
     """What it is good for, in one phrase."""
     find: Callable[[EngineOptions], SpeechEngine | SkippedEngine]
     """The engine of this machine, or why there is none. Raises `ConfigError` for options that are wrong."""
+    slow: bool = False
+    """It computes about as long as it speaks, so it says every second clip up to a number (`dealing.engine_limits`)."""
+
+    def speaks(self, language: str | None) -> bool:
+        """Whether it may speak a language (tag of BCP 47; None: any)."""
+        return language is None or "*" in self.languages or primary(canonical(language)) in self.languages
 
 
 def letters_beyond(texts: Sequence[str], letters: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from trainer.data.speech.context import InFlow, in_flow
-from trainer.data.speech.dealing import EngineDealer, SpeakerDealer, engine_shares, speakers_of
+from trainer.data.speech.dealing import EngineDealer, SpeakerDealer, engine_limits, engine_shares, speakers_of
 from trainer.data.speech.engine import DEFAULT_LANGUAGE, SpeechEngine, Voice
 from trainer.data.speech.foreign import foreign_voices
 from trainer.data.speech.ways import ALONE, ASKED, DEFAULT_MANNER, IN_FLOW, WAYS, Manner, Range
@@ -101,6 +101,21 @@ class ClipPlan:
         return FOLDERS[self.kind] / self.speaker / f"{self.index:06d}-{key}.wav"
 
 
+@dataclass(frozen=True)
+class Natural:
+    """Engines that are natural and slow, by name, and how many clips of the wake word they say. They say as many negatives, of each kind one half."""
+
+    engines: frozenset[str]
+    clips: int
+
+    def limit(self, kind: str) -> int:
+        """Most clips of a kind."""
+        return self.clips if kind == POSITIVE else self.clips // 2 if kind == NEAR_MISS else self.clips - self.clips // 2
+
+
+NO_LIMIT = Natural(frozenset(), 0)
+
+
 def plan_clips(
     spoken: Spoken,
     counts: Mapping[str, int],
@@ -109,6 +124,7 @@ def plan_clips(
     unreadable: Unreadable | None = None,
     manner: Manner = DEFAULT_MANNER,
     language: str = DEFAULT_LANGUAGE,
+    natural: Natural = NO_LIMIT,
     locates: bool = False,
 ) -> list[ClipPlan]:
     """Draw every clip of the corpus. The texts of each kind are used in turn, each by an engine that reads it.
@@ -116,11 +132,12 @@ def plan_clips(
     `locates` says that words are found in the speech of any engine, also where the engine itself does not mark them.
     """
     speakers = [speakers_of(engine, language, marked=locates) for engine in engines]
-    shares = engine_shares(speakers)
+    slow = [engine.name in natural.engines for engine in engines]
+    shares = engine_shares(speakers, slow)
     generators = {kind: [np.random.default_rng([seed, 3, number, index]) for index in range(count)] for number, (kind, count) in enumerate(counts.items())}
     dealt: dict[str, list[tuple[str, int]]] = {}
     for number, (kind, draws) in enumerate(generators.items()):
-        deal = EngineDealer(shares)
+        deal = EngineDealer(shares, engine_limits(slow, natural.limit(kind)))
         texts = _in_order(spoken.texts[kind], kind, np.random.default_rng([seed, 2, number]))
         # Sentences come one a clip and in order, so that more of them do not reshuffle the first ones.
         turns = ((texts[index % len(texts)], draw) for index, draw in enumerate(draws))

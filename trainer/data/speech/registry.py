@@ -56,8 +56,19 @@ def engine_specs() -> dict[str, EngineSpec]:
     return {spec.name: spec for spec in specs}
 
 
-def choose_engines(names: Sequence[str] | None = None, options: EngineOptions | None = None) -> EngineChoice:
-    """Find the engines that this machine has, among `names` (None: all).
+def skipped_line(skipped: SkippedEngine) -> str:
+    """What to tell of an engine that is left out: why, and where it can be had what it would add and the command."""
+    line = f"{skipped.name} is not used: {skipped.reason}"
+    return f"{line}. It would add {engine_specs()[skipped.name].gain}. To have it: {skipped.install}" if skipped.install else line
+
+
+def slow_engines() -> frozenset[str]:
+    """The names of engines that compute about as long as they speak."""
+    return frozenset(name for name, spec in engine_specs().items() if spec.slow)
+
+
+def choose_engines(names: Sequence[str] | None = None, options: EngineOptions | None = None, *, language: str | None = None, slow: bool = True) -> EngineChoice:
+    """Find the engines that this machine has, among `names`. None: all that speak `language`; without `slow` not the slow ones.
 
     A missing engine is skipped and named, unless it is one of `names`. `ConfigError` is raised for that, for an unknown name, for an option that
     is wrong, and when no engine is left.
@@ -66,7 +77,12 @@ def choose_engines(names: Sequence[str] | None = None, options: EngineOptions | 
     unknown = [name for name in names or () if name not in specs]
     if unknown:
         raise ConfigError(f"unknown speech engine {unknown[0]!r}; choose from {', '.join(specs)}")
-    found = [spec.find(options or EngineOptions()) for name, spec in specs.items() if names is None or name in names]
+    # Looking for an engine may mean to fetch its voices, so what cannot be of use is not looked for.
+    wanted = [spec for name, spec in specs.items() if (name in names if names else slow or not spec.slow)]
+    found = [
+        spec.find(options or EngineOptions()) if names or spec.speaks(language) else SkippedEngine(spec.name, f"it does not speak {language}", "")
+        for spec in wanted
+    ]
     skipped = tuple(engine for engine in found if isinstance(engine, SkippedEngine))
     available = tuple(engine for engine in found if not isinstance(engine, SkippedEngine))
     if names and skipped:
