@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,9 +40,15 @@ class SpokenTables:
         return None
 
     def languages(self, paths: Iterable[Path]) -> tuple[str, ...]:
-        """The languages of the generated clips among recordings, as primary tags of BCP 47 ("de"), sorted. Raises as `row` does."""
-        tags = (row.get("language", "") for path in paths if (row := self.row(path)) is not None)
-        return tuple(sorted({primary(tag) for tag in tags if tag}))
+        """The language of each generated corpus that has some of these recordings, as primary tags of BCP 47 ("de"), sorted.
+
+        It is that of most clips: some are said with a foreign accent. Raises as `row` does.
+        """
+        counted: dict[Path | None, Counter[str]] = {}
+        for path in paths:
+            if tag := (self.row(path) or {}).get("language"):
+                counted.setdefault(self.root_of(path), Counter())[primary(tag)] += 1
+        return tuple(sorted({tags.most_common(1)[0][0] for tags in counted.values()}))
 
     def _root(self, folder: Path) -> Path | None:
         if folder not in self._roots:
