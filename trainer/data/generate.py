@@ -25,7 +25,7 @@ from trainer.data.speech import context, texts
 from trainer.data.speech.bank import Bank, bank_of
 from trainer.data.speech.engine import DEFAULT_LANGUAGE, SkippedEngine, SpeechEngine
 from trainer.data.speech.espeak_languages import check_language, language_title, sounds
-from trainer.data.speech.foreign import accents_of, heard_otherwise
+from trainer.data.speech.foreign import accents_of, accents_read, heard_otherwise
 from trainer.data.speech.listening_page import PAGE_NAME, PagedClip, write_listening_page
 from trainer.data.speech.plan import FOLDERS, NEAR_MISS, POSITIVE, SENTENCE, THROWN_OUT, ClipPlan, Contexts, Natural, Spoken, Unreadable, plan_clips
 from trainer.data.speech.pronunciation import Verdict, judge_clip, summary
@@ -212,7 +212,8 @@ def _spoken_texts(
     reading = [engine for engine in engines if phrase not in unreadable[engine.name]]
     foreign = accents_of(phrase, bank.language, sounds) if accented else ()
     own_sound = heard_otherwise([text for text in every if text != phrase and text.isascii()], phrase, foreign, sounds)
-    return Spoken(spoken, _contexts(phrase, bank, seed, reading) if flowing else {}, foreign, frozenset((phrase, *own_sound))), unreadable
+    by_engine = {engine.name: accents_read(engine, phrase, foreign) for engine in reading}
+    return Spoken(spoken, _contexts(phrase, bank, seed, reading) if flowing else {}, by_engine, frozenset((phrase, *own_sound))), unreadable
 
 
 def _contexts(phrase: str, bank: Bank, seed: int, engines: Sequence[SpeechEngine]) -> dict[str, Contexts]:

@@ -14,7 +14,7 @@ from trainer.data.speech import engines
 from trainer.data.speech.engine import EngineOptions, Voice
 from trainer.data.speech.engines.espeak import EspeakEngine
 from trainer.data.speech.engines.flite import FliteEngine
-from trainer.data.speech.engines.piper import PiperEngine, check_voice
+from trainer.data.speech.engines.piper import PiperEngine, _bundled, check_voice
 from trainer.data.speech.registry import choose_engines, engine_specs
 from wakeword.errors import ConfigError, InfrastructureError
 from wakeword.extras import MODULES
@@ -45,8 +45,8 @@ def called(programs: Path, name: str) -> tuple[list[str], str]:
     return arguments, stdin
 
 
-def piper_model(folder: Path, speakers: int, **settings: object) -> Path:
-    model = folder / "amy.onnx"
+def piper_model(folder: Path, speakers: int, name: str = "amy", **settings: object) -> Path:
+    model = folder / f"{name}.onnx"
     model.touch()
     table = {sign: [number] for number, sign in enumerate("_^$hˈeɪdʒɑːɹvs ")}
     known = {"num_speakers": speakers, "espeak": {"voice": "en-us"}, "audio": {"sample_rate": 22050}, "phoneme_id_map": table}
@@ -138,13 +138,36 @@ def test_a_piper_voice_that_was_asked_for_and_cannot_speak_is_an_error(tmp_path:
     model = piper_model(tmp_path, 1, language={"code": "de_DE"})
     engine = PiperEngine((model,))
     assert [voice.language for voice in engine.voices("de")] == ["de-DE"]
+    assert engine.voices("en") == (), "nobody has a foreign accent in a voice of another language"
+    choice = choose_engines(None, EngineOptions(piper_voices=(model,)))
+    with pytest.raises(ConfigError, match="piper: it has no voice that speaks Dutch"):
+        choice.speaking("nl", "Dutch")
+    other = piper_model(tmp_path, 1, "bob")
     with pytest.raises(ConfigError, match=r"amy\.onnx: this voice speaks de-DE, and en was asked for; .* name it with --language"):
-        engine.voices("en")
+        PiperEngine((other, model)).voices("en")
     piper_model(tmp_path, 1)
     assert [voice.language for voice in engine.voices("en-GB")] == ["en-US"]
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ConfigError, match=r'amy\.onnx: the package onnxruntime, .* is not installed; .* pip install "\.\[voices\]"'):
         choose_engines(None, EngineOptions(piper_voices=(model,)))
+
+
+def test_a_voice_of_the_users_speaks_beside_the_one_of_the_package(tmp_path: Path) -> None:
+    (engine,) = choose_engines(["piper"], EngineOptions(piper_voices=(piper_model(tmp_path, 1, "bob"),))).available
+    own = {voice.speaker for voice in PiperEngine(_bundled()).voices("en")}
+    assert {voice.speaker for voice in engine.voices("en")} == {"piper_bob_0", *own}
+    german = piper_model(tmp_path, 1, "bob", language={"code": "de_DE"}, phoneme_id_map={sign: [1] for sign in "_^$a"})
+    (engine,) = choose_engines(["piper"], EngineOptions(piper_voices=(german,))).available
+    assert {voice.speaker for voice in engine.voices("de")} == {"piper_bob_0"}
+    assert engine.unreadable(["alexa"], "de")["alexa"].startswith("the voice bob has no sound"), "only the voices that speak it are asked"
+
+
+def test_two_piper_voices_of_one_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    twins = (piper_model(tmp_path, 1), piper_model(tmp_path / "other", 1))
+    with pytest.raises(ConfigError, match=r"amy\.onnx: two voices of the same name; rename one of them"):
+        choose_engines(None, EngineOptions(piper_voices=twins))
+    assert choose_engines(["piper"], EngineOptions(piper_voices=twins[:1] * 2)).available, "the same file twice is one voice"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from trainer.data.speech.context import in_flow, may_follow, may_precede
 from trainer.data.speech.engine import Speech, Voice
 from trainer.data.speech.espeak_languages import sounds
-from trainer.data.speech.foreign import accents_of, heard_otherwise
+from trainer.data.speech.foreign import accents_of, accents_read, foreign_voices, heard_otherwise
 from trainer.data.speech.phonemes import says
 from trainer.data.speech.plan import NEAR_MISS, POSITIVE, SENTENCE, ClipPlan, Contexts, Spoken, plan_clips
 from trainer.data.speech.ways import (
@@ -129,7 +129,7 @@ def test_a_pitch_that_moves_formants_makes_no_giants(ways: str, formants: str, s
 
 
 def test_some_say_the_phrase_and_other_texts_with_a_foreign_accent() -> None:
-    spoken = replace(SPOKEN, accents=("es", "pl"), accented=frozenset(("alexa", *NEAR[:20])))
+    spoken = replace(SPOKEN, accents={"plain": ("es", "pl")}, accented=frozenset(("alexa", *NEAR[:20])))
     plans = plan_clips(spoken, {POSITIVE: 400, NEAR_MISS: 400, SENTENCE: 100}, [Silent("plain", 40)], 0, manner=replace(manner_of(), accents=0.25))
     for kind, share in ((POSITIVE, 0.25), (NEAR_MISS, 0.125), (SENTENCE, 0)):
         own = [plan for plan in plans if plan.kind == kind]
@@ -138,6 +138,21 @@ def test_some_say_the_phrase_and_other_texts_with_a_foreign_accent() -> None:
     assert not any(plan.language != "en" and plan.parts[1] in NEAR[20:] for plan in plans)
     none = plan_clips(spoken, {POSITIVE: 100}, [Silent("plain", 40)], 0, manner=replace(manner_of(), accents=0))
     assert {plan.language for plan in none} == {"en"}
+
+
+def test_an_engine_has_the_accents_in_which_it_reads_the_phrase() -> None:
+    class German(Silent):
+        def voices(self, language: str) -> tuple[Voice, ...]:
+            return super().voices(language) if language in ("en", "de", "pl") else ()
+
+        def unreadable(self, texts: Sequence[str], language: str) -> dict[str, str]:
+            return dict.fromkeys(texts, "no") if language == "pl" else {}
+
+    engine = German("own", 2)
+    assert accents_read(engine, "alexa", ("de", "es", "pl")) == ("de",)
+    assert {speaker: {voice.language for voice in voices} for speaker, voices in foreign_voices(engine, ("de",)).items()} == {
+        voice.speaker: {"de"} for voice in engine.voices("en")
+    }
 
 
 def test_accents_leave_a_phrase_itself() -> None:

@@ -85,6 +85,11 @@ class EngineOptions:
     kokoro: Path | None = None
     """Where Kokoro's model and voices are, if not in the places that it knows."""
 
+    @property
+    def asked(self) -> frozenset[str]:
+        """Engines that are asked for without being named: who gives a voice wants to hear it."""
+        return frozenset({"piper"} if self.piper_voices else ())
+
 
 @dataclass(frozen=True)
 class SkippedEngine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 
 from trainer.data.speech.engine import SpeechEngine, Voice
@@ -40,13 +40,16 @@ def heard_otherwise(texts: Sequence[str], phrase: str, accents: Sequence[str], h
     return list(texts)
 
 
-def foreign_voices(engine: SpeechEngine, phrase: str, accents: Sequence[str]) -> Mapping[str, Sequence[Voice]]:
+def accents_read(engine: SpeechEngine, phrase: str, accents: Iterable[str]) -> tuple[str, ...]:
+    """Those of these accents in which an engine has voices that read the whole phrase. In worker processes only."""
+    return tuple(accent for accent in accents if engine.voices(accent) and not engine.unreadable([phrase], accent))
+
+
+def foreign_voices(engine: SpeechEngine, accents: Iterable[str]) -> Mapping[str, Sequence[Voice]]:
     """By speaker, the voices in which an engine's speakers have these accents."""
     found: dict[str, list[Voice]] = {}
-    for accent in accents:
-        if not engine.unreadable([phrase], accent):
-            for voice in engine.voices(accent):
-                found.setdefault(voice.speaker, []).append(voice)
+    for voice in (voice for accent in accents for voice in engine.voices(accent)):
+        found.setdefault(voice.speaker, []).append(voice)
     return found
 
 

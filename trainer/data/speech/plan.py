@@ -50,12 +50,12 @@ class Contexts:
 class Spoken:
     """The texts of each kind, and the contexts for the wake word and for near misses, which must not say the wake word with them.
 
-    `accents` are the languages in whose sounds foreigners say the wake word, `accented` the texts that may be said so.
+    `accents` are by engine the languages in whose sounds foreigners say the wake word, `accented` the texts that may be said so.
     """
 
     texts: Mapping[str, Sequence[str]]
     contexts: Mapping[str, Contexts] = dataclasses.field(default_factory=dict)
-    accents: Sequence[str] = ()
+    accents: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     accented: frozenset[str] = frozenset()
 
 
@@ -143,7 +143,7 @@ def plan_clips(
         turns = ((texts[index % len(texts)], draw) for index, draw in enumerate(draws))
         dealt[kind] = [(text, deal(draw, [text not in (unreadable or {}).get(engine.name, ()) for engine in engines])) for text, draw in turns]
     voices = SpeakerDealer(speakers, {kind: Counter(engine for _, engine in pairs) for kind, pairs in dealt.items()}, LABELS, seed)
-    foreign = [foreign_voices(engine, spoken.texts[POSITIVE][0], spoken.accents) if manner.accents else {} for engine in engines]
+    foreign = [foreign_voices(engine, spoken.accents.get(engine.name, ())) if manner.accents else {} for engine in engines]
 
     def voice_of(kind: str, text: str, engine: int, draw: np.random.Generator) -> Voice:
         voice = voices(kind, engine, draw)

@@ -77,10 +77,11 @@ def choose_engines(names: Sequence[str] | None = None, options: EngineOptions | 
     unknown = [name for name in names or () if name not in specs]
     if unknown:
         raise ConfigError(f"unknown speech engine {unknown[0]!r}; choose from {', '.join(specs)}")
+    options = options or EngineOptions()
     # Looking for an engine may mean to fetch its voices, so what cannot be of use is not looked for.
     wanted = [spec for name, spec in specs.items() if (name in names if names else slow or not spec.slow)]
     found = [
-        spec.find(options or EngineOptions()) if names or spec.speaks(language) else SkippedEngine(spec.name, f"it does not speak {language}", "")
+        spec.find(options) if names or spec.speaks(language) else SkippedEngine(spec.name, f"it does not speak {language}", "")
         for spec in wanted
     ]
     skipped = tuple(engine for engine in found if isinstance(engine, SkippedEngine))
@@ -89,4 +90,4 @@ def choose_engines(names: Sequence[str] | None = None, options: EngineOptions | 
         raise ConfigError("; ".join(f"{engine.name} cannot speak: {engine.reason}: {engine.install}" for engine in skipped))
     if not available:
         raise ConfigError("no speech engine is available; " + "; ".join(f"{engine.name}: {engine.install}" for engine in skipped))
-    return EngineChoice(available, skipped, frozenset(names or ()))
+    return EngineChoice(available, skipped, frozenset(names or ()) | options.asked)

