@@ -45,7 +45,7 @@ def called(programs: Path, name: str) -> tuple[list[str], str]:
     return arguments, stdin
 
 
-def piper_model(folder: Path, speakers: int, name: str = "amy", **settings: object) -> Path:
+def piper_model(folder: Path, speakers: int, name: str = "amy", /, **settings: object) -> Path:
     model = folder / f"{name}.onnx"
     model.touch()
     table = {sign: [number] for number, sign in enumerate("_^$hˈeɪdʒɑːɹvs ")}

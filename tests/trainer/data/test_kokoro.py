@@ -57,12 +57,13 @@ def engine() -> KokoroEngine:
 
 
 def test_a_switch_of_language_is_no_sound() -> None:
-    assert "(" not in ipa("un weekend", "fr")
+    assert "(" not in ipa(["un weekend"], "fr")[0]
 
 
 def test_texts_become_the_phonemes_that_the_model_is_used_with() -> None:
-    for text, american, british in REFERENCE:
-        assert (ipa(text, "en-us"), ipa(text, "en")) == (american, british)
+    texts, *spoken = zip(*REFERENCE, strict=True)
+    assert [ipa(texts, "en-us"), ipa(texts, "en")] == [list(american_or_british) for american_or_british in spoken]
+    assert ipa(texts[:1], "en-us") == [spoken[0][0]], "alone as among others"
     assert symbols("alexa!", "en-us") == [70, 54, 156, 86, 53, 61, 83, 5]
 
 

@@ -102,11 +102,11 @@ def phonemise(texts: Sequence[str], accents: Sequence[str] = ENGLISH_ACCENTS) ->
     return [tuple(entry) for entry in spoken]
 
 
-def clauses(text: str, accent: str) -> list[tuple[str, str]]:
-    """A text clause by clause: its IPA in an accent, and the mark (one of .,:;!?) that ends it, "" where none does."""
+def clauses(texts: Sequence[str], accent: str) -> list[list[tuple[str, str]]]:
+    """Each text clause by clause: its IPA in an accent, and the mark (one of .,:;!?) that ends it, "" where none does."""
     with _Library() as library:
         library.set_voice(accent)
-        return library.clauses(text)
+        return [library.clauses(text) for text in texts]
 
 
 class _Library:

@@ -68,8 +68,8 @@ def language_of(settings: Mapping[str, Any]) -> str:
 def missing_sounds(settings: Mapping[str, Any], texts: Sequence[str]) -> dict[str, list[str]]:
     """By text, the sounds that a voice has no number for: it would leave them out."""
     found: dict[str, list[str]] = {}
-    for text in texts:
-        signs = dict.fromkeys(sign for sentence in _sentences(text, settings["espeak"]["voice"]) for sign in sentence)
+    for text, sentences in zip(texts, _sentences(texts, settings["espeak"]["voice"]), strict=True):
+        signs = dict.fromkeys(sign for sentence in sentences for sign in sentence)
         if missing := [sign for sign in signs if unicodedata.category(sign) in _LETTERS and sign not in settings["phoneme_id_map"]]:
             found[text] = missing
     return found
@@ -81,7 +81,7 @@ def speak(model: Path, speaker: int, text: str, rate: float, seed: int) -> Speec
     own = {"noise_scale": 0.667, "length_scale": 1.0, "noise_w": 0.8} | settings.get("inference", {})
     scales = np.array([own["noise_scale"], own["length_scale"] / rate, own["noise_w"]], np.float32)
     session, generator, parts = _loaded(model), np.random.default_rng(seed), []
-    for sentence in _sentences(text, settings["espeak"]["voice"]):
+    for sentence in _sentences([text], settings["espeak"]["voice"])[0]:
         numbers = _numbers(sentence, settings["phoneme_id_map"])
         inputs: dict[str, NDArray[Any]] = {"input": numbers[None], "input_lengths": np.array([len(numbers)]), "scales": scales, "sid": np.array([speaker])}
         for name in (given.name for given in session.get_inputs() if given.name not in inputs):
@@ -97,10 +97,14 @@ def speak(model: Path, speaker: int, text: str, rate: float, seed: int) -> Speec
     return Speech(to_int16(np.concatenate(parts)), int(settings["audio"]["sample_rate"]))
 
 
-def _sentences(text: str, accent: str) -> list[str]:
-    """The sounds of each sentence with its marks, in Unicode's form D: sign by sign as the voice's table has them."""
+def _sentences(texts: Sequence[str], accent: str) -> list[list[str]]:
+    """By text, the sounds of each sentence with its marks, in Unicode's form D: sign by sign as the voice's table has them."""
+    return [_joined(clauses) for clauses in espeak.clauses(texts, accent)]
+
+
+def _joined(clauses: Sequence[tuple[str, str]]) -> list[str]:
     found, sentence = [], ""
-    for sounds, mark in espeak.clauses(text, accent):
+    for sounds, mark in clauses:
         sentence += _LANGUAGE_SWITCH.sub("", sounds) + mark
         if mark and mark in _WITHIN_SENTENCE:
             sentence += " "

@@ -25,7 +25,7 @@ def pitch_factor(semitones: float) -> float:
     return float(2 ** (semitones / 12))
 
 
-def run_to_wav(command: list[str], stdin: str | None, factor: float) -> Speech:
+def run_to_wav(command: list[str], factor: float) -> Speech:
     """Run a program that writes the wav file named after its last argument; play the result `factor` times as fast.
 
     Raises `InfrastructureError` when the program fails, hangs or writes something else.
@@ -33,7 +33,7 @@ def run_to_wav(command: list[str], stdin: str | None, factor: float) -> Speech:
     with tempfile.TemporaryDirectory(prefix="speech-") as folder:
         wav = Path(folder) / "speech.wav"
         try:
-            done = subprocess.run([*command, str(wav)], input=(stdin or "").encode(), capture_output=True, timeout=_TIMEOUT_S, check=False)
+            done = subprocess.run([*command, str(wav)], stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_S, check=False)
         except subprocess.TimeoutExpired as error:
             raise InfrastructureError(f"{command[0]} did not finish in {_TIMEOUT_S:.0f} s; name the other engines with --engine") from error
         if done.returncode or not wav.is_file():

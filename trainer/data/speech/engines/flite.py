@@ -34,7 +34,7 @@ class FliteEngine:
         """Speak `text`; flite draws nothing at random, so the seed changes nothing."""
         del seed
         factor = pitch_factor(pitch)
-        return run_to_wav([self.program, "-voice", voice, "--setf", f"duration_stretch={factor / rate:.6f}", "-t", text, "-o"], None, factor)
+        return run_to_wav([self.program, "-voice", voice, "--setf", f"duration_stretch={factor / rate:.6f}", "-t", text, "-o"], factor)
 
 
 def _find(options: EngineOptions) -> SpeechEngine | SkippedEngine:

@@ -43,9 +43,8 @@ class KokoroEngine:
         """Texts that eSpeak-NG, which reads for it, cannot read, and those with sounds that the model does not know."""
         found = EspeakEngine().unreadable(texts, language)
         readers = sorted({reader(voice.name) for voice in self.voices(language)})
-        for text in texts:
-            sounds = "".join(ipa(text, by) for by in readers)
-            unknown = [sign for sign in dict.fromkeys(sounds) if unicodedata.category(sign).startswith("L") and sign not in NUMBERS]
+        for text, *sounds in zip(texts, *(ipa(texts, by) for by in readers), strict=True):
+            unknown = [sign for sign in dict.fromkeys("".join(sounds)) if unicodedata.category(sign).startswith("L") and sign not in NUMBERS]
             if unknown:
                 found.setdefault(text, f"it has no sound {', '.join(unknown)}")
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from trainer.data.speech.espeak import phonemise
 
@@ -23,14 +24,15 @@ _LANGUAGE_SWITCH = re.compile(r"\([a-z-]+\)")
 _MARKS = re.compile(r"(\s*[;:,.!?—…\"()“”]+\s*)")
 
 
-def ipa(text: str, accent: str) -> str:
-    """The text in IPA with its punctuation, which eSpeak-NG drops and Kokoro hears; `accent` is a voice of eSpeak-NG."""
-    parts = _MARKS.split(text)
-    words = phonemise(parts[::2], (accent,))
-    parts[::2] = [_LANGUAGE_SWITCH.sub("", sounds) for (sounds,) in words]
-    return "".join(parts).strip()
+def ipa(texts: Sequence[str], accent: str) -> list[str]:
+    """Each text in IPA with its punctuation, which eSpeak-NG drops and Kokoro hears; `accent` is a voice of eSpeak-NG."""
+    split = [_MARKS.split(text) for text in texts]
+    words = iter(phonemise([part for parts in split for part in parts[::2]], (accent,)))
+    for parts in split:
+        parts[::2] = [_LANGUAGE_SWITCH.sub("", next(words)[0]) for _ in parts[::2]]
+    return ["".join(parts).strip() for parts in split]
 
 
 def symbols(text: str, accent: str) -> list[int]:
     """The numbers of a text, without those that stand for its start and end."""
-    return [NUMBERS[sign] for sign in ipa(text, accent) if sign in NUMBERS]
+    return [NUMBERS[sign] for sign in ipa([text], accent)[0] if sign in NUMBERS]
