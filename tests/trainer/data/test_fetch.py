@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import http.client
 import re
 import threading
 from collections.abc import Iterator
@@ -24,6 +26,8 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.breaks = 0
         self.after = 3000
+        self.lengths: list[int] = []
+        """`after` of the first answers, one each."""
         self.ranges = True
         self.asked: list[str | None] = []
 
@@ -48,7 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.server.breaks:
             self.server.breaks -= 1
-            rest = rest[: self.server.after]
+            rest = rest[: self.server.lengths.pop(0) if self.server.lengths else self.server.after]
         self.wfile.write(rest)
 
     def log_message(self, *_: object) -> None:
@@ -104,6 +108,22 @@ def test_other_content_is_refused_and_not_kept(server: Server, tmp_path: Path) -
     with pytest.raises(InfrastructureError, match=r"is not the file that is expected \(sha256"):
         fetch(remote(server, b"other"), tmp_path / "file")
     assert [path.name for path in tmp_path.iterdir()] == ["file.lock"]
+
+
+def test_a_server_that_always_breaks_off_somewhere_is_given_up(server: Server, tmp_path: Path) -> None:
+    server.breaks, server.ranges, server.lengths = 1000, False, [2000, 5000, 3000, 4000]
+    with pytest.raises(InfrastructureError, match="cannot be fetched"):
+        fetch(remote(server), tmp_path / "file")
+    assert len(server.asked) == 3, "the third answer got no further than the second"
+
+
+def test_an_error_on_the_way_is_not_the_disks(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: object) -> bytes:
+        raise OSError(errno.EHOSTUNREACH, "No route to host")
+
+    monkeypatch.setattr(http.client.HTTPResponse, "read", lost)
+    with pytest.raises(InfrastructureError, match=r"cannot be fetched \(.*No route to host"):
+        fetch(remote(server), tmp_path / "file")
 
 
 def test_a_server_that_gets_nowhere_is_given_up(server: Server, tmp_path: Path) -> None:

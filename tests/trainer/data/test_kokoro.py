@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import io
 import os
 import tarfile
 from pathlib import Path
@@ -120,7 +121,24 @@ def test_voices_are_read_from_a_folder_an_archive_and_the_package_of_npm(tmp_pat
         assert {name: (rows.shape, rows[0, 0, 0]) for name, rows in found.items()} == {"af_heart": ((510, 1, 256), 1), "bm_lewis": ((510, 1, 256), 2)}
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04"])
+def damaged_package() -> bytes:
+    """A package of npm with a byte that no longer unpacks."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        member = tarfile.TarInfo("package/voices/af_heart.bin")
+        content = np.random.default_rng(0).integers(0, 9, 510 * 256 * 4, np.uint8).tobytes()
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return packed.getvalue()[:20_000] + b"\xff" * 200 + packed.getvalue()[20_200:]
+
+
+def lone_array() -> bytes:
+    content = io.BytesIO()
+    np.save(content, np.zeros(3))
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04", damaged_package(), lone_array()], ids=["empty", "text", "cut zip", "package", "array"])
 def test_damaged_voices_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "voices-v1.0.bin").write_bytes(content)
     with pytest.raises(ConfigError, match=r"voices-v1\.0\.bin: Kokoro's voices cannot be read .* --kokoro"):

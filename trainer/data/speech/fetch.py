@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from wakeword.errors import InfrastructureError, tell
 from wakeword.files import PARTIAL_SUFFIX
@@ -40,14 +41,16 @@ def fetch(remote: Remote, path: Path) -> None:
     with wait_for(path.with_name(path.name + ".lock"), lambda: tell(f"waiting for another process that fetches {path.name}")):
         if path.is_file():
             return
+        most = _size(partial)
         while True:
-            before = _size(partial)
             try:
                 _receive(remote.address, partial)
                 break
             except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
-                if _size(partial) == before:
+                # A server that sends all of it again may break off each time at another place.
+                if _size(partial) <= most:
                     raise InfrastructureError(f"{remote.address} cannot be fetched ({error})") from error
+                most = _size(partial)
         found = hashlib.new(remote.algorithm, partial.read_bytes()).hexdigest()
         if found != remote.digest:
             partial.unlink()
@@ -68,10 +71,18 @@ def _receive(address: str, partial: Path) -> None:
     with answer, partial.open("ab" if answer.status == _PARTIAL_CONTENT else "wb") as writer:
         expected = int(answer.headers.get("Content-Length") or -1)
         received = 0
-        while block := answer.read(_BLOCK_BYTES):
+        while block := _read(answer):
             received += writer.write(block)
     if received < expected:
         raise http.client.IncompleteRead(b"", expected - received)
+
+
+def _read(answer: IO[bytes]) -> bytes:
+    """The next block. Raises `ConnectionError` for all that goes wrong on the way: TLS and lost routes have errors that look like the disk's."""
+    try:
+        return answer.read(_BLOCK_BYTES)
+    except OSError as error:
+        raise ConnectionError(str(error)) from error
 
 
 def _size(path: Path) -> int:

@@ -80,10 +80,7 @@ def choose_engines(names: Sequence[str] | None = None, options: EngineOptions | 
     options = options or EngineOptions()
     # Looking for an engine may mean to fetch its voices, so what cannot be of use is not looked for.
     wanted = [spec for name, spec in specs.items() if (name in names if names else slow or not spec.slow)]
-    found = [
-        spec.find(options) if names or spec.speaks(language) else SkippedEngine(spec.name, f"it does not speak {language}", "")
-        for spec in wanted
-    ]
+    found = [spec.find(options) if names or spec.speaks(language) else SkippedEngine(spec.name, f"it does not speak {language}", "") for spec in wanted]
     skipped = tuple(engine for engine in found if isinstance(engine, SkippedEngine))
     available = tuple(engine for engine in found if not isinstance(engine, SkippedEngine))
     if names and skipped:

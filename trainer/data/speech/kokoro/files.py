@@ -6,12 +6,14 @@ same bytes. All of it is Apache-2.0. What was joined, fetched or rewritten is ke
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import importlib.util
 import io
 import os
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -42,6 +44,7 @@ VOICES = (
     Remote(f"{_RELEASE}/voices-v1.0.bin", "sha256", "bca610b8308e8d99f32e6fe4197e7ec01679264efed0cac9140fe9c29f1fbf7d"),
 )
 VOICES_MEGABYTES = 27
+_GZIP = b"\x1f\x8b"
 _ROWS = (510, 1, 256)
 """A style for each number of symbols."""
 _PREFERRED_MODELS = ("kokoro-v1.0.int8.onnx", "model_quantized.onnx", "kokoro-v1.0.onnx", "model.onnx")
@@ -87,18 +90,24 @@ def read_voices(path: Path) -> Mapping[str, NDArray[np.float32]]:
     try:
         if path.is_dir():
             found = {file.stem: _styles(file.read_bytes()) for file in path.glob("[a-z][fm]_*.bin")}
-        elif tarfile.is_tarfile(path):
-            with tarfile.open(path) as archive:
+        elif tarfile.is_tarfile(content := _unpacked(path)):
+            with tarfile.open(fileobj=content) as archive:
                 members = [one for one in archive if PurePosixPath(one.name).match("voices/*.bin")]
                 found = {PurePosixPath(one.name).stem: _styles(_content(archive, one)) for one in members}
         else:
-            with path.open("rb") as reader, np.load(reader) as archive:
+            with np.load(content) as archive:
                 found = {name: np.asarray(archive[name], np.float32).reshape(-1, 1, 256) for name in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, tarfile.TarError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
         raise ConfigError(f"{path}: Kokoro's voices cannot be read ({error}); delete it, or give another place with --kokoro") from error
     if not found:
         raise ConfigError(f"{path}: holds no voices of Kokoro; give another place with --kokoro")
     return found
+
+
+def _unpacked(path: Path) -> io.BytesIO:
+    """The content of a file, gzip taken off: to its end, where its checksum is."""
+    content = path.read_bytes()
+    return io.BytesIO(gzip.decompress(content) if content.startswith(_GZIP) else content)
 
 
 def _styles(content: bytes) -> NDArray[np.float32]:
