@@ -7,7 +7,7 @@ Validation is saturated where the cutoffs that do equally well reach an end of t
 accepted at the lowest. Synthetic words saturate it by nature, and a few hours without a false accept prove no low rate. A cutoff that is read off such counts
 alone is read off nothing, so it gets a margin upwards, by the false accepts' tail (`tail.py`):
 
-- With synthetic words, to where the extrapolated rate is within the target, whatever that costs.
+- With synthetic words, to where the extrapolated rate is within the target, whatever that costs, as long as an utterance is found.
 - From there on, to where even the rate's upper bound is within it, as long as that costs next to nothing: `HARD_SHARE` of the utterances in hard
   conditions, or without those half of the cutoffs above the middle that do equally well.
 """
@@ -84,7 +84,7 @@ def choose_cutoff(curve: DetCurve, target_false_accepts_per_hour: float, target_
     up to `FEWER_BY_CHANCE` but no more than `LARGEST_SHARE_BY_CHANCE`, count as equally good, as long as they find any. The lowest of them is one
     step from a false accept, the highest one step from a miss, and the middle is as far from both as the data can tell. Where no cutoff reaches
     the target, those with the fewest false accepts take part instead. Where a cutoff within the target also reaches `target_recall` (a share), only such
-    cutoffs count: what is no difference by chance must not give a target away.
+    cutoffs count: neither what is no difference by chance nor a margin may give a target away.
 
     Where that is read off nothing it gets a margin, see the module. `hard` is the recall of synthetic words in hard conditions at each cutoff, float64
     `[256]`; None where people validate.
@@ -97,20 +97,21 @@ def choose_cutoff(curve: DetCurve, target_false_accepts_per_hour: float, target_
     by_chance = min(FEWER_BY_CHANCE, math.ceil(LARGEST_SHARE_BY_CHANCE * curve.utterances))
     least = min(most, max(1, most - max(by_chance, math.ceil(WITHIN_SHARE * curve.utterances))))
     equal, margin = eligible[curve.detected[eligible] >= least], ""
-    chosen = _middle(equal)
     saturated = hard is not None or equal[0] <= ENDS_OF_SCALE[0] or equal[-1] >= ENDS_OF_SCALE[1]
+    chosen, allowed = _middle(equal), equal if hard is None else eligible
+    enough = eligible[curve.recall[eligible] >= target_recall]
+    if reaching.any() and len(enough):
+        chosen = chosen if chosen in enough else _middle(enough)
+        allowed = np.intersect1d(allowed, enough)
     unproven = curve.hours and garwood(int(curve.false_accepts[chosen]), curve.hours, BOUND_CONFIDENCE).high > target_false_accepts_per_hour
     if reaching.any() and most and saturated and unproven:
-        chosen, margin = _with_margin(curve, target_false_accepts_per_hour, chosen, equal if hard is None else eligible, hard)
-    enough = eligible[curve.recall[eligible] >= target_recall]
-    if reaching.any() and len(enough) and curve.recall[chosen] < target_recall:
-        chosen, margin = _middle(enough), ""
+        chosen, margin = _with_margin(curve, target_false_accepts_per_hour, chosen, allowed, hard)
     return CutoffChoice.at(curve, chosen, reaches_target=bool(reaching.any()), margin=margin)
 
 
 def _with_margin(curve: DetCurve, target: float, middle: int, allowed: NDArray[np.int64], hard: NDArray[np.float64] | None) -> tuple[int, str]:
     """A cutoff at or above the middle, among those that are allowed, and what kept it from being read off nothing."""
-    tail, above = fit_tail(curve), allowed[allowed >= middle]
+    tail, above = fit_tail(curve), allowed[(allowed >= middle) & (curve.detected[allowed] > 0)]
     if hard is None:
         least, cheap = middle, above[: (len(above) + 1) // 2]
     else:
@@ -120,10 +121,8 @@ def _with_margin(curve: DetCurve, target: float, middle: int, allowed: NDArray[n
     chosen = next((int(cutoff) for cutoff in cheap if tail.bound(_level(cutoff)) <= target), int(cheap[-1]))
     kept = "" if hard is None else f", {hard[chosen]:.1%} found in hard conditions"
     rate, bound = tail.rate(_level(chosen)), tail.bound(_level(chosen))
-    return chosen, (
-        f"validation is saturated, so the cutoff has a margin ({cutoff_as_probability(middle)} without it): by the tail of lower peaks "
-        f"{rate:.2g} false accepts/h, at most {bound:.2g}{kept}"
-    )
+    moved = f"so the cutoff has a margin ({cutoff_as_probability(middle)} without it)" if chosen > middle else "and a margin would cost too much"
+    return chosen, f"validation is saturated, {moved}: by the tail of lower peaks {rate:.2g} false accepts/h, at most {bound:.2g}{kept}"
 
 
 def _level(cutoff: int) -> float:

@@ -109,6 +109,29 @@ def test_beyond_the_target_a_margin_costs_next_to_nothing() -> None:
     assert FALLING[dear.cutoff] >= FALLING[least] - HARD_SHARE
 
 
+def test_a_margin_ends_where_nothing_is_found() -> None:
+    """Of a weak model no cutoff has so low a rate: one that finds nothing is no choice."""
+    part = curve({range(1, 251): 20}, {range(1, 241): 20, range(241, 251): 3}, hours=0.2)
+    for hard in (FALLING, np.where(np.arange(256) < 251, 0.5, 0.0), np.zeros(256)):
+        choice = choose_cutoff(part, 20.0, hard=hard)
+        assert (choice.cutoff, choice.detected) == (250, 20)
+
+
+@pytest.mark.parametrize("hard", [None, np.ones(256)])
+def test_a_margin_leaves_a_targets_recall(hard: np.typing.NDArray[np.float64] | None) -> None:
+    little, much = (curve({range(1, 201): 20, range(201, 255): 19}, {range(1, 11): 9}, hours) for hours in (1.0, 100.0))
+    choice = choose_cutoff(little, 0.5, 1.0, hard)
+    assert choice.detected == 20
+    assert choice.cutoff > choose_cutoff(much, 0.5, 1.0, hard).cutoff, "the target of recall takes no margin away that it can have"
+    assert choice.margin
+
+
+def test_a_margin_that_moves_nothing_does_not_say_that_it_did() -> None:
+    choice = choose_cutoff(curve(EVERY, {range(11): 9}), 0.5, hard=(np.arange(256) <= 132).astype(np.float64))
+    assert choice.cutoff == 132
+    assert "validation is saturated, and a margin would cost too much" in choice.margin
+
+
 def test_no_false_accept_in_little_sound_is_still_a_rate() -> None:
     choice = choose_cutoff(curve({range(31, 201): 20}, {range(31): 9}, hours=0.8), 0.5)
     assert choice.false_accepts == 0
