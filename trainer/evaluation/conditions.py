@@ -29,6 +29,8 @@ MOST_WORDS = 120
 PLACES = 4
 """Rooms and backgrounds a condition."""
 _ROOMS, _BACKGROUNDS, _VOICES = 12, 2 * PLACES, 24
+_FORMAT = 1
+"""Part of the features' key; raise it when the same words and sounds are heard otherwise (here, or in `trainer.data.augment.conditions`)."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +78,14 @@ def hard_sessions(cache: FeatureCache, words: Sequence[SampleRecord], negatives:
         pairs = zip(far if condition.far else near, [noises[place % len(noises)] for place in range(PLACES)], strict=True)
         places = tuple(Place(room, noise) for room, noise in pairs)
         sounds = [sound.content for place in places for sound in (place.room, place.noise) if sound is not None]
-        change = Change(f"{condition}: {', '.join(sounds)}", partial(heard_in_places, condition, places))
+        change = Change(f"{_FORMAT} {condition}: {', '.join(sounds)}", partial(heard_in_places, condition, places))
         sessions.append(present_changed(cache, [record.path for record in chosen], SESSION, change))
     return tuple(sessions)
 
 
 def heard_in_places(condition: Condition, places: Sequence[Place], session: NDArray[np.int16], starts: Sequence[int]) -> NDArray[np.int16]:
     """A session, int16 `[n]`, whose words begin at `starts`: an equal share of them in each place. Nothing moves, and the length stays."""
-    borders = [0, *(starts[round(share)] for share in np.linspace(0, len(starts), len(places) + 1)[1:-1]), len(session)]
+    borders = [0, *(starts[place * len(starts) // len(places)] for place in range(1, len(places))), len(session)]
     parts = [
         heard(session[first:last], place.room, place.noise, condition.snr_db or 0.0, number, level_dbfs=condition.level_dbfs)
         for number, (place, first, last) in enumerate(zip(places, borders[:-1], borders[1:], strict=True))

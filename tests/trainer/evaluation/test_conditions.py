@@ -76,13 +76,14 @@ def test_people_and_test_words_are_heard_as_they_are(split: SplitRecords, tmp_pa
     assert present_split(FeatureCache(tmp_path), recorded, lambda _: None).hard == ()
 
 
-def test_a_share_of_the_words_is_in_each_place_and_none_moves() -> None:
+@pytest.mark.parametrize("words", [1, 2, 3, 9])
+def test_a_share_of_the_words_is_in_each_place_and_none_moves(words: int) -> None:
     session = np.zeros(400_000, np.int16)
-    starts = list(range(24_000, 384_000, 40_000))
+    starts = list(range(24_000, 384_000, 40_000))[:words]
     for start in starts:
         session[start : start + 8000] = (3000 * np.sin(np.arange(8000) / 8)).astype(np.int16)
     # Without a room or noise the level is all that changes.
-    quiet = heard_in_places(Condition("quiet", level_dbfs=-40), [Place(None, None)] * 3, session, starts)  # type: ignore[arg-type]
+    quiet = heard_in_places(Condition("quiet", level_dbfs=-40), [Place(None, None)] * 4, session, starts)  # type: ignore[arg-type]
     assert quiet.shape == session.shape
     for start in starts:
         assert np.abs(quiet[start : start + 8000].astype(int)).max() == pytest.approx(327.68, abs=1)
