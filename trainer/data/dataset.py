@@ -13,7 +13,7 @@ from pathlib import Path
 
 from trainer.config.data_sections import PathsSection
 from trainer.data.feature_sets import feature_set_records, refuse_feature_sets
-from trainer.data.grouping import by_families, grouped, session_note, shared_speakers
+from trainer.data.grouping import by_families, grouped, in_families, session_note, shared_speakers
 from trainer.data.held_out import HeldOut
 from trainer.data.ingest import FoundFiles, Ingestion, Label, SampleRecord, find_files, find_generated, ingest
 from trainer.data.mined import place_mined
@@ -70,7 +70,8 @@ class Sources:
 def load_recordings(sources: Sources, seed: int, jobs: int | None = None, progress: Progress | None = None, held_out: HeldOut = "auto") -> Ingestion:
     """Find, check and split all recordings of a run; paths become absolute. What was mined trains, unless its source validates or tests.
 
-    Without people who say the wake word, generated speech validates and tests too, by voices and engines that never train (`held_out.py`).
+    Without people who say the wake word, or with a table that lets all of them train, generated speech validates and tests too, by voices and engines that
+    never train (`held_out.py`).
 
     Raises `ConfigError` for a missing folder, a file that two folders hold, or when positives or negatives are missing from a split.
     """
@@ -84,14 +85,17 @@ def load_recordings(sources: Sources, seed: int, jobs: int | None = None, progre
     recorded_files = [file for file in found.files if tables.root_of(file.path) is None]
     spoken = [*(file for file in found.files if tables.root_of(file.path) is not None), *generated.files]
     apart = bool(sources.generated)
-    if any(file.label is Label.POSITIVE for file in recorded_files) or not spoken:
-        recorded = check(found, Splitter(seed, table=table), progress=progress)
+    rule = Splitter(seed, table=table)
+    people = [rule.listed(file.path, file.speaker) for file in recorded_files if file.label is Label.POSITIVE]
+    if any(listed is None or listed[1] is not Split.TRAIN for listed in people) or not spoken:
+        given = in_families([file for file in found.files if tables.root_of(file.path) is not None])
+        recorded = check(replace(found, files=(*recorded_files, *given)), rule, progress=progress)
         note = session_note(shared_speakers(recorded.records))
     else:
         families, placed, engines = by_families(spoken, seed, held_out)
         both = replace(found + generated, files=(*recorded_files, *families))
-        recorded, apart = check(both, Splitter(seed, table=table, placed=placed), progress=progress), False
-        note = _held_out_note(engines, [*recorded.records, *stored])
+        recorded, apart = check(both, replace(rule, placed=placed), progress=progress), False
+        note = _held_out_note(bool(people), engines, [*recorded.records, *stored])
     recorded = replace(recorded, records=(*recorded.records, *stored))
     warnings = [*([note] if note else []), *recorded.warnings]
     if apart:
@@ -101,15 +105,13 @@ def load_recordings(sources: Sources, seed: int, jobs: int | None = None, progre
     return _with_mined(replace(recorded, warnings=tuple(warnings)))
 
 
-def _held_out_note(engines: Sequence[str], records: Sequence[SampleRecord]) -> str:
+def _held_out_note(people: bool, engines: Sequence[str], records: Sequence[SampleRecord]) -> str:
     """What validates where no person does, and for how long."""
     whole = f", and the engine{'s' * (len(engines) > 1)} {', '.join(filter(None, engines))} whole" if any(engines) else ""
     hours = sum(record.duration for record in chosen(records, Split.VAL, Label.NEGATIVE)) / 3600
     few = "; that is little for a rate of false accepts, more sentences give more (mww-generate --sentences)" if hours < ENOUGH_HOURS else ""
-    return (
-        f"nobody's recordings have the wake word, so synthetic voices validate and test: families that never train{whole}; "
-        f"{hours:.2f} h without the wake word validate{few}"
-    )
+    why = "the splits table lets all people who say the wake word train" if people else "nobody's recordings have the wake word"
+    return f"{why}, so synthetic voices validate and test: families that never train{whole}; {hours:.2f} h without the wake word validate{few}"
 
 
 def find_recorded(sources: Sources) -> FoundFiles:

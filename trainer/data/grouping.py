@@ -4,7 +4,7 @@
   (`speaker01_take01.wav`, `anna-3.wav`); loose files with other names count as one person.
 - One or two speakers cannot fill three splits, so their recordings are split by session: by the folders below the speaker's, or file by file. A test
   then says nothing of other people, and whoever shows its figures says so.
-- Generated speech, where it validates and tests because nobody's recordings do: a family of voices of its engine, and all that it says.
+- Generated speech, where it validates or tests: a family of voices of its engine, and all that it says.
 - Recordings without the wake word: each by itself. But one that has the name of a speaker of wake words, as a folder's or before the take in its own,
   belongs to that speaker, and each folder in one of `paths.grouped_negative_dir` is a group.
 """
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from trainer.data.held_out import Family, HeldOut, held_out_engines, split_families
+from trainer.data.held_out import Family, HeldOut, family_of, held_out_engines, split_families
 from trainer.data.ingest import FoundFile, Label, SampleRecord, speaker_of_name
 from trainer.data.split import Split, split_of
 from trainer.data.spoken import SpokenTables
@@ -45,6 +45,22 @@ def by_families(files: Sequence[FoundFile], seed: int, held_out: HeldOut = "auto
     Clips that no table lists count as one engine's, their speakers as families; fewer than three such families are split file by file. Raises
     `ConfigError` as `held_out_engines` does.
     """
+    families = _families(files)
+    say_the_word = {family for file, family in zip(files, families, strict=True) if file.label is Label.POSITIVE}
+    engines = held_out_engines(say_the_word, seed, held_out)
+    placed = split_families(say_the_word, seed, held_out)
+    for family in set(families) - say_the_word:
+        placed[family] = Split.VAL if family[0] in engines else split_of("/".join(family), seed)
+    found = [replace(file, group="/".join(family)) for file, family in zip(files, families, strict=True)]
+    return found, {"/".join(family): split for family, split in placed.items()}, engines
+
+
+def in_families(files: Sequence[FoundFile]) -> list[FoundFile]:
+    """Generated files with their groups, which are families of voices. Raises `ConfigError` for a table that cannot be read."""
+    return [replace(file, group="/".join(family)) for file, family in zip(files, _families(files), strict=True)]
+
+
+def _families(files: Sequence[FoundFile]) -> list[Family]:
     tables = SpokenTables()
     rows = [tables.row(file.path) for file in files]
     unlisted = [file for file, row in zip(files, rows, strict=True) if row is None]
@@ -55,14 +71,8 @@ def by_families(files: Sequence[FoundFile], seed: int, held_out: HeldOut = "auto
             one = next(grouped_ones)
             families.append(("", one.group or one.speaker))
         else:
-            families.append((row.get("engine", ""), row.get("family") or row.get("speaker") or file.path.parent.name))
-    say_the_word = {family for file, family in zip(files, families, strict=True) if file.label is Label.POSITIVE}
-    engines = held_out_engines(say_the_word, seed, held_out)
-    placed = split_families(say_the_word, seed, held_out)
-    for family in set(families) - say_the_word:
-        placed[family] = Split.VAL if family[0] in engines else split_of("/".join(family), seed)
-    found = [replace(file, group="/".join(family)) for file, family in zip(files, families, strict=True)]
-    return found, {"/".join(family): split for family, split in placed.items()}, engines
+            families.append(family_of(row.get("engine", ""), row.get("family") or row.get("speaker") or file.path.parent.name))
+    return families
 
 
 def shared_speakers(records: Iterable[SampleRecord]) -> list[str]:

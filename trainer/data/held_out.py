@@ -1,7 +1,8 @@
 """Which synthetic voices validate and test, where no recordings of people do: whole engines, and families of voices, that never train.
 
 A family is what must never stand on two sides of a split: a speaker, or the voices that an engine blends new ones from (`family` in generated.csv, else
-the folder). All that a family says goes with it: wake words, near misses and sentences.
+the folder). All that a family says goes with it: wake words, near misses and sentences. A voice that was taught by one of another engine is of its
+teacher's family, whose engine counts as its own.
 
 - A held-out engine trains nothing: its families validate, and a third of them test. `auto` holds out one engine in four, chosen by the seed, and at
   least one where there are two. The engine with most families always trains, and so do those of `ALWAYS_TRAIN`.
@@ -31,6 +32,11 @@ FEWEST_TO_HASH = 20
 """With so many families all three splits are filled by the hash alone, but for one seed in some fifty."""
 VALIDATE_OF_FEW, TEST_OF_FEW = 0.2, 0.12
 ENGINES_FOR_ONE_HELD_OUT = 4
+
+
+def family_of(engine: str, name: str) -> Family:
+    """The family that a clip's engine and family stand for: names of Kokoro's families begin with `kokoro_`, whichever engine speaks with such a voice."""
+    return next((teacher for teacher in sorted(ALWAYS_TRAIN) if name.startswith(f"{teacher}_")), engine), name
 
 
 def held_out_engines(families: Iterable[Family], seed: int, setting: HeldOut = "auto") -> tuple[str, ...]:

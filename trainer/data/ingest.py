@@ -238,10 +238,11 @@ def _seconds(path: Path) -> float | Rejection:
 
 
 def _kind(file: FoundFile, rule: Splitter) -> str:
-    if file.group in rule.placed:
+    session = file.group.startswith(f"{file.speaker}/")
+    if file.group in rule.placed or (file.label is Label.POSITIVE and file.group and not session):
         return "synthetic voices"
     if file.label is Label.POSITIVE:
-        return "sessions of one or two people" if file.group else "speakers"
+        return "sessions of one or two people" if session else "speakers"
     return "recordings"
 
 

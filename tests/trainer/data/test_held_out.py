@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.data.dataset import Sources, load_recordings
-from trainer.data.held_out import FEWEST_TO_HASH, Family, held_out_engines, split_families
+from trainer.data.held_out import FEWEST_TO_HASH, Family, family_of, held_out_engines, split_families
 from trainer.data.ingest import Ingestion, Label, SampleRecord
 from trainer.data.split import Split
 from wakeword.errors import ConfigError
@@ -155,6 +155,43 @@ def test_with_people_generated_speech_trains_only(corpus: Path, tmp_path: Path) 
             soundfile.write(folder / f"{number}.wav", np.random.default_rng(number).integers(-9000, 9000, 8000, dtype=np.int16), 16_000)
     records = load_recordings(Sources([people], [others], [corpus]), 0, jobs=1).records
     assert {record.split for record in records if record.path.is_relative_to(corpus)} == {Split.TRAIN}
+
+
+def recorded(root: Path, count: int) -> tuple[Path, Path]:
+    """So many people with a recording each, and other sound."""
+    for number in range(count):
+        for folder in (root / "people" / f"p{number}", root / "others"):
+            folder.mkdir(parents=True, exist_ok=True)
+            sound = np.random.default_rng([number, len(folder.name)]).integers(-9000, 9000, 8000, dtype=np.int16)
+            soundfile.write(folder / f"{number}.wav", sound, 16_000)
+    return root / "people", root / "others"
+
+
+def test_beside_people_no_family_stands_on_two_sides(corpus: Path, tmp_path: Path) -> None:
+    people, others = recorded(tmp_path, 12)
+    records = load_recordings(Sources([people, corpus / "positive"], [others, corpus / "negative"]), 0, jobs=1).records
+    spoken_ones = splits_of(Ingestion(tuple(record for record in records if record.path.is_relative_to(corpus)), (), ()))
+    assert all(len(splits) == 1 for splits in spoken_ones.values())
+    assert len(set().union(*spoken_ones.values())) > 1
+
+
+def test_where_a_table_lets_all_people_train_synthetic_voices_validate(corpus: Path, tmp_path: Path) -> None:
+    """A few recordings of one's own teach; of so few, none could say how well it went."""
+    people, others = recorded(tmp_path, 2)
+    table = tmp_path / "own.csv"
+    table.write_text("path,group,split\n" + "".join(f"people/p{number}/{number}.wav,p{number},train\n" for number in range(2)))
+    alone = by_name(load_recordings(Sources((), [others], [corpus]), 0, jobs=1).records)
+    for sources in (Sources([people], [others], [corpus], table), Sources([people, corpus / "positive"], [others, corpus / "negative"], (), table)):
+        ingestion = load_recordings(sources, 0, jobs=1)
+        found = by_name(ingestion.records)
+        assert {path: found[path] for path in alone} == alone
+        assert {split for path, split in found.items() if Path(path).is_relative_to(people)} == {Split.TRAIN}
+        assert "the splits table lets all people who say the wake word train, so synthetic voices validate" in ingestion.warnings[0]
+
+
+def test_a_pupil_stands_where_its_teacher_does() -> None:
+    assert family_of("hibari", "kokoro_f4") == family_of("kokoro", "kokoro_f4") == ("kokoro", "kokoro_f4")
+    assert family_of("hibari", "hibari_new") == ("hibari", "hibari_new")
 
 
 def test_recorded_negatives_are_split_by_their_own_rules_beside_synthetic_words(corpus: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.data.speech.engine import EngineOptions, SkippedEngine
-from trainer.data.speech.engines import kokoro
+from trainer.data.speech.engines import hibari, kokoro
 from trainer.data.speech.engines.kokoro import KokoroEngine
 from trainer.data.speech.fetch import Remote
 from trainer.data.speech.kokoro import files
@@ -43,6 +43,15 @@ REFERENCE = (
     ("The U.S. is big…", "ðə jˈuː.ˈɛs. ɪz bˈɪɡ…", "ðə jˈuː.ˈɛs. ɪz bˈɪɡ…"),  # noqa: RUF001
     ("café naïve", "kæfˈeɪ naɪˈiːv", "kafˈeɪ naɪˈiːv"),  # noqa: RUF001
 )
+
+
+def test_the_pupils_of_hibari_are_of_their_teachers_families() -> None:
+    families = {one.voice: one.family for one in speakers(VOICES) if len(one.shares) == 1}
+    assert {teacher: families[teacher] for teacher in hibari.FAMILIES} == hibari.FAMILIES
+    if importlib.util.find_spec("hibari") is not None:
+        known = importlib.import_module("hibari.voices").VOICES
+        assert {voice["kokoro"] for voice in known.values()} == set(hibari.FAMILIES), "each voice has a teacher"
+        assert [voice.family for voice in hibari.HibariEngine().voices("en") if voice.name == "heart"] == ["kokoro_f4"]
 
 
 @pytest.fixture(scope="module")

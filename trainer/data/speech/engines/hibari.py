@@ -17,6 +17,9 @@ from wakeword.audio import to_int16
 from wakeword.errors import InfrastructureError
 from wakeword.extras import install
 
+FAMILIES = {"af_heart": "kokoro_f4", "af_kore": "kokoro_f6", "am_fenrir": "kokoro_f3", "bf_emma": "kokoro_f3", "bm_fable": "kokoro_f1"}
+"""Of each teacher among all voices of Kokoro (`kokoro.speakers`): its pupil has the same timbre, so the two must never stand on two sides of a split."""
+
 
 @dataclass(frozen=True)
 class HibariEngine:
@@ -28,7 +31,7 @@ class HibariEngine:
         """The voices that are on this machine: the package's own, and those that `hibari --voice NAME` downloaded before."""
         from hibari.voices import VOICES
 
-        here = (Voice(name, f"hibari_{name}", language=voice["language"]) for name, voice in VOICES.items() if _is_here(name))
+        here = (Voice(name, f"hibari_{name}", FAMILIES.get(voice["kokoro"], ""), voice["language"]) for name, voice in VOICES.items() if _is_here(name))
         return speaking(tuple(here), language)
 
     def unreadable(self, texts: Sequence[str], language: str) -> dict[str, str]:
