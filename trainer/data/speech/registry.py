@@ -10,7 +10,6 @@ from functools import cache
 
 from trainer.data.speech import engines
 from trainer.data.speech.engine import EngineOptions, EngineSpec, SkippedEngine, SpeechEngine
-from trainer.data.speech.languages import primary
 from wakeword.errors import ConfigError
 
 
@@ -42,7 +41,7 @@ class EngineChoice:
 
         Raises as `without` does.
         """
-        able = {name for name, spec in engine_specs().items() if {"*", primary(language)} & set(spec.languages)}
+        able = {name for name, spec in engine_specs().items() if spec.speaks(language)}
         choice = replace(self, skipped=tuple(engine for engine in self.skipped if engine.name in able))
         reasons = {engine.name: "" if engine.voices(language) else f"it has no voice that speaks {title}" for engine in self.available}
         return choice.without(reasons, f"no engine speaks {title}", "install another engine: docs/voices.md lists them")
@@ -68,7 +67,7 @@ def slow_engines() -> frozenset[str]:
 
 
 def choose_engines(names: Sequence[str] | None = None, options: EngineOptions | None = None, *, language: str | None = None, slow: bool = True) -> EngineChoice:
-    """Find the engines that this machine has, among `names`. None: all that speak `language`; without `slow` not the slow ones.
+    """Find the engines that this machine has, among `names`. None: all that may speak `language`; without `slow` not the slow ones.
 
     A missing engine is skipped and named, unless it is one of `names`. `ConfigError` is raised for that, for an unknown name, for an option that
     is wrong, and when no engine is left.
@@ -79,8 +78,8 @@ def choose_engines(names: Sequence[str] | None = None, options: EngineOptions | 
         raise ConfigError(f"unknown speech engine {unknown[0]!r}; choose from {', '.join(specs)}")
     options = options or EngineOptions()
     # Looking for an engine may mean to fetch its voices, so what cannot be of use is not looked for.
-    wanted = [spec for name, spec in specs.items() if (name in names if names else slow or not spec.slow)]
-    found = [spec.find(options) if names or spec.speaks(language) else SkippedEngine(spec.name, f"it does not speak {language}", "") for spec in wanted]
+    wanted = [spec for name, spec in specs.items() if (name in names if names else spec.speaks(language) and (slow or not spec.slow))]
+    found = [spec.find(options) for spec in wanted]
     skipped = tuple(engine for engine in found if isinstance(engine, SkippedEngine))
     available = tuple(engine for engine in found if not isinstance(engine, SkippedEngine))
     if names and skipped:
