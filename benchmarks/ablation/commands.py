@@ -10,7 +10,6 @@ from pathlib import Path
 from benchmarks.ablation.corpus import Corpus
 from benchmarks.ablation.recipes import SPEECH, Recipe
 from wakeword.errors import ConfigError
-from wakeword.files import write_atomically
 
 PROGRAMS = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
@@ -65,7 +64,7 @@ def cycle(asked: Asked) -> list[object]:
 
 
 def train(asked: Asked, corpus: Corpus) -> list[object]:
-    """The command that trains; a table of splits that it needs is written."""
+    """The command that trains; a folder of links that it needs is made."""
     recipe = asked.recipe
     values = {"export.wake_word": asked.word, "training.seed": str(asked.seed), **_paths(asked, corpus)}
     if not recipe.own_steps:
@@ -109,22 +108,19 @@ def _paths(asked: Asked, corpus: Corpus) -> dict[str, str]:
     paths = {"paths.negative_dir": _listed([*negative, *sounds])}
     if recipe.recordings:
         positive.append(_recorded_myself(asked, corpus))
-        paths["paths.splits"] = str(asked.folder / "own.csv")
-    if sounds:
+    if recipe.recordings or sounds:
         paths["paths.splits"] = str(corpus.splits)
     return {"paths.positive_dir": _listed(positive), **paths}
 
 
 def _recorded_myself(asked: Asked, corpus: Corpus) -> Path:
-    """A folder with links to recordings of one person, and the table which says that they train."""
+    """A folder with links to recordings of one person; the corpus's table says that they train."""
     person = asked.folder / "own" / "me"
     person.mkdir(parents=True, exist_ok=True)
-    mine = corpus.of_one_person(asked.word, asked.recipe.recordings)
-    for path in mine:
+    for path in corpus.of_one_person(asked.word, asked.recipe.recordings):
         link = person / path.name
         if not link.is_symlink():
             link.symlink_to(path)
-    write_atomically(asked.folder / "own.csv", "path,group,split\n" + "".join(f"{path},me,train\n" for path in mine))
     return person.parent
 
 

@@ -16,6 +16,7 @@ from benchmarks.ablation.corpus import VARIABLE, open_corpus
 from benchmarks.ablation.recipes import RECIPES, SPEECH, Recipe
 from benchmarks.ablation.rows import looks, read_rows
 from tests.spoken import Spoken
+from trainer.data.split import Split, Splitter, read_splits
 from wakeword.errors import ConfigError
 
 STAND_INS = {
@@ -166,10 +167,10 @@ def test_own_recordings_are_those_of_one_person_and_train(corpus_folder: Path, t
     command = list(map(str, commands.train(asked(recipe, tmp_path), open_corpus())))
     mine = sorted((tmp_path / "row" / "own" / "me").iterdir())
     assert [path.name for path in mine] == ["4.wav", "5.wav"]
-    assert f"paths.splits={tmp_path / 'row' / 'own.csv'}" in command
+    assert f"paths.splits={corpus_folder / 'splits.csv'}" in command
     assert f"paths.positive_dir=[{tmp_path / 'speech' / 'computer_plain_0' / 'positive'}, {tmp_path / 'row' / 'own'}]" in command
-    table = (tmp_path / "row" / "own.csv").read_text().splitlines()
-    assert table == ["path,group,split", *(f"{corpus_folder / 'computer' / path.name},me,train" for path in mine)]
+    rule = Splitter(table=read_splits(corpus_folder / "splits.csv"))
+    assert [rule.place(path, "me")[1] for path in mine] == [Split.TRAIN] * 2, "by the links"
     with pytest.raises(ConfigError, match="nobody has 3"):
         commands.train(asked(replace(recipe, recordings=3), tmp_path), open_corpus())
     with pytest.raises(ValueError, match="cannot test"):

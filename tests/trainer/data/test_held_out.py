@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,10 +13,12 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainer.config.loader import load_config
 from trainer.data.dataset import Sources, load_recordings
 from trainer.data.held_out import FEWEST_TO_HASH, Family, family_of, held_out_engines, split_families
 from trainer.data.ingest import Ingestion, Label, SampleRecord
 from trainer.data.split import Split
+from trainer.run import RunProgress, checked_recordings
 from wakeword.errors import ConfigError
 
 ENGINES = ("espeak", "flite", "kokoro", "nanotts", "piper")
@@ -187,6 +191,26 @@ def test_where_a_table_lets_all_people_train_synthetic_voices_validate(corpus: P
         assert {path: found[path] for path in alone} == alone
         assert {split for path, split in found.items() if Path(path).is_relative_to(people)} == {Split.TRAIN}
         assert "the splits table lets all people who say the wake word train, so synthetic voices validate" in ingestion.warnings[0]
+
+
+class Silent:
+    """A run's progress, as far as checking needs it."""
+
+    def counting(self, _: str) -> Callable[[int, int], None]:
+        return lambda *_: None
+
+
+def test_a_figure_of_synthetic_words_chooses_among_synthetic_words_alone(corpus: Path, tmp_path: Path) -> None:
+    people, others = recorded(tmp_path, 12)
+
+    def check(positive: Path | None, negative: Path) -> Ingestion:
+        paths = [f"paths.positive_dir={positive or '[]'}", f"paths.negative_dir={negative}", f"paths.generated_dir={corpus}"]
+        changes = ["export.wake_word=x", "training.maximization_metric=expected_recall", "augmentation.copies=0", *paths]
+        return checked_recordings(load_config("fast_test", (), changes), tmp_path / "run", cast(RunProgress, Silent()), jobs=1)
+
+    assert check(None, others).records
+    with pytest.raises(ConfigError, match="expected_recall, which only synthetic words have, but other words validate; give auto"):
+        check(people, others)
 
 
 def test_a_pupil_stands_where_its_teacher_does() -> None:
