@@ -144,9 +144,7 @@ def checked_recordings(config: TrainerConfig, folder: Path, progress: RunProgres
         ingestion = load_recordings(Sources.of(config.paths), training.seed, workers(performance, jobs), counter, training.held_out_engines)
         too_long = too_long_words(config, ingestion.records, workers(performance, jobs), progress.counting("measuring long wake words"))
     if training.maximization_metric == "expected_recall" and not are_synthetic_words(SplitRecords.of(ingestion.records, Split.VAL)):
-        raise ConfigError(
-            "training.maximization_metric is expected_recall, which only synthetic words have, but other words validate; give auto"
-        )
+        raise ConfigError("training.maximization_metric is expected_recall, which only synthetic words have, but other words validate; give auto")
     _refuse_other_recordings(ingestion.records, folder)
     check_teachers(config, ingestion.records)
     check_memory(config, ingestion.records)

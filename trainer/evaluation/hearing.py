@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
@@ -79,6 +79,8 @@ class HeardSplit:
     negatives: SimulatedStream
     hard: tuple[SimulatedStream, ...] = ()
     """The words in hard conditions; they tell recall alone."""
+    _curves: dict[tuple[int, bool], DetCurve] = field(default_factory=dict, init=False, repr=False)
+    """By window, and whether of the hard conditions: one takes seconds, and is asked for by whoever chooses and by whoever tells of it."""
 
     @property
     def streams(self) -> tuple[tuple[SimulatedStream, bool], ...]:
@@ -87,17 +89,22 @@ class HeardSplit:
 
     def curve(self, window: int) -> DetCurve:
         """Utterances found and false accepts at every cutoff."""
-        return det_curve(((stream, stream.truth(wake=wake)) for stream, wake in self.streams), window)
+        return self._curve(window, self.streams, hard=False)
 
     def hard_recall(self, window: int) -> NDArray[np.float64] | None:
         """Share of utterances found in hard conditions at each cutoff, float64 `[256]`; None where there are none."""
-        return det_curve(((stream, stream.truth(wake=True)) for stream in self.hard), window).recall if self.hard else None
+        return self._curve(window, tuple((stream, True) for stream in self.hard), hard=True).recall if self.hard else None
 
     def choice(self, window: int, target_false_accepts_per_hour: float, target_recall: float = 0.0) -> CutoffChoice:
         """The cutoff that everybody chooses, of validation data alone. Raises `ValueError` for any other split: it must not choose."""
         if self.split is not Split.VAL:
             raise ValueError(f"{self.split} data must not choose")
         return choose_cutoff(self.curve(window), target_false_accepts_per_hour, target_recall, self.hard_recall(window))
+
+    def _curve(self, window: int, streams: Sequence[tuple[SimulatedStream, bool]], *, hard: bool) -> DetCurve:
+        if (window, hard) not in self._curves:
+            self._curves[window, hard] = det_curve(((stream, stream.truth(wake=wake)) for stream, wake in streams), window)
+        return self._curves[window, hard]
 
 
 @dataclass(frozen=True)
