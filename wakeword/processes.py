@@ -45,19 +45,28 @@ def process_map[T, R](
 
 
 @contextmanager
-def _environment_of_workers() -> Iterator[None]:
-    """What processes inherit when they are started: one BLAS thread, and no ear for Ctrl-C.
+def deaf_to_interrupts() -> Iterator[None]:
+    """Processes that are started in the block have no ear for Ctrl-C; in this one it waits for the end of the block.
 
-    Ctrl-C reaches the whole process group, and a worker that hears it while it is still importing prints a traceback. A blocked
-    signal stays blocked in the processes that are started meanwhile; here it only waits.
+    Ctrl-C reaches the whole process group, and a worker that hears it while it is still importing prints a traceback. A blocked signal stays
+    blocked in the processes that are started meanwhile.
     """
-    saved = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+@contextmanager
+def _environment_of_workers() -> Iterator[None]:
+    """What processes inherit when they are started: one BLAS thread, and no ear for Ctrl-C."""
+    saved = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    try:
+        with deaf_to_interrupts():
+            yield
+    finally:
         for name, value in saved.items():
             if value is None:
                 del os.environ[name]

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from wakeword.errors import ConfigError, InfrastructureError
+from wakeword.processes import deaf_to_interrupts
 
 Progress = Callable[[int, int], None]
 """Told how many items are done, of how many. The first call comes with 0."""
@@ -54,7 +54,10 @@ def map_in_processes[T, R](
     # Spawned, not forked: a fork copies TensorFlow's threads half-alive.
     executor = ProcessPoolExecutor(min(jobs, len(items)), multiprocessing.get_context("spawn"), initializer=_start_worker)
     try:
-        for done, result in enumerate(executor.map(function, items, chunksize=chunk), 1):
+        # Ctrl-C reaches the whole process group; only this process answers it, so that workers finish the file they write.
+        with deaf_to_interrupts():
+            results = executor.map(function, items, chunksize=chunk)
+        for done, result in enumerate(results, 1):
             yield result
             report(done, len(items))
     except BrokenProcessPool as error:
@@ -64,8 +67,6 @@ def map_in_processes[T, R](
 
 
 def _start_worker() -> None:
-    """Ctrl-C reaches the whole process group; only the parent answers it, so that workers finish the file they write."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
