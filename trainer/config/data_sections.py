@@ -36,7 +36,7 @@ class PathsSection(Section):
     """Room impulse responses that augmentation places clips into. The default folder may be missing: then they are computed (`augmentation.computed_rooms`)."""
     generated_dir: Folders = ()
     """Folders that `mww-generate` made. They train alone where `positive_dir` has people who say the wake word; where it has none (its default folder may be
-    missing then), voices that never train validate and test: see `training.held_out_engines`."""
+    missing then), or where `splits` lets all of them train, voices that never train validate and test: see `training.held_out_engines`."""
     feature_sets: Folders = ()
     """microWakeWord's published feature sets, such as `dinner_party`, or a folder of them: negatives that train, validate and test without audio. With them
     `negative_dir` may be empty, and its default folder may be missing."""

@@ -96,14 +96,15 @@ class TrainingSection(Section):
     """False accepts an hour that are low enough, for checkpoints and for the exported cutoff."""
     maximization_metric: MaximizationMetric = "auto"
     """What checkpoints at or below `target_minimization` compete on. auto: `expected_recall` where synthetic words validate, else
-    `average_viable_recall`. `expected_recall` does not saturate, and is there only where words are heard in hard conditions: where they are synthetic."""
+    `average_viable_recall`. `expected_recall` does not saturate, and is there only where words are heard in hard conditions: where they are synthetic; with
+    other words it is refused."""
     teachers: Files = ()
     """Checkpoints of earlier runs of the same recordings; the mean of their logits is learned beside the truth."""
     teaching_share: float = Field(0.9, gt=0, le=1)
     """How much of the loss is the teachers', where there are any."""
     held_out_engines: HeldOut = "auto"
     """Speech engines of which nothing trains, where synthetic voices validate because nobody's recordings do: a list of names of generated.csv.
-    auto: the seed chooses. []: none; families of voices are held out all the same."""
+    auto: the seed chooses. []: none; families of voices are held out all the same. Hibari counts as Kokoro, whose voices taught its own."""
     seed: int = Field(0, ge=0)
     """The same seed, recordings and settings give the same splits, batches and, on one machine, weights."""
 
