@@ -1,4 +1,4 @@
-"""eSpeak-NG: small, fast, more than a hundred timbres, none of them natural."""
+"""eSpeak-NG: small, fast, 87 timbres, none of them natural."""
 
 from __future__ import annotations
 
