@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from trainer.data.speech import pico_program
 from trainer.data.speech.engine import EngineOptions, EngineSpec, SkippedEngine, Speech, SpeechEngine, Voice, letters_beyond, speaking
-from trainer.data.speech.programs import pitch_factor
+from trainer.data.speech.programs import pitch_factor, run_to_wav
 from wakeword.errors import InfrastructureError
 from wakeword.extras import install
 
-_SAMPLE_RATE_HZ = 16_000
 LETTERS = {
     "en-US": "",
     "en-GB": "",
@@ -25,7 +22,6 @@ LETTERS = {
     "it-IT": "àèéìíîòóùú",
 }
 """Letters that a voice reads beside a to z. Over others it passes without a word."""
-_M_PERTURB, _ZEROS, _AS_IT_IS = -6, 255, 0
 
 
 @dataclass(frozen=True)
@@ -44,30 +40,14 @@ class PicoEngine:
 
     def synthesise(self, text: str, voice: str, rate: float, pitch: float, seed: int) -> Speech:
         """Speak `text`; Pico draws nothing at random, so the seed changes nothing."""
-        from py_nanotts import NanoTTS
-
         del seed
         # What looks like a mark of its own markup language is none.
         plain = text.replace("<", " ").replace(">", " ")
-        with _memory_of_zeros():
-            spoken = NanoTTS().speak(plain, voice=voice, speed=rate, pitch=pitch_factor(pitch))
-        if not any(letter.isalnum() for letter in plain) or not spoken:
+        command = [sys.executable, pico_program.__file__, voice, f"{rate:.6f}", f"{pitch_factor(pitch):.6f}", plain]
+        spoken = run_to_wav(command, 1.0, name=self.name) if any(letter.isalnum() for letter in plain) else None
+        if spoken is None or not len(spoken.samples):
             raise InfrastructureError(f"pico cannot speak {text!r}; name the other engines with --engine")
-        return Speech(np.frombuffer(spoken, "<i2").astype(np.int16), _SAMPLE_RATE_HZ)
-
-
-@contextmanager
-def _memory_of_zeros() -> Iterator[None]:
-    """Let the C library fill with zeros what it hands out. (mallopt(3), M_PERTURB: memory is filled with the complement of the value.)
-
-    Pico reads memory that it never wrote: where other work left something there, the same text sounds a little different each time.
-    """
-    library = ctypes.CDLL(None)
-    library.mallopt(_M_PERTURB, _ZEROS)
-    try:
-        yield
-    finally:
-        library.mallopt(_M_PERTURB, _AS_IT_IS)
+        return spoken
 
 
 def _find(options: EngineOptions) -> SpeechEngine | SkippedEngine:
