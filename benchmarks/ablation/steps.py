@@ -101,8 +101,8 @@ class Steps:
     def _note(self, name: str, before: Cost, seconds: float, mib: float, *, cpu_seconds: float = 0.0, done: bool = False) -> None:
         self.costs[name] = before.model_copy(
             update={
-                "seconds": round(before.seconds + seconds, 1),
-                "cpu_seconds": round(before.cpu_seconds + cpu_seconds, 1),
+                "seconds": round(before.seconds + seconds, 3),
+                "cpu_seconds": round(before.cpu_seconds + cpu_seconds, 3),
                 "peak_mib": round(max(before.peak_mib, mib)),
                 "done": done,
             }
