@@ -7,8 +7,9 @@ teacher's family, whose engine counts as its own.
 - A held-out engine trains nothing: its families validate, and a third of them test. `auto` holds out one engine in four, chosen by the seed, and at
   least one where there are two. The engine with most families always trains, and so do those of `ALWAYS_TRAIN`.
 - Families of `ALWAYS_TRAIN` are divided besides, and where no engine is held out those of every engine: by a hash of the seed and their names, as speakers are.
-  With few families chance could leave a split empty, so there they are ranked by that hash: at least one validates and one tests. All others train: a
-  voice of an engine that is known tells a model nothing new, and a validation that hears many of them says so of every model.
+  With few families chance could leave a split empty, so there they are ranked by that hash: at least one validates and one tests.
+- Beside a held-out engine the others do not validate: a voice of an engine that is known tells a model nothing new, and a validation that hears many of
+  them says so of every model. Of an engine with many families the hash's share tests all the same: a test of few words says nothing.
 
 New clips of known families move nobody; of an engine with few families, a new one may.
 """
@@ -64,7 +65,8 @@ def split_families(families: Iterable[Family], seed: int, setting: HeldOut = "au
         if engine in held_out:
             placed |= _ranked(ranked, validate=len(ranked) - len(ranked) // 3, test=len(ranked) // 3)
         elif held_out and engine not in ALWAYS_TRAIN:
-            placed |= _ranked(ranked)
+            tests = len(ranked) >= FEWEST_TO_HASH
+            placed |= {family: Split.TEST if tests and split_of("/".join(family), seed) is Split.TEST else Split.TRAIN for family in ranked}
         elif len(ranked) >= FEWEST_TO_HASH:
             placed |= {family: split_of("/".join(family), seed) for family in ranked}
         elif len(ranked) >= len(Split):
