@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from wakeword.contract import cutoff_to_uint8
 from wakeword.scoring.det import DetCurve
-from wakeword.scoring.operating_point import HARD_SHARE, HIGHEST_CUTOFF, choose_cutoff, cutoff_as_probability
+from wakeword.scoring.operating_point import HARD_SHARE, HIGHEST_CUTOFF, SYNTHETIC_SHARE, choose_cutoff, cutoff_as_probability
 from wakeword.scoring.tail import fit_tail, log_odds
 
 
@@ -177,3 +177,14 @@ def test_a_manifests_decimal_becomes_the_same_cutoff_on_the_device(cutoff: int) 
     assert 0 <= probability <= 1
     digits = len(f"{probability:.7f}".rstrip("0").partition(".")[2])
     assert not any(cutoff_to_uint8(round(step / 10**digit, digit)) == cutoff for digit in range(1, digits) for step in range(10**digit + 1)), "shorter exists"
+
+
+@given(found=st.lists(st.integers(0, 20), min_size=255, max_size=255), hours=st.floats(0.1, 3))
+def test_a_margin_of_synthetic_words_costs_a_tenth_at_most(found: list[int], hours: float) -> None:
+    falling = {range(cutoff, cutoff + 1): count for cutoff, count in enumerate(sorted(found, reverse=True))}
+    part = curve(falling, {range(200): 30}, hours)
+    # A target that the counts prove needs no margin: the same plateau, and so the same middle.
+    without = choose_cutoff(curve(falling, {range(200): 3_000_000}, 100_000.0), 0.5, hard=np.ones(256))
+    choice = choose_cutoff(part, 0.5, hard=np.ones(256))
+    assume(without.cutoff >= 200)
+    assert choice.detected >= (1 - SYNTHETIC_SHARE) * without.detected - 1e-9
