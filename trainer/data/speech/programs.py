@@ -1,4 +1,4 @@
-"""Engines that are programs: run once a clip, and the pitch that they cannot move.
+"""Engines that are programs, run once a clip or kept running, and the pitch that they cannot move.
 
 Few engines move the pitch of all its voices, so there pitch is a change of speed: the speech is made slower or faster by the factor that
 playing it at another sample rate takes back. That moves the formants too, as a shorter or longer vocal tract would.
@@ -7,9 +7,12 @@ playing it at another sample rate takes back. That moves the formants too, as a 
 from __future__ import annotations
 
 import io
+import json
+import select
 import subprocess
 import tempfile
 import wave
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +28,12 @@ def pitch_factor(semitones: float) -> float:
     return float(2 ** (semitones / 12))
 
 
-def run_to_wav(command: list[str], factor: float, name: str | None = None) -> Speech:
+def run_to_wav(command: list[str], factor: float) -> Speech:
     """Run a program that writes the wav file named after its last argument; play the result `factor` times as fast.
-
-    `name` is what a message calls the program; None: its path.
 
     Raises `InfrastructureError` when the program fails, hangs or writes something else.
     """
-    name = name or command[0]
+    name = command[0]
     with tempfile.TemporaryDirectory(prefix="speech-") as folder:
         wav = Path(folder) / "speech.wav"
         try:
@@ -42,8 +43,60 @@ def run_to_wav(command: list[str], factor: float, name: str | None = None) -> Sp
         if done.returncode or not wav.is_file():
             said = " ".join(done.stderr.decode(errors="replace").split())[-200:]
             raise InfrastructureError(f"{name} failed (exit code {done.returncode}: {said}); name the other engines with --engine")
-        content = wav.read_bytes()
-    with wave.open(io.BytesIO(content)) as reader:
+        return _read_wav(wav, name, factor)
+
+
+class SpeakingProgram:
+    """A program that reads a request a line, writes the wav file that the request names, and answers with a line that is empty or says what went wrong.
+
+    It starts with the first request, and again after it died. It ends when this process does, since its input ends then.
+    """
+
+    def __init__(self, command: Sequence[str], name: str) -> None:
+        self._command, self._name = list(command), name
+        self._process: subprocess.Popen[str] | None = None
+
+    def speak(self, request: Mapping[str, object]) -> Speech:
+        """Send a request, to which the key `path` is added. Raises `InfrastructureError` when the program fails, hangs or writes something else."""
+        with tempfile.TemporaryDirectory(prefix="speech-") as folder:
+            wav = Path(folder) / "speech.wav"
+            if (said := self._answer(json.dumps({**request, "path": str(wav)}))) or not wav.is_file():
+                raise InfrastructureError(f"{self._name} failed ({said[-200:]}); name the other engines with --engine")
+            return _read_wav(wav, self._name, 1.0)
+
+    def _answer(self, line: str) -> str:
+        if self._process is None:
+            self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            return self._ended()
+        # One line is answered to one line, so nothing lies in the reader's buffer when this waits.
+        if not select.select([self._process.stdout], [], [], _TIMEOUT_S)[0]:
+            self.close()
+            return f"no answer in {_TIMEOUT_S:.0f} s"
+        answer = self._process.stdout.readline()
+        return answer.strip() if answer else self._ended()
+
+    def _ended(self) -> str:
+        assert self._process is not None
+        code = self._process.wait()
+        self.close()
+        return f"exit code {code}"
+
+    def close(self) -> None:
+        """End the program, whatever it does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+
+def _read_wav(path: Path, name: str, factor: float) -> Speech:
+    with wave.open(io.BytesIO(path.read_bytes())) as reader:
         if (reader.getsampwidth(), reader.getnchannels()) != (2, 1):
             raise InfrastructureError(f"{name} did not write 16-bit mono; name the other engines with --engine")
         samples = np.frombuffer(reader.readframes(reader.getnframes()), "<i2").astype(np.int16)

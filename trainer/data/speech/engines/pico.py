@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import importlib.util
 import sys
 from collections.abc import Sequence
@@ -9,7 +11,7 @@ from dataclasses import dataclass
 
 from trainer.data.speech import pico_program
 from trainer.data.speech.engine import EngineOptions, EngineSpec, SkippedEngine, Speech, SpeechEngine, Voice, letters_beyond, speaking
-from trainer.data.speech.programs import pitch_factor, run_to_wav
+from trainer.data.speech.programs import SpeakingProgram, pitch_factor
 from wakeword.errors import InfrastructureError
 from wakeword.extras import install
 
@@ -43,11 +45,19 @@ class PicoEngine:
         del seed
         # What looks like a mark of its own markup language is none.
         plain = text.replace("<", " ").replace(">", " ")
-        command = [sys.executable, pico_program.__file__, voice, f"{rate:.6f}", f"{pitch_factor(pitch):.6f}", plain]
-        spoken = run_to_wav(command, 1.0, name=self.name) if any(letter.isalnum() for letter in plain) else None
+        request = {"voice": voice, "rate": round(rate, 6), "pitch": round(pitch_factor(pitch), 6), "text": plain}
+        spoken = _program().speak(request) if any(letter.isalnum() for letter in plain) else None
         if spoken is None or not len(spoken.samples):
             raise InfrastructureError(f"pico cannot speak {text!r}; name the other engines with --engine")
         return spoken
+
+
+@functools.cache
+def _program() -> SpeakingProgram:
+    """The program of this process, which serves all its clips."""
+    program = SpeakingProgram([sys.executable, pico_program.__file__], "pico")
+    atexit.register(program.close)
+    return program
 
 
 def _find(options: EngineOptions) -> SpeechEngine | SkippedEngine:
