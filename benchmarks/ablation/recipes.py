@@ -37,7 +37,7 @@ MASKS = (
 )
 ROOMS = ("computed_rooms=200", "computed_backgrounds=120")
 MICROPHONE = ("Level=1", "BandLimits=0.5", "SelfNoise=0.5", "AutomaticGain=0.3", "Clipping=0.1")
-CONTEXT = ("SpeechBefore=0.3", "SpeechAfter=0.3", "Onset=0.3")
+CONTEXT = ("SpeechBefore=0.3", "SpeechAfter=0.3", "Onset=0.3", "BackgroundAlone=0.2")
 """Levers of sound, keys of `augmentation` with the values that they are tried with; 0 is off."""
 
 SPEECH: dict[str, tuple[str, ...]] = {
@@ -129,6 +129,8 @@ _TABLE = (
     KOKORO.plus("validation", "kokoro, and whole engines that only validate", "training.held_out_engines=auto"),
     replace(KOKORO, name="corpus", says="kokoro, and the corpus's train split as negatives", corpus="train"),
     ALL,
+    ALL.plus("all_negatives", "all, and four times as many augmented negatives", "training.sampling_weights.negative_augmented=2"),
+    ALL.plus("all_trains", "all, but no engine only validates", "training.held_out_engines=[]"),
     replace(ALL, name="without_kokoro", says="all, spoken by eSpeak and flite alone", speech=("spoken",)),
     Recipe("standard", "the preset standard, whole, on what mww-generate makes by itself", ("all",), (), own_steps=True),
     TTS,

@@ -141,6 +141,8 @@ class AugmentationSection(Section):
     """Probability of other speech of the training that begins where the word, or a short negative, ends."""
     Onset: Probability = 0.3
     """Probability that a negative begins within the clip, after silence: there false accepts sit."""
+    BackgroundAlone: Probability = 0.2
+    """Probability that a background is heard in the place of a negative: a noise or a room alone must not mean the word."""
     min_level_dbfs: float = -45.0
     """Quietest peak that `Level` sets."""
     max_level_dbfs: float = 0.0
@@ -177,6 +179,7 @@ class AugmentationSection(Section):
             self.SpeechBefore,
             self.SpeechAfter,
             self.Onset,
+            self.BackgroundAlone if backgrounds else 0.0,
         )
 
 

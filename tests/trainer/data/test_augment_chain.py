@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.signal import fftconvolve
 
 from trainer.data.augment import chain
 from trainer.data.augment.chain import Augmenter, place_anywhere, place_onset, place_word
@@ -216,7 +218,7 @@ def test_draws_are_those_of_earlier_releases(sounds: Sounds, clip: Samples) -> N
 
 def test_where_the_microphone_and_the_context_are_off_all_is_as_it_was(sounds: Sounds, clip: Samples) -> None:
     """The place of a clip too: what is drawn for it does not depend on what else there is."""
-    plain = AugmentationSettings(Probabilities(**{**OFF, "gain": 1.0}), speech_before=0, speech_after=0, onset=0)
+    plain = AugmentationSettings(Probabilities(**{**OFF, "gain": 1.0}), speech_before=0, speech_after=0, onset=0, background_alone=0)
     for draw in range(3):
         placed = Augmenter(plain, sounds).placed(clip[32_000:], None, 3, "a", draw)
         expected = place_anywhere(clip[32_000:], plain, derived_generator("place", 3, "a", draw))
@@ -232,6 +234,36 @@ def test_an_onset_lies_in_the_clip_after_silence(length: int, seed: int) -> None
     assert not placed.samples[:first].any()
     assert placed.samples[first:last].all()
     assert last == min(51_200, first + length) or length > 51_200
+
+
+@pytest.mark.parametrize("onset", [0, 1])
+def test_a_background_stands_in_the_place_of_a_negative(sounds: Sounds, clip: Samples, onset: int) -> None:
+    """With the negative's peak, to the clip's end; never in the place of a word."""
+    here = AugmentationSettings(Probabilities(**OFF), onset=onset, background_alone=1)
+    augmenter, without = Augmenter(here, sounds), Augmenter(replace(here, background_alone=0), sounds)
+    for draw in range(4):
+        placed, negative = augmenter.placed(clip[32_000:], None, 3, "a", draw), without.placed(clip[32_000:], None, 3, "a", draw)
+        first = negative.own[0] if onset else 0
+        assert placed.own == (first, len(placed.samples))
+        assert not placed.samples[:first].any()
+        assert np.abs(placed.samples.astype(int)).max() == pytest.approx(np.abs(negative.samples.astype(int)).max(), abs=1)
+        assert len(_excerpts(placed.samples[first:], sounds)) == 1
+    word = WordPlace(33_000, 40_000, in_flow=False)
+    np.testing.assert_array_equal(augmenter.placed(clip, word, 3, "a", 0).samples, without.placed(clip, word, 3, "a", 0).samples)
+
+
+def _excerpts(samples: Samples, sounds: Sounds) -> list[int]:
+    """The backgrounds, by number, of which the samples are an excerpt at some level."""
+    return [number for number, sound in enumerate(sounds.backgrounds.sounds) if _highest_correlation(samples, sound.read()) > 0.99]
+
+
+def _highest_correlation(samples: Samples, sound: Samples) -> float:
+    wanted, heard = samples.astype(float), sound.astype(float)
+    if len(heard) < len(wanted):
+        heard = np.tile(heard, len(wanted) // len(heard) + 2)
+    products = fftconvolve(heard, wanted[::-1], "valid")
+    energies = np.maximum(fftconvolve(heard**2, np.ones(len(wanted)), "valid"), 1)
+    return float(np.max(products / np.sqrt(energies * (wanted @ wanted))))
 
 
 REFERENCE = EFFECTS[:8]

@@ -110,18 +110,22 @@ class Augmenter:
     def placed(self, samples: NDArray[np.int16], word: WordPlace | None, seed: int, clip: str, draw: int) -> Placed:
         """A clip `[n]` in its place, int16 `[settings.samples]`, with what is said around it.
 
-        `word` is the place of a word that the clip is to end with; None for a clip without one. A word in flow has its own context and gets no
-        other. `clip` names the clip: the same seed, name and draw give the same result.
+        `word` is the place of a word that the clip is to end with; None for a clip without one, in whose place a background may be heard. A word in
+        flow has its own context and gets no other. `clip` names the clip: the same seed, name and draw give the same result.
         """
         settings, generator = self.settings, derived_generator("place", seed, clip, draw)
-        around = derived_generator("context", seed, clip, draw)
+        around, other = derived_generator("context", seed, clip, draw), derived_generator("alone", seed, clip, draw)
         onset, before, after = around.random(3) < (settings.onset, settings.speech_before, settings.speech_after)
+        alone = word is None and bool(self.sounds.backgrounds.sounds) and other.random() < settings.background_alone
         if word is not None:
             placed = place_word(samples, word, settings, generator)
         elif onset:
-            return place_onset(samples, settings, around)
+            placed = place_onset(samples, settings, around)
+            return self._background_from(placed, placed.own[0], other) if alone else placed
         else:
             placed = place_anywhere(samples, settings, generator)
+        if alone:
+            return self._background_from(placed, 0, other)
         if (word is not None and word.in_flow) or not self.sounds.speech.sounds:
             return placed
         if before:
@@ -175,6 +179,15 @@ class Augmenter:
             if noise >= _QUIETEST_BACKGROUND_RMS:
                 return sound + excerpt * np.float32(clean / noise * 10 ** (-ratio_db / 20))
         return sound
+
+    def _background_from(self, placed: Placed, start: int, generator: np.random.Generator) -> Placed:
+        """A background from sample `start` to the end, with the peak of the clip in whose place it stands."""
+        samples = np.zeros(len(placed.samples), np.float32)
+        samples[start:] = self._background(len(samples) - start, generator)
+        peaks = [float(np.abs(sound.astype(np.float32)).max(initial=0)) for sound in (placed.samples, samples)]
+        # Digital silence stays as it is.
+        louder = np.float32(peaks[0] / 32768 / peaks[1] if all(peaks) else 1)
+        return Placed(to_int16(samples * louder), None, (start, len(samples)))
 
     def _background(self, count: int, generator: np.random.Generator) -> Waveform:
         sounds = self.sounds.backgrounds.sounds

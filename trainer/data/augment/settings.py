@@ -66,6 +66,8 @@ class AugmentationSettings:
     """How likely other speech is right before and after a word or a short clip."""
     onset: float = 0.3
     """How likely a recording without a marked word begins within the clip, after silence."""
+    background_alone: float = 0.2
+    """How likely a background stands in the place of a recording without a marked word."""
 
     def __post_init__(self) -> None:
         ranges = (
@@ -79,7 +81,7 @@ class AugmentationSettings:
                 raise ConfigError(f"augmentation.{low_name} is {low} and {high_name} is {high}; the first must not be above the second")
         if not self.max_level_dbfs <= 0:
             raise ConfigError(f"augmentation.max_level_dbfs is {self.max_level_dbfs}; full scale is 0, give 0 or less")
-        for name in ("speech_before", "speech_after", "onset"):
+        for name in ("speech_before", "speech_after", "onset", "background_alone"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"augmentation: the probability of {name} is {getattr(self, name)}; give 0 (never) to 1 (always)")
         if self.min_jitter_s < 0:
