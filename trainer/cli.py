@@ -69,15 +69,15 @@ def generate(
     """
     from trainer.data.generate import generate_corpus
     from trainer.data.speech.engine import EngineOptions
-    from trainer.data.speech.registry import choose_engines, skipped_line
+    from trainer.data.speech.registry import choose_engines, skipped_lines
     from trainer.data.speech.ways import manner_of
     from trainer.terminal import Terminal
 
     manner = manner_of(ways, formants, accents)
     choice = choose_engines(engine, EngineOptions(tuple(piper_voice or ()), kokoro), language=language, slow=natural > 0)
     with Terminal() as terminal:
-        for skipped in choice.skipped:
-            terminal.told(skipped_line(skipped))
+        for line in skipped_lines(choice.skipped):
+            terminal.told(line)
         corpus = generate_corpus(
             phrase,
             output,
@@ -94,13 +94,13 @@ def generate(
             jobs=jobs,
             progress=terminal.counting("speaking"),
         )
-        for skipped in corpus.skipped:
-            if skipped not in choice.skipped:
-                terminal.told(skipped_line(skipped))
+        for line in skipped_lines([skipped for skipped in corpus.skipped if skipped not in choice.skipped]):
+            terminal.told(line)
         for note in corpus.notes:
             terminal.told(note)
+        details = {dropped.reason: dropped.detail for dropped in reversed(corpus.dropped)}
         for reason, count in Counter(dropped.reason for dropped in corpus.dropped).most_common():
-            terminal.told(f"{count} clips were thrown out: {reason}")
+            terminal.told(f"{count} clips were thrown out: {reason}{details[reason] and f' (first: {details[reason]})'}")
     typer.echo(f"{len(corpus.clips)} clips in {output} ({corpus.made} new), described in {corpus.table}; listen to some: {corpus.page}")
 
 

@@ -8,7 +8,6 @@ plan: a finished file is kept, a file of another plan is never taken for it.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import re
 from collections.abc import Sequence
@@ -18,8 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.data.clips import SHORTEST_SAMPLES, Word, read_clip, write_clip
-from trainer.data.listening import Limits
+from trainer.data.clips import Word
 from trainer.data.parallel import Progress, map_in_processes
 from trainer.data.speech import context, texts
 from trainer.data.speech.bank import Bank, bank_of
@@ -27,15 +25,15 @@ from trainer.data.speech.engine import DEFAULT_LANGUAGE, SkippedEngine, SpeechEn
 from trainer.data.speech.espeak_languages import check_language, language_title, sounds
 from trainer.data.speech.foreign import accents_of, accents_read, heard_otherwise
 from trainer.data.speech.listening_page import PAGE_NAME, PagedClip, write_listening_page
+from trainer.data.speech.making import DroppedClip, FinishedClip, make_clip, spoken_by_most
 from trainer.data.speech.plan import FOLDERS, NEAR_MISS, POSITIVE, SENTENCE, THROWN_OUT, ClipPlan, Contexts, Natural, Spoken, Unreadable, plan_clips
-from trainer.data.speech.pronunciation import Verdict, judge_clip, summary
+from trainer.data.speech.pronunciation import summary
 from trainer.data.speech.recogniser import recogniser_missing
 from trainer.data.speech.registry import EngineChoice, choose_engines, slow_engines
-from trainer.data.speech.speaking import speak
 from trainer.data.speech.ways import DEFAULT_MANNER, IN_FLOW, Manner
 from wakeword import contract
 from wakeword.corpus.recordings import GENERATED_TABLE
-from wakeword.errors import ConfigError, InfrastructureError
+from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 from wakeword.locks import hold_folder
 
@@ -46,39 +44,6 @@ _CONTEXTS = 300
 _BORROWED = "no {0} sentences come with this version, so its voices read those of other languages, by {0} rules; sentences of your own are better: --lines FILE"
 _CLIP_NAME = re.compile(r"\d{6}-[0-9a-f]{8}\.wav")
 _PLAN_COLUMNS = ("text", "engine", "voice", "speaker", "family", "language", "way", "rate", "pitch", "formant", "gain_db", "seed")
-
-
-@dataclass(frozen=True)
-class FinishedClip:
-    """A clip on disk: its plan, its length in samples, the SHA-256 of its file, and whether an earlier run had made it.
-
-    `word` is the place of the wake word where the clip holds more than that; `verdict` that of the pronunciation check, None where none was made.
-    """
-
-    plan: ClipPlan
-    samples: int
-    sha256: str
-    kept: bool
-    word: Word | None = None
-    verdict: Verdict | None = None
-
-    @property
-    def thrown_out(self) -> bool:
-        """Whether the pronunciation check did not let it pass: it lies in the folder `thrown_out` and never trains."""
-        return self.verdict is not None and not self.verdict.passed
-
-    @property
-    def path(self) -> Path:
-        """Where it lies in the corpus."""
-        return THROWN_OUT / self.plan.path if self.thrown_out else self.plan.path
-
-
-@dataclass(frozen=True)
-class DroppedClip:
-    """A planned clip that is thrown out, and why."""
-
-    plan: ClipPlan
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -127,7 +92,7 @@ def generate_corpus(
     which are spoken beside those of the language's bank.
     Raises `ConfigError` for an unknown language, an engine that was asked for and cannot speak it, a phrase that no engine reads, that is too long or
     cannot be kept out of sentences, negative counts, or an output folder that holds clips of another plan; `InfrastructureError` when an engine fails
-    or another process fills the folder; `OSError` when the disk is full.
+    on many clips or another process fills the folder; `OSError` when the disk is full.
     """
     language = check_language(language)
     choice = (engines or choose_engines()).speaking(language, language_title(language))
@@ -161,11 +126,11 @@ def _generate(
     plans = plan_clips(spoken, counts, choice.available, seed, unreadable, manner, bank.language, natural=Natural(slow_engines(), natural), locates=locates)
     _check_output(output, plans)
     unheard = recogniser_missing(bank.language) if check else None
-    make = partial(_make_clip, output, {engine.name: engine for engine in choice.available}, phrase if check and not unheard else None)
+    make = partial(make_clip, output, {engine.name: engine for engine in choice.available}, phrase if check and not unheard else None)
     # Clips of one engine take a hundred times as long as those of another: mixed, the time left can be told from their number.
     order = np.random.default_rng(seed).permutation(len(plans))
     in_any_order = map_in_processes(make, [plans[place] for place in order], jobs=jobs, isolate=True, progress=progress)
-    made = [clip for _, clip in sorted(zip(order, in_any_order, strict=True), key=lambda pair: pair[0])]
+    made = [clip for _, clip in sorted(zip(order, spoken_by_most(in_any_order, plans), strict=True), key=lambda pair: pair[0])]
     spoken_clips = [clip for clip in made if isinstance(clip, FinishedClip)]
     table = output / GENERATED_TABLE
     write_atomically(table, _csv_text(spoken_clips))
@@ -227,32 +192,6 @@ def _contexts(phrase: str, bank: Bank, seed: int, engines: Sequence[SpeechEngine
     safe_before = [text for text, heard in zip(before, spoken, strict=False) if context.may_precede(heard, target)]
     safe_after = [text for text, heard in zip(after, spoken[len(before) :], strict=True) if context.may_follow(heard, target)]
     return {POSITIVE: Contexts(tuple(before), tuple(after)), NEAR_MISS: Contexts(tuple(safe_before), tuple(safe_after))}
-
-
-def _make_clip(output: Path, engines: dict[str, SpeechEngine], checked: str | None, plan: ClipPlan) -> FinishedClip | DroppedClip:
-    """Speak, judge and write one clip, or take the one that is there. `checked` is the phrase for the pronunciation check, None without one."""
-    places = (output / plan.path, output / THROWN_OUT / plan.path)
-    there = next((path for path in places if path.is_file()), None)
-    content = there.read_bytes() if there else b""
-    clip = read_clip(content)
-    kept = clip is not None and len(clip.samples) >= SHORTEST_SAMPLES  # earlier versions made shorter ones, which nobody takes
-    if clip is None or not kept:
-        clip = speak(engines[plan.engine], plan)
-        if clip is None:
-            return DroppedClip(plan, "where the wake word ends in its sentence is not certain")
-        if not len(clip.samples):
-            raise InfrastructureError(f"{plan.engine} made no sound for {plan.text!r} with voice {plan.voice}; name the other engines with --engine")
-        seconds, limit = len(clip.samples) / contract.SAMPLE_RATE_HZ, Limits().max_positive_seconds
-        if plan.kind == POSITIVE and seconds > limit:
-            raise ConfigError(f"the wake phrase takes {plan.engine} {seconds:.1f} s to say, and a wake word has at most {limit:g} s; choose a shorter one")
-    verdict = None if checked is None else Verdict.of_note(clip.note) or judge_clip(clip.samples, plan, checked)
-    note = verdict.note if verdict else ""
-    path = places[verdict is not None and not verdict.passed]
-    if not kept or path != there or note != clip.note:
-        content = write_clip(path, clip.samples, clip.word, note)
-        if there not in {None, path}:
-            there.unlink(missing_ok=True)
-    return FinishedClip(plan, len(clip.samples), hashlib.sha256(content).hexdigest(), kept, clip.word, verdict)
 
 
 def _check_output(output: Path, plans: Sequence[ClipPlan]) -> None:

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,13 @@ from trainer.data.speech.engines.espeak import EspeakEngine
 from trainer.data.speech.engines.flite import FliteEngine
 from trainer.data.speech.espeak_languages import language_title, sounds
 from trainer.data.speech.listening_page import PAGE_NAME
+from trainer.data.speech.making import FAILED
 from trainer.data.speech.phonemes import says
 from trainer.data.speech.registry import EngineChoice, choose_engines
 from trainer.data.speech.ways import DEFAULT_MANNER, manner_of
 from wakeword.audio import read_samples
 from wakeword.corpus.recordings import GENERATED_TABLE
-from wakeword.errors import ConfigError
+from wakeword.errors import ConfigError, InfrastructureError
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +117,38 @@ def test_recordings_of_the_user_may_lie_beside(tmp_path: Path, espeak: EngineCho
     own.write_bytes(b"mine")
     result = generate_corpus("computer", tmp_path, positives=1, near_misses=0, sentences=0, engines=espeak, jobs=1)
     assert (len(result.clips), own.read_bytes()) == (1, b"mine")
+
+
+class Lame(EspeakEngine):
+    """Fails on so many of its clips as the seeds say."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def synthesise(self, text: str, voice: str, rate: float, pitch: float, seed: int) -> Speech:
+        if (seed % 1000) / 1000 < self.share:
+            raise InfrastructureError(f"espeak has lost its voice over {text!r}")
+        return super().synthesise(text, voice, rate, pitch, seed)
+
+
+def test_a_clip_that_an_engine_fails_on_is_left_out_and_said(tmp_path: Path) -> None:
+    lame = EngineChoice((Lame(0.03),), ())
+    result = generate_corpus("computer", tmp_path, positives=60, near_misses=0, sentences=0, seed=1, engines=lame, jobs=1)
+    assert 0 < len(result.dropped) <= FAILED
+    assert {clip.reason for clip in result.dropped} == {"espeak failed on them"}
+    assert "has lost its voice over 'computer" in result.dropped[0].detail
+    assert len(result.clips) + len(result.dropped) == len(rows(tmp_path)) + len(result.dropped) == 60
+
+
+def test_an_engine_that_fails_on_many_clips_ends_the_run_early(tmp_path: Path) -> None:
+    speak = partial(generate_corpus, "computer", tmp_path, positives=200, near_misses=0, sentences=0, seed=1, jobs=1)
+    done: list[int] = []
+    with pytest.raises(InfrastructureError, match=r"lost its voice over 'computer.*\(\d clips failed\); name the other engines with --engine"):
+        speak(engines=EngineChoice((Lame(0.5),), ()), progress=lambda count, _: done.append(count))
+    assert max(done) < 100, "not after all of them"
+    speak(engines=EngineChoice((EspeakEngine(),), ()))
+    assert len(rows(tmp_path)) == 200, "another run goes on with those that were made"
 
 
 @pytest.mark.parametrize(("phrase", "positives"), [("", 1), ("電腦", 1), ("computer", -1)])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trainer.data.speech.dealing import EngineDealer, engine_limits, engine_shares
 from trainer.data.speech.engine import EngineOptions, EngineSpec, SkippedEngine, Voice
 from trainer.data.speech.plan import NEAR_MISS, POSITIVE, SENTENCE, Natural
-from trainer.data.speech.registry import choose_engines, engine_specs, skipped_line, slow_engines
+from trainer.data.speech.registry import choose_engines, engine_specs, skipped_lines, slow_engines
 
 
 def dealt(slow: tuple[bool, ...], most: int, clips: int, speakers: tuple[int, ...] = (100, 4, 300)) -> list[int]:
@@ -63,7 +63,12 @@ def test_engines_that_are_of_no_use_are_not_looked_for(monkeypatch: pytest.Monke
     for language in ("es-MX", None):
         with pytest.raises(AssertionError):
             choose_engines(language=language)
-    assert skipped_line(SkippedEngine("drawl", "it is missing", "apt install drawl")) == (
-        "drawl is not used: it is missing. It would add a drawl. To have it: apt install drawl"
-    )
-    assert skipped_line(SkippedEngine("drawl", "it is tired", "")) == "drawl is not used: it is tired"
+    missing, tired = SkippedEngine("drawl", "it is missing", "apt install drawl"), SkippedEngine("drawl", "it is tired", "")
+    assert skipped_lines([missing, tired]) == [
+        "drawl is not used: it is missing. It would add a drawl. To have it: apt install drawl",
+        "drawl is not used: it is tired",
+    ]
+    flite = SkippedEngine("flite", "it is missing too", "apt install drawl")
+    assert skipped_lines([missing, flite]) == [
+        "2 engines are not used that would add much: drawl (a drawl), flite (four people). To have them: apt install drawl"
+    ]

@@ -93,7 +93,7 @@ def speak(model: Path, speaker: int, text: str, rate: float, seed: int) -> Speec
             raise InfrastructureError(f"{model}: the piper voice cannot speak {text[:40]!r} ({error}); download it again, or leave it out") from error
         parts.append(spoken.ravel() / max(float(np.abs(spoken).max()), 1e-8))
     if not parts:
-        raise InfrastructureError(f"{model}: the piper voice has nothing to say in {text!r}; name the other engines with --engine")
+        raise InfrastructureError(f"{model}: the piper voice has nothing to say in {text!r}")
     return Speech(to_int16(np.concatenate(parts)), int(settings["audio"]["sample_rate"]))
 
 

@@ -39,10 +39,10 @@ def run_to_wav(command: list[str], factor: float) -> Speech:
         try:
             done = subprocess.run([*command, str(wav)], stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_S, check=False)
         except subprocess.TimeoutExpired as error:
-            raise InfrastructureError(f"{name} did not finish in {_TIMEOUT_S:.0f} s; name the other engines with --engine") from error
+            raise InfrastructureError(f"{name} did not finish in {_TIMEOUT_S:.0f} s") from error
         if done.returncode or not wav.is_file():
             said = " ".join(done.stderr.decode(errors="replace").split())[-200:]
-            raise InfrastructureError(f"{name} failed (exit code {done.returncode}: {said}); name the other engines with --engine")
+            raise InfrastructureError(f"{name} failed (exit code {done.returncode}: {said})")
         return _read_wav(wav, name, factor)
 
 
@@ -61,7 +61,7 @@ class SpeakingProgram:
         with tempfile.TemporaryDirectory(prefix="speech-") as folder:
             wav = Path(folder) / "speech.wav"
             if (said := self._answer(json.dumps({**request, "path": str(wav)}))) or not wav.is_file():
-                raise InfrastructureError(f"{self._name} failed ({said[-200:]}); name the other engines with --engine")
+                raise InfrastructureError(f"{self._name} failed ({said[-200:]})")
             return _read_wav(wav, self._name, 1.0)
 
     def _answer(self, line: str) -> str:
@@ -98,6 +98,6 @@ class SpeakingProgram:
 def _read_wav(path: Path, name: str, factor: float) -> Speech:
     with wave.open(io.BytesIO(path.read_bytes())) as reader:
         if (reader.getsampwidth(), reader.getnchannels()) != (2, 1):
-            raise InfrastructureError(f"{name} did not write 16-bit mono; name the other engines with --engine")
+            raise InfrastructureError(f"{name} did not write 16-bit mono")
         samples = np.frombuffer(reader.readframes(reader.getnframes()), "<i2").astype(np.int16)
         return Speech(samples, round(reader.getframerate() * factor))

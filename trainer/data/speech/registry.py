@@ -55,10 +55,19 @@ def engine_specs() -> dict[str, EngineSpec]:
     return {spec.name: spec for spec in specs}
 
 
-def skipped_line(skipped: SkippedEngine) -> str:
-    """What to tell of an engine that is left out: why, and where it can be had what it would add and the command."""
-    line = f"{skipped.name} is not used: {skipped.reason}"
-    return f"{line}. It would add {engine_specs()[skipped.name].gain}. To have it: {skipped.install}" if skipped.install else line
+def skipped_lines(skipped: Sequence[SkippedEngine]) -> list[str]:
+    """What to tell of engines that are left out: why, and where they can be had what they would add and the command; one line for those of one command."""
+    lines: list[str] = []
+    for command in dict.fromkeys(engine.install for engine in skipped):
+        alike = [engine for engine in skipped if engine.install == command]
+        if not command:
+            lines += [f"{engine.name} is not used: {engine.reason}" for engine in alike]
+        elif len(alike) == 1:
+            lines.append(f"{alike[0].name} is not used: {alike[0].reason}. It would add {engine_specs()[alike[0].name].gain}. To have it: {command}")
+        else:
+            adds = ", ".join(f"{engine.name} ({engine_specs()[engine.name].gain})" for engine in alike)
+            lines.append(f"{len(alike)} engines are not used that would add much: {adds}. To have them: {command}")
+    return lines
 
 
 def slow_engines() -> frozenset[str]:

@@ -49,7 +49,7 @@ class HibariEngine:
             *spectrum, pitch_hz = (output[0] for output in engine.sess.run(None, inputs))
             parts.append(dsp.synth(*spectrum, pitch_hz * np.float32(pitch_factor(pitch)), noise))
         if not parts:
-            raise InfrastructureError(f"hibari cannot speak {text!r}; name the other engines with --engine")
+            raise InfrastructureError(f"hibari cannot speak {text!r}")
         return Speech(to_int16(np.clip(np.concatenate(parts), -1, 1)), engine.sample_rate)
 
 

@@ -59,9 +59,7 @@ class KokoroEngine:
         del seed
         numbers = symbols(text, reader(voice))
         if not 0 < len(numbers) <= MOST_SYMBOLS:
-            raise InfrastructureError(
-                f"kokoro speaks 1 to {MOST_SYMBOLS} sounds at once, and {text[:40]!r} has {len(numbers)}; name the other engines with --engine"
-            )
+            raise InfrastructureError(f"kokoro speaks 1 to {MOST_SYMBOLS} sounds at once, and {text[:40]!r} has {len(numbers)}")
         factor = pitch_factor(pitch)
         samples = speak(self.files, numbers, voice, rate / factor)
         return Speech(to_int16(np.clip(samples, -1, 1)), round(SAMPLE_RATE_HZ * factor))

@@ -48,7 +48,7 @@ class PicoEngine:
         request = {"voice": voice, "rate": round(rate, 6), "pitch": round(pitch_factor(pitch), 6), "text": plain}
         spoken = _program().speak(request) if any(letter.isalnum() for letter in plain) else None
         if spoken is None or not len(spoken.samples):
-            raise InfrastructureError(f"pico cannot speak {text!r}; name the other engines with --engine")
+            raise InfrastructureError(f"pico cannot speak {text!r}")
         return spoken
 
 
