@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,15 @@ def pytest_configure() -> None:
     # Machines are shared and noisy: how long an example takes says nothing.
     settings.register_profile("machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("machine")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None]:
+    """A test that leaves this process at a higher priority would slow down, or stop, the tests that run beside it."""
+    yield
+    if hasattr(os, "sched_getscheduler") and os.sched_getscheduler(0) in (os.SCHED_RR, os.SCHED_FIFO):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        pytest.fail("the test left its process at a real-time priority; run what asks for one in a thread or a process of its own")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -6,6 +6,8 @@ import importlib
 import sys
 import threading
 import wave
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +133,13 @@ def test_resampling_keeps_the_place_in_time() -> None:
     assert found.heard == pytest.approx(5000, abs=0.01)
 
 
+@pytest.fixture
+def audio_system() -> Iterator[Executor]:
+    """A thread that stands for the audio system's: the first thing that a stream does in it is to go before all others."""
+    with ThreadPoolExecutor(1) as thread:
+        yield thread
+
+
 class FakeStatus:
     output_underflow = False
     input_overflow = False
@@ -141,12 +150,12 @@ class FakeTimes:
     currentTime = 0.0  # noqa: N815
 
 
-def test_an_empty_queue_is_told_once_with_its_length_and_place() -> None:
+def test_an_empty_queue_is_told_once_with_its_length_and_place(audio_system: Executor) -> None:
     speaker = Speaker(Device("none", "output", 0, 1, RATE_HZ, "test"))
 
     def ask(frames: int) -> NDArray[np.int32]:
         out = np.full((frames, 1), 7, np.int32)
-        speaker._fill(out, frames, FakeTimes(), FakeStatus())
+        audio_system.submit(speaker._fill, out, frames, FakeTimes(), FakeStatus()).result(TIMEOUT)
         return out[:, 0]
 
     assert not ask(100).any()  # nothing flows before the queue is full
@@ -168,35 +177,35 @@ def test_an_empty_queue_is_told_once_with_its_length_and_place() -> None:
     assert speaker.moment is not None
 
 
-def run_through(microphone: Microphone, block: NDArray[np.int32]) -> None:
+def run_through(audio_system: Executor, microphone: Microphone, block: NDArray[np.int32]) -> None:
     """As the audio system would hand it over, and the worker take it."""
     for start in range(0, len(block), 480):
-        microphone._take(block[start : start + 480].reshape(-1, 1), 480, FakeTimes(), FakeStatus())
+        audio_system.submit(microphone._take, block[start : start + 480].reshape(-1, 1), 480, FakeTimes(), FakeStatus()).result(TIMEOUT)
     microphone._blocks.put(None)
     microphone._work()
 
 
 @pytest.mark.parametrize("bits", [16, 24])
-def test_a_converter_that_clips_is_noticed_at_its_own_rate(bits: int) -> None:
+def test_a_converter_that_clips_is_noticed_at_its_own_rate(bits: int, audio_system: Executor) -> None:
     time = np.arange(48_000) / 48_000
     largest = 2 ** (bits - 1) - 1
     for peak, clips in ((0.99, False), (1.5, True)):
         samples = np.clip(np.rint(np.sin(2 * np.pi * 5000 * time) * peak * largest), -largest - 1, largest).astype(np.int64)
         microphone = Microphone(Device("none", "input", 0, 1, 48_000, "test"))
         microphone.listen(lambda _: None)
-        run_through(microphone, (samples << (32 - bits)).astype(np.int32))
+        run_through(audio_system, microphone, (samples << (32 - bits)).astype(np.int32))
         told = [one.kind for one in microphone.news()]
         assert told == (["overdriven"] * 2 if clips else []), told
         microphone.check()
 
 
-def test_whatever_fails_while_sound_is_taken_ends_the_session() -> None:
+def test_whatever_fails_while_sound_is_taken_ends_the_session(audio_system: Executor) -> None:
     class Broken:
         def process(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
             raise ValueError(f"no such room for {len(samples)} samples")
 
     microphone = Microphone(Device("none", "input", 0, 1, RATE_HZ, "test"), stages=[Broken()])
     microphone.listen(lambda _: None)
-    run_through(microphone, np.zeros(480, np.int32))
+    run_through(audio_system, microphone, np.zeros(480, np.int32))
     with pytest.raises(InfrastructureError, match="no such room"):
         microphone.check()
