@@ -5,6 +5,7 @@ Each session has an environment of its own, installed from uv.lock, so that noth
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import nox
@@ -39,12 +40,23 @@ def cycle(session: nox.Session) -> None:
     session.run("python", str(Path("scripts") / "cycle.py"), *session.posargs, interrupt_timeout=60, terminate_timeout=10)
 
 
+def in_parallel(arguments: Sequence[str]) -> list[str]:
+    """What makes pytest use all cores, unless `arguments` decide it, name a single file, or let in tests at real time: a busy machine spoils those."""
+    decided = any(argument.startswith(("-n", "--numprocesses", "--dist", "--pdb", "--trace")) for argument in arguments)
+    paths = [argument for argument in arguments if Path(argument.partition("::")[0]).exists()]
+    one_file = len(paths) == 1 and Path(paths[0].partition("::")[0]).is_file()
+    realtime = "-m" in arguments and not any(left_out in argument for argument in arguments for left_out in ("not realtime", "not slow"))
+    # A process that has nothing left to do takes tests from the end of another's list.
+    return [] if decided or one_file or realtime else ["-n", "logical", "--dist", "worksteal"]
+
+
 @nox.session(python=PYTHON)
 def tests(session: nox.Session) -> None:
-    """Run the tests; arguments go to pytest. `nox -s tests -- -m slow` runs those that take minutes."""
+    """Run the tests on all cores; arguments go to pytest. `nox -s tests -- -m slow` runs those that take minutes, `-n 0` one after the other."""
     install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--extra", "voices", "--group", "test")
-    selection = [] if any(argument == "-m" for argument in session.posargs) else ["-m", "not slow"]
-    session.run("pytest", *selection, *session.posargs)
+    selection = [] if "-m" in session.posargs else ["-m", "not slow"]
+    # Tests start hundreds of programs of ours, which would all be compiled again where the machine's user keeps no bytecode.
+    session.run("pytest", *selection, *in_parallel(session.posargs), *session.posargs, env={"PYTHONDONTWRITEBYTECODE": None})
 
 
 @nox.session(python=PYTHON, default=False)
