@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.once import made_once
 from tests.programs import what_to_install
 from tests.spoken import Spoken, generate, recorded
 from tests.virtual_audio import VirtualAudio, missing, virtual_audio
@@ -96,13 +97,14 @@ def official_models() -> Path:
 
 @pytest.fixture(scope="session")
 def build_host(official_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Firmware]:
-    """Compiles official models into a program for this machine, once for all tests."""
-    from firmware.build import build
+    """Compiles official models into a program for this machine, once for all tests and their processes."""
+    from firmware.build import build, read_firmware
 
     @functools.cache
     def build_one(*models: str) -> Firmware:
+        manifests = [official_models / f"{model}.json" for model in models]
         try:
-            return build("host", [official_models / f"{model}.json" for model in models], tmp_path_factory.mktemp("firmware") / "_".join(models))
+            return read_firmware(made_once(tmp_path_factory, f"firmware_{'_'.join(models)}", lambda folder: build("host", manifests, folder)))
         except MwwError as error:
             if os.environ.get("CI"):
                 raise

@@ -1,0 +1,132 @@
+"""Commands that are interrupted and killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.trainer.commands.cycle import (
+    DEADLINE_S,
+    Cycle,
+    alive,
+    one_line_error,
+    run,
+    same_state,
+    started,
+    wait_until,
+)
+from wakeword.locks import hold_folder
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_goes_on_to_the_same_weights(cycle: Cycle, tmp_path: Path) -> None:
+    folder, log = tmp_path / "run", tmp_path / "stderr.txt"
+    arguments = cycle.train_arguments(folder)
+    with started(cycle.cache, "mww-train", *arguments, log=log) as process:
+        wait_until(lambda: "step 20: recall" in log.read_text(), process)
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(DEADLINE_S)
+    assert process.returncode == 130, log.read_text()
+    assert log.read_text().splitlines()[-1].startswith("error: interrupted")
+    assert "Traceback" not in log.read_text()
+    assert not list(tmp_path.rglob("*.partial"))
+
+    # Killed the second time: what was saved last is taken up.
+    with started(cycle.cache, "mww-train", *arguments, log=log) as process:
+        wait_until(lambda: log.read_text().count(": recall") > 1, process)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(DEADLINE_S)
+
+    done = run(cycle.cache, "mww-train", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "going on after step " in done.stderr
+    assert same_state(folder, cycle.run)
+
+
+@pytest.mark.slow
+def test_of_two_trainings_into_one_folder_the_second_is_refused_and_a_kill_leaves_it_free(cycle: Cycle, tmp_path: Path) -> None:
+    folder, log = tmp_path / "run", tmp_path / "stderr.txt"
+    with started(cycle.cache, "mww-train", *cycle.train_arguments(folder), "--set", "training.training_steps=[100000, 10]", log=log) as process:
+        wait_until(lambda: "step 20: recall" in log.read_text(), process)
+        refused = one_line_error(run(cycle.cache, "mww-train", *cycle.train_arguments(folder)), 3)
+        assert f"in use by pid {process.pid} (mww-train " in refused
+        assert process.poll() is None
+        process.kill()
+        process.wait(DEADLINE_S)
+    with hold_folder(folder, ""):
+        pass
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_again_and_again_ends_like_one_that_was_not(cycle: Cycle, tmp_path: Path) -> None:
+    """With masks, TensorBoard and numbered checkpoints; killed between two evaluations, and at two places within one."""
+    folder, log = tmp_path / "run", tmp_path / "stderr.txt"
+    arguments = cycle.train_arguments(folder)
+    table, numbered = folder / "validation.csv", folder / "checkpoints" / "checkpoint_step_100.weights.h5"
+    moments: list[Callable[[], bool]] = [
+        lambda: "step 20: recall" in log.read_text(),
+        lambda: table.is_file() and "\n60," in table.read_text(),  # the row is there, the state of the evaluation perhaps not
+        numbered.is_file,
+        lambda: "step 140: recall" in log.read_text(),
+    ]
+    resumed = 0
+    for moment in moments:
+        with started(cycle.cache, "mww-train", *arguments, log=log) as process:
+            wait_until(moment, process)
+            os.killpg(process.pid, signal.SIGKILL)
+            assert process.wait(DEADLINE_S) == -signal.SIGKILL
+        resumed += "going on after step" in log.read_text()
+    assert resumed == len(moments) - 1
+    done = run(cycle.cache, "mww-train", *arguments)
+    assert done.returncode == 0, done.stderr
+
+    assert same_state(folder, cycle.run)
+    names = sorted(path.name for path in (cycle.run / "checkpoints").glob("*.h5"))
+    assert sorted(path.name for path in (folder / "checkpoints").glob("*.h5")) == names
+    assert len(names) > 3
+    for name in names:
+        assert weights_in(folder / "checkpoints" / name) == weights_in(cycle.run / "checkpoints" / name), name
+    assert table.read_bytes() == (cycle.run / "validation.csv").read_bytes()
+    assert [line.partition(",")[0] for line in table.read_text().splitlines()[1:]] == [str(step) for step in range(20, 161, 20)]
+    assert curve_of(folder) == curve_of(cycle.run)
+    assert [step for step, _ in curve_of(folder)] == list(range(20, 161, 20))
+
+
+def weights_in(path: Path) -> dict[str, bytes]:
+    """Every array of a Keras file, byte for byte."""
+    import h5py
+
+    values: dict[str, bytes] = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: values.update({name: item[()].tobytes()}) if isinstance(item, h5py.Dataset) else None)
+    assert values
+    return values
+
+
+def curve_of(folder: Path) -> list[tuple[int, float]]:
+    """What TensorBoard shows of the validation's average viable recall."""
+    import tensorflow as tf
+
+    points = []
+    for path in sorted((folder / "tensorboard").glob("events.out.tfevents.*")):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            points += [(event.step, value.simple_value) for value in event.summary.value if value.tag == "validation/average_viable_recall"]
+    return sorted(points)
+
+
+def test_a_killed_generation_leaves_no_process_and_is_completed(cycle: Cycle, tmp_path: Path) -> None:
+    corpus, log = tmp_path / "corpus", tmp_path / "stderr.txt"
+    arguments = [*cycle.generate_arguments(corpus), "--jobs", 2]
+    with started(cycle.cache, "mww-generate", *arguments, log=log) as process:
+        wait_until(lambda: next(corpus.rglob("*.wav"), None) is not None)
+        process.kill()
+        process.wait(DEADLINE_S)
+        wait_until(lambda: not alive(process.pid))
+    done = run(cycle.cache, "mww-generate", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert (corpus / "generated.csv").read_bytes() == (cycle.corpus / "generated.csv").read_bytes()

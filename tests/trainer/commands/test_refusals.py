@@ -1,0 +1,79 @@
+"""Wrong input: exactly one line, nothing left behind. And what answers at once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.trainer.commands.cycle import (
+    CONFIGURATION,
+    one_line_error,
+    run,
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("mww-generate", ["   "], "the wake phrase is empty"),
+        ("mww-generate", ["東京"], "東京"),
+        ("mww-generate", ["computer", "--engine", "festival"], "festival"),
+        ("mww-generate", ["computer", "--output", "own.yaml"], "own.yaml: is a file"),
+        ("mww-train", [], "export.wake_word is missing"),
+        ("mww-train", ["--config", "fast_tst"], "did you mean fast_test?"),
+        ("mww-train", ["--config", "own.yaml"], "dataset/positive: no such folder"),
+        ("mww-train", ["--config", "own.yaml", "--set", "paths.positive_dir=empty"], "dataset/negative: no such folder"),
+        ("mww-train", ["--config", "own.yaml", "--set", "paths.positive_dir=empty", "--set", "paths.negative_dir=empty"], "no usable positive recording"),
+        ("mww-train", ["--config", "own.yaml", "--set", "training.batchsize=3"], "did you mean training.batch_size?"),
+        (
+            "mww-train",
+            ["--config", "own.yaml", "--set", "training.learning_rates=[1]"],
+            "has 2 values, so there are 2 phases, and training.learning_rates has 1",
+        ),
+        ("mww-train", ["--config", "own.yaml", "--set", "model.pointwise_filters=6,6,6"], "give one entry a block to each"),
+        ("mww-train", ["--config", "own.yaml", "--override", "none.yaml"], "none.yaml: cannot be read"),
+        ("mww-train", ["--config", "own.yaml", "--set", "training.time_mask_max_size=[999, 0]"], "time_mask_max_size has 999; a training window has"),
+        ("mww-train", ["--config", "own.yaml", "--set", "paths.rir_dir=none"], "none: no such folder; correct paths.rir_dir"),
+        ("mww-train", ["--config", "own.yaml", "--set", "export.author=${MWW_NOBODY}"], "export.author needs the environment variable MWW_NOBODY"),
+        ("mww-train", ["--config", "own.yaml", "--set", "hardware.mel_bins=80"], "this is always 40, because"),
+        ("mww-train", ["--config", "own.yaml", "--set", "paths.checkpoint_dir=own.yaml"], "own.yaml: is a file; name a folder"),
+        ("mww-train", ["--config", "own.yaml", "--output", "own.yaml"], "own.yaml: is a file; name a folder"),
+        ("mww-train", ["--config", "own.yaml", "--output", "own.yaml/run"], "own.yaml is not a folder"),
+        ("mww-train", ["--config", "own.yaml", "--output", "own.yaml/run", "--dry-run"], "own.yaml is not a folder"),
+        ("mww-export", ["--checkpoint", "none.weights.h5"], "none.weights.h5: does not exist; give"),
+        ("mww-export", ["--checkpoint", "empty/x.h5"], "empty/x.h5: does not exist"),
+    ],
+)
+def test_wrong_input_is_refused_in_one_line(tmp_path: Path, name: str, arguments: list[str], message: str) -> None:
+    (tmp_path / "own.yaml").write_text(CONFIGURATION)
+    (tmp_path / "empty").mkdir()
+    refused = one_line_error(run(tmp_path / "cache", name, *arguments, folder=tmp_path))
+    assert message in refused
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["empty", "own.yaml"]
+
+
+@pytest.mark.parametrize("name", ["mww-generate", "mww-train", "mww-export"])
+def test_help_answers_at_once(tmp_path: Path, name: str) -> None:
+    begin = time.monotonic()
+    done = run(tmp_path, name, "--help")
+    assert time.monotonic() - begin < 3
+    assert done.returncode == 0
+    assert f"{name} " in done.stdout
+
+
+def test_the_schema_is_printed_without_a_configuration(tmp_path: Path) -> None:
+    done = run(tmp_path, "mww-train", "--schema")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["properties"].keys() >= {"paths", "export"}
+
+
+def test_help_needs_no_heavy_import() -> None:
+    heavy = "tensorflow", "keras", "scipy", "matplotlib"
+    script = f"import sys, trainer.cli, trainer.config.loader; sys.exit(', '.join(set({heavy}) & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
