@@ -1,7 +1,7 @@
 """A model over the recordings of one split, exactly those that the run wrote down: the words as a session, the negatives as a stream.
 
 Training validates so, the export chooses its cutoff so, evaluation and tuning measure so: one presentation, one curve, one choice. Words of a validation that
-nobody but a synthesiser has said are also heard in hard conditions (`conditions.py`), which take part in the choice.
+nobody but a synthesiser has said are also heard in hard conditions (`conditions.py`), and the negatives with them; both take part in the choice.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from trainer.data.dataset import TABLE_NAME, chosen, refuse_changed
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress as CountProgress
 from trainer.data.split import Split
-from trainer.evaluation.conditions import hard_sessions
+from trainer.evaluation.conditions import HardStreams, hard_streams
 from trainer.evaluation.models import FloatModel, WordModel
 from wakeword.contract import cutoff_to_uint8
 from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
@@ -64,10 +64,13 @@ class PresentedSplit:
     negatives: PresentedStream
     hard: tuple[PresentedStream, ...] = ()
     """The words in hard conditions, a stream each."""
+    hard_negatives: tuple[PresentedStream, ...] = ()
+    """The negatives in hard conditions, a stream each."""
 
     def heard_by(self, model: FloatModel) -> HeardSplit:
         """What a model gives with its present weights."""
-        return HeardSplit(self.split, model.heard(self.words), model.heard(self.negatives), tuple(map(model.heard, self.hard)))
+        hard, hard_negatives = (tuple(map(model.heard, streams)) for streams in (self.hard, self.hard_negatives))
+        return HeardSplit(self.split, model.heard(self.words), model.heard(self.negatives), hard, hard_negatives)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +82,7 @@ class HeardSplit:
     negatives: SimulatedStream
     hard: tuple[SimulatedStream, ...] = ()
     """The words in hard conditions; they tell recall alone."""
+    hard_negatives: tuple[SimulatedStream, ...] = ()
     _curves: dict[tuple[int, bool], DetCurve] = field(default_factory=dict, init=False, repr=False)
     """By window, and whether of the hard conditions: one takes seconds, and is asked for by whoever chooses and by whoever tells of it."""
 
@@ -88,8 +92,8 @@ class HeardSplit:
         return (self.words, True), (self.negatives, False)
 
     def curve(self, window: int) -> DetCurve:
-        """Utterances found and false accepts at every cutoff."""
-        return self._curve(window, self.streams, hard=False)
+        """Utterances found and false accepts at every cutoff; those in hard conditions and their hours count too."""
+        return self._curve(window, (*self.streams, *((stream, False) for stream in self.hard_negatives)), hard=False)
 
     def hard_recall(self, window: int) -> NDArray[np.float64] | None:
         """Share of utterances found in hard conditions at each cutoff, float64 `[256]`; None where there are none."""
@@ -135,7 +139,8 @@ def present_split(cache: FeatureCache, records: SplitRecords, progress: Progress
         for kind, presentation in ((records.positives, SESSION), (records.negatives, STREAM))
     )
     _refuse_other_lengths(records, words.recordings, negatives.recordings)
-    return PresentedSplit(records.split, words, negatives, _hard(cache, records))
+    hard = _hard(cache, records)
+    return PresentedSplit(records.split, words, negatives, hard.words, hard.negatives)
 
 
 def hear_split(model: WordModel, records: SplitRecords, progress: Progress = lambda _: None) -> HeardSplit:
@@ -148,7 +153,7 @@ def hear_split(model: WordModel, records: SplitRecords, progress: Progress = lam
     (negatives,) = model.hear([record.path for record in records.negatives], STREAM, progress)
     _refuse_other_lengths(records, words.recordings, negatives.recordings)
     hard = _hard(FeatureCache(default_cache_folder()), records)
-    return HeardSplit(records.split, words, negatives, tuple(map(model.heard, hard)))
+    return HeardSplit(records.split, words, negatives, tuple(map(model.heard, hard.words)), tuple(map(model.heard, hard.negatives)))
 
 
 def seconds_counted(count: CountProgress, total: float) -> Progress:
@@ -179,8 +184,8 @@ def are_synthetic_words(records: SplitRecords) -> bool:
     return records.split is Split.VAL and provenance_of(record.path for record in records.positives) == "synthetic"
 
 
-def _hard(cache: FeatureCache, records: SplitRecords) -> tuple[PresentedStream, ...]:
-    return hard_sessions(cache, records.positives, records.negatives) if are_synthetic_words(records) else ()
+def _hard(cache: FeatureCache, records: SplitRecords) -> HardStreams:
+    return hard_streams(cache, records.positives, records.negatives) if are_synthetic_words(records) else HardStreams()
 
 
 def _refuse_other_lengths(records: SplitRecords, *streams: Sequence[Recording]) -> None:

@@ -43,9 +43,10 @@ class StreamingValidation:
         """Recall and false accepts an hour at the cutoff in use, and what all cutoffs together allow."""
         self._model.load(model)
         data = self._data
-        given = [self._model.probabilities(stream.features) for stream in (data.words, data.negatives, *data.hard)]
-        words, negatives, *hard = (self._model.rounded(stream, one) for stream, one in zip((data.words, data.negatives, *data.hard), given, strict=True))
-        heard = HeardSplit(data.split, words, negatives, tuple(hard))
+        streams = (data.words, data.negatives, *data.hard, *data.hard_negatives)
+        given = [self._model.probabilities(stream.features) for stream in streams]
+        words, negatives, *hard = (self._model.rounded(stream, one) for stream, one in zip(streams, given, strict=True))
+        heard = HeardSplit(data.split, words, negatives, tuple(hard[: len(data.hard)]), tuple(hard[len(data.hard) :]))
         curve, hard_recall = heard.curve(self._window), heard.hard_recall(self._window)
         cutoff = heard.choice(self._window, self._target).cutoff if self._cutoff is None else self._cutoff
         return ValidationScores(
@@ -58,10 +59,10 @@ class StreamingValidation:
         )
 
     def _expected_recall(self, probabilities: Sequence[NDArray[np.float32]], hours: float) -> float:
-        """Of the words as they are and in each condition; the hours are the negatives' and the session's."""
+        """Of the words as they are and in each condition; the hours are the negatives', in hard conditions too, and the session's."""
         stride, data = self._model.stride, self._data
         words, negatives, *hard = (average_log_odds(one, stride, self._window) for one in probabilities)
         spans = [[recording.span for recording in stream.recordings] for stream in (data.words, *data.hard)]
-        peaks = [word_peaks(levels, stride, spoken) for levels, spoken in zip((words, *hard), spans, strict=True)]
-        others = np.concatenate([other_peaks(negatives, stride), other_peaks(words, stride, spans[0])])
+        peaks = [word_peaks(levels, stride, spoken) for levels, spoken in zip((words, *hard[: len(data.hard)]), spans, strict=True)]
+        others = np.concatenate([other_peaks(words, stride, spans[0]), *(other_peaks(levels, stride) for levels in (negatives, *hard[len(data.hard) :]))])
         return expected_recall(peaks, others, hours, self._target)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from tests import spoken
+from trainer.data.augment.computed import computed_backgrounds
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
-from trainer.evaluation.conditions import CONDITIONS, Condition, Place, hard_sessions, heard_in_places
+from trainer.evaluation.conditions import CONDITIONS, Condition, Place, hard_streams, heard_in_places, noises_alone
 from trainer.evaluation.hearing import PresentedSplit, SplitRecords, present_split
 from wakeword.audio import read_samples
 from wakeword.corpus.feature_cache import FeatureCache
@@ -52,6 +53,29 @@ def test_each_condition_is_the_session_of_the_same_words_and_sounds_otherwise(pr
             assert np.abs(one.astype(int) - other).mean() > 1
 
 
+def test_negatives_are_heard_in_the_same_conditions_and_noises_alone(presented: tuple[FeatureCache, PresentedSplit]) -> None:
+    """In the time of the negatives, which is counted: hours in which a false accept can fall."""
+    split = presented[1]
+    assert len(split.hard_negatives) == len(CONDITIONS) + 1
+    everything = [split.negatives.features.read(), *(stream.features.read() for stream in split.hard_negatives)]
+    for number, one in enumerate(everything):
+        assert one.shape == everything[0].shape
+        for other in everything[:number]:
+            assert np.abs(one.astype(int) - other).mean() > 1
+    assert all(stream.recordings == split.negatives.recordings for stream in split.hard_negatives)
+
+
+def test_noises_follow_one_another_as_loud_as_what_they_replace(tmp_path: Path) -> None:
+    noises = computed_backgrounds(tmp_path, Split.VAL, 3, jobs=1).sounds
+    speech = (np.random.default_rng(0).normal(0, 1, 99_000) * 1000).astype(np.int16)
+    alone = noises_alone(noises, speech, [0])
+    assert alone.shape == speech.shape
+    for place in range(3):
+        part = alone[place * 33_000 : (place + 1) * 33_000].astype(float)
+        assert 300 < np.sqrt(np.mean(part**2)) < 2500
+        assert abs(np.corrcoef(part, speech[place * 33_000 : (place + 1) * 33_000])[0, 1]) < 0.1
+
+
 def test_features_are_computed_once(split: SplitRecords, presented: tuple[FeatureCache, PresentedSplit], monkeypatch: pytest.MonkeyPatch) -> None:
     cache, first = presented
 
@@ -59,21 +83,23 @@ def test_features_are_computed_once(split: SplitRecords, presented: tuple[Featur
         raise AssertionError("computed again")
 
     monkeypatch.setattr("trainer.evaluation.conditions.heard_in_places", refuse)
-    again = hard_sessions(cache, split.positives, split.negatives)
-    for one, other in zip(first.hard, again, strict=True):
+    monkeypatch.setattr("trainer.evaluation.conditions.noises_alone", refuse)
+    again = hard_streams(cache, split.positives, split.negatives)
+    for one, other in zip((*first.hard, *first.hard_negatives), (*again.words, *again.negatives), strict=True):
         np.testing.assert_array_equal(one.features.read(), other.features.read())
 
 
 def test_people_and_test_words_are_heard_as_they_are(split: SplitRecords, tmp_path: Path) -> None:
     test = SplitRecords(Split.TEST, split.positives, split.negatives)
-    assert present_split(FeatureCache(tmp_path), test, lambda _: None).hard == ()
+    assert present_split(FeatureCache(tmp_path), test, lambda _: None).hard_negatives == ()
     people = []
     for record in split.positives:
         path = tmp_path / record.path.name
         path.write_bytes(record.path.read_bytes())
         people.append(SampleRecord(path, record.label, record.split, record.speaker, record.duration, 16_000))
     recorded = SplitRecords(Split.VAL, tuple(people), split.negatives)
-    assert present_split(FeatureCache(tmp_path), recorded, lambda _: None).hard == ()
+    as_they_are = present_split(FeatureCache(tmp_path), recorded, lambda _: None)
+    assert as_they_are.hard == as_they_are.hard_negatives == ()
 
 
 @pytest.mark.parametrize("words", [1, 2, 3, 9])

@@ -37,6 +37,12 @@ def heard(
     return to_int16((sound / 32768 / max(1.0, peak)).astype(np.float32))
 
 
+def noise_instead(samples: NDArray[np.int16], noise: Sound, seed: int) -> NDArray[np.int16]:
+    """A noise in the place of a recording, as loud as it: int16 `[n]` at 16 kHz in and out. It is scaled down to full scale where it would be beyond."""
+    alone = _running(noise, len(samples), seed, active_rms(samples.astype(np.float64)))
+    return to_int16((alone / max(32768.0, np.abs(alone).max(initial=0))).astype(np.float32))
+
+
 def _running(noise: Sound, count: int, seed: int, rms: float) -> NDArray[np.float64]:
     loop = noise.read().astype(np.float64)
     start = int(derived_generator("condition", seed, noise.content).integers(len(loop)))
