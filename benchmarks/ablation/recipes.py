@@ -130,6 +130,7 @@ _TABLE = (
     replace(KOKORO, name="corpus", says="kokoro, and the corpus's train split as negatives", corpus="train"),
     ALL,
     ALL.plus("all_negatives", "all, and four times as many augmented negatives", "training.sampling_weights.negative_augmented=2"),
+    ALL.plus("all_negatives6", "all, and six times as many augmented negatives", "training.sampling_weights.negative_augmented=3"),
     ALL.plus("all_trains", "all, but no engine only validates", "training.held_out_engines=[]"),
     replace(ALL, name="without_kokoro", says="all, spoken by eSpeak and flite alone", speech=("spoken",)),
     Recipe("standard", "the preset standard, whole, on what mww-generate makes by itself", ("all",), (), own_steps=True),
