@@ -107,7 +107,7 @@ def generate(
 @train_app.command()
 @resumes
 def train(
-    config: Annotated[str, typer.Option(help="Preset (fast_test, standard, max_quality) or YAML file.")] = "standard",
+    config: Annotated[str, typer.Option(help="Preset (fast_test, quick, standard, max_quality) or YAML file.")] = "standard",
     override: Overrides = None,
     setting: Settings = None,
     output: Annotated[Path | None, typer.Option(help="Folder of the run; an interrupted run in it goes on. (default: paths.checkpoint_dir)")] = None,

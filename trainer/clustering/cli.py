@@ -23,7 +23,7 @@ DatasetChoice = Literal["positive", "negative", "hard_negative", "all"]
 @analyze_app.command()
 @resumes
 def analyze(
-    config: Annotated[str, typer.Option(help="Preset (fast_test, standard, max_quality) or YAML file.")] = "standard",
+    config: Annotated[str, typer.Option(help="Preset (fast_test, quick, standard, max_quality) or YAML file.")] = "standard",
     override: Annotated[list[Path] | None, typer.Option("--override", help="YAML file laid over the configuration; may be repeated.")] = None,
     setting: Annotated[list[str] | None, typer.Option("--set", help="One value, as section.key=value; may be repeated.")] = None,
     dataset: Annotated[DatasetChoice, typer.Option(help="Recordings to group; all groups them together.")] = "positive",

@@ -61,7 +61,7 @@ def test_what_esphome_would_refuse_is_known_before_training(setting: str, said: 
 
 def test_what_the_presets_augment() -> None:
     configs = {name: loaded(preset=name) for name in preset_names()}
-    assert {name: config.augmentation.copies for name, config in configs.items()} == {"fast_test": 0, "standard": 4, "max_quality": 10}
+    assert {name: config.augmentation.copies for name, config in configs.items()} == {"fast_test": 0, "quick": 2, "standard": 4, "max_quality": 10}
     assert configs["standard"].training.masks() == (MaskSettings(), MaskSettings())
     assert all(masks.time_mask_count and masks.freq_mask_count for masks in configs["max_quality"].training.masks())
 
@@ -188,7 +188,12 @@ def test_the_schema_describes_every_key() -> None:
 
 
 def test_which_presets_mine() -> None:
-    assert {name: loaded(preset=name).hard_negative_mining.enabled for name in preset_names()} == {"fast_test": False, "standard": False, "max_quality": True}
+    assert {name: loaded(preset=name).hard_negative_mining.enabled for name in preset_names()} == {
+        "fast_test": False,
+        "quick": False,
+        "standard": False,
+        "max_quality": True,
+    }
     mining = loaded("hard_negative_mining.fp_threshold=0.6", "hard_negative_mining.max_samples=7").hard_negative_mining.settings()
     assert (mining.threshold, mining.limit) == (0.6, 7)
 

@@ -33,7 +33,7 @@ def refusal(source: str, *settings: str, overrides: tuple[Path, ...] = ()) -> st
     return str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["fast_test", "standard", "max_quality"])
+@pytest.mark.parametrize("name", ["fast_test", "quick", "standard", "max_quality"])
 def test_every_preset_lacks_the_wake_word_alone(name: str) -> None:
     config = load_config(name, settings=[WORD])
     assert config.export.wake_word == "computer"
@@ -43,14 +43,15 @@ def test_every_preset_lacks_the_wake_word_alone(name: str) -> None:
 
 
 def test_the_presets_steps_are_the_specifications() -> None:
-    assert preset_names() == ["fast_test", "max_quality", "standard"]
+    assert preset_names() == ["fast_test", "max_quality", "quick", "standard"]
     steps = {name: load_config(name, settings=[WORD]).training for name in preset_names()}
     assert {name: training.training_steps for name, training in steps.items()} == {
         "fast_test": (2000, 1000),
+        "quick": (3000, 1500),
         "standard": (20_000, 10_000),
         "max_quality": (50_000, 20_000),
     }
-    assert {name: training.batch_size for name, training in steps.items()} == {"fast_test": 32, "standard": 128, "max_quality": 128}
+    assert {name: training.batch_size for name, training in steps.items()} == {"fast_test": 32, "quick": 64, "standard": 128, "max_quality": 128}
 
 
 def test_later_layers_go_before_earlier_ones_key_by_key(tmp_path: Path) -> None:
@@ -154,7 +155,7 @@ def test_files_that_are_no_configuration(tmp_path: Path, text: str, message: str
 
 def test_sources_that_do_not_exist(tmp_path: Path) -> None:
     assert refusal("fast_tst") == "--config fast_tst: neither a preset nor a file; did you mean fast_test?"
-    assert "presets are fast_test, max_quality, standard" in refusal("qqqq")
+    assert "presets are fast_test, max_quality, quick, standard" in refusal("qqqq")
     assert refusal(str(tmp_path / "none.yaml")).startswith(f"{tmp_path / 'none.yaml'}: cannot be read (No such file or directory)")
     (tmp_path / "latin.yaml").write_bytes("author: Ä".encode("latin-1"))
     assert "is no text in UTF-8" in refusal(str(tmp_path / "latin.yaml"))
