@@ -79,9 +79,10 @@ VALUES = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
     st.sampled_from([*URLS, *VERSIONS, *NUMBERS]),
     st.text(max_size=4),
-    st.just([]),
-    st.just({}),
-    st.lists(st.one_of(st.text(max_size=3), st.none(), st.integers(0, 3), st.booleans(), st.just([])), max_size=3),
+    # New ones each time: what is drawn here becomes a part that is changed.
+    st.builds(list),
+    st.builds(dict),
+    st.lists(st.one_of(st.text(max_size=3), st.none(), st.integers(0, 3), st.booleans(), st.builds(list)), max_size=3),
     st.dictionaries(st.text(max_size=3), st.integers(), max_size=1),
 )
 NAMES = st.sampled_from([*V2, *V1["micro"], *V2["micro"], "comment", "Type"])

@@ -13,18 +13,20 @@ from firmware.redaction import REDACTED, Redactor, without_concealed
 from tests.firmware.quoting import PASSWORDS, TOKEN, WAYS
 
 
-@pytest.mark.parametrize("way", WAYS)
-@settings(max_examples=40)
+@settings(max_examples=100)
 @given(secret=PASSWORDS)
 @example(secret=f"pa\"ss\\wörd 'x'{TOKEN}")
 @example(secret=f"  {TOKEN}\\ ")
-def test_a_secret_is_found_however_it_is_written(way: str, secret: str) -> None:
+def test_a_secret_is_found_however_it_is_written(secret: str) -> None:
     bare = secret.strip(" ")
-    assert Redactor([bare])(f"before <{WAYS[way](bare)}> after") == f"before <{REDACTED}> after"
-    # Of the spaces around it some may stay, and what stands for them.
-    shown = Redactor([secret])(f"before <{WAYS[way](secret)}> after")
-    assert REDACTED in shown
-    assert TOKEN not in shown
+    # What a secret looks like in all languages takes longer to prepare than to find.
+    redact, redact_bare = Redactor([secret]), Redactor([bare])
+    for way, written in WAYS.items():
+        assert redact_bare(f"before <{written(bare)}> after") == f"before <{REDACTED}> after", way
+        # Of the spaces around it some may stay, and what stands for them.
+        shown = redact(f"before <{written(secret)}> after")
+        assert REDACTED in shown, way
+        assert TOKEN not in shown, way
 
 
 @pytest.mark.parametrize("form", [lambda raw: ", ".join(map(str, raw)), lambda raw: ", ".join(f"0x{byte:02X}" for byte in raw), bytes.hex])
