@@ -111,6 +111,7 @@ PLAIN = Recipe("plain", "eSpeak and flite, each word alone; no rooms, no microph
     "eSpeak and flite, each word alone; no rooms, no microphone, no context; all engines train",
     *(f"augmentation.{key.partition('=')[0]}=0" for key in (*ROOMS, *MICROPHONE, *CONTEXT)),
     "training.held_out_engines=[]",
+    "training.sampling_weights.negative_augmented=0.5",
 )
 KOKORO = PLAIN.plus("kokoro", "plain, and Kokoro", speech=("kokoro",))
 ALL = Recipe("all", "all engines, all ways of speaking, all sound: what the program does by itself, with masks", ("all",), MASKS)
@@ -129,8 +130,7 @@ _TABLE = (
     KOKORO.plus("validation", "kokoro, and whole engines that only validate", "training.held_out_engines=auto"),
     replace(KOKORO, name="corpus", says="kokoro, and the corpus's train split as negatives", corpus="train"),
     ALL,
-    ALL.plus("all_negatives", "all, and four times as many augmented negatives", "training.sampling_weights.negative_augmented=2"),
-    ALL.plus("all_negatives6", "all, and six times as many augmented negatives", "training.sampling_weights.negative_augmented=3"),
+    ALL.plus("few_negatives", "all, and a quarter of the augmented negatives", "training.sampling_weights.negative_augmented=0.5"),
     ALL.plus("all_trains", "all, but no engine only validates", "training.held_out_engines=[]"),
     replace(ALL, name="without_kokoro", says="all, spoken by eSpeak and flite alone", speech=("spoken",)),
     Recipe("standard", "the preset standard, whole, on what mww-generate makes by itself", ("all",), (), own_steps=True),

@@ -184,6 +184,16 @@ def test_where_counts_are_all_alike_the_expected_recall_decides() -> None:
     assert is_better(unsure, above, PLAN), "the target of false accepts still comes first"
 
 
+@pytest.mark.parametrize(("false_accepts", "better"), [(1, True), (2, True), (3, False)])
+def test_beside_the_expected_recall_few_false_accepts_prove_nothing(false_accepts: int, better: bool) -> None:
+    """At 0.5 an hour, 1 or 2 in 1.16 h happen by chance; 3 do not (one-sided 95 %)."""
+    plan = replace(PLAN, target_false_accepts_per_hour=0.5)
+    long = ValidationScores(0.67, false_accepts / 1.16, 0.39, 0.0, hard_recall=0.45, expected_recall=0.33, hours=1.16)
+    short = ValidationScores(0.56, 0.0, 0.62, 0.62, hard_recall=0.32, expected_recall=0.32, hours=1.16)
+    assert is_better(long, short, plan) is better
+    assert is_better(short, long, replace(plan, maximization_metric="average_viable_recall"))
+
+
 def test_phases_follow_one_another() -> None:
     assert PLAN.steps == 120
     assert PLAN.phase_of(89) == (0, range(90))

@@ -38,8 +38,8 @@ class SamplingWeights(Section):
     """All negatives, joined into long streams: false accepts happen at the onset of speech after a pause."""
     negative_alone: Weight = 0.5
     """Some short negatives, each after a pause."""
-    negative_augmented: Weight = 0.5
-    """Augmented negatives."""
+    negative_augmented: Weight = 2.0
+    """Augmented negatives. With fewer, rooms, noise and low levels are heard more often in wake words than in negatives, and become a sign of them."""
     hard_negative: Weight = 0.5
     """Recordings of `paths.hard_negative_dir`, and what is mined within the training."""
     feature_sets: Weight = 3.0
@@ -77,13 +77,13 @@ class TrainingSection(Section):
     hard_negative_class_weight: tuple[Annotated[float, Field(gt=0)], ...] = (40.0, 40.0)
     """Weight of a hard negative in the loss, a value a phase; 40 in all where it is not given."""
     time_mask_max_size: tuple[int, ...] = (0, 0)
-    """Longest masked stretch of time in slices of 10 ms, a value a phase; 0 is off, also where it is not given."""
+    """Longest masked stretch of time in slices of 10 ms, a value a phase or one for all; 0 is off, also where it is not given."""
     time_mask_count: tuple[int, ...] = (0, 0)
-    """Masked stretches of time in a window, a value a phase."""
+    """Masked stretches of time in a window, likewise."""
     freq_mask_max_size: tuple[int, ...] = (0, 0)
-    """Most masked mel bins in a row, a value a phase."""
+    """Most masked mel bins in a row, likewise."""
     freq_mask_count: tuple[int, ...] = (0, 0)
-    """Masked rows of mel bins in a window, a value a phase."""
+    """Masked rows of mel bins in a window, likewise."""
     weight_averaging: float = Field(0.999, ge=0, lt=1)
     """What a running mean of the weights keeps of itself a step. Evaluations, checkpoints and export have the mean; 0: no mean."""
     sampling_weights: SamplingWeights = SamplingWeights()
@@ -115,7 +115,8 @@ class TrainingSection(Section):
         steps = values.get("training_steps") if isinstance(values, dict) else None
         if not isinstance(steps, list | tuple):
             return values
-        return {name: [value] * len(steps) for name, value in _FILLED.items()} | values
+        repeated = {name: list(given) * len(steps) for name in _FILLED if isinstance(given := values.get(name), list | tuple) and len(given) == 1}
+        return {name: [value] * len(steps) for name, value in _FILLED.items()} | values | repeated
 
     def plan(self) -> TrainingPlan:
         """The training plan. Raises `ConfigError` when the lists differ in length or a value is out of range."""

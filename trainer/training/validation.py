@@ -56,6 +56,7 @@ class StreamingValidation:
             recall_at_no_faph=recall_at_no_false_accepts(curve),
             hard_recall=None if hard_recall is None else float(hard_recall[cutoff]),
             expected_recall=None if hard_recall is None else self._expected_recall(given, curve.hours),
+            hours=curve.hours,
         )
 
     def _expected_recall(self, probabilities: Sequence[NDArray[np.float32]], hours: float) -> float:

@@ -62,8 +62,8 @@ def test_what_esphome_would_refuse_is_known_before_training(setting: str, said: 
 def test_what_the_presets_augment() -> None:
     configs = {name: loaded(preset=name) for name in preset_names()}
     assert {name: config.augmentation.copies for name, config in configs.items()} == {"fast_test": 0, "quick": 2, "standard": 4, "max_quality": 10}
-    assert configs["standard"].training.masks() == (MaskSettings(), MaskSettings())
-    assert all(masks.time_mask_count and masks.freq_mask_count for masks in configs["max_quality"].training.masks())
+    assert configs["fast_test"].training.masks() == (MaskSettings(), MaskSettings())
+    assert all(masks.time_mask_count and masks.freq_mask_count for name in ("quick", "standard", "max_quality") for masks in configs[name].training.masks())
 
 
 def test_a_default_folder_that_is_there_is_used(project: Path) -> None:
@@ -86,8 +86,8 @@ def test_a_default_folder_that_is_there_is_used(project: Path) -> None:
         (["augmentation.RIR=0", "augmentation.impulse_paths=x"], "augmentation.RIR is 0, so the folders of augmentation.impulse_paths would not be used"),
         (["training.time_mask_max_size=[300,0]"], "time_mask_max_size has 300; a training window has 203 slices"),
         (["training.freq_mask_max_size=[41,0]"], "freq_mask_max_size has 41; the features have 40 mel bins"),
-        (["training.freq_mask_count=[1]"], "2 phases, and training.freq_mask_count has 1"),
-        (["training.hard_negative_class_weight=[1]"], "2 phases, and training.hard_negative_class_weight has 1"),
+        (["training.freq_mask_count=[1, 1, 1]"], "2 phases, and training.freq_mask_count has 3"),
+        (["training.hard_negative_class_weight=[1, 1, 1]"], "2 phases, and training.hard_negative_class_weight has 3"),
         (["training.batch_size=0"], "training.batch_size is 0"),
         (["training.sampling_weights.positive=0", "training.sampling_weights.positive_augmented=0"], "leave a batch without wake words"),
         (["speaker_clustering.method=threshold", "speaker_clustering.n_clusters=3"], "n_clusters needs speaker_clustering.method=agglomerative"),
@@ -130,7 +130,9 @@ def test_what_the_device_fixes_may_be_written_down() -> None:
 def test_lists_that_are_not_given_have_a_value_a_phase() -> None:
     training = loaded("training.training_steps=[5]", "training.learning_rates=[1]", "training.positive_class_weight=[1]").training
     assert training.hard_negative_class_weights() == (40.0,)
-    assert training.masks() == (MaskSettings(),)
+    assert training.masks() == (MaskSettings(5, 2, 4, 2),), "the preset's one value is for all phases"
+    assert loaded("training.time_mask_count=[0, 1]").training.masks() == (MaskSettings(5, 0, 4, 2), MaskSettings(5, 1, 4, 2))
+    assert loaded(preset="fast_test").training.masks() == (MaskSettings(), MaskSettings())
 
 
 def test_weights_of_one_set_leave_the_others() -> None:

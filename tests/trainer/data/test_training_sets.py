@@ -106,6 +106,8 @@ def test_weights_masks_and_phases_reach_the_sets() -> None:
         "training.hard_negative_class_weight=[40, 60]",
         "training.time_mask_max_size=[0, 5]",
         "training.time_mask_count=[0, 2]",
+        "training.freq_mask_count=[0]",
+        "training.freq_mask_max_size=[0]",
         "training.sampling_weights.hard_negative=2",
         "training.penalty_weights.negative_joined=3",
     )
@@ -124,7 +126,15 @@ def test_weights_masks_and_phases_reach_the_sets() -> None:
 def test_without_augmentation_its_share_is_that_of_the_recorded() -> None:
     clips = SetClips(*([np.zeros((60, 40), np.int8)] for _ in range(4)))
     sets = {one.name: one.sampling_weight for one in training_sets(configuration(), clips)}
-    assert sets == {"positive": 1.0, "after_positive": 0.5, "negative_joined": 3.0, "negative_alone": 1.0}
+    own = {"positive": 0.5, "after_positive": 0.5, "negative_joined": 3.0, "negative_alone": 0.5}
+    assert sets == {**own, "positive": 1.0, "negative_joined": pytest.approx(3.0 + 2.0 * 3.0 / 3.5), "negative_alone": pytest.approx(0.5 + 2.0 * 0.5 / 3.5)}
+    none = configuration("training.sampling_weights.negative_joined=0", "training.sampling_weights.negative_alone=0")
+    assert {one.name: one.sampling_weight for one in training_sets(none, clips)} == {
+        "positive": 1.0,
+        "after_positive": 0.5,
+        "negative_joined": 1.0,
+        "negative_alone": 1.0,
+    }
 
 
 def test_what_is_mined_shares_weight_and_share_with_the_hard_negatives() -> None:
