@@ -190,7 +190,7 @@ def _miner(
 def _validation_features(records: Sequence[SampleRecord], progress: RunProgress) -> PresentedSplit:
     validation = SplitRecords.of(records, Split.VAL)
     if are_synthetic_words(validation):
-        progress.told("validation hears its synthetic words in rooms, noise and quiet too; these sounds are computed once")
+        progress.told("validation hears synthetic words and the negatives in rooms, noise and quiet too; these sounds are computed once")
     counted = seconds_counted(progress.counting("seconds of validation recordings"), validation.seconds)
     return present_split(FeatureCache(default_cache_folder()), validation, counted)
 
