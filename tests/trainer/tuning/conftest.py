@@ -18,6 +18,10 @@ from wakeword.corpus.recordings import hash_file
 WEIGHTS = Path("checkpoints", "best_weights.weights.h5")
 OWN = [
     "augmentation.copies=0",
+    "training.sampling_weights.negative_augmented=0",
+    "training.sampling_weights.negative_alone=1",
+    "training.time_mask_count=[0]",
+    "training.freq_mask_count=[0]",
     "training.training_steps=[10]",
     "training.learning_rates=[0.01]",
     "training.positive_class_weight=[1.0]",
