@@ -45,7 +45,8 @@ def in_parallel(arguments: Sequence[str]) -> list[str]:
     decided = any(argument.startswith(("-n", "--numprocesses", "--dist", "--pdb", "--trace")) for argument in arguments)
     paths = [argument for argument in arguments if Path(argument.partition("::")[0]).exists()]
     one_file = len(paths) == 1 and Path(paths[0].partition("::")[0]).is_file()
-    realtime = "-m" in arguments and not any(left_out in argument for argument in arguments for left_out in ("not realtime", "not slow"))
+    marked = any(argument.startswith("-m") for argument in arguments)
+    realtime = marked and not any(left_out in argument for argument in arguments for left_out in ("not realtime", "not slow"))
     # A process that has nothing left to do takes tests from the end of another's list.
     return [] if decided or one_file or realtime else ["-n", "logical", "--dist", "worksteal"]
 
@@ -54,7 +55,7 @@ def in_parallel(arguments: Sequence[str]) -> list[str]:
 def tests(session: nox.Session) -> None:
     """Run the tests on all cores; arguments go to pytest. `nox -s tests -- -m slow` runs those that take minutes, `-n 0` one after the other."""
     install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--extra", "voices", "--group", "test")
-    selection = [] if "-m" in session.posargs else ["-m", "not slow"]
+    selection = [] if any(argument.startswith("-m") for argument in session.posargs) else ["-m", "not slow"]
     # Tests start hundreds of programs of ours, which would all be compiled again where the machine's user keeps no bytecode.
     session.run("pytest", *selection, *in_parallel(session.posargs), *session.posargs, env={"PYTHONDONTWRITEBYTECODE": None})
 

@@ -41,6 +41,10 @@ TRAINING = [
     "training.weight_averaging=0.5",
     "training.batch_size=16",
     "augmentation.copies=0",
+    "training.sampling_weights.negative_augmented=0",
+    "training.sampling_weights.negative_alone=1",
+    "training.time_mask_count=[0]",
+    "training.freq_mask_count=[0]",
     "model.dropout_rate=0.0",
 ]
 

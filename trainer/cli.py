@@ -100,7 +100,7 @@ def generate(
             terminal.told(note)
         details = {dropped.reason: dropped.detail for dropped in reversed(corpus.dropped)}
         for reason, count in Counter(dropped.reason for dropped in corpus.dropped).most_common():
-            terminal.told(f"{count} clips were thrown out: {reason}{details[reason] and f' (first: {details[reason]})'}")
+            terminal.told(f"{count} clips are left out: {reason}{details[reason] and f' (first: {details[reason]})'}")
     typer.echo(f"{len(corpus.clips)} clips in {output} ({corpus.made} new), described in {corpus.table}; listen to some: {corpus.page}")
 
 

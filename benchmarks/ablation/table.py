@@ -34,7 +34,7 @@ HEADINGS = (
     "commit",
 )
 TARGETS = ("people found", "false accepts an hour", "found at 1 false accept in all")
-UNRANKED = frozenset({"step", "mined", "export_utterances", "export_hours", "export_cutoff", "export_probability_cutoff", "export_reaches_target"})
+UNRANKED = frozenset({"step", "mined", "hours", "export_utterances", "export_hours", "export_cutoff", "export_probability_cutoff", "export_reaches_target"})
 """What validation counts that is no judgement of a model."""
 CAPTION = (
     "People: recordings of the corpus, each from a fresh start, at the cutoff of the manifest. False accepts: speech and noise of the corpus that the model "

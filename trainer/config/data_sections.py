@@ -142,7 +142,7 @@ class AugmentationSection(Section):
     Onset: Probability = 0.3
     """Probability that a negative begins within the clip, after silence: there false accepts sit."""
     BackgroundAlone: Probability = 0.2
-    """Probability that a background is heard in the place of a negative: a noise or a room alone must not mean the word."""
+    """Probability that a background is heard in the place of a negative, so that noise alone does not wake the model; none where `AddBackgroundNoise` is 0."""
     min_level_dbfs: float = -45.0
     """Quietest peak that `Level` sets."""
     max_level_dbfs: float = 0.0

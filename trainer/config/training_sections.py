@@ -75,7 +75,7 @@ class TrainingSection(Section):
     negative_class_weight: tuple[float, ...] = (20.0, 20.0)
     """Weight of a negative in the loss, a value a phase."""
     hard_negative_class_weight: tuple[Annotated[float, Field(gt=0)], ...] = (40.0, 40.0)
-    """Weight of a hard negative in the loss, a value a phase; 40 in all where it is not given."""
+    """Weight of a hard negative in the loss, a value a phase or one for all; 40 in all where it is not given."""
     time_mask_max_size: tuple[int, ...] = (0, 0)
     """Longest masked stretch of time in slices of 10 ms, a value a phase or one for all; 0 is off, also where it is not given."""
     time_mask_count: tuple[int, ...] = (0, 0)
@@ -112,7 +112,7 @@ class TrainingSection(Section):
     @classmethod
     def _one_value_a_phase(cls, values: Any) -> Any:
         """A run of one or three phases need not repeat what is off or the same in all of them."""
-        steps = values.get("training_steps") if isinstance(values, dict) else None
+        steps = values.get("training_steps", cls.model_fields["training_steps"].default) if isinstance(values, dict) else None
         if not isinstance(steps, list | tuple):
             return values
         repeated = {name: list(given) * len(steps) for name in _FILLED if isinstance(given := values.get(name), list | tuple) and len(given) == 1}

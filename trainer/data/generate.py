@@ -11,6 +11,7 @@ import csv
 import io
 import re
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from trainer.data.speech.engine import DEFAULT_LANGUAGE, SkippedEngine, SpeechEn
 from trainer.data.speech.espeak_languages import check_language, language_title, sounds
 from trainer.data.speech.foreign import accents_of, accents_read, heard_otherwise
 from trainer.data.speech.listening_page import PAGE_NAME, PagedClip, write_listening_page
-from trainer.data.speech.making import DroppedClip, FinishedClip, make_clip, spoken_by_most
+from trainer.data.speech.making import DroppedClip, FinishedClip, make_clip, refuse_failing_engines
 from trainer.data.speech.plan import FOLDERS, NEAR_MISS, POSITIVE, SENTENCE, THROWN_OUT, ClipPlan, Contexts, Natural, Spoken, Unreadable, plan_clips
 from trainer.data.speech.pronunciation import summary
 from trainer.data.speech.recogniser import recogniser_missing
@@ -129,8 +130,10 @@ def _generate(
     make = partial(make_clip, output, {engine.name: engine for engine in choice.available}, phrase if check and not unheard else None)
     # Clips of one engine take a hundred times as long as those of another: mixed, the time left can be told from their number.
     order = np.random.default_rng(seed).permutation(len(plans))
-    in_any_order = map_in_processes(make, [plans[place] for place in order], jobs=jobs, isolate=True, progress=progress)
-    made = [clip for _, clip in sorted(zip(order, spoken_by_most(in_any_order, plans), strict=True), key=lambda pair: pair[0])]
+    # Closed before the folder's lock is: no worker writes after it.
+    with closing(map_in_processes(make, [plans[place] for place in order], jobs=jobs, isolate=True, progress=progress)) as in_any_order:
+        pairs = zip(order, refuse_failing_engines(in_any_order, plans), strict=True)
+        made = [clip for _, clip in sorted(pairs, key=lambda pair: pair[0])]
     spoken_clips = [clip for clip in made if isinstance(clip, FinishedClip)]
     table = output / GENERATED_TABLE
     write_atomically(table, _csv_text(spoken_clips))

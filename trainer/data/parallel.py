@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
@@ -31,7 +31,7 @@ def core_count() -> int:
 
 def map_in_processes[T, R](
     function: Callable[[T], R], items: Sequence[T], *, jobs: int | None = None, isolate: bool = False, progress: Progress | None = None
-) -> Iterator[R]:
+) -> Generator[R]:
     """Yield `function(item)` for every item, in order. `jobs` None takes all cores.
 
     One job runs in this process, unless `isolate` asks for a worker even then (for libraries with global state, or that may crash).

@@ -120,9 +120,10 @@ def training_sets(config: TrainerConfig, clips: SetClips, xp: ModuleType = np, m
     sampling = config.training.sampling_weights.model_dump()
     for kind, recorded in (("positive_augmented", ("positive",)), ("negative_augmented", ("negative_joined", "negative_alone"))):
         if not len(getattr(clips, kind)):
-            total = sum(sampling[name] for name in recorded)
-            for name in recorded:
-                sampling[name] += sampling[kind] * (sampling[name] / total if total else 1 / len(recorded))
+            there = [name for name in recorded if len(getattr(clips, name))]
+            total = sum(sampling[name] for name in there)
+            for name in there:
+                sampling[name] += sampling[kind] * (sampling[name] / total if total else 1 / len(there))
     penalty = config.training.penalty_weights.model_dump()
     share_of_sets, penalty_of_sets = sampling.pop("feature_sets"), penalty.pop("feature_sets")
     by_name: dict[str, Sequence[NDArray[np.int8]]] = {name: getattr(clips, name) for name in sampling}

@@ -25,7 +25,7 @@ from trainer.data.ingest import SampleRecord
 from trainer.data.speech.plan import FOLDERS, NEAR_MISS
 from trainer.data.split import Split
 from wakeword.corpus.feature_cache import FeatureCache
-from wakeword.presentation import SESSION, STREAM
+from wakeword.presentation import SESSION, Presentation
 from wakeword.simulation.features import Change, present_changed
 from wakeword.simulation.streams import PresentedStream
 
@@ -36,6 +36,8 @@ PLACES = 4
 MOST_NEGATIVES_S = 1200.0
 """Of negatives in each condition, chosen by their content too."""
 _ROOMS, _BACKGROUNDS, _VOICES = 12, 2 * PLACES, 24
+IN_A_ROOM = Presentation("session", gap_seconds=0.5, tail_seconds=0.5)
+"""Negatives with the pauses of a stream; the noise of a room goes on in them, so as in a session all of it counts as hours."""
 _NOISES = 24
 """Noises and pieces of music that are heard alone."""
 _FORMAT = 1
@@ -86,7 +88,7 @@ def hard_streams(cache: FeatureCache, words: Sequence[SampleRecord], negatives: 
         return HardStreams()
     running = [record for record in negatives if record.is_sound and record.path.parent.parent.name != FOLDERS[NEAR_MISS].name]
     others = _by_path(_up_to(MOST_NEGATIVES_S, sorted(running, key=lambda record: record.content)))
-    # A dozen sounds are made once a machine; starting processes for them would cost more.
+    # Some seventy short sounds are made once a machine; starting processes for them would cost more.
     folder = cache.folder / "sounds"
     rooms = sorted(computed_rooms(folder, Split.VAL, _ROOMS, jobs=1), key=lambda room: room.plan.distance_m)
     near, far = ([room.sound for room in some] for some in (rooms[:PLACES], rooms[-PLACES:]))
@@ -99,11 +101,11 @@ def hard_streams(cache: FeatureCache, words: Sequence[SampleRecord], negatives: 
         sounds = [sound.content for place in places for sound in (place.room, place.noise) if sound is not None]
         change = Change(f"{_FORMAT} {condition}: {', '.join(sounds)}", partial(heard_in_places, condition, places))
         sessions.append(present_changed(cache, said, SESSION, change))
-        streams += [present_changed(cache, others, STREAM, change)] if others else []
+        streams += [present_changed(cache, others, IN_A_ROOM, change)] if others else []
     if others:
         noises = computed_backgrounds(folder, Split.VAL, _NOISES, jobs=1).sounds
         change = Change(f"{_FORMAT} alone: {', '.join(sound.content for sound in noises)}", partial(noises_alone, noises))
-        streams.append(present_changed(cache, others, STREAM, change))
+        streams.append(present_changed(cache, others, IN_A_ROOM, change))
     return HardStreams(tuple(sessions), tuple(streams))
 
 
@@ -112,13 +114,12 @@ def _by_path(records: Iterable[SampleRecord]) -> list[Path]:
 
 
 def _up_to(seconds: float, records: Iterable[SampleRecord]) -> Iterator[SampleRecord]:
-    """The first of the records, together no longer than that."""
+    """The first of the records that together are no longer than that; longer ones are left out."""
     left = seconds
     for record in records:
-        left -= record.duration
-        if left < 0:
-            return
-        yield record
+        if record.duration <= left:
+            left -= record.duration
+            yield record
 
 
 def heard_in_places(condition: Condition, places: Sequence[Place], session: NDArray[np.int16], starts: Sequence[int]) -> NDArray[np.int16]:

@@ -122,7 +122,7 @@ class FloatModel:
         if presentation.mode == "clips":
             # The model itself runs on all cores by TensorFlow's threads; the frontend needs processes for that.
             jobs = self._jobs if worth_processes(recordings) else 1
-            presented = map_in_processes(partial(_present_one, self._cache.folder, presentation), recordings, jobs=jobs)
+            presented: Iterator[PresentedStream] = map_in_processes(partial(_present_one, self._cache.folder, presentation), recordings, jobs=jobs)
         else:
             presented = iter([present(self._cache, recordings, presentation, progress)])
         streams = []

@@ -55,8 +55,8 @@ def is_better(candidate: ValidationScores, best: ValidationScores, plan: Trainin
     goes to the higher recall, then the fewer false accepts. Of equals the later one wins: where validation shows no
     difference, the one that was trained longer, at the lower learning rate, is the better guess.
 
-    The expected recall is that at the target already, so beside it a checkpoint is above the target only where its count proves it (one-sided 95 %):
-    one false accept in an hour does not. Weights of step 12,000 that had one, of which people were found more often, once lost to those of step 6,000.
+    The expected recall is already measured at the target. So where it decides, a checkpoint counts as above the target only if its false accepts prove it
+    (one-sided 95 %): one in an hour does not. Weights of step 12,000 that had one, of which people were found more often, once lost to those of step 6,000.
     """
     return _rank(candidate, plan) >= _rank(best, plan)
 

@@ -10,7 +10,7 @@ import pytest
 from trainer.config.checks import check_config
 from trainer.config.loader import load_config, preset_names
 from trainer.config.schema import config_schema
-from trainer.config.sections import AugmentationSection, HardwareSection, TrainerConfig
+from trainer.config.sections import AugmentationSection, HardwareSection, TrainerConfig, TrainingSection
 from trainer.data.spec_augment import MaskSettings
 from trainer.exporting import manifest_for
 from trainer.mixednet.lengths import fit_slices, head_frames, window_slices
@@ -133,6 +133,9 @@ def test_lists_that_are_not_given_have_a_value_a_phase() -> None:
     assert training.masks() == (MaskSettings(5, 2, 4, 2),), "the preset's one value is for all phases"
     assert loaded("training.time_mask_count=[0, 1]").training.masks() == (MaskSettings(5, 0, 4, 2), MaskSettings(5, 1, 4, 2))
     assert loaded(preset="fast_test").training.masks() == (MaskSettings(), MaskSettings())
+    alone = TrainingSection(time_mask_max_size=[5], time_mask_count=[2], hard_negative_class_weight=[7])
+    assert alone.masks() == (MaskSettings(5, 2), MaskSettings(5, 2)), "with the default steps too"
+    assert alone.hard_negative_class_weights() == (7, 7)
 
 
 def test_weights_of_one_set_leave_the_others() -> None:

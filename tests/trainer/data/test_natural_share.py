@@ -69,6 +69,4 @@ def test_engines_that_are_of_no_use_are_not_looked_for(monkeypatch: pytest.Monke
         "drawl is not used: it is tired",
     ]
     flite = SkippedEngine("flite", "it is missing too", "apt install drawl")
-    assert skipped_lines([missing, flite]) == [
-        "2 engines are not used that would add much: drawl (a drawl), flite (four people). To have them: apt install drawl"
-    ]
+    assert skipped_lines([missing, flite]) == ["2 engines are not installed: drawl (a drawl), flite (four people). To have them: apt install drawl"]

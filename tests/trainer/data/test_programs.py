@@ -12,14 +12,18 @@ from trainer.data.speech.programs import SpeakingProgram
 from wakeword.errors import InfrastructureError
 
 BEEP = """
-import json, os, sys, wave
+import json, os, signal, sys, wave
 for line in sys.stdin:
     request = json.loads(line)
     text = request["text"]
     if text == "die":
+        print("no space", "left", file=sys.stderr, flush=True)
         os._exit(7)
     if text == "hang":
-        sys.stdin.readline()
+        child = os.fork()
+        if not child:
+            signal.pause()
+        os.waitpid(child, 0)
     if text == "refuse":
         print("no such voice", flush=True)
         continue
@@ -45,7 +49,7 @@ def test_one_process_speaks_all_clips(program: SpeakingProgram) -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("refuse", "beep failed (no such voice)"), ("die", "beep failed (exit code 7)"), ("stereo", "beep did not write 16-bit mono")],
+    [("refuse", "beep failed (no such voice)"), ("die", "beep failed (exit code 7: no space left)"), ("stereo", "beep did not write 16-bit mono")],
 )
 def test_a_clip_that_fails_is_one_line_and_the_next_one_is_spoken(program: SpeakingProgram, text: str, says: str) -> None:
     program.speak({"text": "a"})
@@ -56,7 +60,9 @@ def test_a_clip_that_fails_is_one_line_and_the_next_one_is_spoken(program: Speak
 
 
 def test_a_program_that_hangs_is_ended(program: SpeakingProgram, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs, "_TIMEOUT_S", 1.0)
-    with pytest.raises(InfrastructureError, match=r"beep failed \(no answer in 1 s\)"):
+    """Its own processes too: they hold the pipe on which the answer would come."""
+    program.speak({"text": "a"})
+    with monkeypatch.context() as patch, pytest.raises(InfrastructureError, match=r"beep failed \(no answer in 1 s\)"):
+        patch.setattr(programs, "_TIMEOUT_S", 1.0)
         program.speak({"text": "hang"})
     assert len(program.speak({"text": "b"}).samples) == 4

@@ -12,6 +12,7 @@ from tests import spoken
 from trainer.data.augment.computed import computed_backgrounds
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
+from trainer.evaluation import conditions
 from trainer.evaluation.conditions import CONDITIONS, Condition, Place, hard_streams, heard_in_places, noises_alone
 from trainer.evaluation.hearing import PresentedSplit, SplitRecords, present_split
 from wakeword.audio import read_samples
@@ -57,12 +58,22 @@ def test_negatives_are_heard_in_the_same_conditions_and_noises_alone(presented: 
     """In the time of the negatives, which is counted: hours in which a false accept can fall."""
     split = presented[1]
     assert len(split.hard_negatives) == len(CONDITIONS) + 1
-    everything = [split.negatives.features.read(), *(stream.features.read() for stream in split.hard_negatives)]
+    plain = split.negatives.features.read()
+    everything = [plain, *(stream.features.read()[: len(plain)] for stream in split.hard_negatives)]
     for number, one in enumerate(everything):
-        assert one.shape == everything[0].shape
         for other in everything[:number]:
             assert np.abs(one.astype(int) - other).mean() > 1
-    assert all(stream.recordings == split.negatives.recordings for stream in split.hard_negatives)
+    length = split.negatives.recordings[-1].span.end + 0.5
+    for stream in split.hard_negatives:
+        assert stream.recordings == split.negatives.recordings
+        truth = stream.presentation.truth([recording.span for recording in stream.recordings], wake=False)
+        assert not truth.utterances
+        assert sum(span.end - span.start for span in truth.counted) == pytest.approx(length), "pauses count: the noise goes on in them"
+
+
+def test_long_recordings_do_not_keep_short_ones_from_being_heard() -> None:
+    long, short = (SampleRecord(Path("a"), Label.NEGATIVE, Split.VAL, "a", seconds, 16_000) for seconds in (1500.0, 5.0))
+    assert list(conditions._up_to(1200.0, [long, short, long, short])) == [short, short]
 
 
 def test_noises_follow_one_another_as_loud_as_what_they_replace(tmp_path: Path) -> None:

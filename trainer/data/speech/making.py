@@ -17,7 +17,7 @@ from trainer.data.speech.speaking import speak
 from wakeword import contract
 from wakeword.errors import ConfigError, InfrastructureError
 
-FAILED, FAILED_SHARE = 2, 0.02
+MOST_FAILED, MOST_FAILED_SHARE = 2, 0.02
 """Clips that an engine may fail on, and the same as a share of all that it is to say: the greater of the two."""
 
 
@@ -87,17 +87,19 @@ def make_clip(output: Path, engines: Mapping[str, SpeechEngine], checked: str | 
     return FinishedClip(plan, len(clip.samples), hashlib.sha256(content).hexdigest(), kept, clip.word, verdict)
 
 
-def spoken_by_most(made: Iterable[FinishedClip | DroppedClip], plans: Sequence[ClipPlan]) -> Iterator[FinishedClip | DroppedClip]:
-    """The clips as they come. Raises `InfrastructureError` as soon as an engine has failed on more than some of those that it is to say.
+def refuse_failing_engines(made: Iterable[FinishedClip | DroppedClip], plans: Sequence[ClipPlan]) -> Iterator[FinishedClip | DroppedClip]:
+    """The clips as they come. Raises `InfrastructureError` as soon as an engine has failed on more than some of those that it is to say, or on all.
 
     A rare text that an engine cannot say costs one clip, not the run; an engine that does not work says so after its first clips.
     """
     planned, failed = Counter(plan.engine for plan in plans), Counter[str]()
     for clip in made:
+        engine = clip.plan.engine
+        if isinstance(clip, FinishedClip) and clip.kept:
+            planned[engine] -= 1  # an earlier run's; this one tells nothing of it
         if isinstance(clip, DroppedClip) and clip.detail:
-            engine = clip.plan.engine
             failed[engine] += 1
-            if failed[engine] > max(FAILED, FAILED_SHARE * planned[engine]) or failed[engine] == planned[engine]:
+            if failed[engine] > max(MOST_FAILED, MOST_FAILED_SHARE * planned[engine]) or failed[engine] == len(plans):
                 more = f" ({failed[engine]} clips failed)" if failed[engine] > 1 else ""
                 raise InfrastructureError(f"{clip.detail}{more}; name the other engines with --engine")
         yield clip

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import signal
 import sys
 import wave
 from typing import TextIO, TypedDict
@@ -16,6 +17,8 @@ from typing import TextIO, TypedDict
 SAMPLE_RATE_HZ = 16_000
 _M_PERTURB, _ZEROS = -6, 255
 """mallopt(3), M_PERTURB: memory is filled with the complement of the value."""
+_LONGEST_S = 60
+"""A clip takes 50 ms; a process that takes so long hangs, and is ended."""
 
 
 class Request(TypedDict):
@@ -48,6 +51,7 @@ def _speak(request: Request, answers: TextIO) -> None:
     """Speak, answer and end this process."""
     from py_nanotts import NanoTTS
 
+    signal.alarm(_LONGEST_S)
     try:
         spoken = NanoTTS().speak(request["text"], voice=request["voice"], speed=request["rate"], pitch=request["pitch"])
         with wave.open(request["path"], "wb") as writer:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import select
+import signal
 import subprocess
 import tempfile
 import wave
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -55,18 +59,23 @@ class SpeakingProgram:
     def __init__(self, command: Sequence[str], name: str) -> None:
         self._command, self._name = list(command), name
         self._process: subprocess.Popen[str] | None = None
+        self._errors: IO[bytes] | None = None
 
     def speak(self, request: Mapping[str, object]) -> Speech:
         """Send a request, to which the key `path` is added. Raises `InfrastructureError` when the program fails, hangs or writes something else."""
         with tempfile.TemporaryDirectory(prefix="speech-") as folder:
             wav = Path(folder) / "speech.wav"
             if (said := self._answer(json.dumps({**request, "path": str(wav)}))) or not wav.is_file():
-                raise InfrastructureError(f"{self._name} failed ({said[-200:]})")
+                raise InfrastructureError(f"{self._name} failed ({said[-200:] or 'it wrote nothing'})")
             return _read_wav(wav, self._name, 1.0)
 
     def _answer(self, line: str) -> str:
         if self._process is None:
-            self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            # In a session of its own, so that its own processes end with it, and Ctrl-C does not end it in the middle of a clip.
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the program
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, start_new_session=True
+            )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
@@ -83,16 +92,23 @@ class SpeakingProgram:
 
     def _ended(self) -> str:
         assert self._process is not None
+        assert self._errors is not None
         code = self._process.wait()
+        self._errors.seek(0)
+        said = " ".join(self._errors.read().decode(errors="replace").split())
         self.close()
-        return f"exit code {code}"
+        return f"exit code {code}: {said}" if said else f"exit code {code}"
 
     def close(self) -> None:
-        """End the program, whatever it does."""
+        """End the program and its own processes, whatever they do."""
         if self._process is not None:
-            self._process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.communicate()
             self._process = None
+        if self._errors is not None:
+            self._errors.close()
+            self._errors = None
 
 
 def _read_wav(path: Path, name: str, factor: float) -> Speech:

@@ -66,7 +66,7 @@ def skipped_lines(skipped: Sequence[SkippedEngine]) -> list[str]:
             lines.append(f"{alike[0].name} is not used: {alike[0].reason}. It would add {engine_specs()[alike[0].name].gain}. To have it: {command}")
         else:
             adds = ", ".join(f"{engine.name} ({engine_specs()[engine.name].gain})" for engine in alike)
-            lines.append(f"{len(alike)} engines are not used that would add much: {adds}. To have them: {command}")
+            lines.append(f"{len(alike)} engines are not installed: {adds}. To have them: {command}")
     return lines
 
 
