@@ -96,7 +96,7 @@ def test_the_table_and_the_lines_say_how_many_and_why(checked: tuple[Path, Gener
 def test_another_run_judges_and_makes_nothing_again(checked: tuple[Path, GeneratedCorpus], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output, corpus = checked
     copy = Path(shutil.copytree(output, tmp_path / "copy"))
-    monkeypatch.setattr(generate, "map_in_processes", lambda function, items, **_: map(function, items))
+    monkeypatch.setattr(generate, "map_in_processes", lambda function, items, **_: (function(item) for item in items))
     monkeypatch.setattr("trainer.data.speech.pronunciation.hear", lambda *_: pytest.fail("was judged again"))
     again = speak(copy)
     assert again.made == 0
