@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.commands.cycle import (
-    CONFIGURATION,
-    one_line_error,
-    run,
-)
+from tests.trainer.commands.cycle import CONFIGURATION, DEADLINE_S, environment, one_line_error, run
+
+CYCLE = Path(__file__).parents[3] / "scripts" / "cycle.py"
 
 
 @pytest.mark.parametrize(
@@ -54,6 +52,21 @@ def test_wrong_input_is_refused_in_one_line(tmp_path: Path, name: str, arguments
     refused = one_line_error(run(tmp_path / "cache", name, *arguments, folder=tmp_path))
     assert message in refused
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["empty", "own.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config", "quikc"], "--config quikc: neither a preset nor a file; did you mean quick?"),
+        (["--set", "training.batch_sise=3"], "unknown key training.batch_sise; did you mean training.batch_size?"),
+        (["--phrase", "電腦"], "gives no file name"),
+    ],
+)
+def test_the_cycle_refuses_before_it_speaks(tmp_path: Path, arguments: list[str], message: str) -> None:
+    call = [sys.executable, str(CYCLE), "--output", str(tmp_path / "cycle"), *arguments]
+    refused = subprocess.run(call, capture_output=True, text=True, env=environment(tmp_path / "cache"), timeout=DEADLINE_S, check=False)
+    assert message in one_line_error(refused)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["mww-generate", "mww-train", "mww-export"])
