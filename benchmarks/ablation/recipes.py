@@ -111,7 +111,12 @@ PLAIN = Recipe("plain", "eSpeak and flite, each word alone; no rooms, no microph
     "eSpeak and flite, each word alone; no rooms, no microphone, no context; all engines train",
     *(f"augmentation.{key.partition('=')[0]}=0" for key in (*ROOMS, *MICROPHONE, *CONTEXT)),
     "training.held_out_engines=[]",
+    "training.sampling_weights.positive=0.5",
+    "training.sampling_weights.positive_augmented=0.5",
+    "training.sampling_weights.negative_joined=3",
     "training.sampling_weights.negative_augmented=0.5",
+    "augmentation.AddBackgroundNoise=0.75",
+    "augmentation.background_max_snr_db=10",
 )
 KOKORO = PLAIN.plus("kokoro", "plain, and Kokoro", speech=("kokoro",))
 ALL = Recipe("all", "all engines, all ways of speaking, all sound: what the program does by itself, with masks", ("all",), MASKS)
@@ -134,6 +139,7 @@ _TABLE = (
     ALL.plus("all_trains", "all, but no engine only validates", "training.held_out_engines=[]"),
     replace(ALL, name="without_kokoro", says="all, spoken by eSpeak and flite alone", speech=("spoken",)),
     Recipe("standard", "the preset standard, whole, on what mww-generate makes by itself", ("all",), (), own_steps=True),
+    Recipe("quick", "the preset quick, whole, on what mww-generate makes by itself", ("all",), (), preset="quick", own_steps=True),
     TTS,
     replace(TTS, name="own20", says="tts, and 20 recordings of one person", recordings=20),
     replace(TTS, name="own237", says="tts, and all recordings of the train split, with its val split to choose by", recordings=-1),

@@ -238,7 +238,7 @@ class _Run:
 
     def _evaluated(self, model: Any, measured: dict[str, float]) -> tuple[Checkpoint, bool]:
         checkpoint = Checkpoint(self.step, self._evaluate(model))
-        best = self._best is None or is_better(checkpoint.scores, self._best.scores, self._plan)
+        best = self._best is None or is_better(checkpoint, self._best, self._plan)
         if self._numbered:
             checkpoints.save_numbered(model, self._folder, checkpoints.CHECKPOINT, self.step)
             if checkpoint.scores.false_accepts_per_hour < self._best_rate:
