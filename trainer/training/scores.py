@@ -67,9 +67,10 @@ def is_better(candidate: Checkpoint, best: Checkpoint, plan: TrainingPlan) -> bo
 def _rank(checkpoint: Checkpoint, plan: TrainingPlan) -> tuple[bool, int, float, float, float]:
     scores = checkpoint.scores
     metric, rate, phase = _metric(scores, plan), scores.false_accepts_per_hour, 0
-    if metric == "expected_recall" and scores.hours:
-        rate = garwood(round(rate * scores.hours), scores.hours, BOUND_CONFIDENCE).low
+    if metric == "expected_recall":
         phase, _ = plan.phase_of(checkpoint.step - 1)
+        if scores.hours:
+            rate = garwood(round(rate * scores.hours), scores.hours, BOUND_CONFIDENCE).low
     if rate <= plan.target_false_accepts_per_hour:
         value = getattr(scores, metric)
         return True, phase, -1.0 if value is None else float(value), scores.recall, -scores.false_accepts_per_hour
