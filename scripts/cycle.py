@@ -24,6 +24,7 @@ from harness.results.merge import merge_results
 from harness.results.schema import read_result
 from harness.results.verdict import judge
 from harness.session.station import check_free, check_sound
+from trainer.config.checks import check_config
 from trainer.config.loader import load_config
 from trainer.exporting import default_name
 from wakeword.corpus.recordings import hash_file
@@ -49,8 +50,8 @@ def main() -> int:
         if options.board is not None and (reason := _missing_client()):
             print(f"{reason}: the model will be simulated instead of measured on board {options.board!r}.")
             options.board = None
-        # What the training would refuse after minutes of speech is refused now.
-        load_config(options.config, (), [f"export.wake_word={options.phrase}", *options.set])
+        # Settings that the training would refuse after minutes of speech are refused now.
+        check_config(load_config(options.config, (), [f"export.wake_word={options.phrase}", *options.set]))
         work = options.output or Path("runs") / f"cycle_{name}"
         board = None if options.board is None else _board(options, work / "firmware")
     except MwwError as error:

@@ -111,12 +111,7 @@ PLAIN = Recipe("plain", "eSpeak and flite, each word alone; no rooms, no microph
     "eSpeak and flite, each word alone; no rooms, no microphone, no context; all engines train",
     *(f"augmentation.{key.partition('=')[0]}=0" for key in (*ROOMS, *MICROPHONE, *CONTEXT)),
     "training.held_out_engines=[]",
-    "training.sampling_weights.positive=0.5",
-    "training.sampling_weights.positive_augmented=0.5",
-    "training.sampling_weights.negative_joined=3",
     "training.sampling_weights.negative_augmented=0.5",
-    "augmentation.AddBackgroundNoise=0.75",
-    "augmentation.background_max_snr_db=10",
 )
 KOKORO = PLAIN.plus("kokoro", "plain, and Kokoro", speech=("kokoro",))
 ALL = Recipe("all", "all engines, all ways of speaking, all sound: what the program does by itself, with masks", ("all",), MASKS)

@@ -61,5 +61,5 @@ def test_the_board_hears_what_the_simulation_hears(session: Callable[..., Result
     assert result.session.model_sha256_on_board == result.model.tflite_sha256
     assert result.scores.recall is not None
     assert result.scores.recall.rate is not None
-    # Of eSpeak's sixty words the official model finds 55 in simulation: five points are left for the board's noise.
-    assert result.scores.recall.rate > (0.9 if spoken.recorded else 0.8)
+    # Of eSpeak's sixty words the official model finds 55 in simulation, and three may differ (above).
+    assert result.scores.recall.rate > (0.9 if spoken.recorded else 0.85)

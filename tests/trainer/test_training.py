@@ -197,6 +197,8 @@ def test_where_the_expected_recall_decides_the_last_phase_counts() -> None:
     assert is_better(after(last.scores, 90), lucky, PLAN) is False, "step 90 is the first phase's last"
     above = after(replace(last.scores, false_accepts_per_hour=3.0), 120)
     assert is_better(lucky, above, PLAN), "the target of false accepts still comes first"
+    worse = after(replace(last.scores, false_accepts_per_hour=9.0), 120)
+    assert not is_better(worse, after(above.scores, 30), PLAN), "above the target the fewer false accepts win in all phases"
     other = replace(PLAN, maximization_metric="average_viable_recall")
     assert is_better(after(replace(last.scores, average_viable_recall=0.9), 30), last, other), "other metrics compare all phases"
 

@@ -91,7 +91,7 @@ class AugmentationSection(Section):
     """Probability of a missing band."""
     AddColorNoise: Probability = 0.1
     """Probability of white to brown noise, 10 to 30 dB below the clip."""
-    AddBackgroundNoise: Probability = 0.5
+    AddBackgroundNoise: Probability = 0.75
     """Probability of a recording from `paths.background_dir` or `background_paths`, or of a computed background, under the clip."""
     Gain: Probability = 1.0
     """Probability of another level."""
@@ -109,8 +109,8 @@ class AugmentationSection(Section):
     """Probability of peaks that are cut off by 1 to 10 dB: somebody is near, or the device's gain is high."""
     background_min_snr_db: float = -5.0
     """Least ratio of clip to background."""
-    background_max_snr_db: float = 30.0
-    """Greatest ratio of clip to background. Most rooms are quiet most of the time: with 10 here, three of four people were missed in them."""
+    background_max_snr_db: float = 10.0
+    """Greatest ratio of clip to background."""
     min_gain_db: float = -45.0
     """Quietest level, against the clip as it was recorded."""
     max_gain_db: float = 0.0
@@ -143,7 +143,7 @@ class AugmentationSection(Section):
     """Probability that a negative begins within the clip, after silence: there false accepts sit."""
     BackgroundAlone: Probability = 0.2
     """Probability that a background is heard in the place of a negative, so that noise alone does not wake the model; none where `AddBackgroundNoise` is 0."""
-    min_level_dbfs: float = -35.0
+    min_level_dbfs: float = -45.0
     """Quietest peak that `Level` sets."""
     max_level_dbfs: float = 0.0
     """Loudest peak that `Level` sets; 0 is full scale."""

@@ -28,13 +28,13 @@ _FILLED = {"hard_negative_class_weight": 40.0, **dict.fromkeys(_MASKS, 0)}
 class SamplingWeights(Section):
     """How much of a batch each set of features gets, relative to the others; a set that has no recordings gets nothing."""
 
-    positive: Weight = 1.0
+    positive: Weight = 0.5
     """Wake words in silence or low noise."""
-    positive_augmented: Weight = 1.5
+    positive_augmented: Weight = 0.5
     """Augmented wake words."""
     after_positive: Weight = 0.5
     """The pause after each wake word, in which it is too late to detect it."""
-    negative_joined: Weight = 2.0
+    negative_joined: Weight = 3.0
     """All negatives, joined into long streams: false accepts happen at the onset of speech after a pause."""
     negative_alone: Weight = 0.5
     """Some short negatives, each after a pause."""

@@ -113,7 +113,7 @@ def load_state(path: Path, run: str, variables: list[Any]) -> RunState | None:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             state = _read_header(str(stored["header"]))
             if state.run != run:
-                raise ConfigError(f"{path}: left by a run with another configuration or other data; {remedy}")
+                raise ConfigError(f"{path}: left by a run with another configuration or other data, or by another version of this program; {remedy}")
             values = [stored[f"variable{index}"] for index in range(len(variables))]
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ConfigError(f"{path}: damaged ({error}); {remedy}") from error

@@ -35,6 +35,9 @@ from wakeword.errors import ConfigError
 
 REPORT_INTERVAL_S = 0.25
 
+_FORMAT = 1
+"""Raise it when what validation hears or what chooses a checkpoint changes: scores of before and after it cannot be compared in one run."""
+
 Evaluate = Callable[[Any], ValidationScores]
 """Scores a `keras.Model` of `build_model` on validation data; `SlidingModel` runs its weights over whole recordings."""
 
@@ -288,7 +291,7 @@ def _fingerprint(
 ) -> str:
     """A hash of everything that a run's course depends on. How far the last phase goes is not part of it: a run may go on with more steps."""
     endless = dataclasses.replace(plan, phases=(*plan.phases[:-1], dataclasses.replace(plan.phases[-1], steps=1)))
-    settings = [dataclasses.asdict(config), dataclasses.asdict(endless), sampler.fingerprint(), tensorflow, precision]
+    settings = [_FORMAT, dataclasses.asdict(config), dataclasses.asdict(endless), sampler.fingerprint(), tensorflow, precision]
     settings += [hard_negatives.fingerprint] if hard_negatives else []
     settings += [teaching.fingerprint, str(teaching.share)] if teaching else []
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()

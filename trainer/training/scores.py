@@ -57,9 +57,9 @@ def is_better(candidate: Checkpoint, best: Checkpoint, plan: TrainingPlan) -> bo
 
     The expected recall is already measured at the target. So where it decides, a checkpoint counts as above the target only if its false accepts prove it
     (one-sided 95 %): one in an hour does not. Weights of step 12,000 that had one, of which people were found more often, once lost to those of step 6,000.
-    It also moves by a tenth from one evaluation to the next while the learning rate is high, so the highest of many is a lucky one. Of two checkpoints on the
-    same side of the target, the one of the later phase therefore counts: weights of step 2,500 that had the highest value found 231 people of 384 at four
-    false accepts, those of step 8,000, the last, 283.
+    It also moves by a tenth from one evaluation to the next while the learning rate is high, so the highest of many is often the highest by chance. Of two
+    checkpoints at or under the target, the one of the later phase therefore counts: weights of step 2,500 that had the highest value found 231 people of 384
+    at four false accepts, those of step 8,000, the last, 283.
     """
     return _rank(candidate, plan) >= _rank(best, plan)
 
@@ -74,7 +74,7 @@ def _rank(checkpoint: Checkpoint, plan: TrainingPlan) -> tuple[bool, int, float,
     if rate <= plan.target_false_accepts_per_hour:
         value = getattr(scores, metric)
         return True, phase, -1.0 if value is None else float(value), scores.recall, -scores.false_accepts_per_hour
-    return False, phase, -scores.false_accepts_per_hour, scores.recall, 0.0
+    return False, 0, -scores.false_accepts_per_hour, scores.recall, 0.0
 
 
 def _metric(scores: ValidationScores, plan: TrainingPlan) -> str:

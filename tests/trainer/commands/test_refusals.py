@@ -58,6 +58,7 @@ def test_wrong_input_is_refused_in_one_line(tmp_path: Path, name: str, arguments
     ("arguments", "message"),
     [
         (["--config", "quikc"], "--config quikc: neither a preset nor a file; did you mean quick?"),
+        (["--set", "training.training_steps=[3]"], "training.training_steps has 1 value, so there is one phase, and training.learning_rates has 2"),
         (["--set", "training.batch_sise=3"], "unknown key training.batch_sise; did you mean training.batch_size?"),
         (["--phrase", "電腦"], "gives no file name"),
     ],

@@ -140,7 +140,7 @@ def test_lists_that_are_not_given_have_a_value_a_phase() -> None:
 
 def test_weights_of_one_set_leave_the_others() -> None:
     weights = loaded("training.sampling_weights.hard_negative=2").training.sampling_weights
-    assert (weights.hard_negative, weights.positive, weights.negative_joined) == (2.0, 1.0, 2.0)
+    assert (weights.hard_negative, weights.positive, weights.negative_joined) == (2.0, 0.5, 3.0)
     with pytest.raises(ConfigError, match=r"unknown key training\.sampling_weights\.hard_negatives; did you mean training\.sampling_weights\.hard_negative\?"):
         loaded("training.sampling_weights.hard_negatives=2")
 

@@ -160,7 +160,7 @@ def test_what_exceeds_full_scale_is_scaled_not_clipped(sounds: Sounds) -> None:
 
 
 def test_missing_sounds_are_an_error_that_says_what_to_do() -> None:
-    with pytest.raises(ConfigError, match=r"background_paths gives no usable sound.*add_background_noise is 0\.5.*set the probability to 0"):
+    with pytest.raises(ConfigError, match=r"background_paths gives no usable sound.*add_background_noise is 0\.75.*set the probability to 0"):
         Augmenter(DEFAULT)
     with pytest.raises(ConfigError, match=r"impulse_paths gives no usable sound"):
         Augmenter(only("rir"))
@@ -210,9 +210,9 @@ def test_all_places_are_drawn() -> None:
 def test_draws_are_those_of_earlier_releases(sounds: Sounds, clip: Samples) -> None:
     """Golden values; the samples within what other processors round differently."""
     assert derived_generator("augment", 0, "a", 0, "gain").integers(1 << 30, size=3).tolist() == GOLDEN_DRAWS
-    result = Augmenter(only(*REFERENCE, min_gain_db=-6.0, background_max_snr_db=10.0), sounds).augment(clip, 0, "a", 0)
+    result = Augmenter(only(*REFERENCE, min_gain_db=-6.0), sounds).augment(clip, 0, "a", 0)
     np.testing.assert_allclose(result[40_000:48_000:1000], GOLDEN_SAMPLES, atol=2)
-    result = Augmenter(only(*EFFECTS, min_level_dbfs=-6.0, background_max_snr_db=10.0), sounds).augment(clip, 0, "a", 0)
+    result = Augmenter(only(*EFFECTS, min_level_dbfs=-6.0), sounds).augment(clip, 0, "a", 0)
     np.testing.assert_allclose(result[40_000:48_000:1000], GOLDEN_WITH_MICROPHONE, atol=4)
 
 

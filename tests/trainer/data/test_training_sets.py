@@ -126,15 +126,11 @@ def test_weights_masks_and_phases_reach_the_sets() -> None:
 def test_without_augmentation_its_share_is_that_of_the_recorded() -> None:
     clips = SetClips(*([np.zeros((60, 40), np.int8)] for _ in range(4)))
     sets = {one.name: one.sampling_weight for one in training_sets(configuration(), clips)}
-    assert sets == {
-        "positive": 2.5,
-        "after_positive": 0.5,
-        "negative_joined": pytest.approx(2 + 2 * 2 / 2.5),
-        "negative_alone": pytest.approx(0.5 + 2 * 0.5 / 2.5),
-    }
+    own = {"positive": 0.5, "after_positive": 0.5, "negative_joined": 3.0, "negative_alone": 0.5}
+    assert sets == {**own, "positive": 1.0, "negative_joined": pytest.approx(3.0 + 2.0 * 3.0 / 3.5), "negative_alone": pytest.approx(0.5 + 2.0 * 0.5 / 3.5)}
     none = configuration("training.sampling_weights.negative_joined=0", "training.sampling_weights.negative_alone=0")
     assert {one.name: one.sampling_weight for one in training_sets(none, clips)} == {
-        "positive": 2.5,
+        "positive": 1.0,
         "after_positive": 0.5,
         "negative_joined": 1.0,
         "negative_alone": 1.0,

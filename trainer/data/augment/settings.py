@@ -21,7 +21,7 @@ class Probabilities:
     pitch_shift: float = 0.1
     band_stop_filter: float = 0.1
     add_color_noise: float = 0.1
-    add_background_noise: float = 0.5
+    add_background_noise: float = 0.75
     gain: float = 1.0
     rir: float = 0.5
     band_limits: float = 0.5
@@ -50,7 +50,7 @@ class AugmentationSettings:
 
     probabilities: Probabilities = field(default_factory=Probabilities)
     background_min_snr_db: float = -5.0
-    background_max_snr_db: float = 30.0
+    background_max_snr_db: float = 10.0
     min_gain_db: float = -45.0
     max_gain_db: float = 0.0
     min_jitter_s: float = 0.195
@@ -58,7 +58,7 @@ class AugmentationSettings:
     """What follows a word: drawn between the two, uniformly."""
     augmentation_duration_s: float = 3.2
     """Length of every augmented clip."""
-    min_level_dbfs: float = -35.0
+    min_level_dbfs: float = -45.0
     max_level_dbfs: float = 0.0
     """Peak of a clip whose level is set."""
     speech_before: float = 0.3
