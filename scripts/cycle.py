@@ -35,7 +35,7 @@ PROGRAMS = Path(sys.executable).parent
 WIDTH = 100
 STEPS_AFTER = 3
 """Steps that follow training and verifying: two simulations and the report, or building, measuring and the report."""
-SENTENCES_PER_CLIP = 4
+SENTENCES_PER_CLIP = 3
 """Hours without the wake word are what a rate of false accepts needs most."""
 
 
