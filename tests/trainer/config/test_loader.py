@@ -47,7 +47,7 @@ def test_the_presets_steps_are_the_specifications() -> None:
     steps = {name: load_config(name, settings=[WORD]).training for name in preset_names()}
     assert {name: training.training_steps for name, training in steps.items()} == {
         "fast_test": (2000, 1000),
-        "quick": (4000, 1500),
+        "quick": (3000, 1500),
         "standard": (20_000, 10_000),
         "max_quality": (50_000, 20_000),
     }
