@@ -76,8 +76,14 @@ def generate(
     manner = manner_of(ways, formants, accents)
     choice = choose_engines(engine, EngineOptions(tuple(piper_voice or ()), kokoro), language=language, slow=natural > 0)
     with Terminal() as terminal:
-        for line in skipped_lines(choice.skipped):
-            terminal.told(line)
+        missing, counted = iter(skipped_lines(choice.skipped)), terminal.counting("speaking")
+
+        def speaking(done: int, total: int) -> None:
+            # Told once all input is found right: what is refused is refused in one line.
+            for line in missing:
+                terminal.told(line)
+            counted(done, total)
+
         corpus = generate_corpus(
             phrase,
             output,
@@ -92,9 +98,9 @@ def generate(
             manner=manner,
             check=check,
             jobs=jobs,
-            progress=terminal.counting("speaking"),
+            progress=speaking,
         )
-        for line in skipped_lines([skipped for skipped in corpus.skipped if skipped not in choice.skipped]):
+        for line in (*missing, *skipped_lines([skipped for skipped in corpus.skipped if skipped not in choice.skipped])):
             terminal.told(line)
         for note in corpus.notes:
             terminal.told(note)

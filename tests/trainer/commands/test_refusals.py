@@ -54,6 +54,16 @@ def test_wrong_input_is_refused_in_one_line(tmp_path: Path, name: str, arguments
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["empty", "own.yaml"]
 
 
+@pytest.mark.parametrize("phrase", ["   ", "東京"])
+def test_where_an_engine_is_missing_it_is_one_line_too(tmp_path: Path, phrase: str) -> None:
+    """Without the program flite, a line about it stood before the refusal."""
+    call = [str(Path(sys.executable).parent / "mww-generate"), phrase, "--output", str(tmp_path / "speech")]
+    refused = subprocess.run(
+        call, capture_output=True, text=True, env=environment(tmp_path / "cache") | {"PATH": str(tmp_path)}, timeout=DEADLINE_S, check=False
+    )
+    assert "phrase" in one_line_error(refused)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
