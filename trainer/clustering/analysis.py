@@ -14,9 +14,8 @@ from trainer.clustering.leaks import SpeakerLeak, find_speaker_leaks
 from trainer.clustering.linkage import Labels, Vectors, group_voices, unit_rows
 from trainer.clustering.naming import check_speaker_name, existing_folders, folded, name_groups, present_folder
 from trainer.clustering.quality import Quality, judge
-from trainer.clustering.settings import ClusterSettings
 from trainer.clustering.voices import hear
-from trainer.config.sections import TrainerConfig
+from trainer.config.sections import SpeakerClusteringSection, TrainerConfig
 from trainer.data.dataset import Sources, find_recorded
 from trainer.data.ingest import FoundFile, Label, find_files
 from trainer.data.parallel import Progress
@@ -57,7 +56,7 @@ class HeardFile:
 class Analysis:
     """Groups of voices over one or several datasets. `labels` and `unit` have one row a file of `files`, `names` one name a group."""
 
-    settings: ClusterSettings
+    settings: SpeakerClusteringSection
     datasets: tuple[Dataset, ...]
     files: tuple[HeardFile, ...]
     left_out: tuple[tuple[Found, str], ...]
@@ -106,7 +105,6 @@ def datasets_of(config: TrainerConfig, labels: Sequence[Label]) -> tuple[Dataset
 def analyse(
     config: TrainerConfig,
     datasets: Sequence[Dataset],
-    settings: ClusterSettings,
     load: EmbedderLoader,
     *,
     max_files: int | None = None,
@@ -118,8 +116,9 @@ def analyse(
     `max_files` takes so many of each dataset, by a hash of their names: the same ones every time, from all over the dataset. Raises
     `ConfigError` when no file can be used or a folder is missing, and whatever loading the model raises.
     """
+    settings = config.speaker_clustering
     found, unusable, not_counted = _find(datasets, max_files)
-    splitter = _splitter(config) if settings.leakage_audit else None
+    splitter = _splitter(config) if settings.leakage_audit_enabled else None
     groups = _groups(config) if splitter is not None else {}
     by_path = {file.path: file for file in found}
     voices = hear([file.path for file in found], settings.embedding_model, load, cache, progress)

@@ -41,21 +41,23 @@ def analyze(
     from trainer.clustering.analysis import analyse, datasets_of
     from trainer.clustering.embedder import load_speechbrain
     from trainer.clustering.report import write_outputs
-    from trainer.clustering.settings import settings_of
     from trainer.config.loader import load_config
     from trainer.data.ingest import Label
     from trainer.terminal import Terminal
     from wakeword.locks import hold_folder
 
-    configuration = load_config(config, override or (), setting or ())
-    settings = settings_of(configuration, n_clusters, threshold)
+    given = {"n_clusters": n_clusters, "similarity_threshold": threshold}
+    options = [f"speaker_clustering.{key}={value}" for key, value in given.items() if value is not None]
+    configuration = load_config(config, override or (), [*(setting or ()), *options])
+    if not configuration.speaker_clustering.enabled:
+        raise ConfigError("speaker_clustering.enabled is false: the dataset's folders count as its speakers; set it to true to look for voices")
     datasets = datasets_of(configuration, tuple(Label) if dataset == "all" else (Label(dataset),))
     for root in (root for entry in datasets for root in entry.roots):
         if output_dir.resolve().is_relative_to(root.resolve()):
             raise ConfigError(f"{output_dir}: lies in the dataset's folder {root}; give --output-dir another place")
     with hold_folder(output_dir, "give another --output-dir"):
         with Terminal() as terminal:
-            analysis = analyse(configuration, datasets, settings, load_speechbrain, max_files=max_files, progress=terminal.counting("listening"))
+            analysis = analyse(configuration, datasets, load_speechbrain, max_files=max_files, progress=terminal.counting("listening"))
         written = write_outputs(analysis, output_dir)
     _print_analysis(analysis)
     for names, report in written:

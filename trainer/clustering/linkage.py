@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trainer.clustering.settings import ClusterSettings
+from trainer.config.sections import SpeakerClusteringSection
 from wakeword.errors import ConfigError
 
 MAX_AGGLOMERATIVE_FILES = 16_000
@@ -40,7 +40,7 @@ def row_blocks(count: int) -> Iterator[slice]:
     return (slice(start, min(start + _BLOCK_ROWS, count)) for start in range(0, count, _BLOCK_ROWS))
 
 
-def group_voices(embeddings: ArrayLike, settings: ClusterSettings) -> Labels:
+def group_voices(embeddings: ArrayLike, settings: SpeakerClusteringSection) -> Labels:
     """Label every row; the largest group is 0, and among groups of one size the one that has the earliest row comes first.
 
     agglomerative: average linkage (UPGMA) on cosine distance, cut where the mean similarity of two groups falls below the threshold, or
@@ -62,7 +62,7 @@ def group_voices(embeddings: ArrayLike, settings: ClusterSettings) -> Labels:
     return _by_size(labels)
 
 
-def _agglomerated(unit: Vectors, settings: ClusterSettings) -> Labels:
+def _agglomerated(unit: Vectors, settings: SpeakerClusteringSection) -> Labels:
     from scipy.cluster.hierarchy import linkage
 
     count = len(unit)

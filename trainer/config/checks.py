@@ -15,7 +15,6 @@ def check_config(config: TrainerConfig) -> None:
     config.training.plan()
     config.training.hard_negative_class_weights()
     config.performance.settings()
-    config.speaker_clustering.settings()
     slices = window_slices(config.model.network(), config.hardware.clip_duration_ms)
     for masks in config.training.masks():
         masks.check_window(slices)
@@ -25,8 +24,6 @@ def check_config(config: TrainerConfig) -> None:
         _check_mining(config)
     if config.augmentation.copies:
         _check_augmentation(config, slices)
-    if config.speaker_clustering.enabled is False and config.speaker_clustering.n_clusters:
-        raise ConfigError("speaker_clustering.n_clusters does nothing while speaker_clustering.enabled is false; remove one of the two")
 
 
 def check_manifest(export: ExportSection) -> None:

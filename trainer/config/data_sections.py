@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from trainer.config.base import Folders, Section, constant, fixed
 from trainer.data.augment.settings import AugmentationSettings, Probabilities
 from wakeword import contract
-
-if TYPE_CHECKING:
-    from trainer.clustering.settings import ClusterSettings
 
 _FRONTEND = "the frontend in ESPHome's firmware has it built in: a model that was trained otherwise would hear other features on the device"
 
@@ -190,7 +187,7 @@ class SpeakerClusteringSection(Section):
     """False: the dataset's folders are its speakers, and `mww-cluster-analyze` refuses."""
     method: Literal["agglomerative", "threshold"] = "agglomerative"
     """agglomerative: the files of a group are alike on average. threshold: any chain of similar files is a group."""
-    embedding_model: str = "speechbrain/spkrec-ecapa-voxceleb"
+    embedding_model: str = Field("speechbrain/spkrec-ecapa-voxceleb", min_length=1)
     """A model of the hub, `name` or `name@revision`, or a folder with its files."""
     similarity_threshold: float = Field(0.72, gt=0, le=1)
     """Least cosine similarity of one voice."""
@@ -199,8 +196,12 @@ class SpeakerClusteringSection(Section):
     leakage_audit_enabled: bool = True
     """Look for the same voice (`mww-cluster-analyze`) and the same recording (`mww-train`) in two splits."""
 
-    def settings(self) -> ClusterSettings:
-        """The settings of the clustering, whether it is enabled or not. Raises `ConfigError` for values that do not go together."""
-        from trainer.clustering.settings import ClusterSettings
-
-        return ClusterSettings(self.method, self.embedding_model, self.similarity_threshold, self.n_clusters, self.leakage_audit_enabled)
+    @model_validator(mode="after")
+    def _number_is_used(self) -> Self:
+        if self.n_clusters and self.method == "threshold":
+            raise ValueError(
+                "speaker_clustering.n_clusters needs speaker_clustering.method=agglomerative; the method 'threshold' has as many groups as it finds"
+            )
+        if self.n_clusters and not self.enabled:
+            raise ValueError("speaker_clustering.n_clusters does nothing while speaker_clustering.enabled is false; remove one of the two")
+        return self

@@ -212,6 +212,8 @@ def _explain(error: ErrorDetails, layers: Sequence[tuple[str, Values]]) -> str:
     if error["type"] == "missing":
         return f"{layers[0][0]}: {key} is missing; give it with --set {key}=VALUE or in a file"
     origin, written = _written(path, layers)
+    if error["type"] == "value_error" and _model_of(path) is not None:
+        return f"{origin}: {complaint(error, written)}"  # keys of a section that do not go together, which the message names
     # A variable may stand for a secret, so what is shown is what was written.
     shown = written if has_variable(written) else error["input"]
     return f"{origin}: {key} is {shown!r}: {complaint(error, shown, _default(path))}; correct it"

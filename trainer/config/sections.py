@@ -1,6 +1,6 @@
 """The sections of a training configuration. Every key acts; an unknown one is an error.
 
-Values are checked for type and range where they are read, and again by the dataclass that uses them; what several sections must agree on is
+Values are checked for type and range where they are read; what several sections must agree on is
 checked by `trainer.config.checks` before any work.
 """
 

@@ -148,7 +148,8 @@ def test_number_threshold_and_size(dataset: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--threshold", "0"], 2, "similarity threshold is 0; give a cosine above 0"),
+        (["--threshold", "0"], 2, "speaker_clustering.similarity_threshold is 0.0: it must be above 0"),
+        (["--set", "speaker_clustering.enabled=false"], 2, "speaker_clustering.enabled is false: the dataset's folders count as its speakers"),
         (["--n-clusters", "9"], 2, "9 clusters are asked of 8 usable files"),
         (["--dataset", "hard_negative", "--set", "paths.positive_dir=nowhere"], 2, "hard_negative"),
         (["--set", "paths.positive_dir=nowhere"], 2, "nowhere: no such folder"),

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from trainer.clustering.embedder import HYPERPARAMETERS, load_speechbrain, model_identity
-from trainer.clustering.settings import DEFAULT_MODEL
+from trainer.config.sections import SpeakerClusteringSection
 from wakeword.errors import ConfigError, InfrastructureError, MwwError
 
 INSTALLED = all(importlib.util.find_spec(name) for name in ("torch", "torchaudio", "speechbrain"))
 DEADLINE_S = 200
+MODEL = SpeakerClusteringSection().embedding_model
 
 
 @pytest.mark.skipif(INSTALLED, reason="torch and speechbrain are installed here")
@@ -25,7 +26,7 @@ def test_missing_packages_are_named() -> None:
     with pytest.raises(
         InfrastructureError, match=r"embedding voices needs the package speechbrain, which is not installed; in an environment of its own.*\.\[cluster\]"
     ):
-        load_speechbrain(DEFAULT_MODEL)
+        load_speechbrain(MODEL)
 
 
 class LocalEntryNotFoundError(FileNotFoundError):
@@ -72,9 +73,9 @@ def speechbrain(monkeypatch: pytest.MonkeyPatch) -> type[FakeEncoder]:
 
 
 def test_a_name_goes_to_the_hub_and_a_revision_with_it(speechbrain: type[FakeEncoder]) -> None:
-    load_speechbrain(DEFAULT_MODEL)
-    load_speechbrain(f"{DEFAULT_MODEL}@abc123")
-    plain = {"source": DEFAULT_MODEL, "run_opts": {"device": "cpu"}}
+    load_speechbrain(MODEL)
+    load_speechbrain(f"{MODEL}@abc123")
+    plain = {"source": MODEL, "run_opts": {"device": "cpu"}}
     assert speechbrain.calls == [plain, plain | {"fetch_config": {"revision": "abc123"}}]
 
 
@@ -96,7 +97,7 @@ def test_a_folder_is_read_from_the_folder(speechbrain: type[FakeEncoder], tmp_pa
 def test_the_hubs_absence_is_told_from_a_wrong_name(speechbrain: type[FakeEncoder], error: Exception, kind: type[MwwError], message: str) -> None:
     speechbrain.error = error
     with pytest.raises(kind, match=message):
-        load_speechbrain(DEFAULT_MODEL)
+        load_speechbrain(MODEL)
 
 
 def test_a_folder_that_does_not_load_is_the_users(speechbrain: type[FakeEncoder], tmp_path: Path) -> None:
@@ -109,11 +110,11 @@ def test_a_broken_installation_is_named(speechbrain: type[FakeEncoder], monkeypa
     assert not speechbrain.calls
     monkeypatch.setitem(sys.modules, "speechbrain.inference.classifiers", None)
     with pytest.raises(InfrastructureError, match=r"speechbrain cannot be imported .*\.\[cluster\]"):
-        load_speechbrain(DEFAULT_MODEL)
+        load_speechbrain(MODEL)
 
 
 def test_a_models_identity_is_its_content_or_its_name(tmp_path: Path) -> None:
-    assert model_identity(f"{DEFAULT_MODEL}@abc") == f"{DEFAULT_MODEL}@abc"
+    assert model_identity(f"{MODEL}@abc") == f"{MODEL}@abc"
     with pytest.raises(ConfigError, match=f"holds no {HYPERPARAMETERS}"):
         model_identity(str(tmp_path))
     (tmp_path / HYPERPARAMETERS).write_text("a")

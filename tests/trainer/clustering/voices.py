@@ -10,8 +10,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from trainer.clustering.settings import DEFAULT_MODEL
 from trainer.clustering.voices import VoiceCache
+from trainer.config.sections import SpeakerClusteringSection
 from wakeword.corpus.recordings import hash_file
 
 DIMENSIONS = 32
@@ -40,7 +40,7 @@ def record(path: Path, seconds: float = 0.5, amplitude: float = 8000) -> Path:
     return path
 
 
-def record_speakers(root: Path, cache: Path, speakers: Mapping[str, str], model: str = DEFAULT_MODEL) -> None:
+def record_speakers(root: Path, cache: Path, speakers: Mapping[str, str], model: str = SpeakerClusteringSection().embedding_model) -> None:
     """Write a recording for each relative path, and put its speaker's voice into the cache, as if the model had heard it."""
     store = VoiceCache(cache / "voices", model)
     for relative, speaker in speakers.items():
