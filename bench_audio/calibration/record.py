@@ -7,32 +7,25 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from bench_audio.calibration.equalizer import InverseFilter
 from bench_audio.calibration.levels import Weighting
 from bench_audio.duplex import DeviceFacts, Source
 from wakeword.errors import ConfigError
-from wakeword.files import partial_file, write_atomically
-from wakeword.reading import read_json
+from wakeword.files import partial_file
+from wakeword.records import Record, read_record, write_record
 
 SCHEMA_VERSION: Literal[1] = 1
 
 Positive = Annotated[float, Field(gt=0)]
 Band = tuple[Positive, Positive]
-
-
-class Record(BaseModel):
-    """Base of every part: frozen, every number finite, an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DeviceRecord(Record):
@@ -211,21 +204,12 @@ def write_wav(folder: Path, name: str, samples: NDArray[np.float64], sample_rate
 
 def write_calibration(calibration: Calibration, path: Path) -> None:
     """Write the file, whole or not at all."""
-    write_atomically(path, calibration.model_dump_json(indent=1) + "\n")
+    write_record(calibration, path)
 
 
 def read_calibration(path: Path) -> Calibration:
     """Read and check a calibration file, without looking at its age. Raises `ConfigError`: unreadable, another version, an unknown key, a wrong value."""
-    values = read_json(path, "give a file that mww-bench calibrate made")
-    version = values.get("schema_version") if isinstance(values, dict) else None
-    if version != SCHEMA_VERSION:
-        raise ConfigError(f"{path}: calibration of version {version}, this program reads version {SCHEMA_VERSION}; calibrate anew")
-    try:
-        return Calibration.model_validate_json(json.dumps(values))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ConfigError(f"{path}: {where}: {first['msg']}; calibrate anew") from error
+    return read_record(path, Calibration, "calibration", "give a file that mww-bench calibrate made", "calibrate anew")
 
 
 def require_valid(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from firmware.boards.inventory import BoardEntry
-from harness.results.record import Record
 from wakeword.errors import ConfigError
+from wakeword.records import Record
 
 if TYPE_CHECKING:
     from bench_audio.calibration.equalizer import InverseFilter

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from harness.results.record import Record
+from wakeword.records import Record
 
 Disagreement = Literal[
     "utterance missed by the device",

@@ -7,7 +7,6 @@ the counts they come from; merging results adds runs and scores them again.
 from __future__ import annotations
 
 import base64
-import json
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,20 +14,18 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from harness.results.device_records import AgreementRecord as AgreementRecord
 from harness.results.device_records import BoardRecord as BoardRecord
 from harness.results.device_records import ClockRecord as ClockRecord
 from harness.results.device_records import IntegrityRecord as IntegrityRecord
 from harness.results.device_records import SessionRecord as SessionRecord
-from harness.results.record import Record
 from wakeword.contract import MAX_WINDOW, PROBABILITY_MAX, STEP_MS
 from wakeword.corpus.provenance import Provenance
 from wakeword.errors import ConfigError
-from wakeword.files import write_atomically
 from wakeword.presentation import Mode, Presentation
-from wakeword.reading import read_json
+from wakeword.records import Record, read_record, write_record
 from wakeword.scoring.matching import Span, Truth
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -251,17 +248,9 @@ def unpack_probabilities(packed: str) -> NDArray[np.uint8]:
 
 def read_result(path: Path) -> Result:
     """Read a `result.json`. Raises `ConfigError` when it cannot be read or is of another schema version."""
-    values = read_json(path, "give a result.json written by mww-simulate --result or mww-bench")
-    version = values.get("schema_version") if isinstance(values, dict) else None
-    if version != SCHEMA_VERSION:
-        raise ConfigError(f"{path}: result schema {version!r}, this version reads {SCHEMA_VERSION}; measure again")
-    try:
-        return Result.model_validate_json(json.dumps(values))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{path}: {'.'.join(map(str, first['loc'])) or 'result'}: {first['msg']}; measure again") from error
+    return read_record(path, Result, "result", "give a result.json written by mww-simulate --result or mww-bench", "measure again")
 
 
 def write_result(result: Result, path: Path) -> None:
     """Write a result whole or not at all."""
-    write_atomically(path, result.model_dump_json(indent=1) + "\n")
+    write_record(result, path)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from firmware.boards.inventory import BoardEntry
 from harness.boards.air_settings import AirSettings
-from harness.results.record import Record
 from harness.results.schema import ModelRecord
 from harness.session.schedule import Leg, PlannedRecording, Schedule, Section, Settings, make_schedule
 from wakeword.corpus.provenance import Provenance
 from wakeword.corpus.recordings import hash_file
-from wakeword.errors import ConfigError, InfrastructureError
-from wakeword.files import write_atomically
+from wakeword.errors import InfrastructureError
 from wakeword.part import file_of
+from wakeword.records import Record, read_record, write_record
 
 PLAN_FILE = "session.json"
 PLAN_FORMAT: Literal[1] = 1
@@ -121,24 +119,15 @@ def section_plans(sections: Sequence[Section]) -> tuple[SectionPlan, ...]:
 
 def write_plan(plan: SessionPlan, folder: Path) -> None:
     """Write `session.json` whole or not at all."""
-    write_atomically(folder / PLAN_FILE, plan.model_dump_json(indent=1) + "\n")
+    write_record(plan, folder / PLAN_FILE)
 
 
 def read_plan(folder: Path) -> SessionPlan | None:
     """The plan in a folder; None when there is none. Raises `ConfigError` when it cannot be read."""
     path = folder / PLAN_FILE
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
+    if not path.exists():
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); give the folder of a session") from error
-    try:
-        if json.loads(text).get("format") != PLAN_FORMAT:
-            raise ConfigError(f"{path}: is of another version of this program; begin a new session in another folder")
-        return SessionPlan.model_validate_json(text)
-    except (ValidationError, ValueError, AttributeError) as error:
-        raise ConfigError(f"{path}: is damaged ({str(error).splitlines()[0]}); begin a new session in another folder") from error
+    return read_record(path, SessionPlan, "session", "give the folder of a session", "begin a new session in another folder", version="format")
 
 
 def what_changed(old: SessionPlan, new: SessionPlan) -> list[str]:
