@@ -19,10 +19,10 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from trainer.data.augment.chain import Augmenter, place_anywhere
+from trainer.config.sections import AugmentationSection
+from trainer.data.augment.chain import EFFECTS, Augmenter, place_anywhere
 from trainer.data.augment.computed import computed_backgrounds, computed_rooms
 from trainer.data.augment.features import augmented_features
-from trainer.data.augment.settings import EFFECTS, AugmentationSettings, Probabilities
 from trainer.data.augment.sounds import Sounds, find_sounds, store_backgrounds, store_impulses
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.spec_augment import MaskSettings, spec_augment
@@ -64,14 +64,14 @@ def main() -> None:
         scratch = Path(scratch_name)
         records = _clips(scratch)
         sounds = _sounds(scratch)
-        settings = AugmentationSettings()
+        settings = AugmentationSection()
         generator = np.random.default_rng(0)
         recorded = [read_samples(record.path) for record in records]
         clips = [place_anywhere(samples, settings, generator).samples for samples in recorded]
         cores = len(os.sched_getaffinity(0))
         print(f"{len(clips)} clips of {settings.augmentation_duration_s} s, {cores} cores, best of {REPETITIONS}\n", flush=True)
         print(f"{'':44}{'cores':>6}{'ms a clip':>11}{'clips/s a core':>16}")
-        around = Augmenter(replace(settings, speech_before=1, speech_after=1), replace(sounds, speech=sounds.backgrounds))
+        around = Augmenter(settings.model_copy(update={"SpeechBefore": 1.0, "SpeechAfter": 1.0}), replace(sounds, speech=sounds.backgrounds))
         places = [WordPlace(0, len(samples)) for samples in recorded]
         _row("speech before and after, always", 1, len(clips), timed(lambda: [around.placed(*one, 0, "", 0) for one in zip(recorded, places, strict=True)]))
         for effect in EFFECTS:
@@ -103,8 +103,8 @@ def _row(label: str, cores: int, clips: int, taken: float) -> None:
     print(f"{label:44}{cores:6}{1000 * taken * cores / clips:11.2f}{clips / taken / cores:16.0f}", flush=True)
 
 
-def _only(effect: str) -> AugmentationSettings:
-    return AugmentationSettings(Probabilities(**{name: float(name == effect) for name in EFFECTS}))
+def _only(effect: str) -> AugmentationSection:
+    return AugmentationSection.model_validate({name: float(name == effect) for name in EFFECTS})
 
 
 def _augment(augmenter: Augmenter, clips: list[NDArray[np.int16]]) -> None:

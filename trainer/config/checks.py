@@ -56,9 +56,8 @@ def _check_mining(config: TrainerConfig) -> None:
 
 def _check_augmentation(config: TrainerConfig, slices: int) -> None:
     section = config.augmentation
-    settings = section.settings()
     seconds = clip_seconds(slices)
-    if settings.samples < seconds * contract.SAMPLE_RATE_HZ:
+    if section.samples < seconds * contract.SAMPLE_RATE_HZ:
         raise ConfigError(
             f"augmentation.augmentation_duration_s is {section.augmentation_duration_s:g}, and with hardware.clip_duration_ms "
             f"{config.hardware.clip_duration_ms} training reads clips of {seconds:.2f} s; give at least that, or a shorter clip_duration_ms"

@@ -8,7 +8,6 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from trainer.config.base import Folders, Section, constant, fixed
-from trainer.data.augment.settings import AugmentationSettings, Probabilities
 from wakeword import contract
 
 _FRONTEND = "the frontend in ESPHome's firmware has it built in: a model that was trained otherwise would hear other features on the device"
@@ -73,7 +72,11 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class AugmentationSection(Section):
-    """What is done to training clips, and how often: what is said around them, then effects in this order, each with its probability."""
+    """What is done to training clips, and how often: what is said around them, then effects in this order, each with its probability.
+
+    Order and values of the first eight effects are those of the reference implementation (microWakeWord's training notebook), as is that the background's
+    ratio is against the RMS of the whole augmented clip, the padding before a short word included. The others are what a microphone does.
+    """
 
     copies: int = Field(4, ge=0, le=1000)
     """Augmented copies of each positive in the feature store, each drawn anew; negatives have about a clip for each
@@ -112,7 +115,7 @@ class AugmentationSection(Section):
     """Quietest level, against the clip as it was recorded."""
     max_gain_db: float = 0.0
     """Loudest level."""
-    min_jitter_s: float = 0.195
+    min_jitter_s: float = Field(0.195, ge=0)
     """Least time between the word and the clip's end, seconds."""
     max_jitter_s: float = 0.205
     """Greatest time between the word and the clip's end, seconds."""
@@ -142,42 +145,31 @@ class AugmentationSection(Section):
     """Probability that a background is heard in the place of a negative, so that noise alone does not wake the model; none where `AddBackgroundNoise` is 0."""
     min_level_dbfs: float = -45.0
     """Quietest peak that `Level` sets."""
-    max_level_dbfs: float = 0.0
+    max_level_dbfs: float = Field(0.0, le=0)
     """Loudest peak that `Level` sets; 0 is full scale."""
 
-    def settings(self, *, backgrounds: bool = True, impulses: bool = True) -> AugmentationSettings:
-        """The settings of the chain; effects without sounds are left out where so told. Raises `ConfigError` for values out of range."""
-        probabilities = Probabilities(
-            seven_band_parametric_eq=self.SevenBandParametricEQ,
-            tanh_distortion=self.TanhDistortion,
-            pitch_shift=self.PitchShift,
-            band_stop_filter=self.BandStopFilter,
-            add_color_noise=self.AddColorNoise,
-            add_background_noise=self.AddBackgroundNoise if backgrounds else 0.0,
-            gain=self.Gain,
-            rir=self.RIR if impulses else 0.0,
-            band_limits=self.BandLimits,
-            level=self.Level,
-            self_noise=self.SelfNoise,
-            automatic_gain=self.AutomaticGain,
-            clipping=self.Clipping,
-        )
-        return AugmentationSettings(
-            probabilities,
-            self.background_min_snr_db,
-            self.background_max_snr_db,
-            self.min_gain_db,
-            self.max_gain_db,
-            self.min_jitter_s,
-            self.max_jitter_s,
-            self.augmentation_duration_s,
-            self.min_level_dbfs,
-            self.max_level_dbfs,
-            self.SpeechBefore,
-            self.SpeechAfter,
-            self.Onset,
-            self.BackgroundAlone if backgrounds else 0.0,
-        )
+    @property
+    def samples(self) -> int:
+        """Length of an augmented clip in 16 kHz samples."""
+        return round(self.augmentation_duration_s * contract.SAMPLE_RATE_HZ)
+
+    @model_validator(mode="after")
+    def _limits_fit(self) -> Self:
+        for low, high in (
+            ("background_min_snr_db", "background_max_snr_db"),
+            ("min_gain_db", "max_gain_db"),
+            ("min_jitter_s", "max_jitter_s"),
+            ("min_level_dbfs", "max_level_dbfs"),
+        ):
+            least, most = getattr(self, low), getattr(self, high)
+            if least > most:
+                raise ValueError(f"augmentation.{low} is {least:g} and {high} is {most:g}; the first must not be above the second")
+        shortest = self.max_jitter_s + contract.WINDOW_MS / 1000
+        if self.augmentation_duration_s <= shortest:
+            raise ValueError(
+                f"augmentation.augmentation_duration_s is {self.augmentation_duration_s:g}; give more than {shortest:g}, which what follows a word takes"
+            )
+        return self
 
 
 class SpeakerClusteringSection(Section):

@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.config.sections import TrainerConfig
+from trainer.config.sections import AugmentationSection, TrainerConfig
 from trainer.data.augment.computed import computed_backgrounds, computed_rooms, speech_bank
 from trainer.data.augment.features import augmented_features
-from trainer.data.augment.settings import AugmentationSettings
 from trainer.data.augment.sounds import SoundBank, Sounds, find_sounds, split_sounds, store_backgrounds, store_impulses
 from trainer.data.ingest import SampleRecord
 from trainer.data.parallel import Progress, core_count
@@ -25,6 +24,8 @@ from wakeword.errors import ConfigError
 
 _FORMAT = 1
 """Raise it when the same settings, sounds and seed give other clips."""
+_NOT_IN_A_CLIP = {"copies", "background_paths", "impulse_paths", "computed_rooms", "computed_backgrounds", "computed_music_share", "computed_speech_share"}
+"""Keys that say which sounds there are and how many clips are made: the clips' name in the store has those sounds, and their number, itself."""
 _SPEECH_CLIPS = 256
 """Recordings that give what is said around words, and behind them: many enough that none is learned by heart."""
 
@@ -33,9 +34,8 @@ _SPEECH_CLIPS = 256
 class Augmentation:
     """What augments the training recordings of a run, and lines for the user on what it does without."""
 
-    settings: AugmentationSettings
+    settings: AugmentationSection
     sounds: Sounds
-    copies: int
     told: tuple[str, ...] = ()
 
 
@@ -65,9 +65,10 @@ def prepare_augmentation(
         computed = computed_rooms(folder, Split.TRAIN, number, jobs=jobs, progress=count("computing rooms")) if number else ()
         rooms = SoundBank(tuple(room.sound for room in computed))
         told.append(_without(config, _ROOMS, f"in {number} computed rooms" if number else ""))
-    settings = section.settings(backgrounds=bool(backgrounds.sounds), impulses=bool(rooms.sounds))
+    without = dict.fromkeys(() if backgrounds.sounds else ("AddBackgroundNoise", "BackgroundAlone"), 0.0)
+    without |= dict.fromkeys(() if rooms.sounds else ("RIR",), 0.0)
     around = speech if section.SpeechBefore or section.SpeechAfter else SoundBank()
-    return Augmentation(settings, Sounds(backgrounds, rooms, around), section.copies, tuple(told))
+    return Augmentation(section.model_copy(update=without), Sounds(backgrounds, rooms, around), tuple(told))
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def augmented_positives(
     store: FeatureStore, records: Sequence[SampleRecord], augmentation: Augmentation, seed: int, jobs: int | None = None, progress: Progress | None = None
 ) -> ClipRows:
     """So many copies of each utterance, `[318, 40]` each for 3.2 s. Raises `ConfigError` for an unreadable file."""
-    return _stored(store, records, [augmentation.copies] * len(records), "positive_augmented", augmentation, seed, jobs, progress)
+    return _stored(store, records, [augmentation.settings.copies] * len(records), "positive_augmented", augmentation, seed, jobs, progress)
 
 
 def augmented_negatives(
@@ -143,7 +144,7 @@ def _stored(
     jobs: int | None,
     progress: Progress | None,
 ) -> ClipRows:
-    key = store.key(records, _FORMAT, augmentation.settings, augmentation.sounds.contents, tuple(draws), seed)
+    key = store.key(records, _FORMAT, augmentation.settings.model_dump(exclude=_NOT_IN_A_CLIP), augmentation.sounds.contents, tuple(draws), seed)
     clips = _clips(records, draws, augmentation, seed, jobs or core_count(), progress or (lambda _done, _total: None))
     return store.sets(key, (name,), lambda: (clips,))[name]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,22 +14,22 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 
+from trainer.config.sections import AugmentationSection
 from trainer.data.augment import chain
-from trainer.data.augment.chain import Augmenter, place_anywhere, place_onset, place_word
+from trainer.data.augment.chain import EFFECTS, Augmenter, place_anywhere, place_onset, place_word
 from trainer.data.augment.draws import derived_generator
-from trainer.data.augment.settings import EFFECTS, AugmentationSettings, Probabilities
 from trainer.data.augment.sounds import Sounds, store_backgrounds, store_impulses
 from trainer.data.words import WordPlace
 from wakeword.errors import ConfigError, InfrastructureError
 
 Samples = NDArray[np.int16]
 OFF = dict.fromkeys(EFFECTS, 0.0)
-DEFAULT = AugmentationSettings()
-SHORT = AugmentationSettings(augmentation_duration_s=0.3)
+DEFAULT = AugmentationSection()
+SHORT = AugmentationSection(augmentation_duration_s=0.3)
 
 
-def only(*effects: str, **changes: float) -> AugmentationSettings:
-    return AugmentationSettings(Probabilities(**{**OFF, **dict.fromkeys(effects, 1.0)}), **changes)
+def only(*effects: str, **changes: float) -> AugmentationSection:
+    return AugmentationSection.model_validate(OFF | dict.fromkeys(effects, 1.0) | changes)
 
 
 @pytest.fixture(scope="module")
@@ -90,13 +89,13 @@ def test_the_global_generators_neither_matter_nor_change(sounds: Sounds, clip: S
 
 
 def test_the_global_generators_are_put_back_after_an_error(clip: Samples, monkeypatch: pytest.MonkeyPatch) -> None:
-    augmenter = Augmenter(only("gain"))
+    augmenter = Augmenter(only("Gain"))
 
     def fails(_samples: object, _rate: int) -> None:
         random.random()
         raise RuntimeError("effect")
 
-    monkeypatch.setattr(augmenter, "_effects", {"gain": chain._seeded(fails)})
+    monkeypatch.setattr(augmenter, "_effects", {"Gain": chain._seeded(fails)})
     python = random.getstate()
     with pytest.raises(RuntimeError, match="effect"):
         augmenter.augment(clip, 0, "a", 0)
@@ -111,15 +110,15 @@ def test_seed_clip_and_draw_each_matter(sounds: Sounds, clip: Samples) -> None:
 
 def test_an_effect_that_is_off_changes_nothing_that_others_draw(sounds: Sounds, clip: Samples) -> None:
     """Gain is drawn the same whether the effects before it act or not."""
-    alone = Augmenter(only("gain", max_gain_db=-12), sounds).augment(clip, 0, "a", 0)
-    shifted = Augmenter(only("band_stop_filter", "gain", max_gain_db=-12), sounds)
-    filtered = Augmenter(only("band_stop_filter"), sounds).augment(clip, 0, "a", 0)
+    alone = Augmenter(only("Gain", max_gain_db=-12), sounds).augment(clip, 0, "a", 0)
+    shifted = Augmenter(only("BandStopFilter", "Gain", max_gain_db=-12), sounds)
+    filtered = Augmenter(only("BandStopFilter"), sounds).augment(clip, 0, "a", 0)
     assert rms(shifted.augment(clip, 0, "a", 0)) / rms(filtered) == pytest.approx(rms(alone) / rms(clip), rel=1e-2)
 
 
 @pytest.mark.parametrize("ratio", [-5.0, 10.0])
 def test_the_background_has_the_ratio_that_is_asked_for(ratio: float, sounds: Sounds, clip: Samples) -> None:
-    augmenter = Augmenter(only("add_background_noise", background_min_snr_db=ratio, background_max_snr_db=ratio), sounds)
+    augmenter = Augmenter(only("AddBackgroundNoise", background_min_snr_db=ratio, background_max_snr_db=ratio), sounds)
     for draw in range(4):
         quiet = clip // 8  # far from full scale, where the sum would be scaled down
         noise = augmenter.augment(quiet, 0, "a", draw).astype(int) - quiet
@@ -131,16 +130,16 @@ def test_a_background_without_sound_adds_nothing(tmp_path: Path, clip: Samples) 
     path = tmp_path / "almost.wav"
     soundfile.write(path, np.ones(16_000, np.int16), 16_000)
     bank = store_backgrounds([path], tmp_path / "store", jobs=1)
-    np.testing.assert_array_equal(Augmenter(only("add_background_noise"), Sounds(bank)).augment(clip, 0, "a", 0), clip)
+    np.testing.assert_array_equal(Augmenter(only("AddBackgroundNoise"), Sounds(bank)).augment(clip, 0, "a", 0), clip)
 
 
 def test_gain_lies_between_its_limits_and_a_room_keeps_it(sounds: Sounds, clip: Samples) -> None:
     """audiomentations' own impulse response scales to a peak of 0.5, so that gain would mean nothing."""
-    quiet, loud = (Augmenter(only("gain", "rir", min_gain_db=gain, max_gain_db=gain), sounds) for gain in (-30.0, -10.0))
+    quiet, loud = (Augmenter(only("Gain", "RIR", min_gain_db=gain, max_gain_db=gain), sounds) for gain in (-30.0, -10.0))
     for draw in range(3):
         change = rms(loud.augment(clip, 0, "a", draw)) / rms(quiet.augment(clip, 0, "a", draw))
         assert 20 * np.log10(change) == pytest.approx(20, abs=0.2)
-    plain = Augmenter(only("gain"), sounds)
+    plain = Augmenter(only("Gain"), sounds)
     levels = [20 * np.log10(max(rms(plain.augment(clip, 0, "a", draw)), 1e-3) / rms(clip)) for draw in range(60)]
     assert -46 < min(levels) < -38
     assert -7 < max(levels) <= 0.01
@@ -150,27 +149,27 @@ def test_a_room_leaves_the_word_in_its_place(sounds: Sounds) -> None:
     click = np.zeros(16_000, np.int16)
     click[8000] = 20_000
     for draw in range(4):
-        assert np.abs(Augmenter(only("rir"), sounds).augment(click, 0, "a", draw).astype(int)).argmax() == 8016
+        assert np.abs(Augmenter(only("RIR"), sounds).augment(click, 0, "a", draw).astype(int)).argmax() == 8016
 
 
 def test_what_exceeds_full_scale_is_scaled_not_clipped(sounds: Sounds) -> None:
     loud = (32_000 * np.sin(2 * np.pi * 440 * np.arange(51_200) / 16_000)).astype(np.int16)
-    result = Augmenter(only("add_background_noise"), sounds).augment(loud, 0, "a", 0)
+    result = Augmenter(only("AddBackgroundNoise"), sounds).augment(loud, 0, "a", 0)
     assert np.sum(np.abs(result.astype(int)) >= 32_767) <= 2
 
 
 def test_missing_sounds_are_an_error_that_says_what_to_do() -> None:
-    with pytest.raises(ConfigError, match=r"background_paths gives no usable sound.*add_background_noise is 0\.75.*set the probability to 0"):
+    with pytest.raises(ConfigError, match=r"background_paths gives no usable sound.*augmentation\.AddBackgroundNoise is 0\.75.*set the probability to 0"):
         Augmenter(DEFAULT)
     with pytest.raises(ConfigError, match=r"impulse_paths gives no usable sound"):
-        Augmenter(only("rir"))
-    Augmenter(only("gain"))
+        Augmenter(only("RIR"))
+    Augmenter(only("Gain"))
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, clip: Samples) -> None:
     monkeypatch.setitem(sys.modules, "audiomentations", None)
     with pytest.raises(InfrastructureError, match=r'pip install "\.\[train\]"'):
-        Augmenter(only("gain")).augment(clip, 0, "a", 0)
+        Augmenter(only("Gain")).augment(clip, 0, "a", 0)
 
 
 @given(st.integers(1, 8000), st.integers(0, 2000), st.integers(0, 1000))
@@ -218,7 +217,7 @@ def test_draws_are_those_of_earlier_releases(sounds: Sounds, clip: Samples) -> N
 
 def test_where_the_microphone_and_the_context_are_off_all_is_as_it_was(sounds: Sounds, clip: Samples) -> None:
     """The place of a clip too: what is drawn for it does not depend on what else there is."""
-    plain = AugmentationSettings(Probabilities(**{**OFF, "gain": 1.0}), speech_before=0, speech_after=0, onset=0, background_alone=0)
+    plain = only("Gain", SpeechBefore=0, SpeechAfter=0, Onset=0, BackgroundAlone=0)
     for draw in range(3):
         placed = Augmenter(plain, sounds).placed(clip[32_000:], None, 3, "a", draw)
         expected = place_anywhere(clip[32_000:], plain, derived_generator("place", 3, "a", draw))
@@ -239,8 +238,8 @@ def test_an_onset_lies_in_the_clip_after_silence(length: int, seed: int) -> None
 @pytest.mark.parametrize("onset", [0, 1])
 def test_a_background_stands_in_the_place_of_a_negative(sounds: Sounds, clip: Samples, onset: int) -> None:
     """With the negative's peak, to the clip's end; never in the place of a word."""
-    here = AugmentationSettings(Probabilities(**OFF), onset=onset, background_alone=1)
-    augmenter, without = Augmenter(here, sounds), Augmenter(replace(here, background_alone=0), sounds)
+    here = only(Onset=onset, BackgroundAlone=1)
+    augmenter, without = Augmenter(here, sounds), Augmenter(here.model_copy(update={"BackgroundAlone": 0.0}), sounds)
     for draw in range(4):
         placed, negative = augmenter.placed(clip[32_000:], None, 3, "a", draw), without.placed(clip[32_000:], None, 3, "a", draw)
         first = negative.own[0] if onset else 0
@@ -266,7 +265,7 @@ def _highest_correlation(samples: Samples, sound: Samples) -> float:
     return float(np.max(products / np.sqrt(energies * (wanted @ wanted))))
 
 
-REFERENCE = EFFECTS[:8]
+REFERENCE = tuple(EFFECTS)[:8]
 GOLDEN_WITH_MICROPHONE = [-1562, -6112, -2232, -856, -3629, -4393, -2526, -1595]
 GOLDEN_DRAWS = [842818932, 1015837197, 235786283]
 GOLDEN_SAMPLES = [446, -1597, -724, -1150, 235, -1937, -1108, -906]

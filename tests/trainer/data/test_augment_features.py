@@ -10,9 +10,9 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from trainer.data.augment.chain import Augmenter
+from trainer.config.sections import AugmentationSection
+from trainer.data.augment.chain import EFFECTS, Augmenter
 from trainer.data.augment.features import augmented_clip, augmented_features
-from trainer.data.augment.settings import EFFECTS, AugmentationSettings, Probabilities
 from trainer.data.augment.sounds import Sounds, store_backgrounds, store_impulses
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
@@ -22,8 +22,8 @@ from wakeword.audio import read_samples
 from wakeword.errors import ConfigError
 from wakeword.frontend import device_features
 
-ALL = AugmentationSettings(Probabilities(**dict.fromkeys(EFFECTS, 0.7)))
-NONE = AugmentationSettings(Probabilities(**dict.fromkeys(EFFECTS, 0.0)))
+ALL = AugmentationSection.model_validate(dict.fromkeys(EFFECTS, 0.7))
+NONE = AugmentationSection.model_validate(dict.fromkeys(EFFECTS, 0.0))
 
 
 @pytest.fixture

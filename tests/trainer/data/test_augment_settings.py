@@ -2,54 +2,55 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
-from trainer.data.augment.settings import EFFECTS, AugmentationSettings, Probabilities
+from trainer.config.loader import load_config
+from trainer.config.sections import AugmentationSection
+from trainer.data.augment.chain import EFFECTS
 from wakeword.errors import ConfigError
 
 
 def test_order_and_probabilities_are_the_references() -> None:
     expected = {
-        "seven_band_parametric_eq": 0.1,
-        "tanh_distortion": 0.1,
-        "pitch_shift": 0.1,
-        "band_stop_filter": 0.1,
-        "add_color_noise": 0.1,
-        "add_background_noise": 0.75,
-        "gain": 1.0,
-        "rir": 0.5,
+        "SevenBandParametricEQ": 0.1,
+        "TanhDistortion": 0.1,
+        "PitchShift": 0.1,
+        "BandStopFilter": 0.1,
+        "AddColorNoise": 0.1,
+        "AddBackgroundNoise": 0.75,
+        "Gain": 1.0,
+        "RIR": 0.5,
     }
-    assert tuple(expected) == EFFECTS[:8]
-    assert {name: value for name, value in dataclasses.asdict(Probabilities()).items() if name in expected} == expected
-    assert EFFECTS[8:] == ("band_limits", "level", "self_noise", "automatic_gain", "clipping"), "the microphone comes last"
+    assert tuple(expected) == tuple(EFFECTS)[:8]
+    assert AugmentationSection().model_dump(include=set(expected)) == expected
+    assert tuple(EFFECTS)[8:] == ("BandLimits", "Level", "SelfNoise", "AutomaticGain", "Clipping"), "the microphone comes last"
+
+
+def test_every_effect_has_its_probability_and_all_are_applied() -> None:
+    probabilities = [name for name in AugmentationSection.model_fields if name[0].isupper()]
+    assert probabilities == [*EFFECTS, "SpeechBefore", "SpeechAfter", "Onset", "BackgroundAlone"]
 
 
 def test_a_clip_is_3_2_seconds() -> None:
-    assert AugmentationSettings().samples == 51_200
-
-
-@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
-def test_a_probability_lies_between_0_and_1(value: float) -> None:
-    with pytest.raises(ConfigError, match="probability of rir"):
-        Probabilities(rir=value)
+    assert AugmentationSection().samples == 51_200
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("setting", "message"),
     [
-        ({"background_min_snr_db": 11.0}, "background_min_snr_db is 11.0"),
-        ({"min_gain_db": 1.0}, "min_gain_db is 1.0"),
-        ({"min_jitter_s": 0.3}, "min_jitter_s is 0.3"),
-        ({"min_jitter_s": -0.1}, "give 0 or more"),
-        ({"min_level_dbfs": 1.0}, "min_level_dbfs is 1.0"),
-        ({"max_level_dbfs": 3.0}, "full scale is 0"),
-        ({"speech_before": 1.5}, "probability of speech_before is 1.5"),
-        ({"onset": float("nan")}, "probability of onset"),
-        ({"augmentation_duration_s": 0.2}, "augmentation_duration_s is 0.2"),
+        ("RIR=-0.1", r"augmentation\.RIR is -0\.1: it must be 0 or more"),
+        ("RIR=1.1", r"augmentation\.RIR is 1\.1: it must be 1 or less"),
+        ("Onset=.nan", r"augmentation\.Onset is nan: it must be"),
+        ("SpeechBefore=1.5", r"augmentation\.SpeechBefore is 1\.5"),
+        ("background_min_snr_db=11", "background_min_snr_db=11: augmentation.background_min_snr_db is 11 and background_max_snr_db is 10; the first must not"),
+        ("min_gain_db=1", "min_gain_db is 1 and max_gain_db is 0"),
+        ("min_jitter_s=0.3", r"min_jitter_s is 0\.3 and max_jitter_s is 0\.205"),
+        ("min_jitter_s=-0.1", r"min_jitter_s is -0\.1: it must be 0 or more"),
+        ("min_level_dbfs=1", "min_level_dbfs is 1 and max_level_dbfs is 0"),
+        ("max_level_dbfs=3", "max_level_dbfs is 3: it must be 0 or less"),
+        ("augmentation_duration_s=0.2", r"augmentation_duration_s is 0\.2; give more than 0\.235"),
     ],
 )
-def test_values_out_of_range_are_named(changes: dict[str, float], message: str) -> None:
+def test_values_out_of_range_are_named(setting: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        AugmentationSettings(**changes)  # type: ignore[arg-type]  # none of them is `probabilities`
+        load_config("standard", settings=["export.wake_word=computer", f"augmentation.{setting}"])

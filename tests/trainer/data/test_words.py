@@ -11,9 +11,9 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.data.augment.chain import Augmenter
+from trainer.config.sections import AugmentationSection
+from trainer.data.augment.chain import EFFECTS, Augmenter
 from trainer.data.augment.features import augmented_clip
-from trainer.data.augment.settings import EFFECTS, AugmentationSettings, Probabilities
 from trainer.data.augment.sounds import SoundBank, Sounds, store_backgrounds
 from trainer.data.clips import Word, read_clip, wav_bytes, write_clip
 from trainer.data.features import first_slice_after, positive_features
@@ -25,7 +25,7 @@ from wakeword.corpus.utterances import utterance_bounds
 from wakeword.synthetic_speech import synthetic_speech
 
 SENTENCE = synthetic_speech(2.0, 3)
-QUIET = AugmentationSettings(Probabilities(**dict.fromkeys(EFFECTS, 0.0)), speech_before=1, speech_after=1)
+QUIET = AugmentationSection.model_validate(dict.fromkeys(EFFECTS, 0.0) | {"SpeechBefore": 1, "SpeechAfter": 1})
 
 
 def test_a_marked_word_is_where_its_file_says(tmp_path: Path) -> None:

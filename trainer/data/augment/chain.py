@@ -19,21 +19,22 @@ from __future__ import annotations
 
 import importlib
 import random
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.config.sections import AugmentationSection
 from trainer.data.augment import microphone
 from trainer.data.augment.context import Placed, speech_after, speech_before
 from trainer.data.augment.draws import derived_generator
-from trainer.data.augment.settings import EFFECTS, AugmentationSettings
 from trainer.data.augment.sounds import Sounds, impulse_samples
 from trainer.data.words import WordPlace
 from wakeword import contract
@@ -55,11 +56,14 @@ _QUIETEST_BACKGROUND_RMS = 1e-4
 _BACKGROUND_TRIES = 4
 _ONSET_FROM_S, _ONSET_UNTIL, _ONSET_WITHIN = 0.3, 0.67, 0.5
 
+_STREAM = re.compile("(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+"""Where "_" goes into an effect's key: so each names its random numbers, which are those of earlier releases."""
+
 _globals_in_use = threading.Lock()
 """Threads of one process share the global generators."""
 
 
-def place_word(samples: NDArray[np.int16], word: WordPlace, settings: AugmentationSettings, generator: np.random.Generator) -> Placed:
+def place_word(samples: NDArray[np.int16], word: WordPlace, settings: AugmentationSection, generator: np.random.Generator) -> Placed:
     """A word near the end of a clip: its end, of `[n]`, comes to lie a drawn jitter before the end, int16 `[settings.samples]`."""
     jitter = round(generator.uniform(settings.min_jitter_s, settings.max_jitter_s) * contract.SAMPLE_RATE_HZ)
     end = settings.samples - jitter
@@ -67,14 +71,14 @@ def place_word(samples: NDArray[np.int16], word: WordPlace, settings: Augmentati
     return Placed(_windowed(samples, start, settings.samples), end, (max(0, word.start - start), end))
 
 
-def place_anywhere(samples: NDArray[np.int16], settings: AugmentationSettings, generator: np.random.Generator) -> Placed:
+def place_anywhere(samples: NDArray[np.int16], settings: AugmentationSection, generator: np.random.Generator) -> Placed:
     """A drawn part of a longer recording, or the whole of a shorter one at a drawn place among zeros, int16 `[settings.samples]`."""
     room = len(samples) - settings.samples
     start = int(generator.integers(0, room, endpoint=True)) if room >= 0 else -int(generator.integers(0, -room, endpoint=True))
     return _own(samples, start, settings.samples)
 
 
-def place_onset(samples: NDArray[np.int16], settings: AugmentationSettings, generator: np.random.Generator) -> Placed:
+def place_onset(samples: NDArray[np.int16], settings: AugmentationSection, generator: np.random.Generator) -> Placed:
     """A recording that begins within the clip, in its first two thirds after at least 0.3 s of zeros, at its own beginning or anywhere in it."""
     silence = round(generator.uniform(_ONSET_FROM_S * contract.SAMPLE_RATE_HZ, settings.samples * _ONSET_UNTIL))
     skipped = int(generator.integers(0, max(0, len(samples) - settings.samples), endpoint=True)) if generator.random() < _ONSET_WITHIN else 0
@@ -100,11 +104,10 @@ class Augmenter:
     Raises `ConfigError` when backgrounds or impulse responses are to be mixed in and there are none.
     """
 
-    def __init__(self, settings: AugmentationSettings, sounds: Sounds | None = None) -> None:
+    def __init__(self, settings: AugmentationSection, sounds: Sounds | None = None) -> None:
         self.settings, self.sounds = settings, sounds or Sounds()
-        self._probabilities: Mapping[str, float] = asdict(settings.probabilities)
-        _require_sounds("background_paths", "add_background_noise", self._probabilities, len(self.sounds.backgrounds.sounds))
-        _require_sounds("impulse_paths", "rir", self._probabilities, len(self.sounds.impulses.sounds))
+        _require_sounds("background_paths", "AddBackgroundNoise", settings.AddBackgroundNoise, len(self.sounds.backgrounds.sounds))
+        _require_sounds("impulse_paths", "RIR", settings.RIR, len(self.sounds.impulses.sounds))
         self._effects: dict[str, _Effect] = {}
 
     def placed(self, samples: NDArray[np.int16], word: WordPlace | None, seed: int, clip: str, draw: int) -> Placed:
@@ -115,8 +118,8 @@ class Augmenter:
         """
         settings, generator = self.settings, derived_generator("place", seed, clip, draw)
         around, other = derived_generator("context", seed, clip, draw), derived_generator("alone", seed, clip, draw)
-        onset, before, after = around.random(3) < (settings.onset, settings.speech_before, settings.speech_after)
-        alone = word is None and bool(self.sounds.backgrounds.sounds) and other.random() < settings.background_alone
+        onset, before, after = around.random(3) < (settings.Onset, settings.SpeechBefore, settings.SpeechAfter)
+        alone = word is None and bool(self.sounds.backgrounds.sounds) and other.random() < settings.BackgroundAlone
         if word is not None:
             placed = place_word(samples, word, settings, generator)
         elif onset:
@@ -139,32 +142,16 @@ class Augmenter:
 
         `clip` names the clip: the same seed, name and draw give the same random numbers. A result beyond full scale is scaled down to it.
         """
-        self._effects = self._effects or self._build()
+        if not self._effects:
+            library = _audiomentations()
+            self._effects = {name: make(self, library) for name, make in EFFECTS.items()}
         sound = samples.astype(np.float32) / np.float32(32768)
         for name in EFFECTS:
-            generator = derived_generator("augment", seed, clip, draw, name)
-            if generator.random() < self._probabilities[name]:
+            generator = derived_generator("augment", seed, clip, draw, _STREAM.sub("_", name).lower())
+            if generator.random() < getattr(self.settings, name):
                 sound = self._effects[name](sound, generator)
         peak = float(np.abs(sound).max(initial=0))
         return to_int16(sound / np.float32(peak) if peak > 1 else sound)
-
-    def _build(self) -> dict[str, _Effect]:
-        library, settings = _audiomentations(), self.settings
-        return {
-            "seven_band_parametric_eq": _seeded(library.SevenBandParametricEQ(-_EQ_GAIN_DB, _EQ_GAIN_DB, p=1.0)),
-            "tanh_distortion": _seeded(library.TanhDistortion(_MIN_DISTORTION, _MAX_DISTORTION, p=1.0)),
-            "pitch_shift": _seeded(library.PitchShift(-_SEMITONES, _SEMITONES, p=1.0)),
-            "band_stop_filter": _seeded(library.BandStopFilter(p=1.0)),
-            "add_color_noise": _seeded(library.AddColorNoise(_COLOR_MIN_SNR_DB, _COLOR_MAX_SNR_DB, p=1.0)),
-            "add_background_noise": self._add_background,
-            "gain": _seeded(library.Gain(settings.min_gain_db, settings.max_gain_db, p=1.0)),
-            "rir": self._reverberate,
-            "band_limits": microphone.band_limits,
-            "level": lambda sound, draw: microphone.level(sound, draw, (settings.min_level_dbfs, settings.max_level_dbfs)),
-            "self_noise": microphone.self_noise,
-            "automatic_gain": microphone.automatic_gain,
-            "clipping": microphone.clipping,
-        }
 
     def _add_background(self, sound: Waveform, generator: np.random.Generator) -> Waveform:
         """Add an excerpt of a background so that RMS(sound) / RMS(excerpt) is the drawn ratio, as `audiomentations.AddBackgroundNoise` does.
@@ -208,6 +195,24 @@ class Augmenter:
         return reverberated
 
 
+EFFECTS: Mapping[str, Callable[[Augmenter, Any], _Effect]] = {
+    "SevenBandParametricEQ": lambda _, library: _seeded(library.SevenBandParametricEQ(-_EQ_GAIN_DB, _EQ_GAIN_DB, p=1.0)),
+    "TanhDistortion": lambda _, library: _seeded(library.TanhDistortion(_MIN_DISTORTION, _MAX_DISTORTION, p=1.0)),
+    "PitchShift": lambda _, library: _seeded(library.PitchShift(-_SEMITONES, _SEMITONES, p=1.0)),
+    "BandStopFilter": lambda _, library: _seeded(library.BandStopFilter(p=1.0)),
+    "AddColorNoise": lambda _, library: _seeded(library.AddColorNoise(_COLOR_MIN_SNR_DB, _COLOR_MAX_SNR_DB, p=1.0)),
+    "AddBackgroundNoise": lambda chain, _: chain._add_background,
+    "Gain": lambda chain, library: _seeded(library.Gain(chain.settings.min_gain_db, chain.settings.max_gain_db, p=1.0)),
+    "RIR": lambda chain, _: chain._reverberate,
+    "BandLimits": lambda *_: microphone.band_limits,
+    "Level": lambda chain, _: partial(microphone.level, limits_dbfs=(chain.settings.min_level_dbfs, chain.settings.max_level_dbfs)),
+    "SelfNoise": lambda *_: microphone.self_noise,
+    "AutomaticGain": lambda *_: microphone.automatic_gain,
+    "Clipping": lambda *_: microphone.clipping,
+}
+"""By the key of its probability, what makes each effect of a chain and its library, in the order in which the effects are applied."""
+
+
 def _rms(sound: Waveform) -> float:
     return float(np.sqrt(np.mean(sound.astype(np.float64) ** 2)))
 
@@ -244,9 +249,9 @@ def _audiomentations() -> ModuleType:
         return importlib.import_module("audiomentations")
 
 
-def _require_sounds(key: str, effect: str, probabilities: Mapping[str, float], sounds: int) -> None:
-    if probabilities[effect] > 0 and not sounds:
+def _require_sounds(key: str, effect: str, probability: float, sounds: int) -> None:
+    if probability and not sounds:
         raise ConfigError(
-            f"augmentation.{key} gives no usable sound for training, and the probability of {effect} is {probabilities[effect]:g}; "
+            f"augmentation.{key} gives no usable sound for training, and augmentation.{effect} is {probability:g}; "
             f"add recordings to it (where it has some, more of them: each belongs to one split), or set the probability to 0"
         )

@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.config.sections import AugmentationSection
 from trainer.data.augment.chain import Augmenter
 from trainer.data.augment.context import Placed
-from trainer.data.augment.settings import AugmentationSettings
 from trainer.data.augment.sounds import Sounds
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.words import WordPlace, word_place
@@ -34,7 +34,7 @@ class _Task:
 
 
 def augmented_features(
-    clips: Sequence[SampleRecord], settings: AugmentationSettings, seed: int, draws: int, processes: int = 1, sounds: Sounds | None = None, first_draw: int = 0
+    clips: Sequence[SampleRecord], settings: AugmentationSection, seed: int, draws: int, processes: int = 1, sounds: Sounds | None = None, first_draw: int = 0
 ) -> Iterator[Drawn]:
     """Yield (clip index, draw, int8 features `[slices, 40]`) for draws `first_draw` to `first_draw + draws - 1` of every clip, in order.
 
