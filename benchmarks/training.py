@@ -20,13 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.batches import BatchSampler, FeatureSet, prefetch
 from trainer.data.split import Split
 from trainer.evaluation.hearing import PresentedSplit
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import window_slices
 from trainer.mixednet.scaling import dequantise
-from trainer.training.batches import BatchSampler, prefetch
-from trainer.training.feature_set import FeatureSet
 from trainer.training.performance import PerformanceSettings
 from trainer.training.plan import TrainingPlan
 from trainer.training.runtime import start_tensorflow

@@ -15,6 +15,7 @@ from typing import Protocol
 from trainer.config.checks import check_config
 from trainer.config.loader import CONFIG_NAME, load_config, write_config
 from trainer.config.sections import TrainerConfig
+from trainer.data.clip_rows import ClipRows
 from trainer.data.composition import Share, composition, of_split, write_composition
 from trainer.data.dataset import TABLE_NAME, Sources, chosen, load_recordings, read_recordings, rejection_summary, same_recordings, sounds, write_recordings
 from trainer.data.duplicates import duplicate_summary, find_duplicates, write_duplicates
@@ -34,7 +35,6 @@ from trainer.mining.windows import stretch_of
 from trainer.mixednet.lengths import window_slices
 from trainer.teachers import check_teachers, open_teachers, teachers_summary
 from trainer.training.checkpoints import STATE, steps_done
-from trainer.training.feature_set import ClipRows
 from trainer.training.loop import TrainingResult, train
 from trainer.training.progress import Progress as TrainingProgress
 from trainer.training.runtime import compute_dtype, start_tensorflow

@@ -16,11 +16,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from trainer.data.batches import Batch, BatchSampler, FeatureSet, TruncationStrategy, prefetch
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import receptive_field
 from trainer.training import checkpoints, loop
-from trainer.training.batches import Batch, BatchSampler, prefetch
-from trainer.training.feature_set import FeatureSet, TruncationStrategy
 from trainer.training.interrupt import delayed_interrupt
 from trainer.training.plan import FAST_TEST, Phase, TrainingPlan
 from trainer.training.progress import Silent, StepReport

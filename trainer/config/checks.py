@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from trainer.config.sections import ExportSection, TrainerConfig
+from trainer.config.training_sections import END_SHIFT_SLICES
 from trainer.mixednet.lengths import window_slices
-from trainer.training.feature_set import END_SHIFT_SLICES
 from wakeword import contract
 from wakeword.errors import ConfigError
 from wakeword.model.manifest_rules import version_rule, website_rule

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from trainer.config.base import Files, Section
-from trainer.data.held_out import HeldOut
 from trainer.data.spec_augment import MaskSettings
 from trainer.mixednet.config import MixedNetConfig, parse_counts, parse_kernel_groups
 from trainer.training.performance import PerformanceSettings
@@ -18,6 +17,10 @@ from wakeword.errors import ConfigError
 if TYPE_CHECKING:
     from trainer.mining.mine import Mining
 
+END_SHIFT_SLICES = 10
+"""Shifts of a window's end behind a wake word, in slices of 10 ms: how late the model may fire is drawn from so many."""
+
+HeldOut = Literal["auto"] | tuple[str, ...]
 Weight = Annotated[float, Field(ge=0)]
 
 _MASKS = ("time_mask_max_size", "time_mask_count", "freq_mask_max_size", "freq_mask_count")

@@ -15,11 +15,11 @@ from trainer.config.sections import AugmentationSection, TrainerConfig
 from trainer.data.augment.computed import computed_backgrounds, computed_rooms, speech_bank
 from trainer.data.augment.features import augmented_features
 from trainer.data.augment.sounds import SoundBank, Sounds, find_sounds, split_sounds, store_backgrounds, store_impulses
+from trainer.data.clip_rows import ClipRows
 from trainer.data.ingest import SampleRecord
 from trainer.data.parallel import Progress, core_count
 from trainer.data.split import Split
 from trainer.data.store import FeatureStore
-from trainer.training.feature_set import ClipRows
 from wakeword.errors import ConfigError
 
 _FORMAT = 1

@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from trainer.config.data_sections import PathsSection
+from trainer.config.training_sections import HeldOut
 from trainer.data.feature_sets import feature_set_records, refuse_feature_sets
 from trainer.data.grouping import by_families, grouped, in_families, session_note, shared_speakers
-from trainer.data.held_out import HeldOut
 from trainer.data.ingest import FoundFiles, Ingestion, Label, SampleRecord, find_files, find_generated, ingest
 from trainer.data.mined import place_mined
 from trainer.data.parallel import Progress

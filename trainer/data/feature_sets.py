@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.clip_rows import ClipRows
 from trainer.data.ingest import Label, SampleRecord, set_command
 from trainer.data.parallel import Progress, map_in_processes
 from trainer.data.split import Split, refuse_repeated
 from trainer.data.store import FeatureStore
-from trainer.training.feature_set import ClipRows
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 from wakeword.stored_features import folders_below, is_stored, stored_clips, stored_seconds, stored_slices

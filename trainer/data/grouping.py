@@ -15,7 +15,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from trainer.data.held_out import Family, HeldOut, family_of, held_out_engines, split_families
+from trainer.config.training_sections import HeldOut
+from trainer.data.held_out import Family, family_of, held_out_engines, split_families
 from trainer.data.ingest import FoundFile, Label, SampleRecord, speaker_of_name
 from trainer.data.split import Split, split_of
 from trainer.data.spoken import SpokenTables

@@ -18,12 +18,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
 
+from trainer.config.training_sections import HeldOut
 from trainer.data.split import Split, split_of
 from wakeword.errors import ConfigError
 
-HeldOut = Literal["auto"] | tuple[str, ...]
 Family = tuple[str, str]
 """Engine and family."""
 

@@ -4,7 +4,7 @@ After Park et al., "SpecAugment: A Simple Data Augmentation Method for Automatic
 mask's size is uniform over 0 to its maximum, its start uniform over the places where it fits.
 
 *What is written* is -128 in int8 features, which is 0.0 in dequantised ones. That is the device's own silence: the frontend's 0, the model's
-input zero point, and what `trainer.training.batches` puts before a clip. The paper writes the mean of normalised features, which is 0 there
+input zero point, and what `trainer.data.batches` puts before a clip. The paper writes the mean of normalised features, which is 0 there
 for the same reason as 0.0 is right here: the first convolution has no bias, so a masked value contributes nothing. An int8 0 would be 13.05 of
 26, a loud sound.
 

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.clip_rows import ClipRows
 from trainer.data.ingest import SampleRecord
-from trainer.training.feature_set import ClipRows
 from wakeword import contract
 from wakeword.audio import conversion_id
 from wakeword.corpus.recordings import hash_file

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from trainer.config.sections import TrainerConfig
 from trainer.data.augmented import augmented_negatives, augmented_positives, prepare_augmentation
+from trainer.data.batches import DrawPhase, FeatureSet, TrainingSets, TruncationStrategy
+from trainer.data.clip_rows import ClipRows
 from trainer.data.dataset import MIN_HARD_NEGATIVES, chosen, sounds
 from trainer.data.feature_sets import representative_clips, stored_sets
 from trainer.data.features import FeatureSettings, negative_features, positive_features
@@ -20,8 +22,6 @@ from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress
 from trainer.data.split import Split
 from trainer.data.store import FeatureStore
-from trainer.training.batches import DrawPhase, TrainingSets
-from trainer.training.feature_set import ClipRows, FeatureSet, TruncationStrategy
 from wakeword.contract import STEP_MS
 from wakeword.scoring.matching import TOLERANCE_SECONDS
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from trainer.config.checks import clip_seconds
 from trainer.config.sections import TrainerConfig
+from trainer.config.training_sections import END_SHIFT_SLICES
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress, map_in_processes
 from trainer.data.training_sets import SLICES_AFTER_WORD
 from trainer.data.words import word_place
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import window_slices
-from trainer.training.feature_set import END_SHIFT_SLICES
 from wakeword import contract
 from wakeword.audio import read_samples
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from trainer.training.feature_set import FeatureSet
+from trainer.data.batches import FeatureSet
 
 
 @dataclass(frozen=True)

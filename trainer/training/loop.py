@@ -14,12 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from trainer.data.batches import Batch, BatchSampler, FeatureSet, prefetch
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.models import build_model
 from trainer.training import checkpoints
 from trainer.training.batch_scores import BatchScores
-from trainer.training.batches import Batch, BatchSampler, prefetch
-from trainer.training.feature_set import FeatureSet
 from trainer.training.hard_negatives import HardNegatives, MinedSets
 from trainer.training.interrupt import delayed_interrupt
 from trainer.training.pace import Pace

@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from trainer.data.batches import Batch
 from trainer.training.batch_scores import BatchScores
-from trainer.training.batches import Batch
 from trainer.training.performance import PerformanceSettings
 from trainer.training.progress import Progress
 from trainer.training.run_files import RunFiles

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.training.batches import Batch
+from trainer.data.batches import Batch
 from trainer.training.scores import Checkpoint
 
 IMAGES = 4

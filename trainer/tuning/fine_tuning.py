@@ -13,6 +13,8 @@ from typing import Any, cast
 import numpy as np
 
 from trainer.config.sections import TrainerConfig
+from trainer.data.batches import Batch, BatchSampler, DrawPhase, FeatureSet, TrainingSets, prefetch
+from trainer.data.clip_rows import ClipRows
 from trainer.data.dataset import MIN_HARD_NEGATIVES, chosen
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress
@@ -21,9 +23,7 @@ from trainer.mixednet.lengths import window_slices
 from trainer.mixednet.models import build_model
 from trainer.mixednet.sliding import SlidingModel
 from trainer.training.batch_scores import BatchScores
-from trainer.training.batches import Batch, BatchSampler, DrawPhase, TrainingSets, prefetch
 from trainer.training.checkpoints import load_weights
-from trainer.training.feature_set import ClipRows, FeatureSet
 from trainer.training.interrupt import delayed_interrupt
 from trainer.training.runtime import compute_dtype
 from trainer.training.step import Trainee

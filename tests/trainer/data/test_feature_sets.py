@@ -12,6 +12,7 @@ from mmap_ninja import RaggedMmap
 from tests.trainer.data.test_grouping import sound, words
 from trainer.config.loader import load_config
 from trainer.config.sections import TrainerConfig
+from trainer.data.batches import BatchSampler
 from trainer.data.composition import composition, of_split
 from trainer.data.dataset import Sources, load_recordings, read_recordings, refuse_changed, write_recordings
 from trainer.data.duplicates import find_duplicates
@@ -20,7 +21,6 @@ from trainer.data.ingest import Label
 from trainer.data.split import Split
 from trainer.data.training_sets import recorded_clips, stored_clips, training_sets
 from trainer.memory import memory_need
-from trainer.training.batches import BatchSampler
 from wakeword.contract import quantise
 from wakeword.corpus.recordings import find_recordings
 from wakeword.errors import ConfigError

@@ -13,13 +13,13 @@ import soundfile
 
 from trainer.config.loader import load_config
 from trainer.config.sections import TrainerConfig
+from trainer.data.clip_rows import ClipRows
 from trainer.data.dataset import Sources, load_recordings
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.spec_augment import MaskSettings
 from trainer.data.split import Split
 from trainer.data.threads import threads_of_workers
 from trainer.data.training_sets import SetClips, recorded_clips, stored_clips, training_sets
-from trainer.training.feature_set import ClipRows
 from wakeword.errors import ConfigError
 
 SLICES, SEED = 50, 3

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from tests import networks
 from tests.trainer.evaluation.loudness import RATE, write_bursts
 from tests.trainer.training.test_records import curves
+from trainer.data.batches import FeatureSet
+from trainer.data.clip_rows import ClipRows
 from trainer.data.features import FeatureSettings, joined_recordings, negative_features
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.mined import MinedClip, read_table, write_table
@@ -32,7 +34,6 @@ from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import receptive_field
 from trainer.mixednet.scaling import FEATURE_MIN, dequantise
 from trainer.training import checkpoints, loop
-from trainer.training.feature_set import ClipRows, FeatureSet
 from trainer.training.plan import Phase, TrainingPlan
 from trainer.training.progress import MiningReport, Silent, StepReport
 from trainer.training.scores import ValidationScores

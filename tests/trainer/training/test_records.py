@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trainer.data.batches import DrawPhase, FeatureSet, TrainingSets
 from trainer.data.spec_augment import MaskSettings
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import receptive_field
 from trainer.training import checkpoints, loop, runtime
-from trainer.training.batches import DrawPhase, TrainingSets
-from trainer.training.feature_set import FeatureSet
 from trainer.training.performance import PerformanceSettings
 from trainer.training.plan import Phase, TrainingPlan
 from trainer.training.progress import Silent, StepReport

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from trainer.data.batches import Batch
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import receptive_field
 from trainer.mixednet.scaling import dequantise
 from trainer.training.batch_scores import BatchScores
-from trainer.training.batches import Batch
 from trainer.training.step import Trainee
 
 # Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.

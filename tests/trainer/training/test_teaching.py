@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.trainer.training.test_step import SINGLE, batch, model_of
+from trainer.data.batches import FeatureSet
 from trainer.mixednet.lengths import receptive_field
 from trainer.mixednet.scaling import dequantise
 from trainer.training import loop
-from trainer.training.feature_set import FeatureSet
 from trainer.training.plan import Phase, TrainingPlan
 from trainer.training.scores import ValidationScores
 from trainer.training.step import Trainee

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from trainer.data.batches import BatchSampler, DrawPhase, FeatureSet, TrainingSets, TruncationStrategy
+from trainer.data.clip_rows import ClipRows
 from trainer.data.spec_augment import MaskSettings
-from trainer.training.batches import BatchSampler, DrawPhase, TrainingSets
-from trainer.training.feature_set import ClipRows, FeatureSet, TruncationStrategy
 from wakeword.errors import ConfigError
 
 SLICES = 20
