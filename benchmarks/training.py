@@ -20,15 +20,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.config.training_sections import PerformanceSection
 from trainer.data.batches import BatchSampler, FeatureSet, prefetch
 from trainer.data.split import Split
 from trainer.evaluation.hearing import PresentedSplit
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import window_slices
+from trainer.mixednet.runtime import start_tensorflow
 from trainer.mixednet.scaling import dequantise
-from trainer.training.performance import PerformanceSettings
 from trainer.training.plan import TrainingPlan
-from trainer.training.runtime import start_tensorflow
 from trainer.training.step import Trainee
 from trainer.training.validation import StreamingValidation
 from wakeword import contract
@@ -98,7 +98,7 @@ def _our_loop(model: Any, sampler: BatchSampler) -> Callable[[int], float]:
 
     def run(first: int) -> float:
         began = time.perf_counter()
-        for batch in prefetch(sampler.batch, range(first, first + STEPS), PerformanceSettings().prefetch_factor):
+        for batch in prefetch(sampler.batch, range(first, first + STEPS), PerformanceSection().prefetch_factor):
             loss = trainee.train(batch)
         loss.numpy()
         return (time.perf_counter() - began) / STEPS

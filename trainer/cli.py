@@ -138,8 +138,8 @@ def train(
         return
     configuration = load_config(config, override or (), setting or ())
     output = output or configuration.paths.checkpoint_dir
+    from trainer.mixednet.runtime import require_tensorflow
     from trainer.terminal import Terminal
-    from trainer.training.runtime import require_tensorflow
 
     require_tensorflow()
     if dry_run:
@@ -193,9 +193,9 @@ def export(
     """
     from trainer.exporting import default_name, export_float, export_run
     from trainer.memory import workers
+    from trainer.mixednet.runtime import require_tensorflow
     from trainer.terminal import Terminal
     from trainer.trained import run_config
-    from trainer.training.runtime import require_tensorflow
     from wakeword.locks import hold_folder
 
     configuration = run_config(checkpoint, config, override or (), [*(setting or ()), *(["export.quantize=false"] if no_quantize else [])])

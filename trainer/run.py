@@ -33,11 +33,11 @@ from trainer.mining.in_training import FOLDER as MINED_FOLDER
 from trainer.mining.in_training import JoinedNegatives, TrainingMiner
 from trainer.mining.windows import stretch_of
 from trainer.mixednet.lengths import window_slices
+from trainer.mixednet.runtime import compute_dtype, start_tensorflow
 from trainer.teachers import check_teachers, open_teachers, teachers_summary
 from trainer.training.checkpoints import STATE, steps_done
 from trainer.training.loop import TrainingResult, train
 from trainer.training.progress import Progress as TrainingProgress
-from trainer.training.runtime import compute_dtype, start_tensorflow
 from trainer.training.validation import StreamingValidation
 from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
 from wakeword.errors import ConfigError
@@ -105,7 +105,7 @@ def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs:
         clips = stored_clips(config, ingestion.records, slices, processed, progress.counting, progress.told, jobs)
     sets = training_sets(config, clips, xp)
     miner = _miner(config, folder, ingestion.records, clips, slices, xp, progress) if config.hard_negative_mining.enabled else None
-    start_tensorflow(settings=performance.settings())  # the first to start it decides the threads
+    start_tensorflow(settings=performance)  # the first to start it decides the threads
     validation = StreamingValidation(
         network,
         slices,
@@ -122,7 +122,7 @@ def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs:
         folder / CHECKPOINTS,
         validation,
         progress,
-        performance=performance.settings(),
+        performance=performance,
         records=folder,
         hard_negatives=miner,
         teaching=open_teachers(config),
@@ -138,7 +138,7 @@ def checked_recordings(config: TrainerConfig, folder: Path, progress: RunProgres
     _refuse_other_configuration(config, folder)
     performance = config.performance
     choose_array_module(performance.gpu_only)
-    compute_dtype(performance.settings())  # both refuse what this machine cannot do
+    compute_dtype(performance)  # both refuse what this machine cannot do
     with threads_of_workers(performance.num_threads_per_worker):
         counter, training = progress.counting("checking recordings"), config.training
         ingestion = load_recordings(Sources.of(config.paths), training.seed, workers(performance, jobs), counter, training.held_out_engines)

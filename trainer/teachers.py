@@ -17,8 +17,8 @@ from trainer.data.ingest import Label, SampleRecord
 from trainer.data.mined import Sounds, mined_among
 from trainer.data.split import Split
 from trainer.mixednet.lengths import window_slices
+from trainer.mixednet.weights import load_weights
 from trainer.trained import run_config, run_folder
-from trainer.training.checkpoints import load_weights
 from trainer.training.run_files import TABLE as VALIDATION_NAME
 from trainer.training.teaching import Teacher, Teaching
 from wakeword.corpus.recordings import hash_file

@@ -18,7 +18,7 @@ from trainer.data.split import Split
 from trainer.export.agreement import measure_agreement
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import window_slices
-from trainer.training.runtime import require_tensorflow
+from trainer.mixednet.runtime import require_tensorflow
 from wakeword.audio import stream_samples
 from wakeword.contract import SAMPLE_RATE_HZ, STEP_MS
 from wakeword.errors import ConfigError
@@ -94,8 +94,8 @@ def run_config(checkpoint: Path, source: str | None = None, overrides: Sequence[
 
 def _load(checkpoint: Path, config: TrainerConfig, slices: int) -> Any:
     from trainer.mixednet.models import build_model
-    from trainer.training.checkpoints import load_weights
-    from trainer.training.runtime import start_tensorflow
+    from trainer.mixednet.runtime import start_tensorflow
+    from trainer.mixednet.weights import load_weights
 
     start_tensorflow()
     model = build_model(config.model.network(), slices)

@@ -14,8 +14,9 @@ from trainer.data.ingest import Ingestion, Label, SampleRecord
 from trainer.data.mined import MinedClip, write_table
 from trainer.data.split import Split
 from trainer.mixednet.lengths import window_slices
+from trainer.mixednet.weights import save_weights
 from trainer.teachers import check_teachers, open_teachers
-from trainer.training.checkpoints import BEST_WEIGHTS, save_weights
+from trainer.training.checkpoints import BEST_WEIGHTS
 from trainer.training.run_files import TABLE as VALIDATION_NAME
 from wakeword.errors import ConfigError
 from wakeword.part import Part

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from trainer.data.batches import Batch, BatchSampler, FeatureSet, TruncationStrategy, prefetch
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import receptive_field
+from trainer.mixednet.weights import load_weights
 from trainer.training import checkpoints, loop
 from trainer.training.interrupt import delayed_interrupt
 from trainer.training.plan import FAST_TEST, Phase, TrainingPlan
@@ -274,7 +275,7 @@ def test_a_run_learns_and_keeps_its_best_weights(whole_run: tuple[loop.TrainingR
     assert recorder.reports[-1].step == 120
     assert {report.remaining_s for report in recorder.reports} == {None}  # a second of steps says nothing
     restored = build_model(NET, WINDOW)
-    checkpoints.load_weights(restored, result.weights)
+    load_weights(restored, result.weights)
     assert separation(restored) == result.best.scores
     assert {path.name for path in result.weights.parent.iterdir()} == {checkpoints.BEST_WEIGHTS, checkpoints.STATE}
 
@@ -394,9 +395,9 @@ def test_weights_of_another_model_are_refused(whole_run: tuple[loop.TrainingResu
 
     other = build_model(replace(NET, pointwise_filters=(8, 9)), WINDOW)
     with pytest.raises(ConfigError, match="not the weights of this model"):
-        checkpoints.load_weights(other, whole_run[0].weights)
+        load_weights(other, whole_run[0].weights)
     with pytest.raises(ConfigError, match="no such checkpoint"):
-        checkpoints.load_weights(other, tmp_path / "none.weights.h5")
+        load_weights(other, tmp_path / "none.weights.h5")
 
 
 def test_what_a_killed_session_was_writing_goes_and_what_is_whole_stays(tmp_path: Path) -> None:

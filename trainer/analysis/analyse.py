@@ -95,7 +95,7 @@ def analyse_model(config: MixedNetConfig, clip_duration_ms: int) -> ModelAnalysi
     """
     from trainer.export.convert import convert
     from trainer.mixednet.models import build_model
-    from trainer.training.runtime import start_tensorflow
+    from trainer.mixednet.runtime import start_tensorflow
     from wakeword.model.arena import esp32s3_estimate, recommended_arena
     from wakeword.model.flatbuffer import parse_model
 

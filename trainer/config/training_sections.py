@@ -10,7 +10,6 @@ from pydantic import Field, model_validator
 from trainer.config.base import Files, Section
 from trainer.data.spec_augment import MaskSettings
 from trainer.mixednet.config import MixedNetConfig, parse_counts, parse_kernel_groups
-from trainer.training.performance import PerformanceSettings
 from trainer.training.plan import MaximizationMetric, Phase, TrainingPlan
 from wakeword.errors import ConfigError
 
@@ -214,7 +213,7 @@ class PerformanceSection(Section):
     gpu_only: bool = False
     """Refuse to train without a GPU, instead of training on the CPU."""
     mixed_precision: bool = False
-    """Multiply in 16 bits, with weights in 32: for GPUs."""
+    """Multiply in 16 bits, with weights in 32: for GPUs; refused on a CPU, where it is slower."""
     num_workers: int = Field(0, ge=0)
     """Processes for recordings, features and augmentation where no --jobs is given; 0: one a core."""
     num_threads_per_worker: int = Field(1, ge=1)
@@ -237,18 +236,3 @@ class PerformanceSection(Section):
     """Write a log for TensorBoard."""
     tensorboard_log_dir: Path | None = None
     """Folder of that log. None: `tensorboard` in the run's folder."""
-
-    def settings(self) -> PerformanceSettings:
-        """What the training takes of this section. Raises `ConfigError` for values that do not go together."""
-        return PerformanceSettings(
-            gpu_only=self.gpu_only,
-            mixed_precision=self.mixed_precision,
-            prefetch_factor=self.prefetch_factor,
-            inter_op_parallelism=self.inter_op_parallelism,
-            intra_op_parallelism=self.intra_op_parallelism,
-            enable_profiling=self.enable_profiling,
-            profile_every_n_steps=self.profile_every_n_steps,
-            profile_output_dir=self.profile_output_dir,
-            tensorboard_enabled=self.tensorboard_enabled,
-            tensorboard_log_dir=self.tensorboard_log_dir,
-        )

@@ -101,7 +101,7 @@ class FloatModel:
 
     def __init__(self, network: MixedNetConfig, slices: int, *, jobs: int | None = None, cache_folder: Path | None = None) -> None:
         """Of windows of so many `slices`; it has no weights until some are loaded."""
-        from trainer.training.runtime import start_tensorflow
+        from trainer.mixednet.runtime import start_tensorflow
 
         start_tensorflow()
         self.stride, self._slices, self._jobs = network.stride, slices, jobs

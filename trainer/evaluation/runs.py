@@ -82,8 +82,8 @@ def open_model(candidate: Candidate, jobs: int | None = None) -> WordModel:
             )
         return Int8Model(model, jobs)
     from trainer.mixednet.models import build_model
-    from trainer.training.checkpoints import load_weights
-    from trainer.training.runtime import start_tensorflow
+    from trainer.mixednet.runtime import start_tensorflow
+    from trainer.mixednet.weights import load_weights
 
     start_tensorflow()
     weights = build_model(network, candidate.slices)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from trainer.export.representative import WINDOWS, representative_chunks
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.models import streaming_clone
-from trainer.training.runtime import start_tensorflow, stderr_on_failure
+from trainer.mixednet.runtime import start_tensorflow, stderr_on_failure
 from wakeword import contract
 from wakeword.errors import InfrastructureError
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import warnings
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from trainer.mixednet.weights import WEIGHTS_SUFFIX, save_weights
 from trainer.training.batch_scores import BatchScores
 from trainer.training.scores import Checkpoint, ValidationScores
 from wakeword.errors import ConfigError
@@ -23,7 +23,6 @@ STATE = "training_state.npz"
 KEPT_CHECKPOINTS = 3
 """Of each kind of numbered checkpoint; older ones are removed."""
 CHECKPOINT, BEST_FAH = "checkpoint_step_", "best_fah_step_"
-_KERAS_SUFFIX = ".weights.h5"
 
 
 @dataclass(frozen=True)
@@ -50,47 +49,22 @@ class RunState:
     """Steps of the whole run, as it was planned then; 0 in states of older versions."""
 
 
-def save_weights(model: Any, path: Path) -> None:
-    """Write a model's weights, whole or not at all. Keras accepts no path that does not end in `.weights.h5`."""
-    with partial_file(path) as temporary:
-        staged = temporary.with_name(temporary.name + _KERAS_SUFFIX)
-        try:
-            model.save_weights(staged)
-            staged.replace(temporary)
-        finally:
-            staged.unlink(missing_ok=True)
-
-
 def save_numbered(model: Any, folder: Path, kind: str, step: int) -> None:
     """Write `<kind><step>.weights.h5` (`CHECKPOINT` or `BEST_FAH`) and remove all but the newest of its kind.
 
     Of two sessions that pass the same step the later one's file stays, with the same weights.
     """
-    save_weights(model, folder / f"{kind}{step}{_KERAS_SUFFIX}")
-    names = [path.name[len(kind) : -len(_KERAS_SUFFIX)] for path in folder.glob(f"{kind}*{_KERAS_SUFFIX}")]
+    save_weights(model, folder / f"{kind}{step}{WEIGHTS_SUFFIX}")
+    names = [path.name[len(kind) : -len(WEIGHTS_SUFFIX)] for path in folder.glob(f"{kind}*{WEIGHTS_SUFFIX}")]
     steps = sorted(int(name) for name in names if name.isdigit())
     for old in steps[:-KEPT_CHECKPOINTS]:
-        (folder / f"{kind}{old}{_KERAS_SUFFIX}").unlink(missing_ok=True)
+        (folder / f"{kind}{old}{WEIGHTS_SUFFIX}").unlink(missing_ok=True)
 
 
 def remove_partial(folder: Path) -> None:
     """Remove what a killed session was writing into a folder; nobody else may be writing there."""
     for path in folder.glob(f".*{PARTIAL_SUFFIX}*"):
         path.unlink(missing_ok=True)
-
-
-def load_weights(model: Any, path: Path) -> None:
-    """Read a model's weights. Raises `ConfigError` when the file is missing, damaged, or of another model."""
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such checkpoint; train a model first or give another path")
-    try:
-        with warnings.catch_warnings():
-            # Keras only warns of layers that it finds nothing for and leaves them untrained.
-            warnings.simplefilter("error", UserWarning)
-            model.load_weights(path)
-    except (OSError, ValueError, KeyError, UserWarning) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ConfigError(f"{path}: not the weights of this model ({reason}); use the configuration that it was trained with") from error
 
 
 def save_state(path: Path, state: RunState, variables: list[Any]) -> None:

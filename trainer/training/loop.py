@@ -14,19 +14,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from trainer.config.training_sections import PerformanceSection
 from trainer.data.batches import Batch, BatchSampler, FeatureSet, prefetch
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.models import build_model
+from trainer.mixednet.runtime import compute_dtype, start_tensorflow
+from trainer.mixednet.weights import load_weights, save_weights
 from trainer.training import checkpoints
 from trainer.training.batch_scores import BatchScores
 from trainer.training.hard_negatives import HardNegatives, MinedSets
 from trainer.training.interrupt import delayed_interrupt
 from trainer.training.pace import Pace
-from trainer.training.performance import PerformanceSettings
 from trainer.training.plan import TrainingPlan
 from trainer.training.progress import MiningReport, Progress, Silent, StepReport
 from trainer.training.recorder import Recorder
-from trainer.training.runtime import compute_dtype, start_tensorflow
 from trainer.training.scores import Checkpoint, ValidationScores, is_better
 from trainer.training.step import Trainee
 from trainer.training.teaching import Teaching
@@ -66,7 +67,7 @@ def train(
     evaluate: Evaluate,
     progress: Progress | None = None,
     threads: int | None = None,
-    performance: PerformanceSettings | None = None,
+    performance: PerformanceSection | None = None,
     records: Path | None = None,
     hard_negatives: HardNegatives | None = None,
     teaching: Teaching | None = None,
@@ -86,7 +87,7 @@ def train(
     Raises `ConfigError` when the window does not fit the model, the sets lack a class, `folder` holds another run, or the
     loss is no longer finite; `KeyboardInterrupt` after the state is saved.
     """
-    performance = performance or PerformanceSettings()
+    performance = performance or PerformanceSection()
     tf = start_tensorflow(threads, performance)
     import keras
 
@@ -246,7 +247,7 @@ class _Run:
             if checkpoint.scores.false_accepts_per_hour < self._best_rate:
                 checkpoints.save_numbered(model, self._folder, checkpoints.BEST_FAH, self.step)
         if best:
-            checkpoints.save_weights(model, self._weights)
+            save_weights(model, self._weights)
             self._best = checkpoint
         self._best_rate = min(self._best_rate, checkpoint.scores.false_accepts_per_hour)
         phase = self._plan.phases[self._plan.phase_of(self.step - 1)[0]]
@@ -274,7 +275,7 @@ class _Run:
     def result(self, slices: int) -> TrainingResult:
         """Load the best weights into the model. A run has at least one evaluation, after its last step."""
         assert self._best is not None
-        checkpoints.load_weights(self._trainee.model, self._weights)
+        load_weights(self._trainee.model, self._weights)
         elapsed_s = self._earlier_s + (time.monotonic() - self._begun if self._worked else 0.0)
         return TrainingResult(self._trainee.model, slices, self._best, self._weights, self.step, elapsed_s)
 

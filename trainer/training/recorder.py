@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from trainer.config.training_sections import PerformanceSection
 from trainer.data.batches import Batch
 from trainer.training.batch_scores import BatchScores
-from trainer.training.performance import PerformanceSettings
 from trainer.training.progress import Progress
 from trainer.training.run_files import RunFiles
 from trainer.training.scores import Checkpoint
@@ -19,7 +19,7 @@ from trainer.training.tensorboard import Curves
 class Recorder:
     """The log, the table, the curves and the profiles of one run; without a folder it does nothing."""
 
-    def __init__(self, folder: Path | None, settings: PerformanceSettings, progress: Progress) -> None:
+    def __init__(self, folder: Path | None, settings: PerformanceSection, progress: Progress) -> None:
         self._files = RunFiles(folder, progress) if folder else None
         self.progress: Progress = self._files or progress
         """Where the run's events go."""

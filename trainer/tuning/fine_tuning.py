@@ -21,11 +21,11 @@ from trainer.data.parallel import Progress
 from trainer.data.split import Split
 from trainer.mixednet.lengths import window_slices
 from trainer.mixednet.models import build_model
+from trainer.mixednet.runtime import compute_dtype
 from trainer.mixednet.sliding import SlidingModel
+from trainer.mixednet.weights import load_weights
 from trainer.training.batch_scores import BatchScores
-from trainer.training.checkpoints import load_weights
 from trainer.training.interrupt import delayed_interrupt
-from trainer.training.runtime import compute_dtype
 from trainer.training.step import Trainee
 from trainer.tuning.accepted import accepted_windows
 from trainer.tuning.policy import Recipe
@@ -95,7 +95,7 @@ class FineTuner:
         network, self._config, self._sets, self._steps = config.model.network(), config, sets, steps
         self._slices, self._stride = window_slices(network, config.hardware.clip_duration_ms), network.stride
         keras.utils.set_random_seed(config.training.seed)
-        self._trainee = Trainee(build_model(network, self._slices), network, compute_dtype(config.performance.settings()))
+        self._trainee = Trainee(build_model(network, self._slices), network, compute_dtype(config.performance))
         self._untouched = [variable.value.numpy() for variable in self._trainee.variables]
         self._sliding: SlidingModel | None = None
         self._mined: tuple[tuple[Path, str, float], FeatureSet | None] | None = None

@@ -17,8 +17,9 @@ from typing import Any
 from trainer.config.loader import CONFIG_NAME, write_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import LISTS_FOLDER, REJECTED_NAME, TABLE_NAME
+from trainer.mixednet.weights import save_weights
 from trainer.run import DUPLICATES_NAME
-from trainer.training.checkpoints import BEST_WEIGHTS, remove_partial, save_weights
+from trainer.training.checkpoints import BEST_WEIGHTS, remove_partial
 from trainer.tuning.measurement import Measurement
 from trainer.tuning.operating_point import PointChoice, Targets
 from trainer.tuning.policy import Iteration, Move, Recipe, best_of, trouble_of

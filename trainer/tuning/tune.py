@@ -22,7 +22,7 @@ from trainer.evaluation.hearing import HeardSplit, PresentedSplit, SplitRecords,
 from trainer.evaluation.models import FloatModel
 from trainer.evaluation.runs import Candidate
 from trainer.memory import feature_workers
-from trainer.training.runtime import compute_dtype, start_tensorflow
+from trainer.mixednet.runtime import compute_dtype, start_tensorflow
 from trainer.tuning.fine_tuning import FineTuner, first_recipe
 from trainer.tuning.folder import Record, TuningFolder
 from trainer.tuning.measurement import Measurement, measure
@@ -110,7 +110,7 @@ class Task:
         check_config(self.candidate.config)
         performance = self.candidate.config.performance
         choose_array_module(performance.gpu_only)
-        compute_dtype(performance.settings())  # both refuse what this machine cannot do
+        compute_dtype(performance)  # both refuse what this machine cannot do
         if self.candidate.checkpoint is None:
             raise ConfigError(f"{self.candidate.path}: an exported model cannot be trained; give the weights of its run with --checkpoint")
         splits = self.records(Split.VAL), self.records(Split.TEST)
@@ -147,13 +147,13 @@ class _Ear:
         from trainer.mixednet.models import build_model
 
         config, self._progress = task.candidate.config, progress
-        start_tensorflow(settings=config.performance.settings())
+        start_tensorflow(settings=config.performance)
         self._config, self._slices = config, task.candidate.slices
         self._model = build_model(config.model.network(), self._slices)
         self._float = FloatModel(config.model.network(), self._slices)
 
     def model(self, weights: Path) -> Any:
-        from trainer.training.checkpoints import load_weights
+        from trainer.mixednet.weights import load_weights
 
         load_weights(self._model, weights)
         return self._model

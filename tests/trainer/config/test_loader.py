@@ -117,6 +117,10 @@ def test_settings(setting: str, section: str, key: str, value: object) -> None:
         ("export.sliding_window_size=0", "export.sliding_window_size is 0"),
         ("export.sliding_window_size=256", "export.sliding_window_size is 256"),
         ("export.tensor_arena_size=-1", "export.tensor_arena_size is -1"),
+        ("performance.inter_op_parallelism=-1", "performance.inter_op_parallelism is -1"),
+        ("performance.intra_op_parallelism=-2", "performance.intra_op_parallelism is -2"),
+        ("performance.profile_every_n_steps=0", "performance.profile_every_n_steps is 0"),
+        ("performance.prefetch_factor=0", "performance.prefetch_factor is 0"),
         ("export.wake_word= ", "export.wake_word is ' '"),
     ],
 )

@@ -35,7 +35,7 @@ def model_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]
     from trainer.export.convert import convert
     from trainer.mixednet.lengths import window_slices
     from trainer.mixednet.models import build_model
-    from trainer.training.checkpoints import save_weights
+    from trainer.mixednet.weights import save_weights
 
     config = load_config("standard", (), SETTINGS)
     network = config.model.network()
@@ -88,7 +88,7 @@ def test_both_forms_of_a_model_hear_the_same(trained: Path, monkeypatch: pytest.
     config = load_config(str(trained / CONFIG_NAME))
     candidate = find_candidate(weights, None, None, (), (), None)
     from trainer.mixednet.models import build_model
-    from trainer.training.checkpoints import load_weights
+    from trainer.mixednet.weights import load_weights
 
     model = build_model(config.model.network(), candidate.slices)
     load_weights(model, weights)

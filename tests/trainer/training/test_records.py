@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trainer.config.training_sections import PerformanceSection
 from trainer.data.batches import DrawPhase, FeatureSet, TrainingSets
 from trainer.data.spec_augment import MaskSettings
+from trainer.mixednet import runtime
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import receptive_field
-from trainer.training import checkpoints, loop, runtime
-from trainer.training.performance import PerformanceSettings
+from trainer.training import checkpoints, loop
 from trainer.training.plan import Phase, TrainingPlan
 from trainer.training.progress import Silent, StepReport
 from trainer.training.scores import ValidationScores
@@ -32,7 +33,7 @@ NET = MixedNetConfig(
 )
 WINDOW = receptive_field(NET, 4)
 PLAN = TrainingPlan(phases=(Phase(12, 3e-3), Phase(12, 1e-3)), batch_size=8, eval_step_interval=4, seed=5)
-SETTINGS = PerformanceSettings(enable_profiling=True, profile_every_n_steps=10)
+SETTINGS = PerformanceSection(enable_profiling=True, profile_every_n_steps=10)
 
 
 def masked_sets() -> TrainingSets:
@@ -172,22 +173,9 @@ def test_the_torn_end_of_an_event_file_is_cut_off(whole: tuple[Path, loop.Traini
 
 def test_nothing_is_recorded_without_a_folder_or_where_it_is_switched_off(tmp_path: Path) -> None:
     plan = replace(PLAN, phases=(Phase(1, 1e-3),))
-    quiet = PerformanceSettings(tensorboard_enabled=False)
+    quiet = PerformanceSection(tensorboard_enabled=False)
     loop.train(NET, WINDOW, masked_sets(), plan, tmp_path / "checkpoints", Falling(), performance=quiet, records=tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoints", "training.log", "validation.csv"}
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"inter_op_parallelism": -1}, "inter_op_parallelism is -1"),
-        ({"intra_op_parallelism": -2}, "intra_op_parallelism is -2"),
-        ({"profile_every_n_steps": 0}, "is 0"),
-    ],
-)
-def test_refuses_settings_that_mean_nothing(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        PerformanceSettings(**values)
 
 
 def test_a_gpu_that_is_asked_for_and_missing_is_an_error_that_says_what_to_install() -> None:
@@ -196,7 +184,7 @@ def test_a_gpu_that_is_asked_for_and_missing_is_an_error_that_says_what_to_insta
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("this machine has a GPU")
     with pytest.raises(ConfigError, match=r"no GPU; install NVIDIA's driver, and in the project's folder: pip install \"\.\[gpu\]\"; or set it to false"):
-        runtime.start_tensorflow(settings=PerformanceSettings(gpu_only=True))
+        runtime.start_tensorflow(settings=PerformanceSection(gpu_only=True))
     with pytest.raises(ConfigError, match=r"mixed_precision is true, but .* pip install \"\.\[gpu\]\"; or set it to false"):
-        runtime.compute_dtype(PerformanceSettings(mixed_precision=True))
-    assert runtime.compute_dtype(PerformanceSettings()) == "float32"
+        runtime.compute_dtype(PerformanceSection(mixed_precision=True))
+    assert runtime.compute_dtype(PerformanceSection()) == "float32"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from trainer.training.performance import PerformanceSettings
+from trainer.config.training_sections import PerformanceSection
 from wakeword.errors import ConfigError
 from wakeword.extras import MODULES, install, require
 
@@ -24,21 +24,21 @@ def require_tensorflow() -> None:
     require("a training or an export", *MODULES["train"])
 
 
-def start_tensorflow(threads: int | None = None, settings: PerformanceSettings | None = None) -> Any:
+def start_tensorflow(threads: int | None = None, settings: PerformanceSection | None = None) -> Any:
     """Import TensorFlow with so many threads (default: the settings', else the processors this process may use, at most 8) and return it.
 
     Only the first call of a process sets the threads. Messages that TensorFlow prints while it starts (no GPU found, oneDNN is on) are
     dropped unless it fails to start; its later warnings and errors are shown. Raises `ConfigError` when the settings ask for a GPU and
     TensorFlow finds none.
     """
-    settings = settings or PerformanceSettings()
+    settings = settings or PerformanceSection()
     tf = _start(threads or settings.intra_op_parallelism or min(MAX_THREADS, len(os.sched_getaffinity(0))), settings.inter_op_parallelism or 2)
     if settings.gpu_only and not tf.config.list_logical_devices("GPU"):
         raise ConfigError(f"performance.gpu_only is true, but TensorFlow finds no GPU; {INSTALL_GPU}; or set it to false to train on the CPU")
     return tf
 
 
-def compute_dtype(settings: PerformanceSettings) -> str:
+def compute_dtype(settings: PerformanceSection) -> str:
     """What matrix products multiply in. Raises `ConfigError` for mixed precision where it does not pay.
 
     Bfloat16 has float32's range, so that no loss needs scaling. GPUs multiply it from compute capability 8.0 on; on CPUs it is slower.
