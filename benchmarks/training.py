@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from trainer.config.training_sections import PerformanceSection
 from trainer.data.batches import BatchSampler, FeatureSet, prefetch
 from trainer.data.split import Split
-from trainer.evaluation.hearing import PresentedSplit
+from trainer.inference.splits import PresentedSplit
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import window_slices
 from trainer.mixednet.runtime import start_tensorflow

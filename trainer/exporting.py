@@ -22,10 +22,10 @@ from trainer.data.ingest import Label, SampleRecord
 from trainer.data.speech.engine import DEFAULT_LANGUAGE
 from trainer.data.split import Split
 from trainer.data.spoken import SpokenTables
-from trainer.evaluation.hearing import SplitRecords, hear_split
-from trainer.evaluation.models import Int8Model
 from trainer.export.convert import SAVED_MODEL, convert, convert_float
 from trainer.export.package import FLOAT_SUFFIX, Package, package_paths, write_package
+from trainer.inference.models import Int8Model
+from trainer.inference.splits import SplitRecords, simulate_split
 from trainer.run import RunProgress, training_data
 from trainer.trained import Trained, open_checkpoint, run_folder
 from wakeword.corpus.recordings import hash_file
@@ -92,8 +92,8 @@ def export_run(checkpoint: Path, config: TrainerConfig, output: Path, name: str,
         choice, cutoff = None, config.export.probability_cutoff
         if cutoff is None:
             progress.told("choosing the cutoff on validation data")
-            heard = hear_split(Int8Model(parse_model(content, name), jobs), SplitRecords.of(trained.records, Split.VAL))
-            choice = heard.choice(config.export.sliding_window_size, config.training.target_minimization)
+            simulated = simulate_split(Int8Model(parse_model(content, name), jobs), SplitRecords.of(trained.records, Split.VAL))
+            choice = simulated.choice(config.export.sliding_window_size, config.training.target_minimization)
             cutoff = choice.probability_cutoff
         manifest = manifest_for(config, name, cutoff, arena, trained_languages(config, trained.records))
         origin = f"chosen on validation data: {choice.counted}{f'; {choice.margin}' if choice.margin else ''}" if choice else "as configured"

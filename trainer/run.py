@@ -27,7 +27,7 @@ from trainer.data.split import Split
 from trainer.data.threads import threads_of_workers
 from trainer.data.training_sets import SetClips, recorded_clips, stored_clips, training_sets
 from trainer.data.word_lengths import too_long_words
-from trainer.evaluation.hearing import PresentedSplit, SplitRecords, are_synthetic_words, present_split, seconds_counted
+from trainer.inference.splits import PresentedSplit, SplitRecords, are_synthetic_words, present_split, seconds_counted
 from trainer.memory import check_memory, feature_workers, workers
 from trainer.mining.in_training import FOLDER as MINED_FOLDER
 from trainer.mining.in_training import JoinedNegatives, TrainingMiner

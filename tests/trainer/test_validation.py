@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from tests import networks
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
-from trainer.evaluation.hearing import HeardSplit, PresentedSplit, SplitRecords, present_split
-from trainer.evaluation.models import FloatModel
+from trainer.inference.models import FloatModel
+from trainer.inference.splits import PresentedSplit, SimulatedSplit, SplitRecords, present_split
 from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import receptive_field
 from trainer.mixednet.scaling import dequantise
@@ -63,7 +63,7 @@ class Trained:
 
     @property
     def streams(self) -> tuple[CachedStream, ...]:
-        return (self.data.words.features, self.data.negatives.features)
+        return (self.data.positives.features, self.data.negatives.features)
 
     @property
     def settled(self) -> int:
@@ -110,10 +110,10 @@ def validation(trained: Trained, cutoff: float | None = None, target: float = 2.
     return StreamingValidation(trained.config, trained.slices, trained.data, WINDOW, target, cutoff)
 
 
-def heard(trained: Trained) -> HeardSplit:
+def heard(trained: Trained) -> SimulatedSplit:
     model = FloatModel(trained.config, trained.slices)
     model.load(trained.model)
-    return trained.data.heard_by(model)
+    return trained.data.simulated(model.run)
 
 
 def test_probabilities_line_up_with_the_streaming_model_inference_for_inference(trained: Trained) -> None:
@@ -144,9 +144,9 @@ def test_scores_are_the_devices_decisions_on_the_streaming_model(trained: Traine
 
 
 def test_a_stream_is_read_in_ranges_that_change_nothing(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = heard(trained).words.probabilities
-    monkeypatch.setattr("trainer.evaluation.models.BLOCK_POSITIONS", 7)  # the model hears silence before the first two ranges
-    ranges = heard(trained).words.probabilities
+    whole = heard(trained).positives.probabilities
+    monkeypatch.setattr("trainer.inference.models.BLOCK_POSITIONS", 7)  # the model hears silence before the first two ranges
+    ranges = heard(trained).positives.probabilities
     assert np.abs(whole.astype(int) - ranges).max() <= 1
     assert len(ranges) == len(whole)
 
@@ -183,8 +183,8 @@ def test_recordings_are_presented_as_the_simulated_board_does(tmp_path: Path) ->
     data = present_split(FeatureCache(tmp_path / "cache"), SplitRecords.of(records, Split.VAL), seconds.append)
     lead, pause, gap = (np.zeros(round(16_000 * seconds), np.int16) for seconds in (1.5, 3.5, 0.5))
     joined = np.concatenate([lead, sounds["early"], pause, sounds["word"], pause])
-    np.testing.assert_array_equal(data.words.features.read(), device_features(joined))
-    early, word = (recording.span for recording in data.words.recordings)
+    np.testing.assert_array_equal(data.positives.features.read(), device_features(joined))
+    early, word = (recording.span for recording in data.positives.recordings)
     assert (early.start, early.end) == (1.5, 2.0)
     assert (word.start, word.end) == (5.5, 5.5 + 12_345 / 16_000)
     np.testing.assert_array_equal(data.negatives.features.read(), device_features(np.concatenate([sounds["a"], gap, sounds["b"]])))

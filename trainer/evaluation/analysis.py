@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.ingest import SampleRecord
-from trainer.evaluation.hearing import HeardSplit, OperatingPoint
+from trainer.inference.splits import OperatingPoint, SimulatedSplit
 from wakeword import contract
 from wakeword.detector import first_decisive, sliding_averages
 from wakeword.simulation.streams import SimulatedStream
@@ -67,17 +67,17 @@ class Analysis:
     """Every probability of the negatives that can take part in a detection."""
 
 
-def analyse(heard: HeardSplit, records: Sequence[SampleRecord], point: OperatingPoint, missed: tuple[int, ...], worst: int = WORST) -> Analysis:
+def analyse(simulated: SimulatedSplit, records: Sequence[SampleRecord], point: OperatingPoint, missed: tuple[int, ...], worst: int = WORST) -> Analysis:
     """The `worst` utterances and negatives of a split; `records` are the utterances', `missed` has the indices of those that were not found."""
-    averages = sliding_averages(heard.words.probabilities, heard.words.stride, point.window)
-    highest = heard.words.highest(averages, point.window).tolist()
+    averages = sliding_averages(simulated.positives.probabilities, simulated.positives.stride, point.window)
+    highest = simulated.positives.highest(averages, point.window).tolist()
     clips = [WorstUtterance(one.path, one.speaker, average, index not in missed) for index, (one, average) in enumerate(zip(records, highest, strict=True))]
     clips.sort(key=lambda one: (one.highest_average, one.path))
     return Analysis(
         utterances=tuple(clips[:worst]),
-        negatives=tuple(_confusing(heard.negatives, point, worst)),
-        positive_histogram=_histogram(heard.words.max_probabilities(point.window)),
-        negative_histogram=_histogram(heard.negatives.probabilities[first_decisive(heard.negatives.stride, point.window) :]),
+        negatives=tuple(_confusing(simulated.negatives, point, worst)),
+        positive_histogram=_histogram(simulated.positives.max_probabilities(point.window)),
+        negative_histogram=_histogram(simulated.negatives.probabilities[first_decisive(simulated.negatives.stride, point.window) :]),
     )
 
 

@@ -42,9 +42,9 @@ def evaluate(
 
     from trainer.evaluation.evaluate import as_json as json_values
     from trainer.evaluation.evaluate import evaluate as measure
-    from trainer.evaluation.hearing import split_records
     from trainer.evaluation.runs import find_candidate, open_model, require_tensorflow
     from trainer.evaluation.table import rendered
+    from trainer.inference.splits import split_records
     from wakeword.progress import audio_progress, working
 
     candidate = find_candidate(checkpoint, tflite, config, override or (), setting or (), run)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.data.ingest import SampleRecord
-from trainer.evaluation.hearing import HeardSplit, OperatingPoint
 from trainer.evaluation.windows import WordEnd
+from trainer.inference.splits import OperatingPoint, SimulatedSplit
 from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ
 from wakeword.detector import Detection
 from wakeword.scoring.matching import Components
@@ -75,13 +75,13 @@ class DeviceFigures:
     """In the order of the recordings, those of the session first."""
 
 
-def device_figures(heard: HeardSplit, records: Sequence[SampleRecord], point: OperatingPoint, word_ends: Sequence[WordEnd]) -> DeviceFigures:
+def device_figures(simulated: SimulatedSplit, records: Sequence[SampleRecord], point: OperatingPoint, word_ends: Sequence[WordEnd]) -> DeviceFigures:
     """Decide, match and count. `records` are those of the words; `word_ends` are those of `word_ends_of`."""
-    detections = [stream.detections(point.cutoff, point.window) for stream, _ in heard.streams]
-    outcomes = [stream.outcome(found, wake=wake) for (stream, wake), found in zip(heard.streams, detections, strict=True)]
+    detections = [stream.detections(point.cutoff, point.window) for stream, _ in simulated.streams]
+    outcomes = [stream.outcome(found, wake=wake) for (stream, wake), found in zip(simulated.streams, detections, strict=True)]
     total, spoken = sum(outcomes, Components()), outcomes[0]
     delays = [
-        detections[0][number].seconds - (heard.words.recordings[utterance].start + word_ends[utterance].sample) / SAMPLE_RATE_HZ
+        detections[0][number].seconds - (simulated.positives.recordings[utterance].start + word_ends[utterance].sample) / SAMPLE_RATE_HZ
         for utterance, number in spoken.matches
         if word_ends[utterance].known
     ]
@@ -90,7 +90,7 @@ def device_figures(heard: HeardSplit, records: Sequence[SampleRecord], point: Op
         by_speaker[record.speaker].append(index not in spoken.missed)
     false = tuple(
         _false_accept(stream, found[number])
-        for (stream, _), found, outcome in zip(heard.streams, detections, outcomes, strict=True)
+        for (stream, _), found, outcome in zip(simulated.streams, detections, outcomes, strict=True)
         for number in outcome.false
     )
     hours = total.scored_seconds / 3600

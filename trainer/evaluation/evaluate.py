@@ -15,10 +15,10 @@ from trainer.data.ingest import Label
 from trainer.data.split import Split
 from trainer.evaluation.analysis import Analysis, analyse
 from trainer.evaluation.device import DeviceFigures, device_figures
-from trainer.evaluation.hearing import HeardSplit, OperatingPoint, SplitRecords, chosen_point, given_point, hear_split, split_records
-from trainer.evaluation.models import WordModel
 from trainer.evaluation.runs import Candidate
 from trainer.evaluation.windows import Calibration, WindowMetrics, calibration_of, scored_windows, window_metrics, word_ends_of
+from trainer.inference.models import WordModel
+from trainer.inference.splits import OperatingPoint, SimulatedSplit, SplitRecords, chosen_point, given_point, simulate_split, split_records
 from wakeword.corpus.provenance import Provenance, provenance_of, together
 from wakeword.scoring.grades import Grade, grade_false_accepts, grade_recall
 from wakeword.simulation.features import Progress
@@ -71,11 +71,11 @@ def evaluate(candidate: Candidate, model: WordModel, split: Split, *, analysis: 
     the split is empty or the run's recordings are gone or changed.
     """
     records = split_records(candidate.records, split, candidate.run)
-    heard = hear_split(model, records, progress)
-    point = _operating_point(candidate, model, heard)
+    simulated = simulate_split(model, records, progress)
+    point = _operating_point(candidate, model, simulated)
     ends = word_ends_of([record.path for record in records.positives], jobs)
-    device = device_figures(heard, records.positives, point, ends)
-    truth, scores = scored_windows(heard, ends)
+    device = device_figures(simulated, records.positives, point, ends)
+    truth, scores = scored_windows(simulated, ends)
     return Evaluation(
         model=candidate.path,
         form=model.form,
@@ -90,7 +90,7 @@ def evaluate(candidate: Candidate, model: WordModel, split: Split, *, analysis: 
         grades=grades_of(device, records),
         windows=window_metrics(truth, scores, point.probability_cutoff),
         calibration=calibration_of(truth, scores),
-        analysis=analyse(heard, records.positives, point, device.missed) if analysis else None,
+        analysis=analyse(simulated, records.positives, point, device.missed) if analysis else None,
     )
 
 
@@ -120,12 +120,12 @@ def as_json(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _operating_point(candidate: Candidate, model: WordModel, heard: HeardSplit) -> OperatingPoint:
+def _operating_point(candidate: Candidate, model: WordModel, simulated: SimulatedSplit) -> OperatingPoint:
     export, manifest = candidate.config.export, candidate.manifest
     if manifest is not None:
         return given_point(manifest.micro.probability_cutoff, manifest.micro.sliding_window_size, "the manifest's")
     if export.probability_cutoff is not None:
         return given_point(export.probability_cutoff, export.sliding_window_size, "the configuration's")
-    if heard.split is not Split.VAL:
-        heard = hear_split(model, split_records(candidate.records, Split.VAL, candidate.run))
-    return chosen_point(heard, export.sliding_window_size, candidate.config.training.target_minimization)
+    if simulated.split is not Split.VAL:
+        simulated = simulate_split(model, split_records(candidate.records, Split.VAL, candidate.run))
+    return chosen_point(simulated, export.sliding_window_size, candidate.config.training.target_minimization)

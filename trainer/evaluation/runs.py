@@ -10,7 +10,7 @@ from trainer.config.loader import CONFIG_NAME, load_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import TABLE_NAME, read_recordings
 from trainer.data.ingest import SampleRecord
-from trainer.evaluation.models import FloatModel, Int8Model, WordModel
+from trainer.inference.models import FloatModel, Int8Model, WordModel
 from trainer.mixednet.lengths import window_slices
 from trainer.trained import run_folder
 from wakeword.corpus.recordings import hash_file

@@ -16,8 +16,7 @@ import numpy as np
 from trainer.data.features import first_slice_after
 from trainer.data.parallel import map_in_processes
 from trainer.data.words import word_place
-from trainer.evaluation.hearing import HeardSplit
-from trainer.evaluation.models import FEWEST_CLIPS_FOR_PROCESSES
+from trainer.inference.splits import SimulatedSplit
 from wakeword import contract
 from wakeword.audio import read_samples
 from wakeword.corpus.utterances import known_utterance_end
@@ -37,6 +36,7 @@ from wakeword.scoring.classification import (
     roc_curve,
     threshold_counts,
 )
+from wakeword.simulation.simulate import FEWEST_CLIPS_FOR_PROCESSES
 
 SLICES_AFTER_WORD = 15
 SLICES_BETWEEN_NEGATIVES = 30
@@ -91,14 +91,14 @@ def word_ends_of(paths: Sequence[Path], jobs: int | None = None) -> list[WordEnd
     return list(map_in_processes(_word_end, paths, jobs=jobs if len(paths) >= FEWEST_CLIPS_FOR_PROCESSES else 1))
 
 
-def scored_windows(heard: HeardSplit, word_ends: Sequence[WordEnd]) -> tuple[Truth, Scores]:
+def scored_windows(simulated: SimulatedSplit, word_ends: Sequence[WordEnd]) -> tuple[Truth, Scores]:
     """The windows of a split: truth bool `[n]`, probabilities float64 `[n]` in 0-1; utterances first, then negatives in order."""
-    words, stride = heard.words, heard.words.stride
+    positive_stream, stride = simulated.positives, simulated.positives.stride
     positives = []
-    for recording, word_end in zip(words.recordings, word_ends, strict=True):
+    for recording, word_end in zip(positive_stream.recordings, word_ends, strict=True):
         last = first_slice_after(recording.start + word_end.sample) + SLICES_AFTER_WORD
-        positives.append(words.probabilities[(last + 1) // stride - 1])
-    negatives = heard.negatives.probabilities[:: max(1, SLICES_BETWEEN_NEGATIVES // stride)]
+        positives.append(positive_stream.probabilities[(last + 1) // stride - 1])
+    negatives = simulated.negatives.probabilities[:: max(1, SLICES_BETWEEN_NEGATIVES // stride)]
     probabilities = np.concatenate([np.array(positives, np.uint8), negatives]) / contract.PROBABILITY_MAX
     return np.arange(len(probabilities)) < len(positives), probabilities
 

@@ -23,7 +23,7 @@ from trainer.data.features import FeatureSettings, joined_recordings
 from trainer.data.ingest import SampleRecord
 from trainer.data.mined import TABLE_NAME, MinedClip, read_table, write_table
 from trainer.data.parallel import Progress
-from trainer.evaluation.models import FloatModel, weights_sha256
+from trainer.inference.models import FloatModel, weights_sha256
 from trainer.mining.mine import RESERVE, Mining
 from trainer.mining.saving import save_clips
 from trainer.mining.windows import Accepted, Stretch, accepted_stretches, by_recording, most_confident, stretch_of
@@ -154,7 +154,7 @@ class TrainingMiner:
         records, features = self._negatives.streams[index], self._negatives.features[index]
         cached = CachedStream(self._folder, len(features), tuple(map(_samples, records)), held=features)
         hashes = [record.content for record in records]
-        return model.heard(PresentedStream.of([record.path for record in records], hashes, self._negatives.presentation, cached))
+        return model.run(PresentedStream.of([record.path for record in records], hashes, self._negatives.presentation, cached))
 
     def _mined_sets(self) -> MinedSets:
         windows = self._windows()

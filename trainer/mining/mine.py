@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.data.mined import MinedClip, read_table
-from trainer.evaluation.models import WordModel
+from trainer.inference.models import WordModel
 from trainer.mining.journal import Journal
 from trainer.mining.saving import STAGING, finish_staged, save_clips
 from trainer.mining.windows import Accepted, Stretch, accepted_stretches, by_recording, most_confident, stretch_of
@@ -19,7 +19,6 @@ from wakeword.corpus.recordings import hash_file
 from wakeword.corpus.walk import Rejection
 from wakeword.errors import ConfigError
 from wakeword.locks import hold_folder
-from wakeword.presentation import CLIPS
 from wakeword.simulation.features import Progress
 from wakeword.simulation.streams import SimulatedStream
 
@@ -132,7 +131,7 @@ def _mine_into(folder: Path, model: WordModel, sources: Sequence[Path], mining: 
 def _heard_alone(model: WordModel, batch: Sequence[Path], progress: Progress) -> Iterator[tuple[list[SimulatedStream], Rejection | None]]:
     """The streams of a batch; where one file is broken, those of the others and the reason."""
     try:
-        yield model.hear(batch, CLIPS, progress), None
+        yield model.run_clips(batch, progress), None
     except ConfigError as error:
         if len(batch) == 1:
             yield [], Rejection(batch[0], str(error).removeprefix(f"{batch[0]}: "))

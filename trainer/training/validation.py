@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.evaluation.hearing import HeardSplit, PresentedSplit
-from trainer.evaluation.models import FloatModel
+from trainer.inference.models import FloatModel
+from trainer.inference.splits import PresentedSplit
 from trainer.mixednet.config import MixedNetConfig
 from trainer.training.scores import ValidationScores
 from wakeword.contract import cutoff_to_uint8
 from wakeword.scoring.det import average_viable_recall, recall_at_no_false_accepts
 from wakeword.scoring.separation import average_log_odds, expected_recall, other_peaks, word_peaks
+from wakeword.simulation.streams import PresentedStream, SimulatedStream
 
 
 class StreamingValidation:
@@ -42,13 +43,15 @@ class StreamingValidation:
     def __call__(self, model: Any) -> ValidationScores:
         """Recall and false accepts an hour at the cutoff in use, and what all cutoffs together allow."""
         self._model.load(model)
-        data = self._data
-        streams = (data.words, data.negatives, *data.hard, *data.hard_negatives)
-        given = [self._model.probabilities(stream.features) for stream in streams]
-        words, negatives, *hard = (self._model.rounded(stream, one) for stream, one in zip(streams, given, strict=True))
-        heard = HeardSplit(data.split, words, negatives, tuple(hard[: len(data.hard)]), tuple(hard[len(data.hard) :]))
-        curve, hard_recall = heard.curve(self._window), heard.hard_recall(self._window)
-        cutoff = heard.choice(self._window, self._target).cutoff if self._cutoff is None else self._cutoff
+        given: list[NDArray[np.float32]] = []
+
+        def run(stream: PresentedStream) -> SimulatedStream:
+            given.append(self._model.probabilities(stream.features))
+            return self._model.rounded(stream, given[-1])
+
+        simulated = self._data.simulated(run)
+        curve, hard_recall = simulated.curve(self._window), simulated.hard_recall(self._window)
+        cutoff = simulated.choice(self._window, self._target).cutoff if self._cutoff is None else self._cutoff
         return ValidationScores(
             recall=float(curve.recall[cutoff]),
             false_accepts_per_hour=float(curve.false_accepts_per_hour[cutoff]),
@@ -62,8 +65,10 @@ class StreamingValidation:
     def _expected_recall(self, probabilities: Sequence[NDArray[np.float32]], hours: float) -> float:
         """Of the words as they are and in each condition; the hours are the negatives', in hard conditions too, and the session's."""
         stride, data = self._model.stride, self._data
-        words, negatives, *hard = (average_log_odds(one, stride, self._window) for one in probabilities)
-        spans = [[recording.span for recording in stream.recordings] for stream in (data.words, *data.hard)]
-        peaks = [word_peaks(levels, stride, spoken) for levels, spoken in zip((words, *hard[: len(data.hard)]), spans, strict=True)]
-        others = np.concatenate([other_peaks(words, stride, spans[0]), *(other_peaks(levels, stride) for levels in (negatives, *hard[len(data.hard) :]))])
+        positives, negatives, *hard = (average_log_odds(one, stride, self._window) for one in probabilities)
+        hard_positives, hard_negatives = hard[: len(data.hard_positives)], hard[len(data.hard_positives) :]
+        spans = [[recording.span for recording in stream.recordings] for stream in (data.positives, *data.hard_positives)]
+        peaks = [word_peaks(levels, stride, spoken) for levels, spoken in zip((positives, *hard_positives), spans, strict=True)]
+        without = (other_peaks(levels, stride) for levels in (negatives, *hard_negatives))
+        others = np.concatenate([other_peaks(positives, stride, spans[0]), *without])
         return expected_recall(peaks, others, hours, self._target)

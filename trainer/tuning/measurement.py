@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from trainer.data.split import Split
-from trainer.evaluation.hearing import HeardSplit
+from trainer.inference.splits import SimulatedSplit
 from trainer.tuning.operating_point import PointChoice, Targets
 from wakeword.scoring.rates import Interval, clopper_pearson, garwood
 
@@ -60,12 +60,12 @@ class Measurement:
         return garwood(self.false_accepts, self.hours)
 
 
-def measure(heard: HeardSplit, point: PointChoice, weights_sha256: str) -> Measurement:
+def measure(simulated: SimulatedSplit, point: PointChoice, weights_sha256: str) -> Measurement:
     """Count at a point that validation chose. Raises `ValueError` for any split but test: others have chosen something."""
-    if heard.split is not Split.TEST:
-        raise ValueError(f"{heard.split} data has chosen what it would measure")
+    if simulated.split is not Split.TEST:
+        raise ValueError(f"{simulated.split} data has chosen what it would measure")
     cutoff, window = point.choice.cutoff, point.window
-    words, negatives = (stream.outcome(stream.detections(cutoff, window), wake=wake) for stream, wake in heard.streams)
+    words, negatives = (stream.outcome(stream.detections(cutoff, window), wake=wake) for stream, wake in simulated.streams)
     total = words + negatives
     return Measurement(
         weights_sha256=weights_sha256,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainer.data.split import Split
-from trainer.evaluation.hearing import HeardSplit
+from trainer.inference.splits import SimulatedSplit
 from wakeword.contract import PROBABILITY_MAX
 from wakeword.scoring.det import average_viable_recall
 from wakeword.scoring.operating_point import CutoffChoice
@@ -63,7 +63,7 @@ class PointChoice:
         return self.choice.reaches_target and self.reaches_recall
 
 
-def choose_point(validation: HeardSplit, targets: Targets, windows: Sequence[int] = WINDOWS, preferred: int = PREFERRED_WINDOW) -> PointChoice:
+def choose_point(validation: SimulatedSplit, targets: Targets, windows: Sequence[int] = WINDOWS, preferred: int = PREFERRED_WINDOW) -> PointChoice:
     """The best window and cutoff: first those within the target of false accepts an hour, then the most utterances, then the fewest false accepts.
 
     Of equals the window nearest to `preferred` is taken, then the shorter one. Raises `ValueError` for another split than validation
@@ -84,7 +84,7 @@ def choose_point(validation: HeardSplit, targets: Targets, windows: Sequence[int
     return min((_point(validation, window, targets) for window in windows), key=rank)
 
 
-def _point(validation: HeardSplit, window: int, targets: Targets) -> PointChoice:
+def _point(validation: SimulatedSplit, window: int, targets: Targets) -> PointChoice:
     curve, choice = validation.curve(window), validation.choice(window, targets.false_accepts_per_hour, targets.recall)
     return PointChoice(
         window=window,

@@ -18,9 +18,9 @@ from trainer.data.spec_augment import choose_array_module
 from trainer.data.split import Split
 from trainer.data.threads import threads_of_workers
 from trainer.data.training_sets import stored_clips, training_sets
-from trainer.evaluation.hearing import HeardSplit, PresentedSplit, SplitRecords, present_split, seconds_counted, split_records
-from trainer.evaluation.models import FloatModel
 from trainer.evaluation.runs import Candidate
+from trainer.inference.models import FloatModel
+from trainer.inference.splits import PresentedSplit, SimulatedSplit, SplitRecords, present_split, seconds_counted, split_records
 from trainer.memory import feature_workers
 from trainer.mixednet.runtime import compute_dtype, start_tensorflow
 from trainer.tuning.fine_tuning import FineTuner, first_recipe
@@ -163,10 +163,10 @@ class _Ear:
         counted = seconds_counted(self._progress.counting(f"seconds of {records.split} recordings"), records.seconds)
         return present_split(FeatureCache(default_cache_folder()), records, counted)
 
-    def hear(self, presented: PresentedSplit, model: Any) -> HeardSplit:
+    def hear(self, presented: PresentedSplit, model: Any) -> SimulatedSplit:
         """What a `keras.Model` gives with its present weights."""
         self._float.load(model)
-        return presented.heard_by(self._float)
+        return presented.simulated(self._float.run)
 
 
 class _Tuning:
@@ -252,7 +252,7 @@ class _Tuning:
         wanted = sha256, point.choice.cutoff, point.window
         return next((one for one in record.measurements if (one.weights_sha256, one.cutoff, one.window) == wanted), None)
 
-    def _hear(self, model: Any) -> HeardSplit:
+    def _hear(self, model: Any) -> SimulatedSplit:
         self._presented = self._presented or self._ear.present(self._validation)
         return self._ear.hear(self._presented, model)
 

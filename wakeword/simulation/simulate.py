@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wakeword.audio import probe
 from wakeword.contract import STEP_MS
 from wakeword.corpus.feature_cache import CachedStream, FeatureCache
 from wakeword.engines import Engine, EngineChoice, open_engine
 from wakeword.engines.unrolled import UnrolledEngine
+from wakeword.errors import ConfigError
 from wakeword.model.flatbuffer import TfliteModel, parse_model
 from wakeword.presentation import Presentation
 from wakeword.processes import process_map
@@ -26,6 +28,7 @@ SLICES_PER_RANGE = 60_000
 """A stream is cut into ranges of ten minutes; the engine's memory before each range makes the cut invisible."""
 CLIPS_PER_TASK = 8
 FEWEST_CLIPS_FOR_PROCESSES = 48
+SECONDS_WORTH_PROCESSES = 900.0
 FEWEST_RANGES_FOR_PROCESSES = 24
 """Below these, starting processes costs more than they save."""
 
@@ -68,7 +71,7 @@ def simulate(
         if presentation.mode == "clips":
             return _simulate_clips(model, recordings, presentation, options, cache, progress, step_ms)
         presented = present(cache, recordings, presentation, progress, step_ms)
-        return [presented.heard(model.stride, run_stream(model, presented.features, options))]
+        return [presented.simulated(model.stride, run_stream(model, presented.features, options))]
 
 
 @contextmanager
@@ -100,13 +103,15 @@ class _ClipWorker:
     def _run_clip(self, path: Path) -> SimulatedStream:
         presented = present(self.cache, [path], self.presentation, _ignore, self.step_ms)
         self.engine.reset()
-        return presented.heard(self.engine.stride, _run_in_order(self.engine, presented.features))
+        return presented.simulated(self.engine.stride, _run_in_order(self.engine, presented.features))
 
 
 def _simulate_clips(
     model: TfliteModel, paths: Sequence[Path], presentation: Presentation, options: Options, cache: FeatureCache, progress: Progress, step_ms: int
 ) -> list[SimulatedStream]:
-    tasks = [paths[start : start + CLIPS_PER_TASK] for start in range(0, len(paths), CLIPS_PER_TASK)]
+    # Of a few long recordings each is a task; of many short ones it would cost more to hand them out.
+    per_task = CLIPS_PER_TASK if len(paths) >= FEWEST_CLIPS_FOR_PROCESSES else 1
+    tasks = [paths[start : start + per_task] for start in range(0, len(paths), per_task)]
     results: list[SimulatedStream] = []
 
     def collect(batches: Iterable[list[SimulatedStream]]) -> None:
@@ -114,7 +119,7 @@ def _simulate_clips(
             results.extend(batch)
             progress(sum(recording.seconds for stream in batch for recording in stream.recordings))
 
-    if options.processes == 1 or len(paths) < FEWEST_CLIPS_FOR_PROCESSES:
+    if options.processes == 1 or not worth_processes(paths):
         worker = _ClipWorker(open_engine(model, options.engine)[0], presentation, cache, step_ms)
         collect(map(worker.run, tasks))
     else:
@@ -122,6 +127,17 @@ def _simulate_clips(
         with process_map(_run_clips, tasks, options.processes, _start_clip_worker, *arguments) as batches:
             collect(batches)
     return results
+
+
+def worth_processes(recordings: Sequence[Path]) -> bool:
+    """Whether starting processes costs less than it saves: many recordings, or long ones by their headers."""
+    if len(recordings) >= FEWEST_CLIPS_FOR_PROCESSES:
+        return True
+    if len(recordings) < 2:
+        return False
+    with suppress(ConfigError):  # whoever reads its sound tells of it
+        return sum(probe(path).seconds for path in recordings) > SECONDS_WORTH_PROCESSES
+    return False
 
 
 _clip_worker: _ClipWorker

@@ -51,7 +51,7 @@ class PresentedStream:
         fields = zip(paths, hashes, features.samples, presentation.starts(features.samples), strict=True)
         return cls(tuple(Recording(*one) for one in fields), presentation, features)
 
-    def heard(self, stride: int, probabilities: NDArray[np.uint8]) -> SimulatedStream:
+    def simulated(self, stride: int, probabilities: NDArray[np.uint8]) -> SimulatedStream:
         """With what a model gave for it, uint8 `[slices // stride]`."""
         return SimulatedStream(self.recordings, self.presentation, self.features.slices, stride, probabilities, self.features.step_ms)
 

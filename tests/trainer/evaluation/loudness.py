@@ -15,7 +15,7 @@ from wakeword.audio import read_samples
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 from wakeword.part import file_of
-from wakeword.presentation import Presentation
+from wakeword.presentation import CLIPS, Presentation
 from wakeword.simulation.features import Progress
 from wakeword.simulation.streams import PresentedStream, Recording, SimulatedStream
 
@@ -57,14 +57,13 @@ class LoudnessModel:
     heard_paths: list[Path] = field(default_factory=list)
     interrupt_after: int | None = None
 
-    def hear(self, recordings: Sequence[Path], presentation: Presentation, progress: Progress) -> list[SimulatedStream]:
-        streams = [[path] for path in recordings] if presentation.mode == "clips" else [recordings]
-        return [self._stream(paths, presentation, progress) for paths in streams]
+    def run(self, stream: PresentedStream) -> SimulatedStream:
+        return self.stream([recording.path for recording in stream.recordings], stream.presentation)
 
-    def heard(self, presented: PresentedStream) -> SimulatedStream:
-        return self._stream([recording.path for recording in presented.recordings], presented.presentation, lambda _: None)
+    def run_clips(self, recordings: Sequence[Path], progress: Progress) -> list[SimulatedStream]:
+        return [self.stream([path], CLIPS, progress) for path in recordings]
 
-    def _stream(self, paths: Sequence[Path], presentation: Presentation, progress: Progress) -> SimulatedStream:
+    def stream(self, paths: Sequence[Path], presentation: Presentation, progress: Progress = lambda _: None) -> SimulatedStream:
         parts: list[NDArray[np.int16]] = [np.zeros(presentation.lead_in, np.int16)]
         recordings: list[Recording] = []
         for path in paths:

@@ -16,14 +16,17 @@ from tests.trainer.evaluation.loudness import SETTINGS, write_bursts
 from trainer.config.loader import CONFIG_NAME, load_config
 from trainer.data.dataset import read_recordings
 from trainer.evaluation.cli import evaluate_app
-from trainer.evaluation.models import FloatModel, weights_sha256
 from trainer.evaluation.runs import find_candidate, open_model
+from trainer.inference.models import FloatModel, weights_sha256
 from trainer.mining.cli import mine_app
 from trainer.mining.mine import Mining, mine
+from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 from wakeword.model.float_model import Agreement, ExportRecord, write_record
-from wakeword.presentation import CLIPS, STREAM
+from wakeword.presentation import STREAM
+from wakeword.simulation import simulate
+from wakeword.simulation.features import present
 
 # Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
@@ -59,7 +62,7 @@ def trained(run_folder: Path, model_files: tuple[bytes, bytes], tmp_path: Path, 
 
 
 def test_both_forms_of_a_model_hear_the_same(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trainer.evaluation import models
+    from trainer.inference import models
 
     weights, exported = trained / "checkpoints" / "best_weights.weights.h5", trained / "exported" / "loud.tflite"
     paths = [record.path for record in read_recordings(trained)]
@@ -67,22 +70,23 @@ def test_both_forms_of_a_model_hear_the_same(trained: Path, monkeypatch: pytest.
         open_model(find_candidate(checkpoint, tflite, None, (), (), None), jobs=1) for checkpoint, tflite in ((weights, None), (None, exported))
     )
     assert (as_float.form, as_int8.form) == ("float", "int8")
-    for one, other in zip(as_float.hear(paths, CLIPS, lambda _: None), as_int8.hear(paths, CLIPS, lambda _: None), strict=True):
+    for one, other in zip(as_float.run_clips(paths, lambda _: None), as_int8.run_clips(paths, lambda _: None), strict=True):
         assert (one.recordings, one.slices, one.stride) == (other.recordings, other.slices, other.stride)
         # The float model has heard silence before boot, the device's ring buffers hold zeros: they agree once that is forgotten.
         difference = np.abs(one.probabilities.astype(int) - other.probabilities)[30:]
         assert difference.mean() < 16
-    (whole,) = as_float.hear(paths, STREAM, lambda _: None)
+    joined = present(FeatureCache(default_cache_folder()), paths, STREAM, lambda _: None)
+    whole = as_float.run(joined)
     assert np.ptp(whole.probabilities) > 60, "probabilities that never move would agree however they were shifted"
-    alone = as_int8.hear(paths, CLIPS, lambda _: None)
+    alone = as_int8.run_clips(paths, lambda _: None)
     heard: list[float] = []
-    monkeypatch.setattr(models, "SECONDS_WORTH_PROCESSES", 0.0)
-    for one, other in zip(alone, open_model(find_candidate(None, exported, None, (), (), None), jobs=2).hear(paths, CLIPS, heard.append), strict=True):
+    monkeypatch.setattr(simulate, "SECONDS_WORTH_PROCESSES", 0.0)
+    for one, other in zip(alone, open_model(find_candidate(None, exported, None, (), (), None), jobs=2).run_clips(paths, heard.append), strict=True):
         assert one.recordings == other.recordings
         np.testing.assert_array_equal(one.probabilities, other.probabilities)
     assert sum(heard) == pytest.approx(sum(record.duration for record in read_recordings(trained)))
     monkeypatch.setattr(models, "BLOCK_POSITIONS", 33)
-    np.testing.assert_array_equal(as_float.hear(paths, STREAM, lambda _: None)[0].probabilities, whole.probabilities)
+    np.testing.assert_array_equal(as_float.run(joined).probabilities, whole.probabilities)
 
     # As a training calls it: a model in memory, records, a threshold, a limit.
     config = load_config(str(trained / CONFIG_NAME))

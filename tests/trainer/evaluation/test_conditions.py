@@ -12,9 +12,9 @@ from tests import spoken
 from trainer.data.augment.computed import computed_backgrounds
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
-from trainer.evaluation import conditions
-from trainer.evaluation.conditions import CONDITIONS, Condition, Place, hard_streams, heard_in_places, noises_alone
-from trainer.evaluation.hearing import PresentedSplit, SplitRecords, present_split
+from trainer.inference import conditions
+from trainer.inference.conditions import CONDITIONS, Condition, Place, hard_streams, heard_in_places, noises_alone
+from trainer.inference.splits import PresentedSplit, SplitRecords, present_split
 from wakeword.audio import read_samples
 from wakeword.corpus.feature_cache import FeatureCache
 from wakeword.corpus.recordings import GENERATED_TABLE
@@ -42,11 +42,11 @@ def presented(split: SplitRecords, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_each_condition_is_the_session_of_the_same_words_and_sounds_otherwise(presented: tuple[FeatureCache, PresentedSplit]) -> None:
     split = presented[1]
-    assert len(split.hard) == len(CONDITIONS)
-    plain = split.words.features.read()
-    heard = [stream.features.read() for stream in split.hard]
-    for stream, features in zip(split.hard, heard, strict=True):
-        assert stream.recordings == split.words.recordings
+    assert len(split.hard_positives) == len(CONDITIONS)
+    plain = split.positives.features.read()
+    heard = [stream.features.read() for stream in split.hard_positives]
+    for stream, features in zip(split.hard_positives, heard, strict=True):
+        assert stream.recordings == split.positives.recordings
         assert features.shape == plain.shape
     everything = [plain, *heard]
     for number, one in enumerate(everything):
@@ -93,10 +93,10 @@ def test_features_are_computed_once(split: SplitRecords, presented: tuple[Featur
     def refuse(*_: object) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr("trainer.evaluation.conditions.heard_in_places", refuse)
-    monkeypatch.setattr("trainer.evaluation.conditions.noises_alone", refuse)
+    monkeypatch.setattr("trainer.inference.conditions.heard_in_places", refuse)
+    monkeypatch.setattr("trainer.inference.conditions.noises_alone", refuse)
     again = hard_streams(cache, split.positives, split.negatives)
-    for one, other in zip((*first.hard, *first.hard_negatives), (*again.words, *again.negatives), strict=True):
+    for one, other in zip((*first.hard_positives, *first.hard_negatives), (*again.positives, *again.negatives), strict=True):
         np.testing.assert_array_equal(one.features.read(), other.features.read())
 
 
@@ -110,7 +110,7 @@ def test_people_and_test_words_are_heard_as_they_are(split: SplitRecords, tmp_pa
         people.append(SampleRecord(path, record.label, record.split, record.speaker, record.duration, 16_000))
     recorded = SplitRecords(Split.VAL, tuple(people), split.negatives)
     as_they_are = present_split(FeatureCache(tmp_path), recorded, lambda _: None)
-    assert as_they_are.hard == as_they_are.hard_negatives == ()
+    assert as_they_are.hard_positives == as_they_are.hard_negatives == ()
 
 
 @pytest.mark.parametrize("words", [1, 2, 3, 9])

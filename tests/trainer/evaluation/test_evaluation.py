@@ -19,10 +19,10 @@ from trainer.data.ingest import Ingestion, Label
 from trainer.data.split import Split
 from trainer.evaluation import evaluate as evaluating
 from trainer.evaluation.evaluate import Evaluation, as_json, evaluate
-from trainer.evaluation.hearing import chosen_point, hear_split, split_records
 from trainer.evaluation.runs import Candidate
 from trainer.evaluation.table import rendered
 from trainer.evaluation.windows import word_ends_of
+from trainer.inference.splits import chosen_point, simulate_split, split_records
 from wakeword.errors import ConfigError
 from wakeword.model.manifest import Manifest, MicroSection
 from wakeword.scoring.grades import grade_false_accepts, grade_recall
@@ -87,7 +87,7 @@ def test_the_cutoff_comes_from_validation_data_or_from_whoever_gave_it(run_folde
     given = candidate(run_folder, None)
     given = replace(given, config=load_config(str(run_folder / CONFIG_NAME), (), ["export.probability_cutoff=0.3"]))
     assert evaluate(given, LoudnessModel(), Split.TEST, jobs=1, progress=lambda _: None).point.probability_cutoff == 0.3
-    test = hear_split(LoudnessModel(), split_records(given.records, Split.TEST, run_folder))
+    test = simulate_split(LoudnessModel(), split_records(given.records, Split.TEST, run_folder))
     with pytest.raises(ValueError, match="test data must not choose"):
         chosen_point(test, 2, 0.5)
 

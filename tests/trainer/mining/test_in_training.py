@@ -136,9 +136,9 @@ class ChanceModel:
     streams: list[NDArray[np.uint8]]
     count: int = 0
 
-    def heard(self, presented: PresentedStream) -> SimulatedStream:
+    def run(self, presented: PresentedStream) -> SimulatedStream:
         self.count += 1
-        return presented.heard(NET.stride, self.streams[(self.count - 1) % len(self.streams)])
+        return presented.simulated(NET.stride, self.streams[(self.count - 1) % len(self.streams)])
 
     def load(self, weights: Any, sha256: str) -> None:
         pass

@@ -23,7 +23,7 @@ from wakeword.audio import read_samples
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 from wakeword.part import Part
-from wakeword.presentation import CLIPS, STREAM
+from wakeword.presentation import STREAM
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_windows_above_the_threshold_most_confident_first_and_not_overlapping(so
 
 
 def test_taken_stretches_and_the_limit(sources: list[Path]) -> None:
-    (stream,) = LoudnessModel().hear(sources[:1], CLIPS, lambda _: None)
+    (stream,) = LoudnessModel().run_clips(sources[:1], lambda _: None)
     everything = accepted_stretches(stream, 0, 0.8, SLICES, 100)
     assert accepted_stretches(stream, 0, 0.8, SLICES, 1) == everything[:1]
     again = accepted_stretches(stream, 0, 0.8, SLICES, 100, [everything[0].stretch])
@@ -61,7 +61,7 @@ def test_taken_stretches_and_the_limit(sources: list[Path]) -> None:
 
 
 def test_windows_of_a_joined_stream_belong_to_their_recording(sources: list[Path]) -> None:
-    (stream,) = LoudnessModel().hear(sources, STREAM, lambda _: None)
+    stream = LoudnessModel().stream(sources, STREAM)
     for index, recording in enumerate(stream.recordings):
         found = accepted_stretches(stream, index, 0.8, SLICES, 100)
         assert len(found) == (2, 2, 0)[index]

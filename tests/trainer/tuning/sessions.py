@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from trainer.data.split import Split
-from trainer.evaluation.hearing import HeardSplit
+from trainer.inference.splits import SimulatedSplit
 from trainer.tuning.operating_point import PointChoice
 from trainer.tuning.policy import Iteration, Move, Recipe
 from wakeword.contract import SAMPLE_RATE_HZ, slice_count
@@ -21,7 +21,7 @@ Peak = tuple[int, int]
 """Inferences that it lasts, and its probability."""
 
 
-def session(words: list[Peak], accepts: list[Peak], split: Split = Split.VAL, hours: float = 1.0, late: int = 0) -> HeardSplit:
+def session(words: list[Peak], accepts: list[Peak], split: Split = Split.VAL, hours: float = 1.0, late: int = 0) -> SimulatedSplit:
     """A peak within each wake word, another in the pauses after the first `late` of them, and peaks ten seconds apart in the negatives."""
     samples = [WORD_SAMPLES] * len(words)
     slices, starts = slice_count(SESSION.silence(len(words)) + sum(samples)), SESSION.starts(samples)
@@ -36,7 +36,7 @@ def session(words: list[Peak], accepts: list[Peak], split: Split = Split.VAL, ho
         first = index * 1000 // STRIDE
         others[first : first + length] = value
     negatives = (Recording(Path("others.wav"), "", round(hours * 3600 * SAMPLE_RATE_HZ), 0),)
-    return HeardSplit(
+    return SimulatedSplit(
         split,
         SimulatedStream(spoken, SESSION, slices, STRIDE, levels),
         SimulatedStream(negatives, STREAM, len(others) * STRIDE, STRIDE, others),

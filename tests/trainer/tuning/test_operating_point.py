@@ -86,7 +86,7 @@ def test_each_windows_curve_is_computed_once(monkeypatch: pytest.MonkeyPatch) ->
         computed.append(arguments)
         return det_curve(*arguments)
 
-    monkeypatch.setattr("trainer.evaluation.hearing.det_curve", counted)
+    monkeypatch.setattr("trainer.inference.splits.det_curve", counted)
     heard = session(WORDS, [])
-    choose_point(replace(heard, hard=(heard.words,)), TARGETS, windows=(4, 5))
+    choose_point(replace(heard, hard_positives=(heard.positives,)), TARGETS, windows=(4, 5))
     assert sorted(window for _, window in computed) == [4, 4, 5, 5], "the words as they are, and in hard conditions"

@@ -72,18 +72,18 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class HardStreams:
-    """What is heard in hard conditions: sessions of words, and streams of negatives, the last of them noises alone."""
+    """Sessions of positives in hard conditions, and streams of negatives, the last of them noises alone."""
 
-    words: tuple[PresentedStream, ...] = ()
+    positives: tuple[PresentedStream, ...] = ()
     negatives: tuple[PresentedStream, ...] = ()
 
 
-def hard_streams(cache: FeatureCache, words: Sequence[SampleRecord], negatives: Sequence[SampleRecord]) -> HardStreams:
-    """Words and negatives in each condition; their features are computed once and found again. Negatives also talk on television.
+def hard_streams(cache: FeatureCache, positives: Sequence[SampleRecord], negatives: Sequence[SampleRecord]) -> HardStreams:
+    """Positives and negatives in each condition; their features are computed once and found again. Negatives also talk on television.
 
     Raises `InfrastructureError` where the package that computes rooms is missing, `ConfigError` for a recording that cannot be read.
     """
-    said = _by_path(sorted(words, key=lambda record: record.content)[:MOST_WORDS])
+    said = _by_path(sorted(positives, key=lambda record: record.content)[:MOST_WORDS])
     if not said:
         return HardStreams()
     running = [record for record in negatives if record.is_sound and record.path.parent.parent.name != FOLDERS[NEAR_MISS].name]

@@ -1,13 +1,13 @@
-"""A model over the recordings of one split, exactly those that the run wrote down: the words as a session, the negatives as a stream.
+"""A model over the recordings of one split, exactly those that the run wrote down: the positives as a session, the negatives as a stream.
 
-Training validates so, the export chooses its cutoff so, evaluation and tuning measure so: one presentation, one curve, one choice. Words of a validation that
-nobody but a synthesiser has said are also heard in hard conditions (`conditions.py`), and the negatives with them; both take part in the choice.
+Training validates so, the export chooses its cutoff so, evaluation and tuning measure so: one presentation, one curve, one choice. Positives of a validation
+that nobody but a synthesiser has said are also presented in hard conditions (`conditions.py`), and the negatives with them; both take part in the choice.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -19,8 +19,8 @@ from trainer.data.dataset import TABLE_NAME, chosen, refuse_changed
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress as CountProgress
 from trainer.data.split import Split
-from trainer.evaluation.conditions import HardStreams, hard_streams
-from trainer.evaluation.models import FloatModel, WordModel
+from trainer.inference.conditions import HardStreams, hard_streams
+from trainer.inference.models import WordModel
 from wakeword.contract import cutoff_to_uint8
 from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
 from wakeword.corpus.provenance import provenance_of
@@ -60,28 +60,28 @@ class PresentedSplit:
     """The two streams of a split with their features, for any number of models."""
 
     split: Split
-    words: PresentedStream
+    positives: PresentedStream
     negatives: PresentedStream
-    hard: tuple[PresentedStream, ...] = ()
-    """The words in hard conditions, a stream each."""
+    hard_positives: tuple[PresentedStream, ...] = ()
+    """The positives in hard conditions, a stream each."""
     hard_negatives: tuple[PresentedStream, ...] = ()
     """The negatives in hard conditions, a stream each."""
 
-    def heard_by(self, model: FloatModel) -> HeardSplit:
-        """What a model gives with its present weights."""
-        hard, hard_negatives = (tuple(map(model.heard, streams)) for streams in (self.hard, self.hard_negatives))
-        return HeardSplit(self.split, model.heard(self.words), model.heard(self.negatives), hard, hard_negatives)
+    def simulated(self, run: Callable[[PresentedStream], SimulatedStream]) -> SimulatedSplit:
+        """What a model gives, where `run` is its `WordModel.run`; it is called for the streams in the order of the fields."""
+        positives, negatives = run(self.positives), run(self.negatives)
+        return SimulatedSplit(self.split, positives, negatives, tuple(map(run, self.hard_positives)), tuple(map(run, self.hard_negatives)))
 
 
 @dataclass(frozen=True, eq=False)
-class HeardSplit:
-    """What a model gave: one stream of the wake words, one of the negatives."""
+class SimulatedSplit:
+    """What a model gave: one stream of the positives, one of the negatives."""
 
     split: Split
-    words: SimulatedStream
+    positives: SimulatedStream
     negatives: SimulatedStream
-    hard: tuple[SimulatedStream, ...] = ()
-    """The words in hard conditions; they tell recall alone."""
+    hard_positives: tuple[SimulatedStream, ...] = ()
+    """They tell recall alone."""
     hard_negatives: tuple[SimulatedStream, ...] = ()
     _curves: dict[tuple[int, bool], DetCurve] = field(default_factory=dict, init=False, repr=False)
     """By window, and whether of the hard conditions: one takes seconds, and is asked for by whoever chooses and by whoever tells of it."""
@@ -89,7 +89,7 @@ class HeardSplit:
     @property
     def streams(self) -> tuple[tuple[SimulatedStream, bool], ...]:
         """Both, and whether the wake word is in them."""
-        return (self.words, True), (self.negatives, False)
+        return (self.positives, True), (self.negatives, False)
 
     def curve(self, window: int) -> DetCurve:
         """Utterances found and false accepts at every cutoff; those in hard conditions and their hours count too."""
@@ -97,7 +97,9 @@ class HeardSplit:
 
     def hard_recall(self, window: int) -> NDArray[np.float64] | None:
         """Share of utterances found in hard conditions at each cutoff, float64 `[256]`; None where there are none."""
-        return self._curve(window, tuple((stream, True) for stream in self.hard), hard=True).recall if self.hard else None
+        if not self.hard_positives:
+            return None
+        return self._curve(window, tuple((stream, True) for stream in self.hard_positives), hard=True).recall
 
     def choice(self, window: int, target_false_accepts_per_hour: float, target_recall: float = 0.0) -> CutoffChoice:
         """The cutoff that everybody chooses, of validation data alone. Raises `ValueError` for any other split: it must not choose."""
@@ -133,27 +135,26 @@ def split_records(records: Sequence[SampleRecord], split: Split, run: Path) -> S
 
 
 def present_split(cache: FeatureCache, records: SplitRecords, progress: Progress) -> PresentedSplit:
-    """Compute or find the features of a split. Raises as `hear_split` does."""
-    words, negatives = (
-        present(cache, [record.path for record in kind], presentation, progress)
-        for kind, presentation in ((records.positives, SESSION), (records.negatives, STREAM))
-    )
-    _refuse_other_lengths(records, words.recordings, negatives.recordings)
-    hard = _hard(cache, records)
-    return PresentedSplit(records.split, words, negatives, hard.words, hard.negatives)
-
-
-def hear_split(model: WordModel, records: SplitRecords, progress: Progress = lambda _: None) -> HeardSplit:
-    """Run a model over a split.
+    """Compute or find the features of a split.
 
     Raises `ConfigError` when a recording cannot be read or has another length than when the run was trained, `InfrastructureError` where hard conditions
     are to be computed and the package for that is missing.
     """
-    (words,) = model.hear([record.path for record in records.positives], SESSION, progress)
-    (negatives,) = model.hear([record.path for record in records.negatives], STREAM, progress)
-    _refuse_other_lengths(records, words.recordings, negatives.recordings)
-    hard = _hard(FeatureCache(default_cache_folder()), records)
-    return HeardSplit(records.split, words, negatives, tuple(map(model.heard, hard.words)), tuple(map(model.heard, hard.negatives)))
+    positives, negatives = (
+        present(cache, [record.path for record in kind], presentation, progress)
+        for kind, presentation in ((records.positives, SESSION), (records.negatives, STREAM))
+    )
+    _refuse_other_lengths(records, positives.recordings, negatives.recordings)
+    hard = hard_streams(cache, records.positives, records.negatives) if are_synthetic_words(records) else HardStreams()
+    return PresentedSplit(records.split, positives, negatives, hard.positives, hard.negatives)
+
+
+def simulate_split(model: WordModel, records: SplitRecords, progress: Progress = lambda _: None) -> SimulatedSplit:
+    """Run a model over a split, whose features are kept in the user's cache. Raises as `present_split` does."""
+    cache = FeatureCache(default_cache_folder())
+    simulated = present_split(cache, records, progress).simulated(model.run)
+    cache.prune()
+    return simulated
 
 
 def seconds_counted(count: CountProgress, total: float) -> Progress:
@@ -173,7 +174,7 @@ def given_point(probability_cutoff: float, window: int, origin: str) -> Operatin
     return OperatingPoint(probability_cutoff, cutoff_to_uint8(probability_cutoff), window, origin)
 
 
-def chosen_point(validation: HeardSplit, window: int, target: float) -> OperatingPoint:
+def chosen_point(validation: SimulatedSplit, window: int, target: float) -> OperatingPoint:
     """The cutoff that the export would choose, of validation data alone. Raises `ValueError` for any other split: it must not choose."""
     choice = validation.choice(window, target)
     return OperatingPoint(choice.probability_cutoff, choice.cutoff, window, f"chosen on validation data for {target:g} false accepts/h")
@@ -182,10 +183,6 @@ def chosen_point(validation: HeardSplit, window: int, target: float) -> Operatin
 def are_synthetic_words(records: SplitRecords) -> bool:
     """Whether the words of a split choose, and a synthesiser said all of them: then they are heard in hard conditions too. People have rooms of their own."""
     return records.split is Split.VAL and provenance_of(record.path for record in records.positives) == "synthetic"
-
-
-def _hard(cache: FeatureCache, records: SplitRecords) -> HardStreams:
-    return hard_streams(cache, records.positives, records.negatives) if are_synthetic_words(records) else HardStreams()
 
 
 def _refuse_other_lengths(records: SplitRecords, *streams: Sequence[Recording]) -> None:
