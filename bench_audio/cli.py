@@ -57,6 +57,7 @@ def calibrate(
         raise ConfigError("give --speaker and --microphone, or --simulate alone")
     if not simulate and (speaker is None or microphone is None):
         raise ConfigError("give both --speaker and --microphone; `python -m sounddevice` lists the devices")
+    from bench_audio.calibration.calibration_file import Circumstances
     from bench_audio.calibration.flow import Settings
     from bench_audio.calibration.run import Request, chosen_steps, run, stated_gains
     from wakeword.progress import plain_lines, stderr
@@ -81,12 +82,8 @@ def calibrate(
         speaker_rate=speaker_rate,
         microphone_rate=microphone_rate,
         output=output,
-        gains=stated_gains(gain or []),
-        room=room,
-        geometry=geometry,
-        valid_days=valid_days,
+        circumstances=Circumstances(stated_gains(gain or []), room, geometry, valid_days, shlex.join(("mww-bench", *sys.argv[1:]))),
         report=report,
-        command=shlex.join(("mww-bench", *sys.argv[1:])),
     )
     with plain_lines(stderr()) as plain:
         plain.stands("calibrating")

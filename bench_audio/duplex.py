@@ -9,20 +9,23 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
+import pydantic
 from numpy.typing import NDArray
+
+from wakeword.records import STRICT
 
 Source = Literal["measured", "simulated"]
 """Whether sound went through air. The two are never taken for one another."""
 
 
-@dataclass(frozen=True)
+@pydantic.dataclasses.dataclass(frozen=True, config=STRICT)
 class DeviceFacts:
-    """A sound device as the system names it, at the rate at which its hardware runs."""
+    """A sound device as the system names it, at the rate at which its hardware runs. The calibration file keeps it as it is."""
 
     name: str
     host_api: str
     """The audio system that the device is opened through, such as ALSA or PulseAudio."""
-    sample_rate: int
+    sample_rate: int = pydantic.Field(gt=0)
     """Native rate in Hz: nothing between the program and the hardware resamples."""
 
 

@@ -11,14 +11,14 @@ from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 from wakeword.reading import read_json
 
-STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-"""Of every record, also of those that are pydantic dataclasses: frozen, every number finite, an unknown key is an error."""
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+"""Of every record, also of those that are pydantic dataclasses: every number finite, an unknown key is an error."""
 
 
 class Record(BaseModel):
-    """Base of every record, and of every part of one."""
+    """Base of every record, and of every part of one: frozen."""
 
-    model_config = STRICT
+    model_config = STRICT | ConfigDict(frozen=True)
 
 
 def write_record(record: Record, path: Path) -> None:

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import PositiveFloat
 
 from bench_audio.calibration.microphone import MicrophoneCurve
 from bench_audio.calibration.sweep import Response
 from bench_audio.signals import SPEECH_BAND_HZ
 from wakeword.errors import ConfigError
+from wakeword.records import Record
 
 SMOOTHING = 6
 """Fraction of an octave over which magnitudes are averaged."""
@@ -31,35 +33,17 @@ _EDGE = 1.01
 _SIXTH = 2 ** (1 / SMOOTHING)
 
 
-@dataclass(frozen=True)
-class Curve:
-    """A smoothed magnitude response, relative to its mean within the speech band."""
+class Curve(Record):
+    """A response from played to recorded samples, averaged over a sixth of an octave, in dB relative to its mean within the band."""
 
-    frequencies_hz: NDArray[np.float64]
+    frequencies_hz: tuple[PositiveFloat, ...]
     """`[points]`, 24 to the octave, from one end of the band to the other and beyond where the sweep went."""
-    levels_db: NDArray[np.float64]
+    levels_db: tuple[float, ...]
     """`[points]`."""
-    band_hz: tuple[float, float]
-
-    @property
-    def inside(self) -> NDArray[np.bool_]:
-        """Which points lie within the band."""
-        return (self.frequencies_hz >= self.band_hz[0] * 0.999) & (self.frequencies_hz <= self.band_hz[1] * 1.001)
-
-    @property
-    def highest_db(self) -> float:
-        """Highest deviation from the mean within the band."""
-        return float(self.levels_db[self.inside].max())
-
-    @property
-    def lowest_db(self) -> float:
-        """Lowest deviation from the mean within the band."""
-        return float(self.levels_db[self.inside].min())
-
-    @property
-    def rms_db(self) -> float:
-        """Rms deviation within the band."""
-        return float(np.sqrt(np.mean(self.levels_db[self.inside] ** 2)))
+    highest_db: float
+    """Deviation from the mean within the band, as the next two."""
+    lowest_db: float
+    rms_db: float
 
 
 @dataclass(frozen=True)
@@ -95,8 +79,21 @@ def response_curve(response: Response, microphone: MicrophoneCurve | None = None
     bins, power = _power(response, microphone, size)
     points = _points(response, band_hz)
     levels = 20 * np.log10(np.interp(points, bins, _smoothed(power, response.sample_rate, size)))
-    inside = Curve(points, levels, band_hz).inside
-    return Curve(points, levels - levels[inside].mean(), band_hz)
+    inside = within(points, band_hz)
+    levels -= levels[inside].mean()
+    judged = levels[inside]
+    return Curve(
+        frequencies_hz=tuple(points.tolist()),
+        levels_db=tuple(levels.tolist()),
+        highest_db=float(judged.max()),
+        lowest_db=float(judged.min()),
+        rms_db=float(np.sqrt(np.mean(judged**2))),
+    )
+
+
+def within(frequencies_hz: NDArray[np.float64], band_hz: tuple[float, float] = SPEECH_BAND_HZ) -> NDArray[np.bool_]:
+    """Which frequencies lie within a band, its ends among them."""
+    return (frequencies_hz >= band_hz[0] * 0.999) & (frequencies_hz <= band_hz[1] * 1.001)
 
 
 def design_inverse(
@@ -113,7 +110,7 @@ def design_inverse(
     long = _spectrum_size(rate)
     bins, power = _power(response, microphone, long)
     points = _points(response, band_hz)
-    inside = points[(points >= band_hz[0] * 0.999) & (points <= band_hz[1] * 1.001)]
+    inside = points[within(points, band_hz)]
     # One pass leaves what smoothing hides: peaks and dips of the fine structure weigh differently once a slope is taken out. The window's own
     # spectrum must not change its sign, or passes add ripple instead of taking it away: Hann's hardly does, a rectangle's does.
     gain = np.zeros(bins.size)

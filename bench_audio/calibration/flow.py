@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -13,12 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_audio import signals
-from bench_audio.calibration.equalizer import MAX_BOOST_DB, Curve, InverseFilter, check_boost, design_inverse, response_curve
-from bench_audio.calibration.levels import Bands, Weighting, band_level, equivalent_level, third_octaves, time_weighted_level
+from bench_audio.calibration.equalizer import MAX_BOOST_DB, Curve, InverseFilter, check_boost, design_inverse, response_curve, within
+from bench_audio.calibration.levels import (
+    BandLevel,
+    LevelAtBoard,
+    NoiseFloor,
+    Weighting,
+    band_level,
+    equivalent_level,
+    third_octaves,
+    time_weighted_level,
+)
 from bench_audio.calibration.microphone import MicrophoneCurve, read_microphone_curve
 from bench_audio.calibration.recordings import at_rate, check_recording, laid_over
-from bench_audio.calibration.reverberation import Reverberation, reverberation
-from bench_audio.calibration.sensitivity import CalibratorReading, check_drift, read_calibrator
+from bench_audio.calibration.reverberation import DecayCurve, Reverberation, reverberation
+from bench_audio.calibration.sensitivity import CalibratorReading, Sensitivity, check_drift, read_calibrator
 from bench_audio.calibration.sweep import Distortion, Response, measure_sweep
 from bench_audio.duplex import Duplex
 from wakeword.errors import ConfigError, InfrastructureError
@@ -27,7 +36,7 @@ Step = Literal["calibrator", "noise", "sweep", "level"]
 STEPS: tuple[Step, ...] = get_args(Step)
 Moment = Literal["calibrator on", "calibrator off", "quiet", "loud", "calibrator again"]
 """When the user has something to do."""
-Hands = Callable[[Moment, str], None]
+Prompt = Callable[[Moment, str], None]
 """Told what to do and returns when it is done."""
 
 _PROBE_DBFS = -30.0
@@ -87,43 +96,18 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class NoiseFloor:
-    """The room without a signal, dBFS of the microphone."""
-
-    seconds: float
-    a_dbfs: float
-    c_dbfs: float
-    speech_band_dbfs: float
-    """Unweighted, within the band of the level's signal."""
-    bands: Bands
-
-
-@dataclass(frozen=True)
-class LevelAtBoard:
-    """Pink noise at the board, dBFS of the microphone but for what was played."""
-
-    played_dbfs: float
-    seconds: float
-    weighted_dbfs: float
-    slow_min_dbfs: float
-    slow_max_dbfs: float
-    a_dbfs: float
-    c_dbfs: float
-    speech_band_dbfs: float
-    """Unweighted, within the signal's band."""
-
-
-@dataclass(frozen=True)
 class Swept:
     """What the sweep told; `after` and `equalizer` are None where no inverse filter was wanted."""
 
     sweep: signals.Sweep
-    c_dbfs: float
-    """Equivalent level of the sweep, dBFS of the microphone."""
+    spl: float
+    """Equivalent level of the sweep at the microphone, C-weighted."""
     response: Response
     before: Curve
     after: Curve | None
     room: Reverberation
+    decays: tuple[DecayCurve, ...]
+    """Of the room's bands."""
     distortion: Distortion
     equalizer: InverseFilter | None
 
@@ -132,74 +116,93 @@ class Swept:
 class Measured:
     """Everything that a calibration found; None for what was not done."""
 
-    settings: Settings
-    full_scale_spl: float
-    """The microphone's sensitivity: dB SPL of an rms of 1.0."""
-    microphone_curve_sha256: str | None
-    before: CalibratorReading | None
-    after: CalibratorReading | None
-    drift_db: float | None
+    sensitivity: Sensitivity
     noise: NoiseFloor | None
     swept: Swept | None
     level: LevelAtBoard | None
 
 
-def measure(duplex: Duplex, settings: Settings, hands: Hands, say: Callable[[str], None]) -> Measured:
-    """Do the steps with these devices. `hands` asks the user for what only hands can do, `say` reports.
+@dataclass(frozen=True)
+class _Station:
+    """Who and what takes part."""
+
+    duplex: Duplex
+    settings: Settings
+    prompt: Prompt
+    say: Callable[[str], None]
+
+
+def measure(duplex: Duplex, settings: Settings, prompt: Prompt, say: Callable[[str], None]) -> Measured:
+    """Do the steps with these devices. `prompt` asks the user for what only a person can do, `say` reports.
 
     Raises `InfrastructureError` where a device fails, where a signal is not heard or clips, and where the calibrator drifted by more than 0.5 dB:
     then nothing of it holds. Raises `ConfigError` where a level cannot be reached with these gains.
     """
+    station, steps = _Station(duplex, settings, prompt, say), settings.steps
     curve, curve_sha256 = _microphone_curve(settings.microphone_curve)
-    before = _calibrator(duplex, settings, hands, say, "calibrator on") if "calibrator" in settings.steps else None
+    before = _calibrator(station, "calibrator on") if "calibrator" in steps else None
     full_scale_spl = before.full_scale_spl if before is not None else settings.full_scale_spl
     assert full_scale_spl is not None
     if before is not None:
-        hands("calibrator off", "Take the calibrator off and put the microphone where the board's microphone is.")
-    noise = _noise(duplex, settings, full_scale_spl, hands, say) if "noise" in settings.steps else None
-    if {"sweep", "level"} & set(settings.steps):
-        hands("loud", "The loudspeaker will play now: a sweep or noise, for about half a minute. Leave all gains as they are from here on.")
-    swept = _sweep(duplex, settings, full_scale_spl, curve, say) if "sweep" in settings.steps else None
-    equalizer = swept.equalizer if swept is not None else None
-    level = _level(duplex, settings, full_scale_spl, equalizer, noise, say) if "level" in settings.steps else None
-    after = _calibrator(duplex, settings, hands, say, "calibrator again") if before is not None else None
-    drift = check_drift(before, after) if before is not None and after is not None else None
-    if drift is not None:
+        prompt("calibrator off", "Take the calibrator off and put the microphone where the board's microphone is.")
+    noise, noise_in_band = _noise(station, full_scale_spl) if "noise" in steps else (None, -math.inf)
+    if {"sweep", "level"} & set(steps):
+        prompt("loud", "The loudspeaker will play now: a sweep or noise, for about half a minute. Leave all gains as they are from here on.")
+    swept = _sweep(station, full_scale_spl, curve) if "sweep" in steps else None
+    level = _level(station, full_scale_spl, swept.equalizer if swept is not None else None, noise_in_band) if "level" in steps else None
+    sensitivity = Sensitivity(method="stated", full_scale_spl=full_scale_spl, microphone_curve=curve_sha256)
+    if before is not None:
+        after = _calibrator(station, "calibrator again")
+        drift = check_drift(before, after)
         say(f"drift since the beginning: {drift:+.2f} dB")
-    return Measured(settings, full_scale_spl, curve_sha256, before, after, drift, noise, swept, level)
+        sensitivity = Sensitivity(
+            method="calibrator",
+            full_scale_spl=full_scale_spl,
+            calibrator_spl=settings.calibrator_spl,
+            before_dbfs=before.level_dbfs,
+            after_dbfs=after.level_dbfs,
+            drift_db=drift,
+            microphone_curve=curve_sha256,
+        )
+    return Measured(sensitivity, noise, swept, level)
 
 
 def _microphone_curve(path: Path | None) -> tuple[MicrophoneCurve | None, str | None]:
     return (None, None) if path is None else (read_microphone_curve(path), hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def _calibrator(duplex: Duplex, settings: Settings, hands: Hands, say: Callable[[str], None], moment: Moment) -> CalibratorReading:
+def _calibrator(station: _Station, moment: Moment) -> CalibratorReading:
+    calibrator_spl = station.settings.calibrator_spl
     again = " again" if moment == "calibrator again" else ""
-    hands(moment, f"Put the calibrator ({settings.calibrator_spl:g} dB, 1 kHz) onto the microphone{again} and switch it on.")
-    recording = duplex.record(5.0)
+    station.prompt(moment, f"Put the calibrator ({calibrator_spl:g} dB, 1 kHz) onto the microphone{again} and switch it on.")
+    recording = station.duplex.record(5.0)
     check_recording(recording, "the calibrator's recording")
-    reading = read_calibrator(recording, settings.calibrator_spl)
-    say(f"calibrator: {reading.level_dbfs:.2f} dBFS at {reading.frequency_hz:.1f} Hz; full scale is {reading.full_scale_spl:.2f} dB SPL")
+    reading = read_calibrator(recording, calibrator_spl)
+    station.say(f"calibrator: {reading.level_dbfs:.2f} dBFS at {reading.frequency_hz:.1f} Hz; full scale is {reading.full_scale_spl:.2f} dB SPL")
     return reading
 
 
-def _noise(duplex: Duplex, settings: Settings, full_scale_spl: float, hands: Hands, say: Callable[[str], None]) -> NoiseFloor:
-    hands("quiet", "Make the room as quiet as it will be in a session, and stay still.")
-    recording = duplex.record(settings.noise_seconds)
+def _noise(station: _Station, full_scale_spl: float) -> tuple[NoiseFloor, float]:
+    """The noise floor, and its unweighted level in dB SPL within the band of the level's signal."""
+    station.prompt("quiet", "Make the room as quiet as it will be in a session, and stay still.")
+    recording = station.duplex.record(station.settings.noise_seconds)
     check_recording(recording, "the noise's recording")
     samples, rate = recording.samples, recording.sample_rate
+    bands = third_octaves(samples, rate)
     floor = NoiseFloor(
         seconds=recording.seconds,
-        a_dbfs=equivalent_level(samples, rate, "A"),
-        c_dbfs=equivalent_level(samples, rate, "C"),
-        speech_band_dbfs=band_level(samples, rate, signals.SPEECH_BAND_HZ),
-        bands=third_octaves(samples, rate),
+        la_eq=full_scale_spl + equivalent_level(samples, rate, "A"),
+        lc_eq=full_scale_spl + equivalent_level(samples, rate, "C"),
+        bands=tuple(
+            BandLevel(centre_hz=float(centre), spl=float(full_scale_spl + level)) for centre, level in zip(bands.centres_hz, bands.levels, strict=True)
+        ),
     )
-    say(f"noise floor: {full_scale_spl + floor.a_dbfs:.1f} dBA, {full_scale_spl + floor.c_dbfs:.1f} dBC over {floor.seconds:.0f} s")
-    return floor
+    station.say(f"noise floor: {floor.la_eq:.1f} dBA, {floor.lc_eq:.1f} dBC over {floor.seconds:.0f} s")
+    return floor, full_scale_spl + band_level(samples, rate, signals.SPEECH_BAND_HZ)
 
 
-def _sweep(duplex: Duplex, settings: Settings, full_scale_spl: float, curve: MicrophoneCurve | None, say: Callable[[str], None]) -> Swept:
+def _sweep(station: _Station, full_scale_spl: float, curve: MicrophoneCurve | None) -> Swept:
+    duplex, settings, say = station.duplex, station.settings, station.say
     rate = duplex.speaker.sample_rate
     # Above half the microphone's rate nothing comes back.
     high = min(signals.SWEEP_BAND_HZ[1], signals.HIGHEST_SHARE * min(rate, duplex.microphone.sample_rate) / 2)
@@ -210,13 +213,15 @@ def _sweep(duplex: Duplex, settings: Settings, full_scale_spl: float, curve: Mic
     sweep = signals.exponential_sweep(settings.sweep_seconds, rate, settings.sweep_dbfs, band_hz=(signals.SWEEP_BAND_HZ[0], high))
     heard = _play(duplex, sweep.samples, settings, "the sweep")
     response, distortion = measure_sweep(heard, sweep)
-    c_dbfs = equivalent_level(laid_over(sweep.samples, heard, "the sweep"), rate, "C")
-    before, room = response_curve(response, curve), reverberation(response)
+    spl = full_scale_spl + equivalent_level(laid_over(sweep.samples, heard, "the sweep"), rate, "C")
+    before = response_curve(response, curve)
+    room, decays = reverberation(response)
     _check_whole(before)
     mid = "not to be told" if room.mid_seconds is None else f"{room.mid_seconds:.2f} s"
-    say(f"sweep: {full_scale_spl + c_dbfs:.1f} dBC at the microphone, {_deviation(before)}, RT60 {mid}")
+    say(f"sweep: {spl:.1f} dBC at the microphone, {_deviation(before)}, RT60 {mid}")
+    swept = Swept(sweep, spl, response, before, None, room, decays, distortion, None)
     if not settings.equalize:
-        return Swept(sweep, c_dbfs, response, before, None, room, distortion, None)
+        return swept
     equalizer = design_inverse(response, curve, max_boost_db=settings.max_boost_db)
     # The filter may raise peaks above full scale; the check is made with less, as a response does not depend on its level.
     filtered = equalizer.apply(np.pad(sweep.samples, (0, equalizer.taps.size)))
@@ -224,13 +229,14 @@ def _sweep(duplex: Duplex, settings: Settings, full_scale_spl: float, curve: Mic
     after_response, _ = measure_sweep(_play(duplex, filtered * lowered, settings, "the sweep through the inverse filter"), sweep)
     after = response_curve(after_response, curve)
     say(f"sweep through the inverse filter: {_deviation(after)}")
-    return Swept(sweep, c_dbfs, response, before, after, room, distortion, equalizer)
+    return replace(swept, after=after, equalizer=equalizer)
 
 
 def _check_whole(curve: Curve) -> None:
     """A sweep whose end was lost looks like a loudspeaker without treble."""
-    lowest = float(curve.frequencies_hz[curve.inside][np.argmin(curve.levels_db[curve.inside])])
     if curve.lowest_db < -_MAX_HOLE_DB:
+        frequencies = np.array(curve.frequencies_hz)
+        lowest = frequencies[np.argmin(np.where(within(frequencies), curve.levels_db, math.inf))]
         raise InfrastructureError(
             f"the response falls {-curve.lowest_db:.0f} dB below its mean at {lowest:.0f} Hz: sound was lost on its way, or the system resamples; "
             "see that both devices run at their native rates (--speaker-rate, --microphone-rate), then begin again"
@@ -238,22 +244,23 @@ def _check_whole(curve: Curve) -> None:
 
 
 def _deviation(curve: Curve) -> str:
-    return f"{curve.highest_db:+.1f}/{curve.lowest_db:+.1f} dB from {curve.band_hz[0]:g} Hz to {curve.band_hz[1] / 1000:g} kHz"
+    return f"{curve.highest_db:+.1f}/{curve.lowest_db:+.1f} dB from {signals.SPEECH_BAND_HZ[0]:g} Hz to {signals.SPEECH_BAND_HZ[1] / 1000:g} kHz"
 
 
-def _level(
-    duplex: Duplex, settings: Settings, full_scale_spl: float, equalizer: InverseFilter | None, noise: NoiseFloor | None, say: Callable[[str], None]
-) -> LevelAtBoard:
-    """Find the level to be played for the one asked for: a probe, then as often as it takes, at most three times."""
-    played = _PROBE_DBFS
+def _level(station: _Station, full_scale_spl: float, equalizer: InverseFilter | None, noise_in_band: float) -> LevelAtBoard:
+    """Find the level to be played for the one asked for: a probe, then as often as it takes, at most three times.
+
+    `noise_in_band` is the noise floor's unweighted level within the signal's band, dB SPL; minus infinity where it is not known.
+    """
+    settings, played = station.settings, _PROBE_DBFS
     for attempt in range(_ATTEMPTS + 1):
         probing = attempt == 0
-        level = _pink_noise(duplex, settings, equalizer, played, settings.level_seconds if not probing else _SLOW_SETTLING_SECONDS + 2)
-        spl = full_scale_spl + level.weighted_dbfs
-        say(f"pink noise of {played:.1f} dBFS: {spl:.2f} dB{settings.weighting} at the microphone")
-        error = settings.level_spl - spl
+        seconds = settings.level_seconds if not probing else _SLOW_SETTLING_SECONDS + 2
+        level = _pink_noise(station, full_scale_spl, equalizer, played, seconds)
+        station.say(f"pink noise of {played:.1f} dBFS: {level.measured_spl:.2f} dB{settings.weighting} at the microphone")
+        error = settings.level_spl - level.measured_spl
         if not probing and abs(error) <= _MAX_LEVEL_ERROR_DB:
-            over_noise = math.inf if noise is None else level.speech_band_dbfs - noise.speech_band_dbfs
+            over_noise = level.speech_band_spl - noise_in_band
             if over_noise < _MIN_SIGNAL_OVER_NOISE_DB:
                 raise InfrastructureError(
                     f"the noise floor lies only {over_noise:.1f} dB below the level at the board, and would be part of it; make it quieter or raise --level"
@@ -274,7 +281,8 @@ def _too_soft(settings: Settings, missing_db: float) -> ConfigError:
     )
 
 
-def _pink_noise(duplex: Duplex, settings: Settings, equalizer: InverseFilter | None, played_dbfs: float, seconds: float) -> LevelAtBoard:
+def _pink_noise(station: _Station, full_scale_spl: float, equalizer: InverseFilter | None, played_dbfs: float, seconds: float) -> LevelAtBoard:
+    duplex, settings = station.duplex, station.settings
     rate = duplex.speaker.sample_rate
     sound = signals.pink_noise(seconds, rate, played_dbfs, seed=settings.seed)
     driven = sound if equalizer is None else equalizer.apply(sound)
@@ -287,14 +295,17 @@ def _pink_noise(duplex: Duplex, settings: Settings, equalizer: InverseFilter | N
     steady = heard[edge:-edge]
     slow = time_weighted_level(steady, rate, settings.weighting, "slow")[slow_edge:]
     return LevelAtBoard(
-        played_dbfs=played_dbfs,
+        target_spl=settings.level_spl,
+        weighting=settings.weighting,
+        signal_band_hz=signals.SPEECH_BAND_HZ,
         seconds=steady.size / rate,
-        weighted_dbfs=equivalent_level(steady, rate, settings.weighting),
-        slow_min_dbfs=float(slow.min()),
-        slow_max_dbfs=float(slow.max()),
-        a_dbfs=equivalent_level(steady, rate, "A"),
-        c_dbfs=equivalent_level(steady, rate, "C"),
-        speech_band_dbfs=band_level(steady, rate, signals.SPEECH_BAND_HZ),
+        played_dbfs=played_dbfs,
+        measured_spl=full_scale_spl + equivalent_level(steady, rate, settings.weighting),
+        slow_min_spl=full_scale_spl + float(slow.min()),
+        slow_max_spl=full_scale_spl + float(slow.max()),
+        la_eq=full_scale_spl + equivalent_level(steady, rate, "A"),
+        lc_eq=full_scale_spl + equivalent_level(steady, rate, "C"),
+        full_scale_played_spl=full_scale_spl + band_level(steady, rate, signals.SPEECH_BAND_HZ) - played_dbfs,
     )
 
 

@@ -13,8 +13,10 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import PositiveFloat
 
 from wakeword.errors import ConfigError
+from wakeword.records import Record
 
 Weighting = Literal["A", "C", "Z"]
 """Z is none."""
@@ -22,6 +24,47 @@ TIME_CONSTANTS_SECONDS = {"fast": 0.125, "slow": 1.0}
 """IEC 61672-1, 5.8.1."""
 BANDS_HZ = (50.0, 10_000.0)
 _BAND_ORDER = 10
+
+
+class BandLevel(Record):
+    """One third-octave band, unweighted."""
+
+    centre_hz: PositiveFloat
+    spl: float
+
+
+class NoiseFloor(Record):
+    """The room without a signal: equivalent levels in dB SPL."""
+
+    seconds: PositiveFloat
+    la_eq: float
+    lc_eq: float
+    bands: tuple[BandLevel, ...]
+
+
+class LevelAtBoard(Record):
+    """How loud it is at the board: band-limited pink noise, through the inverse filter where there is one."""
+
+    target_spl: float
+    weighting: Weighting
+    signal_band_hz: tuple[PositiveFloat, PositiveFloat]
+    seconds: PositiveFloat
+    played_dbfs: float
+    """Before the inverse filter."""
+    measured_spl: float
+    """Equivalent level over `seconds`, with `weighting`."""
+    slow_min_spl: float
+    slow_max_spl: float
+    """Lowest and highest level with the time weighting S (1 s)."""
+    la_eq: float
+    lc_eq: float
+    full_scale_played_spl: float
+    """Unweighted sound pressure level at the board that an rms of 1.0, played, stands for within the band."""
+
+    @property
+    def speech_band_spl(self) -> float:
+        """Unweighted, within the signal's band."""
+        return self.full_scale_played_spl + self.played_dbfs
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench_audio.calibration.record import Calibration, CurveRecord, DistortionRecord, NoiseRecord, ResponseRecord
-from bench_audio.calibration.reverberation import Decay, Reverberation
+from bench_audio.calibration.calibration_file import Calibration, SweepResponse
+from bench_audio.calibration.equalizer import Curve
+from bench_audio.calibration.levels import NoiseFloor
+from bench_audio.calibration.reverberation import Decay, DecayCurve, Reverberation
+from bench_audio.calibration.sweep import Distortion
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,13 +59,13 @@ class Plot:
     caption: str
 
 
-def draw_plots(calibration: Calibration, room: Reverberation | None) -> list[Plot]:
-    """All pictures for which the calibration has something to show. `room` has the decays that a file does not keep."""
+def draw_plots(calibration: Calibration, decays: Sequence[DecayCurve]) -> list[Plot]:
+    """All pictures for which the calibration has something to show; `decays` are the curves of its reverberation, which a file does not keep."""
     plots: list[Plot] = []
     if calibration.response is not None:
         plots.append(_response_plot(calibration.response))
-    if room is not None and any(band.times.size for band in room.bands):
-        plots.append(_decay_plot(room))
+    if calibration.reverberation is not None and any(curve.times.size for curve in decays):
+        plots.append(_decay_plot(calibration.reverberation, decays))
     if calibration.distortion is not None and calibration.response is not None:
         plots.append(_distortion_plot(calibration.distortion, calibration.response))
     if calibration.noise is not None:
@@ -70,7 +73,7 @@ def draw_plots(calibration: Calibration, room: Reverberation | None) -> list[Plo
     return plots
 
 
-def _response_plot(response: ResponseRecord) -> Plot:
+def _response_plot(response: SweepResponse) -> Plot:
     def paint(axes: Axes) -> None:
         axes.axvspan(*response.band_hz, color=_WASH, linewidth=0, zorder=0)
         axes.axhline(0, color=_RULE, linewidth=1)
@@ -93,24 +96,24 @@ def _response_plot(response: ResponseRecord) -> Plot:
     return Plot("response", _svg("Response of loudspeaker and room at the microphone", paint), caption)
 
 
-def _line(axes: Axes, curve: CurveRecord, color: str, label: str) -> None:
+def _line(axes: Axes, curve: Curve, color: str, label: str) -> None:
     axes.plot(curve.frequencies_hz, curve.levels_db, color=color, label=label)
 
 
-def _decay_plot(room: Reverberation) -> Plot:
-    shown = [band for band in room.bands if band.times.size]
+def _decay_plot(room: Reverberation, decays: Sequence[DecayCurve]) -> Plot:
+    shown = [(band, curve) for band, curve in zip(room.bands, decays, strict=True) if curve.times.size]
 
     def paint(axes: Axes) -> None:
-        for band in shown:
+        for band, curve in shown:
             main = band.centre_hz in (500.0, 1000.0)
             color = {500.0: _SECOND, 1000.0: _ACCENT}.get(band.centre_hz, _MUTED)
-            axes.plot(band.times, band.levels, color=color, linewidth=1.8 if main else 0.7, alpha=1 if main else 0.6, label=_octave(band) if main else None)
+            axes.plot(curve.times, curve.levels, color=color, linewidth=1.8 if main else 0.7, alpha=1 if main else 0.6, label=_octave(band) if main else None)
             if main and band.seconds is not None:
                 times = np.array([0.0, 65 / 60 * band.seconds])
-                axes.plot(times, band.offset_db - 60 * times / band.seconds, color=color, linewidth=1, linestyle=(0, (4, 3)))
+                axes.plot(times, curve.offset_db - 60 * times / band.seconds, color=color, linewidth=1, linestyle=(0, (4, 3)))
         axes.set_ylim(-65, 2)
-        longest = max([band.seconds or 0 for band in shown])
-        axes.set_xlim(0, 1.15 * longest if longest else float(max(band.times[-1] for band in shown)))
+        longest = max([band.seconds or 0 for band, _ in shown])
+        axes.set_xlim(0, 1.15 * longest if longest else float(max(curve.times[-1] for _, curve in shown)))
         axes.set_xlabel("time since the direct sound, s")
         axes.set_ylabel("energy still to come, dB")
         if axes.get_legend_handles_labels()[0]:
@@ -130,7 +133,7 @@ def _octave(band: Decay) -> str:
     return f"{name}: not to be told" if band.seconds is None else f"{name}: {band.seconds:.2f} s ({band.evaluation})"
 
 
-def _distortion_plot(distortion: DistortionRecord, response: ResponseRecord) -> Plot:
+def _distortion_plot(distortion: Distortion, response: SweepResponse) -> Plot:
     def paint(axes: Axes) -> None:
         axes.plot(distortion.frequencies_hz, distortion.percent, color=_ACCENT, marker="o", markersize=3.5, label="harmonics 2 to 5")
         axes.plot(
@@ -155,7 +158,7 @@ def _distortion_plot(distortion: DistortionRecord, response: ResponseRecord) -> 
     return Plot("distortion", _svg("Distortion of the loudspeaker", paint), caption)
 
 
-def _noise_plot(noise: NoiseRecord) -> Plot:
+def _noise_plot(noise: NoiseFloor) -> Plot:
     centres = [band.centre_hz for band in noise.bands]
     levels = [band.spl for band in noise.bands]
 

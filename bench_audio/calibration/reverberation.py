@@ -12,8 +12,10 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import PositiveFloat
 
 from bench_audio.calibration.sweep import Response
+from wakeword.records import Record
 
 OCTAVES_HZ = (125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0)
 _MID_HZ = (500.0, 1000.0)
@@ -28,16 +30,21 @@ _BLOCK_SECONDS = 0.005
 _ITERATIONS = 6
 
 
-@dataclass(frozen=True)
-class Decay:
+class Decay(Record):
     """How sound dies away in one octave band."""
 
-    centre_hz: float
-    seconds: float | None
+    centre_hz: PositiveFloat
+    seconds: PositiveFloat | None
     """Time for 60 dB by the slope of the fit; None where noise leaves less than T20 needs."""
     evaluation: Literal["T30", "T20"] | None
     dynamic_range_db: float
     """The decay's beginning over the noise."""
+
+
+@dataclass(frozen=True)
+class DecayCurve:
+    """The curve that a decay was read from; a calibration file does not keep it."""
+
     times: NDArray[np.float64]
     """Seconds since the direct sound, `[points]`, up to where the decay drowns."""
     levels: NDArray[np.float64]
@@ -46,21 +53,21 @@ class Decay:
     """The fitted line is `offset_db - 60 * time / seconds`."""
 
 
-@dataclass(frozen=True)
-class Reverberation:
+class Reverberation(Record):
     """Reverberation of a room."""
 
-    bands: tuple[Decay, ...]
-    mid_seconds: float | None
+    mid_seconds: PositiveFloat | None
     """Mean of the octaves at 500 Hz and 1 kHz, the single figure of ISO 3382-2; None where one of them could not be told."""
+    bands: tuple[Decay, ...]
 
 
-def reverberation(response: Response) -> Reverberation:
-    """Reverberation times of the octave bands 125 Hz to 4 kHz that lie within the response's band."""
+def reverberation(response: Response) -> tuple[Reverberation, tuple[DecayCurve, ...]]:
+    """Reverberation times of the octave bands 125 Hz to 4 kHz that lie within the response's band, and the curve of each."""
     inside = [centre for centre in OCTAVES_HZ if centre / math.sqrt(2) >= response.band_hz[0] * 0.99 and centre * math.sqrt(2) <= response.band_hz[1]]
-    bands = tuple(_decay(_octave(response, centre), response.sample_rate, centre) for centre in inside)
+    decays = [_decay(_octave(response, centre), response.sample_rate, centre) for centre in inside]
+    bands = tuple(band for band, _ in decays)
     mid = [band.seconds for band in bands if band.centre_hz in _MID_HZ and band.seconds is not None]
-    return Reverberation(bands, sum(mid) / len(mid) if len(mid) == len(_MID_HZ) else None)
+    return Reverberation(mid_seconds=sum(mid) / len(mid) if len(mid) == len(_MID_HZ) else None, bands=bands), tuple(curve for _, curve in decays)
 
 
 def _octave(response: Response, centre: float) -> NDArray[np.float64]:
@@ -72,7 +79,7 @@ def _octave(response: Response, centre: float) -> NDArray[np.float64]:
     return filtered.reshape(-1)[::-1][response.peak :]
 
 
-def _decay(samples: NDArray[np.float64], sample_rate: int, centre: float) -> Decay:
+def _decay(samples: NDArray[np.float64], sample_rate: int, centre: float) -> tuple[Decay, DecayCurve]:
     power = samples**2
     block = round(_BLOCK_SECONDS * sample_rate)
     blocks = power[: power.size // block * block].reshape(-1, block).mean(axis=1)
@@ -80,8 +87,9 @@ def _decay(samples: NDArray[np.float64], sample_rate: int, centre: float) -> Dec
     noise, crossing, rate = _crossing(blocks, levels)
     dynamic_range = float(levels[: max(crossing, 1)].max() - 10 * math.log10(max(noise, 1e-30)))
     end = min(crossing * block, power.size)
+    untold = Decay(centre_hz=centre, seconds=None, evaluation=None, dynamic_range_db=dynamic_range)
     if not math.isfinite(rate) or end < 4 * block:
-        return Decay(centre, None, None, dynamic_range, np.zeros(0), np.zeros(0))
+        return untold, DecayCurve(np.zeros(0), np.zeros(0))
     # The decay beyond the crossing, where it equals the noise: an exponential's integral is its value over its rate.
     beyond = noise / rate * block
     integrated = np.cumsum((power[:end] - noise)[::-1])[::-1] + beyond
@@ -96,8 +104,9 @@ def _decay(samples: NDArray[np.float64], sample_rate: int, centre: float) -> Dec
             continue
         slope, offset = np.polyfit(times[begin:stop], curve[begin:stop], 1)
         if slope < 0 and -60 / slope * centre / math.sqrt(2) >= _MIN_BANDWIDTH_TIME:
-            return Decay(centre, float(-60 / slope), evaluation, dynamic_range, times[::step], curve[::step], float(offset))
-    return Decay(centre, None, None, dynamic_range, times[::step], curve[::step])
+            told = Decay(centre_hz=centre, seconds=float(-60 / slope), evaluation=evaluation, dynamic_range_db=dynamic_range)
+            return told, DecayCurve(times[::step], curve[::step], float(offset))
+    return untold, DecayCurve(times[::step], curve[::step])
 
 
 def _crossing(blocks: NDArray[np.float64], levels: NDArray[np.float64]) -> tuple[float, int, float]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from bench_audio.calibration.document import DEFAULT_VALID_DAYS, Circumstances, save
-from bench_audio.calibration.flow import STEPS, Hands, Moment, Settings, Step, measure
-from bench_audio.calibration.plots import draw_plots
-from bench_audio.calibration.report import write_page, write_plots
+from bench_audio.calibration.calibration_file import Calibration, Circumstances, save
+from bench_audio.calibration.flow import STEPS, Moment, Prompt, Settings, Step, measure
+from bench_audio.calibration.plots import Plot, draw_plots
 from bench_audio.duplex import Duplex
 from wakeword.errors import ConfigError
-from wakeword.files import check_writable
+from wakeword.files import check_writable, write_atomically
+from wakeword.pages import render_page
 
 
 @dataclass(frozen=True)
@@ -25,15 +26,11 @@ class Request:
     speaker: str | None
     microphone: str | None
     output: Path
-    gains: dict[str, str]
-    room: str | None = None
-    geometry: str | None = None
+    circumstances: Circumstances = field(default_factory=Circumstances)
     speaker_rate: int | None = None
     """Native rate in Hz; None for the one that the system says."""
     microphone_rate: int | None = None
-    valid_days: float = DEFAULT_VALID_DAYS
     report: Literal["html", "plots", "none"] = "html"
-    command: str = ""
 
 
 def run(request: Request, wait: Callable[[str], None], say: Callable[[str], None]) -> list[Path]:
@@ -47,19 +44,27 @@ def run(request: Request, wait: Callable[[str], None], say: Callable[[str], None
         if page == request.output:
             raise ConfigError(f"{page}: the report's page has this name; give the calibration file another one, such as {page.with_suffix('.json')}")
         check_writable(page)
-    circumstances = Circumstances(request.gains, request.room, request.geometry, request.valid_days, request.command)
-    duplex, hands = _rig(request, wait)
-    measured = measure(duplex, request.settings, hands, say)
-    calibration = save(measured, duplex, circumstances, request.output)
-    written = [request.output]
-    if request.report != "none":
-        plots = draw_plots(calibration, None if measured.swept is None else measured.swept.room)
-        if request.report == "plots":
-            written += write_plots(plots, request.output.parent, request.output.stem)
-        else:
-            write_page(calibration, plots, page)
-            written.append(page)
-    return written
+    duplex, prompt = _rig(request, wait)
+    measured = measure(duplex, request.settings, prompt, say)
+    calibration = save(measured, duplex, request.circumstances, request.output)
+    if request.report == "none":
+        return [request.output]
+    plots = draw_plots(calibration, () if measured.swept is None else measured.swept.decays)
+    if request.report == "html":
+        write_page(calibration, plots, page)
+        return [request.output, page]
+    pictures = {request.output.with_name(f"{request.output.stem}-{plot.name}.svg"): plot.svg for plot in plots}
+    for path, picture in pictures.items():
+        write_atomically(path, picture)
+    return [request.output, *pictures]
+
+
+def write_page(calibration: Calibration, plots: Sequence[Plot], path: Path) -> None:
+    """Write the page: figures, pictures and what it all holds for. It loads nothing from anywhere."""
+    pictures = [
+        {"source": f"data:image/svg+xml;base64,{base64.b64encode(plot.svg.encode()).decode()}", "name": plot.name, "caption": plot.caption} for plot in plots
+    ]
+    write_atomically(path, render_page("bench_audio.calibration", "calibration.html.j2", {"calibration": calibration, "pictures": pictures}))
 
 
 def chosen_steps(text: str | None, sensitivity_stated: bool) -> tuple[Step, ...]:
@@ -90,17 +95,17 @@ def stated_gains(texts: Sequence[str]) -> dict[str, str]:
     return gains
 
 
-def _rig(request: Request, wait: Callable[[str], None]) -> tuple[Duplex, Hands]:
+def _rig(request: Request, wait: Callable[[str], None]) -> tuple[Duplex, Prompt]:
     if request.speaker is None or request.microphone is None:
         from bench_audio.simulated_rig import Rig, SimulatedRig
 
         simulated = SimulatedRig(Rig())
 
-        def computed_hands(moment: Moment, text: str) -> None:
+        def computed_prompt(moment: Moment, text: str) -> None:
             wait(text)
             simulated.calibrator_spl = request.settings.calibrator_spl if moment in ("calibrator on", "calibrator again") else None
 
-        return simulated, computed_hands
+        return simulated, computed_prompt
     from bench_audio.devices import find_device
     from bench_audio.sound_card import SoundCard
 

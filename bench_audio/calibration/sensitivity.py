@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from bench_audio.calibration.levels import decibels
 from bench_audio.duplex import Recording
 from wakeword.errors import InfrastructureError
+from wakeword.records import Record
 
 MAX_DRIFT_DB = 0.5
 """A drift above it voids the session: nobody knows when it happened."""
@@ -19,6 +21,22 @@ _MAX_SPREAD_DB = 0.2
 _MIN_TONE_OVER_REST_DB = 20.0
 _EDGE_SECONDS = 0.25
 _BLOCK_SECONDS = 0.5
+
+
+class Sensitivity(Record):
+    """What full scale of the microphone stands for."""
+
+    method: Literal["calibrator", "stated"]
+    full_scale_spl: float
+    """Sound pressure level in dB of an rms of 1.0."""
+    calibrator_spl: float | None = None
+    before_dbfs: float | None = None
+    """The calibrator's tone in the microphone, before everything else and after it."""
+    after_dbfs: float | None = None
+    drift_db: float | None = None
+    """`after` minus `before`; above 0.5 dB there is no calibration."""
+    microphone_curve: str | None = None
+    """SHA-256 of the maker's response that was taken out of all responses, if one was."""
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import PositiveFloat
 
 from bench_audio.signals import Sweep
 from wakeword.errors import InfrastructureError
+from wakeword.records import Record
 
 HIGHEST_HARMONIC = 5
 _LEAD_SECONDS = 0.05
@@ -42,15 +44,14 @@ class Response:
         return 10 * math.log10(float(self.samples[self.peak] ** 2) / max(noise, 1e-30))
 
 
-@dataclass(frozen=True)
-class Distortion:
-    """Total harmonic distortion, harmonics 2 to 5 as far as they lie within the sweep, in third octaves of the fundamental."""
+class Distortion(Record):
+    """Total harmonic distortion at the sweep's level, harmonics 2 to 5 as far as they lie within the sweep, in third octaves of the fundamental."""
 
-    frequencies_hz: NDArray[np.float64]
-    """`[bands]`."""
-    percent: NDArray[np.float64]
-    """Of the fundamental, `[bands]`."""
-    floor_percent: NDArray[np.float64]
+    frequencies_hz: tuple[PositiveFloat, ...]
+    """`[bands]`, as the next two."""
+    percent: tuple[float, ...]
+    """Of the fundamental."""
+    floor_percent: tuple[float, ...]
     """What noise, or harmonics above the fifth, would read as: `percent` near it is no distortion that was measured."""
 
 
@@ -130,7 +131,7 @@ def _distortion(deconvolved: NDArray[np.float64], peak: int, sweep: Sweep) -> Di
         inside = [harmonic for harmonic in harmonics if harmonic * top <= high]
         percent.append(100 * math.sqrt(sum(_mean_power(harmonics[k], bins, k * bottom, k * top) for k in inside) / fundamental))
         floor.append(100 * math.sqrt(sum(_mean_power(noise, bins, k * bottom, k * top) for k in inside) / fundamental))
-    return Distortion(centres[usable], np.array(percent), np.array(floor))
+    return Distortion(frequencies_hz=tuple(centres[usable].tolist()), percent=tuple(percent), floor_percent=tuple(floor))
 
 
 def _mean_power(power: NDArray[np.float64], bins: NDArray[np.float64], bottom: float, top: float) -> float:

@@ -93,7 +93,7 @@ def inverse_filter(settings: AirSettings) -> InverseFilter | None:
     """What the calibration wants all to be played through. Raises `ConfigError` where it does not hold for these devices and gains, or has changed."""
     if settings.calibration is None:
         return None
-    from bench_audio.calibration.record import read_calibration, read_equalizer, require_valid
+    from bench_audio.calibration.calibration_file import read_calibration, read_equalizer, require_valid
     from bench_audio.duplex import DeviceFacts
 
     path = Path(settings.calibration)
@@ -110,7 +110,7 @@ def _gains(calibration: Path | None, stated: dict[str, str]) -> dict[str, str]:
     """The gains of a session. One that was calibrated and is not stated again is taken to be as it was; `require_valid` refuses another setting."""
     if calibration is None:
         return stated
-    from bench_audio.calibration.record import read_calibration
+    from bench_audio.calibration.calibration_file import read_calibration
 
     return read_calibration(calibration).gains | stated
 

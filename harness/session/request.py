@@ -127,7 +127,7 @@ def _described(request: Request) -> tuple[Section, ...]:
     corpus = read_corpus(request.corpus)
     full_scale = corpus.full_scale_spl
     if request.calibration is not None:
-        from bench_audio.calibration.record import read_calibration
+        from bench_audio.calibration.calibration_file import read_calibration
 
         level = read_calibration(request.calibration).level
         full_scale = full_scale if level is None else level.full_scale_played_spl

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from bench_audio.calibration.calibration_file import read_calibration
 from bench_audio.calibration.equalizer import MAX_BOOST_DB
 from bench_audio.calibration.flow import STEPS, Settings
-from bench_audio.calibration.record import read_calibration
 from bench_audio.calibration.run import chosen_steps, stated_gains
 from bench_audio.cli import calibrate
 from harness.cli import bench_app
@@ -23,10 +23,16 @@ def invoke(*arguments: str, keys: str | None = None) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
+def only_progress(error: str) -> bool:
+    """On a busy machine a line tells from time to time that it goes on."""
+    return all(line.startswith("calibrating (") for line in error.splitlines())
+
+
 def test_a_rehearsal_writes_file_and_page(tmp_path: Path) -> None:
     output = tmp_path / "station" / "calibration.json"
     code, out, error = invoke("--simulate", "--output", str(output), "--gain", "amplifier=-12 dB", "--room", "office", "--valid-days", "7")
-    assert (code, error) == (0, "")
+    assert code == 0
+    assert only_progress(error)
     assert "Put the calibrator (94 dB, 1 kHz) onto the microphone and switch it on." in out
     calibration = read_calibration(output)
     assert calibration.source == "simulated"
@@ -44,7 +50,8 @@ def test_a_rehearsal_writes_file_and_page(tmp_path: Path) -> None:
 def test_pictures_instead_of_a_page(tmp_path: Path) -> None:
     output = tmp_path / "calibration.json"
     code, out, error = invoke("--simulate", "--output", str(output), "--report", "plots", "--steps", "noise,sweep", "--sensitivity", "120", "--no-eq")
-    assert (code, error) == (0, "")
+    assert code == 0
+    assert only_progress(error)
     pictures = {path.name: path.read_text() for path in tmp_path.glob("*.svg")}
     assert set(pictures) == {f"calibration-{name}.svg" for name in ("response", "decay", "distortion", "noise")}
     for words in ("frequency, Hz", "level, dB", "Response of loudspeaker and room at the microphone"):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bench_audio.calibration.record import read_calibration
+from bench_audio.calibration.calibration_file import read_calibration
 from tests.virtual_audio import MICROPHONE, RATE_HZ, SPEAKER, VirtualAudio, missing, virtual_audio
 
 COMMAND = [

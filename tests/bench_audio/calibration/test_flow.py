@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.signal import oaconvolve
 
 from bench_audio import signals
-from bench_audio.calibration import record
-from bench_audio.calibration.document import Circumstances, save
+from bench_audio.calibration import calibration_file
+from bench_audio.calibration.calibration_file import Circumstances, save
 from bench_audio.calibration.flow import STEPS, Measured, Moment, Settings, measure
 from bench_audio.calibration.levels import equivalent_level
 from bench_audio.duplex import DeviceFacts, Recording
@@ -27,8 +28,8 @@ SHORT = Settings(max_boost_db=15.0, sweep_seconds=4.0, noise_seconds=5.0, level_
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
-class Hands:
-    """The user's: puts the calibrator on and off, and may let the microphone drift meanwhile."""
+class Person:
+    """Puts the calibrator on and off, and may let the microphone drift meanwhile."""
 
     def __init__(self, rig: SimulatedRig, drift_db: float = 0.0) -> None:
         self.rig, self.drift_db = rig, drift_db
@@ -42,7 +43,7 @@ class Hands:
 
 
 def calibrated(rig: SimulatedRig, settings: Settings = SHORT, drift_db: float = 0.0) -> Measured:
-    return measure(rig, settings, Hands(rig, drift_db), lambda _: None)
+    return measure(rig, settings, Person(rig, drift_db), lambda _: None)
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +65,9 @@ def test_the_level_at_the_board_is_true_within_a_fifth_of_a_decibel(done: tuple[
     assert equalizer is not None
     played = signals.pink_noise(20.0, RATE, level.played_dbfs, seed=99)  # other noise than was used
     truth = rig.rig.spl_of_full_scale_played + equivalent_level(heard_truly(rig.rig, equalizer.apply(played))[RATE:-RATE], RATE, "A")
-    found = measured.full_scale_spl + level.weighted_dbfs
-    assert found == pytest.approx(truth, abs=0.2)
+    assert level.measured_spl == pytest.approx(truth, abs=0.2)
     assert truth == pytest.approx(65, abs=0.7)
-    assert level.slow_min_dbfs < level.weighted_dbfs < level.slow_max_dbfs
+    assert level.slow_min_spl < level.measured_spl < level.slow_max_spl
 
 
 def test_the_noise_floor_is_true_within_a_fifth_of_a_decibel(done: tuple[SimulatedRig, Measured]) -> None:
@@ -76,8 +76,7 @@ def test_the_noise_floor_is_true_within_a_fifth_of_a_decibel(done: tuple[Simulat
     from bench_audio.synthetic_room import NoiseLoop
 
     truth = equivalent_level(NoiseLoop(rig.rig.noise_spl or 0, RATE, seed=2).next(20 * RATE), RATE, "A")
-    found = measured.full_scale_spl + measured.noise.a_dbfs
-    assert found == pytest.approx(truth, abs=0.2)
+    assert measured.noise.la_eq == pytest.approx(truth, abs=0.2)
 
 
 def test_response_and_room_are_found(done: tuple[SimulatedRig, Measured]) -> None:
@@ -86,7 +85,7 @@ def test_response_and_room_are_found(done: tuple[SimulatedRig, Measured]) -> Non
     assert swept.after is not None
     assert max(swept.after.highest_db, -swept.after.lowest_db) < 1 < 6 < swept.before.highest_db
     assert swept.room.mid_seconds == pytest.approx(0.3, rel=0.1)
-    assert done[1].drift_db == pytest.approx(0, abs=0.01)
+    assert done[1].sensitivity.drift_db == pytest.approx(0, abs=0.01)
 
 
 def test_a_flat_loudspeaker_without_a_filter_gives_the_rigs_own_level() -> None:
@@ -94,9 +93,8 @@ def test_a_flat_loudspeaker_without_a_filter_gives_the_rigs_own_level() -> None:
     settings = replace(SHORT, steps=("level",), full_scale_spl=120.0, equalize=False, weighting="C")
     measured = calibrated(rig, settings)
     assert measured.level is not None
-    found = measured.full_scale_spl + measured.level.speech_band_dbfs - measured.level.played_dbfs
-    assert found == pytest.approx(rig.rig.spl_of_full_scale_played, abs=0.1)
-    assert measured.full_scale_spl + measured.level.weighted_dbfs == pytest.approx(65, abs=0.5)
+    assert measured.level.full_scale_played_spl == pytest.approx(rig.rig.spl_of_full_scale_played, abs=0.1)
+    assert measured.level.measured_spl == pytest.approx(65, abs=0.5)
 
 
 def test_without_a_filter_there_is_none() -> None:
@@ -110,7 +108,9 @@ def test_a_microphone_that_drifts_voids_the_session() -> None:
     rig = SimulatedRig(Rig(sample_rate=RATE))
     with pytest.raises(InfrastructureError, match="void"):
         calibrated(rig, replace(SHORT, steps=("calibrator", "noise")), drift_db=0.7)
-    assert calibrated(SimulatedRig(Rig(sample_rate=RATE)), replace(SHORT, steps=("calibrator", "noise")), drift_db=0.3).drift_db == pytest.approx(0.3, abs=0.02)
+    assert calibrated(SimulatedRig(Rig(sample_rate=RATE)), replace(SHORT, steps=("calibrator", "noise")), drift_db=0.3).sensitivity.drift_db == pytest.approx(
+        0.3, abs=0.02
+    )
 
 
 STATED = replace(SHORT, steps=STEPS[1:], full_scale_spl=120.0)
@@ -221,27 +221,32 @@ def test_settings_that_make_no_sense_are_refused(values: dict[str, object], mess
 
 
 @pytest.fixture
-def saved(done: tuple[SimulatedRig, Measured], tmp_path: Path) -> tuple[record.Calibration, Path]:
+def saved(done: tuple[SimulatedRig, Measured], tmp_path: Path) -> tuple[calibration_file.Calibration, Path]:
     rig, measured = done
     path = tmp_path / "calibration.json"
     return save(measured, rig, Circumstances({"amplifier": "-12 dB"}, "office", "1 m", 30), path, NOW), path
 
 
-def valid(calibration: record.Calibration, path: Path, **changes: object) -> None:
+def valid(calibration: calibration_file.Calibration, path: Path, **changes: object) -> None:
     facts = {"speaker": DeviceFacts("simulated loudspeaker", "none", RATE), "microphone": DeviceFacts("simulated microphone", "none", RATE)}
-    record.require_valid(calibration, path, **({**facts, "gains": {"amplifier": "-12 dB"}, "source": "simulated", "now": NOW} | changes))  # type: ignore[arg-type]
+    calibration_file.require_valid(calibration, path, **({**facts, "gains": {"amplifier": "-12 dB"}, "source": "simulated", "now": NOW} | changes))  # type: ignore[arg-type]
 
 
-def test_a_file_is_read_as_it_was_written(saved: tuple[record.Calibration, Path], done: tuple[SimulatedRig, Measured]) -> None:
+def test_a_file_is_read_as_it_was_written(saved: tuple[calibration_file.Calibration, Path], done: tuple[SimulatedRig, Measured]) -> None:
     calibration, path = saved
-    assert record.read_calibration(path) == calibration
-    equalizer, swept = record.read_equalizer(calibration, path), done[1].swept
+    assert calibration_file.read_calibration(path) == calibration
+    equalizer, swept = calibration_file.read_equalizer(calibration, path), done[1].swept
     assert equalizer is not None
     assert swept is not None
     assert swept.equalizer is not None
     np.testing.assert_array_equal(equalizer.taps, swept.equalizer.taps)
     valid(calibration, path)
     valid(calibration, path, microphone=None)
+
+
+def test_a_file_of_an_earlier_program_is_read_and_would_be_written_as_it_was() -> None:
+    path = Path(__file__).with_name("version-1.json")
+    assert json.loads(calibration_file.read_calibration(path).model_dump_json()) == json.loads(path.read_text())
 
 
 @pytest.mark.parametrize(
@@ -258,7 +263,7 @@ def test_a_file_is_read_as_it_was_written(saved: tuple[record.Calibration, Path]
         ({"now": NOW + timedelta(days=30)}, "expired on 2026-12-21 12:00 UTC"),
     ],
 )
-def test_a_calibration_of_something_else_is_refused(saved: tuple[record.Calibration, Path], changes: dict[str, object], message: str) -> None:
+def test_a_calibration_of_something_else_is_refused(saved: tuple[calibration_file.Calibration, Path], changes: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         valid(saved[0], saved[1], **changes)
 
@@ -274,16 +279,16 @@ def test_a_calibration_of_something_else_is_refused(saved: tuple[record.Calibrat
         ("{", "{{", "not JSON"),
     ],
 )
-def test_a_file_that_was_changed_is_refused(saved: tuple[record.Calibration, Path], before: str, after: str, message: str) -> None:
+def test_a_file_that_was_changed_is_refused(saved: tuple[calibration_file.Calibration, Path], before: str, after: str, message: str) -> None:
     _, path = saved
     text = path.read_text()
     assert before in text
     path.write_text(text.replace(before, after, 1))
     with pytest.raises(ConfigError, match=message):
-        record.read_calibration(path)
+        calibration_file.read_calibration(path)
 
 
-def test_an_inverse_filter_that_was_changed_or_lost_is_refused(saved: tuple[record.Calibration, Path]) -> None:
+def test_an_inverse_filter_that_was_changed_or_lost_is_refused(saved: tuple[calibration_file.Calibration, Path]) -> None:
     calibration, path = saved
     assert calibration.equalizer is not None
     taps = path.parent / calibration.equalizer.file
@@ -291,14 +296,14 @@ def test_an_inverse_filter_that_was_changed_or_lost_is_refused(saved: tuple[reco
     content[-1] ^= 1
     taps.write_bytes(content)
     with pytest.raises(ConfigError, match="is not the inverse filter"):
-        record.read_equalizer(calibration, path)
+        calibration_file.read_equalizer(calibration, path)
     taps.unlink()
     with pytest.raises(ConfigError, match=r"belongs beside calibration\.json"):
-        record.read_equalizer(calibration, path)
+        calibration_file.read_equalizer(calibration, path)
 
 
 def test_a_calibration_that_is_not_finished_leaves_the_one_before(
-    saved: tuple[record.Calibration, Path], done: tuple[SimulatedRig, Measured], monkeypatch: pytest.MonkeyPatch
+    saved: tuple[calibration_file.Calibration, Path], done: tuple[SimulatedRig, Measured], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calibration, path = saved
     rig, measured = done
@@ -310,11 +315,11 @@ def test_a_calibration_that_is_not_finished_leaves_the_one_before(
     def full_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(record, "write_calibration", full_disk)
+    monkeypatch.setattr(calibration_file, "write_record", full_disk)
     with pytest.raises(OSError, match="No space"):
         save(other, rig, Circumstances(), path, NOW)
-    assert record.read_calibration(path) == calibration
-    assert record.read_equalizer(calibration, path) is not None
+    assert calibration_file.read_calibration(path) == calibration
+    assert calibration_file.read_equalizer(calibration, path) is not None
     assert not list(path.parent.glob("*.partial"))
 
 

@@ -1,88 +1,62 @@
 """The calibration file: what was measured, with what, and for what it holds. JSON, versioned, frozen; an unknown key is an error.
 
-Beside it lie the inverse filter and the impulse response as WAV (float), each named by its content, so that a file never points at another one's.
+Each part is the record of the module that measures it. Beside the file lie the inverse filter and the impulse response as WAV (float), each named by its
+content, so that a file never points at another one's.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import io
-from datetime import UTC, datetime
+import platform
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, PositiveFloat, model_validator
 
-from bench_audio.calibration.equalizer import InverseFilter
-from bench_audio.calibration.levels import Weighting
-from bench_audio.duplex import DeviceFacts, Source
+from bench_audio.calibration.equalizer import SMOOTHING, Curve, InverseFilter, within
+from bench_audio.calibration.flow import Measured, Swept
+from bench_audio.calibration.levels import LevelAtBoard, NoiseFloor
+from bench_audio.calibration.reverberation import Reverberation
+from bench_audio.calibration.sensitivity import Sensitivity
+from bench_audio.calibration.sweep import Distortion
+from bench_audio.duplex import DeviceFacts, Duplex, Source
+from bench_audio.signals import SPEECH_BAND_HZ
 from wakeword.errors import ConfigError
 from wakeword.files import partial_file
 from wakeword.records import Record, read_record, write_record
 
-SCHEMA_VERSION: Literal[1] = 1
+DEFAULT_VALID_DAYS = 30.0
 
-Positive = Annotated[float, Field(gt=0)]
-Band = tuple[Positive, Positive]
-
-
-class DeviceRecord(Record):
-    """A sound device at its native rate."""
-
-    name: str
-    host_api: str
-    sample_rate: int = Field(gt=0)
+Band = tuple[PositiveFloat, PositiveFloat]
 
 
-class SensitivityRecord(Record):
-    """What full scale of the microphone stands for."""
+@dataclass(frozen=True)
+class Circumstances:
+    """What only the user knows."""
 
-    method: Literal["calibrator", "stated"]
-    full_scale_spl: float
-    """Sound pressure level in dB of an rms of 1.0."""
-    calibrator_spl: float | None = None
-    before_dbfs: float | None = None
-    after_dbfs: float | None = None
-    drift_db: float | None = None
-    """`after` minus `before`; above 0.5 dB there is no calibration."""
-    microphone_curve: str | None = None
-    """SHA-256 of the maker's response that was taken out of all responses, if one was."""
+    gains: dict[str, str] = field(default_factory=dict)
+    room: str | None = None
+    geometry: str | None = None
+    valid_days: float = DEFAULT_VALID_DAYS
+    command: str = ""
+    """As it was typed."""
 
-
-class BandRecord(Record):
-    """One third-octave band."""
-
-    centre_hz: Positive
-    spl: float
+    def __post_init__(self) -> None:
+        """Raise `ConfigError` for a validity that is none."""
+        if not 0 < self.valid_days <= 366:
+            raise ConfigError(f"valid for {self.valid_days:g} days; give more than 0 and at most 366")
 
 
-class NoiseRecord(Record):
-    """The room without a signal: equivalent levels in dB SPL."""
+class SweepResponse(Record):
+    """What the sweep told of loudspeaker and room, but for the distortion and the decays."""
 
-    seconds: Positive
-    la_eq: float
-    lc_eq: float
-    bands: tuple[BandRecord, ...]
-    """Third octaves, unweighted."""
-
-
-class CurveRecord(Record):
-    """A response from played to recorded samples, averaged over a fraction of an octave, in dB relative to its mean within the band."""
-
-    frequencies_hz: tuple[Positive, ...]
-    levels_db: tuple[float, ...]
-    highest_db: float
-    """Within the band, as are the next two."""
-    lowest_db: float
-    rms_db: float
-
-
-class ResponseRecord(Record):
-    """What the sweep told."""
-
-    sweep_seconds: Positive
+    sweep_seconds: PositiveFloat
     sweep_dbfs: float
     sweep_spl: float
     """Equivalent level of the sweep at the microphone, C-weighted."""
@@ -91,38 +65,12 @@ class ResponseRecord(Record):
     smoothing: int = Field(ge=1)
     """Averaged over one over this of an octave."""
     peak_over_noise_db: float
-    before: CurveRecord
-    after: CurveRecord | None = None
+    before: Curve
+    after: Curve | None = None
     """Of a second sweep, played through the inverse filter; None without one."""
     impulse_response: str
     """Name of the WAV beside this file."""
     impulse_response_sha256: str
-
-
-class DecayRecord(Record):
-    """Reverberation in one octave band."""
-
-    centre_hz: Positive
-    seconds: Positive | None
-    evaluation: Literal["T30", "T20"] | None
-    dynamic_range_db: float
-
-
-class ReverberationRecord(Record):
-    """Reverberation of the room."""
-
-    mid_seconds: Positive | None
-    """Mean of the octaves at 500 Hz and 1 kHz."""
-    bands: tuple[DecayRecord, ...]
-
-
-class DistortionRecord(Record):
-    """Total harmonic distortion at the sweep's level, in third octaves of the fundamental."""
-
-    frequencies_hz: tuple[Positive, ...]
-    percent: tuple[float, ...]
-    floor_percent: tuple[float, ...]
-    """What noise alone would read as."""
 
 
 class EqualizerRecord(Record):
@@ -137,49 +85,29 @@ class EqualizerRecord(Record):
     highest_gain_db: float
 
 
-class LevelRecord(Record):
-    """How loud it is at the board: band-limited pink noise, through the inverse filter where there is one."""
-
-    target_spl: float
-    weighting: Weighting
-    signal_band_hz: Band
-    seconds: Positive
-    played_dbfs: float
-    """Before the inverse filter."""
-    measured_spl: float
-    """Equivalent level over `seconds`, with `weighting`."""
-    slow_min_spl: float
-    slow_max_spl: float
-    """Lowest and highest level with the time weighting S (1 s)."""
-    la_eq: float
-    lc_eq: float
-    full_scale_played_spl: float
-    """Unweighted sound pressure level at the board that an rms of 1.0, played, stands for within the band."""
-
-
 class Calibration(Record):
     """`calibration.json`."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     created: AwareDatetime
     expires: AwareDatetime
     source: Source
     command: str
     versions: dict[str, str]
-    speaker: DeviceRecord
-    microphone: DeviceRecord
+    speaker: DeviceFacts
+    microphone: DeviceFacts
     gains: dict[str, str]
     """Each knob and slider of the chain, as the user states it."""
     room: str | None = None
     geometry: str | None = None
     """Where loudspeaker, board and microphone stood."""
-    sensitivity: SensitivityRecord
-    noise: NoiseRecord | None = None
-    response: ResponseRecord | None = None
-    reverberation: ReverberationRecord | None = None
-    distortion: DistortionRecord | None = None
+    sensitivity: Sensitivity
+    noise: NoiseFloor | None = None
+    response: SweepResponse | None = None
+    reverberation: Reverberation | None = None
+    distortion: Distortion | None = None
     equalizer: EqualizerRecord | None = None
-    level: LevelRecord | None = None
+    level: LevelAtBoard | None = None
 
     @model_validator(mode="after")
     def _lasts(self) -> Calibration:
@@ -188,7 +116,77 @@ class Calibration(Record):
         return self
 
 
-def write_wav(folder: Path, name: str, samples: NDArray[np.float64], sample_rate: int) -> tuple[str, str]:
+def save(measured: Measured, duplex: Duplex, circumstances: Circumstances, path: Path, now: datetime | None = None) -> Calibration:
+    """Write inverse filter and impulse response beside `path`, then the calibration file itself; return what it holds."""
+    created = (now or datetime.now(UTC)).replace(microsecond=0)
+    swept = measured.swept
+    path.parent.mkdir(parents=True, exist_ok=True)
+    calibration = Calibration(
+        created=created,
+        expires=created + timedelta(days=circumstances.valid_days),
+        source=duplex.source,
+        command=circumstances.command,
+        versions=_versions(),
+        speaker=duplex.speaker,
+        microphone=duplex.microphone,
+        gains=dict(sorted(circumstances.gains.items())),
+        room=circumstances.room,
+        geometry=circumstances.geometry,
+        sensitivity=measured.sensitivity,
+        noise=measured.noise,
+        response=None if swept is None else _response(swept, path),
+        reverberation=None if swept is None else swept.room,
+        distortion=None if swept is None else swept.distortion,
+        equalizer=None if swept is None or swept.equalizer is None else _equalizer(swept.equalizer, swept.before, path),
+        level=measured.level,
+    )
+    write_record(calibration, path)
+    return calibration
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in ("numpy", "pyfar", "scipy", "soxr", "wakeword-bench"):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            # A checkout that was never installed.
+            continue
+    return versions
+
+
+def _response(swept: Swept, path: Path) -> SweepResponse:
+    name, digest = _write_wav(path, "impulse-response", swept.response.samples, swept.response.sample_rate)
+    return SweepResponse(
+        sweep_seconds=swept.sweep.samples.size / swept.sweep.sample_rate,
+        sweep_dbfs=swept.sweep.level_dbfs,
+        sweep_spl=swept.spl,
+        sweep_band_hz=swept.sweep.band_hz,
+        band_hz=SPEECH_BAND_HZ,
+        smoothing=SMOOTHING,
+        peak_over_noise_db=swept.response.peak_over_noise_db,
+        before=swept.before,
+        after=swept.after,
+        impulse_response=name,
+        impulse_response_sha256=digest,
+    )
+
+
+def _equalizer(equalizer: InverseFilter, before: Curve, path: Path) -> EqualizerRecord:
+    name, digest = _write_wav(path, "inverse", equalizer.taps, equalizer.sample_rate)
+    frequencies = np.array(before.frequencies_hz)
+    return EqualizerRecord(
+        file=name,
+        sha256=digest,
+        taps=equalizer.taps.size,
+        sample_rate=equalizer.sample_rate,
+        band_hz=equalizer.band_hz,
+        max_boost_db=equalizer.max_boost_db,
+        highest_gain_db=float(equalizer.gains_db(frequencies[within(frequencies)]).max()),
+    )
+
+
+def _write_wav(calibration: Path, what: str, samples: NDArray[np.float64], sample_rate: int) -> tuple[str, str]:
     """Write float samples beside the calibration file; return the file's name, which holds its hash, and its SHA-256."""
     from scipy.io import wavfile
 
@@ -196,15 +194,10 @@ def write_wav(folder: Path, name: str, samples: NDArray[np.float64], sample_rate
     content = io.BytesIO()
     wavfile.write(content, sample_rate, samples)
     digest = hashlib.sha256(content.getvalue()).hexdigest()
-    path = folder / f"{name}-{digest[:12]}.wav"
+    path = calibration.with_name(f"{calibration.stem}-{what}-{digest[:12]}.wav")
     with partial_file(path) as temporary:
         temporary.write_bytes(content.getvalue())
     return path.name, digest
-
-
-def write_calibration(calibration: Calibration, path: Path) -> None:
-    """Write the file, whole or not at all."""
-    write_record(calibration, path)
 
 
 def read_calibration(path: Path) -> Calibration:
