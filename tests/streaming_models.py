@@ -18,8 +18,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.model_builder import NO_ACTIVATION, RELU, ModelBuilder
 from wakeword import contract
-from wakeword.model.build import NO_ACTIVATION, RELU, VALID_PADDING, ModelBuilder
+from wakeword.model.flatbuffer import VALID_PADDING
 
 type Floats = NDArray[np.float64]
 

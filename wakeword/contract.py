@@ -35,32 +35,6 @@ PROBABILITY_MAX = 255
 MAX_WINDOW = 255
 """`sliding_window_size` is a uint8 on the device."""
 
-REGISTERED_OPS = frozenset(
-    {
-        "CALL_ONCE",
-        "VAR_HANDLE",
-        "RESHAPE",
-        "READ_VARIABLE",
-        "STRIDED_SLICE",
-        "CONCATENATION",
-        "ASSIGN_VARIABLE",
-        "CONV_2D",
-        "MUL",
-        "ADD",
-        "MEAN",
-        "FULLY_CONNECTED",
-        "LOGISTIC",
-        "QUANTIZE",
-        "DEPTHWISE_CONV_2D",
-        "AVERAGE_POOL_2D",
-        "MAX_POOL_2D",
-        "PAD",
-        "PACK",
-        "SPLIT_V",
-    }
-)
-"""The 20 operators in the device's resolver, which is exactly full. A model with another one fails to load."""
-
 
 def quantise(features: NDArray[np.uint16]) -> NDArray[np.int8]:
     """Quantise frontend features as the device does, whatever scale the model declares.

@@ -26,8 +26,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from wakeword.contract import REGISTERED_OPS
 from wakeword.model.flatbuffer import parse_model
+from wakeword.operators import foreign_operators
 
 TYPE_CODES = {"float32": 1, "int32": 2, "uint8": 3, "int16": 7, "int8": 9}
 """TfLiteType."""
@@ -110,7 +110,7 @@ def _load(content: bytes, arena_bytes: int) -> Any | None:
     from tflite_micro import runtime
 
     # The wheel registers every operator; the device only its twenty.
-    if any(operator.name not in REGISTERED_OPS for graph in parse_model(content, "the board's model").subgraphs for operator in graph.operators):
+    if foreign_operators(parse_model(content, "the board's model")):
         return None
     try:
         return runtime.Interpreter.from_bytes(content, arena_size=arena_bytes)

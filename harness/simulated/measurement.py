@@ -14,6 +14,7 @@ from wakeword.engines import open_engine
 from wakeword.errors import ConfigError
 from wakeword.model.flatbuffer import TfliteModel, read_model
 from wakeword.model.manifest import Manifest, read_manifest
+from wakeword.operators import foreign_operators
 from wakeword.presentation import CLIPS, SESSION, STREAM, Mode, Presentation
 from wakeword.simulation.features import Progress
 from wakeword.simulation.simulate import Options, simulate
@@ -83,8 +84,7 @@ def refuse_unloadable(model: TfliteModel) -> None:
 
     Only what the simulation itself depends on is asked here; `mww-verify` checks the whole contract.
     """
-    foreign = sorted({op.name for graph in model.subgraphs for op in graph.operators} - contract.REGISTERED_OPS)
-    if foreign:
+    if foreign := foreign_operators(model):
         raise ConfigError(f"{model.source}: uses {', '.join(foreign)}, which the device does not register, so it cannot load the model; run mww-verify on it")
     source, output = (model.main.tensors[indices[0]] for indices in (model.main.inputs, model.main.outputs))
     if source.type_name != "INT8" or len(source.shape) != 3 or (source.shape[0], source.shape[2]) != (1, contract.FEATURE_CHANNELS) or source.shape[1] < 1:

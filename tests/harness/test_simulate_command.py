@@ -22,8 +22,8 @@ from harness.results.evidence import PairedStream, misses
 from harness.results.runs import run_streams
 from harness.results.schema import read_result, unpack_probabilities
 from tests.harness.conftest import Run
+from tests.model_builder import ModelBuilder
 from tests.spoken import Spoken
-from wakeword.model.build import ModelBuilder
 
 
 @pytest.fixture

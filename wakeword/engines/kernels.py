@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from wakeword.engines.fixed_point import INT8_MAX, INT8_MIN, Multiplier, activation_range, quantise_multiplier
 from wakeword.engines.windows import Value, Windows, as_array
-from wakeword.model.flatbuffer import Operator, Subgraph, Tensor
+from wakeword.model.flatbuffer import VALID_PADDING, Operator, Subgraph, Tensor
 
-Kernel = Callable[[Sequence[Value]], Value]
+Kernel = Callable[[Sequence[Value]], Value | list[Value]]
+"""An operator at work: the values of its data inputs to its output, or to a list of several."""
 
 EXACT_FLOAT32 = 1 << 24
 ACTIVATIONS = {0: "NONE", 1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6"}
-VALID_PADDING = 1
 ADD_LEFT_SHIFT = 20
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from wakeword.engines.kernels import Kernel, require
 from wakeword.engines.windows import Value, Windows, as_array
 from wakeword.model.flatbuffer import Operator, Subgraph
-
-MultiKernel = Callable[[Sequence[Value]], Sequence[Value]]
 
 
 def reshape(graph: Subgraph, operator: Operator) -> Kernel:
@@ -51,7 +49,7 @@ def strided_slice(graph: Subgraph, operator: Operator) -> Kernel:
     return run
 
 
-def split(graph: Subgraph, operator: Operator) -> MultiKernel:
+def split(graph: Subgraph, operator: Operator) -> Kernel:
     """SPLIT_V with constant sizes along any axis but the batch."""
     source = graph.tensors[operator.inputs[0]]
     sizes, axis_data = (graph.tensors[index].data for index in operator.inputs[1:3])
@@ -63,11 +61,11 @@ def split(graph: Subgraph, operator: Operator) -> MultiKernel:
     ends = [int(end) for end in np.cumsum(sizes)]
     begins = [0, *ends[:-1]]
 
-    def run(values: Sequence[Value]) -> Sequence[Value]:
+    def run(values: Sequence[Value]) -> list[Value]:
         value = values[0]
         if isinstance(value, Windows) and axis == 3:
             return [value.channels(begin, end) for begin, end in zip(begins, ends, strict=True)]
-        return np.split(as_array(value), ends[:-1], axis=axis)
+        return [*np.split(as_array(value), ends[:-1], axis=axis)]
 
     return run
 

@@ -8,38 +8,20 @@ and is computed for all of them together. The last rows of each buffer carry the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wakeword import contract
-from wakeword.engines import kernels, movement
-from wakeword.engines.kernels import UnsupportedGraph, require
+from wakeword.engines import movement
+from wakeword.engines.kernels import Kernel, UnsupportedGraph, require
 from wakeword.engines.windows import Value, Windows, as_array
 from wakeword.model.flatbuffer import Operator, Subgraph, TfliteModel
+from wakeword.operators import OPERATORS
 
 INVOCATIONS_PER_BATCH = 2048
 """So many invocations are computed at once: large enough for GEMMs, small enough for the caches and for memory."""
-
-_SINGLE_OUTPUT: dict[str, Callable[[Subgraph, Operator], kernels.Kernel]] = {
-    "ADD": kernels.add,
-    "AVERAGE_POOL_2D": kernels.pool,
-    "CONCATENATION": movement.concatenation,
-    "CONV_2D": kernels.convolution,
-    "DEPTHWISE_CONV_2D": kernels.depthwise_convolution,
-    "FULLY_CONNECTED": kernels.fully_connected,
-    "LOGISTIC": kernels.logistic,
-    "MAX_POOL_2D": kernels.pool,
-    "MEAN": kernels.mean,
-    "MUL": kernels.multiply,
-    "PACK": movement.pack,
-    "PAD": movement.pad,
-    "QUANTIZE": kernels.requantise,
-    "RESHAPE": movement.reshape,
-    "STRIDED_SLICE": movement.strided_slice,
-}
 
 
 @dataclass(frozen=True)
@@ -59,12 +41,11 @@ class _Ring:
 
 @dataclass(frozen=True)
 class _Step:
-    """One operator: what it reads and writes, and either a kernel or the ring that it joins."""
+    """One operator: what it reads and writes, and its kernel or the ring that it joins."""
 
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    run: movement.MultiKernel
-    ring: _Ring | None = None
+    work: Kernel | _Ring
 
 
 class UnrolledEngine:
@@ -98,11 +79,11 @@ class UnrolledEngine:
     @property
     def memory_slices(self) -> int:
         """Feature slices after which nothing of the past is left in the state (an upper bound)."""
-        return self._stride * sum(step.ring.memory for step in self._steps if step.ring)
+        return self._stride * sum(step.work.memory for step in self._steps if isinstance(step.work, _Ring))
 
     def reset(self) -> None:
         """Back to the state after boot."""
-        self._state = {number: step.ring.initial for number, step in enumerate(self._steps) if step.ring}
+        self._state = {number: step.work.initial for number, step in enumerate(self._steps) if isinstance(step.work, _Ring)}
         self._pending = np.zeros((0, contract.FEATURE_CHANNELS), np.int8)
 
     def run(self, features: NDArray[np.int8]) -> NDArray[np.uint8]:
@@ -118,11 +99,8 @@ class UnrolledEngine:
         values: dict[int, Value] = {self._input: inputs}
         for number, step in enumerate(self._steps):
             arguments = [values[index] if index in values else self._constants[index] for index in step.inputs]
-            if step.ring is not None:
-                results: Sequence[Value] = [self._turn_ring(number, step.ring, as_array(arguments[0]))]
-            else:
-                results = step.run(arguments)
-            values.update(zip(step.outputs, results, strict=True))
+            result = self._turn_ring(number, step.work, as_array(arguments[0])) if isinstance(step.work, _Ring) else step.work(arguments)
+            values.update(zip(step.outputs, result if isinstance(result, list) else [result], strict=True))
             for index in step.inputs:
                 if self._last_use[index] == number:
                     values.pop(index, None)
@@ -144,36 +122,20 @@ def _compile(model: TfliteModel) -> list[_Step]:
     steps: list[_Step] = []
     rings: dict[str, int] = {}
     for op in graph.operators:
-        if op.name in ("CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE"):
-            continue
+        if op.name not in OPERATORS:
+            raise UnsupportedGraph(f"operator {op.name}")
+        kind = OPERATORS[op.name]
         if op.name == "CONCATENATION" and op.inputs[0] in reads:
             variable = reads[op.inputs[0]]
             ring = _ring(graph, op, initial[variable])
             rings[variable] = op.outputs[0]
-            steps.append(_Step(op.inputs[1:], op.outputs, _unused, ring))
+            steps.append(_Step(op.inputs[1:], op.outputs, ring))
         elif op.name == "ASSIGN_VARIABLE":
             _check_assignment(graph, op, producers, rings.get(variables[op.inputs[0]]))
-        elif op.name == "SPLIT_V":
-            steps.append(_Step(op.inputs[:1], op.outputs, movement.split(graph, op)))
-        elif op.name in _SINGLE_OUTPUT:
-            steps.append(_Step(_data_inputs(op), op.outputs, _single(_SINGLE_OUTPUT[op.name](graph, op))))
-        else:
-            raise UnsupportedGraph(f"operator {op.name}")
+        elif kind.kernel is not None:
+            steps.append(_Step(op.inputs[: kind.data_inputs], op.outputs, kind.kernel(graph, op)))
     require(all(index not in reads for step in steps for index in step.inputs), "a variable that is used outside its ring buffer")
     return _without_unused(steps, graph.outputs[0])
-
-
-def _data_inputs(op: Operator) -> tuple[int, ...]:
-    """Inputs that carry values; the others are constants that the kernel has read already."""
-    return op.inputs if op.name in ("ADD", "CONCATENATION", "MUL", "PACK") else op.inputs[:1]
-
-
-def _single(kernel: kernels.Kernel) -> movement.MultiKernel:
-    return lambda values: [kernel(values)]
-
-
-def _unused(_: Sequence[Value]) -> Sequence[Value]:
-    raise AssertionError("a ring is turned by the engine")
 
 
 def _ring(graph: Subgraph, op: Operator, initial: NDArray[np.int8]) -> _Ring:

@@ -6,11 +6,7 @@ are 8 bytes, and its kernels are not ESP-NN's. So both are computed here, for 32
 ESPHome 2026.10 pins (esp-tflite-micro 1.3.3~1).
 
 Sources, all public: tflite-micro `micro_allocator.cc` (order and kind of tail allocations), `micro_allocation_info.cc`
-(lifetimes), `greedy_memory_planner.cc` (placement), the `OpData` of each kernel and the `TfLite*Params` of
-`builtin_op_data.h` (sizes); `arena_scratch` has those of the scratch buffers. The sizes of the kernels' structures were
-compared with what tflite-micro's recording allocator reports for one-operator models on a host; where a structure
-holds pointers they count 4 bytes here. Two are conservative guesses, 32 bytes a CONCATENATION (older releases keep the scales
-and zero points of its inputs) and 4 bytes a pool.
+(lifetimes), `greedy_memory_planner.cc` (placement). What each kind of operator takes stands in `wakeword.operators`.
 """
 
 from __future__ import annotations
@@ -18,8 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wakeword.errors import ConfigError
-from wakeword.model.arena_scratch import BUFFER_ALIGNMENT, aligned, scratch_sizes
-from wakeword.model.flatbuffer import Operator, Subgraph, TfliteModel
+from wakeword.model.arena_kernels import BUFFER_ALIGNMENT, aligned
+from wakeword.model.flatbuffer import Operator, TfliteModel
+from wakeword.operators import OPERATORS, foreign_operators
 
 WORD = 4
 """Bytes of a pointer, an int and a size_t of the Xtensa LX7."""
@@ -42,44 +39,6 @@ SCRATCH_BUFFER_REQUEST = 12
 SCRATCH_REQUESTS_RESERVED = 12  # kMaxScratchBuffersPerOp
 ALLOCATION_INFO = 24
 PLANNER_BYTES_PER_BUFFER = 40  # GreedyMemoryPlanner::per_buffer_size()
-
-_BUILTIN_DATA = {
-    "ADD": 8,
-    "AVERAGE_POOL_2D": 40,
-    "CALL_ONCE": 4,
-    "CONCATENATION": 8,
-    "CONV_2D": 28,
-    "DEPTHWISE_CONV_2D": 28,
-    "FULLY_CONNECTED": 16,
-    "MAX_POOL_2D": 40,
-    "MEAN": 1,
-    "MUL": 4,
-    "PACK": 8,
-    "RESHAPE": 36,
-    "SPLIT_V": 4,
-    "STRIDED_SLICE": 24,
-    "VAR_HANDLE": 8,
-}
-"""`TfLite*Params`, allocated for every operator of that kind."""
-
-_OP_DATA = {
-    "ADD": 60,
-    "AVERAGE_POOL_2D": 36,
-    "CALL_ONCE": 8,
-    "CONCATENATION": 24,
-    "CONV_2D": 60,  # OpDataConv 56, ESP-NN's scratch index 4
-    "DEPTHWISE_CONV_2D": 60,
-    "FULLY_CONNECTED": 48,
-    "LOGISTIC": 16,
-    "MAX_POOL_2D": 36,
-    "MEAN": 44,
-    "MUL": 36,
-    "PAD": 56,
-    "QUANTIZE": 32,
-    "STRIDED_SLICE": 84,
-    "VAR_HANDLE": 4,
-}
-"""What each kernel's `Init` asks for; each such request is aligned to 16."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +73,10 @@ def estimate_arena(model: TfliteModel) -> ArenaEstimate:
     """Estimate the arena of a model on an ESP32-S3, part by part.
 
     Within 2 % of the arenas that the authors of official models measured and published in their manifests. Raises
-    `ConfigError` when the model's operators have not the inputs or shapes that their kernels need.
+    `ConfigError` when the model has an operator that the device lacks, or one without the inputs or shapes that its kernel needs.
     """
+    if foreign := foreign_operators(model):
+        raise ConfigError(f"{model.source}: cannot work out the tensor arena, since the device does not know {', '.join(foreign)}; run mww-verify on it")
     try:
         buffers = head_buffers(model, esp_nn=True)
         tail, scratch_count = _tail(model)
@@ -180,7 +141,7 @@ def head_buffers(model: TfliteModel, *, esp_nn: bool) -> list[Buffer]:
             for index in (*operator.inputs, *operator.outputs):
                 if (graph_index, index) in created:
                     used[graph_index, index] = scope
-            scratch.extend(Buffer(aligned(size), start, scope) for size in scratch_sizes(graph, operator, esp_nn=esp_nn))
+            scratch.extend(Buffer(aligned(size), start, scope) for size in OPERATORS[operator.name].scratch(graph, operator, esp_nn))
         for index in graph.outputs:
             used[graph_index, index] = scope
 
@@ -218,15 +179,15 @@ def _tail(model: TfliteModel) -> tuple[int, int]:
         tail.take(NODE_AND_REGISTRATION * len(graph.operators))
     operators = [(graph, operator) for graph in model.subgraphs for operator in graph.operators]
     for _, operator in operators:
-        tail.take(_BUILTIN_DATA.get(operator.name, 0))
+        tail.take(OPERATORS[operator.name].parameters)
     for _, operator in operators:
-        tail.take(_OP_DATA.get(operator.name, 0), BUFFER_ALIGNMENT)
+        tail.take(OPERATORS[operator.name].op_data, BUFFER_ALIGNMENT)
     for graph, operator in operators:
-        for size in _prepared_sizes(graph, operator):
+        for size in OPERATORS[operator.name].prepared(graph, operator):
             tail.take(size, BUFFER_ALIGNMENT)
     for size in state_sizes(model).values():
         tail.take(size, BUFFER_ALIGNMENT)
-    scratch_count = sum(len(scratch_sizes(graph, operator, esp_nn=True)) for graph, operator in operators)
+    scratch_count = sum(len(OPERATORS[operator.name].scratch(graph, operator, True)) for graph, operator in operators)
     for _ in model.subgraphs:
         # FinishModelAllocation allocates the handles anew for every subgraph.
         tail.take(SCRATCH_BUFFER_HANDLE * scratch_count)
@@ -236,20 +197,6 @@ def _tail(model: TfliteModel) -> tuple[int, int]:
             for size in (TENSOR, AFFINE_QUANTIZATION, INT_ARRAY_OF_ONE):
                 tail.take(size)
     return aligned(tail.used), scratch_count
-
-
-def _prepared_sizes(graph: Subgraph, operator: Operator) -> list[int]:
-    """What a kernel's `Prepare` asks for besides its OpData."""
-    if operator.name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
-        weights = graph.tensors[operator.inputs[1]]
-        channels = weights.shape[0 if operator.name == "CONV_2D" else 3]
-        return [4 * channels, 4 * channels]  # multiplier and shift of each output channel
-    if operator.name == "FULLY_CONNECTED":
-        channels = len(graph.tensors[operator.inputs[1]].scales)
-        return [4 * channels, 4 * channels] if channels > 1 else []
-    if operator.name == "CONCATENATION":
-        return [4 * len(operator.inputs)] * 2  # scales and zero points of the inputs
-    return []
 
 
 def state_sizes(model: TfliteModel) -> dict[str, int]:

@@ -20,6 +20,8 @@ from wakeword.model.addresses import refuse_address
 
 FILE_IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
+SAME_PADDING, VALID_PADDING = 0, 1
+"""`Padding` of the schema."""
 
 _DTYPE_BY_TYPE_NAME: dict[str, np.dtype[Any]] = {
     "FLOAT32": np.dtype(np.float32),

@@ -23,6 +23,7 @@ from wakeword.frontend import FEATURE_UNIT
 from wakeword.model.arena_esp32s3 import esp32s3_estimate, state_sizes, variable_name
 from wakeword.model.arena_host import try_model
 from wakeword.model.flatbuffer import SCHEMA_VERSION, Subgraph, Tensor, TfliteModel
+from wakeword.operators import OPERATORS, foreign_operators
 
 type Status = Literal["passed", "warning", "failed"]
 
@@ -196,11 +197,22 @@ def _operators(model: TfliteModel) -> Iterator[Check]:
     dequantised = counts.pop("DEQUANTIZE", 0)
     if dequantised:
         yield Check("dequantize", "failed", f"{dequantised} DEQUANTIZE: the device boots into a crash; export it fully quantised, without float operators")
-    foreign = {name: number for name, number in sorted(counts.items()) if name not in contract.REGISTERED_OPS}
+    foreign = {name: number for name, number in foreign_operators(model).items() if name in counts}
     listed = ", ".join(f"{name} ({number} x)" for name, number in foreign.items())
     total = sum(counts.values())
     detail = f"{total} operators of {len(counts)} kinds, all known to the device" if not foreign else f"not known to the device: {listed}"
     yield _check("operators", not foreign, detail)
+    mistaken = [f"{name} carries {given}, its kernel reads {read}" for name, given, read in _mistaken_options(model)]
+    if mistaken:
+        yield Check("options", "failed", f"{len(mistaken)} operator(s) with options of another kind: {mistaken[0]}; export it again")
+
+
+def _mistaken_options(model: TfliteModel) -> Iterator[tuple[str, str, str]]:
+    """Operators whose options are of another kind than theirs, with what they carry and what their kernel reads: it takes such options for none."""
+    for operator in (operator for graph in model.subgraphs for operator in graph.operators):
+        given = type(operator.options).__name__.removesuffix("T")
+        if operator.options is not None and operator.name in OPERATORS and given != (read := OPERATORS[operator.name].options):
+            yield operator.name, given, read or "none"
 
 
 def _interface(graph: Subgraph) -> Iterator[Check]:

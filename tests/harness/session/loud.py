@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from tests.model_builder import ModelBuilder
 from wakeword.contract import INPUT_SCALE, INPUT_ZERO_POINT, SAMPLE_RATE_HZ
-from wakeword.model.build import ModelBuilder
 from wakeword.model.manifest import Manifest, MicroSection, write_manifest
 
 WORD = "loud"

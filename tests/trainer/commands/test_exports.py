@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.model_builder import ModelBuilder
 from tests.trainer.commands.cycle import (
     WEIGHTS,
     Cycle,
@@ -22,7 +23,6 @@ from trainer.exporting import default_name, export_run
 from trainer.terminal import Terminal
 from trainer.trained import run_folder
 from wakeword.errors import ConfigError, MeasurementFailure
-from wakeword.model.build import ModelBuilder
 from wakeword.model.manifest import read_manifest
 
 # Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.

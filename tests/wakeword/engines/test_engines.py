@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.model_builder import ModelBuilder
 from wakeword.engines import EngineChoice, open_engine
 from wakeword.engines.reference import ReferenceEngine
 from wakeword.engines.unrolled import UnrolledEngine
 from wakeword.errors import ConfigError
 from wakeword.frontend import device_features
 from wakeword.model import arena_host
-from wakeword.model.build import ModelBuilder
 from wakeword.model.flatbuffer import TfliteModel, parse_model, read_model
 
 OFFICIAL = ["alexa", "hey_jarvis", "hey_mycroft", "okay_nabu"]

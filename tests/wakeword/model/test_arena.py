@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from tests.model_builder import ModelBuilder
 from wakeword.errors import ConfigError, InfrastructureError
 from wakeword.model import arena_host
 from wakeword.model.arena import HostArena, esp32s3_estimate, host_arena, recommended_arena
 from wakeword.model.arena_esp32s3 import Buffer, estimate_arena, head_buffers, plan_head, state_sizes
-from wakeword.model.arena_scratch import conv_scratch_bytes, depthwise_scratch_bytes
-from wakeword.model.build import ModelBuilder
+from wakeword.model.arena_kernels import conv_scratch_bytes, depthwise_scratch_bytes
 from wakeword.model.flatbuffer import parse_model, read_model
 from wakeword.model.manifest import read_manifest
 
@@ -103,6 +103,16 @@ def test_an_estimate_of_nonsense_is_an_error() -> None:
     builder.operator("CONV_2D", [source], [source])
     builder.interface([source], [source])
     with pytest.raises(ConfigError, match="cannot work out the tensor arena"):
+        esp32s3_estimate(parse_model(builder.build()))
+
+
+def test_an_operator_that_the_device_lacks_has_no_size() -> None:
+    builder = ModelBuilder()
+    source = builder.tensor("source", "INT8", (1, 3, 40), scales=1.0)
+    output = builder.tensor("output", "INT8", (1, 3, 40), scales=1.0)
+    builder.operator("TANH", [source], [output])
+    builder.interface([source], [output])
+    with pytest.raises(ConfigError, match="the device does not know TANH; run mww-verify"):
         esp32s3_estimate(parse_model(builder.build()))
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.model_builder import ModelBuilder
 from wakeword.errors import ConfigError
 from wakeword.model import verify
-from wakeword.model.build import ModelBuilder
 from wakeword.model.flatbuffer import parse_model, read_model
 from wakeword.model.verify import VerifyReport, check_manifest_arena, verify_model
 
@@ -142,6 +142,13 @@ def test_a_broken_model_fails_with_its_own_message(recipe: Recipe, name: str, me
     assert message in details[name]
     # It never met the interpreter.
     assert "interpreter" not in {check.name for check in report.checks}
+
+
+def test_options_of_another_kind_fail() -> None:
+    model = parse_model(build(Recipe()))
+    call_once = model.main.operators[0]
+    object.__setattr__(next(operator for operator in model.main.operators if operator.name == "FULLY_CONNECTED"), "options", call_once.options)
+    assert "FULLY_CONNECTED carries CallOnceOptions, its kernel reads FullyConnectedOptions" in verify_model(model).check("options").detail
 
 
 def test_a_model_that_the_interpreter_refuses_fails() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wakeword.model.build import BUFFER_ALIGNMENT, ModelBuilder
+from tests.model_builder import BUFFER_ALIGNMENT, ModelBuilder
+from tests.streaming_models import streaming_model
 from wakeword.model.flatbuffer import parse_model
 
 
@@ -104,7 +105,7 @@ VARIANTS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("options", VARIANTS, ids=str)
-def test_random_streaming_models_run_and_are_alive(streaming_model: Callable[..., bytes], options: dict[str, Any]) -> None:
+def test_random_streaming_models_run_and_are_alive(options: dict[str, Any]) -> None:
     from tflite_micro import runtime
 
     content = streaming_model(**options)
@@ -120,6 +121,6 @@ def test_random_streaming_models_run_and_are_alive(streaming_model: Callable[...
     assert np.mean([value in (0, 255) for value in outputs]) < 0.2
 
 
-def test_random_streaming_models_are_reproducible(streaming_model: Callable[..., bytes]) -> None:
+def test_random_streaming_models_are_reproducible() -> None:
     assert streaming_model(seed=4) == streaming_model(seed=4)
     assert streaming_model(seed=4) != streaming_model(seed=5)

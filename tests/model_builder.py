@@ -25,39 +25,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wakeword.model.flatbuffer import FILE_IDENTIFIER, SCHEMA_VERSION
+from wakeword.operators import OPERATORS
 
-SAME_PADDING, VALID_PADDING = 0, 1
-"""`Padding` of the schema."""
 NO_ACTIVATION, RELU = 0, 1
 """`ActivationFunctionType` of the schema."""
 
 BUFFER_ALIGNMENT = 16
 """Bytes; TFLM reads constants in place, and the schema demands this of `Buffer.data` (`force_align: 16`)."""
-
-_OPTIONS_BY_OPERATOR = {
-    "ADD": "AddOptions",
-    "ASSIGN_VARIABLE": "AssignVariableOptions",
-    "AVERAGE_POOL_2D": "Pool2DOptions",
-    "CALL_ONCE": "CallOnceOptions",
-    "CONCATENATION": "ConcatenationOptions",
-    "CONV_2D": "Conv2DOptions",
-    "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
-    "DEQUANTIZE": "DequantizeOptions",
-    "FULLY_CONNECTED": "FullyConnectedOptions",
-    "MAX_POOL_2D": "Pool2DOptions",
-    "MEAN": "ReducerOptions",
-    "MUL": "MulOptions",
-    "PACK": "PackOptions",
-    "PAD": "PadOptions",
-    "QUANTIZE": "QuantizeOptions",
-    "READ_VARIABLE": "ReadVariableOptions",
-    "RESHAPE": "ReshapeOptions",
-    "SPLIT": "SplitOptions",
-    "SPLIT_V": "SplitVOptions",
-    "STRIDED_SLICE": "StridedSliceOptions",
-    "VAR_HANDLE": "VarHandleOptions",
-}
-"""Operators that carry options; every other one (LOGISTIC, TANH, ...) is written without."""
 
 
 @dataclass(frozen=True)
@@ -135,10 +109,10 @@ class SubgraphBuilder:
             raise ValueError(f"{name}: tensor {missing[0]} does not exist; add it first")
         operator = schema.OperatorT()
         operator.inputs, operator.outputs = np.asarray(inputs, np.int32), np.asarray(outputs, np.int32)
-        options_name = _OPTIONS_BY_OPERATOR.get(name)
-        if options_name is not None:
-            operator.builtinOptionsType = getattr(schema.BuiltinOptions, options_name)
-            operator.builtinOptions = getattr(schema, f"{options_name}T")()
+        kind = OPERATORS.get(name)  # a foreign one is written without options
+        if kind is not None and kind.options is not None:
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, kind.options)
+            operator.builtinOptions = getattr(schema, f"{kind.options}T")()
         for key, value in (options or {}).items():
             if not hasattr(operator.builtinOptions, key):
                 raise ValueError(f"{name}: no option {key!r}")
