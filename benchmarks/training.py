@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.config.mixednet import MixedNetConfig
 from trainer.config.training_sections import PerformanceSection
 from trainer.data.batches import BatchSampler, FeatureSet, prefetch
 from trainer.data.split import Split
 from trainer.inference.splits import PresentedSplit
-from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import window_slices
 from trainer.mixednet.runtime import start_tensorflow
 from trainer.mixednet.scaling import dequantise

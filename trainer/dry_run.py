@@ -52,7 +52,7 @@ def dry_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: in
     if config.speaker_clustering.leakage_audit_enabled:
         duplicates = duplicate_summary(find_duplicates(sounds(ingestion.records), jobs=jobs, progress=progress.counting("comparing recordings")))
     progress.told("building the model")
-    analysis = analyse_model(config.model.network(), config.hardware.clip_duration_ms)
+    analysis = analyse_model(config.model, config.hardware.clip_duration_ms)
     open_teachers(config)
     return DryRun(config, folder, ingestion, duplicates, memory_need(config, ingestion.records), jobs, analysis)
 

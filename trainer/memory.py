@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trainer.config.mixednet import MixedNetConfig
 from trainer.config.sections import PerformanceSection, TrainerConfig
 from trainer.data.features import FeatureSettings
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import core_count
 from trainer.data.split import Split
-from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import head_frames, window_slices
 from wakeword.contract import FEATURE_CHANNELS, STEP_MS
 from wakeword.errors import ConfigError
@@ -95,7 +95,7 @@ def check_memory(config: TrainerConfig, records: Sequence[SampleRecord]) -> None
 
 def memory_need(config: TrainerConfig, records: Sequence[SampleRecord]) -> MemoryNeed:
     """The estimate for a configuration and its recordings."""
-    network, performance, batch = config.model.network(), config.performance, config.training.batch_size
+    network, performance, batch = config.model, config.performance, config.training.batch_size
     slices = window_slices(network, config.hardware.clip_duration_ms)
     window = slices * FEATURE_CHANNELS
     training = TRAINING_BYTES + batch * (ACTIVATION_BYTES * _outputs(network, slices) + window * (performance.prefetch_factor + 2))

@@ -81,7 +81,7 @@ def train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: 
 
 def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: int | None) -> TrainingResult:
     ingestion = checked_recordings(config, folder, progress, jobs)
-    network, plan, performance = config.model.network(), config.training.plan(), config.performance
+    network, plan, performance = config.model, config.training.plan(), config.performance
     jobs, slices = feature_workers(config, ingestion.records, jobs), window_slices(network, config.hardware.clip_duration_ms)
     shares = composition(ingestion.records, config.paths)
     # Before anything is told: who reads only the first lines finds the rest in the folder.
@@ -175,7 +175,7 @@ def _miner(
     """Mines the negatives of the training split; what was mined by command and joined the dataset is not mined again."""
     section, features = config.hard_negative_mining, ClipRows.of(clips.negative_joined)
     return TrainingMiner(
-        config.model.network(),
+        config.model,
         slices,
         JoinedNegatives.of(sounds(chosen(records, Split.TRAIN, Label.NEGATIVE)), features, config.training.seed),
         section.settings(),

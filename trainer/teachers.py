@@ -39,7 +39,7 @@ def check_teachers(config: TrainerConfig, records: Sequence[SampleRecord]) -> No
         _check_file(checkpoint, taught)
         if taught.training.teachers:
             raise ConfigError(f"{checkpoint}: was itself taught, so what it heard is not known here; give the runs that taught it")
-        slices, theirs = (window_slices(one.model.network(), one.hardware.clip_duration_ms) for one in (config, taught))
+        slices, theirs = (window_slices(one.model, one.hardware.clip_duration_ms) for one in (config, taught))
         if theirs != slices:
             raise ConfigError(
                 f"{checkpoint}: reads windows of {theirs} slices and this run has {slices}; "
@@ -55,7 +55,7 @@ def open_teachers(config: TrainerConfig) -> Teaching | None:
     section, teachers, hashes = config.training, [], []
     for checkpoint in section.teachers:
         taught = run_config(checkpoint)
-        network = taught.model.network()
+        network = taught.model
         model = build_model(network, window_slices(network, taught.hardware.clip_duration_ms))
         load_weights(model, checkpoint)
         teachers.append(Teacher(model, network))

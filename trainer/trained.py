@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.config.loader import CONFIG_NAME, load_config
+from trainer.config.mixednet import MixedNetConfig
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import TABLE_NAME, chosen, read_recordings, refuse_changed
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from trainer.export.agreement import measure_agreement
-from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import window_slices
 from trainer.mixednet.runtime import require_tensorflow
 from wakeword.audio import stream_samples
@@ -68,7 +68,7 @@ def open_checkpoint(checkpoint: Path, config: TrainerConfig) -> Trained:
     if not positives or not negatives:
         raise ConfigError(f"{folder / TABLE_NAME}: holds no validation recordings of both kinds; train again")
     refuse_changed((*positives, *negatives), folder)
-    network = config.model.network()
+    network = config.model
     slices = window_slices(network, config.hardware.clip_duration_ms)
     return Trained(checkpoint, config, network, slices, _load(checkpoint, config, slices), records, positives, negatives)
 
@@ -98,7 +98,7 @@ def _load(checkpoint: Path, config: TrainerConfig, slices: int) -> Any:
     from trainer.mixednet.weights import load_weights
 
     start_tensorflow()
-    model = build_model(config.model.network(), slices)
+    model = build_model(config.model, slices)
     load_weights(model, checkpoint)
     return model
 

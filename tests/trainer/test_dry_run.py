@@ -31,7 +31,7 @@ def test_recordings_rejections_and_copies_are_told(tmp_path: Path) -> None:
         for index in range(4)
     ]
     rejections = tuple(Rejection(Path(f"bad{index}.wav"), "silent: its loudest sample is 3 of 32768") for index in range(SHOWN_REJECTIONS + 2))
-    analysis = ModelAnalysis(203, 3, layer_costs(config.model.network(), 203), 60_000, 26_000)
+    analysis = ModelAnalysis(203, 3, layer_costs(config.model, 203), 60_000, 26_000)
     folder = tmp_path / "run"
     dry = DryRun(config, folder, Ingestion(tuple(records), rejections, ("only 4 clips",)), "1 pair of copies", MemoryNeed(GIB, 2 * GIB, 512 * MIB), 3, analysis)
     lines = text_of(dry).splitlines()

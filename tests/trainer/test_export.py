@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from tests import networks
 from trainer.config.loader import load_config
+from trainer.config.mixednet import MixedNetConfig
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from trainer.export.agreement import measure_agreement
@@ -19,7 +20,6 @@ from trainer.export.convert import SAVED_MODEL, convert, convert_float
 from trainer.export.package import package_paths, write_package
 from trainer.export.representative import representative_chunks
 from trainer.exporting import trained_languages
-from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import receptive_field
 from wakeword import contract
 from wakeword.errors import ConfigError
@@ -190,7 +190,7 @@ def test_a_float_export_is_the_float_model_and_no_device_takes_it(exported: Expo
 
 
 def test_a_model_of_another_stride_is_not_compared(exported: Exported) -> None:
-    other = replace(exported.config, stride=exported.config.stride + 1)
+    other = exported.config.model_copy(update={"stride": exported.config.stride + 1})
     with pytest.raises(ConfigError, match=rf"takes {exported.config.stride} slices an inference and the float model {other.stride}"):
         measure_agreement(exported.content, exported.model, other, exported.slices, [networks.speechlike(20, 400)])
 

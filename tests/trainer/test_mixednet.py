@@ -2,62 +2,79 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 from tests import networks
-from trainer.mixednet.config import MixedNetConfig, channel_groups, parse_counts, parse_kernel_groups
-from trainer.mixednet.lengths import encoder_receptive_field, fit_slices, head_frames, receptive_field, window_slices
+from trainer.config.loader import load_config
+from trainer.config.mixednet import MixedNetConfig
+from trainer.mixednet.lengths import channel_groups, encoder_receptive_field, fit_slices, head_frames, receptive_field, window_slices
 from trainer.mixednet.scaling import dequantise
 from wakeword.errors import ConfigError
 
 SINGLE_KERNELS = MixedNetConfig()
-MIXED_KERNELS = MixedNetConfig(first_conv_filters=32, pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=parse_kernel_groups("[5],[7,11],[9,15],[23]"))
+MIXED_KERNELS = MixedNetConfig(first_conv_filters=32, pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,)))
 NARROW = MixedNetConfig(
     first_conv_filters=7, pointwise_filters=(9, 8), mixconv_kernel_sizes=((3,), (2, 5, 4)), repeat_in_block=(1, 1), residual_connection=(0, 0)
 )
 
 
+def shaped(*settings: str) -> MixedNetConfig:
+    return load_config("standard", settings=["export.wake_word=computer", *(f"model.{setting}" for setting in settings)]).model
+
+
 def test_parses_the_settings_of_the_configuration() -> None:
-    assert parse_counts("60,60,60,60", "model.pointwise_filters") == (60, 60, 60, 60)
-    assert parse_kernel_groups("[5],[7,11],[9,15],[23]") == ((5,), (7, 11), (9, 15), (23,))
+    read = shaped("pointwise_filters=60,60, 60,64", "mixconv_kernel_sizes=[5],[7,11],[9,15],[23]")
+    assert read.pointwise_filters == (60, 60, 60, 64)
+    assert read.mixconv_kernel_sizes == ((5,), (7, 11), (9, 15), (23,))
+    one_block = ("pointwise_filters=60", "mixconv_kernel_sizes=[5]", "repeat_in_block=1", "residual_connection=0")
+    assert shaped(*one_block).pointwise_filters == (60,)
 
 
-@pytest.mark.parametrize("text", ["", "60;60", "60,x", "[5]", "1.5", "true", "60]", "[60]],[["])
+def test_what_is_written_is_what_was_read() -> None:
+    """As text, whatever form it was given in: configurations of older runs have the same hash."""
+    values = MixedNetConfig(pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,))).model_dump()
+    assert (values["pointwise_filters"], values["mixconv_kernel_sizes"]) == ("64,64,64,64", "[5],[7,11],[9,15],[23]")
+    assert MixedNetConfig.model_validate(values).mixconv_kernel_sizes == ((5,), (7, 11), (9, 15), (23,))
+
+
+@pytest.mark.parametrize("text", ["", "60;60", "60,x", "[5]", "1.5", "60]", "[60]],[["])
 def test_refuses_a_list_that_is_none(text: str) -> None:
     with pytest.raises(ConfigError, match=r"model\.pointwise_filters is .*whole numbers"):
-        parse_counts(text, "model.pointwise_filters")
+        shaped(f"pointwise_filters={text}")
 
 
 @pytest.mark.parametrize("text", ["", "5,9", "[5],9", "[]", "[5],[]", "[5.5]", "[5", "['5']"])
 def test_refuses_kernels_without_brackets(text: str) -> None:
     with pytest.raises(ConfigError, match="one bracket of kernel sizes a block"):
-        parse_kernel_groups(text)
+        shaped(f"mixconv_kernel_sizes={text}")
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("setting", "message"),
     [
-        ({"stride": 0}, "stride is 0"),
-        ({"first_conv_filters": 0}, "first_conv_filters is 0"),
-        ({"first_conv_kernel_size": 2}, "below the stride 3"),
-        ({"dropout_rate": 1.0}, "dropout_rate is 1.0"),
-        ({"l2_regularization": -0.1}, "l2_regularization is -0.1"),
-        ({"pointwise_filters": ()}, "pointwise_filters is empty"),
-        ({"pointwise_filters": (60, 60, 60)}, "has 4 entries, but model.pointwise_filters has 3"),
-        ({"pointwise_filters": (60, 60, 0, 60)}, "1 or more a block"),
-        ({"repeat_in_block": (1, 1, 0, 1)}, "repeat_in_block"),
-        ({"residual_connection": (0, 2, 0, 0)}, "give 0 or 1 a block"),
-        ({"mixconv_kernel_sizes": ((5,), (), (3,), (3,))}, "block 2 has"),
-        ({"mixconv_kernel_sizes": ((5,), (0,), (3,), (3,))}, "block 2 has"),
-        ({"first_conv_filters": 2, "mixconv_kernel_sizes": ((3, 5, 7), (9,), (3,), (3,))}, "block 1 shares 2 channels between 3 kernels"),
+        ("stride=0", "model.stride is 0: it must be 1 or more"),
+        ("stride=256", "model.stride is 256: it must be 255 or less"),
+        ("first_conv_filters=0", "model.first_conv_filters is 0: it must be 1 or more"),
+        ("first_conv_kernel_size=2", "below the stride 3"),
+        ("dropout_rate=1", "model.dropout_rate is 1: it must be below 1"),
+        ("l2_regularization=-0.1", "model.l2_regularization is -0.1: it must be 0 or more"),
+        ("pointwise_filters=60,60,60", "has 4 entries, but model.pointwise_filters has 3"),
+        ("pointwise_filters=60,60,0,60", "model.pointwise_filters.2 is 0: it must be 1 or more"),
+        ("pointwise_filters=true", "whole number"),
+        ("repeat_in_block=1,1,0,1", "model.repeat_in_block.2 is 0: it must be 1 or more"),
+        ("residual_connection=0,2,0,0", "model.residual_connection.1 is 2: it must be one of 0, 1"),
+        ("mixconv_kernel_sizes=[5],[0],[3],[3]", "model.mixconv_kernel_sizes.1.0 is 0: it must be 1 or more"),
     ],
 )
-def test_refuses_a_model_that_cannot_be(values: dict[str, Any], message: str) -> None:
+def test_refuses_a_model_that_cannot_be(setting: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        MixedNetConfig(**values)
+        shaped(setting)
+
+
+def test_refuses_more_kernels_than_channels() -> None:
+    with pytest.raises(ConfigError, match="block 1 shares 2 channels between 3 kernels"):
+        shaped("first_conv_filters=2", "mixconv_kernel_sizes=[3,5,7],[9],[3],[3]")
 
 
 def test_channels_are_shared_with_the_remainder_first() -> None:

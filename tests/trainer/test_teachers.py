@@ -53,7 +53,7 @@ def run(folder: Path, records: tuple[SampleRecord, ...] = RECORDS, *settings: st
     write_config(own, folder / CONFIG_NAME)
     (folder / VALIDATION_NAME).write_text("step,recall\n500,0.5\n30000,0.9\n")
     checkpoint = folder / "checkpoints" / BEST_WEIGHTS
-    network = own.model.network()
+    network = own.model
     save_weights(build_model(network, window_slices(network, own.hardware.clip_duration_ms)), checkpoint)
     return checkpoint
 

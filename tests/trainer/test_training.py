@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from trainer.config.mixednet import MixedNetConfig
 from trainer.data.batches import Batch, BatchSampler, FeatureSet, TruncationStrategy, prefetch
-from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import receptive_field
 from trainer.mixednet.weights import load_weights
 from trainer.training import checkpoints, loop
@@ -393,7 +393,7 @@ def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
 def test_weights_of_another_model_are_refused(whole_run: tuple[loop.TrainingResult, Recorder], tmp_path: Path) -> None:
     from trainer.mixednet.models import build_model
 
-    other = build_model(replace(NET, pointwise_filters=(8, 9)), WINDOW)
+    other = build_model(NET.model_copy(update={"pointwise_filters": (8, 9)}), WINDOW)
     with pytest.raises(ConfigError, match="not the weights of this model"):
         load_weights(other, whole_run[0].weights)
     with pytest.raises(ConfigError, match="no such checkpoint"):

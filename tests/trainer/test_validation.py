@@ -13,11 +13,11 @@ import soundfile
 from numpy.typing import NDArray
 
 from tests import networks
+from trainer.config.mixednet import MixedNetConfig
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from trainer.inference.models import FloatModel
 from trainer.inference.splits import PresentedSplit, SimulatedSplit, SplitRecords, present_split
-from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import receptive_field
 from trainer.mixednet.scaling import dequantise
 from trainer.training.validation import StreamingValidation

@@ -12,7 +12,7 @@ import numpy as np
 
 from trainer.analysis.boards import BOARDS, Board
 from trainer.analysis.layers import LayerCost, layer_costs
-from trainer.mixednet.config import MixedNetConfig
+from trainer.config.mixednet import MixedNetConfig
 from trainer.mixednet.lengths import receptive_field, window_slices
 from wakeword.contract import FEATURE_CHANNELS, STEP_MS
 

@@ -38,6 +38,11 @@ def fixed(value: int | str, reason: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def written(value: str) -> Any:
+    """The field of a key that people write as text and that is read as something else: its default, as it would be written."""
+    return Field(value, validate_default=True)
+
+
 def constant(value: int | str) -> Any:
     """The field of a key that is `fixed`: its default, which editors are told to be the only value."""
     return Field(value, json_schema_extra={"const": value})

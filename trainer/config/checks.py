@@ -14,7 +14,7 @@ def check_config(config: TrainerConfig) -> None:
     """Raise `ConfigError` for values that do not go together. It reads no file but looks whether folders are there."""
     config.training.plan()
     config.training.hard_negative_class_weights()
-    slices = window_slices(config.model.network(), config.hardware.clip_duration_ms)
+    slices = window_slices(config.model, config.hardware.clip_duration_ms)
     for masks in config.training.masks():
         masks.check_window(slices)
     check_manifest(config.export)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 from pydantic_core import ErrorDetails
 
 from trainer.config.sections import TrainerConfig
@@ -121,8 +121,10 @@ def _model_of(sections: Sequence[str]) -> type[BaseModel] | None:
 def _takes_text(model: type[BaseModel] | None, name: str, text: str) -> bool:
     """Whether a setting's value is taken as it stands: "60,60" and "[5],[9]" are no YAML, and a path may hold what YAML would cut off."""
     field = model.model_fields.get(name) if model else None
-    if field is None or field.annotation is str:
-        return field is not None
+    if field is None:
+        return False
+    if field.annotation is str or any(isinstance(part, BeforeValidator) and part.json_schema_input_type is str for part in field.metadata):
+        return True
     return Path in get_args(field.annotation) and text not in ("", "null") and not text.startswith("[")
 
 

@@ -12,7 +12,8 @@ from pydantic import Field
 
 from trainer.config.base import Section, constant, fixed
 from trainer.config.data_sections import AugmentationSection, HardwareSection, PathsSection, SpeakerClusteringSection
-from trainer.config.training_sections import HardNegativeMiningSection, ModelSection, PerformanceSection, TrainingSection
+from trainer.config.mixednet import MixedNetConfig
+from trainer.config.training_sections import HardNegativeMiningSection, PerformanceSection, TrainingSection
 from wakeword.contract import MAX_WINDOW
 
 __all__ = [
@@ -20,7 +21,7 @@ __all__ = [
     "ExportSection",
     "HardNegativeMiningSection",
     "HardwareSection",
-    "ModelSection",
+    "MixedNetConfig",
     "PathsSection",
     "PerformanceSection",
     "SpeakerClusteringSection",
@@ -64,7 +65,7 @@ class TrainerConfig(Section):
     paths: PathsSection = PathsSection()
     hardware: HardwareSection = HardwareSection()
     training: TrainingSection = TrainingSection()
-    model: ModelSection = ModelSection()
+    model: MixedNetConfig = MixedNetConfig()
     augmentation: AugmentationSection = AugmentationSection()
     performance: PerformanceSection = PerformanceSection()
     speaker_clustering: SpeakerClusteringSection = SpeakerClusteringSection()

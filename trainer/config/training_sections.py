@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 
 from trainer.config.base import Files, Section
 from trainer.data.spec_augment import MaskSettings
-from trainer.mixednet.config import MixedNetConfig, parse_counts, parse_kernel_groups
 from trainer.training.plan import MaximizationMetric, Phase, TrainingPlan
 from wakeword.errors import ConfigError
 
@@ -166,45 +165,6 @@ class HardNegativeMiningSection(Section):
         from trainer.mining.mine import Mining
 
         return Mining(self.fp_threshold, self.max_samples)
-
-
-class ModelSection(Section):
-    """The shape of the MixedNet, one entry a block in the lists."""
-
-    architecture: Literal["mixednet"] = "mixednet"
-    """The only one that there is."""
-    first_conv_filters: int = 30
-    """Channels of the first convolution."""
-    first_conv_kernel_size: int = 5
-    """Slices that the first convolution sees."""
-    stride: int = 3
-    """Slices (10 ms each) from one inference to the next."""
-    pointwise_filters: str = "60,60,60,60"
-    """Channels of each block."""
-    mixconv_kernel_sizes: str = "[5],[9],[13],[21]"
-    """Kernel sizes of each block; a block's channels are shared out between its kernels."""
-    repeat_in_block: str = "1,1,1,1"
-    """How often each block is repeated."""
-    residual_connection: str = "0,0,0,0"
-    """1 adds a block's input to its output."""
-    dropout_rate: float = 0.0
-    """Share of the head's inputs that training drops."""
-    l2_regularization: float = 0.0
-    """Weight of the squared kernels in the loss."""
-
-    def network(self) -> MixedNetConfig:
-        """The network's shape. Raises `ConfigError` when it cannot be built."""
-        return MixedNetConfig(
-            first_conv_filters=self.first_conv_filters,
-            first_conv_kernel_size=self.first_conv_kernel_size,
-            stride=self.stride,
-            pointwise_filters=parse_counts(self.pointwise_filters, "model.pointwise_filters"),
-            mixconv_kernel_sizes=parse_kernel_groups(self.mixconv_kernel_sizes),
-            repeat_in_block=parse_counts(self.repeat_in_block, "model.repeat_in_block"),
-            residual_connection=parse_counts(self.residual_connection, "model.residual_connection"),
-            dropout_rate=self.dropout_rate,
-            l2_regularization=self.l2_regularization,
-        )
 
 
 class PerformanceSection(Section):

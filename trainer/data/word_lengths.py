@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 
 from trainer.config.checks import clip_seconds
+from trainer.config.mixednet import MixedNetConfig
 from trainer.config.sections import TrainerConfig
 from trainer.config.training_sections import END_SHIFT_SLICES
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress, map_in_processes
 from trainer.data.training_sets import SLICES_AFTER_WORD
 from trainer.data.words import word_place
-from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import window_slices
 from wakeword import contract
 from wakeword.audio import read_samples
@@ -29,7 +29,7 @@ def too_long_words(config: TrainerConfig, records: Sequence[SampleRecord], jobs:
     A window ends 110 to 200 ms after the word (augmented copies: up to `max_jitter_s`). Counted are words that are never whole in it; what is advised
     has room for the longest of them and all of the pause. Reads recordings that are longer than the window. Raises `ConfigError` as `read_samples` does.
     """
-    network, duration = config.model.network(), config.hardware.clip_duration_ms
+    network, duration = config.model, config.hardware.clip_duration_ms
     heard = _heard_ms(network, duration)
     least_pause = (SLICES_AFTER_WORD - END_SHIFT_SLICES + 1) * contract.STEP_MS
     pause = max(SLICES_AFTER_WORD * contract.STEP_MS, round(1000 * config.augmentation.max_jitter_s) if config.augmentation.copies else 0)

@@ -43,7 +43,7 @@ class Candidate:
     @property
     def slices(self) -> int:
         """Slices of the model's window."""
-        return window_slices(self.config.model.network(), self.config.hardware.clip_duration_ms)
+        return window_slices(self.config.model, self.config.hardware.clip_duration_ms)
 
 
 def find_candidate(
@@ -73,7 +73,7 @@ def find_candidate(
 
 def open_model(candidate: Candidate, jobs: int | None = None) -> WordModel:
     """The model, ready to hear. Raises `ConfigError` when its file is damaged or belongs to another configuration."""
-    network = candidate.config.model.network()
+    network = candidate.config.model
     if candidate.tflite is not None:
         model = read_model(candidate.tflite)
         if model.stride != network.stride:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.mixednet.config import MixedNetConfig
+from trainer.config.mixednet import MixedNetConfig
 from trainer.mixednet.models import reset_streaming, streaming_clone
 from trainer.mixednet.scaling import dequantise
 from wakeword import contract

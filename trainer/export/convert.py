@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.config.mixednet import MixedNetConfig
 from trainer.export.representative import WINDOWS, representative_chunks
-from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.models import streaming_clone
 from trainer.mixednet.runtime import start_tensorflow, stderr_on_failure
 from wakeword import contract

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.config.mixednet import MixedNetConfig
 from trainer.data.parallel import map_in_processes
-from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.scaling import FEATURE_MIN
 from trainer.mixednet.sliding import BLOCK_POSITIONS, SlidingModel
 from wakeword import contract

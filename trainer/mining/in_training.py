@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from trainer.config.mixednet import MixedNetConfig
 from trainer.config.training_sections import END_SHIFT_SLICES
 from trainer.data.batches import FeatureSet
 from trainer.data.clip_rows import ClipRows
@@ -27,7 +28,6 @@ from trainer.inference.models import FloatModel, weights_sha256
 from trainer.mining.mine import RESERVE, Mining
 from trainer.mining.saving import save_clips
 from trainer.mining.windows import Accepted, Stretch, accepted_stretches, by_recording, most_confident, stretch_of
-from trainer.mixednet.config import MixedNetConfig
 from trainer.training.hard_negatives import MinedSets
 from wakeword import contract
 from wakeword.corpus.feature_cache import CachedStream

@@ -14,8 +14,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from trainer.config.mixednet import MixedNetConfig
 from trainer.mixednet import graph
-from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.depthwise import depthwise
 from wakeword import contract
 

@@ -1,4 +1,4 @@
-"""How many feature slices go in and how many frames come out.
+"""How many feature slices go in, how many frames come out, and which channels each kernel has.
 
 All padding is valid, so a window of T slices gives `(T - k) // stride + 1` frames after a first convolution of kernel size k,
 each block then shortens it by its largest kernel less one, and the head reads all frames that are left. A slice is 10 ms; a
@@ -7,7 +7,7 @@ frame is `stride` slices.
 
 from __future__ import annotations
 
-from trainer.mixednet.config import MixedNetConfig
+from trainer.config.mixednet import MixedNetConfig
 from wakeword import contract
 from wakeword.errors import ConfigError
 
@@ -40,6 +40,12 @@ def fit_slices(config: MixedNetConfig, slices: int) -> int:
             "lengthen the clips or take smaller kernels"
         )
     return receptive_field(config, frames)
+
+
+def channel_groups(channels: int, groups: int) -> tuple[int, ...]:
+    """Share channels out between the kernels of a MixConv: equal parts, the remainder to the first (as microWakeWord does)."""
+    part = channels // groups
+    return (channels - part * (groups - 1), *[part] * (groups - 1))
 
 
 def window_slices(config: MixedNetConfig, clip_duration_ms: int) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.config.mixednet import MixedNetConfig
 from trainer.mixednet import graph
-from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.models import build_model
 from trainer.mixednet.scaling import FEATURE_MIN
 from wakeword import contract

@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from trainer.config.mixednet import MixedNetConfig
 from trainer.config.training_sections import PerformanceSection
 from trainer.data.batches import Batch, BatchSampler, FeatureSet, prefetch
-from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.models import build_model
 from trainer.mixednet.runtime import compute_dtype, start_tensorflow
 from trainer.mixednet.weights import load_weights, save_weights
@@ -291,7 +291,14 @@ def _fingerprint(
 ) -> str:
     """A hash of everything that a run's course depends on. How far the last phase goes is not part of it: a run may go on with more steps."""
     endless = dataclasses.replace(plan, phases=(*plan.phases[:-1], dataclasses.replace(plan.phases[-1], steps=1)))
-    settings = [_FORMAT, dataclasses.asdict(config), dataclasses.asdict(endless), sampler.fingerprint(), tensorflow, precision]
+    settings = [
+        _FORMAT,
+        {key: value for key, value in config if key != "architecture"},
+        dataclasses.asdict(endless),
+        sampler.fingerprint(),
+        tensorflow,
+        precision,
+    ]
     settings += [hard_negatives.fingerprint] if hard_negatives else []
     settings += [teaching.fingerprint, str(teaching.share)] if teaching else []
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from trainer.config.mixednet import MixedNetConfig
 from trainer.data.batches import Batch
-from trainer.mixednet.config import MixedNetConfig
 from trainer.training.teaching import TaughtLoss, Teaching
 
 

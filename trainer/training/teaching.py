@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.mixednet.config import MixedNetConfig
+from trainer.config.mixednet import MixedNetConfig
 
 TEMPERATURE = 4.0
 """Logits are divided by it before they are compared. At 1 a teacher that is sure tells no more than the label does."""

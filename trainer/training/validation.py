@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.config.mixednet import MixedNetConfig
 from trainer.inference.models import FloatModel
 from trainer.inference.splits import PresentedSplit
-from trainer.mixednet.config import MixedNetConfig
 from trainer.training.scores import ValidationScores
 from wakeword.contract import cutoff_to_uint8
 from wakeword.scoring.det import average_viable_recall, recall_at_no_false_accepts

@@ -92,7 +92,7 @@ class FineTuner:
         """`steps` of each iteration. Raises `ConfigError` for settings that this machine cannot do."""
         import keras
 
-        network, self._config, self._sets, self._steps = config.model.network(), config, sets, steps
+        network, self._config, self._sets, self._steps = config.model, config, sets, steps
         self._slices, self._stride = window_slices(network, config.hardware.clip_duration_ms), network.stride
         keras.utils.set_random_seed(config.training.seed)
         self._trainee = Trainee(build_model(network, self._slices), network, compute_dtype(config.performance))
@@ -160,7 +160,7 @@ class FineTuner:
         level = NEARLY_ACCEPTED * cutoff / PROBABILITY_MAX
         key = (weights, sha256, level)
         if self._mined is None or self._mined[0] != key:
-            sliding = self._sliding = self._sliding or SlidingModel(self._config.model.network(), self._slices)
+            sliding = self._sliding = self._sliding or SlidingModel(self._config.model, self._slices)
             sliding.load(self.model)
             found = [
                 window

@@ -149,8 +149,8 @@ class _Ear:
         config, self._progress = task.candidate.config, progress
         start_tensorflow(settings=config.performance)
         self._config, self._slices = config, task.candidate.slices
-        self._model = build_model(config.model.network(), self._slices)
-        self._float = FloatModel(config.model.network(), self._slices)
+        self._model = build_model(config.model, self._slices)
+        self._float = FloatModel(config.model, self._slices)
 
     def model(self, weights: Path) -> Any:
         from trainer.mixednet.weights import load_weights

@@ -149,7 +149,7 @@ def test_weights_of_one_set_leave_the_others() -> None:
 def test_every_clip_duration_is_trained_with_or_refused_with_its_reason(preset: str) -> None:
     config = loaded(preset=preset)
     plain = config.model_copy(update={"augmentation": AugmentationSection(copies=0)})
-    network = config.model.network()
+    network = config.model
     windows = []
     for milliseconds in range(100, 10_001, 90):
         hardware = HardwareSection(clip_duration_ms=milliseconds)
@@ -165,7 +165,7 @@ def test_every_clip_duration_is_trained_with_or_refused_with_its_reason(preset: 
 
 
 def test_the_default_clip_duration_is_that_of_the_official_models() -> None:
-    network = loaded().model.network()
+    network = loaded().model
     frames = {milliseconds: head_frames(network, window_slices(network, milliseconds)) for milliseconds in (1000, 1500)}
     assert frames == {1000: 1, 1500: 17}
     assert loaded().hardware.clip_duration_ms == 1500

@@ -38,7 +38,7 @@ def test_every_preset_lacks_the_wake_word_alone(name: str) -> None:
     config = load_config(name, settings=[WORD])
     assert config.export.wake_word == "computer"
     assert len(config.training.plan().phases) == 2
-    assert len(config.model.network().context_frames) == 4
+    assert len(config.model.context_frames) == 4
     assert refusal(name) == f"{name}: export.wake_word is missing; give it with --set export.wake_word=VALUE or in a file"
 
 
@@ -74,9 +74,8 @@ def test_an_empty_section_or_file_changes_nothing(tmp_path: Path) -> None:
     [
         ("training.training_steps=[30, 10]", "training", "training_steps", (30, 10)),
         ("training.learning_rates=[1e-3,1e-4]", "training", "learning_rates", (0.001, 0.0001)),
-        ("model.pointwise_filters=60,60", "model", "pointwise_filters", "60,60"),
-        ("model.mixconv_kernel_sizes=[5],[7,11]", "model", "mixconv_kernel_sizes", "[5],[7,11]"),
-        ("model.pointwise_filters=60", "model", "pointwise_filters", "60"),
+        ("model.pointwise_filters=60,60, 60,64", "model", "pointwise_filters", (60, 60, 60, 64)),
+        ("model.mixconv_kernel_sizes=[5],[7,11],[9],[9]", "model", "mixconv_kernel_sizes", ((5,), (7, 11), (9,), (9,))),
         ("export.wake_word=yes", "export", "wake_word", "yes"),
         ("export.wake_word= hey = you ", "export", "wake_word", "hey = you"),
         ("export.trained_languages=[en, de]", "export", "trained_languages", ("en", "de")),
@@ -182,7 +181,7 @@ def test_sections_become_the_dataclasses_that_use_them() -> None:
     config = loaded("training.training_steps=[7]", "training.learning_rates=[0.5]", "training.positive_class_weight=[2]", "training.negative_class_weight=[3]")
     (phase,) = config.training.plan().phases
     assert (phase.steps, phase.learning_rate, phase.positive_class_weight, phase.negative_class_weight) == (7, 0.5, 2, 3)
-    assert loaded("model.mixconv_kernel_sizes=[5],[7,11],[9,15],[23]").model.network().mixconv_kernel_sizes == ((5,), (7, 11), (9, 15), (23,))
+    assert loaded("model.mixconv_kernel_sizes=[5],[7,11],[9,15],[23]").model.mixconv_kernel_sizes == ((5,), (7, 11), (9, 15), (23,))
 
 
 texts = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=20)

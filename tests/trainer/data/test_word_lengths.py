@@ -58,7 +58,7 @@ def test_both_ends_of_an_utterance_are_found(tmp_path: Path) -> None:
 def test_words_that_are_never_whole_are_told_and_the_advice_fits(tmp_path_factory: pytest.TempPathFactory, seconds: float, duration: int) -> None:
     section = config(f"hardware.clip_duration_ms={duration}", "augmentation.copies=0")
     record = word(tmp_path_factory.mktemp("words") / "a.wav", seconds)
-    heard = (window_slices(section.model.network(), duration) - 1) * STEP_MS + WINDOW_MS
+    heard = (window_slices(section.model, duration) - 1) * STEP_MS + WINDOW_MS
     room = (heard - STEP_MS * (SLICES_AFTER_WORD - END_SHIFT_SLICES + 1)) / 1000
     told = too_long_words(section, [record], jobs=1)
     if abs(seconds - room) > 0.03:
@@ -70,7 +70,7 @@ def test_words_that_are_never_whole_are_told_and_the_advice_fits(tmp_path_factor
         (fits,) = re.findall(r"--set (hardware\.clip_duration_ms=\d+) fits them all", told)
         assert not too_long_words(config(fits, "augmentation.copies=0"), [record], jobs=1)
         least = max(duration, int(fits.partition("=")[2]) - 50)
-        heard = (window_slices(section.model.network(), least) - 1) * STEP_MS + WINDOW_MS
+        heard = (window_slices(section.model, least) - 1) * STEP_MS + WINDOW_MS
         assert least == duration or heard / 1000 < seconds + 0.26, "no longer than the word and its pause need, but for the grid"
 
 

@@ -41,7 +41,7 @@ def model_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]
     from trainer.mixednet.weights import save_weights
 
     config = load_config("standard", (), SETTINGS)
-    network = config.model.network()
+    network = config.model
     slices = window_slices(network, config.hardware.clip_duration_ms)
     model = build_model(network, slices)
     networks.randomise(model, seed=3)
@@ -94,9 +94,9 @@ def test_both_forms_of_a_model_hear_the_same(trained: Path, monkeypatch: pytest.
     from trainer.mixednet.models import build_model
     from trainer.mixednet.weights import load_weights
 
-    model = build_model(config.model.network(), candidate.slices)
+    model = build_model(config.model, candidate.slices)
     load_weights(model, weights)
-    in_memory = FloatModel(config.model.network(), candidate.slices, jobs=1)
+    in_memory = FloatModel(config.model, candidate.slices, jobs=1)
     in_memory.load(model, weights_sha256(model))
     assert in_memory.sha256 == weights_sha256(model)
     threshold = float(np.median(whole.probabilities)) / 255

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tests import networks
 from tests.trainer.evaluation.loudness import RATE, write_bursts
 from tests.trainer.training.test_records import curves
+from trainer.config.mixednet import MixedNetConfig
 from trainer.data.batches import FeatureSet
 from trainer.data.clip_rows import ClipRows
 from trainer.data.features import FeatureSettings, joined_recordings, negative_features
@@ -30,7 +31,6 @@ from trainer.mining import in_training, saving
 from trainer.mining.in_training import SHIFT_SLICES, JoinedNegatives, TrainingMiner
 from trainer.mining.mine import Mining
 from trainer.mining.windows import Stretch
-from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import receptive_field
 from trainer.mixednet.scaling import FEATURE_MIN, dequantise
 from trainer.training import checkpoints, loop

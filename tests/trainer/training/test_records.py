@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trainer.config.mixednet import MixedNetConfig
 from trainer.config.training_sections import PerformanceSection
 from trainer.data.batches import DrawPhase, FeatureSet, TrainingSets
 from trainer.data.spec_augment import MaskSettings
 from trainer.mixednet import runtime
-from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import receptive_field
 from trainer.training import checkpoints, loop
 from trainer.training.plan import Phase, TrainingPlan

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from trainer.config.mixednet import MixedNetConfig
 from trainer.data.batches import Batch
-from trainer.mixednet.config import MixedNetConfig
 from trainer.mixednet.lengths import receptive_field
 from trainer.mixednet.scaling import dequantise
 from trainer.training.batch_scores import BatchScores
@@ -130,7 +129,7 @@ def test_training_gives_the_weights_of_the_plain_form() -> None:
     which the normalisation takes out again, have no gradient but rounding; that they change nothing is seen in the probabilities."""
     import keras
 
-    config = replace(UNEVEN, dropout_rate=0.0)  # XLA draws other random numbers; that the same ones are dropped is tested above
+    config = UNEVEN.model_copy(update={"dropout_rate": 0.0})  # XLA draws other random numbers; that the same ones are dropped is tested above
     slices = receptive_field(config, 6)
     begun = flat(model_of(config, slices))
     plain, fast = model_of(config, slices), model_of(config, slices)
@@ -154,7 +153,7 @@ def flat(model: Any) -> NDArray[np.float32]:
 
 
 def test_a_step_counts_what_accuracy_recall_and_precision_are_made_of() -> None:
-    config = replace(UNEVEN, dropout_rate=0.0, l2_regularization=0.0)
+    config = UNEVEN.model_copy(update={"dropout_rate": 0.0, "l2_regularization": 0.0})
     slices = receptive_field(config, 6)
     trainee = Trainee(model_of(config, slices), config)
     trainee.set_learning_rate(1e-9)  # the model stays as it is
@@ -188,7 +187,7 @@ def test_sixteen_bits_train_toward_the_same_loss() -> None:
 
 
 def test_the_mean_of_the_weights_follows_them_and_training_does_not_see_it() -> None:
-    config, kept = replace(SINGLE, dropout_rate=0.2), 0.8
+    config, kept = SINGLE.model_copy(update={"dropout_rate": 0.2}), 0.8
     slices = receptive_field(config, 6)
     without, trainee = Trainee(model_of(config, slices), config), Trainee(model_of(config, slices), config, averaging=kept)
     assert len(trainee.variables) > len(without.variables)

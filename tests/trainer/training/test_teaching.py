@@ -94,7 +94,7 @@ def sets() -> list[FeatureSet]:
 
 def train(folder: Path, teaching: Teaching | None, evaluate: Callable[[Any], ValidationScores] | None = None) -> loop.TrainingResult:
     plan = TrainingPlan((Phase(6, 1e-2, 1.0, 1.0),), batch_size=4, eval_step_interval=2)
-    network = replace(SINGLE, dropout_rate=0.3)
+    network = SINGLE.model_copy(update={"dropout_rate": 0.3})
     return loop.train(network, SLICES, sets(), plan, folder, evaluate or (lambda _: ValidationScores(1.0, 0.0, 1.0)), teaching=teaching)
 
 

@@ -51,7 +51,7 @@ def build_run(root: Path, odd: bool) -> Path:
     config = load_config("standard", (), [*SETTINGS, *OWN])
     write_recordings(Ingestion(tuple(records), (), ()), root)
     write_config(config, root / CONFIG_NAME)
-    network = config.model.network()
+    network = config.model
     model = build_model(network, window_slices(network, config.hardware.clip_duration_ms))
     networks.randomise(model, seed=3)
     (root / WEIGHTS).parent.mkdir()
