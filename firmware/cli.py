@@ -88,7 +88,8 @@ def flash(
 
       mww-firmware flash --board desk --firmware runs/box --port rfc2217://bench-pi:4000
     """
-    from firmware.boards.inventory import HOST_TARGET, find_board, inventory_path
+    from firmware.boards.entry import HOST_TARGET
+    from firmware.boards.inventory import find_board, inventory_path
     from firmware.boards.lock import hold_board
     from firmware.build import default_name, read_firmware
     from firmware.flashing import FlashOptions, check_board, flash_board

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from firmware.boards.inventory import BoardEntry
+from firmware.boards.entry import BoardEntry
+from firmware.boards.registry import kind_of
 from firmware.build import Firmware, api_key
 from firmware.credentials import VARIABLES
 from firmware.serial.flash import SerialFlash, Written
@@ -178,7 +179,7 @@ class _Job:
 
 def check_board(entry: BoardEntry) -> None:
     """Raise `ConfigError` for a board that is not to be flashed: it is virtual."""
-    if entry.kind != "serial":
+    if kind_of(entry).runs_here:
         raise ConfigError(f"board {entry.name!r} is virtual: there is nothing to flash; mww-bench measure --board {entry.name} --firmware DIR runs a firmware")
 
 

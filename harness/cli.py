@@ -201,7 +201,7 @@ def measure(
     """
     from rich.console import Console
 
-    from harness.boards.air_settings import SyntheticRoom
+    from harness.air.settings import SyntheticRoom
     from harness.session.measure import Limits, plan_only
     from harness.session.measure import measure as measure_on_board
     from harness.session.request import Request

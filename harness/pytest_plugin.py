@@ -5,8 +5,8 @@
 A real board hears the loudspeaker that `boards.yaml` names for it. With `--firmware` it is flashed where it runs another model, with `--flash` also where
 it is blank or has other firmware.
 
-Fixtures: `board` (started and locked), `collector` (connected to it), `session` (measures, and writes what it measured into the JUnit file),
-`run` (awaits on the loop that the two live on).
+Fixtures: `board` (started and locked), `player` (brings sound to it), `collector` (connected to it), `session` (measures, and writes what it measured
+into the JUnit file), `run` (awaits on the loop that they live on).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ import pytest
 from wakeword.errors import ConfigError, MwwError
 
 if TYPE_CHECKING:
-    from firmware.boards.inventory import BoardEntry
+    from firmware.boards.board import Board, Player
+    from firmware.boards.entry import BoardEntry
     from firmware.build import Firmware
-    from harness.boards.board import Board
     from harness.collect.collector import Collector
     from harness.results.schema import IntervalRecord, Result
 
@@ -135,15 +135,13 @@ def run() -> Iterator[Run]:
 
 @pytest.fixture
 def board(pytestconfig: pytest.Config, board_entry: BoardEntry, board_firmware: Firmware | None, manifest: Path, run: Run, tmp_path: Path) -> Iterator[Board]:
-    """The board, with the model, started and locked for this test; `board.player()` brings sound to it."""
+    """The board, with the model, started and locked for this test."""
     from firmware.boards.lock import hold_board
-    from harness.boards.air_settings import air_settings
-    from harness.boards.board import open_board
-    from harness.boards.ready import make_ready
+    from firmware.boards.ready import make_ready
+    from firmware.boards.registry import kind_of
 
-    air = air_settings(board_entry, calibration=pytestconfig.getoption("--calibration"))
     with hold_board(board_entry):
-        opened = open_board(board_entry, board_firmware, folder=tmp_path, air=air, say=print)
+        opened = kind_of(board_entry).open(board_entry, board_firmware, folder=tmp_path)
         try:
             # Not on the loop of `run`: flashing has time limits of its own, and long ones.
             asyncio.run(make_ready(opened, board_firmware, flash=pytestconfig.getoption("--flash"), say=print))
@@ -155,14 +153,26 @@ def board(pytestconfig: pytest.Config, board_entry: BoardEntry, board_firmware: 
 
 async def _give_model(board: Board, firmware: Firmware | None, manifest: Path) -> None:
     """Flash a real board that runs another model, as a session would."""
-    from firmware.native_api import ask, make_target
+    from firmware.boards.registry import kind_of
+    from firmware.native_api import ask
     from harness.simulated.measurement import open_candidate
 
-    if firmware is None or board.entry.kind == "virtual":
+    if firmware is None or kind_of(board.entry).runs_here:
         return
-    running = await ask(make_target(board.address, board.api_port, board.api_key, board.entry.name, board.expected_mac), CONNECT_SECONDS)
+    running = await ask(board.target, CONNECT_SECONDS)
     if open_candidate(manifest, None, None).model.sha256 not in [model.sha256 for model in running.identity.models]:
-        await board.flash(firmware)
+        await board.flash(firmware, print)
+
+
+@pytest.fixture
+def player(pytestconfig: pytest.Config, board: Board, run: Run) -> Iterator[Player]:
+    """Brings sound to the board, through the air where the inventory says so."""
+    from harness.air.player import open_player
+    from harness.air.settings import air_settings
+
+    opened = open_player(board, air_settings(board.entry, calibration=pytestconfig.getoption("--calibration")))
+    yield opened
+    run(opened.close())
 
 
 @pytest.fixture
@@ -172,15 +182,7 @@ def collector(board: Board, run: Run, tmp_path: Path) -> Iterator[Collector]:
     from harness.collect.raw import RawLog
 
     with RawLog(tmp_path / "raw.jsonl") as raw:
-        opened = Collector(
-            address=board.address,
-            port=board.api_port,
-            key=board.api_key,
-            expected_name=board.expected_name or board.entry.name,
-            expected_mac=board.expected_mac,
-            raw=raw,
-            position=lambda: 0,
-        )
+        opened = Collector(board.target, raw)
         run(opened.__aenter__())
         try:
             run(opened.wait_connected(CONNECT_SECONDS))

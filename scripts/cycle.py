@@ -17,9 +17,11 @@ import time
 from pathlib import Path
 
 from bench_audio.calibration.run import stated_gains
-from firmware.boards.inventory import HOST_TARGET, BoardEntry, find_board, inventory_path
+from firmware.boards.entry import HOST_TARGET, BoardEntry
+from firmware.boards.inventory import find_board, inventory_path
+from firmware.boards.registry import kind_of
 from firmware.project import collect_secrets
-from harness.boards.air_settings import air_settings
+from harness.air.settings import air_settings
 from harness.results.merge import merge_results
 from harness.results.schema import read_result
 from harness.results.verdict import judge
@@ -78,7 +80,7 @@ def main() -> int:
         ("Verify the device contract", ["mww-verify", manifest]),
     ]
     began = time.monotonic()
-    real = board is not None and board.kind == "serial"
+    real = board is not None and not kind_of(board).runs_here
     count = len(steps) + STEPS_AFTER + real
     for number, step in enumerate(steps, 1):
         if code := _do(number, count, step):
@@ -121,9 +123,10 @@ def _board(options: argparse.Namespace, firmware: Path) -> BoardEntry:
     """The board to measure on. What would be refused after minutes of training is refused now: board, sound, calibration, gains, secrets, another user."""
     name = options.board
     board = find_board(name, inventory_path(None))
-    if board.kind == "serial" and board.speaker is None:
+    kind = kind_of(board)
+    if not kind.fed and board.speaker is None:
         raise ConfigError(f"board {name!r} is a real one and boards.yaml names no speaker for it; add the playing device that it hears")
-    if board.kind == "serial" and board.target == HOST_TARGET:
+    if not kind.runs_here and board.target == HOST_TARGET:
         raise ConfigError(f"board {name!r} is a real one and boards.yaml gives it no target; add one, such as 'target: esp32-s3-devkitc-1'")
     air = air_settings(board, calibration=options.calibration, gains=stated_gains(options.gain))
     check_sound(air)

@@ -19,9 +19,9 @@ from tests.virtual_audio import VirtualAudio, missing, virtual_audio
 from wakeword.errors import MwwError
 
 if TYPE_CHECKING:
+    from firmware.boards.kinds.virtual import VirtualBoard
     from firmware.build import Firmware
     from firmware.toolenv import ToolEnvironment
-    from harness.boards.virtual import VirtualBoard
 
 CORPUS = Path(os.environ.get("MWW_TEST_CORPUS", Path(__file__).parents[2] / "shared" / "corpus"))
 
@@ -146,7 +146,7 @@ def air() -> Iterator[VirtualAudio]:
 @pytest.fixture
 def virtual_board(host_firmware: Firmware) -> VirtualBoard:
     """A virtual board with the alexa model, as fast as it goes; the test starts and stops it."""
-    from firmware.boards.inventory import VIRTUAL_BOARD
-    from harness.boards.virtual import VirtualBoard
+    from firmware.boards.entry import VIRTUAL_BOARD
+    from firmware.boards.kinds.virtual import VirtualBoard
 
     return VirtualBoard(VIRTUAL_BOARD, host_firmware)

@@ -1,4 +1,4 @@
-"""`boards.yaml`: which boards there are. Facts of the station alone; no flow of a test, and no secret.
+"""`boards.yaml`: which boards there are.
 
 A real board is chosen by its MAC address or USB serial number, never by the name of a port, which moves. A board named `virtual` is there
 without any file.
@@ -8,97 +8,21 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
+from firmware.boards.entry import VIRTUAL, VIRTUAL_BOARD, BoardEntry
+from firmware.boards.registry import kind_of
 from wakeword.complaints import complaint
 from wakeword.errors import ConfigError
 from wakeword.reading import read_yaml
 
 INVENTORY_VARIABLE = "MWW_BOARDS"
 DEFAULT_INVENTORY = Path("boards.yaml")
-HOST_TARGET = "host"
-"""The target of a virtual board: a program on this machine."""
-VIRTUAL = "virtual"
-"""Name of the board that everyone has."""
-API_PORT = 6053
-"""Port of ESPHome's native API."""
-OTA_PORT = 3232
-"""Port of ESPHome's updates over the air on an ESP32."""
-NETWORK_PORTS = ("rfc2217://", "socket://")
-"""Serial ports of another machine, as pyserial and esptool name them."""
 
 _SECRETS = ("key", "password", "psk", "secret", "token")
-_MAC = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2}){5}")
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
-
-
-def _mac(value: str) -> str:
-    """The address as ESPHome announces it: upper case, with colons."""
-    written = value.strip().upper().replace("-", ":")
-    if ":" not in written:
-        written = ":".join(written[index : index + 2] for index in range(0, len(written), 2))
-    if not _MAC.fullmatch(written):
-        raise ValueError("a MAC address has six pairs of hex digits, such as A0:85:E3:12:34:56")
-    return written
-
-
-def _port(value: str) -> str:
-    if not value.startswith(NETWORK_PORTS):
-        raise ValueError("a port of this machine moves; give usb_serial or mac for it, and here only rfc2217://HOST:PORT or socket://HOST:PORT")
-    return value
-
-
-def _text(value: object) -> object:
-    """YAML reads an unquoted serial number as a number; and 00:11:22:33:44:55 as one in base 60, which nobody can undo."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        raise ValueError("YAML reads this as a number; put it into quotes")  # noqa: TRY004 - pydantic wants a ValueError
-    return value
-
-
-Text = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
-
-
-class BoardEntry(BaseModel):
-    """One board of the station. Frozen; an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
-
-    name: Annotated[Text, Field(pattern=_NAME)]
-    kind: Literal["virtual", "serial"]
-    target: Text = HOST_TARGET
-    """The firmware's target, as `mww-firmware build --target` takes it."""
-    mac: Annotated[Text, AfterValidator(_mac)] | None = None
-    usb_serial: Text | None = None
-    """Serial number of the USB port's chip, by which the board is found on any port."""
-    port: Annotated[Text, AfterValidator(_port)] | None = None
-    """A serial port of another machine, `rfc2217://HOST:PORT` or `socket://HOST:PORT`. Names of this machine's ports move, and are refused."""
-    address: Text | None = None
-    """Host name or IP address on the network."""
-    api_port: int = Field(default=API_PORT, ge=1, le=65535)
-    ota_port: int = Field(default=OTA_PORT, ge=1, le=65535)
-    device_name: Text | None = None
-    """The name that the board's firmware announces."""
-    room: Text | None = None
-    """Boards of one room hear the same loudspeaker: one session at a time."""
-    microphone: Text | None = None
-    """Of a real board: the part that it hears with, in words. Of a virtual one: a recording device of this machine, in place of sound without air."""
-    speaker: Text | None = None
-    """A playing device of this machine, by name."""
-    reference_microphone: Text | None = None
-    """A recording device of this machine that stands beside a real board."""
-    speaker_rate: int | None = Field(default=None, ge=8000, le=384_000)
-    """Hz, where the device's own rate is not what its driver says."""
-    microphone_rate: int | None = Field(default=None, ge=8000, le=384_000)
-    """Hz, of the recording device."""
-    geometry: Text | None = None
-    """Where loudspeaker, board and microphone stand, in words: it goes into every result."""
-
-
-VIRTUAL_BOARD = BoardEntry(name=VIRTUAL, kind="virtual", target=HOST_TARGET)
 
 
 def inventory_path(given: Path | None) -> Path | None:
@@ -169,11 +93,11 @@ def _entry(path: Path, number: int, values: object) -> BoardEntry:
         if first["type"] == "missing":
             raise ConfigError(f"{where}: {key} is missing; add it") from error
         raise ConfigError(f"{where}: {key} is {first['input']!r}: {complaint(first, first['input'])}; correct it") from error
-    if entry.kind == "serial" and entry.mac is None and entry.usb_serial is None:
-        raise ConfigError(f"{where}: neither mac nor usb_serial is given, and ports move; add one of them")
+    if lack := kind_of(entry, where).lack(entry):
+        raise ConfigError(f"{where}: {lack}")
     if entry.port is not None and entry.mac is None:
         raise ConfigError(f"{where}: a port of another machine shows no serial number, so the board is known by its mac alone; add it")
-    if entry.name == VIRTUAL and entry.kind != "virtual":
+    if entry.name == VIRTUAL and entry.kind != VIRTUAL_BOARD.kind:
         raise ConfigError(f"{where}: that name is the virtual board's; give the real board another one")
     return entry
 

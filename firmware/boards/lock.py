@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from firmware.boards.inventory import BoardEntry
+from firmware.boards.entry import BoardEntry
 from wakeword.files import cache_folder
 from wakeword.locks import Holder, hold, holder
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from firmware.boards.inventory import BoardEntry
+from firmware.boards.entry import BoardEntry
 from firmware.build import Firmware
 from firmware.credentials import SECRETS_FILE
 from firmware.credentials import read as read_secrets

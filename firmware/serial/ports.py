@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from firmware.boards.inventory import NETWORK_PORTS, BoardEntry
+from firmware.boards.entry import NETWORK_PORTS, BoardEntry
 from wakeword.errors import BoardRefused, ConfigError, InfrastructureError
 
 LONGEST_COMMAND = 120

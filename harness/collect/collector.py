@@ -13,7 +13,7 @@ import asyncio
 import math
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Self
 
 from aioesphomeapi.api_pb2 import SubscribeLogsResponse  # type: ignore[attr-defined]
@@ -21,7 +21,7 @@ from aioesphomeapi.core import APIConnectionError
 from aioesphomeapi.model import EntityState, Event, HomeassistantServiceCall, LogLevel, UserService
 
 from firmware.answers import CLOCK_EVENT, DETECTION_EVENT, IDENTITY_EVENT, ClockSample, Identity, parse_identity, parse_stamp
-from firmware.native_api import make_target
+from firmware.native_api import Target
 from firmware.redaction import Redactor, without_concealed
 from harness.collect.link import Link, Timing
 from harness.collect.raw import RawLog
@@ -39,25 +39,11 @@ class Collector:
 
     It connects in the background, subscribes again on every connect, and asks the board's clock as a heartbeat. After a refusal (wrong key,
     wrong board, no bench firmware) or a disk that refuses the raw events it stops for good: every later call raises that error.
-    `position` gives the samples of the stream that the board has certainly heard. Raises `ConfigError` for a key or MAC of wrong form.
     """
 
-    def __init__(
-        self,
-        *,
-        address: str,
-        port: int,
-        key: str,
-        expected_name: str,
-        expected_mac: str | None,
-        raw: RawLog,
-        position: Callable[[], int],
-        timing: Timing | None = None,
-    ) -> None:
-        self._target = make_target(address, port, key, expected_name, expected_mac)
-        self._hide_key = Redactor([key])
-        self._timing = timing or Timing()
-        self._raw, self._position = raw, position
+    def __init__(self, target: Target, raw: RawLog, timing: Timing | None = None) -> None:
+        self._target, self._raw, self._timing = target, raw, timing or Timing()
+        self._hide_key = Redactor([target.key])
         self._link: Link | None = None
         self._heart: asyncio.Task[None] | None = None
         self._fatal: MwwError | None = None
@@ -217,7 +203,7 @@ class Collector:
 
     async def _question(self, action: str, timeout: float) -> tuple[ClockSample, Mapping[str, str]]:
         self._probe = (self._probe + 1) % _INT32
-        probe, question = self._probe, _Question(time.monotonic(), self._position())
+        probe, question = self._probe, _Question(time.monotonic(), self._raw.position)
         self._waiting[probe] = question
         try:
             await self._call(action, probe=probe)
@@ -370,7 +356,7 @@ class Collector:
         if self._closed or (self._fatal is not None and kind != "fatal"):
             return
         try:
-            self._raw.write(kind, position=self._position(), **values)
+            self._raw.write(kind, **values)
         except MwwError as error:
             # The library logs what a callback raises and goes on; a disk that takes no more must end the session instead.
             if self._fatal is None:

@@ -54,6 +54,11 @@ class RawLog:
         self._syncer = threading.Thread(target=self._sync_every_second, name=f"sync {path.name}", daemon=True)
         self._syncer.start()
 
+    @property
+    def position(self) -> int:
+        """Samples of the running stream that the board has certainly heard."""
+        return self._position()
+
     def write(self, kind: str, *, position: int | None = None, **values: Any) -> None:
         """Append one event; when this returns, a kill of this process cannot lose it any more.
 
@@ -66,7 +71,7 @@ class RawLog:
         for key in _OWN_KEYS:
             if key in values:
                 raise ValueError(f"{key} is the log's own")
-        where = self._position() if position is None else position
+        where = self.position if position is None else position
         line = json.dumps({"kind": kind, "t": time.monotonic(), "position": where} | values, allow_nan=False, separators=(",", ":")).encode() + b"\n"
         try:
             written = os.write(self._descriptor, line)

@@ -27,7 +27,8 @@ class BoardRecord(Record):
     """The board that was measured, as the inventory names it."""
 
     name: str
-    kind: Literal["virtual", "serial"]
+    kind: str
+    """As the inventory has it: `virtual` or `serial`, or one that is registered beside them."""
     target: str
     """ESPHome's name of the board, e.g. `host` or `esp32-s3-devkitc-1`."""
     mac: str | None = None

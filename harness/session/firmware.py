@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firmware.boards.inventory import BoardEntry
+from firmware.boards.entry import HOST_TARGET, BoardEntry
+from firmware.boards.registry import kind_of
 from harness.simulated.measurement import Candidate
 from wakeword.errors import ConfigError
 from wakeword.files import cache_folder
@@ -22,7 +23,7 @@ def find_firmware(
     report: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> Firmware | None:
-    """The firmware in `folder`, or for a virtual board one that is built here; None where a board must run the model already.
+    """The firmware in `folder`, or for a board that is a program on this machine one that is built; None where a board must run the model already.
 
     `report` takes a line for each stage of a build, `progress` the compiler's steps (done, all).
 
@@ -32,7 +33,7 @@ def find_firmware(
 
     manifest = candidate.manifest_path
     if folder is None:
-        return build("host", [manifest], _firmware_folder(entry), report=report, progress=progress) if entry.kind == "virtual" else None
+        return build(HOST_TARGET, [manifest], _firmware_folder(entry), report=report, progress=progress) if kind_of(entry).runs_here else None
     firmware = read_firmware(folder)
     own = next((model for model in firmware.models if model.sha256 == candidate.model.sha256), None)
     if own is None:

@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 import datetime
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firmware.boards.inventory import BoardEntry, find_board, inventory_path
+from firmware.boards.board import Board
+from firmware.boards.entry import BoardEntry
+from firmware.boards.inventory import find_board, inventory_path
 from firmware.boards.lock import hold_board
+from firmware.boards.registry import kind_of
 from firmware.terminal import stages
-from harness.boards.air_settings import AirSettings
-from harness.boards.board import Board, open_board
+from harness.air.player import open_player
+from harness.air.settings import AirSettings
 from harness.collect.raw import read_raw
 from harness.results.schema import Result, write_result
+from harness.session.connection import OpenCollector, TimeLimits
 from harness.session.firmware import find_firmware
 from harness.session.journal import RAW_FILE, SessionLog, is_finished
-from harness.session.listening import CollectorLike
-from harness.session.patience import Patience
 from harness.session.plan import SessionPlan, changed_files, read_plan, what_changed, write_plan
 from harness.session.progress import session_progress
 from harness.session.record import RESULT_FILE, make_session_result
@@ -147,8 +148,9 @@ def _check_station(request: Request, entry: BoardEntry, candidate: Candidate, sa
     """Refuse now what would be refused after minutes of work: sound, the firmware given, the key of a real board, a board that another process has."""
     air = _check_sound(request, entry, say)
     firmware = None if request.firmware is None else find_firmware(entry, candidate, request.firmware)
-    if entry.kind == "serial":
-        open_board(entry, firmware, air=air)
+    kind = kind_of(entry)
+    if firmware is not None or not kind.runs_here:  # else the firmware is built later
+        open_player(kind.open(entry, firmware), air)
     check_free(entry)
 
 
@@ -196,19 +198,21 @@ def _resumable(found: SessionPlan, wanted: SessionPlan, folder: Path) -> Session
 
 
 def _play(plan: SessionPlan, entry: BoardEntry, firmware: Firmware | None, folder: Path, request: Request, say: Callable[[str], None]) -> None:
-    board = open_board(entry, firmware, realtime=plan.realtime, folder=folder, air=plan.air, say=say)
+    # Through the air the microphone itself is what keeps the time: its board takes the sound as it comes.
+    board = kind_of(entry).open(entry, firmware, folder=folder, realtime=plan.realtime and plan.air is None)
     seconds = plan.schedule().samples / SAMPLE_RATE_HZ
     with session_progress(f"{plan.model.wake_word}, {entry.name}", seconds) as watch:
         session = Session(
             plan,
             board,
+            open_player(board, plan.air),
             folder,
-            collector_opener(virtual=entry.kind == "virtual", realtime=plan.realtime),
-            firmware=firmware,
-            flash=request.flash,
-            patience=Patience(reconnect=request.reconnect_timeout),
-            watch=watch,
-            say=say,
+            collector_opener(runs_here=kind_of(entry).runs_here, realtime=plan.realtime),
+            firmware,
+            request.flash,
+            TimeLimits(reconnect=request.reconnect_timeout),
+            watch,
+            say,
         )
         try:
             asyncio.run(session.run())
@@ -217,28 +221,19 @@ def _play(plan: SessionPlan, entry: BoardEntry, firmware: Firmware | None, folde
             raise
 
 
-def collector_opener(*, virtual: bool, realtime: bool) -> Callable[[Board, SessionLog, Callable[[], int]], AbstractAsyncContextManager[CollectorLike]]:
-    """What opens a collector to a board as it is now: its name and key may change with its firmware."""
+def collector_opener(*, runs_here: bool, realtime: bool) -> OpenCollector:
+    """What opens a collector to a board: one that runs on this machine is back at once, and one that hears fast is asked often."""
     from harness.collect.collector import Collector
     from harness.collect.link import Timing
 
     timing = Timing()
-    if virtual:
+    if runs_here:
         timing = replace(timing, retry_seconds=FAST_RETRY_SECONDS)
     if not realtime:
         timing = replace(timing, heartbeat_seconds=FAST_HEARTBEAT_SECONDS)
 
-    def opened(board: Board, log: SessionLog, position: Callable[[], int]) -> Collector:
-        return Collector(
-            address=board.address,
-            port=board.api_port,
-            key=board.api_key,
-            expected_name=board.expected_name or board.entry.name,
-            expected_mac=board.expected_mac,
-            raw=log,
-            position=position,
-            timing=timing,
-        )
+    def opened(board: Board, log: SessionLog) -> Collector:
+        return Collector(board.target, log, timing)
 
     return opened
 

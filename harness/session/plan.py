@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from firmware.boards.inventory import BoardEntry
-from harness.boards.air_settings import AirSettings
+from firmware.boards.entry import BoardEntry
+from harness.air.settings import AirSettings
 from harness.results.schema import ModelRecord
 from harness.session.schedule import Leg, PlannedRecording, Schedule, Section, Settings, make_schedule
 from wakeword.corpus.provenance import Provenance

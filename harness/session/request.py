@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bench_audio.markers import MARKER_SAMPLES
-from firmware.boards.inventory import BoardEntry
-from harness.boards.air_settings import AirSettings, SyntheticRoom, air_settings
+from firmware.boards.entry import BoardEntry
+from firmware.boards.registry import kind_of
+from harness.air.settings import AirSettings, SyntheticRoom, air_settings
 from harness.session.audio import plan_recording, plan_sections
+from harness.session.connection import TimeLimits
 from harness.session.known_positive import choose_known_positive
-from harness.session.patience import Patience
 from harness.session.plan import SessionPlan, SettingsPlan, section_plans
 from harness.session.schedule import Section, default_settings, make_schedule
 from harness.simulated.measurement import Candidate
@@ -48,7 +49,7 @@ class Request:
     known_positive: Path | None = None
     resume: bool = False
     margin: float = 0.03
-    reconnect_timeout: float = Patience.reconnect
+    reconnect_timeout: float = TimeLimits.reconnect
     speaker: str | None = None
     microphone: str | None = None
     gain_db: float = 0.0
@@ -89,9 +90,9 @@ def make_plan(request: Request, entry: BoardEntry, candidate: Candidate) -> Sess
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=shlex.join(request.command),
         board=entry,
-        source="virtual board" if entry.kind == "virtual" else "on-device",
+        source=kind_of(entry).source,
         model=model,
-        realtime=request.realtime or entry.kind != "virtual" or air is not None,
+        realtime=request.realtime or not kind_of(entry).fed or air is not None,
         settings=SettingsPlan.model_validate(asdict(settings)),
         sections=section_plans(schedule.sections),
         schedule_sha256=schedule.sha256,

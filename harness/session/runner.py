@@ -7,22 +7,33 @@ same leg goes on. Nothing is played twice. Everything is in the raw log when it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firmware.answers import Identity
-from harness.boards.board import Board, BoardGone, HasTrace, KeepsSound, Player
-from harness.boards.ready import make_ready
-from harness.collect.raw import RawEvent, read_raw
+from firmware.answers import Identity, ModelIdentity
+from firmware.boards.board import Board, BoardGone, Player
+from firmware.boards.ready import make_ready
+from harness.collect.raw import read_raw
 from harness.session.audio import leg_audio
-from harness.session.journal import RAW_FILE, Part, SessionLog, close_killed_leg, is_finished, next_item, next_leg, played_legs, sound_path, trace_path
-from harness.session.listening import CollectorLike, OpenCollector
-from harness.session.patience import Patience, ask_patiently
+from harness.session.connection import Connection, OpenCollector, TimeLimits
+from harness.session.journal import (
+    RAW_FILE,
+    Part,
+    PlayedLeg,
+    SessionLog,
+    close_killed_leg,
+    is_finished,
+    next_item,
+    next_leg,
+    played_legs,
+    sound_path,
+    trace_path,
+)
 from harness.session.plan import SessionPlan, health_check
-from harness.session.schedule import Leg, PlacedItem, Schedule
+from harness.session.schedule import Leg
 from harness.session.sound import leg_sound
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.errors import InfrastructureError, MwwError
@@ -53,36 +64,24 @@ class _RebootedError(InfrastructureError):
     """The board has started anew while a leg was played."""
 
 
+@dataclass(frozen=True)
 class Session:
     """One run of the program over a session's folder, which may hold the raw log of earlier, killed ones."""
 
-    def __init__(
-        self,
-        plan: SessionPlan,
-        board: Board,
-        folder: Path,
-        open_collector: OpenCollector,
-        *,
-        firmware: Firmware | None = None,
-        flash: bool = False,
-        patience: Patience | None = None,
-        watch: Callable[[Moment], None] = lambda _: None,
-        say: Callable[[str], None] = lambda _: None,
-    ) -> None:
-        """`firmware` is flashed when the board runs another model; with `flash` also when it is blank or has firmware that is not the bench's.
-
-        `watch` is called after each block, `say` with what a user should read.
-        """
-        self._plan, self._board, self._folder, self._firmware, self._flash = plan, board, folder, firmware, flash
-        self._schedule: Schedule = plan.schedule()
-        self._open_collector = open_collector
-        self._patience = patience or Patience()
-        self._watch, self._say = watch, say
-        self._number, self._item = -1, 0
-        self._sent = self._sent_in_all = 0
-        self._boot_id, self._connections = "", 0
-        self._player: Player
-        self._log: SessionLog
+    plan: SessionPlan
+    board: Board
+    player: Player
+    folder: Path
+    open_collector: OpenCollector
+    firmware: Firmware | None = None
+    """Flashed when the board runs another model."""
+    flash: bool = False
+    """Flash it also when the board is blank or has firmware that is not the bench's."""
+    limits: TimeLimits = field(default_factory=TimeLimits)
+    watch: Callable[[Moment], None] = lambda _: None
+    """Called after each block."""
+    say: Callable[[str], None] = lambda _: None
+    """Takes what a user should read."""
 
     async def run(self) -> None:
         """Do what is left to do of the plan; a finished session is left alone.
@@ -90,65 +89,67 @@ class Session:
         Raises `InfrastructureError` when the session cannot be done or go on (`BoardRefused` for a wrong key or board), `ConfigError` for a recording
         that is not what was planned. All that was measured until then is in the raw log, and a resumed session goes on.
         """
-        earlier = self._earlier_events()
+        raw = self.folder / RAW_FILE
+        earlier = read_raw(raw) if raw.is_file() else []
         if is_finished(earlier):
-            self._say("the session was finished before; nothing is played")
+            self.say("the session was finished before; nothing is played")
             return
         legs = played_legs(earlier)
-        self._number, self._item = next_leg(legs) - 1, next_item(legs)
-        try:
-            await make_ready(self._board, self._firmware, flash=self._flash, say=self._say)
-            self._player = self._board.player()
-            with SessionLog(self._folder / RAW_FILE, self._plan.model.wake_word, position=lambda: self._player.position) as self._log:
-                close_killed_leg(self._log, legs)
-                try:
-                    await self._with_the_right_model()
-                finally:
-                    await self._player.close()
-        finally:
-            await self._board.stop()
+        async with AsyncExitStack() as opened:
+            opened.push_async_callback(self.board.stop)
+            await make_ready(self.board, self.firmware, flash=self.flash, say=self.say)
+            log = opened.enter_context(SessionLog(raw, self.plan.model.wake_word, position=lambda: self.player.position))
+            close_killed_leg(log, legs)
+            opened.push_async_callback(self.player.close)
+            await self._with_the_right_model(log, legs)
 
-    def _earlier_events(self) -> list[RawEvent]:
-        path = self._folder / RAW_FILE
-        return read_raw(path) if path.is_file() else []
-
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[CollectorLike]:
-        async with self._open_collector(self._board, self._log, lambda: self._player.position) as collector:
-            await collector.wait_connected(self._patience.connect)
-            yield collector
-
-    async def _with_the_right_model(self) -> None:
-        async with self._connected() as collector:
-            identity = await collector.identify()
-            if self._runs_model(identity):
-                await self._measure(collector)
+    async def _with_the_right_model(self, log: SessionLog, legs: Sequence[PlayedLeg]) -> None:
+        name = self.board.entry.name
+        async with self._connected(log) as connection:
+            identity = await connection.collector.identify()
+            if self.model_on(identity) is not None:
+                await _Playing(self, connection, legs).measure()
                 return
         found = ", ".join(f"{model.wake_word!r} {model.sha256[:12]}" for model in identity.models) or "none"
-        if self._firmware is None:
-            raise InfrastructureError(
-                f"board {self._name!r} runs the models {found}, not {self._plan.model.tflite_sha256[:12]}; give a firmware with this model by --firmware"
-            )
-        self._say(f"board {self._name!r} runs {found}: flashing {self._firmware.name}")
-        await self._board.flash(self._firmware)
-        async with self._connected() as collector:
-            if not self._runs_model(await collector.identify()):
-                raise InfrastructureError(f"board {self._name!r} does not run the model after {self._firmware.folder} was flashed; build the firmware again")
-            await self._measure(collector)
+        if self.firmware is None:
+            wanted = self.plan.model.tflite_sha256[:12]
+            raise InfrastructureError(f"board {name!r} runs the models {found}, not {wanted}; give a firmware with this model by --firmware")
+        self.say(f"board {name!r} runs {found}: flashing {self.firmware.name}")
+        await self.board.flash(self.firmware, self.say)
+        async with self._connected(log) as connection:
+            if self.model_on(await connection.collector.identify()) is None:
+                raise InfrastructureError(f"board {name!r} does not run the model after {self.firmware.folder} was flashed; build the firmware again")
+            await _Playing(self, connection, legs).measure()
 
-    def _runs_model(self, identity: Identity) -> bool:
-        return any(model.sha256 == self._plan.model.tflite_sha256 for model in identity.models)
+    @asynccontextmanager
+    async def _connected(self, log: SessionLog) -> AsyncIterator[Connection]:
+        async with self.open_collector(self.board, log) as collector:
+            await collector.wait_connected(self.limits.connect)
+            yield Connection(self.board, collector, log, self.limits)
 
-    @property
-    def _name(self) -> str:
-        return self._board.entry.name
+    def model_on(self, identity: Identity) -> ModelIdentity | None:
+        """The plan's model among those that a board runs; None where it runs others."""
+        return next((model for model in identity.models if model.sha256 == self.plan.model.tflite_sha256), None)
 
-    async def _measure(self, collector: CollectorLike) -> None:
-        await self._check_health(collector)
+
+class _Playing:
+    """What is left to play of a session, over one collector."""
+
+    def __init__(self, session: Session, connection: Connection, legs: Sequence[PlayedLeg]) -> None:
+        self._session, self._plan, self._board, self._player = session, session.plan, session.board, session.player
+        self._connection, self._collector, self._log = connection, connection.collector, connection.log
+        self._schedule, self._name = session.plan.schedule(), session.board.entry.name
+        self._number, self._item = next_leg(legs) - 1, next_item(legs)
+        self._sent = self._sent_in_all = 0
+        self._boot_id, self._connections = "", 0
+
+    async def measure(self) -> None:
+        """See that the board hears, then play leg after leg until every item was played."""
+        await self._check_health()
         losses = 0
         while self._item < len(self._schedule.items):
             before = self._item
-            complete = await self._play_leg(collector)
+            complete = await self._play_leg()
             losses = 0 if complete or self._item > before else losses + 1
             if losses == LOSSES_WITHOUT_AN_ITEM:
                 raise InfrastructureError(f"board {self._name!r} was lost {losses} times before it had heard anything; look at its log")
@@ -156,17 +157,16 @@ class Session:
 
     # Health
 
-    async def _check_health(self, collector: CollectorLike) -> None:
+    async def _check_health(self) -> None:
         known = self._plan.known_positive
-        if known.recording is None:
-            self._say(f"health check not made: {known.chosen}")
+        leg = health_check(self._plan, self._schedule)
+        if known.recording is None or leg is None:
+            self._session.say(f"health check not made: {known.chosen}")
             self._log.write("note", text=f"health check not made: {known.chosen}")
             return
-        leg = health_check(self._plan, self._schedule)
-        assert leg is not None
-        async with self._stream(collector, "check"):
+        async with self._stream("check"):
             before = self._log.detections
-            await self._play(collector, leg, lambda _: None)
+            await self._play(leg)
         await asyncio.to_thread(self._check_sound, leg)
         if self._log.detections == before:
             raise InfrastructureError(
@@ -176,128 +176,115 @@ class Session:
 
     def _check_sound(self, leg: Leg) -> None:
         """Of a way through the air: the microphone must have heard the alignment markers, else all that follows would be void."""
-        if self._plan.air is None or self._plan.air.microphone is None:
+        air = self._plan.air
+        if air is None or air.microphone is None:
             return
-        sound = leg_sound(self._plan, self._folder, played_legs(read_raw(self._folder / RAW_FILE))[-1], leg, None)
+        played = played_legs(read_raw(self._session.folder / RAW_FILE))[-1]
+        sound = leg_sound(self._plan, self._session.folder, played, leg, None)
         if sound is None or sound.examined is None:
             return
         if sound.examined.alignment is None:
             raise InfrastructureError(
-                f"microphone {self._plan.air.microphone!r} heard none of the alignment markers that {self._plan.air.speaker!r} played: nothing was measured; "
+                f"microphone {air.microphone!r} heard none of the alignment markers that {air.speaker!r} played: nothing was measured; "
                 "check both, their volume and their wires"
             )
         for reason in dict.fromkeys(fault.reason for fault in sound.examined.faults):
-            self._say(f"health check, sound: {reason}")
+            self._session.say(f"health check, sound: {reason}")
 
     # Legs
 
-    async def _play_leg(self, collector: CollectorLike) -> bool:
+    async def _play_leg(self) -> bool:
         """Play from the next item on. False when the board was lost meanwhile; it is back then, and another leg may begin."""
-
-        def begin(item: PlacedItem) -> None:
-            self._log.write("play", event="item", leg=self._number, item=item.item.index)
-            self._item = item.item.index + 1
-
         try:
-            async with self._stream(collector, "measure"):
-                await self._play(collector, self._schedule.leg(self._item), begin)
+            async with self._stream("measure"):
+                await self._play(self._schedule.leg(self._item), measured=True)
         except (BoardGone, _RebootedError) as error:
-            self._say(f"{error}; what it was hearing is void: it counts neither for nor against the model")
-            await self._recover(collector)
+            self._session.say(f"{error}; what it was hearing is void: it counts neither for nor against the model")
+            # A virtual board is started again, a real one does that by itself.
+            await self._board.start()
+            await self._connection.ask(self._collector.identify)
             return False
         return True
 
     @asynccontextmanager
-    async def _stream(self, collector: CollectorLike, part: Part) -> AsyncIterator[None]:
+    async def _stream(self, part: Part) -> AsyncIterator[None]:
         """A fresh stream with its marker in the log, and its end, however it comes."""
-        if isinstance(self._player, KeepsSound):
-            self._player.keep(sound_path(self._folder, self._number + 1))
-        await self._player.restart_stream()
+        await self._player.restart_stream(sound_path(self._session.folder, self._number + 1))
         # What the board said of its last stream is all here before the marker, and the connection is one to the board as it is now.
-        await self._persist(collector, lambda: self._prepare(collector))
+        await self._connection.ask(self._prepare)
         self._number += 1
-        number, self._sent = self._number, 0
-        self._log.write("leg", leg=number, part=part, first_item=self._item, boot_id=self._boot_id)
+        self._sent = 0
+        self._log.write("leg", leg=self._number, part=part, first_item=self._item, boot_id=self._boot_id)
         try:
             yield
         except BaseException as error:
-            self._note_sound(number, ended=True)
+            self._note_sound(ended=True)
             reason = str(error) if isinstance(error, MwwError) else "interrupted"
             lost = isinstance(error, BoardGone | _RebootedError)
-            self._log.write("play", event="end", leg=number, complete=False, reason=reason, board_lost=lost, heard=self._sent)
+            self._log.write("play", event="end", leg=self._number, complete=False, reason=reason, board_lost=lost, heard=self._sent)
             if part == "measure" and not isinstance(error, _RebootedError):  # a board that runs again tells of its new stream
-                self._keep_trace(number)
+                self._keep_trace()
             raise
-        self._note_sound(number, ended=True)
+        self._note_sound(ended=True)
         if part == "measure":
-            self._keep_trace(number)
-        self._log.write("play", event="end", leg=number, complete=True, reason="", board_lost=False, heard=self._sent)
+            self._keep_trace()
+        self._log.write("play", event="end", leg=self._number, complete=True, reason="", board_lost=False, heard=self._sent)
 
-    async def _prepare(self, collector: CollectorLike) -> None:
+    async def _prepare(self) -> None:
         """See that the board detects, with the model and the plan's cutoff; a start of the board forgets a cutoff that was set."""
-        await collector.flush(self._patience.connect)
+        await self._collector.flush(self._session.limits.connect)
         # Once more, though it is a fresh stream: only so is it known to run, and the arena that its models need is said when they are loaded.
-        await collector.stop_detection()
-        await collector.start_detection()
-        identity = await collector.identify()
-        model = next((model for model in identity.models if model.sha256 == self._plan.model.tflite_sha256), None)
+        await self._collector.stop_detection()
+        await self._collector.start_detection()
+        identity = await self._collector.identify()
+        model = self._session.model_on(identity)
         if model is None:
             raise InfrastructureError(f"board {self._name!r} runs another model than before; give a firmware with this model by --firmware")
         if model.cutoff != self._plan.model.cutoff_uint8:
-            await collector.set_cutoff(model.model_id, self._plan.model.cutoff_uint8)
+            await self._collector.set_cutoff(model.model_id, self._plan.model.cutoff_uint8)
         self._boot_id, self._connections = identity.stamp.boot_id, self._log.connections
 
-    async def _play(self, collector: CollectorLike, leg: Leg, begin: Callable[[PlacedItem], None]) -> None:
-        waiting = list(reversed(leg.items))
+    async def _play(self, leg: Leg, *, measured: bool = False) -> None:
+        """Play a leg to its end; the log says which items begin of one that is `measured`."""
+        waiting = list(reversed(leg.items)) if measured else []
         for block in leg_audio(leg, block_samples=BLOCK_SAMPLES):
             while waiting and waiting[-1].start < self._sent + len(block):
-                begin(waiting.pop())
-            await self._still_there(collector)
+                index = waiting.pop().item.index
+                self._log.write("play", event="item", leg=self._number, item=index)
+                self._item = index + 1
+            await self._still_there()
             self._sent += len(block)
             self._sent_in_all += len(block)
             await self._player.play(block)
-            self._note_sound(self._number)
-            self._watch(Moment(self._item, self._sent_in_all / SAMPLE_RATE_HZ, self._log.detections))
+            self._note_sound()
+            self._session.watch(Moment(self._item, self._sent_in_all / SAMPLE_RATE_HZ, self._log.detections))
         await self._player.drain()
-        await self._still_there(collector)
-        await self._persist(collector, lambda: collector.flush(FLUSH_SECONDS))
-        await self._still_there(collector)
+        await self._still_there()
+        await self._connection.ask(lambda: self._collector.flush(FLUSH_SECONDS))
+        await self._still_there()
 
-    # Losses
-
-    async def _still_there(self, collector: CollectorLike) -> None:
+    async def _still_there(self) -> None:
         """Pause while the board is not connected. Raises `_RebootedError` when it has started anew, `InfrastructureError` when it stays away."""
-        if collector.connected and self._log.connections == self._connections:
+        if self._collector.connected and self._log.connections == self._connections:
             return
-        identity = await self._persist(collector, collector.identify)
+        identity = await self._connection.ask(self._collector.identify)
         self._connections = self._log.connections
         if identity.stamp.boot_id != self._boot_id:
             raise _RebootedError(f"board {self._name!r} has restarted by itself")
 
-    async def _recover(self, collector: CollectorLike) -> None:
-        """Have the board back after it was lost: a virtual one is started again, a real one does that by itself."""
-        await self._board.start()
-        await self._persist(collector, collector.identify)
-
-    async def _persist[T](self, collector: CollectorLike, question: Callable[[], Awaitable[T]]) -> T:
-        return await ask_patiently(collector, self._board, self._log, self._patience, question)
-
-    def _note_sound(self, number: int, *, ended: bool = False) -> None:
+    def _note_sound(self, *, ended: bool = False) -> None:
         """Write down what happened to the sound on its way through the air."""
-        if not isinstance(self._player, KeepsSound):
-            return
         for one in self._player.news():
-            self._log.write("sound", leg=number, **one)
-        if ended:
-            self._log.write("sound", leg=number, event="end", **self._player.facts())
+            self._log.write("sound", leg=self._number, **one)
+        if ended and (facts := self._player.facts()):
+            self._log.write("sound", leg=self._number, event="end", **facts)
 
-    def _keep_trace(self, number: int) -> None:
+    def _keep_trace(self) -> None:
         """Every probability of the leg, where the board tells them; those of a lost board are as many as were written."""
-        if not isinstance(self._board, HasTrace):
-            return
         try:
             probabilities = self._board.probabilities(self._plan.model.tflite_sha256)
         except MwwError as error:
-            self._log.write("note", text=f"no probabilities of leg {number}: {error}")
+            self._log.write("note", text=f"no probabilities of leg {self._number}: {error}")
             return
-        write_atomically(trace_path(self._folder, number), probabilities.tobytes())
+        if probabilities is not None:
+            write_atomically(trace_path(self._session.folder, self._number), probabilities.tobytes())

@@ -24,6 +24,7 @@ from bench_audio.playback.capture import read_kept
 from bench_audio.playback.channel import Channel
 from bench_audio.playback.integrity import Examined, examine
 from bench_audio.playback.tracking import Pause
+from firmware.boards.registry import kind_of
 from harness.collect.reconcile import SETTLE_SECONDS
 from harness.results.device_records import AcousticsRecord
 from harness.session.audio import leg_audio
@@ -99,14 +100,14 @@ def leg_sound(plan: SessionPlan, folder: Path, played: PlayedLeg, leg: Leg, refe
     facts: Mapping[str, Any] = next((values for values in reversed(events) if values.get("event") == "end"), {})
     pauses = [Pause(int(one["at"]), int(one["samples"])) for one in faults if one["what"] == "starved"]
     path = sound_path(folder, played.number)
-    own_ear = plan.board.kind == "virtual"
+    fed = kind_of(plan.board).fed
     if plan.air.microphone is None or not path.is_file():
         spans = list(_told_spans(faults, None))
         return LegSound(played.number, leg, None, None, tuple(_on(spans, None)), told, dict(facts))
     recording = read_kept(path)
     examined = examine(lambda: leg_audio(leg), leg.samples, recording, leg.markers, reference=reference, pauses=pauses)
     spans = [(one.start, one.stop, one.reason) for one in examined.faults] + list(_told_spans(faults, examined.alignment))
-    if not own_ear:
+    if not fed:
         return LegSound(played.number, leg, None, examined, tuple(_on(spans, None)), told, dict(facts))
     if examined.alignment is None:
         everything = VoidSpan(0, max(len(recording), leg.samples), "; ".join(dict.fromkeys(one.reason for one in examined.faults)))
@@ -219,7 +220,7 @@ def acoustics_record(plan: SessionPlan, sounds: Sequence[LegSound]) -> Acoustics
     squares = sum(one.residual_rms**2 * one.markers for one in judged)
     listener: Literal["the virtual board's microphone", "a reference microphone", "nobody"] = "nobody"
     if air.microphone is not None:
-        listener = "the virtual board's microphone" if plan.board.kind == "virtual" else "a reference microphone"
+        listener = "the virtual board's microphone" if kind_of(plan.board).fed else "a reference microphone"
     room = plan.board.room
     if air.room is not None:
         noise = "no noise" if air.room.noise_dbfs is None else f"pink noise at {air.room.noise_dbfs:g} dBFS"

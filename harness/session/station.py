@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from firmware.boards.inventory import BoardEntry
+from firmware.boards.entry import BoardEntry
 from firmware.boards.lock import hold_board
-from harness.boards.air_settings import AirSettings, find_devices, inverse_filter
+from harness.air.settings import AirSettings, find_devices, inverse_filter
 
 
 def check_sound(air: AirSettings | None) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from firmware.boards.inventory import BoardEntry
+from firmware.boards.entry import BoardEntry
 from firmware.build import Firmware, api_key
 from firmware.credentials import new_api_key
 from firmware.flashing import FlashOptions, flash_board, runs_firmware

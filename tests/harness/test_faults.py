@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,14 @@ from aioesphomeapi.model import HomeassistantServiceCall
 from numpy.typing import NDArray
 
 from firmware.answers import DETECTION_EVENT
-from firmware.boards.inventory import BoardEntry
+from firmware.boards.entry import BoardEntry
+from firmware.boards.kinds.virtual import LOOPBACK, VirtualBoard, VirtualPlayer
+from firmware.boards.registry import board_kinds
 from firmware.build import Firmware
-from harness.boards.virtual import VirtualBoard, VirtualPlayer
+from firmware.native_api import Target
 from harness.collect.collector import Collector
 from harness.collect.raw import read_raw
 from harness.results.schema import Result, read_result
-from harness.session import measure as measuring
 from harness.session.measure import measure
 from harness.session.request import Request
 from tests.harness.tcp_proxy import TcpProxy
@@ -61,10 +62,10 @@ class Bench:
         return Request(board="virtual", model=self.model, wake=(self.wake,), firmware=self.firmware.folder, output=self.folder / "session", **changes)
 
     def measure(self, **changes: Any) -> Result:
-        def open_board(entry: BoardEntry, firmware: Firmware, **_: Any) -> FaultyBoard:
+        def open_board(entry: BoardEntry, firmware: Firmware | None, **_: Any) -> FaultyBoard:
             return FaultyBoard(self, entry.model_copy(update=self.entry_changes), firmware)
 
-        self.monkeypatch.setattr(measuring, "open_board", open_board)
+        self.monkeypatch.setitem(board_kinds(), "virtual", replace(board_kinds()["virtual"], open=open_board))
         return measure(self.request(**changes)).result
 
     @property
@@ -75,20 +76,20 @@ class Bench:
 class FaultyBoard(VirtualBoard):
     """A virtual board behind a proxy, with a fault in the middle of what it hears."""
 
-    def __init__(self, bench: Bench, entry: BoardEntry, firmware: Firmware) -> None:
+    def __init__(self, bench: Bench, entry: BoardEntry, firmware: Firmware | None) -> None:
         super().__init__(entry, firmware, pace=bench.pace)
         self.bench = bench
         self.proxy: TcpProxy | None = None
 
     @property
-    def api_port(self) -> int:
+    def target(self) -> Target:
         assert self.proxy is not None
-        return self.proxy.port
+        return replace(super().target, port=self.proxy.port)
 
     async def start(self) -> None:
         await super().start()
         if self.proxy is None:
-            self.proxy = await TcpProxy(self.address, self.program.api_port).__aenter__()
+            self.proxy = await TcpProxy(LOOPBACK, self.program.api_port).__aenter__()
 
     async def stop(self) -> None:
         if self.proxy is not None:
@@ -96,7 +97,7 @@ class FaultyBoard(VirtualBoard):
             self.proxy = None
         await super().stop()
 
-    def player(self) -> VirtualPlayer:
+    def feed(self) -> VirtualPlayer:
         return FaultyPlayer(self)
 
 

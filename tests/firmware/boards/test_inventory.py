@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from firmware.boards.inventory import VIRTUAL_BOARD, find_board, inventory_path, read_inventory
+from firmware.boards.entry import VIRTUAL_BOARD
+from firmware.boards.inventory import find_board, inventory_path, read_inventory
 from wakeword.errors import ConfigError
 
 STATION = """

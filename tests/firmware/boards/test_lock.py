@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.boards.inventory import BoardEntry
+from firmware.boards.entry import BoardEntry
 from firmware.boards.lock import board_holder, hold_board, lock_folder, room_holder
 from wakeword.errors import InfrastructureError
 from wakeword.locks import Holder
@@ -22,7 +22,7 @@ KITCHEN = BoardEntry(name="other", kind="serial", mac="A0:85:E3:12:34:58", room=
 
 HOLDER = """
 import subprocess, sys
-from firmware.boards.inventory import BoardEntry
+from firmware.boards.entry import BoardEntry
 from firmware.boards.lock import hold_board
 sys.argv = ["/usr/bin/mww-bench", "measure", "--board", "desk"]
 with hold_board(BoardEntry.model_validate_json(sys.stdin.readline())):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from firmware.boards.inventory import BoardEntry
+from firmware.boards.entry import BoardEntry
 from firmware.build import Firmware
 from firmware.cli import firmware_app
 from firmware.credentials import SECRETS_FILE, write

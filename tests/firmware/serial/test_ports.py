@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.boards.inventory import BoardEntry
+from firmware.boards.entry import BoardEntry
 from firmware.serial.ports import UsbPort, find_port, port_holders, refuse_held, usb_ports
 from wakeword.errors import BoardRefused, ConfigError, InfrastructureError
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from firmware.boards.board import ForeignFirmware, NoAnswer
 from firmware.build import Firmware
 from firmware.toolenv import ToolEnvironment
-from harness.boards.board import ForeignFirmware, NoAnswer
 from harness.session.measure import measure
 from harness.session.request import Request
 from tests.desk import Desk, build_as_a_board, desk

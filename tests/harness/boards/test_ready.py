@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
+from firmware.boards.board import ForeignFirmware, NoAnswer
+from firmware.boards.ready import make_ready
 from firmware.native_api import WrongBoard
-from harness.boards.board import ForeignFirmware, NoAnswer
-from harness.boards.ready import make_ready
 from harness.simulated.measurement import Candidate
 from tests.harness.session.conftest import candidate, material
 from tests.harness.session.fakes import FakeBoard

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any, cast
 
 import pytest
 
-from firmware.boards.inventory import BoardEntry
+from firmware.boards.board import Board
+from firmware.boards.entry import BoardEntry
+from firmware.boards.kinds.serial import SerialBoard
 from firmware.build import Firmware, api_key
+from firmware.native_api import make_target
 from firmware.project import host_mac_address
 from firmware.virtual.program import VirtualProgram
-from harness.boards.board import Board, HasTrace, Player, open_board
-from harness.boards.serial import SerialBoard
+from harness.air.player import AirPlayer, open_player
+from harness.air.settings import AirSettings
 from wakeword.errors import BoardRefused, ConfigError, InfrastructureError
+
+KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE="
 
 
 @pytest.fixture
@@ -26,14 +30,11 @@ def entry(host_firmware: Firmware) -> Iterator[BoardEntry]:
     program.remove()
 
 
-def silent(_: SerialBoard) -> Player:
-    raise AssertionError("no sound was asked for")
-
-
 def test_it_is_healthy_when_it_is_itself(entry: BoardEntry, host_firmware: Firmware) -> None:
-    board: Board = SerialBoard(entry, host_firmware, silent)
-    assert (board.source, board.expected_name, board.expected_mac, board.address) == ("on-device", "mww-host", entry.mac, "127.0.0.1")
-    assert not isinstance(board, HasTrace)
+    board: Board = SerialBoard(entry, host_firmware)
+    assert entry.mac is not None
+    assert board.target == make_target("127.0.0.1", entry.api_port, api_key(host_firmware.folder), "mww-host", entry.mac)
+    assert (board.feed(), board.probabilities("0" * 64)) == (None, None)
 
     async def session() -> None:
         await board.start()
@@ -46,45 +47,43 @@ def test_it_is_healthy_when_it_is_itself(entry: BoardEntry, host_firmware: Firmw
 
 def test_another_board_another_target_and_a_wrong_key_are_refused(entry: BoardEntry, host_firmware: Firmware, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BoardRefused, match="the board there has the MAC"):
-        asyncio.run(SerialBoard(entry.model_copy(update={"mac": "A0:85:E3:12:34:56"}), host_firmware, silent).health())
+        asyncio.run(SerialBoard(entry.model_copy(update={"mac": "A0:85:E3:12:34:56"}), host_firmware).health())
     with pytest.raises(BoardRefused, match="runs firmware for host, not esp32-s3-box-3"):
-        asyncio.run(SerialBoard(entry.model_copy(update={"target": "esp32-s3-box-3"}), host_firmware, silent).health())
-    monkeypatch.setenv("MWW_API_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE=")
+        asyncio.run(SerialBoard(entry.model_copy(update={"target": "esp32-s3-box-3"}), host_firmware).health())
+    monkeypatch.setenv("MWW_API_KEY", KEY)
     with pytest.raises(BoardRefused, match="refuses the API key"):
-        asyncio.run(SerialBoard(entry, host_firmware, silent).health())
+        asyncio.run(SerialBoard(entry, host_firmware).health())
 
 
 def test_a_board_that_is_away_is_not_healthy(host_firmware: Firmware) -> None:
     away = BoardEntry(name="desk", kind="serial", target="host", mac="A0:85:E3:12:34:56", address="127.0.0.1", api_port=1)
     with pytest.raises(InfrastructureError, match="check power, network and address"):
-        asyncio.run(SerialBoard(away, host_firmware, silent).health())
+        asyncio.run(SerialBoard(away, host_firmware).health())
 
 
 def test_its_key_and_name_come_from_the_environment_or_its_firmware(host_firmware: Firmware, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MWW_API_KEY", raising=False)
     plain = BoardEntry(name="desk", kind="serial", target="esp32-s3-box-3", mac="A0:85:E3:12:34:56")
     with pytest.raises(ConfigError, match="its API key is not known; set MWW_API_KEY"):
-        SerialBoard(plain, None, silent)
-    assert SerialBoard(plain, host_firmware, silent).api_key == api_key(host_firmware.folder)
-    monkeypatch.setenv("MWW_API_KEY", "key")
-    board = SerialBoard(plain, None, silent)
-    assert (board.api_key, board.expected_name, board.address) == ("key", "mww-esp32-s3-box-3", "mww-esp32-s3-box-3.local")
+        SerialBoard(plain, None)
+    assert SerialBoard(plain, host_firmware).target.key == api_key(host_firmware.folder)
+    monkeypatch.setenv("MWW_API_KEY", KEY)
+    target = SerialBoard(plain, None).target
+    assert (target.key, target.name, target.address) == (KEY, "mww-esp32-s3-box-3", "mww-esp32-s3-box-3.local")
 
 
 def test_it_needs_a_loudspeaker(entry: BoardEntry, host_firmware: Firmware) -> None:
     with pytest.raises(ConfigError, match="sound reaches it through a loudspeaker; give --speaker"):
-        open_board(entry, host_firmware)
-    player = cast(Any, object())
-    assert SerialBoard(entry, host_firmware, lambda _: player).player() is player
+        open_player(SerialBoard(entry, host_firmware), None)
+    assert isinstance(open_player(SerialBoard(entry, host_firmware), AirSettings(speaker="KH 80")), AirPlayer)
 
 
 def test_flashing_gives_it_the_new_firmwares_name_and_key(entry: BoardEntry, host_firmware: Firmware) -> None:
     """The firmware that it runs is found on it: what flashing does is shown in tests/firmware."""
     from dataclasses import replace
 
-    board = SerialBoard(entry.model_copy(update={"device_name": "old"}), host_firmware, silent)
+    board = SerialBoard(entry.model_copy(update={"device_name": "old"}), host_firmware)
     said: list[str] = []
-    board._say = said.append
-    asyncio.run(board.flash(replace(host_firmware, factory_image=host_firmware.program)))
-    assert (board.expected_name, board.api_key) == ("mww-host", api_key(host_firmware.folder))
+    asyncio.run(board.flash(replace(host_firmware, factory_image=host_firmware.program), said.append))
+    assert (board.target.name, board.target.key) == ("mww-host", api_key(host_firmware.folder))
     assert said == [f"asking for the board at 127.0.0.1:{entry.api_port}"]

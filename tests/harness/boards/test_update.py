@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from firmware.boards.inventory import VIRTUAL_BOARD
+from firmware.boards.entry import VIRTUAL_BOARD
+from firmware.boards.kinds.virtual import VirtualBoard
 from firmware.build import Firmware
-from harness.boards.virtual import VirtualBoard, VirtualPlayer
 from harness.collect.collector import Collector
 from harness.collect.raw import RawLog
 from tests.harness.boards.test_virtual import CONNECT_SECONDS, connected, simulated
@@ -37,21 +37,9 @@ def test_the_board_runs_the_new_models_after_an_update(
             old_key = virtual_board.api_key
             await virtual_board.flash(two_models_firmware)
             assert virtual_board.api_key != old_key
-            name = virtual_board.expected_name
-            assert name is not None
-            renewed = virtual_board.player()
-            assert isinstance(renewed, VirtualPlayer)
-            player = renewed
-            with RawLog(tmp_path / "after.jsonl") as raw:
-                async with Collector(
-                    address=virtual_board.address,
-                    port=virtual_board.api_port,
-                    key=virtual_board.api_key,
-                    expected_name=name,
-                    expected_mac=virtual_board.expected_mac,
-                    raw=raw,
-                    position=lambda: player.position,
-                ) as again:
+            player = virtual_board.feed()
+            with RawLog(tmp_path / "after.jsonl", position=lambda: player.position) as raw:
+                async with Collector(virtual_board.target, raw) as again:
                     await again.wait_connected(CONNECT_SECONDS)
                     after = await again.identify()
                     assert [model.sha256 for model in after.models] == [model.sha256 for model in two_models_firmware.models]
@@ -86,5 +74,7 @@ def test_an_update_with_a_wrong_key_is_refused_and_changes_nothing(virtual_board
 def test_a_firmware_for_another_target_is_refused(virtual_board: VirtualBoard, host_firmware: Firmware) -> None:
     with pytest.raises(ConfigError, match="no program for target host"):
         VirtualBoard(VIRTUAL_BOARD, replace(host_firmware, target="esp32-s3-devkitc-1"))
+    with pytest.raises(ConfigError, match="is virtual and needs a firmware built for target 'host'"):
+        VirtualBoard(VIRTUAL_BOARD, None)
     with pytest.raises(ConfigError, match="no image for target host"):
         asyncio.run(virtual_board.flash(replace(host_firmware, target="esp32-s3-devkitc-1")))

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from firmware.boards.inventory import VIRTUAL_BOARD
+from firmware.boards.board import BoardGone
+from firmware.boards.entry import VIRTUAL_BOARD
+from firmware.boards.kinds.virtual import VirtualBoard, VirtualPlayer
 from firmware.build import Firmware, build
-from harness.boards.board import BoardGone
-from harness.boards.virtual import VirtualBoard, VirtualPlayer
 from harness.collect.collected import Integrity
 from harness.collect.collector import Collector
 from harness.collect.raw import RawEvent, RawLog, read_raw
@@ -46,21 +46,10 @@ class Heard:
 @asynccontextmanager
 async def connected(board: VirtualBoard, raw_path: Path) -> AsyncIterator[tuple[Collector, VirtualPlayer]]:
     await board.start()
-    player = board.player()
-    assert isinstance(player, VirtualPlayer)
+    player = board.feed()
     try:
-        with RawLog(raw_path) as raw:
-            name = board.expected_name
-            assert name is not None
-            async with Collector(
-                address=board.address,
-                port=board.api_port,
-                key=board.api_key,
-                expected_name=name,
-                expected_mac=board.expected_mac,
-                raw=raw,
-                position=lambda: player.position,
-            ) as collector:
+        with RawLog(raw_path, position=lambda: player.position) as raw:
+            async with Collector(board.target, raw) as collector:
                 await collector.wait_connected(CONNECT_SECONDS)
                 raw.write("leg", position=0, leg=0)
                 yield collector, player

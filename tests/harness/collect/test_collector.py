@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from firmware.native_api import make_target
 from harness.collect.collector import Collector
 from harness.collect.link import Timing
 from harness.collect.raw import RawEvent, RawLog, read_raw
@@ -29,23 +30,19 @@ WRONG_KEY = base64.b64encode(bytes(range(32))).decode()
 
 
 def collector(board: EsphomeBoard, raw: RawLog, *, port: int | None = None, timing: Timing = FAST) -> Collector:
-    return Collector(
-        address=board.address,
-        port=port or board.port,
-        key=board.key,
-        expected_name=board.name,
-        expected_mac=board.mac,
-        raw=raw,
-        position=lambda: int(time.monotonic() * SAMPLE_RATE_HZ),
-        timing=timing,
-    )
+    return Collector(make_target(board.address, port or board.port, board.key, board.name, board.mac), raw, timing)
+
+
+def open_log(path: Path) -> RawLog:
+    """A log whose position is the time: sound at its own speed."""
+    return RawLog(path, position=lambda: int(time.monotonic() * SAMPLE_RATE_HZ))
 
 
 @asynccontextmanager
 async def collecting(board: EsphomeBoard, path: Path) -> AsyncIterator[tuple[Collector, TcpProxy]]:
     """A connected collector behind a proxy."""
     async with TcpProxy(board.address, board.port) as proxy:
-        with RawLog(path) as raw:
+        with open_log(path) as raw:
             async with collector(board, raw, port=proxy.port) as heard:
                 await heard.wait_connected(WAIT)
                 yield heard, proxy
@@ -101,7 +98,7 @@ def test_a_wrong_key_is_refused_for_good(esphome_board: EsphomeBoard, tmp_path: 
 
     async def run() -> None:
         async with TcpProxy(wrong.address, wrong.port) as proxy:
-            with RawLog(tmp_path / "raw") as raw:
+            with open_log(tmp_path / "raw") as raw:
                 async with collector(wrong, raw, port=proxy.port) as heard:
                     with pytest.raises(BoardRefused, match="refuses the API key"):
                         await heard.wait_connected(WAIT)
@@ -124,7 +121,7 @@ def test_another_board_is_refused_for_good(esphome_board: EsphomeBoard, tmp_path
     other = replace(esphome_board, **change)  # type: ignore[arg-type]
 
     async def run() -> None:
-        with RawLog(tmp_path / "raw") as raw:
+        with open_log(tmp_path / "raw") as raw:
             async with collector(other, raw) as heard:
                 with pytest.raises(BoardRefused, match=words):
                     await heard.wait_connected(WAIT)
@@ -187,7 +184,7 @@ def test_an_attempt_that_hangs_is_given_up(esphome_board: EsphomeBoard, tmp_path
     async def run() -> None:
         async with TcpProxy(esphome_board.address, esphome_board.port) as proxy:
             proxy.stall()
-            with RawLog(tmp_path / "raw") as raw:
+            with open_log(tmp_path / "raw") as raw:
                 async with collector(esphome_board, raw, port=proxy.port, timing=replace(FAST, attempt_seconds=0.3)) as heard:
                     await until(tmp_path / "raw", lambda events: "note" in kinds(events))
                     assert not heard.connected
@@ -203,7 +200,7 @@ def test_an_attempt_that_hangs_is_given_up(esphome_board: EsphomeBoard, tmp_path
 def test_closing_does_not_wait_for_a_board_that_is_away(esphome_board: EsphomeBoard, tmp_path: Path, stalled: bool) -> None:
     async def run() -> None:
         async with TcpProxy(esphome_board.address, esphome_board.port) as proxy:
-            with RawLog(tmp_path / "raw") as raw:
+            with open_log(tmp_path / "raw") as raw:
                 async with asyncio.timeout(WAIT), collector(esphome_board, raw, port=proxy.port, timing=replace(FAST, stall_seconds=WAIT * 2)) as heard:
                     if stalled:
                         await heard.wait_connected(WAIT)
@@ -218,7 +215,7 @@ def test_a_restarted_board_is_a_reboot(esphome_board: EsphomeBoard, tmp_path: Pa
     path = tmp_path / "raw"
 
     async def run() -> None:
-        with RawLog(path) as raw:
+        with open_log(path) as raw:
             async with collector(esphome_board, raw) as heard:
                 await heard.wait_connected(WAIT)
                 first = await heard.clock()
@@ -269,7 +266,7 @@ def test_nothing_listens(tmp_path: Path) -> None:
         server.close()
         await server.wait_closed()
         board = EsphomeBoard("127.0.0.1", port, WRONG_KEY, "nobody", "00:11:22:33:44:55", None)
-        with RawLog(tmp_path / "raw") as raw:
+        with open_log(tmp_path / "raw") as raw:
             async with collector(board, raw) as heard:
                 with pytest.raises(InfrastructureError, match=r"nobody at 127\.0\.0\.1:\d+: no connection within 0\.5 s \(last: SocketAPIError"):
                     await heard.wait_connected(0.5)
@@ -280,7 +277,7 @@ def test_nothing_listens(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("key", "mac", "words"), [("short", None, "32 bytes in base64"), (WRONG_KEY, "00:11", "no MAC address")])
-def test_key_and_mac_are_checked_before(tmp_path: Path, key: str, mac: str | None, words: str) -> None:
-    with RawLog(tmp_path / "raw") as raw, pytest.raises(ConfigError, match=words) as refused:
-        Collector(address="127.0.0.1", port=1, key=key, expected_name="board", expected_mac=mac, raw=raw, position=lambda: 0)
+def test_key_and_mac_are_checked_before(key: str, mac: str | None, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as refused:
+        make_target("127.0.0.1", 1, key, "board", mac)
     assert key not in str(refused.value)

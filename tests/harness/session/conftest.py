@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.boards.inventory import VIRTUAL_BOARD
+from firmware.boards.entry import VIRTUAL_BOARD
 from harness.session.plan import SessionPlan, write_plan
 from harness.session.request import Request, make_plan
 from harness.simulated.measurement import Candidate, open_candidate

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firmware.answers import Identity, ModelIdentity, Stamp
-from firmware.boards.inventory import VIRTUAL_BOARD, BoardEntry
-from harness.boards.board import Board, BoardGone, Player
+from firmware.boards.board import Board, BoardGone
+from firmware.boards.entry import VIRTUAL_BOARD, BoardEntry
+from firmware.native_api import Target
 from harness.session.journal import SessionLog
 from harness.simulated.measurement import Candidate
 from wakeword.contract import quantise, slice_end_seconds
@@ -42,12 +44,7 @@ class FakeBoard:
     model_sha256: str = ""
     flashed: list[Firmware] = field(default_factory=list)
     entry: BoardEntry = VIRTUAL_BOARD
-    source: Literal["virtual board", "on-device"] = "virtual board"
-    expected_name: str | None = "fake"
-    expected_mac: str | None = None
-    address: str = "127.0.0.1"
-    api_port: int = 6053
-    api_key: str = ""
+    target: Target = field(default_factory=lambda: Target("127.0.0.1", 6053, "", "fake", None))
 
     def __post_init__(self) -> None:
         self.model_sha256 = self.model_sha256 or self.candidate.model.sha256
@@ -98,7 +95,8 @@ class FakeBoard:
         self.running = False
         self.stops += 1
 
-    async def flash(self, firmware: Firmware) -> None:
+    async def flash(self, firmware: Firmware, say: Callable[[str], None]) -> None:
+        del say
         self.flashed.append(firmware)
         self.model_sha256 = firmware.models[0].sha256
 
@@ -106,7 +104,7 @@ class FakeBoard:
         if not self.running:
             raise InfrastructureError("the fake board is off")
 
-    def player(self) -> Player:
+    def feed(self) -> FakePlayer:
         return FakePlayer(self)
 
     def probabilities(self, model_sha256: str) -> NDArray[np.uint8]:
@@ -152,7 +150,14 @@ class FakePlayer:
         if not self.board.running:
             raise BoardGone("the fake board went away")
 
-    async def restart_stream(self) -> None:
+    def news(self) -> list[dict[str, Any]]:
+        return []
+
+    def facts(self) -> dict[str, Any]:
+        return {}
+
+    async def restart_stream(self, keep: Path | None = None) -> None:
+        del keep
         self.board.streams += 1
         self.board.restart_stream()
 
@@ -163,8 +168,8 @@ class FakePlayer:
 class FakeCollector:
     """Writes what the real one writes, at once."""
 
-    def __init__(self, board: FakeBoard, log: SessionLog, position: Callable[[], int], *, patient: bool = True) -> None:
-        self.board, self.log, self.position = board, log, position
+    def __init__(self, board: FakeBoard, log: SessionLog, *, patient: bool = True) -> None:
+        self.board, self.log = board, log
         self.connected = False
         self.fatal: MwwError | None = None
         self.patient = patient
@@ -221,7 +226,7 @@ class FakeCollector:
     def _answer(self, kind: str, **values: str) -> None:
         sent = time.monotonic()
         data = {"probe": "1", "t_ms": "0", "boot_id": self.boot_id, "seq": str(self.seq)} | values
-        self.log.write(kind, data=data, sent=sent, received=time.monotonic(), sent_position=self.position())
+        self.log.write(kind, data=data, sent=sent, received=time.monotonic(), sent_position=self.log.position)
 
     def _detection(self, sample: int) -> None:
         self.seq += 1
@@ -242,11 +247,11 @@ class Collectors:
     last: FakeCollector | None = None
 
     @asynccontextmanager
-    async def _open(self, board: FakeBoard, log: SessionLog, position: Callable[[], int]) -> AsyncIterator[FakeCollector]:
-        self.last = FakeCollector(board, log, position, patient=self.patient)
+    async def _open(self, board: FakeBoard, log: SessionLog) -> AsyncIterator[FakeCollector]:
+        self.last = FakeCollector(board, log, patient=self.patient)
         yield self.last
         log.write("note", text="collector closed")
 
-    def __call__(self, board: Board, log: SessionLog, position: Callable[[], int]) -> object:
+    def __call__(self, board: Board, log: SessionLog) -> AbstractAsyncContextManager[FakeCollector]:
         assert isinstance(board, FakeBoard)
-        return self._open(board, log, position)
+        return self._open(board, log)

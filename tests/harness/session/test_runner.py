@@ -6,7 +6,7 @@ import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +15,8 @@ from harness.collect.raw import read_raw
 from harness.results.schema import Result
 from harness.results.scores import score_simulation
 from harness.session.audio import leg_audio
+from harness.session.connection import TimeLimits
 from harness.session.journal import RAW_FILE, is_finished, next_item, played_legs
-from harness.session.patience import Patience
 from harness.session.plan import SessionPlan
 from harness.session.record import make_session_result
 from harness.session.runner import Session
@@ -25,14 +25,14 @@ from tests.harness.session.conftest import Plan
 from tests.harness.session.fakes import Collectors, FakeBoard
 from wakeword.errors import BoardRefused, InfrastructureError
 
-IMPATIENT = Patience(connect=0.0, reconnect=0.0)
+AT_ONCE = TimeLimits(connect=0.0, reconnect=0.0)
 WORDS, OTHERS = 6, 3
 
 
 def play(plan: SessionPlan, board: FakeBoard, folder: Path, *, patient: bool = True, **options: Any) -> list[str]:
     """Run a session to its end and return what a user was told."""
     said: list[str] = []
-    session = Session(plan, board, folder, cast(Any, Collectors(patient)), patience=IMPATIENT, say=said.append, **options)
+    session = Session(plan, board, board.feed(), folder, Collectors(patient), limits=AT_ONCE, say=said.append, **options)
     asyncio.run(session.run())
     return said
 
@@ -181,7 +181,7 @@ def test_words_that_an_answer_has_confirmed_count_although_the_board_is_lost_lat
 
     confirmed = made.schedule().leg().items[3].start - 16000
     board = FakeBoard(candidate, faults={confirmed: heartbeat, middle_of(made, 3): FakeBoard.lose_power})
-    asyncio.run(Session(made, board, tmp_path, cast(Any, collectors), patience=IMPATIENT).run())
+    asyncio.run(Session(made, board, board.feed(), tmp_path, collectors, limits=AT_ONCE).run())
     result = result_of(made, tmp_path, candidate)
     assert recall(result) == (WORDS - 1, WORDS - 1)
     assert result.scores.void_utterances == 1
@@ -221,7 +221,7 @@ def test_a_connection_that_stays_away_ends_the_session_in_time(plan: Plan, candi
 
     board = FakeBoard(candidate, faults={middle_of(made, 2): cut})
     with pytest.raises(InfrastructureError, match=r"did not come back within 0 s.*--resume"):
-        asyncio.run(Session(made, board, tmp_path, cast(Any, collectors), patience=IMPATIENT).run())
+        asyncio.run(Session(made, board, board.feed(), tmp_path, collectors, limits=AT_ONCE).run())
 
 
 def test_a_refusal_ends_the_session_with_its_own_exit_code(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
@@ -233,8 +233,9 @@ def test_a_refusal_ends_the_session_with_its_own_exit_code(plan: Plan, candidate
         collectors.last.fatal = BoardRefused("another board")
         board.lose_connection()
 
+    board = FakeBoard(candidate, faults={middle_of(made, 1): refuse})
     with pytest.raises(BoardRefused):
-        asyncio.run(Session(made, FakeBoard(candidate, faults={middle_of(made, 1): refuse}), tmp_path, cast(Any, collectors), patience=IMPATIENT).run())
+        asyncio.run(Session(made, board, board.feed(), tmp_path, collectors, limits=AT_ONCE).run())
 
 
 def test_a_board_that_never_hears_anything_is_given_up(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:

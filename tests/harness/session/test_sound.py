@@ -12,8 +12,8 @@ import pytest
 
 from bench_audio.markers import MARKER_SAMPLES, Alignment, marker
 from bench_audio.playback.capture import GrowingWav
-from firmware.boards.inventory import VIRTUAL_BOARD, BoardEntry
-from harness.boards.air_settings import AirSettings, SyntheticRoom, air_settings
+from firmware.boards.entry import VIRTUAL_BOARD, BoardEntry
+from harness.air.settings import AirSettings, SyntheticRoom, air_settings
 from harness.collect.raw import RawEvent
 from harness.session.audio import leg_audio
 from harness.session.journal import PlayedLeg, played_legs, sound_path

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,12 +14,10 @@ import soxr
 from numpy.typing import NDArray
 
 from bench_audio.playback.resampling import Stage
-from firmware.boards.inventory import BoardEntry
+from firmware.boards.board import Board, Player
 from firmware.build import Firmware
-from harness.boards.air import AirPlayer
-from harness.boards.air_settings import AirSettings
-from harness.boards.board import Board
-from harness.boards.virtual import VirtualBoard, VirtualPlayer
+from harness.air.player import AirPlayer
+from harness.air.settings import AirSettings
 from harness.results.device_records import AcousticsRecord
 from harness.results.schema import Result, unpack_probabilities
 from harness.session import measure as measuring
@@ -69,13 +66,13 @@ class Faults:
 class FaultyPlayer(AirPlayer):
     """Faults begin with the measured leg, the second stream; it also has nothing to play for three seconds once."""
 
-    def __init__(self, settings: AirSettings, ear: VirtualPlayer, stages: list[Stage], faults: Faults | None, starve_at: int | None) -> None:
-        super().__init__(settings, ear, stages)
+    def __init__(self, settings: AirSettings, feed: Player | None, stages: list[Stage], faults: Faults | None, starve_at: int | None) -> None:
+        super().__init__(settings, feed, stages)
         self.faults, self.starve_at = faults, starve_at
         self.streams = self.written = 0
 
-    async def restart_stream(self) -> None:
-        await super().restart_stream()
+    async def restart_stream(self, keep: Path | None = None) -> None:
+        await super().restart_stream(keep)
         self.streams += 1
         self.written = 0
 
@@ -100,10 +97,10 @@ def request_of(official_models: Path, host_firmware: Firmware, tmp_path: Path, m
 
 
 def with_player(monkeypatch: pytest.MonkeyPatch, stages: list[Stage], faults: Faults | None = None, starve_at: int | None = None) -> None:
-    def open_board(entry: BoardEntry, firmware: Firmware, *, air: AirSettings, folder: Path, **_: Any) -> Board:
-        return VirtualBoard(entry, firmware, folder=folder, through=lambda ear: FaultyPlayer(air, ear, stages, faults, starve_at))
+    def open_player(board: Board, air: AirSettings) -> FaultyPlayer:
+        return FaultyPlayer(air, board.feed(), stages, faults, starve_at)
 
-    monkeypatch.setattr(measuring, "open_board", open_board)
+    monkeypatch.setattr(measuring, "open_player", open_player)
 
 
 def acoustics(result: Result) -> AcousticsRecord:

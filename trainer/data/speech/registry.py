@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -11,6 +9,7 @@ from functools import cache
 from trainer.data.speech import engines
 from trainer.data.speech.engine import EngineOptions, EngineSpec, SkippedEngine, SpeechEngine
 from wakeword.errors import ConfigError
+from wakeword.registry import registered
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,7 @@ class EngineChoice:
 @cache
 def engine_specs() -> dict[str, EngineSpec]:
     """Every engine that the project knows, by name and in alphabetical order."""
-    modules = sorted(module.name for module in pkgutil.iter_modules(engines.__path__, f"{engines.__name__}."))
-    specs: list[EngineSpec] = [importlib.import_module(name).ENGINE for name in modules]
+    specs: list[EngineSpec] = registered(engines, "ENGINE")
     return {spec.name: spec for spec in specs}
 
 

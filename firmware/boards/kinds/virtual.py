@@ -11,18 +11,19 @@ import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware.boards.inventory import HOST_TARGET, BoardEntry
-from harness.boards.board import BoardGone, Player
+from firmware.boards.board import BoardGone, BoardKind
+from firmware.boards.entry import HOST_TARGET, BoardEntry
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.errors import ConfigError, InfrastructureError
 
 if TYPE_CHECKING:
     from firmware.build import Firmware
+    from firmware.native_api import Target
     from firmware.virtual.program import VirtualProgram
 
 LOOPBACK = "127.0.0.1"
@@ -39,39 +40,24 @@ _MAGIC = b"MWWAUDIO"
 
 
 class VirtualBoard:
-    """A board of kind `virtual`, which runs `firmware` (target `host`). It satisfies `Board` and `HasTrace`."""
+    """A board of kind `virtual`, which runs `firmware` (target `host`). It satisfies `Board`."""
 
-    source: Literal["virtual board", "on-device"] = "virtual board"
-
-    def __init__(
-        self,
-        entry: BoardEntry,
-        firmware: Firmware,
-        *,
-        realtime: bool = False,
-        folder: Path | None = None,
-        pace: float | None = None,
-        through: Callable[[VirtualPlayer], Player] | None = None,
-    ) -> None:
-        """Raises `ConfigError` when the firmware is not one for this machine.
+    def __init__(self, entry: BoardEntry, firmware: Firmware | None, *, folder: Path | None = None, realtime: bool = False, pace: float | None = None) -> None:
+        """Raises `ConfigError` without a firmware, and when it is not one for this machine.
 
         `pace` is the speed of a microphone that does not wait, 1 for real time; it goes before `realtime`. `folder` gets the program's log when
-        the board is stopped. `through` makes what brings sound to the board's ear, see `harness.boards.air`; without it sound comes as it is played.
+        the board is stopped.
         """
+        if firmware is None:
+            raise ConfigError(f"board {entry.name!r} is virtual and needs a firmware built for target 'host'; run mww-firmware build --target host")
         from firmware.credentials import api_key
-        from firmware.project import host_mac_address
 
         if firmware.target != HOST_TARGET or firmware.program is None:
             raise ConfigError(f"{firmware.folder}: holds no program for target host; build one with mww-firmware build --target host")
         self.entry = entry
         self.pace = pace if pace is not None else REALTIME_PACE if realtime else LOSSLESS_PACE
-        self.address = LOOPBACK
-        self.expected_name: str | None = firmware.name
-        self.expected_mac: str | None = entry.mac or host_mac_address(firmware.name)
         self.api_key = api_key(firmware.folder)
-        self._firmware = firmware
-        self._folder = folder
-        self._through = through
+        self._firmware, self._folder = firmware, folder
         self._program: VirtualProgram | None = None
 
     @property
@@ -82,9 +68,13 @@ class VirtualBoard:
         return self._program
 
     @property
-    def api_port(self) -> int:
-        """Port of its native API on the loopback interface."""
-        return self.program.api_port
+    def target(self) -> Target:
+        """Its native API on the loopback interface, as the firmware has it that it runs."""
+        from firmware.native_api import make_target
+        from firmware.project import host_mac_address
+
+        name = self._firmware.name
+        return make_target(LOOPBACK, self.program.api_port, self.api_key, name, self.entry.mac or host_mac_address(name))
 
     async def start(self) -> None:
         """Launch the program, also after an earlier one has ended. Raises `InfrastructureError` when it does not come up."""
@@ -107,18 +97,19 @@ class VirtualBoard:
                 log.write(program.log.read_bytes())
         await asyncio.to_thread(program.remove)
 
-    async def flash(self, firmware: Firmware) -> None:
-        """Send a firmware over the air; the board restarts with it. Raises `InfrastructureError` when it does not take it."""
+    async def flash(self, firmware: Firmware, say: Callable[[str], None] = lambda _: None) -> None:
+        """Send a firmware over the air, in seconds; the board restarts with it. Raises `InfrastructureError` when it does not take it."""
         from firmware.credentials import api_key
         from firmware.ota import upload
         from firmware.toolenv import tool_environment
 
+        del say
         if firmware.target != HOST_TARGET or firmware.ota_image is None:
             raise ConfigError(f"{firmware.folder}: holds no image for target host; build one with mww-firmware build --target host")
         environment = await asyncio.to_thread(tool_environment)
         await asyncio.to_thread(upload, firmware.ota_image, LOOPBACK, self.program.ota_port, self.api_key, environment)
         # From here on the board answers to the new firmware's name and key.
-        self._firmware, self.expected_name, self.api_key = firmware, firmware.name, api_key(firmware.folder)
+        self._firmware, self.api_key = firmware, api_key(firmware.folder)
         await asyncio.to_thread(self.program.start)
 
     async def health(self) -> None:
@@ -126,10 +117,9 @@ class VirtualBoard:
         if self.program.pid is None:
             raise InfrastructureError(f"board {self.entry.name!r}: its program has ended ({self.program.last_words()}); start the session again with --resume")
 
-    def player(self) -> Player:
-        """The way of the sound to this board."""
-        ear = VirtualPlayer(self)
-        return ear if self._through is None else self._through(ear)
+    def feed(self) -> VirtualPlayer:
+        """What brings samples to its microphone."""
+        return VirtualPlayer(self)
 
     def probabilities(self, model_sha256: str) -> NDArray[np.uint8]:
         """Every probability of a model in the running stream: uint8 `[inferences]`."""
@@ -171,8 +161,20 @@ class VirtualPlayer:
         if self._writer is not None:
             await self._wait(lambda: self._decided >= self._played)
 
-    async def restart_stream(self) -> None:
-        """See `Player.restart_stream`. The program is started anew: stopping detection alone would keep the model's half-filled stride."""
+    def news(self) -> list[dict[str, Any]]:
+        """Nothing can happen to sound on its way."""
+        return []
+
+    def facts(self) -> dict[str, Any]:
+        """No devices lie between."""
+        return {}
+
+    async def restart_stream(self, keep: Path | None = None) -> None:
+        """See `Player.restart_stream`; the sound is what is played, so none is kept.
+
+        The program is started anew: stopping detection alone would keep the model's half-filled stride.
+        """
+        del keep
         await self.close()
         self._played = self._taken = self._decided = 0
         await asyncio.to_thread(self._board.program.restart)
@@ -231,3 +233,6 @@ class VirtualPlayer:
 
     def _lost(self) -> BoardGone:
         return BoardGone(f"board {self._board.entry.name!r}: its microphone went away at {self._decided / SAMPLE_RATE_HZ:.2f} s of the stream")
+
+
+KIND = BoardKind("virtual", "virtual board", fed=True, open=VirtualBoard)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from harness.boards.board import Board, ForeignFirmware, NoAnswer
+from firmware.boards.board import Board, ForeignFirmware, NoAnswer
 
 if TYPE_CHECKING:
     from firmware.build import Firmware
@@ -23,7 +23,7 @@ async def make_ready(board: Board, firmware: Firmware | None, *, flash: bool, sa
         if firmware is None or not flash:
             raise type(error)(f"{error}; {_remedy(board, firmware)}") from error
         say(f"{error}; flashing {firmware.name}")
-        await board.flash(firmware)
+        await board.flash(firmware, say)
         await board.health()
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from firmware.boards.inventory import BoardEntry
+from firmware.boards.entry import BoardEntry
+from firmware.boards.registry import kind_of
 from wakeword.errors import ConfigError
 from wakeword.records import Record
 
@@ -55,25 +56,25 @@ def air_settings(
     calibration: Path | None = None,
     gains: dict[str, str] | None = None,
 ) -> AirSettings | None:
-    """The way of the sound to a board: what was given, else what the inventory says; None for a virtual board that hears without air.
+    """The way of the sound to a board: what was given, else what the inventory says; None for a board that is fed without air.
 
     Raises `ConfigError` where something is missing, or has no meaning for this kind of board.
     """
-    virtual = entry.kind == "virtual"
+    fed = kind_of(entry).fed
     speaker = speaker or entry.speaker
-    ear = microphone or (entry.microphone if virtual else entry.reference_microphone)
-    if virtual and (speaker is None) != (ear is None):
+    ear = microphone or (entry.microphone if fed else entry.reference_microphone)
+    if fed and (speaker is None) != (ear is None):
         given, missing = ("a loudspeaker", "--microphone") if ear is None else ("a microphone", "--speaker")
         raise ConfigError(f"board {entry.name!r} has {given} only; give {missing} too, or neither for sound without air")
-    if not virtual and room is not None:
+    if not fed and room is not None:
         raise ConfigError("--room-rt60: a real board stands in a real room; leave it out")
     if speaker is None:
         given_of = {"--room-rt60": room is not None, "--calibration": calibration is not None, "--gain-db": gain_db != 0, "--gain": bool(gains)}
         needless = next((option for option, is_given in given_of.items() if is_given), None)
-        if needless is not None and virtual:
+        if needless is not None and fed:
             raise ConfigError(f"{needless} has a meaning only for sound through the air; give --speaker and --microphone")
-        if not virtual:
-            raise ConfigError(f"board {entry.name!r} is a real one: sound reaches it through a loudspeaker; give --speaker, or name it in boards.yaml")
+        if not fed:
+            raise no_loudspeaker(entry)
         return None
     return AirSettings(
         speaker=speaker,
@@ -87,6 +88,11 @@ def air_settings(
         gains=_gains(calibration, gains or {}),
         geometry=entry.geometry,
     )
+
+
+def no_loudspeaker(entry: BoardEntry) -> ConfigError:
+    """What is said where nothing brings sound to a board that hears the room that it stands in."""
+    return ConfigError(f"board {entry.name!r} is a real one: sound reaches it through a loudspeaker; give --speaker, or name it in boards.yaml")
 
 
 def inverse_filter(settings: AirSettings) -> InverseFilter | None:

@@ -15,28 +15,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.boards.air_settings import AirSettings, find_devices, inverse_filter
-from harness.boards.board import BoardGone
+from firmware.boards.board import Board, BoardGone, Player
+from harness.air.settings import AirSettings, find_devices, inverse_filter, no_loudspeaker
 from wakeword.contract import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from bench_audio.playback.capture import CaptureFault, GrowingWav, Microphone
     from bench_audio.playback.player import PlaybackFault, Speaker
     from bench_audio.playback.resampling import Stage
-    from harness.boards.virtual import VirtualPlayer
 
 SETTLE_SECONDS = 0.5
 """Heard after the last sample has left the queue and all known latencies are over; the guard time that ends a leg is longer."""
 
 
 class AirPlayer:
-    """A `Player` and `KeepsSound` through the air. Devices open with the first stream, and stay open until `close`.
+    """A `Player` through the air.
 
-    `ear` is the virtual board that hears with the microphone; None for a real board. Where a device goes away the session ends: `InfrastructureError`.
+    `feed` takes what the microphone hears right to the board; None for a board that hears with a microphone of its own.
+    Where a device goes away the session ends: `InfrastructureError`.
     """
 
-    def __init__(self, settings: AirSettings, ear: VirtualPlayer | None = None, stages: Sequence[Stage] = ()) -> None:
-        self._settings, self._ear = settings, ear
+    def __init__(self, settings: AirSettings, feed: Player | None = None, stages: Sequence[Stage] = ()) -> None:
+        self._settings, self._feed = settings, feed
         self._stages = [*stages, *_room(settings)]
         self._speaker: Speaker | None = None
         self._microphone: Microphone | None = None
@@ -50,16 +50,12 @@ class AirPlayer:
     @property
     def position(self) -> int:
         """Samples that a virtual board has decided on, of what its microphone heard; for a real one, that have left the loudspeaker."""
-        if self._ear is not None:
-            return self._ear.position
+        if self._feed is not None:
+            return self._feed.position
         return self._speaker.position if self._speaker is not None else 0
 
-    def keep(self, path: Path) -> None:
-        """See `KeepsSound.keep`."""
-        self._path = path
-
     def news(self) -> list[dict[str, Any]]:
-        """See `KeepsSound.news`."""
+        """See `Player.news`."""
         told: list[dict[str, Any]] = []
         if self._speaker is not None:
             told += [_fault("speaker", one, samples=one.samples) for one in self._speaker.news()]
@@ -71,7 +67,7 @@ class AirPlayer:
         return told
 
     def facts(self) -> dict[str, Any]:
-        """See `KeepsSound.facts`."""
+        """See `Player.facts`."""
         if self._speaker is None:
             return {}
         peak = self._speaker.true_peak_dbfs
@@ -84,12 +80,13 @@ class AirPlayer:
             facts |= {"microphone": self._microphone.device.name, "microphone_rate": self._microphone.device.rate}
         return facts
 
-    async def restart_stream(self) -> None:
+    async def restart_stream(self, keep: Path | None = None) -> None:
         """See `Player.restart_stream`. The board hears from the first `play` on: what it heard while detection is made ready would be no part of a stream."""
+        self._path = keep
         await self._end_stream()
         await self._begin()
-        if self._ear is not None:
-            await self._ear.restart_stream()
+        if self._feed is not None:
+            await self._feed.restart_stream()
 
     async def play(self, samples: NDArray[np.int16]) -> None:
         """See `Player.play`. Raises `InfrastructureError` when a device is gone."""
@@ -120,8 +117,8 @@ class AirPlayer:
                     await self._arrived.wait()
         await asyncio.to_thread(self._microphone.ignore)
         await self._all_fed()
-        if self._ear is not None:
-            await self._ear.drain()
+        if self._feed is not None:
+            await self._feed.drain()
 
     async def close(self) -> None:
         """See `Player.close`."""
@@ -130,8 +127,8 @@ class AirPlayer:
         for device in (speaker, microphone):
             if device is not None:
                 await asyncio.to_thread(device.close)
-        if self._ear is not None:
-            await self._ear.close()
+        if self._feed is not None:
+            await self._feed.close()
 
     async def _begin(self) -> None:
         await asyncio.to_thread(self._open)
@@ -147,9 +144,9 @@ class AirPlayer:
         if self._speaker is not None:
             return
         look_again()
-        out, ear = find_devices(self._settings)
-        if ear is not None:
-            self._microphone = Microphone(ear, stages=self._stages)
+        out, microphone = find_devices(self._settings)
+        if microphone is not None:
+            self._microphone = Microphone(microphone, stages=self._stages)
             self._microphone.start()
         equalizer = inverse_filter(self._settings)
         self._speaker = Speaker(out, gain_db=self._settings.gain_db, filter_taps=None if equalizer is None else equalizer.taps)
@@ -162,7 +159,7 @@ class AirPlayer:
         from bench_audio.playback.capture import GrowingWav
 
         self._recording = GrowingWav(self._path) if self._path is not None else None
-        self._pump = asyncio.create_task(self._feed(), name="microphone")
+        self._pump = asyncio.create_task(self._feed_blocks(), name="microphone")
         self._microphone.listen(self._take(asyncio.get_running_loop(), self._recording))
 
     def _take(self, loop: asyncio.AbstractEventLoop, recording: GrowingWav | None) -> Callable[[NDArray[np.int16]], None]:
@@ -173,12 +170,12 @@ class AirPlayer:
 
         return listener
 
-    async def _feed(self) -> None:
+    async def _feed_blocks(self) -> None:
         while True:
             samples = await self._blocks.get()
             try:
-                if self._ear is not None:
-                    await self._ear.play(samples)
+                if self._feed is not None:
+                    await self._feed.play(samples)
             finally:
                 self._blocks.task_done()
                 self._arrived.set()
@@ -212,6 +209,16 @@ class AirPlayer:
         if recording is not None:
             recording.close()
         self._blocks = asyncio.Queue()
+
+
+def open_player(board: Board, settings: AirSettings | None) -> Player:
+    """The way of the sound to a board: through the air, or without settings for it straight to a board that is fed. Raises `ConfigError` for another board."""
+    feed = board.feed()
+    if settings is not None:
+        return AirPlayer(settings, feed)
+    if feed is None:
+        raise no_loudspeaker(board.entry)
+    return feed
 
 
 def _fault(side: str, fault: PlaybackFault | CaptureFault, *, samples: int) -> dict[str, Any]:

@@ -1,0 +1,27 @@
+"""The registry of kinds of boards: the modules of `firmware.boards.kinds`."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from firmware.boards import kinds
+from firmware.boards.board import BoardKind
+from firmware.boards.entry import BoardEntry
+from wakeword.errors import ConfigError
+from wakeword.registry import registered
+
+
+@cache
+def board_kinds() -> dict[str, BoardKind]:
+    """Every kind of board by its name, in alphabetical order."""
+    found: list[BoardKind] = registered(kinds, "KIND")
+    return {kind.name: kind for kind in found}
+
+
+def kind_of(entry: BoardEntry, where: str | None = None) -> BoardKind:
+    """The kind of a board. Raises `ConfigError`, which begins with `where`, for a kind that is not there."""
+    found = board_kinds().get(entry.kind)
+    if found is None:
+        where = where or f"board {entry.name!r}"
+        raise ConfigError(f"{where}: kind is {entry.kind!r}: it must be one of {', '.join(map(repr, board_kinds()))}; correct it")
+    return found
