@@ -207,7 +207,7 @@ def test_a_recipe_from_type_to_table(corpus_folder: Path, tmp_path: Path, monkey
     assert row.figures.people.of == 2
     assert row.validation["export_utterances"] > 0
     assert set(row.costs) >= {"generate tiny", "train", "export", "simulate people", "simulate speech-test", "simulate other_words"}
-    assert all(cost.done and cost.seconds > 0 for cost in row.costs.values())
+    assert all(cost.done for cost in row.costs.values())
     assert "tiny" in capsys.readouterr().out
     assert corpus_folder.is_dir()
 

@@ -1,25 +1,23 @@
-"""Running commands as a user does."""
+"""Running commands as a user does; the cache is the test's own."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-type Run = Callable[..., subprocess.CompletedProcess[str]]
+from tests import commands
+from tests.commands import Run
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Run a command of this environment; its cache is its own."""
+    """A command in this process."""
+    return partial(commands.run, tmp_path / "cache")
 
-    def run_command(command: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
-        program = Path(sys.executable).parent / command
-        environment = os.environ | {"MWW_CACHE_DIR": str(tmp_path / "cache"), "COLUMNS": "160"} | variables
-        return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, env=environment, timeout=120, check=False)
 
-    return run_command
+@pytest.fixture
+def run_apart(tmp_path: Path) -> Run:
+    """A command in a process of its own."""
+    return partial(commands.run_apart, tmp_path / "cache")

@@ -21,7 +21,7 @@ from harness.results.clips import ClipReader
 from harness.results.evidence import PairedStream, misses
 from harness.results.runs import run_streams
 from harness.results.schema import read_result, unpack_probabilities
-from tests.harness.conftest import Run
+from tests.commands import Run
 from tests.model_builder import ModelBuilder
 from tests.spoken import Spoken
 
@@ -257,7 +257,7 @@ def test_a_cutoff_at_which_nothing_can_be_detected_is_named(run: Run, manifest: 
     assert "nothing can be detected" not in run("mww-simulate", manifest, clips).stdout
 
 
-def test_a_damaged_model_does_not_take_the_command_down(run: Run, manifest: Path, clips: Path) -> None:
+def test_a_damaged_model_does_not_take_the_command_down(run_apart: Run, manifest: Path, clips: Path) -> None:
     # Behind the weights lie the operators; some of these models load, none may crash.
     path = manifest.with_suffix(".tflite")
     content = path.read_bytes()
@@ -266,7 +266,7 @@ def test_a_damaged_model_does_not_take_the_command_down(run: Run, manifest: Path
         damaged = np.frombuffer(content, np.uint8).copy()
         damaged[rng.integers(len(content) - 9000, len(content), 6)] = rng.integers(0, 256, 6)
         path.write_bytes(damaged.tobytes())
-        done = run("mww-simulate", manifest, clips, "--engine", engine)
+        done = run_apart("mww-simulate", manifest, clips, "--engine", engine)
         assert done.returncode in (0, 2), done.stderr
         assert done.stderr.count("\n") == (done.returncode != 0)
 
@@ -352,15 +352,3 @@ def test_a_stop_in_the_middle_leaves_no_half_file(stop: signal.Signals, manifest
     if stop == signal.SIGINT:
         assert errors.splitlines()[-1].startswith("error: interrupted")
         assert not list(cache.rglob("*.partial"))
-
-
-@pytest.mark.parametrize("command", ["mww-simulate", "mww-report", "mww-verify", "mww-train", "mww-export", "mww-generate"])
-def test_help_answers_at_once(command: str, run: Run) -> None:
-    began = time.monotonic()
-    done = run(command, "--help")
-    assert done.returncode == 0, done.stderr
-    assert "Usage" in done.stdout
-    # No timed assertion on a shared machine; what costs the time is imported or is not.
-    assert time.monotonic() - began < 30
-    probe = "import sys; import harness.cli, trainer.cli, wakeword.cli; print([m for m in ('tensorflow', 'keras', 'scipy', 'matplotlib') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -12,7 +12,7 @@ import pytest
 
 from harness.results.runs import run_streams
 from harness.results.schema import read_result
-from tests.harness.conftest import Run
+from tests.commands import Run
 from tests.spoken import Spoken, listed
 from wakeword.contract import slice_count
 

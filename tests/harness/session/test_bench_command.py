@@ -22,7 +22,7 @@ from harness.session.record import make_session_result
 from harness.session.request import Request
 from harness.session.table import session_table
 from harness.simulated.measurement import Candidate
-from tests.harness.conftest import Run
+from tests.commands import Run
 from tests.harness.session.conftest import Plan
 from tests.harness.session.fakes import FakeBoard
 from tests.harness.session.test_runner import WORDS, play

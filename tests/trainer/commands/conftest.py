@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import run
 from tests.once import made_once
-from tests.trainer.commands.cycle import CONFIGURATION, WEIGHTS, Cycle, run
+from tests.trainer.commands.cycle import CONFIGURATION, WEIGHTS, Cycle
 
 
 def made(folder: Path) -> None:
-    """By the commands. Trained in one process, which costs less here; those that are killed and go on do it on all cores, to the same bits."""
+    """By the commands. Trained on one core, which costs less here; those that are killed and go on do it on all cores, to the same bits."""
     cycle = Cycle(folder, {})
     cycle.root.mkdir()
     (cycle.root / "own.yaml").write_text(CONFIGURATION)

@@ -6,19 +6,16 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
-import pytest
-from typer.testing import CliRunner
 
-DEADLINE_S = 300
+from tests.commands import DEADLINE_S, command, environment
+
 POSITIVES, NEAR_MISSES, SENTENCES = 40, 20, 20
 CLIPS = POSITIVES + NEAR_MISSES + SENTENCES
 WEIGHTS = Path("checkpoints", "best_weights.weights.h5")
@@ -32,32 +29,6 @@ augmentation: {copies: 1, computed_rooms: 2, computed_backgrounds: 4}
 model: {first_conv_filters: 6, pointwise_filters: "6,6", mixconv_kernel_sizes: "[3],[5]", repeat_in_block: "1,1", residual_connection: "0,0"}
 export: {wake_word: Computer, author: nobody}
 """
-
-
-def environment(cache: Path) -> dict[str, str]:
-    return os.environ | {"MWW_CACHE_DIR": str(cache), "COLUMNS": "160"}
-
-
-def command(name: str, *arguments: object) -> list[str]:
-    return [str(Path(sys.executable).parent / name), *map(str, arguments)]
-
-
-def run(cache: Path, name: str, *arguments: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(name, *arguments), capture_output=True, text=True, env=environment(cache), cwd=folder, timeout=DEADLINE_S, check=False)
-
-
-def run_here(cache: Path, name: str, *arguments: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """The same command in this process, which has TensorFlow loaded: seconds less."""
-    (entry,) = entry_points(group="console_scripts", name=name)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MWW_CACHE_DIR", str(cache))
-        patch.setenv("COLUMNS", "160")
-        if folder is not None:
-            patch.chdir(folder)
-        done = CliRunner().invoke(entry.load(), list(map(str, arguments)))
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return subprocess.CompletedProcess([name], done.exit_code, done.stdout, done.stderr)
 
 
 @dataclass(frozen=True)
@@ -95,15 +66,6 @@ class Cycle:
     def train_arguments(self, folder: Path, corpus: Path | None = None) -> list[object]:
         paths = [f"paths.{kind}_dir={(corpus or self.corpus) / kind}" for kind in ("positive", "negative")]
         return ["--config", self.root / "own.yaml", "--output", folder, *(part for setting in paths for part in ("--set", setting))]
-
-
-def one_line_error(done: subprocess.CompletedProcess[str], code: int = 2) -> str:
-    """The message of a command that refused its input."""
-    assert done.returncode == code, done.stderr
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("error: ")
-    return line
 
 
 @contextmanager

@@ -12,14 +12,8 @@ import pytest
 
 from firmware.toolenv import ToolEnvironment, neutral_environment
 from harness.results.schema import read_result
-from tests.trainer.commands.cycle import (
-    CLIPS,
-    DEADLINE_S,
-    STATE,
-    WEIGHTS,
-    Cycle,
-    run,
-)
+from tests.commands import DEADLINE_S, run
+from tests.trainer.commands.cycle import CLIPS, STATE, WEIGHTS, Cycle
 from trainer.config.loader import load_config
 from trainer.data.dataset import read_recordings
 from trainer.data.split import Split
@@ -136,7 +130,7 @@ def test_verify_compares_with_the_weights_where_the_trainer_is_installed(cycle: 
     installed.mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: trainer\nVersion: 1\n")
     (installed / "entry_points.txt").write_text("\n".join([f"[{MEASURE_GROUP}]", *(f"{name} = {target}" for name, target in entries.items())]))
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
     model = shutil.copy(cycle.manifest.with_suffix(".tflite"), tmp_path / "alone.tflite")
     done = run(cycle.cache, "mww-verify", model, "--checkpoint", cycle.run / WEIGHTS, "--json")
     assert done.returncode == 0, done.stderr

@@ -8,14 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import one_line_error, run
 from tests.model_builder import ModelBuilder
-from tests.trainer.commands.cycle import (
-    WEIGHTS,
-    Cycle,
-    one_line_error,
-    run,
-    run_here,
-)
+from tests.trainer.commands.cycle import WEIGHTS, Cycle
 from trainer.config.loader import load_config
 from trainer.data.dataset import read_recordings
 from trainer.data.split import Split
@@ -33,7 +28,7 @@ def test_a_float_export_says_what_it_is_not_for_and_leaves_the_devices_model(cyc
     folder = shutil.copytree(cycle.manifest.parent, tmp_path / "exported")
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     (folder / "streaming" / "of the older export").touch()
-    done = run_here(cycle.cache, "mww-export", "--checkpoint", cycle.run / WEIGHTS, "--output", folder, "--no-quantize", "--jobs", 1)
+    done = run(cycle.cache, "mww-export", "--checkpoint", cycle.run / WEIGHTS, "--output", folder, "--no-quantize", "--jobs", 1)
     assert done.returncode == 0, done.stderr
     assert "no ESPHome device runs it. So it has no manifest" in done.stdout
     assert "the device contract was not checked" in done.stdout
@@ -56,7 +51,7 @@ def test_a_given_cutoff_and_arena_are_the_manifests(cycle: Cycle, tmp_path: Path
     given = [part for setting in settings for part in ("--set", setting)]
     # From the checkpoint's own folder, into a folder that holds an older export.
     folder = shutil.copytree(cycle.manifest.parent, tmp_path / "exported")
-    done = run_here(cycle.cache, "mww-export", "--checkpoint", WEIGHTS.name, "--output", folder, *given, "--jobs", 1, folder=cycle.run / "checkpoints")
+    done = run(cycle.cache, "mww-export", "--checkpoint", WEIGHTS.name, "--output", folder, *given, "--jobs", 1, folder=cycle.run / "checkpoints")
     assert done.returncode == 0, done.stderr
     manifest, _ = read_manifest(folder / "gru_dich.json")
     assert (manifest.micro.probability_cutoff, manifest.micro.tensor_arena_size) == (0.5, 123456)
@@ -70,7 +65,7 @@ def test_a_given_cutoff_and_arena_are_the_manifests(cycle: Cycle, tmp_path: Path
 
 def test_what_verify_would_fail_is_not_written(cycle: Cycle, tmp_path: Path) -> None:
     given = ["--checkpoint", cycle.run / WEIGHTS, "--output", tmp_path / "out", "--set", "export.probability_cutoff=0.5"]
-    refused = run_here(cycle.cache, "mww-export", *given, "--set", "export.tensor_arena_size=1000", "--jobs", 1)
+    refused = run(cycle.cache, "mww-export", *given, "--set", "export.tensor_arena_size=1000", "--jobs", 1)
     assert "export.tensor_arena_size: tensor_arena_size 1,000, estimated need" in refused.stderr.splitlines()[-1]
     assert (refused.returncode, refused.stdout, (tmp_path / "out").exists()) == (2, "", False)
     for setting, said in (("website=github.com/me", "is no full address"), ("minimum_esphome_version=soon", "is no version")):

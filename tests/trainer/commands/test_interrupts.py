@@ -9,16 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.commands.cycle import (
-    DEADLINE_S,
-    Cycle,
-    alive,
-    one_line_error,
-    run,
-    same_state,
-    started,
-    wait_until,
-)
+from tests.commands import DEADLINE_S, one_line_error, run_apart
+from tests.trainer.commands.cycle import Cycle, alive, same_state, started, wait_until
 from wakeword.locks import hold_folder
 
 
@@ -41,7 +33,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(cycle: Cycle, tmp_p
         os.kill(process.pid, signal.SIGKILL)
         process.wait(DEADLINE_S)
 
-    done = run(cycle.cache, "mww-train", *arguments)
+    done = run_apart(cycle.cache, "mww-train", *arguments)
     assert done.returncode == 0, done.stderr
     assert "going on after step " in done.stderr
     assert same_state(folder, cycle.run)
@@ -52,7 +44,7 @@ def test_of_two_trainings_into_one_folder_the_second_is_refused_and_a_kill_leave
     folder, log = tmp_path / "run", tmp_path / "stderr.txt"
     with started(cycle.cache, "mww-train", *cycle.train_arguments(folder), "--set", "training.training_steps=[100000, 10]", log=log) as process:
         wait_until(lambda: "step 20: recall" in log.read_text(), process)
-        refused = one_line_error(run(cycle.cache, "mww-train", *cycle.train_arguments(folder)), 3)
+        refused = one_line_error(run_apart(cycle.cache, "mww-train", *cycle.train_arguments(folder)), 3)
         assert f"in use by pid {process.pid} (mww-train " in refused
         assert process.poll() is None
         process.kill()
@@ -81,7 +73,7 @@ def test_a_training_that_is_killed_again_and_again_ends_like_one_that_was_not(cy
             assert process.wait(DEADLINE_S) == -signal.SIGKILL
         resumed += "going on after step" in log.read_text()
     assert resumed == len(moments) - 1
-    done = run(cycle.cache, "mww-train", *arguments)
+    done = run_apart(cycle.cache, "mww-train", *arguments)
     assert done.returncode == 0, done.stderr
 
     assert same_state(folder, cycle.run)
@@ -127,6 +119,6 @@ def test_a_killed_generation_leaves_no_process_and_is_completed(cycle: Cycle, tm
         process.kill()
         process.wait(DEADLINE_S)
         wait_until(lambda: not alive(process.pid))
-    done = run(cycle.cache, "mww-generate", *arguments)
+    done = run_apart(cycle.cache, "mww-generate", *arguments)
     assert done.returncode == 0, done.stderr
     assert (corpus / "generated.csv").read_bytes() == (cycle.corpus / "generated.csv").read_bytes()

@@ -8,13 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.commands.cycle import (
-    WEIGHTS,
-    Cycle,
-    one_line_error,
-    run,
-    run_here,
-)
+from tests.commands import one_line_error, run, run_apart
+from tests.trainer.commands.cycle import WEIGHTS, Cycle
 from trainer.config.loader import load_config
 from trainer.data.dataset import read_recordings
 from trainer.data.split import Split
@@ -29,7 +24,7 @@ def test_a_run_learns_from_the_one_before(cycle: Cycle, tmp_path: Path) -> None:
     taught = ["--set", f"training.teachers=[{cycle.run / WEIGHTS}]", "--set", "training.seed=1", "--set", f"paths.splits={cycle.run / 'recordings.csv'}"]
     arguments = [*cycle.train_arguments(tmp_path / "run"), *taught, "--jobs", 1]
     dry = run(cycle.cache, "mww-train", *arguments, "--dry-run")
-    trained = run_here(cycle.cache, "mww-train", *arguments)
+    trained = run(cycle.cache, "mww-train", *arguments)
     assert trained.returncode == 0, trained.stderr
     for said in (dry.stdout, trained.stderr + trained.stdout):
         assert "90% of the loss is what an earlier model says" in said
@@ -47,7 +42,7 @@ def test_a_dry_run_tells_what_would_be_trained_and_writes_nothing(cycle: Cycle, 
     (corpus / "negative" / "notes, and more.txt").write_text("x")
     before = sorted(tmp_path.rglob("*"))
     arguments = cycle.train_arguments(tmp_path / "run", corpus)
-    done = run_here(cache, "mww-train", *arguments, "--dry-run", "--set", "performance.max_memory_gb=2", folder=tmp_path)
+    done = run(cache, "mww-train", *arguments, "--dry-run", "--set", "performance.max_memory_gb=2", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     for said in (
         "ESP32-S3 N8R8",
@@ -104,7 +99,7 @@ def test_a_finished_run_goes_on_with_more_steps_of_its_last_phase_and_with_nothi
         masks = ["--set", "training.time_mask_max_size=[5, 0, 0]", "--set", "training.time_mask_count=[1, 0, 0]"] if others else []
         refused = one_line_error(run(cycle.cache, "mww-train", *arguments, *given, *masks))
         assert "of training.training_steps [150, 10] the last number alone may change, to 10 or more" in refused
-    done = run_here(cycle.cache, "mww-train", *arguments, "--set", "training.training_steps=[150, 30]", "--jobs", 1)
+    done = run(cycle.cache, "mww-train", *arguments, "--set", "training.training_steps=[150, 30]", "--jobs", 1)
     assert done.returncode == 0, done.stderr
     assert "going on after step 160" in done.stderr
     assert "180 steps in all; 160 were planned before" in (folder / "training.log").read_text()
@@ -115,7 +110,7 @@ def test_a_finished_run_goes_on_with_more_steps_of_its_last_phase_and_with_nothi
 def test_a_folder_that_another_process_trains_in_is_left_alone(cycle: Cycle, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with hold_folder(folder, ""):
-        refused = one_line_error(run(cycle.cache, "mww-train", *cycle.train_arguments(folder)), 3)
+        refused = one_line_error(run_apart(cycle.cache, "mww-train", *cycle.train_arguments(folder)), 3)
         assert [path.name for path in folder.iterdir()] == [FOLDER_LOCK]
     assert f"{folder}: in use by pid {os.getpid()} (" in refused
     assert refused.endswith("wait until it has ended, or give another --output")

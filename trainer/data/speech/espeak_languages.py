@@ -27,6 +27,7 @@ class Accent:
     title: str
 
 
+@cache
 def accents(language: str) -> tuple[str, ...]:
     """The library's voices that speak a language (tag of BCP 47), sorted; empty where it has none."""
     return matching(language, {accent.voice: accent.tags for accent in _accents()})
