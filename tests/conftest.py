@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import signal
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.once import made_once
+from tests.once import made_once, one_at_a_time, shared_folder
 from tests.programs import what_to_install
 from tests.spoken import Spoken, generate, recorded
 from tests.virtual_audio import VirtualAudio, missing, virtual_audio
@@ -99,12 +100,21 @@ def official_models() -> Path:
 def build_host(official_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Firmware]:
     """Compiles official models into a program for this machine, once for all tests and their processes."""
     from firmware.build import build, read_firmware
+    from firmware.credentials import SECRETS_FILE
+
+    # All are built in one folder, so that the second compiles only what its models change, and then copied: a finished one may be moved.
+    workshop = shared_folder(tmp_path_factory) / "workshop"
 
     @functools.cache
     def build_one(*models: str) -> Firmware:
-        manifests = [official_models / f"{model}.json" for model in models]
+        def make(folder: Path) -> None:
+            with one_at_a_time(workshop):
+                (workshop / SECRETS_FILE).unlink(missing_ok=True)  # each has a key of its own
+                build("host", [official_models / f"{model}.json" for model in models], workshop)
+                shutil.copytree(workshop, folder, symlinks=True, dirs_exist_ok=True)
+
         try:
-            return read_firmware(made_once(tmp_path_factory, f"firmware_{'_'.join(models)}", lambda folder: build("host", manifests, folder)))
+            return read_firmware(made_once(tmp_path_factory, f"firmware_{'_'.join(models)}", make))
         except MwwError as error:
             if os.environ.get("CI"):
                 raise
