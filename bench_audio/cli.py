@@ -58,11 +58,11 @@ def calibrate(
     if not simulate and (speaker is None or microphone is None):
         raise ConfigError("give both --speaker and --microphone; `python -m sounddevice` lists the devices")
     from bench_audio.calibration.calibration_file import Circumstances
-    from bench_audio.calibration.flow import Settings
+    from bench_audio.calibration.flow import CalibrationSettings
     from bench_audio.calibration.run import Request, chosen_steps, run, stated_gains
     from wakeword.progress import plain_lines, stderr
 
-    settings = Settings(
+    settings = CalibrationSettings(
         steps=chosen_steps(steps, sensitivity is not None),
         calibrator_spl=calibrator_level,
         full_scale_spl=sensitivity,

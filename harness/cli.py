@@ -93,7 +93,7 @@ def simulate(
         write_lines(measured, json)
     if result is not None:
         from harness.results.schema import write_result
-        from harness.simulated.record import make_result
+        from harness.simulated.simulated_result import make_result
 
         assert truth != "unknown"
         write_result(make_result(measured, truth, label or _default_label(audio), ["mww-simulate", *sys.argv[1:]], seed, provenance, notes), result)

@@ -53,7 +53,7 @@ _SLOW_SETTLING_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Settings:
+class CalibrationSettings:
     """What to do, and how loud."""
 
     steps: tuple[Step, ...] = STEPS
@@ -127,12 +127,12 @@ class _Station:
     """Who and what takes part."""
 
     duplex: Duplex
-    settings: Settings
+    settings: CalibrationSettings
     prompt: Prompt
     say: Callable[[str], None]
 
 
-def measure(duplex: Duplex, settings: Settings, prompt: Prompt, say: Callable[[str], None]) -> Measured:
+def measure(duplex: Duplex, settings: CalibrationSettings, prompt: Prompt, say: Callable[[str], None]) -> Measured:
     """Do the steps with these devices. `prompt` asks the user for what only a person can do, `say` reports.
 
     Raises `InfrastructureError` where a device fails, where a signal is not heard or clips, and where the calibrator drifted by more than 0.5 dB:
@@ -274,7 +274,7 @@ def _level(station: _Station, full_scale_spl: float, equalizer: InverseFilter | 
     )
 
 
-def _too_soft(settings: Settings, missing_db: float) -> ConfigError:
+def _too_soft(settings: CalibrationSettings, missing_db: float) -> ConfigError:
     return ConfigError(
         f"{settings.level_spl:g} dB{settings.weighting} needs {missing_db:.1f} dB more than these gains give without clipping; "
         "turn the amplifier up by more than that and begin again, or give a lower --level"
@@ -309,7 +309,7 @@ def _pink_noise(station: _Station, full_scale_spl: float, equalizer: InverseFilt
     )
 
 
-def _play(duplex: Duplex, samples: NDArray[np.float64], settings: Settings, what: str) -> NDArray[np.float64]:
+def _play(duplex: Duplex, samples: NDArray[np.float64], settings: CalibrationSettings, what: str) -> NDArray[np.float64]:
     recording = duplex.play(signals.as_played(samples), settings.tail_seconds)
     check_recording(recording, what)
     return at_rate(recording, duplex.speaker.sample_rate)

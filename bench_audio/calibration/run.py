@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench_audio.calibration.calibration_file import Calibration, Circumstances, save
-from bench_audio.calibration.flow import STEPS, Moment, Prompt, Settings, Step, measure
+from bench_audio.calibration.flow import STEPS, CalibrationSettings, Moment, Prompt, Step, measure
 from bench_audio.calibration.plots import Plot, draw_plots
 from bench_audio.duplex import Duplex
 from wakeword.errors import ConfigError
@@ -22,7 +22,7 @@ from wakeword.pages import render_page
 class Request:
     """What the user asks for. Without `speaker` and `microphone` everything is simulated."""
 
-    settings: Settings
+    settings: CalibrationSettings
     speaker: str | None
     microphone: str | None
     output: Path

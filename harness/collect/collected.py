@@ -35,7 +35,7 @@ class Void:
 
 
 @dataclass(frozen=True)
-class Leg:
+class CollectedLeg:
     """One stream as far as the log knows it."""
 
     index: int
@@ -83,7 +83,7 @@ class Collected:
     detections: tuple[Detection, ...]
     voids: tuple[Void, ...]
     """Sorted, not overlapping within a leg; where several things went wrong at once the reasons are joined."""
-    legs: tuple[Leg, ...]
+    legs: tuple[CollectedLeg, ...]
     integrity: Integrity
     arena_probed: tuple[int, ...]
     """Bytes, in the order of the log lines: one for each model that the board loaded."""

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from firmware.answers import Stamp, parse_detection, parse_stamp
-from harness.collect.collected import Collected, Detection, Integrity, Leg, Void
+from harness.collect.collected import Collected, CollectedLeg, Detection, Integrity, Void
 from harness.collect.raw import RawEvent
 from harness.collect.witnesses import RUNNING_STATE, ArenaProbed, AudioLost, BlockedByVad, Detected, EventDropped, InferenceFailed, StateChanged, parse_fact
 from wakeword.contract import SAMPLE_RATE_HZ, STEP_SAMPLES
@@ -75,7 +75,7 @@ class _State:
         self.settle, self.margin = settle, margin
         self.detections: list[Detection] = []
         self.voids: list[Void] = []
-        self.legs: list[Leg] = []
+        self.legs: list[CollectedLeg] = []
         self.arena: list[int] = []
         self.count = Integrity()
         self._leg = _LegState(-1 if any(event.kind == "leg" for event in events) else 0)
@@ -134,7 +134,7 @@ class _State:
             if heard < leg.last:
                 self._keep(void)
         if leg.index >= 0 and leg.known:
-            self.legs.append(Leg(leg.index, leg.last, min(leg.certain, leg.last), leg.boot_id))
+            self.legs.append(CollectedLeg(leg.index, leg.last, min(leg.certain, leg.last), leg.boot_id))
 
     # Void intervals
 

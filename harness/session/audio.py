@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_audio.markers import marker
-from harness.session.schedule import Leg, PlannedRecording, Section
+from harness.session.schedule import PlannedLeg, PlannedRecording, PlannedSection
 from wakeword.audio import BLOCK_SAMPLES, probe, stream_samples
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.corpus.provenance import Provenance, Stated, provenance_of
@@ -18,7 +18,7 @@ from wakeword.corpus.recordings import find_recordings, hash_file, list_notes
 from wakeword.errors import ConfigError
 
 
-def leg_audio(leg: Leg, start: int = 0, stop: int | None = None, block_samples: int = BLOCK_SAMPLES) -> Iterator[NDArray[np.int16]]:
+def leg_audio(leg: PlannedLeg, start: int = 0, stop: int | None = None, block_samples: int = BLOCK_SAMPLES) -> Iterator[NDArray[np.int16]]:
     """Samples `start` to `stop` (default: the end) of a leg, as int16 blocks of at most `block_samples`, in bounded memory.
 
     Raises `ConfigError` when a recording cannot be read or is not as long as it was planned.
@@ -34,7 +34,7 @@ def leg_audio(leg: Leg, start: int = 0, stop: int | None = None, block_samples: 
             return
 
 
-def _whole(leg: Leg) -> Iterator[NDArray[np.int16]]:
+def _whole(leg: PlannedLeg) -> Iterator[NDArray[np.int16]]:
     for section in leg.sections:
         position = section.start
         for start, item in sorted([*((one.start, one) for one in section.items), *((one, None) for one in section.markers)], key=itemgetter(0)):
@@ -60,7 +60,7 @@ def _recording(recording: PlannedRecording) -> Iterator[NDArray[np.int16]]:
         )
 
 
-def plan_sections(wake: list[Path], none: list[Path], stated: Stated | None = None) -> tuple[Section, ...]:
+def plan_sections(wake: list[Path], none: list[Path], stated: Stated | None = None) -> tuple[PlannedSection, ...]:
     """A section for each file, folder or list: recordings found, hashed and counted. `stated` is what the user says of their origin.
 
     Raises `ConfigError` for a recording that is missing, cannot be read, or is not 16 kHz mono: what the board hears is part of the measurement.
@@ -68,7 +68,7 @@ def plan_sections(wake: list[Path], none: list[Path], stated: Stated | None = No
     sources = [(path, True) for path in wake] + [(path, False) for path in none]
     labels = _labels([path for path, _ in sources])
     return tuple(
-        Section(
+        PlannedSection(
             label,
             "wake" if spoken else "none",
             tuple(plan_recording(path, provenance_of([path], stated)) for path in find_recordings([source])),

@@ -12,8 +12,8 @@ from pathlib import Path
 from harness.results.schema import ModelRecord
 from harness.session.audio import leg_audio, plan_recording
 from harness.session.paired import simulate_audio
-from harness.session.plan import KnownPositive, RecordingPlan
-from harness.session.schedule import PlannedRecording, Schedule, Section, Settings, make_schedule
+from harness.session.plan import KnownPositive
+from harness.session.schedule import PlannedRecording, PlannedSection, Schedule, StreamSettings, make_schedule
 from wakeword.contract import slice_count
 from wakeword.corpus.provenance import provenance_of
 from wakeword.detector import detect
@@ -32,22 +32,22 @@ def choose_known_positive(engine: Engine, model: ModelRecord, schedule: Schedule
             raise ConfigError(
                 f"--known-positive {given}: the simulation does not detect it at cutoff {model.cutoff_uint8}/255, so the board need not; give another one"
             )
-        return KnownPositive(recording=RecordingPlan.of(recording), chosen="given by the user")
+        return KnownPositive(recording=recording, chosen="given by the user")
     wake = [item.recording for item in schedule.items if schedule.sections[item.section].truth == "wake"]
     if not wake:
         return KnownPositive(recording=None, chosen="no recording of the wake word was given; give one with --known-positive")
     return _first_detected(engine, model, wake[:MOST_TRIED], schedule.settings)
 
 
-def _first_detected(engine: Engine, model: ModelRecord, recordings: Sequence[PlannedRecording], settings: Settings) -> KnownPositive:
+def _first_detected(engine: Engine, model: ModelRecord, recordings: Sequence[PlannedRecording], settings: StreamSettings) -> KnownPositive:
     for recording in recordings:
         if _detected(engine, model, recording, settings):
-            return KnownPositive(recording=RecordingPlan.of(recording), chosen="the first recording that the simulation detects")
+            return KnownPositive(recording=recording, chosen="the first recording that the simulation detects")
     return KnownPositive(recording=None, chosen=f"the simulation detects none of the first {len(recordings)} recordings of the wake word")
 
 
-def _detected(engine: Engine, model: ModelRecord, recording: PlannedRecording, settings: Settings) -> bool:
+def _detected(engine: Engine, model: ModelRecord, recording: PlannedRecording, settings: StreamSettings) -> bool:
     # Without alignment markers: what is to be detected is the recording.
-    leg = make_schedule([Section("known positive", "wake", (recording,))], replace(settings, marker=0)).leg()
+    leg = make_schedule([PlannedSection("known positive", "wake", (recording,))], replace(settings, marker=0)).leg()
     probabilities = simulate_audio(engine, leg_audio(leg))
     return bool(detect(probabilities, model.stride, slice_count(leg.samples), model.cutoff_uint8, model.window))

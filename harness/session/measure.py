@@ -24,9 +24,9 @@ from harness.session.firmware import find_firmware
 from harness.session.journal import RAW_FILE, SessionLog, is_finished
 from harness.session.plan import SessionPlan, changed_files, read_plan, what_changed, write_plan
 from harness.session.progress import session_progress
-from harness.session.record import RESULT_FILE, make_session_result
 from harness.session.request import Request, check_limits_of_input, chosen_air, make_plan
 from harness.session.runner import Session
+from harness.session.session_result import RESULT_FILE, make_session_result
 from harness.session.station import check_free, check_sound
 from harness.simulated.measurement import Candidate, open_candidate
 from wakeword.contract import SAMPLE_RATE_HZ

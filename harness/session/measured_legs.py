@@ -16,7 +16,7 @@ from harness.session.audio import leg_audio
 from harness.session.journal import PlayedLeg
 from harness.session.paired import Heard, VoidSpan, played_part
 from harness.session.plan import SessionPlan, health_check
-from harness.session.schedule import Leg, Schedule
+from harness.session.schedule import PlannedLeg, Schedule
 from harness.session.sound import LegSound, leg_sound
 from wakeword.contract import STEP_SAMPLES, WINDOW_SAMPLES
 
@@ -26,7 +26,7 @@ class MeasuredLeg:
     """A leg of the measurement, reconciled."""
 
     played: PlayedLeg
-    plan: Leg
+    plan: PlannedLeg
     """As far as it was played, in the board's stream."""
     collected: Collected
     sound: LegSound | None = None

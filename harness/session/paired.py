@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.results.schema import FileRecord, Protocol, RunRecord, Source, VoidRecord, pack_probabilities
-from harness.session.schedule import Leg, PlacedSection, PlannedRecording, Schedule, Section, Truth
-from harness.simulated.record import detection_record
+from harness.session.schedule import PlacedSection, PlannedLeg, PlannedRecording, PlannedSection, Schedule, Truth
+from harness.simulated.simulated_result import detection_record
 from wakeword.audio import read_samples
 from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES, quantise, slice_count
 from wakeword.corpus.provenance import together
@@ -65,7 +65,7 @@ def simulate_audio(engine: Engine, blocks: Iterable[NDArray[np.int16]]) -> NDArr
     return np.concatenate([np.zeros(0, np.uint8), *parts])
 
 
-def played_part(leg: Leg, last_item: int) -> Leg:
+def played_part(leg: PlannedLeg, last_item: int) -> PlannedLeg:
     """The leg up to the item that was begun last, with the silence after it."""
     sections = []
     for section in leg.sections:
@@ -76,7 +76,7 @@ def played_part(leg: Leg, last_item: int) -> Leg:
     return replace(leg, sections=tuple(sections))
 
 
-def leg_runs(schedule: Schedule, leg: Leg, number: int, heard: Heard, voids: Sequence[VoidSpan], window: int) -> list[RunRecord]:
+def leg_runs(schedule: Schedule, leg: PlannedLeg, number: int, heard: Heard, voids: Sequence[VoidSpan], window: int) -> list[RunRecord]:
     """A run for each section of a leg. `number` counts the measured legs from 1, as the session does; the first one's is not in its labels.
 
     `window` is the model's sliding window.
@@ -89,7 +89,7 @@ def leg_runs(schedule: Schedule, leg: Leg, number: int, heard: Heard, voids: Seq
     return runs
 
 
-def _run(schedule: Schedule, planned: Section, section: PlacedSection, label: str, heard: Heard, voids: Sequence[VoidSpan], window: int) -> RunRecord:
+def _run(schedule: Schedule, planned: PlannedSection, section: PlacedSection, label: str, heard: Heard, voids: Sequence[VoidSpan], window: int) -> RunRecord:
     stride, settings = schedule.settings.stride, schedule.settings
     first_slice, first_inference = section.start // STEP_SAMPLES, section.start // settings.alignment
     # Not floor but ceiling: a leg that was cut may end anywhere, and its last inferences belong to its last section.

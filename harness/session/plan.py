@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -12,62 +10,19 @@ from pydantic import Field
 from firmware.boards.entry import BoardEntry
 from harness.air.settings import AirSettings
 from harness.results.schema import ModelRecord
-from harness.session.schedule import Leg, PlannedRecording, Schedule, Section, Settings, make_schedule
-from wakeword.corpus.provenance import Provenance
+from harness.session.schedule import PlannedLeg, PlannedRecording, PlannedSection, Schedule, StreamSettings, make_schedule
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import InfrastructureError
 from wakeword.part import file_of
 from wakeword.records import Record, read_record, write_record
 
 PLAN_FILE = "session.json"
-PLAN_FORMAT: Literal[1] = 1
-
-
-class RecordingPlan(Record):
-    """A recording by content; `samples` at 16 kHz."""
-
-    path: str
-    sha256: str
-    samples: int = Field(ge=1)
-    provenance: Provenance = "unknown"
-    word_end: int | None = None
-    speaker: str | None = None
-
-    @classmethod
-    def of(cls, recording: PlannedRecording) -> RecordingPlan:
-        """As it is written."""
-        return cls.model_validate(asdict(recording) | {"path": str(recording.path)})
-
-    def planned(self) -> PlannedRecording:
-        """As it is played."""
-        return PlannedRecording(**self.model_dump() | {"path": Path(self.path)})
-
-
-class SectionPlan(Record):
-    """Recordings with one truth, as they were given; the seed orders them."""
-
-    label: str
-    truth: Literal["wake", "none"]
-    recordings: tuple[RecordingPlan, ...]
-    notes: tuple[str, ...] = ()
-
-
-class SettingsPlan(Record):
-    """See `Settings`: lengths in samples."""
-
-    seed: int
-    stride: int
-    lead_in: int
-    guard: int
-    gap: int
-    marker: int = 0
-    marker_every: int = 0
 
 
 class KnownPositive(Record):
     """The recording that the board must detect before anything is measured, or why there is none."""
 
-    recording: RecordingPlan | None
+    recording: PlannedRecording | None
     chosen: str
     """In words: who chose it, or why the check cannot be made."""
 
@@ -75,7 +30,7 @@ class KnownPositive(Record):
 class SessionPlan(Record):
     """What a session is to do. Nothing in it changes while it runs."""
 
-    format: Literal[1] = PLAN_FORMAT
+    format: Literal[1] = 1
     created: str
     """ISO 8601, UTC."""
     command: str
@@ -84,8 +39,8 @@ class SessionPlan(Record):
     model: ModelRecord
     realtime: bool
     """A virtual board hears at the speed of sound; otherwise as fast as it takes the samples."""
-    settings: SettingsPlan
-    sections: tuple[SectionPlan, ...]
+    settings: StreamSettings
+    sections: tuple[PlannedSection, ...]
     schedule_sha256: str
     """Over contents, truths, settings and order of playback."""
     known_positive: KnownPositive
@@ -97,8 +52,7 @@ class SessionPlan(Record):
 
     def schedule(self) -> Schedule:
         """The order of playback. Raises `InfrastructureError` when this version orders otherwise than the one that wrote the plan."""
-        sections = [Section(one.label, one.truth, tuple(recording.planned() for recording in one.recordings), one.notes) for one in self.sections]
-        schedule = make_schedule(sections, Settings(**self.settings.model_dump()))
+        schedule = make_schedule(self.sections, self.settings)
         if schedule.sha256 != self.schedule_sha256:
             raise InfrastructureError(
                 "session.json: its order of playback is not what this version makes of it; resume with the version that began the session"
@@ -106,15 +60,10 @@ class SessionPlan(Record):
         return schedule
 
 
-def health_check(plan: SessionPlan, schedule: Schedule) -> Leg | None:
+def health_check(plan: SessionPlan, schedule: Schedule) -> PlannedLeg | None:
     """What is played before anything is measured; None where there is no known positive."""
     known = plan.known_positive.recording
-    return None if known is None else make_schedule([Section("known positive", "wake", (known.planned(),))], schedule.settings).leg()
-
-
-def section_plans(sections: Sequence[Section]) -> tuple[SectionPlan, ...]:
-    """Sections as they are written."""
-    return tuple(SectionPlan(label=one.label, truth=one.truth, recordings=tuple(map(RecordingPlan.of, one.recordings)), notes=one.notes) for one in sections)
+    return None if known is None else make_schedule([PlannedSection("known positive", "wake", (known,))], schedule.settings).leg()
 
 
 def write_plan(plan: SessionPlan, folder: Path) -> None:
@@ -156,11 +105,10 @@ def changed_files(plan: SessionPlan) -> list[str]:
     """Recordings of the plan that are gone or hold other sound now."""
     changed = []
     for recording in [recording for section in plan.sections for recording in section.recordings]:
-        path = Path(recording.path)
-        if not file_of(path).is_file():
-            changed.append(f"{path} is gone")
-        elif hash_file(path) != recording.sha256:
-            changed.append(f"{path} holds another recording")
+        if not file_of(recording.path).is_file():
+            changed.append(f"{recording.path} is gone")
+        elif hash_file(recording.path) != recording.sha256:
+            changed.append(f"{recording.path} holds another recording")
     return changed
 
 

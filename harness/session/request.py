@@ -6,7 +6,7 @@ import datetime
 import importlib.metadata
 import os
 import shlex
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench_audio.markers import MARKER_SAMPLES
@@ -16,10 +16,10 @@ from harness.air.settings import AirSettings, SyntheticRoom, air_settings
 from harness.session.audio import plan_recording, plan_sections
 from harness.session.connection import TimeLimits
 from harness.session.known_positive import choose_known_positive
-from harness.session.plan import SessionPlan, SettingsPlan, section_plans
-from harness.session.schedule import Section, default_settings, make_schedule
+from harness.session.plan import SessionPlan
+from harness.session.schedule import PlannedSection, default_settings, make_schedule
 from harness.simulated.measurement import Candidate
-from harness.simulated.record import PACKAGES, model_record
+from harness.simulated.simulated_result import PACKAGES, model_record
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.corpus.provenance import Stated
 from wakeword.engines import open_engine
@@ -93,8 +93,8 @@ def make_plan(request: Request, entry: BoardEntry, candidate: Candidate) -> Sess
         source=kind_of(entry).source,
         model=model,
         realtime=request.realtime or not kind_of(entry).fed or air is not None,
-        settings=SettingsPlan.model_validate(asdict(settings)),
-        sections=section_plans(schedule.sections),
+        settings=settings,
+        sections=schedule.sections,
         schedule_sha256=schedule.sha256,
         known_positive=choose_known_positive(engine, model, schedule, request.known_positive),
         margin=request.margin,
@@ -118,7 +118,7 @@ def chosen_air(request: Request, entry: BoardEntry) -> AirSettings | None:
     )
 
 
-def _described(request: Request) -> tuple[Section, ...]:
+def _described(request: Request) -> tuple[PlannedSection, ...]:
     """The sections of a described corpus, rendered into the cache."""
     if request.corpus is None:
         return ()
@@ -137,7 +137,8 @@ def _described(request: Request) -> tuple[Section, ...]:
     # The gain is applied when it is played.
     sections = render(corpus, full_scale + request.gain_db, _rendered_folder() / corpus.name)
     return tuple(
-        Section(one.label, one.truth, tuple(plan_recording(file.path, file.provenance, file.word_end, file.speaker) for file in one.files)) for one in sections
+        PlannedSection(one.label, one.truth, tuple(plan_recording(file.path, file.provenance, file.word_end, file.speaker) for file in one.files))
+        for one in sections
     )
 
 

@@ -33,7 +33,7 @@ from harness.session.journal import (
     trace_path,
 )
 from harness.session.plan import SessionPlan, health_check
-from harness.session.schedule import Leg
+from harness.session.schedule import PlannedLeg
 from harness.session.sound import leg_sound
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.errors import InfrastructureError, MwwError
@@ -174,7 +174,7 @@ class _Playing:
                 "check microphone, loudspeaker and their wires"
             )
 
-    def _check_sound(self, leg: Leg) -> None:
+    def _check_sound(self, leg: PlannedLeg) -> None:
         """Of a way through the air: the microphone must have heard the alignment markers, else all that follows would be void."""
         air = self._plan.air
         if air is None or air.microphone is None:
@@ -244,7 +244,7 @@ class _Playing:
             await self._collector.set_cutoff(model.model_id, self._plan.model.cutoff_uint8)
         self._boot_id, self._connections = identity.stamp.boot_id, self._log.connections
 
-    async def _play(self, leg: Leg, *, measured: bool = False) -> None:
+    async def _play(self, leg: PlannedLeg, *, measured: bool = False) -> None:
         """Play a leg to its end; the log says which items begin of one that is `measured`."""
         waiting = list(reversed(leg.items)) if measured else []
         for block in leg_audio(leg, block_samples=BLOCK_SAMPLES):

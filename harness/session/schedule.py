@@ -23,10 +23,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+import pydantic
+
 from wakeword.contract import HOLD_OFF_SLICES, SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES
 from wakeword.corpus.provenance import Provenance
 from wakeword.errors import ConfigError
 from wakeword.presentation import CLIPS, STREAM
+from wakeword.records import STRICT
 from wakeword.scoring.matching import TOLERANCE_SECONDS
 
 LEAD_IN_SECONDS = CLIPS.lead_in_seconds
@@ -40,13 +43,13 @@ UNKNOWN_MEMORY_SLICES = 300
 Truth = Literal["wake", "none"]
 
 
-@dataclass(frozen=True)
+@pydantic.dataclasses.dataclass(frozen=True, config=STRICT)
 class PlannedRecording:
     """A recording by content. `samples` are its length at 16 kHz."""
 
     path: Path
     sha256: str
-    samples: int
+    samples: int = pydantic.Field(ge=0)
     provenance: Provenance = "unknown"
     word_end: int | None = None
     """One past the last sample of its word, where that is known otherwise than from the recording: the bench mixed it with noise itself."""
@@ -54,9 +57,9 @@ class PlannedRecording:
     """Where it is known otherwise than from the folder."""
 
 
-@dataclass(frozen=True)
-class Section:
-    """Recordings with one truth: the wake word in each, or in none."""
+@pydantic.dataclasses.dataclass(frozen=True, config=STRICT)
+class PlannedSection:
+    """Recordings with one truth: the wake word in each, or in none. As they were given; the seed orders them."""
 
     label: str
     truth: Truth
@@ -65,8 +68,8 @@ class Section:
     """What their list says of figures of them."""
 
 
-@dataclass(frozen=True)
-class Settings:
+@pydantic.dataclasses.dataclass(frozen=True, config=STRICT)
+class StreamSettings:
     """How recordings become a stream. Lengths in samples."""
 
     seed: int
@@ -138,7 +141,7 @@ class PlacedSection:
 
 
 @dataclass(frozen=True)
-class Leg:
+class PlannedLeg:
     """A stream: where everything is from `first_item` to the last one."""
 
     first_item: int
@@ -169,13 +172,13 @@ class Leg:
 class Schedule:
     """All items in the order of playback."""
 
-    sections: tuple[Section, ...]
-    settings: Settings
+    sections: tuple[PlannedSection, ...]
+    settings: StreamSettings
     items: tuple[Item, ...]
 
-    def leg(self, first_item: int = 0) -> Leg:
+    def leg(self, first_item: int = 0) -> PlannedLeg:
         """The stream that begins with an item and goes on to the last."""
-        return Leg(first_item, tuple(_placed(self.items[first_item:], self.sections, self.settings)))
+        return PlannedLeg(first_item, tuple(_placed(self.items[first_item:], self.sections, self.settings)))
 
     @property
     def samples(self) -> int:
@@ -196,7 +199,7 @@ class Schedule:
         return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
 
 
-def make_schedule(sections: Sequence[Section], settings: Settings) -> Schedule:
+def make_schedule(sections: Sequence[PlannedSection], settings: StreamSettings) -> Schedule:
     """Order the recordings of all sections.
 
     Raises `ConfigError` when there is nothing to play, two sections have one label, a recording is too short to hold a feature, or
@@ -233,18 +236,18 @@ def guard_seconds(memory_slices: int | None, window: int, stride: int) -> float:
     return max(slices * STEP_SAMPLES / SAMPLE_RATE_HZ, LEAST_GUARD_SECONDS)
 
 
-def default_settings(seed: int, stride: int, window: int, memory_slices: int | None) -> Settings:
+def default_settings(seed: int, stride: int, window: int, memory_slices: int | None) -> StreamSettings:
     """The settings for a model: guard time from its receptive field, lead-in and gap as `mww-simulate` has them."""
     guard = guard_seconds(memory_slices, window, stride)
-    return Settings(seed, stride, *(round(seconds * SAMPLE_RATE_HZ) for seconds in (LEAD_IN_SECONDS, guard, STREAM.gap_seconds)))
+    return StreamSettings(seed, stride, *(round(seconds * SAMPLE_RATE_HZ) for seconds in (LEAD_IN_SECONDS, guard, STREAM.gap_seconds)))
 
 
-def _shuffled(section: Section, seed: int) -> list[PlannedRecording]:
+def _shuffled(section: PlannedSection, seed: int) -> list[PlannedRecording]:
     """Sorted by a hash of seed and content: the same on every machine and with every NumPy, and a file more or less moves no other."""
     return sorted(section.recordings, key=lambda recording: hashlib.sha256(f"{seed}:{section.label}:{recording.sha256}".encode()).digest())
 
 
-def _placed(items: Sequence[Item], sections: Sequence[Section], settings: Settings) -> Iterator[PlacedSection]:
+def _placed(items: Sequence[Item], sections: Sequence[PlannedSection], settings: StreamSettings) -> Iterator[PlacedSection]:
     position = 0
     last_marker: int | None = None
     order = list(dict.fromkeys(item.section for item in items))

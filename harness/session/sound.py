@@ -31,7 +31,7 @@ from harness.session.audio import leg_audio
 from harness.session.journal import PlayedLeg, sound_path
 from harness.session.paired import VoidSpan
 from harness.session.plan import SessionPlan
-from harness.session.schedule import Leg, PlacedItem, PlacedSection
+from harness.session.schedule import PlacedItem, PlacedSection, PlannedLeg
 from wakeword.audio import BLOCK_SAMPLES
 from wakeword.contract import SAMPLE_RATE_HZ
 
@@ -56,7 +56,7 @@ class LegSound:
     """A leg that was played through the air."""
 
     number: int
-    leg: Leg
+    leg: PlannedLeg
     """In the board's stream: placed in the recording for a virtual board, as it was played for a real one."""
     recording: NDArray[np.int16] | None
     """What the virtual board heard; None where the board hears for itself."""
@@ -87,7 +87,7 @@ class LegSound:
             yield VoidSpan(marker, marker + MARKER_SAMPLES + guard, "alignment marker")
 
 
-def leg_sound(plan: SessionPlan, folder: Path, played: PlayedLeg, leg: Leg, reference: Channel | None) -> LegSound | None:
+def leg_sound(plan: SessionPlan, folder: Path, played: PlayedLeg, leg: PlannedLeg, reference: Channel | None) -> LegSound | None:
     """The sound of a leg (as far as it was played), from the session's folder alone; None where none went through the air.
 
     `reference` is the channel of an earlier leg, whose level is the session's.
@@ -116,7 +116,7 @@ def leg_sound(plan: SessionPlan, folder: Path, played: PlayedLeg, leg: Leg, refe
     return LegSound(played.number, placed, recording, examined, tuple(_on(spans, examined.alignment)), told, dict(facts))
 
 
-def place(leg: Leg, alignment: Alignment, samples: int, inference: int) -> Leg:
+def place(leg: PlannedLeg, alignment: Alignment, samples: int, inference: int) -> PlannedLeg:
     """A leg as it lies in a recording of so many samples; sections begin at multiples of `inference` there, the first one with the recording."""
 
     def heard(position: int) -> int:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from bench_audio.calibration.calibration_file import read_calibration
 from bench_audio.calibration.equalizer import MAX_BOOST_DB
-from bench_audio.calibration.flow import STEPS, Settings
+from bench_audio.calibration.flow import STEPS, CalibrationSettings
 from bench_audio.calibration.run import chosen_steps, stated_gains
 from bench_audio.cli import calibrate
 from harness.cli import bench_app
@@ -70,7 +70,7 @@ def test_the_help_answers_without_heavy_imports() -> None:
 
 def test_defaults_are_those_of_the_settings() -> None:
     options = inspect.signature(calibrate).parameters
-    settings = Settings()
+    settings = CalibrationSettings()
     pairs = {"calibrator_level": settings.calibrator_spl, "level": settings.level_spl, "weighting": settings.weighting, "sweep_level": settings.sweep_dbfs}
     for name, value in {**pairs, "max_boost": MAX_BOOST_DB, "eq": settings.equalize}.items():
         assert options[name].default == value

@@ -16,7 +16,7 @@ from scipy.signal import oaconvolve
 from bench_audio import signals
 from bench_audio.calibration import calibration_file
 from bench_audio.calibration.calibration_file import Circumstances, save
-from bench_audio.calibration.flow import STEPS, Measured, Moment, Settings, measure
+from bench_audio.calibration.flow import STEPS, CalibrationSettings, Measured, Moment, measure
 from bench_audio.calibration.levels import equivalent_level
 from bench_audio.duplex import DeviceFacts, Recording
 from bench_audio.simulated_rig import Rig, SimulatedRig, loudspeaker_taps
@@ -24,7 +24,7 @@ from bench_audio.synthetic_room import Room, impulse_response
 from wakeword.errors import ConfigError, InfrastructureError
 
 RATE = 24_000
-SHORT = Settings(max_boost_db=15.0, sweep_seconds=4.0, noise_seconds=5.0, level_seconds=10.0, tail_seconds=1.0)
+SHORT = CalibrationSettings(max_boost_db=15.0, sweep_seconds=4.0, noise_seconds=5.0, level_seconds=10.0, tail_seconds=1.0)
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
@@ -42,7 +42,7 @@ class Person:
             self.rig.sensitivity_drift_db = self.drift_db
 
 
-def calibrated(rig: SimulatedRig, settings: Settings = SHORT, drift_db: float = 0.0) -> Measured:
+def calibrated(rig: SimulatedRig, settings: CalibrationSettings = SHORT, drift_db: float = 0.0) -> Measured:
     return measure(rig, settings, Person(rig, drift_db), lambda _: None)
 
 
@@ -131,7 +131,7 @@ HALVES = ((20, 9.0), (800, 9.0), (900, -9.0), (12_000, -9.0))
         (Rig(sample_rate=12_000), replace(STATED, steps=("sweep",)), ConfigError, "do not reach 7500 Hz"),
     ],
 )
-def test_a_station_that_cannot_be_measured_is_told_so(rig: Rig, settings: Settings, error: type[Exception], message: str) -> None:
+def test_a_station_that_cannot_be_measured_is_told_so(rig: Rig, settings: CalibrationSettings, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         calibrated(SimulatedRig(rig), settings)
 
@@ -214,7 +214,7 @@ def test_devices_may_have_rates_of_their_own() -> None:
 )
 def test_settings_that_make_no_sense_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Settings(**values)  # type: ignore[arg-type]
+        CalibrationSettings(**values)  # type: ignore[arg-type]
 
 
 # The files

@@ -18,8 +18,8 @@ from firmware.credentials import api_key
 from harness.results.schema import IntervalRecord, Result, read_result
 from harness.session.journal import RAW_FILE
 from harness.session.measure import Limits, measure
-from harness.session.record import make_session_result
 from harness.session.request import Request
+from harness.session.session_result import make_session_result
 from harness.session.table import session_table
 from harness.simulated.measurement import Candidate
 from tests.commands import Run

@@ -27,6 +27,14 @@ def test_a_plan_is_read_as_it_was_written(plan: Plan, tmp_path: Path) -> None:
     assert "key" not in json.loads((tmp_path / PLAN_FILE).read_text())["board"]
 
 
+def test_a_plan_of_an_earlier_program_is_read_and_would_be_written_as_it_was() -> None:
+    folder = Path(__file__).with_name("version-1")
+    plan = read_plan(folder)
+    assert plan is not None
+    assert json.loads(plan.model_dump_json()) == json.loads((folder / PLAN_FILE).read_text())
+    assert len(plan.schedule().items) == 9
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"format": 1}', '{"format": 2}'])
 def test_a_damaged_plan_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / PLAN_FILE).write_text(text)
@@ -38,7 +46,7 @@ def test_what_changed_is_said(plan: Plan, material: Path, tmp_path: Path) -> Non
     made = plan()
     assert what_changed(made, plan()) == []
     assert what_changed(made, plan(seed=1)) == ["seed"]
-    assert what_changed(made, plan(known_positive=Path(made.sections[0].recordings[3].path))) == ["known positive"]
+    assert what_changed(made, plan(known_positive=made.sections[0].recordings[3].path)) == ["known positive"]
     assert what_changed(made, plan(realtime=True)) == ["speed of playback"]
     assert what_changed(made, plan(margin=0.05)) == ["margin"]
     assert what_changed(made, plan(none=())) == ["3 of 9 recordings (gone, or with other content, label or truth)"]
@@ -49,7 +57,7 @@ def test_what_changed_is_said(plan: Plan, material: Path, tmp_path: Path) -> Non
 def test_another_model_is_another_session(plan: Plan, tmp_path: Path) -> None:
     made = plan()
     other = open_candidate(loud_model(tmp_path / "other", bias=-5.9), None, None)
-    request = Request(board="virtual", model=other.manifest_path, wake=tuple(Path(section.recordings[0].path).parent for section in made.sections[:1]))
+    request = Request(board="virtual", model=other.manifest_path, wake=tuple(section.recordings[0].path.parent for section in made.sections[:1]))
     assert what_changed(made, make_plan(request, made.board, other))[0] == "model"
 
 
@@ -82,7 +90,7 @@ def test_a_known_positive_that_the_simulation_does_not_detect_is_refused(plan: P
     engine, _ = open_engine(candidate.model)
     with pytest.raises(ConfigError, match="the simulation does not detect it"):
         choose_known_positive(engine, made.model, made.schedule(), silent)
-    given = choose_known_positive(engine, made.model, made.schedule(), Path(made.sections[0].recordings[2].path))
+    given = choose_known_positive(engine, made.model, made.schedule(), made.sections[0].recordings[2].path)
     assert (given.recording, given.chosen) == (made.sections[0].recordings[2], "given by the user")
 
 

@@ -18,8 +18,9 @@ from harness.session.audio import leg_audio
 from harness.session.connection import TimeLimits
 from harness.session.journal import RAW_FILE, is_finished, next_item, played_legs
 from harness.session.plan import SessionPlan
-from harness.session.record import make_session_result
 from harness.session.runner import Session
+from harness.session.schedule import make_schedule
+from harness.session.session_result import make_session_result
 from harness.simulated.measurement import Candidate
 from tests.harness.session.conftest import Plan
 from tests.harness.session.fakes import Collectors, FakeBoard
@@ -346,17 +347,8 @@ def test_a_recording_that_changed_is_refused_while_it_is_played(plan: Plan, cand
 
     made = plan()
     recording = made.sections[0].recordings[0]
-    longer = made.sections[0].model_copy(
-        update={"recordings": (recording.model_copy(update={"samples": recording.samples + 1}), *made.sections[0].recordings[1:])}
-    )
-    changed = made.model_copy(update={"sections": (longer, *made.sections[1:])})
-    changed = changed.model_copy(update={"schedule_sha256": _rehashed(changed)})
+    longer = replace(made.sections[0], recordings=(replace(recording, samples=recording.samples + 1), *made.sections[0].recordings[1:]))
+    sections = (longer, *made.sections[1:])
+    changed = made.model_copy(update={"sections": sections, "schedule_sha256": make_schedule(sections, made.settings).sha256})
     with pytest.raises(ConfigError, match="holds 9600 samples, but 9601 when"):
         play(changed, FakeBoard(candidate), tmp_path)
-
-
-def _rehashed(plan: SessionPlan) -> str:
-    from harness.session.schedule import Section, Settings, make_schedule
-
-    sections = [Section(one.label, one.truth, tuple(recording.planned() for recording in one.recordings)) for one in plan.sections]
-    return replace(make_schedule(sections, Settings(**plan.settings.model_dump()))).sha256

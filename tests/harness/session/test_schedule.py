@@ -13,18 +13,29 @@ from hypothesis import strategies as st
 
 from harness.session.audio import leg_audio, plan_recording, plan_sections
 from harness.session.paired import played_part
-from harness.session.schedule import LEAST_GUARD_SECONDS, PlannedRecording, Section, Settings, Truth, default_settings, guard_seconds, make_schedule
+from harness.session.schedule import (
+    LEAST_GUARD_SECONDS,
+    PlannedRecording,
+    PlannedSection,
+    StreamSettings,
+    Truth,
+    default_settings,
+    guard_seconds,
+    make_schedule,
+)
 from tests.harness.session.loud import words
 from wakeword.audio import read_samples
 from wakeword.contract import HOLD_OFF_SLICES, SAMPLE_RATE_HZ
 from wakeword.errors import ConfigError
 from wakeword.scoring.matching import TOLERANCE_SECONDS
 
-SETTINGS = Settings(seed=7, stride=3, lead_in=24_000, guard=48_000, gap=8_000)
+SETTINGS = StreamSettings(seed=7, stride=3, lead_in=24_000, guard=48_000, gap=8_000)
 
 
-def section(label: str, truth: Truth, *lengths: int) -> Section:
-    return Section(label, truth, tuple(PlannedRecording(Path(f"{label}/{index}.wav"), f"{label}{index}", length) for index, length in enumerate(lengths)))
+def section(label: str, truth: Truth, *lengths: int) -> PlannedSection:
+    return PlannedSection(
+        label, truth, tuple(PlannedRecording(Path(f"{label}/{index}.wav"), f"{label}{index}", length) for index, length in enumerate(lengths))
+    )
 
 
 SECTIONS = [section("words", "wake", 9_000, 17_001, 12_345, 30_000), section("tv", "none", 100_000, 50_001), section("more words", "wake", 20_000, 20_001)]

@@ -19,7 +19,7 @@ from harness.session.audio import leg_audio
 from harness.session.journal import PlayedLeg, played_legs, sound_path
 from harness.session.paired import played_part
 from harness.session.plan import SessionPlan
-from harness.session.schedule import Settings, make_schedule
+from harness.session.schedule import StreamSettings, make_schedule
 from harness.session.sound import SETTLE, PlayClock, acoustics_record, leg_sound, place, play_clock
 from tests.harness.session.test_schedule import SECTIONS, SETTINGS
 from wakeword.contract import SAMPLE_RATE_HZ
@@ -29,7 +29,7 @@ MARKED = replace(SETTINGS, marker=MARKER_SAMPLES, marker_every=120_000)
 
 
 def test_a_schedule_without_markers_is_what_it_was() -> None:
-    assert make_schedule(SECTIONS, SETTINGS).sha256 == make_schedule(SECTIONS, Settings(7, 3, 24_000, 48_000, 8_000)).sha256
+    assert make_schedule(SECTIONS, SETTINGS).sha256 == make_schedule(SECTIONS, StreamSettings(7, 3, 24_000, 48_000, 8_000)).sha256
     assert make_schedule(SECTIONS, MARKED).sha256 != make_schedule(SECTIONS, SETTINGS).sha256
     with pytest.raises(ValueError, match="do not fit"):
         replace(SETTINGS, marker=8000, marker_every=9000)
@@ -126,8 +126,8 @@ def played(plan: SessionPlan, *sound: dict[str, object]) -> PlayedLeg:
 @pytest.fixture
 def through_air(plan: Callable[..., SessionPlan]) -> SessionPlan:
     made = plan()
-    settings = made.settings.model_copy(update={"marker": MARKER_SAMPLES, "marker_every": 160_000})
-    schedule = make_schedule(made.schedule().sections, Settings(**settings.model_dump()))
+    settings = replace(made.settings, marker=MARKER_SAMPLES, marker_every=160_000)
+    schedule = make_schedule(made.sections, settings)
     air = AirSettings(speaker="out", microphone="in")
     return made.model_copy(update={"settings": settings, "schedule_sha256": schedule.sha256, "air": air})
 

@@ -30,7 +30,7 @@ from harness.session.paired import Heard, decided_slice, leg_runs, simulate_audi
 from harness.session.plan import SessionPlan
 from harness.session.sound import PlayClock, acoustics_record, play_clock
 from harness.simulated.measurement import Candidate
-from harness.simulated.record import arena_record
+from harness.simulated.simulated_result import arena_record
 from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ, slice_count
 from wakeword.detector import Detection, detect
 from wakeword.engines import open_engine
@@ -194,7 +194,7 @@ def _health(plan: SessionPlan, legs: Sequence[PlayedLeg]) -> str:
     if known.recording is None:
         return f"not made: {known.chosen}"
     checks = sum(leg.part == "check" and leg.complete for leg in legs)
-    return f"detected {Path(known.recording.path).name} ({known.chosen}), {wording.number(checks, 'time')} before playing"
+    return f"detected {known.recording.path.name} ({known.chosen}), {wording.number(checks, 'time')} before playing"
 
 
 def _integrity(leg: MeasuredLeg) -> IntegrityRecord:
