@@ -21,15 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.config.mixednet import MixedNetConfig
-from trainer.config.training_sections import PerformanceSection
+from trainer.config.training_sections import PerformanceSection, TrainingSection
 from trainer.data.batches import BatchSampler, FeatureSet, prefetch
 from trainer.data.split import Split
 from trainer.inference.splits import PresentedSplit
 from trainer.mixednet.lengths import window_slices
 from trainer.mixednet.runtime import start_tensorflow
 from trainer.mixednet.scaling import dequantise
-from trainer.training.plan import TrainingPlan
-from trainer.training.step import Trainee
+from trainer.training.step import TrainState
 from trainer.training.validation import StreamingValidation
 from wakeword import contract
 from wakeword.corpus.feature_cache import CachedStream
@@ -60,7 +59,7 @@ def main() -> None:
     keras.utils.set_random_seed(0)
     model = build_model(NETWORK, slices)
     print(f"{model.count_params()} parameters, {BATCH_SIZE} windows of {slices} slices a step; peak memory after TensorFlow's start {_peak_mib()} MiB")
-    sampler = BatchSampler(_sets(slices), slices, BATCH_SIZE, seed=1)
+    sampler = BatchSampler(_sets(slices), slices, TrainingSection(batch_size=BATCH_SIZE, seed=1))
     ours = _our_loop(model, sampler)
     ours(0)
     step_s = ours(WARM_UP)
@@ -94,12 +93,12 @@ def _sets(slices: int) -> list[FeatureSet]:
 
 
 def _our_loop(model: Any, sampler: BatchSampler) -> Callable[[int], float]:
-    trainee = Trainee(model, NETWORK, averaging=TrainingPlan().weight_averaging)
+    state = TrainState(model, NETWORK, TrainingSection())
 
     def run(first: int) -> float:
         began = time.perf_counter()
         for batch in prefetch(sampler.batch, range(first, first + STEPS), PerformanceSection().prefetch_factor):
-            loss = trainee.train(batch)
+            loss = state.train_step(batch)
         loss.numpy()
         return (time.perf_counter() - began) / STEPS
 

@@ -102,9 +102,8 @@ def _rejections(ingestion: Ingestion) -> Iterator[Text]:
 
 
 def _plan(dry: DryRun) -> list[str]:
-    section, performance, plan = dry.config.training, dry.config.performance, dry.config.training.plan()
+    section, performance = dry.config.training, dry.config.performance
     state = "a run lies there, and what is left of it would be done" if (dry.folder / "checkpoints" / STATE).is_file() else "a new run"
-    evaluations = -(-plan.steps // plan.eval_step_interval)
     copies = dry.config.augmentation.copies
     limit = f", limited to {performance.max_memory_gb:g}" if performance.max_memory_gb else ""
     memory = (
@@ -113,7 +112,7 @@ def _plan(dry: DryRun) -> list[str]:
     )
     return [
         f"folder {dry.folder}: {state}",
-        f"{' + '.join(f'{steps:,}' for steps in section.training_steps)} steps of {section.batch_size} windows, {evaluations} evaluations",
+        f"{' + '.join(f'{steps:,}' for steps in section.training_steps)} steps of {section.batch_size} windows, {section.evaluations_after(0)} evaluations",
         f"{copies} augmented copies of each wake word" if copies else "no augmentation",
         *([teachers_summary(dry.config)] if section.teachers else []),
         memory,

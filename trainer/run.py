@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Protocol
 
 from trainer.config.checks import check_config
@@ -36,7 +35,7 @@ from trainer.mixednet.lengths import window_slices
 from trainer.mixednet.runtime import compute_dtype, start_tensorflow
 from trainer.teachers import check_teachers, open_teachers, teachers_summary
 from trainer.training.checkpoints import STATE, steps_done
-from trainer.training.loop import TrainingResult, train
+from trainer.training.loop import TrainingResult, TrainingRun, train
 from trainer.training.progress import Progress as TrainingProgress
 from trainer.training.validation import StreamingValidation
 from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
@@ -81,7 +80,7 @@ def train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: 
 
 def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: int | None) -> TrainingResult:
     ingestion = checked_recordings(config, folder, progress, jobs)
-    network, plan, performance = config.model, config.training.plan(), config.performance
+    network, performance = config.model, config.performance
     jobs, slices = feature_workers(config, ingestion.records, jobs), window_slices(network, config.hardware.clip_duration_ms)
     shares = composition(ingestion.records, config.paths)
     # Before anything is told: who reads only the first lines finds the rest in the folder.
@@ -97,36 +96,36 @@ def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs:
         progress.told("feature sets train as they are: mining hears recordings alone")
     if config.training.teachers:
         progress.told(teachers_summary(config))
-    xp = choose_array_module(performance.gpu_only)
     with threads_of_workers(performance.num_threads_per_worker):
         if config.speaker_clustering.leakage_audit_enabled:
             audit_recordings(ingestion.records, folder, progress, jobs)
         processed = config.paths.processed_dir or default_cache_folder()
         clips = stored_clips(config, ingestion.records, slices, processed, progress.counting, progress.told, jobs)
-    sets = training_sets(config, clips, xp)
-    miner = _miner(config, folder, ingestion.records, clips, slices, xp, progress) if config.hard_negative_mining.enabled else None
+    sets = training_sets(config, clips)
+    miner = _miner(config, folder, ingestion.records, clips, slices, progress) if config.hard_negative_mining.enabled else None
     start_tensorflow(settings=performance)  # the first to start it decides the threads
     validation = StreamingValidation(
         network,
         slices,
         _validation_features(ingestion.records, progress),
         config.export.sliding_window_size,
-        plan.target_false_accepts_per_hour,
+        config.training.target_minimization,
         config.export.probability_cutoff,
     )
-    return train(
+    run = TrainingRun(
         network,
         slices,
         sets,
-        plan,
+        config.training,
         folder / CHECKPOINTS,
         validation,
         progress,
-        performance=performance,
+        performance,
         records=folder,
         hard_negatives=miner,
-        teaching=open_teachers(config),
+        distillation=open_teachers(config),
     )
+    return train(run)
 
 
 def checked_recordings(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: int | None = None) -> Ingestion:
@@ -169,9 +168,7 @@ def audit_recordings(records: Sequence[SampleRecord], folder: Path, progress: Ru
         progress.told(f"warning: {summary}; {table} has all pairs")
 
 
-def _miner(
-    config: TrainerConfig, folder: Path, records: Sequence[SampleRecord], clips: SetClips, slices: int, xp: ModuleType, progress: RunProgress
-) -> TrainingMiner:
+def _miner(config: TrainerConfig, folder: Path, records: Sequence[SampleRecord], clips: SetClips, slices: int, progress: RunProgress) -> TrainingMiner:
     """Mines the negatives of the training split; what was mined by command and joined the dataset is not mined again."""
     section, features = config.hard_negative_mining, ClipRows.of(clips.negative_joined)
     return TrainingMiner(
@@ -181,7 +178,7 @@ def _miner(
         section.settings(),
         section.mining_interval_epochs,
         folder / MINED_FOLDER,
-        lambda mined: training_sets(config, clips, xp, mined),
+        lambda mined: training_sets(config, clips, mined),
         taken=map(stretch_of, rows_below(config.paths.optional("hard_negative_dir"))),
         progress=progress.counting("seconds of negatives heard for mining"),
     )

@@ -19,8 +19,8 @@ from trainer.data.split import Split
 from trainer.mixednet.lengths import window_slices
 from trainer.mixednet.weights import load_weights
 from trainer.trained import run_config, run_folder
+from trainer.training.losses import Distillation, Teacher
 from trainer.training.run_files import TABLE as VALIDATION_NAME
-from trainer.training.teaching import Teacher, Teaching
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 from wakeword.reading import read_csv
@@ -48,21 +48,19 @@ def check_teachers(config: TrainerConfig, records: Sequence[SampleRecord]) -> No
         _check_recordings(checkpoint, records)
 
 
-def open_teachers(config: TrainerConfig) -> Teaching | None:
+def open_teachers(config: TrainerConfig) -> Distillation | None:
     """The teachers of a configuration with their weights; None without any. Raises `ConfigError` for weights that cannot be read."""
     from trainer.mixednet.models import build_model
 
-    section, teachers, hashes = config.training, [], []
-    for checkpoint in section.teachers:
+    teachers, hashes = [], []
+    for checkpoint in config.training.teachers:
         taught = run_config(checkpoint)
         network = taught.model
         model = build_model(network, window_slices(network, taught.hardware.clip_duration_ms))
         load_weights(model, checkpoint)
         teachers.append(Teacher(model, network))
         hashes.append(hash_file(checkpoint))
-    if not teachers:
-        return None
-    return Teaching(tuple(teachers), section.teaching_share, hashlib.sha256(" ".join(hashes).encode()).hexdigest())
+    return Distillation(tuple(teachers), hashlib.sha256(" ".join(hashes).encode()).hexdigest()) if teachers else None
 
 
 def teachers_summary(config: TrainerConfig) -> str:
@@ -76,7 +74,7 @@ def _check_file(checkpoint: Path, taught: TrainerConfig) -> None:
     """Weights that cannot be those of a finished run; whether they are those of its model is seen when they are read."""
     import h5py
 
-    table, steps = run_folder(checkpoint) / VALIDATION_NAME, taught.training.plan().steps
+    table, steps = run_folder(checkpoint) / VALIDATION_NAME, taught.training.steps
     try:
         done = max((int(row["step"]) for row in read_csv(table, ("step",), "").rows), default=0)
     except (ConfigError, ValueError):

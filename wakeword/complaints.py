@@ -6,7 +6,13 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-_LIMITS = {"greater_than": "above {gt}", "greater_than_equal": "{ge} or more", "less_than": "below {lt}", "less_than_equal": "{le} or less"}
+_LIMITS = {
+    "greater_than": "above {gt}",
+    "greater_than_equal": "{ge} or more",
+    "less_than": "below {lt}",
+    "less_than_equal": "{le} or less",
+    "too_short": "a list of {min_length} or more",
+}
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "string": "text", "path": "a path", "url": "an address"}
 _LISTS = ("tuple", "list", "set")
 _PARTS = ("dict", "model", "mapping")

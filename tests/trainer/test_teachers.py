@@ -66,13 +66,12 @@ def test_teachers_of_the_same_split_are_opened(tmp_path: Path) -> None:
     first, second = run(tmp_path / "first"), run(tmp_path / "second", RECORDS, "training.seed=2", "model.pointwise_filters=9,6")
     chosen = taught_by(first, second)
     check_teachers(chosen, RECORDS)
-    teaching = open_teachers(chosen)
-    assert teaching is not None
-    assert [teacher.network.pointwise_filters for teacher in teaching.teachers] == [(6, 6), (9, 6)]
-    assert teaching.share == chosen.training.teaching_share
+    distillation = open_teachers(chosen)
+    assert distillation is not None
+    assert [teacher.network.pointwise_filters for teacher in distillation.teachers] == [(6, 6), (9, 6)]
     other = open_teachers(taught_by(second, first))
     assert other is not None
-    assert other.fingerprint != teaching.fingerprint
+    assert other.fingerprint != distillation.fingerprint
     assert open_teachers(config()) is None
     assert config(f"training.teachers={first}").training.teachers == (first,)
     check_teachers(config(), RECORDS)

@@ -6,23 +6,22 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from trainer.config.mixednet import MixedNetConfig
+from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import Batch, BatchSampler, FeatureSet, TruncationStrategy, prefetch
 from trainer.mixednet.lengths import receptive_field
 from trainer.mixednet.weights import load_weights
 from trainer.training import checkpoints, loop
 from trainer.training.interrupt import delayed_interrupt
-from trainer.training.plan import FAST_TEST, Phase, TrainingPlan
 from trainer.training.progress import Silent, StepReport
 from trainer.training.scores import Checkpoint, ValidationScores
 from wakeword.errors import ConfigError
@@ -39,7 +38,7 @@ def numbered_clip(length: int, first: int = 0) -> NDArray[np.int8]:
 
 
 def sampler(*sets: FeatureSet, batch_size: int = 2000, seed: int = 1) -> BatchSampler:
-    return BatchSampler(sets, SLICES, batch_size, seed)
+    return BatchSampler(sets, SLICES, TrainingSection(batch_size=batch_size, seed=seed))
 
 
 NEGATIVES = FeatureSet("negatives", False, [numbered_clip(60)])
@@ -63,7 +62,7 @@ def test_a_random_window_is_any_window_of_its_clip() -> None:
 @pytest.mark.parametrize("strategy", ["random", "truncate_start"])
 def test_a_short_clip_is_preceded_by_silence_and_not_by_its_neighbour(strategy: TruncationStrategy) -> None:
     words = FeatureSet("words", True, [numbered_clip(12, 50)], truncation_strategy=strategy, end_shift_slices=1)
-    batch = BatchSampler([NEGATIVES, words], SLICES, 100, 1).batch(0)
+    batch = sampler(NEGATIVES, words, batch_size=100).batch(0)
     windows = batch.features[batch.truth == 1]
     assert np.all(windows[:, : SLICES - 12] == -128)
     assert np.all(windows[:, SLICES - 12 :, 0] == np.arange(50, 62))
@@ -79,7 +78,8 @@ def test_sets_are_drawn_by_their_sampling_weight_and_clips_by_length_or_evenly()
 
 def test_sample_weights_are_penalty_times_class_weight() -> None:
     words = FeatureSet("words", True, [numbered_clip(30)], penalty_weight=2)
-    batch = sampler(words, NEGATIVES, FeatureSet("hard", False, [numbered_clip(30)], penalty_weight=4)).batch(0, 1.5, 20)
+    sets = [words, NEGATIVES, FeatureSet("dear", False, [numbered_clip(30)], penalty_weight=4)]
+    batch = BatchSampler(sets, SLICES, TrainingSection(batch_size=2000, positive_class_weight=(1.5, 1), negative_class_weight=(20, 1))).batch(0)
     assert {(clip, weight) for clip, weight in zip(batch.clips.tolist(), batch.weights.tolist(), strict=True)} == {(0, 3.0), (1, 20.0), (2, 80.0)}
     assert batch.weights.dtype == batch.truth.dtype == np.float32
 
@@ -140,43 +140,26 @@ def test_so_many_batches_are_made_ahead_and_no_more(ahead: int) -> None:
             enough.set()
         return batches.batch(step)
 
-    with closing(cast("Generator[Batch]", prefetch(make, range(20), ahead))) as drawn:
+    with closing(prefetch(make, range(20), ahead)) as drawn:
         next(drawn)
         assert enough.wait(30)
     assert made == list(range(1 + ahead))
 
 
-PLAN = TrainingPlan(phases=(Phase(90, 3e-3), Phase(30, 1e-3)), batch_size=16, eval_step_interval=45, seed=5)
+SETTINGS = TrainingSection(training_steps=(90, 30), learning_rates=(3e-3, 1e-3), batch_size=16, eval_step_interval=45, seed=5)
+
+
+def changed(**values: Any) -> TrainingSection:
+    return SETTINGS.model_copy(update=values)
 
 
 def test_phases_follow_one_another() -> None:
-    assert PLAN.steps == 120
-    assert PLAN.phase_of(89) == (0, range(90))
-    assert PLAN.phase_of(90) == (1, range(90, 120))
-    with pytest.raises(ValueError, match="past the plan's 120 steps"):
-        PLAN.phase_of(120)
-    assert (FAST_TEST.steps, FAST_TEST.batch_size) == (3000, 32)
-    assert [PLAN.evaluations_after(step) for step in (0, 45, 46, 90, 91, 120)] == [3, 3, 2, 2, 1, 1]
-    assert [replace(PLAN, eval_step_interval=60).evaluations_after(step) for step in (0, 60, 61, 120)] == [2, 2, 1, 1]
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: Phase(0, 1e-3), "phase of 0 steps"),
-        (lambda: Phase(1, 0), "learning_rates has 0"),
-        (lambda: Phase(1, 1e-3, 0, 20), "class weights are 0 and 20"),
-        (lambda: replace(PLAN, phases=()), "training_steps is empty"),
-        (lambda: replace(PLAN, batch_size=0), "batch_size is 0"),
-        (lambda: replace(PLAN, eval_step_interval=0), "eval_step_interval is 0"),
-        (lambda: replace(PLAN, target_false_accepts_per_hour=-1), "target_minimization is -1"),
-        (lambda: TrainingPlan(maximization_metric="accuracy"), "'accuracy'; give one of auto, average_viable_recall, expected_recall, recall"),  # type: ignore[arg-type]
-        (lambda: replace(PLAN, seed=-1), "seed is -1"),
-    ],
-)
-def test_refuses_a_plan_that_cannot_be(make: Callable[[], object], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        make()
+    assert SETTINGS.steps == 120
+    assert [SETTINGS.phase_of(step) for step in (0, 89, 90, 119, 120, 10**6)] == [0, 0, 1, 1, 1, 1]
+    alone = SETTINGS.last_phase(negative_class_weight=(7.0,))
+    assert (alone.steps, alone.learning_rates, alone.negative_class_weight, alone.seed) == (30, (1e-3,), (7.0,), 5)
+    assert [SETTINGS.evaluations_after(step) for step in (0, 45, 46, 90, 91, 120)] == [3, 3, 2, 2, 1, 1]
+    assert [changed(eval_step_interval=60).evaluations_after(step) for step in (0, 60, 61, 120)] == [2, 2, 1, 1]
 
 
 def test_a_second_interrupt_stops_at_once_and_the_handler_is_given_back() -> None:
@@ -239,16 +222,20 @@ class Recorder(Silent):
 
 def separation(model: Any) -> ValidationScores:
     """Scores that grow with the distance between words and noise."""
-    batch = BatchSampler(rising_sets(), WINDOW, 64, seed=9).batch(0)
+    batch = BatchSampler(rising_sets(), WINDOW, TrainingSection(batch_size=64, seed=9)).batch(0)
     probability = model(((batch.features.astype(np.float32) + 128) * (26 / 255)), training=False).numpy()[:, 0]
     recall = float(np.mean(probability[batch.truth == 1] > 0.5))
     return ValidationScores(recall, float(np.sum(probability[batch.truth == 0] > 0.5)), float(probability[batch.truth == 1].mean()))
 
 
+def train(folder: Path, settings: TrainingSection = SETTINGS, evaluate: loop.Evaluate = separation, **changes: Any) -> loop.TrainingResult:
+    return loop.train(replace(loop.TrainingRun(NET, WINDOW, rising_sets(), settings, folder, evaluate), **changes))
+
+
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[loop.TrainingResult, Recorder]:
     recorder = Recorder()
-    return loop.train(NET, WINDOW, rising_sets(), PLAN, tmp_path_factory.mktemp("whole"), separation, recorder), recorder
+    return train(tmp_path_factory.mktemp("whole"), progress=recorder), recorder
 
 
 def weights_of(result: loop.TrainingResult) -> list[NDArray[np.float32]]:
@@ -284,9 +271,9 @@ def test_a_run_learns_and_keeps_its_best_weights(whole_run: tuple[loop.TrainingR
 @pytest.mark.parametrize("step", [45, pytest.param(90, marks=pytest.mark.slow), pytest.param(120, marks=pytest.mark.slow)])
 def test_an_interrupted_run_goes_on_to_the_same_model(whole_run: tuple[loop.TrainingResult, Recorder], tmp_path: Path, step: int) -> None:
     with pytest.raises(KeyboardInterrupt):
-        loop.train(NET, WINDOW, rising_sets(), PLAN, tmp_path, separation, Recorder(interrupt_at=step))
+        train(tmp_path, progress=Recorder(interrupt_at=step))
     recorder = Recorder()
-    result = loop.train(NET, WINDOW, rising_sets(), PLAN, tmp_path, separation, recorder)
+    result = train(tmp_path, progress=recorder)
     assert recorder.resumed_at == step
     assert result.best == whole_run[0].best
     assert_same_weights(result, whole_run[0])
@@ -298,9 +285,9 @@ def test_an_interrupt_between_evaluations_loses_no_step(
 ) -> None:
     monkeypatch.setattr(loop, "REPORT_INTERVAL_S", 0)
     with pytest.raises(KeyboardInterrupt):
-        loop.train(NET, WINDOW, rising_sets(), PLAN, tmp_path, separation, Recorder(interrupt_at=67))
+        train(tmp_path, progress=Recorder(interrupt_at=67))
     recorder = Recorder()
-    result = loop.train(NET, WINDOW, rising_sets(), PLAN, tmp_path, separation, recorder)
+    result = train(tmp_path, progress=recorder)
     assert recorder.resumed_at == 67
     assert_same_weights(result, whole_run[0])
 
@@ -316,31 +303,31 @@ def test_a_run_killed_in_an_evaluation_repeats_it(whole_run: tuple[loop.Training
         return separation(model)
 
     with pytest.raises(SystemExit):
-        loop.train(NET, WINDOW, rising_sets(), PLAN, tmp_path, killed)
+        train(tmp_path, evaluate=killed)
     recorder = Recorder()
-    result = loop.train(NET, WINDOW, rising_sets(), PLAN, tmp_path, separation, recorder)
+    result = train(tmp_path, progress=recorder)
     assert recorder.resumed_at == 90
     assert [checkpoint.step for checkpoint, _ in recorder.checkpoints] == [90, 120]
     assert_same_weights(result, whole_run[0])
 
 
 def test_an_interrupt_in_the_last_evaluation_is_not_lost(tmp_path: Path) -> None:
-    plan = replace(PLAN, phases=(Phase(2, 1e-3),))
+    settings = SETTINGS.last_phase(training_steps=(2,))
 
     def interrupted(model: Any) -> ValidationScores:
         os.kill(os.getpid(), signal.SIGINT)
         return separation(model)
 
     with pytest.raises(KeyboardInterrupt):
-        loop.train(NET, WINDOW, rising_sets(), plan, tmp_path, interrupted)
-    result = loop.train(NET, WINDOW, rising_sets(), plan, tmp_path, separation, recorder := Recorder())
+        train(tmp_path, settings, evaluate=interrupted)
+    result = train(tmp_path, settings, progress=(recorder := Recorder()))
     assert (result.best.step, recorder.checkpoints) == (2, [])
 
 
 def test_a_finished_run_is_not_trained_again(whole_run: tuple[loop.TrainingResult, Recorder]) -> None:
     result, _ = whole_run
     recorder = Recorder()
-    again = loop.train(NET, WINDOW, rising_sets(), PLAN, result.weights.parent, separation, recorder)
+    again = train(result.weights.parent, progress=recorder)
     assert not recorder.reports
     assert (again.best, again.steps) == (result.best, result.steps)
     assert_same_weights(again, result)
@@ -351,20 +338,20 @@ def test_a_run_goes_on_with_more_steps_as_if_it_had_had_them_from_the_start(
     whole_run: tuple[loop.TrainingResult, Recorder], tmp_path: Path, first: int
 ) -> None:
     """Its last phase ends between two evaluations, or at one."""
-    short, long = (replace(PLAN, phases=(PLAN.phases[0], replace(PLAN.phases[1], steps=steps))) for steps in (first, 50))
-    loop.train(NET, WINDOW, rising_sets(), short, tmp_path / "extended", separation)
+    short, long = (changed(training_steps=(90, steps)) for steps in (first, 50))
+    train(tmp_path / "extended", short)
     recorder = Recorder()
-    result = loop.train(NET, WINDOW, rising_sets(), long, tmp_path / "extended", separation, recorder)
+    result = train(tmp_path / "extended", long, progress=recorder)
     assert (recorder.resumed_at, recorder.was_extended) == (short.steps, (short.steps, long.steps))
     assert [checkpoint.step for checkpoint, _ in recorder.checkpoints] == [step for step in (135, 140) if step > short.steps]
     assert result.steps == 140
-    loop.train(NET, WINDOW, rising_sets(), long, tmp_path / "whole", separation)
+    train(tmp_path / "whole", long)
     with np.load(tmp_path / "extended" / checkpoints.STATE) as one, np.load(tmp_path / "whole" / checkpoints.STATE) as other:
         assert set(one.files) == set(other.files)
         for name in set(one.files) - {"header"}:
             np.testing.assert_array_equal(one[name], other[name])
     with pytest.raises(ConfigError, match=r"has done 140 steps, more than the 120 of training\.training_steps; give as many or more"):
-        loop.train(NET, WINDOW, rising_sets(), PLAN, tmp_path / "extended", separation)
+        train(tmp_path / "extended")
     assert whole_run[0].steps == checkpoints.steps_done(whole_run[0].weights.parent / checkpoints.STATE) == 120
 
 
@@ -377,17 +364,17 @@ def test_steps_done_of_what_is_no_state_are_none(tmp_path: Path) -> None:
 def test_a_folder_of_another_run_is_refused(whole_run: tuple[loop.TrainingResult, Recorder]) -> None:
     folder = whole_run[0].weights.parent
     with pytest.raises(ConfigError, match="left by a run with another configuration or other data"):
-        loop.train(NET, WINDOW, rising_sets(), replace(PLAN, seed=6), folder, separation)
+        train(folder, changed(seed=6))
     with pytest.raises(ConfigError, match="left by a run with another configuration or other data"):
-        loop.train(NET, WINDOW, rising_sets(), replace(PLAN, phases=(Phase(91, 3e-3), PLAN.phases[1])), folder, separation)
+        train(folder, changed(training_steps=(91, 30)))
     with pytest.raises(ConfigError, match="left by a run with another configuration or other data"):
-        loop.train(NET, WINDOW, rising_sets(21), PLAN, folder, separation)
+        train(folder, sets=rising_sets(21))
 
 
 def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
     (tmp_path / checkpoints.STATE).write_bytes(b"PK\x03\x04 no more")
     with pytest.raises(ConfigError, match=r"training_state\.npz: damaged"):
-        loop.train(NET, WINDOW, rising_sets(), PLAN, tmp_path, separation)
+        train(tmp_path)
 
 
 def test_weights_of_another_model_are_refused(whole_run: tuple[loop.TrainingResult, Recorder], tmp_path: Path) -> None:

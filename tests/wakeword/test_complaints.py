@@ -14,7 +14,7 @@ from wakeword.errors import ConfigError
 
 def refusal(setting: str) -> str:
     with pytest.raises(ConfigError) as raised:
-        load_config("standard", (), ["export.wake_word=x", setting]).training.plan()
+        load_config("standard", (), ["export.wake_word=x", setting])
     return str(raised.value)
 
 
@@ -23,6 +23,7 @@ def refusal(setting: str) -> str:
     [
         ("training.training_steps=1500", "1500: it must be a list, even of one value: [1500], for example [20000, 10000]"),
         ("training.learning_rates=0.1", "0.1: it must be a list, even of one value: [0.1], for example [0.001, 0.0001]"),
+        ("training.training_steps=[]", "[]: it must be a list of 1 or more, for example [20000, 10000]"),
         ("training.training_steps={a: 1}", "{'a': 1}: it must be a list, for example [20000, 10000]"),
         ("training.training_steps=[1, x]", "'x': it must be a whole number, for example 20000"),
         ("training.batch_size=[1]", "[1]: it must be a whole number, for example 128"),
@@ -45,7 +46,7 @@ def test_what_a_value_must_be(setting: str, told: str) -> None:
 
 def test_lists_of_different_lengths_say_what_would_fit() -> None:
     assert refusal("training.training_steps=[1500]") == (
-        "training.training_steps has 1 value, so there is one phase, and training.learning_rates has 2; "
+        "--set training.training_steps=[1500]: training.training_steps has 1 value, so there is one phase, and training.learning_rates has 2; "
         "give one a phase, for example --set training.learning_rates=[0.001]"
     )
     assert "training.learning_rates has 2; give one a phase, for example --set training.learning_rates=[0.001, 0.0001, 0.0001]" in refusal(

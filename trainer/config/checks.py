@@ -12,11 +12,10 @@ from wakeword.model.manifest_rules import version_rule, website_rule
 
 def check_config(config: TrainerConfig) -> None:
     """Raise `ConfigError` for values that do not go together. It reads no file but looks whether folders are there."""
-    config.training.plan()
-    config.training.hard_negative_class_weights()
     slices = window_slices(config.model, config.hardware.clip_duration_ms)
-    for masks in config.training.masks():
-        masks.check_window(slices)
+    longest = max(config.training.time_mask_max_size)
+    if longest > slices:
+        raise ConfigError(f"training.time_mask_max_size has {longest}; a training window has {slices} slices, so give less")
     check_manifest(config.export)
     _check_shares(config)
     if config.hard_negative_mining.enabled:
@@ -45,7 +44,7 @@ def _check_mining(config: TrainerConfig) -> None:
     for key in ("sampling_weights", "penalty_weights"):
         if not getattr(training, key).hard_negative:
             raise ConfigError(f"training.{key}.hard_negative is 0, so what is mined would not be trained on; set hard_negative_mining.enabled to false")
-    first, steps = section.mining_interval_epochs * training.eval_step_interval, training.plan().steps
+    first, steps = section.mining_interval_epochs * training.eval_step_interval, training.steps
     if first >= steps:
         raise ConfigError(
             f"hard_negative_mining.mining_interval_epochs is {section.mining_interval_epochs}, so the first mining would come after step {first}, and training "

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from trainer.config.base import Files, Section
-from trainer.data.spec_augment import MaskSettings
-from trainer.training.plan import MaximizationMetric, Phase, TrainingPlan
-from wakeword.errors import ConfigError
+from wakeword import contract
 
 if TYPE_CHECKING:
     from trainer.mining.mine import Mining
@@ -19,9 +19,13 @@ END_SHIFT_SLICES = 10
 """Shifts of a window's end behind a wake word, in slices of 10 ms: how late the model may fire is drawn from so many."""
 
 HeldOut = Literal["auto"] | tuple[str, ...]
+MaximizationMetric = Literal["auto", "average_viable_recall", "expected_recall", "recall"]
 Weight = Annotated[float, Field(ge=0)]
+_Positive = Annotated[float, Field(gt=0)]
+_Count = Annotated[int, Field(ge=0)]
 
 _MASKS = ("time_mask_max_size", "time_mask_count", "freq_mask_max_size", "freq_mask_count")
+_PER_PHASE = ("learning_rates", "positive_class_weight", "negative_class_weight", "hard_negative_class_weight", *_MASKS)
 _FILLED = {"hard_negative_class_weight": 40.0, **dict.fromkeys(_MASKS, 0)}
 """Keys with a value a phase that is the same in all phases unless it is given."""
 
@@ -63,27 +67,27 @@ class PenaltyWeights(Section):
 class TrainingSection(Section):
     """Steps, rates and weights; a list has one value a phase."""
 
-    training_steps: tuple[int, ...] = (20_000, 10_000)
+    training_steps: tuple[Annotated[int, Field(ge=1)], ...] = Field((20_000, 10_000), min_length=1)
     """Steps of each phase."""
-    learning_rates: tuple[float, ...] = (1e-3, 1e-4)
+    learning_rates: tuple[_Positive, ...] = (1e-3, 1e-4)
     """Of each phase."""
-    batch_size: int = 128
+    batch_size: int = Field(128, ge=1)
     """Windows a step."""
-    eval_step_interval: int = 500
+    eval_step_interval: int = Field(500, ge=1)
     """Steps between two evaluations on validation data."""
-    positive_class_weight: tuple[float, ...] = (1.0, 1.0)
+    positive_class_weight: tuple[_Positive, ...] = (1.0, 1.0)
     """Weight of a wake word in the loss, a value a phase."""
-    negative_class_weight: tuple[float, ...] = (20.0, 20.0)
+    negative_class_weight: tuple[_Positive, ...] = (20.0, 20.0)
     """Weight of a negative in the loss, a value a phase."""
-    hard_negative_class_weight: tuple[Annotated[float, Field(gt=0)], ...] = (40.0, 40.0)
+    hard_negative_class_weight: tuple[_Positive, ...] = (40.0, 40.0)
     """Weight of a hard negative in the loss, a value a phase or one for all; 40 in all where it is not given."""
-    time_mask_max_size: tuple[int, ...] = (0, 0)
+    time_mask_max_size: tuple[_Count, ...] = (0, 0)
     """Longest masked stretch of time in slices of 10 ms, a value a phase or one for all; 0 is off, also where it is not given."""
-    time_mask_count: tuple[int, ...] = (0, 0)
+    time_mask_count: tuple[_Count, ...] = (0, 0)
     """Masked stretches of time in a window, likewise."""
-    freq_mask_max_size: tuple[int, ...] = (0, 0)
+    freq_mask_max_size: tuple[Annotated[_Count, Field(le=contract.FEATURE_CHANNELS)], ...] = (0, 0)
     """Most masked mel bins in a row, likewise."""
-    freq_mask_count: tuple[int, ...] = (0, 0)
+    freq_mask_count: tuple[_Count, ...] = (0, 0)
     """Masked rows of mel bins in a window, likewise."""
     weight_averaging: float = Field(0.999, ge=0, lt=1)
     """What a running mean of the weights keeps of itself a step. Evaluations, checkpoints and export have the mean; 0: no mean."""
@@ -119,33 +123,35 @@ class TrainingSection(Section):
         repeated = {name: list(given) * len(steps) for name in _FILLED if isinstance(given := values.get(name), list | tuple) and len(given) == 1}
         return {name: [value] * len(steps) for name, value in _FILLED.items()} | values | repeated
 
-    def plan(self) -> TrainingPlan:
-        """The training plan. Raises `ConfigError` when the lists differ in length or a value is out of range."""
-        names = ("learning_rates", "positive_class_weight", "negative_class_weight")
-        phases = tuple(Phase(*values) for values in zip(self.training_steps, *self._per_phase(*names), strict=True))
-        return TrainingPlan(
-            phases, self.batch_size, self.eval_step_interval, self.target_minimization, self.maximization_metric, self.seed, self.weight_averaging
-        )
-
-    def masks(self) -> tuple[MaskSettings, ...]:
-        """The masks of each phase. Raises `ConfigError` as `plan` does."""
-        return tuple(MaskSettings(*values) for values in zip(*self._per_phase(*_MASKS), strict=True))
-
-    def hard_negative_class_weights(self) -> tuple[float, ...]:
-        """A value a phase. Raises `ConfigError` as `plan` does."""
-        (weights,) = self._per_phase("hard_negative_class_weight")
-        return weights
-
-    def _per_phase(self, *names: str) -> list[tuple[Any, ...]]:
-        for name in names:
+    @model_validator(mode="after")
+    def _as_many_values_as_phases(self) -> Self:
+        for name in _PER_PHASE:
             values, phases = getattr(self, name), len(self.training_steps)
             if len(values) != phases:
                 fitting = ", ".join(f"{value:g}" for value in [*values, *[values[-1] if values else 1] * phases][:phases])
-                raise ConfigError(
+                raise ValueError(
                     f"training.training_steps has {phases} {'value, so there is one phase' if phases == 1 else f'values, so there are {phases} phases'}, and "
                     f"training.{name} has {len(values)}; give one a phase, for example --set training.{name}=[{fitting}]"
                 )
-        return [getattr(self, name) for name in names]
+        return self
+
+    @property
+    def steps(self) -> int:
+        """Steps of all phases together."""
+        return sum(self.training_steps)
+
+    def phase_of(self, step: int) -> int:
+        """The phase of a step, both counted from 0: the place of its values in the lists. Past the end it is the last one."""
+        return min(bisect_right(list(accumulate(self.training_steps)), step), len(self.training_steps) - 1)
+
+    def evaluations_after(self, step: int) -> int:
+        """Evaluations that are due from a step on, that of the step itself included; the last step always has one."""
+        at_interval = self.steps // self.eval_step_interval - max(step - 1, 0) // self.eval_step_interval
+        return at_interval + (self.steps % self.eval_step_interval > 0)
+
+    def last_phase(self, **changes: Any) -> TrainingSection:
+        """This section with its last phase alone, and with other values for some keys, which are not checked."""
+        return self.model_copy(update={name: getattr(self, name)[-1:] for name in ("training_steps", *_PER_PHASE)} | changes)
 
 
 class HardNegativeMiningSection(Section):

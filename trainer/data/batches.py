@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import accumulate
 from types import ModuleType
-from typing import Literal, get_args, overload
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.config.training_sections import END_SHIFT_SLICES
+from trainer.config.training_sections import END_SHIFT_SLICES, TrainingSection
 from trainer.data.clip_rows import ClipRows
 from trainer.data.spec_augment import MaskSettings, spec_augment, to_tensor
 from trainer.mixednet.scaling import FEATURE_MIN
@@ -96,55 +97,20 @@ class Batch:
     """`[batch]`, which clip each window is from, counted through all sets in order."""
 
 
-@dataclass(frozen=True)
-class DrawPhase:
-    """What holds for batches from one step on, up to the next phase."""
-
-    first_step: int
-    hard_negative_class_weight: float = 40.0
-    masks: MaskSettings = field(default_factory=MaskSettings)
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingSets(Sequence[FeatureSet]):
-    """Feature sets, and what is done to the batches that are drawn from them."""
-
-    sets: tuple[FeatureSet, ...]
-    phases: tuple[DrawPhase, ...] = (DrawPhase(0),)
-    """In order of their first steps, the first of which is 0."""
-    xp: ModuleType = np
-    """NumPy or CuPy: where masks are applied. With CuPy a batch's features are a tensor on the GPU."""
-
-    def __len__(self) -> int:
-        return len(self.sets)
-
-    @overload
-    def __getitem__(self, index: int) -> FeatureSet: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[FeatureSet, ...]: ...
-    def __getitem__(self, index: int | slice) -> FeatureSet | tuple[FeatureSet, ...]:
-        return self.sets[index]
-
-    def phase_of(self, step: int) -> DrawPhase:
-        """The phase of a step."""
-        return next(phase for phase in reversed(self.phases) if step >= phase.first_step)
-
-
 class BatchSampler:
     """Draws batches from feature sets.
 
     Each set's clips lie in one array, 40 bytes a slice (14 MB an hour of audio); `ClipRows` are used where they lie, so those of a mapped file
-    need no memory. Sets that are no `TrainingSets` have one phase without masks. Raises `ConfigError` when the sets hold no wake word,
-    nothing but wake words, or no set has a sampling weight above 0.
+    need no memory. Raises `ConfigError` when the sets hold no wake word, nothing but wake words, or no set has a sampling weight above 0.
     """
 
-    def __init__(self, sets: Sequence[FeatureSet], slices: int, batch_size: int, seed: int) -> None:
+    def __init__(self, sets: Sequence[FeatureSet], slices: int, settings: TrainingSection, xp: ModuleType = np) -> None:
+        """Windows of so many `slices`. `xp` is NumPy or CuPy, where masks are applied: with CuPy a batch's features are a tensor on the GPU."""
         drawn = {feature_set.truth for feature_set in sets if feature_set.sampling_weight > 0}
         if drawn != {True, False}:
             missing = "wake words (truth: true)" if True not in drawn else "negatives (truth: false)"
             raise ConfigError(f"no feature set with a sampling weight above 0 has {missing}; training needs both")
-        self._sets = sets if isinstance(sets, TrainingSets) else TrainingSets(tuple(sets))
-        self._slices, self._batch_size, self._seed = slices, batch_size, seed
+        self._slices, self._settings, self._xp = slices, settings, xp
         clips = [ClipRows.of(feature_set.clips) for feature_set in sets]
         counts = [len(one) for one in clips]
         self._rows = [one.rows for one in clips]
@@ -159,27 +125,33 @@ class BatchSampler:
         self._cumulative = np.cumsum(np.concatenate([_clip_shares(feature_set, one.lengths, slices) for feature_set, one in zip(sets, clips, strict=True)]))
 
     def drawing_from(self, sets: Sequence[FeatureSet]) -> BatchSampler:
-        """A sampler of the same seed, window and batch size for other sets. Raises `ConfigError` as a new one does."""
-        return BatchSampler(sets, self._slices, self._batch_size, self._seed)
+        """A sampler of the same window and settings for other sets. Raises `ConfigError` as a new one does."""
+        return BatchSampler(sets, self._slices, self._settings, self._xp)
 
-    def batch(self, step: int, positive_class_weight: float = 1.0, negative_class_weight: float = 1.0) -> Batch:
-        """The batch of a step, the same in every run: its random numbers depend on the seed and the step alone."""
-        phase = self._sets.phase_of(step)
-        chance = np.random.default_rng((self._seed, step)).random((2, self._batch_size))
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, the same in every run: its random numbers depend on the seed and the step alone, its class weights and masks on the phase."""
+        settings, phase = self._settings, self._settings.phase_of(step)
+        chance = np.random.default_rng((settings.seed, step)).random((2, settings.batch_size))
         # The last clip's cumulative share may fall short of the total by rounding, so the total itself is the range.
         clips = np.minimum(np.searchsorted(self._cumulative, chance[0] * self._cumulative[-1], side="right"), len(self._lengths) - 1)
         before_end = self._first[clips] + self._step[clips] * (chance[1] * self._places[clips]).astype(np.int64)
         # No window begins before its clip, where the clip is as long as a window.
         before_end = np.where(self._step[clips] > 1, np.minimum(before_end, np.maximum(self._lengths[clips] - self._slices, 0)), before_end)
         features = self._windows(clips, self._starts[clips] + self._lengths[clips] - before_end)
-        if phase.masks != MaskSettings():
-            xp = self._sets.xp
-            features = spec_augment(features, phase.masks, self._seed, step, xp)
-            features = features if xp is np else to_tensor(features, xp)
+        masks = self._masks(phase)
+        if masks != MaskSettings():
+            features = spec_augment(features, masks, settings.seed, step, self._xp)
+            features = features if self._xp is np else to_tensor(features, self._xp)
         truth = self._truth[clips]
-        negative = np.where(self._hard[clips], np.float32(phase.hard_negative_class_weight), np.float32(negative_class_weight))
-        weights = self._penalty[clips] * np.where(truth > 0, np.float32(positive_class_weight), negative)
+        of_class = (settings.positive_class_weight, settings.negative_class_weight, settings.hard_negative_class_weight)
+        positive, negative, hard_negative = (np.float32(weights[phase]) for weights in of_class)
+        weights = self._penalty[clips] * np.where(truth > 0, positive, np.where(self._hard[clips], hard_negative, negative))
         return Batch(features, truth, weights, clips)
+
+    def _masks(self, phase: int) -> MaskSettings:
+        settings = self._settings
+        of_kind = (settings.time_mask_max_size, settings.time_mask_count, settings.freq_mask_max_size, settings.freq_mask_count)
+        return MaskSettings(*(values[phase] for values in of_kind))
 
     def _windows(self, clips: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int8]:
         """The windows that end before the rows `end` of their sets, silence where they begin before their clips."""
@@ -190,8 +162,16 @@ class BatchSampler:
         return features
 
     def fingerprint(self) -> str:
-        """A hash of everything that decides what this sampler draws."""
-        digest = hashlib.sha256(repr((self._slices, self._batch_size, self._seed, self._sets.phases)).encode())
+        """A hash of everything that decides what this sampler draws, but for the class weights that a sample's truth alone decides."""
+        settings = self._settings
+        # In the words of the version that wrote the first states: its runs go on.
+        first_steps = accumulate((0, *settings.training_steps[:-1]))
+        phases = [
+            f"DrawPhase(first_step={first}, hard_negative_class_weight={settings.hard_negative_class_weight[phase]}, masks={self._masks(phase)})"
+            for phase, first in enumerate(first_steps)
+        ]
+        of_phases = f"({', '.join(phases)}{',' if len(phases) == 1 else ''})"
+        digest = hashlib.sha256(f"({self._slices}, {settings.batch_size}, {settings.seed}, {of_phases})".encode())
         for rows in self._rows:
             for start in range(0, len(rows), _ROWS_HASHED_AT_ONCE):
                 digest.update(np.ascontiguousarray(rows[start : start + _ROWS_HASHED_AT_ONCE]).tobytes())
@@ -227,7 +207,7 @@ def _clip_shares(feature_set: FeatureSet, lengths: NDArray[np.int64], slices: in
     return feature_set.sampling_weight * shares / shares.sum()
 
 
-def prefetch(make: Callable[[int], Batch], steps: range, ahead: int) -> Iterator[Batch]:
+def prefetch(make: Callable[[int], Batch], steps: range, ahead: int) -> Generator[Batch]:
     """Yield `make(step)` for each step, made in a background thread, up to `ahead` of them while the caller works on an earlier one."""
     pending: deque[Future[Batch]] = deque()
     pool = ThreadPoolExecutor(1, thread_name_prefix="batches")

@@ -34,7 +34,7 @@ _INSTALL = install("gpu")
 
 @dataclass(frozen=True)
 class MaskSettings:
-    """Masks of one training phase; a size or count of 0 is no mask. Raises `ConfigError` for negative values and too large ones."""
+    """Masks of one training phase; a size or count of 0 is no mask."""
 
     time_mask_max_size: int = 0
     """Slices (10 ms each)."""
@@ -42,18 +42,6 @@ class MaskSettings:
     freq_mask_max_size: int = 0
     """Mel bins, at most 40."""
     freq_mask_count: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("time_mask_max_size", "time_mask_count", "freq_mask_max_size", "freq_mask_count"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"training.{name} has {getattr(self, name)}; give 0 (off) or more")
-        if self.freq_mask_max_size > contract.FEATURE_CHANNELS:
-            raise ConfigError(f"training.freq_mask_max_size has {self.freq_mask_max_size}; the features have {contract.FEATURE_CHANNELS} mel bins")
-
-    def check_window(self, slices: int) -> None:
-        """Raise `ConfigError` when a time mask may be longer than the training window."""
-        if self.time_mask_max_size > slices:
-            raise ConfigError(f"training.time_mask_max_size has {self.time_mask_max_size}; a training window has {slices} slices, so give less")
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import chain
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.config.sections import TrainerConfig
 from trainer.data.augmented import augmented_negatives, augmented_positives, prepare_augmentation
-from trainer.data.batches import DrawPhase, FeatureSet, TrainingSets, TruncationStrategy
+from trainer.data.batches import FeatureSet, TruncationStrategy
 from trainer.data.clip_rows import ClipRows
 from trainer.data.dataset import MIN_HARD_NEGATIVES, chosen, sounds
 from trainer.data.feature_sets import representative_clips, stored_sets
@@ -110,12 +109,11 @@ def _of_sets(records: Sequence[SampleRecord]) -> list[SampleRecord]:
     return [record for record in chosen(records, Split.TRAIN, Label.NEGATIVE) if not record.is_sound]
 
 
-def training_sets(config: TrainerConfig, clips: SetClips, xp: ModuleType = np, mined: ClipRows | None = None) -> TrainingSets:
-    """What batches are drawn from and what is done to them. Without augmented clips their share goes to those as they were recorded.
+def training_sets(config: TrainerConfig, clips: SetClips, mined: ClipRows | None = None) -> list[FeatureSet]:
+    """What batches are drawn from. Without augmented clips their share goes to those as they were recorded.
 
     `mined` are windows of the negatives that the model in training has wrongly accepted: they share weight and share with the hard negatives
-    that were recorded, each in proportion to its length. `xp` is NumPy or CuPy, where masks are applied. Raises `ConfigError` for weights that
-    leave nothing to draw.
+    that were recorded, each in proportion to its length. Raises `ConfigError` for weights that are negative.
     """
     sampling = config.training.sampling_weights.model_dump()
     for kind, recorded in (("positive_augmented", ("positive",)), ("negative_augmented", ("negative_joined", "negative_alone"))):
@@ -134,12 +132,11 @@ def training_sets(config: TrainerConfig, clips: SetClips, xp: ModuleType = np, m
         share = _mined_share(mined, clips.hard_negative)
         by_name[MINED_SET], penalty[MINED_SET] = mined, penalty["hard_negative"]
         sampling |= {MINED_SET: sampling["hard_negative"] * share, "hard_negative": sampling["hard_negative"] * (1 - share)}
-    sets = [
+    return [
         FeatureSet(name, name.startswith("positive"), of_set, sampling[name], penalty[name], _strategy(name), hard=name in ("hard_negative", MINED_SET))
         for name, of_set in by_name.items()
         if len(of_set)
     ]
-    return TrainingSets(tuple(sets), _phases(config), xp)
 
 
 def _mined_share(mined: ClipRows, recorded: Sequence[NDArray[np.int8]]) -> float:
@@ -154,12 +151,6 @@ def _mined_share(mined: ClipRows, recorded: Sequence[NDArray[np.int8]]) -> float
 
 def _strategy(name: str) -> TruncationStrategy:
     return "truncate_start" if name.startswith("positive") else "random"
-
-
-def _phases(config: TrainerConfig) -> tuple[DrawPhase, ...]:
-    section = config.training
-    first_steps = np.cumsum([0, *section.training_steps[:-1]]).tolist()
-    return tuple(DrawPhase(*values) for values in zip(first_steps, section.hard_negative_class_weights(), section.masks(), strict=True))
 
 
 type _Clips = list[NDArray[np.int8]]

@@ -57,6 +57,10 @@ class BatchScores:
         """Share of the accepted windows that held the wake word."""
         return _share(self.true_accepts, self.accepts)
 
+    def figures(self) -> dict[str, float]:
+        """All four by name."""
+        return {"loss": self.loss, "accuracy": self.accuracy, "recall": self.recall, "precision": self.precision}
+
 
 def _share(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")

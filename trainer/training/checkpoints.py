@@ -25,18 +25,18 @@ KEPT_CHECKPOINTS = 3
 CHECKPOINT, BEST_FAH = "checkpoint_step_", "best_fah_step_"
 
 
-@dataclass(frozen=True)
+@dataclass
 class RunState:
-    """Where a run stands, besides the values of its variables."""
+    """Where a run stands, besides the values of its variables. The loop moves it on."""
 
     run: str
     """Fingerprint of the configuration and the data; a state is of use to the same run only."""
-    step: int
+    step: int = 0
     """Steps done."""
-    evaluated_step: int
+    evaluated_step: int = 0
     """The last step whose evaluation is done, 0 before the first."""
-    elapsed_s: float
-    best: Checkpoint | None
+    elapsed_s: float = 0.0
+    best: Checkpoint | None = None
     batches: BatchScores = field(default_factory=BatchScores)
     """Of the steps since the last evaluation."""
     best_rate: float = math.inf

@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from trainer.config.mixednet import MixedNetConfig
-from trainer.config.training_sections import PerformanceSection
+from trainer.config.training_sections import PerformanceSection, TrainingSection
 from trainer.data.batches import Batch, BatchSampler, FeatureSet, prefetch
+from trainer.data.spec_augment import choose_array_module
 from trainer.mixednet.models import build_model
 from trainer.mixednet.runtime import compute_dtype, start_tensorflow
 from trainer.mixednet.weights import load_weights, save_weights
@@ -24,13 +24,12 @@ from trainer.training import checkpoints
 from trainer.training.batch_scores import BatchScores
 from trainer.training.hard_negatives import HardNegatives, MinedSets
 from trainer.training.interrupt import delayed_interrupt
+from trainer.training.losses import Distillation
 from trainer.training.pace import Pace
-from trainer.training.plan import TrainingPlan
 from trainer.training.progress import MiningReport, Progress, Silent, StepReport
 from trainer.training.recorder import Recorder
 from trainer.training.scores import Checkpoint, ValidationScores, is_better
-from trainer.training.step import Trainee
-from trainer.training.teaching import Teaching
+from trainer.training.step import TrainState
 from wakeword.errors import ConfigError
 
 REPORT_INTERVAL_S = 0.25
@@ -40,6 +39,29 @@ _FORMAT = 1
 
 Evaluate = Callable[[Any], ValidationScores]
 """Scores a `keras.Model` of `build_model` on validation data; `SlidingModel` runs its weights over whole recordings."""
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What one training is made of."""
+
+    network: MixedNetConfig
+    slices: int
+    """Of the windows that the model is trained on."""
+    sets: Sequence[FeatureSet]
+    """What batches are drawn from."""
+    settings: TrainingSection
+    folder: Path
+    """Where its checkpoints and its state are kept."""
+    evaluate: Evaluate
+    progress: Progress = dataclasses.field(default_factory=Silent)
+    performance: PerformanceSection = dataclasses.field(default_factory=PerformanceSection)
+    records: Path | None = None
+    """A folder for a log, a table of the evaluations, TensorBoard's curves and profiles; with it numbered checkpoints are kept too."""
+    hard_negatives: HardNegatives | None = None
+    """Lets the model hear its own negatives every so many evaluations; what it wrongly accepts joins the sets."""
+    distillation: Distillation | None = None
+    """Earlier models, whose logits are learned beside the truth."""
 
 
 @dataclass(frozen=True)
@@ -58,121 +80,103 @@ class TrainingResult:
     """Of all sessions of the run, evaluations included."""
 
 
-def train(
-    config: MixedNetConfig,
-    slices: int,
-    sets: Sequence[FeatureSet],
-    plan: TrainingPlan,
-    folder: Path,
-    evaluate: Evaluate,
-    progress: Progress | None = None,
-    threads: int | None = None,
-    performance: PerformanceSection | None = None,
-    records: Path | None = None,
-    hard_negatives: HardNegatives | None = None,
-    teaching: Teaching | None = None,
-) -> TrainingResult:
-    """Train a MixedNet on windows of `slices` and keep its best checkpoint in `folder`.
+def train(run: TrainingRun) -> TrainingResult:
+    """Train a MixedNet and keep its best checkpoint in the run's folder.
 
-    Weights, batches and dropout follow from the plan's seed: on one machine two runs give the same model. The model is
+    Weights, batches and dropout follow from the seed: on one machine two runs give the same model. The model is
     evaluated every `eval_step_interval` steps and after the last one. After Ctrl-C, or a kill, the same call goes on where
-    the run was: at the interrupted step, or before the last evaluation. A plan whose last phase has another number of steps
-    goes on with the same run, which is the one that this plan would have made from the start.
+    the run was: at the interrupted step, or before the last evaluation. Settings whose last phase has another number of steps
+    go on with the same run, which is the one that they would have made from the start.
 
-    With `hard_negatives` the model hears its own negatives every so many evaluations, and what it wrongly accepts joins the sets.
-    With `teaching` it learns from earlier models beside the truth.
-
-    With a folder for `records` the run keeps a log, a table of its evaluations, TensorBoard's curves and numbered checkpoints as well.
-
-    Raises `ConfigError` when the window does not fit the model, the sets lack a class, `folder` holds another run, or the
+    Raises `ConfigError` when the window does not fit the model, the sets lack a class, the folder holds another run, or the
     loss is no longer finite; `KeyboardInterrupt` after the state is saved.
     """
-    performance = performance or PerformanceSection()
-    tf = start_tensorflow(threads, performance)
-    import keras
-
-    sampler = BatchSampler(sets, slices, plan.batch_size, plan.seed)
-    keras.utils.set_random_seed(plan.seed)
-    precision = compute_dtype(performance)
-    trainee = Trainee(build_model(config, slices), config, precision, plan.weight_averaging, teaching)
-    recorder = Recorder(records, performance, progress or Silent())
-    fingerprint = _fingerprint(config, plan, sampler, tf.__version__, precision, hard_negatives, teaching)
-    run = _Run(trainee, sampler, plan, folder, evaluate, recorder, fingerprint, records is not None, performance.prefetch_factor, hard_negatives)
-    run.resume()
+    loop = _Loop(run)
+    loop.resume()
     try:
         with delayed_interrupt() as interrupted:
-            run.go_on(interrupted)
+            loop.go_on(interrupted)
     finally:
-        recorder.close()
-    return run.result(slices)
+        loop.recorder.close()
+    return loop.result()
 
 
-class _Run:
-    """The state of one run between its steps."""
+def run_steps(state: TrainState, sampler: BatchSampler, steps: range, ahead: int, recorder: Recorder) -> Generator[Any]:
+    """Train on the batches of some steps, up to `ahead` of them made ready in the background, and yield what each step gives (see `BatchScores`)."""
 
-    def __init__(
-        self,
-        trainee: Trainee,
-        sampler: BatchSampler,
-        plan: TrainingPlan,
-        folder: Path,
-        evaluate: Evaluate,
-        recorder: Recorder,
-        fingerprint: str,
-        numbered: bool,
-        batches_ahead: int,
-        hard_negatives: HardNegatives | None,
-    ) -> None:
-        self._trainee, self._sampler, self._plan, self._evaluate = trainee, sampler, plan, evaluate
-        self._recorder, self._progress, self._folder, self._numbered = recorder, recorder.progress, folder, numbered
-        self._batches_ahead, self._hard_negatives = batches_ahead, hard_negatives
-        self._batches, self._best_rate, self._pace = BatchScores(), math.inf, Pace()
-        self._weights, self._state, self._fingerprint = folder / checkpoints.BEST_WEIGHTS, folder / checkpoints.STATE, fingerprint
-        self.step, self._evaluated_step, self._mined_step, self._mined, self._mined_total = 0, 0, 0, "", 0
-        self._best: Checkpoint | None = None
+    def make(step: int) -> Batch:
+        with recorder.timed("batch"):  # in the background, masks included
+            return sampler.batch(step)
+
+    with closing(prefetch(make, steps, ahead)) as batches:
+        for step in steps:
+            recorder.before_step(step)
+            with recorder.timed("waiting_for_batch"):
+                batch = next(batches)
+            with recorder.timed("step"):
+                sums = state.train_step(batch)
+            recorder.after_step(step + 1)
+            yield sums
+
+
+class _Loop:
+    """A run at work: where it stands between its steps."""
+
+    def __init__(self, run: TrainingRun) -> None:
+        tf = start_tensorflow(settings=run.performance)
+        import keras
+
+        self._run, self._settings = run, run.settings
+        self._sampler = BatchSampler(run.sets, run.slices, run.settings, choose_array_module(run.performance.gpu_only))
+        keras.utils.set_random_seed(run.settings.seed)
+        precision = compute_dtype(run.performance)
+        self._train_state = TrainState(build_model(run.network, run.slices), run.network, run.settings, precision, run.distillation)
+        self.recorder = Recorder(run.records, run.performance, run.progress)
+        self._progress, self._pace, self._mined_total = self.recorder.progress, Pace(), 0
+        self._state = checkpoints.RunState(_fingerprint(run, self._sampler, tf.__version__, precision), planned=run.settings.steps)
+        self._state_file, self._weights_file = run.folder / checkpoints.STATE, run.folder / checkpoints.BEST_WEIGHTS
         self._earlier_s, self._begun, self._worked = 0.0, time.monotonic(), False
 
     def resume(self) -> None:
         """Take up the state of an earlier session, if there is one."""
-        checkpoints.remove_partial(self._folder)
-        state = checkpoints.load_state(self._state, self._fingerprint, self._trainee.variables)
+        checkpoints.remove_partial(self._run.folder)
+        state = checkpoints.load_state(self._state_file, self._state.run, self._train_state.variables)
         if state is not None:
-            self.step, self._evaluated_step, self._best = state.step, state.evaluated_step, state.best
-            self._earlier_s = state.elapsed_s
-            self._batches, self._best_rate = state.batches, state.best_rate
-            self._mined_step, self._mined = state.mined_step, state.mined
-            self._progress.resumed(state.step, state.best)
-            if state.step > self._plan.steps:
+            self._take_up(state)
+        if self._run.hard_negatives is not None:
+            mined = self._run.hard_negatives.restore(self._state.mined_step)
+            if self._state.mined_step and mined.digest != self._state.mined:
                 raise ConfigError(
-                    f"{self._state}: has done {state.step} steps, more than the {self._plan.steps} of training.training_steps; give as many or more"
-                )
-            if state.planned not in (0, self._plan.steps):
-                self._progress.extended(state.planned, self._plan.steps)
-        if self._hard_negatives is not None:
-            mined = self._hard_negatives.restore(self._mined_step)
-            if self._mined_step and mined.digest != self._mined:
-                raise ConfigError(
-                    f"{self._state}: the hard negatives that the run had mined by step {self._mined_step} are no longer all there; "
+                    f"{self._state_file}: the hard negatives that the run had mined by step {self._state.mined_step} are no longer all there; "
                     "bring their folder back, or delete the run to train from the start"
                 )
             self._draw_from(mined)
-        self._recorder.begin(self._evaluated_step)
+        self.recorder.begin(self._state.evaluated_step)
+
+    def _take_up(self, state: checkpoints.RunState) -> None:
+        before, steps = state.planned, self._settings.steps
+        self._progress.resumed(state.step, state.best)
+        if state.step > steps:
+            raise ConfigError(f"{self._state_file}: has done {state.step} steps, more than the {steps} of training.training_steps; give as many or more")
+        if before not in (0, steps):
+            self._progress.extended(before, steps)
+        self._state, self._earlier_s = dataclasses.replace(state, planned=steps), state.elapsed_s
 
     def _draw_from(self, mined: MinedSets) -> None:
         self._sampler = self._sampler.drawing_from(mined.sets)
-        self._mined, self._mined_total = mined.digest, mined.total
+        self._state.mined, self._mined_total = mined.digest, mined.total
 
     def go_on(self, interrupted: Callable[[], bool]) -> None:
-        """Train and evaluate to the end of the plan. Raises `KeyboardInterrupt`, the state saved, once `interrupted` says so."""
+        """Train and evaluate to the end. Raises `KeyboardInterrupt`, the state saved, once `interrupted` says so."""
         while True:
-            if self._evaluation_due() and self._evaluated_step != self.step:
+            if self._evaluation_due() and self._state.evaluated_step != self._state.step:
                 self._save()
                 with self._pace.beside_steps(evaluation=True):
                     self._evaluate_now()
             elif self._mining_due():
                 with self._pace.beside_steps(evaluation=False):
                     self._mine_now()
-            elif self.step < self._plan.steps:
+            elif self._state.step < self._settings.steps:
                 self._train_on(interrupted)
             else:
                 return
@@ -181,124 +185,119 @@ class _Run:
                 raise KeyboardInterrupt
 
     def _evaluation_due(self) -> bool:
-        return self.step > 0 and (self.step % self._plan.eval_step_interval == 0 or self.step == self._plan.steps)
+        step = self._state.step
+        return step > 0 and (step % self._settings.eval_step_interval == 0 or step == self._settings.steps)
 
     def _mining_due(self) -> bool:
-        if self._hard_negatives is None or not 0 < self.step < self._plan.steps or self._mined_step == self.step:
+        step, hard_negatives = self._state.step, self._run.hard_negatives
+        if hard_negatives is None or not 0 < step < self._settings.steps or self._state.mined_step == step:
             return False
-        return self.step % (self._hard_negatives.interval * self._plan.eval_step_interval) == 0
+        return step % (hard_negatives.interval * self._settings.eval_step_interval) == 0
 
     def _train_on(self, interrupted: Callable[[], bool]) -> None:
         """Do steps up to the next evaluation, the end of the phase, or an interrupt."""
-        index, phase_steps = self._plan.phase_of(self.step)
-        phase = self._plan.phases[index]
-        self._trainee.set_learning_rate(phase.learning_rate)
-        next_evaluation = (self.step // self._plan.eval_step_interval + 1) * self._plan.eval_step_interval
-        last = min(next_evaluation, phase_steps.stop)
-        draw = partial(self._sampler.batch, positive_class_weight=phase.positive_class_weight, negative_class_weight=phase.negative_class_weight)
-        timed = self._recorder.timed
-
-        def make(step: int) -> Batch:
-            with timed("batch"):  # in the background, masks included
-                return draw(step)
-
-        losses: list[Any] = []
+        state, settings = self._state, self._settings
+        phase = settings.phase_of(state.step)
+        self._train_state.set_learning_rate(settings.learning_rates[phase])
+        next_evaluation = (state.step // settings.eval_step_interval + 1) * settings.eval_step_interval
+        last = min(next_evaluation, sum(settings.training_steps[: phase + 1]))
+        given: list[Any] = []
         reported = time.monotonic()
-        with closing(cast("Generator[Batch]", prefetch(make, range(self.step, last), self._batches_ahead))) as batches:
-            while self.step < last:
-                self._recorder.before_step(self.step)
-                with timed("waiting_for_batch"):
-                    batch = next(batches)
-                with timed("step"):
-                    losses.append(self._trainee.train(batch))
-                self.step += 1
-                self._recorder.after_step(self.step)
-                if interrupted() or self.step == last or time.monotonic() - reported >= REPORT_INTERVAL_S:
-                    self._report(index, losses, phase.learning_rate)
-                    losses, reported = [], time.monotonic()
+        steps = run_steps(self._train_state, self._sampler, range(state.step, last), self._run.performance.prefetch_factor, self.recorder)
+        with closing(steps):
+            for sums in steps:
+                given.append(sums)
+                state.step += 1
+                if interrupted() or state.step == last or time.monotonic() - reported >= REPORT_INTERVAL_S:
+                    self._report(phase, given)
+                    given, reported = [], time.monotonic()
                 if interrupted():
                     break
-        self._recorder.pause()
+        self.recorder.pause()
 
-    def _report(self, phase: int, losses: Sequence[Any], learning_rate: float) -> None:
-        scores = BatchScores.of(losses, self._plan.batch_size)
-        self._batches += scores
-        loss = scores.loss
-        if not math.isfinite(loss):
-            raise ConfigError(f"the loss is {loss} at step {self.step}; lower training.learning_rates")
-        self._pace.stepped(self.step)
+    def _report(self, phase: int, given: Sequence[Any]) -> None:
+        scores, step, settings = BatchScores.of(given, self._settings.batch_size), self._state.step, self._settings
+        self._state.batches += scores
+        if not math.isfinite(scores.loss):
+            raise ConfigError(f"the loss is {scores.loss} at step {step}; lower training.learning_rates")
+        self._pace.stepped(step)
         self._worked = True
-        remaining_s = self._pace.remaining_s(self._plan.steps - self.step, self._plan.evaluations_after(self.step))
-        elapsed_s = self._earlier_s + time.monotonic() - self._begun
-        self._progress.stepped(StepReport(phase + 1, len(self._plan.phases), self.step, self._plan.steps, elapsed_s, remaining_s, loss, learning_rate))
+        remaining_s = self._pace.remaining_s(settings.steps - step, settings.evaluations_after(step))
+        phases, rate = len(settings.training_steps), settings.learning_rates[phase]
+        self._progress.stepped(StepReport(phase + 1, phases, step, settings.steps, self._elapsed_s(), remaining_s, scores.loss, rate))
 
     def _evaluate_now(self) -> None:
-        measured = self._recorder.measured()
-        with self._trainee.averaged() as model:
-            checkpoint, best = self._evaluated(model, measured)
+        self.recorder.before_evaluation()
+        with self._train_state.averaged() as model:
+            checkpoint, best = self._evaluated(model)
         self._save()
         self._progress.evaluated(checkpoint, best)
 
-    def _evaluated(self, model: Any, measured: dict[str, float]) -> tuple[Checkpoint, bool]:
-        checkpoint = Checkpoint(self.step, self._evaluate(model))
-        best = self._best is None or is_better(checkpoint, self._best, self._plan)
-        if self._numbered:
-            checkpoints.save_numbered(model, self._folder, checkpoints.CHECKPOINT, self.step)
-            if checkpoint.scores.false_accepts_per_hour < self._best_rate:
-                checkpoints.save_numbered(model, self._folder, checkpoints.BEST_FAH, self.step)
+    def _evaluated(self, model: Any) -> tuple[Checkpoint, bool]:
+        state, settings, folder = self._state, self._settings, self._run.folder
+        checkpoint = Checkpoint(state.step, self._run.evaluate(model))
+        rate = checkpoint.scores.false_accepts_per_hour
+        best = state.best is None or is_better(checkpoint, state.best, settings)
+        if self._run.records is not None:
+            checkpoints.save_numbered(model, folder, checkpoints.CHECKPOINT, state.step)
+            if rate < state.best_rate:
+                checkpoints.save_numbered(model, folder, checkpoints.BEST_FAH, state.step)
         if best:
-            save_weights(model, self._weights)
-            self._best = checkpoint
-        self._best_rate = min(self._best_rate, checkpoint.scores.false_accepts_per_hour)
-        phase = self._plan.phases[self._plan.phase_of(self.step - 1)[0]]
-        shown = self._sampler.batch(self.step - 1)
-        self._recorder.evaluated(checkpoint, best, self._batches, phase.learning_rate, self._mined_total, model, shown, measured)
-        self._evaluated_step, self._batches = self.step, BatchScores()
+            save_weights(model, self._weights_file)
+            state.best = checkpoint
+        state.best_rate = min(state.best_rate, rate)
+        training = state.batches.figures() | {
+            "learning_rate": settings.learning_rates[settings.phase_of(state.step - 1)],
+            "mined_hard_negatives": self._mined_total,
+        }
+        self.recorder.evaluated(checkpoint, best, training, model, self._sampler.batch(state.step - 1))
+        state.evaluated_step, state.batches = state.step, BatchScores()
         return checkpoint, best
 
     def _mine_now(self) -> None:
         """Comes after the evaluation of the same step, whose state is saved: a kill in here repeats the mining."""
-        assert self._hard_negatives is not None
-        with self._recorder.beside_steps("mining"), self._trainee.averaged() as model:
-            mined = self._hard_negatives.mine(model, self.step)
+        assert self._run.hard_negatives is not None
+        with self.recorder.beside_steps("mining"), self._train_state.averaged() as model:
+            mined = self._run.hard_negatives.mine(model, self._state.step)
         self._draw_from(mined)
-        self._mined_step = self.step
+        self._state.mined_step = self._state.step
         self._save()
-        self._progress.mined(MiningReport(self.step, mined.new, mined.recordings, mined.highest, mined.total))
+        self._progress.mined(MiningReport(self._state.step, mined.new, mined.recordings, mined.highest, mined.total))
 
     def _save(self) -> None:
-        elapsed_s = self._earlier_s + time.monotonic() - self._begun
-        mined, planned = (self._mined_step, self._mined), self._plan.steps
-        state = checkpoints.RunState(self._fingerprint, self.step, self._evaluated_step, elapsed_s, self._best, self._batches, self._best_rate, *mined, planned)
-        checkpoints.save_state(self._state, state, self._trainee.variables)
+        self._state.elapsed_s = self._elapsed_s()
+        checkpoints.save_state(self._state_file, self._state, self._train_state.variables)
 
-    def result(self, slices: int) -> TrainingResult:
+    def _elapsed_s(self) -> float:
+        return self._earlier_s + time.monotonic() - self._begun
+
+    def result(self) -> TrainingResult:
         """Load the best weights into the model. A run has at least one evaluation, after its last step."""
-        assert self._best is not None
-        load_weights(self._trainee.model, self._weights)
-        elapsed_s = self._earlier_s + (time.monotonic() - self._begun if self._worked else 0.0)
-        return TrainingResult(self._trainee.model, slices, self._best, self._weights, self.step, elapsed_s)
+        assert self._state.best is not None
+        model = self._train_state.model
+        load_weights(model, self._weights_file)
+        elapsed_s = self._elapsed_s() if self._worked else self._earlier_s
+        return TrainingResult(model, self._run.slices, self._state.best, self._weights_file, self._state.step, elapsed_s)
 
 
-def _fingerprint(
-    config: MixedNetConfig,
-    plan: TrainingPlan,
-    sampler: BatchSampler,
-    tensorflow: str,
-    precision: str,
-    hard_negatives: HardNegatives | None,
-    teaching: Teaching | None,
-) -> str:
-    """A hash of everything that a run's course depends on. How far the last phase goes is not part of it: a run may go on with more steps."""
-    endless = dataclasses.replace(plan, phases=(*plan.phases[:-1], dataclasses.replace(plan.phases[-1], steps=1)))
-    settings = [
-        _FORMAT,
-        {key: value for key, value in config if key != "architecture"},
-        dataclasses.asdict(endless),
-        sampler.fingerprint(),
-        tensorflow,
-        precision,
-    ]
-    settings += [hard_negatives.fingerprint] if hard_negatives else []
-    settings += [teaching.fingerprint, str(teaching.share)] if teaching else []
-    return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
+def _fingerprint(run: TrainingRun, sampler: BatchSampler, tensorflow: str, precision: str) -> str:
+    """A hash of everything that a run's course depends on. How far the last phase goes is not part of it: a run may go on with more steps.
+
+    In the words of the version that wrote the first states: its runs go on.
+    """
+    settings = run.settings
+    of_phases = zip((*settings.training_steps[:-1], 1), settings.learning_rates, settings.positive_class_weight, settings.negative_class_weight, strict=True)
+    names = ("steps", "learning_rate", "positive_class_weight", "negative_class_weight")
+    course = {
+        "phases": [dict(zip(names, values, strict=True)) for values in of_phases],
+        "batch_size": settings.batch_size,
+        "eval_step_interval": settings.eval_step_interval,
+        "target_false_accepts_per_hour": settings.target_minimization,
+        "maximization_metric": settings.maximization_metric,
+        "seed": settings.seed,
+        "weight_averaging": settings.weight_averaging,
+    }
+    parts = [_FORMAT, {key: value for key, value in run.network if key != "architecture"}, course, sampler.fingerprint(), tensorflow, precision]
+    parts += [run.hard_negatives.fingerprint] if run.hard_negatives else []
+    parts += [run.distillation.fingerprint, str(settings.teaching_share)] if run.distillation else []
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

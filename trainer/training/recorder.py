@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from trainer.config.training_sections import PerformanceSection
 from trainer.data.batches import Batch
-from trainer.training.batch_scores import BatchScores
+from trainer.training.profiling import Profiler, StepTimes
 from trainer.training.progress import Progress
 from trainer.training.run_files import RunFiles
 from trainer.training.scores import Checkpoint
-from trainer.training.sections import Profiler, Sections
 from trainer.training.tensorboard import Curves
 
 
@@ -25,7 +25,8 @@ class Recorder:
         """Where the run's events go."""
         self._curves_folder = (settings.tensorboard_log_dir or folder / "tensorboard") if folder and settings.tensorboard_enabled else None
         self._curves: Curves | None = None
-        self._sections = Sections() if self._curves_folder else None
+        self._times = StepTimes() if self._curves_folder else None
+        self._measured: dict[str, float] = {}
         profiles = settings.profile_output_dir or (folder / "profiles" if folder else None)
         self._profiler = Profiler(profiles, settings.profile_every_n_steps) if settings.enable_profiling and profiles else None
 
@@ -38,11 +39,11 @@ class Recorder:
 
     def timed(self, section: str) -> AbstractContextManager[None]:
         """Count a block's time to a section."""
-        return self._sections.timed(section) if self._sections else nullcontext()
+        return self._times.timed(section) if self._times else nullcontext()
 
     def beside_steps(self, section: str) -> AbstractContextManager[None]:
         """Count a block's time between steps to a section."""
-        return self._sections.beside_steps(section) if self._sections else nullcontext()
+        return self._times.beside_steps(section) if self._times else nullcontext()
 
     def before_step(self, step: int) -> None:
         """A step begins; `step` are done."""
@@ -53,38 +54,27 @@ class Recorder:
         """A step was done."""
         if self._profiler:
             self._profiler.after_step(step)
-        if self._sections:
-            self._sections.step_done()
+        if self._times:
+            self._times.step_done()
 
     def pause(self) -> None:
         """Steps end for now: an evaluation, a phase's end, an interrupt."""
         if self._profiler:
             self._profiler.stop()
 
-    def evaluated(
-        self, checkpoint: Checkpoint, best: bool, scores: BatchScores, learning_rate: float, mined: int, model: Any, batch: Batch, measured: dict[str, float]
-    ) -> None:
-        """Write an evaluation down; comes before the run's state is saved. `scores` are of the batches since the one before, and so many
-        `mined` hard negatives were among what those were drawn from.
-        """
-        if self._files:
-            self._files.tabulate(checkpoint, best, mined)
-        if self._curves:
-            training = {
-                "loss": scores.loss,
-                "accuracy": scores.accuracy,
-                "recall": scores.recall,
-                "precision": scores.precision,
-                "learning_rate": learning_rate,
-                "mined_hard_negatives": mined,
-            }
-            self._curves.evaluated(checkpoint, training, measured, model, batch)
-        if self._sections:
-            self._sections.restart()
+    def before_evaluation(self) -> None:
+        """Steps end and an evaluation begins: times since the one before are taken now."""
+        if self._times:
+            self._measured = self._times.report()
 
-    def measured(self) -> dict[str, float]:
-        """Times of the steps since the last evaluation; taken before the next one begins."""
-        return self._sections.report() if self._sections else {}
+    def evaluated(self, checkpoint: Checkpoint, best: bool, training: Mapping[str, float], model: Any, batch: Batch) -> None:
+        """Write an evaluation down; comes before the run's state is saved. `training` are figures of the steps since the one before."""
+        if self._files:
+            self._files.tabulate(checkpoint, best, int(training["mined_hard_negatives"]))
+        if self._curves:
+            self._curves.evaluated(checkpoint, training, self._measured, model, batch)
+        if self._times:
+            self._times.restart()
 
     def close(self) -> None:
         """Write out what is left."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trainer.training.plan import TrainingPlan
+from trainer.config.training_sections import TrainingSection
 from wakeword.scoring.rates import garwood
 from wakeword.scoring.tail import BOUND_CONFIDENCE
 
@@ -47,7 +47,7 @@ class Checkpoint:
         )
 
 
-def is_better(candidate: Checkpoint, best: Checkpoint, plan: TrainingPlan) -> bool:
+def is_better(candidate: Checkpoint, best: Checkpoint, settings: TrainingSection) -> bool:
     """Whether a candidate replaces the best checkpoint so far.
 
     Two priorities, as microWakeWord documents them: one that is at or under the target of false accepts per hour beats one
@@ -61,23 +61,23 @@ def is_better(candidate: Checkpoint, best: Checkpoint, plan: TrainingPlan) -> bo
     checkpoints at or under the target, the one of the later phase therefore counts: weights of step 2,500 that had the highest value found 231 people of 384
     at four false accepts, those of step 8,000, the last, 283.
     """
-    return _rank(candidate, plan) >= _rank(best, plan)
+    return _rank(candidate, settings) >= _rank(best, settings)
 
 
-def _rank(checkpoint: Checkpoint, plan: TrainingPlan) -> tuple[bool, int, float, float, float]:
+def _rank(checkpoint: Checkpoint, settings: TrainingSection) -> tuple[bool, int, float, float, float]:
     scores = checkpoint.scores
-    metric, rate, phase = _metric(scores, plan), scores.false_accepts_per_hour, 0
+    metric, rate, phase = _metric(scores, settings), scores.false_accepts_per_hour, 0
     if metric == "expected_recall":
-        phase, _ = plan.phase_of(checkpoint.step - 1)
+        phase = settings.phase_of(checkpoint.step - 1)
         if scores.hours:
             rate = garwood(round(rate * scores.hours), scores.hours, BOUND_CONFIDENCE).low
-    if rate <= plan.target_false_accepts_per_hour:
+    if rate <= settings.target_minimization:
         value = getattr(scores, metric)
         return True, phase, -1.0 if value is None else float(value), scores.recall, -scores.false_accepts_per_hour
     return False, 0, -scores.false_accepts_per_hour, scores.recall, 0.0
 
 
-def _metric(scores: ValidationScores, plan: TrainingPlan) -> str:
+def _metric(scores: ValidationScores, settings: TrainingSection) -> str:
     """The maximization metric; `auto` is the expected recall where synthetic words validate, else the average viable recall."""
     automatic = "average_viable_recall" if scores.expected_recall is None else "expected_recall"
-    return automatic if plan.maximization_metric == "auto" else plan.maximization_metric
+    return automatic if settings.maximization_metric == "auto" else settings.maximization_metric

@@ -1,39 +1,46 @@
-"""One optimizer step, compiled."""
+"""The train state, and one optimizer step, compiled."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from trainer.config.mixednet import MixedNetConfig
+from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import Batch
-from trainer.training.teaching import TaughtLoss, Teaching
+from trainer.training.losses import Distillation, Loss
 
 
-class Trainee:
-    """A model with its optimizer.
+class TrainState:
+    """Everything that a step changes: a model, its optimizer, and the running mean of its weights.
 
     The step computes the model by `ChannelFirst` and is compiled by XLA; `benchmarks/training.py` says what that gains. The weights are those
     of the plain form.
     """
 
-    def __init__(self, model: Any, config: MixedNetConfig, compute_dtype: str = "float32", averaging: float = 0.0, teaching: Teaching | None = None) -> None:
-        """`compute_dtype` is what the convolutions multiply in; see `ChannelFirst`. `averaging` is what a running mean of the weights keeps
-        of itself a step, below 1; 0 keeps no mean."""
+    def __init__(
+        self,
+        model: Any,
+        network: MixedNetConfig,
+        settings: TrainingSection,
+        compute_dtype: str = "float32",
+        distillation: Distillation | None = None,
+    ) -> None:
+        """Of a `keras.Model` of `build_model`. `compute_dtype` is what its convolutions multiply in; see `ChannelFirst`."""
         import keras
 
         self.model = model
         self._optimizer = keras.optimizers.Adam()
         self._optimizer.build(model.trainable_variables)
         self._weights = [*model.trainable_variables, *(variable for layer in model.layers for variable in layer.non_trainable_weights)]
-        self._means = [keras.Variable(weight, trainable=False) for weight in self._weights] if averaging else []
-        averages = list(zip(self._weights, self._means, strict=False))
-        self._step = _compile(model, config, self._optimizer, compute_dtype, averages, averaging, teaching)
+        self._averaging = settings.weight_averaging
+        self._means = [keras.Variable(weight, trainable=False) for weight in self._weights] if self._averaging else []
+        self._step = self._compiled(network, Loss(settings, distillation, compute_dtype), compute_dtype)
 
     @property
     def variables(self) -> list[Any]:
-        """Everything that a step changes, in a fixed order: weights, statistics, random seeds, the optimizer's moments, the means."""
+        """All of it, in a fixed order: weights, statistics, random seeds, the optimizer's moments, the means."""
         return [*self.model.variables, *self._optimizer.variables, *self._means]
 
     @contextmanager
@@ -52,48 +59,39 @@ class Trainee:
         """Take effect from the next step."""
         self._optimizer.learning_rate = learning_rate
 
-    def train(self, batch: Batch) -> Any:
+    def train_step(self, batch: Batch) -> Any:
         """Do one step; see `BatchScores` for the float32 tensor that it returns without waiting for it."""
         return self._step(batch.features, batch.truth, batch.weights)
 
+    def _compiled(self, network: MixedNetConfig, loss_of: Loss, compute_dtype: str) -> Callable[..., Any]:
+        import tensorflow as tf
 
-def _compile(
-    model: Any,
-    config: MixedNetConfig,
-    optimizer: Any,
-    compute_dtype: str,
-    averages: Sequence[tuple[Any, Any]],
-    averaging: float,
-    teaching: Teaching | None,
-) -> Callable[..., Any]:
-    import tensorflow as tf
+        from trainer.mixednet.channel_first import ChannelFirst, dequantised
 
-    from trainer.mixednet.channel_first import ChannelFirst, dequantised
+        model, optimizer, averaging = self.model, self._optimizer, self._averaging
+        averages = list(zip(self._weights, self._means, strict=False))
+        logits_of = ChannelFirst(model, network, compute_dtype).train
 
-    logits_of, loss_of = ChannelFirst(model, config, compute_dtype).train, TaughtLoss(teaching, compute_dtype)
+        @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]  # TensorFlow carries no types
+        def step(features: Any, truth: Any, weights: Any) -> Any:
+            inputs = dequantised(features)
+            with tf.GradientTape() as tape:
+                logits = logits_of(inputs)
+                loss = loss_of(inputs, truth, weights, logits, model.losses)
+            # Biases that a normalisation takes out again have no gradient.
+            weights_now = [variable.value for variable in model.trainable_variables]
+            gradients = tape.gradient(loss, weights_now, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            optimizer.apply(gradients, model.trainable_variables)
+            if averages:
+                steps = tf.cast(optimizer.iterations, tf.float32)
+                # A young mean forgets sooner, or the first weights would stay in it for a thousand steps.
+                kept = tf.minimum(averaging, (1.0 + steps) / (10.0 + steps))
+                for weight, mean in averages:
+                    mean.assign(kept * mean + (1.0 - kept) * weight)
+            accepted = tf.cast(logits > 0, tf.float32)
+            return tf.stack([loss, tf.reduce_sum(accepted * truth), tf.reduce_sum(accepted), tf.reduce_sum(truth)])
 
-    @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]  # TensorFlow carries no types
-    def step(features: Any, truth: Any, weights: Any) -> Any:
-        heard = dequantised(features)
-        with tf.GradientTape() as tape:
-            logits = logits_of(heard)
-            # Weighted binary cross-entropy, averaged over the samples and not over their weights, as Keras and microWakeWord do.
-            loss = tf.reduce_mean(weights * loss_of(heard, truth, logits))
-            loss += sum(model.losses, start=tf.constant(0.0))
-        # Biases that a normalisation takes out again have no gradient.
-        weights_now = [variable.value for variable in model.trainable_variables]
-        gradients = tape.gradient(loss, weights_now, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        optimizer.apply(gradients, model.trainable_variables)
-        if averages:
-            steps = tf.cast(optimizer.iterations, tf.float32)
-            # A young mean forgets sooner, or the first weights would stay in it for a thousand steps.
-            kept = tf.minimum(averaging, (1.0 + steps) / (10.0 + steps))
-            for weight, mean in averages:
-                mean.assign(kept * mean + (1.0 - kept) * weight)
-        accepted = tf.cast(logits > 0, tf.float32)
-        return tf.stack([loss, tf.reduce_sum(accepted * truth), tf.reduce_sum(accepted), tf.reduce_sum(truth)])
+        def run(*batch: Any) -> Any:
+            return step(*map(tf.convert_to_tensor, batch))  # features that lie on a GPU already stay there
 
-    def run(*batch: Any) -> Any:
-        return step(*map(tf.convert_to_tensor, batch))  # features that lie on a GPU already stay there
-
-    return run
+        return run

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from trainer.config.sections import TrainerConfig
-from trainer.data.batches import Batch, BatchSampler, DrawPhase, FeatureSet, TrainingSets, prefetch
+from trainer.config.training_sections import PerformanceSection
+from trainer.data.batches import BatchSampler, FeatureSet
 from trainer.data.clip_rows import ClipRows
 from trainer.data.dataset import MIN_HARD_NEGATIVES, chosen
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress
+from trainer.data.spec_augment import choose_array_module
 from trainer.data.split import Split
 from trainer.mixednet.lengths import window_slices
 from trainer.mixednet.models import build_model
@@ -26,7 +27,10 @@ from trainer.mixednet.sliding import SlidingModel
 from trainer.mixednet.weights import load_weights
 from trainer.training.batch_scores import BatchScores
 from trainer.training.interrupt import delayed_interrupt
-from trainer.training.step import Trainee
+from trainer.training.loop import run_steps
+from trainer.training.progress import Silent
+from trainer.training.recorder import Recorder
+from trainer.training.step import TrainState
 from trainer.tuning.accepted import accepted_windows
 from trainer.tuning.policy import Recipe
 from wakeword.contract import PROBABILITY_MAX
@@ -57,7 +61,7 @@ def first_recipe(config: TrainerConfig, records: Iterable[SampleRecord]) -> Reci
     return Recipe(
         learning_rate=section.learning_rates[-1],
         negative_class_weight=section.negative_class_weight[-1],
-        hard_negative_class_weight=section.hard_negative_class_weights()[-1],
+        hard_negative_class_weight=section.hard_negative_class_weight[-1],
         word_share=words / (words + others),
     )
 
@@ -88,55 +92,58 @@ class FineTuner:
     So an iteration depends on those weights, its recipe and its number alone, and a tuning that was interrupted goes on to the same result.
     """
 
-    def __init__(self, config: TrainerConfig, sets: TrainingSets, steps: int) -> None:
+    def __init__(self, config: TrainerConfig, sets: Sequence[FeatureSet], steps: int) -> None:
         """`steps` of each iteration. Raises `ConfigError` for settings that this machine cannot do."""
         import keras
 
-        network, self._config, self._sets, self._steps = config.model, config, sets, steps
+        network, self._config, self._sets, self._steps = config.model, config, tuple(sets), steps
+        self._array_module = choose_array_module(config.performance.gpu_only)
         self._slices, self._stride = window_slices(network, config.hardware.clip_duration_ms), network.stride
         keras.utils.set_random_seed(config.training.seed)
-        self._trainee = Trainee(build_model(network, self._slices), network, compute_dtype(config.performance))
-        self._untouched = [variable.value.numpy() for variable in self._trainee.variables]
+        settings = config.training.model_copy(update={"weight_averaging": 0.0})
+        self._state = TrainState(build_model(network, self._slices), network, settings, compute_dtype(config.performance))
+        self._untouched = [variable.value.numpy() for variable in self._state.variables]
         self._sliding: SlidingModel | None = None
         self._mined: tuple[tuple[Path, str, float], FeatureSet | None] | None = None
 
     @property
     def model(self) -> Any:
         """The `keras.Model` that is trained."""
-        return self._trainee.model
+        return self._state.model
 
     def fingerprint(self) -> str:
         """A hash of all that batches are drawn from."""
-        section = self._config.training
-        return BatchSampler(self._sets, self._slices, section.batch_size, section.seed).fingerprint()
+        return BatchSampler(self._sets, self._slices, self._config.training).fingerprint()
 
     def train(self, weights: Path, sha256: str, cutoff: int, recipe: Recipe, number: int, count: Progress) -> Trained:
         """Train from `weights` (whose hash is given) as iteration `number`; `cutoff` is the one chosen with them.
 
         Raises `KeyboardInterrupt` between two steps, and `ConfigError` when the loss is no longer finite.
         """
-        for variable, value in zip(self._trainee.variables, self._untouched, strict=True):
+        for variable, value in zip(self._state.variables, self._untouched, strict=True):
             variable.assign(value)
         load_weights(self.model, weights)
         mined = self._accepted(weights, sha256, cutoff) if recipe.mine else None
-        self._trainee.set_learning_rate(recipe.learning_rate)
-        section = self._config.training
-        sampler = BatchSampler(self._drawn(recipe, mined), self._slices, section.batch_size, section.seed)
+        self._state.set_learning_rate(recipe.learning_rate)
+        settings = self._config.training.last_phase(
+            negative_class_weight=(recipe.negative_class_weight,), hard_negative_class_weight=(recipe.hard_negative_class_weight,)
+        )
+        sampler = BatchSampler(self._drawn(recipe, mined), self._slices, settings, self._array_module)
         # Batches that no step of the run and no other iteration has seen.
-        first = sum(section.training_steps) + number * self._steps
-        draw = partial(sampler.batch, positive_class_weight=section.positive_class_weight[-1], negative_class_weight=recipe.negative_class_weight)
-        loss = self._steps_of(draw, range(first, first + self._steps), count)
+        first = self._config.training.steps + number * self._steps
+        loss = self._steps_of(sampler, range(first, first + self._steps), count)
         if not math.isfinite(loss):
             raise ConfigError(f"the loss is {loss} in iteration {number}; lower training.learning_rates, whose last value the tuning starts with")
         return Trained(loss, len(mined.clips) if mined else 0)
 
-    def _steps_of(self, draw: Callable[[int], Batch], steps: range, count: Progress) -> float:
+    def _steps_of(self, sampler: BatchSampler, steps: range, count: Progress) -> float:
         losses: list[Any] = []
         ahead, average = self._config.performance.prefetch_factor, _Average(self.model.weights)
         count(0, len(steps))
-        with delayed_interrupt() as interrupted, closing(cast("Generator[Batch]", prefetch(draw, steps, ahead))) as batches:
-            for done, batch in enumerate(batches, 1):
-                losses.append(self._trainee.train(batch))
+        trained = run_steps(self._state, sampler, steps, ahead, Recorder(None, PerformanceSection(), Silent()))
+        with delayed_interrupt() as interrupted, closing(trained):
+            for done, sums in enumerate(trained, 1):
+                losses.append(sums)
                 if interrupted():
                     raise KeyboardInterrupt
                 if (left := len(steps) - done) <= AVERAGED_SHARE * len(steps) and left % AVERAGED_EVERY == 0:
@@ -145,15 +152,13 @@ class FineTuner:
         average.assign()
         return BatchScores.of(losses, self._config.training.batch_size).loss
 
-    def _drawn(self, recipe: Recipe, mined: FeatureSet | None) -> TrainingSets:
+    def _drawn(self, recipe: Recipe, mined: FeatureSet | None) -> list[FeatureSet]:
         """The run's sets at the recipe's share of wake words, with what the model accepts beside the hard negatives."""
         words, others = (sum(one.sampling_weight for one in self._sets if one.truth is truth) for truth in (True, False))
         sets = [*self._sets, *([mined] if mined else ())]
         others += mined.sampling_weight if mined else 0.0
         factor = recipe.word_share / (1 - recipe.word_share) * others / words
-        scaled = tuple(replace(one, sampling_weight=one.sampling_weight * factor) if one.truth else one for one in sets)
-        phase = DrawPhase(0, recipe.hard_negative_class_weight, self._sets.phases[-1].masks)
-        return TrainingSets(scaled, (phase,), self._sets.xp)
+        return [replace(one, sampling_weight=one.sampling_weight * factor) if one.truth else one for one in sets]
 
     def _accepted(self, weights: Path, sha256: str, cutoff: int) -> FeatureSet | None:
         """Training negatives that the weights in the model nearly accept; None where they are too few to be worth more than their weight."""

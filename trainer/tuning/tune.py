@@ -258,12 +258,11 @@ class _Tuning:
 
     def _build_tuner(self) -> FineTuner:
         config, candidate = self._config, self._task.candidate
-        xp = choose_array_module(config.performance.gpu_only)
         processed = config.paths.processed_dir or default_cache_folder()
         jobs = feature_workers(config, candidate.records, self._task.jobs)
         with threads_of_workers(config.performance.num_threads_per_worker):
             clips = stored_clips(config, candidate.records, candidate.slices, processed, self._progress.counting, self._progress.told, jobs)
-        return FineTuner(config, training_sets(config, clips, xp), self._task.limits.steps)
+        return FineTuner(config, training_sets(config, clips), self._task.limits.steps)
 
     def _same_features(self, record: Record, tuner: FineTuner) -> str:
         drawn = tuner.fingerprint()

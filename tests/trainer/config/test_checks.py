@@ -11,7 +11,6 @@ from trainer.config.checks import check_config
 from trainer.config.loader import load_config, preset_names
 from trainer.config.schema import config_schema
 from trainer.config.sections import AugmentationSection, HardwareSection, TrainerConfig, TrainingSection
-from trainer.data.spec_augment import MaskSettings
 from trainer.exporting import manifest_for
 from trainer.mixednet.lengths import fit_slices, head_frames, window_slices
 from wakeword.errors import ConfigError
@@ -62,8 +61,9 @@ def test_what_esphome_would_refuse_is_known_before_training(setting: str, said: 
 def test_what_the_presets_augment() -> None:
     configs = {name: loaded(preset=name) for name in preset_names()}
     assert {name: config.augmentation.copies for name, config in configs.items()} == {"fast_test": 0, "quick": 2, "standard": 4, "max_quality": 10}
-    assert configs["fast_test"].training.masks() == (MaskSettings(), MaskSettings())
-    assert all(masks.time_mask_count and masks.freq_mask_count for name in ("quick", "standard", "max_quality") for masks in configs[name].training.masks())
+    assert configs["fast_test"].training.time_mask_count == configs["fast_test"].training.freq_mask_count == (0, 0)
+    for name in ("quick", "standard", "max_quality"):
+        assert all((*configs[name].training.time_mask_count, *configs[name].training.freq_mask_count))
 
 
 def test_a_default_folder_that_is_there_is_used(project: Path) -> None:
@@ -85,7 +85,6 @@ def test_a_default_folder_that_is_there_is_used(project: Path) -> None:
         (["augmentation.impulse_paths=nowhere"], "nowhere: no such folder; correct paths.rir_dir or augmentation.impulse_paths, or set augmentation.RIR to 0"),
         (["augmentation.RIR=0", "augmentation.impulse_paths=x"], "augmentation.RIR is 0, so the folders of augmentation.impulse_paths would not be used"),
         (["training.time_mask_max_size=[300,0]"], "time_mask_max_size has 300; a training window has 203 slices"),
-        (["training.freq_mask_max_size=[41,0]"], "freq_mask_max_size has 41; the features have 40 mel bins"),
         (["training.freq_mask_count=[1, 1, 1]"], "2 phases, and training.freq_mask_count has 3"),
         (["training.hard_negative_class_weight=[1, 1, 1]"], "2 phases, and training.hard_negative_class_weight has 3"),
         (["training.batch_size=0"], "training.batch_size is 0"),
@@ -127,15 +126,21 @@ def test_what_the_device_fixes_may_be_written_down() -> None:
     assert loaded("hardware.sample_rate_hz=16000", "export.inference_output_type=uint8") == loaded()
 
 
+def masks(training: TrainingSection) -> list[tuple[int, ...]]:
+    return [training.time_mask_max_size, training.time_mask_count, training.freq_mask_max_size, training.freq_mask_count]
+
+
 def test_lists_that_are_not_given_have_a_value_a_phase() -> None:
-    training = loaded("training.training_steps=[5]", "training.learning_rates=[1]", "training.positive_class_weight=[1]").training
-    assert training.hard_negative_class_weights() == (40.0,)
-    assert training.masks() == (MaskSettings(5, 2, 4, 2),), "the preset's one value is for all phases"
-    assert loaded("training.time_mask_count=[0, 1]").training.masks() == (MaskSettings(5, 0, 4, 2), MaskSettings(5, 1, 4, 2))
-    assert loaded(preset="fast_test").training.masks() == (MaskSettings(), MaskSettings())
+    training = loaded(
+        "training.training_steps=[5]", *(f"training.{name}=[1]" for name in ("learning_rates", "positive_class_weight", "negative_class_weight"))
+    ).training
+    assert training.hard_negative_class_weight == (40.0,)
+    assert masks(training) == [(5,), (2,), (4,), (2,)], "the preset's one value is for all phases"
+    assert masks(loaded("training.time_mask_count=[0, 1]").training) == [(5, 5), (0, 1), (4, 4), (2, 2)]
+    assert masks(loaded(preset="fast_test").training) == [(0, 0)] * 4
     alone = TrainingSection(time_mask_max_size=[5], time_mask_count=[2], hard_negative_class_weight=[7])
-    assert alone.masks() == (MaskSettings(5, 2), MaskSettings(5, 2)), "with the default steps too"
-    assert alone.hard_negative_class_weights() == (7, 7)
+    assert masks(alone) == [(5, 5), (2, 2), (0, 0), (0, 0)], "with the default steps too"
+    assert alone.hard_negative_class_weight == (7, 7)
 
 
 def test_weights_of_one_set_leave_the_others() -> None:

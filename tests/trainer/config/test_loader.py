@@ -37,7 +37,7 @@ def refusal(source: str, *settings: str, overrides: tuple[Path, ...] = ()) -> st
 def test_every_preset_lacks_the_wake_word_alone(name: str) -> None:
     config = load_config(name, settings=[WORD])
     assert config.export.wake_word == "computer"
-    assert len(config.training.plan().phases) == 2
+    assert len(config.training.training_steps) == 2
     assert len(config.model.context_frames) == 4
     assert refusal(name) == f"{name}: export.wake_word is missing; give it with --set export.wake_word=VALUE or in a file"
 
@@ -104,6 +104,13 @@ def test_settings(setting: str, section: str, key: str, value: object) -> None:
         ("training.training_steps=[1", "the value is not YAML (expected ',' or ']'"),
         ("training.batch_size=many", "training.batch_size is 'many': it must be a whole number, for example 128; correct it"),
         ("training.batch_size=1.5", "training.batch_size is 1.5"),
+        ("training.batch_size=0", "training.batch_size is 0: it must be 1 or more"),
+        ("training.eval_step_interval=0", "training.eval_step_interval is 0: it must be 1 or more"),
+        ("training.training_steps=[5, 0]", "training.training_steps.1 is 0: it must be 1 or more"),
+        ("training.learning_rates=[0, 1]", "training.learning_rates.0 is 0: it must be above 0"),
+        ("training.negative_class_weight=[1, 0]", "training.negative_class_weight.1 is 0: it must be above 0"),
+        ("training.time_mask_count=[0, -1]", "training.time_mask_count.1 is -1: it must be 0 or more"),
+        ("training.freq_mask_max_size=[41, 0]", "training.freq_mask_max_size.0 is 41: it must be 40 or less"),
         ("training.training_steps=[1, x]", "training.training_steps.1 is 'x'"),
         ("training.training_steps=30", "training.training_steps is 30"),
         ("training.target_minimization=-1", "training.target_minimization is -1"),
@@ -167,20 +174,19 @@ def test_sources_that_do_not_exist(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["learning_rates", "positive_class_weight", "negative_class_weight"])
 def test_lists_have_one_value_a_phase(key: str) -> None:
-    config = loaded("training.training_steps=[1,2,3]", *(f"training.{name}=[1,1,1]" for name in ("learning_rates", "positive_class_weight")))
     with pytest.raises(ConfigError, match=r"3 phases, and training\.negative_class_weight has 2; give one a phase"):
-        config.training.plan()
+        loaded("training.training_steps=[1,2,3]", *(f"training.{name}=[1,1,1]" for name in ("learning_rates", "positive_class_weight")))
     with pytest.raises(
         ConfigError,
         match=rf"2 phases, and training\.{key} has 1; give one a phase",
     ):
-        loaded(f"training.{key}=[1]").training.plan()
+        loaded(f"training.{key}=[1]")
 
 
 def test_sections_become_the_dataclasses_that_use_them() -> None:
     config = loaded("training.training_steps=[7]", "training.learning_rates=[0.5]", "training.positive_class_weight=[2]", "training.negative_class_weight=[3]")
-    (phase,) = config.training.plan().phases
-    assert (phase.steps, phase.learning_rate, phase.positive_class_weight, phase.negative_class_weight) == (7, 0.5, 2, 3)
+    training = config.training
+    assert (training.training_steps, training.learning_rates, training.positive_class_weight, training.negative_class_weight) == ((7,), (0.5,), (2,), (3,))
     assert loaded("model.mixconv_kernel_sizes=[5],[7,11],[9,15],[23]").model.mixconv_kernel_sizes == ((5,), (7, 11), (9, 15), (23,))
 
 
@@ -189,7 +195,9 @@ finite = st.floats(0, 1e6, allow_nan=False)
 
 
 @given(
-    training=st.fixed_dictionaries({}, optional={"learning_rates": st.lists(finite, max_size=3), "target_minimization": finite, "seed": st.integers(0, 2**64)}),
+    training=st.fixed_dictionaries(
+        {}, optional={"learning_rates": st.lists(finite.filter(bool), min_size=2, max_size=2), "target_minimization": finite, "seed": st.integers(0, 2**64)}
+    ),
     export=st.fixed_dictionaries({"wake_word": texts.filter(str.strip), "author": texts}, optional={"probability_cutoff": st.floats(0, 1)}),
 )
 def test_a_resolved_file_gives_the_same_configuration(tmp_path_factory: pytest.TempPathFactory, training: dict[str, Any], export: dict[str, Any]) -> None:

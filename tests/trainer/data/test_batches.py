@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from trainer.data.batches import BatchSampler, DrawPhase, FeatureSet, TrainingSets, TruncationStrategy
+from trainer.config.training_sections import TrainingSection
+from trainer.data.batches import BatchSampler, FeatureSet, TruncationStrategy
 from trainer.data.clip_rows import ClipRows
-from trainer.data.spec_augment import MaskSettings
 from wakeword.errors import ConfigError
 
 SLICES = 20
@@ -27,10 +27,15 @@ WORDS = FeatureSet("words", True, [numbered_clip(30)], truncation_strategy="trun
 NEGATIVES = FeatureSet("negatives", False, [numbered_clip(70)])
 
 
+def sampler(*sets: FeatureSet, batch_size: int, steps: tuple[int, ...] = (5, 5), **of_phases: Any) -> BatchSampler:
+    even = dict.fromkeys(("learning_rates", "positive_class_weight", "negative_class_weight"), (1.0,) * len(steps))
+    return BatchSampler(sets, SLICES, TrainingSection(training_steps=steps, batch_size=batch_size, seed=1, **(even | of_phases)))
+
+
 def last_slices(strategy: TruncationStrategy, length: int = 70, **changes: Any) -> set[int]:
     """The last slices of the windows that a strategy draws from one clip."""
     negatives = FeatureSet("negatives", False, [numbered_clip(length)], truncation_strategy=strategy, **changes)
-    batch = BatchSampler([negatives, WORDS], SLICES, 500, 1).batch(0)
+    batch = sampler(negatives, WORDS, batch_size=500).batch(0)
     windows = batch.features[batch.truth == 0]
     heard = windows[:, :, 0].astype(int)
     assert np.all((np.diff(heard, axis=1) == 1) | (heard[:, :-1] == -128)), "a window is a stretch of its clip"
@@ -53,17 +58,16 @@ def test_a_clip_shorter_than_the_window_is_preceded_by_silence(strategy: Truncat
 
 def test_split_draws_windows_evenly() -> None:
     clips = [numbered_clip(20), numbered_clip(60)]
-    batch = BatchSampler([FeatureSet("ambient", False, clips, truncation_strategy="split"), WORDS], SLICES, 40_000, 1).batch(0)
+    batch = sampler(FeatureSet("ambient", False, clips, truncation_strategy="split"), WORDS, batch_size=40_000).batch(0)
     shares = np.bincount(batch.clips, minlength=3) / len(batch.clips)
     np.testing.assert_allclose(shares, [1 / 8, 3 / 8, 1 / 2], atol=0.01)
 
 
 def test_hard_negatives_have_the_weight_of_their_phase() -> None:
     hard = FeatureSet("hard", False, [numbered_clip(30)], hard=True, penalty_weight=0.5)
-    sets = TrainingSets((WORDS, NEGATIVES, hard), (DrawPhase(0, 40), DrawPhase(7, 60)))
-    sampler = BatchSampler(sets, SLICES, 200, 1)
+    drawn = sampler(WORDS, NEGATIVES, hard, batch_size=200, steps=(7, 3), negative_class_weight=(20, 20), hard_negative_class_weight=(40, 60))
     for step, weight in ((0, 20.0), (6, 20.0), (7, 30.0), (100, 30.0)):
-        batch = sampler.batch(step, 1, 20)
+        batch = drawn.batch(step)
         found = set(zip(batch.clips.tolist(), batch.weights.tolist(), strict=True))
         assert found == {(0, 1.0), (1, 20.0), (2, weight)}
     with pytest.raises(ConfigError, match="holds wake words and is marked hard"):
@@ -73,9 +77,9 @@ def test_hard_negatives_have_the_weight_of_their_phase() -> None:
 
 
 def test_masks_are_those_of_the_phase_and_the_same_for_the_same_step() -> None:
-    plain = BatchSampler([WORDS, NEGATIVES], SLICES, 50, 1)
-    sets = TrainingSets((WORDS, NEGATIVES), (DrawPhase(0), DrawPhase(5, masks=MaskSettings(5, 2, 10, 1))))
-    first, second = BatchSampler(sets, SLICES, 50, 1), BatchSampler(sets, SLICES, 50, 1)
+    plain = sampler(WORDS, NEGATIVES, batch_size=50)
+    masks = {"time_mask_max_size": (0, 5), "time_mask_count": (0, 2), "freq_mask_max_size": (0, 10), "freq_mask_count": (0, 1)}
+    first, second = (sampler(WORDS, NEGATIVES, batch_size=50, **masks) for _ in range(2))
     np.testing.assert_array_equal(first.batch(4).features, plain.batch(4).features)
     masked, unmasked = first.batch(5), plain.batch(5)
     np.testing.assert_array_equal(masked.features, second.batch(5).features)
@@ -96,7 +100,7 @@ def test_clips_in_one_array_give_the_batches_of_a_list(tmp_path: Path) -> None:
         np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(mapped[-1], clips[-1])
     assert [len(clip) for clip in mapped[1:3]] == [5, 90]
-    in_list, in_file = (BatchSampler([replace(NEGATIVES, clips=given), WORDS], SLICES, 64, 1) for given in (clips, mapped))
+    in_list, in_file = (sampler(replace(NEGATIVES, clips=given), WORDS, batch_size=64) for given in (clips, mapped))
     for step in range(3):
         np.testing.assert_array_equal(in_list.batch(step).features, in_file.batch(step).features)
     assert in_list.fingerprint() == in_file.fingerprint()
@@ -107,10 +111,10 @@ def test_clips_may_be_parts_of_an_array_that_others_lie_in() -> None:
     whole = ClipRows.of([numbered_clip(100)])
     parts = ClipRows(whole.rows, np.array([30, 25]), np.array([60, 10]))
     assert [clip[0, 0] for clip in parts] == [60, 10]
-    sampler = BatchSampler([replace(NEGATIVES, clips=whole, sampling_weight=0), replace(NEGATIVES, clips=parts), WORDS], SLICES, 500, 1)
-    batch = sampler.batch(0)
+    drawn = sampler(replace(NEGATIVES, clips=whole, sampling_weight=0), replace(NEGATIVES, clips=parts), WORDS, batch_size=500)
+    batch = drawn.batch(0)
     windows = batch.features[(batch.clips == 1) | (batch.clips == 2)][:, :, 0].astype(int)
     assert set(windows[:, -1].tolist()) == {*range(79, 90), *range(29, 35)}
     assert np.all(np.diff(windows, axis=1) == 1)
-    again = sampler.drawing_from([NEGATIVES, WORDS])
-    np.testing.assert_array_equal(again.batch(3).features, BatchSampler([NEGATIVES, WORDS], SLICES, 500, 1).batch(3).features)
+    again = drawn.drawing_from([NEGATIVES, WORDS])
+    np.testing.assert_array_equal(again.batch(3).features, sampler(NEGATIVES, WORDS, batch_size=500).batch(3).features)

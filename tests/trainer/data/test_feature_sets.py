@@ -132,7 +132,7 @@ def test_batches_are_drawn_from_each_set_by_its_share(dataset: Path) -> None:
         assert (one.truth, one.sampling_weight, one.penalty_weight, one.truncation_strategy) == (False, 2.0, 2.0, "random")
         expected = [quantise(values) for values in RaggedMmap(dataset / "sets" / name / "training" / f"{name}_mmap")]
         assert all((read == wanted).all() for read, wanted in zip(one.clips, expected, strict=True))
-    batch = BatchSampler(training_sets(config, clips), SLICES, 64, 0).batch(0)
+    batch = BatchSampler(training_sets(config, clips), SLICES, config.training.model_copy(update={"batch_size": 64})).batch(0)
     assert batch.features.shape == (64, SLICES, 40)
     assert 0 < batch.truth.sum() < 64
     again = stored_clips(config, records, SLICES, dataset / "processed", lambda _: lambda _done, _total: None, lambda _: None, jobs=1)

@@ -16,7 +16,6 @@ from trainer.config.sections import TrainerConfig
 from trainer.data.clip_rows import ClipRows
 from trainer.data.dataset import Sources, load_recordings
 from trainer.data.ingest import Label, SampleRecord
-from trainer.data.spec_augment import MaskSettings
 from trainer.data.split import Split
 from trainer.data.threads import threads_of_workers
 from trainer.data.training_sets import SetClips, recorded_clips, stored_clips, training_sets
@@ -100,14 +99,8 @@ def test_sets_come_from_the_store_the_second_time(dataset: Path) -> None:
 
 
 @pytest.mark.usefixtures("dataset")
-def test_weights_masks_and_phases_reach_the_sets() -> None:
+def test_weights_reach_the_sets() -> None:
     config = configuration(
-        "training.training_steps=[7, 3]",
-        "training.hard_negative_class_weight=[40, 60]",
-        "training.time_mask_max_size=[0, 5]",
-        "training.time_mask_count=[0, 2]",
-        "training.freq_mask_count=[0]",
-        "training.freq_mask_max_size=[0]",
         "training.sampling_weights.hard_negative=2",
         "training.penalty_weights.negative_joined=3",
     )
@@ -117,10 +110,6 @@ def test_weights_masks_and_phases_reach_the_sets() -> None:
     assert (by_name["hard_negative"].sampling_weight, by_name["hard_negative"].hard) == (2.0, True)
     assert (by_name["negative_joined"].penalty_weight, by_name["negative_joined"].hard) == (3.0, False)
     assert {one.name for one in sets if one.truth} == {"positive", "positive_augmented"}
-    assert [(phase.first_step, phase.hard_negative_class_weight, phase.masks) for phase in sets.phases] == [
-        (0, 40.0, MaskSettings()),
-        (7, 60.0, MaskSettings(time_mask_max_size=5, time_mask_count=2)),
-    ]
 
 
 def test_without_augmentation_its_share_is_that_of_the_recorded() -> None:

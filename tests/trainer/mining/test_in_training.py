@@ -21,6 +21,7 @@ from tests import networks
 from tests.trainer.evaluation.loudness import RATE, write_bursts
 from tests.trainer.training.test_records import curves
 from trainer.config.mixednet import MixedNetConfig
+from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import FeatureSet
 from trainer.data.clip_rows import ClipRows
 from trainer.data.features import FeatureSettings, joined_recordings, negative_features
@@ -34,7 +35,6 @@ from trainer.mining.windows import Stretch
 from trainer.mixednet.lengths import receptive_field
 from trainer.mixednet.scaling import FEATURE_MIN, dequantise
 from trainer.training import checkpoints, loop
-from trainer.training.plan import Phase, TrainingPlan
 from trainer.training.progress import MiningReport, Silent, StepReport
 from trainer.training.scores import ValidationScores
 from wakeword import contract
@@ -51,7 +51,9 @@ NET = MixedNetConfig(
     first_conv_filters=6, pointwise_filters=(6,), mixconv_kernel_sizes=((3, 5),), repeat_in_block=(1,), residual_connection=(1,), dropout_rate=0.1
 )
 WINDOW = receptive_field(NET, 8)
-PLAN = TrainingPlan(phases=(Phase(12, 3e-3, 1, 1), Phase(6, 1e-3, 1, 1)), batch_size=8, eval_step_interval=3, seed=5)
+SETTINGS = TrainingSection(
+    training_steps=(12, 6), learning_rates=(3e-3, 1e-3), positive_class_weight=(1, 1), negative_class_weight=(1, 1), batch_size=8, eval_step_interval=3, seed=5
+)
 SEED = 2
 
 
@@ -240,7 +242,10 @@ def train(negatives: JoinedNegatives, words: FeatureSet) -> Train:
         miner = miner_of(folder / "mined", negatives, words, **changes)
         sets = [words, FeatureSet("negatives", False, negatives.features, 3.0)]
         scores = ValidationScores(0.5, 9.0, 0.25, 0.125)
-        return loop.train(NET, WINDOW, sets, PLAN, folder / "checkpoints", lambda _: scores, progress, records=folder, hard_negatives=miner)
+        to_do = loop.TrainingRun(
+            NET, WINDOW, sets, SETTINGS, folder / "checkpoints", lambda _: scores, progress or Silent(), records=folder, hard_negatives=miner
+        )
+        return loop.train(to_do)
 
     return run
 

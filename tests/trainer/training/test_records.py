@@ -14,13 +14,11 @@ import numpy as np
 import pytest
 
 from trainer.config.mixednet import MixedNetConfig
-from trainer.config.training_sections import PerformanceSection
-from trainer.data.batches import DrawPhase, FeatureSet, TrainingSets
-from trainer.data.spec_augment import MaskSettings
+from trainer.config.training_sections import PerformanceSection, TrainingSection
+from trainer.data.batches import FeatureSet
 from trainer.mixednet import runtime
 from trainer.mixednet.lengths import receptive_field
 from trainer.training import checkpoints, loop
-from trainer.training.plan import Phase, TrainingPlan
 from trainer.training.progress import Silent, StepReport
 from trainer.training.scores import ValidationScores
 from wakeword.errors import ConfigError
@@ -32,15 +30,25 @@ NET = MixedNetConfig(
     first_conv_filters=6, pointwise_filters=(6,), mixconv_kernel_sizes=((3, 5),), repeat_in_block=(1,), residual_connection=(1,), dropout_rate=0.1
 )
 WINDOW = receptive_field(NET, 4)
-PLAN = TrainingPlan(phases=(Phase(12, 3e-3), Phase(12, 1e-3)), batch_size=8, eval_step_interval=4, seed=5)
-SETTINGS = PerformanceSection(enable_profiling=True, profile_every_n_steps=10)
+SETTINGS = TrainingSection(
+    training_steps=(12, 12),
+    learning_rates=(3e-3, 1e-3),
+    batch_size=8,
+    eval_step_interval=4,
+    seed=5,
+    time_mask_max_size=(2, 0),
+    time_mask_count=(1, 0),
+    freq_mask_max_size=(3, 0),
+    freq_mask_count=(1, 0),
+)
+PROFILED = PerformanceSection(enable_profiling=True, profile_every_n_steps=10)
 
 
-def masked_sets() -> TrainingSets:
+def feature_sets() -> list[FeatureSet]:
     rng = np.random.default_rng(3)
     clips = [rng.integers(-100, 100, (50, 40)).astype(np.int8) for _ in range(8)]
     words = FeatureSet("words", True, clips[:4], truncation_strategy="truncate_start")
-    return TrainingSets((words, FeatureSet("negatives", False, clips[4:])), (DrawPhase(0, masks=MaskSettings(2, 1, 3, 1)), DrawPhase(12)))
+    return [words, FeatureSet("negatives", False, clips[4:])]
 
 
 class Falling:
@@ -62,8 +70,13 @@ class Interrupting(Silent):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def train(folder: Path, evaluate: Any = None, progress: Any = None) -> loop.TrainingResult:
-    return loop.train(NET, WINDOW, masked_sets(), PLAN, folder / "checkpoints", evaluate or Falling(), progress, performance=SETTINGS, records=folder)
+def run_in(folder: Path, **changes: Any) -> loop.TrainingRun:
+    run = loop.TrainingRun(NET, WINDOW, feature_sets(), SETTINGS, folder / "checkpoints", Falling(), performance=PROFILED, records=folder)
+    return replace(run, **changes)
+
+
+def train(folder: Path, **changes: Any) -> loop.TrainingResult:
+    return loop.train(run_in(folder, **changes))
 
 
 def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -137,7 +150,7 @@ def test_a_run_interrupted_and_killed_leaves_the_records_of_an_undisturbed_one(
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, progress=Interrupting())
     with pytest.raises(SystemExit):
-        train(tmp_path, Falling(dies_at=2))  # in the evaluation of step 12
+        train(tmp_path, evaluate=Falling(dies_at=2))  # in the evaluation of step 12
     save, calls = checkpoints.save_state, 0
 
     def killed(*arguments: Any) -> None:
@@ -172,9 +185,7 @@ def test_the_torn_end_of_an_event_file_is_cut_off(whole: tuple[Path, loop.Traini
 
 
 def test_nothing_is_recorded_without_a_folder_or_where_it_is_switched_off(tmp_path: Path) -> None:
-    plan = replace(PLAN, phases=(Phase(1, 1e-3),))
-    quiet = PerformanceSection(tensorboard_enabled=False)
-    loop.train(NET, WINDOW, masked_sets(), plan, tmp_path / "checkpoints", Falling(), performance=quiet, records=tmp_path)
+    train(tmp_path, settings=SETTINGS.last_phase(training_steps=(1,)), performance=PerformanceSection(tensorboard_enabled=False))
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoints", "training.log", "validation.csv"}
 
 

@@ -10,11 +10,12 @@ import pytest
 from numpy.typing import NDArray
 
 from trainer.config.mixednet import MixedNetConfig
+from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import Batch
 from trainer.mixednet.lengths import receptive_field
 from trainer.mixednet.scaling import dequantise
 from trainer.training.batch_scores import BatchScores
-from trainer.training.step import Trainee
+from trainer.training.step import TrainState
 
 # Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
@@ -33,6 +34,8 @@ UNEVEN = MixedNetConfig(
 SINGLE = MixedNetConfig(
     first_conv_filters=5, first_conv_kernel_size=3, pointwise_filters=(6,), mixconv_kernel_sizes=((1,),), repeat_in_block=(1,), residual_connection=(1,)
 )
+LATEST = TrainingSection(weight_averaging=0)
+"""No running mean: the weights that a step leaves."""
 BATCH_SIZE = 16
 
 
@@ -133,14 +136,14 @@ def test_training_gives_the_weights_of_the_plain_form() -> None:
     slices = receptive_field(config, 6)
     begun = flat(model_of(config, slices))
     plain, fast = model_of(config, slices), model_of(config, slices)
-    optimizer, trainee = keras.optimizers.Adam(3e-3), Trainee(fast, config)
-    trainee.set_learning_rate(3e-3)
+    optimizer, state = keras.optimizers.Adam(3e-3), TrainState(fast, config, LATEST)
+    state.set_learning_rate(3e-3)
     optimizer.build(plain.trainable_variables)
     step = plain_step(plain, optimizer)
     for number in range(30):
         one = batch(slices, number)
         loss = step(one)
-        assert float(trainee.train(one)[0]) == pytest.approx(loss, rel=1e-3)
+        assert float(state.train_step(one)[0]) == pytest.approx(loss, rel=1e-3)
     went, apart = np.linalg.norm(flat(plain) - begun), np.linalg.norm(flat(plain) - flat(fast))
     assert apart < 1e-2 * went
     fresh = dequantise(batch(slices, 99, 64).features)
@@ -155,13 +158,13 @@ def flat(model: Any) -> NDArray[np.float32]:
 def test_a_step_counts_what_accuracy_recall_and_precision_are_made_of() -> None:
     config = UNEVEN.model_copy(update={"dropout_rate": 0.0, "l2_regularization": 0.0})
     slices = receptive_field(config, 6)
-    trainee = Trainee(model_of(config, slices), config)
-    trainee.set_learning_rate(1e-9)  # the model stays as it is
+    state = TrainState(model_of(config, slices), config, LATEST)
+    state.set_learning_rate(1e-9)  # the model stays as it is
     one = batch(slices, 1, 64)
     from trainer.mixednet.models import logit_model
 
-    accepted = logit_model(trainee.model)(dequantise(one.features), training=True).numpy()[:, 0] > 0
-    scores = BatchScores.of([trainee.train(one), trainee.train(one)], 64)
+    accepted = logit_model(state.model)(dequantise(one.features), training=True).numpy()[:, 0] > 0
+    scores = BatchScores.of([state.train_step(one), state.train_step(one)], 64)
     truth = one.truth == 1
     assert 0 < accepted.sum() < 64
     assert scores.steps == 2
@@ -176,11 +179,11 @@ def test_sixteen_bits_train_toward_the_same_loss() -> None:
     slices = receptive_field(SINGLE, 6)
     ends = []
     for dtype in ("float32", "bfloat16"):
-        trainee = Trainee(model_of(SINGLE, slices), SINGLE, dtype)
-        trainee.set_learning_rate(1e-2)
-        losses = [float(trainee.train(batch(slices, number))[0]) for number in range(40)]
+        state = TrainState(model_of(SINGLE, slices), SINGLE, LATEST, dtype)
+        state.set_learning_rate(1e-2)
+        losses = [float(state.train_step(batch(slices, number))[0]) for number in range(40)]
         ends.append((np.mean(losses[:4]), np.mean(losses[-8:])))
-        assert {variable.dtype for variable in trainee.model.trainable_variables} == {"float32"}
+        assert {variable.dtype for variable in state.model.trainable_variables} == {"float32"}
     (_, full), (start, half) = ends
     assert half < start / 2
     assert half == pytest.approx(full, rel=0.25)
@@ -189,21 +192,21 @@ def test_sixteen_bits_train_toward_the_same_loss() -> None:
 def test_the_mean_of_the_weights_follows_them_and_training_does_not_see_it() -> None:
     config, kept = SINGLE.model_copy(update={"dropout_rate": 0.2}), 0.8
     slices = receptive_field(config, 6)
-    without, trainee = Trainee(model_of(config, slices), config), Trainee(model_of(config, slices), config, averaging=kept)
-    assert len(trainee.variables) > len(without.variables)
+    without, state = (TrainState(model_of(config, slices), config, TrainingSection(weight_averaging=averaging)) for averaging in (0, kept))
+    assert len(state.variables) > len(without.variables)
 
     def weights() -> list[NDArray[np.float32]]:
-        return [np.array(weight) for weight in trainee.model.get_weights()]
+        return [np.array(weight) for weight in state.model.get_weights()]
 
     means = weights()
     for number in range(12):
-        for one in (without, trainee):
+        for one in (without, state):
             one.set_learning_rate(1e-2)
-            one.train(batch(slices, number))
+            one.train_step(batch(slices, number))
         share = min(kept, (number + 2) / (number + 11))  # the optimizer has counted this step
         means = [share * mean + (1 - share) * weight for mean, weight in zip(means, weights(), strict=True)]
         latest = weights()
-        with pytest.raises(RuntimeError, match="inside"), trainee.averaged() as model:
+        with pytest.raises(RuntimeError, match="inside"), state.averaged() as model:
             for weight, mean in zip(model.get_weights(), means, strict=True):
                 np.testing.assert_allclose(weight, mean, rtol=1e-4, atol=1e-6)
             raise RuntimeError("inside")
@@ -213,4 +216,4 @@ def test_the_mean_of_the_weights_follows_them_and_training_does_not_see_it() -> 
         for weight, was in zip(model.get_weights(), without.model.get_weights(), strict=True):
             np.testing.assert_array_equal(weight, was)
     # The mean is beside the training: with and without one the same weights are trained, but for what another compilation rounds.
-    assert np.linalg.norm(flat(trainee.model) - flat(without.model)) < 1e-3 * np.linalg.norm(flat(without.model))
+    assert np.linalg.norm(flat(state.model) - flat(without.model)) < 1e-3 * np.linalg.norm(flat(without.model))

@@ -20,7 +20,7 @@ PROFILED_STEPS = 20
 SHOWN_FUNCTIONS = 40
 
 
-class Sections:
+class StepTimes:
     """Seconds by section since the last report; sections may run in several threads."""
 
     def __init__(self) -> None:

@@ -1,0 +1,72 @@
+"""What a step makes smaller: the loss of a batch, and what an earlier model's word weighs in it.
+
+Distillation after Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network" (2015). Models that were trained alike but for their seed err on
+different sounds. The mean of their logits errs on fewer, and one model of the same size can learn much of that mean: a label says that a sound
+is no wake word, a teacher also says how nearly it is one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from trainer.config.mixednet import MixedNetConfig
+from trainer.config.training_sections import TrainingSection
+
+TEMPERATURE = 4.0
+"""Logits are divided by it before they are compared. At 1 a teacher that is sure tells no more than the label does."""
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A trained model."""
+
+    model: Any
+    """A `keras.Model` of `build_model` over the student's window."""
+    network: MixedNetConfig
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """The teachers of a training; how much of its loss is theirs says `training.teaching_share`."""
+
+    teachers: tuple[Teacher, ...]
+    fingerprint: str
+    """Names the weights: a run goes on with the same teachers only."""
+
+
+class Loss:
+    """The loss of a batch. Imports TensorFlow: make one inside functions only."""
+
+    def __init__(self, settings: TrainingSection, distillation: Distillation | None = None, compute_dtype: str = "float32") -> None:
+        """Without a `distillation` the truth alone counts. `compute_dtype` is what the teachers' convolutions multiply in."""
+        from trainer.mixednet.channel_first import ChannelFirst
+
+        self._share = settings.teaching_share
+        self._teachers = [ChannelFirst(one.model, one.network, compute_dtype) for one in distillation.teachers] if distillation else []
+
+    def __call__(self, features: Any, truth: Any, weights: Any, logits: Any, regularization: list[Any]) -> Any:
+        """The loss of a batch, a float32 scalar: the mean of the weighted losses of its samples, and the network's `regularization` losses.
+
+        Averaged over the samples and not over their weights, as Keras and microWakeWord do. Shapes as in `of_samples`; `weights` float32 `[batch]`.
+        """
+        import tensorflow as tf
+
+        loss = tf.reduce_mean(weights * self.of_samples(features, truth, logits))
+        loss += sum(regularization, start=tf.constant(0.0))
+        return loss
+
+    def of_samples(self, features: Any, truth: Any, logits: Any) -> Any:
+        """Binary cross-entropies, float32 `[batch]`, of dequantised features `[batch, slices, 40]`, their truth and the student's logits `[batch]`.
+
+        The teachers' part is multiplied by the temperature, which leaves its gradient, a difference of two probabilities, of the size of the truth's.
+        """
+        import tensorflow as tf
+
+        of_truth = tf.nn.sigmoid_cross_entropy_with_logits(truth, logits)
+        if not self._teachers:
+            return of_truth
+        mean = tf.add_n([teacher.infer(features) for teacher in self._teachers]) / len(self._teachers)
+        wanted = tf.stop_gradient(tf.sigmoid(mean / TEMPERATURE))
+        of_teachers = TEMPERATURE * tf.nn.sigmoid_cross_entropy_with_logits(wanted, logits / TEMPERATURE)
+        return (1.0 - self._share) * of_truth + self._share * of_teachers
