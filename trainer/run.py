@@ -170,13 +170,12 @@ def audit_recordings(records: Sequence[SampleRecord], folder: Path, progress: Ru
 
 def _miner(config: TrainerConfig, folder: Path, records: Sequence[SampleRecord], clips: SetClips, slices: int, progress: RunProgress) -> TrainingMiner:
     """Mines the negatives of the training split; what was mined by command and joined the dataset is not mined again."""
-    section, features = config.hard_negative_mining, ClipRows.of(clips.negative_joined)
+    features = ClipRows.of(clips.negative_joined)
     return TrainingMiner(
         config.model,
         slices,
         JoinedNegatives.of(sounds(chosen(records, Split.TRAIN, Label.NEGATIVE)), features, config.training.seed),
-        section.settings(),
-        section.mining_interval_epochs,
+        config.hard_negative_mining,
         folder / MINED_FOLDER,
         lambda mined: training_sets(config, clips, mined),
         taken=map(stretch_of, rows_below(config.paths.optional("hard_negative_dir"))),

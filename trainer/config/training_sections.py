@@ -5,15 +5,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from trainer.config.base import Files, Section
 from wakeword import contract
-
-if TYPE_CHECKING:
-    from trainer.mining.mine import Mining
 
 END_SHIFT_SLICES = 10
 """Shifts of a window's end behind a wake word, in slices of 10 ms: how late the model may fire is drawn from so many."""
@@ -165,12 +162,6 @@ class HardNegativeMiningSection(Section):
     """Clips that are mined at most, in a whole training or into one folder."""
     mining_interval_epochs: int = Field(5, ge=1)
     """Epochs from one mining to the next; an epoch is `training.eval_step_interval` steps, and mining follows an evaluation."""
-
-    def settings(self) -> Mining:
-        """What is looked for. Raises `ConfigError` for values out of range."""
-        from trainer.mining.mine import Mining
-
-        return Mining(self.fp_threshold, self.max_samples)
 
 
 class PerformanceSection(Section):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.ingest import SampleRecord
+from trainer.inference.peaks import highest_apart
 from trainer.inference.splits import OperatingPoint, SimulatedSplit
 from wakeword import contract
 from wakeword.detector import first_decisive, sliding_averages
@@ -84,16 +85,11 @@ def analyse(simulated: SimulatedSplit, records: Sequence[SampleRecord], point: O
 def _confusing(stream: SimulatedStream, point: OperatingPoint, worst: int) -> list[ConfusingNegative]:
     averages = sliding_averages(stream.probabilities, stream.stride, point.window)
     averages[: first_decisive(stream.stride, point.window)] = 0
+    inferences = np.flatnonzero(averages)
     gap = -(-CONFUSION_GAP_SLICES // stream.stride)
-    free = averages > 0
-    found: list[ConfusingNegative] = []
-    for inference in np.argsort(-averages, kind="stable"):
-        if len(found) == worst or not averages[inference]:
-            break
-        if not free[inference]:
-            continue
-        free[max(0, inference - gap + 1) : inference + gap] = False
-        slice_index = int(inference + 1) * stream.stride - 1
+    found = []
+    for inference in inferences[highest_apart(averages[inferences], inferences, inferences + gap, worst)].tolist():
+        slice_index = (inference + 1) * stream.stride - 1
         recording = stream.recordings[stream.recording_at(slice_index)]
         seconds = contract.slice_end_seconds(slice_index) - recording.start / contract.SAMPLE_RATE_HZ
         accepted = bool(averages[inference] * contract.PROBABILITY_MAX > point.cutoff)

@@ -41,16 +41,17 @@ def mine(
       mww-mine --tflite runs/computer/exported/computer.tflite --audio podcasts --output dataset/hard_negative
     """
     from trainer.evaluation.runs import find_candidate, open_model, require_tensorflow
-    from trainer.mining.mine import Mining, mine_into
+    from trainer.mining.mine import mine_into
     from trainer.mining.sources import choose_sources, readable_headers
     from wakeword.corpus.recordings import find_recordings
     from wakeword.errors import ConfigError
     from wakeword.files import check_writable
     from wakeword.progress import audio_progress, working
 
-    candidate = find_candidate(checkpoint, tflite, config, override or (), setting or (), run)
-    section = candidate.config.hard_negative_mining
-    mining = Mining(section.fp_threshold if fp_threshold is None else fp_threshold, max_samples or section.max_samples)
+    given = {"fp_threshold": fp_threshold, "max_samples": max_samples}
+    options = [f"hard_negative_mining.{key}={value}" for key, value in given.items() if value is not None]
+    candidate = find_candidate(checkpoint, tflite, config, override or (), [*(setting or ()), *options], run)
+    mining = candidate.config.hard_negative_mining
     if output.exists() and not output.is_dir():
         raise ConfigError(f"{output}: is a file; name a folder for the clips")
     check_writable(output / "mined.csv")
@@ -66,7 +67,7 @@ def mine(
         mined = mine_into(output, model, sources.usable, mining, candidate.slices, progress)
     for rejection in mined.rejections:
         typer.echo(f"not heard: {rejection.path}: {rejection.reason}", err=True)
-    if mined.total >= mining.limit and not mined.clips:
+    if mined.total >= mining.max_samples and not mined.clips:
         typer.echo(f"{output} holds {mined.total} mined clips already; raise --max-samples, or delete some")
         return
     sure = f", {mined.clips[0].probability:.3f} to {mined.clips[-1].probability:.3f}" if mined.clips else ""

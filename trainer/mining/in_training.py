@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from trainer.config.mixednet import MixedNetConfig
+from trainer.config.sections import HardNegativeMiningSection
 from trainer.config.training_sections import END_SHIFT_SLICES
 from trainer.data.batches import FeatureSet
 from trainer.data.clip_rows import ClipRows
@@ -25,7 +26,7 @@ from trainer.data.ingest import SampleRecord
 from trainer.data.mined import TABLE_NAME, MinedClip, read_table, write_table
 from trainer.data.parallel import Progress
 from trainer.inference.models import FloatModel, weights_sha256
-from trainer.mining.mine import RESERVE, Mining
+from trainer.mining.mine import RESERVE
 from trainer.mining.saving import save_clips
 from trainer.mining.windows import Accepted, Stretch, accepted_stretches, by_recording, most_confident, stretch_of
 from trainer.training.hard_negatives import MinedSets
@@ -75,8 +76,7 @@ class TrainingMiner:
         network: MixedNetConfig,
         slices: int,
         negatives: JoinedNegatives,
-        mining: Mining,
-        interval: int,
+        mining: HardNegativeMiningSection,
         folder: Path,
         sets: Callable[[ClipRows], Sequence[FeatureSet]],
         *,
@@ -84,7 +84,7 @@ class TrainingMiner:
         progress: Progress = lambda _done, _total: None,
     ) -> None:
         """`sets` gives all feature sets of the run with the mined windows among them; what overlaps `taken` is not mined."""
-        self.interval = interval
+        self.interval = mining.mining_interval_epochs
         self._network, self._slices, self._negatives, self._mining = network, slices, negatives, mining
         self._folder, self._sets, self._progress = folder, sets, progress
         self._taken = sorted(taken, key=lambda one: (one.sha256, one.start, one.end))
@@ -100,8 +100,11 @@ class TrainingMiner:
     @property
     def fingerprint(self) -> str:
         """See `HardNegatives`. The features are part of the run's fingerprint as its sets are."""
-        parts = (self._mining, self.interval, SHIFT_SLICES, [[record.path.name for record in stream] for stream in self._negatives.streams], self._taken)
-        return hashlib.sha256(repr(parts).encode()).hexdigest()
+        names = [[record.path.name for record in stream] for stream in self._negatives.streams]
+        # The text is that of earlier versions, so that their runs go on.
+        settings = f"Mining(threshold={self._mining.fp_threshold!r}, limit={self._mining.max_samples!r})"
+        text = f"({settings}, {self.interval!r}, {SHIFT_SLICES!r}, {names!r}, {self._taken!r})"
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def restore(self, step: int) -> MinedSets:
         """See `HardNegatives`."""
@@ -119,7 +122,7 @@ class TrainingMiner:
 
     def mine(self, model: Any, step: int) -> MinedSets:
         """See `HardNegatives`. One mining takes at most half of the places that are left: the later, better models need some too."""
-        places = -(-(self._mining.limit - len(self._rows)) // 2)
+        places = -(-(self._mining.max_samples - len(self._rows)) // 2)
         if places <= 0:
             return self._mined_sets()
         sha256 = weights_sha256(model)
@@ -127,7 +130,7 @@ class TrainingMiner:
             self._model = FloatModel(self._network, self._slices)
         self._model.load(model, sha256)
         new = save_clips(
-            self._folder, self._rows, self._accepted(self._model, places), places, threshold=self._mining.threshold, model_sha256=sha256, step=step
+            self._folder, self._rows, self._accepted(self._model, places), places, threshold=self._mining.fp_threshold, model_sha256=sha256, step=step
         )
         self._rows += new
         highest = max((row.probability for row in new), default=0.0)
@@ -139,9 +142,9 @@ class TrainingMiner:
         heard, total = 0.0, math.ceil(sum(record.duration for stream in self._negatives.streams for record in stream))
         for index, records in enumerate(self._negatives.streams):
             stream = self._heard(model, index)
-            wrong = np.flatnonzero(stream.max_probabilities(1) > self._mining.threshold * contract.PROBABILITY_MAX).tolist()
+            wrong = np.flatnonzero(stream.max_probabilities(1) > self._mining.fp_threshold * contract.PROBABILITY_MAX).tolist()
             for number in wrong:
-                found = accepted_stretches(stream, number, self._mining.threshold, self._slices, keep, taken[stream.recordings[number].sha256])
+                found = accepted_stretches(stream, number, self._mining.fp_threshold, self._slices, keep, taken[stream.recordings[number].sha256])
                 kept += found
             if wrong:
                 kept = most_confident(kept, keep)

@@ -20,7 +20,7 @@ class Journal:
     def __init__(self, path: Path, **mining: Any) -> None:
         """`mining` names what decides the result (model, threshold, window, limit)."""
         self._path = path
-        self.heard: dict[str, list[tuple[int, int, int, int]]] = {}
+        self.entries: dict[str, list[tuple[int, int, int, int]]] = {}
         """By SHA-256 of the recording: start, end, probability and end of the window of each accepted stretch."""
         header = json.dumps({"format": _FORMAT, **mining}, sort_keys=True)
         lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else [""]
@@ -29,7 +29,7 @@ class Journal:
             return
         for line in lines[1:-1]:
             entry = json.loads(line)
-            self.heard[entry["sha256"]] = [(start, end, probability, window_end) for start, end, probability, window_end in entry["found"]]
+            self.entries[entry["sha256"]] = [(start, end, probability, window_end) for start, end, probability, window_end in entry["found"]]
         if lines[-1]:
             write_atomically(path, "".join(f"{line}\n" for line in lines[:-1]))
 
@@ -38,9 +38,9 @@ class Journal:
         with self._path.open("a", encoding="utf-8") as file:
             for sha256, found in heard:
                 entries = [(one.stretch.start, one.stretch.end, one.probability, one.window_end) for one in found]
-                self.heard[sha256] = entries
+                self.entries[sha256] = entries
                 file.write(json.dumps({"sha256": sha256, "found": entries}) + "\n")
 
     def found(self, source: Path, sha256: str) -> list[Accepted]:
         """What was accepted of a recording that was heard."""
-        return [Accepted(source, Stretch(sha256, start, end), *rest) for start, end, *rest in self.heard[sha256]]
+        return [Accepted(source, Stretch(sha256, start, end), *rest) for start, end, *rest in self.entries[sha256]]

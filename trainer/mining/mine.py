@@ -1,6 +1,6 @@
-"""Hard negative mining: hear any amount of audio without the wake word, keep what the model is surest of, save it as clips.
+"""Hard negative mining: run a model over any amount of audio without the wake word, keep what it is surest of, save it as clips.
 
-Memory is bounded by a batch's probabilities (33 bytes a second) and the windows kept. What is interrupted goes on: features are cached, what was heard stands
+Memory is bounded by a batch's probabilities (33 bytes a second) and the windows kept. What is interrupted goes on: features are cached, what was found stands
 in a journal, and clips are staged in a hidden folder until the table names them.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.config.sections import HardNegativeMiningSection
 from trainer.data.mined import MinedClip, read_table
 from trainer.inference.models import WordModel
 from trainer.mining.journal import Journal
@@ -23,33 +24,9 @@ from wakeword.simulation.features import Progress
 from wakeword.simulation.streams import SimulatedStream
 
 RECORDINGS_PER_BATCH = 256
-"""So many are heard, then noted in the journal."""
+"""So many at a time; then they are noted in the journal."""
 RESERVE = 2
 """So many times the limit are kept, to fill the places of clips that turn out to have the same content."""
-
-
-@dataclass(frozen=True)
-class Mining:
-    """What is looked for. Raises `ConfigError` when a value is out of range."""
-
-    threshold: float = 0.8
-    """Probability, 0-1, above which a window counts as wrongly accepted."""
-    limit: int = 5000
-    """Clips that the folder may hold."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.threshold < 1:
-            raise ConfigError(f"hard_negative_mining.fp_threshold is {self.threshold}; give 0 up to, but not including, 1")
-        if self.limit < 1:
-            raise ConfigError(f"hard_negative_mining.max_samples is {self.limit}; give 1 or more")
-
-
-@dataclass(frozen=True)
-class Heard:
-    """What the model accepts of all recordings, most confident first, and the files that could not be heard."""
-
-    found: tuple[Accepted, ...]
-    rejections: tuple[Rejection, ...]
 
 
 @dataclass(frozen=True)
@@ -66,69 +43,68 @@ class Mined:
 def mine(
     model: WordModel,
     sources: Sequence[Path],
-    mining: Mining,
+    mining: HardNegativeMiningSection,
     slices: int,
     *,
     taken: Iterable[Stretch] = (),
     journal: Journal | None = None,
     progress: Progress = lambda _: None,
-) -> Heard:
-    """Hear every source by itself and keep the stretches that a model with windows of so many `slices` accepts above the threshold.
+) -> tuple[list[Accepted], list[Rejection]]:
+    """Run a model with windows of so many `slices` over every source by itself and keep the stretches that it accepts above the threshold.
 
-    `sources` come from `choose_sources`. Nothing that overlaps `taken` is found again. A file that cannot be decoded is a rejection; raises
-    `ConfigError` when none can.
+    Returns them, the most confident first, and the files that cannot be decoded. `sources` come from `choose_sources`. Nothing that overlaps
+    `taken` is found again. Raises `ConfigError` when no file can be decoded.
     """
     taken_of = by_recording(taken)
-    kept, keep = list[Accepted](), RESERVE * mining.limit
+    kept, keep = list[Accepted](), RESERVE * mining.max_samples
     rejections: list[Rejection] = []
     pending: list[Path] = []
     for source in sources:
-        sha256 = hash_file(source) if journal is not None and journal.heard else ""
-        if journal is not None and sha256 in journal.heard:
+        sha256 = hash_file(source) if journal is not None and journal.entries else ""
+        if journal is not None and sha256 in journal.entries:
             earlier = [one for one in journal.found(source, sha256) if not any(one.stretch.overlaps(other) for other in taken_of[sha256])]
             kept = most_confident([*kept, *earlier], keep)
         else:
             pending.append(source)
     for start in range(0, len(pending), RECORDINGS_PER_BATCH):
         fresh: list[tuple[str, list[Accepted]]] = []
-        for streams, rejection in _heard_alone(model, pending[start : start + RECORDINGS_PER_BATCH], progress):
+        for streams, rejection in _run_alone(model, pending[start : start + RECORDINGS_PER_BATCH], progress):
             rejections += [rejection] if rejection else []
             for one in streams:
                 sha256 = one.recordings[0].sha256
-                fresh.append((sha256, accepted_stretches(one, 0, mining.threshold, slices, keep, taken_of[sha256])))
+                fresh.append((sha256, accepted_stretches(one, 0, mining.fp_threshold, slices, keep, taken_of[sha256])))
         if journal is not None:
             journal.add(fresh)
         kept = most_confident([*kept, *(one for _, found in fresh for one in found)], keep)
     if sources and len(rejections) == len(sources):
         raise ConfigError(f"{rejections[0].path}: {rejections[0].reason}; no recording could be heard")
-    return Heard(tuple(kept), tuple(rejections))
+    return kept, rejections
 
 
-def mine_into(folder: Path, model: WordModel, sources: Sequence[Path], mining: Mining, slices: int, progress: Progress = lambda _: None) -> Mined:
-    """Mine `sources` and add to the clips of `folder` until it holds `mining.limit`; one that was interrupted goes on.
+def mine_into(
+    folder: Path, model: WordModel, sources: Sequence[Path], mining: HardNegativeMiningSection, slices: int, progress: Progress = lambda _: None
+) -> Mined:
+    """Mine `sources` and add to the clips of `folder` until it holds `mining.max_samples`; one that was interrupted goes on.
 
     Clips are 16 kHz wav files named by their content, `mined.csv` says where each comes from. Raises `ConfigError` as `mine` does or when the
     folder's table is damaged, `InfrastructureError` when another process mines into the folder, and `OSError` when the disk is full; clips and table
-    then are those from before, and what was heard is kept.
+    then are those from before, and what was found is kept.
     """
+    threshold, limit = mining.fp_threshold, mining.max_samples
     with hold_folder(folder, "give another --output"):
-        return _mine_into(folder, model, sources, mining, slices, progress)
+        rows = read_table(folder)
+        finish_staged(folder, rows)
+        present = sum((folder / row.file).is_file() for row in rows)
+        places = limit - present
+        if places <= 0:
+            return Mined((), present, ())
+        journal = Journal(folder / STAGING / "heard.jsonl", model=model.sha256, threshold=threshold, limit=limit, slices=slices)
+        found, rejections = mine(model, sources, mining, slices, taken=map(stretch_of, rows), journal=journal, progress=progress)
+        clips = save_clips(folder, rows, found, places, threshold=threshold, model_sha256=model.sha256)
+        return Mined(clips, present + len(clips), tuple(rejections))
 
 
-def _mine_into(folder: Path, model: WordModel, sources: Sequence[Path], mining: Mining, slices: int, progress: Progress) -> Mined:
-    rows = read_table(folder)
-    finish_staged(folder, rows)
-    present = sum((folder / row.file).is_file() for row in rows)
-    places = mining.limit - present
-    if places <= 0:
-        return Mined((), present, ())
-    journal = Journal(folder / STAGING / "heard.jsonl", model=model.sha256, threshold=mining.threshold, limit=mining.limit, slices=slices)
-    heard = mine(model, sources, mining, slices, taken=[stretch_of(row) for row in rows], journal=journal, progress=progress)
-    clips = save_clips(folder, rows, heard.found, places, threshold=mining.threshold, model_sha256=model.sha256)
-    return Mined(clips, present + len(clips), heard.rejections)
-
-
-def _heard_alone(model: WordModel, batch: Sequence[Path], progress: Progress) -> Iterator[tuple[list[SimulatedStream], Rejection | None]]:
+def _run_alone(model: WordModel, batch: Sequence[Path], progress: Progress) -> Iterator[tuple[list[SimulatedStream], Rejection | None]]:
     """The streams of a batch; where one file is broken, those of the others and the reason."""
     try:
         yield model.run_clips(batch, progress), None
@@ -138,4 +114,4 @@ def _heard_alone(model: WordModel, batch: Sequence[Path], progress: Progress) ->
             return
         # Features of those that were heard are cached, so the second time is quick.
         for source in batch:
-            yield from _heard_alone(model, [source], lambda _: None)
+            yield from _run_alone(model, [source], lambda _: None)

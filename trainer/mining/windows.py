@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.mined import MinedClip
+from trainer.inference.peaks import highest_apart
 from wakeword import contract
 from wakeword.simulation.streams import Recording, SimulatedStream
 
@@ -72,26 +73,13 @@ def accepted_stretches(stream: SimulatedStream, recording: int, threshold: float
     inferences, window_ends = inferences[inside], ends[inside]
     ends = np.clip(window_ends, 0, one.samples)
     window = contract.WINDOW_SAMPLES + (slices - 1) * contract.STEP_SAMPLES
-    # Both rise with the inference, so whatever overlaps a stretch lies side by side.
     starts, stops = np.maximum(0, ends - window - BEFORE_SAMPLES), np.minimum(one.samples, ends + AFTER_SAMPLES)
-    free = np.ones(len(inferences), np.bool_)
-
-    def take(start: int, stop: int) -> None:
-        free[np.searchsorted(stops, start, side="right") : np.searchsorted(starts, stop, side="left")] = False
-
-    for stretch in taken:
-        if stretch.sha256 == one.sha256:
-            take(stretch.start, stretch.end)
-    found: list[Accepted] = []
     probabilities = stream.probabilities[inferences].astype(np.int64)
-    for index in np.argsort(-probabilities, kind="stable"):
-        if len(found) == limit:
-            break
-        if free[index]:
-            start, stop = int(starts[index]), int(stops[index])
-            found.append(Accepted(one.path, Stretch(one.sha256, start, stop), int(probabilities[index]), int(window_ends[index])))
-            take(start, stop)
-    return found
+    held = [(stretch.start, stretch.end) for stretch in taken if stretch.sha256 == one.sha256]
+    return [
+        Accepted(one.path, Stretch(one.sha256, int(starts[index]), int(stops[index])), int(probabilities[index]), int(window_ends[index]))
+        for index in highest_apart(probabilities, starts, stops, limit, held)
+    ]
 
 
 def most_confident(found: Iterable[Accepted], limit: int) -> list[Accepted]:

@@ -204,8 +204,8 @@ def test_which_presets_mine() -> None:
         "standard": False,
         "max_quality": True,
     }
-    mining = loaded("hard_negative_mining.fp_threshold=0.6", "hard_negative_mining.max_samples=7").hard_negative_mining.settings()
-    assert (mining.threshold, mining.limit) == (0.6, 7)
+    mining = loaded("hard_negative_mining.fp_threshold=0.6", "hard_negative_mining.max_samples=7").hard_negative_mining
+    assert (mining.fp_threshold, mining.max_samples) == (0.6, 7)
 
 
 @pytest.mark.parametrize(

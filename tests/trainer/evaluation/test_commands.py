@@ -14,12 +14,13 @@ from typer.testing import CliRunner
 from tests import networks
 from tests.trainer.evaluation.loudness import SETTINGS, write_bursts
 from trainer.config.loader import CONFIG_NAME, load_config
+from trainer.config.sections import HardNegativeMiningSection
 from trainer.data.dataset import read_recordings
 from trainer.evaluation.cli import evaluate_app
 from trainer.evaluation.runs import find_candidate, open_model
 from trainer.inference.models import FloatModel, weights_sha256
 from trainer.mining.cli import mine_app
-from trainer.mining.mine import Mining, mine
+from trainer.mining.mine import mine
 from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
@@ -100,9 +101,9 @@ def test_both_forms_of_a_model_hear_the_same(trained: Path, monkeypatch: pytest.
     in_memory.load(model, weights_sha256(model))
     assert in_memory.sha256 == weights_sha256(model)
     threshold = float(np.median(whole.probabilities)) / 255
-    mined = mine(in_memory, paths, Mining(threshold, 3), candidate.slices)
-    assert 3 <= len(mined.found) <= 6
-    assert all(one.probability > threshold * 255 for one in mined.found)
+    found, _ = mine(in_memory, paths, HardNegativeMiningSection(fp_threshold=threshold, max_samples=3), candidate.slices)
+    assert 3 <= len(found) <= 6
+    assert all(one.probability > threshold * 255 for one in found)
 
 
 def test_the_commands(trained: Path, tmp_path: Path) -> None:
@@ -139,6 +140,9 @@ def test_the_commands(trained: Path, tmp_path: Path) -> None:
     assert "1 new clip in" in done.stdout
     done = runner.invoke(mine_app, ["--tflite", str(exported), "--audio", str(audio), "--output", str(tmp_path / "two"), *few, "--max-samples", "2"])
     assert "2 new clips" in done.stdout
+    done = runner.invoke(mine_app, ["--tflite", str(exported), "--audio", str(audio), "--output", str(tmp_path / "two"), "--fp-threshold", "1"])
+    assert done.exit_code == 2
+    assert "hard_negative_mining.fp_threshold is 1.0: it must be below 1" in done.stderr
 
 
 def test_what_does_not_belong_together_is_refused(trained: Path, tmp_path: Path) -> None:

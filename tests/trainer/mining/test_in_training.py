@@ -21,7 +21,7 @@ from tests import networks
 from tests.trainer.evaluation.loudness import RATE, write_bursts
 from tests.trainer.training.test_records import curves
 from trainer.config.mixednet import MixedNetConfig
-from trainer.config.training_sections import TrainingSection
+from trainer.config.training_sections import HardNegativeMiningSection, TrainingSection
 from trainer.data.batches import FeatureSet
 from trainer.data.clip_rows import ClipRows
 from trainer.data.features import FeatureSettings, joined_recordings, negative_features
@@ -30,7 +30,6 @@ from trainer.data.mined import MinedClip, read_table, write_table
 from trainer.data.split import Split
 from trainer.mining import in_training, saving
 from trainer.mining.in_training import SHIFT_SLICES, JoinedNegatives, TrainingMiner
-from trainer.mining.mine import Mining
 from trainer.mining.windows import Stretch
 from trainer.mixednet.lengths import receptive_field
 from trainer.mixednet.scaling import FEATURE_MIN, dequantise
@@ -90,7 +89,8 @@ def miner_of(
     def sets(mined: ClipRows) -> list[FeatureSet]:
         return [words, plain, *([FeatureSet("mined", False, mined, hard=True)] if len(mined) else [])]
 
-    return TrainingMiner(NET, WINDOW, negatives, Mining(threshold, limit), 1, folder, sets, taken=taken)
+    mining = HardNegativeMiningSection(fp_threshold=threshold, max_samples=limit, mining_interval_epochs=1)
+    return TrainingMiner(NET, WINDOW, negatives, mining, folder, sets, taken=taken)
 
 
 def mined_of(sets: Sequence[FeatureSet]) -> ClipRows:

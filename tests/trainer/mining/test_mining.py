@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from tests.trainer.evaluation.loudness import HEARD_SAMPLES, RATE, SLICES, LoudnessModel, write_bursts
+from trainer.config.sections import HardNegativeMiningSection
 from trainer.data.ingest import Label, SampleRecord, find_files
 from trainer.data.mined import read_table, write_table
 from trainer.data.split import Split
 from trainer.mining import mine as mining_module
 from trainer.mining import saving
-from trainer.mining.mine import Mining, mine, mine_into
+from trainer.mining.mine import mine, mine_into
 from trainer.mining.saving import STAGING
 from trainer.mining.sources import choose_sources
 from trainer.mining.windows import Stretch, accepted_stretches
@@ -36,14 +37,14 @@ def sources(tmp_path: Path) -> list[Path]:
 
 
 def into(folder: Path, model: LoudnessModel, sources: list[Path], limit: int = 100, threshold: float = 0.8) -> mining_module.Mined:
-    return mine_into(folder, model, sources, Mining(threshold, limit), SLICES)
+    return mine_into(folder, model, sources, HardNegativeMiningSection(fp_threshold=threshold, max_samples=limit), SLICES)
 
 
 def test_windows_above_the_threshold_most_confident_first_and_not_overlapping(sources: list[Path]) -> None:
-    heard = mine(LoudnessModel(), sources, Mining(0.8, 100), SLICES)
-    assert [(one.source.name, round(one.probability / 255, 1)) for one in heard.found] == [("b.wav", 1.0), ("b.wav", 1.0), ("a.wav", 0.9), ("a.wav", 0.8)]
-    for index, one in enumerate(heard.found):
-        assert not any(one.stretch.overlaps(other.stretch) for other in heard.found[:index])
+    found, _ = mine(LoudnessModel(), sources, HardNegativeMiningSection(max_samples=100), SLICES)
+    assert [(one.source.name, round(one.probability / 255, 1)) for one in found] == [("b.wav", 1.0), ("b.wav", 1.0), ("a.wav", 0.9), ("a.wav", 0.8)]
+    for index, one in enumerate(found):
+        assert not any(one.stretch.overlaps(other.stretch) for other in found[:index])
         burst = np.abs(read_samples(one.source)[one.stretch.start : one.stretch.end].astype(np.int32)).max()
         assert burst == pytest.approx(one.probability / 255 * 32767, rel=0.02)
         assert 0 <= one.stretch.start < one.stretch.end <= len(read_samples(one.source))
@@ -181,12 +182,6 @@ def test_a_held_back_recording_that_was_moved_is_known_by_its_hash(sources: list
     chosen = choose_sources([moved, sources[1]], [held])
     assert chosen.usable == (sources[1],)
     assert [(one.path, one.reason) for one in chosen.refused] == [(moved, f"tests the run ({sources[0]})")]
-
-
-@pytest.mark.parametrize(("threshold", "limit", "message"), [(1.0, 5, "fp_threshold is 1.0"), (-0.1, 5, "fp_threshold"), (0.8, 0, "max_samples is 0")])
-def test_settings_out_of_range_are_refused(threshold: float, limit: int, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        Mining(threshold, limit)
 
 
 def test_a_damaged_table_is_refused(tmp_path: Path) -> None:
