@@ -19,6 +19,7 @@ from trainer.data.split import Split
 from trainer.export.agreement import measure_agreement
 from trainer.mixednet.lengths import window_slices
 from trainer.mixednet.runtime import require_tensorflow
+from trainer.mixednet.weights import open_weights
 from wakeword.audio import stream_samples
 from wakeword.contract import SAMPLE_RATE_HZ, STEP_MS
 from wakeword.errors import ConfigError
@@ -70,7 +71,7 @@ def open_checkpoint(checkpoint: Path, config: TrainerConfig) -> Trained:
     refuse_changed((*positives, *negatives), folder)
     network = config.model
     slices = window_slices(network, config.hardware.clip_duration_ms)
-    return Trained(checkpoint, config, network, slices, _load(checkpoint, config, slices), records, positives, negatives)
+    return Trained(checkpoint, config, network, slices, open_weights(network, slices, checkpoint), records, positives, negatives)
 
 
 def agreement_with_checkpoint(model: TfliteModel, checkpoint: Path) -> Agreement:
@@ -90,17 +91,6 @@ def run_config(checkpoint: Path, source: str | None = None, overrides: Sequence[
     if source is None and not own.is_file():
         raise ConfigError(f"{own}: does not exist; give a checkpoint within the folder of its run")
     return load_config(source or str(own), overrides, settings)
-
-
-def _load(checkpoint: Path, config: TrainerConfig, slices: int) -> Any:
-    from trainer.mixednet.models import build_model
-    from trainer.mixednet.runtime import start_tensorflow
-    from trainer.mixednet.weights import load_weights
-
-    start_tensorflow()
-    model = build_model(config.model, slices)
-    load_weights(model, checkpoint)
-    return model
 
 
 def _beginning(path: Path) -> NDArray[np.int8]:

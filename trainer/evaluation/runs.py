@@ -81,16 +81,14 @@ def open_model(candidate: Candidate, jobs: int | None = None) -> WordModel:
                 f"{candidate.tflite}: takes {model.stride} slices an inference, the configuration {network.stride}; give the model's own --config"
             )
         return Int8Model(model, jobs)
-    from trainer.mixednet.models import build_model
-    from trainer.mixednet.runtime import start_tensorflow
-    from trainer.mixednet.weights import load_weights
+    return open_float(candidate, jobs)
 
-    start_tensorflow()
-    weights = build_model(network, candidate.slices)
-    load_weights(weights, candidate.path)
-    heard = FloatModel(network, candidate.slices, jobs=jobs)
-    heard.load(weights, hash_file(candidate.path))
-    return heard
+
+def open_float(candidate: Candidate, jobs: int | None = None) -> FloatModel:
+    """The float model of a checkpoint. Raises `ConfigError` when its file is damaged or belongs to another configuration."""
+    model = FloatModel(candidate.config.model, candidate.slices, jobs)
+    model.load_file(candidate.path)
+    return model
 
 
 def _with_manifest(path: Path) -> tuple[Path, Manifest | None]:

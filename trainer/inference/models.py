@@ -19,8 +19,10 @@ from trainer.config.mixednet import MixedNetConfig
 from trainer.data.parallel import map_in_processes
 from trainer.mixednet.scaling import FEATURE_MIN
 from trainer.mixednet.sliding import BLOCK_POSITIONS, SlidingModel
+from trainer.mixednet.weights import load_weights
 from wakeword import contract
 from wakeword.corpus.feature_cache import CachedStream, FeatureCache, default_cache_folder
+from wakeword.corpus.recordings import hash_file
 from wakeword.model.flatbuffer import TfliteModel
 from wakeword.presentation import CLIPS
 from wakeword.simulation.features import Progress, present
@@ -100,6 +102,11 @@ class FloatModel:
         """
         self._sliding.load(weights)
         self.sha256 = sha256
+
+    def load_file(self, weights: Path) -> None:
+        """Take over the weights of a file. Raises `ConfigError` as `load` does, and when it cannot be read."""
+        load_weights(self._sliding.model, weights)
+        self.sha256 = hash_file(weights)
 
     def run(self, stream: PresentedStream) -> SimulatedStream:
         """See `WordModel`."""

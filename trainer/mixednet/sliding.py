@@ -28,13 +28,13 @@ class SlidingModel:
         from trainer.mixednet.channel_first import ChannelFirst, dequantised
 
         self._stride, self._slices = config.stride, slices
-        self._model = build_model(config, slices)
-        logits_of = ChannelFirst(self._model, config).slide
+        self.model = build_model(config, slices)
+        logits_of = ChannelFirst(self.model, config).slide
         self._call = tf.function(lambda features: tf.sigmoid(logits_of(dequantised(features))), jit_compile=True)
 
     def load(self, model: Any) -> None:
         """Take over the weights of a model from `build_model`. Raises `ConfigError` when it has other layers."""
-        graph.copy_weights(model, self._model)
+        graph.copy_weights(model, self.model)
 
     def run(self, features: NDArray[np.int8]) -> NDArray[np.float32]:
         """Int8 features `[n, 40]` to one probability a stride, float32 `[(n - slices) // stride + 1]` (empty below `slices`).

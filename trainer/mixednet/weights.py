@@ -6,6 +6,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from trainer.config.mixednet import MixedNetConfig
+from trainer.mixednet.models import build_model
+from trainer.mixednet.runtime import start_tensorflow
 from wakeword.errors import ConfigError
 from wakeword.files import partial_file
 
@@ -22,6 +25,14 @@ def save_weights(model: Any, path: Path) -> None:
             staged.replace(temporary)
         finally:
             staged.unlink(missing_ok=True)
+
+
+def open_weights(network: MixedNetConfig, slices: int, path: Path) -> Any:
+    """A `keras.Model` of `build_model` with the weights of a file. Raises `ConfigError` as `load_weights` does."""
+    start_tensorflow()
+    model = build_model(network, slices)
+    load_weights(model, path)
+    return model
 
 
 def load_weights(model: Any, path: Path) -> None:

@@ -44,12 +44,11 @@ def autotune(
     from rich.console import Console
 
     from trainer.evaluation.runs import find_candidate, require_tensorflow
-    from trainer.terminal import Terminal
     from trainer.tuning.folder import TuningFolder
     from trainer.tuning.operating_point import Targets
-    from trainer.tuning.policy import Limits
+    from trainer.tuning.policy import TuningLimits
     from trainer.tuning.report import Narrator, missed, rendered, surveyed, unproven
-    from trainer.tuning.tune import Task, survey, tune
+    from trainer.tuning.tune import TuningTask, survey, tune
 
     if not target_fah > 0:
         raise ConfigError(f"--target-fah is {target_fah:g}; give false accepts an hour above 0: no data shows that there are none")
@@ -57,10 +56,9 @@ def autotune(
         raise ConfigError(f"--target-recall is {target_recall:g}; give a share of utterances above 0 and up to 1")
     targets = Targets(target_fah, target_recall)
     candidate = find_candidate(checkpoint, None, config, override or (), setting or (), None)
-    task = Task(candidate, targets, Limits(max_iterations, patience, steps), jobs)
+    task = TuningTask(candidate, targets, TuningLimits(max_iterations, patience, steps), jobs)
     require_tensorflow()
-    with Terminal() as terminal:
-        narrator = Narrator(terminal, targets, verbose)
+    with Narrator(targets, verbose) as narrator:
         if dry_run:
             folder = TuningFolder(output_dir)
             folder.check(candidate.run)

@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from trainer.config.loader import CONFIG_NAME, write_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import LISTS_FOLDER, REJECTED_NAME, TABLE_NAME
@@ -22,21 +24,18 @@ from trainer.run import DUPLICATES_NAME
 from trainer.training.checkpoints import BEST_WEIGHTS, remove_partial
 from trainer.tuning.measurement import Measurement
 from trainer.tuning.operating_point import PointChoice, Targets
-from trainer.tuning.policy import Iteration, Move, Recipe, best_of, trouble_of
+from trainer.tuning.policy import Iteration, Move, best_of, trouble_of
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 from wakeword.files import check_writable, write_atomically
-from wakeword.scoring.operating_point import CutoffChoice
-from wakeword.scoring.rates import Interval
 
 RECORD_NAME, HISTORY_NAME = "tuning.json", "tuning.csv"
 CANDIDATE = "candidate.weights.h5"
-_RATES = "rates"
 _COPIED = (TABLE_NAME, REJECTED_NAME, DUPLICATES_NAME)
 
 
 @dataclass(frozen=True)
-class Record:
+class TuningRecord:
     """Where a tuning stands."""
 
     identity: Mapping[str, Any]
@@ -50,6 +49,9 @@ class Record:
     """Of all that batches are drawn from; None before the first iteration. The sounds that clips are augmented with are part of it."""
     measurements: tuple[Measurement, ...] = ()
     """On the test split: each look at it, the given model first."""
+
+
+_RECORD = TypeAdapter(TuningRecord)
 
 
 class TuningFolder:
@@ -73,11 +75,11 @@ class TuningFolder:
     def peek(self) -> tuple[Iteration, ...]:
         """Iterations of whatever tuning the folder holds, for an estimate of times; none where it holds none that can be read."""
         try:
-            return tuple(_iteration(one) for one in json.loads((self.path / RECORD_NAME).read_text(encoding="utf-8"))["iterations"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return _RECORD.validate_json((self.path / RECORD_NAME).read_bytes()).iterations
+        except (OSError, ValueError):
             return ()
 
-    def read(self, identity: Mapping[str, Any]) -> Record | None:
+    def read(self, identity: Mapping[str, Any]) -> TuningRecord | None:
         """The record of an earlier session of the same tuning, None without one.
 
         Raises `ConfigError` when it is damaged, belongs to another tuning, or the weights that it names are gone.
@@ -87,13 +89,14 @@ class TuningFolder:
             return None
         remedy = "give another --output-dir, or remove the folder"
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            iterations = tuple(_iteration(one) for one in values["iterations"])
-            measured = tuple(_measurement(one) for one in values["measurements"])
-            record = Record(values["identity"], iterations, values["weights_sha256"], values["ended"], values["features_sha256"], measured)
+            record = _RECORD.validate_json(path.read_bytes())
             best_of(record.iterations)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
-            raise ConfigError(f"{path}: damaged ({error}); {remedy}") from error
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ConfigError(f"{path}: damaged ({where and f'{where}: '}{first['msg']}); {remedy}") from error
+        except (OSError, StopIteration) as error:
+            raise ConfigError(f"{path}: damaged ({error or 'no iteration was kept'}); {remedy}") from error
         other = [key for key in {**record.identity, **identity} if record.identity.get(key) != identity.get(key)]
         if other:
             raise ConfigError(f"{self.path}: holds a tuning with another {', '.join(other)}; {remedy}")
@@ -111,12 +114,12 @@ class TuningFolder:
         write_atomically(self.candidate, weights.read_bytes())
         return hash_file(self.candidate)
 
-    def write(self, record: Record, config: TrainerConfig, targets: Targets, run: Path) -> None:
+    def write(self, record: TuningRecord, config: TrainerConfig, targets: Targets, run: Path) -> None:
         """Write where the tuning stands, then all that follows from it. Weights that the record names lie at `candidate` or `weights`."""
         write_atomically(self.path / RECORD_NAME, _json(record))
         self.settle(record, config, targets, run)
 
-    def settle(self, record: Record, config: TrainerConfig, targets: Targets, run: Path) -> None:
+    def settle(self, record: TuningRecord, config: TrainerConfig, targets: Targets, run: Path) -> None:
         """Bring everything in line with the record, from whatever a kill has left."""
         for folder in (self.path, self.weights.parent):
             remove_partial(folder)
@@ -175,26 +178,7 @@ def _row(iteration: Iteration, targets: Targets) -> dict[str, object]:
     }
 
 
-def _json(record: Record) -> str:
-    values = asdict(record) | {"measurements": [_with_rates(one) for one in record.measurements]}
-    return json.dumps(values, indent=2) + "\n"
-
-
-def _with_rates(measurement: Measurement) -> dict[str, Any]:
-    """Counts, from which everything follows, and for readers the rates with their 95 % intervals."""
-    low_high = {name: [getattr(interval, side) for side in ("low", "high")] for name, interval in _intervals(measurement).items()}
-    return asdict(measurement) | {_RATES: {"recall": measurement.recall, "false_accepts_per_hour": measurement.per_hour, **low_high}}
-
-
-def _intervals(measurement: Measurement) -> dict[str, Interval]:
-    return {"recall_95": measurement.recall_interval, "false_accepts_per_hour_95": measurement.per_hour_interval}
-
-
-def _measurement(values: dict[str, Any]) -> Measurement:
-    return Measurement(**{name: value for name, value in values.items() if name != _RATES})
-
-
-def _iteration(values: dict[str, Any]) -> Iteration:
-    point = dict(values["point"])
-    choice = CutoffChoice(**point.pop("choice"))
-    return Iteration(**(values | {"move": Move(values["move"]), "recipe": Recipe(**values["recipe"]), "point": PointChoice(choice=choice, **point)}))
+def _json(record: TuningRecord) -> str:
+    """Counts, from which everything follows, and for readers the rates of each measurement with their 95 % intervals."""
+    measured = [asdict(measurement) | {"rates": measurement.rates} for measurement in record.measurements]
+    return json.dumps(asdict(record) | {"measurements": measured}, indent=2) + "\n"

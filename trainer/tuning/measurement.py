@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from trainer.data.split import Split
 from trainer.inference.splits import SimulatedSplit
@@ -58,6 +59,13 @@ class Measurement:
     def per_hour_interval(self) -> Interval:
         """Garwood, 95 %."""
         return garwood(self.false_accepts, self.hours)
+
+    @property
+    def rates(self) -> dict[str, Any]:
+        """All four, for readers of a record: they follow from the counts."""
+        intervals = {"recall_95": self.recall_interval, "false_accepts_per_hour_95": self.per_hour_interval}
+        low_high = {name: [interval.low, interval.high] for name, interval in intervals.items()}
+        return {"recall": self.recall, "false_accepts_per_hour": self.per_hour, **low_high}
 
 
 def measure(simulated: SimulatedSplit, point: PointChoice, weights_sha256: str) -> Measurement:

@@ -75,7 +75,7 @@ class Iteration:
 
 
 @dataclass(frozen=True)
-class Limits:
+class TuningLimits:
     """How long to try. Raises `ValueError` for what is no number of iterations or steps."""
 
     max_iterations: int = 100
@@ -142,7 +142,7 @@ def without_gain(history: Sequence[Iteration]) -> int:
     return history[-1].number - best_of(history).number
 
 
-def ending(history: Sequence[Iteration], limits: Limits) -> str | None:
+def ending(history: Sequence[Iteration], limits: TuningLimits) -> str | None:
     """Why there is no further iteration, in words; None when there is one."""
     if best_of(history).point.reaches_targets:
         return "both targets are reached on validation"

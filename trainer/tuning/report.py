@@ -3,49 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from trainer.data.grouping import session_note, shared_speakers
-from trainer.data.parallel import Progress
 from trainer.data.split import Split
 from trainer.evaluation.table import graded
+from trainer.terminal import Terminal
 from trainer.tuning.measurement import Measurement, Verdict, false_accepts_verdict, hours_to_prove, recall_verdict
 from trainer.tuning.operating_point import PointChoice, Targets
-from trainer.tuning.policy import Iteration, Limits, Move, Trouble, best_of, next_recipe, trouble_of
-from trainer.tuning.tune import Survey, Task, Tuned
+from trainer.tuning.policy import Iteration, Move, Trouble, TuningLimits, best_of, next_recipe, trouble_of
+from trainer.tuning.tune import Survey, Tuned, TuningTask
 from wakeword.corpus.provenance import together
 from wakeword.scoring.grades import Grade, grade_false_accepts, grade_recall
 
 
-class Lines(Protocol):
-    """A terminal that shows lines and counters."""
-
-    def told(self, message: str) -> None:
-        """A line that stays."""
-        ...
-
-    def counting(self, stage: str) -> Progress:
-        """A counter for a stage."""
-        ...
-
-
-class Narrator:
+class Narrator(Terminal):
     """Tells of a tuning while it goes on."""
 
-    def __init__(self, lines: Lines, targets: Targets, verbose: bool = False) -> None:
-        self._lines, self._targets, self._verbose = lines, targets, verbose
-
-    def told(self, message: str) -> None:
-        """Hand a line on."""
-        self._lines.told(message)
-
-    def counting(self, stage: str) -> Progress:
-        """Hand a counter on."""
-        return self._lines.counting(stage)
+    def __init__(self, targets: Targets, verbose: bool = False) -> None:
+        super().__init__()
+        self._targets, self._verbose = targets, verbose
 
     def went_on(self, history: tuple[Iteration, ...]) -> None:
         """An earlier session of the same tuning is taken up."""
@@ -107,40 +87,42 @@ def too_few_hours(point: PointChoice, targets: Targets) -> str:
     )
 
 
-def surveyed(survey: Survey, task: Task, already: tuple[Iteration, ...] = ()) -> str:
+def surveyed(survey: Survey, task: TuningTask, already: tuple[Iteration, ...] = ()) -> str:
     """What `--dry-run` prints. `already` are iterations of an earlier session in the same folder."""
-    candidate, targets, limits, first = task.candidate, task.targets, task.limits, survey.first
+    candidate, targets, limits = task.candidate, task.targets, task.limits
     lines = [f"Model: {candidate.path}, of the run {candidate.run}"]
     for split in Split:
         of_split = [record for record in candidate.records if record.split is split]
-        words = [record for record in of_split if record.label == "positive"]
+        positives = [record for record in of_split if record.label == "positive"]
+        speakers = len({record.speaker for record in positives})
         hours = sum(record.duration for record in of_split if record.label != "positive") / 3600
-        lines.append(f"{split.value:5}: {len(words)} utterances of {len({record.speaker for record in words})} speakers, {hours:.2f} h without the wake word")
+        lines.append(f"{split.value:5}: {len(positives)} utterances of {speakers} speakers, {hours:.2f} h without the wake word")
     lines += filter(None, [session_note(shared_speakers(candidate.records))])
     lines.append(f"Targets: at least {targets.recall:.1%} found, at most {targets.false_accepts_per_hour:g} false accepts/h")
-    lines.append(f"Now, on validation: {point_line(survey.point)}")
-    if warning := too_few_hours(survey.point, targets):
+    lines.append(f"Now, on validation: {point_line(survey.first.point)}")
+    if warning := too_few_hours(survey.first.point, targets):
         lines.append(f"warning: {warning}")
-    lines += _plan(survey, targets, limits, first)
+    lines += _plan(survey.first, targets, limits)
     lines += _times(survey, limits, already)
     return "\n".join([*lines, "Nothing was written."])
 
 
-def _plan(survey: Survey, targets: Targets, limits: Limits, first: Iteration) -> Iterator[str]:
-    trouble = trouble_of(survey.point, targets)
+def _plan(first: Iteration, targets: Targets, limits: TuningLimits) -> Iterator[str]:
+    point = first.point
+    trouble = trouble_of(point, targets)
     if trouble is Trouble.NONE:
         yield "Both targets are reached on validation by this cutoff and window alone: nothing would be trained."
         return
     move, recipe = next_recipe((first,), targets)
     yield (
-        f"Trouble: {trouble} ({survey.point.missed_at_half} missed and {survey.point.false_accepts_at_half} falsely accepted at a cutoff of one half). "
+        f"Trouble: {trouble} ({point.missed_at_half} missed and {point.false_accepts_at_half} falsely accepted at a cutoff of one half). "
         f"First iteration: {move}, negatives weigh {recipe.negative_class_weight:g} instead of {first.recipe.negative_class_weight:g}, "
         f"{recipe.word_share:.0%} instead of {first.recipe.word_share:.0%} of a batch are wake words, learning rate {recipe.learning_rate:g}"
     )
     yield f"At most {limits.max_iterations} iterations of {limits.steps} steps; the end comes after {limits.patience} in a row without a gain"
 
 
-def _times(survey: Survey, limits: Limits, already: tuple[Iteration, ...]) -> Iterator[str]:
+def _times(survey: Survey, limits: TuningLimits, already: tuple[Iteration, ...]) -> Iterator[str]:
     trained = sorted(iteration.seconds for iteration in already if iteration.move is not Move.GIVEN)
     if trained:
         middle = trained[len(trained) // 2]
@@ -193,7 +175,9 @@ def _verdict(verdict: Verdict) -> Text:
 
 def _grades(tuned: Tuned) -> tuple[Grade, Grade]:
     best = tuned.best
-    return grade_false_accepts(best.false_accepts, best.hours, together((tuned.words, tuned.negatives))), grade_recall(best.found, best.utterances, tuned.words)
+    return grade_false_accepts(best.false_accepts, best.hours, together((tuned.positives, tuned.negatives))), grade_recall(
+        best.found, best.utterances, tuned.positives
+    )
 
 
 def _notes(tuned: Tuned) -> Iterator[RenderableType]:

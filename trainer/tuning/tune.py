@@ -18,16 +18,15 @@ from trainer.data.spec_augment import choose_array_module
 from trainer.data.split import Split
 from trainer.data.threads import threads_of_workers
 from trainer.data.training_sets import stored_clips, training_sets
-from trainer.evaluation.runs import Candidate
-from trainer.inference.models import FloatModel
+from trainer.evaluation.runs import Candidate, open_float
 from trainer.inference.splits import PresentedSplit, SimulatedSplit, SplitRecords, present_split, seconds_counted, split_records
 from trainer.memory import feature_workers
 from trainer.mixednet.runtime import compute_dtype, start_tensorflow
 from trainer.tuning.fine_tuning import FineTuner, first_recipe
-from trainer.tuning.folder import Record, TuningFolder
+from trainer.tuning.folder import TuningFolder, TuningRecord
 from trainer.tuning.measurement import Measurement, measure
 from trainer.tuning.operating_point import WINDOWS, PointChoice, Targets, choose_point
-from trainer.tuning.policy import Iteration, Limits, Move, best_of, ending, is_gain, next_recipe
+from trainer.tuning.policy import Iteration, Move, TuningLimits, best_of, ending, is_gain, next_recipe
 from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
 from wakeword.corpus.provenance import Provenance, provenance_of
 from wakeword.corpus.recordings import hash_corpus, hash_file
@@ -59,10 +58,10 @@ class TuningProgress(Protocol):
 class Survey:
     """The given model on validation, before anything is trained."""
 
-    point: PointChoice
     first: Iteration
+    """The given model at the cutoff and window that are chosen for it."""
     validating_s: float
-    """How long one hearing and choosing took, features not counted."""
+    """How long it took to run the model and to choose, features not counted."""
 
 
 @dataclass(frozen=True)
@@ -77,19 +76,19 @@ class Tuned:
     best: Measurement
     looks: int
     """How often this tuning has measured tuned weights on the test split: once, unless it was made to go on afterwards."""
-    words: Provenance = "unknown"
+    positives: Provenance = "unknown"
     """Who spoke the utterances of the test split."""
     negatives: Provenance = "unknown"
     """Who spoke its other recordings."""
 
 
 @dataclass(frozen=True)
-class Task:
+class TuningTask:
     """What is tuned, toward what. `check` comes before everything else."""
 
     candidate: Candidate
     targets: Targets
-    limits: Limits
+    limits: TuningLimits
     jobs: int | None = None
 
     @property
@@ -118,18 +117,17 @@ class Task:
         return splits
 
 
-def survey(task: Task, progress: TuningProgress) -> Survey:
+def survey(task: TuningTask, progress: TuningProgress) -> Survey:
     """Choose cutoff and window for the given model and say what the first iteration would do. Writes nothing but cached features."""
     validation, _ = task.check()
-    ear = _Ear(task, progress)
-    model = ear.model(task.checkpoint)  # refuses weights of another network before any work
-    presented = ear.present(validation)
+    runner = _SplitRunner(task, progress)
+    runner.present(validation)
     began = time.monotonic()
-    point = choose_point(ear.hear(presented, model), task.targets, preferred=task.candidate.config.export.sliding_window_size)
-    return Survey(point, _given(task, point), time.monotonic() - began)
+    point = choose_point(runner.run(validation), task.targets, preferred=task.candidate.config.export.sliding_window_size)
+    return Survey(_given(task, point), time.monotonic() - began)
 
 
-def tune(task: Task, output: Path, progress: TuningProgress) -> Tuned:
+def tune(task: TuningTask, output: Path, progress: TuningProgress) -> Tuned:
     """Tune into `output`; what was interrupted goes on after its last iteration. The checkpoint's run is not changed.
 
     Raises `ConfigError` for settings, recordings or a folder that cannot be used, `InfrastructureError` when another process tunes into the folder,
@@ -140,48 +138,39 @@ def tune(task: Task, output: Path, progress: TuningProgress) -> Tuned:
         return _Tuning(task, output, progress).run()
 
 
-class _Ear:
-    """A model that takes weights from files, to be heard."""
+class _SplitRunner:
+    """The float model over splits, whose features are computed once or found in the user's cache."""
 
-    def __init__(self, task: Task, progress: TuningProgress) -> None:
-        from trainer.mixednet.models import build_model
-
-        config, self._progress = task.candidate.config, progress
-        start_tensorflow(settings=config.performance)
-        self._config, self._slices = config, task.candidate.slices
-        self._model = build_model(config.model, self._slices)
-        self._float = FloatModel(config.model, self._slices)
-
-    def model(self, weights: Path) -> Any:
-        from trainer.mixednet.weights import load_weights
-
-        load_weights(self._model, weights)
-        return self._model
+    def __init__(self, task: TuningTask, progress: TuningProgress) -> None:
+        """With the given weights. Raises `ConfigError` when they are of another network, before any work."""
+        start_tensorflow(settings=task.candidate.config.performance)
+        self.model = open_float(task.candidate)
+        self._progress = progress
+        self._presented: dict[Split, PresentedSplit] = {}
 
     def present(self, records: SplitRecords) -> PresentedSplit:
-        """Features of a split, computed once or found in the user's cache."""
-        counted = seconds_counted(self._progress.counting(f"seconds of {records.split} recordings"), records.seconds)
-        return present_split(FeatureCache(default_cache_folder()), records, counted)
+        """The features of a split."""
+        if records.split not in self._presented:
+            counted = seconds_counted(self._progress.counting(f"seconds of {records.split} recordings"), records.seconds)
+            self._presented[records.split] = present_split(FeatureCache(default_cache_folder()), records, counted)
+        return self._presented[records.split]
 
-    def hear(self, presented: PresentedSplit, model: Any) -> SimulatedSplit:
-        """What a `keras.Model` gives with its present weights."""
-        self._float.load(model)
-        return presented.simulated(self._float.run)
+    def run(self, records: SplitRecords) -> SimulatedSplit:
+        """What the model gives with its present weights."""
+        return self.present(records).simulated(self.model.run)
 
 
 class _Tuning:
     """The state of a tuning between its iterations."""
 
-    def __init__(self, task: Task, output: Path, progress: TuningProgress) -> None:
+    def __init__(self, task: TuningTask, output: Path, progress: TuningProgress) -> None:
         self._task, self._progress = task, progress
         self._config, self._run = task.candidate.config, task.candidate.run
         self._folder = TuningFolder(output)
         self._validation, self._test = task.check()
-        self._ear = _Ear(task, progress)
-        self._ear.model(task.checkpoint)  # refuses weights of another network before any work
+        self._runner = _SplitRunner(task, progress)
         self._identity = _identity(task)
         self._tuner: FineTuner | None = None
-        self._presented: PresentedSplit | None = None
 
     def run(self) -> Tuned:
         record = self._folder.read(self._identity)
@@ -196,17 +185,16 @@ class _Tuning:
         tuned = [one for one in record.measurements[1:] if one.weights_sha256 != record.measurements[0].weights_sha256]
         best = self._found(record, record.weights_sha256, best_of(record.iterations).point)
         assert best is not None
-        words, negatives = (provenance_of(record.path for record in records) for records in (self._test.positives, self._test.negatives))
-        return Tuned(self._folder.weights, record.iterations, reason, record.measurements[0], best, len(tuned), words, negatives)
+        positives, negatives = (provenance_of(record.path for record in records) for records in (self._test.positives, self._test.negatives))
+        return Tuned(self._folder.weights, record.iterations, reason, record.measurements[0], best, len(tuned), positives, negatives)
 
-    def _begin(self) -> Record:
+    def _begin(self) -> TuningRecord:
         began = time.monotonic()
-        checkpoint, window = self._task.checkpoint, self._config.export.sliding_window_size
-        point = choose_point(self._hear(self._ear.model(checkpoint)), self._task.targets, preferred=window)
+        point = choose_point(self._runner.run(self._validation), self._task.targets, preferred=self._config.export.sliding_window_size)
         first = replace(_given(self._task, point), seconds=time.monotonic() - began)
-        return self._noted(Record(self._identity, (first,), self._folder.offer_file(checkpoint)))
+        return self._noted(TuningRecord(self._identity, (first,), self._folder.offer_file(self._task.checkpoint)))
 
-    def _iterate(self, record: Record) -> Record:
+    def _iterate(self, record: TuningRecord) -> TuningRecord:
         began, history, targets = time.monotonic(), record.iterations, self._task.targets
         number, best = history[-1].number + 1, best_of(history)
         move, recipe = next_recipe(history, targets)
@@ -216,45 +204,41 @@ class _Tuning:
         tuner = self._tuner
         count = self._progress.counting(f"steps of iteration {number}")
         trained = tuner.train(self._folder.weights, record.weights_sha256, best.point.choice.cutoff, recipe, number, count)
-        heard = self._hear(tuner.model)
+        self._runner.model.load(tuner.model)
+        simulated = self._runner.run(self._validation)
         near = [window for window in WINDOWS if abs(window - best.point.window) <= 1]
-        point = choose_point(heard, targets, near, best.point.window)
+        point = choose_point(simulated, targets, near, best.point.window)
         kept = is_gain(point, best.point)
         if kept:
             # All windows cost as much as the training; only what is kept is worth them.
-            everywhere = choose_point(heard, targets, preferred=best.point.window)
+            everywhere = choose_point(simulated, targets, preferred=best.point.window)
             point = everywhere if is_gain(everywhere, point) else point
             record = replace(record, weights_sha256=self._folder.offer(tuner.model))
         iteration = Iteration(number, move, recipe, point, kept, trained.mined, trained.loss, time.monotonic() - began)
         return self._noted(replace(record, iterations=(*history, iteration)))
 
-    def _noted(self, record: Record) -> Record:
+    def _noted(self, record: TuningRecord) -> TuningRecord:
         record = replace(record, ended=None)
         self._folder.write(record, self._config, self._task.targets, self._run)
         self._progress.iterated(record.iterations[-1])
         return record
 
-    def _measured(self, record: Record) -> Record:
-        """The test split, heard at the end: by the given model, and by the best one where that is another."""
-        presented: PresentedSplit | None = None
+    def _measured(self, record: TuningRecord) -> TuningRecord:
+        """The test split, measured at the end: by the given model, and by the best one where that is another."""
         for weights, sha256, point in (
             (self._task.checkpoint, self._identity["checkpoint"], record.iterations[0].point),
             (self._folder.weights, record.weights_sha256, best_of(record.iterations).point),
         ):
             if self._found(record, sha256, point) is None:
-                presented = presented or self._ear.present(self._test)
-                measurement = measure(self._ear.hear(presented, self._ear.model(weights)), point, sha256)
+                self._runner.model.load_file(weights)
+                measurement = measure(self._runner.run(self._test), point, sha256)
                 record = replace(record, measurements=(*record.measurements, measurement))
         self._folder.write(record, self._config, self._task.targets, self._run)
         return record
 
-    def _found(self, record: Record, sha256: str, point: PointChoice) -> Measurement | None:
+    def _found(self, record: TuningRecord, sha256: str, point: PointChoice) -> Measurement | None:
         wanted = sha256, point.choice.cutoff, point.window
         return next((one for one in record.measurements if (one.weights_sha256, one.cutoff, one.window) == wanted), None)
-
-    def _hear(self, model: Any) -> SimulatedSplit:
-        self._presented = self._presented or self._ear.present(self._validation)
-        return self._ear.hear(self._presented, model)
 
     def _build_tuner(self) -> FineTuner:
         config, candidate = self._config, self._task.candidate
@@ -264,7 +248,7 @@ class _Tuning:
             clips = stored_clips(config, candidate.records, candidate.slices, processed, self._progress.counting, self._progress.told, jobs)
         return FineTuner(config, training_sets(config, clips), self._task.limits.steps)
 
-    def _same_features(self, record: Record, tuner: FineTuner) -> str:
+    def _same_features(self, record: TuningRecord, tuner: FineTuner) -> str:
         drawn = tuner.fingerprint()
         if record.features_sha256 not in (None, drawn):
             raise ConfigError(
@@ -274,11 +258,11 @@ class _Tuning:
         return drawn
 
 
-def _given(task: Task, point: PointChoice) -> Iteration:
+def _given(task: TuningTask, point: PointChoice) -> Iteration:
     return Iteration(0, Move.GIVEN, first_recipe(task.candidate.config, task.candidate.records), point, kept=True)
 
 
-def _identity(task: Task) -> dict[str, Any]:
+def _identity(task: TuningTask) -> dict[str, Any]:
     """What the course of a tuning depends on. Limits may be raised, and `performance` and the places of files may change."""
     config, limits, targets = task.candidate.config, task.limits, task.targets
     return {

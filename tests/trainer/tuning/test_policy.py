@@ -14,9 +14,9 @@ from trainer.tuning.policy import (
     LARGEST_WEIGHT_CHANGE,
     LOWEST_LEARNING_RATE,
     Iteration,
-    Limits,
     Move,
     Trouble,
+    TuningLimits,
     best_of,
     ending,
     is_gain,
@@ -26,7 +26,7 @@ from trainer.tuning.policy import (
 )
 
 TARGETS = Targets(0.3, 0.92)
-LIMITS = Limits(max_iterations=40, patience=6, steps=1)
+LIMITS = TuningLimits(max_iterations=40, patience=6, steps=1)
 
 
 @st.composite
@@ -44,7 +44,7 @@ def outcomes(draw: st.DrawFn) -> PointChoice:
     )
 
 
-def tuned(results: list[PointChoice], limits: Limits = LIMITS) -> list[Iteration]:
+def tuned(results: list[PointChoice], limits: TuningLimits = LIMITS) -> list[Iteration]:
     """A whole tuning, with given outcomes in the place of training; the last one comes again and again."""
     history = [iteration(0, results[0], kept=True)]
     while ending(history, limits) is None:
@@ -91,7 +91,7 @@ def test_it_goes_on_as_if_never_interrupted(results: list[PointChoice], at: int)
 
 @given(histories)
 def test_recipes_stay_within_bounds(results: list[PointChoice]) -> None:
-    for one in tuned(results, Limits(200, 60, 1)):
+    for one in tuned(results, TuningLimits(200, 60, 1)):
         recipe = one.recipe
         assert LOWEST_LEARNING_RATE <= recipe.learning_rate <= RECIPE.learning_rate
         for name in ("negative_class_weight", "hard_negative_class_weight"):
@@ -127,7 +127,7 @@ def test_the_trouble_is_what_the_targets_allow_least() -> None:
 
 @pytest.mark.parametrize(("half", "first", "last"), [((90, 0), Move.EASIER, Move.STRICTER), ((0, 90), Move.STRICTER, Move.EASIER)])
 def test_the_answer_first_then_the_same_then_the_opposite_at_lower_and_lower_rates(half: tuple[int, int], first: Move, last: Move) -> None:
-    history = tuned([point(80, 0, half=half)], Limits(100, 7, 1))
+    history = tuned([point(80, 0, half=half)], TuningLimits(100, 7, 1))
     assert [one.move for one in history[1:]] == [first, Move.SAME, last, first, Move.SAME, last, first]
     assert [one.recipe.learning_rate for one in history[1:]] == [1e-4] * 3 + [5e-5] * 3 + [2.5e-5]
     assert {one.recipe.mine for one in history if one.move is Move.STRICTER} == {True}
@@ -146,7 +146,7 @@ def test_a_gain_begins_anew_from_its_own_recipe() -> None:
 
 
 def test_no_iterations_at_all() -> None:
-    assert ending([iteration(0, point(80, 0), kept=True)], Limits(0, 1, 1)) == "0 iterations are done (--max-iterations)"
+    assert ending([iteration(0, point(80, 0), kept=True)], TuningLimits(0, 1, 1)) == "0 iterations are done (--max-iterations)"
     for wrong in ((-1, 1, 1), (1, 0, 1), (1, 1, 0)):
         with pytest.raises(ValueError, match="are no limits"):
-            Limits(*wrong)
+            TuningLimits(*wrong)

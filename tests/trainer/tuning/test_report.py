@@ -38,7 +38,7 @@ def test_given_and_tuned_side_by_side_with_intervals() -> None:
     assert "95.0% (88.7%-98.4%): 95 of 100" in shown
     assert "reached, not certain" in shown
     assert "False accepts: acceptable. Recall: acceptable." in shown
-    synthetic = text(replace(tuned(Measurement("b", 6, 120, 95, 100, 0, 0, 20.0)), words="synthetic", negatives="synthetic"))
+    synthetic = text(replace(tuned(Measurement("b", 6, 120, 95, 100, 0, 0, 20.0)), positives="synthetic", negatives="synthetic"))
     assert "False accepts: no grade: synthetic speech. Recall: no grade: synthetic speech." in synthetic
     assert "measured tuned weights on the test split 3 times" in shown
     assert "came after a wake word" not in shown
