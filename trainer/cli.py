@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trainer.options import Config, Jobs, Overrides, RunConfig, Settings
 from wakeword.command_line import CommandApp
 from wakeword.errors import reports_errors, resumes
 
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 generate_app = CommandApp()
 train_app = CommandApp()
 export_app = CommandApp()
-
-Jobs = Annotated[int | None, typer.Option(help="Processes. (default: one per core)", min=1)]
-Overrides = Annotated[list[Path] | None, typer.Option("--override", help="YAML file laid over the configuration; may be repeated.")]
-Settings = Annotated[list[str] | None, typer.Option("--set", help="One value, as section.key=value; may be repeated.")]
 
 
 @generate_app.command()
@@ -113,7 +110,7 @@ def generate(
 @train_app.command()
 @resumes
 def train(
-    config: Annotated[str, typer.Option(help="Preset (fast_test, quick, standard, max_quality) or YAML file.")] = "standard",
+    config: Config = "standard",
     override: Overrides = None,
     setting: Settings = None,
     output: Annotated[Path | None, typer.Option(help="Folder of the run; an interrupted run in it goes on. (default: paths.checkpoint_dir)")] = None,
@@ -173,7 +170,7 @@ def _print_dry_run(configuration: TrainerConfig, output: Path, jobs: int | None)
 @reports_errors
 def export(
     checkpoint: Annotated[Path, typer.Option(help="Weights of a run: its checkpoints/best_weights.weights.h5.")],
-    config: Annotated[str | None, typer.Option(help="Preset or YAML file. (default: the config.yaml of the checkpoint's run)")] = None,
+    config: RunConfig = None,
     override: Overrides = None,
     setting: Settings = None,
     output: Annotated[Path | None, typer.Option(help="Folder for model and manifest. (default: paths.export_dir)")] = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from trainer.options import Config, Overrides, Settings
 from wakeword.command_line import CommandApp
 from wakeword.errors import ConfigError, resumes
 
@@ -23,9 +24,9 @@ DatasetChoice = Literal["positive", "negative", "hard_negative", "all"]
 @analyze_app.command()
 @resumes
 def analyze(
-    config: Annotated[str, typer.Option(help="Preset (fast_test, quick, standard, max_quality) or YAML file.")] = "standard",
-    override: Annotated[list[Path] | None, typer.Option("--override", help="YAML file laid over the configuration; may be repeated.")] = None,
-    setting: Annotated[list[str] | None, typer.Option("--set", help="One value, as section.key=value; may be repeated.")] = None,
+    config: Config = "standard",
+    override: Overrides = None,
+    setting: Settings = None,
     dataset: Annotated[DatasetChoice, typer.Option(help="Recordings to group; all groups them together.")] = "positive",
     n_clusters: Annotated[int | None, typer.Option(help="Number of speakers, 0 to let the threshold decide. (default: the configuration's)", min=0)] = None,
     threshold: Annotated[float | None, typer.Option(help="Least cosine similarity of one voice. (default: the configuration's)")] = None,

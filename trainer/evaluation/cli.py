@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from trainer.data.split import Split
+from trainer.options import Checkpoint, ExportedModel, Jobs, Overrides, RunConfig, RunFolder, Settings
 from wakeword.command_line import CommandApp
 from wakeword.errors import reports_errors
 
@@ -18,16 +18,16 @@ evaluate_app = CommandApp(rich_markup_mode=None)
 @evaluate_app.command()
 @reports_errors
 def evaluate(
-    checkpoint: Annotated[Path | None, typer.Option(help="Weights of a run: its checkpoints/best_weights.weights.h5.")] = None,
-    tflite: Annotated[Path | None, typer.Option(help="An exported model, or its manifest.")] = None,
-    config: Annotated[str | None, typer.Option(help="Preset or YAML file. (default: the config.yaml of the run)")] = None,
-    override: Annotated[list[Path] | None, typer.Option("--override", help="YAML file laid over the configuration; may be repeated.")] = None,
-    setting: Annotated[list[str] | None, typer.Option("--set", help="One value, as section.key=value; may be repeated.")] = None,
-    run: Annotated[Path | None, typer.Option(help="Folder of the run. (default: found from the model or --config)")] = None,
+    checkpoint: Checkpoint = None,
+    tflite: ExportedModel = None,
+    config: RunConfig = None,
+    override: Overrides = None,
+    setting: Settings = None,
+    run: RunFolder = None,
     split: Annotated[Split, typer.Option(help="Recordings to measure with.")] = Split.VAL,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     analyze: Annotated[bool, typer.Option("--analyze", help="Also the worst utterances, confusing negatives and histograms.")] = False,
-    jobs: Annotated[int | None, typer.Option(help="Processes. (default: one per core)", min=1)] = None,
+    jobs: Jobs = None,
 ) -> None:
     """Measure a trained or an exported model on one split of its run.
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from trainer.options import Checkpoint, ExportedModel, Jobs, Overrides, RunConfig, RunFolder, Settings
 from wakeword.command_line import CommandApp
 from wakeword.errors import resumes
 
@@ -18,18 +19,18 @@ mine_app = CommandApp(rich_markup_mode=None)
 @resumes
 def mine(
     audio: Annotated[list[Path], typer.Option(help="Recording, folder or list of recordings without the wake word; may be repeated.")],
-    checkpoint: Annotated[Path | None, typer.Option(help="Weights of a run: its checkpoints/best_weights.weights.h5.")] = None,
-    tflite: Annotated[Path | None, typer.Option(help="An exported model, or its manifest.")] = None,
-    config: Annotated[str | None, typer.Option(help="Preset or YAML file. (default: the config.yaml of the run)")] = None,
-    override: Annotated[list[Path] | None, typer.Option("--override", help="YAML file laid over the configuration; may be repeated.")] = None,
-    setting: Annotated[list[str] | None, typer.Option("--set", help="One value, as section.key=value; may be repeated.")] = None,
-    run: Annotated[Path | None, typer.Option(help="Folder of the run. (default: found from the model or --config)")] = None,
+    checkpoint: Checkpoint = None,
+    tflite: ExportedModel = None,
+    config: RunConfig = None,
+    override: Overrides = None,
+    setting: Settings = None,
+    run: RunFolder = None,
     output: Annotated[Path, typer.Option(help="Folder for the clips and mined.csv.")] = Path("dataset/hard_negative"),
     fp_threshold: Annotated[
         float | None, typer.Option(help="Probability above which a window is wrongly accepted. (default: hard_negative_mining.fp_threshold)", min=0, max=1)
     ] = None,
     max_samples: Annotated[int | None, typer.Option(help="Mined clips that the folder may hold. (default: hard_negative_mining.max_samples)", min=1)] = None,
-    jobs: Annotated[int | None, typer.Option(help="Processes. (default: one per core)", min=1)] = None,
+    jobs: Jobs = None,
 ) -> None:
     """Find what a model wrongly takes for the wake word, and save it to train on.
 

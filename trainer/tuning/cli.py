@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from trainer.options import Jobs, Overrides, RunConfig, Settings
 from wakeword.command_line import CommandApp
 from wakeword.errors import ConfigError, MeasurementFailure, resumes
 
@@ -18,9 +19,9 @@ autotune_app = CommandApp(rich_markup_mode=None)
 @resumes
 def autotune(
     checkpoint: Annotated[Path, typer.Option(help="Weights of a run: its checkpoints/best_weights.weights.h5.")],
-    config: Annotated[str | None, typer.Option(help="Preset or YAML file. (default: the config.yaml of the checkpoint's run)")] = None,
-    override: Annotated[list[Path] | None, typer.Option("--override", help="YAML file laid over the configuration; may be repeated.")] = None,
-    setting: Annotated[list[str] | None, typer.Option("--set", help="One value, as section.key=value; may be repeated.")] = None,
+    config: RunConfig = None,
+    override: Overrides = None,
+    setting: Settings = None,
     target_fah: Annotated[float, typer.Option(help="False accepts an hour to reach.")] = 0.3,
     target_recall: Annotated[float, typer.Option(help="Share of utterances to find, 0 to 1.")] = 0.92,
     max_iterations: Annotated[int, typer.Option(help="Iterations at most; 0 chooses cutoff and window alone.", min=0)] = 100,
@@ -29,7 +30,7 @@ def autotune(
     output_dir: Annotated[Path, typer.Option(help="Folder of the tuning; an interrupted one in it goes on.")] = Path("tuning"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say where the model stands and what would be done; write nothing.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="A line of details an iteration.")] = False,
-    jobs: Annotated[int | None, typer.Option(help="Processes. (default: one per core)", min=1)] = None,
+    jobs: Jobs = None,
 ) -> None:
     """Bring a trained model to its targets without training it anew.
 
