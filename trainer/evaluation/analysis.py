@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trainer.data.ingest import SampleRecord
 from trainer.inference.peaks import highest_apart
-from trainer.inference.splits import OperatingPoint, SimulatedSplit
+from trainer.inference.splits import EvaluationPoint, SimulatedSplit
 from wakeword import contract
 from wakeword.detector import first_decisive, sliding_averages
 from wakeword.simulation.streams import SimulatedStream
@@ -57,7 +57,7 @@ class Histogram:
 
 
 @dataclass(frozen=True)
-class Analysis:
+class ErrorAnalysis:
     """The worst first."""
 
     utterances: tuple[WorstUtterance, ...]
@@ -68,21 +68,23 @@ class Analysis:
     """Every probability of the negatives that can take part in a detection."""
 
 
-def analyse(simulated: SimulatedSplit, records: Sequence[SampleRecord], point: OperatingPoint, missed: tuple[int, ...], worst: int = WORST) -> Analysis:
+def analyse(simulated: SimulatedSplit, records: Sequence[SampleRecord], point: EvaluationPoint, missed: tuple[int, ...], worst: int = WORST) -> ErrorAnalysis:
     """The `worst` utterances and negatives of a split; `records` are the utterances', `missed` has the indices of those that were not found."""
     averages = sliding_averages(simulated.positives.probabilities, simulated.positives.stride, point.window)
     highest = simulated.positives.highest(averages, point.window).tolist()
-    clips = [WorstUtterance(one.path, one.speaker, average, index not in missed) for index, (one, average) in enumerate(zip(records, highest, strict=True))]
-    clips.sort(key=lambda one: (one.highest_average, one.path))
-    return Analysis(
-        utterances=tuple(clips[:worst]),
+    utterances = [
+        WorstUtterance(record.path, record.speaker, average, index not in missed) for index, (record, average) in enumerate(zip(records, highest, strict=True))
+    ]
+    utterances.sort(key=lambda utterance: (utterance.highest_average, utterance.path))
+    return ErrorAnalysis(
+        utterances=tuple(utterances[:worst]),
         negatives=tuple(_confusing(simulated.negatives, point, worst)),
         positive_histogram=_histogram(simulated.positives.max_probabilities(point.window)),
         negative_histogram=_histogram(simulated.negatives.probabilities[first_decisive(simulated.negatives.stride, point.window) :]),
     )
 
 
-def _confusing(stream: SimulatedStream, point: OperatingPoint, worst: int) -> list[ConfusingNegative]:
+def _confusing(stream: SimulatedStream, point: EvaluationPoint, worst: int) -> list[ConfusingNegative]:
     averages = sliding_averages(stream.probabilities, stream.stride, point.window)
     averages[: first_decisive(stream.stride, point.window)] = 0
     inferences = np.flatnonzero(averages)

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from trainer.data.ingest import SampleRecord
 from trainer.evaluation.windows import WordEnd
-from trainer.inference.splits import OperatingPoint, SimulatedSplit
+from trainer.inference.splits import EvaluationPoint, SimulatedSplit
 from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ
 from wakeword.detector import Detection
-from wakeword.scoring.matching import Components
 from wakeword.scoring.rates import Interval, clopper_pearson, garwood
 from wakeword.simulation.streams import SimulatedStream
 
@@ -75,13 +74,12 @@ class DeviceFigures:
     """In the order of the recordings, those of the session first."""
 
 
-def device_figures(simulated: SimulatedSplit, records: Sequence[SampleRecord], point: OperatingPoint, word_ends: Sequence[WordEnd]) -> DeviceFigures:
+def device_figures(simulated: SimulatedSplit, records: Sequence[SampleRecord], point: EvaluationPoint, word_ends: Sequence[WordEnd]) -> DeviceFigures:
     """Decide, match and count. `records` are those of the words; `word_ends` are those of `word_ends_of`."""
-    detections = [stream.detections(point.cutoff, point.window) for stream, _ in simulated.streams]
-    outcomes = [stream.outcome(found, wake=wake) for (stream, wake), found in zip(simulated.streams, detections, strict=True)]
-    total, spoken = sum(outcomes, Components()), outcomes[0]
+    decided = simulated.decided(point.cutoff, point.window)
+    (detections, spoken), (_, of_negatives) = decided
     delays = [
-        detections[0][number].seconds - (simulated.positives.recordings[utterance].start + word_ends[utterance].sample) / SAMPLE_RATE_HZ
+        detections[number].seconds - (simulated.positives.recordings[utterance].start + word_ends[utterance].sample) / SAMPLE_RATE_HZ
         for utterance, number in spoken.matches
         if word_ends[utterance].known
     ]
@@ -89,11 +87,9 @@ def device_figures(simulated: SimulatedSplit, records: Sequence[SampleRecord], p
     for index, record in enumerate(records):
         by_speaker[record.speaker].append(index not in spoken.missed)
     false = tuple(
-        _false_accept(stream, found[number])
-        for (stream, _), found, outcome in zip(simulated.streams, detections, outcomes, strict=True)
-        for number in outcome.false
+        _false_accept(stream, found[number]) for (stream, _), (found, outcome) in zip(simulated.streams, decided, strict=True) for number in outcome.false
     )
-    hours = total.scored_seconds / 3600
+    hours = (spoken + of_negatives).scored_seconds / 3600
     return DeviceFigures(
         per_hour=len(false) / hours,
         per_hour_interval=garwood(len(false), hours),

@@ -13,12 +13,12 @@ from trainer.data.composition import Share, read_composition
 from trainer.data.grouping import session_note, shared_speakers
 from trainer.data.ingest import Label
 from trainer.data.split import Split
-from trainer.evaluation.analysis import Analysis, analyse
+from trainer.evaluation.analysis import ErrorAnalysis, analyse
 from trainer.evaluation.device import DeviceFigures, device_figures
 from trainer.evaluation.runs import Candidate
-from trainer.evaluation.windows import Calibration, WindowMetrics, calibration_of, scored_windows, window_metrics, word_ends_of
+from trainer.evaluation.windows import ProbabilityCalibration, WindowMetrics, calibration_of, scored_windows, window_metrics, word_ends_of
 from trainer.inference.models import WordModel
-from trainer.inference.splits import OperatingPoint, SimulatedSplit, SplitRecords, chosen_point, given_point, simulate_split, split_records
+from trainer.inference.splits import EvaluationPoint, SimulatedSplit, SplitRecords, chosen_point, given_point, simulate_split, split_records
 from wakeword.corpus.provenance import Provenance, provenance_of, together
 from wakeword.scoring.grades import Grade, grade_false_accepts, grade_recall
 from wakeword.simulation.features import Progress
@@ -56,12 +56,12 @@ class Evaluation:
     """That one or two speakers train and are tested too; empty where the split is of other people."""
     negatives: tuple[Share, ...]
     """The kinds of sound without the wake word; empty for a run of an older version, which has not written them down."""
-    point: OperatingPoint
+    point: EvaluationPoint
     device: DeviceFigures
     grades: Grades
     windows: WindowMetrics
-    calibration: Calibration
-    analysis: Analysis | None
+    calibration: ProbabilityCalibration
+    analysis: ErrorAnalysis | None
 
 
 def evaluate(candidate: Candidate, model: WordModel, split: Split, *, analysis: bool = False, jobs: int | None = None, progress: Progress) -> Evaluation:
@@ -120,7 +120,7 @@ def as_json(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _operating_point(candidate: Candidate, model: WordModel, simulated: SimulatedSplit) -> OperatingPoint:
+def _operating_point(candidate: Candidate, model: WordModel, simulated: SimulatedSplit) -> EvaluationPoint:
     export, manifest = candidate.config.export, candidate.manifest
     if manifest is not None:
         return given_point(manifest.micro.probability_cutoff, manifest.micro.sliding_window_size, "the manifest's")

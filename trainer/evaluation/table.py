@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from trainer.data.composition import of_split
-from trainer.evaluation.analysis import Analysis, Histogram
+from trainer.evaluation.analysis import ErrorAnalysis, Histogram
 from trainer.evaluation.device import DeviceFigures, Recall
 from trainer.evaluation.evaluate import Evaluation
-from trainer.evaluation.windows import Calibration, WindowMetrics
+from trainer.evaluation.windows import ProbabilityCalibration, WindowMetrics
 from wakeword.scoring.grades import Grade
 
 MOST_SPEAKERS = 12
@@ -106,7 +106,7 @@ def _window_table(metrics: WindowMetrics) -> Table:
     return table
 
 
-def _calibration(calibration: Calibration) -> Iterator[RenderableType]:
+def _calibration(calibration: ProbabilityCalibration) -> Iterator[RenderableType]:
     yield Text(
         f"Brier score {calibration.brier_score:.5f} (skill {calibration.brier_skill:.3f} against a base rate of {calibration.base_rate:.3f}), "
         f"mean error {calibration.error.expected:.4f}, largest {calibration.error.largest:.3f}"
@@ -119,18 +119,20 @@ def _calibration(calibration: Calibration) -> Iterator[RenderableType]:
     yield table
 
 
-def _analysis(analysis: Analysis) -> Iterator[RenderableType]:
+def _analysis(analysis: ErrorAnalysis) -> Iterator[RenderableType]:
     yield Text()
     yield Text("Utterances that the model is least sure of (highest sliding mean)", "bold")
     table = Table("mean", "", "speaker", "recording", box=None, pad_edge=False)
-    for one in analysis.utterances:
-        table.add_row(f"{one.highest_average:.3f}", "" if one.found else "missed", Text(one.speaker), Text(str(one.path), overflow="fold"))
+    for utterance in analysis.utterances:
+        path = Text(str(utterance.path), overflow="fold")
+        table.add_row(f"{utterance.highest_average:.3f}", "" if utterance.found else "missed", Text(utterance.speaker), path)
     yield table
     yield Text()
     yield Text("Negatives that it is surest of", "bold")
     table = Table("mean", "", "second", "recording", box=None, pad_edge=False)
-    for other in analysis.negatives:
-        table.add_row(f"{other.average:.3f}", "accepted" if other.accepted else "", f"{other.seconds:.2f}", Text(str(other.path), overflow="fold"))
+    for negative in analysis.negatives:
+        path = Text(str(negative.path), overflow="fold")
+        table.add_row(f"{negative.average:.3f}", "accepted" if negative.accepted else "", f"{negative.seconds:.2f}", path)
     yield table
     yield Text()
     yield Text("Probabilities: highest of each utterance, and all of the negatives (bars are logarithmic)", "bold")

@@ -64,7 +64,7 @@ class WindowMetrics:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class ProbabilityCalibration:
     """Probabilities against frequencies of the same windows; intervals take windows for independent."""
 
     base_rate: float
@@ -123,11 +123,11 @@ def window_metrics(truth: Truth, scores: Scores, threshold: float) -> WindowMetr
     )
 
 
-def calibration_of(truth: Truth, scores: Scores) -> Calibration:
+def calibration_of(truth: Truth, scores: Scores) -> ProbabilityCalibration:
     """How far the probabilities can be taken at their word."""
     curve = partial(calibration_curve, truth, scores)
     by_mass = curve(binning="mass")
-    return Calibration(
+    return ProbabilityCalibration(
         base_rate=base_rate(truth),
         brier_score=brier_score(truth, scores),
         brier_skill=brier_skill(truth, scores),

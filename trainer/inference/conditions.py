@@ -83,11 +83,11 @@ def hard_streams(cache: FeatureCache, positives: Sequence[SampleRecord], negativ
 
     Raises `InfrastructureError` where the package that computes rooms is missing, `ConfigError` for a recording that cannot be read.
     """
-    said = _by_path(sorted(positives, key=lambda record: record.content)[:MOST_WORDS])
-    if not said:
+    positive_paths = _by_path(sorted(positives, key=lambda record: record.content)[:MOST_WORDS])
+    if not positive_paths:
         return HardStreams()
     running = [record for record in negatives if record.is_sound and record.path.parent.parent.name != FOLDERS[NEAR_MISS].name]
-    others = _by_path(_up_to(MOST_NEGATIVES_S, sorted(running, key=lambda record: record.content)))
+    negative_paths = _by_path(_up_to(MOST_NEGATIVES_S, sorted(running, key=lambda record: record.content)))
     # Some seventy short sounds are made once a machine; starting processes for them would cost more.
     folder = cache.folder / "sounds"
     rooms = sorted(computed_rooms(folder, Split.VAL, _ROOMS, jobs=1), key=lambda room: room.plan.distance_m)
@@ -100,12 +100,12 @@ def hard_streams(cache: FeatureCache, positives: Sequence[SampleRecord], negativ
         places = tuple(Place(room, noise) for room, noise in pairs)
         sounds = [sound.content for place in places for sound in (place.room, place.noise) if sound is not None]
         change = Change(f"{_FORMAT} {condition}: {', '.join(sounds)}", partial(heard_in_places, condition, places))
-        sessions.append(present_changed(cache, said, SESSION, change))
-        streams += [present_changed(cache, others, IN_A_ROOM, change)] if others else []
-    if others:
+        sessions.append(present_changed(cache, positive_paths, SESSION, change))
+        streams += [present_changed(cache, negative_paths, IN_A_ROOM, change)] if negative_paths else []
+    if negative_paths:
         noises = computed_backgrounds(folder, Split.VAL, _NOISES, jobs=1).sounds
         change = Change(f"{_FORMAT} alone: {', '.join(sound.content for sound in noises)}", partial(noises_alone, noises))
-        streams.append(present_changed(cache, others, IN_A_ROOM, change))
+        streams.append(present_changed(cache, negative_paths, IN_A_ROOM, change))
     return HardStreams(tuple(sessions), tuple(streams))
 
 

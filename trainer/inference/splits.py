@@ -24,9 +24,11 @@ from trainer.inference.models import WordModel
 from wakeword.contract import cutoff_to_uint8
 from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
 from wakeword.corpus.provenance import provenance_of
+from wakeword.detector import Detection
 from wakeword.errors import ConfigError
 from wakeword.presentation import SESSION, STREAM
 from wakeword.scoring.det import DetCurve, det_curve
+from wakeword.scoring.matching import Components
 from wakeword.scoring.operating_point import CutoffChoice, choose_cutoff
 from wakeword.simulation.features import Progress, present
 from wakeword.simulation.streams import PresentedStream, Recording, SimulatedStream
@@ -91,6 +93,11 @@ class SimulatedSplit:
         """Both, and whether the wake word is in them."""
         return (self.positives, True), (self.negatives, False)
 
+    def decided(self, cutoff: int, window: int) -> list[tuple[list[Detection], Components]]:
+        """The detections of both streams at a uint8 cutoff and a sliding window, and what they are: positives found, or false accepts."""
+        detections = [stream.detections(cutoff, window) for stream, _ in self.streams]
+        return [(found, stream.outcome(found, wake=wake)) for (stream, wake), found in zip(self.streams, detections, strict=True)]
+
     def curve(self, window: int) -> DetCurve:
         """Utterances found and false accepts at every cutoff; those in hard conditions and their hours count too."""
         return self._curve(window, (*self.streams, *((stream, False) for stream in self.hard_negatives)), hard=False)
@@ -114,7 +121,7 @@ class SimulatedSplit:
 
 
 @dataclass(frozen=True)
-class OperatingPoint:
+class EvaluationPoint:
     """Where the device decides. `origin` says who chose it, in words."""
 
     probability_cutoff: float
@@ -169,15 +176,15 @@ def seconds_counted(count: CountProgress, total: float) -> Progress:
     return heard
 
 
-def given_point(probability_cutoff: float, window: int, origin: str) -> OperatingPoint:
+def given_point(probability_cutoff: float, window: int, origin: str) -> EvaluationPoint:
     """The point that a manifest or configuration states."""
-    return OperatingPoint(probability_cutoff, cutoff_to_uint8(probability_cutoff), window, origin)
+    return EvaluationPoint(probability_cutoff, cutoff_to_uint8(probability_cutoff), window, origin)
 
 
-def chosen_point(validation: SimulatedSplit, window: int, target: float) -> OperatingPoint:
+def chosen_point(validation: SimulatedSplit, window: int, target: float) -> EvaluationPoint:
     """The cutoff that the export would choose, of validation data alone. Raises `ValueError` for any other split: it must not choose."""
     choice = validation.choice(window, target)
-    return OperatingPoint(choice.probability_cutoff, choice.cutoff, window, f"chosen on validation data for {target:g} false accepts/h")
+    return EvaluationPoint(choice.probability_cutoff, choice.cutoff, window, f"chosen on validation data for {target:g} false accepts/h")
 
 
 def are_synthetic_words(records: SplitRecords) -> bool:

@@ -58,7 +58,7 @@ def mine(
     check_writable(output / "mined.csv")
     with working("comparing the recordings with those of the run"):
         sources = choose_sources(find_recordings(audio), candidate.records, output)
-    for reason, count in Counter(one.reason.partition(" (")[0].partition(" as ")[0] for one in sources.refused).items():
+    for reason, count in Counter(refused.reason.partition(" (")[0].partition(" as ")[0] for refused in sources.refused).items():
         typer.echo(f"left out, {reason}: {count}", err=True)
     if checkpoint is not None:
         require_tensorflow()

@@ -87,7 +87,7 @@ class TrainingMiner:
         self.interval = mining.mining_interval_epochs
         self._network, self._slices, self._negatives, self._mining = network, slices, negatives, mining
         self._folder, self._sets, self._progress = folder, sets, progress
-        self._taken = sorted(taken, key=lambda one: (one.sha256, one.start, one.end))
+        self._taken = sorted(taken, key=lambda stretch: (stretch.sha256, stretch.start, stretch.end))
         self._rows: tuple[MinedClip, ...] = ()
         self._model: FloatModel | None = None
         self._places = {

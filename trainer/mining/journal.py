@@ -37,7 +37,7 @@ class Journal:
         """Note recordings, by hash, and what was accepted of them. Raises `OSError` when the disk is full."""
         with self._path.open("a", encoding="utf-8") as file:
             for sha256, found in heard:
-                entries = [(one.stretch.start, one.stretch.end, one.probability, one.window_end) for one in found]
+                entries = [(window.stretch.start, window.stretch.end, window.probability, window.window_end) for window in found]
                 self.entries[sha256] = entries
                 file.write(json.dumps({"sha256": sha256, "found": entries}) + "\n")
 

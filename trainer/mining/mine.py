@@ -62,7 +62,8 @@ def mine(
     for source in sources:
         sha256 = hash_file(source) if journal is not None and journal.entries else ""
         if journal is not None and sha256 in journal.entries:
-            earlier = [one for one in journal.found(source, sha256) if not any(one.stretch.overlaps(other) for other in taken_of[sha256])]
+            noted = journal.found(source, sha256)
+            earlier = [window for window in noted if not any(window.stretch.overlaps(stretch) for stretch in taken_of[sha256])]
             kept = most_confident([*kept, *earlier], keep)
         else:
             pending.append(source)
@@ -70,12 +71,12 @@ def mine(
         fresh: list[tuple[str, list[Accepted]]] = []
         for streams, rejection in _run_alone(model, pending[start : start + RECORDINGS_PER_BATCH], progress):
             rejections += [rejection] if rejection else []
-            for one in streams:
-                sha256 = one.recordings[0].sha256
-                fresh.append((sha256, accepted_stretches(one, 0, mining.fp_threshold, slices, keep, taken_of[sha256])))
+            for stream in streams:
+                sha256 = stream.recordings[0].sha256
+                fresh.append((sha256, accepted_stretches(stream, 0, mining.fp_threshold, slices, keep, taken_of[sha256])))
         if journal is not None:
             journal.add(fresh)
-        kept = most_confident([*kept, *(one for _, found in fresh for one in found)], keep)
+        kept = most_confident([*kept, *(window for _, found in fresh for window in found)], keep)
     if sources and len(rejections) == len(sources):
         raise ConfigError(f"{rejections[0].path}: {rejections[0].reason}; no recording could be heard")
     return kept, rejections

@@ -38,18 +38,18 @@ def save_clips(
         MinedClip(
             file=f"{sha256[:16]}.wav",
             clip_sha256=sha256,
-            source=str(one.source.absolute()),
-            source_sha256=one.stretch.sha256,
-            start_sample=one.stretch.start,
-            end_sample=one.stretch.end,
-            probability=round(one.probability / contract.PROBABILITY_MAX, 6),
+            source=str(window.source.absolute()),
+            source_sha256=window.stretch.sha256,
+            start_sample=window.stretch.start,
+            end_sample=window.stretch.end,
+            probability=round(window.probability / contract.PROBABILITY_MAX, 6),
             threshold=threshold,
             model_sha256=model_sha256,
             date=date,
-            window_end_sample=one.window_end,
+            window_end_sample=window.window_end,
             step=step,
         )
-        for one, sha256 in _stage(folder / STAGING, found, places, {row.clip_sha256 for row in rows})
+        for window, sha256 in _stage(folder / STAGING, found, places, {row.clip_sha256 for row in rows})
     )
     if clips:
         write_table(folder, (*rows, *clips))

@@ -66,31 +66,31 @@ def accepted_stretches(stream: SimulatedStream, recording: int, threshold: float
 
     `slices` is the model's window. None overlaps another, nor one of `taken`. Of equal probabilities the earlier one counts.
     """
-    one = stream.recordings[recording]
+    source = stream.recordings[recording]
     inferences = np.flatnonzero(stream.probabilities > threshold * contract.PROBABILITY_MAX)
-    ends = contract.WINDOW_SAMPLES + ((inferences + 1) * stream.stride - 1) * contract.STEP_SAMPLES - one.start
-    inside = _heard_of(stream.recordings, recording, ends)
+    ends = contract.WINDOW_SAMPLES + ((inferences + 1) * stream.stride - 1) * contract.STEP_SAMPLES - source.start
+    inside = _ending_in(stream.recordings, recording, ends)
     inferences, window_ends = inferences[inside], ends[inside]
-    ends = np.clip(window_ends, 0, one.samples)
+    ends = np.clip(window_ends, 0, source.samples)
     window = contract.WINDOW_SAMPLES + (slices - 1) * contract.STEP_SAMPLES
-    starts, stops = np.maximum(0, ends - window - BEFORE_SAMPLES), np.minimum(one.samples, ends + AFTER_SAMPLES)
+    starts, stops = np.maximum(0, ends - window - BEFORE_SAMPLES), np.minimum(source.samples, ends + AFTER_SAMPLES)
     probabilities = stream.probabilities[inferences].astype(np.int64)
-    held = [(stretch.start, stretch.end) for stretch in taken if stretch.sha256 == one.sha256]
+    held = [(stretch.start, stretch.end) for stretch in taken if stretch.sha256 == source.sha256]
     return [
-        Accepted(one.path, Stretch(one.sha256, int(starts[index]), int(stops[index])), int(probabilities[index]), int(window_ends[index]))
+        Accepted(source.path, Stretch(source.sha256, int(starts[index]), int(stops[index])), int(probabilities[index]), int(window_ends[index]))
         for index in highest_apart(probabilities, starts, stops, limit, held)
     ]
 
 
 def most_confident(found: Iterable[Accepted], limit: int) -> list[Accepted]:
     """At most `limit` of them, the most confident first; a fixed order among equals, so that a repeated mining finds the same."""
-    return sorted(found, key=lambda one: (-one.probability, one.stretch.sha256, one.stretch.start))[:limit]
+    return sorted(found, key=lambda window: (-window.probability, window.stretch.sha256, window.stretch.start))[:limit]
 
 
-def _heard_of(recordings: Sequence[Recording], recording: int, ends: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _ending_in(recordings: Sequence[Recording], recording: int, ends: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which windows end while this recording is heard, or in the silence behind it."""
-    one = recordings[recording]
+    source = recordings[recording]
     inside: NDArray[np.bool_] = ends > 0
     if recording + 1 < len(recordings):
-        inside &= ends + one.start <= recordings[recording + 1].start
+        inside &= ends + source.start <= recordings[recording + 1].start
     return inside

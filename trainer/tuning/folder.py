@@ -22,7 +22,7 @@ from trainer.data.dataset import LISTS_FOLDER, REJECTED_NAME, TABLE_NAME
 from trainer.mixednet.weights import save_weights
 from trainer.run import DUPLICATES_NAME
 from trainer.training.checkpoints import BEST_WEIGHTS, remove_partial
-from trainer.tuning.measurement import Measurement
+from trainer.tuning.measurement import SplitMeasurement
 from trainer.tuning.operating_point import PointChoice, Targets
 from trainer.tuning.policy import Iteration, Move, best_of, trouble_of
 from wakeword.corpus.recordings import hash_file
@@ -47,7 +47,7 @@ class TuningRecord:
     """Why, once it did."""
     features_sha256: str | None = None
     """Of all that batches are drawn from; None before the first iteration. The sounds that clips are augmented with are part of it."""
-    measurements: tuple[Measurement, ...] = ()
+    measurements: tuple[SplitMeasurement, ...] = ()
     """On the test split: each look at it, the given model first."""
 
 
@@ -97,9 +97,9 @@ class TuningFolder:
             raise ConfigError(f"{path}: damaged ({where and f'{where}: '}{first['msg']}); {remedy}") from error
         except (OSError, StopIteration) as error:
             raise ConfigError(f"{path}: damaged ({error or 'no iteration was kept'}); {remedy}") from error
-        other = [key for key in {**record.identity, **identity} if record.identity.get(key) != identity.get(key)]
-        if other:
-            raise ConfigError(f"{self.path}: holds a tuning with another {', '.join(other)}; {remedy}")
+        changed = [key for key in {**record.identity, **identity} if record.identity.get(key) != identity.get(key)]
+        if changed:
+            raise ConfigError(f"{self.path}: holds a tuning with another {', '.join(changed)}; {remedy}")
         if not any(weights.is_file() and hash_file(weights) == record.weights_sha256 for weights in (self.weights, self.candidate)):
             raise ConfigError(f"{self.weights}: not the weights that {path} names; {remedy}")
         return record

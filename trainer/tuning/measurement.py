@@ -12,7 +12,7 @@ from trainer.tuning.operating_point import PointChoice, Targets
 from wakeword.scoring.rates import Interval, clopper_pearson, garwood
 
 
-class Verdict(StrEnum):
+class TargetVerdict(StrEnum):
     """What a figure and its 95 % interval say of a target."""
 
     PROVEN = "reached, certain"
@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Measurement:
+class SplitMeasurement:
     """One model at one operating point over one split."""
 
     weights_sha256: str
@@ -68,21 +68,21 @@ class Measurement:
         return {"recall": self.recall, "false_accepts_per_hour": self.per_hour, **low_high}
 
 
-def measure(simulated: SimulatedSplit, point: PointChoice, weights_sha256: str) -> Measurement:
+def measure(simulated: SimulatedSplit, point: PointChoice, weights_sha256: str) -> SplitMeasurement:
     """Count at a point that validation chose. Raises `ValueError` for any split but test: others have chosen something."""
     if simulated.split is not Split.TEST:
         raise ValueError(f"{simulated.split} data has chosen what it would measure")
     cutoff, window = point.choice.cutoff, point.window
-    words, negatives = (stream.outcome(stream.detections(cutoff, window), wake=wake) for stream, wake in simulated.streams)
-    total = words + negatives
-    return Measurement(
+    (_, positives), (_, negatives) = simulated.decided(cutoff, window)
+    total = positives + negatives
+    return SplitMeasurement(
         weights_sha256=weights_sha256,
         window=window,
         cutoff=cutoff,
         found=total.found,
         utterances=total.utterances,
         false_accepts=total.false_accepts,
-        after_words=words.false_accepts,
+        after_words=positives.false_accepts,
         hours=total.scored_seconds / 3600,
     )
 
@@ -92,17 +92,17 @@ def hours_to_prove(false_accepts_per_hour: float) -> float:
     return garwood(0, 1.0).high / false_accepts_per_hour
 
 
-def recall_verdict(measurement: Measurement, targets: Targets) -> Verdict:
+def recall_verdict(measurement: SplitMeasurement, targets: Targets) -> TargetVerdict:
     """Of the target of recall, which is a lower bound."""
     interval = measurement.recall_interval
     if measurement.recall >= targets.recall:
-        return Verdict.PROVEN if interval.low >= targets.recall else Verdict.MET
-    return Verdict.MISSED if interval.high >= targets.recall else Verdict.DISPROVEN
+        return TargetVerdict.PROVEN if interval.low >= targets.recall else TargetVerdict.MET
+    return TargetVerdict.MISSED if interval.high >= targets.recall else TargetVerdict.DISPROVEN
 
 
-def false_accepts_verdict(measurement: Measurement, targets: Targets) -> Verdict:
+def false_accepts_verdict(measurement: SplitMeasurement, targets: Targets) -> TargetVerdict:
     """Of the target of false accepts an hour, which is an upper bound."""
     interval, target = measurement.per_hour_interval, targets.false_accepts_per_hour
     if measurement.per_hour <= target:
-        return Verdict.PROVEN if interval.high <= target else Verdict.MET
-    return Verdict.MISSED if interval.low <= target else Verdict.DISPROVEN
+        return TargetVerdict.PROVEN if interval.high <= target else TargetVerdict.MET
+    return TargetVerdict.MISSED if interval.low <= target else TargetVerdict.DISPROVEN

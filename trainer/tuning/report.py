@@ -12,7 +12,7 @@ from trainer.data.grouping import session_note, shared_speakers
 from trainer.data.split import Split
 from trainer.evaluation.table import graded
 from trainer.terminal import Terminal
-from trainer.tuning.measurement import Measurement, Verdict, false_accepts_verdict, hours_to_prove, recall_verdict
+from trainer.tuning.measurement import SplitMeasurement, TargetVerdict, false_accepts_verdict, hours_to_prove, recall_verdict
 from trainer.tuning.operating_point import PointChoice, Targets
 from trainer.tuning.policy import Iteration, Move, Trouble, TuningLimits, best_of, next_recipe, trouble_of
 from trainer.tuning.tune import Survey, Tuned, TuningTask
@@ -153,23 +153,23 @@ def _table(tuned: Tuned, targets: Targets) -> Table:
     recall, accepts = recall_verdict(tuned.best, targets), false_accepts_verdict(tuned.best, targets)
     table.add_row("false accepts/h", *map(_per_hour, models.values()), f"≤ {targets.false_accepts_per_hour:g}", _verdict(accepts))
     table.add_row("recall", *map(_recall, models.values()), f"≥ {targets.recall:.1%}", _verdict(recall))
-    cutoffs = (f"{one.cutoff}/255, window {one.window}" for one in models.values())
+    cutoffs = (f"{measured.cutoff}/255, window {measured.window}" for measured in models.values())
     table.add_row("cutoff", *cutoffs, "", "")
     return table
 
 
-def _per_hour(measured: Measurement) -> str:
+def _per_hour(measured: SplitMeasurement) -> str:
     interval = measured.per_hour_interval
     return f"{measured.per_hour:.2f} ({interval.low:.2f}-{interval.high:.2f}): {measured.false_accepts} in {measured.hours:.2f} h"
 
 
-def _recall(measured: Measurement) -> str:
+def _recall(measured: SplitMeasurement) -> str:
     interval = measured.recall_interval
     return f"{measured.recall:.1%} ({interval.low:.1%}-{interval.high:.1%}): {measured.found} of {measured.utterances}"
 
 
-def _verdict(verdict: Verdict) -> Text:
-    styles = {Verdict.PROVEN: "green", Verdict.MET: "yellow", Verdict.MISSED: "yellow", Verdict.DISPROVEN: "red"}
+def _verdict(verdict: TargetVerdict) -> Text:
+    styles = {TargetVerdict.PROVEN: "green", TargetVerdict.MET: "yellow", TargetVerdict.MISSED: "yellow", TargetVerdict.DISPROVEN: "red"}
     return Text(verdict, styles[verdict])
 
 
@@ -198,13 +198,13 @@ def unproven(tuned: Tuned, targets: Targets) -> list[str]:
         ("recall", best.reaches_recall, recall_verdict(tuned.best, targets)),
         ("false accepts", best.choice.reaches_target, false_accepts_verdict(tuned.best, targets)),
     ):
-        if reached and verdict is not Verdict.PROVEN:
+        if reached and verdict is not TargetVerdict.PROVEN:
             claim = _claim(tuned.best, targets) if name == "false accepts" else ""
             lines.append(f"{name}: reached on validation; on test {verdict}{claim}")
     return lines
 
 
-def _claim(measured: Measurement, targets: Targets) -> str:
+def _claim(measured: SplitMeasurement, targets: Targets) -> str:
     needed = hours_to_prove(targets.false_accepts_per_hour)
     return f" ({targets.false_accepts_per_hour:g}/h needs {needed:.1f} h without one, there are {measured.hours:.2f} h)" if measured.hours < needed else ""
 
@@ -218,8 +218,8 @@ def missed(tuned: Tuned, targets: Targets) -> str:
             f"on validation {best.recall:.1%} found (target {targets.recall:.1%}) at {best.false_accepts_per_hour:.2f} false accepts/h "
             f"(target {targets.false_accepts_per_hour:g})"
         )
-    if recall_verdict(tuned.best, targets) is Verdict.DISPROVEN:
+    if recall_verdict(tuned.best, targets) is TargetVerdict.DISPROVEN:
         parts.append(f"on test {tuned.best.recall:.1%} found (target {targets.recall:.1%})")
-    if false_accepts_verdict(tuned.best, targets) is Verdict.DISPROVEN:
+    if false_accepts_verdict(tuned.best, targets) is TargetVerdict.DISPROVEN:
         parts.append(f"on test {tuned.best.per_hour:.2f} false accepts/h (target {targets.false_accepts_per_hour:g})")
     return "; ".join(parts)

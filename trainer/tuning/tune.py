@@ -24,7 +24,7 @@ from trainer.memory import feature_workers
 from trainer.mixednet.runtime import compute_dtype, start_tensorflow
 from trainer.tuning.fine_tuning import FineTuner, first_recipe
 from trainer.tuning.folder import TuningFolder, TuningRecord
-from trainer.tuning.measurement import Measurement, measure
+from trainer.tuning.measurement import SplitMeasurement, measure
 from trainer.tuning.operating_point import WINDOWS, PointChoice, Targets, choose_point
 from trainer.tuning.policy import Iteration, Move, TuningLimits, best_of, ending, is_gain, next_recipe
 from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
@@ -71,9 +71,9 @@ class Tuned:
     weights: Path
     history: tuple[Iteration, ...]
     ended: str
-    given: Measurement
+    given: SplitMeasurement
     """On the test split, as `best`."""
-    best: Measurement
+    best: SplitMeasurement
     looks: int
     """How often this tuning has measured tuned weights on the test split: once, unless it was made to go on afterwards."""
     positives: Provenance = "unknown"
@@ -182,11 +182,12 @@ class _Tuning:
         while (reason := ending(record.iterations, self._task.limits)) is None:
             record = self._iterate(record)
         record = self._measured(replace(record, ended=reason))
-        tuned = [one for one in record.measurements[1:] if one.weights_sha256 != record.measurements[0].weights_sha256]
+        given = record.measurements[0]
+        looks = sum(measurement.weights_sha256 != given.weights_sha256 for measurement in record.measurements)
         best = self._found(record, record.weights_sha256, best_of(record.iterations).point)
         assert best is not None
         positives, negatives = (provenance_of(record.path for record in records) for records in (self._test.positives, self._test.negatives))
-        return Tuned(self._folder.weights, record.iterations, reason, record.measurements[0], best, len(tuned), positives, negatives)
+        return Tuned(self._folder.weights, record.iterations, reason, given, best, looks, positives, negatives)
 
     def _begin(self) -> TuningRecord:
         began = time.monotonic()
@@ -236,9 +237,9 @@ class _Tuning:
         self._folder.write(record, self._config, self._task.targets, self._run)
         return record
 
-    def _found(self, record: TuningRecord, sha256: str, point: PointChoice) -> Measurement | None:
+    def _found(self, record: TuningRecord, sha256: str, point: PointChoice) -> SplitMeasurement | None:
         wanted = sha256, point.choice.cutoff, point.window
-        return next((one for one in record.measurements if (one.weights_sha256, one.cutoff, one.window) == wanted), None)
+        return next((known for known in record.measurements if (known.weights_sha256, known.cutoff, known.window) == wanted), None)
 
     def _build_tuner(self) -> FineTuner:
         config, candidate = self._config, self._task.candidate

@@ -6,37 +6,38 @@ import pytest
 
 from tests.trainer.tuning.sessions import point, session
 from trainer.data.split import Split
-from trainer.tuning.measurement import Measurement, Verdict, false_accepts_verdict, hours_to_prove, measure, recall_verdict
+from trainer.tuning.measurement import SplitMeasurement, TargetVerdict, false_accepts_verdict, hours_to_prove, measure, recall_verdict
 from trainer.tuning.operating_point import Targets
 from wakeword.scoring.rates import clopper_pearson, garwood
 
 TARGETS = Targets(0.3, 0.92)
 
 
-def measured(found: int = 0, utterances: int = 1, accepts: int = 0, hours: float = 1.0) -> Measurement:
-    return Measurement("", 5, 128, found, utterances, accepts, 0, hours)
+def measured(found: int = 0, utterances: int = 1, accepts: int = 0, hours: float = 1.0) -> SplitMeasurement:
+    return SplitMeasurement("", 5, 128, found, utterances, accepts, 0, hours)
 
 
 @pytest.mark.parametrize(
     ("found", "utterances", "verdict"),
-    [(1000, 1000, Verdict.PROVEN), (19, 20, Verdict.MET), (18, 20, Verdict.MISSED), (800, 1000, Verdict.DISPROVEN)],
+    [(1000, 1000, TargetVerdict.PROVEN), (19, 20, TargetVerdict.MET), (18, 20, TargetVerdict.MISSED), (800, 1000, TargetVerdict.DISPROVEN)],
 )
-def test_recall(found: int, utterances: int, verdict: Verdict) -> None:
+def test_recall(found: int, utterances: int, verdict: TargetVerdict) -> None:
     assert recall_verdict(measured(found, utterances), TARGETS) is verdict
 
 
 @pytest.mark.parametrize(
-    ("accepts", "hours", "verdict"), [(0, 13.0, Verdict.PROVEN), (0, 10.0, Verdict.MET), (1, 1.0, Verdict.MISSED), (20, 1.0, Verdict.DISPROVEN)]
+    ("accepts", "hours", "verdict"),
+    [(0, 13.0, TargetVerdict.PROVEN), (0, 10.0, TargetVerdict.MET), (1, 1.0, TargetVerdict.MISSED), (20, 1.0, TargetVerdict.DISPROVEN)],
 )
-def test_false_accepts(accepts: int, hours: float, verdict: Verdict) -> None:
+def test_false_accepts(accepts: int, hours: float, verdict: TargetVerdict) -> None:
     assert false_accepts_verdict(measured(accepts=accepts, hours=hours), TARGETS) is verdict
 
 
 @pytest.mark.parametrize("target", [0.05, 0.3, 2.0])
 def test_the_hours_that_are_asked_for_do_prove_the_target(target: float) -> None:
     hours, targets = hours_to_prove(target), Targets(target, 0.92)
-    assert false_accepts_verdict(measured(hours=hours * 1.001), targets) is Verdict.PROVEN
-    assert false_accepts_verdict(measured(hours=hours * 0.999), targets) is Verdict.MET
+    assert false_accepts_verdict(measured(hours=hours * 1.001), targets) is TargetVerdict.PROVEN
+    assert false_accepts_verdict(measured(hours=hours * 0.999), targets) is TargetVerdict.MET
 
 
 def test_counts_are_those_of_the_session() -> None:

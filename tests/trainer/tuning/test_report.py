@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.trainer.tuning.sessions import iteration, point
-from trainer.tuning.measurement import Measurement
+from trainer.tuning.measurement import SplitMeasurement
 from trainer.tuning.operating_point import Targets
 from trainer.tuning.policy import Move
 from trainer.tuning.report import details, iteration_line, missed, rendered, too_few_hours, unproven
@@ -18,8 +18,8 @@ TARGETS = Targets(0.3, 0.92)
 REACHED = point(95, 1, reaches_recall=True, half=(4, 2))
 
 
-def tuned(best: Measurement, *, at: bool = True, looks: int = 1) -> Tuned:
-    given = Measurement("a", 5, 100, 60, 100, 3, 0, 10.0)
+def tuned(best: SplitMeasurement, *, at: bool = True, looks: int = 1) -> Tuned:
+    given = SplitMeasurement("a", 5, 100, 60, 100, 3, 0, 10.0)
     last = iteration(1, REACHED if at else point(80, 1), True, move=Move.EASIER)
     return Tuned(Path("tuning/x.h5"), (iteration(0, point(70, 1), True), last), "why", given, best, looks)
 
@@ -32,34 +32,34 @@ def text(outcome: Tuned) -> str:
 
 
 def test_given_and_tuned_side_by_side_with_intervals() -> None:
-    shown = text(tuned(Measurement("b", 6, 120, 95, 100, 0, 0, 2.0), looks=3))
+    shown = text(tuned(SplitMeasurement("b", 6, 120, 95, 100, 0, 0, 2.0), looks=3))
     assert "given" in shown
     assert "0.30 (0.06-0.88): 3 in 10.00 h" in shown
     assert "95.0% (88.7%-98.4%): 95 of 100" in shown
     assert "reached, not certain" in shown
     assert "False accepts: acceptable. Recall: acceptable." in shown
-    synthetic = text(replace(tuned(Measurement("b", 6, 120, 95, 100, 0, 0, 20.0)), positives="synthetic", negatives="synthetic"))
+    synthetic = text(replace(tuned(SplitMeasurement("b", 6, 120, 95, 100, 0, 0, 20.0)), positives="synthetic", negatives="synthetic"))
     assert "False accepts: no grade: synthetic speech. Recall: no grade: synthetic speech." in synthetic
     assert "measured tuned weights on the test split 3 times" in shown
     assert "came after a wake word" not in shown
-    assert "1 of the false accepts of the last column came after a wake word" in text(tuned(Measurement("b", 6, 120, 95, 100, 1, 1, 2.0)))
+    assert "1 of the false accepts of the last column came after a wake word" in text(tuned(SplitMeasurement("b", 6, 120, 95, 100, 1, 1, 2.0)))
 
 
 def test_reached_on_validation_is_not_proven_on_test() -> None:
-    lines = unproven(tuned(Measurement("b", 6, 120, 95, 100, 0, 0, 2.0)), TARGETS)
+    lines = unproven(tuned(SplitMeasurement("b", 6, 120, 95, 100, 0, 0, 2.0)), TARGETS)
     assert lines == [
         "recall: reached on validation; on test reached, not certain",
         "false accepts: reached on validation; on test reached, not certain (0.3/h needs 12.3 h without one, there are 2.00 h)",
     ]
-    assert unproven(tuned(Measurement("b", 6, 120, 990, 1000, 0, 0, 20.0)), TARGETS) == []
+    assert unproven(tuned(SplitMeasurement("b", 6, 120, 990, 1000, 0, 0, 20.0)), TARGETS) == []
 
 
 def test_what_is_missed() -> None:
-    assert missed(tuned(Measurement("b", 6, 120, 90, 100, 1, 0, 2.0)), TARGETS) == "", "not for certain"
-    assert missed(tuned(Measurement("b", 6, 120, 50, 100, 40, 0, 2.0)), TARGETS) == (
+    assert missed(tuned(SplitMeasurement("b", 6, 120, 90, 100, 1, 0, 2.0)), TARGETS) == "", "not for certain"
+    assert missed(tuned(SplitMeasurement("b", 6, 120, 50, 100, 40, 0, 2.0)), TARGETS) == (
         "on test 50.0% found (target 92.0%); on test 20.00 false accepts/h (target 0.3)"
     )
-    on_val = missed(tuned(Measurement("b", 6, 120, 95, 100, 0, 0, 2.0), at=False), TARGETS)
+    on_val = missed(tuned(SplitMeasurement("b", 6, 120, 95, 100, 0, 0, 2.0), at=False), TARGETS)
     assert on_val == "on validation 80.0% found (target 92.0%) at 0.10 false accepts/h (target 0.3)"
 
 
