@@ -42,7 +42,7 @@ def evaluate(
 
     from trainer.evaluation.evaluate import as_json as json_values
     from trainer.evaluation.evaluate import evaluate as measure
-    from trainer.evaluation.runs import find_candidate, open_model, require_tensorflow
+    from trainer.evaluation.runs import find_candidate, open_model
     from trainer.evaluation.table import rendered
     from trainer.inference.splits import split_records
     from wakeword.progress import audio_progress, working
@@ -50,8 +50,6 @@ def evaluate(
     candidate = find_candidate(checkpoint, tflite, config, override or (), setting or (), run)
     with working("comparing the recordings with those of the run"):
         records = split_records(candidate.records, split, candidate.run)
-    if checkpoint is not None:
-        require_tensorflow()
     model = open_model(candidate, jobs)
     with audio_progress("listening", records.seconds) as progress:
         evaluation = measure(candidate, model, split, analysis=analyze, jobs=jobs, progress=progress)

@@ -85,7 +85,11 @@ def open_model(candidate: Candidate, jobs: int | None = None) -> WordModel:
 
 
 def open_float(candidate: Candidate, jobs: int | None = None) -> FloatModel:
-    """The float model of a checkpoint. Raises `ConfigError` when its file is damaged or belongs to another configuration."""
+    """The float model of a checkpoint.
+
+    Raises `ConfigError` when its file is damaged or belongs to another configuration, `InfrastructureError` without TensorFlow.
+    """
+    require_tensorflow()
     model = FloatModel(candidate.config.model, candidate.slices, jobs)
     model.load_file(candidate.path)
     return model

@@ -41,7 +41,7 @@ def mine(
 
       mww-mine --tflite runs/computer/exported/computer.tflite --audio podcasts --output dataset/hard_negative
     """
-    from trainer.evaluation.runs import find_candidate, open_model, require_tensorflow
+    from trainer.evaluation.runs import find_candidate, open_model
     from trainer.mining.mine import mine_into
     from trainer.mining.sources import choose_sources, readable_headers
     from wakeword.corpus.recordings import find_recordings
@@ -60,8 +60,6 @@ def mine(
         sources = choose_sources(find_recordings(audio), candidate.records, output)
     for reason, count in Counter(refused.reason.partition(" (")[0].partition(" as ")[0] for refused in sources.refused).items():
         typer.echo(f"left out, {reason}: {count}", err=True)
-    if checkpoint is not None:
-        require_tensorflow()
     model = open_model(candidate, jobs)
     seconds = sum(header.seconds for header in readable_headers(sources.usable))
     with audio_progress("listening", seconds) as progress:

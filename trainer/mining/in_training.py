@@ -34,7 +34,7 @@ from wakeword import contract
 from wakeword.corpus.feature_cache import CachedStream
 from wakeword.errors import ConfigError
 from wakeword.presentation import Presentation
-from wakeword.simulation.streams import PresentedStream, SimulatedStream
+from wakeword.simulation.streams import PresentedStream
 
 FOLDER = "mined"
 """Of a run: its mined clips and their table."""
@@ -62,6 +62,12 @@ class JoinedNegatives:
         if expected != features.lengths.tolist():
             raise ConfigError("the features of the negatives are of other recordings than those that were checked; were some changed just now? Run again")
         return joined
+
+    def presented(self, stream: int) -> PresentedStream:
+        """A stream as a model takes it."""
+        records = self.streams[stream]
+        features = CachedStream.in_memory(self.features[stream], list(map(_samples, records)))
+        return PresentedStream.of([record.path for record in records], [record.content for record in records], self.presentation, features)
 
     def starts(self, stream: int) -> list[int]:
         """Sample of a stream at which each of its recordings begins."""
@@ -139,25 +145,19 @@ class TrainingMiner:
     def _accepted(self, model: FloatModel, places: int) -> list[Accepted]:
         taken = by_recording([*self._taken, *map(stretch_of, self._rows)])
         kept, keep = list[Accepted](), RESERVE * places
-        heard, total = 0.0, math.ceil(sum(record.duration for stream in self._negatives.streams for record in stream))
+        seconds, total = 0.0, math.ceil(sum(record.duration for stream in self._negatives.streams for record in stream))
         for index, records in enumerate(self._negatives.streams):
-            stream = self._heard(model, index)
+            stream = model.run(self._negatives.presented(index))
             wrong = np.flatnonzero(stream.max_probabilities(1) > self._mining.fp_threshold * contract.PROBABILITY_MAX).tolist()
             for number in wrong:
                 found = accepted_stretches(stream, number, self._mining.fp_threshold, self._slices, keep, taken[stream.recordings[number].sha256])
                 kept += found
             if wrong:
                 kept = most_confident(kept, keep)
-            heard += sum(record.duration for record in records)
-            self._progress(min(int(heard), total - 1), total)  # the last second is counted once all is done
+            seconds += sum(record.duration for record in records)
+            self._progress(min(int(seconds), total - 1), total)  # the last second is counted once all is done
         self._progress(total, total)
         return kept
-
-    def _heard(self, model: FloatModel, index: int) -> SimulatedStream:
-        records, features = self._negatives.streams[index], self._negatives.features[index]
-        cached = CachedStream(self._folder, len(features), tuple(map(_samples, records)), held=features)
-        hashes = [record.content for record in records]
-        return model.run(PresentedStream.of([record.path for record in records], hashes, self._negatives.presentation, cached))
 
     def _mined_sets(self) -> MinedSets:
         windows = self._windows()
@@ -166,15 +166,13 @@ class TrainingMiner:
 
     def _windows(self) -> ClipRows:
         """What was mined, in the order of the table: each window with what it may be shifted by, within its stream."""
-        features = self._negatives.features
-        starts, lengths = np.zeros(len(self._rows), np.int64), np.zeros(len(self._rows), np.int64)
-        for number, row in enumerate(self._rows):
-            index, begin = self._places[row.source]
+        places = []
+        for row in self._rows:
+            stream, begin = self._places[row.source]
             assert row.window_end_sample is not None
             end = (begin + row.window_end_sample - contract.WINDOW_SAMPLES) // contract.STEP_SAMPLES + 1
-            first, last = max(0, end - self._slices - SHIFT_SLICES), min(int(features.lengths[index]), end + SHIFT_SLICES)
-            starts[number], lengths[number] = features.starts[index] + first, last - first
-        return ClipRows(features.rows, lengths, starts)
+            places.append((stream, end - self._slices - SHIFT_SLICES, end + SHIFT_SLICES))
+        return self._negatives.features.parts(places)
 
 
 def _samples(record: SampleRecord) -> int:

@@ -54,6 +54,11 @@ class CachedStream:
     step_ms: int = STEP_MS
     """Milliseconds from slice to slice."""
 
+    @classmethod
+    def in_memory(cls, features: NDArray[np.int8], samples: Sequence[int] = ()) -> CachedStream:
+        """Features `[slices, 40]` that are there already, of recordings of such lengths."""
+        return cls(Path(), len(features), tuple(samples), held=features)
+
     def read(self, start: int = 0, stop: int | None = None) -> NDArray[np.int8]:
         """Slices `start` to `stop`, int8 `[n, 40]`."""
         if self.held is not None:
