@@ -17,7 +17,7 @@ from trainer.data.ingest import Label, SampleRecord
 from trainer.data.mined import Sounds, mined_among
 from trainer.data.split import Split
 from trainer.mixednet.lengths import window_slices
-from trainer.mixednet.weights import load_weights
+from trainer.mixednet.weights import open_weights
 from trainer.trained import run_config, run_folder
 from trainer.training.losses import Distillation, Teacher
 from trainer.training.run_files import TABLE as VALIDATION_NAME
@@ -50,14 +50,11 @@ def check_teachers(config: TrainerConfig, records: Sequence[SampleRecord]) -> No
 
 def open_teachers(config: TrainerConfig) -> Distillation | None:
     """The teachers of a configuration with their weights; None without any. Raises `ConfigError` for weights that cannot be read."""
-    from trainer.mixednet.models import build_model
-
     teachers, hashes = [], []
     for checkpoint in config.training.teachers:
         taught = run_config(checkpoint)
         network = taught.model
-        model = build_model(network, window_slices(network, taught.hardware.clip_duration_ms))
-        load_weights(model, checkpoint)
+        model = open_weights(network, window_slices(network, taught.hardware.clip_duration_ms), checkpoint)
         teachers.append(Teacher(model, network))
         hashes.append(hash_file(checkpoint))
     return Distillation(tuple(teachers), hashlib.sha256(" ".join(hashes).encode()).hexdigest()) if teachers else None

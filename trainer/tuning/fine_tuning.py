@@ -20,10 +20,10 @@ from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress
 from trainer.data.spec_augment import choose_array_module
 from trainer.data.split import Split
+from trainer.inference.models import FloatModel
 from trainer.mixednet.lengths import window_slices
 from trainer.mixednet.models import build_model
 from trainer.mixednet.runtime import compute_dtype
-from trainer.mixednet.sliding import SlidingModel
 from trainer.mixednet.weights import load_weights
 from trainer.training.batch_scores import BatchScores
 from trainer.training.interrupt import delayed_interrupt
@@ -32,7 +32,7 @@ from trainer.training.progress import Silent
 from trainer.training.recorder import Recorder
 from trainer.training.step import TrainState
 from trainer.tuning.accepted import accepted_windows
-from trainer.tuning.policy import Recipe
+from trainer.tuning.policy import TuningRecipe
 from wakeword.contract import PROBABILITY_MAX
 from wakeword.errors import ConfigError
 
@@ -43,7 +43,7 @@ AVERAGED_SHARE, AVERAGED_EVERY = 0.5, 10
 
 
 @dataclass(frozen=True)
-class Trained:
+class IterationTraining:
     """What an iteration's training says of itself. The weights are in the model."""
 
     loss: float
@@ -52,17 +52,17 @@ class Trained:
     """Windows of training negatives that were drawn as hard ones."""
 
 
-def first_recipe(config: TrainerConfig, records: Iterable[SampleRecord]) -> Recipe:
+def first_recipe(config: TrainerConfig, records: Iterable[SampleRecord]) -> TuningRecipe:
     """How the run of these recordings trained at its end: what the tuning starts from."""
     section, weights = config.training, config.training.sampling_weights
-    words = weights.positive + weights.positive_augmented
-    others = weights.after_positive + weights.negative_joined + weights.negative_alone + weights.negative_augmented
-    others += weights.hard_negative if chosen(records, Split.TRAIN, Label.HARD_NEGATIVE) else 0.0
-    return Recipe(
+    positives = weights.positive + weights.positive_augmented
+    negatives = weights.after_positive + weights.negative_joined + weights.negative_alone + weights.negative_augmented
+    negatives += weights.hard_negative if chosen(records, Split.TRAIN, Label.HARD_NEGATIVE) else 0.0
+    return TuningRecipe(
         learning_rate=section.learning_rates[-1],
         negative_class_weight=section.negative_class_weight[-1],
         hard_negative_class_weight=section.hard_negative_class_weight[-1],
-        word_share=words / (words + others),
+        word_share=positives / (positives + negatives),
     )
 
 
@@ -92,18 +92,17 @@ class FineTuner:
     So an iteration depends on those weights, its recipe and its number alone, and a tuning that was interrupted goes on to the same result.
     """
 
-    def __init__(self, config: TrainerConfig, sets: Sequence[FeatureSet], steps: int) -> None:
-        """`steps` of each iteration. Raises `ConfigError` for settings that this machine cannot do."""
+    def __init__(self, config: TrainerConfig, sets: Sequence[FeatureSet], steps: int, runner: FloatModel) -> None:
+        """`steps` of each iteration; `runner` runs the weights over training negatives. Raises `ConfigError` for settings that this machine cannot do."""
         import keras
 
         network, self._config, self._sets, self._steps = config.model, config, tuple(sets), steps
         self._array_module = choose_array_module(config.performance.gpu_only)
-        self._slices, self._stride = window_slices(network, config.hardware.clip_duration_ms), network.stride
+        self._slices, self._runner = window_slices(network, config.hardware.clip_duration_ms), runner
         keras.utils.set_random_seed(config.training.seed)
         settings = config.training.model_copy(update={"weight_averaging": 0.0})
         self._state = TrainState(build_model(network, self._slices), network, settings, compute_dtype(config.performance))
         self._untouched = [variable.value.numpy() for variable in self._state.variables]
-        self._sliding: SlidingModel | None = None
         self._mined: tuple[tuple[Path, str, float], FeatureSet | None] | None = None
 
     @property
@@ -115,7 +114,7 @@ class FineTuner:
         """A hash of all that batches are drawn from."""
         return BatchSampler(self._sets, self._slices, self._config.training).fingerprint()
 
-    def train(self, weights: Path, sha256: str, cutoff: int, recipe: Recipe, number: int, count: Progress) -> Trained:
+    def train(self, weights: Path, sha256: str, cutoff: int, recipe: TuningRecipe, number: int, count: Progress) -> IterationTraining:
         """Train from `weights` (whose hash is given) as iteration `number`; `cutoff` is the one chosen with them.
 
         Raises `KeyboardInterrupt` between two steps, and `ConfigError` when the loss is no longer finite.
@@ -134,7 +133,7 @@ class FineTuner:
         loss = self._steps_of(sampler, range(first, first + self._steps), count)
         if not math.isfinite(loss):
             raise ConfigError(f"the loss is {loss} in iteration {number}; lower training.learning_rates, whose last value the tuning starts with")
-        return Trained(loss, len(mined.clips) if mined else 0)
+        return IterationTraining(loss, len(mined.clips) if mined else 0)
 
     def _steps_of(self, sampler: BatchSampler, steps: range, count: Progress) -> float:
         losses: list[Any] = []
@@ -152,29 +151,24 @@ class FineTuner:
         average.assign()
         return BatchScores.of(losses, self._config.training.batch_size).loss
 
-    def _drawn(self, recipe: Recipe, mined: FeatureSet | None) -> list[FeatureSet]:
+    def _drawn(self, recipe: TuningRecipe, mined: FeatureSet | None) -> list[FeatureSet]:
         """The run's sets at the recipe's share of wake words, with what the model accepts beside the hard negatives."""
-        words, others = (sum(one.sampling_weight for one in self._sets if one.truth is truth) for truth in (True, False))
+        positives, negatives = (sum(drawn.sampling_weight for drawn in self._sets if drawn.truth is truth) for truth in (True, False))
         sets = [*self._sets, *([mined] if mined else ())]
-        others += mined.sampling_weight if mined else 0.0
-        factor = recipe.word_share / (1 - recipe.word_share) * others / words
-        return [replace(one, sampling_weight=one.sampling_weight * factor) if one.truth else one for one in sets]
+        negatives += mined.sampling_weight if mined else 0.0
+        factor = recipe.word_share / (1 - recipe.word_share) * negatives / positives
+        return [replace(drawn, sampling_weight=drawn.sampling_weight * factor) if drawn.truth else drawn for drawn in sets]
 
     def _accepted(self, weights: Path, sha256: str, cutoff: int) -> FeatureSet | None:
         """Training negatives that the weights in the model nearly accept; None where they are too few to be worth more than their weight."""
         level = NEARLY_ACCEPTED * cutoff / PROBABILITY_MAX
         key = (weights, sha256, level)
         if self._mined is None or self._mined[0] != key:
-            sliding = self._sliding = self._sliding or SlidingModel(self._config.model, self._slices)
-            sliding.load(self.model)
-            found = [
-                window
-                for one in self._sets
-                if one.name == "negative_joined"
-                for window in accepted_windows(sliding, one.clips, self._stride, self._slices, level)
-            ]
+            self._runner.load(self.model)
+            joined = next(drawn.clips for drawn in self._sets if drawn.name == "negative_joined")
+            found = accepted_windows(self._runner, ClipRows.of(joined), self._slices, level)
             section = self._config.training
             weight, penalty = section.sampling_weights.hard_negative, section.penalty_weights.hard_negative
             enough = len(found) >= MIN_HARD_NEGATIVES and weight > 0
-            self._mined = key, FeatureSet("accepted", False, ClipRows.of(found), weight, penalty, "random", hard=True) if enough else None
+            self._mined = key, FeatureSet("accepted", False, found, weight, penalty, "random", hard=True) if enough else None
         return self._mined[1]

@@ -46,7 +46,7 @@ class Move(StrEnum):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TuningRecipe:
     """How an iteration trains."""
 
     learning_rate: float
@@ -64,7 +64,7 @@ class Iteration:
 
     number: int
     move: Move
-    recipe: Recipe
+    recipe: TuningRecipe
     point: PointChoice
     kept: bool
     mined: int = 0
@@ -125,7 +125,7 @@ def trouble_of(point: PointChoice, targets: Targets) -> Trouble:
     return Trouble.MISSES if misses > accepts else Trouble.FALSE_ACCEPTS
 
 
-def next_recipe(history: Sequence[Iteration], targets: Targets) -> tuple[Move, Recipe]:
+def next_recipe(history: Sequence[Iteration], targets: Targets) -> tuple[Move, TuningRecipe]:
     """What the iteration after `history` does; the same history gives the same answer."""
     start, best = history[0].recipe, best_of(history)
     answer, opposite = Move.STRICTER, Move.EASIER
@@ -153,7 +153,7 @@ def ending(history: Sequence[Iteration], limits: TuningLimits) -> str | None:
     return None
 
 
-def _changed(recipe: Recipe, move: Move, start: Recipe) -> Recipe:
+def _changed(recipe: TuningRecipe, move: Move, start: TuningRecipe) -> TuningRecipe:
     match move:
         case Move.STRICTER:
             return replace(_weighed(recipe, WEIGHT_STEP, start), mine=True)
@@ -163,7 +163,7 @@ def _changed(recipe: Recipe, move: Move, start: Recipe) -> Recipe:
     return recipe
 
 
-def _weighed(recipe: Recipe, factor: float, start: Recipe) -> Recipe:
+def _weighed(recipe: TuningRecipe, factor: float, start: TuningRecipe) -> TuningRecipe:
     def within(weight: float, given: float) -> float:
         return min(max(weight * factor, given / LARGEST_WEIGHT_CHANGE), given * LARGEST_WEIGHT_CHANGE)
 

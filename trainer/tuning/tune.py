@@ -247,7 +247,7 @@ class _Tuning:
         jobs = feature_workers(config, candidate.records, self._task.jobs)
         with threads_of_workers(config.performance.num_threads_per_worker):
             clips = stored_clips(config, candidate.records, candidate.slices, processed, self._progress.counting, self._progress.told, jobs)
-        return FineTuner(config, training_sets(config, clips), self._task.limits.steps)
+        return FineTuner(config, training_sets(config, clips), self._task.limits.steps, self._runner.model)
 
     def _same_features(self, record: TuningRecord, tuner: FineTuner) -> str:
         drawn = tuner.fingerprint()

@@ -9,7 +9,7 @@ import numpy as np
 from trainer.data.split import Split
 from trainer.inference.splits import SimulatedSplit
 from trainer.tuning.operating_point import PointChoice
-from trainer.tuning.policy import Iteration, Move, Recipe
+from trainer.tuning.policy import Iteration, Move, TuningRecipe
 from wakeword.contract import SAMPLE_RATE_HZ, slice_count
 from wakeword.presentation import SESSION, STREAM
 from wakeword.scoring.operating_point import CutoffChoice, cutoff_as_probability
@@ -61,9 +61,9 @@ def point(
     return PointChoice(window, choice, reaches_recall, viable, *half)
 
 
-RECIPE = Recipe(1e-4, 20.0, 40.0, 0.2)
+RECIPE = TuningRecipe(1e-4, 20.0, 40.0, 0.2)
 
 
-def iteration(number: int, at: PointChoice, kept: bool, recipe: Recipe = RECIPE, move: Move = Move.SAME) -> Iteration:
+def iteration(number: int, at: PointChoice, kept: bool, recipe: TuningRecipe = RECIPE, move: Move = Move.SAME) -> Iteration:
     """An iteration that came out at a point."""
     return Iteration(number, Move.GIVEN if number == 0 else move, recipe, at, kept, 0, None if number == 0 else 0.25, 1.5)
