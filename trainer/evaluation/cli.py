@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
@@ -40,7 +39,7 @@ def evaluate(
     """
     from rich.console import Console
 
-    from trainer.evaluation.evaluate import as_json as json_values
+    from trainer.evaluation.evaluate import as_json as written
     from trainer.evaluation.evaluate import evaluate as measure
     from trainer.evaluation.runs import find_candidate, open_model
     from trainer.evaluation.table import rendered
@@ -54,6 +53,6 @@ def evaluate(
     with audio_progress("listening", records.seconds) as progress:
         evaluation = measure(candidate, model, split, analysis=analyze, jobs=jobs, progress=progress)
     if as_json:
-        typer.echo(json.dumps(json_values(evaluation), indent=2, ensure_ascii=False))
+        typer.echo(written(evaluation))
     else:
         Console(highlight=False).print(rendered(evaluation))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from enum import Enum
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from trainer.data.composition import Share, read_composition
 from trainer.data.grouping import session_note, shared_speakers
@@ -105,19 +103,9 @@ def grades_of(device: DeviceFigures, records: SplitRecords) -> Grades:
     )
 
 
-def as_json(value: Any) -> Any:
-    """An evaluation, or a part of it, as values that JSON holds: paths as text, NaN and infinity as null."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): as_json(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [as_json(item) for item in value]
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Path):
-        return str(value)
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def as_json(evaluation: Evaluation) -> str:
+    """All of it as JSON: paths as text, NaN and infinity as null."""
+    return TypeAdapter(Evaluation).dump_json(evaluation, indent=2).decode()
 
 
 def _operating_point(candidate: Candidate, model: WordModel, simulated: SimulatedSplit) -> EvaluationPoint:

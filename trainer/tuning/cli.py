@@ -10,7 +10,7 @@ import typer
 
 from trainer.options import Jobs, Overrides, RunConfig, Settings
 from wakeword.command_line import CommandApp
-from wakeword.errors import ConfigError, MeasurementFailure, resumes
+from wakeword.errors import MeasurementFailure, resumes
 
 autotune_app = CommandApp(rich_markup_mode=None)
 
@@ -51,10 +51,6 @@ def autotune(
     from trainer.tuning.report import Narrator, missed, rendered, surveyed, unproven
     from trainer.tuning.tune import TuningTask, survey, tune
 
-    if not target_fah > 0:
-        raise ConfigError(f"--target-fah is {target_fah:g}; give false accepts an hour above 0: no data shows that there are none")
-    if not 0 < target_recall <= 1:
-        raise ConfigError(f"--target-recall is {target_recall:g}; give a share of utterances above 0 and up to 1")
     targets = Targets(target_fah, target_recall)
     candidate = find_candidate(checkpoint, None, config, override or (), setting or (), None)
     task = TuningTask(candidate, targets, TuningLimits(max_iterations, patience, steps), jobs)

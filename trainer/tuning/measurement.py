@@ -95,14 +95,17 @@ def hours_to_prove(false_accepts_per_hour: float) -> float:
 def recall_verdict(measurement: SplitMeasurement, targets: Targets) -> TargetVerdict:
     """Of the target of recall, which is a lower bound."""
     interval = measurement.recall_interval
-    if measurement.recall >= targets.recall:
-        return TargetVerdict.PROVEN if interval.low >= targets.recall else TargetVerdict.MET
-    return TargetVerdict.MISSED if interval.high >= targets.recall else TargetVerdict.DISPROVEN
+    return _verdict(measurement.recall - targets.recall, interval.low - targets.recall, interval.high - targets.recall)
 
 
 def false_accepts_verdict(measurement: SplitMeasurement, targets: Targets) -> TargetVerdict:
     """Of the target of false accepts an hour, which is an upper bound."""
     interval, target = measurement.per_hour_interval, targets.false_accepts_per_hour
-    if measurement.per_hour <= target:
-        return TargetVerdict.PROVEN if interval.high <= target else TargetVerdict.MET
-    return TargetVerdict.MISSED if interval.low <= target else TargetVerdict.DISPROVEN
+    return _verdict(target - measurement.per_hour, target - interval.high, target - interval.low)
+
+
+def _verdict(margin: float, worst: float, best: float) -> TargetVerdict:
+    """By how far a figure, and the two ends of its interval, are on the right side of a target."""
+    if margin >= 0:
+        return TargetVerdict.PROVEN if worst >= 0 else TargetVerdict.MET
+    return TargetVerdict.MISSED if best >= 0 else TargetVerdict.DISPROVEN

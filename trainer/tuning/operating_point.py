@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from trainer.data.split import Split
 from trainer.inference.splits import SimulatedSplit
 from wakeword.contract import PROBABILITY_MAX
+from wakeword.errors import ConfigError
 from wakeword.scoring.det import average_viable_recall
 from wakeword.scoring.operating_point import CutoffChoice
 
@@ -23,15 +24,17 @@ HALF = PROBABILITY_MAX // 2
 
 @dataclass(frozen=True)
 class Targets:
-    """What a model shall reach. Raises `ValueError` for values that no model can have."""
+    """What a model shall reach. Raises `ConfigError` for values that no model can have."""
 
     false_accepts_per_hour: float
     recall: float
     """Share of utterances, 0 to 1."""
 
     def __post_init__(self) -> None:
-        if not (self.false_accepts_per_hour > 0 and 0 < self.recall <= 1):
-            raise ValueError(f"{self.false_accepts_per_hour} false accepts an hour and a recall of {self.recall} are no targets")
+        if not self.false_accepts_per_hour > 0:
+            raise ConfigError(f"--target-fah is {self.false_accepts_per_hour:g}; give false accepts an hour above 0: no data shows that there are none")
+        if not 0 < self.recall <= 1:
+            raise ConfigError(f"--target-recall is {self.recall:g}; give a share of utterances above 0 and up to 1")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pytest
 from tests.trainer.tuning.sessions import session
 from trainer.data.split import Split
 from trainer.tuning.operating_point import Targets, choose_point
+from wakeword.errors import ConfigError
 from wakeword.scoring.det import DetCurve, det_curve
 
 TARGETS = Targets(0.5, 0.9)
@@ -74,7 +75,7 @@ def test_other_data_chooses_nothing() -> None:
 
 @pytest.mark.parametrize(("rate", "recall"), [(0.0, 0.9), (-1.0, 0.9), (0.3, 0.0), (0.3, 1.1)])
 def test_targets_that_no_model_can_have(rate: float, recall: float) -> None:
-    with pytest.raises(ValueError, match="are no targets"):
+    with pytest.raises(ConfigError, match="--target-"):
         Targets(rate, recall)
 
 
