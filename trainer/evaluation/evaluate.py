@@ -65,8 +65,17 @@ class Evaluation:
 def evaluate(candidate: Candidate, model: WordModel, split: Split, *, analysis: bool = False, jobs: int | None = None, progress: Progress) -> Evaluation:
     """Measure a model on one split of its run.
 
-    The cutoff is the manifest's, else the configuration's, else chosen on validation data with this model. Raises `ConfigError` when
-    the split is empty or the run's recordings are gone or changed.
+    The cutoff is the manifest's, else the configuration's, else chosen on validation data with this model.
+
+    Args:
+        candidate: What was given on the command line.
+        model: The same, opened.
+        split: Whose recordings are measured.
+        analysis: Whether the worst utterances and negatives are looked for.
+        jobs: Processes; None is one per core.
+        progress: Called with the seconds of audio that were finished since the last call.
+
+    Raises `ConfigError` when the split is empty or the run's recordings are gone or changed.
     """
     records = split_records(candidate.records, split, candidate.run)
     simulated = simulate_split(model, records, progress)

@@ -51,9 +51,16 @@ def find_candidate(
 ) -> Candidate:
     """Find the run of a model and read its configuration and its recordings.
 
-    A checkpoint lies in its run. An exported model's run is `run`, or the folder of the configuration's file, or the run that the export record beside the
-    model names, or a folder above the model: the first that holds a `recordings.csv`. The configuration is the run's, unless one is given. Raises
-    `ConfigError` when something of this is missing or both kinds of model, or none, are given.
+    Args:
+        checkpoint: Weights, which lie in their run. Either these or `tflite`.
+        tflite: An exported model, or its manifest.
+        config: A preset or file. None: the configuration of the run.
+        overrides: Files that are laid over it.
+        settings: Single values of it, each as `section.key=value`.
+        run: The run of an exported model. None: the folder of the configuration's file, the run that the export record
+            beside the model names, or a folder above the model: the first that holds a `recordings.csv`.
+
+    Raises `ConfigError` when something of this is missing or both kinds of model, or none, are given.
     """
     if (checkpoint is None) == (tflite is None):
         raise ConfigError("give either --checkpoint (weights of a run) or --tflite (an exported model)")

@@ -89,7 +89,18 @@ class TrainingMiner:
         taken: Iterable[Stretch] = (),
         progress: Progress = lambda _done, _total: None,
     ) -> None:
-        """`sets` gives all feature sets of the run with the mined windows among them; what overlaps `taken` is not mined."""
+        """A miner of one run.
+
+        Args:
+            network: Of the model in training, as `slices` is its window.
+            slices: Of the model's window.
+            negatives: What is mined.
+            mining: The threshold, how many clips are wanted, and how often.
+            folder: Of the clips and their table.
+            sets: Gives all feature sets of the run with the mined windows among them.
+            taken: What overlaps these is not mined.
+            progress: Told the seconds that were mined, of how many.
+        """
         self.interval = mining.mining_interval_epochs
         self._network, self._slices, self._negatives, self._mining = network, slices, negatives, mining
         self._folder, self._sets, self._progress = folder, sets, progress

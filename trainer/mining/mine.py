@@ -50,10 +50,21 @@ def mine(
     journal: Journal | None = None,
     progress: Progress = lambda _: None,
 ) -> tuple[list[Accepted], list[Rejection]]:
-    """Run a model with windows of so many `slices` over every source by itself and keep the stretches that it accepts above the threshold.
+    """Run a model over every source by itself and keep the stretches that it accepts.
 
-    Returns them, the most confident first, and the files that cannot be decoded. `sources` come from `choose_sources`. Nothing that overlaps
-    `taken` is found again. Raises `ConfigError` when no file can be decoded.
+    Args:
+        model: What wrongly accepts.
+        sources: Recordings from `choose_sources`.
+        mining: The threshold, and how many clips are wanted.
+        slices: Of the model's window.
+        taken: Nothing that overlaps these is found again.
+        journal: What an interrupted mining has found, and where this one notes it.
+        progress: Called with the seconds of audio that were finished since the last call.
+
+    Returns:
+        The stretches, the most confident first, and the files that cannot be decoded.
+
+    Raises `ConfigError` when no file can be decoded.
     """
     taken_of = by_recording(taken)
     kept, keep = list[Accepted](), RESERVE * mining.max_samples
@@ -85,11 +96,20 @@ def mine(
 def mine_into(
     folder: Path, model: WordModel, sources: Sequence[Path], mining: HardNegativeMiningSection, slices: int, progress: Progress = lambda _: None
 ) -> Mined:
-    """Mine `sources` and add to the clips of `folder` until it holds `mining.max_samples`; one that was interrupted goes on.
+    """Mine and add to the clips of a folder until it holds `mining.max_samples`; one that was interrupted goes on.
 
-    Clips are 16 kHz wav files named by their content, `mined.csv` says where each comes from. Raises `ConfigError` as `mine` does or when the
-    folder's table is damaged, `InfrastructureError` when another process mines into the folder, and `OSError` when the disk is full; clips and table
-    then are those from before, and what was found is kept.
+    Clips are 16 kHz wav files named by their content, `mined.csv` says where each comes from.
+
+    Args:
+        folder: Of the clips and their table.
+        model, sources, mining, slices, progress: See `mine`.
+
+    Returns:
+        The new clips, and what the folder holds now.
+
+    Raises `ConfigError` as `mine` does or when the folder's table is damaged, `InfrastructureError` when another process
+    mines into the folder, and `OSError` when the disk is full; clips and table then are those from before, and what was
+    found is kept.
     """
     threshold, limit = mining.fp_threshold, mining.max_samples
     with hold_folder(folder, "give another --output"):

@@ -28,10 +28,24 @@ STAGING = ".mining"
 def save_clips(
     folder: Path, rows: Sequence[MinedClip], found: Sequence[Accepted], places: int, *, threshold: float, model_sha256: str, step: int | None = None
 ) -> tuple[MinedClip, ...]:
-    """Add at most so many `places` clips to a folder whose table holds `rows`, and return their rows, in the order of `found`.
+    """Add clips to a folder and its table.
 
-    Clips are 16 kHz wav files named by their content; what has the content of another one is left out. Raises `ConfigError` for a source
-    that has become shorter, and `OSError` when a source is gone or the disk is full; clips and table then are those from before.
+    Clips are 16 kHz wav files named by their content; what has the content of another one is left out.
+
+    Args:
+        folder: Of the clips and their table.
+        rows: What the table holds.
+        found: Stretches to cut, the most confident first.
+        places: How many clips are added at most.
+        threshold: Probability, 0-1, above which they were accepted.
+        model_sha256: Names the model that accepted them.
+        step: Steps that the model in training had done; None for a finished one.
+
+    Returns:
+        The rows of the new clips, in the order of `found`.
+
+    Raises `ConfigError` for a source that has become shorter, and `OSError` when a source is gone or the disk is full;
+    clips and table then are those from before.
     """
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     clips = tuple(

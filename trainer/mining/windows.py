@@ -62,9 +62,15 @@ def by_recording(stretches: Iterable[Stretch]) -> defaultdict[str, list[Stretch]
 
 
 def accepted_stretches(stream: SimulatedStream, recording: int, threshold: float, slices: int, limit: int, taken: Iterable[Stretch] = ()) -> list[Accepted]:
-    """At most `limit` stretches of one recording of a stream whose probability is above `threshold` (0-1), most confident first.
+    """Stretches of one recording of a stream that the model accepts, the most confident first; of equals the earlier one counts.
 
-    `slices` is the model's window. None overlaps another, nor one of `taken`. Of equal probabilities the earlier one counts.
+    Args:
+        stream: With the model's probabilities.
+        recording: Index of the recording in the stream.
+        threshold: Probability, 0-1, above which an inference is accepted.
+        slices: Of the model's window.
+        limit: How many are wanted at most.
+        taken: No stretch overlaps one of these, nor another one.
     """
     source = stream.recordings[recording]
     inferences = np.flatnonzero(stream.probabilities > threshold * contract.PROBABILITY_MAX)

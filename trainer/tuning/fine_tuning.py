@@ -115,7 +115,15 @@ class FineTuner:
         return BatchSampler(self._sets, self._slices, self._config.training).fingerprint()
 
     def train(self, weights: Path, sha256: str, cutoff: int, recipe: TuningRecipe, number: int, count: Progress) -> IterationTraining:
-        """Train from `weights` (whose hash is given) as iteration `number`; `cutoff` is the one chosen with them.
+        """Train one iteration.
+
+        Args:
+            weights: The file that it starts from.
+            sha256: Of the file.
+            cutoff: The one that validation chose with these weights, uint8.
+            recipe: How to train.
+            number: Of the iteration: its batches are those of no other.
+            count: Told the steps that are done, of how many.
 
         Raises `KeyboardInterrupt` between two steps, and `ConfigError` when the loss is no longer finite.
         """
