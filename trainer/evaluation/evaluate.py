@@ -16,7 +16,7 @@ from trainer.evaluation.device import DeviceFigures, device_figures
 from trainer.evaluation.runs import Candidate
 from trainer.evaluation.windows import ProbabilityCalibration, WindowMetrics, calibration_of, scored_windows, window_metrics, word_ends_of
 from trainer.inference.models import WordModel
-from trainer.inference.splits import EvaluationPoint, SimulatedSplit, SplitRecords, chosen_point, given_point, simulate_split, split_records
+from trainer.inference.splits import EvaluationPoint, SimulatedSplit, SplitRecords, given_point, simulate_split, split_records, validation_point
 from wakeword.corpus.provenance import Provenance, provenance_of, together
 from wakeword.scoring.grades import Grade, grade_false_accepts, grade_recall
 from wakeword.simulation.features import Progress
@@ -125,4 +125,4 @@ def _operating_point(candidate: Candidate, model: WordModel, simulated: Simulate
         return given_point(export.probability_cutoff, export.sliding_window_size, "the configuration's")
     if simulated.split is not Split.VAL:
         simulated = simulate_split(model, split_records(candidate.records, Split.VAL, candidate.run))
-    return chosen_point(simulated, export.sliding_window_size, candidate.config.training.target_minimization)
+    return validation_point(simulated, export.sliding_window_size, candidate.config.training.target_minimization)

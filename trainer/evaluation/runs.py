@@ -79,7 +79,7 @@ def find_candidate(
 
 
 def open_model(candidate: Candidate, jobs: int | None = None) -> WordModel:
-    """The model, ready to hear. Raises `ConfigError` when its file is damaged or belongs to another configuration."""
+    """The model, ready to run. Raises `ConfigError` when its file is damaged or belongs to another configuration."""
     network = candidate.config.model
     if candidate.tflite is not None:
         model = read_model(candidate.tflite)

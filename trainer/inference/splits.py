@@ -166,14 +166,14 @@ def simulate_split(model: WordModel, records: SplitRecords, progress: Progress =
 
 def seconds_counted(count: CountProgress, total: float) -> Progress:
     """Whole seconds of recordings for a counter; the last one is counted once all is done."""
-    heard_s, whole = 0.0, max(1, math.ceil(total))
+    done, whole = 0.0, max(1, math.ceil(total))
 
-    def heard(seconds: float) -> None:
-        nonlocal heard_s
-        heard_s += seconds
-        count(whole if heard_s >= total - CHANGED_SECONDS else min(int(heard_s), whole - 1), whole)
+    def finished(seconds: float) -> None:
+        nonlocal done
+        done += seconds
+        count(whole if done >= total - CHANGED_SECONDS else min(int(done), whole - 1), whole)
 
-    return heard
+    return finished
 
 
 def given_point(probability_cutoff: float, window: int, origin: str) -> EvaluationPoint:
@@ -181,7 +181,7 @@ def given_point(probability_cutoff: float, window: int, origin: str) -> Evaluati
     return EvaluationPoint(probability_cutoff, cutoff_to_uint8(probability_cutoff), window, origin)
 
 
-def chosen_point(validation: SimulatedSplit, window: int, target: float) -> EvaluationPoint:
+def validation_point(validation: SimulatedSplit, window: int, target: float) -> EvaluationPoint:
     """The cutoff that the export would choose, of validation data alone. Raises `ValueError` for any other split: it must not choose."""
     choice = validation.choice(window, target)
     return EvaluationPoint(choice.probability_cutoff, choice.cutoff, window, f"chosen on validation data for {target:g} false accepts/h")

@@ -1,4 +1,4 @@
-"""What an interrupted mining has heard already: a line a recording, appended as the work goes on."""
+"""What an interrupted mining has found already: a line a recording, appended as the work goes on."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Journal:
         if lines[-1]:
             write_atomically(path, "".join(f"{line}\n" for line in lines[:-1]))
 
-    def add(self, heard: Iterable[tuple[str, list[Accepted]]]) -> None:
+    def add(self, finished: Iterable[tuple[str, list[Accepted]]]) -> None:
         """Note recordings, by hash, and what was accepted of them. Raises `OSError` when the disk is full."""
         with self._path.open("a", encoding="utf-8") as file:
-            for sha256, found in heard:
+            for sha256, found in finished:
                 entries = [(window.stretch.start, window.stretch.end, window.probability, window.window_end) for window in found]
                 self.entries[sha256] = entries
                 file.write(json.dumps({"sha256": sha256, "found": entries}) + "\n")

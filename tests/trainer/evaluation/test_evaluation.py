@@ -22,7 +22,7 @@ from trainer.evaluation.evaluate import Evaluation, as_json, evaluate
 from trainer.evaluation.runs import Candidate
 from trainer.evaluation.table import rendered
 from trainer.evaluation.windows import word_ends_of
-from trainer.inference.splits import chosen_point, simulate_split, split_records
+from trainer.inference.splits import simulate_split, split_records, validation_point
 from wakeword.errors import ConfigError
 from wakeword.model.manifest import Manifest, MicroSection
 from wakeword.scoring.grades import grade_false_accepts, grade_recall
@@ -89,7 +89,7 @@ def test_the_cutoff_comes_from_validation_data_or_from_whoever_gave_it(run_folde
     assert evaluate(given, LoudnessModel(), Split.TEST, jobs=1, progress=lambda _: None).point.probability_cutoff == 0.3
     test = simulate_split(LoudnessModel(), split_records(given.records, Split.TEST, run_folder))
     with pytest.raises(ValueError, match="test data must not choose"):
-        chosen_point(test, 2, 0.5)
+        validation_point(test, 2, 0.5)
 
 
 def test_an_evaluation_writes_nothing(run_folder: Path) -> None:
