@@ -22,11 +22,12 @@ from trainer.data.ingest import Label, SampleRecord
 from trainer.data.speech.engine import DEFAULT_LANGUAGE
 from trainer.data.split import Split
 from trainer.data.spoken import SpokenTables
+from trainer.data.training_sets import recorded_clips
 from trainer.export.convert import SAVED_MODEL, convert, convert_float
 from trainer.export.package import FLOAT_SUFFIX, Package, package_paths, write_package
 from trainer.inference.models import Int8Model
 from trainer.inference.splits import SplitRecords, simulate_split
-from trainer.run import RunProgress, training_data
+from trainer.run import RunProgress
 from trainer.trained import Trained, open_checkpoint, run_folder
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError, MeasurementFailure
@@ -82,7 +83,7 @@ def export_run(checkpoint: Path, config: TrainerConfig, output: Path, name: str,
     trained = open_checkpoint(checkpoint, config)
     representative, seed = list(_representative(trained.records, config.training.seed)), config.training.seed
     refuse_changed(representative, run_folder(checkpoint))
-    data = training_data(representative, trained.slices, seed, progress, jobs)
+    data = recorded_clips(representative, trained.slices, seed, progress.counting, jobs)
     with _staging(output) as staging:
         progress.told("converting to int8")
         content = convert(trained.model, trained.network, trained.slices, data.clips(), folder=staging, seed=seed)

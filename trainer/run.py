@@ -20,11 +20,11 @@ from trainer.data.dataset import TABLE_NAME, Sources, chosen, load_recordings, r
 from trainer.data.duplicates import duplicate_summary, find_duplicates, write_duplicates
 from trainer.data.ingest import Ingestion, Label, SampleRecord
 from trainer.data.mined import rows_below
-from trainer.data.parallel import Progress as CountProgress
+from trainer.data.parallel import Stages
 from trainer.data.spec_augment import choose_array_module
 from trainer.data.split import Split
 from trainer.data.threads import threads_of_workers
-from trainer.data.training_sets import SetClips, recorded_clips, stored_clips, training_sets
+from trainer.data.training_sets import SetClips, stored_clips, training_sets
 from trainer.data.word_lengths import too_long_words
 from trainer.inference.splits import PresentedSplit, SplitRecords, are_synthetic_words, present_split, seconds_counted
 from trainer.memory import check_memory, feature_workers, workers
@@ -50,16 +50,8 @@ _WHERE_NOT_WHAT = {"paths.processed_dir", "paths.checkpoint_dir", "paths.export_
 """Keys that may change between the sessions of a run, as those of `performance` but for `mixed_precision` may."""
 
 
-class RunProgress(TrainingProgress, Protocol):
-    """Receives what a run does, stage by stage."""
-
-    def told(self, message: str) -> None:
-        """A line for the user: what was found, a warning."""
-        ...
-
-    def counting(self, stage: str) -> CountProgress:
-        """A counter for a stage that handles recordings."""
-        ...
+class RunProgress(TrainingProgress, Stages, Protocol):
+    """Receives what a run does."""
 
 
 _STEPS = "training.training_steps"
@@ -99,8 +91,7 @@ def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs:
     with threads_of_workers(performance.num_threads_per_worker):
         if config.speaker_clustering.leakage_audit_enabled:
             audit_recordings(ingestion.records, folder, progress, jobs)
-        processed = config.paths.processed_dir or default_cache_folder()
-        clips = stored_clips(config, ingestion.records, slices, processed, progress.counting, progress.told, jobs)
+        clips = stored_clips(config, ingestion.records, slices, progress, jobs)
     sets = training_sets(config, clips)
     miner = _miner(config, folder, ingestion.records, clips, slices, progress) if config.hard_negative_mining.enabled else None
     start_tensorflow(settings=performance)  # the first to start it decides the threads
@@ -148,11 +139,6 @@ def checked_recordings(config: TrainerConfig, folder: Path, progress: RunProgres
     check_teachers(config, ingestion.records)
     check_memory(config, ingestion.records)
     return replace(ingestion, warnings=(*ingestion.warnings, too_long)) if too_long else ingestion
-
-
-def training_data(records: Sequence[SampleRecord], slices: int, seed: int, progress: RunProgress, jobs: int | None = None) -> SetClips:
-    """Features of the training split as it was recorded. The same records and seed give the same features."""
-    return recorded_clips(records, slices, seed, progress.counting, jobs)
 
 
 def audit_recordings(records: Sequence[SampleRecord], folder: Path, progress: RunProgress, jobs: int | None = None) -> None:

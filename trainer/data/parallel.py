@@ -12,12 +12,26 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from typing import Protocol
 
 from wakeword.errors import ConfigError, InfrastructureError
 from wakeword.processes import deaf_to_interrupts
 
 Progress = Callable[[int, int], None]
 """Told how many items are done, of how many. The first call comes with 0."""
+
+
+class Stages(Protocol):
+    """Receives what long work does, stage by stage."""
+
+    def told(self, message: str) -> None:
+        """A line for the user: what was found, a warning."""
+        ...
+
+    def counting(self, stage: str) -> Progress:
+        """A counter for a stage."""
+        ...
+
 
 _CHUNKS_PER_JOB = 16
 """So many that one slow chunk at the end does not leave the other cores idle for long."""

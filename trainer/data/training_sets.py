@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +17,11 @@ from trainer.data.dataset import MIN_HARD_NEGATIVES, chosen, sounds
 from trainer.data.feature_sets import representative_clips, stored_sets
 from trainer.data.features import FeatureSettings, negative_features, positive_features
 from trainer.data.ingest import Label, SampleRecord
-from trainer.data.parallel import Progress
+from trainer.data.parallel import Progress, Stages
 from trainer.data.split import Split
 from trainer.data.store import FeatureStore
 from wakeword.contract import STEP_MS
+from wakeword.corpus.feature_cache import default_cache_folder
 from wakeword.scoring.matching import TOLERANCE_SECONDS
 
 Counting = Callable[[str], Progress]
@@ -74,19 +74,12 @@ def recorded_clips(records: Sequence[SampleRecord], slices: int, seed: int, coun
     )
 
 
-def stored_clips(
-    config: TrainerConfig,
-    records: Sequence[SampleRecord],
-    slices: int,
-    folder: Path,
-    counting: Counting,
-    told: Callable[[str], None],
-    jobs: int | None = None,
-) -> SetClips:
-    """Features of the training split, augmented ones too, from the store in `folder`; what is not there is computed first.
+def stored_clips(config: TrainerConfig, records: Sequence[SampleRecord], slices: int, stages: Stages, jobs: int | None = None) -> SetClips:
+    """Features of the training split, augmented ones too, from `paths.processed_dir` or the user's cache; what is not there is computed first.
 
     Raises `ConfigError` for sounds or recordings that cannot be used, and `InfrastructureError` for a damaged store.
     """
+    folder, counting = config.paths.processed_dir or default_cache_folder(), stages.counting
     store, seed = FeatureStore(folder / "training"), config.training.seed
     positives, negatives, hard = (sounds(chosen(records, Split.TRAIN, label)) for label in (Label.POSITIVE, Label.NEGATIVE, Label.HARD_NEGATIVE))
     settings, word_places = FeatureSettings(), (slices, SLICES_AFTER_WORD, SLICES_TOO_LATE)
@@ -99,7 +92,7 @@ def stored_clips(
     if config.augmentation.copies:
         augmentation = prepare_augmentation(config, negatives, folder / "sounds", counting, jobs)
         for line in augmentation.told:
-            told(line)
+            stages.told(line)
         clips["positive_augmented"] = augmented_positives(store, positives, augmentation, seed, jobs, counting("augmenting positives"))
         clips["negative_augmented"] = augmented_negatives(store, negatives, augmentation, seed, jobs, counting("augmenting negatives"))
     return SetClips(**clips, feature_sets=stored_sets(store, _of_sets(records)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,7 +80,14 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Progress that nobody watches."""
+    """Progress that nobody watches, of all stages of a run."""
+
+    def told(self, message: str) -> None:
+        """Ignore."""
+
+    def counting(self, stage: str) -> Callable[[int, int], None]:  # noqa: ARG002 - nothing is counted
+        """Ignore."""
+        return lambda _done, _total: None
 
     def resumed(self, step: int, best: Checkpoint | None) -> None:
         """Ignore."""

@@ -13,7 +13,7 @@ from trainer.config.checks import check_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import chosen, refuse_changed
 from trainer.data.ingest import Label, SampleRecord
-from trainer.data.parallel import Progress
+from trainer.data.parallel import Stages
 from trainer.data.spec_augment import choose_array_module
 from trainer.data.split import Split
 from trainer.data.threads import threads_of_workers
@@ -34,16 +34,8 @@ from wakeword.errors import ConfigError
 from wakeword.locks import hold_folder
 
 
-class TuningProgress(Protocol):
+class TuningProgress(Stages, Protocol):
     """Receives what a tuning does."""
-
-    def told(self, message: str) -> None:
-        """A line for the user."""
-        ...
-
-    def counting(self, stage: str) -> Progress:
-        """A counter for a stage."""
-        ...
 
     def went_on(self, history: tuple[Iteration, ...]) -> None:
         """An earlier session of the same tuning is taken up."""
@@ -243,10 +235,9 @@ class _Tuning:
 
     def _build_tuner(self) -> FineTuner:
         config, candidate = self._config, self._task.candidate
-        processed = config.paths.processed_dir or default_cache_folder()
         jobs = feature_workers(config, candidate.records, self._task.jobs)
         with threads_of_workers(config.performance.num_threads_per_worker):
-            clips = stored_clips(config, candidate.records, candidate.slices, processed, self._progress.counting, self._progress.told, jobs)
+            clips = stored_clips(config, candidate.records, candidate.slices, self._progress, jobs)
         return FineTuner(config, training_sets(config, clips), self._task.limits.steps, self._runner.model)
 
     def _same_features(self, record: TuningRecord, tuner: FineTuner) -> str:

@@ -21,6 +21,7 @@ from trainer.data.ingest import Label
 from trainer.data.split import Split
 from trainer.data.training_sets import recorded_clips, stored_clips, training_sets
 from trainer.memory import memory_need
+from trainer.training.progress import Silent
 from wakeword.contract import quantise
 from wakeword.corpus.recordings import find_recordings
 from wakeword.errors import ConfigError
@@ -122,9 +123,11 @@ def test_with_sets_the_default_folder_of_negatives_may_be_missing(dataset: Path,
 
 
 def test_batches_are_drawn_from_each_set_by_its_share(dataset: Path) -> None:
-    config = configured(dataset, "training.sampling_weights.feature_sets=4", "training.penalty_weights.feature_sets=2")
+    config = configured(
+        dataset, "training.sampling_weights.feature_sets=4", "training.penalty_weights.feature_sets=2", f"paths.processed_dir={dataset}/processed"
+    )
     records = load_recordings(Sources.of(config.paths), 0, jobs=1).records
-    clips = stored_clips(config, records, SLICES, dataset / "processed", lambda _: lambda _done, _total: None, lambda _: None, jobs=1)
+    clips = stored_clips(config, records, SLICES, Silent(), jobs=1)
     sets = {one.name: one for one in training_sets(config, clips)}
     assert sorted(sets) == ["after_positive", "feature_sets/dinner_party", "feature_sets/no_speech", "positive"]
     for name in ("dinner_party", "no_speech"):
@@ -135,7 +138,7 @@ def test_batches_are_drawn_from_each_set_by_its_share(dataset: Path) -> None:
     batch = BatchSampler(training_sets(config, clips), SLICES, config.training.model_copy(update={"batch_size": 64})).batch(0)
     assert batch.features.shape == (64, SLICES, 40)
     assert 0 < batch.truth.sum() < 64
-    again = stored_clips(config, records, SLICES, dataset / "processed", lambda _: lambda _done, _total: None, lambda _: None, jobs=1)
+    again = stored_clips(config, records, SLICES, Silent(), jobs=1)
     assert len(again.clips()) == len(clips.clips())
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
@@ -18,7 +16,8 @@ from trainer.data.dataset import Sources, load_recordings
 from trainer.data.held_out import FEWEST_TO_HASH, Family, family_of, held_out_engines, split_families
 from trainer.data.ingest import Ingestion, Label, SampleRecord
 from trainer.data.split import Split
-from trainer.run import RunProgress, checked_recordings
+from trainer.run import checked_recordings
+from trainer.training.progress import Silent
 from wakeword.errors import ConfigError
 
 ENGINES = ("espeak", "flite", "kokoro", "nanotts", "piper")
@@ -201,20 +200,13 @@ def test_where_a_table_lets_all_people_train_synthetic_voices_validate(corpus: P
         assert "the splits table lets all people who say the wake word train, so synthetic voices validate" in ingestion.warnings[0]
 
 
-class Silent:
-    """A run's progress, as far as checking needs it."""
-
-    def counting(self, _: str) -> Callable[[int, int], None]:
-        return lambda *_: None
-
-
 def test_a_figure_of_synthetic_words_chooses_among_synthetic_words_alone(corpus: Path, tmp_path: Path) -> None:
     people, others = recorded(tmp_path, 12)
 
     def check(positive: Path | None, negative: Path) -> Ingestion:
         paths = [f"paths.positive_dir={positive or '[]'}", f"paths.negative_dir={negative}", f"paths.generated_dir={corpus}"]
         changes = ["export.wake_word=x", "training.maximization_metric=expected_recall", "augmentation.copies=0", *paths]
-        return checked_recordings(load_config("fast_test", (), changes), tmp_path / "run", cast(RunProgress, Silent()), jobs=1)
+        return checked_recordings(load_config("fast_test", (), changes), tmp_path / "run", Silent(), jobs=1)
 
     assert check(None, others).records
     with pytest.raises(ConfigError, match="expected_recall, which only synthetic words have, but other words validate; give auto"):

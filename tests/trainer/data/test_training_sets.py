@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from trainer.data.threads import threads_of_workers
 from trainer.data.training_sets import SetClips, recorded_clips, stored_clips, training_sets
+from trainer.training.progress import Silent
 from wakeword.errors import ConfigError
 
 SLICES, SEED = 50, 3
@@ -48,7 +49,7 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def configuration(*settings: str) -> TrainerConfig:
-    given = ["export.wake_word=x", f"training.seed={SEED}", "augmentation.copies=2", *QUICK, *settings]
+    given = ["export.wake_word=x", f"training.seed={SEED}", "augmentation.copies=2", "paths.processed_dir=processed", *QUICK, *settings]
     return load_config("standard", settings=given)
 
 
@@ -56,8 +57,18 @@ def records_of(config: TrainerConfig) -> tuple[SampleRecord, ...]:
     return load_recordings(Sources.of(config.paths), SEED, jobs=1).records
 
 
+@dataclass
+class Lines(Silent):
+    """Keeps what is told."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def told(self, message: str) -> None:
+        self.lines.append(message)
+
+
 def stored(config: TrainerConfig, told: list[str] | None = None) -> SetClips:
-    return stored_clips(config, records_of(config), SLICES, Path("processed"), counting, (told if told is not None else []).append, jobs=1)
+    return stored_clips(config, records_of(config), SLICES, Lines([] if told is None else told), jobs=1)
 
 
 @pytest.mark.usefixtures("dataset")

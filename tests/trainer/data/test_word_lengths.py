@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
@@ -22,7 +20,8 @@ from trainer.data.split import Split
 from trainer.data.training_sets import SLICES_AFTER_WORD
 from trainer.data.word_lengths import too_long_words
 from trainer.mixednet.lengths import window_slices
-from trainer.run import RunProgress, checked_recordings
+from trainer.run import checked_recordings
+from trainer.training.progress import Silent
 from wakeword.contract import STEP_MS, WINDOW_MS
 from wakeword.corpus.utterances import utterance_bounds, utterance_end
 
@@ -87,13 +86,6 @@ def test_the_advice_is_whole_with_augmentation(tmp_path: Path) -> None:
     assert not too_long_words(config(), [], jobs=1)
 
 
-class Silent:
-    """A run's progress, as far as checking needs it."""
-
-    def counting(self, _: str) -> Callable[[int, int], None]:
-        return lambda *_: None
-
-
 def test_whoever_checks_recordings_is_told(tmp_path: Path) -> None:
     rows = []
     for speaker, split in enumerate(("train", "val", "test")):
@@ -103,5 +95,5 @@ def test_whoever_checks_recordings_is_told(tmp_path: Path) -> None:
     (tmp_path / "splits.csv").write_text("\n".join(["path,group,split", *rows]))
     paths = [f"paths.{label}_dir={tmp_path / label}" for label in ("positive", "negative")]
     asked = config(*paths, f"paths.splits={tmp_path / 'splits.csv'}", "augmentation.copies=0")
-    found = checked_recordings(asked, tmp_path / "run", cast(RunProgress, Silent()), jobs=1)
+    found = checked_recordings(asked, tmp_path / "run", Silent(), jobs=1)
     assert found.warnings[-1].startswith("1 of 3 wake words is longer than the window")
