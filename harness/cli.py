@@ -73,38 +73,39 @@ def simulate(
         raise ConfigError(f"--jobs {jobs}: give 1 or more processes, or leave it out for one per core")
     from rich.console import Console
 
-    from harness.simulated import measurement as simulated
     from harness.simulated.lines import write_lines
     from harness.simulated.table import results_table
     from wakeword.corpus.feature_cache import default_cache_folder
     from wakeword.corpus.recordings import list_notes
+    from wakeword.device_model import load_model
     from wakeword.progress import audio_progress
+    from wakeword.simulation.board import choose_presentation, choose_recordings, hear
     from wakeword.simulation.simulate import Options
 
-    candidate = simulated.open_candidate(manifest, cutoff, window)
-    presentation = simulated.choose_presentation(mode, lead_in, tail, gap, candidate.manifest.micro.feature_step_size)
-    recordings, seconds = simulated.choose_recordings(audio, resample)
-    _check_outputs([path for path in (json, result) if path is not None], [manifest, Path(candidate.model.source), *audio, *recordings])
+    model = load_model(manifest, cutoff, window)
+    presentation = choose_presentation(mode, lead_in, tail, gap, model.manifest.micro.feature_step_size)
+    recordings, seconds = choose_recordings(audio, resample)
+    _check_outputs([path for path in (json, result) if path is not None], [manifest, Path(model.model.source), *audio, *recordings])
     notes = list_notes(audio)
     options = Options(engine, jobs, None if no_cache else cache_dir or default_cache_folder())
-    with audio_progress(f"{candidate.manifest.wake_word}, {mode}", seconds) as progress:
-        measured = simulated.measure(candidate, recordings, presentation, options, progress)
+    with audio_progress(f"{model.manifest.wake_word}, {mode}", seconds) as progress:
+        simulation = hear(model, recordings, presentation, options, progress)
     if json is not None:
-        write_lines(measured, json)
+        write_lines(simulation, json)
     if result is not None:
         from harness.results.schema import write_result
         from harness.simulated.simulated_result import make_result
 
         assert truth != "unknown"
-        write_result(make_result(measured, truth, label or _default_label(audio), ["mww-simulate", *sys.argv[1:]], seed, provenance, notes), result)
+        write_result(make_result(simulation, truth, label or _default_label(audio), ["mww-simulate", *sys.argv[1:]], seed, provenance, notes), result)
     console = Console(width=None if sys.stdout.isatty() else TERMINAL_WIDTH)
-    console.print(results_table(measured, truth))
+    console.print(results_table(simulation, truth))
     for note in notes:
         console.print(f"{note[0].upper()}{note[1:]}.", markup=False)
-    if measured.note:
-        console.print(f"Reference engine used: {measured.note}.", markup=False)
-    if candidate.point.warning:
-        console.print(candidate.point.warning, markup=False)
+    if simulation.note:
+        console.print(f"Reference engine used: {simulation.note}.", markup=False)
+    if model.point.warning:
+        console.print(model.point.warning, markup=False)
 
 
 @report_app.command()

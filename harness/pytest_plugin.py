@@ -108,7 +108,7 @@ def manifest(pytestconfig: pytest.Config) -> Path:
 def board_firmware(pytestconfig: pytest.Config, board_entry: BoardEntry, manifest: Path) -> Firmware | None:
     """What the board is to run: the firmware given, one built for a virtual board, or None for a board that runs its model already."""
     from harness.session.firmware import find_firmware
-    from harness.simulated.measurement import open_candidate
+    from wakeword.device_model import load_model as open_candidate
 
     return find_firmware(board_entry, open_candidate(manifest, None, None), pytestconfig.getoption("--firmware"))
 
@@ -155,7 +155,7 @@ async def _give_model(board: Board, firmware: Firmware | None, manifest: Path) -
     """Flash a real board that runs another model, as a session would."""
     from firmware.boards.registry import kind_of
     from firmware.native_api import ask
-    from harness.simulated.measurement import open_candidate
+    from wakeword.device_model import load_model as open_candidate
 
     if firmware is None or kind_of(board.entry).runs_here:
         return

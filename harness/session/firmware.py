@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from firmware.boards.entry import HOST_TARGET, BoardEntry
 from firmware.boards.registry import kind_of
-from harness.simulated.measurement import Candidate
+from wakeword.device_model import DeviceModel as Candidate
 from wakeword.errors import ConfigError
 from wakeword.files import cache_folder
 

@@ -28,8 +28,9 @@ from harness.session.request import Request, check_limits_of_input, chosen_air, 
 from harness.session.runner import Session
 from harness.session.session_result import RESULT_FILE, make_session_result
 from harness.session.station import check_free, check_sound
-from harness.simulated.measurement import Candidate, open_candidate
 from wakeword.contract import SAMPLE_RATE_HZ
+from wakeword.device_model import DeviceModel as Candidate
+from wakeword.device_model import load_model as open_candidate
 from wakeword.errors import ConfigError, InfrastructureError, MeasurementFailure
 from wakeword.extras import require
 from wakeword.files import check_writable

@@ -18,10 +18,10 @@ from harness.session.connection import TimeLimits
 from harness.session.known_positive import choose_known_positive
 from harness.session.plan import SessionPlan
 from harness.session.schedule import PlannedSection, default_settings, make_schedule
-from harness.simulated.measurement import Candidate
 from harness.simulated.simulated_result import PACKAGES, model_record
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.corpus.provenance import Stated
+from wakeword.device_model import DeviceModel as Candidate
 from wakeword.engines import open_engine
 from wakeword.engines.unrolled import UnrolledEngine
 from wakeword.errors import ConfigError

@@ -29,10 +29,10 @@ from harness.session.measured_legs import MeasuredLeg, heard_markers, leg_voids,
 from harness.session.paired import Heard, decided_slice, leg_runs, simulate_audio, window_at
 from harness.session.plan import SessionPlan
 from harness.session.sound import PlayClock, acoustics_record, play_clock
-from harness.simulated.measurement import Candidate
 from harness.simulated.simulated_result import arena_record
 from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ, slice_count
 from wakeword.detector import Detection, detect
+from wakeword.device_model import DeviceModel as Candidate
 from wakeword.engines import open_engine
 from wakeword.errors import InfrastructureError
 

@@ -1,4 +1,4 @@
-"""A measurement as JSON lines, one a recording."""
+"""A simulation as JSON lines, one a recording."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harness.simulated.measurement import Measurement
 from wakeword.contract import PROBABILITY_MAX
 from wakeword.detector import Detection
 from wakeword.files import write_atomically
+from wakeword.simulation.board import Simulation
 
 DECIMALS = 6
 
 
-def write_lines(measurement: Measurement, path: Path) -> None:
+def write_lines(simulation: Simulation, path: Path) -> None:
     """Write the JSON lines whole or not at all. Raises `OSError` when the disk is full."""
-    write_atomically(path, "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in json_lines(measurement)))
+    write_atomically(path, "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in json_lines(simulation)))
 
 
-def json_lines(measurement: Measurement) -> list[dict[str, Any]]:
+def json_lines(simulation: Simulation) -> list[dict[str, Any]]:
     """One object a recording: `path`, `seconds`, `max_probability` and its `detections`.
 
     Probabilities are the device's uint8 values over 255; the highest is of the time in which a detection is possible. In a stream or session the slices
     count since it began, and each detection names its file.
     """
     lines: list[dict[str, Any]] = []
-    for stream, detections in zip(measurement.streams, measurement.detections, strict=True):
+    for stream, detections in zip(simulation.streams, simulation.detections, strict=True):
         fallen: list[list[dict[str, Any]]] = [[] for _ in stream.recordings]
         for detection in detections:
             owner = stream.recording_at(detection.slice_index)
             entry = _detection(detection)
-            if measurement.presentation.mode != "clips":
+            if simulation.presentation.mode != "clips":
                 entry["file"] = str(stream.recordings[owner].path)
             fallen[owner].append(entry)
-        for recording, highest, entries in zip(stream.recordings, stream.max_probabilities(measurement.candidate.point.window), fallen, strict=True):
+        for recording, highest, entries in zip(stream.recordings, stream.max_probabilities(simulation.model.point.window), fallen, strict=True):
             lines.append(
                 {
                     "path": str(recording.path),

@@ -1,4 +1,4 @@
-"""A measurement as a `Result`: hashes, protocol, raw events and probabilities, scores and arena."""
+"""A simulation as a `Result`: hashes, protocol, raw events and probabilities, scores and arena."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from harness.results.schema import (
     pack_probabilities,
 )
 from harness.results.scores import score_runs
-from harness.simulated.measurement import Candidate, Measurement
 from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ
 from wakeword.corpus.provenance import Stated, provenance_of
 from wakeword.corpus.recordings import hash_corpus
 from wakeword.detector import Detection
+from wakeword.device_model import DeviceModel as Candidate
+from wakeword.simulation.board import Simulation
 from wakeword.simulation.streams import Recording
 
 PACKAGES = ("wakeword-bench", "numpy", "pymicro-features", "soundfile", "soxr", "tflite-micro")
@@ -35,7 +36,7 @@ PACKAGES = ("wakeword-bench", "numpy", "pymicro-features", "soundfile", "soxr", 
 
 
 def make_result(
-    measurement: Measurement,
+    simulation: Simulation,
     truth: Literal["wake", "none"],
     label: str,
     command: Sequence[str],
@@ -43,18 +44,18 @@ def make_result(
     stated: Stated | None = None,
     notes: Sequence[str] = (),
 ) -> Result:
-    """The record of one measurement. Takes seconds: the arena is measured in processes of its own.
+    """The record of one simulation. Takes seconds: the arena is measured in processes of its own.
 
     `stated` is what the user says of the recordings' origin, `notes` what their list says of figures of them. Raises `ConfigError` where they contradict it.
     """
-    run = _run(measurement, truth, label, stated, notes)
+    run = _run(simulation, truth, label, stated, notes)
     return Result(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=shlex.join(command),
         seed=seed,
         versions={"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES},
-        model=model_record(measurement.candidate),
-        arena=arena_record(measurement.candidate),
+        model=model_record(simulation.model),
+        arena=arena_record(simulation.model),
         runs=(run,),
         scores=score_runs([run]),
     )
@@ -90,15 +91,15 @@ def arena_record(candidate: Candidate, probed: int | None = None) -> ArenaRecord
     )
 
 
-def _run(measurement: Measurement, truth: Literal["wake", "none"], label: str, stated: Stated | None, notes: Sequence[str]) -> RunRecord:
-    presentation = measurement.presentation
+def _run(simulation: Simulation, truth: Literal["wake", "none"], label: str, stated: Stated | None, notes: Sequence[str]) -> RunRecord:
+    presentation = simulation.presentation
     files: list[FileRecord] = []
     detections: list[DetectionRecord] = []
-    recordings = [recording for stream in measurement.streams for recording in stream.recordings]
+    recordings = [recording for stream in simulation.streams for recording in stream.recordings]
     speakers_known = truth == "wake" and len({recording.path.parent for recording in recordings}) > 1
-    for stream, found in zip(measurement.streams, measurement.detections, strict=True):
+    for stream, found in zip(simulation.streams, simulation.detections, strict=True):
         first = len(files)
-        for recording, highest in zip(stream.recordings, stream.max_probabilities(measurement.candidate.point.window), strict=True):
+        for recording, highest in zip(stream.recordings, stream.max_probabilities(simulation.model.point.window), strict=True):
             files.append(_file(recording, int(highest), speakers_known))
         detections += [detection_record(detection, first + stream.recording_at(detection.slice_index)) for detection in found]
     return RunRecord(
@@ -114,11 +115,11 @@ def _run(measurement: Measurement, truth: Literal["wake", "none"], label: str, s
         provenance=provenance_of((recording.path for recording in recordings), stated),
         source="simulated",
         notes=tuple(notes),
-        engine=measurement.engine,
+        engine=simulation.engine,
         files=tuple(files),
         detections=tuple(detections),
-        probabilities=pack_probabilities(np.concatenate([stream.probabilities for stream in measurement.streams])),
-        inferences_per_file=tuple(len(stream.probabilities) for stream in measurement.streams),
+        probabilities=pack_probabilities(np.concatenate([stream.probabilities for stream in simulation.streams])),
+        inferences_per_file=tuple(len(stream.probabilities) for stream in simulation.streams),
     )
 
 

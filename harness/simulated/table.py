@@ -1,4 +1,4 @@
-"""A measurement as a table for the terminal: a row a folder, every rate with its interval."""
+"""A simulation as a table for the terminal: a row a folder, every rate with its interval."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from rich.text import Text
 
 from harness.results import wording
 from harness.results.scores import hourly_record, share_record
-from harness.simulated.measurement import Measurement
-from wakeword.contract import STEP_MS
+from wakeword.simulation.board import Simulation
 
 Truth = Literal["wake", "none", "unknown"]
 
@@ -35,19 +34,15 @@ class _Count:
     """That count as hours where a rate is told."""
 
 
-def results_table(measurement: Measurement, truth: Truth) -> Table:
+def results_table(simulation: Simulation, truth: Truth) -> Table:
     """Counts and rates per folder and in all.
 
     With the truth known, only the figures that it gives a meaning to are shown: recall where every recording holds the wake
     word, false accepts an hour where none does, both in a session.
     """
-    counts = _count_by_folder(measurement, truth)
-    rated = truth != "wake" or measurement.presentation.mode == "session"
-    point = measurement.candidate.point
-    title = f"{measurement.candidate.manifest.wake_word}, simulated: cutoff {point.probability_cutoff:g} ({point.cutoff}/255), window {point.window}"
-    step = measurement.candidate.manifest.micro.feature_step_size
-    title += f", step {step} ms" if step != STEP_MS else ""
-    table = Table(title=Text(title), title_justify="left")
+    counts = _count_by_folder(simulation, truth)
+    rated = truth != "wake" or simulation.presentation.mode == "session"
+    table = Table(title=Text(simulation.title), title_justify="left")
     table.add_column("folder", overflow="fold")
     for column in ("recordings", "length"):
         table.add_column(column, justify="right")
@@ -78,10 +73,10 @@ def _row(label: str, count: _Count, truth: Truth, *, rated: bool) -> list[str | 
     return cells
 
 
-def _count_by_folder(measurement: Measurement, truth: Truth) -> dict[str, _Count]:
+def _count_by_folder(simulation: Simulation, truth: Truth) -> dict[str, _Count]:
     """Counts per folder, named from the first folder that differs; of many folders those at a higher level."""
     per_folder: dict[Path, _Count] = {}
-    for stream, detections in zip(measurement.streams, measurement.detections, strict=True):
+    for stream, detections in zip(simulation.streams, simulation.detections, strict=True):
         known = stream.truth(wake=truth == "wake")
         outcome = known.outcome([detection.seconds for detection in detections])
         false = Counter(stream.recording_at(detections[number].slice_index) for number in outcome.false)

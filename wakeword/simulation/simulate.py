@@ -49,7 +49,7 @@ class Options:
         return self.jobs or len(os.sched_getaffinity(0))
 
 
-def _ignore(_: float) -> None:
+def unwatched(_: float) -> None:
     """Progress that nobody watches."""
 
 
@@ -58,7 +58,7 @@ def simulate(
     recordings: Sequence[Path],
     presentation: Presentation,
     options: Options | None = None,
-    progress: Progress = _ignore,
+    progress: Progress = unwatched,
     step_ms: int = STEP_MS,
 ) -> list[SimulatedStream]:
     """Present recordings to a simulated board that takes a feature slice every `step_ms`, the manifest's `feature_step_size`.
@@ -101,7 +101,7 @@ class _ClipWorker:
         return [self._run_clip(path) for path in paths]
 
     def _run_clip(self, path: Path) -> SimulatedStream:
-        presented = present(self.cache, [path], self.presentation, _ignore, self.step_ms)
+        presented = present(self.cache, [path], self.presentation, unwatched, self.step_ms)
         self.engine.reset()
         return presented.simulated(self.engine.stride, _run_in_order(self.engine, presented.features))
 

@@ -68,6 +68,11 @@ class SimulatedStream:
     step_ms: int = contract.STEP_MS
     """From slice to slice, as the manifest has it."""
 
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """Sound that was heard when each inference was made, `[slices // stride]`."""
+        return self._heard_samples() / contract.SAMPLE_RATE_HZ
+
     def detections(self, cutoff: int, window: int) -> list[Detection]:
         """The device's detections at an operating point (uint8 cutoff)."""
         return detect(self.probabilities, self.stride, self.slices, cutoff, window, self.step_ms)
@@ -89,15 +94,18 @@ class SimulatedStream:
 
         What the model gives in the first second after boot takes part in no detection of this sliding `window`, so it is left out.
         """
-        inferences = np.arange(first_decisive(self.stride, window), len(values))
-        owners = self._owners(contract.WINDOW_SAMPLES + ((inferences + 1) * self.stride - 1) * contract.step_samples(self.step_ms))
+        first = first_decisive(self.stride, window)
         highest = np.zeros(len(self.recordings), values.dtype)
-        np.maximum.at(highest, owners, values[inferences])
+        np.maximum.at(highest, self._owners(self._heard_samples()[first:]), values[first:])
         return highest
 
     def max_probabilities(self, window: int) -> NDArray[np.uint8]:
         """Highest probability of each recording, see `highest`."""
         return self.highest(self.probabilities, window)
+
+    def _heard_samples(self) -> NDArray[np.int64]:
+        """Up to the end of the last slice of each inference."""
+        return contract.WINDOW_SAMPLES + (np.arange(1, len(self.probabilities) + 1) * self.stride - 1) * contract.step_samples(self.step_ms)
 
     def _owners(self, heard: NDArray[np.int64]) -> NDArray[np.int64]:
         starts = np.array([recording.start for recording in self.recordings])

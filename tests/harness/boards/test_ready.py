@@ -10,9 +10,9 @@ import pytest
 from firmware.boards.board import ForeignFirmware, NoAnswer
 from firmware.boards.ready import make_ready
 from firmware.native_api import WrongBoard
-from harness.simulated.measurement import Candidate
 from tests.harness.session.conftest import candidate, material
 from tests.harness.session.fakes import FakeBoard
+from wakeword.device_model import DeviceModel as Candidate
 from wakeword.errors import InfrastructureError
 
 __all__ = ["candidate", "material"]

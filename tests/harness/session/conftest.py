@@ -10,8 +10,9 @@ import pytest
 from firmware.boards.entry import VIRTUAL_BOARD
 from harness.session.plan import SessionPlan, write_plan
 from harness.session.request import Request, make_plan
-from harness.simulated.measurement import Candidate, open_candidate
 from tests.harness.session.loud import loud_model, words
+from wakeword.device_model import DeviceModel as Candidate
+from wakeword.device_model import load_model as open_candidate
 
 
 @pytest.fixture(scope="session")

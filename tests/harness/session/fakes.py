@@ -20,9 +20,9 @@ from firmware.boards.board import Board, BoardGone
 from firmware.boards.entry import VIRTUAL_BOARD, BoardEntry
 from firmware.native_api import Target
 from harness.session.journal import SessionLog
-from harness.simulated.measurement import Candidate
 from wakeword.contract import quantise, slice_end_seconds
 from wakeword.detector import Detector
+from wakeword.device_model import DeviceModel as Candidate
 from wakeword.engines import Engine, open_engine
 from wakeword.errors import InfrastructureError, MwwError
 from wakeword.frontend import Frontend

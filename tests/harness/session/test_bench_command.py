@@ -21,12 +21,12 @@ from harness.session.measure import Limits, measure
 from harness.session.request import Request
 from harness.session.session_result import make_session_result
 from harness.session.table import session_table
-from harness.simulated.measurement import Candidate
 from tests.commands import Run
 from tests.harness.session.conftest import Plan
 from tests.harness.session.fakes import FakeBoard
 from tests.harness.session.test_runner import WORDS, play
 from tests.spoken import Spoken, listed
+from wakeword.device_model import DeviceModel as Candidate
 from wakeword.errors import ConfigError, InfrastructureError, MeasurementFailure
 
 

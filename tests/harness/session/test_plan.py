@@ -12,9 +12,10 @@ from harness.session.known_positive import choose_known_positive
 from harness.session.measure import Limits, measure
 from harness.session.plan import PLAN_FILE, changed_files, read_plan, what_changed
 from harness.session.request import Request, make_plan
-from harness.simulated.measurement import Candidate, open_candidate
 from tests.harness.session.conftest import Plan
 from tests.harness.session.loud import loud_model, words
+from wakeword.device_model import DeviceModel as Candidate
+from wakeword.device_model import load_model as open_candidate
 from wakeword.engines import open_engine
 from wakeword.errors import ConfigError
 

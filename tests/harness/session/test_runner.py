@@ -21,9 +21,9 @@ from harness.session.plan import SessionPlan
 from harness.session.runner import Session
 from harness.session.schedule import make_schedule
 from harness.session.session_result import make_session_result
-from harness.simulated.measurement import Candidate
 from tests.harness.session.conftest import Plan
 from tests.harness.session.fakes import Collectors, FakeBoard
+from wakeword.device_model import DeviceModel as Candidate
 from wakeword.errors import BoardRefused, InfrastructureError
 
 AT_ONCE = TimeLimits(connect=0.0, reconnect=0.0)
@@ -112,7 +112,7 @@ def test_a_session_without_wake_recordings_says_that_the_check_was_not_made(plan
 
 
 def test_another_cutoff_is_set_on_the_board_and_again_after_a_restart(plan: Plan, candidate: Candidate, tmp_path: Path, material: Path) -> None:
-    from harness.simulated.measurement import open_candidate
+    from wakeword.device_model import load_model as open_candidate
 
     other = open_candidate(material / "loud.json", 0.9, None)
     made = plan()
