@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wakeword.api import curve, detections, features, load_model, probabilities, simulate
+    from wakeword.api import curve, detections, features, probabilities, simulate
     from wakeword.detector import Detection
-    from wakeword.device_model import DeviceModel
+    from wakeword.device_model import DeviceModel, load_model
     from wakeword.scoring.det import DetCurve
     from wakeword.simulation.board import Simulation
     from wakeword.simulation.streams import SimulatedStream

@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wakeword.contract import SAMPLE_RATE_HZ, STEP_MS, quantise
+from wakeword.contract import SAMPLE_RATE_HZ, STEP_MS
 from wakeword.detector import Detection, detect
-from wakeword.device_model import DeviceModel
-from wakeword.device_model import load_model as read_device_model
+from wakeword.device_model import DeviceModel, load_model
 from wakeword.engines import open_engine
 from wakeword.errors import ConfigError
-from wakeword.frontend import open_frontend
+from wakeword.frontend import device_features
 from wakeword.presentation import SESSION, STREAM, Mode, Presentation
 from wakeword.scoring.det import DetCurve, det_curve
 from wakeword.simulation.board import Simulation, choose_presentation, choose_recordings, hear
@@ -33,14 +32,6 @@ type Manifest = str | Path | DeviceModel
 type Audio = str | Path | NDArray[np.int16] | Sequence[str | Path | NDArray[np.int16]]
 
 
-def load_model(manifest: str | Path, *, cutoff: float | None = None, window: int | None = None) -> DeviceModel:
-    """A model as the device runs it, from its manifest; `cutoff` (0-1) and `window` replace the manifest's.
-
-    Raises `ConfigError` when a file cannot be read, the operating point is out of range, or the device would not load the model.
-    """
-    return read_device_model(Path(manifest), cutoff, window)
-
-
 def features(audio: NDArray[np.int16] | str | Path, *, step_ms: int = STEP_MS) -> NDArray[np.int8]:
     """What a model sees of one recording since boot: int8 `[slices, 40]`, a slice every `step_ms` (10 unless the manifest says otherwise).
 
@@ -49,7 +40,7 @@ def features(audio: NDArray[np.int16] | str | Path, *, step_ms: int = STEP_MS) -
     from wakeword.audio import read_samples
 
     samples = _samples(audio) if isinstance(audio, np.ndarray) else read_samples(choose_recordings([Path(audio)], resample=False)[0][0])
-    return quantise(open_frontend(step_ms).process(samples))
+    return device_features(samples, step_ms)
 
 
 def probabilities(model: Manifest, features: NDArray[np.int8]) -> NDArray[np.uint8]:

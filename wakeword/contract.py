@@ -26,7 +26,7 @@ INPUT_ZERO_POINT = -128
 FEATURE_MAX = 1420
 """The frontend's log of a 32-bit value, times 2**6: 64 * ln(2**32) is 1419.6 (`log_scale.c` of TFLM's microfrontend, with the device's shift of 6)."""
 FLOAT_FEATURE_SCALE = 0.0390625
-"""What pymicro-features multiplies the frontend's uint16 values by."""
+"""What pymicro-features multiplies the frontend's uint16 values by (10 / 256), exactly."""
 
 HOLD_OFF_SLICES = 100
 """Slices with a probability below the cutoff that must pass after a detection (`MIN_SLICES_BEFORE_DETECTION`)."""

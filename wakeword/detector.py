@@ -84,8 +84,15 @@ class Detector:
 def detect(probabilities: NDArray[np.uint8], stride: int, slices: int, cutoff: int, window: int, step_ms: int = contract.STEP_MS) -> list[Detection]:
     """All detections of one stream from its probabilities.
 
-    `probabilities` is uint8 `[slices // stride]`; `step_ms` is the time of a slice, which decides nothing and gives detections their seconds.
-    Raises `ValueError` when lengths disagree or the operating point is out of range.
+    Args:
+        probabilities: Since boot, uint8 `[slices // stride]`.
+        stride: Slices an inference.
+        slices: Of the whole stream.
+        cutoff: Uint8.
+        window: Inferences of the sliding window.
+        step_ms: Time of a slice; it decides nothing, and gives detections their seconds.
+
+    Returns the detections in order. Raises `ValueError` when lengths disagree or the operating point is out of range.
     """
     check_operating_point(cutoff, window)
     _check_stream(probabilities, stride, slices)
@@ -95,7 +102,7 @@ def detect(probabilities: NDArray[np.uint8], stride: int, slices: int, cutoff: i
 def detections_by_cutoff(
     probabilities: NDArray[np.uint8], stride: int, slices: int, cutoffs: Iterable[int], window: int, step_ms: int = contract.STEP_MS
 ) -> Iterator[Sequence[Detection]]:
-    """The detections of one stream at each cutoff in turn.
+    """The detections of one stream at each cutoff in turn; arguments as in `detect`, with many cutoffs.
 
     The hold-off depends on the cutoff, so each is decided anew; nothing is interpolated. Raises `ValueError` as `detect` does.
     """

@@ -44,21 +44,22 @@ class DeviceModel:
     point: OperatingPoint
 
 
-def load_model(manifest_path: Path, cutoff: float | None = None, window: int | None = None) -> DeviceModel:
-    """Read a manifest and its model; `cutoff` (0-1) and `window` replace the manifest's.
+def load_model(manifest: str | Path, cutoff: float | None = None, window: int | None = None) -> DeviceModel:
+    """Read a manifest and its model, as the device runs it; `cutoff` (0-1) and `window` replace the manifest's.
 
     Raises `ConfigError` when a file cannot be read, the operating point is out of range, or the device would not load the model.
     """
-    manifest, model_path = read_manifest(manifest_path)
-    probability_cutoff = manifest.micro.probability_cutoff if cutoff is None else cutoff
-    size = manifest.micro.sliding_window_size if window is None else window
+    manifest_path = Path(manifest)
+    read, model_path = read_manifest(manifest_path)
+    probability_cutoff = read.micro.probability_cutoff if cutoff is None else cutoff
+    size = read.micro.sliding_window_size if window is None else window
     if not 0 <= probability_cutoff <= 1:
         raise ConfigError(f"--cutoff {probability_cutoff:g}: a probability is between 0 and 1; give for example 0.97")
     if not 1 <= size <= contract.MAX_WINDOW:
         raise ConfigError(f"--window {size}: a sliding window has 1 to {contract.MAX_WINDOW} probabilities; give for example 5")
     model = read_model(model_path)
     refuse_unloadable(model)
-    return DeviceModel(manifest_path, manifest, model, OperatingPoint(probability_cutoff, size))
+    return DeviceModel(manifest_path, read, model, OperatingPoint(probability_cutoff, size))
 
 
 def refuse_unloadable(model: TfliteModel) -> None:

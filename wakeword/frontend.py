@@ -10,9 +10,6 @@ from numpy.typing import NDArray
 
 from wakeword import contract
 
-FEATURE_UNIT = 0.0390625
-"""`pymicro-features` returns the device's uint16 features multiplied by this (10 / 256), exactly."""
-
 FRONTEND_ID = "pymicro-features-2.0.2"
 """Names the frontend's arithmetic in cache keys and results; the version is pinned in pyproject.toml."""
 
@@ -93,7 +90,7 @@ class Frontend:
         for start in range(0, len(data), size):
             values.extend(process_samples(data[start : start + size]).features)
         features = np.frombuffer(values, np.float32).reshape(-1, contract.FEATURE_CHANNELS)
-        return np.rint(features / np.float32(FEATURE_UNIT)).astype(np.uint16)
+        return np.rint(features / np.float32(contract.FLOAT_FEATURE_SCALE)).astype(np.uint16)
 
 
 def compute_features(samples: NDArray[np.int16]) -> NDArray[np.uint16]:
@@ -101,6 +98,6 @@ def compute_features(samples: NDArray[np.int16]) -> NDArray[np.uint16]:
     return Frontend().process(samples)
 
 
-def device_features(samples: NDArray[np.int16]) -> NDArray[np.int8]:
-    """What the model sees on the device for one whole stream: int8 `[contract.slice_count(n), 40]`."""
-    return contract.quantise(compute_features(samples))
+def device_features(samples: NDArray[np.int16], step_ms: int = contract.STEP_MS) -> NDArray[np.int8]:
+    """What the model sees on the device for one whole stream: int8 `[contract.slice_count(n, step_ms), 40]`."""
+    return contract.quantise(open_frontend(step_ms).process(samples))

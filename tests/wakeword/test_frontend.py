@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from wakeword import contract
-from wakeword.frontend import FEATURE_UNIT, Frontend, compute_features
+from wakeword.contract import FLOAT_FEATURE_SCALE
+from wakeword.frontend import Frontend, compute_features
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def test_features_are_exact_multiples_of_the_unit(samples: NDArray[np.int16]) ->
         raw += frontend.process_samples(samples[start : start + 160].tobytes()).features
     recovered = compute_features(samples[:16000])
     assert recovered.max() > 255  # a uint8 would not have done
-    np.testing.assert_array_equal(recovered.reshape(-1) * FEATURE_UNIT, np.array(raw))
+    np.testing.assert_array_equal(recovered.reshape(-1) * FLOAT_FEATURE_SCALE, np.array(raw))
 
 
 def plain_features(samples: NDArray[np.int16]) -> NDArray[np.uint16]:
@@ -52,7 +53,7 @@ def plain_features(samples: NDArray[np.int16]) -> NDArray[np.uint16]:
     frontend = MicroFrontend()
     usable = len(samples) - len(samples) % 160
     rows = [frontend.process_samples(samples[start : start + 160].tobytes()).features for start in range(0, usable, 160)]
-    return np.rint(np.array([row for row in rows if row]).reshape(-1, 40) / FEATURE_UNIT).astype(np.uint16)
+    return np.rint(np.array([row for row in rows if row]).reshape(-1, 40) / FLOAT_FEATURE_SCALE).astype(np.uint16)
 
 
 @given(zeros=st.integers(0, 3000), cuts=st.lists(st.integers(0, 9000), max_size=4), quiet=st.sampled_from([0, 1, -1]))

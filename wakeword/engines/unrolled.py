@@ -114,7 +114,7 @@ class UnrolledEngine:
 
 def _compile(model: TfliteModel) -> list[_Step]:
     graph = model.main
-    variables = {op.outputs[0]: op.options.sharedName for op in graph.operators if op.name == "VAR_HANDLE"}
+    variables = graph.variables
     reads = {op.outputs[0]: variables[op.inputs[0]] for op in graph.operators if op.name == "READ_VARIABLE"}
     initial = _initial_values(model)
     require(sorted(reads.values()) == sorted(initial), "a variable that is not read exactly once, or not initialised")
@@ -162,21 +162,20 @@ def _check_assignment(graph: Subgraph, op: Operator, producers: dict[int, Operat
     require((after[0], *after[2:]) == (before[0], *before[2:]) and first_row + after[1] == before[1], "a variable that does not keep the last rows")
 
 
-def _initial_values(model: TfliteModel) -> dict[bytes, NDArray[np.int8]]:
+def _initial_values(model: TfliteModel) -> dict[str, NDArray[np.int8]]:
     """Initial value of each variable, from the subgraph that CALL_ONCE runs."""
     calls = [op for op in model.main.operators if op.name == "CALL_ONCE"]
     require(len(calls) == 1, "no single CALL_ONCE")
     index = calls[0].options.initSubgraphIndex
     require(0 < index < len(model.subgraphs), "a CALL_ONCE without its subgraph")
     graph = model.subgraphs[index]
-    names = {op.outputs[0]: op.options.sharedName for op in graph.operators if op.name == "VAR_HANDLE"}
-    values: dict[bytes, NDArray[np.int8]] = {}
+    values: dict[str, NDArray[np.int8]] = {}
     for op in graph.operators:
         if op.name == "ASSIGN_VARIABLE":
             value = graph.tensors[op.inputs[1]]
             require(value.data is not None and value.type_name == "INT8", "a variable whose initial value is no int8 constant")
             assert value.data is not None
-            values[names[op.inputs[0]]] = value.data
+            values[graph.variables[op.inputs[0]]] = value.data
     return values
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wakeword.model.arena_esp32s3 import ArenaEstimate, esp32s3_estimate, estimate_arena
 from wakeword.model.arena_host import HostArena, host_arena
+from wakeword.model.arena_kernels import aligned
 
 __all__ = ["ArenaEstimate", "HostArena", "esp32s3_estimate", "estimate_arena", "host_arena", "recommended_arena"]
 
@@ -19,4 +20,4 @@ def recommended_arena(estimate: int) -> int:
     Generous on purpose: the device shrinks its arena to what the model used after loading it once, while a size that
     is too small costs it another attempt at 1.5 and at 2 times the size, and fails on releases that do not try again.
     """
-    return -(-round(estimate * (1 + MARGIN)) // MANIFEST_GRANULARITY) * MANIFEST_GRANULARITY
+    return aligned(round(estimate * (1 + MARGIN)), MANIFEST_GRANULARITY)

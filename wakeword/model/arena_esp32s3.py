@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from wakeword.errors import ConfigError
 from wakeword.model.arena_kernels import BUFFER_ALIGNMENT, aligned
-from wakeword.model.flatbuffer import Operator, TfliteModel
+from wakeword.model.flatbuffer import TfliteModel
 from wakeword.operators import OPERATORS, foreign_operators
 
 WORD = 4
@@ -203,14 +203,8 @@ def state_sizes(model: TfliteModel) -> dict[str, int]:
     """Bytes of each resource variable by its shared name, as the first ASSIGN_VARIABLE that names it allocates it."""
     sizes: dict[str, int] = {}
     for graph in model.subgraphs:
-        names = {operator.outputs[0]: variable_name(operator) for operator in graph.operators if operator.name == "VAR_HANDLE"}
+        names = graph.variables
         for operator in graph.operators:
             if operator.name == "ASSIGN_VARIABLE" and operator.inputs[0] in names:
                 sizes.setdefault(names[operator.inputs[0]], graph.tensors[operator.inputs[1]].size_bytes)
     return sizes
-
-
-def variable_name(operator: Operator) -> str:
-    """The shared name of a VAR_HANDLE, which is what the runtime knows a variable by."""
-    name = operator.options.sharedName or b""
-    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wakeword.errors import ConfigError, InfrastructureError
+from wakeword.model.arena_kernels import BUFFER_ALIGNMENT, aligned
 
-GRANULARITY = 16
-"""Bytes; TFLM aligns both ends of its arena to this."""
 FIRST_GUESS_BYTES = 1 << 18
 """Larger than any arena of a microphone-sized model; doubled until the model loads."""
 LARGEST_ARENA_BYTES = 1 << 24
@@ -73,14 +72,14 @@ def host_arena(content: bytes) -> HostArena:
         path = Path(folder) / "model.tflite"
         path.write_bytes(content)
         used = _used_bytes(path)
-        fails, fits, step = used - GRANULARITY, used, _FIRST_STEP_BYTES
+        fails, fits, step = used - BUFFER_ALIGNMENT, used, _FIRST_STEP_BYTES
         # Planning needs room that the finished plan does not; it is seldom more than a kilobyte or two.
         while not _try_file(path, fits).passed:
             if fits > LARGEST_ARENA_BYTES:
                 raise InfrastructureError(f"the model ran in a large arena, then in none up to {fits} bytes; free memory and measure again")
             fails, fits, step = fits, fits + step, 2 * step
-        while fits - fails > GRANULARITY:
-            middle = (fits + fails) // 2 // GRANULARITY * GRANULARITY
+        while fits - fails > BUFFER_ALIGNMENT:
+            middle = (fits + fails) // 2 // BUFFER_ALIGNMENT * BUFFER_ALIGNMENT
             if _try_file(path, middle).passed:
                 fits = middle
             else:
@@ -104,7 +103,7 @@ def _used_bytes(path: Path) -> int:
     while True:
         trial = _try_file(path, size)
         if trial.used is not None:
-            return -(-trial.used // GRANULARITY) * GRANULARITY
+            return aligned(trial.used)
         size *= 4
         if size > LARGEST_ARENA_BYTES:
             raise ConfigError(f"tflite-micro cannot run the model ({trial.detail}); run mww-verify on it")

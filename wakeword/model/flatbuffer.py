@@ -91,6 +91,12 @@ class Subgraph:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
+    @property
+    def variables(self) -> dict[int, str]:
+        """What the runtime knows each resource variable by, the shared name of its VAR_HANDLE, by the tensor of the handle."""
+        handles = (operator for operator in self.operators if operator.name == "VAR_HANDLE")
+        return {operator.outputs[0]: _text(operator.options.sharedName) for operator in handles}
+
 
 @dataclass(frozen=True)
 class TfliteModel:
@@ -182,8 +188,12 @@ def _tensor(schema: Any, parsed: Any, index: int, tensor: Any) -> Tensor:
     data: NDArray[Any] | None = None
     if raw is not None and len(raw) and type_name in _DTYPE_BY_TYPE_NAME:
         data = np.frombuffer(bytes(bytearray(raw)), _DTYPE_BY_TYPE_NAME[type_name]).reshape(shape)
-    name = tensor.name.decode(errors="replace") if isinstance(tensor.name, bytes) else str(tensor.name or "")
-    return Tensor(index, name, type_name, shape, scales, zero_points, data)
+    return Tensor(index, _text(tensor.name), type_name, shape, scales, zero_points, data)
+
+
+def _text(value: Any) -> str:
+    """A name of the schema; bytes that are no text stay distinct."""
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value or "")
 
 
 def _listed(values: Any) -> list[Any]:

@@ -19,6 +19,7 @@ from wakeword.extras import install
 from wakeword.files import write_atomically
 from wakeword.model.flatbuffer import TfliteModel
 from wakeword.model.verify import Check
+from wakeword.records import Record
 
 RECORD_SUFFIX = ".export.json"
 MEASURE_GROUP = "wakeword_bench.float_model"
@@ -29,10 +30,8 @@ MEAN_LIMIT = 0.02
 Measure = Callable[[TfliteModel, Path], "Agreement"]
 
 
-class Agreement(BaseModel):
+class Agreement(Record):
     """Absolute differences of probability, over all inferences of all recordings that were compared."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     mean: float = Field(ge=0)
     maximum: float = Field(ge=0)

@@ -13,7 +13,7 @@ from wakeword import contract
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 from wakeword.model.addresses import refuse_address
-from wakeword.model.manifest_rules import MAX_STEP_MS, V1_ARENA_BYTES, V1_LANGUAGES, V1_STEP_MS, V1_WINDOW, V2_WINDOW, VAD_WORD, Fault, refusals
+from wakeword.model.manifest_rules import MAX_STEP_MS, V1_ARENA_BYTES, V1_LANGUAGES, V1_STEP_MS, V1_WINDOW, V2_WINDOW, VAD_WORD, ManifestFault, refusals
 
 _Whole = Annotated[int, BeforeValidator(lambda value: int(value) if isinstance(value, float) and value.is_integer() else value)]
 """JSON has one kind of number: 26080.0 is whole."""
@@ -104,7 +104,7 @@ def manifest_of(content: object) -> Manifest | None:
     return parsed if isinstance(parsed, Manifest) else None
 
 
-def manifest_faults(content: object) -> tuple[Fault, ...]:
+def manifest_faults(content: object) -> tuple[ManifestFault, ...]:
     """All that is wrong with a manifest: what ESPHome refuses, and values that it accepts and a device does not run right."""
     refused = refusals(content)
     parsed = _validated(content)
@@ -113,10 +113,12 @@ def manifest_faults(content: object) -> tuple[Fault, ...]:
     return refused + further
 
 
-def manifest_cautions(content: object) -> tuple[Fault, ...]:
+def manifest_cautions(content: object) -> tuple[ManifestFault, ...]:
     """What ESPHome accepts in a manifest and makes something of that its author may not expect."""
     if isinstance(content, Mapping) and content.get("wake_word") == VAD_WORD:
-        return (Fault("wake_word", f"ESPHome loads a model named {VAD_WORD!r} as its voice activity model: it gates the wake words and never wakes itself"),)
+        return (
+            ManifestFault("wake_word", f"ESPHome loads a model named {VAD_WORD!r} as its voice activity model: it gates the wake words and never wakes itself"),
+        )
     return ()
 
 
@@ -130,7 +132,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
     write_atomically(path, manifest_text(manifest))
 
 
-def _validated(content: object) -> Manifest | tuple[Fault, ...]:
+def _validated(content: object) -> Manifest | tuple[ManifestFault, ...]:
     """The manifest, or what is wrong with the values that the model's work depends on."""
     first_format = isinstance(content, Mapping) and content.get("version") == 1
     try:
@@ -152,11 +154,11 @@ def _second_format(content: object) -> object:
     return {**content, "version": 1, "trained_languages": V1_LANGUAGES, "micro": micro}
 
 
-def _fault(where: tuple[int | str, ...], error: Any, first_format: bool) -> Fault:
+def _fault(where: tuple[int | str, ...], error: Any, first_format: bool) -> ManifestFault:
     names = [V1_WINDOW if first_format and name == V2_WINDOW else str(name) for name in where]
     if error["type"] == "missing":
         text = "missing"
     else:
         value = error["input"]
         text = f"is {value!r}: {error['msg'][0].lower()}{error['msg'][1:]}" if isinstance(value, str | int | float) else error["msg"]
-    return Fault(".".join(names), text)
+    return ManifestFault(".".join(names), text)

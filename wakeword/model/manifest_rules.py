@@ -31,7 +31,7 @@ type Rule = Callable[[Any], str | None]
 
 
 @dataclass(frozen=True)
-class Fault:
+class ManifestFault:
     """One thing that is wrong with a manifest. `key` is dotted (`micro.tensor_arena_size`), empty for the manifest as a whole."""
 
     key: str
@@ -48,15 +48,17 @@ class _Key:
     required: bool = True
 
 
-def refusals(content: object, esphome: str = contract.ESPHOME_VERSION) -> tuple[Fault, ...]:
+def refusals(content: object, esphome: str = contract.ESPHOME_VERSION) -> tuple[ManifestFault, ...]:
     """Everything for which ESPHome `esphome` refuses a manifest, given as JSON gives it. Empty where ESPHome accepts it."""
     if not isinstance(content, Mapping):
-        return (Fault("", f"holds {_kind(content)}; a manifest is an object in braces"),)
+        return (ManifestFault("", f"holds {_kind(content)}; a manifest is an object in braces"),)
     version = content.get("version")
     if not version:
-        return (Fault("version", "missing; write 2, or 1 for a model of the first format" if version is None else f"is {version!r}; 1 and 2 are known"),)
+        return (
+            ManifestFault("version", "missing; write 2, or 1 for a model of the first format" if version is None else f"is {version!r}; 1 and 2 are known"),
+        )
     if version not in (1, 2):
-        return (Fault("version", f"is {version!r}; 1 and 2 are known"),)
+        return (ManifestFault("version", f"is {version!r}; 1 and 2 are known"),)
     keys, micro_keys = _keys(version == 1, esphome)
     faults = _judged(content, {**keys, "micro": _Key(_object, "{}")}, "")
     micro = content.get("micro")
@@ -113,10 +115,12 @@ def _keys(first_format: bool, esphome: str) -> tuple[dict[str, _Key], dict[str, 
     return whole, micro
 
 
-def _judged(content: Mapping[str, Any], keys: Mapping[str, _Key], prefix: str) -> list[Fault]:
-    missing = [Fault(prefix + name, f"missing; add it, for example {key.example}") for name, key in keys.items() if key.required and name not in content]
-    wrong = [Fault(prefix + name, text) for name, value in content.items() if name in keys and (text := keys[name].rule(value)) is not None]
-    unknown = [Fault(prefix + name, _unknown(name, keys)) for name in content if name not in keys]
+def _judged(content: Mapping[str, Any], keys: Mapping[str, _Key], prefix: str) -> list[ManifestFault]:
+    missing = [
+        ManifestFault(prefix + name, f"missing; add it, for example {key.example}") for name, key in keys.items() if key.required and name not in content
+    ]
+    wrong = [ManifestFault(prefix + name, text) for name, value in content.items() if name in keys and (text := keys[name].rule(value)) is not None]
+    unknown = [ManifestFault(prefix + name, _unknown(name, keys)) for name in content if name not in keys]
     return missing + wrong + unknown
 
 

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakeword import contract
-from wakeword.frontend import FEATURE_UNIT
-from wakeword.model.arena_esp32s3 import esp32s3_estimate, state_sizes, variable_name
+from wakeword.model.arena_esp32s3 import esp32s3_estimate, state_sizes
 from wakeword.model.arena_host import try_model
+from wakeword.model.arena_kernels import aligned
 from wakeword.model.flatbuffer import SCHEMA_VERSION, Subgraph, Tensor, TfliteModel
 from wakeword.operators import OPERATORS, foreign_operators
 
@@ -156,7 +156,7 @@ def check_manifest_arena(manifest_bytes: int, estimate: int) -> Check:
     not even the last does, by more than the estimate may be off; a warning where the first may not.
     """
     name, figures = "manifest arena", f"tensor_arena_size {manifest_bytes:,}, estimated need {estimate:,}"
-    if estimate <= _rounded_up(manifest_bytes):
+    if estimate <= aligned(manifest_bytes):
         return Check(name, "passed", figures)
     if manifest_bytes * PROBED_MULTIPLES[-1] < estimate * (1 - ESTIMATE_TOLERANCE):
         return Check(name, "failed", f"{figures}: too small even at twice its size; the device cannot load the model")
@@ -165,7 +165,7 @@ def check_manifest_arena(manifest_bytes: int, estimate: int) -> Check:
         return Check(
             name, "warning", f"{short}, which is within the estimate's {ESTIMATE_TOLERANCE:.0%}; if it is not enough, the device tries 1.5 and 2 times the size"
         )
-    enough = next((multiple for multiple in PROBED_MULTIPLES if _rounded_up(int(manifest_bytes * multiple)) >= estimate), PROBED_MULTIPLES[-1])
+    enough = next((multiple for multiple in PROBED_MULTIPLES if aligned(int(manifest_bytes * multiple)) >= estimate), PROBED_MULTIPLES[-1])
     return Check(
         name,
         "warning",
@@ -175,12 +175,8 @@ def check_manifest_arena(manifest_bytes: int, estimate: int) -> Check:
 
 def own_quantiser(features: NDArray[np.uint16], scale: float, zero_point: int) -> NDArray[np.int8]:
     """Features by a model's own scale and zero point, as nothing on the device does it: int8 of the same shape."""
-    quantised: NDArray[np.int8] = np.clip(np.rint(features * FEATURE_UNIT / scale) + zero_point, -128, 127).astype(np.int8)
+    quantised: NDArray[np.int8] = np.clip(np.rint(features * contract.FLOAT_FEATURE_SCALE / scale) + zero_point, -128, 127).astype(np.int8)
     return quantised
-
-
-def _rounded_up(size: int) -> int:
-    return -(-size // 16) * 16
 
 
 def _structure(model: TfliteModel) -> Iterator[Check]:
@@ -252,7 +248,7 @@ def _output_quantised(tensor: Tensor) -> Check:
 
 
 def _states(model: TfliteModel) -> Iterator[Check]:
-    names = {variable_name(operator) for operator in model.main.operators if operator.name == "VAR_HANDLE"}
+    names = set(model.main.variables.values())
     if not names:
         yield Check("states", "failed", "the model keeps no state between inferences: it is not a streaming model; export its streaming form")
         return
@@ -292,7 +288,7 @@ def _initialised(model: TfliteModel, names: set[str]) -> Check:
 
 
 def _assigned(graph: Subgraph) -> set[str]:
-    handles = {operator.outputs[0]: variable_name(operator) for operator in graph.operators if operator.name == "VAR_HANDLE"}
+    handles = graph.variables
     return {handles[operator.inputs[0]] for operator in graph.operators if operator.name == "ASSIGN_VARIABLE" and operator.inputs[0] in handles}
 
 
@@ -300,7 +296,7 @@ def _variable_types(model: TfliteModel) -> dict[str, set[str]]:
     """Types with which each variable is read or written."""
     types: dict[str, set[str]] = {}
     for graph in model.subgraphs:
-        handles = {operator.outputs[0]: variable_name(operator) for operator in graph.operators if operator.name == "VAR_HANDLE"}
+        handles = graph.variables
         for operator in graph.operators:
             if operator.name not in ("READ_VARIABLE", "ASSIGN_VARIABLE") or operator.inputs[0] not in handles:
                 continue

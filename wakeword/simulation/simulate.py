@@ -61,7 +61,15 @@ def simulate(
     progress: Progress = unwatched,
     step_ms: int = STEP_MS,
 ) -> list[SimulatedStream]:
-    """Present recordings to a simulated board that takes a feature slice every `step_ms`, the manifest's `feature_step_size`.
+    """Present recordings to a simulated board.
+
+    Args:
+        model: The flatbuffer.
+        recordings: Files of 16 kHz mono or what converts to it, parts of files, folders of features.
+        presentation: Their layout in time.
+        options: How to compute.
+        progress: Called with the seconds of recordings that were finished since its last call.
+        step_ms: From feature slice to slice, the manifest's `feature_step_size`.
 
     Returns one stream per recording in `clips` mode, one stream of all recordings (in the given order) otherwise.
     Raises `ConfigError` for a recording or model that cannot be read, and `OSError` when the cache's disk is full.
