@@ -108,9 +108,9 @@ def manifest(pytestconfig: pytest.Config) -> Path:
 def board_firmware(pytestconfig: pytest.Config, board_entry: BoardEntry, manifest: Path) -> Firmware | None:
     """What the board is to run: the firmware given, one built for a virtual board, or None for a board that runs its model already."""
     from harness.session.firmware import find_firmware
-    from wakeword.device_model import load_model as open_candidate
+    from wakeword.device_model import load_model
 
-    return find_firmware(board_entry, open_candidate(manifest, None, None), pytestconfig.getoption("--firmware"))
+    return find_firmware(board_entry, load_model(manifest, None, None), pytestconfig.getoption("--firmware"))
 
 
 @pytest.fixture
@@ -155,12 +155,12 @@ async def _give_model(board: Board, firmware: Firmware | None, manifest: Path) -
     """Flash a real board that runs another model, as a session would."""
     from firmware.boards.registry import kind_of
     from firmware.native_api import ask
-    from wakeword.device_model import load_model as open_candidate
+    from wakeword.device_model import load_model
 
     if firmware is None or kind_of(board.entry).runs_here:
         return
     running = await ask(board.target, CONNECT_SECONDS)
-    if open_candidate(manifest, None, None).model.sha256 not in [model.sha256 for model in running.identity.models]:
+    if load_model(manifest, None, None).model.sha256 not in [model.sha256 for model in running.identity.models]:
         await board.flash(firmware, print)
 
 

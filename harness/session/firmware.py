@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from firmware.boards.entry import HOST_TARGET, BoardEntry
 from firmware.boards.registry import kind_of
-from wakeword.device_model import DeviceModel as Candidate
+from wakeword.device_model import DeviceModel
 from wakeword.errors import ConfigError
 from wakeword.files import cache_folder
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def find_firmware(
     entry: BoardEntry,
-    candidate: Candidate,
+    candidate: DeviceModel,
     folder: Path | None,
     report: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _, __: None,

@@ -29,8 +29,7 @@ from harness.session.runner import Session
 from harness.session.session_result import RESULT_FILE, make_session_result
 from harness.session.station import check_free, check_sound
 from wakeword.contract import SAMPLE_RATE_HZ
-from wakeword.device_model import DeviceModel as Candidate
-from wakeword.device_model import load_model as open_candidate
+from wakeword.device_model import DeviceModel, load_model
 from wakeword.errors import ConfigError, InfrastructureError, MeasurementFailure
 from wakeword.extras import require
 from wakeword.files import check_writable
@@ -99,7 +98,7 @@ def measure(request: Request, say: Callable[[str], None] = lambda _: None) -> Me
         return _measure_in(folder, request, entry, candidate, say)
 
 
-def _measure_in(folder: Path, request: Request, entry: BoardEntry, candidate: Candidate, say: Callable[[str], None]) -> Measured:
+def _measure_in(folder: Path, request: Request, entry: BoardEntry, candidate: DeviceModel, say: Callable[[str], None]) -> Measured:
     found = read_plan(folder)
     if found is not None and not request.resume:
         raise _occupied(folder)
@@ -129,8 +128,8 @@ def _measure_in(folder: Path, request: Request, entry: BoardEntry, candidate: Ca
     return make_result(plan, folder, candidate)
 
 
-def _candidate(request: Request) -> Candidate:
-    candidate = open_candidate(request.model, request.cutoff, None)
+def _candidate(request: Request) -> DeviceModel:
+    candidate = load_model(request.model, request.cutoff, None)
     refuse_other_step(request.model, candidate.manifest, "the bench measures boards at")
     return candidate
 
@@ -145,7 +144,7 @@ def _check_sound(request: Request, entry: BoardEntry, say: Callable[[str], None]
     return air
 
 
-def _check_station(request: Request, entry: BoardEntry, candidate: Candidate, say: Callable[[str], None]) -> None:
+def _check_station(request: Request, entry: BoardEntry, candidate: DeviceModel, say: Callable[[str], None]) -> None:
     """Refuse now what would be refused after minutes of work: sound, the firmware given, the key of a real board, a board that another process has."""
     air = _check_sound(request, entry, say)
     firmware = None if request.firmware is None else find_firmware(entry, candidate, request.firmware)
@@ -159,7 +158,7 @@ def _occupied(folder: Path) -> ConfigError:
     return ConfigError(f"{folder}: already holds a session; go on with it by --resume, or give another folder by --output")
 
 
-def make_result(plan: SessionPlan, folder: Path, candidate: Candidate) -> Measured:
+def make_result(plan: SessionPlan, folder: Path, candidate: DeviceModel) -> Measured:
     """Make `result.json` from the folder alone, and write it."""
     with audio_progress("simulating the same audio", plan.schedule().samples / SAMPLE_RATE_HZ) as progress:
         result = make_session_result(plan, folder, candidate, progress)
@@ -172,7 +171,7 @@ def require_client() -> None:
     require("measuring on a board", "aioesphomeapi")
 
 
-def _folder(request: Request, candidate: Candidate) -> Path:
+def _folder(request: Request, candidate: DeviceModel) -> Path:
     if request.output is not None:
         return request.output
     if request.resume:

@@ -21,7 +21,7 @@ from harness.session.schedule import PlannedSection, default_settings, make_sche
 from harness.simulated.simulated_result import PACKAGES, model_record
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.corpus.provenance import Stated
-from wakeword.device_model import DeviceModel as Candidate
+from wakeword.device_model import DeviceModel
 from wakeword.engines import open_engine
 from wakeword.engines.unrolled import UnrolledEngine
 from wakeword.errors import ConfigError
@@ -76,7 +76,7 @@ def check_limits_of_input(request: Request) -> None:
         raise ConfigError(f"--reconnect-timeout {request.reconnect_timeout:g}: give seconds, up to a day")
 
 
-def make_plan(request: Request, entry: BoardEntry, candidate: Candidate) -> SessionPlan:
+def make_plan(request: Request, entry: BoardEntry, candidate: DeviceModel) -> SessionPlan:
     """What is to be played and how. Reads and hashes all recordings. Raises `ConfigError` for one that cannot be played."""
     model = model_record(candidate)
     engine, _ = open_engine(candidate.model)

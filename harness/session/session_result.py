@@ -32,7 +32,7 @@ from harness.session.sound import PlayClock, acoustics_record, play_clock
 from harness.simulated.simulated_result import arena_record
 from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ, slice_count
 from wakeword.detector import Detection, detect
-from wakeword.device_model import DeviceModel as Candidate
+from wakeword.device_model import DeviceModel
 from wakeword.engines import open_engine
 from wakeword.errors import InfrastructureError
 
@@ -41,7 +41,7 @@ LOGGED_TO = 0.00501
 """The board logs two decimals."""
 
 
-def make_session_result(plan: SessionPlan, folder: Path, candidate: Candidate, progress: Callable[[float], None] = lambda _: None) -> Result:
+def make_session_result(plan: SessionPlan, folder: Path, candidate: DeviceModel, progress: Callable[[float], None] = lambda _: None) -> Result:
     """The record of a session, as far as it was played. `progress` gets the seconds of audio that were simulated.
 
     Raises `InfrastructureError` when nothing was played, `ConfigError` when a recording or the raw log cannot be read.

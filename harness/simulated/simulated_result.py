@@ -27,7 +27,7 @@ from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ
 from wakeword.corpus.provenance import Stated, provenance_of
 from wakeword.corpus.recordings import hash_corpus
 from wakeword.detector import Detection
-from wakeword.device_model import DeviceModel as Candidate
+from wakeword.device_model import DeviceModel
 from wakeword.simulation.board import Simulation
 from wakeword.simulation.streams import Recording
 
@@ -61,7 +61,7 @@ def make_result(
     )
 
 
-def model_record(candidate: Candidate) -> ModelRecord:
+def model_record(candidate: DeviceModel) -> ModelRecord:
     """The model under test and its operating point."""
     return ModelRecord(
         wake_word=candidate.manifest.wake_word,
@@ -77,7 +77,7 @@ def model_record(candidate: Candidate) -> ModelRecord:
     )
 
 
-def arena_record(candidate: Candidate, probed: int | None = None) -> ArenaRecord:
+def arena_record(candidate: DeviceModel, probed: int | None = None) -> ArenaRecord:
     """What the model's tensor arena needs, in bytes; `probed` is what a board said. Takes seconds."""
     from wakeword.model.arena import esp32s3_estimate, host_arena
 

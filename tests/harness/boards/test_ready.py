@@ -12,7 +12,7 @@ from firmware.boards.ready import make_ready
 from firmware.native_api import WrongBoard
 from tests.harness.session.conftest import candidate, material
 from tests.harness.session.fakes import FakeBoard
-from wakeword.device_model import DeviceModel as Candidate
+from wakeword.device_model import DeviceModel
 from wakeword.errors import InfrastructureError
 
 __all__ = ["candidate", "material"]
@@ -45,7 +45,7 @@ def ready(board: FakeBoard, *, flash: bool, given: bool = True) -> list[str]:
 
 
 @pytest.mark.parametrize("error", [NoAnswer("nobody there"), ForeignFirmware("lacks the action")])
-def test_a_blank_or_foreign_one_is_flashed_when_that_was_asked_for(error: InfrastructureError, candidate: Candidate) -> None:
+def test_a_blank_or_foreign_one_is_flashed_when_that_was_asked_for(error: InfrastructureError, candidate: DeviceModel) -> None:
     board = Unfit(candidate)
     board.error = error
     with pytest.raises(type(error), match=rf"{error}; a board that is blank .* needs the bench's: mww-firmware flash --board virtual --firmware runs/desk"):
@@ -59,7 +59,7 @@ def test_a_blank_or_foreign_one_is_flashed_when_that_was_asked_for(error: Infras
 
 
 @pytest.mark.parametrize("error", [WrongBoard("another MAC"), InfrastructureError("its program has ended")])
-def test_another_board_is_never_flashed(error: InfrastructureError, candidate: Candidate) -> None:
+def test_another_board_is_never_flashed(error: InfrastructureError, candidate: DeviceModel) -> None:
     board = Unfit(candidate)
     board.error = error
     with pytest.raises(type(error), match=f"^{error}$"):

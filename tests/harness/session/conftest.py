@@ -11,8 +11,7 @@ from firmware.boards.entry import VIRTUAL_BOARD
 from harness.session.plan import SessionPlan, write_plan
 from harness.session.request import Request, make_plan
 from tests.harness.session.loud import loud_model, words
-from wakeword.device_model import DeviceModel as Candidate
-from wakeword.device_model import load_model as open_candidate
+from wakeword.device_model import DeviceModel, load_model
 
 
 @pytest.fixture(scope="session")
@@ -26,15 +25,15 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def candidate(material: Path) -> Candidate:
-    return open_candidate(material / "loud.json", None, None)
+def candidate(material: Path) -> DeviceModel:
+    return load_model(material / "loud.json", None, None)
 
 
 type Plan = Callable[..., SessionPlan]
 
 
 @pytest.fixture
-def plan(material: Path, candidate: Candidate, tmp_path: Path) -> Plan:
+def plan(material: Path, candidate: DeviceModel, tmp_path: Path) -> Plan:
     """Writes the plan of a session into the test's folder."""
 
     def write(**changes: object) -> SessionPlan:

@@ -22,7 +22,7 @@ from firmware.native_api import Target
 from harness.session.journal import SessionLog
 from wakeword.contract import quantise, slice_end_seconds
 from wakeword.detector import Detector
-from wakeword.device_model import DeviceModel as Candidate
+from wakeword.device_model import DeviceModel
 from wakeword.engines import Engine, open_engine
 from wakeword.errors import InfrastructureError, MwwError
 from wakeword.frontend import Frontend
@@ -37,7 +37,7 @@ type Fault = Callable[[FakeBoard], None]
 class FakeBoard:
     """Runs a candidate's model; `faults` happen once, when the measured stream has so many samples."""
 
-    candidate: Candidate
+    candidate: DeviceModel
     faults: dict[int, Fault] = field(default_factory=dict)
     deaf: bool = False
     comes_back: bool = True

@@ -26,12 +26,12 @@ from tests.harness.session.conftest import Plan
 from tests.harness.session.fakes import FakeBoard
 from tests.harness.session.test_runner import WORDS, play
 from tests.spoken import Spoken, listed
-from wakeword.device_model import DeviceModel as Candidate
+from wakeword.device_model import DeviceModel
 from wakeword.errors import ConfigError, InfrastructureError, MeasurementFailure
 
 
 @pytest.fixture
-def result(plan: Plan, candidate: Candidate, tmp_path: Path) -> Result:
+def result(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> Result:
     """Of a session in which nothing went wrong, with a board inside the test."""
     made = plan()
     play(made, FakeBoard(candidate), tmp_path)

@@ -14,8 +14,7 @@ from harness.session.plan import PLAN_FILE, changed_files, read_plan, what_chang
 from harness.session.request import Request, make_plan
 from tests.harness.session.conftest import Plan
 from tests.harness.session.loud import loud_model, words
-from wakeword.device_model import DeviceModel as Candidate
-from wakeword.device_model import load_model as open_candidate
+from wakeword.device_model import DeviceModel, load_model
 from wakeword.engines import open_engine
 from wakeword.errors import ConfigError
 
@@ -57,7 +56,7 @@ def test_what_changed_is_said(plan: Plan, material: Path, tmp_path: Path) -> Non
 
 def test_another_model_is_another_session(plan: Plan, tmp_path: Path) -> None:
     made = plan()
-    other = open_candidate(loud_model(tmp_path / "other", bias=-5.9), None, None)
+    other = load_model(loud_model(tmp_path / "other", bias=-5.9), None, None)
     request = Request(board="virtual", model=other.manifest_path, wake=tuple(section.recordings[0].path.parent for section in made.sections[:1]))
     assert what_changed(made, make_plan(request, made.board, other))[0] == "model"
 
@@ -85,7 +84,7 @@ def test_a_folder_with_a_session_is_not_begun_again_and_one_without_not_resumed(
         measure(Request(**asked, output=tmp_path, resume=True, margin=0.1))  # type: ignore[arg-type]
 
 
-def test_a_known_positive_that_the_simulation_does_not_detect_is_refused(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+def test_a_known_positive_that_the_simulation_does_not_detect_is_refused(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     made = plan()
     silent = words(tmp_path / "silent", 1, loudness=0.0) / "0.wav"
     engine, _ = open_engine(candidate.model)

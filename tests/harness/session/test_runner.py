@@ -23,7 +23,7 @@ from harness.session.schedule import make_schedule
 from harness.session.session_result import make_session_result
 from tests.harness.session.conftest import Plan
 from tests.harness.session.fakes import Collectors, FakeBoard
-from wakeword.device_model import DeviceModel as Candidate
+from wakeword.device_model import DeviceModel
 from wakeword.errors import BoardRefused, InfrastructureError
 
 AT_ONCE = TimeLimits(connect=0.0, reconnect=0.0)
@@ -38,7 +38,7 @@ def play(plan: SessionPlan, board: FakeBoard, folder: Path, *, patient: bool = T
     return said
 
 
-def result_of(plan: SessionPlan, folder: Path, candidate: Candidate) -> Result:
+def result_of(plan: SessionPlan, folder: Path, candidate: DeviceModel) -> Result:
     return make_session_result(plan, folder, candidate)
 
 
@@ -51,7 +51,7 @@ def begun_items(folder: Path) -> list[int]:
     return [event.values["item"] for event in read_raw(folder / RAW_FILE) if event.kind == "play" and event.values.get("event") == "item"]
 
 
-def test_device_and_simulation_agree_when_nothing_goes_wrong(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+def test_device_and_simulation_agree_when_nothing_goes_wrong(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     made, board = plan(), FakeBoard(candidate)
     said = play(made, board, tmp_path)
     result = result_of(made, tmp_path, candidate)
@@ -70,14 +70,14 @@ def test_device_and_simulation_agree_when_nothing_goes_wrong(plan: Plan, candida
     assert board.stops == 1
 
 
-def test_each_item_is_said_to_be_of_its_own_leg(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+def test_each_item_is_said_to_be_of_its_own_leg(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     play(plan(), FakeBoard(candidate), tmp_path)
     legs = [event.values["leg"] for event in read_raw(tmp_path / RAW_FILE) if event.kind in ("leg", "play") and "leg" in event.values]
     check, measured = 0, 1
     assert legs == [check] * 2 + [measured] * (1 + WORDS + OTHERS + 1)
 
 
-def test_a_board_that_does_not_start_is_let_go(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+def test_a_board_that_does_not_start_is_let_go(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     board = FakeBoard(candidate, comes_back=False)
     board.boots = 1
     with pytest.raises(InfrastructureError, match="does not start"):
@@ -85,14 +85,14 @@ def test_a_board_that_does_not_start_is_let_go(plan: Plan, candidate: Candidate,
     assert board.stops == 1
 
 
-def test_the_board_hears_the_very_samples_of_the_plan(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+def test_the_board_hears_the_very_samples_of_the_plan(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     made, board = plan(), FakeBoard(candidate)
     play(made, board, tmp_path)
     leg = made.schedule().leg()
     assert np.array_equal(np.concatenate(board.played), np.concatenate(list(leg_audio(leg))))
 
 
-def test_a_deaf_board_voids_the_session_before_anything_is_measured(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+def test_a_deaf_board_voids_the_session_before_anything_is_measured(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     made = plan()
     with pytest.raises(InfrastructureError, match=r"heard nothing of .*which the simulation detects"):
         play(made, FakeBoard(candidate, deaf=True), tmp_path)
@@ -101,7 +101,7 @@ def test_a_deaf_board_voids_the_session_before_anything_is_measured(plan: Plan, 
         result_of(made, tmp_path, candidate)
 
 
-def test_a_session_without_wake_recordings_says_that_the_check_was_not_made(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+def test_a_session_without_wake_recordings_says_that_the_check_was_not_made(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     made = plan(wake=())
     said = play(made, FakeBoard(candidate), tmp_path)
     assert "health check not made" in said[0]
@@ -111,10 +111,10 @@ def test_a_session_without_wake_recordings_says_that_the_check_was_not_made(plan
     assert result.scores.recall is None
 
 
-def test_another_cutoff_is_set_on_the_board_and_again_after_a_restart(plan: Plan, candidate: Candidate, tmp_path: Path, material: Path) -> None:
-    from wakeword.device_model import load_model as open_candidate
+def test_another_cutoff_is_set_on_the_board_and_again_after_a_restart(plan: Plan, candidate: DeviceModel, tmp_path: Path, material: Path) -> None:
+    from wakeword.device_model import load_model
 
-    other = open_candidate(material / "loud.json", 0.9, None)
+    other = load_model(material / "loud.json", 0.9, None)
     made = plan()
     made = made.model_copy(update={"model": made.model.model_copy(update={"cutoff": 0.9, "cutoff_uint8": other.point.cutoff})})
     board = FakeBoard(candidate)
@@ -122,12 +122,12 @@ def test_another_cutoff_is_set_on_the_board_and_again_after_a_restart(plan: Plan
     assert board.cutoff == other.point.cutoff != candidate.point.cutoff
 
 
-def test_a_board_with_another_model_is_refused_without_a_firmware(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+def test_a_board_with_another_model_is_refused_without_a_firmware(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     with pytest.raises(InfrastructureError, match=r"runs the models .* not .*--firmware"):
         play(plan(), FakeBoard(candidate, model_sha256="0" * 64), tmp_path)
 
 
-def test_a_board_with_another_model_is_flashed(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+def test_a_board_with_another_model_is_flashed(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     made, board = plan(), FakeBoard(candidate, model_sha256="0" * 64)
     firmware = _Firmware(candidate.model.sha256)
     said = play(made, board, tmp_path, firmware=firmware)
@@ -136,7 +136,7 @@ def test_a_board_with_another_model_is_flashed(plan: Plan, candidate: Candidate,
     assert recall(result_of(made, tmp_path, candidate)) == (WORDS, WORDS)
 
 
-def test_a_flash_that_changes_nothing_is_an_error(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+def test_a_flash_that_changes_nothing_is_an_error(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     with pytest.raises(InfrastructureError, match="does not run the model after"):
         play(plan(), FakeBoard(candidate, model_sha256="0" * 64), tmp_path, firmware=_Firmware("1" * 64))
 
@@ -155,7 +155,7 @@ def middle_of(plan: SessionPlan, item: int) -> int:
 
 
 @pytest.mark.parametrize("fault", ["lose_power", "reboot"])
-def test_a_lost_board_voids_what_it_was_hearing_and_goes_on_with_the_next(plan: Plan, candidate: Candidate, tmp_path: Path, fault: str) -> None:
+def test_a_lost_board_voids_what_it_was_hearing_and_goes_on_with_the_next(plan: Plan, candidate: DeviceModel, tmp_path: Path, fault: str) -> None:
     made = plan()
     board = FakeBoard(candidate, faults={middle_of(made, 3): lambda board: getattr(board, fault)()})
     said = play(made, board, tmp_path)
@@ -172,7 +172,7 @@ def test_a_lost_board_voids_what_it_was_hearing_and_goes_on_with_the_next(plan: 
     assert score_simulation(result) == result.scores
 
 
-def test_words_that_an_answer_has_confirmed_count_although_the_board_is_lost_later(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+def test_words_that_an_answer_has_confirmed_count_although_the_board_is_lost_later(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     made = plan()
     collectors = Collectors()
 
@@ -188,7 +188,7 @@ def test_words_that_an_answer_has_confirmed_count_although_the_board_is_lost_lat
     assert result.scores.void_utterances == 1
 
 
-def test_a_gap_of_the_connection_alone_does_not_begin_a_new_leg(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+def test_a_gap_of_the_connection_alone_does_not_begin_a_new_leg(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     made = plan()
     board = FakeBoard(candidate, faults={middle_of(made, 3): FakeBoard.lose_connection})
     play(made, board, tmp_path)
@@ -199,7 +199,7 @@ def test_a_gap_of_the_connection_alone_does_not_begin_a_new_leg(plan: Plan, cand
     assert begun_items(tmp_path) == list(range(WORDS + OTHERS))
 
 
-def test_a_board_that_stays_away_ends_the_session_and_it_can_be_resumed(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+def test_a_board_that_stays_away_ends_the_session_and_it_can_be_resumed(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     made = plan()
     board = FakeBoard(candidate, faults={middle_of(made, 2): FakeBoard.lose_power}, comes_back=False)
     with pytest.raises(InfrastructureError, match="does not start"):
@@ -211,7 +211,7 @@ def test_a_board_that_stays_away_ends_the_session_and_it_can_be_resumed(plan: Pl
     assert recall(result_of(made, tmp_path, candidate)) == (3, 3)
 
 
-def test_a_connection_that_stays_away_ends_the_session_in_time(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+def test_a_connection_that_stays_away_ends_the_session_in_time(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     made = plan()
     collectors = Collectors()
 
@@ -225,7 +225,7 @@ def test_a_connection_that_stays_away_ends_the_session_in_time(plan: Plan, candi
         asyncio.run(Session(made, board, board.feed(), tmp_path, collectors, limits=AT_ONCE).run())
 
 
-def test_a_refusal_ends_the_session_with_its_own_exit_code(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+def test_a_refusal_ends_the_session_with_its_own_exit_code(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     made = plan()
     collectors = Collectors()
 
@@ -239,7 +239,7 @@ def test_a_refusal_ends_the_session_with_its_own_exit_code(plan: Plan, candidate
         asyncio.run(Session(made, board, board.feed(), tmp_path, collectors, limits=AT_ONCE).run())
 
 
-def test_a_board_that_never_hears_anything_is_given_up(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+def test_a_board_that_never_hears_anything_is_given_up(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     made = plan()
 
     class Dying(FakeBoard):
@@ -262,7 +262,7 @@ def killed_after(folder: Path, item: int) -> None:
     (folder / RAW_FILE).write_bytes(b"".join(lines[: cut + 1]) + lines[cut + 1][:10])
 
 
-def test_a_killed_session_goes_on_with_the_next_item(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+def test_a_killed_session_goes_on_with_the_next_item(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     made = plan()
     play(made, FakeBoard(candidate), tmp_path)
     killed_after(tmp_path, 3)
@@ -288,7 +288,7 @@ def test_a_killed_session_goes_on_with_the_next_item(plan: Plan, candidate: Cand
     assert len([file for run in result.runs for file in run.files]) == WORDS + OTHERS
 
 
-def test_killed_at_any_line_it_can_be_resumed(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+def test_killed_at_any_line_it_can_be_resumed(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     made = plan()
     play(made, FakeBoard(candidate), tmp_path)
     whole = (tmp_path / RAW_FILE).read_bytes().splitlines(keepends=True)
@@ -302,7 +302,7 @@ def test_killed_at_any_line_it_can_be_resumed(plan: Plan, candidate: Candidate, 
         assert scored == found, cut
 
 
-def test_a_finished_session_plays_nothing(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+def test_a_finished_session_plays_nothing(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     made = plan()
     play(made, FakeBoard(candidate), tmp_path)
     before = (tmp_path / RAW_FILE).read_bytes()
@@ -314,7 +314,7 @@ def test_a_finished_session_plays_nothing(plan: Plan, candidate: Candidate, tmp_
     assert first.model_copy(update={"created": ""}) == second.model_copy(update={"created": ""})
 
 
-def test_an_interrupt_keeps_what_was_measured(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+def test_an_interrupt_keeps_what_was_measured(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     made = plan()
 
     def interrupt(_: FakeBoard) -> None:
@@ -330,7 +330,7 @@ def test_an_interrupt_keeps_what_was_measured(plan: Plan, candidate: Candidate, 
     assert begun_items(tmp_path) == list(range(WORDS + OTHERS))
 
 
-def test_a_leg_without_its_trace_is_scored_all_the_same(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+def test_a_leg_without_its_trace_is_scored_all_the_same(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     made = plan()
     play(made, FakeBoard(candidate), tmp_path)
     with_trace = result_of(made, tmp_path, candidate)
@@ -342,7 +342,7 @@ def test_a_leg_without_its_trace_is_scored_all_the_same(plan: Plan, candidate: C
     assert without.runs[0].detections[0].average == pytest.approx(0.90, abs=0.005)
 
 
-def test_a_recording_that_changed_is_refused_while_it_is_played(plan: Plan, candidate: Candidate, tmp_path: Path) -> None:
+def test_a_recording_that_changed_is_refused_while_it_is_played(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     from wakeword.errors import ConfigError
 
     made = plan()
