@@ -189,10 +189,10 @@ def export(
       mww-export --checkpoint runs/computer/checkpoints/best_weights.weights.h5 --output models/computer
     """
     from trainer.exporting import default_name, export_float, export_run
+    from trainer.inference.runs import run_config
     from trainer.memory import workers
     from trainer.mixednet.runtime import require_tensorflow
     from trainer.terminal import Terminal
-    from trainer.trained import run_config
     from wakeword.locks import hold_folder
 
     configuration = run_config(checkpoint, config, override or (), [*(setting or ()), *(["export.quantize=false"] if no_quantize else [])])

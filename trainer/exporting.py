@@ -26,9 +26,10 @@ from trainer.data.training_sets import recorded_clips
 from trainer.export.convert import SAVED_MODEL, convert, convert_float
 from trainer.export.package import FLOAT_SUFFIX, Package, package_paths, write_package
 from trainer.inference.models import Int8Model
+from trainer.inference.runs import run_folder
 from trainer.inference.splits import SplitRecords, simulate_split
 from trainer.run import RunProgress
-from trainer.trained import Trained, open_checkpoint, run_folder
+from trainer.trained import Trained, open_checkpoint
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError, MeasurementFailure
 from wakeword.files import PARTIAL_SUFFIX, check_writable, write_atomically

@@ -16,9 +16,9 @@ from trainer.data.dataset import TABLE_NAME, chosen, read_recordings
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.mined import Sounds, mined_among
 from trainer.data.split import Split
+from trainer.inference.runs import run_config, run_folder
 from trainer.mixednet.lengths import window_slices
 from trainer.mixednet.weights import open_weights
-from trainer.trained import run_config, run_folder
 from trainer.training.losses import Distillation, Teacher
 from trainer.training.run_files import TABLE as VALIDATION_NAME
 from wakeword.corpus.recordings import hash_file

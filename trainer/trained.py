@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -10,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.config.loader import CONFIG_NAME, load_config
 from trainer.config.mixednet import MixedNetConfig
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import TABLE_NAME, chosen, read_recordings, refuse_changed
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from trainer.export.agreement import measure_agreement
+from trainer.inference.runs import run_config, run_folder
 from trainer.mixednet.lengths import window_slices
 from trainer.mixednet.runtime import require_tensorflow
 from trainer.mixednet.weights import open_weights
@@ -56,11 +55,6 @@ class Trained:
         return measure_agreement(content, self.model, self.network, self.slices, compared)
 
 
-def run_folder(checkpoint: Path) -> Path:
-    """The folder of the run that a checkpoint belongs to."""
-    return checkpoint.absolute().parent.parent
-
-
 def open_checkpoint(checkpoint: Path, config: TrainerConfig) -> Trained:
     """Load the weights of a run. Raises `ConfigError` when checkpoint, run and configuration do not belong together, or recordings have changed."""
     folder = run_folder(checkpoint)
@@ -81,16 +75,6 @@ def agreement_with_checkpoint(model: TfliteModel, checkpoint: Path) -> Agreement
     """
     require_tensorflow()
     return open_checkpoint(checkpoint, run_config(checkpoint)).agreement_of(model.content)
-
-
-def run_config(checkpoint: Path, source: str | None = None, overrides: Sequence[Path] = (), settings: Sequence[str] = ()) -> TrainerConfig:
-    """The configuration of a checkpoint's run, or the `source` given instead. Raises `ConfigError` when checkpoint or run are not there."""
-    if not checkpoint.is_file():
-        raise ConfigError(f"{checkpoint}: does not exist; give the checkpoints/best_weights.weights.h5 of a run, or train first")
-    own = run_folder(checkpoint) / CONFIG_NAME
-    if source is None and not own.is_file():
-        raise ConfigError(f"{own}: does not exist; give a checkpoint within the folder of its run")
-    return load_config(source or str(own), overrides, settings)
 
 
 def _beginning(path: Path) -> NDArray[np.int8]:

@@ -41,8 +41,8 @@ def evaluate(
 
     from trainer.evaluation.evaluate import as_json as written
     from trainer.evaluation.evaluate import evaluate as measure
-    from trainer.evaluation.runs import find_candidate, open_model
     from trainer.evaluation.table import rendered
+    from trainer.inference.runs import find_candidate, open_model
     from trainer.inference.splits import split_records
     from wakeword.progress import audio_progress, working
 

@@ -13,9 +13,9 @@ from trainer.data.ingest import Label
 from trainer.data.split import Split
 from trainer.evaluation.analysis import ErrorAnalysis, analyse
 from trainer.evaluation.device import DeviceFigures, device_figures
-from trainer.evaluation.runs import Candidate
 from trainer.evaluation.windows import ProbabilityCalibration, WindowMetrics, calibration_of, scored_windows, window_metrics, word_ends_of
 from trainer.inference.models import WordModel
+from trainer.inference.runs import ModelCandidate
 from trainer.inference.splits import EvaluationPoint, SimulatedSplit, SplitRecords, given_point, simulate_split, split_records, validation_point
 from wakeword.corpus.provenance import Provenance, provenance_of, together
 from wakeword.scoring.grades import Grade, grade_false_accepts, grade_recall
@@ -62,7 +62,7 @@ class Evaluation:
     analysis: ErrorAnalysis | None
 
 
-def evaluate(candidate: Candidate, model: WordModel, split: Split, *, analysis: bool = False, jobs: int | None = None, progress: Progress) -> Evaluation:
+def evaluate(candidate: ModelCandidate, model: WordModel, split: Split, *, analysis: bool = False, jobs: int | None = None, progress: Progress) -> Evaluation:
     """Measure a model on one split of its run.
 
     The cutoff is the manifest's, else the configuration's, else chosen on validation data with this model.
@@ -117,7 +117,7 @@ def as_json(evaluation: Evaluation) -> str:
     return TypeAdapter(Evaluation).dump_json(evaluation, indent=2).decode()
 
 
-def _operating_point(candidate: Candidate, model: WordModel, simulated: SimulatedSplit) -> EvaluationPoint:
+def _operating_point(candidate: ModelCandidate, model: WordModel, simulated: SimulatedSplit) -> EvaluationPoint:
     export, manifest = candidate.config.export, candidate.manifest
     if manifest is not None:
         return given_point(manifest.micro.probability_cutoff, manifest.micro.sliding_window_size, "the manifest's")

@@ -41,7 +41,7 @@ def mine(
 
       mww-mine --tflite runs/computer/exported/computer.tflite --audio podcasts --output dataset/hard_negative
     """
-    from trainer.evaluation.runs import find_candidate, open_model
+    from trainer.inference.runs import find_candidate, open_model
     from trainer.mining.mine import mine_into
     from trainer.mining.sources import choose_sources, readable_headers
     from wakeword.corpus.recordings import find_recordings

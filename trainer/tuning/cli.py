@@ -44,7 +44,7 @@ def autotune(
     """
     from rich.console import Console
 
-    from trainer.evaluation.runs import find_candidate, require_tensorflow
+    from trainer.inference.runs import find_candidate, require_tensorflow
     from trainer.tuning.folder import TuningFolder
     from trainer.tuning.operating_point import Targets
     from trainer.tuning.policy import TuningLimits

@@ -18,7 +18,7 @@ from trainer.data.spec_augment import choose_array_module
 from trainer.data.split import Split
 from trainer.data.threads import threads_of_workers
 from trainer.data.training_sets import stored_clips, training_sets
-from trainer.evaluation.runs import Candidate, open_float
+from trainer.inference.runs import ModelCandidate, open_float
 from trainer.inference.splits import PresentedSplit, SimulatedSplit, SplitRecords, present_split, seconds_counted, split_records
 from trainer.memory import feature_workers
 from trainer.mixednet.runtime import compute_dtype, start_tensorflow
@@ -78,7 +78,7 @@ class Tuned:
 class TuningTask:
     """What is tuned, toward what. `check` comes before everything else."""
 
-    candidate: Candidate
+    candidate: ModelCandidate
     targets: Targets
     limits: TuningLimits
     jobs: int | None = None

@@ -15,8 +15,8 @@ from trainer.config.loader import load_config
 from trainer.data.dataset import read_recordings
 from trainer.data.split import Split
 from trainer.exporting import default_name, export_run
+from trainer.inference.runs import run_folder
 from trainer.terminal import Terminal
-from trainer.trained import run_folder
 from wakeword.errors import ConfigError, MeasurementFailure
 from wakeword.model.manifest import read_manifest
 

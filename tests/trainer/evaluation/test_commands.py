@@ -17,8 +17,8 @@ from trainer.config.loader import CONFIG_NAME, load_config
 from trainer.config.sections import HardNegativeMiningSection
 from trainer.data.dataset import read_recordings
 from trainer.evaluation.cli import evaluate_app
-from trainer.evaluation.runs import find_candidate, open_model
 from trainer.inference.models import FloatModel, weights_sha256
+from trainer.inference.runs import find_candidate, open_model
 from trainer.mining.cli import mine_app
 from trainer.mining.mine import mine
 from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder

@@ -19,9 +19,9 @@ from trainer.data.ingest import Ingestion, Label
 from trainer.data.split import Split
 from trainer.evaluation import evaluate as evaluating
 from trainer.evaluation.evaluate import Evaluation, as_json, evaluate
-from trainer.evaluation.runs import Candidate
 from trainer.evaluation.table import rendered
 from trainer.evaluation.windows import word_ends_of
+from trainer.inference.runs import ModelCandidate
 from trainer.inference.splits import simulate_split, split_records, validation_point
 from wakeword.errors import ConfigError
 from wakeword.model.manifest import Manifest, MicroSection
@@ -29,13 +29,13 @@ from wakeword.scoring.grades import grade_false_accepts, grade_recall
 from wakeword.scoring.rates import clopper_pearson, garwood
 
 
-def candidate(folder: Path, cutoff: float | None = 0.7) -> Candidate:
+def candidate(folder: Path, cutoff: float | None = 0.7) -> ModelCandidate:
     manifest = None
     if cutoff is not None:
         micro = MicroSection(probability_cutoff=cutoff, sliding_window_size=2, tensor_arena_size=1)
         manifest = Manifest(wake_word="loud", author="", model="loud.tflite", micro=micro)
     config = load_config(str(folder / CONFIG_NAME))
-    return Candidate(None, folder / "loud.tflite", manifest, config, folder, read_recordings(folder))
+    return ModelCandidate(None, folder / "loud.tflite", manifest, config, folder, read_recordings(folder))
 
 
 def measured(folder: Path, split: Split = Split.TEST, cutoff: float | None = 0.7, analysis: bool = False) -> Evaluation:

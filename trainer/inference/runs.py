@@ -1,4 +1,4 @@
-"""A model, the configuration and the run that it came from: what `mww-evaluate` and `mww-mine` are told on the command line."""
+"""A model, the configuration and the run that it came from: what evaluation, mining and tuning are told on the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from trainer.data.dataset import TABLE_NAME, read_recordings
 from trainer.data.ingest import SampleRecord
 from trainer.inference.models import FloatModel, Int8Model, WordModel
 from trainer.mixednet.lengths import window_slices
-from trainer.trained import run_folder
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 from wakeword.extras import require
@@ -22,7 +21,7 @@ from wakeword.model.manifest import Manifest, read_manifest, refuse_other_step
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ModelCandidate:
     """What is evaluated or mined with. Exactly one of `checkpoint` and `tflite` is given."""
 
     checkpoint: Path | None
@@ -46,9 +45,24 @@ class Candidate:
         return window_slices(self.config.model, self.config.hardware.clip_duration_ms)
 
 
+def run_folder(checkpoint: Path) -> Path:
+    """The folder of the run that a checkpoint belongs to."""
+    return checkpoint.absolute().parent.parent
+
+
+def run_config(checkpoint: Path, source: str | None = None, overrides: Sequence[Path] = (), settings: Sequence[str] = ()) -> TrainerConfig:
+    """The configuration of a checkpoint's run, or the `source` given instead. Raises `ConfigError` when checkpoint or run are not there."""
+    if not checkpoint.is_file():
+        raise ConfigError(f"{checkpoint}: does not exist; give the checkpoints/best_weights.weights.h5 of a run, or train first")
+    own = run_folder(checkpoint) / CONFIG_NAME
+    if source is None and not own.is_file():
+        raise ConfigError(f"{own}: does not exist; give a checkpoint within the folder of its run")
+    return load_config(source or str(own), overrides, settings)
+
+
 def find_candidate(
     checkpoint: Path | None, tflite: Path | None, config: str | None, overrides: Sequence[Path], settings: Sequence[str], run: Path | None
-) -> Candidate:
+) -> ModelCandidate:
     """Find the run of a model and read its configuration and its recordings.
 
     Args:
@@ -75,10 +89,10 @@ def find_candidate(
     own = folder / CONFIG_NAME
     if config is None and not own.is_file():
         raise ConfigError(f"{own}: does not exist; give the run's configuration with --config")
-    return Candidate(checkpoint, tflite, manifest, load_config(config or str(own), overrides, settings), folder, read_recordings(folder))
+    return ModelCandidate(checkpoint, tflite, manifest, load_config(config or str(own), overrides, settings), folder, read_recordings(folder))
 
 
-def open_model(candidate: Candidate, jobs: int | None = None) -> WordModel:
+def open_model(candidate: ModelCandidate, jobs: int | None = None) -> WordModel:
     """The model, ready to run. Raises `ConfigError` when its file is damaged or belongs to another configuration."""
     network = candidate.config.model
     if candidate.tflite is not None:
@@ -91,7 +105,7 @@ def open_model(candidate: Candidate, jobs: int | None = None) -> WordModel:
     return open_float(candidate, jobs)
 
 
-def open_float(candidate: Candidate, jobs: int | None = None) -> FloatModel:
+def open_float(candidate: ModelCandidate, jobs: int | None = None) -> FloatModel:
     """The float model of a checkpoint.
 
     Raises `ConfigError` when its file is damaged or belongs to another configuration, `InfrastructureError` without TensorFlow.
