@@ -50,13 +50,19 @@ class Trained:
     negatives: list[SampleRecord]
 
     def agreement_of(self, content: bytes) -> Agreement:
-        """How far an exported model is from this one on the beginnings of validation recordings. Raises as `measure_agreement` does."""
+        """How far an exported model is from this one on the beginnings of validation recordings.
+
+        Raises as `measure_agreement` does.
+        """
         compared = [_beginning(record.path) for kind in (self.positives, self.negatives) for record in kind[:AGREEMENT_CLIPS]]
         return measure_agreement(content, self.model, self.network, self.slices, compared)
 
 
 def open_checkpoint(checkpoint: Path, config: TrainerConfig) -> Trained:
-    """Load the weights of a run. Raises `ConfigError` when checkpoint, run and configuration do not belong together, or recordings have changed."""
+    """Load the weights of a run.
+
+    Raises `ConfigError` when checkpoint, run and configuration do not belong together, or recordings have changed.
+    """
     folder = run_folder(checkpoint)
     records = read_recordings(folder)
     positives, negatives = (chosen(records, Split.VAL, label) for label in (Label.POSITIVE, Label.NEGATIVE))
@@ -69,9 +75,11 @@ def open_checkpoint(checkpoint: Path, config: TrainerConfig) -> Trained:
 
 
 def agreement_with_checkpoint(model: TfliteModel, checkpoint: Path) -> Agreement:
-    """What `mww-verify --checkpoint` asks of the trainer: compare a model with the weights that it came from, on the run's validation recordings.
+    """What `mww-verify --checkpoint` asks of the trainer: compare a model with the weights that it came from, on the
+    run's validation recordings.
 
-    Raises `ConfigError` as `open_checkpoint` does and for a model of another stride, `InfrastructureError` without TensorFlow.
+    Raises `ConfigError` as `open_checkpoint` does and for a model of another stride, `InfrastructureError` without
+    TensorFlow.
     """
     require_tensorflow()
     return open_checkpoint(checkpoint, run_config(checkpoint)).agreement_of(model.content)

@@ -1,4 +1,6 @@
-"""Where a model is wrong or nearly so: the utterances it is least sure of, the negatives it is surest of, and how its probabilities spread."""
+"""Where a model is wrong or nearly so: the utterances it is least sure of, the negatives it is surest of, and how its
+probabilities spread.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,9 @@ class ErrorAnalysis:
 
 
 def analyse(simulated: SimulatedSplit, records: Sequence[SampleRecord], point: EvaluationPoint, missed: tuple[int, ...], worst: int = WORST) -> ErrorAnalysis:
-    """The `worst` utterances and negatives of a split; `records` are the utterances', `missed` has the indices of those that were not found."""
+    """The `worst` utterances and negatives of a split; `records` are the utterances', `missed` has the indices of those
+    that were not found.
+    """
     averages = sliding_averages(simulated.positives.probabilities, simulated.positives.stride, point.window)
     highest = simulated.positives.highest(averages, point.window).tolist()
     utterances = [

@@ -30,8 +30,9 @@ def evaluate(
 ) -> None:
     """Measure a trained or an exported model on one split of its run.
 
-    First what a device would do with the recordings, then classic window metrics and calibration. The cutoff is the manifest's, else the
-    configuration's, else the one that validation data chooses; test data is never used to choose, and nothing is written.
+    First what a device would do with the recordings, then classic window metrics and calibration. The cutoff is the
+    manifest's, else the configuration's, else the one that validation data chooses; test data is never used to choose,
+    and nothing is written.
 
     Example:
 

@@ -1,6 +1,7 @@
 """The device protocol's figures: what a board with this model would have done with these recordings.
 
-Words and negatives are presented, decided, matched and counted as `wakeword.presentation` says, so a false accept may fall into either.
+Words and negatives are presented, decided, matched and counted as `wakeword.presentation` says, so a false accept may
+fall into either.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ class DeviceFigures:
     missed: tuple[int, ...]
     """Indices of utterances."""
     after_words: int
-    """Those among the false accepts that are in the session of wake words: before a word, later than the tolerance, or a second time."""
+    """Those among the false accepts that are in the session of wake words: before a word, later than the tolerance, or
+    a second time.
+    """
     false_accepts: tuple[FalseAccept, ...]
     """In the order of the recordings, those of the session first."""
 

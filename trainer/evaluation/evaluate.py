@@ -53,7 +53,8 @@ class Evaluation:
     session_note: str
     """That one or two speakers train and are tested too; empty where the split is of other people."""
     negatives: tuple[Share, ...]
-    """The kinds of sound without the wake word; empty for a run of an older version, which has not written them down."""
+    """The kinds of sound without the wake word; empty for a run of an older version, which has not written them down.
+    """
     point: EvaluationPoint
     device: DeviceFigures
     grades: Grades

@@ -1,7 +1,7 @@
 """Classic window metrics of a split: comparable with what other trainers print, and with nothing that a device does.
 
-One window an utterance, ending 150 ms after the word (the middle of what training shows the model), and one every 300 ms of the negatives, as
-microWakeWord's ambient validation takes them. No sliding mean, no hold-off.
+One window an utterance, ending 150 ms after the word (the middle of what training shows the model), and one every 300
+ms of the negatives, as microWakeWord's ambient validation takes them. No sliding mean, no hold-off.
 """
 
 from __future__ import annotations
@@ -87,12 +87,17 @@ class WordEnd:
 
 
 def word_ends_of(paths: Sequence[Path], jobs: int | None = None) -> list[WordEnd]:
-    """Where the word of each utterance ends, by its sound; the same rule as in training. Raises `ConfigError` for an unreadable file."""
+    """Where the word of each utterance ends, by its sound; the same rule as in training.
+
+    Raises `ConfigError` for an unreadable file.
+    """
     return list(map_in_processes(_word_end, paths, jobs=jobs if len(paths) >= FEWEST_CLIPS_FOR_PROCESSES else 1))
 
 
 def scored_windows(simulated: SimulatedSplit, word_ends: Sequence[WordEnd]) -> tuple[Truth, Scores]:
-    """The windows of a split: truth bool `[n]`, probabilities float64 `[n]` in 0-1; utterances first, then negatives in order."""
+    """The windows of a split: truth bool `[n]`, probabilities float64 `[n]` in 0-1; utterances first, then negatives in
+    order.
+    """
     positive_stream, stride = simulated.positives, simulated.positives.stride
     positives = []
     for recording, word_end in zip(positive_stream.recordings, word_ends, strict=True):

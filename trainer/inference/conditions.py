@@ -1,11 +1,13 @@
 """Synthetic speech as a room hears it: fixed conditions in which words and negatives of a validation are heard once more.
 
-A synthesiser's clip is clean and close, and nearly every model finds it: validation then says the same of all of them. So where no person has said the
-words, they are also heard from afar, over noise or television, and quietly. Rooms and backgrounds are those of validation alone, and the same for every
-model; each condition has several, one after the other. What follows a word is the room's own pause, with its noise.
+A synthesiser's clip is clean and close, and nearly every model finds it: validation then says the same of all of them.
+So where no person has said the words, they are also heard from afar, over noise or television, and quietly. Rooms and
+backgrounds are those of validation alone, and the same for every model; each condition has several, one after the
+other. What follows a word is the room's own pause, with its noise.
 
-Negatives are heard in the same conditions, and noises alone besides. Clean ones are hardly ever accepted: a model with which clean negatives let expect
-0.65 false accepts an hour had 5.4 among recordings of people and noises. Generated near misses are left out: no hour of speech has so many.
+Negatives are heard in the same conditions, and noises alone besides. Clean ones are hardly ever accepted: a model with
+which clean negatives let expect 0.65 false accepts an hour had 5.4 among recordings of people and noises. Generated
+near misses are left out: no hour of speech has so many.
 """
 
 from __future__ import annotations
@@ -37,11 +39,15 @@ MOST_NEGATIVES_S = 1200.0
 """Of negatives in each condition, chosen by their content too."""
 _ROOMS, _BACKGROUNDS, _VOICES = 12, 2 * PLACES, 24
 IN_A_ROOM = Presentation("session", gap_seconds=0.5, tail_seconds=0.5)
-"""Negatives with the pauses of a stream; the noise of a room goes on in them, so as in a session all of it counts as hours."""
+"""Negatives with the pauses of a stream; the noise of a room goes on in them, so as in a session all of it counts as
+hours.
+"""
 _NOISES = 24
 """Noises and pieces of music that are heard alone."""
 _FORMAT = 1
-"""Part of the features' key; raise it when the same words and sounds are heard otherwise (here, or in `trainer.data.augment.conditions`)."""
+"""Part of the features' key; raise it when the same words and sounds are heard otherwise (here, or in
+`trainer.data.augment.conditions`).
+"""
 
 
 @dataclass(frozen=True)
@@ -79,9 +85,12 @@ class HardStreams:
 
 
 def hard_streams(cache: FeatureCache, positives: Sequence[SampleRecord], negatives: Sequence[SampleRecord]) -> HardStreams:
-    """Positives and negatives in each condition; their features are computed once and found again. Negatives also talk on television.
+    """Positives and negatives in each condition; their features are computed once and found again.
 
-    Raises `InfrastructureError` where the package that computes rooms is missing, `ConfigError` for a recording that cannot be read.
+    Negatives also talk on television.
+
+    Raises `InfrastructureError` where the package that computes rooms is missing, `ConfigError` for a recording that
+    cannot be read.
     """
     positive_paths = _by_path(sorted(positives, key=lambda record: record.content)[:MOST_WORDS])
     if not positive_paths:
@@ -123,7 +132,10 @@ def _up_to(seconds: float, records: Iterable[SampleRecord]) -> Iterator[SampleRe
 
 
 def heard_in_places(condition: Condition, places: Sequence[Place], session: NDArray[np.int16], starts: Sequence[int]) -> NDArray[np.int16]:
-    """A stream, int16 `[n]`, whose recordings begin at `starts`: an equal share of them in each place. Nothing moves, and the length stays."""
+    """A stream, int16 `[n]`, whose recordings begin at `starts`: an equal share of them in each place.
+
+    Nothing moves, and the length stays.
+    """
     borders = [0, *(starts[place * len(starts) // len(places)] for place in range(1, len(places))), len(session)]
     parts = [
         heard(session[first:last], place.room, place.noise, condition.snr_db or 0.0, number, level_dbfs=condition.level_dbfs)
@@ -133,7 +145,9 @@ def heard_in_places(condition: Condition, places: Sequence[Place], session: NDAr
 
 
 def noises_alone(noises: Sequence[Sound], stream: NDArray[np.int16], _starts: Sequence[int]) -> NDArray[np.int16]:
-    """Noises one after the other instead of a stream, int16 `[n]`, each for an equal share of it and as loud as what it replaces."""
+    """Noises one after the other instead of a stream, int16 `[n]`, each for an equal share of it and as loud as what it
+    replaces.
+    """
     borders = [len(stream) * place // len(noises) for place in range(len(noises) + 1)]
     parts = [
         noise_instead(stream[first:last], noise, number) for number, (noise, first, last) in enumerate(zip(noises, borders[:-1], borders[1:], strict=True))

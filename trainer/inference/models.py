@@ -1,7 +1,8 @@
 """A model over recordings, whichever form it has: float weights of a run, or the exported int8 file.
 
-Both take the device's int8 features and give uint8 probabilities as the simulated board does, so everything behind them is the same code.
-Features are cached by content; recordings of any length are read in ranges, so memory does not grow with them.
+Both take the device's int8 features and give uint8 probabilities as the simulated board does, so everything behind them
+is the same code. Features are cached by content; recordings of any length are read in ranges, so memory does not grow
+with them.
 """
 
 from __future__ import annotations
@@ -51,7 +52,10 @@ class WordModel(Protocol):
         ...
 
     def run_clips(self, recordings: Sequence[Path], progress: Progress) -> list[SimulatedStream]:
-        """Each recording alone, on all cores: a stream each, as `CLIPS` presents it. Raises `ConfigError` for one that cannot be read."""
+        """Each recording alone, on all cores: a stream each, as `CLIPS` presents it.
+
+        Raises `ConfigError` for one that cannot be read.
+        """
         ...
 
 
@@ -129,7 +133,9 @@ class FloatModel:
         return stream.simulated(self.stride, levels)
 
     def probabilities(self, features: CachedStream) -> NDArray[np.float32]:
-        """One probability an inference since boot, float32 `[slices // stride]`, range by range; each window reaches back over the border of its range."""
+        """One probability an inference since boot, float32 `[slices // stride]`, range by range; each window reaches
+        back over the border of its range.
+        """
         inferences = features.slices // self.stride
         reach = self._slices - self.stride
         parts = [np.zeros(0, np.float32)]

@@ -1,4 +1,6 @@
-"""A model, the configuration and the run that it came from: what evaluation, mining and tuning are told on the command line."""
+"""A model, the configuration and the run that it came from: what evaluation, mining and tuning are told on the command
+line.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,10 @@ def run_folder(checkpoint: Path) -> Path:
 
 
 def run_config(checkpoint: Path, source: str | None = None, overrides: Sequence[Path] = (), settings: Sequence[str] = ()) -> TrainerConfig:
-    """The configuration of a checkpoint's run, or the `source` given instead. Raises `ConfigError` when checkpoint or run are not there."""
+    """The configuration of a checkpoint's run, or the `source` given instead.
+
+    Raises `ConfigError` when checkpoint or run are not there.
+    """
     if not checkpoint.is_file():
         raise ConfigError(f"{checkpoint}: does not exist; give the checkpoints/best_weights.weights.h5 of a run, or train first")
     own = run_folder(checkpoint) / CONFIG_NAME
@@ -108,7 +113,8 @@ def open_model(candidate: ModelCandidate, jobs: int | None = None) -> WordModel:
 def open_float(candidate: ModelCandidate, jobs: int | None = None) -> FloatModel:
     """The float model of a checkpoint.
 
-    Raises `ConfigError` when its file is damaged or belongs to another configuration, `InfrastructureError` without TensorFlow.
+    Raises `ConfigError` when its file is damaged or belongs to another configuration, `InfrastructureError` without
+    TensorFlow.
     """
     require_tensorflow()
     model = FloatModel(candidate.config.model, candidate.slices, jobs)
@@ -143,7 +149,9 @@ def _run_of(path: Path, is_checkpoint: bool, config: str | None) -> Path:
 
 
 def _recorded_runs(model: Path) -> Iterator[Path]:
-    """The run that a model was exported from, by the record beside it, wherever the project's folder lies now; none where model or weights have changed."""
+    """The run that a model was exported from, by the record beside it, wherever the project's folder lies now; none
+    where model or weights have changed.
+    """
     record = read_record(model)
     if record is None or record.model_sha256 != hash_file(model):
         return

@@ -1,7 +1,9 @@
-"""A model over the recordings of one split, exactly those that the run wrote down: the positives as a session, the negatives as a stream.
+"""A model over the recordings of one split, exactly those that the run wrote down: the positives as a session, the
+negatives as a stream.
 
-Training validates so, the export chooses its cutoff so, evaluation and tuning measure so: one presentation, one curve, one choice. Positives of a validation
-that nobody but a synthesiser has said are also presented in hard conditions (`conditions.py`), and the negatives with them; both take part in the choice.
+Training validates so, the export chooses its cutoff so, evaluation and tuning measure so: one presentation, one curve,
+one choice. Positives of a validation that nobody but a synthesiser has said are also presented in hard conditions
+(`conditions.py`), and the negatives with them; both take part in the choice.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ from wakeword.simulation.features import Progress, present
 from wakeword.simulation.streams import PresentedStream, Recording, SimulatedStream
 
 CHANGED_SECONDS = 1e-3
-"""A recording whose length differs by more from what its table says is another one; tables of older runs have no hashes that would tell."""
+"""A recording whose length differs by more from what its table says is another one; tables of older runs have no hashes
+that would tell.
+"""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,9 @@ class PresentedSplit:
     """The negatives in hard conditions, a stream each."""
 
     def simulated(self, run: Callable[[PresentedStream], SimulatedStream]) -> SimulatedSplit:
-        """What a model gives, where `run` is its `WordModel.run`; it is called for the streams in the order of the fields."""
+        """What a model gives, where `run` is its `WordModel.run`; it is called for the streams in the order of the
+        fields.
+        """
         positives, negatives = run(self.positives), run(self.negatives)
         return SimulatedSplit(self.split, positives, negatives, tuple(map(run, self.hard_positives)), tuple(map(run, self.hard_negatives)))
 
@@ -86,7 +92,9 @@ class SimulatedSplit:
     """They tell recall alone."""
     hard_negatives: tuple[SimulatedStream, ...] = ()
     _curves: dict[tuple[int, bool], DetCurve] = field(default_factory=dict, init=False, repr=False)
-    """By window, and whether of the hard conditions: one takes seconds, and is asked for by whoever chooses and by whoever tells of it."""
+    """By window, and whether of the hard conditions: one takes seconds, and is asked for by whoever chooses and by
+    whoever tells of it.
+    """
 
     @property
     def streams(self) -> tuple[tuple[SimulatedStream, bool], ...]:
@@ -94,7 +102,9 @@ class SimulatedSplit:
         return (self.positives, True), (self.negatives, False)
 
     def decided(self, cutoff: int, window: int) -> list[tuple[list[Detection], Components]]:
-        """The detections of both streams at a uint8 cutoff and a sliding window, and what they are: positives found, or false accepts."""
+        """The detections of both streams at a uint8 cutoff and a sliding window, and what they are: positives found, or
+        false accepts.
+        """
         detections = [stream.detections(cutoff, window) for stream, _ in self.streams]
         return [(found, stream.outcome(found, wake=wake)) for (stream, wake), found in zip(self.streams, detections, strict=True)]
 
@@ -109,7 +119,10 @@ class SimulatedSplit:
         return self._curve(window, tuple((stream, True) for stream in self.hard_positives), hard=True).recall
 
     def choice(self, window: int, target_false_accepts_per_hour: float, target_recall: float = 0.0) -> CutoffChoice:
-        """The cutoff that everybody chooses, of validation data alone. Raises `ValueError` for any other split: it must not choose."""
+        """The cutoff that everybody chooses, of validation data alone.
+
+        Raises `ValueError` for any other split: it must not choose.
+        """
         if self.split is not Split.VAL:
             raise ValueError(f"{self.split} data must not choose")
         return choose_cutoff(self.curve(window), target_false_accepts_per_hour, target_recall, self.hard_recall(window))
@@ -131,7 +144,10 @@ class EvaluationPoint:
 
 
 def split_records(records: Sequence[SampleRecord], split: Split, run: Path) -> SplitRecords:
-    """The recordings of a split. Raises `ConfigError` when one kind is missing from it or files are gone or changed; `run` is named in messages."""
+    """The recordings of a split.
+
+    Raises `ConfigError` when one kind is missing from it or files are gone or changed; `run` is named in messages.
+    """
     found = SplitRecords.of(records, split)
     for kind, recordings in (("positive", found.positives), ("negative", found.negatives)):
         if not recordings:
@@ -144,8 +160,8 @@ def split_records(records: Sequence[SampleRecord], split: Split, run: Path) -> S
 def present_split(cache: FeatureCache, records: SplitRecords, progress: Progress) -> PresentedSplit:
     """Compute or find the features of a split.
 
-    Raises `ConfigError` when a recording cannot be read or has another length than when the run was trained, `InfrastructureError` where hard conditions
-    are to be computed and the package for that is missing.
+    Raises `ConfigError` when a recording cannot be read or has another length than when the run was trained,
+    `InfrastructureError` where hard conditions are to be computed and the package for that is missing.
     """
     positives, negatives = (
         present(cache, [record.path for record in kind], presentation, progress)
@@ -182,13 +198,18 @@ def given_point(probability_cutoff: float, window: int, origin: str) -> Evaluati
 
 
 def validation_point(validation: SimulatedSplit, window: int, target: float) -> EvaluationPoint:
-    """The cutoff that the export would choose, of validation data alone. Raises `ValueError` for any other split: it must not choose."""
+    """The cutoff that the export would choose, of validation data alone.
+
+    Raises `ValueError` for any other split: it must not choose.
+    """
     choice = validation.choice(window, target)
     return EvaluationPoint(choice.probability_cutoff, choice.cutoff, window, f"chosen on validation data for {target:g} false accepts/h")
 
 
 def are_synthetic_words(records: SplitRecords) -> bool:
-    """Whether the words of a split choose, and a synthesiser said all of them: then they are heard in hard conditions too. People have rooms of their own."""
+    """Whether the words of a split choose, and a synthesiser said all of them: then they are heard in hard conditions
+    too. People have rooms of their own.
+    """
     return records.split is Split.VAL and provenance_of(record.path for record in records.positives) == "synthetic"
 
 

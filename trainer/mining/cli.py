@@ -34,8 +34,9 @@ def mine(
 ) -> None:
     """Find what a model wrongly takes for the wake word, and save it to train on.
 
-    Recordings that validate or test the run are left out, by path and by content, and so are those with the wake word. No sound is saved
-    twice; an interrupted mining goes on when the same command runs again. Threshold and number come from the configuration of the run.
+    Recordings that validate or test the run are left out, by path and by content, and so are those with the wake word.
+    No sound is saved twice; an interrupted mining goes on when the same command runs again. Threshold and number come
+    from the configuration of the run.
 
     Example:
 

@@ -1,8 +1,8 @@
 """Mining while a model is trained: it hears the very features that its negatives are drawn from.
 
-The negatives of the training split lie in joined streams of features, mapped from disk. The model runs over them; a window that it accepts
-becomes a hard negative where it stands, so nothing is decoded, computed or copied for the batches. For people, each is also saved as a clip,
-with its provenance, in the run's folder.
+The negatives of the training split lie in joined streams of features, mapped from disk. The model runs over them; a
+window that it accepts becomes a hard negative where it stands, so nothing is decoded, computed or copied for the
+batches. For people, each is also saved as a clip, with its provenance, in the run's folder.
 """
 
 from __future__ import annotations
@@ -53,7 +53,10 @@ class JoinedNegatives:
 
     @classmethod
     def of(cls, records: Sequence[SampleRecord], features: ClipRows, seed: int) -> JoinedNegatives:
-        """`records` and `seed` are those that the features (`negative_joined`) were computed from. Raises `ConfigError` when they cannot be."""
+        """`records` and `seed` are those that the features (`negative_joined`) were computed from.
+
+        Raises `ConfigError` when they cannot be.
+        """
         settings = FeatureSettings()
         presentation = Presentation("stream", settings.lead_s, settings.negative_tail_s, settings.gap_s)
         streams = tuple(joined_recordings(records, seed=seed, settings=settings))
@@ -75,7 +78,10 @@ class JoinedNegatives:
 
 
 class TrainingMiner:
-    """`HardNegatives` for the training loop. The folder's table is what it remembers by; a row tells the window that was accepted."""
+    """`HardNegatives` for the training loop.
+
+    The folder's table is what it remembers by; a row tells the window that was accepted.
+    """
 
     def __init__(
         self,
@@ -138,7 +144,10 @@ class TrainingMiner:
         return self._mined_sets()
 
     def mine(self, model: Any, step: int) -> MinedSets:
-        """See `HardNegatives`. One mining takes at most half of the places that are left: the later, better models need some too."""
+        """See `HardNegatives`.
+
+        One mining takes at most half of the places that are left: the later, better models need some too.
+        """
         places = -(-(self._mining.max_samples - len(self._rows)) // 2)
         if places <= 0:
             return self._mined_sets()

@@ -15,7 +15,10 @@ _FORMAT = 2
 
 
 class Journal:
-    """Recordings heard by one model at one threshold. A journal of another mining is begun anew; a torn last line is one recording less."""
+    """Recordings heard by one model at one threshold.
+
+    A journal of another mining is begun anew; a torn last line is one recording less.
+    """
 
     def __init__(self, path: Path, **mining: Any) -> None:
         """`mining` names what decides the result (model, threshold, window, limit)."""

@@ -1,7 +1,9 @@
-"""Hard negative mining: run a model over any amount of audio without the wake word, keep what it is surest of, save it as clips.
+"""Hard negative mining: run a model over any amount of audio without the wake word, keep what it is surest of, save it
+as clips.
 
-Memory is bounded by a batch's probabilities (33 bytes a second) and the windows kept. What is interrupted goes on: features are cached, what was found stands
-in a journal, and clips are staged in a hidden folder until the table names them.
+Memory is bounded by a batch's probabilities (33 bytes a second) and the windows kept. What is interrupted goes on:
+features are cached, what was found stands in a journal, and clips are staged in a hidden folder until the table names
+them.
 """
 
 from __future__ import annotations
@@ -107,9 +109,9 @@ def mine_into(
     Returns:
         The new clips, and what the folder holds now.
 
-    Raises `ConfigError` as `mine` does or when the folder's table is damaged, `InfrastructureError` when another process
-    mines into the folder, and `OSError` when the disk is full; clips and table then are those from before, and what was
-    found is kept.
+    Raises `ConfigError` as `mine` does or when the folder's table is damaged, `InfrastructureError` when another
+    process mines into the folder, and `OSError` when the disk is full; clips and table then are those from before, and
+    what was found is kept.
     """
     threshold, limit = mining.fp_threshold, mining.max_samples
     with hold_folder(folder, "give another --output"):

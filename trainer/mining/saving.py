@@ -1,6 +1,8 @@
-"""Clips of accepted stretches, and the table that says where they come from: written so that a kill at any moment loses and doubles nothing.
+"""Clips of accepted stretches, and the table that says where they come from: written so that a kill at any moment loses
+and doubles nothing.
 
-Clips are staged in a hidden folder until the table names them; whoever opens the folder next gives staged clips their final names.
+Clips are staged in a hidden folder until the table names them; whoever opens the folder next gives staged clips their
+final names.
 """
 
 from __future__ import annotations

@@ -28,9 +28,10 @@ class MiningSources:
 def choose_sources(found: Iterable[Path], records: Sequence[SampleRecord], output: Path | None = None) -> MiningSources:
     """Sort out of `found` what the run's `records` hold back, by path and by content, and what lies in `output` itself.
 
-    What is mined is trained on. So a recording that validates or tests would leak, whatever its name; one that holds the wake word would teach
-    the model to miss it. Of a long recording that was split by stretches, those that train are mined. A copy in another format is another
-    file and is not recognised. Raises `ConfigError` when nothing is left.
+    What is mined is trained on. So a recording that validates or tests would leak, whatever its name; one that holds
+    the wake word would teach the model to miss it. Of a long recording that was split by stretches, those that train
+    are mined. A copy in another format is another file and is not recognised. Raises `ConfigError` when nothing is
+    left.
     """
     withheld = _held_back(records)
     by_path = {resolved(record.path): reason for record, reason in withheld}
@@ -98,7 +99,9 @@ class _CutUp:
                 self._sizes |= {part.file.stat().st_size} if part.file.is_file() else set()
 
     def parts(self, path: Path) -> list[tuple[Path, str]]:
-        """The parts of a file that was cut up, each with why it may not be mined (empty: it may); of one of its parts, that part alone. Else nothing."""
+        """The parts of a file that was cut up, each with why it may not be mined (empty: it may); of one of its parts,
+        that part alone. Else nothing.
+        """
         given, file = part_of(path), file_of(path)
         content = self._content.get(file.resolve())
         if content is None and self._by_content and (not self._sizes or file.stat().st_size in self._sizes):

@@ -1,8 +1,9 @@
 """From probabilities to the stretches of sound that a model wrongly accepts.
 
-Conventions: positions are samples of the recording at 16 kHz. A stretch is one training window that ends with the accepted inference, and
-the sound around it: half a second before, from which the frontend takes its idea of the noise, and a quarter of a second after, so that
-training can shift the window. It is cut at the recording's ends. Stretches of one recording do not overlap.
+Conventions: positions are samples of the recording at 16 kHz. A stretch is one training window that ends with the
+accepted inference, and the sound around it: half a second before, from which the frontend takes its idea of the noise,
+and a quarter of a second after, so that training can shift the window. It is cut at the recording's ends. Stretches of
+one recording do not overlap.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ class Accepted:
     stretch: Stretch
     probability: int
     window_end: int
-    """Sample of the recording with which the accepted window ends; in the silence behind the recording it is more than its samples."""
+    """Sample of the recording with which the accepted window ends; in the silence behind the recording it is more than
+    its samples.
+    """
 
 
 def stretch_of(row: MinedClip) -> Stretch:
@@ -62,7 +65,8 @@ def by_recording(stretches: Iterable[Stretch]) -> defaultdict[str, list[Stretch]
 
 
 def accepted_stretches(stream: SimulatedStream, recording: int, threshold: float, slices: int, limit: int, taken: Iterable[Stretch] = ()) -> list[Accepted]:
-    """Stretches of one recording of a stream that the model accepts, the most confident first; of equals the earlier one counts.
+    """Stretches of one recording of a stream that the model accepts, the most confident first; of equals the earlier
+    one counts.
 
     Args:
         stream: With the model's probabilities.
@@ -89,7 +93,9 @@ def accepted_stretches(stream: SimulatedStream, recording: int, threshold: float
 
 
 def most_confident(found: Iterable[Accepted], limit: int) -> list[Accepted]:
-    """At most `limit` of them, the most confident first; a fixed order among equals, so that a repeated mining finds the same."""
+    """At most `limit` of them, the most confident first; a fixed order among equals, so that a repeated mining finds
+    the same.
+    """
     return sorted(found, key=lambda window: (-window.probability, window.stretch.sha256, window.stretch.start))[:limit]
 
 

@@ -1,4 +1,5 @@
-"""Training negatives that a model accepts, as parts of the features that training draws from anyway: no audio is decoded again.
+"""Training negatives that a model accepts, as parts of the features that training draws from anyway: no audio is
+decoded again.
 
 `trainer.mining` finds them in audio and keeps them as clips; here they serve one iteration and are forgotten.
 """
@@ -29,7 +30,8 @@ class FloatProbabilities(Protocol):
 
 
 def accepted_windows(model: FloatProbabilities, clips: ClipRows, slices: int, level: float, limit: int = MOST_WINDOWS) -> ClipRows:
-    """At most `limit` windows of `slices` whose probability is above `level`, the most confident first, each with what training may shift it by.
+    """At most `limit` windows of `slices` whose probability is above `level`, the most confident first, each with what
+    training may shift it by.
 
     No window overlaps another; of equal probabilities the earlier one counts. Nothing is copied.
     """

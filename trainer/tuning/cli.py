@@ -34,9 +34,9 @@ def autotune(
 ) -> None:
     """Bring a trained model to its targets without training it anew.
 
-    Chooses cutoff and sliding window on validation data. While a target is missed, iterations of a few hundred steps shift what weighs how much;
-    what validation does not like is forgotten. The final figures are of the test split, which is not used to choose. The exit code is 1 when a target
-    is missed on validation, or for certain on test.
+    Chooses cutoff and sliding window on validation data. While a target is missed, iterations of a few hundred steps
+    shift what weighs how much; what validation does not like is forgotten. The final figures are of the test split,
+    which is not used to choose. The exit code is 1 when a target is missed on validation, or for certain on test.
 
     Example:
 

@@ -37,9 +37,13 @@ from wakeword.contract import PROBABILITY_MAX
 from wakeword.errors import ConfigError
 
 NEARLY_ACCEPTED = 0.5
-"""Training negatives count as nearly accepted from this share of the cutoff on: the model has heard them often, and is surer of others."""
+"""Training negatives count as nearly accepted from this share of the cutoff on: the model has heard them often, and is
+surer of others.
+"""
 AVERAGED_SHARE, AVERAGED_EVERY = 0.5, 10
-"""Weights are averaged over this last part of an iteration, every so many steps: at a constant rate the last step's are a matter of chance."""
+"""Weights are averaged over this last part of an iteration, every so many steps: at a constant rate the last step's are
+a matter of chance.
+"""
 
 
 @dataclass(frozen=True)
@@ -89,11 +93,15 @@ class _Average:
 class FineTuner:
     """A model in training that begins every iteration anew, from weights in a file and an optimizer without a past.
 
-    So an iteration depends on those weights, its recipe and its number alone, and a tuning that was interrupted goes on to the same result.
+    So an iteration depends on those weights, its recipe and its number alone, and a tuning that was interrupted goes on
+    to the same result.
     """
 
     def __init__(self, config: TrainerConfig, sets: Sequence[FeatureSet], steps: int, runner: FloatModel) -> None:
-        """`steps` of each iteration; `runner` runs the weights over training negatives. Raises `ConfigError` for settings that this machine cannot do."""
+        """`steps` of each iteration; `runner` runs the weights over training negatives.
+
+        Raises `ConfigError` for settings that this machine cannot do.
+        """
         import keras
 
         network, self._config, self._sets, self._steps = config.model, config, tuple(sets), steps
@@ -168,7 +176,9 @@ class FineTuner:
         return [replace(drawn, sampling_weight=drawn.sampling_weight * factor) if drawn.truth else drawn for drawn in sets]
 
     def _accepted(self, weights: Path, sha256: str, cutoff: int) -> FeatureSet | None:
-        """Training negatives that the weights in the model nearly accept; None where they are too few to be worth more than their weight."""
+        """Training negatives that the weights in the model nearly accept; None where they are too few to be worth more
+        than their weight.
+        """
         level = NEARLY_ACCEPTED * cutoff / PROBABILITY_MAX
         key = (weights, sha256, level)
         if self._mined is None or self._mined[0] != key:

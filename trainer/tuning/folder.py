@@ -1,7 +1,8 @@
-"""A tuning's folder: what a run's folder has, so that every command takes it for one, and the record from which an interrupted tuning goes on.
+"""A tuning's folder: what a run's folder has, so that every command takes it for one, and the record from which an
+interrupted tuning goes on.
 
-`tuning.json` is the truth; everything else follows from it and the weights. New best weights lie beside the old ones until the record names them, so a kill
-at any point leaves a record and the weights that it means.
+`tuning.json` is the truth; everything else follows from it and the weights. New best weights lie beside the old ones
+until the record names them, so a kill at any point leaves a record and the weights that it means.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ class TuningRecord:
     ended: str | None = None
     """Why, once it did."""
     features_sha256: str | None = None
-    """Of all that batches are drawn from; None before the first iteration. The sounds that clips are augmented with are part of it."""
+    """Of all that batches are drawn from; None before the first iteration.
+
+    The sounds that clips are augmented with are part of it.
+    """
     measurements: tuple[SplitMeasurement, ...] = ()
     """On the test split: each look at it, the given model first."""
 
@@ -73,7 +77,9 @@ class TuningFolder:
         check_writable(self.path / RECORD_NAME)
 
     def peek(self) -> tuple[Iteration, ...]:
-        """Iterations of whatever tuning the folder holds, for an estimate of times; none where it holds none that can be read."""
+        """Iterations of whatever tuning the folder holds, for an estimate of times; none where it holds none that can
+        be read.
+        """
         try:
             return _RECORD.validate_json((self.path / RECORD_NAME).read_bytes()).iterations
         except (OSError, ValueError):
@@ -115,7 +121,10 @@ class TuningFolder:
         return hash_file(self.candidate)
 
     def write(self, record: TuningRecord, config: TrainerConfig, targets: Targets, run: Path) -> None:
-        """Write where the tuning stands, then all that follows from it. Weights that the record names lie at `candidate` or `weights`."""
+        """Write where the tuning stands, then all that follows from it.
+
+        Weights that the record names lie at `candidate` or `weights`.
+        """
         write_atomically(self.path / RECORD_NAME, _json(record))
         self.settle(record, config, targets, run)
 

@@ -36,7 +36,9 @@ class SplitMeasurement:
     utterances: int
     false_accepts: int
     after_words: int
-    """Those among the false accepts that are in the stream of wake words: a second detection, or one that comes too late."""
+    """Those among the false accepts that are in the stream of wake words: a second detection, or one that comes too
+    late.
+    """
     hours: float
     """Of negatives and of the stream of wake words, pauses included."""
 
@@ -69,7 +71,10 @@ class SplitMeasurement:
 
 
 def measure(simulated: SimulatedSplit, point: PointChoice, weights_sha256: str) -> SplitMeasurement:
-    """Count at a point that validation chose. Raises `ValueError` for any split but test: others have chosen something."""
+    """Count at a point that validation chose.
+
+    Raises `ValueError` for any split but test: others have chosen something.
+    """
     if simulated.split is not Split.TEST:
         raise ValueError(f"{simulated.split} data has chosen what it would measure")
     cutoff, window = point.choice.cutoff, point.window

@@ -1,7 +1,8 @@
 """Choosing cutoff and sliding window together, on validation data.
 
-A longer window smooths single peaks away and answers later; which is better is the model's and the data's. For each window the cutoff is
-chosen as the export does (`wakeword.scoring.operating_point`), then the windows compete. What is chosen here is measured on data that was not used to choose.
+A longer window smooths single peaks away and answers later; which is better is the model's and the data's. For each
+window the cutoff is chosen as the export does (`wakeword.scoring.operating_point`), then the windows compete. What is
+chosen here is measured on data that was not used to choose.
 """
 
 from __future__ import annotations
@@ -67,10 +68,11 @@ class PointChoice:
 
 
 def choose_point(validation: SimulatedSplit, targets: Targets, windows: Sequence[int] = WINDOWS, preferred: int = PREFERRED_WINDOW) -> PointChoice:
-    """The best window and cutoff: first those within the target of false accepts an hour, then the most utterances, then the fewest false accepts.
+    """The best window and cutoff: first those within the target of false accepts an hour, then the most utterances,
+    then the fewest false accepts.
 
-    Of equals the window nearest to `preferred` is taken, then the shorter one. Raises `ValueError` for another split than validation
-    or without windows.
+    Of equals the window nearest to `preferred` is taken, then the shorter one. Raises `ValueError` for another split
+    than validation or without windows.
     """
     if validation.split is not Split.VAL:
         raise ValueError(f"{validation.split} data must not choose")

@@ -1,10 +1,11 @@
 """What to try next, what counts as better, and when to stop: pure functions of what was tried so far.
 
-Conventions: iteration 0 is the given model, which is always kept. Each later one starts from the best weights so far; it is kept when validation
-ranks it higher, and else forgotten, so the best only ever gets better. Figures are those of validation, at the cutoff and window chosen there.
+Conventions: iteration 0 is the given model, which is always kept. Each later one starts from the best weights so far;
+it is kept when validation ranks it higher, and else forgotten, so the best only ever gets better. Figures are those of
+validation, at the cutoff and window chosen there.
 
-The cycle: the answer to the best model's trouble first, then the same weights once more, then the opposite. A kept one begins the cycle anew from
-its own weights and rate; a whole cycle without a gain halves the learning rate.
+The cycle: the answer to the best model's trouble first, then the same weights once more, then the opposite. A kept one
+begins the cycle anew from its own weights and rate; a whole cycle without a gain halves the learning rate.
 """
 
 from __future__ import annotations
@@ -97,9 +98,10 @@ def best_of(history: Sequence[Iteration]) -> Iteration:
 def is_gain(candidate: PointChoice, best: PointChoice) -> bool:
     """Whether a candidate replaces the best.
 
-    As checkpoints compete (`trainer.training.scores`): within the target of false accepts beats above it; within it, the more utterances; above it,
-    the fewer false accepts. Then the other of the two, then recall over 0 to 2 false accepts an hour, which moves where the counts of a small
-    validation set stand still. Of equals the earlier one stays: what does not help is not worth the training.
+    As checkpoints compete (`trainer.training.scores`): within the target of false accepts beats above it; within it,
+    the more utterances; above it, the fewer false accepts. Then the other of the two, then recall over 0 to 2 false
+    accepts an hour, which moves where the counts of a small validation set stand still. Of equals the earlier one
+    stays: what does not help is not worth the training.
     """
     return _rank(candidate) > _rank(best)
 
@@ -114,8 +116,8 @@ def _rank(point: PointChoice) -> tuple[bool, bool, float, float, float]:
 def trouble_of(point: PointChoice, targets: Targets) -> Trouble:
     """Which of the two the model does worse, against what its targets allow.
 
-    At the chosen cutoff one is traded for the other, so its counts do not tell. At a cutoff of one half they do: there the model says what it takes
-    for the wake word. What is allowed is at least one of each, as fewer cannot be counted.
+    At the chosen cutoff one is traded for the other, so its counts do not tell. At a cutoff of one half they do: there
+    the model says what it takes for the wake word. What is allowed is at least one of each, as fewer cannot be counted.
     """
     if point.reaches_targets:
         return Trouble.NONE

@@ -1,4 +1,6 @@
-"""Bringing a trained model to its targets: choose cutoff and window, fine-tune while they are missed, measure once on data that was not used to choose."""
+"""Bringing a trained model to its targets: choose cutoff and window, fine-tune while they are missed, measure once on
+data that was not used to choose.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,8 @@ class Tuned:
     """On the test split, as `best`."""
     best: SplitMeasurement
     looks: int
-    """How often this tuning has measured tuned weights on the test split: once, unless it was made to go on afterwards."""
+    """How often this tuning has measured tuned weights on the test split: once, unless it was made to go on afterwards.
+    """
     positives: Provenance = "unknown"
     """Who spoke the utterances of the test split."""
     negatives: Provenance = "unknown"
@@ -97,7 +100,10 @@ class TuningTask:
         return split_records(self.candidate.records, split, self.candidate.run)
 
     def check(self) -> tuple[SplitRecords, SplitRecords]:
-        """The recordings of val and test. Raises `ConfigError` for settings that cannot be used, on this machine too, and for such recordings."""
+        """The recordings of val and test.
+
+        Raises `ConfigError` for settings that cannot be used, on this machine too, and for such recordings.
+        """
         check_config(self.candidate.config)
         performance = self.candidate.config.performance
         choose_array_module(performance.gpu_only)
@@ -110,7 +116,10 @@ class TuningTask:
 
 
 def survey(task: TuningTask, progress: TuningProgress) -> Survey:
-    """Choose cutoff and window for the given model and say what the first iteration would do. Writes nothing but cached features."""
+    """Choose cutoff and window for the given model and say what the first iteration would do.
+
+    Writes nothing but cached features.
+    """
     validation, _ = task.check()
     runner = _SplitRunner(task, progress)
     runner.present(validation)
@@ -122,8 +131,8 @@ def survey(task: TuningTask, progress: TuningProgress) -> Survey:
 def tune(task: TuningTask, output: Path, progress: TuningProgress) -> Tuned:
     """Tune into `output`; what was interrupted goes on after its last iteration. The checkpoint's run is not changed.
 
-    Raises `ConfigError` for settings, recordings or a folder that cannot be used, `InfrastructureError` when another process tunes into the folder,
-    and `KeyboardInterrupt` between two steps.
+    Raises `ConfigError` for settings, recordings or a folder that cannot be used, `InfrastructureError` when another
+    process tunes into the folder, and `KeyboardInterrupt` between two steps.
     """
     TuningFolder(output).check(task.candidate.run)
     with hold_folder(output, "give another --output-dir"):
@@ -255,7 +264,10 @@ def _given(task: TuningTask, point: PointChoice) -> Iteration:
 
 
 def _identity(task: TuningTask) -> dict[str, Any]:
-    """What the course of a tuning depends on. Limits may be raised, and `performance` and the places of files may change."""
+    """What the course of a tuning depends on.
+
+    Limits may be raised, and `performance` and the places of files may change.
+    """
     config, limits, targets = task.candidate.config, task.limits, task.targets
     return {
         "checkpoint": hash_file(task.checkpoint),
@@ -276,6 +288,9 @@ def _corpus(records: tuple[SampleRecord, ...], split: Split) -> dict[str, Any]:
 
 
 def _settings_hash(config: TrainerConfig) -> str:
-    """Of the sections that decide what is trained, and the window that is preferred among equals. A tuning has no teachers."""
+    """Of the sections that decide what is trained, and the window that is preferred among equals.
+
+    A tuning has no teachers.
+    """
     values = config.model_dump(mode="json", include={"hardware", "training", "model", "augmentation"}, exclude={"training": {"teachers", "teaching_share"}})
     return hashlib.sha256(json.dumps([values, config.export.sliding_window_size], sort_keys=True).encode()).hexdigest()

@@ -16,7 +16,10 @@ from wakeword.audio import read_samples
 
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Path:
-    """Val: two utterances and a quiet minute. Test: four utterances of two speakers, the softest missed, and negatives with one loud burst."""
+    """Val: two utterances and a quiet minute.
+
+    Test: four utterances of two speakers, the softest missed, and negatives with one loud burst.
+    """
     records: list[SampleRecord] = []
 
     def add(name: str, split: Split, label: Label, speaker: str, seconds: float, bursts: dict[float, float]) -> None:

@@ -73,7 +73,8 @@ def test_both_forms_of_a_model_hear_the_same(trained: Path, monkeypatch: pytest.
     assert (as_float.form, as_int8.form) == ("float", "int8")
     for one, other in zip(as_float.run_clips(paths, lambda _: None), as_int8.run_clips(paths, lambda _: None), strict=True):
         assert (one.recordings, one.slices, one.stride) == (other.recordings, other.slices, other.stride)
-        # The float model has heard silence before boot, the device's ring buffers hold zeros: they agree once that is forgotten.
+        # The float model has heard silence before boot, the device's ring buffers hold zeros: they agree once that is
+        # forgotten.
         difference = np.abs(one.probabilities.astype(int) - other.probabilities)[30:]
         assert difference.mean() < 16
     joined = present(FeatureCache(default_cache_folder()), paths, STREAM, lambda _: None)

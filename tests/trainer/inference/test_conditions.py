@@ -1,4 +1,6 @@
-"""Synthetic words in hard conditions: nothing moves, it is the same every time, and recordings of people are left as they are."""
+"""Synthetic words in hard conditions: nothing moves, it is the same every time, and recordings of people are left as
+they are.
+"""
 
 from __future__ import annotations
 

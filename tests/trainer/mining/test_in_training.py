@@ -1,4 +1,6 @@
-"""Mining within a training: the very windows that the model accepts, never more than allowed, and the same ones wherever a run was killed."""
+"""Mining within a training: the very windows that the model accepts, never more than allowed, and the same ones
+wherever a run was killed.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +101,8 @@ def mined_of(sets: Sequence[FeatureSet]) -> ClipRows:
     return clips
 
 
-# --- what is mined ---------------------------------------------------------------------------------------------------------------
+# --- what is mined
+# ---------------------------------------------------------------------------------------------------------------
 
 
 def test_what_is_mined_is_what_the_model_accepts(negatives: JoinedNegatives, words: FeatureSet, tmp_path: Path) -> None:
@@ -215,7 +218,8 @@ def test_features_of_other_recordings_are_refused(records: list[SampleRecord], n
         JoinedNegatives.of(records[1:], negatives.features, SEED)
 
 
-# --- a training that mines -------------------------------------------------------------------------------------------------------
+# --- a training that mines
+# -------------------------------------------------------------------------------------------------------
 
 
 class Watching(Silent):

@@ -32,7 +32,10 @@ OWN = [
 
 
 def build_run(root: Path, odd: bool) -> Path:
-    """A run in `root`: the wake word is a tone. With an `odd` validation utterance that holds none, no model finds all of them."""
+    """A run in `root`: the wake word is a tone.
+
+    With an `odd` validation utterance that holds none, no model finds all of them.
+    """
     from trainer.mixednet.lengths import window_slices
     from trainer.mixednet.models import build_model
     from trainer.mixednet.weights import save_weights

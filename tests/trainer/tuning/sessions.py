@@ -22,7 +22,9 @@ Peak = tuple[int, int]
 
 
 def session(words: list[Peak], accepts: list[Peak], split: Split = Split.VAL, hours: float = 1.0, late: int = 0) -> SimulatedSplit:
-    """A peak within each wake word, another in the pauses after the first `late` of them, and peaks ten seconds apart in the negatives."""
+    """A peak within each wake word, another in the pauses after the first `late` of them, and peaks ten seconds apart
+    in the negatives.
+    """
     samples = [WORD_SAMPLES] * len(words)
     slices, starts = slice_count(SESSION.silence(len(words)) + sum(samples)), SESSION.starts(samples)
     spoken = tuple(Recording(Path(f"{index}.wav"), "", WORD_SAMPLES, start) for index, start in enumerate(starts))

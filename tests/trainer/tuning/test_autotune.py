@@ -150,7 +150,8 @@ def test_a_dry_run_writes_nothing(odd_run: Path, tmp_path: Path, undisturbed: tu
     assert "s an iteration (median of 3 in the folder)" in again.stdout
 
 
-# --- interrupts and kills ------------------------------------------------------------------------------------------------------
+# --- interrupts and kills
+# ------------------------------------------------------------------------------------------------------
 
 
 def test_what_is_interrupted_goes_on_to_the_same_end(odd_run: Path, undisturbed: tuple[Path, Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +249,8 @@ def test_a_killed_process_goes_on(odd_run: Path, undisturbed: tuple[Path, Result
     np.testing.assert_allclose([one["loss"] for one in killed["iterations"][1:]], [one["loss"] for one in whole["iterations"][1:]], rtol=1e-3)
 
 
-# --- refusals ------------------------------------------------------------------------------------------------------------------
+# --- refusals
+# ------------------------------------------------------------------------------------------------------------------
 
 
 def refused(run: Path, output: Path, *arguments: str) -> str:
