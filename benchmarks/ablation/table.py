@@ -161,11 +161,11 @@ def _people(figures: Figures) -> str:
 
 
 def _share(record: IntervalRecord) -> str:
-    return f"{record.count}/{record.of:.0f} = {wording.share_of(record)} ({wording.share_interval(record)})"
+    return f"{wording.in_short(record)} ({wording.interval(record)})"
 
 
 def _rate(record: IntervalRecord) -> str:
-    return f"{record.count} in {wording.hours(record.of)} = {wording.rate_of(record)}/h ({wording.rate_interval(record)})"
+    return f"{wording.in_short(record)}/h ({wording.interval(record)})"
 
 
 def _exploratory(figures: Figures) -> str:

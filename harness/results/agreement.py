@@ -31,9 +31,8 @@ from harness.results.device_records import (
     PositionsRecord,
     SeenRecord,
 )
-from harness.results.runs import RunStream, run_streams
+from harness.results.runs import RunPart, RunStream, ScoredRun, run_streams, score_run, with_voids_of
 from harness.results.schema import DetectionRecord, FileRecord, ModelRecord, RunRecord
-from harness.results.scores import Outcome, outcome, tells_rate, with_voids_of
 from wakeword.contract import HOLD_OFF_SLICES, PROBABILITY_MAX
 from wakeword.errors import ConfigError
 from wakeword.scoring.agreement import EQUIVALENCE_METHOD, equivalence, mcnemar, pair_positions
@@ -49,17 +48,7 @@ EVENT_CONTEXT_SECONDS = 1.0
 _LATENCY_PERCENTILES = (5, 50, 95)
 
 
-@dataclass(frozen=True)
-class _Side:
-    """One side of a pair of runs."""
-
-    run: RunRecord
-    outcome: Outcome
-
-    @property
-    def live(self) -> frozenset[int]:
-        """Indices of the detections that are not void."""
-        return frozenset(self.outcome.found.values()) | frozenset(self.outcome.false)
+type _Side = ScoredRun[RunPart]
 
 
 @dataclass(frozen=True)
@@ -107,7 +96,7 @@ def _pair_runs(device_runs: Sequence[RunRecord], simulated_runs: Sequence[RunRec
     for index, (device, simulated) in enumerate(zip(device_runs, simulated_runs, strict=True)):
         _require_same_audio(device, simulated)
         scored = with_voids_of(simulated, device)
-        paired.append(_pair_detections(index, _Side(device, outcome(device)), _Side(scored, outcome(scored))))
+        paired.append(_pair_detections(index, score_run(device), score_run(scored)))
     return paired
 
 
@@ -119,8 +108,8 @@ def _require_same_audio(device: RunRecord, simulated: RunRecord) -> None:
 
 def _pair_detections(index: int, device: _Side, simulated: _Side) -> _PairedRun:
     """Detections of the same utterance first, the others by position within their stream. Void ones take part and then leave with their partner."""
-    common = device.outcome.found.keys() & simulated.outcome.found.keys()
-    pairs = [(device.outcome.found[file], simulated.outcome.found[file]) for file in sorted(common)]
+    common = device.found.keys() & simulated.found.keys()
+    pairs = [(device.found[file], simulated.found[file]) for file in sorted(common)]
     ours, theirs = {first for first, _ in pairs}, {second for _, second in pairs}
     for first, second in _by_stream(device.run, ours, simulated.run, theirs):
         pairing = pair_positions([device.run.detections[one].slice for one in first], [simulated.run.detections[one].slice for one in second], PAIR_SLICES)
@@ -150,8 +139,7 @@ def _by_stream(device: RunRecord, ours: set[int], simulated: RunRecord, theirs: 
 def _utterances(paired: Sequence[_PairedRun]) -> PairedUtterances:
     counts = Counter[tuple[bool, bool]]()
     for one in paired:
-        device, simulated = one.device.outcome, one.simulated.outcome
-        counts.update((file in device.found, file in simulated.found) for file in (*device.found, *device.missed))
+        counts.update((file in one.device.found, file in one.simulated.found) for file in (*one.device.found, *one.device.missed))
     return PairedUtterances(both=counts[True, True], device_only=counts[True, False], simulated_only=counts[False, True], neither=counts[False, False])
 
 
@@ -172,11 +160,11 @@ def equivalence_record(utterances: PairedUtterances, margin: float) -> Equivalen
 
 
 def _false_accepts(paired: Sequence[_PairedRun]) -> PairedEvents:
-    rated = [one for one in paired if tells_rate(one.device.run)]
+    rated = [one for one in paired if one.device.tells_rate]
     return PairedEvents(
-        matched=sum(first in one.device.outcome.false and second in one.simulated.outcome.false for one in rated for first, second in one.pairs),
-        device_only=sum(number in one.device.outcome.false for one in rated for number in one.device_only),
-        simulated_only=sum(number in one.simulated.outcome.false for one in rated for number in one.simulated_only),
+        matched=sum(first in one.device.false and second in one.simulated.false for one in rated for first, second in one.pairs),
+        device_only=sum(number in one.device.false for one in rated for number in one.device_only),
+        simulated_only=sum(number in one.simulated.false for one in rated for number in one.simulated_only),
     )
 
 
@@ -211,7 +199,7 @@ def _latency(sides: Iterator[_Side], estimated: bool) -> LatencyFigures | None:
     delays = [
         side.run.detections[number].seconds - side.run.files[file].stream_start - ended
         for side in sides
-        for file, number in side.outcome.found.items()
+        for file, number in side.found.items()
         if (ended := end(side.run.files[file])) is not None
     ]
     if not delays:
@@ -225,23 +213,23 @@ def _disagreements(one: _PairedRun) -> Iterator[DisagreementRecord]:
     device, simulated = one.device, one.simulated
     partners = dict(one.pairs)
     partner_of = {second: first for first, second in one.pairs}
-    for file in sorted(device.outcome.found.keys() ^ simulated.outcome.found.keys()):
-        if file in simulated.outcome.found:
-            second: int | None = simulated.outcome.found[file]
-            first = partner_of.get(simulated.outcome.found[file])
+    for file in sorted(device.found.keys() ^ simulated.found.keys()):
+        if file in simulated.found:
+            second: int | None = simulated.found[file]
+            first = partner_of.get(simulated.found[file])
             what: Disagreement = "utterance missed by the device"
         else:
-            first = device.outcome.found[file]
-            second = partners.get(device.outcome.found[file])
+            first = device.found[file]
+            second = partners.get(device.found[file])
             what = "utterance missed by the simulation"
         begin = device.run.files[file].stream_start
         end = begin + device.run.files[file].seconds + TOLERANCE_SECONDS
         yield _disagreement(one, file, what, (begin, end), _detection(device, first), _detection(simulated, second))
     kind: tuple[Disagreement, Disagreement] = ("further detection of the device only", "further detection of the simulation only")
-    if tells_rate(device.run):
+    if device.tells_rate:
         kind = ("false accept of the device only", "false accept of the simulation only")
-    alone = [(device.run.detections[number], True) for number in one.device_only if number in device.outcome.false]
-    alone += [(simulated.run.detections[number], False) for number in one.simulated_only if number in simulated.outcome.false]
+    alone = [(device.run.detections[number], True) for number in one.device_only if number in device.false]
+    alone += [(simulated.run.detections[number], False) for number in one.simulated_only if number in simulated.false]
     for detection, by_device in sorted(alone, key=lambda item: (item[0].file_index, item[0].seconds)):
         view = (max(detection.seconds - EVENT_CONTEXT_SECONDS, 0.0), detection.seconds + EVENT_CONTEXT_SECONDS)
         seen = (detection, None) if by_device else (None, detection)

@@ -221,6 +221,15 @@ class DisagreementRecord(Record):
     device: SeenRecord
     simulated: SeenRecord
 
+    @property
+    def moment(self) -> float:
+        """Seconds of the stream at the detection that one side had; else the beginning of its place."""
+        return next((seen.seconds for seen in (self.device, self.simulated) if seen.seconds is not None), self.begin)
+
+    def words(self, source: str) -> str:
+        """What it is, with the measured side named as what it is: a virtual board is not a device."""
+        return self.what.replace("the device", "the virtual board") if source == "virtual board" else self.what
+
 
 class LatencyFigures(Record):
     """Seconds from the end of an utterance to the detection that found it, see `LatencyRecord.measured_from`."""

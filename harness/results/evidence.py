@@ -6,15 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.results import wording
 from harness.results.clips import Clip, ClipReader
-from harness.results.comparison import disagreement_words
 from harness.results.device_records import DisagreementRecord
 from harness.results.runs import RunStream
-from harness.results.schema import DetectionRecord, FileRecord, ModelRecord, RunRecord
-from harness.results.scores import Outcome, outcome, tells_rate
+from harness.results.schema import DetectionRecord, FileRecord, ModelRecord
 from harness.results.timeline import Timeline, draw
 
 CONTEXT_SECONDS = 2.0
@@ -73,67 +70,28 @@ class Evidence:
 
 def misses(streams: Iterable[PairedStream], model: ModelRecord, limit: int, reader: ClipReader) -> Evidence:
     """Utterances without a detection, the nearest misses first. Void ones are neither found nor missed."""
-    outcomes = _Outcomes()
-    found: list[tuple[PairedStream, int]] = []
-    for paired in streams:
-        stream = paired.stream
-        if stream.run.protocol.truth == "wake":
-            missed = outcomes.of(stream.run).missed
-            found += [(paired, index) for index in missed if stream.first_file <= index < stream.first_file + len(stream.files)]
+    found = [(paired, index) for paired in streams for index in paired.stream.missed]
     found.sort(key=lambda miss: -(_highest(*miss) or 0.0))
-    averages = _Averages(model)
-    return Evidence(tuple(_miss(paired, index, model, averages, reader) for paired, index in found[:limit]), len(found))
+    return Evidence(tuple(_miss(paired, index, model, reader) for paired, index in found[:limit]), len(found))
 
 
 def false_accepts(streams: Iterable[PairedStream], model: ModelRecord, limit: int, reader: ClipReader) -> Evidence:
     """Detections without an utterance where the rate counts them and no time is void, the most confident first."""
-    outcomes = _Outcomes()
-    found: list[tuple[PairedStream, DetectionRecord]] = []
-    for paired in streams:
-        run = paired.stream.run
-        if tells_rate(run):
-            files = range(paired.stream.first_file, paired.stream.first_file + len(paired.stream.files))
-            found += [(paired, run.detections[number]) for number in outcomes.of(run).false if run.detections[number].file_index in files]
+    rated = [paired for paired in streams if paired.stream.run.protocol.tells_rate]
+    found = [(paired, paired.stream.run.detections[number]) for paired in rated for number in paired.stream.false]
     found.sort(key=lambda accept: -accept[1].average)
-    averages = _Averages(model)
-    return Evidence(tuple(_false_accept(paired, detection, model, averages, reader) for paired, detection in found[:limit]), len(found))
+    return Evidence(tuple(_false_accept(paired, detection, model, reader) for paired, detection in found[:limit]), len(found))
 
 
 def disagreements(
     records: Sequence[DisagreementRecord], streams: Sequence[Sequence[PairedStream]], model: ModelRecord, limit: int, reader: ClipReader
 ) -> Evidence:
     """Disagreements of device and simulation in their order, each with the probabilities of both. `streams[i]` are those of run `i`."""
-    averages = _Averages(model)
     exhibits: list[Exhibit] = []
     for record in records[:limit]:
         paired = next(one for one in streams[record.run] if one.stream.first_file <= record.file_index < one.stream.first_file + len(one.stream.files))
-        exhibits.append(_disagreement(paired, record, model, averages, reader))
+        exhibits.append(_disagreement(paired, record, model, reader))
     return Evidence(tuple(exhibits), len(records))
-
-
-class _Outcomes:
-    """Matches of runs, made once for all streams of a run."""
-
-    def __init__(self) -> None:
-        self._kept: tuple[RunRecord, Outcome] | None = None
-
-    def of(self, run: RunRecord) -> Outcome:
-        if self._kept is None or self._kept[0] is not run:
-            self._kept = (run, outcome(run))
-        return self._kept[1]
-
-
-class _Averages:
-    """Sliding averages of whole streams, computed once for all exhibits of a long one."""
-
-    def __init__(self, model: ModelRecord) -> None:
-        self._model = model
-        self._kept: tuple[RunStream, NDArray[np.float64]] | None = None
-
-    def of(self, stream: RunStream) -> NDArray[np.float64]:
-        if self._kept is None or self._kept[0] is not stream:
-            self._kept = (stream, stream.averages(self._model.window))
-        return self._kept[1]
 
 
 def _highest(paired: PairedStream, index: int) -> float | None:
@@ -141,7 +99,7 @@ def _highest(paired: PairedStream, index: int) -> float | None:
     return paired.trace.run.files[index].max_probability if paired.trace.has_trace else None
 
 
-def _miss(paired: PairedStream, index: int, model: ModelRecord, averages: _Averages, reader: ClipReader) -> Exhibit:
+def _miss(paired: PairedStream, index: int, model: ModelRecord, reader: ClipReader) -> Exhibit:
     file, highest = paired.stream.run.files[index], _highest(paired, index)
     begin, end = file.stream_start, file.stream_start + file.seconds
     if file.seconds > WHOLE_CLIP_SECONDS:
@@ -149,10 +107,10 @@ def _miss(paired: PairedStream, index: int, model: ModelRecord, averages: _Avera
     facts = [f"{file.seconds:.2f}\N{NO-BREAK SPACE}s long"]
     if highest is not None:
         facts.insert(0, f"highest probability {wording.probability(highest)}" + ("" if paired.trace is paired.stream else " (simulated)"))
-    return _exhibit(paired, file, facts, (begin, end), model, averages, reader)
+    return _exhibit(paired, file, facts, (begin, end), model, reader)
 
 
-def _false_accept(paired: PairedStream, detection: DetectionRecord, model: ModelRecord, averages: _Averages, reader: ClipReader) -> Exhibit:
+def _false_accept(paired: PairedStream, detection: DetectionRecord, model: ModelRecord, reader: ClipReader) -> Exhibit:
     stream = paired.stream
     file = stream.run.files[detection.file_index]
     facts = [f"average {wording.probability(detection.average)}", f"max {wording.probability(detection.max)}"]
@@ -165,12 +123,10 @@ def _false_accept(paired: PairedStream, detection: DetectionRecord, model: Model
         view = (file.stream_start, file.stream_start + file.seconds)
         if file.seconds > WHOLE_CLIP_SECONDS:
             view = _around(detection.seconds, *view)
-    return _exhibit(paired, file, facts, view, model, averages, reader)
+    return _exhibit(paired, file, facts, view, model, reader)
 
 
-def _exhibit(
-    paired: PairedStream, file: FileRecord, facts: Sequence[str], view: tuple[float, float], model: ModelRecord, averages: _Averages, reader: ClipReader
-) -> Exhibit:
+def _exhibit(paired: PairedStream, file: FileRecord, facts: Sequence[str], view: tuple[float, float], model: ModelRecord, reader: ClipReader) -> Exhibit:
     """The timeline begins with the audio; it goes on into the silence after a recording, where the answer often falls, as far as the last one there."""
     stream = paired.stream
     begin, end = view
@@ -180,7 +136,7 @@ def _exhibit(
         last = max((one.seconds + _PAST_DETECTION_SECONDS for one in stream.detections if recorded_to <= one.seconds <= following), default=0.0)
         shown_to = max(end, min(following, max(recorded_to + TAIL_SHOWN_SECONDS, last)))
     trace = paired.trace
-    timeline = draw(trace, model, begin, shown_to, averages.of(trace), stream.detections) if shown_to > begin else None
+    timeline = draw(trace, model, begin, shown_to, stream.detections) if shown_to > begin else None
     timelines = () if timeline is None else ((paired.trace_label, timeline),)
     return Exhibit(file.path, file.speaker, stream.run.label, tuple(facts), timelines, reader.read(stream.files, begin, end))
 
@@ -191,18 +147,18 @@ def _following(stream: RunStream, recorded_to: float) -> float:
     return min(starts, default=stream.files[-1].stream_start + stream.files[-1].seconds + stream.run.protocol.tail_seconds)
 
 
-def _disagreement(paired: PairedStream, record: DisagreementRecord, model: ModelRecord, averages: _Averages, reader: ClipReader) -> Exhibit:
+def _disagreement(paired: PairedStream, record: DisagreementRecord, model: ModelRecord, reader: ClipReader) -> Exhibit:
     """Both sides' probabilities; one picture where they are equal, which says that something else differs."""
     file = paired.stream.run.files[record.file_index]
     begin, end = max(record.begin - _PAST_DETECTION_SECONDS, 0.0), record.end + _PAST_DETECTION_SECONDS
     timelines: list[tuple[str | None, Timeline]] = []
     for side in (paired.stream, paired.simulated):
-        timeline = draw(side, model, begin, end, averages.of(side)) if side is not None else None
+        timeline = draw(side, model, begin, end) if side is not None else None
         if side is not None and timeline is not None:
             timelines.append((side.run.source, timeline))
     if len(timelines) == 2 and timelines[0][1].probability == timelines[1][1].probability and timelines[0][1].detections == timelines[1][1].detections:
         timelines = [(f"{timelines[0][0]} and {timelines[1][0]}: equal", timelines[0][1])]
-    facts = [disagreement_words(record, paired.stream.run.source)]
+    facts = [record.words(paired.stream.run.source)]
     if record.device.seconds is not None and not paired.stream.has_trace:
         facts.append(f"{paired.stream.run.source} detected at {wording.seconds(record.device.seconds - begin)}")
     clip = reader.read(paired.stream.files, begin, end)

@@ -1,17 +1,20 @@
-"""The figures of the page: cards with interval rulers, the table by run, the arena, the table over cutoffs."""
+"""The figures of the page: interval rulers, the table by run, recall by speaker, the table over cutoffs, void time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.results import wording
-from harness.results.schema import ArenaRecord, IntervalRecord, ModelRecord, Result, RunRecord, ScoresRecord, Source
-from harness.results.scores import hourly_record, outcome, score_runs, score_simulation, share_record, with_voids_of
+from harness.results.runs import RunStream, ScoredRun
+from harness.results.schema import IntervalRecord, ModelRecord, ScoresRecord
+from harness.results.scores import add_scores, hourly_record, share_record
+from harness.results.wording import Cell, cell
 from wakeword.contract import cutoff_to_uint8
 from wakeword.corpus.provenance import Provenance, together
 from wakeword.scoring.det import DetCurve
 from wakeword.scoring.grades import ACCEPTABLE_TO, EXCELLENT_BELOW
+from wakeword.scoring.matching import overlap_seconds
 
 _TABLE_CUTOFFS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)
 
@@ -26,15 +29,6 @@ class Ruler:
     ticks: tuple[tuple[float, str], ...]
     simulated: float | None = None
     """Where the simulation's value lies, for a second mark."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One figure: its counts, its rate, its interval."""
-
-    counted: str
-    rate: str
-    interval: str
 
 
 @dataclass(frozen=True)
@@ -63,141 +57,119 @@ class Figure:
 
 @dataclass(frozen=True)
 class CutoffRow:
-    """One line of the table over cutoffs."""
+    """One line of the table over cutoffs; None where nothing tells a figure."""
 
     cutoff: str
-    recall: str
-    rate: str
+    recall: IntervalRecord | None
+    rate: IntervalRecord | None
     in_use: bool
 
 
-def rate_ruler(record: IntervalRecord | None, simulated: IntervalRecord | None = None) -> Ruler | None:
-    """The interval of an hourly rate on a scale that has room for any rate: r/(r+1), so 0.5 and 2 cut it in thirds."""
+@dataclass(frozen=True)
+class VoidRow:
+    """One stretch of a stream that is in no figure; seconds of the stream."""
+
+    where: str
+    begin: float
+    end: float
+    recorded: float
+    """Seconds of it that lie in recordings. The rest is silence around them, which counts for nothing anyway."""
+    reasons: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return self.end - self.begin
+
+
+def ruler(record: IntervalRecord | None, simulated: IntervalRecord | None = None) -> Ruler | None:
+    """The interval of a figure on a scale: of per cents, or one that has room for any rate: r/(r+1), so 0.5 and 2 cut it in thirds."""
     if record is None or record.low is None or record.high is None or record.rate is None:
         return None
-    ticks = tuple((_squeeze(value), f"{value:g}") for value in (0.0, EXCELLENT_BELOW, ACCEPTABLE_TO, 10.0))
-    beside = None if simulated is None or simulated.rate is None else _squeeze(simulated.rate)
-    return Ruler(_squeeze(record.low), _squeeze(record.rate), _squeeze(record.high), ticks, beside)
+    place = _squeeze if record.hourly else _per_cent
+    marks = (0.0, EXCELLENT_BELOW, ACCEPTABLE_TO, 10.0) if record.hourly else (0.0, 0.25, 0.5, 0.75, 1.0)
+    ticks = tuple((place(mark), f"{mark if record.hourly else 100 * mark:g}") for mark in marks)
+    beside = None if simulated is None or simulated.rate is None else place(simulated.rate)
+    return Ruler(place(record.low), place(record.rate), place(record.high), ticks, beside)
 
 
-def share_ruler(record: IntervalRecord | None, simulated: IntervalRecord | None = None) -> Ruler | None:
-    """The interval of a share on a scale of per cents."""
-    if record is None or record.low is None or record.high is None or record.rate is None:
-        return None
-    ticks = tuple((float(tick), str(tick)) for tick in (0, 25, 50, 75, 100))
-    beside = None if simulated is None or simulated.rate is None else 100 * simulated.rate
-    return Ruler(100 * record.low, 100 * record.rate, 100 * record.high, ticks, beside)
+def figure_tables(measured: Sequence[ScoredRun[RunStream]], total: ScoresRecord, simulated: Sequence[ScoredRun[RunStream]]) -> tuple[Figure, ...]:
+    """Each figure by run and in total, and beside it the simulation's where there is one (`simulated[i]` of `measured[i]`)."""
+    scores = [add_scores([one]) for one in measured]
+    beside = [add_scores([one]) for one in simulated]
+    beside_total = add_scores(simulated) if simulated else None
+    tables: list[Figure] = []
+    for field, name in ScoresRecord.figures().items():
+        summed = total.figure(field)
+        if summed is None:
+            continue
+        told = [index for index, one in enumerate(scores) if one.figure(field) is not None]
+        kinds = [measured[index].run.provenance for index in told]
+        rows = [
+            _row(measured[index].run.label, kind, scores[index].figure(field), beside[index].figure(field) if beside else None)
+            for index, kind in zip(told, kinds, strict=True)
+        ]
+        rows.append(_row("Total", together(kinds), summed, beside_total.figure(field) if beside_total else None, total=True))
+        tables.append(Figure(name.title, name.counted, summed.method, tuple(rows)))
+    return tuple(tables)
 
 
-def figure_tables(result: Result) -> tuple[Figure, ...]:
-    """False accepts per hour first, then recall, then false-accept clips; each by run and in total, and beside it the simulation's."""
-    beside: tuple[ScoresRecord | None, ...] = (None,) * len(result.runs)
-    if result.simulation:
-        beside = tuple(score_runs([with_voids_of(simulated, run)]) for simulated, run in zip(result.simulation, result.runs, strict=True))
-    by_run = [(run, score_runs([run]), simulated) for run, simulated in zip(result.runs, beside, strict=True)]
-    total = (result.scores, score_simulation(result))
-    tables = (
-        _figure("False accepts per hour", "events in hours", by_run, total, lambda scores: scores.false_accepts_per_hour, hourly=True),
-        _figure("Recall", "recognised of utterances", by_run, total, lambda scores: scores.recall),
-        _figure("Clips accepted falsely", "accepted of clips", by_run, total, lambda scores: scores.false_accept_clips),
-    )
-    return tuple(table for table in tables if table is not None)
+def _row(name: str, kind: Provenance, measured: IntervalRecord | None, simulated: IntervalRecord | None, *, total: bool = False) -> Row:
+    assert measured is not None
+    tag = None if kind == "recorded" else "origin unknown" if kind == "unknown" else kind
+    return Row(name, tag, cell(measured), None if simulated is None else cell(simulated), total)
 
 
-def speaker_table(runs: Sequence[RunRecord]) -> tuple[Row, ...]:
+def speaker_table(runs: Sequence[ScoredRun[RunStream]]) -> tuple[Row, ...]:
     """Recall of each speaker, the lowest first; empty where fewer than two are known. Void utterances are in none."""
     counts: dict[str, list[int]] = {}
-    for run in runs:
-        if run.protocol.truth == "wake":
-            came = outcome(run)
-            for found, files in ((1, came.found), (0, came.missed)):
-                for index in files:
-                    if (speaker := run.files[index].speaker) is not None:
-                        count = counts.setdefault(speaker, [0, 0])
-                        count[0] += found
-                        count[1] += 1
+    for one in runs:
+        for found, files in ((1, one.found), (0, one.missed)):
+            for index in files:
+                if (speaker := one.run.files[index].speaker) is not None:
+                    count = counts.setdefault(speaker, [0, 0])
+                    count[0] += found
+                    count[1] += 1
     if len(counts) < 2:
         return ()
     ordered = sorted(counts.items(), key=lambda item: (item[1][0] / item[1][1], item[0]))
-    return tuple(Row(name, None, share_cell(share_record(*count)), None, total=False) for name, count in ordered)
+    return tuple(Row(name, None, cell(share_record(*count)), None, total=False) for name, count in ordered)
 
 
 def cutoff_table(curve: DetCurve, model: ModelRecord) -> tuple[CutoffRow, ...]:
     """Recall and false accepts at round cutoffs and at the one in use."""
     named = {cutoff_to_uint8(value): wording.cutoff(value) for value in _TABLE_CUTOFFS}
     named[model.cutoff_uint8] = wording.cutoff(model.cutoff)
-    rows: list[CutoffRow] = []
-    for level, name in sorted(named.items()):
-        recall, rate = wording.NONE, wording.NONE
-        if curve.utterances:
-            record = share_record(int(curve.detected[level]), curve.utterances)
-            recall = f"{record.count}/{curve.utterances}, {wording.share_of(record)} ({wording.share_interval(record)})"
-        if curve.hours:
-            record = hourly_record(int(curve.false_accepts[level]), curve.hours)
-            rate = f"{record.count}, {wording.rate_of(record)} per hour ({wording.rate_interval(record)})"
-        rows.append(CutoffRow(name, recall, rate, level == model.cutoff_uint8))
-    return tuple(rows)
-
-
-def arena_rows(arena: ArenaRecord, source: Source) -> tuple[tuple[str, str, str], ...]:
-    """Name, bytes and meaning of each arena figure."""
-    probed = {"simulated": "no device was asked", "virtual board": "by a virtual board: a host figure", "on-device": "found by the device itself"}[source]
-    if arena.probed is None:
-        probed = "no device was asked" if source == "simulated" else "the device did not tell"
-    return (
-        ("Manifest", wording.size(arena.manifest), "what the device tries first"),
-        ("Host used", wording.size(arena.host_used), "64-bit reference kernels; understates an ESP32-S3"),
-        ("Host minimum", wording.size(arena.host_minimum), "the smallest that loads on the host"),
-        ("ESP32-S3 estimate", wording.size(arena.esp32s3_estimate), "planned for 32-bit structures and ESP-NN's scratch buffers"),
-        ("Probed by the device", wording.size(arena.probed), probed),
+    return tuple(
+        CutoffRow(
+            name,
+            share_record(int(curve.detected[level]), curve.utterances) if curve.utterances else None,
+            hourly_record(int(curve.false_accepts[level]), curve.hours) if curve.hours else None,
+            level == model.cutoff_uint8,
+        )
+        for level, name in sorted(named.items())
     )
+
+
+def void_rows(runs: Sequence[ScoredRun[RunStream]]) -> list[VoidRow]:
+    """All void time in the order of the runs, overlapping records joined: the recorded seconds add up to the scores' `void_seconds`."""
+    return [
+        VoidRow(
+            where=one.run.label if one.run.protocol.mode != "clips" else f"{one.run.label}, {part.files[0].path}",
+            begin=span.start,
+            end=span.end,
+            recorded=overlap_seconds(part.truth.counted, [span]),
+            reasons=tuple(dict.fromkeys(void.reason for void in part.voids if void.start <= span.end and span.start <= void.end)),
+        )
+        for one in runs
+        for part in one.parts
+        for span in part.truth.void
+    ]
+
+
+def _per_cent(share: float) -> float:
+    return 100 * share
 
 
 def _squeeze(rate: float) -> float:
     return 100 * rate / (rate + 1)
-
-
-def _figure(
-    title: str,
-    counted: str,
-    by_run: Sequence[tuple[RunRecord, ScoresRecord, ScoresRecord | None]],
-    total: tuple[ScoresRecord, ScoresRecord | None],
-    chosen: Callable[[ScoresRecord], IntervalRecord | None],
-    *,
-    hourly: bool = False,
-) -> Figure | None:
-    summed = chosen(total[0])
-    if summed is None:
-        return None
-
-    def cell(scores: ScoresRecord | None) -> Cell | None:
-        record = None if scores is None else chosen(scores)
-        return None if record is None else _cell(record, hourly=hourly)
-
-    rows: list[Row] = []
-    kinds: list[Provenance] = []
-    for run, scores, simulated in by_run:
-        measured = cell(scores)
-        if measured is not None:
-            kinds.append(run.provenance)
-            rows.append(Row(run.label, _tag(run.provenance), measured, cell(simulated), total=False))
-    rows.append(Row("Total", _tag(together(kinds)), _cell(summed, hourly=hourly), cell(total[1]), total=True))
-    return Figure(title, counted, summed.method, tuple(rows))
-
-
-def _tag(provenance: Provenance) -> str | None:
-    return None if provenance == "recorded" else "origin unknown" if provenance == "unknown" else provenance
-
-
-def _cell(record: IntervalRecord, *, hourly: bool) -> Cell:
-    return rate_cell(record) if hourly else share_cell(record)
-
-
-def rate_cell(record: IntervalRecord) -> Cell:
-    """An hourly rate as a table shows it."""
-    return Cell(f"{record.count} in {wording.hours(record.of)}", wording.rate_of(record), wording.rate_interval(record))
-
-
-def share_cell(record: IntervalRecord) -> Cell:
-    """A share as a table shows it."""
-    return Cell(f"{record.count} of {int(record.of)}", wording.share_of(record), wording.share_interval(record))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -112,6 +113,11 @@ class Protocol(Record):
         """Whether the wake word is in each file."""
         return self.truth == "wake"
 
+    @property
+    def tells_rate(self) -> bool:
+        """Whether false accepts and hours are part of the rate."""
+        return self.truth_of((), ()).rated
+
     def truth_of(self, files: Sequence[FileRecord], voids: Iterable[VoidRecord]) -> Truth:
         """What is true of a stream with these files and void times."""
         presentation = Presentation(self.mode, self.lead_in_seconds, self.tail_seconds, self.gap_seconds)
@@ -166,6 +172,10 @@ class RunRecord(Record):
         return sum(file.seconds for file in self.files)
 
 
+SHARE_METHOD = "Clopper-Pearson, 95 %"
+RATE_METHOD = "Garwood, 95 %"
+
+
 class IntervalRecord(Record):
     """A rate with the counts it comes from and its 95 % interval."""
 
@@ -178,21 +188,46 @@ class IntervalRecord(Record):
     high: float | None
     method: str
 
+    @property
+    def hourly(self) -> bool:
+        """Whether it is a rate per hour; else it is a share."""
+        return self.method == RATE_METHOD
+
+
+@dataclass(frozen=True)
+class FigureName:
+    """How a figure of the scores is called wherever it is shown. Who adds one to `ScoresRecord` says it there, and tables and pages show it."""
+
+    title: str
+    counted: str
+    """What is counted, of what."""
+
 
 class ScoresRecord(Record):
-    """Scores over all runs of a result."""
+    """Scores over all runs of a result. Its figures stand in the order in which they are shown."""
 
-    recall: IntervalRecord | None
-    """Utterances detected, Clopper-Pearson. None when no run holds the wake word."""
-    false_accepts_per_hour: IntervalRecord | None
+    false_accepts_per_hour: Annotated[IntervalRecord | None, FigureName("False accepts per hour", "events in hours")]
     """Detections without an utterance, where there is no wake word and in sessions of it, Garwood. None when no run tells a rate."""
-    false_accept_clips: IntervalRecord | None = None
+    recall: Annotated[IntervalRecord | None, FigureName("Recall", "recognised of utterances")]
+    """Utterances detected, Clopper-Pearson. None when no run holds the wake word."""
+    false_accept_clips: Annotated[IntervalRecord | None, FigureName("Clips accepted falsely", "accepted of clips")] = None
     """Clips without the wake word that were detected in `clips` mode, Clopper-Pearson."""
     extra_detections: int = 0
     """Detections in clips of the wake word that find no utterance: second ones, and ones before it. Not in the hourly rate."""
     void_seconds: float = 0.0
     """Time that was left out of all figures."""
     void_utterances: int = 0
+
+    @classmethod
+    def figures(cls) -> dict[str, FigureName]:
+        """All figures by the name of their field."""
+        names = {field: next((one for one in info.metadata if isinstance(one, FigureName)), None) for field, info in cls.model_fields.items()}
+        return {field: name for field, name in names.items() if name is not None}
+
+    def figure(self, field: str) -> IntervalRecord | None:
+        """The figure of a field."""
+        record: IntervalRecord | None = getattr(self, field)
+        return record
 
 
 class Result(Record):

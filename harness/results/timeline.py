@@ -50,13 +50,12 @@ class Timeline:
     """The picture in words, for readers who do not see it."""
 
 
-def draw(
-    stream: RunStream, model: ModelRecord, begin: float, end: float, averages: NDArray[np.float64], detections: Sequence[DetectionRecord] | None = None
-) -> Timeline | None:
+def draw(stream: RunStream, model: ModelRecord, begin: float, end: float, detections: Sequence[DetectionRecord] | None = None) -> Timeline | None:
     """Draw the stream from `begin` to `end` (its own seconds); None where no inference lies there.
 
-    `averages` are the whole stream's, from `RunStream.averages`. The detections marked are the stream's own unless others are given.
+    The detections marked are the stream's own unless others are given.
     """
+    averages = stream.averages(model.window)
     seconds = stream.inference_seconds()
     chosen = np.flatnonzero((seconds >= begin) & (seconds <= end))
     if not len(chosen):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from harness.results import wording
 from harness.results.schema import IntervalRecord, Result, RunRecord, ScoresRecord
-from harness.results.scores import tells_rate
 from wakeword.corpus.provenance import together
 from wakeword.scoring.grades import NOT_MEASURED, Grade, grade_false_accepts, grade_recall
 
@@ -30,7 +29,8 @@ def judge(result: Result) -> Verdict:
     if result.runs_another_model:
         return Verdict(NOT_MEASURED, NOT_MEASURED, sentence=_another_model(result), remarks=(), withheld=True)
     false_accepts, recall = result.scores.false_accepts_per_hour, result.scores.recall
-    rated, spoken = (together(run.provenance for run in result.runs if counts(run)) for counts in (tells_rate, lambda run: run.protocol.wake))
+    rated = together(run.provenance for run in result.runs if run.protocol.tells_rate)
+    spoken = together(run.provenance for run in result.runs if run.protocol.wake)
     accepts_grade = grade_false_accepts(false_accepts.count, false_accepts.of, rated) if false_accepts else NOT_MEASURED
     recall_grade = grade_recall(recall.count, int(recall.of), spoken) if recall else NOT_MEASURED
     remarks = list(dict.fromkeys(remark for remark in (accepts_grade.remark, recall_grade.remark) if remark))
@@ -80,12 +80,12 @@ def _left_out(scores: ScoresRecord) -> list[str]:
 def _false_accepts_clause(record: IntervalRecord | None, grade: Grade) -> str:
     if record is None or record.rate is None:
         return "false accepts not measured"
-    counted = f"{wording.number(record.count, 'false accept')} in {wording.hours(record.of)}"
-    return f"{counted}, that is {wording.rate_of(record)} per hour (95\N{NO-BREAK SPACE}% interval {wording.rate_interval(record)}): {grade.headline}"
+    counted, words = f"{wording.number(record.count, 'false accept')} in {wording.hours(record.of)}", wording.cell(record)
+    return f"{counted}, that is {words.rate} per hour (95\N{NO-BREAK SPACE}% interval {words.interval}): {grade.headline}"
 
 
 def _recall_clause(record: IntervalRecord | None, grade: Grade) -> str:
     if record is None or record.rate is None:
         return "recall not measured"
-    counted = f"{record.count} of {wording.number(int(record.of), 'utterance')} recognised"
-    return f"{counted}, a recall of {wording.share_of(record)} (95\N{NO-BREAK SPACE}% interval {wording.share_interval(record)}): {grade.headline}"
+    counted, words = f"{record.count} of {wording.number(int(record.of), 'utterance')} recognised", wording.cell(record)
+    return f"{counted}, a recall of {words.rate} (95\N{NO-BREAK SPACE}% interval {words.interval}): {grade.headline}"

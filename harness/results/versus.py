@@ -11,17 +11,16 @@ Conventions
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from harness.results import wording
 from harness.results.agreement import MARGIN, PAIR_SLICES, equivalence_record
 from harness.results.device_records import EquivalenceRecord, PairedEvents, PairedUtterances
-from harness.results.figures import Cell, share_cell
+from harness.results.runs import score_run
 from harness.results.schema import DetectionRecord, Result, RunRecord
-from harness.results.scores import VoidStretch, outcome, share_record, void_stretches
-from harness.results.wording import to_hours
+from harness.results.scores import share_record
+from harness.results.wording import Cell, cell
 from wakeword.contract import SAMPLE_RATE_HZ, STEP_SAMPLES
 from wakeword.errors import ConfigError
 from wakeword.scoring.agreement import mcnemar, pair_positions
@@ -108,11 +107,10 @@ def compare(first: Result, second: Result, margin: float = MARGIN) -> Versus:
     Raises `ConfigError` when they were measured in two ways, wake at different words, or share no recording.
     """
     _require_comparable(first, second)
-    one, other = _wake(first), _wake(second)
+    (one, noise), (other, its_noise) = _heard(first), _heard(second)
     common = sorted(one.keys() & other.keys(), key=lambda key: one[key].path)
     counts = Counter((one[key].found, other[key].found) for key in common)
     utterances = PairedUtterances(both=counts[True, True], device_only=counts[True, False], simulated_only=counts[False, True], neither=counts[False, False])
-    noise, its_noise = _none(first), _none(second)
     shared = sorted(noise.keys() & its_noise.keys(), key=lambda key: noise[key].path)
     if not common and not shared:
         raise ConfigError("the results of the two models share no recording without void time; measure both with the same recordings")
@@ -127,7 +125,7 @@ def compare(first: Result, second: Result, margin: float = MARGIN) -> Versus:
         mcnemar_p=mcnemar(utterances.device_only, utterances.simulated_only) if utterances.total else None,
         equivalence=equivalence_record(utterances, margin),
         false_accepts=events,
-        hours=to_hours(sum(noise[key].run.files[noise[key].file].seconds for key in shared)),
+        hours=sum(noise[key].run.files[noise[key].file].seconds for key in shared) / 3600,
         false_accepts_p=mcnemar(events.device_only, events.simulated_only) if shared else None,
         speakers=_speakers([(one[key], other[key]) for key in common]),
         differences=tuple(sorted((*differences, *alone), key=lambda one: (not one.what.startswith("found"), one.what, one.path, one.where))),
@@ -152,41 +150,23 @@ def _require_comparable(first: Result, second: Result) -> None:
             raise ConfigError(f"{result.model.manifest_path}: the board ran another model than this; flash it and measure again")
 
 
-def _recordings(result: Result, truth: Literal["wake", "none"]) -> Iterator[tuple[Key, RunRecord, int]]:
+def _heard(result: Result) -> tuple[dict[Key, _Heard], dict[Key, _Heard]]:
+    """The utterances that count: found or missed, not void; and the recordings without the wake word and without void time, with their false accepts."""
+    wake: dict[Key, _Heard] = {}
+    none: dict[Key, _Heard] = {}
     seen = Counter[str]()
     for run in result.runs:
-        for index, file in enumerate(run.files):
-            key = (file.sha256, seen[file.sha256])
-            seen[file.sha256] += 1
-            if run.protocol.truth == truth:
-                yield key, run, index
-
-
-def _wake(result: Result) -> dict[Key, _Heard]:
-    """The utterances that count: found or missed, not void."""
-    outcomes = {id(run): outcome(run) for run in result.runs if run.protocol.truth == "wake"}
-    heard = {}
-    for key, run, index in _recordings(result, "wake"):
-        came = outcomes[id(run)]
-        if index in came.found or index in came.missed:
-            heard[key] = _Heard(run, index, index in came.found, ())
-    return heard
-
-
-def _none(result: Result) -> dict[Key, _Heard]:
-    """The recordings without the wake word and without void time in them, with the false accepts that are not void."""
-    voids: dict[int, list[VoidStretch]] = {}
-    false: dict[tuple[int, int], list[DetectionRecord]] = {}
-    for run in result.runs:
-        if run.protocol.truth == "none":
-            voids[id(run)] = void_stretches(run)
-            for number in outcome(run).false:
-                false.setdefault((id(run), run.detections[number].file_index), []).append(run.detections[number])
-    heard = {}
-    for key, run, index in _recordings(result, "none"):
-        if not any(one.file_index in (None, index) and overlap_seconds([run.files[index].span], [one.span]) for one in voids[id(run)]):
-            heard[key] = _Heard(run, index, False, tuple(false.get((id(run), index), ())))
-    return heard
+        for part in score_run(run).parts:
+            found, missed = part.found, frozenset(part.missed)
+            false = [run.detections[number] for number in part.false]
+            for index, file in enumerate(part.files, part.first_file):
+                key = (file.sha256, seen[file.sha256])
+                seen[file.sha256] += 1
+                if run.protocol.wake and (index in found or index in missed):
+                    wake[key] = _Heard(run, index, index in found, ())
+                elif not run.protocol.wake and not overlap_seconds([file.span], part.truth.void):
+                    none[key] = _Heard(run, index, False, tuple(one for one in false if one.file_index == index))
+    return wake, none
 
 
 def _paired_events(pairs: Sequence[tuple[_Heard, _Heard]]) -> tuple[PairedEvents, list[Difference]]:
@@ -216,4 +196,4 @@ def _speakers(pairs: Sequence[tuple[_Heard, _Heard]]) -> tuple[SpeakerRow, ...]:
     if len(counts) < 2:
         return ()
     ordered = sorted(counts.items(), key=lambda item: (-abs(item[1][1] - item[1][2]), item[0]))
-    return tuple(SpeakerRow(name, share_cell(share_record(a, of)), share_cell(share_record(b, of))) for name, (of, a, b) in ordered)
+    return tuple(SpeakerRow(name, cell(share_record(a, of)), cell(share_record(b, of))) for name, (of, a, b) in ordered)

@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.results import wording
-from harness.results.comparison import equivalence_sentence
-from harness.results.figures import Cell, rate_cell, share_cell
 from harness.results.merge import merge_results
 from harness.results.schema import Result
 from harness.results.scores import hourly_record, share_record
 from harness.results.verdict import Verdict, judge
 from harness.results.versus import Versus, compare
+from harness.results.wording import Cell, cell
 from wakeword.contract import STEP_MS
 from wakeword.files import write_atomically
 from wakeword.pages import render_page
-from wakeword.scoring.agreement import SIGNIFICANCE
+from wakeword.scoring.agreement import SIGNIFICANCE, utterances_needed
 
 MOST_LISTED = 200
 """Of disagreements on the page; the results hold them all."""
@@ -34,7 +33,7 @@ def write_comparison(groups: Sequence[Sequence[Result]], output: Path) -> str:
         "models": [("AB"[index], names[index], one, verdict) for index, (one, verdict) in enumerate(zip((first, second), verdicts, strict=True))],
         "remarks": _remarks(verdicts),
         "rows": _rows(versus, verdicts, (first, second)),
-        "equivalence": equivalence_sentence(versus),
+        "utterances_needed": utterances_needed,
         "mcnemar": recall_sentence(versus),
         "accepts": accepts_sentence(versus),
         "source": first.runs[0].source,
@@ -108,11 +107,11 @@ def _rows(versus: Versus, verdicts: tuple[Verdict, Verdict], results: tuple[Resu
     counts, events = versus.utterances, versus.false_accepts
     rows: list[tuple[str, tuple[str, str]]] = []
     if versus.hours:
-        cells = [rate_cell(hourly_record(events.matched + own, versus.hours)) for own in (events.device_only, events.simulated_only)]
+        cells = [cell(hourly_record(events.matched + own, versus.hours)) for own in (events.device_only, events.simulated_only)]
         rows.append(("False accepts per hour", _told(cells)))
         rows.append(("", (verdicts[0].false_accepts.headline, verdicts[1].false_accepts.headline)))
     if counts.total:
-        cells = [share_cell(share_record(counts.both + own, counts.total)) for own in (counts.device_only, counts.simulated_only)]
+        cells = [cell(share_record(counts.both + own, counts.total)) for own in (counts.device_only, counts.simulated_only)]
         rows.append(("Recall", _told(cells)))
         rows.append(("", (verdicts[0].recall.headline, verdicts[1].recall.headline)))
     models = [one.model for one in results]
@@ -126,7 +125,7 @@ def _rows(versus: Versus, verdicts: tuple[Verdict, Verdict], results: tuple[Resu
 
 
 def _told(cells: Sequence[Cell]) -> tuple[str, str]:
-    return _both([f"{cell.rate} ({cell.interval}): {cell.counted}" for cell in cells])
+    return _both([f"{one.rate} ({one.interval}): {one.counted}" for one in cells])
 
 
 def _both(texts: Sequence[str]) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
 
 from harness.results.schema import IntervalRecord
 
@@ -10,9 +10,6 @@ NONE = "\N{EM DASH}"
 """Stands where there is no figure."""
 
 MINUS = "\N{MINUS SIGN}"
-
-_SECONDS_PER_HOUR = 3600
-
 
 MINUTES_BELOW = 0.1
 """Hours under which a length is written in minutes."""
@@ -52,9 +49,9 @@ def hours(value: float) -> str:
     return f"{value:.1f}\N{NO-BREAK SPACE}h" if value >= 10 else f"{value:.2f}\N{NO-BREAK SPACE}h"
 
 
-def hours_rounded_up(value: float) -> str:
-    """Hours that suffice: rounded up to a tenth, without a needless `.0`."""
-    return f"{math.ceil(round(value * 10, 6)) / 10:g}\N{NO-BREAK SPACE}h"
+def length(seconds: float) -> str:
+    """A length of sound: in seconds, from a minute on as `hours` has it."""
+    return hours(seconds / 3600) if seconds >= 60 else f"{seconds:.1f}\N{NO-BREAK SPACE}s"
 
 
 def clock(seconds: float) -> str:
@@ -74,26 +71,37 @@ def number(count: int, noun: str) -> str:
     return f"{count} {noun if count == 1 else noun + 's'}"
 
 
-def rate_of(record: IntervalRecord) -> str:
-    """The rate of false accepts per hour, or a dash where no time was measured."""
-    return NONE if record.rate is None else rate(record.rate)
+@dataclass(frozen=True)
+class Cell:
+    """One figure in words: its counts, its rate, its interval."""
+
+    counted: str
+    rate: str
+    interval: str
 
 
-def rate_interval(record: IntervalRecord) -> str:
-    """The interval of an hourly rate: `0.026-0.365` with an en dash."""
-    return NONE if record.low is None or record.high is None else f"{rate(record.low)}\N{EN DASH}{rate(record.high)}"
+def cell(record: IntervalRecord) -> Cell:
+    """A figure with the words of its kind: an hourly rate, or a share in per cent. A dash stands where nothing was measured to divide by."""
+    counted = f"{record.count} in {hours(record.of)}" if record.hourly else f"{record.count} of {int(record.of)}"
+    if record.rate is None or record.low is None or record.high is None:
+        return Cell(counted, NONE, NONE)
+    if record.hourly:
+        return Cell(counted, rate(record.rate), f"{rate(record.low)}\N{EN DASH}{rate(record.high)}")
+    low = percent(record.low).removesuffix("\N{NO-BREAK SPACE}%")
+    return Cell(counted, percent(record.rate), f"{low}\N{EN DASH}{percent(record.high)}")
 
 
-def share_of(record: IntervalRecord) -> str:
-    """The rate of a share such as recall, in per cent."""
-    return NONE if record.rate is None else percent(record.rate)
-
-
-def share_interval(record: IntervalRecord) -> str:
-    """The interval of a share: `2.1-26.5 %` with an en dash."""
-    if record.low is None or record.high is None:
+def in_short(record: IntervalRecord | None) -> str:
+    """Counts and rate on one line: `3/4 = 75.0 %`, `3 in 24.0 h = 0.125`; a dash without a figure."""
+    if record is None:
         return NONE
-    return f"{percent(record.low).removesuffix('\N{NO-BREAK SPACE}%')}\N{EN DASH}{percent(record.high)}"
+    words = cell(record)
+    return f"{words.counted if record.hourly else words.counted.replace(' of ', '/')} = {words.rate}"
+
+
+def interval(record: IntervalRecord | None) -> str:
+    """The interval of a figure; a dash without one."""
+    return NONE if record is None else cell(record).interval
 
 
 def points(fraction: float, *, signed: bool = False) -> str:
@@ -117,8 +125,3 @@ def seconds(value: float) -> str:
 def whole(value: int) -> str:
     """A whole number with its sign: `+3`, `0`, `\N{MINUS SIGN}2`."""
     return f"{'+' if value > 0 else MINUS if value < 0 else ''}{abs(value)}"
-
-
-def to_hours(seconds: float) -> float:
-    """Seconds in hours."""
-    return seconds / _SECONDS_PER_HOUR

@@ -6,8 +6,9 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.results import wording
-from harness.results.schema import IntervalRecord, Result
-from harness.results.scores import score_simulation
+from harness.results.runs import simulated_runs
+from harness.results.schema import Result, ScoresRecord
+from harness.results.scores import score_runs
 from harness.session.plan import SessionPlan, health_check
 from wakeword.contract import SAMPLE_RATE_HZ
 
@@ -20,14 +21,12 @@ def session_table(result: Result) -> Table:
     table = Table(title=Text(title), title_justify="left")
     for column in ("", source, "simulated"):
         table.add_column(column, justify="right" if column else "left")
-    scores, simulated = result.scores, score_simulation(result)
-    assert simulated is not None
-    if scores.recall is not None:
-        table.add_row("recall", *(_share(one.recall) for one in (scores, simulated)))
-        table.add_row("", *(_share_interval(one.recall) for one in (scores, simulated)))
-    if scores.false_accepts_per_hour is not None:
-        table.add_row("false accepts per hour", *(_hourly(one.false_accepts_per_hour) for one in (scores, simulated)))
-        table.add_row("", *(_hourly_interval(one.false_accepts_per_hour) for one in (scores, simulated)))
+    scores, simulated = result.scores, score_runs(simulated_runs(result))
+    for field, name in ScoresRecord.figures().items():
+        if (record := scores.figure(field)) is not None:
+            beside = simulated.figure(field)
+            table.add_row(name.title.lower(), wording.in_short(record), wording.in_short(beside))
+            table.add_row("", wording.interval(record), wording.interval(beside))
     if scores.extra_detections or simulated.extra_detections:
         table.add_row("detections of no utterance", str(scores.extra_detections), str(simulated.extra_detections))
     if result.agreement is not None:
@@ -36,9 +35,8 @@ def session_table(result: Result) -> Table:
         table.add_row("on the same 10\N{NO-BREAK SPACE}ms slice", f"{positions.same_slice} of {positions.paired} pairs", "")
         table.add_row("only on this side", *map(str, only))
     if scores.void_seconds or scores.void_utterances:
-        table.add_row(
-            "void, in no figure", f"{wording.hours(wording.to_hours(scores.void_seconds))}, {wording.number(scores.void_utterances, 'utterance')}", ""
-        )
+        void = f"{wording.hours(scores.void_seconds / 3600)}, {wording.number(scores.void_utterances, 'utterance')}"
+        table.add_row("void, in no figure", void, "")
     arena = result.arena
     estimate = f"ESP32-S3 estimate {wording.size(arena.esp32s3_estimate)}" if arena.esp32s3_estimate is not None else wording.NONE
     table.add_row("arena, bytes", f"probed {wording.size(arena.probed)}", f"{estimate}, manifest {wording.size(arena.manifest)}")
@@ -92,19 +90,3 @@ def _only(result: Result) -> tuple[int, int]:
     disagreements = result.agreement.disagreements
     device = sum(one.device.slice is not None and one.simulated.slice is None for one in disagreements)
     return device, sum(one.simulated.slice is not None and one.device.slice is None for one in disagreements)
-
-
-def _share(record: IntervalRecord | None) -> str:
-    return wording.NONE if record is None else f"{record.count}/{record.of:.0f} = {wording.share_of(record)}"
-
-
-def _share_interval(record: IntervalRecord | None) -> str:
-    return wording.NONE if record is None else wording.share_interval(record)
-
-
-def _hourly(record: IntervalRecord | None) -> str:
-    return wording.NONE if record is None else f"{record.count} in {wording.hours(record.of)} = {wording.rate_of(record)}"
-
-
-def _hourly_interval(record: IntervalRecord | None) -> str:
-    return wording.NONE if record is None else wording.rate_interval(record)

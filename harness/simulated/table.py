@@ -66,10 +66,10 @@ def _row(label: str, count: _Count, truth: Truth, *, rated: bool) -> list[str | 
     cells: list[str | Text] = [Text(label), str(count.files), wording.hours(count.seconds / 3600)]
     if truth != "none":
         share = share_record(count.found, count.files)
-        cells += [f"{count.found}/{count.files} = {wording.share_of(share)}", wording.share_interval(share)]
+        cells += [wording.in_short(share), wording.interval(share)]
     if rated:
-        rate = hourly_record(count.false, wording.to_hours(count.seconds))
-        cells += [str(count.false), wording.rate_of(rate), wording.rate_interval(rate)]
+        rate = wording.cell(hourly_record(count.false, count.seconds / 3600))
+        cells += [str(count.false), rate.rate, rate.interval]
     return cells
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from harness.results.device_records import AcousticsRecord
-from harness.results.session_facts import acoustics_facts, sound_counters
-from harness.results.sessions import merge_sessions
-from tests.harness.results.builders import make_result, session, silent_hours
+from harness.results.merge import merge_sessions
+from harness.results.schema import RunRecord
+from tests.harness.results.builders import device_run, make_device_result, make_result, session, silent_hours, stream_run
+from tests.harness.results.test_report import Page, page_of
 
 CLEAN = AcousticsRecord(
     speaker="KH 80",
@@ -22,19 +27,30 @@ CLEAN = AcousticsRecord(
 )
 
 
-def test_a_clean_session_has_nothing_that_a_reader_must_see() -> None:
-    facts = {fact.name: fact for fact in acoustics_facts(CLEAN)}
-    assert not any(fact.bad for fact in (*facts.values(), *sound_counters(CLEAN)))
-    assert facts["Loudspeaker"].text == "KH 80 at 48\N{NO-BREAK SPACE}kHz, gain \N{MINUS SIGN}6\N{NO-BREAK SPACE}dB"
-    assert "drift \N{MINUS SIGN}12.3" in facts["Alignment"].text
-    assert facts["Noise"].text == "digital silence"
-    assert "relative" in facts["Calibration"].text
+@pytest.fixture
+def run(tmp_path: Path) -> RunRecord:
+    return stream_run(tmp_path / "none", [6, 6], [(3, 250)])
 
 
-def test_what_went_wrong_is_marked() -> None:
+def page(tmp_path: Path, run: RunRecord, acoustics: AcousticsRecord) -> Page:
+    return page_of(tmp_path, make_device_result([device_run(run)], [run], session(acoustics=(acoustics,))))
+
+
+def test_a_clean_session_has_nothing_that_a_reader_must_see(tmp_path: Path, run: RunRecord) -> None:
+    shown = page(tmp_path, run, CLEAN)
+    assert shown.marked == {}
+    assert "Loudspeaker KH 80 at 48 kHz, gain \N{MINUS SIGN}6 dB" in shown.text
+    assert "Microphone UMIK, a reference microphone" in shown.text
+    assert "Alignment 12 of 12 markers heard, residuals 0.010 ms rms, drift \N{MINUS SIGN}12.3 ppm" in shown.text
+    assert "Noise digital silence" in shown.text
+    assert "Calibration none: levels are relative" in shown.text
+
+
+def test_what_went_wrong_is_marked(tmp_path: Path, run: RunRecord) -> None:
     broken = CLEAN.model_copy(update={"microphone": None, "markers_heard": 3, "true_peak_dbfs": 0.4, "lost": 2, "ambient": 1})
-    assert {fact.name for fact in acoustics_facts(broken) if fact.bad} == {"Microphone", "Alignment", "True peak played"}
-    assert {fact.name: fact.text for fact in sound_counters(broken) if fact.bad} == {"Sound lost": "2", "Other sound": "1"}
+    marked = page(tmp_path, run, broken).marked
+    assert set(marked) == {"Microphone", "Alignment", "True peak played", "Sound lost", "Other sound"}
+    assert (marked["Sound lost"], marked["Other sound"], marked["True peak played"]) == ("2", "1", "0.4 dBFS")
 
 
 def test_merged_sessions_keep_each_ones_acoustics() -> None:

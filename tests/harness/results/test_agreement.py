@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from harness.results.agreement import MARGIN, PAIR_SLICES, make_agreement
 from harness.results.merge import merge_results
-from harness.results.runs import run_streams, sweep_cutoffs
+from harness.results.runs import run_streams, score_run, simulated_runs, sweep_cutoffs
 from harness.results.schema import AgreementRecord, Result, RunRecord, VoidRecord, read_result, write_result
-from harness.results.scores import count_run, outcome, score_runs, score_simulation
+from harness.results.scores import score_runs
 from tests.harness.results.builders import CUTOFF_UINT8, STRIDE, WINDOW, clips_run, device_run, make_device_result, make_result, session, stream_run
 from wakeword.errors import ConfigError
 
@@ -125,7 +125,7 @@ def test_void_time_leaves_both_sides(spoken: RunRecord, noise: RunRecord) -> Non
     agreement = result.agreement
     assert agreement is not None and agreement.disagreements == ()
     assert (agreement.utterances.total, agreement.false_accepts.matched) == (3, 1)
-    simulated = score_simulation(result)
+    simulated = score_runs(simulated_runs(result))
     assert simulated is not None and simulated == score_runs(device)
     assert simulated.void_utterances == 1 and simulated.false_accepts_per_hour is not None and simulated.false_accepts_per_hour.count == 1
 
@@ -146,7 +146,7 @@ def test_void_clips_are_not_among_the_clips_accepted(tmp_path: Path) -> None:
 def test_a_void_behind_the_recordings_still_holds_its_detection(noise: RunRecord) -> None:
     late = noise.detections[0].model_copy(update={"seconds": 20.0, "slice": 1997})
     run = noise.model_copy(update={"detections": (late,), "voids": (VoidRecord(start=19, end=21, reason="reboot"),)})
-    assert count_run(run).false_accepts == 0 and outcome(run).false == ()
+    assert score_run(run).counts.false_accepts == 0 and score_run(run).false == ()
 
 
 @pytest.mark.parametrize("truth", ["wake", "none"])
@@ -154,7 +154,7 @@ def test_the_sweep_leaves_void_time_out(tmp_path: Path, truth: str) -> None:
     peaks = [(2.5, 250), (6.2, 250), (9.5, 245)]
     run = stream_run(tmp_path, [3, 3, 3], peaks, truth="wake" if truth == "wake" else "none", voids=(VoidRecord(start=6.0, end=6.6, reason="reboot"),))
     curve = sweep_cutoffs(run_streams(run, STRIDE), WINDOW)
-    counted = count_run(run)
+    counted = score_run(run).counts
     if truth == "wake":
         assert (curve.detected[CUTOFF_UINT8], curve.utterances) == (counted.found, counted.utterances)
     else:
@@ -172,8 +172,8 @@ def test_counts_add_up_whatever_is_lost(spoken: RunRecord, lost: set[int], also:
     simulated = device_run(spoken, without=sorted(also), source="simulated")
     agreement = make_agreement([device], [simulated])
     recall = score_runs([device]).recall
-    beside = score_simulation(make_device_result([device], [simulated]))
-    assert recall is not None and beside is not None and beside.recall is not None
+    beside = score_runs(simulated_runs(make_device_result([device], [simulated])))
+    assert recall is not None and beside.recall is not None
     utterances = agreement.utterances
     assert utterances.total == recall.of == beside.recall.of
     assert (utterances.both + utterances.device_only, utterances.both + utterances.simulated_only) == (recall.count, beside.recall.count)

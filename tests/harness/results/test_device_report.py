@@ -6,14 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from harness.results import comparison, session_facts, wording
+from harness.results import wording
 from harness.results.device_records import AgreementRecord, EquivalenceRecord, IntegrityRecord, PairedUtterances
-from harness.results.report import VIRTUAL_BOARD_LABEL
+from harness.results.figures import void_rows
+from harness.results.runs import ScoredRun, run_streams
 from harness.results.schema import Result, RunRecord, VoidRecord
 from harness.results.scores import score_runs
 from harness.results.verdict import judge
-from tests.harness.results.builders import clips_run, device_run, make_device_result, make_result, session, stream_run
-from tests.harness.results.test_report import page_of
+from tests.harness.results.builders import STRIDE, clips_run, device_run, make_device_result, make_result, session, stream_run
+from tests.harness.results.test_report import Page, page_of
+from wakeword.pages import render_page
+from wakeword.scoring.agreement import SIGNIFICANCE, utterances_needed
+
+VIRTUAL_BOARD_LABEL = "ESPHome's detection code on Linux with TFLM reference kernels"
 
 
 @pytest.fixture
@@ -111,15 +116,15 @@ def test_the_void_tables_sum_is_the_headlines(tmp_path: Path) -> None:
     voids = [VoidRecord(start=start, end=end, reason=reason) for start, end, reason in ((2.5, 4.0, "reboot"), (3.5, 4.5, "api gap"), (5.8, 6.8, "overflow"))]
     cut = stream_run(tmp_path / "a", [6, 6], [(1, 250)]).model_copy(update={"voids": tuple(voids)})
     clips = clips_run(tmp_path / "b", [250, 100], voids=(VoidRecord(start=0, end=2, reason="gap", file_index=1),))
-    *rows, total = session_facts.void_rows([cut, clips])
-    assert [(row.seconds, row.recorded, row.reason) for row in rows] == [
-        ("2.0\N{NO-BREAK SPACE}s", "2.0\N{NO-BREAK SPACE}s", "reboot; api gap"),
-        ("1.0\N{NO-BREAK SPACE}s", "0.5\N{NO-BREAK SPACE}s", "overflow"),
-        ("2.0\N{NO-BREAK SPACE}s", "0.5\N{NO-BREAK SPACE}s", "gap"),
+    rows = void_rows([ScoredRun(run, run_streams(run, STRIDE)) for run in (cut, clips)])
+    assert [(round(row.seconds, 6), round(row.recorded, 6), row.reasons) for row in rows] == [
+        (2.0, 2.0, ("reboot", "api gap")),
+        (1.0, 0.5, ("overflow",)),
+        (2.0, 0.5, ("gap",)),
     ]
-    scores = score_runs([cut, clips])
-    assert total.recorded == f"{scores.void_seconds:.1f}\N{NO-BREAK SPACE}s" == "3.0\N{NO-BREAK SPACE}s"
+    assert sum(row.recorded for row in rows) == pytest.approx(score_runs([cut, clips]).void_seconds) == pytest.approx(3.0)
     page = page_of(tmp_path, make_result([cut, clips])).text
+    assert "reboot; api gap" in page and "In all 5.0 s 3.0 s" in page
     assert "3.0 s of the recordings and 1 utterance are void" in page
     assert "Void is time in which something other than the model failed" in page
 
@@ -127,9 +132,9 @@ def test_the_void_tables_sum_is_the_headlines(tmp_path: Path) -> None:
 def test_the_session_shows_what_went_wrong(tmp_path: Path, simulated: list[RunRecord]) -> None:
     counts = IntegrityRecord(detections=4, both_witnesses=3, event_only=1, reboots=1, api_gap_seconds=3.25)
     result = make_device_result([device_run(run) for run in simulated], simulated, session(integrity=counts, clock=None))
-    facts = {fact.name: fact for fact in session_facts.integrity_facts(result.session or session())}
-    assert [name for name, fact in facts.items() if fact.bad] == ["Reported by the event only, no log line", "Reboots", "API gaps"]
-    text = page_of(tmp_path, result).text
+    page = page_of(tmp_path, result)
+    assert page.marked == {"Reported by the event only, no log line": "1", "Reboots": "1", "API gaps": "3.2 s"}
+    text = page.text
     assert "not fitted" in text and "No time was void." in text and "30 times real time" in text
     assert "seed 7" in text and "the model file's, by hash" in text
 
@@ -168,27 +173,32 @@ def plain(text: str) -> str:
     return text.replace("\N{NO-BREAK SPACE}", " ").replace("\N{MINUS SIGN}", "-")
 
 
+def sentences(measured: Result, agreement: AgreementRecord, source: str = "virtual board") -> str:
+    """What the report says of an agreement."""
+    shown = {"agreement": agreement, "source": source, "verdict": judge(measured), "scores": measured.scores}
+    tools = {"w": wording, "significance": SIGNIFICANCE, "utterances_needed": utterances_needed}
+    return plain(Page(render_page("harness.results", "agreement_section.html.j2", shown | tools)).text)
+
+
 def test_equivalence_is_claimed_only_when_it_was_shown(measured: Result) -> None:
     shown = agreement_of(measured, (340, 5, 5, 11), (-0.0163, 0.0163, 0.0038, True), 1.0)
-    assert (
-        plain(comparison.equivalence_sentence(shown))
-        == "Equivalent within 3 points: the difference in recall is 0 points, 90 % interval -1.6 to +1.6, p = 0.004."
+    assert sentences(measured, shown).startswith(
+        "Agreement with the simulation Equivalent within 3 points: the difference in recall is 0 points, 90 % interval -1.6 to +1.6, p = 0.004."
     )
-    few = agreement_of(measured, (38, 1, 0, 1), (-0.05, 0.11, 0.4, False), 1.0)
-    sentence = plain(comparison.equivalence_sentence(few))
-    assert sentence.startswith("Equivalence within 3 points was not shown:") and "about 301 utterances show it; these are 40." in sentence
+    few = sentences(measured, agreement_of(measured, (38, 1, 0, 1), (-0.05, 0.11, 0.4, False), 1.0))
+    assert few.startswith("Agreement with the simulation Equivalence within 3 points was not shown:") and "about 301 utterances show it; these are 40." in few
     other = agreement_of(measured, (300, 60, 0, 0), (0.12, 0.2, 1.0, False), 1e-9)
-    assert "the two do differ" in comparison.equivalence_sentence(other)
+    assert "the two do differ" in sentences(measured, other)
     moved = agreement_of(measured, (350, 8, 2, 1), (0.003, 0.031, 0.2, False), 0.11)
-    assert "these may not" in comparison.equivalence_sentence(moved)
+    assert "these may not" in sentences(measured, moved)
 
 
 def test_mcnemar_never_says_that_they_are_the_same(measured: Result) -> None:
-    none = comparison.mcnemar_sentence(agreement_of(measured, (340, 5, 5, 11), (-0.01, 0.01, 0.01, True), 1.0), "virtual board")
+    none = sentences(measured, agreement_of(measured, (340, 5, 5, 11), (-0.01, 0.01, 0.01, True), 1.0))
     assert "no proof that one of them finds more, which is not proof that they find the same" in none
-    fewer = comparison.mcnemar_sentence(agreement_of(measured, (340, 1, 15, 5), (-0.06, -0.01, 0.9, False), 0.0005), "on-device")
-    assert plain(fewer).startswith("The device finds fewer utterances than its simulation: 1 utterance found by the device alone and 15 by")
-    assert "p < 0.001" in plain(fewer)
+    fewer = sentences(measured, agreement_of(measured, (340, 1, 15, 5), (-0.06, -0.01, 0.9, False), 0.0005), "on-device")
+    assert "The device finds fewer utterances than its simulation: 1 utterance found by the device alone and 15 by" in fewer
+    assert "p < 0.001" in fewer
 
 
 def test_without_utterances_nothing_is_claimed(tmp_path: Path, simulated: list[RunRecord]) -> None:
@@ -198,10 +208,10 @@ def test_without_utterances_nothing_is_claimed(tmp_path: Path, simulated: list[R
 
 
 def test_offsets_are_listed(simulated: list[RunRecord]) -> None:
-    agreement = make_device_result([device_run(run, moved=-2) for run in simulated], simulated).agreement
-    assert agreement is not None
-    assert "the largest offset is 2 slices" in plain(comparison.positions_sentence(agreement))
-    assert "-2 (5)" in plain(comparison.positions_sentence(agreement))
+    result = make_device_result([device_run(run, moved=-2) for run in simulated], simulated)
+    assert result.agreement is not None
+    assert "the largest offset is 2 slices" in sentences(result, result.agreement)
+    assert "-2 (5)." in sentences(result, result.agreement)
 
 
 def test_signed_figures_read_well() -> None:

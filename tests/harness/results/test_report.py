@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import re
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -35,6 +36,7 @@ class Page(HTMLParser):
         self.open: list[str] = []
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.words: list[str] = []
+        self.source = text
         self.feed(text)
         self.close()
         assert not self.open
@@ -57,6 +59,12 @@ class Page(HTMLParser):
     @property
     def text(self) -> str:
         return " ".join(" ".join(self.words).replace("\N{NO-BREAK SPACE}", " ").split())
+
+    @property
+    def marked(self) -> dict[str, str]:
+        """The facts that a reader must not overlook, by name."""
+        found = re.findall(r'<dt>([^<]*)</dt><dd class="bad">(.*?)</dd>|<div class="fair"><dt>([^<]*)</dt><dd>(.*?)</dd>', self.source)
+        return {unescape(name or count): unescape(text or value).replace("\N{NO-BREAK SPACE}", " ") for name, text, count, value in found}
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]

@@ -10,7 +10,7 @@ import pytest
 
 from harness.results import wording
 from harness.results.merge import merge_results
-from harness.results.schema import IntervalRecord, VoidRecord, read_result
+from harness.results.schema import RATE_METHOD, SHARE_METHOD, IntervalRecord, VoidRecord, read_result
 from harness.results.scores import hourly_record, score_runs, share_record
 from harness.results.verdict import judge
 from tests.harness.results.builders import clips_run, make_result, silent_hours, stream_run
@@ -24,12 +24,12 @@ from wakeword.errors import ConfigError
 def test_hourly_rates_have_garwood_intervals(events: int, hours: float, low: float, high: float, shown: str) -> None:
     record = hourly_record(events, hours)
     assert [record.low, record.high] == pytest.approx([low, high], abs=5e-4)
-    assert wording.rate_interval(record) == shown
+    assert wording.interval(record) == shown
 
 
 @pytest.mark.parametrize(("count", "trials", "shown"), [(3, 30, "2.1\N{EN DASH}26.5\N{NO-BREAK SPACE}%"), (25, 500, "3.3\N{EN DASH}7.3\N{NO-BREAK SPACE}%")])
 def test_shares_have_clopper_pearson_intervals(count: int, trials: int, shown: str) -> None:
-    assert wording.share_interval(share_record(count, trials)) == shown
+    assert wording.interval(share_record(count, trials)) == shown
 
 
 def test_nothing_measured_gives_no_rate() -> None:
@@ -52,7 +52,6 @@ def test_numbers_read_well() -> None:
         "0.12\N{NO-BREAK SPACE}h",
         "24.0\N{NO-BREAK SPACE}h",
     ]
-    assert wording.hours_rounded_up(5.9915) == "6\N{NO-BREAK SPACE}h"
 
 
 def test_recall_counts_utterances_and_false_accepts_count_detections(tmp_path: Path) -> None:
@@ -221,8 +220,9 @@ def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
 
 
 def test_an_interval_without_a_rate_is_a_dash() -> None:
-    empty = IntervalRecord(count=0, of=0, rate=None, low=None, high=None, method="")
-    assert {wording.rate_of(empty), wording.share_of(empty), wording.rate_interval(empty), wording.share_interval(empty)} == {wording.NONE}
+    for method in (SHARE_METHOD, RATE_METHOD):
+        words = wording.cell(IntervalRecord(count=0, of=0, rate=None, low=None, high=None, method=method))
+        assert {words.rate, words.interval, wording.interval(None), wording.in_short(None)} == {wording.NONE}
 
 
 def test_what_a_list_says_of_its_recordings_is_a_remark(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from harness.collect.raw import read_raw
+from harness.results.runs import simulated_runs
 from harness.results.schema import Result
-from harness.results.scores import score_simulation
+from harness.results.scores import score_runs
 from harness.session.audio import leg_audio
 from harness.session.connection import TimeLimits
 from harness.session.journal import RAW_FILE, is_finished, next_item, played_legs
@@ -58,7 +59,7 @@ def test_device_and_simulation_agree_when_nothing_goes_wrong(plan: Plan, candida
     assert not said
     assert [run.label for run in result.runs] == ["words", "noise"]
     assert recall(result) == (WORDS, WORDS)
-    assert result.scores == score_simulation(result)
+    assert result.scores == score_runs(simulated_runs(result))
     assert [[one.slice for one in run.detections] for run in result.runs] == [[one.slice for one in run.detections] for run in result.simulation]
     assert [run.probabilities for run in result.runs] == [run.probabilities for run in result.simulation]
     assert result.scores.void_seconds == 0
@@ -169,7 +170,7 @@ def test_a_lost_board_voids_what_it_was_hearing_and_goes_on_with_the_next(plan: 
     # No answer of the board confirmed the first words, so they are void with the one under play: nothing is claimed that is not known.
     assert recall(result) == (2, 2)
     assert result.scores.void_utterances == 4
-    assert score_simulation(result) == result.scores
+    assert score_runs(simulated_runs(result)) == result.scores
 
 
 def test_words_that_an_answer_has_confirmed_count_although_the_board_is_lost_later(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
