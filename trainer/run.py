@@ -16,7 +16,7 @@ from trainer.config.loader import CONFIG_NAME, load_config, write_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.clip_rows import ClipRows
 from trainer.data.composition import Share, composition, of_split, write_composition
-from trainer.data.dataset import TABLE_NAME, Sources, chosen, load_recordings, read_recordings, rejection_summary, same_recordings, sounds, write_recordings
+from trainer.data.dataset import TABLE_NAME, chosen, load_recordings, read_recordings, rejection_summary, same_recordings, sounds, write_recordings
 from trainer.data.duplicates import duplicate_summary, find_duplicates, write_duplicates
 from trainer.data.ingest import Ingestion, Label, SampleRecord
 from trainer.data.mined import rows_below
@@ -131,7 +131,7 @@ def checked_recordings(config: TrainerConfig, folder: Path, progress: RunProgres
     compute_dtype(performance)  # both refuse what this machine cannot do
     with threads_of_workers(performance.num_threads_per_worker):
         counter, training = progress.counting("checking recordings"), config.training
-        ingestion = load_recordings(Sources.of(config.paths), training.seed, workers(performance, jobs), counter, training.held_out_engines)
+        ingestion = load_recordings(config.paths, training.seed, workers(performance, jobs), counter, training.held_out_engines)
         too_long = too_long_words(config, ingestion.records, workers(performance, jobs), progress.counting("measuring long wake words"))
     if training.maximization_metric == "expected_recall" and not are_synthetic_words(SplitRecords.of(ingestion.records, Split.VAL)):
         raise ConfigError("training.maximization_metric is expected_recall, which only synthetic words have, but other words validate; give auto")
@@ -164,7 +164,7 @@ def _miner(config: TrainerConfig, folder: Path, records: Sequence[SampleRecord],
         config.hard_negative_mining,
         folder / MINED_FOLDER,
         lambda mined: training_sets(config, clips, mined),
-        taken=map(stretch_of, rows_below(config.paths.optional("hard_negative_dir"))),
+        taken=map(stretch_of, rows_below(config.paths.folders("hard_negative_dir"))),
         progress=progress.counting("seconds of negatives heard for mining"),
     )
 

@@ -16,7 +16,7 @@ from trainer.clustering.naming import check_speaker_name, existing_folders, fold
 from trainer.clustering.quality import Quality, judge
 from trainer.clustering.voices import hear
 from trainer.config.sections import SpeakerClusteringSection, TrainerConfig
-from trainer.data.dataset import Sources, find_recorded
+from trainer.data.dataset import find_recorded
 from trainer.data.ingest import FoundFile, Label, find_files
 from trainer.data.parallel import Progress
 from trainer.data.split import Splitter, read_splits
@@ -191,11 +191,8 @@ def _splitter(config: TrainerConfig) -> Splitter:
 
 def _groups(config: TrainerConfig) -> dict[Path, FoundFile]:
     """What the training would keep together, by file. Folders that are not there are left out: not every label is heard."""
-    sources = Sources.of(config.paths)
-    positive, negative, hard_negative = (
-        [folder for folder in folders if folder.is_dir()] for folders in (sources.positive, sources.negative, sources.hard_negative)
-    )
-    there = Sources(positive, negative, hard_negative=hard_negative, grouped_negative=sources.grouped_negative)
+    keys = [f"{label}_dir" for label in Label]
+    there = config.paths.model_copy(update={key: tuple(folder for folder in config.paths.folders(key) if folder.is_dir()) for key in keys})
     return {file.path: file for file in find_recorded(there).files}
 
 

@@ -64,7 +64,7 @@ def _check_augmentation(config: TrainerConfig, slices: int) -> None:
         ("background_dir", section.background_paths, "AddBackgroundNoise", section.AddBackgroundNoise),
         ("rir_dir", section.impulse_paths, "RIR", section.RIR),
     ):
-        folders = (*config.paths.optional(key), *extra)
+        folders = (*config.paths.folders(key), *extra)
         if not probability and extra:
             raise ConfigError(f"augmentation.{effect} is 0, so the folders of augmentation.{_extra(key)} would not be used; give it a probability")
         for folder in folders:

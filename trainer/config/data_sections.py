@@ -45,11 +45,15 @@ class PathsSection(Section):
     export_dir: Path = Path("models/exported")
     """Folder of the exported model where `mww-export` is given no --output."""
 
-    def optional(self, key: str) -> tuple[Path, ...]:
-        """The folders of a key whose default need not exist: none where it does not."""
+    def folders(self, key: str) -> tuple[Path, ...]:
+        """The folders of a key; none where it names its default alone, which may be missing, and is.
+
+        The default of `positive_dir` may be missing with generated speech, that of `negative_dir` also with feature sets, those of other keys always.
+        """
         folders: tuple[Path, ...] = getattr(self, key)
-        missing = folders == type(self).model_fields[key].default and not any(folder.exists() for folder in folders)
-        return () if missing else folders
+        instead = {"positive_dir": self.generated_dir, "negative_dir": (*self.generated_dir, *self.feature_sets)}
+        may_miss = folders == type(self).model_fields[key].default and bool(instead.get(key, True))
+        return () if may_miss and not any(folder.exists() for folder in folders) else folders
 
 
 class HardwareSection(Section):

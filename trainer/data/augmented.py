@@ -91,7 +91,7 @@ def _recorded(config: TrainerConfig, kind: _Kind, folder: Path, counting: Callab
     extra = getattr(config.augmentation, kind.extra)
     if not getattr(config.augmentation, kind.effect):
         return SoundBank()
-    found = find_sounds((*config.paths.optional(kind.key), *extra))
+    found = find_sounds((*config.paths.folders(kind.key), *extra))
     bank = kind.store(found.recordings, folder, jobs=jobs, progress=counting("backgrounds and rooms") if found.recordings else None)
     mine = split_sounds(bank, config.training.seed)[Split.TRAIN]
     rejections = (*found.rejections, *bank.rejections)

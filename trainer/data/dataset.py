@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -39,52 +39,25 @@ _SHA256 = re.compile("[0-9a-f]{64}|")
 _READERS = 8
 
 
-@dataclass(frozen=True)
-class Sources:
-    """Folders of recordings. Where people say the wake word, generated ones train only: speech of a synthesiser says little about people."""
-
-    positive: Sequence[Path]
-    negative: Sequence[Path]
-    generated: Sequence[Path] = ()
-    splits: Path | None = None
-    hard_negative: Sequence[Path] = ()
-    grouped_negative: Sequence[Path] = ()
-    """Folders of negatives, each of whose folders is a group."""
-    feature_sets: Sequence[Path] = ()
-    """Sets of features, or folders of them, in place of or beside negative recordings."""
-
-    @classmethod
-    def of(cls, paths: PathsSection) -> Sources:
-        """Those that a configuration names. With generated speech the default folders may be missing, with feature sets that of negatives."""
-        return cls(
-            paths.optional("positive_dir") if paths.generated_dir else paths.positive_dir,
-            paths.optional("negative_dir") if paths.feature_sets or paths.generated_dir else paths.negative_dir,
-            paths.generated_dir,
-            paths.splits,
-            paths.optional("hard_negative_dir"),
-            paths.grouped_negative_dir,
-            paths.feature_sets,
-        )
-
-
-def load_recordings(sources: Sources, seed: int, jobs: int | None = None, progress: Progress | None = None, held_out: HeldOut = "auto") -> Ingestion:
+def load_recordings(paths: PathsSection, seed: int, jobs: int | None = None, progress: Progress | None = None, held_out: HeldOut = "auto") -> Ingestion:
     """Find, check and split all recordings of a run; paths become absolute. What was mined trains, unless its source validates or tests.
 
-    Without people who say the wake word, or with a table that lets all of them train, generated speech validates and tests too, by voices and engines that
+    Where people say the wake word, generated speech trains only: speech of a synthesiser says little about people.
+    Without them, or with a table that lets all of them train, generated speech validates and tests too, by voices and engines that
     never train (`held_out.py`).
 
     Raises `ConfigError` for a missing folder, a file that two folders hold, or when positives or negatives are missing from a split.
     """
-    table = read_splits(sources.splits) if sources.splits else None
-    found = find_recorded(sources)
-    generated = sum((find_generated(folder.absolute()) for folder in sources.generated), FoundFiles())
+    table = read_splits(paths.splits) if paths.splits else None
+    found = find_recorded(paths)
+    generated = sum((find_generated(folder.absolute()) for folder in paths.generated_dir), FoundFiles())
     refuse_repeated(file.path for file in (*found.files, *generated.files))
-    stored = feature_set_records(sources.feature_sets, jobs=jobs) if sources.feature_sets else []
+    stored = feature_set_records(paths.feature_sets, jobs=jobs) if paths.feature_sets else []
     check = partial(ingest, others=[Placed(record.label, "recordings", record.speaker, record.split, fixed=True) for record in stored], jobs=jobs)
     tables = SpokenTables()
     recorded_files = [file for file in found.files if tables.root_of(file.path) is None]
     spoken = [*(file for file in found.files if tables.root_of(file.path) is not None), *generated.files]
-    apart = bool(sources.generated)
+    apart = bool(paths.generated_dir)
     rule = Splitter(seed, table=table)
     people = [rule.listed(file.path, file.speaker) for file in recorded_files if file.label is Label.POSITIVE]
     if any(listed is None or listed[1] is not Split.TRAIN for listed in people) or not spoken:
@@ -114,14 +87,14 @@ def _held_out_note(people: bool, engines: Sequence[str], records: Sequence[Sampl
     return f"{why}, so synthetic voices validate and test: families that never train{whole}; {hours:.2f} h without the wake word validate{few}"
 
 
-def find_recorded(sources: Sources) -> FoundFiles:
+def find_recorded(paths: PathsSection) -> FoundFiles:
     """The recorded files of a run with their groups. Raises `ConfigError` as `load_recordings` does for folders."""
-    for folders, key in ((sources.negative, "paths.negative_dir"), (sources.hard_negative, "paths.hard_negative_dir")):
-        for folder in folders:
-            refuse_feature_sets(folder, key)
-    labelled = ((Label.POSITIVE, sources.positive), (Label.NEGATIVE, sources.negative), (Label.HARD_NEGATIVE, sources.hard_negative))
-    found = sum((find_files(folder.absolute(), label) for label, folders in labelled for folder in folders), FoundFiles())
-    return replace(found, files=tuple(grouped(found.files, sources.grouped_negative)))
+    labelled = [(label, folder) for label in Label for folder in paths.folders(f"{label}_dir")]
+    for label, folder in labelled:
+        if label is not Label.POSITIVE:
+            refuse_feature_sets(folder, f"paths.{label}_dir")
+    found = sum((find_files(folder.absolute(), label) for label, folder in labelled), FoundFiles())
+    return replace(found, files=tuple(grouped(found.files, paths.grouped_negative_dir)))
 
 
 def _with_mined(ingestion: Ingestion) -> Ingestion:

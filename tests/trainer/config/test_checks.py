@@ -34,7 +34,7 @@ def loaded(*settings: str, preset: str = "standard") -> TrainerConfig:
 def test_every_preset_passes_without_any_folder_of_sounds(name: str) -> None:
     config = loaded(preset=name)
     check_config(config)
-    assert [config.paths.optional(key) for key in ("hard_negative_dir", "background_dir", "rir_dir")] == [(), (), ()]
+    assert [config.paths.folders(key) for key in ("hard_negative_dir", "background_dir", "rir_dir")] == [(), (), ()]
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -68,8 +68,8 @@ def test_what_the_presets_augment() -> None:
 
 def test_a_default_folder_that_is_there_is_used(project: Path) -> None:
     (project / "dataset" / "rirs").mkdir(parents=True)
-    assert loaded().paths.optional("rir_dir") == (Path("dataset/rirs"),)
-    assert loaded("paths.rir_dir=elsewhere").paths.optional("rir_dir") == (Path("elsewhere"),)
+    assert loaded().paths.folders("rir_dir") == (Path("dataset/rirs"),)
+    assert loaded("paths.rir_dir=elsewhere").paths.folders("rir_dir") == (Path("elsewhere"),)
 
 
 @pytest.mark.parametrize(

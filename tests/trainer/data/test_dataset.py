@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from tests.trainer.data.folders import folders
+from trainer.config.sections import PathsSection
 from trainer.data.dataset import (
     LISTS_FOLDER,
     REJECTED_NAME,
     TABLE_NAME,
-    Sources,
     chosen,
     load_recordings,
     read_recordings,
@@ -51,11 +51,11 @@ def dataset(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def sources(root: Path, *generated: Path) -> Sources:
-    return Sources([root / "real" / "positive"], [root / "real" / "negative"], generated)
+def sources(root: Path, *generated: Path) -> PathsSection:
+    return folders([root / "real" / "positive"], [root / "real" / "negative"], generated)
 
 
-def load(given: Sources) -> Ingestion:
+def load(given: PathsSection) -> Ingestion:
     return load_recordings(given, SEED, jobs=1)
 
 
@@ -76,7 +76,7 @@ def test_generated_speech_trains_only(dataset: Path) -> None:
 
 
 def test_generated_speech_does_not_fill_a_split(dataset: Path) -> None:
-    given = replace(sources(dataset, dataset / "generated"), positive=[dataset / "real" / "positive" / "speaker1"])
+    given = folders([dataset / "real" / "positive" / "speaker1"], [dataset / "real" / "negative"], [dataset / "generated"])
     with pytest.raises(ConfigError, match="none of 1 sessions of one or two people is in"):
         load(given)
 
@@ -84,8 +84,8 @@ def test_generated_speech_does_not_fill_a_split(dataset: Path) -> None:
 def test_a_file_in_two_folders_is_refused(dataset: Path) -> None:
     positive = dataset / "real" / "positive"
     for given in (
-        Sources([positive, positive / "speaker1"], [dataset / "real" / "negative"]),
-        Sources([positive], [dataset / "real" / "negative"], [dataset / "real"]),
+        folders([positive, positive / "speaker1"], [dataset / "real" / "negative"]),
+        folders([positive], [dataset / "real" / "negative"], [dataset / "real"]),
     ):
         with pytest.raises(ConfigError, match=r"a\.wav: two of the given folders hold it"):
             load(given)
@@ -96,7 +96,7 @@ def test_a_file_in_two_folders_is_refused(dataset: Path) -> None:
 
 def test_a_missing_folder_is_named(dataset: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere: no such folder; it must hold the negative recordings"):
-        load(Sources([dataset / "real" / "positive"], [dataset / "nowhere"]))
+        load(folders([dataset / "real" / "positive"], [dataset / "nowhere"]))
     with pytest.raises(ConfigError, match=r"nowhere: no such folder; it must hold generated speech"):
         load(sources(dataset, dataset / "nowhere"))
 
@@ -109,7 +109,7 @@ def test_a_table_places_the_files_that_it_lists(dataset: Path) -> None:
         for label in ("positive", "negative")
     ]
     table.write_text("\n".join(["path,group,split", *rows]) + "\n")
-    placed = {record.path.parent.name: record for record in load(replace(sources(dataset), splits=table)).records}
+    placed = {record.path.parent.name: record for record in load(sources(dataset).model_copy(update={"splits": table})).records}
     assert [(placed[f"speaker{number}"].speaker, placed[f"speaker{number}"].split) for number in range(3)] == [
         ("group0", Split.TRAIN),
         ("group1", Split.VAL),
@@ -121,7 +121,7 @@ def test_tables_and_lists_of_a_run(dataset: Path, monkeypatch: pytest.MonkeyPatc
     (dataset / "real" / "positive" / "speaker1" / "notes, and more.txt").write_text("x")
     tone(dataset / "real" / "negative" / "speaker2" / 'odd "name", ü.wav')
     monkeypatch.chdir(dataset)
-    found = load(Sources([Path("real/positive")], [Path("real/negative")], [Path("generated")]))
+    found = load(folders([Path("real/positive")], [Path("real/negative")], [Path("generated")]))
     folder = dataset / "run"
     write_recordings(found, folder)
     assert all(record.path.is_absolute() for record in found.records)

@@ -13,8 +13,9 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.trainer.data.folders import folders
 from trainer.config.loader import load_config
-from trainer.data.dataset import Sources, find_recorded, load_recordings, read_recordings, refuse_changed, write_recordings
+from trainer.data.dataset import find_recorded, load_recordings, read_recordings, refuse_changed, write_recordings
 from trainer.data.grouping import session_note, shared_speakers
 from trainer.data.ingest import GENERATED, Label, SampleRecord, find_generated, speaker_of_name
 from trainer.data.split import Fractions, Split, split_of
@@ -43,7 +44,7 @@ SEED = 0
 
 
 def loaded(positive: Path, negative: Path, seed: int = SEED, **sources: Sequence[Path] | Path) -> tuple[SampleRecord, ...]:
-    return load_recordings(Sources([positive], [negative], **sources), seed, jobs=1).records  # type: ignore[arg-type]
+    return load_recordings(folders([positive], [negative], **sources), seed, jobs=1).records  # type: ignore[arg-type]
 
 
 def of(records: Sequence[SampleRecord], label: Label) -> dict[str, SampleRecord]:
@@ -93,12 +94,12 @@ def test_folders_within_a_grouped_folder_are_not_divided(tmp_path: Path) -> None
     for number in range(30):
         sound(tmp_path / "negative" / "shows" / f"show{number // 10}" / f"{number}.wav", seed=number)
         sound(tmp_path / "negative" / "noise" / f"n{number}.wav", seed=100 + number)
-    records = loaded(positive, tmp_path / "negative", grouped_negative=[tmp_path / "negative" / "shows"])
+    records = loaded(positive, tmp_path / "negative", grouped_negative_dir=[tmp_path / "negative" / "shows"])
     for show in ("show0", "show1", "show2"):
         assert {record.split for record in records if record.speaker == show} == {split_of(show, SEED)}
     assert {record.split for record in records if record.path.parent.name == "noise"} == set(Split)
     with pytest.raises(ConfigError, match="no negative recording lies in it"):
-        loaded(positive, tmp_path / "negative", grouped_negative=[tmp_path / "elsewhere"])
+        loaded(positive, tmp_path / "negative", grouped_negative_dir=[tmp_path / "elsewhere"])
 
 
 @given(st.floats(LONG_SECONDS, 20_000), st.integers(0, 1000), st.sampled_from([Fractions(), Fractions(0.1, 0.2)]))
@@ -140,7 +141,7 @@ def test_one_long_recording_fills_all_splits_by_stretches(evening: tuple[Path, P
 
 
 def test_a_run_with_stretches_describes_itself(evening: tuple[Path, Path], tmp_path: Path) -> None:
-    ingestion = load_recordings(Sources([evening[0]], [evening[1]]), SEED, jobs=1)
+    ingestion = load_recordings(folders([evening[0]], [evening[1]]), SEED, jobs=1)
     write_recordings(ingestion, tmp_path / "run")
     assert read_recordings(tmp_path / "run") == ingestion.records
     refuse_changed(ingestion.records, tmp_path / "run")
@@ -187,7 +188,7 @@ def test_a_flat_folder_of_takes_has_its_speakers_names(tmp_path: Path) -> None:
         for take in range(2):
             sound(tmp_path / "positive" / f"speaker{speaker:02}_take{take:02}.wav", seed=speaker * 2 + take)
     sound(tmp_path / "negative" / "evening.wav", LONG_SECONDS)
-    ingestion = load_recordings(Sources([tmp_path / "positive"], [tmp_path / "negative"]), SEED, jobs=1)
+    ingestion = load_recordings(folders([tmp_path / "positive"], [tmp_path / "negative"]), SEED, jobs=1)
     assert not shared_speakers(ingestion.records)
     assert any("by their names they are of 12 (such as speaker00_take00.wav of 'speaker00')" in warning for warning in ingestion.warnings)
 
@@ -213,7 +214,7 @@ def test_one_person_is_split_by_session_and_called_so(tmp_path: Path, place: Cal
     for number in range(60):
         sound(place(tmp_path / "positive", number), seed=number)
     sound(tmp_path / "negative" / "evening.wav", LONG_SECONDS)
-    ingestion = load_recordings(Sources([tmp_path / "positive"], [tmp_path / "negative"]), 1, jobs=1)
+    ingestion = load_recordings(folders([tmp_path / "positive"], [tmp_path / "negative"]), 1, jobs=1)
     positives = [record for record in ingestion.records if record.label is Label.POSITIVE]
     assert {record.split for record in positives} == set(Split)
     assert len({record.speaker for record in positives}) == 1
@@ -258,7 +259,7 @@ def test_a_flat_folder_of_generated_samples_is_wake_words(tmp_path: Path) -> Non
     spoken = [record for record in records if record.speaker == GENERATED]
     assert len(spoken) == 5
     assert {(record.label, record.split) for record in spoken} == {(Label.POSITIVE, Split.TRAIN)}
-    told = load_recordings(Sources([positive], [tmp_path / "negative"], [tmp_path / "generated_samples"]), SEED, jobs=1).warnings
+    told = load_recordings(folders([positive], [tmp_path / "negative"], [tmp_path / "generated_samples"]), SEED, jobs=1).warnings
     assert [line for line in told if line.startswith("generated")] == ["generated speech: only 5 positive clips; at least 100 are recommended"]
 
 
@@ -290,11 +291,11 @@ def test_other_layouts_are_refused_with_the_line_that_works(tmp_path: Path, monk
 
     for dataset in (tmp_path, many_folders(tmp_path / "openwakeword")):
         with pytest.raises(ConfigError, match="holds a whole dataset") as caught:
-            find_recorded(Sources([dataset], [tmp_path / "negative"]))
+            find_recorded(folders([dataset], [tmp_path / "negative"]))
         said = str(caught.value)
         options = shlex.split(said[said.index("--set") :])
         config = load_config("fast_test", settings=["export.wake_word=x", *options[1::2]])
-        found = find_recorded(Sources.of(config.paths)).files
+        found = find_recorded(config.paths).files
         assert found and all(file.label in file.path.relative_to(dataset).parts[0] for file in found)
 
 
@@ -310,7 +311,7 @@ def test_folders_that_begin_with_the_name_of_a_label_are_its(tmp_path: Path) -> 
     """The advice was to train such negatives as wake words."""
     positive = words(tmp_path)
     sound(tmp_path / "negative" / "evening.wav", LONG_SECONDS)
-    sources = Sources([positive], [tmp_path / "negative"], generated=[many_folders(tmp_path / "spoken")])
+    sources = folders([positive], [tmp_path / "negative"], generated=[many_folders(tmp_path / "spoken")])
     ingestion = load_recordings(sources, SEED, jobs=1)
     spoken = [record for record in ingestion.records if record.path.is_relative_to(tmp_path / "spoken")]
     assert len(spoken) == 12

@@ -11,8 +11,9 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.trainer.data.folders import folders
 from trainer.config.loader import load_config
-from trainer.data.dataset import Sources, load_recordings
+from trainer.data.dataset import load_recordings
 from trainer.data.held_out import FEWEST_TO_HASH, Family, family_of, held_out_engines, split_families
 from trainer.data.ingest import Ingestion, Label, SampleRecord
 from trainer.data.split import Split
@@ -126,7 +127,7 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def test_without_people_voices_that_never_train_validate(corpus: Path) -> None:
-    ingestion = load_recordings(Sources((), (), [corpus]), 0, jobs=1)
+    ingestion = load_recordings(folders((), (), [corpus]), 0, jobs=1)
     placed = splits_of(ingestion)
     assert all(len(splits) == 1 for splits in placed.values()), "near misses and sentences are where the voice's words are"
     assert all(placed[f"flite/{family}"] != {Split.TRAIN} for family in range(2))
@@ -137,20 +138,20 @@ def test_without_people_voices_that_never_train_validate(corpus: Path) -> None:
 
 
 def test_folders_of_a_corpus_that_are_given_as_recordings_are_split_in_the_same_way(corpus: Path) -> None:
-    whole = load_recordings(Sources((), (), [corpus]), 0, jobs=1)
-    parts = load_recordings(Sources([corpus / "positive"], [corpus / "negative"]), 0, jobs=1)
+    whole = load_recordings(folders((), (), [corpus]), 0, jobs=1)
+    parts = load_recordings(folders([corpus / "positive"], [corpus / "negative"]), 0, jobs=1)
     assert by_name(parts.records) == by_name(whole.records)
 
 
 def test_more_clips_of_the_same_voices_move_nobody(corpus: Path) -> None:
-    before = by_name(load_recordings(Sources((), (), [corpus]), 0, jobs=1).records)
-    after = by_name(load_recordings(Sources((), (), [spoken(corpus, {"espeak": 20, "flite": 4}, takes=4)]), 0, jobs=1).records)
+    before = by_name(load_recordings(folders((), (), [corpus]), 0, jobs=1).records)
+    after = by_name(load_recordings(folders((), (), [spoken(corpus, {"espeak": 20, "flite": 4}, takes=4)]), 0, jobs=1).records)
     assert len(after) == 2 * len(before)
     assert {path: after[path] for path in before} == before
 
 
 def test_an_engine_by_name_and_none(corpus: Path) -> None:
-    sources = Sources((), (), [corpus])
+    sources = folders((), (), [corpus])
     held = splits_of(load_recordings(sources, 0, jobs=1, held_out=("espeak",)))
     assert not any(Split.TRAIN in splits for name, splits in held.items() if name.startswith("espeak"))
     assert {split for name, splits in held.items() if name.startswith("flite") for split in splits} == {Split.TRAIN}
@@ -164,7 +165,7 @@ def test_with_people_generated_speech_trains_only(corpus: Path, tmp_path: Path) 
         for folder in (people / f"p{number}", others):
             folder.mkdir(parents=True, exist_ok=True)
             soundfile.write(folder / f"{number}.wav", np.random.default_rng(number).integers(-9000, 9000, 8000, dtype=np.int16), 16_000)
-    records = load_recordings(Sources([people], [others], [corpus]), 0, jobs=1).records
+    records = load_recordings(folders([people], [others], [corpus]), 0, jobs=1).records
     assert {record.split for record in records if record.path.is_relative_to(corpus)} == {Split.TRAIN}
 
 
@@ -180,7 +181,7 @@ def recorded(root: Path, count: int) -> tuple[Path, Path]:
 
 def test_beside_people_no_family_stands_on_two_sides(corpus: Path, tmp_path: Path) -> None:
     people, others = recorded(tmp_path, 12)
-    records = load_recordings(Sources([people, corpus / "positive"], [others, corpus / "negative"]), 0, jobs=1).records
+    records = load_recordings(folders([people, corpus / "positive"], [others, corpus / "negative"]), 0, jobs=1).records
     spoken_ones = splits_of(Ingestion(tuple(record for record in records if record.path.is_relative_to(corpus)), (), ()))
     assert all(len(splits) == 1 for splits in spoken_ones.values())
     assert len(set().union(*spoken_ones.values())) > 1
@@ -191,8 +192,8 @@ def test_where_a_table_lets_all_people_train_synthetic_voices_validate(corpus: P
     people, others = recorded(tmp_path, 2)
     table = tmp_path / "own.csv"
     table.write_text("path,group,split\n" + "".join(f"people/p{number}/{number}.wav,p{number},train\n" for number in range(2)))
-    alone = by_name(load_recordings(Sources((), [others], [corpus]), 0, jobs=1).records)
-    for sources in (Sources([people], [others], [corpus], table), Sources([people, corpus / "positive"], [others, corpus / "negative"], (), table)):
+    alone = by_name(load_recordings(folders((), [others], [corpus]), 0, jobs=1).records)
+    for sources in (folders([people], [others], [corpus], table), folders([people, corpus / "positive"], [others, corpus / "negative"], (), table)):
         ingestion = load_recordings(sources, 0, jobs=1)
         found = by_name(ingestion.records)
         assert {path: found[path] for path in alone} == alone
@@ -223,7 +224,7 @@ def test_recorded_negatives_are_split_by_their_own_rules_beside_synthetic_words(
     others.mkdir()
     for number in range(20):
         soundfile.write(others / f"{number}.wav", np.random.default_rng(number).integers(-9000, 9000, 8000, dtype=np.int16), 16_000)
-    records = load_recordings(Sources((), [others], [corpus]), 0, jobs=1).records
+    records = load_recordings(folders((), [others], [corpus]), 0, jobs=1).records
     assert {record.split for record in records if record.path.is_relative_to(others)} == set(Split)
     assert {record.split for record in records if record.label is Label.POSITIVE} == set(Split)
 
@@ -234,5 +235,5 @@ def test_a_flat_folder_of_samples_is_split_file_by_file(tmp_path: Path) -> None:
             path = tmp_path / "spoken" / folder / f"{number}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
             soundfile.write(path, np.random.default_rng([number, len(folder), ord(folder[0])]).integers(-9000, 9000, 8000, dtype=np.int16), 16_000)
-    records = load_recordings(Sources((), (), [tmp_path / "spoken"]), 0, jobs=1).records
+    records = load_recordings(folders((), (), [tmp_path / "spoken"]), 0, jobs=1).records
     assert {record.split for record in records if record.label is Label.POSITIVE} == set(Split)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from trainer.data.dataset import Sources, find_recorded
+from tests.trainer.data.folders import folders
+from trainer.data.dataset import find_recorded
 from trainer.data.ingest import FoundFiles, Label, find_files, ingest
 from trainer.data.split import Split, Splitter, read_splits, split_of
 from wakeword.errors import ConfigError
@@ -26,7 +27,7 @@ def tone(path: Path, seconds: float = 1.0, amplitude: float = 8000, rate: int = 
 
 def found_in(root: Path) -> FoundFiles:
     hard = [root / "hard_negative"] if (root / "hard_negative").is_dir() else []
-    return find_recorded(Sources([root / "positive"], [root / "negative"], hard_negative=hard))
+    return find_recorded(folders([root / "positive"], [root / "negative"], hard_negative_dir=hard))
 
 
 @pytest.fixture

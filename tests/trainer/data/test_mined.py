@@ -12,7 +12,8 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.data.dataset import Sources, load_recordings
+from tests.trainer.data.folders import folders
+from trainer.data.dataset import load_recordings
 from trainer.data.ingest import Ingestion, Label, SampleRecord, find_files
 from trainer.data.mined import MinedClip, mined_among, place_mined, read_table, rows_below, write_table
 from trainer.data.split import Split, split_of
@@ -46,7 +47,7 @@ def dataset(tmp_path: Path) -> Path:
 
 
 def load(root: Path) -> Ingestion:
-    return load_recordings(Sources([root / "positive"], [root / "negative"], hard_negative=[root / "hard_negative"]), SEED, jobs=1)
+    return load_recordings(folders([root / "positive"], [root / "negative"], hard_negative_dir=[root / "hard_negative"]), SEED, jobs=1)
 
 
 def a_source(root: Path, label: str, split: Split) -> Path:

@@ -14,7 +14,7 @@ import soundfile
 from trainer.config.loader import load_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.clip_rows import ClipRows
-from trainer.data.dataset import Sources, load_recordings
+from trainer.data.dataset import load_recordings
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from trainer.data.threads import threads_of_workers
@@ -54,7 +54,7 @@ def configuration(*settings: str) -> TrainerConfig:
 
 
 def records_of(config: TrainerConfig) -> tuple[SampleRecord, ...]:
-    return load_recordings(Sources.of(config.paths), SEED, jobs=1).records
+    return load_recordings(config.paths, SEED, jobs=1).records
 
 
 @dataclass
@@ -74,7 +74,7 @@ def stored(config: TrainerConfig, told: list[str] | None = None) -> SetClips:
 @pytest.mark.usefixtures("dataset")
 def test_hard_negatives_are_recordings_of_their_own() -> None:
     config = configuration()
-    ingestion = load_recordings(Sources.of(config.paths), SEED, jobs=1)
+    ingestion = load_recordings(config.paths, SEED, jobs=1)
     hard = [record for record in ingestion.records if record.label is Label.HARD_NEGATIVE]
     assert len(hard) == 12
     assert "only 12 hard_negative clips; at least 50 are recommended, or none" in ingestion.warnings
