@@ -66,11 +66,13 @@ def generate(
     """
     from trainer.data.generate import generate_corpus
     from trainer.data.speech.engine import EngineOptions
+    from trainer.data.speech.plan import CorpusRequest
     from trainer.data.speech.registry import choose_engines, skipped_lines
     from trainer.data.speech.ways import manner_of
     from trainer.terminal import Terminal
 
     manner = manner_of(ways, formants, accents)
+    request = CorpusRequest(phrase, positives, near_misses, sentences, natural, seed, language, tuple(lines or ()), manner, check)
     choice = choose_engines(engine, EngineOptions(tuple(piper_voice or ()), kokoro), language=language, slow=natural > 0)
     with Terminal() as terminal:
         missing, counted = iter(skipped_lines(choice.skipped)), terminal.counting("speaking")
@@ -81,22 +83,7 @@ def generate(
                 terminal.told(line)
             counted(done, total)
 
-        corpus = generate_corpus(
-            phrase,
-            output,
-            positives=positives,
-            near_misses=near_misses,
-            sentences=sentences,
-            natural=natural,
-            seed=seed,
-            engines=choice,
-            language=language,
-            own_lines=lines or (),
-            manner=manner,
-            check=check,
-            jobs=jobs,
-            progress=speaking,
-        )
+        corpus = generate_corpus(request, output, choice, jobs=jobs, progress=speaking)
         for line in (*missing, *skipped_lines([skipped for skipped in corpus.skipped if skipped not in choice.skipped])):
             terminal.told(line)
         for note in corpus.notes:

@@ -8,6 +8,7 @@ plan: a finished file is kept, a file of another plan is never taken for it.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import re
 from collections.abc import Sequence
@@ -22,24 +23,22 @@ from trainer.data.clips import Word
 from trainer.data.parallel import Progress, map_in_processes
 from trainer.data.speech import context, texts
 from trainer.data.speech.bank import Bank, bank_of
-from trainer.data.speech.engine import DEFAULT_LANGUAGE, SkippedEngine, SpeechEngine
+from trainer.data.speech.engine import SkippedEngine, SpeechEngine
 from trainer.data.speech.espeak_languages import check_language, language_title, sounds
 from trainer.data.speech.foreign import accents_of, accents_read, heard_otherwise
 from trainer.data.speech.listening_page import PAGE_NAME, PagedClip, write_listening_page
 from trainer.data.speech.making import DroppedClip, FinishedClip, make_clip, refuse_failing_engines
-from trainer.data.speech.plan import FOLDERS, NEAR_MISS, POSITIVE, SENTENCE, THROWN_OUT, ClipPlan, Contexts, Natural, Spoken, Unreadable, plan_clips
+from trainer.data.speech.plan import FOLDERS, NEAR_MISS, POSITIVE, SENTENCE, THROWN_OUT, ClipPlan, Contexts, CorpusRequest, Spoken, Unreadable, plan_clips
 from trainer.data.speech.pronunciation import summary
 from trainer.data.speech.recogniser import recogniser_missing
 from trainer.data.speech.registry import EngineChoice, choose_engines, slow_engines
-from trainer.data.speech.ways import DEFAULT_MANNER, IN_FLOW, Manner
+from trainer.data.speech.ways import IN_FLOW
 from wakeword import contract
 from wakeword.corpus.recordings import GENERATED_TABLE
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 from wakeword.locks import hold_folder
 
-DEFAULT_NATURAL = 500
-"""Clips of the wake word by natural voices. With as many negatives they take about 20 minutes of one core."""
 _CONTEXTS = 300
 """Sentences from which the words around a wake word are taken."""
 _BORROWED = "no {0} sentences come with this version, so its voices read those of other languages, by {0} rules; sentences of your own are better: --lines FILE"
@@ -68,68 +67,39 @@ class GeneratedCorpus:
 
 
 def generate_corpus(
-    phrase: str,
-    output: Path,
-    *,
-    positives: int = 1000,
-    near_misses: int = 1000,
-    sentences: int = 1000,
-    natural: int = DEFAULT_NATURAL,
-    seed: int = 0,
-    engines: EngineChoice | None = None,
-    language: str = DEFAULT_LANGUAGE,
-    own_lines: Sequence[Path] = (),
-    manner: Manner = DEFAULT_MANNER,
-    check: bool = False,
-    jobs: int | None = None,
-    progress: Progress | None = None,
+    request: CorpusRequest, output: Path, engines: EngineChoice | None = None, *, jobs: int | None = None, progress: Progress | None = None
 ) -> GeneratedCorpus:
-    """Speak `phrase` and its negatives in a language (tag of BCP 47) into `output` as 16 kHz mono 16-bit wav files, and write generated.csv at the end.
+    """Speak a phrase and its negatives into `output` as 16 kHz mono 16-bit wav files, and write generated.csv at the end.
 
-    The same arguments and engines give the same files byte for byte. Interrupted at any time, the next run goes on where it stopped. An engine that
+    The same request and engines give the same files byte for byte. Interrupted at any time, the next run goes on where it stopped. An engine that
     has no voice of the language, or cannot read the phrase whole, is left out of all of it: a voice in the negatives alone would be learned as a
     negative. Slow engines say every second clip, up to `natural` of the wake word and as many negatives. With `check`, wake words that were said
-    wrong and near misses that are heard as the wake word go to the folder `thrown_out`, which never trains. `own_lines` are text files of sentences,
-    which are spoken beside those of the language's bank.
+    wrong and near misses that are heard as the wake word go to the folder `thrown_out`, which never trains.
     Raises `ConfigError` for an unknown language, an engine that was asked for and cannot speak it, a phrase that no engine reads, that is too long or
-    cannot be kept out of sentences, negative counts, or an output folder that holds clips of another plan; `InfrastructureError` when an engine fails
+    cannot be kept out of sentences, or an output folder that holds clips of another plan; `InfrastructureError` when an engine fails
     on many clips or another process fills the folder; `OSError` when the disk is full.
     """
-    language = check_language(language)
+    language = check_language(request.language)
     choice = (engines or choose_engines()).speaking(language, language_title(language))
-    phrase = texts.clean_phrase(phrase, language)
-    bank = bank_of(language, own_lines)
-    if min(positives, near_misses, sentences, natural) < 0:
-        raise ConfigError("numbers of clips cannot be negative")
-    counts = {POSITIVE: positives, NEAR_MISS: near_misses, SENTENCE: sentences}
+    request = dataclasses.replace(request, language=language, phrase=texts.clean_phrase(request.phrase, language))
+    bank = bank_of(language, request.own_lines)
     with hold_folder(output, "give another --output"):
-        return _generate(phrase, bank, output, counts, natural, seed, choice, manner, check, jobs, progress)
+        return _generate(request, bank, output, choice, jobs, progress)
 
 
-def _generate(
-    phrase: str,
-    bank: Bank,
-    output: Path,
-    counts: dict[str, int],
-    natural: int,
-    seed: int,
-    choice: EngineChoice,
-    manner: Manner,
-    check: bool,
-    jobs: int | None,
-    progress: Progress | None,
-) -> GeneratedCorpus:
+def _generate(request: CorpusRequest, bank: Bank, output: Path, choice: EngineChoice, jobs: int | None, progress: Progress | None) -> GeneratedCorpus:
+    phrase = request.phrase
     # One call in a worker: the library that knows phonemes never runs in this process.
-    texts_of = partial(_spoken_texts, phrase, bank, counts, seed, bool(manner.shares.get(IN_FLOW)), bool(manner.accents))
-    spoken, unreadable = next(map_in_processes(texts_of, [choice.available], jobs=1, isolate=True))
+    spoken, unreadable = next(map_in_processes(partial(_spoken_texts, request, bank), [choice.available], jobs=1, isolate=True))
     choice = _readers(choice, phrase, unreadable)
     locates = recogniser_missing(bank.language) is None
-    plans = plan_clips(spoken, counts, choice.available, seed, unreadable, manner, bank.language, natural=Natural(slow_engines(), natural), locates=locates)
+    plans = plan_clips(request, spoken, choice.available, unreadable, slow_engines(), locates)
     _check_output(output, plans)
-    unheard = recogniser_missing(bank.language) if check else None
-    make = partial(make_clip, output, {engine.name: engine for engine in choice.available}, phrase if check and not unheard else None)
+    unheard = recogniser_missing(bank.language) if request.check else None
+    checked = phrase if request.check and not unheard else None
+    make = partial(make_clip, output, {engine.name: engine for engine in choice.available}, checked)
     # Clips of one engine take a hundred times as long as those of another: mixed, the time left can be told from their number.
-    order = np.random.default_rng(seed).permutation(len(plans))
+    order = np.random.default_rng(request.seed).permutation(len(plans))
     # Closed before the folder's lock is: no worker writes after it.
     with closing(map_in_processes(make, [plans[place] for place in order], jobs=jobs, isolate=True, progress=progress)) as in_any_order:
         pairs = zip(order, refuse_failing_engines(in_any_order, plans), strict=True)
@@ -137,7 +107,7 @@ def _generate(
     spoken_clips = [clip for clip in made if isinstance(clip, FinishedClip)]
     table = output / GENERATED_TABLE
     write_atomically(table, _csv_text(spoken_clips))
-    notes = [_BORROWED.format(language_title(bank.language))] if bank.borrowed and counts[SENTENCE] else []
+    notes = [_BORROWED.format(language_title(bank.language))] if bank.borrowed and request.sentences else []
     notes += [f"pronunciation was not checked: {unheard}"] if unheard else []
     page = output / PAGE_NAME
     write_listening_page(page, phrase, [PagedClip(output / clip.path, clip.plan, clip.verdict) for clip in spoken_clips], notes)
@@ -160,10 +130,9 @@ def _readers(choice: EngineChoice, phrase: str, unreadable: Unreadable) -> Engin
     return choice.without(own, f"no engine can read {phrase!r}", "write it as it sounds, or name its language with --language")
 
 
-def _spoken_texts(
-    phrase: str, bank: Bank, counts: dict[str, int], seed: int, flowing: bool, accented: bool, engines: Sequence[SpeechEngine]
-) -> tuple[Spoken, Unreadable]:
+def _spoken_texts(request: CorpusRequest, bank: Bank, engines: Sequence[SpeechEngine]) -> tuple[Spoken, Unreadable]:
     """The texts of each kind that are read by an engine which reads the phrase, and what each engine cannot read."""
+    phrase, counts, seed, manner = request.phrase, request.counts, request.seed, request.manner
     hear = partial(sounds, language=bank.language)
     texts.phrase_sounds(phrase, hear)
     near = texts.near_misses(phrase, hear, bank) if counts[NEAR_MISS] else []
@@ -178,10 +147,10 @@ def _spoken_texts(
         if counts[kind] and not spoken[kind]:
             raise ConfigError(f"no engine can read any of the {kind.replace('_', ' ')} texts; choose other engines with --engine, or ask for none of them")
     reading = [engine for engine in engines if phrase not in unreadable[engine.name]]
-    foreign = accents_of(phrase, bank.language, sounds) if accented else ()
+    foreign = accents_of(phrase, bank.language, sounds) if manner.accents else ()
     own_sound = heard_otherwise([text for text in every if text != phrase and text.isascii()], phrase, foreign, sounds)
     by_engine = {engine.name: accents_read(engine, phrase, foreign) for engine in reading}
-    return Spoken(spoken, _contexts(phrase, bank, seed, reading) if flowing else {}, by_engine, frozenset((phrase, *own_sound))), unreadable
+    return Spoken(spoken, _contexts(phrase, bank, seed, reading) if manner.shares.get(IN_FLOW) else {}, by_engine, frozenset((phrase, *own_sound))), unreadable
 
 
 def _contexts(phrase: str, bank: Bank, seed: int, engines: Sequence[SpeechEngine]) -> dict[str, Contexts]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from trainer.data.speech.dealing import EngineDealer, engine_limits, engine_shares
 from trainer.data.speech.engine import EngineOptions, EngineSpec, SkippedEngine, Voice
-from trainer.data.speech.plan import NEAR_MISS, POSITIVE, SENTENCE, Natural
+from trainer.data.speech.plan import NEAR_MISS, POSITIVE, SENTENCE, CorpusRequest
 from trainer.data.speech.registry import choose_engines, engine_specs, skipped_lines, slow_engines
 
 
@@ -46,8 +46,8 @@ def test_a_text_that_only_an_engine_at_its_limit_reads_is_read() -> None:
 
 
 def test_natural_voices_say_as_many_negatives_as_wake_words() -> None:
-    natural = Natural(frozenset({"kokoro"}), 301)
-    assert [natural.limit(kind) for kind in (POSITIVE, NEAR_MISS, SENTENCE)] == [301, 150, 151]
+    request = CorpusRequest("alexa", natural=301)
+    assert [request.most_natural(kind) for kind in (POSITIVE, NEAR_MISS, SENTENCE)] == [301, 150, 151]
 
 
 def test_engines_that_are_of_no_use_are_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:

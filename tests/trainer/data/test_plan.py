@@ -16,7 +16,7 @@ from trainer.data.speech.engine import Speech, Voice
 from trainer.data.speech.espeak_languages import sounds
 from trainer.data.speech.foreign import accents_of, accents_read, foreign_voices, heard_otherwise
 from trainer.data.speech.phonemes import says
-from trainer.data.speech.plan import NEAR_MISS, POSITIVE, SENTENCE, ClipPlan, Contexts, Spoken, plan_clips
+from trainer.data.speech.plan import NEAR_MISS, POSITIVE, SENTENCE, ClipPlan, Contexts, CorpusRequest, Spoken, plan_clips
 from trainer.data.speech.ways import (
     ALONE,
     AS_THE_ENGINES_SPEAK,
@@ -73,7 +73,7 @@ def by_speaker(plans: Sequence[ClipPlan], *kinds: str) -> Counter[tuple[str, str
 @settings(max_examples=15, deadline=None)
 @given(counts, engines, st.integers(0, 1000))
 def test_no_voice_says_the_wake_word_alone_or_more_than_its_part(counts: dict[str, int], engines: list[Silent], seed: int) -> None:
-    plans = plan_clips(SPOKEN, counts, engines, seed)
+    plans = plan_clips(CorpusRequest("alexa", counts[POSITIVE], counts[NEAR_MISS], counts[SENTENCE], seed=seed), SPOKEN, engines)
     assert len({plan.path for plan in plans}) == len(plans) == sum(counts.values())
     assert set(by_speaker(plans, POSITIVE)) == set(by_speaker(plans, NEAR_MISS, SENTENCE))
     for engine in engines:
@@ -88,14 +88,14 @@ def test_no_voice_says_the_wake_word_alone_or_more_than_its_part(counts: dict[st
 @given(engines, st.integers(0, 1000), st.integers(150, 200), st.integers(0, 100))
 def test_a_larger_plan_begins_with_the_smaller_one(engines: list[Silent], seed: int, count: int, more: int) -> None:
     def plan(number: int) -> list[ClipPlan]:
-        return plan_clips(SPOKEN, {POSITIVE: number, NEAR_MISS: number, SENTENCE: number}, engines, seed)
+        return plan_clips(CorpusRequest("alexa", number, number, number, seed=seed), SPOKEN, engines)
 
     small = {clip.path for clip in plan(count) if clip.index < count // 4}
     assert small <= {clip.path for clip in plan(count + more)}
 
 
 def test_the_ways_have_their_shares_among_positives_and_negatives_alike() -> None:
-    plans = plan_clips(SPOKEN, {POSITIVE: 1200, NEAR_MISS: 1200, SENTENCE: 200}, [Silent("marking", 60, marks_words=True), Silent("plain", 60)], 0)
+    plans = plan_clips(CorpusRequest("alexa", 1200, 1200, 200), SPOKEN, [Silent("marking", 60, marks_words=True), Silent("plain", 60)])
     total = sum(DEFAULT_WAYS.values())
     for kind in (POSITIVE, NEAR_MISS):
         ways = Counter(plan.way for plan in plans if plan.kind == kind)
@@ -108,13 +108,14 @@ def test_the_ways_have_their_shares_among_positives_and_negatives_alike() -> Non
 
 
 def test_words_follow_a_wake_word_only_where_its_end_will_be_known() -> None:
-    plans = plan_clips(SPOKEN, {POSITIVE: 600}, [Silent("marking", 9, marks_words=True), Silent("plain", 9)], 0, manner=manner_of("in_flow=1"))
+    plans = plan_clips(CorpusRequest("alexa", 600, 0, 0, manner=manner_of("in_flow=1")), SPOKEN, [Silent("marking", 9, marks_words=True), Silent("plain", 9)])
     forms = {name: {(bool(before), bool(after)) for before, _, after in (plan.parts for plan in plans if plan.engine == name)} for name in ("marking", "plain")}
     assert forms == {"marking": {(True, False), (False, True), (True, True)}, "plain": {(True, False)}}
     assert {plan.parts[1] for plan in plans} == {"alexa"}
-    found = plan_clips(SPOKEN, {POSITIVE: 100}, [Silent("plain", 9)], 0, manner=manner_of("in_flow=1"), locates=True)
+    found = plan_clips(CorpusRequest("alexa", 100, 0, 0, manner=manner_of("in_flow=1")), SPOKEN, [Silent("plain", 9)], locates=True)
     assert {(bool(before), bool(after)) for before, _, after in (plan.parts for plan in found)} == forms["marking"]
-    without = plan_clips(replace(SPOKEN, contexts={}), {POSITIVE: 50}, [Silent("marking", 9, marks_words=True)], 0, manner=manner_of("in_flow=1"))
+    request = CorpusRequest("alexa", 50, 0, 0, manner=manner_of("in_flow=1"))
+    without = plan_clips(request, replace(SPOKEN, contexts={}), [Silent("marking", 9, marks_words=True)])
     assert {plan.way for plan in without} == {ALONE}, "there are no words to stand around it"
 
 
@@ -124,19 +125,19 @@ def test_a_pitch_that_moves_formants_makes_no_giants(ways: str, formants: str, s
     manner = manner_of(ways, formants)
     (way,) = manner.shares
     low, high = manner.formant_range(way)
-    for plan in plan_clips(SPOKEN, {POSITIVE: 40}, [Silent("played", 3, pitch_moves_formants=True)], seed, manner=manner):
+    for plan in plan_clips(CorpusRequest("alexa", 40, 0, 0, seed=seed, manner=manner), SPOKEN, [Silent("played", 3, pitch_moves_formants=True)]):
         assert min(low, 0.84) * 0.995 <= plan.formant * 2 ** (plan.pitch / 12) <= max(high, 1.19) * 1.005
 
 
 def test_some_say_the_phrase_and_other_texts_with_a_foreign_accent() -> None:
     spoken = replace(SPOKEN, accents={"plain": ("es", "pl")}, accented=frozenset(("alexa", *NEAR[:20])))
-    plans = plan_clips(spoken, {POSITIVE: 400, NEAR_MISS: 400, SENTENCE: 100}, [Silent("plain", 40)], 0, manner=replace(manner_of(), accents=0.25))
+    plans = plan_clips(CorpusRequest("alexa", 400, 400, 100, manner=replace(manner_of(), accents=0.25)), spoken, [Silent("plain", 40)])
     for kind, share in ((POSITIVE, 0.25), (NEAR_MISS, 0.125), (SENTENCE, 0)):
         own = [plan for plan in plans if plan.kind == kind]
         assert sum(plan.language != "en" for plan in own) / len(own) == pytest.approx(share, abs=0.07)
     assert {plan.language for plan in plans} == {"en", "es", "pl"}
     assert not any(plan.language != "en" and plan.parts[1] in NEAR[20:] for plan in plans)
-    none = plan_clips(spoken, {POSITIVE: 100}, [Silent("plain", 40)], 0, manner=replace(manner_of(), accents=0))
+    none = plan_clips(CorpusRequest("alexa", 100, 0, 0, manner=replace(manner_of(), accents=0)), spoken, [Silent("plain", 40)])
     assert {plan.language for plan in none} == {"en"}
 
 
@@ -165,7 +166,7 @@ def test_accents_leave_a_phrase_itself() -> None:
 
 
 def test_voices_can_be_left_as_the_engines_have_them() -> None:
-    plans = plan_clips(SPOKEN, {POSITIVE: 100, NEAR_MISS: 100, SENTENCE: 100}, [Silent("plain", 9)], 0, manner=AS_THE_ENGINES_SPEAK)
+    plans = plan_clips(CorpusRequest("alexa", 100, 100, 100, manner=AS_THE_ENGINES_SPEAK), SPOKEN, [Silent("plain", 9)])
     assert {(plan.formant, plan.way) for plan in plans} == {(1.0, ALONE), (1.0, IN_FLOW)}
     assert {plan.way for plan in plans if plan.kind == POSITIVE} == {ALONE}
 

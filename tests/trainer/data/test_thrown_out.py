@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.trainer.data.corpora import generated_corpus
 from tests.trainer.data.recognised import needs_recogniser
 from trainer.data import generate
-from trainer.data.generate import GeneratedCorpus, generate_corpus
+from trainer.data.generate import GeneratedCorpus
 from trainer.data.ingest import find_generated
 from trainer.data.speech.engine import Speech, Voice
 from trainer.data.speech.engines.espeak import EspeakEngine
@@ -46,7 +47,7 @@ class Careless:
 
 
 def speak(output: Path, *, check: bool = True) -> GeneratedCorpus:
-    return generate_corpus(
+    return generated_corpus(
         PHRASE, output, positives=9, near_misses=9, sentences=2, seed=3, engines=EngineChoice((Careless(),), ()), manner=ALONE, check=check, jobs=1
     )
 

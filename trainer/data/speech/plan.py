@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from trainer.data.speech.dealing import EngineDealer, SpeakerDealer, engine_limi
 from trainer.data.speech.engine import DEFAULT_LANGUAGE, SpeechEngine, Voice
 from trainer.data.speech.foreign import foreign_voices
 from trainer.data.speech.ways import ALONE, ASKED, DEFAULT_MANNER, IN_FLOW, WAYS, Manner, Range
+from wakeword.errors import ConfigError
 
 POSITIVE, NEAR_MISS, SENTENCE = "positive", "near_miss", "sentence"
 FOLDERS = {POSITIVE: Path("positive"), NEAR_MISS: Path("negative", "near_miss"), SENTENCE: Path("negative", "sentences")}
@@ -102,42 +103,71 @@ class ClipPlan:
 
 
 @dataclass(frozen=True)
-class Natural:
-    """Engines that are natural and slow, by name, and how many clips of the wake word they say. They say as many negatives, of each kind one half."""
+class CorpusRequest:
+    """What a corpus is asked to hold. Raises `ConfigError` for negative numbers of clips."""
 
-    engines: frozenset[str]
-    clips: int
+    phrase: str
+    positives: int = 1000
+    """Clips of the wake word."""
+    near_misses: int = 1000
+    sentences: int = 1000
+    natural: int = 500
+    """Of these, how many of the wake word and of negatives slow engines say, whose voices are natural. With the default about 20 minutes of one core."""
+    seed: int = 0
+    language: str = DEFAULT_LANGUAGE
+    """Tag of BCP 47."""
+    own_lines: tuple[Path, ...] = ()
+    """Text files of sentences, which are spoken beside those of the language's bank."""
+    manner: Manner = DEFAULT_MANNER
+    check: bool = False
+    """Throw out wake words that were said wrong, and near misses that are heard as the wake word."""
 
-    def limit(self, kind: str) -> int:
-        """Most clips of a kind."""
-        return self.clips if kind == POSITIVE else self.clips // 2 if kind == NEAR_MISS else self.clips - self.clips // 2
+    def __post_init__(self) -> None:
+        if min(self.positives, self.near_misses, self.sentences, self.natural) < 0:
+            raise ConfigError("numbers of clips cannot be negative")
 
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Clips of each kind."""
+        return {POSITIVE: self.positives, NEAR_MISS: self.near_misses, SENTENCE: self.sentences}
 
-NO_LIMIT = Natural(frozenset(), 0)
+    def most_natural(self, kind: str) -> int:
+        """Most clips of a kind that slow engines say: as many negatives as wake words, of each kind one half."""
+        half = self.natural // 2
+        return {POSITIVE: self.natural, NEAR_MISS: half}.get(kind, self.natural - half)
 
 
 def plan_clips(
+    request: CorpusRequest,
     spoken: Spoken,
-    counts: Mapping[str, int],
     engines: Sequence[SpeechEngine],
-    seed: int,
     unreadable: Unreadable | None = None,
-    manner: Manner = DEFAULT_MANNER,
-    language: str = DEFAULT_LANGUAGE,
-    natural: Natural = NO_LIMIT,
+    slow: Collection[str] = (),
     locates: bool = False,
 ) -> list[ClipPlan]:
     """Draw every clip of the corpus. The texts of each kind are used in turn, each by an engine that reads it.
 
-    `locates` says that words are found in the speech of any engine, also where the engine itself does not mark them.
+    Args:
+        request: How many clips of each kind, in which language and manner, and the seed.
+        spoken: The texts of each kind, and the words around them.
+        engines: All that speak the language.
+        unreadable: By engine, the texts that it cannot read.
+        slow: Names of engines that say no more than `request.natural` allows.
+        locates: Whether words are found in the speech of any engine, also where the engine itself does not mark them.
+
+    Returns:
+        The plans, kind by kind.
     """
-    speakers = [speakers_of(engine, language, marked=locates) for engine in engines]
-    slow = [engine.name in natural.engines for engine in engines]
-    shares = engine_shares(speakers, slow)
-    generators = {kind: [np.random.default_rng([seed, 3, number, index]) for index in range(count)] for number, (kind, count) in enumerate(counts.items())}
+    seed, manner = request.seed, request.manner
+    speakers = [speakers_of(engine, request.language, marked=locates) for engine in engines]
+    late = [engine.name in slow for engine in engines]
+    shares = engine_shares(speakers, late)
+    generators = {
+        kind: [np.random.default_rng([seed, 3, number, index]) for index in range(count)] for number, (kind, count) in enumerate(request.counts.items())
+    }
     dealt: dict[str, list[tuple[str, int]]] = {}
     for number, (kind, draws) in enumerate(generators.items()):
-        deal = EngineDealer(shares, engine_limits(slow, natural.limit(kind)))
+        deal = EngineDealer(shares, engine_limits(late, request.most_natural(kind)))
         texts = _in_order(spoken.texts[kind], kind, np.random.default_rng([seed, 2, number]))
         # Sentences come one a clip and in order, so that more of them do not reshuffle the first ones.
         turns = ((texts[index % len(texts)], draw) for index, draw in enumerate(draws))
