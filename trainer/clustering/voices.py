@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trainer.clustering.embedder import Embedder, EmbedderLoader, model_identity
 from trainer.clustering.linkage import unit_rows
-from trainer.data.listening import Limits
+from trainer.data.listening import unusable
 from trainer.data.parallel import Progress
 from wakeword import contract
 from wakeword.audio import conversion_id, stream_samples
@@ -126,7 +126,6 @@ class VoiceCache:
 
 def _windows(path: Path) -> list[NDArray[np.int16]]:
     """Windows of a recording, evenly spread; when there are too many, every second one goes and only every second one still comes."""
-    limits = Limits()
     kept: list[NDArray[np.int16]] = []
     every, samples, peak = 1, 0, 0
     for number, block in enumerate(stream_samples(path, WINDOW_SECONDS * contract.SAMPLE_RATE_HZ)):
@@ -140,10 +139,8 @@ def _windows(path: Path) -> list[NDArray[np.int16]]:
                 continue
         kept.append(block)
     seconds = samples / contract.SAMPLE_RATE_HZ
-    if seconds < limits.min_seconds:
-        raise ConfigError(f"{path}: too short: {seconds:.2f} s, at least {limits.min_seconds:g} s")
-    if peak < limits.min_peak * 32768:
-        raise ConfigError(f"{path}: silent: its loudest sample is {peak} of 32768")
+    if reason := unusable(seconds, peak):
+        raise ConfigError(f"{path}: {reason}")
     return [window for window in kept if window.any()] or [kept[0]]
 
 

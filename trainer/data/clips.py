@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.listening import Limits
+from trainer.data.listening import MIN_SECONDS
 from trainer.data.speech.engine import Speech
 from wakeword import contract
 from wakeword.audio import to_int16
@@ -23,7 +23,7 @@ from wakeword.files import write_atomically
 _LEAD_S = 0.01
 _FADE_S = 0.02
 """Of speech that is cut off: an end in the middle of a sound would click."""
-SHORTEST_SAMPLES = math.ceil(Limits().min_seconds * contract.SAMPLE_RATE_HZ)
+SHORTEST_SAMPLES = math.ceil(MIN_SECONDS * contract.SAMPLE_RATE_HZ)
 """What `trainer.data.listening` takes for a recording."""
 
 _WORD_STARTS, _WORD_ENDS = 1, 2

@@ -50,23 +50,14 @@ _NO_SHIFT = 1 << (_SHIFT_BITS - 1)
 _SHIFTS_COMPARED = 3
 _VOTES_AT_ONCE = 1 << 20
 
-
-@dataclass(frozen=True)
-class DuplicateLimits:
-    """What counts as the same recording.
-
-    The similarity was chosen on 2000 recordings of speech and noise: different people saying one word come to at most 0.53, one person saying
-    it again to 0.65; copies at another gain, half a frame later, at 20 dB of white noise, or through Opus or Vorbis to 0.64 and more.
-    """
-
-    similarity: float = 0.65
-    min_overlap_s: float = 0.3
-    """Sound that both recordings have at the shift between them, without pauses."""
-    min_share: float = 0.5
-    """Of the shorter recording's sound, how much lies in that overlap."""
-    min_votes: int = 3
-    most_alike: int = 200
-    """A fingerprint that more frames have says nothing: steady noise, a tone."""
+SIMILAR = 0.65
+"""From here on two recordings are the same. Chosen on 2000 recordings of speech and noise: different people saying one word come to at most 0.53, one person
+saying it again to 0.65; copies at another gain, half a frame later, at 20 dB of white noise, or through Opus or Vorbis to 0.64 and more."""
+_MIN_OVERLAP_S, _MIN_SHARE = 0.3, 0.5
+"""Sound, without pauses, that both recordings have at the shift between them, and how much of the shorter one's sound that is."""
+_MIN_VOTES = 3
+MOST_ALIKE = 200
+"""A fingerprint that more frames have says nothing: steady noise, a tone."""
 
 
 @dataclass(frozen=True)
@@ -175,9 +166,7 @@ def _bands() -> NDArray[np.float64]:
     return ((frequencies >= edges[:-1]) & (frequencies < edges[1:])).astype(np.float64)
 
 
-def find_duplicates(
-    records: Sequence[SampleRecord], *, limits: DuplicateLimits | None = None, jobs: int | None = None, progress: Progress | None = None
-) -> DuplicateReport:
+def find_duplicates(records: Sequence[SampleRecord], *, jobs: int | None = None, progress: Progress | None = None) -> DuplicateReport:
     """Find all pairs of recordings that are the same sound, within splits and across them. An unreadable file is reported, not raised."""
     prints: list[AudioPrint] = []
     readable: list[SampleRecord] = []
@@ -196,7 +185,7 @@ def find_duplicates(
     ]
     # Of equal recordings one stands for all, and what it is like, they are.
     members = list(groups.values())
-    for first, second, similarity, shift in _near_pairs([prints[group[0]] for group in members], limits or DuplicateLimits()):
+    for first, second, similarity, shift in _near_pairs([prints[group[0]] for group in members]):
         offset = shift * FRAME_SAMPLES / contract.SAMPLE_RATE_HZ
         pairs += [DuplicatePair(readable[one], readable[other], Likeness.NEAR, similarity, offset) for one, other in product(members[first], members[second])]
     pairs.sort(key=lambda pair: (not pair.crosses, -pair.similarity, pair.first.path, pair.second.path))
@@ -234,17 +223,17 @@ def _print_or_reason(record: SampleRecord) -> AudioPrint | Rejection:
         return Rejection(record.path, str(error).removeprefix(f"{record.path}: "))
 
 
-def _near_pairs(prints: Sequence[AudioPrint], limits: DuplicateLimits) -> Iterator[tuple[int, int, float, int]]:
+def _near_pairs(prints: Sequence[AudioPrint]) -> Iterator[tuple[int, int, float, int]]:
     """(first, second, similarity, frames by which the second begins later) of all that are alike enough, `first` below `second`."""
-    for first, second, shifts in _candidates(prints, limits):
+    for first, second, shifts in _candidates(prints):
         one, other = prints[first], prints[second]
-        compared = ((_similarity(one, other, shift, limits), shift) for base in shifts for shift in (base - 1, base, base + 1))
+        compared = ((_similarity(one, other, shift), shift) for base in shifts for shift in (base - 1, base, base + 1))
         similarity, shift = max(compared, key=lambda found: (found[0], -abs(found[1])))
-        if similarity >= limits.similarity:
+        if similarity >= SIMILAR:
             yield first, second, similarity, shift
 
 
-def _similarity(one: AudioPrint, other: AudioPrint, shift: int, limits: DuplicateLimits) -> float:
+def _similarity(one: AudioPrint, other: AudioPrint, shift: int) -> float:
     """1 - 2 x share of unequal bits where both have sound; -1 where that is too little to tell."""
     length = min(len(one.bits) - max(shift, 0), len(other.bits) + min(shift, 0))
     if length <= 0:
@@ -253,16 +242,16 @@ def _similarity(one: AudioPrint, other: AudioPrint, shift: int, limits: Duplicat
     common = one.active[left] & other.active[right]
     frames = int(common.sum())
     least = min(int(one.active.sum()), int(other.active.sum()))
-    if frames * FRAME_SAMPLES < limits.min_overlap_s * contract.SAMPLE_RATE_HZ or frames < limits.min_share * least:
+    if frames * FRAME_SAMPLES < _MIN_OVERLAP_S * contract.SAMPLE_RATE_HZ or frames < _MIN_SHARE * least:
         return -1.0
     unequal = int(np.bitwise_count((one.bits[left] ^ other.bits[right])[common]).sum())
     return 1 - 2 * unequal / (BITS * frames)
 
 
-def _candidates(prints: Sequence[AudioPrint], limits: DuplicateLimits) -> Iterator[tuple[int, int, list[int]]]:
+def _candidates(prints: Sequence[AudioPrint]) -> Iterator[tuple[int, int, list[int]]]:
     """Pairs of recordings with the shifts (of the second) for which most frames vote."""
-    keys, votes = _votes(prints, limits)
-    enough = votes >= limits.min_votes
+    keys, votes = _votes(prints)
+    enough = votes >= _MIN_VOTES
     keys, votes = keys[enough], votes[enough]
     pairs = keys >> _SHIFT_BITS
     starts = np.flatnonzero(np.diff(pairs, prepend=-1))
@@ -272,9 +261,9 @@ def _candidates(prints: Sequence[AudioPrint], limits: DuplicateLimits) -> Iterat
         yield int(pairs[start]) >> _NUMBER_BITS, int(pairs[start]) & ((1 << _NUMBER_BITS) - 1), [int(shift) for shift in shifts]
 
 
-def _votes(prints: Sequence[AudioPrint], limits: DuplicateLimits) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _votes(prints: Sequence[AudioPrint]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How many frames of a pair of recordings say that they are the same at a shift: sorted keys of (first, second, shift), and counts."""
-    bits, number, frame, weak = _table(prints, limits.most_alike)
+    bits, number, frame, weak = _table(prints)
     tally = np.zeros(0, np.int64), np.zeros(0, np.int64)
     for flipped in range(1 << WEAK_BITS):
         flips = np.zeros(len(bits), np.uint32)
@@ -298,7 +287,7 @@ def _votes(prints: Sequence[AudioPrint], limits: DuplicateLimits) -> tuple[NDArr
     return tally
 
 
-def _table(prints: Sequence[AudioPrint], most_alike: int) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
+def _table(prints: Sequence[AudioPrint]) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
     """Bits, number of the recording, frame and weak bits of all frames with sound, sorted by bits; those that are too common left out."""
     if len(prints) >= 1 << _NUMBER_BITS or max((len(one.bits) for one in prints), default=0) >= _NO_SHIFT:
         raise ConfigError(f"too much to compare: at most {1 << _NUMBER_BITS} recordings of {_NO_SHIFT // 100 // 3600} h each; compare parts of the dataset")
@@ -308,7 +297,7 @@ def _table(prints: Sequence[AudioPrint], most_alike: int) -> tuple[NDArray[np.ui
     number = np.repeat(np.arange(len(prints)), [len(chosen) for chosen in frames])
     frame = np.concatenate([np.zeros(0, np.int64), *frames])
     _, inverse, counts = np.unique(bits, return_inverse=True, return_counts=True)
-    telling = np.flatnonzero(counts[inverse] <= most_alike)
+    telling = np.flatnonzero(counts[inverse] <= MOST_ALIKE)
     order = telling[np.argsort(bits[telling], kind="stable")]
     return bits[order], number[order], frame[order], weak[order]
 

@@ -8,10 +8,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 
-from trainer.data.listening import Limits, Sound, check_file
+from trainer.data.listening import Sound, check_file
 from trainer.data.parallel import Progress, map_in_processes
 from trainer.data.speech.plan import THROWN_OUT
 from trainer.data.split import Placed, Split, Splitter, check_filled
@@ -171,7 +170,6 @@ def ingest(
     found: FoundFiles,
     splitter: Splitter | None = None,
     *,
-    limits: Limits | None = None,
     require_splits: bool = True,
     others: Sequence[Placed] = (),
     jobs: int | None = None,
@@ -183,10 +181,9 @@ def ingest(
     negative is, or one of them misses a split.
     """
     rule = splitter or Splitter()
-    check = partial(_check, limits or Limits())
     rejections = list(found.rejections)
     pieces: list[tuple[FoundFile, Sound, Path, tuple[str, Split]]] = []
-    for file, outcome in zip(found.files, map_in_processes(check, found.files, jobs=jobs, progress=progress), strict=True):
+    for file, outcome in zip(found.files, map_in_processes(_check, found.files, jobs=jobs, progress=progress), strict=True):
         if isinstance(outcome, Rejection):
             rejections.append(outcome)
         else:
@@ -215,8 +212,8 @@ def ingest(
     return Ingestion(tuple(records), tuple(rejections), tuple(_warnings(found, records, rejections, stored=bool(others))))
 
 
-def _check(limits: Limits, file: FoundFile) -> Sound | Rejection:
-    return check_file(limits, file.path, one_word=file.label is Label.POSITIVE)
+def _check(file: FoundFile) -> Sound | Rejection:
+    return check_file(file.path, one_word=file.label is Label.POSITIVE)
 
 
 def _pieces(file: FoundFile, seconds: float, rule: Splitter) -> list[tuple[Path, tuple[str, Split]]]:
@@ -226,7 +223,7 @@ def _pieces(file: FoundFile, seconds: float, rule: Splitter) -> list[tuple[Path,
     by_itself = file.label is not Label.POSITIVE and not file.group and rule.may_cut(file.path, file.speaker)
     if not by_itself or seconds < LONG_SECONDS:
         return [(file.path, rule.place(file.path, file.speaker, file.group))]
-    cut = stretches(file.speaker, seconds, rule.seed, rule.fractions)
+    cut = stretches(file.speaker, seconds, rule.seed)
     return [(Part(file.path, start, stop).path, (file.speaker, split)) for start, stop, split in cut]
 
 

@@ -17,15 +17,10 @@ _FULL_SCALE = 32760
 _FLAT_RUN = 3
 """So many samples in a row at full scale are a flattened peak; one or two are a normalised one."""
 _CLIPPED_SHARE = 0.005
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a recording must be. Durations in seconds, `min_peak` as a fraction of full scale (0.002 is -54 dB)."""
-
-    min_seconds: float = 0.2
-    max_positive_seconds: float = 10.0
-    min_peak: float = 0.002
+MIN_SECONDS, MAX_WORD_SECONDS = 0.2, 10.0
+"""Of any recording, and of one that holds one utterance."""
+_MIN_PEAK = 0.002
+"""As a fraction of full scale: -54 dB."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +32,7 @@ class Sound:
     sha256: str
 
 
-def check_file(limits: Limits, path: Path, *, one_word: bool) -> Sound | Rejection:
+def check_file(path: Path, *, one_word: bool) -> Sound | Rejection:
     """Decode a whole file; `one_word` says that it holds one utterance."""
     samples, peak, clipped = 0, 0, 0
     try:
@@ -51,15 +46,20 @@ def check_file(limits: Limits, path: Path, *, one_word: bool) -> Sound | Rejecti
     except ConfigError as error:
         return Rejection(path, str(error).removeprefix(f"{path}: "))
     seconds = samples / contract.SAMPLE_RATE_HZ
-    if seconds < limits.min_seconds:
-        return Rejection(path, f"too short: {seconds:.2f} s, at least {limits.min_seconds:g} s")
-    if one_word and seconds > limits.max_positive_seconds:
-        return Rejection(path, f"too long for one utterance: {seconds:.1f} s, at most {limits.max_positive_seconds:g} s")
-    if peak < limits.min_peak * 32768:
-        return Rejection(path, f"silent: its loudest sample is {peak} of 32768")
+    if reason := unusable(seconds, peak):
+        return Rejection(path, reason)
+    if one_word and seconds > MAX_WORD_SECONDS:
+        return Rejection(path, f"too long for one utterance: {seconds:.1f} s, at most {MAX_WORD_SECONDS:g} s")
     if clipped > _CLIPPED_SHARE * samples:
         return Rejection(path, f"clipped: {100 * clipped / samples:.1f} % of the samples are flattened peaks")
     return Sound(seconds, sample_rate, sha256)
+
+
+def unusable(seconds: float, peak: int) -> str:
+    """Why nothing is heard in a recording of this length, whose loudest sample is `peak` of 32768; empty where something is."""
+    if seconds < MIN_SECONDS:
+        return f"too short: {seconds:.2f} s, at least {MIN_SECONDS:g} s"
+    return f"silent: its loudest sample is {peak} of 32768" if peak < _MIN_PEAK * 32768 else ""
 
 
 def _clipped_samples(at_full_scale: np.typing.NDArray[np.bool_]) -> int:

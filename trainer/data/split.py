@@ -1,6 +1,6 @@
 """Splits that never move: which group of recordings trains, validates or tests.
 
-A group's split is a hash of the seed and the group's name against the fractions, and of nothing else: files or groups that are added
+A group's split is a hash of the seed and the group's name against the shares, and of nothing else: files or groups that are added
 later move nobody, and the order of files means nothing. The price is chance: of few groups, none may fall into a split. Filling an empty
 split by moving somebody would undo the promise as soon as a speaker is added, and a model would be tested on people that it was trained
 on. So an empty split is an error that names a seed which fills all three; a CSV of explicit splits is the other way out. What a group is,
@@ -25,6 +25,8 @@ from wakeword.reading import read_csv
 _COLUMNS = ("path", "group", "split")
 _COLUMNS_OF_A_RUN = {*_COLUMNS, "label", "weight", "sha256"}
 _SEEDS_TRIED = 2000
+VAL_SHARE, TEST_SHARE = 0.15, 0.15
+"""Expected shares of the groups; the rest trains."""
 
 
 class Split(StrEnum):
@@ -33,18 +35,6 @@ class Split(StrEnum):
     TRAIN = "train"
     VAL = "val"
     TEST = "test"
-
-
-@dataclass(frozen=True)
-class Fractions:
-    """Expected shares of speakers in val and test; the rest trains. Raises `ConfigError` unless all three are above 0."""
-
-    val: float = 0.15
-    test: float = 0.15
-
-    def __post_init__(self) -> None:
-        if not (self.val > 0 and self.test > 0 and self.val + self.test < 1):
-            raise ConfigError(f"fractions of val ({self.val}) and test ({self.test}) must be above 0 and leave something to train on")
 
 
 @dataclass(frozen=True)
@@ -72,7 +62,6 @@ class Splitter:
     """Says for each file who speaks and which split that is. A table goes before the hash, for its files and for its groups."""
 
     seed: int = 0
-    fractions: Fractions = field(default_factory=Fractions)
     table: SplitTable | None = None
     only: Split | None = None
     """The split of all, whatever a table says: generated speech trains."""
@@ -93,21 +82,20 @@ class Splitter:
     def place(self, path: Path, speaker: str, group: str = "") -> tuple[str, Split]:
         """The speaker (the table's group where it lists the file) and the split of a file. `group` is split as one; empty: the speaker."""
         listed, placed = self.listed(path, speaker), self.placed.get(group)
-        return listed or (speaker, placed or split_of(group or speaker, self.seed, self.fractions))
+        return listed or (speaker, placed or split_of(group or speaker, self.seed))
 
     def may_cut(self, path: Path, speaker: str) -> bool:
         """Whether a long recording is split by stretches: unless all of it is listed."""
         return self.listed(path, speaker) is None
 
 
-def split_of(group: str, seed: int, fractions: Fractions | None = None) -> Split:
+def split_of(group: str, seed: int) -> Split:
     """The split of a group: SHA-256 of "<seed>:<group>" as a number in [0, 1); test lies lowest, val above it."""
-    shares = fractions or Fractions()
     digest = hashlib.sha256(f"{seed}:{group}".encode()).digest()
     position = int.from_bytes(digest[:8]) / 2**64
-    if position < shares.test:
+    if position < TEST_SHARE:
         return Split.TEST
-    return Split.VAL if position < shares.test + shares.val else Split.TRAIN
+    return Split.VAL if position < TEST_SHARE + VAL_SHARE else Split.TRAIN
 
 
 @dataclass(frozen=True)
@@ -134,27 +122,27 @@ def check_filled(placed: Iterable[Placed], splitter: Splitter) -> None:
         where = f"{label}: none of {len({one.group for one in ones})} {ones[0].kind} is in {' and '.join(empty)}"
         if splitter.table is not None:
             raise ConfigError(f"{where}; add such files to the splits table, or more {ones[0].kind}")
-        raise ConfigError(f"{where}; {_advice(list(by_label.values()), ones, splitter)}")
+        raise ConfigError(f"{where}; {_advice(list(by_label.values()), ones)}")
 
 
-def _advice(labels: list[list[Placed]], missing: list[Placed], splitter: Splitter) -> str:
+def _advice(labels: list[list[Placed]], missing: list[Placed]) -> str:
     kind = missing[0].kind
     groups = [({one.split for one in ones if one.fixed}, {one.group for one in ones if not one.fixed}) for ones in labels]
     groups.sort(key=lambda one: len(one[1]))
     if all(len(fixed) + len(names) >= len(Split) for fixed, names in groups):
         for seed in range(_SEEDS_TRIED):
-            if all(_fills(fixed, names, seed, splitter.fractions) for fixed, names in groups):
+            if all(_fills(fixed, names, seed) for fixed, names in groups):
                 return f"--set training.seed={seed} fills all three splits, as would more {kind} or a splits table (paths.splits)"
         return f"record more {kind}, or give a splits table (paths.splits)"
     return f"give at least three {kind}, or a splits table (paths.splits)"
 
 
-def _fills(fixed: set[Split], groups: Iterable[str], seed: int, fractions: Fractions) -> bool:
+def _fills(fixed: set[Split], groups: Iterable[str], seed: int) -> bool:
     filled = set(fixed)
     for group in groups:
         if len(filled) == len(Split):
             break
-        filled.add(split_of(group, seed, fractions))
+        filled.add(split_of(group, seed))
     return len(filled) == len(Split)
 
 

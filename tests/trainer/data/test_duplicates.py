@@ -18,7 +18,6 @@ from trainer.data.duplicates import (
     FRAME_SAMPLES,
     WINDOW_SAMPLES,
     AudioPrint,
-    DuplicateLimits,
     Likeness,
     audio_print,
     duplicate_summary,
@@ -195,7 +194,9 @@ def test_votes_are_those_of_all_pairs_of_frames(seed: int, recordings: int, fram
                         shift = int(here - there)
                         key = (first, second, shift) if first < second else (second, first, -shift)
                         expected[key] = expected.get(key, 0) + 1
-    keys, votes = duplicates._votes(prints, DuplicateLimits(most_alike=1000))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duplicates, "MOST_ALIKE", 1000)
+        keys, votes = duplicates._votes(prints)
     found = {(int(key >> 43), int(key >> 23 & (1 << 20) - 1), int(key & (1 << 23) - 1) - (1 << 22)): int(count) for key, count in zip(keys, votes, strict=True)}
     assert found == expected
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.parallel import Progress, map_in_processes
-from trainer.data.split import Fractions, Split, split_of
+from trainer.data.split import Split, split_of
 from wakeword import contract
 from wakeword.audio import conversion_id, stream_samples
 from wakeword.corpus.walk import LeftOut, Rejection, Walked, walk
@@ -110,7 +110,7 @@ def store_impulses(paths: Sequence[Path], folder: Path, *, jobs: int | None = No
     return _store(paths, folder, _objection_to_impulse, jobs, progress)
 
 
-def split_sounds(bank: SoundBank, seed: int, fractions: Fractions | None = None) -> dict[Split, SoundBank]:
+def split_sounds(bank: SoundBank, seed: int) -> dict[Split, SoundBank]:
     """Share sounds out between the splits, so that no noise or room of the training serves validation or test.
 
     A sound's split is a hash of the seed and its content (`trainer.data.split.split_of`): the same for a renamed or re-encoded lossless
@@ -118,7 +118,7 @@ def split_sounds(bank: SoundBank, seed: int, fractions: Fractions | None = None)
     """
     placed: dict[Split, list[Sound]] = {split: [] for split in Split}
     for sound in bank.sounds:
-        placed[split_of(sound.content, seed, fractions)].append(sound)
+        placed[split_of(sound.content, seed)].append(sound)
     return {split: SoundBank(tuple(sounds), bank.rejections) for split, sounds in placed.items()}
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.data.clips import SHORTEST_SAMPLES, Word, read_clip, write_clip
-from trainer.data.listening import Limits
+from trainer.data.listening import MAX_WORD_SECONDS
 from trainer.data.speech.engine import SpeechEngine
 from trainer.data.speech.plan import POSITIVE, THROWN_OUT, ClipPlan
 from trainer.data.speech.pronunciation import Verdict, judge_clip
@@ -74,9 +74,10 @@ def make_clip(output: Path, engines: Mapping[str, SpeechEngine], checked: str | 
             return DroppedClip(plan, "where the wake word ends in its sentence is not certain")
         if not len(clip.samples):
             return DroppedClip(plan, f"{plan.engine} failed on them", f"{plan.engine} made no sound for {plan.text!r} with voice {plan.voice}")
-        seconds, limit = len(clip.samples) / contract.SAMPLE_RATE_HZ, Limits().max_positive_seconds
-        if plan.kind == POSITIVE and seconds > limit:
-            raise ConfigError(f"the wake phrase takes {plan.engine} {seconds:.1f} s to say, and a wake word has at most {limit:g} s; choose a shorter one")
+        seconds = len(clip.samples) / contract.SAMPLE_RATE_HZ
+        if plan.kind == POSITIVE and seconds > MAX_WORD_SECONDS:
+            most = f"a wake word has at most {MAX_WORD_SECONDS:g} s"
+            raise ConfigError(f"the wake phrase takes {plan.engine} {seconds:.1f} s to say, and {most}; choose a shorter one")
     verdict = None if checked is None else Verdict.of_note(clip.note) or judge_clip(clip.samples, plan, checked)
     note = verdict.note if verdict else ""
     path = places[verdict is not None and not verdict.passed]
