@@ -11,7 +11,7 @@ import codecs
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,3 +144,12 @@ def _separator(text: str, columns: Sequence[str]) -> str:
     """The one by which the first line has most of the columns; the comma where that says nothing."""
     first = text.partition("\n")[0]
     return max(_SEPARATORS, key=lambda one: len({name.strip(' "') for name in first.split(one)} & set(columns)))
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    """A table as text, as `read_csv` reads it: the names of the columns, then the rows; lines end with "\\n"."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()

@@ -7,8 +7,6 @@ their proportion.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ from trainer.data.split import Split
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 from wakeword.part import file_of
-from wakeword.reading import read_csv
+from wakeword.reading import csv_text, read_csv
 
 TABLE_NAME = "composition.csv"
 MOST_KINDS = 10
@@ -70,11 +68,8 @@ def of_split(shares: Iterable[Share], split: Split, label: Label = Label.NEGATIV
 
 def write_composition(shares: Sequence[Share], folder: Path) -> None:
     """Write the table into a run's folder. Raises `OSError`."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows((share.split, share.label, share.kind, share.recordings, f"{share.hours:.6f}") for share in shares)
-    write_atomically(folder / TABLE_NAME, text.getvalue())
+    rows = ((share.split, share.label, share.kind, share.recordings, f"{share.hours:.6f}") for share in shares)
+    write_atomically(folder / TABLE_NAME, csv_text(_COLUMNS, rows))
 
 
 def read_composition(folder: Path) -> tuple[Share, ...]:

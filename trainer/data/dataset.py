@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +23,7 @@ from wakeword.corpus.walk import Rejection
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 from wakeword.part import file_of
-from wakeword.reading import read_csv
+from wakeword.reading import csv_text, read_csv
 
 TABLE_NAME = "recordings.csv"
 REJECTED_NAME = "rejected.csv"
@@ -122,7 +120,7 @@ def chosen(records: Iterable[SampleRecord], split: Split, *labels: Label) -> lis
 def write_recordings(ingestion: Ingestion, folder: Path) -> None:
     """Write `recordings.csv` and `rejected.csv` into a run's folder, and lists of val and test recordings for `mww-simulate`."""
     write_atomically(folder / TABLE_NAME, _records_table(ingestion.records))
-    write_atomically(folder / REJECTED_NAME, _table(("path", "reason"), [(_printable(entry.path), entry.reason) for entry in ingestion.rejections]))
+    write_atomically(folder / REJECTED_NAME, csv_text(("path", "reason"), [(_printable(entry.path), entry.reason) for entry in ingestion.rejections]))
     note = session_note(shared_speakers(ingestion.records))
     for split in (Split.VAL, Split.TEST):
         for label in (Label.POSITIVE, Label.NEGATIVE):
@@ -182,15 +180,7 @@ def _records_table(records: Sequence[SampleRecord]) -> str:
         (str(record.path), record.speaker, record.split, record.label, str(record.duration), str(record.sample_rate), str(record.weight), record.sha256)
         for record in records
     ]
-    return _table(_COLUMNS, rows)
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(_COLUMNS, rows)
 
 
 def _printable(path: Path) -> str:

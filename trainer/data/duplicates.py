@@ -12,9 +12,7 @@ the same sound and about 0 for unrelated ones. Time grows with the number of fra
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -32,6 +30,7 @@ from wakeword.audio import stream_samples
 from wakeword.corpus.walk import Rejection
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
+from wakeword.reading import csv_text
 
 FRAME_SAMPLES = contract.SAMPLE_RATE_HZ // 100
 WINDOW_SAMPLES = 2048
@@ -194,13 +193,12 @@ def find_duplicates(records: Sequence[SampleRecord], *, jobs: int | None = None,
 
 def write_duplicates(report: DuplicateReport, path: Path) -> None:
     """Write the pairs as a CSV, those across splits first. Raises `OSError`."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("crosses", "likeness", "similarity", "offset_s", "first", "first_split", "first_speaker", "second", "second_split", "second_speaker"))
+    columns = ("crosses", "likeness", "similarity", "offset_s", "first", "first_split", "first_speaker", "second", "second_split", "second_speaker")
+    rows = []
     for pair in report.pairs:
         sides = [value for side in (pair.first, pair.second) for value in (side.path, side.split.value, side.speaker)]
-        writer.writerow(("yes" if pair.crosses else "no", pair.likeness.value, f"{pair.similarity:.3f}", f"{pair.offset_s:.2f}", *sides))
-    write_atomically(path, text.getvalue())
+        rows.append(("yes" if pair.crosses else "no", pair.likeness.value, f"{pair.similarity:.3f}", f"{pair.offset_s:.2f}", *sides))
+    write_atomically(path, csv_text(columns, rows))
 
 
 def duplicate_summary(report: DuplicateReport) -> str:

@@ -7,9 +7,7 @@ plan: a finished file is kept, a file of another plan is never taken for it.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import re
 from collections.abc import Sequence
 from contextlib import closing
@@ -38,6 +36,7 @@ from wakeword.corpus.recordings import GENERATED_TABLE
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 from wakeword.locks import hold_folder
+from wakeword.reading import csv_text
 
 _CONTEXTS = 300
 """Sentences from which the words around a wake word are taken."""
@@ -182,15 +181,13 @@ def _check_output(output: Path, plans: Sequence[ClipPlan]) -> None:
 
 def _csv_text(clips: Sequence[FinishedClip]) -> str:
     columns = ("path", "label", "kind", *_PLAN_COLUMNS, "word_start_s", "word_end_s", "samples", "sha256", "verdict")
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
+    rows = []
     for clip in clips:
         plan = clip.plan
         own = (getattr(plan, column) for column in _PLAN_COLUMNS)
         verdict = "" if clip.verdict is None else str(clip.verdict)
-        writer.writerow((clip.path.as_posix(), plan.label, plan.kind, *own, *_word_seconds(clip.word), clip.samples, clip.sha256, verdict))
-    return out.getvalue()
+        rows.append((clip.path.as_posix(), plan.label, plan.kind, *own, *_word_seconds(clip.word), clip.samples, clip.sha256, verdict))
+    return csv_text(columns, rows)
 
 
 def _word_seconds(word: Word | None) -> tuple[str, str]:

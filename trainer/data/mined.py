@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
@@ -17,7 +17,7 @@ from wakeword.corpus.walk import Rejection, walk
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 from wakeword.part import file_of, part_of
-from wakeword.reading import read_csv
+from wakeword.reading import csv_text, read_csv
 
 TABLE_NAME = "mined.csv"
 
@@ -64,11 +64,7 @@ def read_table(folder: Path) -> tuple[MinedClip, ...]:
 
 def write_table(folder: Path, rows: Sequence[MinedClip]) -> None:
     """Write all rows, whole or not at all. Raises `OSError` when the disk is full."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_NAMES)
-    writer.writerows(astuple(row) for row in rows)
-    write_atomically(folder / TABLE_NAME, text.getvalue())
+    write_atomically(folder / TABLE_NAME, csv_text(_NAMES, map(astuple, rows)))
 
 
 def rows_below(folders: Iterable[Path]) -> list[MinedClip]:
@@ -160,20 +156,8 @@ def _overlapping(spans: Iterable[tuple[float, float, str]], start: float, end: f
     return next((word for first, last, word in spans if first < end and start < last), "")
 
 
+_ROW = TypeAdapter(MinedClip)
+
+
 def _row(row: Mapping[str, str]) -> MinedClip:
-    texts = {name: row[name] for name in _NAMES if name not in _LATER_NAMES}
-    window_end, step = (int(row[name]) if row.get(name) else None for name in _LATER_NAMES)
-    return MinedClip(
-        file=texts["file"],
-        clip_sha256=texts["clip_sha256"],
-        source=texts["source"],
-        source_sha256=texts["source_sha256"],
-        start_sample=int(texts["start_sample"]),
-        end_sample=int(texts["end_sample"]),
-        probability=float(texts["probability"]),
-        threshold=float(texts["threshold"]),
-        model_sha256=texts["model_sha256"],
-        date=texts["date"],
-        window_end_sample=window_end,
-        step=step,
-    )
+    return _ROW.validate_python({name: row[name] for name in _NAMES if name not in _LATER_NAMES or row.get(name)})
