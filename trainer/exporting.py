@@ -24,7 +24,7 @@ from trainer.data.split import Split
 from trainer.data.spoken import SpokenTables
 from trainer.data.training_sets import recorded_clips
 from trainer.export.convert import SAVED_MODEL, convert, convert_float
-from trainer.export.package import FLOAT_SUFFIX, Package, package_paths, write_package
+from trainer.export.package import FLOAT_SUFFIX, ModelPackage, package_paths, write_package
 from trainer.inference.models import Int8Model
 from trainer.inference.runs import run_folder
 from trainer.inference.splits import SplitRecords, simulate_split
@@ -46,7 +46,7 @@ REPRESENTATIVE_SECONDS = 1800
 class Exported:
     """What was written, and what is known of it. Everything here was measured on validation data."""
 
-    package: Package
+    package: ModelPackage
     choice: CutoffChoice | None
     """None when the configuration gives the cutoff."""
     probability_cutoff: float
@@ -197,7 +197,7 @@ def _check_contract(content: bytes, config: TrainerConfig) -> int:
     return given or recommended_arena(estimate)
 
 
-def _check_package(package: Package) -> None:
+def _check_package(package: ModelPackage) -> None:
     """What `mww-verify` says of the files that are about to be written."""
     from wakeword.deliverable import judge
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import TABLE_NAME, chosen, read_recordings
 from trainer.data.ingest import Label, SampleRecord
-from trainer.data.mined import Sounds, mined_among
+from trainer.data.mined import SoundIndex, mined_among
 from trainer.data.split import Split
 from trainer.inference.runs import run_config, run_folder
 from trainer.mixednet.lengths import window_slices
@@ -91,7 +91,7 @@ def _check_recordings(checkpoint: Path, records: Sequence[SampleRecord]) -> None
     words = [label_of[record.sha256] is Label.POSITIVE for record in known if record.label is Label.POSITIVE and record.sha256 in label_of]
     if not any(words) or not all(words):
         raise ConfigError(f"{checkpoint}: learned another wake word, by {table}: its positives are not those of this run; give a teacher of the same one")
-    held_back, tests = (Sounds((record, str(record.path)) for record in records if record.split in splits) for splits in (_CHOOSE_OR_TEST, {Split.TEST}))
+    held_back, tests = (SoundIndex((record, str(record.path)) for record in records if record.split in splits) for splits in (_CHOOSE_OR_TEST, {Split.TEST}))
     mined = mined_among(record.path for record in chosen(known, Split.TRAIN, Label.HARD_NEGATIVE)).values()
     found = [held_back.like(record) for record in known if record.split is Split.TRAIN]
     found += [held_back.with_source_of(clip, by_path=False) for clip in mined]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainer.analysis.boards import BOARDS, Board
+from trainer.analysis.boards import BOARDS, BoardProfile
 from trainer.analysis.layers import LayerCost, layer_costs
 from trainer.config.mixednet import MixedNetConfig
 from trainer.mixednet.lengths import receptive_field, window_slices
@@ -76,7 +76,7 @@ class ModelAnalysis:
 class Fit:
     """A model on a board."""
 
-    board: Board
+    board: BoardProfile
     flash_fits: bool
     ram_fits: bool
     load: float
@@ -108,7 +108,7 @@ def analyse_model(config: MixedNetConfig, clip_duration_ms: int) -> ModelAnalysi
     return ModelAnalysis(slices, config.stride, layer_costs(config, slices), len(content), arena)
 
 
-def fit(analysis: ModelAnalysis, board: Board) -> Fit:
+def fit(analysis: ModelAnalysis, board: BoardProfile) -> Fit:
     """Whether a board has room and time for a model."""
     return Fit(
         board,

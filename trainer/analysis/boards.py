@@ -19,7 +19,7 @@ FIRMWARE_BYTES = 2560 * KIB
 
 
 @dataclass(frozen=True)
-class Board:
+class BoardProfile:
     """Sizes in bytes, the clock in Hz."""
 
     name: str
@@ -45,8 +45,8 @@ class Board:
 
 
 BOARDS = (
-    Board("ESP32-S3 N8R8 (DevKitC-1)", 8 * MIB, 8 * MIB),
-    Board("ESP32-S3 N16R8", 16 * MIB, 8 * MIB),
-    Board("Waveshare ESP32-S3-AUDIO", 16 * MIB, 8 * MIB),
-    Board("ESP32-S3-BOX-3", 16 * MIB, 16 * MIB),
+    BoardProfile("ESP32-S3 N8R8 (DevKitC-1)", 8 * MIB, 8 * MIB),
+    BoardProfile("ESP32-S3 N16R8", 16 * MIB, 8 * MIB),
+    BoardProfile("Waveshare ESP32-S3-AUDIO", 16 * MIB, 8 * MIB),
+    BoardProfile("ESP32-S3-BOX-3", 16 * MIB, 16 * MIB),
 )

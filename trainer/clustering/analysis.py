@@ -53,7 +53,7 @@ class HeardFile:
 
 
 @dataclass(frozen=True)
-class Analysis:
+class VoiceAnalysis:
     """Groups of voices over one or several datasets. `labels` and `unit` have one row a file of `files`, `names` one name a group."""
 
     settings: SpeakerClusteringSection
@@ -110,7 +110,7 @@ def analyse(
     max_files: int | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
-) -> Analysis:
+) -> VoiceAnalysis:
     """Hear all files of the datasets and group them together, so that a voice has one name in all of them.
 
     `max_files` takes so many of each dataset, by a hash of their names: the same ones every time, from all over the dataset. Raises
@@ -131,7 +131,7 @@ def analyse(
     names = _names(files, labels, datasets)
     leaks = None if splitter is None else _leakage(files, unit, [names[label] for label in labels], splitter, groups, settings.similarity_threshold)
     quality = judge(unit, labels, settings.similarity_threshold)
-    return Analysis(settings, tuple(datasets), files, tuple(left_out), not_counted, unit, labels, tuple(names), quality, leaks)
+    return VoiceAnalysis(settings, tuple(datasets), files, tuple(left_out), not_counted, unit, labels, tuple(names), quality, leaks)
 
 
 _LINKED = "lies behind a link, which cannot be moved without breaking it; put the recording itself here"

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.clustering.manifest import Manifest, StoredMove, make_manifest, manifest_path, read_manifest, write_manifest
+from trainer.clustering.manifest import MoveManifest, StoredMove, make_manifest, manifest_path, read_manifest, write_manifest
 from trainer.clustering.moving import Whereabouts, is_one_file, move, partial_copy, sync, whereabouts
 from trainer.clustering.namelist import read_namelist
 from trainer.clustering.plan import Plan, checked_root, listed, plan_moves
@@ -28,7 +28,7 @@ class Prepared:
 
     plan: Plan | None
     """None when an interrupted apply goes on."""
-    manifest: Manifest | None
+    manifest: MoveManifest | None
     path: Path
 
 
@@ -122,18 +122,18 @@ def undo(path: Path, progress: Progress | None = None) -> Undone:
     return Undone(moved, tuple(edited), kept)
 
 
-def _ends(manifest: Manifest, entry: StoredMove) -> tuple[Path, Path]:
+def _ends(manifest: MoveManifest, entry: StoredMove) -> tuple[Path, Path]:
     return manifest.path(entry.root, entry.source), manifest.path(entry.root, entry.target)
 
 
-def _is_begun(manifest: Manifest) -> bool:
+def _is_begun(manifest: MoveManifest) -> bool:
     """Whether anything of a manifest is done; if not, it is made anew from the dataset as it is now."""
     if any(manifest.path(folder.root, folder.path).is_dir() for folder in manifest.created):
         return True
     return any(os.path.lexists(target) for _, target in (_ends(manifest, entry) for entry in manifest.moves))
 
 
-def _check_whole(manifest: Manifest, path: Path) -> None:
+def _check_whole(manifest: MoveManifest, path: Path) -> None:
     missing, changed = [], []
     for entry in manifest.moves:
         source, target = _ends(manifest, entry)
@@ -160,7 +160,7 @@ def _can_return(source: Path, target: Path, sha256: str) -> bool:
     return where is not Whereabouts.NOWHERE and (source if where is Whereabouts.ORIGIN else target).is_file()
 
 
-def _remove_created(manifest: Manifest) -> tuple[str, ...]:
+def _remove_created(manifest: MoveManifest) -> tuple[str, ...]:
     for entry in manifest.moves:
         for end in _ends(manifest, entry):
             partial_copy(end).unlink(missing_ok=True)
@@ -175,7 +175,7 @@ def _remove_created(manifest: Manifest) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def _sync_folders(manifest: Manifest) -> None:
+def _sync_folders(manifest: MoveManifest) -> None:
     """The disk must not forget a file's new name and keep the loss of its old one."""
     folders = {end.parent for entry in manifest.moves for end in _ends(manifest, entry)} | set(map(Path, manifest.roots))
     for folder in sorted(folders):
@@ -184,7 +184,7 @@ def _sync_folders(manifest: Manifest) -> None:
 
 
 @contextmanager
-def _locked(manifest: Manifest) -> Iterator[None]:
+def _locked(manifest: MoveManifest) -> Iterator[None]:
     """One apply or undo at a time in a dataset. The lock goes with the process, so a kill leaves none behind."""
     with ExitStack() as stack:
         for root in manifest.roots:

@@ -12,7 +12,7 @@ from wakeword.command_line import CommandApp
 from wakeword.errors import ConfigError, resumes
 
 if TYPE_CHECKING:
-    from trainer.clustering.analysis import Analysis
+    from trainer.clustering.analysis import VoiceAnalysis
     from trainer.clustering.apply import Prepared
 
 analyze_app = CommandApp()
@@ -66,7 +66,7 @@ def analyze(
     typer.echo(f"Next: read the report, then mww-cluster-apply --namelist-dir {output_dir} --dry-run")
 
 
-def _print_analysis(analysis: Analysis) -> None:
+def _print_analysis(analysis: VoiceAnalysis) -> None:
     alone = sum(group.size == 1 for group in analysis.quality.groups)
     typer.echo(f"{len(analysis.files)} files, {len(analysis.names)} voices, {alone} of them with one file; {len(analysis.left_out)} files left out")
     if not_counted := str(analysis.not_counted):

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import Field
 
 from trainer.clustering.moving import write_durably
-from trainer.clustering.namelist import Placed, Sha256, StoredModel, check_relative, read_stored
+from trainer.clustering.namelist import ListedFile, Sha256, StoredModel, check_relative, read_stored
 from trainer.clustering.naming import folded
 from trainer.clustering.plan import Plan, check_inside, checked_root
 from wakeword.corpus.recordings import hash_file
@@ -32,17 +32,17 @@ class StoredMove(StoredModel):
     sha256: Sha256
 
 
-class StoredFolder(Placed):
+class StoredFolder(ListedFile):
     """A folder ("." is its root) with its modification time before anything moved."""
 
     mtime_ns: int
 
 
-class NewFolder(Placed):
+class NewFolder(ListedFile):
     """A folder that apply makes."""
 
 
-class Manifest(StoredModel):
+class MoveManifest(StoredModel):
     """Everything that one apply does."""
 
     schema_version: int
@@ -63,7 +63,7 @@ def manifest_path(folder: Path, namelists: Sequence[Path]) -> Path:
     return folder / f"{MANIFEST_PREFIX}{digest[:12]}.json"
 
 
-def make_manifest(plan: Plan, namelists: Sequence[Path]) -> Manifest:
+def make_manifest(plan: Plan, namelists: Sequence[Path]) -> MoveManifest:
     """The manifest of a plan, with the folders as they are now."""
     roots = sorted({move.root for move in plan.moves})
     numbers = {root: number for number, root in enumerate(roots)}
@@ -77,7 +77,7 @@ def make_manifest(plan: Plan, namelists: Sequence[Path]) -> Manifest:
         else:
             created.add((number, speaker))
             touched.add((number, "."))
-    return Manifest(
+    return MoveManifest(
         schema_version=SCHEMA_VERSION,
         namelists=tuple(sorted(hash_file(path) for path in namelists)),
         roots=tuple(map(str, roots)),
@@ -87,23 +87,23 @@ def make_manifest(plan: Plan, namelists: Sequence[Path]) -> Manifest:
     )
 
 
-def write_manifest(manifest: Manifest, path: Path) -> None:
+def write_manifest(manifest: MoveManifest, path: Path) -> None:
     """Write a manifest, on the disk before this returns. Raises `OSError` when it cannot be written."""
     write_durably(path, json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n")
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path) -> MoveManifest:
     """Read and check a manifest.
 
     Raises `ConfigError` when it is missing or damaged, when its dataset is not here, or when it names a path outside the dataset, a file
     twice, or one name for two files.
     """
-    manifest = read_stored(path, Manifest, "a backup manifest; mww-cluster-apply writes it and names it")
+    manifest = read_stored(path, MoveManifest, "a backup manifest; mww-cluster-apply writes it and names it")
     if manifest.schema_version != SCHEMA_VERSION:
         raise ConfigError(f"{path}: has schema_version {manifest.schema_version}, this program reads {SCHEMA_VERSION}; use the program that wrote it")
     names: set[tuple[int, str]] = set()
     targets: set[tuple[int, str]] = set()
-    folders: list[Placed] = [*manifest.created, *manifest.folders]
+    folders: list[ListedFile] = [*manifest.created, *manifest.folders]
     for number in (*(move.root for move in manifest.moves), *(folder.root for folder in folders)):
         if number >= len(manifest.roots):
             raise ConfigError(f"{path}: names root {number}, and there are {len(manifest.roots)}; the manifest is damaged")

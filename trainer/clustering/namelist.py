@@ -30,20 +30,20 @@ class StoredModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Placed(StoredModel):
+class ListedFile(StoredModel):
     """Something in a dataset: a path relative to one of the roots, given by its number."""
 
     path: str
     root: int = Field(0, ge=0)
 
 
-class NamedFile(Placed):
+class NamedFile(ListedFile):
     """A recording and its content when it was heard."""
 
     sha256: Sha256
 
 
-class LeftOutFile(Placed):
+class LeftOutFile(ListedFile):
     """A file that has no voice, and why."""
 
     reason: str
@@ -108,7 +108,7 @@ def read_namelist(path: Path) -> Namelist:
             raise ConfigError(f"{path}: the speakers {names[folded(speaker)]!r} and {speaker!r} are one folder on some disks; put their files together")
         names[folded(speaker)] = speaker
     seen: set[tuple[int, str]] = set()
-    entries: list[Placed] = [*(file for _, file in namelist.files()), *namelist.left_out]
+    entries: list[ListedFile] = [*(file for _, file in namelist.files()), *namelist.left_out]
     for file in entries:
         check_relative(file.path, str(path))
         if file.root >= len(namelist.roots):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.clustering.analysis import Analysis, Dataset, Leakage
+from trainer.clustering.analysis import Dataset, Leakage, VoiceAnalysis
 from trainer.clustering.leaks import SpeakerLeak
 from trainer.clustering.namelist import Analysed, LeftOutFile, NamedFile, Namelist, namelist_path, writable, write_namelist
 from trainer.clustering.naming import present_folder
@@ -20,7 +20,7 @@ _NEAR = 0.07
 """Two groups so little below the threshold may be one voice."""
 
 
-def write_outputs(analysis: Analysis, output: Path) -> list[tuple[Path, Path]]:
+def write_outputs(analysis: VoiceAnalysis, output: Path) -> list[tuple[Path, Path]]:
     """Write namelist and report of each dataset; returns their paths. Raises `OSError` when they cannot be written."""
     written = []
     for dataset in analysis.datasets:
@@ -31,7 +31,7 @@ def write_outputs(analysis: Analysis, output: Path) -> list[tuple[Path, Path]]:
     return written
 
 
-def make_namelist(analysis: Analysis, dataset: Dataset) -> Namelist:
+def make_namelist(analysis: VoiceAnalysis, dataset: Dataset) -> Namelist:
     """The namelist of one dataset, speakers in order of their groups."""
     speakers: dict[str, list[NamedFile]] = {}
     for row in np.argsort(analysis.labels, kind="stable"):
@@ -56,7 +56,7 @@ def make_namelist(analysis: Analysis, dataset: Dataset) -> Namelist:
     )
 
 
-def render_report(analysis: Analysis, dataset: Dataset) -> str:
+def render_report(analysis: VoiceAnalysis, dataset: Dataset) -> str:
     """The report of one dataset as text."""
     return (
         "\n".join([*_head(analysis, dataset), *_groups(analysis, dataset), *_attention(analysis, dataset), *_leaks(analysis), *_left_out(analysis, dataset)])
@@ -64,7 +64,7 @@ def render_report(analysis: Analysis, dataset: Dataset) -> str:
     )
 
 
-def _head(analysis: Analysis, dataset: Dataset) -> Iterator[str]:
+def _head(analysis: VoiceAnalysis, dataset: Dataset) -> Iterator[str]:
     settings = analysis.settings
     here = [row for row, file in enumerate(analysis.files) if file.found.label is dataset.label]
     how = f"{settings.n_clusters} clusters asked for" if settings.n_clusters else f"similarity at least {settings.similarity_threshold:g}"
@@ -78,7 +78,7 @@ def _head(analysis: Analysis, dataset: Dataset) -> Iterator[str]:
     yield "Similarities are cosines of voice vectors. An estimate: one person with a cold may be two voices, two sisters one. Listen before you apply."
 
 
-def _groups(analysis: Analysis, dataset: Dataset) -> Iterator[str]:
+def _groups(analysis: VoiceAnalysis, dataset: Dataset) -> Iterator[str]:
     here = Counter(int(label) for label, file in zip(analysis.labels, analysis.files, strict=True) if file.found.label is dataset.label)
     width = max([len("speaker"), *(len(name) for name in analysis.names)])
     yield ""
@@ -91,7 +91,7 @@ def _groups(analysis: Analysis, dataset: Dataset) -> Iterator[str]:
     yield "mean, min: similarity of the files to one another. nearest: the most similar other voice, by mean similarity."
 
 
-def _attention(analysis: Analysis, dataset: Dataset) -> Iterator[str]:
+def _attention(analysis: VoiceAnalysis, dataset: Dataset) -> Iterator[str]:
     def row_name(row: int) -> str:
         return analysis.files[row].found.relative
 
@@ -126,7 +126,7 @@ def _attention(analysis: Analysis, dataset: Dataset) -> Iterator[str]:
     yield from _section("Folders with several voices", split)
 
 
-def _leaks(analysis: Analysis) -> Iterator[str]:
+def _leaks(analysis: VoiceAnalysis) -> Iterator[str]:
     leakage = analysis.leaks
     if leakage is None:
         return
@@ -141,7 +141,7 @@ def _splits_note(leakage: Leakage) -> Iterator[str]:
         yield f"paths.splits lists {leakage.listed} files by a path that mww-cluster-apply changes: write that table anew afterwards."
 
 
-def _leak_lines(analysis: Analysis, leaks: Sequence[SpeakerLeak]) -> list[str]:
+def _leak_lines(analysis: VoiceAnalysis, leaks: Sequence[SpeakerLeak]) -> list[str]:
     lines = []
     for leak in leaks[:_LEAKS_SHOWN]:
         left, right = (str(analysis.files[row].found.path) for row in leak.example)
@@ -152,7 +152,7 @@ def _leak_lines(analysis: Analysis, leaks: Sequence[SpeakerLeak]) -> list[str]:
     return [*lines, f"and {len(leaks) - _LEAKS_SHOWN} more pairs of speakers"] if len(leaks) > _LEAKS_SHOWN else lines
 
 
-def _left_out(analysis: Analysis, dataset: Dataset) -> Iterator[str]:
+def _left_out(analysis: VoiceAnalysis, dataset: Dataset) -> Iterator[str]:
     lines = [f"{writable(found.relative)}: {reason}" for found, reason in analysis.left_out if found.label is dataset.label]
     yield from _section("Left out: these files stay where they are", lines, "none")
 

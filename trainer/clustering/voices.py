@@ -37,7 +37,7 @@ _RULE = "windows of 10 s, at most 8, mean of unit vectors; 1"
 
 
 @dataclass(frozen=True)
-class Voice:
+class RecordedVoice:
     """A recording's content and its voice."""
 
     path: Path
@@ -52,7 +52,7 @@ class Voice:
 class Voices:
     """All recordings that have a voice, in the order given, and all others with their reasons."""
 
-    heard: tuple[Voice, ...]
+    heard: tuple[RecordedVoice, ...]
     left_out: tuple[Rejection, ...]
 
 
@@ -72,7 +72,7 @@ def hear(paths: Sequence[Path], model: str, load: EmbedderLoader, cache: Path | 
     report: Callable[[int, int], None] = progress or (lambda _done, _total: None)
     report(0, len(paths))
     embedder: Embedder | None = None
-    heard: list[Voice] = []
+    heard: list[RecordedVoice] = []
     left_out: list[Rejection] = []
     for done, path in enumerate(paths, 1):
         try:
@@ -91,7 +91,7 @@ def hear(paths: Sequence[Path], model: str, load: EmbedderLoader, cache: Path | 
         if known is None:
             left_out.append(Rejection(path, "the model finds no voice in it: its vector is zero or not a number"))
         else:
-            heard.append(Voice(path, sha256, *known))
+            heard.append(RecordedVoice(path, sha256, *known))
         report(done, len(paths))
     return Voices(tuple(heard), tuple(left_out))
 

@@ -42,7 +42,7 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Clip:
+class GeneratedClip:
     """A finished clip: 16 kHz mono int16 `[samples]`, and its word where there is more in it than that."""
 
     samples: NDArray[np.int16]
@@ -59,7 +59,7 @@ def finish_clip(
     manner: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
     word: Word | None = None,
     tail_s: float | None = None,
-) -> Clip:
+) -> GeneratedClip:
     """Raw speech as a clip: trimmed to its speech (10 ms before it kept), 16 kHz, its peak at `gain_db` dB below full scale.
 
     The speech is played `formant` times as fast, then goes through `manner` (16 kHz float32 `[n]`, as long as it was). `word` is its place in the
@@ -76,7 +76,7 @@ def finish_clip(
         last = word.end + round((tail_s or 0) * rate)
     sound = speech.samples[first:last].astype(np.float32) / np.float32(32768)
     if not len(sound):
-        return Clip(np.zeros(0, np.int16))
+        return GeneratedClip(np.zeros(0, np.int16))
     if rate != contract.SAMPLE_RATE_HZ:
         sound = soxr.resample(sound, rate, contract.SAMPLE_RATE_HZ, quality="HQ")
     if cut:
@@ -86,14 +86,14 @@ def finish_clip(
         sound = manner(sound)
     peak = np.abs(sound).max(initial=0)
     if not peak:
-        return Clip(np.zeros(0, np.int16))
+        return GeneratedClip(np.zeros(0, np.int16))
     samples = to_int16(sound * np.float32(10 ** (gain_db / 20) / peak))
 
     def placed(sample: int) -> int:
         return min(max(0, round((sample - first) * contract.SAMPLE_RATE_HZ / rate)), len(samples))
 
     found = None if word is None else Word(None if word.start is None else placed(word.start), placed(word.end))
-    return Clip(np.pad(samples, (0, max(0, SHORTEST_SAMPLES - len(samples)))), found)
+    return GeneratedClip(np.pad(samples, (0, max(0, SHORTEST_SAMPLES - len(samples)))), found)
 
 
 def wav_bytes(samples: NDArray[np.int16], word: Word | None = None, note: str = "") -> bytes:
@@ -120,7 +120,7 @@ def _chunk(name: bytes, content: bytes) -> bytes:
     return _CHUNK.pack(name, len(content)) + content + b"\0" * (len(content) % 2)
 
 
-def read_clip(content: bytes) -> Clip | None:
+def read_clip(content: bytes) -> GeneratedClip | None:
     """The clip in the content of a wav file that `wav_bytes` made; None for other content, or a part of it."""
     chunks: dict[bytes, bytes] = {}
     place = 12
@@ -140,7 +140,7 @@ def read_clip(content: bytes) -> Clip | None:
     word = Word(start, end) if end is not None and set(marks) <= {_WORD_STARTS, _WORD_ENDS} else None
     comment = chunks.get(b"LIST", b"")
     note = comment[len(_COMMENT) + _CHUNK.size :].rstrip(b"\0").decode(errors="replace") if comment.startswith(_COMMENT + b"ICMT") else ""
-    return Clip(samples, word, note)
+    return GeneratedClip(samples, word, note)
 
 
 def write_clip(path: Path, samples: NDArray[np.int16], word: Word | None = None, note: str = "") -> bytes:

@@ -16,7 +16,7 @@ from trainer.data.grouping import by_families, grouped, in_families, session_not
 from trainer.data.ingest import FoundFiles, Ingestion, Label, SampleRecord, find_files, find_generated, ingest
 from trainer.data.mined import place_mined
 from trainer.data.parallel import Progress
-from trainer.data.split import Placed, Split, Splitter, read_splits, refuse_repeated
+from trainer.data.split import PlacedGroup, Split, Splitter, read_splits, refuse_repeated
 from trainer.data.spoken import SpokenTables
 from wakeword.corpus.recordings import NOTE, hash_file, is_recording
 from wakeword.corpus.walk import Rejection
@@ -51,7 +51,7 @@ def load_recordings(paths: PathsSection, seed: int, jobs: int | None = None, pro
     generated = sum((find_generated(folder.absolute()) for folder in paths.generated_dir), FoundFiles())
     refuse_repeated(file.path for file in (*found.files, *generated.files))
     stored = feature_set_records(paths.feature_sets, jobs=jobs) if paths.feature_sets else []
-    check = partial(ingest, others=[Placed(record.label, "recordings", record.speaker, record.split, fixed=True) for record in stored], jobs=jobs)
+    check = partial(ingest, others=[PlacedGroup(record.label, "recordings", record.speaker, record.split, fixed=True) for record in stored], jobs=jobs)
     tables = SpokenTables()
     recorded_files = [file for file in found.files if tables.root_of(file.path) is None]
     spoken = [*(file for file in found.files if tables.root_of(file.path) is not None), *generated.files]

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from trainer.data.listening import Sound, check_file
+from trainer.data.listening import CheckedSound, check_file
 from trainer.data.parallel import Progress, map_in_processes
 from trainer.data.speech.plan import THROWN_OUT
-from trainer.data.split import Placed, Split, Splitter, check_filled
+from trainer.data.split import PlacedGroup, Split, Splitter, check_filled
 from trainer.data.stretches import LONG_SECONDS, stretches
 from wakeword import contract
 from wakeword.audio import stream_samples
@@ -171,7 +171,7 @@ def ingest(
     splitter: Splitter | None = None,
     *,
     require_splits: bool = True,
-    others: Sequence[Placed] = (),
+    others: Sequence[PlacedGroup] = (),
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Ingestion:
@@ -182,7 +182,7 @@ def ingest(
     """
     rule = splitter or Splitter()
     rejections = list(found.rejections)
-    pieces: list[tuple[FoundFile, Sound, Path, tuple[str, Split]]] = []
+    pieces: list[tuple[FoundFile, CheckedSound, Path, tuple[str, Split]]] = []
     for file, outcome in zip(found.files, map_in_processes(_check, found.files, jobs=jobs, progress=progress), strict=True):
         if isinstance(outcome, Rejection):
             rejections.append(outcome)
@@ -200,7 +200,7 @@ def ingest(
         records.append(SampleRecord(path, file.label, split, speaker, seconds, sound.sample_rate, sha256=sound.sha256))
         if file.label is not Label.HARD_NEGATIVE:
             fixed = path is not file.path or file.group in rule.placed
-            placed.append(Placed(file.label, _kind(file, rule), file.group or speaker, split, fixed=fixed))
+            placed.append(PlacedGroup(file.label, _kind(file, rule), file.group or speaker, split, fixed=fixed))
     for label in (Label.POSITIVE, Label.NEGATIVE) if require_splits else ():
         if not any(one.label == label for one in placed):
             raise ConfigError(f"no usable {label} recording {_among(found, rejections, label)}; add recordings")
@@ -212,7 +212,7 @@ def ingest(
     return Ingestion(tuple(records), tuple(rejections), tuple(_warnings(found, records, rejections, stored=bool(others))))
 
 
-def _check(file: FoundFile) -> Sound | Rejection:
+def _check(file: FoundFile) -> CheckedSound | Rejection:
     return check_file(file.path, one_word=file.label is Label.POSITIVE)
 
 

@@ -24,7 +24,7 @@ _MIN_PEAK = 0.002
 
 
 @dataclass(frozen=True)
-class Sound:
+class CheckedSound:
     """What was heard: seconds at 16 kHz, the file's own rate, SHA-256 of its bytes."""
 
     seconds: float
@@ -32,7 +32,7 @@ class Sound:
     sha256: str
 
 
-def check_file(path: Path, *, one_word: bool) -> Sound | Rejection:
+def check_file(path: Path, *, one_word: bool) -> CheckedSound | Rejection:
     """Decode a whole file; `one_word` says that it holds one utterance."""
     samples, peak, clipped = 0, 0, 0
     try:
@@ -52,7 +52,7 @@ def check_file(path: Path, *, one_word: bool) -> Sound | Rejection:
         return Rejection(path, f"too long for one utterance: {seconds:.1f} s, at most {MAX_WORD_SECONDS:g} s")
     if clipped > _CLIPPED_SHARE * samples:
         return Rejection(path, f"clipped: {100 * clipped / samples:.1f} % of the samples are flattened peaks")
-    return Sound(seconds, sample_rate, sha256)
+    return CheckedSound(seconds, sample_rate, sha256)
 
 
 def unusable(seconds: float, peak: int) -> str:

@@ -93,7 +93,7 @@ def place_mined(records: Sequence[SampleRecord]) -> tuple[list[SampleRecord], li
     source is known by its path or its content. Raises as `read_table` does.
     """
     mined = mined_among(record.path for record in records if record.label is Label.HARD_NEGATIVE)
-    withheld = Sounds((record, reason) for record in records if (reason := held_back(record))) if mined else None
+    withheld = SoundIndex((record, reason) for record in records if (reason := held_back(record))) if mined else None
     placed: list[SampleRecord] = []
     rejections: list[Rejection] = []
     for record in records:
@@ -120,7 +120,7 @@ type _Spans = list[tuple[float, float, str]]
 """First and last second of a file, and what is said of it."""
 
 
-class Sounds:
+class SoundIndex:
     """Records, each with a word on it, found again by anything that shares sound with them: of the same content and, of a long recording, time."""
 
     def __init__(self, records: Iterable[tuple[SampleRecord, str]]) -> None:

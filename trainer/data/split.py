@@ -99,7 +99,7 @@ def split_of(group: str, seed: int) -> Split:
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedGroup:
     """A group, or a part of one, and where it went. `kind` is what groups of its label are, in words."""
 
     label: str
@@ -110,9 +110,9 @@ class Placed:
     """Whether it is there whatever the seed."""
 
 
-def check_filled(placed: Iterable[Placed], splitter: Splitter) -> None:
+def check_filled(placed: Iterable[PlacedGroup], splitter: Splitter) -> None:
     """Raise `ConfigError` when a label has nothing in one of the splits; the message names a seed that fills them, where there is one."""
-    by_label: dict[str, list[Placed]] = {}
+    by_label: dict[str, list[PlacedGroup]] = {}
     for one in placed:
         by_label.setdefault(one.label, []).append(one)
     for label, ones in sorted(by_label.items()):
@@ -125,7 +125,7 @@ def check_filled(placed: Iterable[Placed], splitter: Splitter) -> None:
         raise ConfigError(f"{where}; {_advice(list(by_label.values()), ones)}")
 
 
-def _advice(labels: list[list[Placed]], missing: list[Placed]) -> str:
+def _advice(labels: list[list[PlacedGroup]], missing: list[PlacedGroup]) -> str:
     kind = missing[0].kind
     groups = [({one.split for one in ones if one.fixed}, {one.group for one in ones if not one.fixed}) for ones in labels]
     groups.sort(key=lambda one: len(one[1]))

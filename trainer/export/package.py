@@ -21,7 +21,7 @@ _TAKEN = (".float32", ".export")
 
 
 @dataclass(frozen=True)
-class Package:
+class ModelPackage:
     """A model, its manifest, and the lines for a device's configuration on disk."""
 
     model: Path
@@ -29,13 +29,13 @@ class Package:
     yaml: Path
 
 
-def package_paths(folder: Path, name: str) -> Package:
+def package_paths(folder: Path, name: str) -> ModelPackage:
     """Where a package of this name lies. Raises `ConfigError` when the name is none that every system and ESPHome take, or is taken."""
     if not _NAME.fullmatch(name) or name.endswith(_TAKEN):
         raise ConfigError(
             f"the model's name is {name!r}; use letters, digits, '_', '-' and '.', beginning with a letter or digit, and not ending in {' or '.join(_TAKEN)}"
         )
-    return Package(*(folder / f"{name}{suffix}" for suffix in (MODEL_SUFFIX, MANIFEST_SUFFIX, YAML_SUFFIX)))
+    return ModelPackage(*(folder / f"{name}{suffix}" for suffix in (MODEL_SUFFIX, MANIFEST_SUFFIX, YAML_SUFFIX)))
 
 
 def esphome_lines(manifest_name: str) -> str:
@@ -43,7 +43,7 @@ def esphome_lines(manifest_name: str) -> str:
     return f"micro_wake_word:\n  models:\n    - model: {manifest_name}\n"
 
 
-def write_package(folder: Path, name: str, content: bytes, manifest: Manifest, cutoff_origin: str = "") -> Package:
+def write_package(folder: Path, name: str, content: bytes, manifest: Manifest, cutoff_origin: str = "") -> ModelPackage:
     """Write a model and its manifest, which is made to name the model's file. A comment beside the device's lines says how the cutoff was chosen.
 
     All are written in full under temporary names first; then the model gets its name, and the manifest after it, so a new
@@ -58,7 +58,7 @@ def write_package(folder: Path, name: str, content: bytes, manifest: Manifest, c
     return package
 
 
-def _yaml(package: Package, manifest: Manifest, cutoff_origin: str) -> str:
+def _yaml(package: ModelPackage, manifest: Manifest, cutoff_origin: str) -> str:
     cutoff = f"# Cutoff {manifest.micro.probability_cutoff:g}, {cutoff_origin}.\n" if cutoff_origin else ""
     return (
         f"# {' '.join(manifest.wake_word.split())!r} for an ESPHome device. "

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from trainer.data.augment.computed import computed_backgrounds, computed_rooms, speech_bank
 from trainer.data.augment.conditions import heard, noise_instead
-from trainer.data.augment.sounds import Sound
+from trainer.data.augment.sounds import StoredSound
 from trainer.data.ingest import SampleRecord
 from trainer.data.speech.plan import FOLDERS, NEAR_MISS
 from trainer.data.split import Split
@@ -72,8 +72,8 @@ CONDITIONS = (
 class Place:
     """A room and what is heard in it besides."""
 
-    room: Sound
-    noise: Sound | None
+    room: StoredSound
+    noise: StoredSound | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +104,7 @@ def hard_streams(cache: FeatureCache, positives: Sequence[SampleRecord], negativ
     backgrounds = computed_backgrounds(folder, Split.VAL, _BACKGROUNDS, speech_bank(folder, negatives, _VOICES, jobs=1), jobs=1).sounds
     sessions, streams = [], []
     for condition in CONDITIONS:
-        noises: Sequence[Sound | None] = backgrounds[condition.far :: 2] if condition.snr_db is not None else [None]
+        noises: Sequence[StoredSound | None] = backgrounds[condition.far :: 2] if condition.snr_db is not None else [None]
         pairs = zip(far if condition.far else near, [noises[place % len(noises)] for place in range(PLACES)], strict=True)
         places = tuple(Place(room, noise) for room, noise in pairs)
         sounds = [sound.content for place in places for sound in (place.room, place.noise) if sound is not None]
@@ -144,7 +144,7 @@ def heard_in_places(condition: Condition, places: Sequence[Place], session: NDAr
     return np.concatenate(parts)
 
 
-def noises_alone(noises: Sequence[Sound], stream: NDArray[np.int16], _starts: Sequence[int]) -> NDArray[np.int16]:
+def noises_alone(noises: Sequence[StoredSound], stream: NDArray[np.int16], _starts: Sequence[int]) -> NDArray[np.int16]:
     """Noises one after the other instead of a stream, int16 `[n]`, each for an equal share of it and as loud as what it
     replaces.
     """

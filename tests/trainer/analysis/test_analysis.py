@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from trainer.analysis.analyse import ModelAnalysis, analyse_model, fit, fits
-from trainer.analysis.boards import BOARDS, MIB, Board
+from trainer.analysis.boards import BOARDS, MIB, BoardProfile
 from trainer.analysis.layers import layer_costs
 from trainer.analysis.table import rendered
 from trainer.config.mixednet import MixedNetConfig
@@ -105,4 +105,4 @@ def test_what_a_board_lacks_is_said() -> None:
 
 
 def test_slots_are_as_esphome_divides_the_flash() -> None:
-    assert [Board("", size * MIB, 0).app_slot for size in (4, 8, 16)] == [0x1C0000, 0x3C0000, 0x7C0000]
+    assert [BoardProfile("", size * MIB, 0).app_slot for size in (4, 8, 16)] == [0x1C0000, 0x3C0000, 0x7C0000]

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from trainer.data.augment.conditions import heard
-from trainer.data.augment.context import Placed, active_rms, speech_after, speech_before
+from trainer.data.augment.context import PlacedClip, active_rms, speech_after, speech_before
 from trainer.data.augment.microphone import automatic_gain, band_limits, clipping, level, self_noise
-from trainer.data.augment.sounds import Sound, SoundBank, store_backgrounds, store_impulses
+from trainer.data.augment.sounds import SoundBank, StoredSound, store_backgrounds, store_impulses
 from wakeword.synthetic_speech import synthetic_speech
 
 TIME = np.arange(32_000) / 16_000
@@ -84,10 +84,10 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> SoundBank:
     return store_backgrounds(paths, folder / "store", jobs=1)
 
 
-def placed(start: int, end: int) -> Placed:
+def placed(start: int, end: int) -> PlacedClip:
     samples = np.zeros(51_200, np.int16)
     samples[start:end] = synthetic_speech((end - start) / 16_000, 9)
-    return Placed(samples, end, (start, end))
+    return PlacedClip(samples, end, (start, end))
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -117,7 +117,7 @@ def test_a_word_that_fills_its_clip_is_left_alone(bank: SoundBank) -> None:
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Sound:
+def room(tmp_path_factory: pytest.TempPathFactory) -> StoredSound:
     folder = tmp_path_factory.mktemp("room")
     response = np.random.default_rng(1).normal(0, 3000, 4000) * np.exp(-np.arange(4000) / 800)
     response[0] = 30_000
@@ -126,7 +126,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Sound:
 
 
 @pytest.mark.parametrize("snr_db", [0.0, 12.0])
-def test_a_condition_has_the_ratio_and_the_level_that_are_asked_for(snr_db: float, bank: SoundBank, room: Sound) -> None:
+def test_a_condition_has_the_ratio_and_the_level_that_are_asked_for(snr_db: float, bank: SoundBank, room: StoredSound) -> None:
     clip = np.pad(synthetic_speech(1.0, 5), 24_000)
     alone = heard(clip, room, None, snr_db, 3, level_dbfs=-20)
     assert 20 * np.log10(np.abs(alone.astype(float)).max() / 32768) == pytest.approx(-20, abs=0.05)
@@ -138,7 +138,7 @@ def test_a_condition_has_the_ratio_and_the_level_that_are_asked_for(snr_db: floa
     assert (both != heard(clip, room, bank.sounds[0], snr_db, 4, level_dbfs=-20)).any()
 
 
-def test_in_a_room_a_word_keeps_its_place_and_silence_stays_silent(bank: SoundBank, room: Sound) -> None:
+def test_in_a_room_a_word_keeps_its_place_and_silence_stays_silent(bank: SoundBank, room: StoredSound) -> None:
     click = np.zeros(16_000, np.int16)
     click[8000] = 20_000
     assert np.abs(heard(click, room, None, 0, 0).astype(int)).argmax() == 8016
@@ -152,8 +152,8 @@ def test_a_sum_beyond_full_scale_is_scaled(bank: SoundBank) -> None:
     assert np.sum(np.abs(loud.astype(int)) >= 32_767) <= 2
 
 
-def test_paths_are_not_looked_at(tmp_path: Path, room: Sound) -> None:
+def test_paths_are_not_looked_at(tmp_path: Path, room: StoredSound) -> None:
     """Who renames a room's file hears the same room."""
-    moved = Sound(tmp_path / "other", room.content, room.stored, room.samples, room.peak)
+    moved = StoredSound(tmp_path / "other", room.content, room.stored, room.samples, room.peak)
     clip = synthetic_speech(1.0, 5)
     np.testing.assert_array_equal(heard(clip, room, None, 0, 0), heard(clip, moved, None, 0, 0))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.data.augment import sounds
-from trainer.data.augment.sounds import Sound, SoundBank, find_sounds, impulse_samples, split_sounds, store_backgrounds, store_impulses
+from trainer.data.augment.sounds import SoundBank, StoredSound, find_sounds, impulse_samples, split_sounds, store_backgrounds, store_impulses
 from trainer.data.split import Split
 from wakeword.errors import ConfigError
 
@@ -27,7 +27,7 @@ def write(path: Path, samples: np.typing.NDArray[np.int16], rate: int = 16_000) 
     return path
 
 
-def stored(samples: np.typing.NDArray[np.int16], folder: Path) -> Sound:
+def stored(samples: np.typing.NDArray[np.int16], folder: Path) -> StoredSound:
     (sound,) = store_backgrounds([write(folder / "one.wav", samples)], folder / "store", jobs=1).sounds
     return sound
 
@@ -112,7 +112,7 @@ def test_a_long_recording_is_no_impulse_response(tmp_path: Path) -> None:
 def test_workers_give_what_one_process_gives(tmp_path: Path) -> None:
     paths = [write(tmp_path / f"{number}.wav", noise(1000, number)) for number in range(4)]
     assert store_backgrounds(paths, tmp_path / "a", jobs=2).sounds == tuple(
-        Sound(sound.source, sound.content, tmp_path / "a" / sound.stored.relative_to(tmp_path / "b"), sound.samples, sound.peak)
+        StoredSound(sound.source, sound.content, tmp_path / "a" / sound.stored.relative_to(tmp_path / "b"), sound.samples, sound.peak)
         for sound in store_backgrounds(paths[::-1], tmp_path / "b", jobs=1).sounds
     )
 
@@ -130,7 +130,7 @@ def test_audio_files_are_found_below_folders(tmp_path: Path) -> None:
 
 
 def made(numbers: list[int]) -> SoundBank:
-    return SoundBank(tuple(Sound(Path(f"{number}.wav"), hashlib.sha256(str(number).encode()).hexdigest(), Path("x"), 1, 1) for number in numbers))
+    return SoundBank(tuple(StoredSound(Path(f"{number}.wav"), hashlib.sha256(str(number).encode()).hexdigest(), Path("x"), 1, 1) for number in numbers))
 
 
 @given(st.lists(st.integers(0, 10_000), unique=True, max_size=60), st.integers(0, 5), st.data())

@@ -16,14 +16,14 @@ from tests.programs import needs
 from trainer.data.clips import write_clip
 from trainer.data.speech.listening_page import CLIPS_OF_ENGINE, MOST_THROWN_OUT, PagedClip, choose_clips, write_listening_page
 from trainer.data.speech.plan import NEAR_MISS, POSITIVE, SENTENCE, ClipPlan
-from trainer.data.speech.pronunciation import CUT_AT_END, OTHER, SAID, Verdict
+from trainer.data.speech.pronunciation import CUT_AT_END, OTHER, SAID, ClipVerdict
 
 PLAN = ClipPlan(0, POSITIVE, "hey <house>, now", 4, 11, "espeak", "en-us", "anna", "anna", "en", "in_flow", 1.2, -1.5, 1.0, -6.0, 1)
 
 
 def paged(file: Path, index: int, engine: str, kind: str, reason: str) -> PagedClip:
     plan = ClipPlan(index, kind, "house", 0, 5, engine, f"voice{index % 7}", "a", "a", "en", "alone", 1.0, 0.0, 1.0, -6.0, 1)
-    return PagedClip(file, plan, Verdict(reason, "h aʊ s", -0.5))
+    return PagedClip(file, plan, ClipVerdict(reason, "h aʊ s", -0.5))
 
 
 kinds = st.tuples(st.sampled_from([POSITIVE, NEAR_MISS, SENTENCE]), st.sampled_from([SAID, SAID, OTHER, CUT_AT_END]))
@@ -48,7 +48,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sound = (6000 * np.sin(np.arange(8000) / 9)).astype(np.int16)
     write_clip(folder / "one.wav", sound)
     clips = [
-        PagedClip(folder / "one.wav", PLAN, Verdict(SAID, "h aʊ s", -0.25)),
+        PagedClip(folder / "one.wav", PLAN, ClipVerdict(SAID, "h aʊ s", -0.25)),
         paged(folder / "one.wav", 1, "espeak", POSITIVE, CUT_AT_END),
         paged(folder / "one.wav", 2, "flite", NEAR_MISS, SAID),
     ]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.trainer.data.recognised import needs_recogniser
-from trainer.data.clips import SHORTEST_SAMPLES, Clip, Word, finish_clip, read_clip, wav_bytes
+from trainer.data.clips import SHORTEST_SAMPLES, GeneratedClip, Word, finish_clip, read_clip, wav_bytes
 from trainer.data.ingest import find_generated, ingest
 from trainer.data.speech import espeak
 from trainer.data.speech.engine import Speech
@@ -33,7 +33,7 @@ FLOW = dataclasses.replace(PLAN, text="turn it off, alexa what time is it", word
 
 
 @cache
-def spoken(plan: ClipPlan) -> Clip:
+def spoken(plan: ClipPlan) -> GeneratedClip:
     clip = speak(EspeakEngine(), plan)
     assert clip is not None
     return clip

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.data.split import TEST_SHARE, VAL_SHARE, Placed, Split, Splitter, check_filled, read_splits, split_of
+from trainer.data.split import TEST_SHARE, VAL_SHARE, PlacedGroup, Split, Splitter, check_filled, read_splits, split_of
 from wakeword.errors import ConfigError
 
 speakers = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=30)
@@ -45,8 +45,8 @@ def test_the_hash_is_pinned() -> None:
 PINNED = ["train", "train", "train", "val", "train", "test", "test", "train"]
 
 
-def placed_by(splitter: Splitter, names: list[str]) -> list[Placed]:
-    return [Placed("positive", "speakers", name, splitter.place(Path("x.wav"), name)[1]) for name in names]
+def placed_by(splitter: Splitter, names: list[str]) -> list[PlacedGroup]:
+    return [PlacedGroup("positive", "speakers", name, splitter.place(Path("x.wav"), name)[1]) for name in names]
 
 
 def test_an_empty_split_names_a_seed_that_fills_all() -> None:
@@ -125,8 +125,8 @@ def test_in_the_table_of_a_run_what_trains_by_force_moves_nobody(tmp_path: Path,
 
 def test_a_seed_fills_the_splits_of_all_labels_at_once() -> None:
     words = ["ann", "ben", "cleo"]
-    others = [Placed("negative", "recordings", f"negative/{name}", split_of(f"negative/{name}", 0)) for name in "abcd"]
-    stretches = [Placed("negative", "recordings", "negative/evening", split, fixed=True) for split in Split]
+    others = [PlacedGroup("negative", "recordings", f"negative/{name}", split_of(f"negative/{name}", 0)) for name in "abcd"]
+    stretches = [PlacedGroup("negative", "recordings", "negative/evening", split, fixed=True) for split in Split]
     for negatives in (others, stretches):
         placed = [*placed_by(Splitter(0), words), *negatives]
         with pytest.raises(ConfigError, match=r"training\.seed=") as caught:

@@ -18,7 +18,7 @@ from trainer.data.speech.engine import Speech, Voice
 from trainer.data.speech.engines.espeak import EspeakEngine
 from trainer.data.speech.listening_page import PAGE_NAME
 from trainer.data.speech.plan import THROWN_OUT
-from trainer.data.speech.pronunciation import CUT_AT_END, SAID, THE_PHRASE, Verdict, summary
+from trainer.data.speech.pronunciation import CUT_AT_END, SAID, THE_PHRASE, ClipVerdict, summary
 from trainer.data.speech.registry import EngineChoice
 from trainer.data.speech.ways import manner_of
 from wakeword.corpus.recordings import GENERATED_TABLE
@@ -128,15 +128,15 @@ def test_without_the_recogniser_one_line_says_so(tmp_path: Path, monkeypatch: py
 
 
 def test_the_summary_counts_by_engine_and_reason() -> None:
-    said, cut = Verdict(SAID, "ə", 0.0), Verdict(CUT_AT_END, "ə", -3.0)
+    said, cut = ClipVerdict(SAID, "ə", 0.0), ClipVerdict(CUT_AT_END, "ə", -3.0)
     assert summary([("b", cut), ("a", said), ("a", cut), ("a", said), ("b", cut), ("b", said)]) == [
         "a: the pronunciation check threw out 1 of 3 clips: its end is missing (1)",
         "b: the pronunciation check threw out 2 of 3 clips: its end is missing (2); b may say the phrase in a way of its own: listen to some",
     ]
 
 
-@pytest.mark.parametrize("verdict", [Verdict(SAID, "ə l ɛ k s ə", -0.25), Verdict(CUT_AT_END, "", -9.0)])
-def test_a_file_keeps_its_verdict(verdict: Verdict) -> None:
-    assert Verdict.of_note(verdict.note) == verdict
-    assert Verdict.of_note("another note") is None
-    assert Verdict.of_note(verdict.note.replace("check 1", "check 0")) is None
+@pytest.mark.parametrize("verdict", [ClipVerdict(SAID, "ə l ɛ k s ə", -0.25), ClipVerdict(CUT_AT_END, "", -9.0)])
+def test_a_file_keeps_its_verdict(verdict: ClipVerdict) -> None:
+    assert ClipVerdict.of_note(verdict.note) == verdict
+    assert ClipVerdict.of_note("another note") is None
+    assert ClipVerdict.of_note(verdict.note.replace("check 1", "check 0")) is None

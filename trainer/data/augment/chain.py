@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from trainer.config.sections import AugmentationSection
 from trainer.data.augment import microphone
-from trainer.data.augment.context import Placed, speech_after, speech_before
+from trainer.data.augment.context import PlacedClip, speech_after, speech_before
 from trainer.data.augment.draws import derived_generator
 from trainer.data.augment.sounds import Sounds, impulse_samples
 from trainer.data.words import WordPlace
@@ -63,30 +63,30 @@ _globals_in_use = threading.Lock()
 """Threads of one process share the global generators."""
 
 
-def place_word(samples: NDArray[np.int16], word: WordPlace, settings: AugmentationSection, generator: np.random.Generator) -> Placed:
+def place_word(samples: NDArray[np.int16], word: WordPlace, settings: AugmentationSection, generator: np.random.Generator) -> PlacedClip:
     """A word near the end of a clip: its end, of `[n]`, comes to lie a drawn jitter before the end, int16 `[settings.samples]`."""
     jitter = round(generator.uniform(settings.min_jitter_s, settings.max_jitter_s) * contract.SAMPLE_RATE_HZ)
     end = settings.samples - jitter
     start = word.end - end
-    return Placed(_windowed(samples, start, settings.samples), end, (max(0, word.start - start), end))
+    return PlacedClip(_windowed(samples, start, settings.samples), end, (max(0, word.start - start), end))
 
 
-def place_anywhere(samples: NDArray[np.int16], settings: AugmentationSection, generator: np.random.Generator) -> Placed:
+def place_anywhere(samples: NDArray[np.int16], settings: AugmentationSection, generator: np.random.Generator) -> PlacedClip:
     """A drawn part of a longer recording, or the whole of a shorter one at a drawn place among zeros, int16 `[settings.samples]`."""
     room = len(samples) - settings.samples
     start = int(generator.integers(0, room, endpoint=True)) if room >= 0 else -int(generator.integers(0, -room, endpoint=True))
     return _own(samples, start, settings.samples)
 
 
-def place_onset(samples: NDArray[np.int16], settings: AugmentationSection, generator: np.random.Generator) -> Placed:
+def place_onset(samples: NDArray[np.int16], settings: AugmentationSection, generator: np.random.Generator) -> PlacedClip:
     """A recording that begins within the clip, in its first two thirds after at least 0.3 s of zeros, at its own beginning or anywhere in it."""
     silence = round(generator.uniform(_ONSET_FROM_S * contract.SAMPLE_RATE_HZ, settings.samples * _ONSET_UNTIL))
     skipped = int(generator.integers(0, max(0, len(samples) - settings.samples), endpoint=True)) if generator.random() < _ONSET_WITHIN else 0
     return _own(samples[skipped:], -silence, settings.samples)
 
 
-def _own(samples: NDArray[np.int16], start: int, count: int) -> Placed:
-    return Placed(_windowed(samples, start, count), None, (max(0, -start), min(count, len(samples) - start)))
+def _own(samples: NDArray[np.int16], start: int, count: int) -> PlacedClip:
+    return PlacedClip(_windowed(samples, start, count), None, (max(0, -start), min(count, len(samples) - start)))
 
 
 def _windowed(samples: NDArray[np.int16], start: int, count: int) -> NDArray[np.int16]:
@@ -110,7 +110,7 @@ class Augmenter:
         _require_sounds("impulse_paths", "RIR", settings.RIR, len(self.sounds.impulses.sounds))
         self._effects: dict[str, _Effect] = {}
 
-    def placed(self, samples: NDArray[np.int16], word: WordPlace | None, seed: int, clip: str, draw: int) -> Placed:
+    def placed(self, samples: NDArray[np.int16], word: WordPlace | None, seed: int, clip: str, draw: int) -> PlacedClip:
         """A clip `[n]` in its place, int16 `[settings.samples]`, with what is said around it.
 
         `word` is the place of a word that the clip is to end with; None for a clip without one, in whose place a background may be heard. A word in
@@ -167,14 +167,14 @@ class Augmenter:
                 return sound + excerpt * np.float32(clean / noise * 10 ** (-ratio_db / 20))
         return sound
 
-    def _background_from(self, placed: Placed, start: int, generator: np.random.Generator) -> Placed:
+    def _background_from(self, placed: PlacedClip, start: int, generator: np.random.Generator) -> PlacedClip:
         """A background from sample `start` to the end, with the peak of the clip in whose place it stands."""
         samples = np.zeros(len(placed.samples), np.float32)
         samples[start:] = self._background(len(samples) - start, generator)
         peaks = [float(np.abs(sound.astype(np.float32)).max(initial=0)) for sound in (placed.samples, samples)]
         # Digital silence stays as it is.
         louder = np.float32(peaks[0] / 32768 / peaks[1] if all(peaks) else 1)
-        return Placed(to_int16(samples * louder), None, (start, len(samples)))
+        return PlacedClip(to_int16(samples * louder), None, (start, len(samples)))
 
     def _background(self, count: int, generator: np.random.Generator) -> Waveform:
         sounds = self.sounds.backgrounds.sounds

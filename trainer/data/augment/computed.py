@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from trainer.data.augment import backgrounds
 from trainer.data.augment.draws import derived_generator
 from trainer.data.augment.rooms import RoomPlan, impulse_response, room_plan
-from trainer.data.augment.sounds import Sound, SoundBank, kept_sound, key_of
+from trainer.data.augment.sounds import SoundBank, StoredSound, kept_sound, key_of
 from trainer.data.ingest import SampleRecord
 from trainer.data.parallel import Progress, map_in_processes
 from trainer.data.split import Split
@@ -41,7 +41,7 @@ class ComputedRoom:
     """A room and its stored impulse response."""
 
     plan: RoomPlan
-    sound: Sound
+    sound: StoredSound
 
 
 def computed_rooms(folder: Path, split: Split, count: int, *, jobs: int | None = None, progress: Progress | None = None) -> tuple[ComputedRoom, ...]:
@@ -88,7 +88,7 @@ def speech_bank(folder: Path, records: Sequence[SampleRecord], count: int, *, jo
     """
     heard = (record for record in records if record.is_sound)
     chosen = sorted(heard, key=lambda record: (record.duration > _SPEECH_S, key_of(record.sha256, record.path.name)))
-    sounds: dict[str, Sound] = {}
+    sounds: dict[str, StoredSound] = {}
     rejections: list[Rejection] = []
     for outcome in map_in_processes(partial(_beginning, folder), chosen[:count], jobs=jobs, progress=progress):
         if isinstance(outcome, Rejection):
@@ -98,11 +98,11 @@ def speech_bank(folder: Path, records: Sequence[SampleRecord], count: int, *, jo
     return SoundBank(tuple(sounds[content] for content in sorted(sounds)), tuple(rejections))
 
 
-def _room(folder: Path, library: str, plan: RoomPlan) -> Sound:
+def _room(folder: Path, library: str, plan: RoomPlan) -> StoredSound:
     return _made(folder, Path(str(plan)), key_of(_ROOM_FORMAT, library, plan), partial(impulse_response, plan))
 
 
-def _background(folder: Path, split: Split, speech: SoundBank, which: tuple[str, int]) -> Sound:
+def _background(folder: Path, split: Split, speech: SoundBank, which: tuple[str, int]) -> StoredSound:
     kind, number = which
     draw = derived_generator("background", split, kind, number)
     source = Path(f"computed {kind} {number}")
@@ -113,15 +113,15 @@ def _background(folder: Path, split: Split, speech: SoundBank, which: tuple[str,
     return _made(folder, source, key_of(_BACKGROUND_FORMAT, [[sound.content for sound in voice] for voice in voices]), partial(_talk, voices))
 
 
-def _said(speech: SoundBank, draw: np.random.Generator) -> list[Sound]:
+def _said(speech: SoundBank, draw: np.random.Generator) -> list[StoredSound]:
     """What one voice of a background says one after the other, and a little more than is heard of it."""
-    said: list[Sound] = []
+    said: list[StoredSound] = []
     while sum(sound.samples for sound in said) < BACKGROUND_S * contract.SAMPLE_RATE_HZ:
         said.append(speech.sounds[int(draw.integers(len(speech.sounds)))])
     return said
 
 
-def _talk(voices: Sequence[Sequence[Sound]]) -> NDArray[np.float64]:
+def _talk(voices: Sequence[Sequence[StoredSound]]) -> NDArray[np.float64]:
     """All voices at once, each as loud as the others."""
     count = round(BACKGROUND_S * contract.SAMPLE_RATE_HZ)
     mixed = np.zeros(count)
@@ -131,7 +131,7 @@ def _talk(voices: Sequence[Sequence[Sound]]) -> NDArray[np.float64]:
     return mixed
 
 
-def _made(folder: Path, source: Path, key: str, make: partial[NDArray[np.float64]]) -> Sound:
+def _made(folder: Path, source: Path, key: str, make: partial[NDArray[np.float64]]) -> StoredSound:
     """A sound that is computed where the store lacks it; its peak is that of int16."""
 
     def block() -> Iterator[NDArray[np.int16]]:
@@ -139,11 +139,11 @@ def _made(folder: Path, source: Path, key: str, make: partial[NDArray[np.float64
         yield to_int16((sound / np.abs(sound).max()).astype(np.float32))
 
     kept = kept_sound(folder, key, source, block)
-    assert isinstance(kept, Sound), "what is computed is neither silent nor unreadable"
+    assert isinstance(kept, StoredSound), "what is computed is neither silent nor unreadable"
     return kept
 
 
-def _beginning(folder: Path, record: SampleRecord) -> Sound | Rejection:
+def _beginning(folder: Path, record: SampleRecord) -> StoredSound | Rejection:
     return kept_sound(folder, key_of(_SPEECH_FORMAT, "speech", record.content, _SPEECH_S), record.path, partial(_first, record.path))
 
 

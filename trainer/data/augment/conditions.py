@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from trainer.data.augment.context import active_rms
 from trainer.data.augment.draws import derived_generator
-from trainer.data.augment.sounds import Sound, impulse_samples
+from trainer.data.augment.sounds import StoredSound, impulse_samples
 from wakeword.audio import to_int16
 
 
 def heard(
-    samples: NDArray[np.int16], room: Sound | None, noise: Sound | None, snr_db: float, seed: int, *, level_dbfs: float | None = None
+    samples: NDArray[np.int16], room: StoredSound | None, noise: StoredSound | None, snr_db: float, seed: int, *, level_dbfs: float | None = None
 ) -> NDArray[np.int16]:
     """A clip, or a whole stream, in a room and over noise: int16 `[n]` at 16 kHz in and out. The same arguments give the same samples.
 
@@ -37,13 +37,13 @@ def heard(
     return to_int16((sound / 32768 / max(1.0, peak)).astype(np.float32))
 
 
-def noise_instead(samples: NDArray[np.int16], noise: Sound, seed: int) -> NDArray[np.int16]:
+def noise_instead(samples: NDArray[np.int16], noise: StoredSound, seed: int) -> NDArray[np.int16]:
     """A noise in the place of a recording, as loud as it: int16 `[n]` at 16 kHz in and out. It is scaled down to full scale where it would be beyond."""
     alone = _running(noise, len(samples), seed, active_rms(samples.astype(np.float64)))
     return to_int16((alone / max(32768.0, np.abs(alone).max(initial=0))).astype(np.float32))
 
 
-def _running(noise: Sound, count: int, seed: int, rms: float) -> NDArray[np.float64]:
+def _running(noise: StoredSound, count: int, seed: int, rms: float) -> NDArray[np.float64]:
     loop = noise.read().astype(np.float64)
     start = int(derived_generator("condition", seed, noise.content).integers(len(loop)))
     running: NDArray[np.float64] = np.resize(np.roll(loop, -start), count) * (rms / np.sqrt(np.mean(loop**2)))

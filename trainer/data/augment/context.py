@@ -27,7 +27,7 @@ _AFTER_S = 0.1
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedClip:
     """A clip cut or padded to its augmented length."""
 
     samples: NDArray[np.int16]
@@ -37,14 +37,14 @@ class Placed:
     """First and one past the last sample that are the word's, or, without a marked word, the clip's: speech may be put around them."""
 
 
-def speech_before(placed: Placed, speech: SoundBank, draw: np.random.Generator) -> Placed:
+def speech_before(placed: PlacedClip, speech: SoundBank, draw: np.random.Generator) -> PlacedClip:
     """With speech that ends where the clip's own begins."""
     room = placed.own[0]
     said = _excerpt(speech, room, draw, ends_in_speech=True)
     return _with(placed, room - len(said), said, draw)
 
 
-def speech_after(placed: Placed, speech: SoundBank, draw: np.random.Generator) -> Placed:
+def speech_after(placed: PlacedClip, speech: SoundBank, draw: np.random.Generator) -> PlacedClip:
     """With speech that begins where the clip's own ends, or up to 0.1 s later."""
     start = placed.own[1] + round(draw.uniform(0, _AFTER_S) * contract.SAMPLE_RATE_HZ)
     return _with(placed, start, _excerpt(speech, max(0, len(placed.samples) - start), draw, ends_in_speech=False), draw)
@@ -67,13 +67,13 @@ def _excerpt(speech: SoundBank, longest: int, draw: np.random.Generator, *, ends
     return piece
 
 
-def _with(placed: Placed, start: int, said: NDArray[np.float64], draw: np.random.Generator) -> Placed:
+def _with(placed: PlacedClip, start: int, said: NDArray[np.float64], draw: np.random.Generator) -> PlacedClip:
     """`said` from sample `start` on, as loud as the clip's own sound, give or take some decibels."""
     own = placed.samples[placed.own[0] : placed.own[1]].astype(np.float64)
     gain = active_rms(own) * 10 ** (draw.uniform(*_LEVEL_DB) / 20)
     mixed = placed.samples.astype(np.float64)
     mixed[start : start + len(said)] += gain * said
-    return Placed(np.clip(np.rint(mixed), -32768, 32767).astype(np.int16), placed.word_end, placed.own)
+    return PlacedClip(np.clip(np.rint(mixed), -32768, 32767).astype(np.int16), placed.word_end, placed.own)
 
 
 def active_rms(sound: NDArray[np.float64]) -> float:

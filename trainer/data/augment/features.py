@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trainer.config.sections import AugmentationSection
 from trainer.data.augment.chain import Augmenter
-from trainer.data.augment.context import Placed
+from trainer.data.augment.context import PlacedClip
 from trainer.data.augment.sounds import Sounds
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.words import WordPlace, word_place
@@ -64,7 +64,7 @@ def _run(augmenter: Augmenter, seed: int, tasks: Sequence[_Task], processes: int
             yield from result
 
 
-def augmented_clip(augmenter: Augmenter, record: SampleRecord, samples: NDArray[np.int16], word: WordPlace | None, seed: int, draw: int) -> Placed:
+def augmented_clip(augmenter: Augmenter, record: SampleRecord, samples: NDArray[np.int16], word: WordPlace | None, seed: int, draw: int) -> PlacedClip:
     """One draw of a clip whose decoded samples are `[n]`, and of its word, if it has one, the place in them.
 
     Returns int16 `[settings.samples]` and where the word ends in them.

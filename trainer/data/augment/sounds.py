@@ -38,7 +38,7 @@ _DIRECT_SHARE = 0.25
 
 
 @dataclass(frozen=True)
-class Sound:
+class StoredSound:
     """One stored sound: 16 kHz mono int16."""
 
     source: Path
@@ -62,7 +62,7 @@ class Sound:
 class SoundBank:
     """Sounds of one kind, those of files sorted by content so that names and folders mean nothing, and the files that gave none."""
 
-    sounds: tuple[Sound, ...] = ()
+    sounds: tuple[StoredSound, ...] = ()
     rejections: tuple[Rejection, ...] = ()
 
 
@@ -116,13 +116,13 @@ def split_sounds(bank: SoundBank, seed: int) -> dict[Split, SoundBank]:
     A sound's split is a hash of the seed and its content (`trainer.data.split.split_of`): the same for a renamed or re-encoded lossless
     copy, and whatever other sounds are added. Of few sounds a split may get none. Each bank keeps all rejections.
     """
-    placed: dict[Split, list[Sound]] = {split: [] for split in Split}
+    placed: dict[Split, list[StoredSound]] = {split: [] for split in Split}
     for sound in bank.sounds:
         placed[split_of(sound.content, seed)].append(sound)
     return {split: SoundBank(tuple(sounds), bank.rejections) for split, sounds in placed.items()}
 
 
-def impulse_samples(sound: Sound, longest: int) -> NDArray[np.float32]:
+def impulse_samples(sound: StoredSound, longest: int) -> NDArray[np.float32]:
     """A room impulse response ready for convolution, float32 `[at most longest]`, of energy 1.
 
     It begins 1 ms before its direct sound: what lies before is the sound's way through the air, which would shift the word
@@ -137,8 +137,8 @@ def impulse_samples(sound: Sound, longest: int) -> NDArray[np.float32]:
     return normalised
 
 
-def _store(paths: Sequence[Path], folder: Path, objection: Callable[[Sound], str], jobs: int | None, progress: Progress | None) -> SoundBank:
-    sounds: dict[str, Sound] = {}
+def _store(paths: Sequence[Path], folder: Path, objection: Callable[[StoredSound], str], jobs: int | None, progress: Progress | None) -> SoundBank:
+    sounds: dict[str, StoredSound] = {}
     rejections: list[Rejection] = []
     for outcome in map_in_processes(partial(_store_file, folder), sorted(paths), jobs=jobs, progress=progress):
         if isinstance(outcome, Rejection):
@@ -150,18 +150,18 @@ def _store(paths: Sequence[Path], folder: Path, objection: Callable[[Sound], str
     return SoundBank(tuple(sounds[content] for content in sorted(sounds)), tuple(rejections))
 
 
-def _no_objection(_: Sound) -> str:
+def _no_objection(_: StoredSound) -> str:
     return ""
 
 
-def _objection_to_impulse(sound: Sound) -> str:
+def _objection_to_impulse(sound: StoredSound) -> str:
     seconds = sound.samples / contract.SAMPLE_RATE_HZ
     if seconds > _MAX_IMPULSE_S:
         return f"no impulse response: {seconds:.1f} s long, at most {_MAX_IMPULSE_S:g} s"
     return ""
 
 
-def _store_file(folder: Path, path: Path) -> Sound | Rejection:
+def _store_file(folder: Path, path: Path) -> StoredSound | Rejection:
     try:
         key = _file_key(path)
     except OSError as error:
@@ -169,7 +169,7 @@ def _store_file(folder: Path, path: Path) -> Sound | Rejection:
     return kept_sound(folder, key, path, partial(stream_samples, path))
 
 
-def kept_sound(folder: Path, key: str, source: Path, blocks: Callable[[], Iterable[NDArray[np.int16]]]) -> Sound | Rejection:
+def kept_sound(folder: Path, key: str, source: Path, blocks: Callable[[], Iterable[NDArray[np.int16]]]) -> StoredSound | Rejection:
     """The sound that the store has under `key`, or, where it has none, the one that `blocks` gives, int16 `[n]` each; `source` names it.
 
     A rejection is what is silent, or what `blocks` cannot read (`ConfigError`). Raises `OSError` when the store cannot be written.
@@ -182,7 +182,7 @@ def kept_sound(folder: Path, key: str, source: Path, blocks: Callable[[], Iterab
     if "rejected" in told:
         return Rejection(source, str(told["rejected"]))
     content = str(told["content"])
-    return Sound(source, content, _stored(folder, content), int(told["samples"]), int(told["peak"]))
+    return StoredSound(source, content, _stored(folder, content), int(told["samples"]), int(told["peak"]))
 
 
 def key_of(*made_from: object) -> str:

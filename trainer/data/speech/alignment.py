@@ -32,7 +32,7 @@ _NOT_HEARD = -2.0
 
 
 @dataclass(frozen=True)
-class Span:
+class SpokenSpan:
     """A part of a clip: its first sample and one past its last, at 16 kHz."""
 
     start: int
@@ -40,7 +40,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Path:
+class AlignmentPath:
     """The likeliest way of some sounds through a clip.
 
     `lost` `[sounds]`: what each sound costs against the likeliest label of its frames, a log probability of 0 or less; `extra`: the same for
@@ -58,7 +58,7 @@ class Path:
         return float(self.lost.sum()) + self.extra
 
 
-def best_path(heard: NDArray[np.float32], sounds: tuple[str, ...], *, anywhere: bool = False) -> Path:
+def best_path(heard: NDArray[np.float32], sounds: tuple[str, ...], *, anywhere: bool = False) -> AlignmentPath:
     """The likeliest way of `sounds` through what `hear` answered `[frames, labels]`.
 
     With `anywhere`, whatever is heard before and after costs nothing. Raises `ValueError` without sounds or frames.
@@ -79,7 +79,7 @@ def best_path(heard: NDArray[np.float32], sounds: tuple[str, ...], *, anywhere: 
         frames = np.flatnonzero(visited == 2 * number + 1)
         if len(frames):
             lost[number], first[number], last[number] = spent[frames].sum(), frames[0], frames[-1]
-    return Path(lost, float(spent[visited % 2 == 0].sum()), first, last)
+    return AlignmentPath(lost, float(spent[visited % 2 == 0].sum()), first, last)
 
 
 def likeliest_states(cost: NDArray[np.float64], may_be_left_out: Sequence[bool]) -> NDArray[np.intp]:
@@ -115,7 +115,7 @@ def likeliest_states(cost: NDArray[np.float64], may_be_left_out: Sequence[bool])
     return visited
 
 
-def locate(samples: NDArray[np.int16], parts: Sequence[str], language: str = "en-US") -> tuple[Span, ...] | None:
+def locate(samples: NDArray[np.int16], parts: Sequence[str], language: str = "en-US") -> tuple[SpokenSpan, ...] | None:
     """Where each part of a spoken text lies: one span a part, in their order.
 
     `samples` is 16 kHz mono `[n]`, synthetic speech without noise; `parts` are the texts in the order of speech, such as
@@ -132,16 +132,16 @@ def locate(samples: NDArray[np.int16], parts: Sequence[str], language: str = "en
     if path.score / len(path.lost) < _NOT_HEARD:
         return None
     edges = np.cumsum([0, *(len(part) for part in sounds)])
-    spans: list[Span] = []
+    spans: list[SpokenSpan] = []
     for number in range(len(parts)):
         here = [place for place in range(edges[number], edges[number + 1]) if path.first[place] >= 0]
         if not here:
             return None
-        spans.append(Span(_sample(path.first[here[0]]), _sample(path.last[here[-1]])))
+        spans.append(SpokenSpan(_sample(path.first[here[0]]), _sample(path.last[here[-1]])))
     cuts = [_between(samples, before.end, after.start) for before, after in itertools.pairwise(spans)]
     starts = [start, *(right for _, right in cuts)]
     ends = [*(left for left, _ in cuts), end]
-    return tuple(Span(left, right) for left, right in zip(starts, ends, strict=True))
+    return tuple(SpokenSpan(left, right) for left, right in zip(starts, ends, strict=True))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.data.speech.plan import POSITIVE, ClipPlan
-from trainer.data.speech.pronunciation import PASSES, Verdict
+from trainer.data.speech.pronunciation import PASSES, ClipVerdict
 from wakeword.files import write_atomically
 from wakeword.pages import render_page
 
@@ -29,7 +29,7 @@ class PagedClip:
 
     file: Path
     plan: ClipPlan
-    verdict: Verdict | None = None
+    verdict: ClipVerdict | None = None
 
     @property
     def reason(self) -> str:

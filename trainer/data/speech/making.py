@@ -12,7 +12,7 @@ from trainer.data.clips import SHORTEST_SAMPLES, Word, read_clip, write_clip
 from trainer.data.listening import MAX_WORD_SECONDS
 from trainer.data.speech.engine import SpeechEngine
 from trainer.data.speech.plan import POSITIVE, THROWN_OUT, ClipPlan
-from trainer.data.speech.pronunciation import Verdict, judge_clip
+from trainer.data.speech.pronunciation import ClipVerdict, judge_clip
 from trainer.data.speech.speaking import speak
 from wakeword import contract
 from wakeword.errors import ConfigError, InfrastructureError
@@ -33,7 +33,7 @@ class FinishedClip:
     sha256: str
     kept: bool
     word: Word | None = None
-    verdict: Verdict | None = None
+    verdict: ClipVerdict | None = None
 
     @property
     def thrown_out(self) -> bool:
@@ -78,7 +78,7 @@ def make_clip(output: Path, engines: Mapping[str, SpeechEngine], checked: str | 
         if plan.kind == POSITIVE and seconds > MAX_WORD_SECONDS:
             most = f"a wake word has at most {MAX_WORD_SECONDS:g} s"
             raise ConfigError(f"the wake phrase takes {plan.engine} {seconds:.1f} s to say, and {most}; choose a shorter one")
-    verdict = None if checked is None else Verdict.of_note(clip.note) or judge_clip(clip.samples, plan, checked)
+    verdict = None if checked is None else ClipVerdict.of_note(clip.note) or judge_clip(clip.samples, plan, checked)
     note = verdict.note if verdict else ""
     path = places[verdict is not None and not verdict.passed]
     if not kept or path != there or note != clip.note:

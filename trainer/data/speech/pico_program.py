@@ -21,7 +21,7 @@ _LONGEST_S = 60
 """A clip takes 50 ms; a process that takes so long hangs, and is ended."""
 
 
-class Request(TypedDict):
+class PicoRequest(TypedDict):
     """A clip to speak, as a line of JSON. `rate` and `pitch` are factors, `path` is the 16 kHz mono 16-bit wav file to write."""
 
     voice: str
@@ -47,7 +47,7 @@ def main() -> None:
             print(f"exit code {code}", file=answers, flush=True)
 
 
-def _speak(request: Request, answers: TextIO) -> None:
+def _speak(request: PicoRequest, answers: TextIO) -> None:
     """Speak, answer and end this process."""
     from py_nanotts import NanoTTS
 

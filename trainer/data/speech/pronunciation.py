@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.speech import espeak
-from trainer.data.speech.alignment import Path, best_path
+from trainer.data.speech.alignment import AlignmentPath, best_path
 from trainer.data.speech.espeak_languages import compared_accents
 from trainer.data.speech.plan import POSITIVE, SENTENCE, ClipPlan
 from trainer.data.speech.recogniser import LANGUAGE, english_sounds, hear, heard_as
@@ -42,7 +42,7 @@ _CHECK = "pronunciation check 1"
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ClipVerdict:
     """What is thought of a clip.
 
     `reason` is `SAID` or why it is thrown out, `heard` the sounds that were heard, `score` 0 for a perfect word, less otherwise.
@@ -72,7 +72,7 @@ class Verdict:
         return f"{self.reason} ({self.score:.2f}; heard: {self.heard or 'nothing'})"
 
 
-def summary(judged: Iterable[tuple[str, Verdict]]) -> list[str]:
+def summary(judged: Iterable[tuple[str, ClipVerdict]]) -> list[str]:
     """A line for each engine of the clips that were judged: how many were thrown out, and why."""
     by_engine: dict[str, Counter[str]] = {}
     for engine, verdict in judged:
@@ -86,7 +86,7 @@ def summary(judged: Iterable[tuple[str, Verdict]]) -> list[str]:
     return lines
 
 
-def judge_clip(samples: NDArray[np.int16], plan: ClipPlan, phrase: str) -> Verdict | None:
+def judge_clip(samples: NDArray[np.int16], plan: ClipPlan, phrase: str) -> ClipVerdict | None:
     """The verdict about a planned clip of an English phrase; None for sentences, whose texts do not hold the phrase.
 
     `samples` is 16 kHz mono `[n]`. Call it in worker processes only, where `recogniser.recogniser_missing` has nothing to say against it.
@@ -97,29 +97,29 @@ def judge_clip(samples: NDArray[np.int16], plan: ClipPlan, phrase: str) -> Verdi
     return judge_positive(samples, phrase, in_flow=in_flow) if plan.kind == POSITIVE else judge_negative(samples, phrase, plan.parts[1], in_flow=in_flow)
 
 
-def judge_positive(samples: NDArray[np.int16], phrase: str, *, in_flow: bool = False) -> Verdict:
+def judge_positive(samples: NDArray[np.int16], phrase: str, *, in_flow: bool = False) -> ClipVerdict:
     """Whether samples say an English phrase, alone or `in_flow`, where other words around it do not count."""
     heard = hear(samples)
     path = _likeliest(heard, phrase, in_flow)
-    return Verdict(_fault(path), heard_as(heard), _rounded(_mean(path)))
+    return ClipVerdict(_fault(path), heard_as(heard), _rounded(_mean(path)))
 
 
-def judge_negative(samples: NDArray[np.int16], phrase: str, text: str, *, in_flow: bool = False) -> Verdict:
+def judge_negative(samples: NDArray[np.int16], phrase: str, text: str, *, in_flow: bool = False) -> ClipVerdict:
     """Whether a clip of another English `text` is heard as the phrase after all: better than as its own text, and well enough.
 
     The score is that of the phrase.
     """
     heard = hear(samples)
     score, own = (_mean(_likeliest(heard, words, in_flow)) for words in (phrase, text))
-    return Verdict(THE_PHRASE if score >= HEARD_AS_PHRASE and score > own + _NEARLY else SAID, heard_as(heard), _rounded(score))
+    return ClipVerdict(THE_PHRASE if score >= HEARD_AS_PHRASE and score > own + _NEARLY else SAID, heard_as(heard), _rounded(score))
 
 
-def _likeliest(heard: NDArray[np.float32], text: str, anywhere: bool) -> Path:
+def _likeliest(heard: NDArray[np.float32], text: str, anywhere: bool) -> AlignmentPath:
     paths = [best_path(heard, sounds, anywhere=anywhere) for sounds in _variants(text)]
     return max(paths, key=_mean)
 
 
-def _mean(path: Path) -> float:
+def _mean(path: AlignmentPath) -> float:
     return path.score / len(path.lost)
 
 
@@ -128,7 +128,7 @@ def _rounded(score: float) -> float:
     return round(score, 2) + 0.0
 
 
-def _fault(path: Path) -> str:
+def _fault(path: AlignmentPath) -> str:
     """What is wrong with a word in the words of a report; `SAID` where nothing is."""
     third = max(1, len(path.lost) // 3)
     no_start, no_end = path.lost[:third].mean() <= _MISSING, path.lost[-third:].mean() <= _MISSING

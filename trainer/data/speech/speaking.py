@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.clips import Clip, Word, finish_clip
+from trainer.data.clips import GeneratedClip, Word, finish_clip
 from trainer.data.speech.alignment import locate
 from trainer.data.speech.engine import Speech, SpeechEngine
 from trainer.data.speech.manner import called, whispered
@@ -24,7 +24,7 @@ _BETWEEN = " ,"
 _MANNERS = {CALLED: called, WHISPERED: whispered}
 
 
-def speak(engine: SpeechEngine, plan: ClipPlan) -> Clip | None:
+def speak(engine: SpeechEngine, plan: ClipPlan) -> GeneratedClip | None:
     """The clip of a plan; without samples where the engine was silent, None where the place of its wake word is not certain. Raises as the engine does."""
     speech = engine.synthesise(plan.text, plan.voice, plan.rate / plan.formant, plan.pitch, plan.seed)
     manner = _manner(plan)

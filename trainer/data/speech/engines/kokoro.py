@@ -12,7 +12,7 @@ import numpy as np
 from trainer.data.speech.engine import EngineOptions, EngineSpec, SkippedEngine, Speech, SpeechEngine, Voice, speaking
 from trainer.data.speech.engines.espeak import EspeakEngine
 from trainer.data.speech.kokoro.files import KokoroFiles, find_files, read_voices
-from trainer.data.speech.kokoro.speakers import Speaker, reader, reading, speakers
+from trainer.data.speech.kokoro.speakers import KokoroSpeaker, reader, reading, speakers
 from trainer.data.speech.kokoro.symbols import MOST_SYMBOLS, NUMBERS, READERS, ipa, symbols
 from trainer.data.speech.languages import primary
 from trainer.data.speech.programs import pitch_factor
@@ -49,7 +49,7 @@ class KokoroEngine:
                 found.setdefault(text, f"it has no sound {', '.join(unknown)}")
         return found
 
-    def _voice(self, speaker: Speaker, name: str, language: str) -> Voice:
+    def _voice(self, speaker: KokoroSpeaker, name: str, language: str) -> Voice:
         return Voice(name, speaker.name, speaker.family, language, pitch_moves_formants=True)
 
     def synthesise(self, text: str, voice: str, rate: float, pitch: float, seed: int) -> Speech:

@@ -24,7 +24,7 @@ _LEAST_SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class Speaker:
+class KokoroSpeaker:
     """One timbre. `shares` are its voices with their shares in hundredths, the largest first."""
 
     name: str
@@ -37,11 +37,11 @@ class Speaker:
         return "+".join(name if share == 100 else f"{name}*{share / 100:.2f}" for name, share in self.shares)
 
 
-def speakers(voices: Sequence[str]) -> tuple[Speaker, ...]:
+def speakers(voices: Sequence[str]) -> tuple[KokoroSpeaker, ...]:
     """All speakers that can be made of these voices, the same ones on every machine: family by family the voices alone, then blends."""
     used = sorted(set(voices) - LEFT_OUT)
     count = max(1, min(FAMILIES, len(used) // _SMALLEST_FAMILY))
-    found: list[Speaker] = []
+    found: list[KokoroSpeaker] = []
     for number in range(count if used else 0):
         # Names begin with accent and sex, so in alphabetical order each family gets some of every kind.
         family, members = f"kokoro_f{number + 1}", used[number::count]
@@ -49,7 +49,7 @@ def speakers(voices: Sequence[str]) -> tuple[Speaker, ...]:
         generator = np.random.default_rng(number)
         while len(members) > 1 and len(blends) < SPEAKERS_A_FAMILY:
             blends.append(_blend(members, generator))
-        found += [Speaker(f"{family}_{place:03}", family, shares) for place, shares in enumerate(blends)]
+        found += [KokoroSpeaker(f"{family}_{place:03}", family, shares) for place, shares in enumerate(blends)]
     return tuple(found)
 
 
