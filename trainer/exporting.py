@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.config.checks import check_manifest
 from trainer.config.loader import config_hash, write_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import chosen, refuse_changed
@@ -75,12 +74,23 @@ def default_name(wake_word: str) -> str:
 def export_run(checkpoint: Path, config: TrainerConfig, output: Path, name: str, progress: RunProgress, jobs: int | None = None) -> Exported:
     """Export the weights of a run that `mww-train` made.
 
-    Beside model and manifest it writes the float streaming model, the configuration and, last, what was measured. Raises `ConfigError` when
-    the checkpoint, its run's folder and the configuration do not belong together, and `MeasurementFailure` when `mww-verify` would not pass
-    model and manifest; then no file is written.
+    Beside model and manifest it writes the float streaming model, the configuration and, last, what was measured.
+
+    Args:
+        checkpoint: The weights, in a run's folder.
+        config: The run's, with what is said of the manifest.
+        output: Folder for the files.
+        name: Of the files, without their endings.
+        progress: Told what is done.
+        jobs: Processes; None: one a core.
+
+    Returns:
+        The files, and what was measured of them.
+
+    Raises `ConfigError` when the checkpoint, its run's folder and the configuration do not belong together, and `MeasurementFailure` when
+    `mww-verify` would not pass model and manifest; then no file is written.
     """
     _check_target(output, name)
-    check_manifest(config.export)
     trained = open_checkpoint(checkpoint, config)
     representative, seed = list(_representative(trained.records, config.training.seed)), config.training.seed
     refuse_changed(representative, run_folder(checkpoint))

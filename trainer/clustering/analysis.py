@@ -113,8 +113,18 @@ def analyse(
 ) -> VoiceAnalysis:
     """Hear all files of the datasets and group them together, so that a voice has one name in all of them.
 
-    `max_files` takes so many of each dataset, by a hash of their names: the same ones every time, from all over the dataset. Raises
-    `ConfigError` when no file can be used or a folder is missing, and whatever loading the model raises.
+    Args:
+        config: How voices are compared and grouped, and the splits in which they are looked for.
+        datasets: The folders.
+        load: Gives the embedder of a model; called when the first recording has to be embedded.
+        max_files: So many of each dataset, by a hash of their names: the same ones every time, from all over the dataset. None: all.
+        cache: Folder of voices that were embedded before; None: the user's.
+        progress: Told how many files are heard.
+
+    Returns:
+        Files with their groups and names, how well the groups are separated, and voices on two sides of the splits.
+
+    Raises `ConfigError` when no file can be used or a folder is missing, and whatever loading the model raises.
     """
     settings = config.speaker_clustering
     found, unusable, not_counted = _find(datasets, max_files)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from trainer.config.sections import ExportSection, TrainerConfig
+from trainer.config.sections import TrainerConfig
 from trainer.config.training_sections import END_SHIFT_SLICES
 from trainer.mixednet.lengths import window_slices
 from wakeword import contract
 from wakeword.errors import ConfigError
-from wakeword.model.manifest_rules import version_rule, website_rule
 
 
 def check_config(config: TrainerConfig) -> None:
@@ -16,20 +15,11 @@ def check_config(config: TrainerConfig) -> None:
     longest = max(config.training.time_mask_max_size)
     if longest > slices:
         raise ConfigError(f"training.time_mask_max_size has {longest}; a training window has {slices} slices, so give less")
-    check_manifest(config.export)
     _check_shares(config)
     if config.hard_negative_mining.enabled:
         _check_mining(config)
     if config.augmentation.copies:
         _check_augmentation(config, slices)
-
-
-def check_manifest(export: ExportSection) -> None:
-    """Raise `ConfigError` for what ESPHome would refuse in the manifest of the exported model."""
-    found = {"website": website_rule(export.website) if export.website else None, "minimum_esphome_version": version_rule(export.minimum_esphome_version)}
-    for key, fault in found.items():
-        if fault is not None:
-            raise ConfigError(f"export.{key}: {fault}")
 
 
 def _check_shares(config: TrainerConfig) -> None:

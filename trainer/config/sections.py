@@ -6,15 +6,16 @@ checked by `trainer.config.checks` before any work.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from trainer.config.base import Section, constant, fixed
 from trainer.config.data_sections import AugmentationSection, HardwareSection, PathsSection, SpeakerClusteringSection
 from trainer.config.mixednet import MixedNetConfig
 from trainer.config.training_sections import HardNegativeMiningSection, PerformanceSection, TrainingSection
 from wakeword.contract import MAX_WINDOW
+from wakeword.model.manifest_rules import version_rule, website_rule
 
 __all__ = [
     "AugmentationSection",
@@ -57,6 +58,14 @@ class ExportSection(Section):
     """Bytes; 0 writes the computed size. One with which no device could load the model is refused."""
     minimum_esphome_version: str = "2024.7.0"
     """Oldest ESPHome that runs the model."""
+
+    @model_validator(mode="after")
+    def _esphome_takes_it(self) -> Self:
+        rules = {"website": website_rule(self.website) if self.website else None, "minimum_esphome_version": version_rule(self.minimum_esphome_version)}
+        for key, fault in rules.items():
+            if fault is not None:
+                raise ValueError(f"export.{key}: {fault}")
+        return self
 
 
 class TrainerConfig(Section):

@@ -16,7 +16,7 @@ from trainer.data.augment.computed import computed_backgrounds, computed_rooms, 
 from trainer.data.augment.features import augmented_features
 from trainer.data.augment.sounds import SoundBank, Sounds, find_sounds, split_sounds, store_backgrounds, store_impulses
 from trainer.data.clip_rows import ClipRows
-from trainer.data.ingest import SampleRecord
+from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress, core_count
 from trainer.data.split import Split
 from trainer.data.store import FeatureStore
@@ -36,6 +36,7 @@ class Augmentation:
 
     settings: AugmentationSection
     sounds: Sounds
+    seed: int
     told: tuple[str, ...] = ()
 
 
@@ -68,7 +69,7 @@ def prepare_augmentation(
     without = dict.fromkeys(() if backgrounds.sounds else ("AddBackgroundNoise", "BackgroundAlone"), 0.0)
     without |= dict.fromkeys(() if rooms.sounds else ("RIR",), 0.0)
     around = speech if section.SpeechBefore or section.SpeechAfter else SoundBank()
-    return Augmentation(section.model_copy(update=without), Sounds(backgrounds, rooms, around), tuple(told))
+    return Augmentation(section.model_copy(update=without), Sounds(backgrounds, rooms, around), config.training.seed, tuple(told))
 
 
 @dataclass(frozen=True)
@@ -118,39 +119,36 @@ def _without(config: TrainerConfig, kind: _Kind, instead: str) -> str:
     return f"paths.{kind.key}: no recordings in {folders}, so clips are augmented {instead or f'without {kind.name}'}"
 
 
-def augmented_positives(
-    store: FeatureStore, records: Sequence[SampleRecord], augmentation: Augmentation, seed: int, jobs: int | None = None, progress: Progress | None = None
+def augmented_clips(
+    store: FeatureStore, label: Label, records: Sequence[SampleRecord], augmentation: Augmentation, jobs: int | None = None, progress: Progress | None = None
 ) -> ClipRows:
-    """So many copies of each utterance, `[318, 40]` each for 3.2 s. Raises `ConfigError` for an unreadable file."""
-    return _stored(store, records, [augmentation.settings.copies] * len(records), "positive_augmented", augmentation, seed, jobs, progress)
+    """Features of augmented clips of all records of a label, computed where the store lacks them.
 
+    Args:
+        store: Where they are kept.
+        label: Of wake words so many copies are made as the settings say, of other recordings about as many clips as their length makes.
+        records: The recordings, all of this label.
+        augmentation: The effects, their sounds and their seed.
+        jobs: Processes; None: one a core.
+        progress: Told how many clips are done.
 
-def augmented_negatives(
-    store: FeatureStore, records: Sequence[SampleRecord], augmentation: Augmentation, seed: int, jobs: int | None = None, progress: Progress | None = None
-) -> ClipRows:
-    """Clips of every recording, about as many as its length makes. Raises `ConfigError` for an unreadable file."""
+    Returns:
+        int8 `[slices, 40]` a clip, 318 slices for 3.2 s.
+
+    Raises `ConfigError` for an unreadable file.
+    """
+    settings = augmentation.settings
     # Powers of two, so that there are few different numbers: each costs the start of its own processes.
-    draws = [2 ** max(0, round(math.log2(record.duration / augmentation.settings.augmentation_duration_s))) for record in records]
-    return _stored(store, records, draws, "negative_augmented", augmentation, seed, jobs, progress)
-
-
-def _stored(
-    store: FeatureStore,
-    records: Sequence[SampleRecord],
-    draws: Sequence[int],
-    name: str,
-    augmentation: Augmentation,
-    seed: int,
-    jobs: int | None,
-    progress: Progress | None,
-) -> ClipRows:
-    key = store.key(records, _FORMAT, augmentation.settings.model_dump(exclude=_NOT_IN_A_CLIP), augmentation.sounds.contents, tuple(draws), seed)
-    clips = _clips(records, draws, augmentation, seed, jobs or core_count(), progress or (lambda _done, _total: None))
+    by_length = (2 ** max(0, round(math.log2(record.duration / settings.augmentation_duration_s))) for record in records)
+    draws = [settings.copies] * len(records) if label is Label.POSITIVE else list(by_length)
+    name = f"{label}_augmented"
+    key = store.key(records, _FORMAT, settings.model_dump(exclude=_NOT_IN_A_CLIP), augmentation.sounds.contents, tuple(draws), augmentation.seed)
+    clips = _clips(records, draws, augmentation, jobs or core_count(), progress or (lambda _done, _total: None))
     return store.sets(key, (name,), lambda: (clips,))[name]
 
 
 def _clips(
-    records: Sequence[SampleRecord], draws: Sequence[int], augmentation: Augmentation, seed: int, processes: int, progress: Callable[[int, int], None]
+    records: Sequence[SampleRecord], draws: Sequence[int], augmentation: Augmentation, processes: int, progress: Callable[[int, int], None]
 ) -> Iterator[NDArray[np.int8]]:
     """Clips of recordings with equally many draws together: one call has one number for all of its clips."""
     done, total = 0, sum(draws)
@@ -158,7 +156,7 @@ def _clips(
     order = sorted(range(len(records)), key=lambda index: -draws[index])
     for count, group in groupby(order, key=lambda index: draws[index]):
         alike = [records[index] for index in group]
-        for _, _, features in augmented_features(alike, augmentation.settings, seed, count, processes, augmentation.sounds):
+        for _, _, features in augmented_features(alike, augmentation.settings, augmentation.seed, count, processes, augmentation.sounds):
             yield features
             done += 1
             progress(done, total)

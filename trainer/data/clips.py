@@ -60,11 +60,18 @@ def finish_clip(
     word: Word | None = None,
     tail_s: float | None = None,
 ) -> GeneratedClip:
-    """Raw speech as a clip: trimmed to its speech (10 ms before it kept), 16 kHz, its peak at `gain_db` dB below full scale.
+    """Raw speech as a clip: trimmed to its speech (10 ms before it kept), 16 kHz mono.
 
-    The speech is played `formant` times as fast, then goes through `manner` (16 kHz float32 `[n]`, as long as it was). `word` is its place in the
-    raw speech; speech more than `tail_s` seconds after it is cut off. There are no samples where the engine was silent. A sound that is shorter
-    than ingestion takes is followed by silence up to that length.
+    Args:
+        speech: As the engine made it.
+        gain_db: Peak of the clip, dB against full scale (below 0).
+        formant: It is played so many times as fast.
+        manner: What is done to it then: 16 kHz float32 `[n]`, as long as it was.
+        word: Place of the wake word in the raw speech.
+        tail_s: Seconds after the word beyond which speech is cut off; None: all is kept.
+
+    Returns:
+        The clip, without samples where the engine was silent. A sound that is shorter than ingestion takes is followed by silence up to that length.
     """
     import soxr
 

@@ -177,8 +177,18 @@ def ingest(
 ) -> Ingestion:
     """Decode and check every file, and place it in its split: a long negative by stretches, if it belongs to no group.
 
-    `others` are negatives besides these files. Raises `ConfigError` when nothing is usable and, with `require_splits`, when no positive or no
-    negative is, or one of them misses a split.
+    Args:
+        found: The files, and those that are rejected already.
+        splitter: Which group goes where; None: by seed 0.
+        require_splits: Whether positives and negatives must be in all three splits.
+        others: Negatives besides these files.
+        jobs: Processes; None: one a core.
+        progress: Told how many files are done.
+
+    Returns:
+        Records by label and path, rejections with reasons, and warnings.
+
+    Raises `ConfigError` when nothing is usable and, with `require_splits`, when no positive or no negative is, or one of them misses a split.
     """
     rule = splitter or Splitter()
     rejections = list(found.rejections)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.config.sections import TrainerConfig
-from trainer.data.augmented import augmented_negatives, augmented_positives, prepare_augmentation
+from trainer.data.augmented import augmented_clips, prepare_augmentation
 from trainer.data.batches import FeatureSet, TruncationStrategy
 from trainer.data.clip_rows import ClipRows
 from trainer.data.dataset import MIN_HARD_NEGATIVES, chosen, sounds
@@ -93,8 +93,9 @@ def stored_clips(config: TrainerConfig, records: Sequence[SampleRecord], slices:
         augmentation = prepare_augmentation(config, negatives, folder / "sounds", counting, jobs)
         for line in augmentation.told:
             stages.told(line)
-        clips["positive_augmented"] = augmented_positives(store, positives, augmentation, seed, jobs, counting("augmenting positives"))
-        clips["negative_augmented"] = augmented_negatives(store, negatives, augmentation, seed, jobs, counting("augmenting negatives"))
+        for label, records_of_it in ((Label.POSITIVE, positives), (Label.NEGATIVE, negatives)):
+            counter = counting(f"augmenting {label}s")
+            clips[f"{label}_augmented"] = augmented_clips(store, label, records_of_it, augmentation, jobs, counter)
     return SetClips(**clips, feature_sets=stored_sets(store, _of_sets(records)))
 
 

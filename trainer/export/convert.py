@@ -38,12 +38,20 @@ def convert(
     seed: int = 0,
     windows: int = WINDOWS,
 ) -> bytes:
-    """Convert a `keras.Model` of `build_model` and return the bytes of the .tflite file.
+    """Convert a model to int8.
 
-    `clips` are training features, int8 `[n, 40]` each, from which `windows` windows are drawn with `seed` to measure the
-    ranges of activations. With a `folder`, in which nothing of that name lies, the float streaming model is
-    kept in `folder/streaming` as a SavedModel.
-    Input int8 `[1, stride, 40]`, scale 26/255, zero point -128; output uint8 `[1, 1]`, scale 1/256, zero point 0.
+    Args:
+        model: A `keras.Model` of `build_model`.
+        config: Its shape.
+        slices: Of the window that it was trained on.
+        clips: Training features, int8 `[n, 40]` each, on which the ranges of activations are measured.
+        folder: Where the float streaming model is kept, as a SavedModel in `streaming`; nothing of that name lies there. None: it is not kept.
+        seed: Of the windows that are drawn from the clips.
+        windows: How many are drawn.
+
+    Returns:
+        The bytes of the .tflite file: input int8 `[1, stride, 40]`, scale 26/255, zero point -128; output uint8 `[1, 1]`, scale 1/256, zero point 0.
+
     Raises `ConfigError` when the model, the configuration and the window do not belong together or the clips are too short,
     `InfrastructureError` when TensorFlow cannot convert the model.
     """

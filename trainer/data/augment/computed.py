@@ -67,9 +67,22 @@ def computed_backgrounds(
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> SoundBank:
-    """So many backgrounds of 15 s, in order: shares of music and of others' speech, the rest noises of a household.
+    """Backgrounds of 15 s, in order: shares of music and of others' speech, the rest noises of a household.
 
-    `speech` is of the same split (`speech_bank`); without any, its share goes to noises and music. Raises `OSError` when the store cannot be written.
+    Args:
+        folder: The store of sounds; those that it lacks are computed.
+        split: Whose backgrounds: no two splits share one.
+        count: How many.
+        speech: Recordings of the same split (`speech_bank`); without any, the share of speech goes to noises and music.
+        music_share: Of all.
+        speech_share: Of all.
+        jobs: Processes; None: one a core.
+        progress: Told how many are done.
+
+    Returns:
+        The stored sounds.
+
+    Raises `OSError` when the store cannot be written.
     """
     talk = round(count * speech_share) if speech is not None and speech.sounds else 0
     rest = count - talk

@@ -14,11 +14,18 @@ from wakeword.audio import to_int16
 def heard(
     samples: NDArray[np.int16], room: StoredSound | None, noise: StoredSound | None, snr_db: float, seed: int, *, level_dbfs: float | None = None
 ) -> NDArray[np.int16]:
-    """A clip, or a whole stream, in a room and over noise: int16 `[n]` at 16 kHz in and out. The same arguments give the same samples.
+    """A clip, or a whole stream, in a room and over noise. The same arguments give the same samples.
 
-    `room` is an impulse response; what is said keeps its place and its level. `noise` runs on through all pauses, repeated, from a place that `seed` and its
-    content tell. `snr_db` is the level of the speech (frames within 25 dB of the loudest, after the room) over that of the noise; `level_dbfs` the peak of
-    the speech, None for what it is. A sum beyond full scale is scaled down to it; digital silence stays silent.
+    Args:
+        samples: int16 `[n]` at 16 kHz.
+        room: An impulse response; what is said keeps its place and its level. None: no room.
+        noise: Runs on through all pauses, repeated, from a place that `seed` and its content tell. None: no noise.
+        snr_db: Level of the speech (frames within 25 dB of the loudest, after the room) over that of the noise.
+        seed: Of the noise's place.
+        level_dbfs: Peak of the speech; None: what it is.
+
+    Returns:
+        int16 `[n]`. A sum beyond full scale is scaled down to it; digital silence stays silent.
     """
     sound = samples.astype(np.float64)
     before = active_rms(sound)

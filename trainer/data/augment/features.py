@@ -36,12 +36,23 @@ class _Task:
 def augmented_features(
     clips: Sequence[SampleRecord], settings: AugmentationSection, seed: int, draws: int, processes: int = 1, sounds: Sounds | None = None, first_draw: int = 0
 ) -> Iterator[Drawn]:
-    """Yield (clip index, draw, int8 features `[slices, 40]`) for draws `first_draw` to `first_draw + draws - 1` of every clip, in order.
+    """Features of augmented clips: positives end with their word and the drawn jitter, others are placed anywhere.
 
-    Positives end with their word and the drawn jitter; others are placed anywhere. `slices` is the same for all:
-    `contract.slice_count(settings.samples)`, 318 for 3.2 s. What is drawn for a clip comes from the seed, its label, speaker and file name
-    and the draw: not from its index, the other clips or the number of processes. Results that nobody has asked for yet wait in memory
-    at 13 kB a draw.
+    What is drawn for a clip comes from the seed, its label, speaker and file name and the draw: not from its index, the other clips or the number of
+    processes. Results that nobody has asked for yet wait in memory at 13 kB a draw.
+
+    Args:
+        clips: The recordings.
+        settings: Effects and their probabilities.
+        seed: Of all random numbers.
+        draws: How many of each clip.
+        processes: 1: in this process.
+        sounds: What is mixed in.
+        first_draw: Number of the first of the draws.
+
+    Returns:
+        Clip index, draw and int8 features `[slices, 40]` of every draw of every clip, in order. `slices` is the same for all:
+        `contract.slice_count(settings.samples)`, 318 for 3.2 s.
 
     Raises `ConfigError` for missing sounds and less than one draw or process; while it is iterated, `ConfigError` for an unreadable clip,
     and `InfrastructureError` when a worker dies.
@@ -65,9 +76,18 @@ def _run(augmenter: Augmenter, seed: int, tasks: Sequence[_Task], processes: int
 
 
 def augmented_clip(augmenter: Augmenter, record: SampleRecord, samples: NDArray[np.int16], word: WordPlace | None, seed: int, draw: int) -> PlacedClip:
-    """One draw of a clip whose decoded samples are `[n]`, and of its word, if it has one, the place in them.
+    """One draw of a clip.
 
-    Returns int16 `[settings.samples]` and where the word ends in them.
+    Args:
+        augmenter: The effects and their sounds.
+        record: The recording, whose name decides what is drawn.
+        samples: Its decoded samples, int16 `[n]`.
+        word: The place of its wake word in them; None for a recording without one.
+        seed: Of all random numbers.
+        draw: Number of the draw.
+
+    Returns:
+        int16 `[settings.samples]`, and where the word ends in them.
     """
     name = _name(record)
     placed = augmenter.placed(samples, word, seed, name, draw)
