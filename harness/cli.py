@@ -202,7 +202,7 @@ def measure(
     """
     from rich.console import Console
 
-    from harness.air.settings import SyntheticRoom
+    from harness.air.settings import AirOptions, SyntheticRoom
     from harness.session.measure import Limits, plan_only
     from harness.session.measure import measure as measure_on_board
     from harness.session.request import Request
@@ -229,12 +229,14 @@ def measure(
         margin=margin,
         reconnect_timeout=reconnect_timeout,
         corpus=corpus,
-        speaker=speaker,
-        microphone=microphone,
-        gain_db=gain_db,
-        calibration=calibration,
-        gains=tuple(gain or ()),
-        room=None if room_rt60 is None else SyntheticRoom(rt60_seconds=room_rt60, noise_dbfs=room_noise, seed=seed),
+        air=AirOptions(
+            speaker=speaker,
+            microphone=microphone,
+            gain_db=gain_db,
+            room=None if room_rt60 is None else SyntheticRoom(rt60_seconds=room_rt60, noise_dbfs=room_noise, seed=seed),
+            calibration=calibration,
+            gains=tuple(gain or ()),
+        ),
         command=("mww-bench", *sys.argv[1:]),
     )
     if dry_run:

@@ -168,9 +168,9 @@ async def _give_model(board: Board, firmware: Firmware | None, manifest: Path) -
 def player(pytestconfig: pytest.Config, board: Board, run: Run) -> Iterator[Player]:
     """Brings sound to the board, through the air where the inventory says so."""
     from harness.air.player import open_player
-    from harness.air.settings import air_settings
+    from harness.air.settings import AirOptions, air_settings
 
-    opened = open_player(board, air_settings(board.entry, calibration=pytestconfig.getoption("--calibration")))
+    opened = open_player(board, air_settings(board.entry, AirOptions(calibration=pytestconfig.getoption("--calibration"))))
     yield opened
     run(opened.close())
 
@@ -203,6 +203,7 @@ def session(
 
     The JUnit file gets the model's hash, versions and scores: the test as its properties, the suite those of its last measurement.
     """
+    from harness.air.settings import AirOptions
     from harness.session.measure import measure
     from harness.session.request import Request
 
@@ -217,7 +218,7 @@ def session(
             boards=request.config.getoption("--boards"),
             firmware=request.config.getoption("--firmware"),
             flash=request.config.getoption("--flash"),
-            calibration=request.config.getoption("--calibration"),
+            air=AirOptions(calibration=request.config.getoption("--calibration")),
             output=tmp_path / f"session-{next(numbers)}",
             seed=seed,
             realtime=realtime,

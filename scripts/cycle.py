@@ -16,12 +16,11 @@ import sys
 import time
 from pathlib import Path
 
-from bench_audio.calibration.run import stated_gains
 from firmware.boards.entry import HOST_TARGET, BoardEntry
 from firmware.boards.inventory import find_board, inventory_path
 from firmware.boards.registry import kind_of
 from firmware.project import collect_secrets
-from harness.air.settings import air_settings
+from harness.air.settings import AirOptions, air_settings
 from harness.results.merge import merge_results
 from harness.results.schema import read_result
 from harness.results.verdict import judge
@@ -128,7 +127,7 @@ def _board(options: argparse.Namespace, firmware: Path) -> BoardEntry:
         raise ConfigError(f"board {name!r} is a real one and boards.yaml names no speaker for it; add the playing device that it hears")
     if not kind.runs_here and board.target == HOST_TARGET:
         raise ConfigError(f"board {name!r} is a real one and boards.yaml gives it no target; add one, such as 'target: esp32-s3-devkitc-1'")
-    air = air_settings(board, calibration=options.calibration, gains=stated_gains(options.gain))
+    air = air_settings(board, AirOptions(calibration=options.calibration, gains=tuple(options.gain)))
     check_sound(air)
     check_free(board)
     collect_secrets(board.target, firmware, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ class AirSettings(Record):
     speaker_rate: int | None = None
     """Hz; the device's own rate where None."""
     microphone: str | None = None
-    """A virtual board's ear, or the reference beside a real board. Without one nothing is known of alignment and integrity but what the player says."""
+    """What a virtual board hears with, or the reference beside a real one. Without it only what the player says is known of alignment and integrity."""
     microphone_rate: int | None = None
     gain_db: float = Field(default=0.0, ge=-60, le=20)
     """Applied to all recordings alike."""
@@ -46,46 +47,51 @@ class AirSettings(Record):
     """Where loudspeaker, board and microphone stand, in words."""
 
 
-def air_settings(
-    entry: BoardEntry,
-    *,
-    speaker: str | None = None,
-    microphone: str | None = None,
-    gain_db: float = 0.0,
-    room: SyntheticRoom | None = None,
-    calibration: Path | None = None,
-    gains: dict[str, str] | None = None,
-) -> AirSettings | None:
+@dataclass(frozen=True)
+class AirOptions:
+    """What the user says of the way of the sound; the inventory says the rest."""
+
+    speaker: str | None = None
+    microphone: str | None = None
+    gain_db: float = 0.0
+    room: SyntheticRoom | None = None
+    calibration: Path | None = None
+    gains: tuple[str, ...] = ()
+    """`KNOB=SETTING`."""
+
+
+def air_settings(entry: BoardEntry, options: AirOptions) -> AirSettings | None:
     """The way of the sound to a board: what was given, else what the inventory says; None for a board that is fed without air.
 
     Raises `ConfigError` where something is missing, or has no meaning for this kind of board.
     """
-    fed = kind_of(entry).fed
-    speaker = speaker or entry.speaker
-    ear = microphone or (entry.microphone if fed else entry.reference_microphone)
-    if fed and (speaker is None) != (ear is None):
-        given, missing = ("a loudspeaker", "--microphone") if ear is None else ("a microphone", "--speaker")
+    from bench_audio.calibration.run import stated_gains
+
+    fed, gains, calibration = kind_of(entry).fed, stated_gains(options.gains), options.calibration
+    speaker = options.speaker or entry.speaker
+    microphone = options.microphone or (entry.microphone if fed else entry.reference_microphone)
+    if fed and (speaker is None) != (microphone is None):
+        given, missing = ("a loudspeaker", "--microphone") if microphone is None else ("a microphone", "--speaker")
         raise ConfigError(f"board {entry.name!r} has {given} only; give {missing} too, or neither for sound without air")
-    if not fed and room is not None:
+    if not fed and options.room is not None:
         raise ConfigError("--room-rt60: a real board stands in a real room; leave it out")
+    if speaker is None and not fed:
+        raise no_loudspeaker(entry)
     if speaker is None:
-        given_of = {"--room-rt60": room is not None, "--calibration": calibration is not None, "--gain-db": gain_db != 0, "--gain": bool(gains)}
-        needless = next((option for option, is_given in given_of.items() if is_given), None)
-        if needless is not None and fed:
+        given_of = {"--room-rt60": options.room, "--calibration": calibration, "--gain-db": options.gain_db, "--gain": gains}
+        if needless := next((option for option, given in given_of.items() if given), None):
             raise ConfigError(f"{needless} has a meaning only for sound through the air; give --speaker and --microphone")
-        if not fed:
-            raise no_loudspeaker(entry)
         return None
     return AirSettings(
         speaker=speaker,
         speaker_rate=entry.speaker_rate,
-        microphone=ear,
+        microphone=microphone,
         microphone_rate=entry.microphone_rate,
-        gain_db=gain_db,
-        room=room,
+        gain_db=options.gain_db,
+        room=options.room,
         calibration=None if calibration is None else str(calibration.absolute()),
         calibration_sha256=None if calibration is None else _hash(calibration),
-        gains=_gains(calibration, gains or {}),
+        gains=_gains(calibration, gains),
         geometry=entry.geometry,
     )
 
@@ -125,8 +131,8 @@ def find_devices(settings: AirSettings) -> tuple[Device, Device | None]:
     """Loudspeaker and microphone as they are on this machine. Raises `ConfigError` as `bench_audio.devices.find_device` does."""
     from bench_audio.devices import find_device
 
-    ear = None if settings.microphone is None else find_device(settings.microphone, "input", settings.microphone_rate)
-    return find_device(settings.speaker, "output", settings.speaker_rate), ear
+    microphone = None if settings.microphone is None else find_device(settings.microphone, "input", settings.microphone_rate)
+    return find_device(settings.speaker, "output", settings.speaker_rate), microphone
 
 
 def _hash(path: Path) -> str:

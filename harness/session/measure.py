@@ -16,7 +16,7 @@ from firmware.boards.lock import hold_board
 from firmware.boards.registry import kind_of
 from firmware.terminal import stages
 from harness.air.player import open_player
-from harness.air.settings import AirSettings
+from harness.air.settings import AirSettings, air_settings
 from harness.collect.raw import read_raw
 from harness.results.schema import Result, write_result
 from harness.session.connection import OpenCollector, TimeLimits
@@ -24,7 +24,7 @@ from harness.session.firmware import find_firmware
 from harness.session.journal import RAW_FILE, SessionLog, is_finished
 from harness.session.plan import SessionPlan, changed_files, read_plan, what_changed, write_plan
 from harness.session.progress import session_progress
-from harness.session.request import Request, check_limits_of_input, chosen_air, make_plan
+from harness.session.request import Request, check_limits_of_input, make_plan
 from harness.session.runner import Session
 from harness.session.session_result import RESULT_FILE, make_session_result
 from harness.session.station import check_free, check_sound
@@ -135,9 +135,9 @@ def _candidate(request: Request) -> DeviceModel:
 
 
 def _check_sound(request: Request, entry: BoardEntry, say: Callable[[str], None]) -> AirSettings | None:
-    air = chosen_air(request, entry)
+    air = air_settings(entry, request.air)
     check_sound(air)
-    stated = {text.partition("=")[0].strip() for text in request.gains}
+    stated = {text.partition("=")[0].strip() for text in request.air.gains}
     taken = [f"{knob}={setting}" for knob, setting in (air.gains if air is not None else {}).items() if knob not in stated]
     if taken:
         say(f"gains are taken to stand as they were calibrated: {', '.join(taken)}; where one was moved, set it back or calibrate anew")

@@ -6,13 +6,13 @@ import datetime
 import importlib.metadata
 import os
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench_audio.markers import MARKER_SAMPLES
 from firmware.boards.entry import BoardEntry
 from firmware.boards.registry import kind_of
-from harness.air.settings import AirSettings, SyntheticRoom, air_settings
+from harness.air.settings import AirOptions, air_settings
 from harness.session.audio import plan_recording, plan_sections
 from harness.session.connection import TimeLimits
 from harness.session.known_positive import choose_known_positive
@@ -50,13 +50,7 @@ class Request:
     resume: bool = False
     margin: float = 0.03
     reconnect_timeout: float = TimeLimits.reconnect
-    speaker: str | None = None
-    microphone: str | None = None
-    gain_db: float = 0.0
-    room: SyntheticRoom | None = None
-    calibration: Path | None = None
-    gains: tuple[str, ...] = ()
-    """`KNOB=SETTING`."""
+    air: AirOptions = field(default_factory=AirOptions)
     corpus: Path | None = None
     """A description of a corpus, instead of or beside `wake` and `none`."""
     provenance: Stated | None = None
@@ -82,7 +76,7 @@ def make_plan(request: Request, entry: BoardEntry, candidate: DeviceModel) -> Se
     engine, _ = open_engine(candidate.model)
     memory = engine.memory_slices if isinstance(engine, UnrolledEngine) else None
     settings = default_settings(request.seed, model.stride, model.window, memory)
-    air = chosen_air(request, entry)
+    air = air_settings(entry, request.air)
     if air is not None:
         settings = replace(settings, marker=MARKER_SAMPLES, marker_every=round(MARKER_EVERY_SECONDS * SAMPLE_RATE_HZ))
     schedule = make_schedule((*plan_sections(list(request.wake), list(request.none), request.provenance), *_described(request)), settings)
@@ -103,21 +97,6 @@ def make_plan(request: Request, entry: BoardEntry, candidate: DeviceModel) -> Se
     )
 
 
-def chosen_air(request: Request, entry: BoardEntry) -> AirSettings | None:
-    """The way of the sound, as the user and the inventory want it. Raises `ConfigError` as `air_settings` does."""
-    from bench_audio.calibration.run import stated_gains
-
-    return air_settings(
-        entry,
-        speaker=request.speaker,
-        microphone=request.microphone,
-        gain_db=request.gain_db,
-        room=request.room,
-        calibration=request.calibration,
-        gains=stated_gains(list(request.gains)),
-    )
-
-
 def _described(request: Request) -> tuple[PlannedSection, ...]:
     """The sections of a described corpus, rendered into the cache."""
     if request.corpus is None:
@@ -127,15 +106,15 @@ def _described(request: Request) -> tuple[PlannedSection, ...]:
 
     corpus = read_corpus(request.corpus)
     full_scale = corpus.full_scale_spl
-    if request.calibration is not None:
+    if request.air.calibration is not None:
         from bench_audio.calibration.calibration_file import read_calibration
 
-        level = read_calibration(request.calibration).level
+        level = read_calibration(request.air.calibration).level
         full_scale = full_scale if level is None else level.full_scale_played_spl
     if full_scale is None:
         raise ConfigError(f"{request.corpus}: levels at the board are known by a calibration, or by full_scale_spl in the file; give one of them")
     # The gain is applied when it is played.
-    sections = render(corpus, full_scale + request.gain_db, _rendered_folder() / corpus.name)
+    sections = render(corpus, full_scale + request.air.gain_db, _rendered_folder() / corpus.name)
     return tuple(
         PlannedSection(one.label, one.truth, tuple(plan_recording(file.path, file.provenance, file.word_end, file.speaker) for file in one.files))
         for one in sections

@@ -13,7 +13,7 @@ import pytest
 from bench_audio.markers import MARKER_SAMPLES, Alignment, marker
 from bench_audio.playback.capture import GrowingWav
 from firmware.boards.entry import VIRTUAL_BOARD, BoardEntry
-from harness.air.settings import AirSettings, SyntheticRoom, air_settings
+from harness.air.settings import AirOptions, AirSettings, SyntheticRoom, air_settings
 from harness.collect.raw import RawEvent
 from harness.session.audio import leg_audio
 from harness.session.journal import PlayedLeg, played_legs, sound_path
@@ -95,23 +95,23 @@ def test_the_play_clock_goes_between_moments_and_beyond_them() -> None:
 
 def test_the_way_of_the_sound_is_the_users_word_before_the_inventorys() -> None:
     desk = BoardEntry(name="desk", kind="serial", mac="A0:85:E3:12:34:56", speaker="KH 80", microphone="INMP441", reference_microphone="UMIK", room="office")
-    own = air_settings(desk)
+    own = air_settings(desk, AirOptions())
     assert own is not None
     assert (own.speaker, own.microphone) == ("KH 80", "UMIK")
-    given = air_settings(desk, speaker="other", microphone="mine")
+    given = air_settings(desk, AirOptions(speaker="other", microphone="mine"))
     assert given is not None
     assert (given.speaker, given.microphone) == ("other", "mine")
-    assert air_settings(VIRTUAL_BOARD) is None
+    assert air_settings(VIRTUAL_BOARD, AirOptions()) is None
     with pytest.raises(ConfigError, match="give --speaker"):
-        air_settings(BoardEntry(name="desk", kind="serial", mac="A0:85:E3:12:34:56"))
+        air_settings(BoardEntry(name="desk", kind="serial", mac="A0:85:E3:12:34:56"), AirOptions())
     with pytest.raises(ConfigError, match="--microphone"):
-        air_settings(VIRTUAL_BOARD, speaker="KH 80")
+        air_settings(VIRTUAL_BOARD, AirOptions(speaker="KH 80"))
     with pytest.raises(ConfigError, match="real room"):
-        air_settings(desk, room=SyntheticRoom(rt60_seconds=0.3))
+        air_settings(desk, AirOptions(room=SyntheticRoom(rt60_seconds=0.3)))
     with pytest.raises(ConfigError, match="--room-rt60 has a meaning only"):
-        air_settings(VIRTUAL_BOARD, room=SyntheticRoom(rt60_seconds=0.3))
+        air_settings(VIRTUAL_BOARD, AirOptions(room=SyntheticRoom(rt60_seconds=0.3)))
     with pytest.raises(ConfigError, match="--gain-db has a meaning only"):
-        air_settings(VIRTUAL_BOARD, gain_db=3.0)
+        air_settings(VIRTUAL_BOARD, AirOptions(gain_db=3.0))
 
 
 def played(plan: SessionPlan, *sound: dict[str, object]) -> PlayedLeg:
