@@ -44,20 +44,20 @@ class SoundCard:
 
     def play(self, samples: NDArray[np.float32], tail_seconds: float) -> Recording:
         """Play and record; see `Duplex`. Raises `InfrastructureError` when a device does not open, or is gone for 5 s."""
-        with _Ear(self._microphone) as ear:
-            ear.hear(_LEAD_SECONDS)
-            return ear.recording(_Mouth(self._speaker, to_int32(samples)).play(ear, tail_seconds))
+        with _OpenMicrophone(self._microphone) as microphone:
+            microphone.wait(_LEAD_SECONDS)
+            return microphone.recording(_Playback(self._speaker, to_int32(samples)).play(microphone, tail_seconds))
 
     def record(self, seconds: float) -> Recording:
         """Record; see `Duplex`. Raises `InfrastructureError` as `play` does."""
-        with _Ear(self._microphone) as ear:
-            ear.hear(_LEAD_SECONDS)
-            ear.forget()
-            ear.hear(seconds)
-            return ear.recording(())
+        with _OpenMicrophone(self._microphone) as microphone:
+            microphone.wait(_LEAD_SECONDS)
+            microphone.drop()
+            microphone.wait(seconds)
+            return microphone.recording(())
 
 
-class _Ear:
+class _OpenMicrophone:
     """The microphone while it is open."""
 
     def __init__(self, device: Device) -> None:
@@ -81,7 +81,7 @@ class _Ear:
         """Samples a second."""
         return self._device.rate
 
-    def hear(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
         """Return when so much more has come in."""
         missing = round(seconds * self._device.rate)
         while missing > 0:
@@ -97,8 +97,8 @@ class _Ear:
         self._overflows += overflow
         return block.size
 
-    def forget(self) -> None:
-        """Drop what was heard."""
+    def drop(self) -> None:
+        """Drop what was recorded."""
         self._kept, self._overflows = [], 0
 
     def recording(self, faults: tuple[str, ...]) -> Recording:
@@ -109,7 +109,7 @@ class _Ear:
         self._blocks.put((block[:, 0].copy(), bool(status.input_overflow)))
 
 
-class _Mouth:
+class _Playback:
     """One signal on its way out, and silence after it: what stops at once may lose what the audio system still holds."""
 
     def __init__(self, device: Device, samples: NDArray[np.int32]) -> None:
@@ -120,18 +120,18 @@ class _Mouth:
         self._handed = threading.Event()
         self._ended = threading.Event()
 
-    def play(self, ear: _Ear, tail_seconds: float) -> tuple[str, ...]:
-        """Play while `ear` listens, until `tail_seconds` after the end; return the faults that the audio system reported."""
+    def play(self, microphone: _OpenMicrophone, tail_seconds: float) -> tuple[str, ...]:
+        """Play while `microphone` records, until `tail_seconds` after the end; return the faults that the audio system reported."""
         stream = open_stream(self._device, self._fill, self._ended.set)
         start_stream(self._device, stream)
         try:
-            heard = 0
+            recorded = 0
             longest = 2 * self._samples.size / self._device.rate + _SILENT_SECONDS
             while not self._handed.is_set():
-                heard += ear.take_block()
-                if self._ended.is_set() or heard > longest * ear.rate:
+                recorded += microphone.take_block()
+                if self._ended.is_set() or recorded > longest * microphone.rate:
                     raise InfrastructureError(f"{self._device.word} does not take its samples any more; see that it is plugged in, then begin again")
-            ear.hear(float(stream.latency) + tail_seconds)
+            microphone.wait(float(stream.latency) + tail_seconds)
         finally:
             stream.abort(ignore_errors=True)
             stream.close(ignore_errors=True)

@@ -203,7 +203,7 @@ def measure(
     from rich.console import Console
 
     from harness.air.settings import AirOptions, SyntheticRoom
-    from harness.session.measure import Limits, plan_only
+    from harness.session.measure import RequiredRates, plan_only
     from harness.session.measure import measure as measure_on_board
     from harness.session.request import Request
     from harness.session.table import duration_words, plan_table, session_table
@@ -255,7 +255,7 @@ def measure(
         with working("making the report"):
             write_report([measured.result], page, max_clips=12)
         print(f"Report: {page.absolute()}")
-    Limits(min_recall, max_fah).check(measured.result)
+    RequiredRates(min_recall, max_fah).check(measured.result)
 
 
 @bench_app.command(name="boards")

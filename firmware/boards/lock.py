@@ -18,9 +18,9 @@ REMEDY = "choose another board"
 
 def lock_folder() -> Path:
     """`$MWW_LOCK_DIR`, else `mww/locks` in the user's cache folder: unlike a session's runtime folder, it is the same for a shell and for cron."""
-    chosen = os.environ.get(LOCK_VARIABLE)
-    if chosen:
-        return Path(chosen)
+    given = os.environ.get(LOCK_VARIABLE)
+    if given:
+        return Path(given)
     return cache_folder("locks")
 
 

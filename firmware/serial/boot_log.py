@@ -37,7 +37,7 @@ _ADDR2LINE = ("xtensa-esp32s3-elf-addr2line", "xtensa-esp-elf-addr2line")
 
 
 @dataclass(frozen=True)
-class LogLine:
+class BootLine:
     """A line, and the seconds since the reset when it was whole."""
 
     seconds: float
@@ -51,7 +51,7 @@ class LogLine:
 class BootLog:
     """All that a board printed since its reset."""
 
-    lines: tuple[LogLine, ...]
+    lines: tuple[BootLine, ...]
 
     @property
     def started(self) -> bool:
@@ -128,7 +128,7 @@ class _Listener:
 
     def __init__(self) -> None:
         self._began = time.monotonic()
-        self._lines: list[LogLine] = []
+        self._lines: list[BootLine] = []
         self._pending = b""
         self._crashed_at: float | None = None
         self._started = False
@@ -154,7 +154,7 @@ class _Listener:
         text = plain(raw.decode(errors="replace"))
         if not text:
             return
-        self._lines.append(LogLine(time.monotonic() - self._began, text))
+        self._lines.append(BootLine(time.monotonic() - self._began, text))
         self._started = self._started or _STARTED.search(text) is not None
         if self._crashed_at is None and _CRASH.search(text):
             self._crashed_at = time.monotonic()

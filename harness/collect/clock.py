@@ -101,13 +101,13 @@ def fit_clock(samples: Sequence[ClockSample]) -> ClockFit:
     middle = sent + round_trip / 2
     board = (_unwrap([sample.stamp.t_ms for sample in ordered], middle) + 0.5) / 1000
     origin = float(middle[0])
-    chosen = _shortest_of_each_window(middle, round_trip)
-    host, board = middle[chosen] - origin, board[chosen]
+    shortest = _shortest_of_each_window(middle, round_trip)
+    host, board = middle[shortest] - origin, board[shortest]
 
     # Fitting board - host keeps the numbers small: the slope is the drift itself.
     difference = board - host
     slope = 0.0
-    if len(chosen) > 1 and host[-1] - host[0] >= _MIN_SPAN_SECONDS:
+    if len(shortest) > 1 and host[-1] - host[0] >= _MIN_SPAN_SECONDS:
         slope = float(theilslopes(difference, host)[0])
     offset = float(np.median(difference - slope * host))
     residuals = difference - slope * host - offset
@@ -116,9 +116,9 @@ def fit_clock(samples: Sequence[ClockSample]) -> ClockFit:
         offset=offset,
         drift_ppm=slope * 1e6,
         residual_rms=float(np.sqrt(np.mean(residuals**2))),
-        uncertainty=float(np.median(round_trip[chosen])) / 2,
+        uncertainty=float(np.median(round_trip[shortest])) / 2,
         probes=len(ordered),
-        used=len(chosen),
+        used=len(shortest),
     )
 
 

@@ -8,7 +8,7 @@ from firmware.answers import Stamp
 
 
 @dataclass(frozen=True)
-class Detection:
+class CollectedDetection:
     """One detection, told once; `average` and `maximum` (0-1) are there when the log line was."""
 
     leg: int
@@ -25,7 +25,7 @@ class Detection:
 
 
 @dataclass(frozen=True)
-class Void:
+class CollectedVoid:
     """Samples [start, end) of a leg that are in no figure; an end of None is the end of the leg."""
 
     leg: int
@@ -80,8 +80,8 @@ class Integrity:
 class Collected:
     """All that the raw events say."""
 
-    detections: tuple[Detection, ...]
-    voids: tuple[Void, ...]
+    detections: tuple[CollectedDetection, ...]
+    voids: tuple[CollectedVoid, ...]
     """Sorted, not overlapping within a leg; where several things went wrong at once the reasons are joined."""
     legs: tuple[CollectedLeg, ...]
     integrity: Integrity

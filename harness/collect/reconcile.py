@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from firmware.answers import Stamp, parse_detection, parse_stamp
-from harness.collect.collected import Collected, CollectedLeg, Detection, Integrity, Void
+from harness.collect.collected import Collected, CollectedDetection, CollectedLeg, CollectedVoid, Integrity
 from harness.collect.raw import RawEvent
 from harness.collect.witnesses import RUNNING_STATE, ArenaProbed, AudioLost, BlockedByVad, Detected, EventDropped, InferenceFailed, StateChanged, parse_fact
 from wakeword.contract import SAMPLE_RATE_HZ, STEP_SAMPLES
@@ -59,7 +59,7 @@ class _LegState:
     trusted: bool = True
     open: dict[str, tuple[int, int | None]] = field(default_factory=dict)
     """Reason -> start of voids that go on, and the last position if all before was confirmed."""
-    after_confirmed: list[tuple[Void, int]] = field(default_factory=list)
+    after_confirmed: list[tuple[CollectedVoid, int]] = field(default_factory=list)
     known: bool = False
 
     def since(self, margin: int) -> int:
@@ -73,8 +73,8 @@ _COUNTERS = {"api gap": "api_gaps", "reboot": "reboots", "stopped": "stops"}
 class _State:
     def __init__(self, events: Sequence[RawEvent], settle: int, margin: int) -> None:
         self.settle, self.margin = settle, margin
-        self.detections: list[Detection] = []
-        self.voids: list[Void] = []
+        self.detections: list[CollectedDetection] = []
+        self.voids: list[CollectedVoid] = []
         self.legs: list[CollectedLeg] = []
         self.arena: list[int] = []
         self.count = Integrity()
@@ -127,7 +127,7 @@ class _State:
         for reason in list(leg.open):
             self._close(reason, None)
         if leg.certain < leg.last:
-            self.voids.append(Void(leg.index, self._since, None, "end not confirmed"))
+            self.voids.append(CollectedVoid(leg.index, self._since, None, "end not confirmed"))
         self.voids = [void for void in self.voids if void.leg != leg.index or void.start < leg.last]
         # After nearly every leg detection is stopped: what happened after all was confirmed, and with no audio since, voids nothing.
         for void, heard in leg.after_confirmed:
@@ -143,7 +143,7 @@ class _State:
         return self._leg.since(self.margin)
 
     def _void(self, start: int, end: int, reason: str) -> None:
-        self.voids.append(Void(self._leg.index, max(0, min(start, end)), end, reason))
+        self.voids.append(CollectedVoid(self._leg.index, max(0, min(start, end)), end, reason))
 
     def _void_since_certain(self, event: RawEvent, reason: str, *, settle: bool = False) -> None:
         self._void(self._since, event.position + self.margin + (self.settle if settle else 0), reason)
@@ -158,13 +158,13 @@ class _State:
             return
         start, heard = self._leg.open.pop(reason)
         end = None if event is None else event.position + self.margin + (self.settle if settle else 0)
-        void = Void(self._leg.index, start if end is None else min(start, end), end, reason)
+        void = CollectedVoid(self._leg.index, start if end is None else min(start, end), end, reason)
         if heard is None:
             self._keep(void)
         else:
             self._leg.after_confirmed.append((void, heard))
 
-    def _keep(self, void: Void) -> None:
+    def _keep(self, void: CollectedVoid) -> None:
         self.voids.append(void)
         counter = _COUNTERS.get(void.reason)
         if counter is not None:
@@ -235,7 +235,7 @@ class _State:
             self.count.events_without_log += 1
         self.count.detections += 1
         average, maximum = (None, None) if line is None else (line.average, line.maximum)
-        self.detections.append(Detection(leg.index, position, event.position, event.t, stamp, answer.wake_word, average, maximum))
+        self.detections.append(CollectedDetection(leg.index, position, event.position, event.t, stamp, answer.wake_word, average, maximum))
 
     def _runs(self, event: RawEvent) -> None:
         for reason in ("stopped", "inference error"):
@@ -326,8 +326,8 @@ def _stamp(values: Mapping[str, Any]) -> Stamp | None:
         return None
 
 
-def _merge(voids: Sequence[Void]) -> list[Void]:
-    merged: list[Void] = []
+def _merge(voids: Sequence[CollectedVoid]) -> list[CollectedVoid]:
+    merged: list[CollectedVoid] = []
     for void in sorted(voids, key=lambda void: (void.leg, void.start, void.reason)):
         last = merged[-1] if merged and merged[-1].leg == void.leg else None
         if last is None or (last.end is not None and last.end < void.start):

@@ -28,7 +28,7 @@ STOPPED_STATE = "STOPPED"
 
 
 @dataclass(frozen=True)
-class LogLine:
+class BoardLine:
     """A line of the board's log without its decoration."""
 
     level: str
@@ -106,13 +106,13 @@ class AlreadyRunning:
 type LogFact = Detected | BlockedByVad | StateChanged | ArenaProbed | ArenaProbeFailed | AudioLost | InferenceFailed | EventDropped | AlreadyRunning
 
 
-def parse_line(text: str) -> LogLine:
+def parse_line(text: str) -> BoardLine:
     """Strip colours and header; a line without a header is all message."""
     plain = _COLOUR.sub("", text).strip()
     match = _HEADER.match(plain)
     if match is None:
-        return LogLine("", "", "", plain)
-    return LogLine(match["level"], match["tag"], match["task"] or "", match["message"].strip())
+        return BoardLine("", "", "", plain)
+    return BoardLine(match["level"], match["tag"], match["task"] or "", match["message"].strip())
 
 
 def parse_fact(text: str) -> LogFact | None:

@@ -47,7 +47,7 @@ FAST_RETRY_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Limits:
+class RequiredRates:
     """What a measurement must reach; None where it is only to be known."""
 
     min_recall: float | None = None
@@ -71,7 +71,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredSession:
     """A finished session."""
 
     folder: Path
@@ -83,7 +83,7 @@ class Measured:
         return self.folder / RESULT_FILE
 
 
-def measure(request: Request, say: Callable[[str], None] = lambda _: None) -> Measured:
+def measure(request: Request, say: Callable[[str], None] = lambda _: None) -> MeasuredSession:
     """Measure a model on a board, or go on with a measurement that was stopped.
 
     Raises `ConfigError` for wrong input (also when a session to be resumed is not the one that was begun), `InfrastructureError` when the board
@@ -98,7 +98,7 @@ def measure(request: Request, say: Callable[[str], None] = lambda _: None) -> Me
         return _measure_in(folder, request, entry, candidate, say)
 
 
-def _measure_in(folder: Path, request: Request, entry: BoardEntry, candidate: DeviceModel, say: Callable[[str], None]) -> Measured:
+def _measure_in(folder: Path, request: Request, entry: BoardEntry, candidate: DeviceModel, say: Callable[[str], None]) -> MeasuredSession:
     found = read_plan(folder)
     if found is not None and not request.resume:
         raise _occupied(folder)
@@ -158,12 +158,12 @@ def _occupied(folder: Path) -> ConfigError:
     return ConfigError(f"{folder}: already holds a session; go on with it by --resume, or give another folder by --output")
 
 
-def make_result(plan: SessionPlan, folder: Path, candidate: DeviceModel) -> Measured:
+def make_result(plan: SessionPlan, folder: Path, candidate: DeviceModel) -> MeasuredSession:
     """Make `result.json` from the folder alone, and write it."""
     with audio_progress("simulating the same audio", plan.schedule().samples / SAMPLE_RATE_HZ) as progress:
         result = make_session_result(plan, folder, candidate, progress)
     write_result(result, folder / RESULT_FILE)
-    return Measured(folder, result)
+    return MeasuredSession(folder, result)
 
 
 def require_client() -> None:

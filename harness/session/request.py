@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import os
 import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from harness.session.plan import SessionPlan
 from harness.session.schedule import PlannedSection, default_settings, make_schedule
 from harness.simulated.simulated_result import PACKAGES, model_record
 from wakeword.contract import SAMPLE_RATE_HZ
+from wakeword.corpus.feature_cache import folder_beside_features
 from wakeword.corpus.provenance import Stated
 from wakeword.device_model import DeviceModel
 from wakeword.engines import open_engine
@@ -114,14 +114,8 @@ def _described(request: Request) -> tuple[PlannedSection, ...]:
     if full_scale is None:
         raise ConfigError(f"{request.corpus}: levels at the board are known by a calibration, or by full_scale_spl in the file; give one of them")
     # The gain is applied when it is played.
-    sections = render(corpus, full_scale + request.air.gain_db, _rendered_folder() / corpus.name)
+    sections = render(corpus, full_scale + request.air.gain_db, folder_beside_features("corpus") / corpus.name)
     return tuple(
         PlannedSection(one.label, one.truth, tuple(plan_recording(file.path, file.provenance, file.word_end, file.speaker) for file in one.files))
         for one in sections
     )
-
-
-def _rendered_folder() -> Path:
-    """`corpus` in `$MWW_CACHE_DIR`, else beside the features in the user's cache folder."""
-    chosen = os.environ.get("MWW_CACHE_DIR")
-    return (Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mww") / "corpus"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from firmware.answers import parse_identity
 from harness.collect.clock import ClockFit, clock_samples, fit_clock
-from harness.collect.collected import Detection as Told
+from harness.collect.collected import CollectedDetection
 from harness.collect.raw import RawEvent, read_raw
 from harness.collect.witnesses import ArenaProbed, parse_fact
 from harness.results import wording
@@ -111,7 +111,7 @@ def _board_clock(leg: MeasuredLeg) -> tuple[ClockFit, PlayClock] | None:
     return (fit_clock(samples), play_clock(leg.played)) if samples else None
 
 
-def _position(told: Told, leg: MeasuredLeg, clocks: tuple[ClockFit, PlayClock] | None) -> int:
+def _position(told: CollectedDetection, leg: MeasuredLeg, clocks: tuple[ClockFit, PlayClock] | None) -> int:
     """Samples that the stream had at a decision: by the board, else by its clock and the loudspeaker's, else when the event arrived."""
     if told.position is not None:
         return told.position
@@ -128,7 +128,7 @@ def _trace(folder: Path, leg: MeasuredLeg) -> NDArray[np.uint8]:
     return np.fromfile(path, np.uint8) if path.is_file() else np.zeros(0, np.uint8)
 
 
-def _figures(told: Told, window: NDArray[np.uint8], plan: SessionPlan) -> tuple[int, int]:
+def _figures(told: CollectedDetection, window: NDArray[np.uint8], plan: SessionPlan) -> tuple[int, int]:
     """Average and maximum of a detection, uint8.
 
     The board logs two decimals; where its trace rounds to them, the trace is what it logged, exactly. Where the line is missing there is the trace,

@@ -7,7 +7,6 @@ How alike the windows are tells whether one person speaks.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from trainer.data.listening import unusable
 from trainer.data.parallel import Progress
 from wakeword import contract
 from wakeword.audio import conversion_id, stream_samples
-from wakeword.corpus.feature_cache import CACHE_VARIABLE, default_cache_folder
+from wakeword.corpus.feature_cache import folder_beside_features
 from wakeword.corpus.recordings import hash_file
 from wakeword.corpus.walk import Rejection
 from wakeword.errors import ConfigError
@@ -56,19 +55,13 @@ class Voices:
     left_out: tuple[Rejection, ...]
 
 
-def voice_cache_folder() -> Path:
-    """`voices` in `$MWW_CACHE_DIR`, else beside the features in the user's cache folder."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    return Path(chosen) / "voices" if chosen else default_cache_folder().with_name("voices")
-
-
 def hear(paths: Sequence[Path], model: str, load: EmbedderLoader, cache: Path | None = None, progress: Progress | None = None) -> Voices:
     """Embed every recording that the cache does not know. Each is kept at once, so an interrupted analysis goes on where it was.
 
     `load` is called when the first recording has to be embedded, and not at all when the cache knows them all. Raises what `load` and the
     embedder raise; a recording that cannot be used is left out with its reason.
     """
-    store = VoiceCache(cache or voice_cache_folder(), model_identity(model))
+    store = VoiceCache(cache or folder_beside_features("voices"), model_identity(model))
     report: Callable[[int, int], None] = progress or (lambda _done, _total: None)
     report(0, len(paths))
     embedder: Embedder | None = None

@@ -36,10 +36,14 @@ ABANDONED_AFTER_S = 24 * 3600
 
 def default_cache_folder() -> Path:
     """`$MWW_CACHE_DIR`, else `mww/features` in the user's cache folder."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen)
-    return cache_folder("features")
+    given = os.environ.get(CACHE_VARIABLE)
+    return Path(given) if given else cache_folder("features")
+
+
+def folder_beside_features(name: str) -> Path:
+    """`NAME` in `$MWW_CACHE_DIR`, else `mww/NAME` in the user's cache folder."""
+    given = os.environ.get(CACHE_VARIABLE)
+    return Path(given) / name if given else cache_folder(name)
 
 
 @dataclass(frozen=True)

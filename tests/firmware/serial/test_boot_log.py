@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from firmware.serial import boot_log
-from firmware.serial.boot_log import BootLog, LogLine, capture, decode
+from firmware.serial.boot_log import BootLine, BootLog, capture, decode
 from tests.firmware.rom_loader.chip import PANIC, Chip
 from tests.firmware.rom_loader.images import APP_OFFSET
 from tests.firmware.rom_loader.servers import on_rfc2217, on_socket
@@ -117,4 +117,4 @@ def test_a_backtrace_is_decoded_by_the_compilers_own_program(tmp_path: Path, mon
 
 
 def test_a_line_shows_its_time() -> None:
-    assert str(LogLine(1.5, "text")) == "   1.500  text"
+    assert str(BootLine(1.5, "text")) == "   1.500  text"

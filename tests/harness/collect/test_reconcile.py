@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.collect.collected import Collected, Void
+from harness.collect.collected import Collected, CollectedVoid
 from harness.collect.raw import RawEvent
 from harness.collect.reconcile import reconcile
 from tests.harness.collect.simulated_board import LAG, OTHER_WORD, RING, WORD, SimulatedBoard, log_line
@@ -155,7 +155,7 @@ def test_a_lost_detection_is_void_between_its_neighbours() -> None:
     board.hear(SECOND)
     board.flush()
     collected = reconcile(board.events)
-    assert collected.voids == (Void(0, 10 * SECOND, 20 * SECOND + 160, "lost detection"),)
+    assert collected.voids == (CollectedVoid(0, 10 * SECOND, 20 * SECOND + 160, "lost detection"),)
     assert (collected.integrity.lost, collected.integrity.seq_gaps, collected.integrity.detections) == (1, 1, 2)
 
 
@@ -168,7 +168,7 @@ def test_heartbeats_narrow_a_loss() -> None:
         board.probe()
     board.flush()
     collected = reconcile(board.events)
-    assert collected.voids == (Void(0, 9 * SECOND - MARGIN, 11 * SECOND + MARGIN, "lost detection, lost event"),)
+    assert collected.voids == (CollectedVoid(0, 9 * SECOND - MARGIN, 11 * SECOND + MARGIN, "lost detection, lost event"),)
     assert (collected.integrity.lost, collected.integrity.logs_without_event) == (1, 1)
 
 
@@ -184,7 +184,7 @@ def test_an_api_gap_goes_from_the_last_proof_to_the_new_connection() -> None:
     board.hear(SECOND)
     board.flush()
     collected = reconcile(board.events)
-    assert collected.voids == (Void(0, 4 * SECOND - MARGIN, 65 * SECOND + SECOND // 2 + MARGIN, "api gap"),)
+    assert collected.voids == (CollectedVoid(0, 4 * SECOND - MARGIN, 65 * SECOND + SECOND // 2 + MARGIN, "api gap"),)
     assert collected.integrity.api_gaps == 1
 
 
@@ -200,7 +200,7 @@ def test_a_reboot_is_void_and_its_samples_are_not_trusted() -> None:
     board.detect()
     board.flush()
     collected = reconcile(board.events)
-    assert collected.voids == (Void(0, 5 * SECOND - MARGIN, 10 * SECOND + MARGIN + SETTLE, "api gap, reboot"),)
+    assert collected.voids == (CollectedVoid(0, 5 * SECOND - MARGIN, 10 * SECOND + MARGIN + SETTLE, "api gap, reboot"),)
     assert (collected.integrity.reboots, collected.integrity.misplaced) == (1, 1)
     (detection,) = collected.detections
     assert (detection.position, detection.received_position) == (None, 20 * SECOND)
@@ -234,7 +234,7 @@ def test_a_leg_that_begins_before_the_connection() -> None:
     board.connect()
     board.hear(SECOND)
     board.flush()
-    assert reconcile(board.events).voids == (Void(1, 0, SECOND + MARGIN, "api gap"),)
+    assert reconcile(board.events).voids == (CollectedVoid(1, 0, SECOND + MARGIN, "api gap"),)
 
 
 def test_an_overflow_and_the_time_to_forget_it_are_void() -> None:
@@ -246,7 +246,7 @@ def test_an_overflow_and_the_time_to_forget_it_are_void() -> None:
     board.hear(10 * SECOND)
     board.flush()
     collected = reconcile(board.events, settle_seconds=1.0)
-    assert collected.voids == (Void(0, 10 * SECOND - MARGIN, 12 * SECOND + MARGIN, "ring buffer overflow"),)
+    assert collected.voids == (CollectedVoid(0, 10 * SECOND - MARGIN, 12 * SECOND + MARGIN, "ring buffer overflow"),)
     assert collected.integrity.audio_lost == 1
 
 
@@ -267,7 +267,7 @@ def test_no_detection_runs(line: str, reason: str, comes_back: str) -> None:
     board.hear(10 * SECOND)
     board.flush()
     end = None if comes_back == "never" else 15 * SECOND + MARGIN + SETTLE
-    assert reconcile(board.events).voids == (Void(0, 10 * SECOND - MARGIN, end, reason),)
+    assert reconcile(board.events).voids == (CollectedVoid(0, 10 * SECOND - MARGIN, end, reason),)
 
 
 def test_a_stop_after_the_end_voids_nothing() -> None:
@@ -290,7 +290,7 @@ def test_what_no_probe_confirmed_is_void() -> None:
     board.hear(3 * SECOND)
     board.say("play")
     collected = reconcile(board.events)
-    assert collected.voids == (Void(0, 10 * SECOND - MARGIN, None, "end not confirmed"),)
+    assert collected.voids == (CollectedVoid(0, 10 * SECOND - MARGIN, None, "end not confirmed"),)
     assert (collected.legs[-1].position, collected.legs[-1].confirmed) == (13 * SECOND, 10 * SECOND)
 
 
@@ -306,7 +306,7 @@ def test_a_stream_that_starts_again_unsaid() -> None:
     collected = reconcile(board.events)
     assert [detection.position for detection in collected.detections] == [10 * SECOND, None]
     assert collected.integrity.misplaced == 1
-    assert collected.voids == (Void(0, 10 * SECOND, 15 * SECOND + MARGIN + SETTLE, "stream restarted"),)
+    assert collected.voids == (CollectedVoid(0, 10 * SECOND, 15 * SECOND + MARGIN + SETTLE, "stream restarted"),)
 
 
 def test_a_real_board_knows_no_samples() -> None:

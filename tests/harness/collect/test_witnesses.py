@@ -12,11 +12,11 @@ from harness.collect.witnesses import (
     ArenaProbeFailed,
     AudioLost,
     BlockedByVad,
+    BoardLine,
     Detected,
     EventDropped,
     InferenceFailed,
     LogFact,
-    LogLine,
     StateChanged,
     parse_fact,
     parse_line,
@@ -73,8 +73,8 @@ def test_the_board_says_itself_what_it_dropped(tag: str, message: str, dropped: 
 
 
 def test_the_parts_of_a_line() -> None:
-    assert parse_line(board("a: [b]\nc", level="VV", tag="wifi:012", task="mww")) == LogLine("VV", "wifi", "mww", "a: [b]\nc")
-    assert parse_line("plain") == LogLine("", "", "", "plain")
+    assert parse_line(board("a: [b]\nc", level="VV", tag="wifi:012", task="mww")) == BoardLine("VV", "wifi", "mww", "a: [b]\nc")
+    assert parse_line("plain") == BoardLine("", "", "", "plain")
 
 
 @given(st.text())

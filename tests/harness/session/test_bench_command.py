@@ -17,7 +17,7 @@ from firmware.build import Firmware
 from firmware.credentials import api_key
 from harness.results.schema import IntervalRecord, Result, read_result
 from harness.session.journal import RAW_FILE
-from harness.session.measure import Limits, measure
+from harness.session.measure import RequiredRates, measure
 from harness.session.request import Request
 from harness.session.session_result import make_session_result
 from harness.session.table import session_table
@@ -106,18 +106,18 @@ def test_limits_are_met_missed_or_cannot_be_known(result: Result) -> None:
     accepts = result.scores.false_accepts_per_hour
     assert accepts is not None
     assert accepts.rate is not None
-    Limits().check(result)
-    Limits(min_recall=1.0, max_fah=accepts.rate).check(result)
+    RequiredRates().check(result)
+    RequiredRates(min_recall=1.0, max_fah=accepts.rate).check(result)
     with pytest.raises(MeasurementFailure, match="above --max-fah"):
-        Limits(max_fah=accepts.rate / 2).check(result)
+        RequiredRates(max_fah=accepts.rate / 2).check(result)
     low = _with(result, recall=IntervalRecord(count=1, of=4, rate=0.25, low=0.0, high=0.8, method=""))
     with pytest.raises(MeasurementFailure, match=r"recall 0.2500 is below --min-recall 0.9"):
-        Limits(min_recall=0.9).check(low)
+        RequiredRates(min_recall=0.9).check(low)
     nothing = IntervalRecord(count=0, of=0, rate=None, low=None, high=None, method="")
     with pytest.raises(InfrastructureError, match="no utterance was measured"):
-        Limits(min_recall=0.9).check(_with(result, recall=nothing))
+        RequiredRates(min_recall=0.9).check(_with(result, recall=nothing))
     with pytest.raises(InfrastructureError, match="everything that was played is void"):
-        Limits().check(_with(result, recall=nothing, false_accepts_per_hour=nothing))
+        RequiredRates().check(_with(result, recall=nothing, false_accepts_per_hour=nothing))
 
 
 def _with(result: Result, **scores: object) -> Result:

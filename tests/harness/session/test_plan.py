@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.session.known_positive import choose_known_positive
-from harness.session.measure import Limits, measure
+from harness.session.measure import RequiredRates, measure
 from harness.session.plan import PLAN_FILE, changed_files, read_plan, what_changed
 from harness.session.request import Request, make_plan
 from tests.harness.session.conftest import Plan
@@ -102,7 +102,7 @@ def test_input_that_cannot_be_right_is_refused_before_any_work(material: Path) -
         measure(Request(board="virtual", model=manifest, wake=(material,), margin=1.0))
     with pytest.raises(ConfigError, match="no such board"):
         measure(Request(board="desk", model=manifest, wake=(material,)))
-    assert Limits() == Limits(None, None)
+    assert RequiredRates() == RequiredRates(None, None)
 
 
 def test_what_a_list_says_of_its_recordings_goes_with_them(plan: Plan, material: Path, tmp_path: Path) -> None:
