@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic_core import ErrorDetails
@@ -40,6 +42,13 @@ def complaint(error: ErrorDetails, given: object, example: object = None) -> str
     else:
         return error["msg"].removeprefix("Value error, ")
     return f"it must be {wanted}" + ("" if example is None or example in ("", [], {}) else f", for example {_written(example)}")
+
+
+def nearest(name: str, known: Iterable[str], what: str, *, prefix: str = "", cutoff: float = 0.6) -> str:
+    """What to say of a name that is not `known`: the nearest one (`cutoff`: how alike it must be, 0-1), else `what` and all of them."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, 1, cutoff)
+    return f"did you mean {prefix}{near[0]}?" if near else f"{what} {', '.join(names)}"
 
 
 def _written(value: object) -> str:

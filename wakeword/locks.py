@@ -32,7 +32,7 @@ LONGEST_COMMAND = 120
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock. `pid` is 0 in the moment before it has been written down."""
+    """Who holds a lock, or a serial port. `pid` is 0 in the moment before it has been written down."""
 
     pid: int
     command: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from bench_audio.calibration.calibration_file import Calibration, Circumstances,
 from bench_audio.calibration.flow import STEPS, CalibrationSettings, Moment, Prompt, Step, measure
 from bench_audio.calibration.plots import Plot, draw_plots
 from bench_audio.duplex import Duplex
+from wakeword.complaints import nearest
 from wakeword.errors import ConfigError
 from wakeword.files import check_writable, write_atomically
 from wakeword.pages import render_page
@@ -77,8 +77,7 @@ def chosen_steps(text: str | None, sensitivity_stated: bool) -> tuple[Step, ...]
     words = [word.strip() for word in text.split(",") if word.strip()]
     for word in words:
         if word not in STEPS:
-            near = difflib.get_close_matches(word, STEPS, 1)
-            raise ConfigError(f"--steps {word}: no such step; {f'did you mean {near[0]}?' if near else 'choose from ' + ', '.join(STEPS)}")
+            raise ConfigError(f"--steps {word}: no such step; {nearest(word, STEPS, 'choose from')}")
     return tuple(step for step in STEPS if step in words)
 
 

@@ -15,14 +15,13 @@ Paths are relative to the file. Unknown keys are errors.
 
 from __future__ import annotations
 
-import difflib
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from wakeword.complaints import complaint
+from wakeword.complaints import complaint, nearest
 from wakeword.corpus.provenance import Stated
 from wakeword.errors import ConfigError
 from wakeword.reading import parse_yaml, read_yaml
@@ -144,8 +143,7 @@ def _preset(path: Path, name: object) -> dict[str, Any]:
     if name is None:
         return {}
     if name not in PRESETS:
-        near = difflib.get_close_matches(str(name), PRESETS, 1)
-        raise ConfigError(f"{path}: preset {name!r} is not there; {f'did you mean {near[0]}?' if near else f'there are {", ".join(PRESETS)}'}")
+        raise ConfigError(f"{path}: preset {name!r} is not there; {nearest(str(name), PRESETS, 'there are')}")
     values: dict[str, Any] = parse_yaml(files("bench_audio.corpus").joinpath("presets", f"{name}.yaml").read_text(encoding="utf-8"), f"preset {name}")
     return values
 
@@ -153,5 +151,4 @@ def _preset(path: Path, name: object) -> dict[str, Any]:
 def _hint(error: Any) -> str:
     parts: dict[str, type[BaseModel]] = {"sources": Source, "noise": NoiseBed, "conditions": Condition}
     part = parts.get(str(error["loc"][0]), Corpus)
-    near = difflib.get_close_matches(str(error["loc"][-1]), part.model_fields, 1, 0.5)
-    return f"unknown key; {f'did you mean {near[0]}?' if near else f'known are {", ".join(part.model_fields)}'}"
+    return f"unknown key; {nearest(str(error['loc'][-1]), part.model_fields, 'known are', cutoff=0.5)}"

@@ -6,13 +6,13 @@ and recipes share what one call made, so that a lever costs only what it adds.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from wakeword.complaints import nearest
 from wakeword.errors import ConfigError
 
 WORDS = ("alexa", "jarvis", "computer")
@@ -148,6 +148,5 @@ def find_recipes(names: Sequence[str]) -> list[Recipe]:
     """Recipes by name. Raises `ConfigError` for a name that is none, with the nearest one."""
     for name in names:
         if name not in RECIPES:
-            near = difflib.get_close_matches(name, RECIPES, 1)
-            raise ConfigError(f"--recipes {name}: no recipe; {f'did you mean {near[0]}?' if near else f'recipes are {", ".join(RECIPES)}'}")
+            raise ConfigError(f"--recipes {name}: no recipe; {nearest(name, RECIPES, 'recipes are')}")
     return [RECIPES[name] for name in dict.fromkeys(names)]

@@ -6,7 +6,6 @@ without any file.
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from pydantic import ValidationError
 
 from firmware.boards.entry import VIRTUAL, VIRTUAL_BOARD, BoardEntry
 from firmware.boards.registry import kind_of
-from wakeword.complaints import complaint
+from wakeword.complaints import complaint, nearest
 from wakeword.errors import ConfigError
 from wakeword.reading import read_yaml
 
@@ -59,10 +58,8 @@ def find_board(name: str, path: Path | None) -> BoardEntry:
     """The board of that name. Raises `ConfigError` as `read_inventory` does, and when there is none of that name."""
     entries = read_inventory(path)
     if name not in entries:
-        near = difflib.get_close_matches(name, entries, 1)
-        hint = f"did you mean {near[0]}?" if near else f"boards are {', '.join(entries)}"
         where = f"in {path}" if path else "and no boards.yaml here; give one with --boards"
-        raise ConfigError(f"--board {name}: no such board {where}; {hint}")
+        raise ConfigError(f"--board {name}: no such board {where}; {nearest(name, entries, 'boards are')}")
     return entries[name]
 
 
@@ -82,9 +79,7 @@ def _entry(path: Path, number: int, values: object) -> BoardEntry:
             continue
         if any(word in key.lower() for word in _SECRETS):
             raise ConfigError(f"{where}: {key} does not belong here, an inventory holds no secrets; set MWW_API_KEY instead")
-        near = difflib.get_close_matches(key, BoardEntry.model_fields, 1, 0.5)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(BoardEntry.model_fields)}"
-        raise ConfigError(f"{where}: unknown key {key}; {hint}")
+        raise ConfigError(f"{where}: unknown key {key}; {nearest(key, BoardEntry.model_fields, 'known are', cutoff=0.5)}")
     try:
         entry = BoardEntry.model_validate(values)
     except ValidationError as error:

@@ -14,9 +14,7 @@ from pathlib import Path
 
 from firmware.boards.entry import NETWORK_PORTS, BoardEntry
 from wakeword.errors import BoardRefused, ConfigError, InfrastructureError
-
-LONGEST_COMMAND = 120
-"""Characters of a holder's command that are shown."""
+from wakeword.locks import LONGEST_COMMAND, Holder
 
 
 @dataclass(frozen=True)
@@ -29,17 +27,6 @@ class UsbPort:
 
     def __str__(self) -> str:
         return f"{self.device} ({self.description}, serial number {self.serial_number or 'none'})"
-
-
-@dataclass(frozen=True)
-class PortHolder:
-    """A process that has a port open."""
-
-    pid: int
-    command: str
-
-    def __str__(self) -> str:
-        return f"pid {self.pid} ({self.command})"
 
 
 def usb_ports() -> list[UsbPort]:
@@ -80,7 +67,7 @@ def find_port(entry: BoardEntry, chosen: str | None, ports: Sequence[UsbPort]) -
     return port
 
 
-def port_holders(port: str) -> list[PortHolder]:
+def port_holders(port: str) -> list[Holder]:
     """Other processes that have this port open, as far as the system lets us see them: of other users only root sees any. None for a network port."""
     if is_network_port(port):
         return []
@@ -91,7 +78,7 @@ def port_holders(port: str) -> list[PortHolder]:
     if not stat.S_ISCHR(device.st_mode):
         return []
     others = (process for process in Path("/proc").iterdir() if process.name.isdecimal() and int(process.name) != os.getpid())
-    holders = [PortHolder(int(process.name), _command(process)) for process in others if _has_open(process, device.st_rdev)]
+    holders = [Holder(int(process.name), _command(process)) for process in others if _has_open(process, device.st_rdev)]
     return sorted(holders, key=lambda holder: holder.pid)
 
 

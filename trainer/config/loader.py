@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from trainer.config.sections import TrainerConfig
 from trainer.config.variables import escaped, has_variable, substitute
-from wakeword.complaints import complaint
+from wakeword.complaints import complaint, nearest
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 from wakeword.reading import load_yaml, parse_yaml, read_text, yaml_fault
@@ -71,9 +70,7 @@ def _presets() -> Any:
 
 def _read_preset(name: str) -> Values:
     if name not in preset_names():
-        near = difflib.get_close_matches(name, preset_names(), 1)
-        hint = f"did you mean {near[0]}?" if near else f"presets are {', '.join(preset_names())}"
-        raise ConfigError(f"--config {name}: neither a preset nor a file; {hint}")
+        raise ConfigError(f"--config {name}: neither a preset nor a file; {nearest(name, preset_names(), 'presets are')}")
     return _parse((_presets() / f"{name}.yaml").read_text(encoding="utf-8"), f"preset {name}")
 
 
@@ -197,8 +194,7 @@ def _nearest(key: str, model: type[BaseModel], prefix: str) -> str:
         elsewhere = _section(TrainerConfig, section)
         if elsewhere is not None and key in elsewhere.model_fields:
             return f"did you mean {section}.{key}?"
-    near = difflib.get_close_matches(key, model.model_fields, 1, 0.5)
-    return f"did you mean {prefix}{near[0]}?" if near else f"known are {', '.join(model.model_fields)}"
+    return nearest(key, model.model_fields, "known are", prefix=prefix, cutoff=0.5)
 
 
 def _section(model: type[BaseModel], name: str) -> type[BaseModel] | None:
