@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from wakeword.progress import plain_lines, stderr
+from wakeword.progress import shown
 
 
 @contextmanager
 def stages() -> Iterator[tuple[Callable[[str], None], Callable[[int, int], None]]]:
     """Yield a function for the line of a stage, and one for the steps done and all steps within it."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    console = stderr()
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with plain_lines(console) as plain, Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with shown(*columns) as (bar, plain):
+        console = bar.console
         task = bar.add_task("starting", total=None)
         stage = "starting"
 

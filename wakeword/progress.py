@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress, ProgressColumn
 
 FIRST_LINE_S = 15.0
 """Seconds without a line after which the first one says where the work stands."""
@@ -80,44 +81,57 @@ def plain_lines(console: Console) -> PlainLines:
 
 
 @contextmanager
-def working(description: str) -> Iterator[None]:
-    """Work of a length that nobody knows: a spinner on a terminal."""
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+def shown(*columns: ProgressColumn) -> Iterator[tuple[Progress, PlainLines]]:
+    """Bars of these columns on a terminal, gone when the block ends; and what stands for them where the output is kept."""
+    from rich.progress import Progress
 
     console = stderr()
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with plain_lines(console) as plain, Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        bar.add_task(description, total=None)
+    with plain_lines(console) as plain, Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        yield bars, plain
+
+
+@contextmanager
+def working(description: str) -> Iterator[None]:
+    """Work of a length that nobody knows: a spinner on a terminal."""
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    with shown(SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()) as (bars, plain):
+        bars.add_task(description, total=None)
         plain.stands(description)
         yield
 
 
+class Advance(Protocol):
+    """Takes the seconds of audio finished since its last call, and what else is to be said."""
+
+    def __call__(self, seconds: float, note: str = "") -> None:
+        """`note` stands behind the minutes."""
+        ...
+
+
 @contextmanager
-def audio_progress(description: str, total_seconds: float) -> Iterator[Callable[[float], None]]:
-    """Yield a function that takes the seconds of audio finished since its last call."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+def audio_progress(description: str, total_seconds: float, start: str = "") -> Iterator[Advance]:
+    """Yield what takes the audio that is finished; `start` is what is done until it is called."""
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
     from wakeword.time_left import TimeLeft
 
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.fields[minutes]:.1f} of {task.fields[total_minutes]:.1f} min of audio"),
-        TimeElapsedColumn(),
-        TimeLeft(),
-    )
-    console = stderr()
-    with plain_lines(console) as plain, Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(description, total=total_seconds, minutes=0.0, total_minutes=total_seconds / 60)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[where]}", markup=False), TimeElapsedColumn(), TimeLeft())
+    with shown(*columns) as (bars, plain):
+        task = bars.add_task(description, total=total_seconds, where=start)
         done = 0.0
 
-        def advance(seconds: float) -> None:
+        def advance(seconds: float, note: str = "") -> None:
             nonlocal done
             done += seconds
-            bar.update(task, completed=done, minutes=done / 60)
-            plain.stands(f"{description}: {done / 60:.1f} of {total_seconds / 60:.1f} min of audio")
+            where = f"{done / 60:.1f} of {total_seconds / 60:.1f} min of audio" + (f", {note}" if note else "")
+            bars.update(task, completed=done, where=where)
+            plain.stands(f"{description}: {where}")
 
-        advance(0.0)
+        if start:
+            plain.stands(f"{description}: {start}")
+        else:
+            advance(0.0)
         yield advance
 
 
