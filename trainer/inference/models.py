@@ -35,7 +35,7 @@ OUTPUT_STEPS = 256
 
 
 class WordModel(Protocol):
-    """What mining and evaluation ask of a model."""
+    """What evaluation, export, mining and tuning ask of a model."""
 
     @property
     def form(self) -> str:
@@ -73,11 +73,11 @@ class Int8Model:
         return self.model.sha256
 
     def run(self, stream: PresentedStream) -> SimulatedStream:
-        """See `WordModel`."""
+        """The probabilities of one stream, its ranges on all cores where it is long."""
         return stream.simulated(self.model.stride, run_stream(self.model, stream.features, self._options))
 
     def run_clips(self, recordings: Sequence[Path], progress: Progress) -> list[SimulatedStream]:
-        """See `WordModel`."""
+        """Each recording alone, on all cores. Raises `ConfigError` for one that cannot be read."""
         return simulate(self.model, recordings, CLIPS, self._options, progress)
 
     @property
@@ -113,11 +113,11 @@ class FloatModel:
         self.sha256 = hash_file(weights)
 
     def run(self, stream: PresentedStream) -> SimulatedStream:
-        """See `WordModel`."""
+        """The probabilities of one stream in the steps of the exported model, range by range."""
         return self.rounded(stream, self.probabilities(stream.features))
 
     def run_clips(self, recordings: Sequence[Path], progress: Progress) -> list[SimulatedStream]:
-        """See `WordModel`."""
+        """Each recording alone. Raises `ConfigError` for one that cannot be read."""
         # The model itself runs on all cores by TensorFlow's threads; the frontend needs processes for that.
         jobs = self._jobs if worth_processes(recordings) else 1
         streams = []

@@ -122,7 +122,7 @@ class TrainingMiner:
 
     @property
     def fingerprint(self) -> str:
-        """See `HardNegatives`. The features are part of the run's fingerprint as its sets are."""
+        """A hash of what is mined and how. The features are part of the run's fingerprint as its sets are."""
         names = [[record.path.name for record in stream] for stream in self._negatives.streams]
         # The text is that of earlier versions, so that their runs go on.
         settings = f"Mining(threshold={self._mining.fp_threshold!r}, limit={self._mining.max_samples!r})"
@@ -130,7 +130,10 @@ class TrainingMiner:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def restore(self, step: int) -> MinedSets:
-        """See `HardNegatives`."""
+        """What an earlier session had mined up to this step; rows and clips of later steps are removed.
+
+        Raises `ConfigError` for a folder that is damaged or of another mining.
+        """
         rows = read_table(self._folder)
         foreign = next((row for row in rows if row.step is None or row.window_end_sample is None or row.source not in self._places), None)
         if foreign is not None:
@@ -144,7 +147,7 @@ class TrainingMiner:
         return self._mined_sets()
 
     def mine(self, model: Any, step: int) -> MinedSets:
-        """See `HardNegatives`.
+        """Add what a model in training accepts.
 
         One mining takes at most half of the places that are left: the later, better models need some too.
         """

@@ -57,8 +57,8 @@ def autotune(
     require_tensorflow()
     with Narrator(targets, verbose) as narrator:
         if dry_run:
-            folder = TuningFolder(output_dir)
-            folder.check(candidate.run)
+            folder = TuningFolder(output_dir, candidate, targets)
+            folder.check()
             typer.echo(surveyed(survey(task, narrator), task, folder.peek()))
             return
         tuned = tune(task, output_dir, narrator)

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from trainer.config.loader import CONFIG_NAME, write_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import LISTS_FOLDER, REJECTED_NAME, TABLE_NAME
+from trainer.inference.runs import ModelCandidate
 from trainer.mixednet.weights import save_weights
 from trainer.run import DUPLICATES_NAME
 from trainer.training.checkpoints import BEST_WEIGHTS, remove_partial
@@ -61,16 +62,17 @@ _RECORD = TypeAdapter(TuningRecord)
 class TuningFolder:
     """The folder that a tuning writes to."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder
+    def __init__(self, folder: Path, candidate: ModelCandidate, targets: Targets) -> None:
+        """Of a tuning of this model toward these targets."""
+        self.path, self._config, self._run, self._targets = folder, candidate.config, candidate.run, targets
         self.weights = folder / "checkpoints" / BEST_WEIGHTS
         self.candidate = self.weights.with_name(CANDIDATE)
 
-    def check(self, run: Path) -> None:
-        """Raise `ConfigError` unless a tuning of the model of `run` may write here: the run itself is never changed."""
+    def check(self) -> None:
+        """Raise `ConfigError` unless a tuning of the model may write here: its run itself is never changed."""
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"{self.path}: is a file; name a folder with --output-dir")
-        if self.path.resolve() == run.resolve():
+        if self.path.resolve() == self._run.resolve():
             raise ConfigError(f"{self.path}: is the run of the checkpoint, which stays as it is; give another --output-dir")
         if not (self.path / RECORD_NAME).is_file() and any((self.path / name).exists() for name in (CONFIG_NAME, TABLE_NAME)):
             raise ConfigError(f"{self.path}: holds a run that is no tuning; give another --output-dir")
@@ -120,15 +122,15 @@ class TuningFolder:
         write_atomically(self.candidate, weights.read_bytes())
         return hash_file(self.candidate)
 
-    def write(self, record: TuningRecord, config: TrainerConfig, targets: Targets, run: Path) -> None:
+    def write(self, record: TuningRecord) -> None:
         """Write where the tuning stands, then all that follows from it.
 
         Weights that the record names lie at `candidate` or `weights`.
         """
         write_atomically(self.path / RECORD_NAME, _json(record))
-        self.settle(record, config, targets, run)
+        self.settle(record)
 
-    def settle(self, record: TuningRecord, config: TrainerConfig, targets: Targets, run: Path) -> None:
+    def settle(self, record: TuningRecord) -> None:
         """Bring everything in line with the record, from whatever a kill has left."""
         for folder in (self.path, self.weights.parent):
             remove_partial(folder)
@@ -137,11 +139,11 @@ class TuningFolder:
                 self.candidate.replace(self.weights)
             else:
                 self.candidate.unlink()
-        for name in (*_COPIED, *(f"{LISTS_FOLDER}/{path.name}" for path in sorted((run / LISTS_FOLDER).glob("*.txt")))):
-            if (run / name).is_file() and not (self.path / name).is_file():
-                write_atomically(self.path / name, (run / name).read_bytes())
-        write_config(tuned_config(config, best_of(record.iterations).point), self.path / CONFIG_NAME)
-        write_atomically(self.path / HISTORY_NAME, history_table(record.iterations, targets))
+        for name in (*_COPIED, *(f"{LISTS_FOLDER}/{path.name}" for path in sorted((self._run / LISTS_FOLDER).glob("*.txt")))):
+            if (self._run / name).is_file() and not (self.path / name).is_file():
+                write_atomically(self.path / name, (self._run / name).read_bytes())
+        write_config(tuned_config(self._config, best_of(record.iterations).point), self.path / CONFIG_NAME)
+        write_atomically(self.path / HISTORY_NAME, history_table(record.iterations, self._targets))
 
 
 def tuned_config(config: TrainerConfig, point: PointChoice) -> TrainerConfig:

@@ -134,9 +134,10 @@ def tune(task: TuningTask, output: Path, progress: TuningProgress) -> Tuned:
     Raises `ConfigError` for settings, recordings or a folder that cannot be used, `InfrastructureError` when another
     process tunes into the folder, and `KeyboardInterrupt` between two steps.
     """
-    TuningFolder(output).check(task.candidate.run)
+    folder = TuningFolder(output, task.candidate, task.targets)
+    folder.check()
     with hold_folder(output, "give another --output-dir"):
-        return _Tuning(task, output, progress).run()
+        return _Tuning(task, folder, progress).run()
 
 
 class _SplitRunner:
@@ -164,10 +165,8 @@ class _SplitRunner:
 class _Tuning:
     """The state of a tuning between its iterations."""
 
-    def __init__(self, task: TuningTask, output: Path, progress: TuningProgress) -> None:
-        self._task, self._progress = task, progress
-        self._config, self._run = task.candidate.config, task.candidate.run
-        self._folder = TuningFolder(output)
+    def __init__(self, task: TuningTask, folder: TuningFolder, progress: TuningProgress) -> None:
+        self._task, self._folder, self._progress, self._config = task, folder, progress, task.candidate.config
         self._validation, self._test = task.check()
         self._runner = _SplitRunner(task, progress)
         self._identity = _identity(task)
@@ -178,7 +177,7 @@ class _Tuning:
         if record is None:
             record = self._begin()
         else:
-            self._folder.settle(record, self._config, self._task.targets, self._run)
+            self._folder.settle(record)
             self._progress.went_on(record.iterations)
         while (reason := ending(record.iterations, self._task.limits)) is None:
             record = self._iterate(record)
@@ -221,7 +220,7 @@ class _Tuning:
 
     def _noted(self, record: TuningRecord) -> TuningRecord:
         record = replace(record, ended=None)
-        self._folder.write(record, self._config, self._task.targets, self._run)
+        self._folder.write(record)
         self._progress.iterated(record.iterations[-1])
         return record
 
@@ -235,7 +234,7 @@ class _Tuning:
                 self._runner.model.load_file(weights)
                 measurement = measure(self._runner.run(self._test), point, sha256)
                 record = replace(record, measurements=(*record.measurements, measurement))
-        self._folder.write(record, self._config, self._task.targets, self._run)
+        self._folder.write(record)
         return record
 
     def _found(self, record: TuningRecord, sha256: str, point: PointChoice) -> SplitMeasurement | None:
