@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.config.lengths import window_slices
 from trainer.config.mixednet import MixedNetConfig
 from trainer.config.training_sections import PerformanceSection, TrainingSection
 from trainer.data.batches import BatchSampler, FeatureSet, prefetch
 from trainer.data.split import Split
+from trainer.inference.models import FloatModel
 from trainer.inference.splits import PresentedSplit
-from trainer.mixednet.lengths import window_slices
 from trainer.mixednet.runtime import start_tensorflow
 from trainer.mixednet.scaling import dequantise
 from trainer.training.step import TrainState
@@ -130,7 +131,7 @@ def _validation(model: Any, slices: int, folder: Path, hours: float, step_s: flo
     words = _presented(folder / "words", SESSION, (UTTERANCE_SAMPLES,) * UTTERANCES)
     negatives = _presented(folder / "negatives", STREAM, (round(hours * 3600 * contract.SAMPLE_RATE_HZ),))
     data = PresentedSplit(Split.VAL, words, negatives)
-    validation = StreamingValidation(NETWORK, slices, data, window=5, target_false_accepts_per_hour=0.5)
+    validation = StreamingValidation(FloatModel(NETWORK, slices), data, window=5, target_false_accepts_per_hour=0.5)
     validation(model)
     before = _peak_mib()
     began = time.perf_counter()

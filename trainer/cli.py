@@ -123,15 +123,15 @@ def train(
     configuration = load_config(config, override or (), setting or ())
     output = output or configuration.paths.checkpoint_dir
     from trainer.mixednet.runtime import require_tensorflow
-    from trainer.terminal import Terminal
 
     require_tensorflow()
     if dry_run:
         _print_dry_run(configuration, output, jobs)
         return
-    from trainer.run import train_run
+    from trainer.training.run import train_run
+    from trainer.training.terminal import TrainingTerminal
 
-    with Terminal() as terminal:
+    with TrainingTerminal() as terminal:
         result = train_run(configuration, output, terminal, jobs)
     scores = result.best.scores
     typer.echo(
@@ -145,8 +145,8 @@ def train(
 def _print_dry_run(configuration: TrainerConfig, output: Path, jobs: int | None) -> None:
     from rich.console import Console
 
-    from trainer.dry_run import dry_run, rendered
     from trainer.terminal import Terminal
+    from trainer.training.dry_run import dry_run, rendered
 
     with Terminal() as terminal:
         found = dry_run(configuration, output, terminal, jobs)
@@ -177,9 +177,9 @@ def export(
     """
     from trainer.exporting import default_name, export_float, export_run
     from trainer.inference.runs import run_config
-    from trainer.memory import workers
     from trainer.mixednet.runtime import require_tensorflow
     from trainer.terminal import Terminal
+    from trainer.training.memory import workers
     from wakeword.locks import hold_folder
 
     configuration = run_config(checkpoint, config, override or (), [*(setting or ()), *(["export.quantize=false"] if no_quantize else [])])

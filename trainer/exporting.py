@@ -18,6 +18,7 @@ from trainer.config.loader import config_hash, write_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import chosen, refuse_changed
 from trainer.data.ingest import Label, SampleRecord
+from trainer.data.parallel import Stages
 from trainer.data.speech.engine import DEFAULT_LANGUAGE
 from trainer.data.split import Split
 from trainer.data.spoken import SpokenTables
@@ -27,8 +28,7 @@ from trainer.export.package import FLOAT_SUFFIX, ModelPackage, package_paths, wr
 from trainer.inference.models import Int8Model
 from trainer.inference.runs import run_folder
 from trainer.inference.splits import SplitRecords, simulate_split
-from trainer.run import RunProgress
-from trainer.trained import Trained, open_checkpoint
+from trainer.inference.trained import Trained, open_checkpoint
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError, MeasurementFailure
 from wakeword.files import PARTIAL_SUFFIX, check_writable, write_atomically
@@ -71,7 +71,7 @@ def default_name(wake_word: str) -> str:
     return name
 
 
-def export_run(checkpoint: Path, config: TrainerConfig, output: Path, name: str, progress: RunProgress, jobs: int | None = None) -> Exported:
+def export_run(checkpoint: Path, config: TrainerConfig, output: Path, name: str, progress: Stages, jobs: int | None = None) -> Exported:
     """Export the weights of a run that `mww-train` made.
 
     Beside model and manifest it writes the float streaming model, the configuration and, last, what was measured.
@@ -94,10 +94,10 @@ def export_run(checkpoint: Path, config: TrainerConfig, output: Path, name: str,
     trained = open_checkpoint(checkpoint, config)
     representative, seed = list(_representative(trained.records, config.training.seed)), config.training.seed
     refuse_changed(representative, run_folder(checkpoint))
-    data = recorded_clips(representative, trained.slices, seed, progress.counting, jobs)
+    data = recorded_clips(representative, config.slices, seed, progress.counting, jobs)
     with _staging(output) as staging:
         progress.told("converting to int8")
-        content = convert(trained.model, trained.network, trained.slices, data.clips(), folder=staging, seed=seed)
+        content = convert(trained.model, config.model, config.slices, data.clips(), folder=staging, seed=seed)
         arena = _check_contract(content, config)
         progress.told("comparing the int8 with the float model")
         agreement = trained.agreement_of(content)
@@ -117,7 +117,7 @@ def export_run(checkpoint: Path, config: TrainerConfig, output: Path, name: str,
     return exported
 
 
-def export_float(checkpoint: Path, config: TrainerConfig, output: Path, name: str, progress: RunProgress) -> ExportedFloat:
+def export_float(checkpoint: Path, config: TrainerConfig, output: Path, name: str, progress: Stages) -> ExportedFloat:
     """Export the weights of a run as `<name>.float32.tflite`, with the float streaming model, the configuration and what was measured.
 
     There is no manifest and no check of the device contract: no device runs it. An int8 export of the same name is left as it is. Raises as
@@ -127,7 +127,7 @@ def export_float(checkpoint: Path, config: TrainerConfig, output: Path, name: st
     trained = open_checkpoint(checkpoint, config)
     with _staging(output) as staging:
         progress.told("converting to float32")
-        content = convert_float(trained.model, trained.network, trained.slices, folder=staging)
+        content = convert_float(trained.model, config.model, config.slices, folder=staging)
         progress.told("comparing the float32 file with the model")
         agreement = trained.agreement_of(content)
         model = output / f"{name}{FLOAT_SUFFIX}"

@@ -15,8 +15,8 @@ from trainer.data.dataset import REJECTED_NAME, TABLE_NAME
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress as CountProgress
 from trainer.data.split import Split
-from trainer.run import DUPLICATES_NAME, RunProgress, audit_recordings, train_run
 from trainer.training.progress import Silent
+from trainer.training.run import DUPLICATES_NAME, RunProgress, audit_recordings, train_run
 
 
 class Listener(Silent, RunProgress):

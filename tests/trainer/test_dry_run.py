@@ -12,8 +12,8 @@ from trainer.analysis.layers import layer_costs
 from trainer.config.loader import load_config
 from trainer.data.ingest import Ingestion, Label, SampleRecord
 from trainer.data.split import Split
-from trainer.dry_run import SHOWN_REJECTIONS, DryRun, rendered
-from trainer.memory import GIB, MIB, MemoryNeed
+from trainer.training.dry_run import SHOWN_REJECTIONS, DryRun, rendered
+from trainer.training.memory import GIB, MIB, MemoryNeed
 from wakeword.corpus.walk import Rejection
 
 

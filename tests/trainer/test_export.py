@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from tests import networks
+from trainer.config.lengths import receptive_field
 from trainer.config.loader import load_config
 from trainer.config.mixednet import MixedNetConfig
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
-from trainer.export.agreement import measure_agreement
 from trainer.export.convert import SAVED_MODEL, convert, convert_float
 from trainer.export.package import package_paths, write_package
 from trainer.export.representative import representative_chunks
 from trainer.exporting import trained_languages
-from trainer.mixednet.lengths import receptive_field
+from trainer.inference.agreement import measure_agreement
 from wakeword import contract
 from wakeword.errors import ConfigError
 from wakeword.model.flatbuffer import TfliteModel, parse_model

@@ -10,7 +10,7 @@ from trainer.config.loader import load_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
-from trainer.memory import GIB, MIB, WORKER_BYTES, MemoryNeed, check_memory, feature_workers, memory_need, workers
+from trainer.training.memory import GIB, MIB, WORKER_BYTES, MemoryNeed, check_memory, feature_workers, memory_need, workers
 from wakeword.errors import ConfigError
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests import networks
+from trainer.config.lengths import channel_groups, encoder_receptive_field, fit_slices, head_frames, receptive_field, window_slices
 from trainer.config.loader import load_config
 from trainer.config.mixednet import MixedNetConfig
-from trainer.mixednet.lengths import channel_groups, encoder_receptive_field, fit_slices, head_frames, receptive_field, window_slices
 from trainer.mixednet.scaling import dequantise
 from wakeword.errors import ConfigError
 

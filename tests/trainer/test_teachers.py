@@ -13,11 +13,10 @@ from trainer.data.dataset import write_recordings
 from trainer.data.ingest import Ingestion, Label, SampleRecord
 from trainer.data.mined import MinedClip, write_table
 from trainer.data.split import Split
-from trainer.mixednet.lengths import window_slices
 from trainer.mixednet.weights import save_weights
-from trainer.teachers import check_teachers, open_teachers
 from trainer.training.checkpoints import BEST_WEIGHTS
 from trainer.training.run_files import TABLE as VALIDATION_NAME
+from trainer.training.teachers import check_teachers, open_teachers
 from wakeword.errors import ConfigError
 from wakeword.part import Part
 
@@ -54,7 +53,7 @@ def run(folder: Path, records: tuple[SampleRecord, ...] = RECORDS, *settings: st
     (folder / VALIDATION_NAME).write_text("step,recall\n500,0.5\n30000,0.9\n")
     checkpoint = folder / "checkpoints" / BEST_WEIGHTS
     network = own.model
-    save_weights(build_model(network, window_slices(network, own.hardware.clip_duration_ms)), checkpoint)
+    save_weights(build_model(network, own.slices), checkpoint)
     return checkpoint
 
 

@@ -7,8 +7,8 @@ import re
 
 from rich.console import Console
 
-from trainer.terminal import Terminal
 from trainer.training.scores import Checkpoint, ValidationScores
+from trainer.training.terminal import TrainingTerminal
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 FIRST = Checkpoint(500, ValidationScores(0.5, 9.0, 0.25, 0.125))
@@ -17,7 +17,7 @@ SECOND = Checkpoint(12_000, ValidationScores(0.987, 0.4, 0.912, 0.951))
 
 def shown(terminal: bool) -> list[str]:
     output = io.StringIO()
-    with Terminal(Console(file=output, force_terminal=terminal, no_color=True, width=200)) as progress:
+    with TrainingTerminal(Console(file=output, force_terminal=terminal, no_color=True, width=200)) as progress:
         progress.evaluated(FIRST, best=True)
         progress.evaluated(SECOND, best=False)
         progress.told("warning: something")

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from trainer.config.lengths import receptive_field
 from trainer.config.mixednet import MixedNetConfig
 from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import Batch, BatchSampler, FeatureSet, TruncationStrategy, prefetch
-from trainer.mixednet.lengths import receptive_field
 from trainer.mixednet.weights import load_weights
 from trainer.training import checkpoints, loop
 from trainer.training.interrupt import delayed_interrupt

@@ -13,12 +13,12 @@ import soundfile
 from numpy.typing import NDArray
 
 from tests import networks
+from trainer.config.lengths import receptive_field
 from trainer.config.mixednet import MixedNetConfig
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from trainer.inference.models import FloatModel
 from trainer.inference.splits import PresentedSplit, SimulatedSplit, SplitRecords, present_split
-from trainer.mixednet.lengths import receptive_field
 from trainer.mixednet.scaling import dequantise
 from trainer.training.validation import StreamingValidation
 from wakeword import contract
@@ -107,7 +107,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def validation(trained: Trained, cutoff: float | None = None, target: float = 2.0) -> StreamingValidation:
-    return StreamingValidation(trained.config, trained.slices, trained.data, WINDOW, target, cutoff)
+    return StreamingValidation(FloatModel(trained.config, trained.slices), trained.data, WINDOW, target, cutoff)
 
 
 def heard(trained: Trained) -> SimulatedSplit:

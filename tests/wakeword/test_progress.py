@@ -15,7 +15,7 @@ from rich.console import Console
 from firmware.terminal import stages
 from harness.session.progress import session_progress
 from harness.session.runner import Moment
-from trainer.terminal import Terminal
+from trainer.training.terminal import TrainingTerminal
 from wakeword import progress
 from wakeword.progress import PlainLines, audio_progress, plain_lines, working
 
@@ -67,7 +67,7 @@ def step_of_build(both: Any) -> str:
     return "compiling: step 3 of 20 ("
 
 
-def step_of_trainer(terminal: Terminal) -> str:
+def step_of_trainer(terminal: TrainingTerminal) -> str:
     terminal.counting("speaking")(2, 7)
     return "speaking: 2 of 7 ("
 
@@ -78,7 +78,7 @@ def step_of_trainer(terminal: Terminal) -> str:
         (lambda: audio_progress("listening", 120.0), step_of_audio),
         (lambda: session_progress("alexa", 120.0), step_of_session),
         (stages, step_of_build),
-        (Terminal, step_of_trainer),
+        (TrainingTerminal, step_of_trainer),
         (lambda: working("reading"), lambda _: "reading ("),
     ],
     ids=["audio", "session", "build", "trainer", "work"],
@@ -96,7 +96,7 @@ def test_all_long_work_says_where_it_stands(
 
 def test_work_that_reports_nothing_is_heard_of(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = keeping(monkeypatch)
-    with Terminal() as terminal:
+    with TrainingTerminal() as terminal:
         terminal.counting("speaking")(7, 7)
         kept.waits_for("still at work (")
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from trainer.analysis.boards import BOARDS, BoardProfile
 from trainer.analysis.layers import LayerCost, layer_costs
+from trainer.config.lengths import receptive_field, window_slices
 from trainer.config.mixednet import MixedNetConfig
-from trainer.mixednet.lengths import receptive_field, window_slices
 from wakeword.contract import FEATURE_CHANNELS, STEP_MS
 
 CYCLES_PER_MAC = 10

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from trainer.config.lengths import channel_groups, head_frames
 from trainer.config.mixednet import MixedNetConfig
-from trainer.mixednet.lengths import channel_groups, head_frames
 from wakeword.contract import FEATURE_CHANNELS
 
 NORMALISATION_PARAMETERS = 4

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from trainer.config.sections import TrainerConfig
 from trainer.config.training_sections import END_SHIFT_SLICES
-from trainer.mixednet.lengths import window_slices
 from wakeword import contract
 from wakeword.errors import ConfigError
 
 
 def check_config(config: TrainerConfig) -> None:
     """Raise `ConfigError` for values that do not go together. It reads no file but looks whether folders are there."""
-    slices = window_slices(config.model, config.hardware.clip_duration_ms)
+    slices = config.slices
     longest = max(config.training.time_mask_max_size)
     if longest > slices:
         raise ConfigError(f"training.time_mask_max_size has {longest}; a training window has {slices} slices, so give less")

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from trainer.config.base import Section, constant, fixed
 from trainer.config.data_sections import AugmentationSection, HardwareSection, PathsSection, SpeakerClusteringSection
+from trainer.config.lengths import window_slices
 from trainer.config.mixednet import MixedNetConfig
 from trainer.config.training_sections import HardNegativeMiningSection, PerformanceSection, TrainingSection
 from wakeword.contract import MAX_WINDOW
@@ -80,3 +81,8 @@ class TrainerConfig(Section):
     speaker_clustering: SpeakerClusteringSection = SpeakerClusteringSection()
     hard_negative_mining: HardNegativeMiningSection = HardNegativeMiningSection()
     export: ExportSection
+
+    @property
+    def slices(self) -> int:
+        """Slices of a training window."""
+        return window_slices(self.model, self.hardware.clip_duration_ms)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from trainer.config.training_sections import END_SHIFT_SLICES, TrainingSection
 from trainer.data.clip_rows import ClipRows
 from trainer.data.spec_augment import MaskSettings, spec_augment, to_tensor
-from trainer.mixednet.scaling import FEATURE_MIN
 from wakeword import contract
 from wakeword.errors import ConfigError
 
@@ -155,7 +154,7 @@ class BatchSampler:
 
     def _windows(self, clips: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int8]:
         """The windows that end before the rows `end` of their sets, silence where they begin before their clips."""
-        features = np.full((len(clips), self._slices, contract.FEATURE_CHANNELS), FEATURE_MIN, np.int8)
+        features = np.full((len(clips), self._slices, contract.FEATURE_CHANNELS), contract.INPUT_ZERO_POINT, np.int8)
         first = np.maximum(end - self._slices, self._starts[clips])
         for window, of_set, start, stop in zip(features, self._set_of[clips], first, end, strict=True):
             window[self._slices - (stop - start) :] = self._rows[of_set][start:stop]

@@ -22,7 +22,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.mixednet.scaling import FEATURE_MIN
 from wakeword import contract
 from wakeword.errors import ConfigError
 from wakeword.extras import install
@@ -95,7 +94,7 @@ def _range(dtype: Any) -> tuple[np.generic, np.generic]:
     """Silence, and a value that no feature exceeds: int8 as the device has them, or dequantised to 0.0 to 26.0."""
     kind = np.dtype(dtype)
     if kind == np.int8:
-        return np.int8(FEATURE_MIN), np.int8(127)
+        return np.int8(contract.INPUT_ZERO_POINT), np.int8(127)
     if kind.kind == "f":
         return kind.type(0), kind.type(np.inf)
     raise ValueError(f"features are int8 or float, got {kind}")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from trainer.config.checks import clip_seconds
+from trainer.config.lengths import window_slices
 from trainer.config.mixednet import MixedNetConfig
 from trainer.config.sections import TrainerConfig
 from trainer.config.training_sections import END_SHIFT_SLICES
@@ -13,7 +14,6 @@ from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress, map_in_processes
 from trainer.data.training_sets import SLICES_AFTER_WORD
 from trainer.data.words import word_place
-from trainer.mixednet.lengths import window_slices
 from wakeword import contract
 from wakeword.audio import read_samples
 

@@ -13,7 +13,6 @@ from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import TABLE_NAME, read_recordings
 from trainer.data.ingest import SampleRecord
 from trainer.inference.models import FloatModel, Int8Model, WordModel
-from trainer.mixednet.lengths import window_slices
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 from wakeword.extras import require
@@ -40,11 +39,6 @@ class ModelCandidate:
         path = self.checkpoint or self.tflite
         assert path is not None
         return path
-
-    @property
-    def slices(self) -> int:
-        """Slices of the model's window."""
-        return window_slices(self.config.model, self.config.hardware.clip_duration_ms)
 
 
 def run_folder(checkpoint: Path) -> Path:
@@ -117,7 +111,7 @@ def open_float(candidate: ModelCandidate, jobs: int | None = None) -> FloatModel
     TensorFlow.
     """
     require_tensorflow()
-    model = FloatModel(candidate.config.model, candidate.slices, jobs)
+    model = FloatModel(candidate.config.model, candidate.config.slices, jobs)
     model.load_file(candidate.path)
     return model
 

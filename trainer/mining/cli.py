@@ -64,7 +64,7 @@ def mine(
     model = open_model(candidate, jobs)
     seconds = sum(header.seconds for header in readable_headers(sources.usable))
     with audio_progress("listening", seconds) as progress:
-        mined = mine_into(output, model, sources.usable, mining, candidate.slices, progress)
+        mined = mine_into(output, model, sources.usable, mining, candidate.config.slices, progress)
     for rejection in mined.rejections:
         typer.echo(f"not heard: {rejection.path}: {rejection.reason}", err=True)
     if mined.total >= mining.max_samples and not mined.clips:

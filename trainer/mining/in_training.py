@@ -26,10 +26,10 @@ from trainer.data.ingest import SampleRecord
 from trainer.data.mined import TABLE_NAME, MinedClip, read_table, write_table
 from trainer.data.parallel import Progress
 from trainer.inference.models import FloatModel, weights_sha256
+from trainer.mining.hard_negatives import MinedSets
 from trainer.mining.mine import RESERVE
 from trainer.mining.saving import save_clips
 from trainer.mining.windows import Accepted, Stretch, accepted_stretches, by_recording, most_confident, stretch_of
-from trainer.training.hard_negatives import MinedSets
 from wakeword import contract
 from wakeword.corpus.feature_cache import CachedStream
 from wakeword.errors import ConfigError

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from trainer.config.lengths import channel_groups
 from trainer.config.mixednet import MixedNetConfig
-from trainer.mixednet.lengths import channel_groups
 from wakeword import contract
 from wakeword.errors import ConfigError
 

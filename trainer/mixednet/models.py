@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from trainer.config.lengths import fit_slices, head_frames
 from trainer.config.mixednet import MixedNetConfig
 from trainer.mixednet import graph
-from trainer.mixednet.lengths import fit_slices, head_frames
 from wakeword import contract
 from wakeword.errors import ConfigError
 

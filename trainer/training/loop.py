@@ -17,12 +17,12 @@ from trainer.config.mixednet import MixedNetConfig
 from trainer.config.training_sections import PerformanceSection, TrainingSection
 from trainer.data.batches import Batch, BatchSampler, FeatureSet, prefetch
 from trainer.data.spec_augment import choose_array_module
+from trainer.mining.hard_negatives import HardNegatives, MinedSets
 from trainer.mixednet.models import build_model
 from trainer.mixednet.runtime import compute_dtype, start_tensorflow
 from trainer.mixednet.weights import load_weights, save_weights
 from trainer.training import checkpoints
 from trainer.training.batch_scores import BatchScores
-from trainer.training.hard_negatives import HardNegatives, MinedSets
 from trainer.training.interrupt import delayed_interrupt
 from trainer.training.losses import Distillation
 from trainer.training.pace import Pace

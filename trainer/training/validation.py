@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.config.mixednet import MixedNetConfig
 from trainer.inference.models import FloatModel
 from trainer.inference.splits import PresentedSplit
 from trainer.training.scores import ValidationScores
@@ -28,16 +27,14 @@ class StreamingValidation:
 
     def __init__(
         self,
-        config: MixedNetConfig,
-        slices: int,
+        model: FloatModel,
         data: PresentedSplit,
         window: int,
         target_false_accepts_per_hour: float,
         probability_cutoff: float | None = None,
     ) -> None:
-        """`probability_cutoff` None scores at the cutoff that the export would choose of the same data."""
-        self._model = FloatModel(config, slices)
-        self._data, self._window, self._target = data, window, target_false_accepts_per_hour
+        """`model` takes over the weights that are scored. `probability_cutoff` None scores at the cutoff that the export would choose of the same data."""
+        self._model, self._data, self._window, self._target = model, data, window, target_false_accepts_per_hour
         self._cutoff = None if probability_cutoff is None else cutoff_to_uint8(probability_cutoff)
 
     def __call__(self, model: Any) -> ValidationScores:

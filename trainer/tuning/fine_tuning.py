@@ -21,7 +21,6 @@ from trainer.data.parallel import Progress
 from trainer.data.spec_augment import choose_array_module
 from trainer.data.split import Split
 from trainer.inference.models import FloatModel
-from trainer.mixednet.lengths import window_slices
 from trainer.mixednet.models import build_model
 from trainer.mixednet.runtime import compute_dtype
 from trainer.mixednet.weights import load_weights
@@ -106,7 +105,7 @@ class FineTuner:
 
         network, self._config, self._sets, self._steps = config.model, config, tuple(sets), steps
         self._array_module = choose_array_module(config.performance.gpu_only)
-        self._slices, self._runner = window_slices(network, config.hardware.clip_duration_ms), runner
+        self._slices, self._runner = config.slices, runner
         keras.utils.set_random_seed(config.training.seed)
         settings = config.training.model_copy(update={"weight_averaging": 0.0})
         self._state = TrainState(build_model(network, self._slices), network, settings, compute_dtype(config.performance))

@@ -22,8 +22,8 @@ from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import LISTS_FOLDER, REJECTED_NAME, TABLE_NAME
 from trainer.inference.runs import ModelCandidate
 from trainer.mixednet.weights import save_weights
-from trainer.run import DUPLICATES_NAME
 from trainer.training.checkpoints import BEST_WEIGHTS, remove_partial
+from trainer.training.run import DUPLICATES_NAME
 from trainer.tuning.measurement import SplitMeasurement
 from trainer.tuning.operating_point import PointChoice, Targets
 from trainer.tuning.policy import Iteration, Move, best_of, trouble_of

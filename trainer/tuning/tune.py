@@ -22,8 +22,8 @@ from trainer.data.threads import threads_of_workers
 from trainer.data.training_sets import stored_clips, training_sets
 from trainer.inference.runs import ModelCandidate, open_float
 from trainer.inference.splits import PresentedSplit, SimulatedSplit, SplitRecords, present_split, seconds_counted, split_records
-from trainer.memory import feature_workers
 from trainer.mixednet.runtime import compute_dtype, start_tensorflow
+from trainer.training.memory import feature_workers
 from trainer.tuning.fine_tuning import FineTuner, first_recipe
 from trainer.tuning.folder import TuningFolder, TuningRecord
 from trainer.tuning.measurement import SplitMeasurement, measure
@@ -245,7 +245,7 @@ class _Tuning:
         config, candidate = self._config, self._task.candidate
         jobs = feature_workers(config, candidate.records, self._task.jobs)
         with threads_of_workers(config.performance.num_threads_per_worker):
-            clips = stored_clips(config, candidate.records, candidate.slices, self._progress, jobs)
+            clips = stored_clips(config, candidate.records, config.slices, self._progress, jobs)
         return FineTuner(config, training_sets(config, clips), self._task.limits.steps, self._runner.model)
 
     def _same_features(self, record: TuningRecord, tuner: FineTuner) -> str:

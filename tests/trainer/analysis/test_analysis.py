@@ -14,8 +14,8 @@ from trainer.analysis.analyse import ModelAnalysis, analyse_model, fit, fits
 from trainer.analysis.boards import BOARDS, MIB, BoardProfile
 from trainer.analysis.layers import layer_costs
 from trainer.analysis.table import rendered
+from trainer.config.lengths import receptive_field, window_slices
 from trainer.config.mixednet import MixedNetConfig
-from trainer.mixednet.lengths import receptive_field, window_slices
 from wakeword.model.arena_esp32s3 import state_sizes
 from wakeword.model.flatbuffer import TfliteModel, read_model
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from trainer.config.checks import check_config
+from trainer.config.lengths import fit_slices, head_frames, window_slices
 from trainer.config.loader import load_config, preset_names
 from trainer.config.schema import config_schema
 from trainer.config.sections import AugmentationSection, HardwareSection, TrainerConfig, TrainingSection
 from trainer.exporting import manifest_for
-from trainer.mixednet.lengths import fit_slices, head_frames, window_slices
 from wakeword.errors import ConfigError
 from wakeword.model.manifest import manifest_text
 from wakeword.model.manifest_rules import refusals

@@ -20,7 +20,7 @@ from trainer.data.feature_sets import SPLITS
 from trainer.data.ingest import Label
 from trainer.data.split import Split
 from trainer.data.training_sets import recorded_clips, stored_clips, training_sets
-from trainer.memory import memory_need
+from trainer.training.memory import memory_need
 from trainer.training.progress import Silent
 from wakeword.contract import quantise
 from wakeword.corpus.recordings import find_recordings

@@ -17,8 +17,8 @@ from trainer.data.dataset import load_recordings
 from trainer.data.held_out import FEWEST_TO_HASH, Family, family_of, held_out_engines, split_families
 from trainer.data.ingest import Ingestion, Label, SampleRecord
 from trainer.data.split import Split
-from trainer.run import checked_recordings
 from trainer.training.progress import Silent
+from trainer.training.run import checked_recordings
 from wakeword.errors import ConfigError
 
 ENGINES = ("espeak", "flite", "kokoro", "nanotts", "piper")

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.config.checks import check_config
+from trainer.config.lengths import window_slices
 from trainer.config.loader import load_config
 from trainer.config.sections import TrainerConfig
 from trainer.config.training_sections import END_SHIFT_SLICES
@@ -19,9 +20,8 @@ from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from trainer.data.training_sets import SLICES_AFTER_WORD
 from trainer.data.word_lengths import too_long_words
-from trainer.mixednet.lengths import window_slices
-from trainer.run import checked_recordings
 from trainer.training.progress import Silent
+from trainer.training.run import checked_recordings
 from wakeword.contract import STEP_MS, WINDOW_MS
 from wakeword.corpus.utterances import utterance_bounds, utterance_end
 

@@ -37,13 +37,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 def model_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
     """Weights that depend on the sound, and their export."""
     from trainer.export.convert import convert
-    from trainer.mixednet.lengths import window_slices
     from trainer.mixednet.models import build_model
     from trainer.mixednet.weights import save_weights
 
     config = load_config("standard", (), SETTINGS)
     network = config.model
-    slices = window_slices(network, config.hardware.clip_duration_ms)
+    slices = config.slices
     model = build_model(network, slices)
     networks.randomise(model, seed=3)
     weights = tmp_path_factory.mktemp("weights") / "best_weights.weights.h5"
@@ -96,13 +95,13 @@ def test_both_forms_of_a_model_hear_the_same(trained: Path, monkeypatch: pytest.
     from trainer.mixednet.models import build_model
     from trainer.mixednet.weights import load_weights
 
-    model = build_model(config.model, candidate.slices)
+    model = build_model(config.model, candidate.config.slices)
     load_weights(model, weights)
-    in_memory = FloatModel(config.model, candidate.slices, jobs=1)
+    in_memory = FloatModel(config.model, candidate.config.slices, jobs=1)
     in_memory.load(model, weights_sha256(model))
     assert in_memory.sha256 == weights_sha256(model)
     threshold = float(np.median(whole.probabilities)) / 255
-    found, _ = mine(in_memory, paths, HardNegativeMiningSection(fp_threshold=threshold, max_samples=3), candidate.slices)
+    found, _ = mine(in_memory, paths, HardNegativeMiningSection(fp_threshold=threshold, max_samples=3), candidate.config.slices)
     assert 3 <= len(found) <= 6
     assert all(one.probability > threshold * 255 for one in found)
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tests import networks
 from tests.trainer.evaluation.loudness import RATE, write_bursts
 from tests.trainer.training.test_records import curves
+from trainer.config.lengths import receptive_field
 from trainer.config.mixednet import MixedNetConfig
 from trainer.config.training_sections import HardNegativeMiningSection, TrainingSection
 from trainer.data.batches import FeatureSet
@@ -33,7 +34,6 @@ from trainer.data.split import Split
 from trainer.mining import in_training, saving
 from trainer.mining.in_training import SHIFT_SLICES, JoinedNegatives, TrainingMiner
 from trainer.mining.windows import Stretch
-from trainer.mixednet.lengths import receptive_field
 from trainer.mixednet.scaling import FEATURE_MIN, dequantise
 from trainer.training import checkpoints, loop
 from trainer.training.progress import MiningReport, Silent, StepReport

@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.trainer.training.test_step import LATEST, SINGLE, batch, model_of
+from trainer.config.lengths import receptive_field
 from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import FeatureSet
-from trainer.mixednet.lengths import receptive_field
 from trainer.mixednet.scaling import dequantise
 from trainer.training import loop
 from trainer.training.losses import TEMPERATURE, Distillation, Loss, Teacher

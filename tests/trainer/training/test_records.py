@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trainer.config.lengths import receptive_field
 from trainer.config.mixednet import MixedNetConfig
 from trainer.config.training_sections import PerformanceSection, TrainingSection
 from trainer.data.batches import FeatureSet
 from trainer.mixednet import runtime
-from trainer.mixednet.lengths import receptive_field
 from trainer.training import checkpoints, loop
 from trainer.training.progress import Silent, StepReport
 from trainer.training.scores import ValidationScores

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from trainer.config.lengths import receptive_field
 from trainer.config.mixednet import MixedNetConfig
 from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import Batch
-from trainer.mixednet.lengths import receptive_field
 from trainer.mixednet.scaling import dequantise
 from trainer.training.batch_scores import BatchScores
 from trainer.training.step import TrainState

@@ -36,7 +36,6 @@ def build_run(root: Path, odd: bool) -> Path:
 
     With an `odd` validation utterance that holds none, no model finds all of them.
     """
-    from trainer.mixednet.lengths import window_slices
     from trainer.mixednet.models import build_model
     from trainer.mixednet.weights import save_weights
 
@@ -55,7 +54,7 @@ def build_run(root: Path, odd: bool) -> Path:
     write_recordings(Ingestion(tuple(records), (), ()), root)
     write_config(config, root / CONFIG_NAME)
     network = config.model
-    model = build_model(network, window_slices(network, config.hardware.clip_duration_ms))
+    model = build_model(network, config.slices)
     networks.randomise(model, seed=3)
     (root / WEIGHTS).parent.mkdir()
     save_weights(model, root / WEIGHTS)

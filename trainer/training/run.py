@@ -26,17 +26,17 @@ from trainer.data.split import Split
 from trainer.data.threads import threads_of_workers
 from trainer.data.training_sets import SetClips, stored_clips, training_sets
 from trainer.data.word_lengths import too_long_words
+from trainer.inference.models import FloatModel
 from trainer.inference.splits import PresentedSplit, SplitRecords, are_synthetic_words, present_split, seconds_counted
-from trainer.memory import check_memory, feature_workers, workers
 from trainer.mining.in_training import FOLDER as MINED_FOLDER
 from trainer.mining.in_training import JoinedNegatives, TrainingMiner
 from trainer.mining.windows import stretch_of
-from trainer.mixednet.lengths import window_slices
 from trainer.mixednet.runtime import compute_dtype, start_tensorflow
-from trainer.teachers import check_teachers, open_teachers, teachers_summary
 from trainer.training.checkpoints import STATE, steps_done
 from trainer.training.loop import TrainingResult, TrainingRun, train
+from trainer.training.memory import check_memory, feature_workers, workers
 from trainer.training.progress import Progress as TrainingProgress
+from trainer.training.teachers import check_teachers, open_teachers, teachers_summary
 from trainer.training.validation import StreamingValidation
 from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
 from wakeword.errors import ConfigError
@@ -72,8 +72,7 @@ def train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: 
 
 def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: int | None) -> TrainingResult:
     ingestion = checked_recordings(config, folder, progress, jobs)
-    network, performance = config.model, config.performance
-    jobs, slices = feature_workers(config, ingestion.records, jobs), window_slices(network, config.hardware.clip_duration_ms)
+    performance, jobs = config.performance, feature_workers(config, ingestion.records, jobs)
     shares = composition(ingestion.records, config.paths)
     # Before anything is told: who reads only the first lines finds the rest in the folder.
     write_config(config, folder / CONFIG_NAME)
@@ -91,21 +90,20 @@ def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs:
     with threads_of_workers(performance.num_threads_per_worker):
         if config.speaker_clustering.leakage_audit_enabled:
             audit_recordings(ingestion.records, folder, progress, jobs)
-        clips = stored_clips(config, ingestion.records, slices, progress, jobs)
+        clips = stored_clips(config, ingestion.records, config.slices, progress, jobs)
     sets = training_sets(config, clips)
-    miner = _miner(config, folder, ingestion.records, clips, slices, progress) if config.hard_negative_mining.enabled else None
+    miner = _miner(config, folder, ingestion.records, clips, progress) if config.hard_negative_mining.enabled else None
     start_tensorflow(settings=performance)  # the first to start it decides the threads
     validation = StreamingValidation(
-        network,
-        slices,
+        FloatModel(config.model, config.slices),
         _validation_features(ingestion.records, progress),
         config.export.sliding_window_size,
         config.training.target_minimization,
         config.export.probability_cutoff,
     )
     run = TrainingRun(
-        network,
-        slices,
+        config.model,
+        config.slices,
         sets,
         config.training,
         folder / CHECKPOINTS,
@@ -119,7 +117,7 @@ def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs:
     return train(run)
 
 
-def checked_recordings(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: int | None = None) -> Ingestion:
+def checked_recordings(config: TrainerConfig, folder: Path, progress: Stages, jobs: int | None = None) -> Ingestion:
     """The recordings that a configuration trains with, once everything is checked that can be checked before the work begins. Writes nothing.
 
     Raises `ConfigError` as `train_run` does.
@@ -141,7 +139,7 @@ def checked_recordings(config: TrainerConfig, folder: Path, progress: RunProgres
     return replace(ingestion, warnings=(*ingestion.warnings, too_long)) if too_long else ingestion
 
 
-def audit_recordings(records: Sequence[SampleRecord], folder: Path, progress: RunProgress, jobs: int | None = None) -> None:
+def audit_recordings(records: Sequence[SampleRecord], folder: Path, progress: Stages, jobs: int | None = None) -> None:
     """Say which recordings stand in two splits, once a run, and write all pairs to its folder: a model that was trained on what it is tested with looks
     better than it is. Raises `OSError` when the table cannot be written.
     """
@@ -154,12 +152,12 @@ def audit_recordings(records: Sequence[SampleRecord], folder: Path, progress: Ru
         progress.told(f"warning: {summary}; {table} has all pairs")
 
 
-def _miner(config: TrainerConfig, folder: Path, records: Sequence[SampleRecord], clips: SetClips, slices: int, progress: RunProgress) -> TrainingMiner:
+def _miner(config: TrainerConfig, folder: Path, records: Sequence[SampleRecord], clips: SetClips, progress: RunProgress) -> TrainingMiner:
     """Mines the negatives of the training split; what was mined by command and joined the dataset is not mined again."""
     features = ClipRows.of(clips.negative_joined)
     return TrainingMiner(
         config.model,
-        slices,
+        config.slices,
         JoinedNegatives.of(sounds(chosen(records, Split.TRAIN, Label.NEGATIVE)), features, config.training.seed),
         config.hard_negative_mining,
         folder / MINED_FOLDER,
@@ -169,7 +167,7 @@ def _miner(config: TrainerConfig, folder: Path, records: Sequence[SampleRecord],
     )
 
 
-def _validation_features(records: Sequence[SampleRecord], progress: RunProgress) -> PresentedSplit:
+def _validation_features(records: Sequence[SampleRecord], progress: Stages) -> PresentedSplit:
     validation = SplitRecords.of(records, Split.VAL)
     if are_synthetic_words(validation):
         progress.told("validation hears synthetic words and the negatives in rooms, noise and quiet too; these sounds are computed once")

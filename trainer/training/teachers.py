@@ -17,7 +17,6 @@ from trainer.data.ingest import Label, SampleRecord
 from trainer.data.mined import SoundIndex, mined_among
 from trainer.data.split import Split
 from trainer.inference.runs import run_config, run_folder
-from trainer.mixednet.lengths import window_slices
 from trainer.mixednet.weights import open_weights
 from trainer.training.losses import Distillation, Teacher
 from trainer.training.run_files import TABLE as VALIDATION_NAME
@@ -39,10 +38,9 @@ def check_teachers(config: TrainerConfig, records: Sequence[SampleRecord]) -> No
         _check_file(checkpoint, taught)
         if taught.training.teachers:
             raise ConfigError(f"{checkpoint}: was itself taught, so what it heard is not known here; give the runs that taught it")
-        slices, theirs = (window_slices(one.model, one.hardware.clip_duration_ms) for one in (config, taught))
-        if theirs != slices:
+        if taught.slices != config.slices:
             raise ConfigError(
-                f"{checkpoint}: reads windows of {theirs} slices and this run has {slices}; "
+                f"{checkpoint}: reads windows of {taught.slices} slices and this run has {config.slices}; "
                 "give a teacher with the same hardware.clip_duration_ms and the same model but for its filters"
             )
         _check_recordings(checkpoint, records)
@@ -53,9 +51,7 @@ def open_teachers(config: TrainerConfig) -> Distillation | None:
     teachers, hashes = [], []
     for checkpoint in config.training.teachers:
         taught = run_config(checkpoint)
-        network = taught.model
-        model = open_weights(network, window_slices(network, taught.hardware.clip_duration_ms), checkpoint)
-        teachers.append(Teacher(model, network))
+        teachers.append(Teacher(open_weights(taught.model, taught.slices, checkpoint), taught.model))
         hashes.append(hash_file(checkpoint))
     return Distillation(tuple(teachers), hashlib.sha256(" ".join(hashes).encode()).hexdigest()) if teachers else None
 

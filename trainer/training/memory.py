@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trainer.config.lengths import head_frames
 from trainer.config.mixednet import MixedNetConfig
 from trainer.config.sections import PerformanceSection, TrainerConfig
 from trainer.data.features import FeatureSettings
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import core_count
 from trainer.data.split import Split
-from trainer.mixednet.lengths import head_frames, window_slices
 from wakeword.contract import FEATURE_CHANNELS, STEP_MS
 from wakeword.errors import ConfigError
 
@@ -96,9 +96,8 @@ def check_memory(config: TrainerConfig, records: Sequence[SampleRecord]) -> None
 def memory_need(config: TrainerConfig, records: Sequence[SampleRecord]) -> MemoryNeed:
     """The estimate for a configuration and its recordings."""
     network, performance, batch = config.model, config.performance, config.training.batch_size
-    slices = window_slices(network, config.hardware.clip_duration_ms)
-    window = slices * FEATURE_CHANNELS
-    training = TRAINING_BYTES + batch * (ACTIVATION_BYTES * _outputs(network, slices) + window * (performance.prefetch_factor + 2))
+    window = config.slices * FEATURE_CHANNELS
+    training = TRAINING_BYTES + batch * (ACTIVATION_BYTES * _outputs(network, config.slices) + window * (performance.prefetch_factor + 2))
     trained = [record for record in records if record.split is Split.TRAIN and record.is_sound]
     longest = max((record.duration for record in trained), default=0.0)
     features = max(_kept_seconds(trained, label) for label in Label) * FEATURE_BYTES_PER_SECOND * STORED_COPIES

@@ -17,12 +17,12 @@ from trainer.data.composition import composition, length
 from trainer.data.dataset import chosen, sounds
 from trainer.data.duplicates import duplicate_summary, find_duplicates
 from trainer.data.ingest import Ingestion, Label
-from trainer.data.parallel import core_count
+from trainer.data.parallel import Stages, core_count
 from trainer.data.split import Split
-from trainer.memory import GIB, MemoryNeed, feature_workers, memory_need
-from trainer.run import RunProgress, checked_recordings
-from trainer.teachers import open_teachers, teachers_summary
 from trainer.training.checkpoints import STATE
+from trainer.training.memory import GIB, MemoryNeed, feature_workers, memory_need
+from trainer.training.run import checked_recordings
+from trainer.training.teachers import open_teachers, teachers_summary
 
 SHOWN_REJECTIONS = 20
 
@@ -41,7 +41,7 @@ class DryRun:
     analysis: ModelAnalysis
 
 
-def dry_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: int | None = None) -> DryRun:
+def dry_run(config: TrainerConfig, folder: Path, progress: Stages, jobs: int | None = None) -> DryRun:
     """Check all that `train_run` checks, compare the recordings, and build and convert the untrained model. Takes as long as listening to the recordings does.
 
     Raises `ConfigError` as `train_run` does.

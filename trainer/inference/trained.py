@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.config.mixednet import MixedNetConfig
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import TABLE_NAME, chosen, read_recordings, refuse_changed
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
-from trainer.export.agreement import measure_agreement
+from trainer.inference.agreement import measure_agreement
 from trainer.inference.runs import run_config, run_folder
-from trainer.mixednet.lengths import window_slices
 from trainer.mixednet.runtime import require_tensorflow
 from trainer.mixednet.weights import open_weights
 from wakeword.audio import stream_samples
@@ -40,8 +38,6 @@ class Trained:
 
     checkpoint: Path
     config: TrainerConfig
-    network: MixedNetConfig
-    slices: int
     model: Any
     """The `keras.Model` with the weights."""
     records: tuple[SampleRecord, ...]
@@ -55,7 +51,7 @@ class Trained:
         Raises as `measure_agreement` does.
         """
         compared = [_beginning(record.path) for kind in (self.positives, self.negatives) for record in kind[:AGREEMENT_CLIPS]]
-        return measure_agreement(content, self.model, self.network, self.slices, compared)
+        return measure_agreement(content, self.model, self.config.model, self.config.slices, compared)
 
 
 def open_checkpoint(checkpoint: Path, config: TrainerConfig) -> Trained:
@@ -69,9 +65,7 @@ def open_checkpoint(checkpoint: Path, config: TrainerConfig) -> Trained:
     if not positives or not negatives:
         raise ConfigError(f"{folder / TABLE_NAME}: holds no validation recordings of both kinds; train again")
     refuse_changed((*positives, *negatives), folder)
-    network = config.model
-    slices = window_slices(network, config.hardware.clip_duration_ms)
-    return Trained(checkpoint, config, network, slices, open_weights(network, slices, checkpoint), records, positives, negatives)
+    return Trained(checkpoint, config, open_weights(config.model, config.slices, checkpoint), records, positives, negatives)
 
 
 def agreement_with_checkpoint(model: TfliteModel, checkpoint: Path) -> Agreement:
