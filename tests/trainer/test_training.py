@@ -24,6 +24,7 @@ from trainer.training import checkpoints, loop
 from trainer.training.interrupt import delayed_interrupt
 from trainer.training.progress import Silent, StepReport
 from trainer.training.scores import Checkpoint, ValidationScores
+from trainer.training.training_run import Evaluate, TrainingRun
 from wakeword.errors import ConfigError
 
 # Keras 3.15 saves weights through an __array__ without numpy 2's copy argument.
@@ -228,8 +229,8 @@ def separation(model: Any) -> ValidationScores:
     return ValidationScores(recall, float(np.sum(probability[batch.truth == 0] > 0.5)), float(probability[batch.truth == 1].mean()))
 
 
-def train(folder: Path, settings: TrainingSection = SETTINGS, evaluate: loop.Evaluate = separation, **changes: Any) -> loop.TrainingResult:
-    return loop.train(replace(loop.TrainingRun(NET, WINDOW, rising_sets(), settings, folder, evaluate), **changes))
+def train(folder: Path, settings: TrainingSection = SETTINGS, evaluate: Evaluate = separation, **changes: Any) -> loop.TrainingResult:
+    return loop.train(replace(TrainingRun(NET, WINDOW, rising_sets(), settings, folder, evaluate), **changes))
 
 
 @pytest.fixture(scope="module")
@@ -369,6 +370,21 @@ def test_a_folder_of_another_run_is_refused(whole_run: tuple[loop.TrainingResult
         train(folder, changed(training_steps=(91, 30)))
     with pytest.raises(ConfigError, match="left by a run with another configuration or other data"):
         train(folder, sets=rising_sets(21))
+
+
+class _Later(TrainingSection):
+    """The section of a later version."""
+
+    focal_gamma: float = 0.0
+
+
+def test_a_setting_that_comes_later_is_part_of_what_a_run_is_known_by(tmp_path: Path) -> None:
+    def fingerprint(settings: TrainingSection) -> str:
+        run = TrainingRun(NET, WINDOW, rising_sets(), settings, tmp_path, separation)
+        return run.fingerprint(BatchSampler(run.sets, WINDOW, settings), "2.0", "float32")
+
+    values = SETTINGS.model_dump()
+    assert fingerprint(_Later(**values)) == fingerprint(SETTINGS) != fingerprint(_Later(**values, focal_gamma=2))
 
 
 def test_a_damaged_state_is_refused(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import math
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -13,55 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.config.mixednet import MixedNetConfig
-from trainer.config.training_sections import PerformanceSection, TrainingSection
-from trainer.data.batches import Batch, BatchSampler, FeatureSet, prefetch
+from trainer.data.batches import Batch, BatchSampler, prefetch
 from trainer.data.spec_augment import choose_array_module
-from trainer.mining.hard_negatives import HardNegatives, MinedSets
+from trainer.mining.hard_negatives import MinedSets
 from trainer.mixednet.models import build_model
 from trainer.mixednet.runtime import compute_dtype, start_tensorflow
 from trainer.mixednet.weights import load_weights, save_weights
 from trainer.training import checkpoints
 from trainer.training.batch_scores import BatchScores
 from trainer.training.interrupt import delayed_interrupt
-from trainer.training.losses import Distillation
 from trainer.training.pace import Pace
-from trainer.training.progress import MiningReport, Progress, Silent, StepReport
+from trainer.training.progress import MiningReport, StepReport
 from trainer.training.recorder import Recorder
-from trainer.training.scores import Checkpoint, ValidationScores, is_better
+from trainer.training.scores import Checkpoint, is_better
 from trainer.training.step import TrainState
+from trainer.training.training_run import TrainingRun
 from wakeword.errors import ConfigError
 
 REPORT_INTERVAL_S = 0.25
-
-_FORMAT = 1
-"""Raise it when what validation hears or what chooses a checkpoint changes: scores of before and after it cannot be compared in one run."""
-
-Evaluate = Callable[[Any], ValidationScores]
-"""Scores a `keras.Model` of `build_model` on validation data; `SlidingModel` runs its weights over whole recordings."""
-
-
-@dataclass(frozen=True)
-class TrainingRun:
-    """What one training is made of."""
-
-    network: MixedNetConfig
-    slices: int
-    """Of the windows that the model is trained on."""
-    sets: Sequence[FeatureSet]
-    """What batches are drawn from."""
-    settings: TrainingSection
-    folder: Path
-    """Where its checkpoints and its state are kept."""
-    evaluate: Evaluate
-    progress: Progress = dataclasses.field(default_factory=Silent)
-    performance: PerformanceSection = dataclasses.field(default_factory=PerformanceSection)
-    records: Path | None = None
-    """A folder for a log, a table of the evaluations, TensorBoard's curves and profiles; with it numbered checkpoints are kept too."""
-    hard_negatives: HardNegatives | None = None
-    """Lets the model hear its own negatives every so many evaluations; what it wrongly accepts joins the sets."""
-    distillation: Distillation | None = None
-    """Earlier models, whose logits are learned beside the truth."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +100,7 @@ class _Loop:
         self._train_state = TrainState(build_model(run.network, run.slices), run.network, run.settings, precision, run.distillation)
         self.recorder = Recorder(run.records, run.performance, run.progress)
         self._progress, self._pace, self._mined_total = self.recorder.progress, Pace(), 0
-        self._state = checkpoints.RunState(_fingerprint(run, self._sampler, tf.__version__, precision), planned=run.settings.steps)
+        self._state = checkpoints.RunState(run.fingerprint(self._sampler, tf.__version__, precision), planned=run.settings.steps)
         self._state_file, self._weights_file = run.folder / checkpoints.STATE, run.folder / checkpoints.BEST_WEIGHTS
         self._earlier_s, self._begun, self._worked = 0.0, time.monotonic(), False
 
@@ -278,26 +245,3 @@ class _Loop:
         load_weights(model, self._weights_file)
         elapsed_s = self._elapsed_s() if self._worked else self._earlier_s
         return TrainingResult(model, self._run.slices, self._state.best, self._weights_file, self._state.step, elapsed_s)
-
-
-def _fingerprint(run: TrainingRun, sampler: BatchSampler, tensorflow: str, precision: str) -> str:
-    """A hash of everything that a run's course depends on. How far the last phase goes is not part of it: a run may go on with more steps.
-
-    In the words of the version that wrote the first states: its runs go on.
-    """
-    settings = run.settings
-    of_phases = zip((*settings.training_steps[:-1], 1), settings.learning_rates, settings.positive_class_weight, settings.negative_class_weight, strict=True)
-    names = ("steps", "learning_rate", "positive_class_weight", "negative_class_weight")
-    course = {
-        "phases": [dict(zip(names, values, strict=True)) for values in of_phases],
-        "batch_size": settings.batch_size,
-        "eval_step_interval": settings.eval_step_interval,
-        "target_false_accepts_per_hour": settings.target_minimization,
-        "maximization_metric": settings.maximization_metric,
-        "seed": settings.seed,
-        "weight_averaging": settings.weight_averaging,
-    }
-    parts = [_FORMAT, {key: value for key, value in run.network if key != "architecture"}, course, sampler.fingerprint(), tensorflow, precision]
-    parts += [run.hard_negatives.fingerprint] if run.hard_negatives else []
-    parts += [run.distillation.fingerprint, str(settings.teaching_share)] if run.distillation else []
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -33,10 +33,11 @@ from trainer.mining.in_training import JoinedNegatives, TrainingMiner
 from trainer.mining.windows import stretch_of
 from trainer.mixednet.runtime import compute_dtype, start_tensorflow
 from trainer.training.checkpoints import STATE, steps_done
-from trainer.training.loop import TrainingResult, TrainingRun, train
+from trainer.training.loop import TrainingResult, train
 from trainer.training.memory import check_memory, feature_workers, workers
 from trainer.training.progress import Progress as TrainingProgress
 from trainer.training.teachers import check_teachers, open_teachers, teachers_summary
+from trainer.training.training_run import TrainingRun
 from trainer.training.validation import StreamingValidation
 from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
 from wakeword.errors import ConfigError

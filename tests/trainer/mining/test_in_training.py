@@ -38,6 +38,7 @@ from trainer.mixednet.scaling import FEATURE_MIN, dequantise
 from trainer.training import checkpoints, loop
 from trainer.training.progress import MiningReport, Silent, StepReport
 from trainer.training.scores import ValidationScores
+from trainer.training.training_run import TrainingRun
 from wakeword import contract
 from wakeword.audio import read_samples
 from wakeword.corpus.recordings import hash_file
@@ -246,9 +247,7 @@ def train(negatives: JoinedNegatives, words: FeatureSet) -> Train:
         miner = miner_of(folder / "mined", negatives, words, **changes)
         sets = [words, FeatureSet("negatives", False, negatives.features, 3.0)]
         scores = ValidationScores(0.5, 9.0, 0.25, 0.125)
-        to_do = loop.TrainingRun(
-            NET, WINDOW, sets, SETTINGS, folder / "checkpoints", lambda _: scores, progress or Silent(), records=folder, hard_negatives=miner
-        )
+        to_do = TrainingRun(NET, WINDOW, sets, SETTINGS, folder / "checkpoints", lambda _: scores, progress or Silent(), records=folder, hard_negatives=miner)
         return loop.train(to_do)
 
     return run

@@ -20,6 +20,7 @@ from trainer.training import loop
 from trainer.training.losses import TEMPERATURE, Distillation, Loss, Teacher
 from trainer.training.scores import ValidationScores
 from trainer.training.step import TrainState
+from trainer.training.training_run import TrainingRun
 from wakeword.errors import ConfigError
 
 # Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
@@ -99,7 +100,7 @@ def train(
     even = dict.fromkeys(("positive_class_weight", "negative_class_weight"), (1.0,))
     settings = TrainingSection(training_steps=(6,), learning_rates=(1e-2,), batch_size=4, eval_step_interval=2, teaching_share=share, **even)
     network = SINGLE.model_copy(update={"dropout_rate": 0.3})
-    return loop.train(loop.TrainingRun(network, SLICES, sets(), settings, folder, evaluate, distillation=distillation))
+    return loop.train(TrainingRun(network, SLICES, sets(), settings, folder, evaluate, distillation=distillation))
 
 
 def test_a_run_goes_on_with_the_same_teachers_only(tmp_path: Path) -> None:

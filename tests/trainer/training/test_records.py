@@ -21,6 +21,7 @@ from trainer.mixednet import runtime
 from trainer.training import checkpoints, loop
 from trainer.training.progress import Silent, StepReport
 from trainer.training.scores import ValidationScores
+from trainer.training.training_run import TrainingRun
 from wakeword.errors import ConfigError
 
 # Keras 3.15 saves weights through an __array__ without numpy 2's copy argument.
@@ -70,8 +71,8 @@ class Interrupting(Silent):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def run_in(folder: Path, **changes: Any) -> loop.TrainingRun:
-    run = loop.TrainingRun(NET, WINDOW, feature_sets(), SETTINGS, folder / "checkpoints", Falling(), performance=PROFILED, records=folder)
+def run_in(folder: Path, **changes: Any) -> TrainingRun:
+    run = TrainingRun(NET, WINDOW, feature_sets(), SETTINGS, folder / "checkpoints", Falling(), performance=PROFILED, records=folder)
     return replace(run, **changes)
 
 
