@@ -28,7 +28,7 @@ from trainer.export.package import FLOAT_SUFFIX, ModelPackage, package_paths, wr
 from trainer.inference.models import Int8Model
 from trainer.inference.runs import run_folder
 from trainer.inference.splits import SplitRecords, simulate_split
-from trainer.inference.trained import Trained, open_checkpoint
+from trainer.inference.trained import RunCheckpoint, open_checkpoint
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError, MeasurementFailure
 from wakeword.files import PARTIAL_SUFFIX, check_writable, write_atomically
@@ -159,7 +159,7 @@ def _replace_saved_model(staging: Path, output: Path) -> None:
     (staging / SAVED_MODEL).rename(output / SAVED_MODEL)
 
 
-def _write_records(trained: Trained, model: Path, content: bytes, agreement: Agreement, exported: Exported | None = None) -> None:
+def _write_records(trained: RunCheckpoint, model: Path, content: bytes, agreement: Agreement, exported: Exported | None = None) -> None:
     """The configuration and the export record beside a model; the record last, and it names what it belongs to."""
     write_config(trained.config, model.with_suffix(".config.yaml"))
     choice = exported.choice if exported else None

@@ -33,7 +33,7 @@ AGREEMENT_CLIPS, AGREEMENT_SECONDS = 30, 10
 
 
 @dataclass(frozen=True)
-class Trained:
+class RunCheckpoint:
     """The weights of a run with what the run knows, its recordings as they were when it was trained."""
 
     checkpoint: Path
@@ -54,7 +54,7 @@ class Trained:
         return measure_agreement(content, self.model, self.config.model, self.config.slices, compared)
 
 
-def open_checkpoint(checkpoint: Path, config: TrainerConfig) -> Trained:
+def open_checkpoint(checkpoint: Path, config: TrainerConfig) -> RunCheckpoint:
     """Load the weights of a run.
 
     Raises `ConfigError` when checkpoint, run and configuration do not belong together, or recordings have changed.
@@ -65,7 +65,7 @@ def open_checkpoint(checkpoint: Path, config: TrainerConfig) -> Trained:
     if not positives or not negatives:
         raise ConfigError(f"{folder / TABLE_NAME}: holds no validation recordings of both kinds; train again")
     refuse_changed((*positives, *negatives), folder)
-    return Trained(checkpoint, config, open_weights(config.model, config.slices, checkpoint), records, positives, negatives)
+    return RunCheckpoint(checkpoint, config, open_weights(config.model, config.slices, checkpoint), records, positives, negatives)
 
 
 def agreement_with_checkpoint(model: TfliteModel, checkpoint: Path) -> Agreement:

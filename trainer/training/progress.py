@@ -55,7 +55,7 @@ class MiningReport:
         return f"step {self.step}: {self.new} {many} from {where}, highest {self.highest:.2f}, {self.total} in all"
 
 
-class Progress(Protocol):
+class TrainingProgress(Protocol):
     """Receives the events of a run, in the thread that trains."""
 
     def resumed(self, step: int, best: Checkpoint | None) -> None:

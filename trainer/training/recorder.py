@@ -10,7 +10,7 @@ from typing import Any
 from trainer.config.training_sections import PerformanceSection
 from trainer.data.batches import Batch
 from trainer.training.profiling import Profiler, StepTimes
-from trainer.training.progress import Progress
+from trainer.training.progress import TrainingProgress
 from trainer.training.run_files import RunFiles
 from trainer.training.scores import Checkpoint
 from trainer.training.tensorboard import Curves
@@ -19,9 +19,9 @@ from trainer.training.tensorboard import Curves
 class Recorder:
     """The log, the table, the curves and the profiles of one run; without a folder it does nothing."""
 
-    def __init__(self, folder: Path | None, settings: PerformanceSection, progress: Progress) -> None:
+    def __init__(self, folder: Path | None, settings: PerformanceSection, progress: TrainingProgress) -> None:
         self._files = RunFiles(folder, progress) if folder else None
-        self.progress: Progress = self._files or progress
+        self.progress: TrainingProgress = self._files or progress
         """Where the run's events go."""
         self._curves_folder = (settings.tensorboard_log_dir or folder / "tensorboard") if folder and settings.tensorboard_enabled else None
         self._curves: Curves | None = None

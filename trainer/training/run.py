@@ -35,7 +35,7 @@ from trainer.mixednet.runtime import compute_dtype, start_tensorflow
 from trainer.training.checkpoints import STATE, steps_done
 from trainer.training.loop import TrainingResult, train
 from trainer.training.memory import check_memory, feature_workers, workers
-from trainer.training.progress import Progress as TrainingProgress
+from trainer.training.progress import TrainingProgress
 from trainer.training.teachers import check_teachers, open_teachers, teachers_summary
 from trainer.training.training_run import TrainingRun
 from trainer.training.validation import StreamingValidation

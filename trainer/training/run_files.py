@@ -8,7 +8,7 @@ import io
 import time
 from pathlib import Path
 
-from trainer.training.progress import MiningReport, Progress, StepReport
+from trainer.training.progress import MiningReport, StepReport, TrainingProgress
 from trainer.training.scores import Checkpoint, ValidationScores
 from wakeword.files import write_atomically
 from wakeword.progress import in_words
@@ -22,7 +22,7 @@ _COLUMNS = ("step", *(field.name for field in dataclasses.fields(ValidationScore
 class RunFiles:
     """Writes both files, and hands every event on to the run's own progress."""
 
-    def __init__(self, folder: Path, progress: Progress) -> None:
+    def __init__(self, folder: Path, progress: TrainingProgress) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._log, self._table, self._progress = folder / LOG, folder / TABLE, progress
         self._said = 0.0

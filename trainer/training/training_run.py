@@ -15,7 +15,7 @@ from trainer.config.training_sections import PerformanceSection, TrainingSection
 from trainer.data.batches import BatchSampler, FeatureSet
 from trainer.mining.hard_negatives import HardNegatives
 from trainer.training.losses import Distillation
-from trainer.training.progress import Progress, Silent
+from trainer.training.progress import Silent, TrainingProgress
 from trainer.training.scores import ValidationScores
 
 _FORMAT = 1
@@ -46,7 +46,7 @@ class TrainingRun:
     folder: Path
     """Where its checkpoints and its state are kept."""
     evaluate: Evaluate
-    progress: Progress = dataclasses.field(default_factory=Silent)
+    progress: TrainingProgress = dataclasses.field(default_factory=Silent)
     performance: PerformanceSection = dataclasses.field(default_factory=PerformanceSection)
     records: Path | None = None
     """A folder for a log, a table of the evaluations, TensorBoard's curves and profiles; with it numbered checkpoints are kept too."""
