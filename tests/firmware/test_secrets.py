@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from firmware.credentials import SECRETS_FILE, VARIABLES
 from firmware.esphome import Esphome
 from firmware.models import check_models
 from firmware.toolenv import ToolEnvironment
+from tests.commands import Done
 from tests.firmware.quoting import PASSWORDS, SSIDS, TOKEN, WAYS
 from tests.firmware.test_build_command import run
 
@@ -114,7 +114,7 @@ def with_networks(count: int, folder: Path) -> Path:
     return folder
 
 
-def build(folder: Path, secrets: Path) -> subprocess.CompletedProcess[str]:
+def build(folder: Path, secrets: Path) -> Done:
     import pymicro_wakeword
 
     model = Path(pymicro_wakeword.__file__).parent / "models" / "alexa.json"

@@ -30,7 +30,7 @@ class SlidingModel:
         self._stride, self._slices = config.stride, slices
         self.model = build_model(config, slices)
         logits_of = ChannelFirst(self.model, config).slide
-        self._call = tf.function(lambda features: tf.sigmoid(logits_of(dequantised(features))), jit_compile=True)
+        self._call = tf.function(lambda features: tf.sigmoid(logits_of(dequantised(features))), jit_compile=True, autograph=False)
 
     def load(self, model: Any) -> None:
         """Take over the weights of a model from `build_model`. Raises `ConfigError` when it has other layers."""

@@ -11,6 +11,10 @@ from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import Batch
 from trainer.training.losses import Distillation, Loss
 
+COMPILED = True
+"""Whether XLA compiles the step. It takes some seconds a training, so tests of what surrounds a step do without. No Python of a step decides by a tensor, so
+AutoGraph, which would rewrite it, has nothing to do."""
+
 
 class TrainState:
     """Everything that a step changes: a model, its optimizer, and the running mean of its weights.
@@ -72,7 +76,7 @@ class TrainState:
         averages = list(zip(self._weights, self._means, strict=False))
         logits_of = ChannelFirst(model, network, compute_dtype).train
 
-        @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]  # TensorFlow carries no types
+        @tf.function(jit_compile=COMPILED, autograph=False)  # type: ignore[untyped-decorator]  # TensorFlow carries no types
         def step(features: Any, truth: Any, weights: Any) -> Any:
             inputs = dequantised(features)
             with tf.GradientTape() as tape:

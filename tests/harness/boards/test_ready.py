@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from pathlib import Path
 
 import pytest
 
 from firmware.boards.board import ForeignFirmware, NoAnswer
 from firmware.boards.ready import make_ready
+from firmware.build import Firmware, FirmwareModel
 from firmware.native_api import WrongBoard
 from tests.harness.session.conftest import candidate, material
 from tests.harness.session.fakes import FakeBoard
@@ -28,18 +29,15 @@ class Unfit(FakeBoard):
             raise self.error
 
 
-class Made:
-    """A firmware, as far as flashing a fake asks for one."""
-
-    def __init__(self, sha256: str) -> None:
-        self.name, self.folder = "mww-desk", "runs/desk"
-        self.models = (self,)
-        self.sha256 = sha256
+def firmware(sha256: str) -> Firmware:
+    """With one model of this hash."""
+    model = FirmwareModel("ww_loud", "loud", Path("loud.json"), sha256, bytes=1, cutoff=128, window=1, arena=1)
+    return Firmware("esp32-s3-devkitc-1", "mww-desk", Path("runs/desk"), None, (model,), "2026.10.0")
 
 
 def ready(board: FakeBoard, *, flash: bool, given: bool = True) -> list[str]:
     said: list[str] = []
-    made = cast(Any, Made(board.model_sha256)) if given else None
+    made = firmware(board.model_sha256) if given else None
     asyncio.run(make_ready(board, made, flash=flash, say=said.append))
     return said
 
