@@ -1,4 +1,4 @@
-"""The processes and the folder of a virtual board; stand-ins run here, the real program in tests/harness/boards."""
+"""The processes and the folder of a virtual board; stand-ins run here, the real program in tests/firmware/boards."""
 
 from __future__ import annotations
 

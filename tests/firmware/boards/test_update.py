@@ -14,7 +14,7 @@ from firmware.boards.kinds.virtual import VirtualBoard
 from firmware.build import Firmware
 from harness.collect.collector import Collector
 from harness.collect.raw import RawLog
-from tests.harness.boards.test_virtual import CONNECT_SECONDS, connected, simulated
+from tests.firmware.boards.test_virtual import CONNECT_SECONDS, connected, simulated
 from wakeword.errors import BoardRefused, ConfigError, InfrastructureError
 from wakeword.model.flatbuffer import read_model
 
