@@ -59,7 +59,7 @@ def calibrate(
         raise ConfigError("give both --speaker and --microphone; `python -m sounddevice` lists the devices")
     from bench_audio.calibration.calibration_file import Circumstances
     from bench_audio.calibration.flow import CalibrationSettings
-    from bench_audio.calibration.run import Request, chosen_steps, run, stated_gains
+    from bench_audio.calibration.run import CalibrationRequest, chosen_steps, run, stated_gains
     from wakeword.progress import plain_lines, stderr
 
     settings = CalibrationSettings(
@@ -75,7 +75,7 @@ def calibrate(
     )
     if yes and not simulate and "calibrator" in settings.steps:
         raise ConfigError("--yes: a calibrator is put on and taken off by hand; leave --yes out, or give --sensitivity")
-    request = Request(
+    request = CalibrationRequest(
         settings=settings,
         speaker=speaker,
         microphone=microphone,

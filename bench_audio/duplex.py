@@ -30,7 +30,7 @@ class DeviceFacts:
 
 
 @dataclass(frozen=True)
-class Recording:
+class MicrophoneRecording:
     """What the microphone heard."""
 
     samples: NDArray[np.float32]
@@ -61,11 +61,11 @@ class Duplex(Protocol):
     def microphone(self) -> DeviceFacts:
         """The device that records."""
 
-    def play(self, samples: NDArray[np.float32], tail_seconds: float) -> Recording:
+    def play(self, samples: NDArray[np.float32], tail_seconds: float) -> MicrophoneRecording:
         """Play mono `samples` at the loudspeaker's native rate and record from before the first until at least `tail_seconds` after the last.
 
         The latency between both need not be known. Raises `InfrastructureError` when a device fails or goes away.
         """
 
-    def record(self, seconds: float) -> Recording:
+    def record(self, seconds: float) -> MicrophoneRecording:
         """Record at least `seconds` while nothing is played. Raises `InfrastructureError` when the device fails or goes away."""

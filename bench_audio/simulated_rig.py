@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_audio.duplex import DeviceFacts, Recording, Source
+from bench_audio.duplex import DeviceFacts, MicrophoneRecording, Source
 from bench_audio.synthetic_room import ConvolutionStage, NoiseLoop, Room
 from wakeword.errors import ConfigError
 
@@ -84,7 +84,7 @@ class SimulatedRig:
         """Computed."""
         return DeviceFacts("simulated microphone", "none", self.rig.sample_rate)
 
-    def play(self, samples: NDArray[np.float32], tail_seconds: float) -> Recording:
+    def play(self, samples: NDArray[np.float32], tail_seconds: float) -> MicrophoneRecording:
         """Through loudspeaker, room and microphone."""
         from scipy.signal import oaconvolve
 
@@ -97,17 +97,17 @@ class SimulatedRig:
         heard[lead : lead + through.size] = through * 10 ** ((rig.spl_of_full_scale_played - rig.spl_of_full_scale_recorded) / 20)
         return self._recorded(_drifted(heard, rig.drift_ppm))
 
-    def record(self, seconds: float) -> Recording:
+    def record(self, seconds: float) -> MicrophoneRecording:
         """The room's noise, and the calibrator where it is on."""
         return self._recorded(np.zeros(round(seconds * self.rig.sample_rate)))
 
-    def _recorded(self, sound: NDArray[np.float64]) -> Recording:
+    def _recorded(self, sound: NDArray[np.float64]) -> MicrophoneRecording:
         if self._noise is not None:
             sound = sound + self._noise.next(sound.size)
         if self.calibrator_spl is not None:
             amplitude = math.sqrt(2) * 10 ** ((self.calibrator_spl - self.rig.spl_of_full_scale_recorded) / 20)
             sound = sound + amplitude * np.sin(2 * np.pi * 1000 * np.arange(sound.size) / self.rig.sample_rate)
-        return Recording(np.clip(sound * 10 ** (self.sensitivity_drift_db / 20), -1, 1).astype(np.float32), self.rig.sample_rate)
+        return MicrophoneRecording(np.clip(sound * 10 ** (self.sensitivity_drift_db / 20), -1, 1).astype(np.float32), self.rig.sample_rate)
 
 
 def loudspeaker_taps(curve: tuple[tuple[float, float], ...], sample_rate: int) -> NDArray[np.float64]:

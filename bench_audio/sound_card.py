@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_audio.devices import FULL_SCALE, Device, open_stream, start_stream, to_int32
-from bench_audio.duplex import DeviceFacts, Recording, Source
+from bench_audio.duplex import DeviceFacts, MicrophoneRecording, Source
 from wakeword.errors import InfrastructureError
 
 _LEAD_SECONDS = 0.5
@@ -42,13 +42,13 @@ class SoundCard:
         """The microphone."""
         return _facts(self._microphone)
 
-    def play(self, samples: NDArray[np.float32], tail_seconds: float) -> Recording:
+    def play(self, samples: NDArray[np.float32], tail_seconds: float) -> MicrophoneRecording:
         """Play and record; see `Duplex`. Raises `InfrastructureError` when a device does not open, or is gone for 5 s."""
         with _OpenMicrophone(self._microphone) as microphone:
             microphone.wait(_LEAD_SECONDS)
             return microphone.recording(_Playback(self._speaker, to_int32(samples)).play(microphone, tail_seconds))
 
-    def record(self, seconds: float) -> Recording:
+    def record(self, seconds: float) -> MicrophoneRecording:
         """Record; see `Duplex`. Raises `InfrastructureError` as `play` does."""
         with _OpenMicrophone(self._microphone) as microphone:
             microphone.wait(_LEAD_SECONDS)
@@ -101,9 +101,9 @@ class _OpenMicrophone:
         """Drop what was recorded."""
         self._kept, self._overflows = [], 0
 
-    def recording(self, faults: tuple[str, ...]) -> Recording:
+    def recording(self, faults: tuple[str, ...]) -> MicrophoneRecording:
         samples = (np.concatenate(self._kept) / FULL_SCALE).astype(np.float32)
-        return Recording(samples, self._device.rate, (*faults, *["input overflow"] * self._overflows))
+        return MicrophoneRecording(samples, self._device.rate, (*faults, *["input overflow"] * self._overflows))
 
     def _take(self, block: NDArray[np.int32], _frames: int, _times: Any, status: Any) -> None:
         self._blocks.put((block[:, 0].copy(), bool(status.input_overflow)))

@@ -205,13 +205,13 @@ def measure(
     from harness.air.settings import AirOptions, SyntheticRoom
     from harness.session.measure import RequiredRates, plan_only
     from harness.session.measure import measure as measure_on_board
-    from harness.session.request import Request
+    from harness.session.request import SessionRequest
     from harness.session.table import duration_words, plan_table, session_table
 
     if room_noise is not None and room_rt60 is None:
         raise ConfigError("--room-noise is noise in a computed room; give --room-rt60 too, 0 for a room without reverberation")
 
-    request = Request(
+    request = SessionRequest(
         board=board,
         model=model,
         wake=tuple(wake or ()),

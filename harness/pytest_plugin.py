@@ -205,12 +205,12 @@ def session(
     """
     from harness.air.settings import AirOptions
     from harness.session.measure import measure
-    from harness.session.request import Request
+    from harness.session.request import SessionRequest
 
     numbers = itertools.count()
 
     def measured(*, wake: Sequence[Path] = (), none: Sequence[Path] = (), seed: int = 0, realtime: bool = False) -> Result:
-        asked = Request(
+        asked = SessionRequest(
             board=board_entry.name,
             model=manifest,
             wake=tuple(wake),

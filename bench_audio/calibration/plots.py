@@ -50,7 +50,7 @@ _HZ_TICKS = (50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
 
 
 @dataclass(frozen=True)
-class Plot:
+class CalibrationPlot:
     """One picture."""
 
     name: str
@@ -59,9 +59,9 @@ class Plot:
     caption: str
 
 
-def draw_plots(calibration: Calibration, decays: Sequence[DecayCurve]) -> list[Plot]:
+def draw_plots(calibration: Calibration, decays: Sequence[DecayCurve]) -> list[CalibrationPlot]:
     """All pictures for which the calibration has something to show; `decays` are the curves of its reverberation, which a file does not keep."""
-    plots: list[Plot] = []
+    plots: list[CalibrationPlot] = []
     if calibration.response is not None:
         plots.append(_response_plot(calibration.response))
     if calibration.reverberation is not None and any(curve.times.size for curve in decays):
@@ -73,7 +73,7 @@ def draw_plots(calibration: Calibration, decays: Sequence[DecayCurve]) -> list[P
     return plots
 
 
-def _response_plot(response: SweepResponse) -> Plot:
+def _response_plot(response: SweepResponse) -> CalibrationPlot:
     def paint(axes: Axes) -> None:
         axes.axvspan(*response.band_hz, color=_WASH, linewidth=0, zorder=0)
         axes.axhline(0, color=_RULE, linewidth=1)
@@ -93,14 +93,14 @@ def _response_plot(response: SweepResponse) -> Plot:
     caption = (
         f"{'; '.join(words)}, from {low:g} Hz to {high / 1000:g} kHz (shaded). Averaged over 1/{response.smoothing} octave; 0 dB is the mean within the band."
     )
-    return Plot("response", _svg("Response of loudspeaker and room at the microphone", paint), caption)
+    return CalibrationPlot("response", _svg("Response of loudspeaker and room at the microphone", paint), caption)
 
 
 def _line(axes: Axes, curve: Curve, color: str, label: str) -> None:
     axes.plot(curve.frequencies_hz, curve.levels_db, color=color, label=label)
 
 
-def _decay_plot(room: Reverberation, decays: Sequence[DecayCurve]) -> Plot:
+def _decay_plot(room: Reverberation, decays: Sequence[DecayCurve]) -> CalibrationPlot:
     shown = [(band, curve) for band, curve in zip(room.bands, decays, strict=True) if curve.times.size]
 
     def paint(axes: Axes) -> None:
@@ -125,7 +125,7 @@ def _decay_plot(room: Reverberation, decays: Sequence[DecayCurve]) -> Plot:
         else f"RT60 {room.mid_seconds:.2f} s (mean of 500 Hz and 1 kHz)"
     )
     caption = f"{mid}. Lines: Schroeder's backward integration of each octave band, noise compensated; dashed: the fit that the time is read from."
-    return Plot("decay", _svg("Decay of sound in the room", paint), caption)
+    return CalibrationPlot("decay", _svg("Decay of sound in the room", paint), caption)
 
 
 def _octave(band: Decay) -> str:
@@ -133,7 +133,7 @@ def _octave(band: Decay) -> str:
     return f"{name}: not to be told" if band.seconds is None else f"{name}: {band.seconds:.2f} s ({band.evaluation})"
 
 
-def _distortion_plot(distortion: Distortion, response: SweepResponse) -> Plot:
+def _distortion_plot(distortion: Distortion, response: SweepResponse) -> CalibrationPlot:
     def paint(axes: Axes) -> None:
         axes.plot(distortion.frequencies_hz, distortion.percent, color=_ACCENT, marker="o", markersize=3.5, label="harmonics 2 to 5")
         axes.plot(
@@ -155,10 +155,10 @@ def _distortion_plot(distortion: Distortion, response: SweepResponse) -> Plot:
 
     level = f"{response.sweep_dbfs:g} dBFS, {response.sweep_spl:.1f} dBC at the microphone"
     caption = f"At a sweep of {level}. Where both lines meet, no distortion was measured, only its bound."
-    return Plot("distortion", _svg("Distortion of the loudspeaker", paint), caption)
+    return CalibrationPlot("distortion", _svg("Distortion of the loudspeaker", paint), caption)
 
 
-def _noise_plot(noise: NoiseFloor) -> Plot:
+def _noise_plot(noise: NoiseFloor) -> CalibrationPlot:
     centres = [band.centre_hz for band in noise.bands]
     levels = [band.spl for band in noise.bands]
 
@@ -172,7 +172,7 @@ def _noise_plot(noise: NoiseFloor) -> Plot:
         axes.set_ylabel("level of the third octave, dB SPL")
 
     caption = f"{noise.la_eq:.1f} dBA and {noise.lc_eq:.1f} dBC (equivalent levels over {noise.seconds:.0f} s). The bands are unweighted."
-    return Plot("noise", _svg("Noise floor of the room", paint), caption)
+    return CalibrationPlot("noise", _svg("Noise floor of the room", paint), caption)
 
 
 def _hertz(axes: Axes, frequencies: Sequence[float]) -> None:

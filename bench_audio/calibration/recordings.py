@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_audio.duplex import Recording
+from bench_audio.duplex import MicrophoneRecording
 from wakeword.errors import InfrastructureError
 
 _CLIPPED = 1 - 2**-14
@@ -14,7 +14,7 @@ _MIN_PEAK_OVER_RMS = 8.0
 """Of a correlation: chance stays below, as the highest of millions of Gaussian values reaches 5 to 6."""
 
 
-def check_recording(recording: Recording, what: str) -> None:
+def check_recording(recording: MicrophoneRecording, what: str) -> None:
     """Raise `InfrastructureError` for a recording with faults, that clips (three samples in a row at full scale), or that is digital silence."""
     if recording.faults:
         raise InfrastructureError(f"{what}: the audio system reported {', '.join(sorted(set(recording.faults)))}; close other programs, then begin again")
@@ -26,7 +26,7 @@ def check_recording(recording: Recording, what: str) -> None:
         raise InfrastructureError(f"{what}: the microphone clips; lower its gain or the level that is played, then begin again")
 
 
-def at_rate(recording: Recording, sample_rate: int) -> NDArray[np.float64]:
+def at_rate(recording: MicrophoneRecording, sample_rate: int) -> NDArray[np.float64]:
     """The recorded samples at another device's rate, float64 `[samples]`."""
     samples = recording.samples.astype(np.float64)
     if recording.sample_rate == sample_rate:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from bench_audio.calibration.calibration_file import Calibration, Circumstances, save
 from bench_audio.calibration.flow import STEPS, CalibrationSettings, Moment, Prompt, Step, measure
-from bench_audio.calibration.plots import Plot, draw_plots
+from bench_audio.calibration.plots import CalibrationPlot, draw_plots
 from bench_audio.duplex import Duplex
 from wakeword.complaints import nearest
 from wakeword.errors import ConfigError
@@ -19,7 +19,7 @@ from wakeword.pages import render_page
 
 
 @dataclass(frozen=True)
-class Request:
+class CalibrationRequest:
     """What the user asks for. Without `speaker` and `microphone` everything is simulated."""
 
     settings: CalibrationSettings
@@ -33,7 +33,7 @@ class Request:
     report: Literal["html", "plots", "none"] = "html"
 
 
-def run(request: Request, wait: Callable[[str], None], say: Callable[[str], None]) -> list[Path]:
+def run(request: CalibrationRequest, wait: Callable[[str], None], say: Callable[[str], None]) -> list[Path]:
     """Calibrate and write the files; return those a user opens. `wait` shows a text and returns when the user has done it.
 
     Raises as `flow.measure` does, and `ConfigError` for a device that is not there or an output that cannot be written: before any sound is made.
@@ -59,7 +59,7 @@ def run(request: Request, wait: Callable[[str], None], say: Callable[[str], None
     return [request.output, *pictures]
 
 
-def write_page(calibration: Calibration, plots: Sequence[Plot], path: Path) -> None:
+def write_page(calibration: Calibration, plots: Sequence[CalibrationPlot], path: Path) -> None:
     """Write the page: figures, pictures and what it all holds for. It loads nothing from anywhere."""
     pictures = [
         {"source": f"data:image/svg+xml;base64,{base64.b64encode(plot.svg.encode()).decode()}", "name": plot.name, "caption": plot.caption} for plot in plots
@@ -94,7 +94,7 @@ def stated_gains(texts: Sequence[str]) -> dict[str, str]:
     return gains
 
 
-def _rig(request: Request, wait: Callable[[str], None]) -> tuple[Duplex, Prompt]:
+def _rig(request: CalibrationRequest, wait: Callable[[str], None]) -> tuple[Duplex, Prompt]:
     if request.speaker is None or request.microphone is None:
         from bench_audio.simulated_rig import Rig, SimulatedRig
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from bench_audio.calibration.levels import decibels
-from bench_audio.duplex import Recording
+from bench_audio.duplex import MicrophoneRecording
 from wakeword.errors import InfrastructureError
 from wakeword.records import Record
 
@@ -54,7 +54,7 @@ class CalibratorReading:
     """The tone over everything else, A-weighted."""
 
 
-def read_calibrator(recording: Recording, calibrator_spl: float) -> CalibratorReading:
+def read_calibrator(recording: MicrophoneRecording, calibrator_spl: float) -> CalibratorReading:
     """The sensitivity from a recording of 2 s or more of a calibrator of `calibrator_spl` dB SPL at 1 kHz.
 
     Raises `InfrastructureError` where there is no such tone, where it is not steady, or where other sound is less than 20 dB below it.

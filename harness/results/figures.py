@@ -32,7 +32,7 @@ class Ruler:
 
 
 @dataclass(frozen=True)
-class Row:
+class FigureRow:
     """One line of the figures table."""
 
     name: str
@@ -52,7 +52,7 @@ class Figure:
     counted: str
     """Heading of the counts."""
     method: str
-    rows: tuple[Row, ...]
+    rows: tuple[FigureRow, ...]
 
 
 @dataclass(frozen=True)
@@ -114,13 +114,13 @@ def figure_tables(measured: Sequence[ScoredRun[RunStream]], total: ScoresRecord,
     return tuple(tables)
 
 
-def _row(name: str, kind: Provenance, measured: IntervalRecord | None, simulated: IntervalRecord | None, *, total: bool = False) -> Row:
+def _row(name: str, kind: Provenance, measured: IntervalRecord | None, simulated: IntervalRecord | None, *, total: bool = False) -> FigureRow:
     assert measured is not None
     tag = None if kind == "recorded" else "origin unknown" if kind == "unknown" else kind
-    return Row(name, tag, cell(measured), None if simulated is None else cell(simulated), total)
+    return FigureRow(name, tag, cell(measured), None if simulated is None else cell(simulated), total)
 
 
-def speaker_table(runs: Sequence[ScoredRun[RunStream]]) -> tuple[Row, ...]:
+def speaker_table(runs: Sequence[ScoredRun[RunStream]]) -> tuple[FigureRow, ...]:
     """Recall of each speaker, the lowest first; empty where fewer than two are known. Void utterances are in none."""
     counts: dict[str, list[int]] = {}
     for one in runs:
@@ -133,7 +133,7 @@ def speaker_table(runs: Sequence[ScoredRun[RunStream]]) -> tuple[Row, ...]:
     if len(counts) < 2:
         return ()
     ordered = sorted(counts.items(), key=lambda item: (item[1][0] / item[1][1], item[0]))
-    return tuple(Row(name, None, cell(share_record(*count)), None, total=False) for name, count in ordered)
+    return tuple(FigureRow(name, None, cell(share_record(*count)), None, total=False) for name, count in ordered)
 
 
 def cutoff_table(curve: DetCurve, model: ModelRecord) -> tuple[CutoffRow, ...]:

@@ -65,7 +65,7 @@ class Plot:
 
 
 @dataclass(frozen=True)
-class OperatingPoint:
+class MeasuredPoint:
     """What was measured at the model's own cutoff."""
 
     cutoff: float
@@ -73,7 +73,7 @@ class OperatingPoint:
     false_accepts_per_hour: IntervalRecord | None
 
 
-def det_plot(curve: DetCurve, point: OperatingPoint) -> Plot | None:
+def det_plot(curve: DetCurve, point: MeasuredPoint) -> Plot | None:
     """Miss rate over false accepts per hour, all cutoffs; None unless both were measured.
 
     Cutoff 0 is not drawn: nothing is below it, so the hold-off after boot never ends and nothing is ever detected.
@@ -101,7 +101,7 @@ def det_plot(curve: DetCurve, point: OperatingPoint) -> Plot | None:
     return _draw("det", paint, 4.4)
 
 
-def cutoff_plot(curve: DetCurve, point: OperatingPoint) -> Plot | None:
+def cutoff_plot(curve: DetCurve, point: MeasuredPoint) -> Plot | None:
     """Recall and false accepts per hour over the cutoff, with intervals; None where neither was measured."""
     panels: list[Callable[[Axes], None]] = []
     if curve.utterances:
@@ -125,7 +125,7 @@ def cutoff_plot(curve: DetCurve, point: OperatingPoint) -> Plot | None:
     return _draw("cutoffs", paint, 2.6 * len(panels) + 0.4)
 
 
-def _recall_panel(axes: Axes, curve: DetCurve, point: OperatingPoint, records: list[IntervalRecord]) -> None:
+def _recall_panel(axes: Axes, curve: DetCurve, point: MeasuredPoint, records: list[IntervalRecord]) -> None:
     _banded(axes, curve, 100 * curve.recall, records, 100, _ACCENT)
     axes.set_ylim(-3, 103)
     axes.set_ylabel("recall, %")
@@ -134,7 +134,7 @@ def _recall_panel(axes: Axes, curve: DetCurve, point: OperatingPoint, records: l
         _point(axes, point.cutoff, 100 * point.recall.rate)
 
 
-def _rate_panel(axes: Axes, curve: DetCurve, point: OperatingPoint, records: list[IntervalRecord]) -> None:
+def _rate_panel(axes: Axes, curve: DetCurve, point: MeasuredPoint, records: list[IntervalRecord]) -> None:
     _banded(axes, curve, curve.false_accepts_per_hour, records, 1, _SECOND)
     _rate_axis(axes, "y", curve)
     _grade_lines(axes, "y")

@@ -11,7 +11,7 @@ from harness.results.clips import ClipReader
 from harness.results.evidence import CONTEXT_SECONDS, PairedStream, disagreements, false_accepts, misses
 from harness.results.figures import cutoff_table, figure_tables, ruler, speaker_table, void_rows
 from harness.results.merge import merge_results
-from harness.results.plots import OperatingPoint, cutoff_plot, det_plot
+from harness.results.plots import MeasuredPoint, cutoff_plot, det_plot
 from harness.results.runs import RunStream, ScoredRun, run_streams, simulated_runs, sweep_cutoffs
 from harness.results.schema import ModelRecord, Result, RunRecord
 from harness.results.scores import add_scores
@@ -56,7 +56,7 @@ def _context(result: Result, parts: Sequence[Result], verdict: Verdict, max_clip
     traces = [one.trace for one in paired]
     answered = all(any(one.trace.has_trace for one in streams) for streams in by_run)
     curve = sweep_cutoffs(traces, model.window) if answered else None
-    point = OperatingPoint(model.cutoff, scores.recall, scores.false_accepts_per_hour)
+    point = MeasuredPoint(model.cutoff, scores.recall, scores.false_accepts_per_hour)
     reader = ClipReader()
     return {
         "result": result,

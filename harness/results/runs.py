@@ -109,17 +109,17 @@ class ScoredRun[P: RunPart]:
 
     @cached_property
     def found(self) -> dict[int, int]:
-        """See `RunPart`; ascending."""
+        """Index of the detection that found it, by the file index of the utterance. Ascending; void ones are in neither."""
         return {file: number for part in self.parts for file, number in part.found.items()}
 
     @cached_property
     def missed(self) -> tuple[int, ...]:
-        """See `RunPart`."""
+        """File indices of utterances that no detection found. Ascending."""
         return tuple(file for part in self.parts for file in part.missed)
 
     @cached_property
     def false(self) -> tuple[int, ...]:
-        """See `RunPart`; ascending."""
+        """Indices of detections that find no utterance. Ascending."""
         return tuple(sorted(number for part in self.parts for number in part.false))
 
     @cached_property

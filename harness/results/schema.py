@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -98,7 +98,7 @@ class FileRecord(Record):
         return Span(self.stream_start, self.stream_start + self.seconds)
 
 
-class Protocol(Record):
+class PresentationRecord(Record):
     """How the audio was presented."""
 
     mode: Mode
@@ -107,6 +107,11 @@ class Protocol(Record):
     lead_in_seconds: float = Field(default=0.0, ge=0)
     tail_seconds: float = Field(default=0.0, ge=0)
     gap_seconds: float = Field(default=0.0, ge=0)
+
+    @classmethod
+    def of(cls, presentation: Presentation, truth: Literal["wake", "none"]) -> PresentationRecord:
+        """As it is written."""
+        return cls(**asdict(presentation), truth=truth)
 
     @property
     def wake(self) -> bool:
@@ -140,7 +145,7 @@ class RunRecord(Record):
 
     label: str
     """What the reader calls it, e.g. `test speech`."""
-    protocol: Protocol
+    protocol: PresentationRecord
     corpus_sha256: str
     """Hash of the sorted file hashes."""
     provenance: Provenance

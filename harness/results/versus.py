@@ -67,7 +67,7 @@ class Versus:
 
 
 @dataclass(frozen=True)
-class _Heard:
+class _Answer:
     """A recording as one model heard it."""
 
     run: RunRecord
@@ -107,7 +107,7 @@ def compare(first: Result, second: Result, margin: float = MARGIN) -> Versus:
     Raises `ConfigError` when they were measured in two ways, wake at different words, or share no recording.
     """
     _require_comparable(first, second)
-    (one, noise), (other, its_noise) = _heard(first), _heard(second)
+    (one, noise), (other, its_noise) = _answers(first), _answers(second)
     common = sorted(one.keys() & other.keys(), key=lambda key: one[key].path)
     counts = Counter((one[key].found, other[key].found) for key in common)
     utterances = PairedUtterances(both=counts[True, True], device_only=counts[True, False], simulated_only=counts[False, True], neither=counts[False, False])
@@ -150,10 +150,10 @@ def _require_comparable(first: Result, second: Result) -> None:
             raise ConfigError(f"{result.model.manifest_path}: the board ran another model than this; flash it and measure again")
 
 
-def _heard(result: Result) -> tuple[dict[Key, _Heard], dict[Key, _Heard]]:
+def _answers(result: Result) -> tuple[dict[Key, _Answer], dict[Key, _Answer]]:
     """The utterances that count: found or missed, not void; and the recordings without the wake word and without void time, with their false accepts."""
-    wake: dict[Key, _Heard] = {}
-    none: dict[Key, _Heard] = {}
+    wake: dict[Key, _Answer] = {}
+    none: dict[Key, _Answer] = {}
     seen = Counter[str]()
     for run in result.runs:
         for part in score_run(run).parts:
@@ -163,13 +163,13 @@ def _heard(result: Result) -> tuple[dict[Key, _Heard], dict[Key, _Heard]]:
                 key = (file.sha256, seen[file.sha256])
                 seen[file.sha256] += 1
                 if run.protocol.wake and (index in found or index in missed):
-                    wake[key] = _Heard(run, index, index in found, ())
+                    wake[key] = _Answer(run, index, index in found, ())
                 elif not run.protocol.wake and not overlap_seconds([file.span], part.truth.void):
-                    none[key] = _Heard(run, index, False, tuple(one for one in false if one.file_index == index))
+                    none[key] = _Answer(run, index, False, tuple(one for one in false if one.file_index == index))
     return wake, none
 
 
-def _paired_events(pairs: Sequence[tuple[_Heard, _Heard]]) -> tuple[PairedEvents, list[Difference]]:
+def _paired_events(pairs: Sequence[tuple[_Answer, _Answer]]) -> tuple[PairedEvents, list[Difference]]:
     matched, alone = 0, [0, 0]
     differences: list[Difference] = []
     for both in pairs:
@@ -185,7 +185,7 @@ def _paired_events(pairs: Sequence[tuple[_Heard, _Heard]]) -> tuple[PairedEvents
     return PairedEvents(matched=matched, device_only=alone[0], simulated_only=alone[1]), differences
 
 
-def _speakers(pairs: Sequence[tuple[_Heard, _Heard]]) -> tuple[SpeakerRow, ...]:
+def _speakers(pairs: Sequence[tuple[_Answer, _Answer]]) -> tuple[SpeakerRow, ...]:
     """Recall by speaker, the largest difference first; empty where fewer than two are known."""
     counts: dict[str, list[int]] = {}
     for one, other in pairs:

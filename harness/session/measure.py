@@ -24,7 +24,7 @@ from harness.session.firmware import find_firmware
 from harness.session.journal import RAW_FILE, SessionLog, is_finished
 from harness.session.plan import SessionPlan, changed_files, read_plan, what_changed, write_plan
 from harness.session.progress import session_progress
-from harness.session.request import Request, check_limits_of_input, make_plan
+from harness.session.request import SessionRequest, check_limits_of_input, make_plan
 from harness.session.runner import Session
 from harness.session.session_result import RESULT_FILE, make_session_result
 from harness.session.station import check_free, check_sound
@@ -83,7 +83,7 @@ class MeasuredSession:
         return self.folder / RESULT_FILE
 
 
-def measure(request: Request, say: Callable[[str], None] = lambda _: None) -> MeasuredSession:
+def measure(request: SessionRequest, say: Callable[[str], None] = lambda _: None) -> MeasuredSession:
     """Measure a model on a board, or go on with a measurement that was stopped.
 
     Raises `ConfigError` for wrong input (also when a session to be resumed is not the one that was begun), `InfrastructureError` when the board
@@ -98,7 +98,7 @@ def measure(request: Request, say: Callable[[str], None] = lambda _: None) -> Me
         return _measure_in(folder, request, entry, candidate, say)
 
 
-def _measure_in(folder: Path, request: Request, entry: BoardEntry, candidate: DeviceModel, say: Callable[[str], None]) -> MeasuredSession:
+def _measure_in(folder: Path, request: SessionRequest, entry: BoardEntry, candidate: DeviceModel, say: Callable[[str], None]) -> MeasuredSession:
     found = read_plan(folder)
     if found is not None and not request.resume:
         raise _occupied(folder)
@@ -128,13 +128,13 @@ def _measure_in(folder: Path, request: Request, entry: BoardEntry, candidate: De
     return make_result(plan, folder, candidate)
 
 
-def _candidate(request: Request) -> DeviceModel:
+def _candidate(request: SessionRequest) -> DeviceModel:
     candidate = load_model(request.model, request.cutoff, None)
     refuse_other_step(request.model, candidate.manifest, "the bench measures boards at")
     return candidate
 
 
-def _check_sound(request: Request, entry: BoardEntry, say: Callable[[str], None]) -> AirSettings | None:
+def _check_sound(request: SessionRequest, entry: BoardEntry, say: Callable[[str], None]) -> AirSettings | None:
     air = air_settings(entry, request.air)
     check_sound(air)
     stated = {text.partition("=")[0].strip() for text in request.air.gains}
@@ -144,7 +144,7 @@ def _check_sound(request: Request, entry: BoardEntry, say: Callable[[str], None]
     return air
 
 
-def _check_station(request: Request, entry: BoardEntry, candidate: DeviceModel, say: Callable[[str], None]) -> None:
+def _check_station(request: SessionRequest, entry: BoardEntry, candidate: DeviceModel, say: Callable[[str], None]) -> None:
     """Refuse now what would be refused after minutes of work: sound, the firmware given, the key of a real board, a board that another process has."""
     air = _check_sound(request, entry, say)
     firmware = None if request.firmware is None else find_firmware(entry, candidate, request.firmware)
@@ -171,7 +171,7 @@ def require_client() -> None:
     require("measuring on a board", "aioesphomeapi")
 
 
-def _folder(request: Request, candidate: DeviceModel) -> Path:
+def _folder(request: SessionRequest, candidate: DeviceModel) -> Path:
     if request.output is not None:
         return request.output
     if request.resume:
@@ -180,7 +180,7 @@ def _folder(request: Request, candidate: DeviceModel) -> Path:
     return Path("runs") / "sessions" / f"{stamp}-{request.board}-{candidate.manifest_path.stem}"
 
 
-def plan_only(request: Request, say: Callable[[str], None] = lambda _: None) -> SessionPlan:
+def plan_only(request: SessionRequest, say: Callable[[str], None] = lambda _: None) -> SessionPlan:
     """What `measure` would do, with nothing played and nothing written but rendered recordings. Devices are looked for. Raises as `measure` does."""
     check_limits_of_input(request)
     candidate = _candidate(request)
@@ -197,7 +197,7 @@ def _resumable(found: SessionPlan, wanted: SessionPlan, folder: Path) -> Session
     return found
 
 
-def _play(plan: SessionPlan, entry: BoardEntry, firmware: Firmware | None, folder: Path, request: Request, say: Callable[[str], None]) -> None:
+def _play(plan: SessionPlan, entry: BoardEntry, firmware: Firmware | None, folder: Path, request: SessionRequest, say: Callable[[str], None]) -> None:
     # Through the air the microphone itself is what keeps the time: its board takes the sound as it comes.
     board = kind_of(entry).open(entry, firmware, folder=folder, realtime=plan.realtime and plan.air is None)
     seconds = plan.schedule().samples / SAMPLE_RATE_HZ

@@ -14,7 +14,7 @@ from harness.collect.collected import Collected
 from harness.collect.reconcile import reconcile
 from harness.session.audio import leg_audio
 from harness.session.journal import PlayedLeg
-from harness.session.paired import Heard, VoidSpan, played_part
+from harness.session.paired import LegDetections, VoidSpan, played_part
 from harness.session.plan import SessionPlan, health_check
 from harness.session.schedule import PlannedLeg, Schedule
 from harness.session.sound import LegSound, leg_sound
@@ -70,7 +70,7 @@ def measured_legs(plan: SessionPlan, folder: Path, schedule: Schedule, legs: Seq
     return measured
 
 
-def heard_markers(leg: MeasuredLeg, guard: int, *sides: Heard) -> list[VoidSpan]:
+def heard_markers(leg: MeasuredLeg, guard: int, *sides: LegDetections) -> list[VoidSpan]:
     """Alignment markers that were taken for the wake word, by either side: they are none of the corpus's sound."""
     if leg.sound is None:
         return []

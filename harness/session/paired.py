@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.results.schema import FileRecord, Protocol, RunRecord, Source, VoidRecord, pack_probabilities
+from harness.results.schema import FileRecord, PresentationRecord, RunRecord, Source, VoidRecord, pack_probabilities
 from harness.session.schedule import PlacedSection, PlannedLeg, PlannedRecording, PlannedSection, Schedule, Truth
 from harness.simulated.simulated_result import detection_record
 from wakeword.audio import read_samples
@@ -28,7 +28,7 @@ SLICES_AT_ONCE = 6000
 
 
 @dataclass(frozen=True)
-class Heard:
+class LegDetections:
     """One side of a leg: what a board or the simulation made of it. Positions are the leg's."""
 
     source: Source
@@ -76,7 +76,7 @@ def played_part(leg: PlannedLeg, last_item: int) -> PlannedLeg:
     return replace(leg, sections=tuple(sections))
 
 
-def leg_runs(schedule: Schedule, leg: PlannedLeg, number: int, heard: Heard, voids: Sequence[VoidSpan], window: int) -> list[RunRecord]:
+def leg_runs(schedule: Schedule, leg: PlannedLeg, number: int, heard: LegDetections, voids: Sequence[VoidSpan], window: int) -> list[RunRecord]:
     """A run for each section of a leg. `number` counts the measured legs from 1, as the session does; the first one's is not in its labels.
 
     `window` is the model's sliding window.
@@ -89,7 +89,9 @@ def leg_runs(schedule: Schedule, leg: PlannedLeg, number: int, heard: Heard, voi
     return runs
 
 
-def _run(schedule: Schedule, planned: PlannedSection, section: PlacedSection, label: str, heard: Heard, voids: Sequence[VoidSpan], window: int) -> RunRecord:
+def _run(
+    schedule: Schedule, planned: PlannedSection, section: PlacedSection, label: str, heard: LegDetections, voids: Sequence[VoidSpan], window: int
+) -> RunRecord:
     stride, settings = schedule.settings.stride, schedule.settings
     first_slice, first_inference = section.start // STEP_SAMPLES, section.start // settings.alignment
     # Not floor but ceiling: a leg that was cut may end anywhere, and its last inferences belong to its last section.
@@ -109,13 +111,7 @@ def _run(schedule: Schedule, planned: PlannedSection, section: PlacedSection, la
     highest = _highest(stream, own, window)
     return RunRecord(
         label=label,
-        protocol=Protocol(
-            mode=presentation.mode,
-            truth=planned.truth,
-            lead_in_seconds=presentation.lead_in_seconds,
-            tail_seconds=presentation.tail_seconds,
-            gap_seconds=presentation.gap_seconds,
-        ),
+        protocol=PresentationRecord.of(presentation, planned.truth),
         corpus_sha256=hash_corpus(recording.sha256 for recording in recordings),
         provenance=together(placed.item.recording.provenance for placed in section.items),
         source=heard.source,

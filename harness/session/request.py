@@ -31,7 +31,7 @@ MARKER_EVERY_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Request:
+class SessionRequest:
     """What the user asked for."""
 
     board: str
@@ -58,7 +58,7 @@ class Request:
     command: tuple[str, ...] = ()
 
 
-def check_limits_of_input(request: Request) -> None:
+def check_limits_of_input(request: SessionRequest) -> None:
     """Raise `ConfigError` for values that no measurement can have."""
     if not request.wake and not request.none and request.corpus is None:
         raise ConfigError("nothing to play: give recordings with --wake, --none or both, or a description with --corpus")
@@ -70,7 +70,7 @@ def check_limits_of_input(request: Request) -> None:
         raise ConfigError(f"--reconnect-timeout {request.reconnect_timeout:g}: give seconds, up to a day")
 
 
-def make_plan(request: Request, entry: BoardEntry, candidate: DeviceModel) -> SessionPlan:
+def make_plan(request: SessionRequest, entry: BoardEntry, candidate: DeviceModel) -> SessionPlan:
     """What is to be played and how. Reads and hashes all recordings. Raises `ConfigError` for one that cannot be played."""
     model = model_record(candidate)
     engine, _ = open_engine(candidate.model)
@@ -97,7 +97,7 @@ def make_plan(request: Request, entry: BoardEntry, candidate: DeviceModel) -> Se
     )
 
 
-def _described(request: Request) -> tuple[PlannedSection, ...]:
+def _described(request: SessionRequest) -> tuple[PlannedSection, ...]:
     """The sections of a described corpus, rendered into the cache."""
     if request.corpus is None:
         return ()

@@ -26,7 +26,7 @@ from harness.results.schema import Result, RunRecord
 from harness.results.scores import score_runs
 from harness.session.journal import RAW_FILE, PlayedLeg, played_legs, trace_path
 from harness.session.measured_legs import MeasuredLeg, heard_markers, leg_voids, measured_legs
-from harness.session.paired import Heard, decided_slice, leg_runs, simulate_audio, window_at
+from harness.session.paired import LegDetections, decided_slice, leg_runs, simulate_audio, window_at
 from harness.session.plan import SessionPlan
 from harness.session.sound import PlayClock, acoustics_record, play_clock
 from harness.simulated.simulated_result import arena_record
@@ -84,12 +84,12 @@ def _with_progress(blocks: Iterable[NDArray[np.int16]], progress: Callable[[floa
         progress(len(block) / SAMPLE_RATE_HZ)
 
 
-def _simulated(plan: SessionPlan, probabilities: NDArray[np.uint8], slices: int, engine: str) -> Heard:
+def _simulated(plan: SessionPlan, probabilities: NDArray[np.uint8], slices: int, engine: str) -> LegDetections:
     detections = detect(probabilities, plan.model.stride, slices, plan.model.cutoff_uint8, plan.model.window)
-    return Heard("simulated", engine, tuple(detections), probabilities)
+    return LegDetections("simulated", engine, tuple(detections), probabilities)
 
 
-def _device(plan: SessionPlan, leg: MeasuredLeg, trace: NDArray[np.uint8], esphome: str) -> Heard:
+def _device(plan: SessionPlan, leg: MeasuredLeg, trace: NDArray[np.uint8], esphome: str) -> LegDetections:
     """The detections that the board told, with the figures that it logged."""
     detections: list[Detection] = []
     last = -1
@@ -100,7 +100,7 @@ def _device(plan: SessionPlan, leg: MeasuredLeg, trace: NDArray[np.uint8], espho
         window = window_at(trace, plan.model.stride, slice_index, plan.model.window, last)
         detections.append(Detection(slice_index, *_figures(one, window, plan)))
         last = slice_index
-    return Heard(plan.source, f"ESPHome {esphome}", tuple(detections), trace)
+    return LegDetections(plan.source, f"ESPHome {esphome}", tuple(detections), trace)
 
 
 def _board_clock(leg: MeasuredLeg) -> tuple[ClockFit, PlayClock] | None:

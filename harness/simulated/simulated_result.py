@@ -17,7 +17,7 @@ from harness.results.schema import (
     DetectionRecord,
     FileRecord,
     ModelRecord,
-    Protocol,
+    PresentationRecord,
     Result,
     RunRecord,
     pack_probabilities,
@@ -104,13 +104,7 @@ def _run(simulation: Simulation, truth: Literal["wake", "none"], label: str, sta
         detections += [detection_record(detection, first + stream.recording_at(detection.slice_index)) for detection in found]
     return RunRecord(
         label=label,
-        protocol=Protocol(
-            mode=presentation.mode,
-            truth=truth,
-            lead_in_seconds=presentation.lead_in_seconds,
-            tail_seconds=presentation.tail_seconds,
-            gap_seconds=presentation.gap_seconds,
-        ),
+        protocol=PresentationRecord.of(presentation, truth),
         corpus_sha256=hash_corpus(recording.sha256 for recording in recordings),
         provenance=provenance_of((recording.path for recording in recordings), stated),
         source="simulated",

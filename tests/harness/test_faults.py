@@ -32,7 +32,7 @@ from harness.collect.collector import Collector
 from harness.collect.raw import read_raw
 from harness.results.schema import Result, read_result
 from harness.session.measure import measure
-from harness.session.request import Request
+from harness.session.request import SessionRequest
 from tests.harness.tcp_proxy import TcpProxy
 from tests.spoken import Spoken, listed
 from wakeword.errors import BoardRefused, InfrastructureError
@@ -58,8 +58,8 @@ class Bench:
     pace: float | None = None
     entry_changes: dict[str, Any] = field(default_factory=dict)
 
-    def request(self, **changes: Any) -> Request:
-        return Request(board="virtual", model=self.model, wake=(self.wake,), firmware=self.firmware.folder, output=self.folder / "session", **changes)
+    def request(self, **changes: Any) -> SessionRequest:
+        return SessionRequest(board="virtual", model=self.model, wake=(self.wake,), firmware=self.firmware.folder, output=self.folder / "session", **changes)
 
     def measure(self, **changes: Any) -> Result:
         def open_board(entry: BoardEntry, firmware: Firmware | None, **_: Any) -> FaultyBoard:

@@ -10,7 +10,7 @@ import pytest
 from firmware.build import Firmware
 from harness.results.schema import Result
 from harness.session.measure import measure
-from harness.session.request import Request
+from harness.session.request import SessionRequest
 from tests.spoken import Spoken, listed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -33,13 +33,13 @@ def agreed(result: Result) -> bool:
 
 
 @pytest.fixture
-def request_of(official_models: Path, host_firmware: Firmware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Request:
+def request_of(official_models: Path, host_firmware: Firmware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SessionRequest:
     monkeypatch.setenv("MWW_LOCK_DIR", str(tmp_path / "locks"))
-    return Request(board="virtual", model=official_models / "alexa.json", firmware=host_firmware.folder, output=tmp_path / "session")
+    return SessionRequest(board="virtual", model=official_models / "alexa.json", firmware=host_firmware.folder, output=tmp_path / "session")
 
 
 @pytest.mark.corpus
-def test_all_words_and_the_speech_and_noise_streams(request_of: Request, corpus: Path) -> None:
+def test_all_words_and_the_speech_and_noise_streams(request_of: SessionRequest, corpus: Path) -> None:
     streams = tuple(sorted(path for path in corpus.iterdir() if path.name.startswith(("speech_", "noise_"))))
     result = measure(replace(request_of, wake=(corpus / "alexa",), none=streams)).result
     assert agreed(result)
@@ -48,7 +48,7 @@ def test_all_words_and_the_speech_and_noise_streams(request_of: Request, corpus:
 
 
 @pytest.mark.realtime
-def test_ten_minutes_at_real_time(request_of: Request, spoken: Spoken, tmp_path: Path) -> None:
+def test_ten_minutes_at_real_time(request_of: SessionRequest, spoken: Spoken, tmp_path: Path) -> None:
     wake = listed(tmp_path / "wake.txt", spoken.words[:60])
     none = listed(tmp_path / "none.txt", spoken.speech[:26])
     result = measure(replace(request_of, wake=(wake,), none=(none,), realtime=True)).result

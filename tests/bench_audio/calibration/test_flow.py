@@ -18,7 +18,7 @@ from bench_audio.calibration import calibration_file
 from bench_audio.calibration.calibration_file import Circumstances, save
 from bench_audio.calibration.flow import STEPS, CalibrationSettings, Measured, Moment, measure
 from bench_audio.calibration.levels import equivalent_level
-from bench_audio.duplex import DeviceFacts, Recording
+from bench_audio.duplex import DeviceFacts, MicrophoneRecording
 from bench_audio.simulated_rig import Rig, SimulatedRig, loudspeaker_taps
 from bench_audio.synthetic_room import Room, impulse_response
 from wakeword.errors import ConfigError, InfrastructureError
@@ -137,7 +137,7 @@ def test_a_station_that_cannot_be_measured_is_told_so(rig: Rig, settings: Calibr
 
 
 class Faulty(SimulatedRig):
-    def record(self, seconds: float) -> Recording:
+    def record(self, seconds: float) -> MicrophoneRecording:
         return replace(super().record(seconds), faults=("input overflow",))
 
 
@@ -149,7 +149,7 @@ def test_a_fault_of_the_audio_system_is_not_measured() -> None:
 class Automatic(SimulatedRig):
     """A microphone with automatic gain control."""
 
-    def play(self, samples: NDArray[np.float32], tail_seconds: float) -> Recording:
+    def play(self, samples: NDArray[np.float32], tail_seconds: float) -> MicrophoneRecording:
         heard = super().play(samples, tail_seconds)
         return replace(heard, samples=(heard.samples / np.abs(heard.samples).max() * 0.3).astype(np.float32))
 
@@ -163,7 +163,7 @@ def test_automatic_gain_control_is_found() -> None:
 class Short(SimulatedRig):
     """An audio system that drops the end of what it was given."""
 
-    def play(self, samples: NDArray[np.float32], tail_seconds: float) -> Recording:
+    def play(self, samples: NDArray[np.float32], tail_seconds: float) -> MicrophoneRecording:
         kept = samples.copy()
         kept[-samples.size // 8 :] = 0
         return super().play(kept, tail_seconds)
@@ -181,10 +181,10 @@ class TwoRates(SimulatedRig):
     def microphone(self) -> DeviceFacts:
         return DeviceFacts("other microphone", "none", 44_100)
 
-    def _recorded(self, sound: NDArray[np.float64]) -> Recording:
+    def _recorded(self, sound: NDArray[np.float64]) -> MicrophoneRecording:
         import soxr
 
-        return Recording(soxr.resample(super()._recorded(sound).samples, self.rig.sample_rate, 44_100).astype(np.float32), 44_100)
+        return MicrophoneRecording(soxr.resample(super()._recorded(sound).samples, self.rig.sample_rate, 44_100).astype(np.float32), 44_100)
 
 
 def test_devices_may_have_rates_of_their_own() -> None:

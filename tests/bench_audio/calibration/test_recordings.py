@@ -7,7 +7,7 @@ import pytest
 
 from bench_audio import signals
 from bench_audio.calibration.recordings import check_recording, laid_over
-from bench_audio.duplex import Recording
+from bench_audio.duplex import MicrophoneRecording
 from wakeword.errors import InfrastructureError
 
 RATE = 16_000
@@ -40,6 +40,6 @@ def test_three_samples_in_a_row_at_full_scale_clip(in_a_row: int, clips: bool, s
     samples[50 : 50 + in_a_row] = sign
     if clips:
         with pytest.raises(InfrastructureError, match="the microphone clips"):
-            check_recording(Recording(samples, RATE), "noise")
+            check_recording(MicrophoneRecording(samples, RATE), "noise")
     else:
-        check_recording(Recording(samples, RATE), "noise")
+        check_recording(MicrophoneRecording(samples, RATE), "noise")

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bench_audio.calibration.sensitivity import CalibratorReading, check_drift, read_calibrator
-from bench_audio.duplex import Recording
+from bench_audio.duplex import MicrophoneRecording
 from bench_audio.simulated_rig import Rig, SimulatedRig
 from wakeword.errors import InfrastructureError
 
 
-def recorded(samples: NDArray[np.float64], rate: int = 48_000) -> Recording:
-    return Recording(samples.astype(np.float32), rate)
+def recorded(samples: NDArray[np.float64], rate: int = 48_000) -> MicrophoneRecording:
+    return MicrophoneRecording(samples.astype(np.float32), rate)
 
 
 def sine(frequency: float, level: float, seconds: float = 4.0, rate: int = 48_000) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from firmware.boards.board import ForeignFirmware, NoAnswer
 from firmware.build import Firmware
 from firmware.toolenv import ToolEnvironment
 from harness.session.measure import measure
-from harness.session.request import Request
+from harness.session.request import SessionRequest
 from tests.desk import Desk, build_as_a_board, desk
 from tests.spoken import Spoken
 from wakeword.errors import ConfigError
@@ -74,8 +74,8 @@ def test_the_whole_suite_passes(official_models: Path, esphome: ToolEnvironment,
     assert "skipped" not in said
 
 
-def request(stand_in: Desk, official_models: Path, spoken: Spoken, folder: Path) -> Request:
-    return Request(board="desk", boards=stand_in.boards, model=official_models / "alexa.json", wake=(spoken.words[0],), output=folder / "session")
+def request(stand_in: Desk, official_models: Path, spoken: Spoken, folder: Path) -> SessionRequest:
+    return SessionRequest(board="desk", boards=stand_in.boards, model=official_models / "alexa.json", wake=(spoken.words[0],), output=folder / "session")
 
 
 def test_what_is_not_the_benchs_is_never_flashed_unasked(

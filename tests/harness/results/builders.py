@@ -21,7 +21,7 @@ from harness.results.schema import (
     FileRecord,
     IntegrityRecord,
     ModelRecord,
-    Protocol,
+    PresentationRecord,
     Result,
     RunRecord,
     SessionRecord,
@@ -74,7 +74,7 @@ def clips_run(folder: Path, heights: Sequence[int], truth: Literal["wake", "none
         highest = int(answer.max()) / 255
         digest = write_tone(path, length)
         files.append(FileRecord(path=str(path), sha256=digest, seconds=length, stream_start=LEAD_IN, max_probability=highest, speaker=f"speaker{index % 3}"))
-    protocol = Protocol(mode="clips", truth=truth, lead_in_seconds=LEAD_IN, tail_seconds=TAIL)
+    protocol = PresentationRecord(mode="clips", truth=truth, lead_in_seconds=LEAD_IN, tail_seconds=TAIL)
     return _run(protocol, files, detections, probabilities, "test clips", changes)
 
 
@@ -91,14 +91,14 @@ def stream_run(
         start += length + index / 100 + GAP
     answer = answers(start - GAP, peaks)
     detections = _detections(answer, start - GAP, [file.stream_start for file in files], 0)
-    return _run(Protocol(mode="stream", truth=truth, gap_seconds=GAP), files, detections, [answer], "read speech", changes)
+    return _run(PresentationRecord(mode="stream", truth=truth, gap_seconds=GAP), files, detections, [answer], "read speech", changes)
 
 
 def silent_hours(hours: float, events: int = 0, **changes: Any) -> RunRecord:
     """A run of many hours without audio files or probabilities, with so many false accepts."""
     file = FileRecord(path="long.wav", sha256="1" * 64, seconds=hours * 3600, stream_start=0, max_probability=0)
     detections = [DetectionRecord(slice=1000 * index, seconds=10.0 * index, average=0.95, max=0.99, file_index=0) for index in range(events)]
-    return _run(Protocol(mode="stream", truth="none"), [file], detections, [np.zeros(0, np.uint8)], "silent hours", changes)
+    return _run(PresentationRecord(mode="stream", truth="none"), [file], detections, [np.zeros(0, np.uint8)], "silent hours", changes)
 
 
 def session(**changes: Any) -> SessionRecord:
@@ -174,7 +174,7 @@ def _detections(answer: NDArray[np.uint8], seconds: float, starts: Sequence[floa
 
 
 def _run(
-    protocol: Protocol,
+    protocol: PresentationRecord,
     files: Sequence[FileRecord],
     detections: Sequence[DetectionRecord],
     probabilities: Sequence[NDArray[np.uint8]],

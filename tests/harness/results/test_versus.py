@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.results.schema import FileRecord, Protocol, Result, VoidRecord
+from harness.results.schema import FileRecord, PresentationRecord, Result, VoidRecord
 from harness.results.versus import compare, model_groups
 from harness.results.versus_page import accepts_sentence, recall_sentence, write_comparison
 from tests.harness.results.builders import clips_run, make_result, silent_hours, stream_run
@@ -96,7 +96,7 @@ def test_a_detection_in_void_time_is_no_false_accept(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(60)  # it took a quarter of an hour where each recording had the whole run looked at again
 def test_thousands_of_recordings_are_compared_in_seconds() -> None:
-    protocol = Protocol(mode="clips", truth="none", lead_in_seconds=1.5)
+    protocol = PresentationRecord(mode="clips", truth="none", lead_in_seconds=1.5)
     files = tuple(
         FileRecord(path=f"{index}.wav", sha256=hashlib.sha256(str(index).encode()).hexdigest(), seconds=3.0, stream_start=1.5, max_probability=0.1)
         for index in range(3000)

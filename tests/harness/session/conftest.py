@@ -9,7 +9,7 @@ import pytest
 
 from firmware.boards.entry import VIRTUAL_BOARD
 from harness.session.plan import SessionPlan, write_plan
-from harness.session.request import Request, make_plan
+from harness.session.request import SessionRequest, make_plan
 from tests.harness.session.loud import loud_model, words
 from wakeword.device_model import DeviceModel, load_model
 
@@ -38,7 +38,7 @@ def plan(material: Path, candidate: DeviceModel, tmp_path: Path) -> Plan:
 
     def write(**changes: object) -> SessionPlan:
         values = {"board": "virtual", "model": material / "loud.json", "wake": (material / "words",), "none": (material / "noise",)} | changes
-        made = make_plan(Request(**values), VIRTUAL_BOARD, candidate)  # type: ignore[arg-type]
+        made = make_plan(SessionRequest(**values), VIRTUAL_BOARD, candidate)  # type: ignore[arg-type]
         write_plan(made, tmp_path)
         return made
 

@@ -18,7 +18,7 @@ from firmware.credentials import api_key
 from harness.results.schema import IntervalRecord, Result, read_result
 from harness.session.journal import RAW_FILE
 from harness.session.measure import RequiredRates, measure
-from harness.session.request import Request
+from harness.session.request import SessionRequest
 from harness.session.session_result import make_session_result
 from harness.session.table import session_table
 from tests.commands import Run
@@ -80,14 +80,14 @@ def test_a_real_board_is_refused_in_clear_words(run: Run, material: Path, tmp_pa
 def test_without_the_client_it_says_what_to_install(material: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(InfrastructureError, match=r'pip install "\.\[bench\]"'):
-        measure(Request(board="virtual", model=material / "loud.json", wake=(material / "words",)))
+        measure(SessionRequest(board="virtual", model=material / "loud.json", wake=(material / "words",)))
 
 
 def test_a_session_that_another_one_began_meanwhile_is_not_overwritten(plan: Plan, material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MWW_LOCK_DIR", str(tmp_path / "locks"))
     monkeypatch.setattr("harness.session.measure.find_firmware", lambda *_: plan(seed=7))
     with pytest.raises(ConfigError, match="already holds a session"):
-        measure(Request(board="virtual", model=material / "loud.json", wake=(material / "words",), output=tmp_path))
+        measure(SessionRequest(board="virtual", model=material / "loud.json", wake=(material / "words",), output=tmp_path))
     assert json.loads((tmp_path / "session.json").read_text())["settings"]["seed"] == 7
 
 

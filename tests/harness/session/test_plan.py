@@ -11,7 +11,7 @@ import pytest
 from harness.session.known_positive import choose_known_positive
 from harness.session.measure import RequiredRates, measure
 from harness.session.plan import PLAN_FILE, changed_files, read_plan, what_changed
-from harness.session.request import Request, make_plan
+from harness.session.request import SessionRequest, make_plan
 from tests.harness.session.conftest import Plan
 from tests.harness.session.loud import loud_model, words
 from wakeword.device_model import DeviceModel, load_model
@@ -57,7 +57,7 @@ def test_what_changed_is_said(plan: Plan, material: Path, tmp_path: Path) -> Non
 def test_another_model_is_another_session(plan: Plan, tmp_path: Path) -> None:
     made = plan()
     other = load_model(loud_model(tmp_path / "other", bias=-5.9), None, None)
-    request = Request(board="virtual", model=other.manifest_path, wake=tuple(section.recordings[0].path.parent for section in made.sections[:1]))
+    request = SessionRequest(board="virtual", model=other.manifest_path, wake=tuple(section.recordings[0].path.parent for section in made.sections[:1]))
     assert what_changed(made, make_plan(request, made.board, other))[0] == "model"
 
 
@@ -75,13 +75,13 @@ def test_a_folder_with_a_session_is_not_begun_again_and_one_without_not_resumed(
     plan()
     asked = {"board": "virtual", "model": material / "loud.json", "wake": (material / "words",), "none": (material / "noise",)}
     with pytest.raises(ConfigError, match=r"already holds a session.*--resume"):
-        measure(Request(**asked, output=tmp_path))  # type: ignore[arg-type]
+        measure(SessionRequest(**asked, output=tmp_path))  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="holds no session to resume"):
-        measure(Request(**asked, output=tmp_path / "none", resume=True))  # type: ignore[arg-type]
+        measure(SessionRequest(**asked, output=tmp_path / "none", resume=True))  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="--resume needs the session's folder"):
-        measure(Request(**asked, resume=True))  # type: ignore[arg-type]
+        measure(SessionRequest(**asked, resume=True))  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="changed since the session began: margin"):
-        measure(Request(**asked, output=tmp_path, resume=True, margin=0.1))  # type: ignore[arg-type]
+        measure(SessionRequest(**asked, output=tmp_path, resume=True, margin=0.1))  # type: ignore[arg-type]
 
 
 def test_a_known_positive_that_the_simulation_does_not_detect_is_refused(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
@@ -97,11 +97,11 @@ def test_a_known_positive_that_the_simulation_does_not_detect_is_refused(plan: P
 def test_input_that_cannot_be_right_is_refused_before_any_work(material: Path) -> None:
     manifest = material / "loud.json"
     with pytest.raises(ConfigError, match="nothing to play"):
-        measure(Request(board="virtual", model=manifest))
+        measure(SessionRequest(board="virtual", model=manifest))
     with pytest.raises(ConfigError, match="--margin 1"):
-        measure(Request(board="virtual", model=manifest, wake=(material,), margin=1.0))
+        measure(SessionRequest(board="virtual", model=manifest, wake=(material,), margin=1.0))
     with pytest.raises(ConfigError, match="no such board"):
-        measure(Request(board="desk", model=manifest, wake=(material,)))
+        measure(SessionRequest(board="desk", model=manifest, wake=(material,)))
     assert RequiredRates() == RequiredRates(None, None)
 
 

@@ -23,7 +23,7 @@ from harness.results.schema import Result, unpack_probabilities
 from harness.session import measure as measuring
 from harness.session.journal import sound_path
 from harness.session.measure import measure
-from harness.session.request import Request
+from harness.session.request import SessionRequest
 from tests.spoken import Spoken, listed
 from tests.virtual_audio import MICROPHONE, RATE_HZ, SPEAKER
 
@@ -87,13 +87,13 @@ class FaultyPlayer(AirPlayer):
 
 
 @pytest.fixture
-def request_of(official_models: Path, host_firmware: Firmware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Request:
+def request_of(official_models: Path, host_firmware: Firmware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SessionRequest:
     monkeypatch.setenv("MWW_LOCK_DIR", str(tmp_path / "locks"))
     boards = tmp_path / "boards.yaml"
     boards.write_text(
         f"boards:\n  - {{name: air, kind: virtual, speaker: {SPEAKER}, microphone: {MICROPHONE}, speaker_rate: {RATE_HZ}, microphone_rate: {RATE_HZ}}}\n"
     )
-    return Request(board="air", boards=boards, model=official_models / "alexa.json", firmware=host_firmware.folder, output=tmp_path / "session")
+    return SessionRequest(board="air", boards=boards, model=official_models / "alexa.json", firmware=host_firmware.folder, output=tmp_path / "session")
 
 
 def with_player(monkeypatch: pytest.MonkeyPatch, stages: list[Stage], faults: Faults | None = None, starve_at: int | None = None) -> None:
@@ -132,10 +132,10 @@ def is_void(result: Result, start: int, stop: int) -> bool:
     return any(first * RATE_HZ <= start + 1600 and stop - 1600 <= last * RATE_HZ for first, last in spans)
 
 
-def test_a_minute_agrees_and_drift_is_found(request_of: Request, spoken: Spoken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_minute_agrees_and_drift_is_found(request_of: SessionRequest, spoken: Spoken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_player(monkeypatch, [Drift(DRIFT_PPM)])
     wake = listed(tmp_path / "wake.txt", spoken.words[:8])
-    result = measure(Request(**(vars(request_of) | {"wake": (wake,)}))).result
+    result = measure(SessionRequest(**(vars(request_of) | {"wake": (wake,)}))).result
     heard = acoustics(result)
     assert_agreed(result)
     assert heard.markers_heard == heard.markers_played == 2
@@ -146,11 +146,11 @@ def test_a_minute_agrees_and_drift_is_found(request_of: Request, spoken: Spoken,
         assert result.agreement.utterances.both == (8 if spoken.recorded else 6)  # of the first eight generated words the model itself finds six
 
 
-def test_ten_minutes_with_drift_in_real_time(request_of: Request, spoken: Spoken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ten_minutes_with_drift_in_real_time(request_of: SessionRequest, spoken: Spoken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_player(monkeypatch, [Drift(DRIFT_PPM)])
     wake = listed(tmp_path / "wake.txt", spoken.words[:60])
     none = listed(tmp_path / "none.txt", spoken.speech[:26])
-    result = measure(Request(**(vars(request_of) | {"wake": (wake,), "none": (none,)}))).result
+    result = measure(SessionRequest(**(vars(request_of) | {"wake": (wake,), "none": (none,)}))).result
     heard = acoustics(result)
     assert result.session is not None
     assert result.session.audio_seconds > 600
@@ -165,14 +165,14 @@ def test_ten_minutes_with_drift_in_real_time(request_of: Request, spoken: Spoken
     assert result.agreement.positions.paired >= 60 - result.scores.void_utterances - 5
 
 
-def test_injected_faults_are_found_and_void(request_of: Request, spoken: Spoken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_injected_faults_are_found_and_void(request_of: SessionRequest, spoken: Spoken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     second = RATE_HZ
     # Within continuous speech, so that each of them meets sound.
     faults = Faults(lost=(25 * second, 25 * second + 700), clipped=(40 * second, 41 * second), soft=(55 * second, 60 * second))
     with_player(monkeypatch, [faults], faults, starve_at=75 * second)
     speech = listed(tmp_path / "speech.txt", spoken.speech[:14])
     known = spoken.words[0]
-    result = measure(Request(**(vars(request_of) | {"none": (speech,), "known_positive": known}))).result
+    result = measure(SessionRequest(**(vars(request_of) | {"none": (speech,), "known_positive": known}))).result
     heard = acoustics(result)
     assert_agreed(result)
     assert heard.lost >= 1
