@@ -30,6 +30,6 @@ def _with_variable(key: dict[str, Any]) -> dict[str, Any]:
         return key
     about = {name: key.pop(name) for name in ("description", "default") if name in key}
     alternatives = key.pop("anyOf", [key])
-    if any(one.get("type") == "string" and not {"const", "enum", "minLength"} & one.keys() for one in alternatives):
+    if any(kind.get("type") == "string" and not {"const", "enum", "minLength"} & kind.keys() for kind in alternatives):
         return about | ({"anyOf": alternatives} if len(alternatives) > 1 else alternatives[0])
     return about | {"anyOf": [*alternatives, {"$ref": "#/$defs/variable"}]}

@@ -111,17 +111,18 @@ class BatchSampler:
             raise ConfigError(f"no feature set with a sampling weight above 0 has {missing}; training needs both")
         self._slices, self._settings, self._xp = slices, settings, xp
         clips = [ClipRows.of(feature_set.clips) for feature_set in sets]
-        counts = [len(one) for one in clips]
-        self._rows = [one.rows for one in clips]
+        counts = [len(of_set) for of_set in clips]
+        self._rows = [of_set.rows for of_set in clips]
         self._set_of = np.repeat(np.arange(len(clips)), counts)
-        self._lengths = np.concatenate([one.lengths for one in clips])
-        self._starts = np.concatenate([one.starts for one in clips])
+        self._lengths = np.concatenate([of_set.lengths for of_set in clips])
+        self._starts = np.concatenate([of_set.starts for of_set in clips])
         self._truth = np.repeat(np.array([feature_set.truth for feature_set in sets], np.float32), counts)
         self._hard = np.repeat([feature_set.hard for feature_set in sets], counts)
         self._penalty = np.repeat(np.array([feature_set.penalty_weight for feature_set in sets], np.float32), counts)
-        places = [_places(feature_set, one.lengths, slices) for feature_set, one in zip(sets, clips, strict=True)]
+        places = [_places(feature_set, of_set.lengths, slices) for feature_set, of_set in zip(sets, clips, strict=True)]
         self._first, self._step, self._places = (np.concatenate(values) for values in zip(*places, strict=True))
-        self._cumulative = np.cumsum(np.concatenate([_clip_shares(feature_set, one.lengths, slices) for feature_set, one in zip(sets, clips, strict=True)]))
+        shares = [_clip_shares(feature_set, of_set.lengths, slices) for feature_set, of_set in zip(sets, clips, strict=True)]
+        self._cumulative = np.cumsum(np.concatenate(shares))
 
     def drawing_from(self, sets: Sequence[FeatureSet]) -> BatchSampler:
         """A sampler of the same window and settings for other sets. Raises `ConfigError` as a new one does."""

@@ -46,7 +46,7 @@ class ClipRows(Sequence[NDArray[np.int8]]):
     def __getitem__(self, index: slice) -> list[NDArray[np.int8]]: ...
     def __getitem__(self, index: int | slice) -> NDArray[np.int8] | list[NDArray[np.int8]]:
         if isinstance(index, slice):
-            return [self[one] for one in range(*index.indices(len(self)))]
+            return [self[clip] for clip in range(*index.indices(len(self)))]
         start = int(self.starts[index])
         return self.rows[start : start + int(self.lengths[index])]
 

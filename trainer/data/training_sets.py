@@ -57,7 +57,7 @@ class SetClips:
     def clips(self) -> list[NDArray[np.int8]]:
         """All of them, as the export measures ranges on them."""
         of_sets = chain.from_iterable(self.feature_sets.values())
-        return [*(clip for one in fields(self) if one.name != "feature_sets" for clip in getattr(self, one.name)), *of_sets]
+        return [*(clip for kind in fields(self) if kind.name != "feature_sets" for clip in getattr(self, kind.name)), *of_sets]
 
 
 def recorded_clips(records: Sequence[SampleRecord], slices: int, seed: int, counting: Counting, jobs: int | None = None) -> SetClips:
@@ -154,8 +154,8 @@ def _positives(records: Sequence[SampleRecord], slices: int, seed: int, counting
     """The words, and the pauses after them: every window of those ends when it is too late to detect the word, which may still be in it."""
     spoken = positive_features(records, seed=seed, jobs=jobs, progress=counting("features of positives"))
     return (
-        [one.features[: one.word_end + SLICES_AFTER_WORD] for one in spoken],
-        [one.features[max(0, one.word_end + SLICES_TOO_LATE - slices) :] for one in spoken],
+        [word.features[: word.word_end + SLICES_AFTER_WORD] for word in spoken],
+        [word.features[max(0, word.word_end + SLICES_TOO_LATE - slices) :] for word in spoken],
     )
 
 

@@ -43,7 +43,7 @@ class Loss:
         from trainer.mixednet.channel_first import ChannelFirst
 
         self._share = settings.teaching_share
-        self._teachers = [ChannelFirst(one.model, one.network, compute_dtype) for one in distillation.teachers] if distillation else []
+        self._teachers = [ChannelFirst(teacher.model, teacher.network, compute_dtype) for teacher in distillation.teachers] if distillation else []
 
     def __call__(self, features: Any, truth: Any, weights: Any, logits: Any, regularization: list[Any]) -> Any:
         """The loss of a batch, a float32 scalar: the mean of the weighted losses of its samples, and the network's `regularization` losses.

@@ -58,7 +58,7 @@ class Curves:
             png = self._tf.io.encode_png(window).numpy()
             image = summary.Image(height=window.shape[0], width=window.shape[1], colorspace=1, encoded_image_string=png)
             values.append(summary.Value(tag=f"batch/{index}", image=image))
-        values += [summary.Value(tag=f"weights/{one.path}", histo=self._histogram(one.value.numpy())) for one in model.trainable_variables]
+        values += [summary.Value(tag=f"weights/{weight.path}", histo=self._histogram(weight.value.numpy())) for weight in model.trainable_variables]
         self._write(checkpoint.step, summary=summary(value=values))
 
     def _histogram(self, values: NDArray[np.float32]) -> Any:

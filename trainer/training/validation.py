@@ -62,7 +62,7 @@ class StreamingValidation:
     def _expected_recall(self, probabilities: Sequence[NDArray[np.float32]], hours: float) -> float:
         """Of the words as they are and in each condition; the hours are the negatives', in hard conditions too, and the session's."""
         stride, data = self._model.stride, self._data
-        positives, negatives, *hard = (average_log_odds(one, stride, self._window) for one in probabilities)
+        positives, negatives, *hard = (average_log_odds(of_stream, stride, self._window) for of_stream in probabilities)
         hard_positives, hard_negatives = hard[: len(data.hard_positives)], hard[len(data.hard_positives) :]
         spans = [[recording.span for recording in stream.recordings] for stream in (data.positives, *data.hard_positives)]
         peaks = [word_peaks(levels, stride, spoken) for levels, spoken in zip((positives, *hard_positives), spans, strict=True)]
