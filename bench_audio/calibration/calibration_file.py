@@ -217,7 +217,14 @@ def require_valid(
 ) -> None:
     """Raise `ConfigError` unless the calibration holds for these devices at these rates and gains, now.
 
-    `microphone` is None where none listens. Gains that either side does not name are a mismatch: a knob that nobody looked at is not frozen.
+    Args:
+        calibration: What the file holds.
+        path: The file, for messages.
+        speaker: The loudspeaker of the session.
+        microphone: Its microphone; None where none listens.
+        gains: The setting of each knob. One that either side does not name is a mismatch: a knob that nobody looked at is not frozen.
+        source: Whether the session's sound goes through air.
+        now: The time at which it must still hold; the present by default.
     """
     if calibration.source != source:
         raise ConfigError(f"{path}: a {calibration.source} calibration, and the session is {source}; calibrate these devices")

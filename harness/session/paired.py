@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.results.schema import FileRecord, PresentationRecord, RunRecord, Source, VoidRecord, pack_probabilities
-from harness.session.schedule import PlacedSection, PlannedLeg, PlannedRecording, PlannedSection, Schedule, Truth
-from harness.simulated.simulated_result import detection_record
+from harness.session.schedule import PlacedSection, PlannedLeg, PlannedRecording, Schedule, Truth
+from harness.simulated.simulated_result import detection_record, file_record
 from wakeword.audio import read_samples
-from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES, quantise, slice_count
+from wakeword.contract import SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES, quantise, slice_count
 from wakeword.corpus.provenance import together
 from wakeword.corpus.recordings import hash_corpus
 from wakeword.corpus.utterances import known_utterance_end
@@ -77,21 +77,21 @@ def played_part(leg: PlannedLeg, last_item: int) -> PlannedLeg:
 
 
 def leg_runs(schedule: Schedule, leg: PlannedLeg, number: int, heard: LegDetections, voids: Sequence[VoidSpan], window: int) -> list[RunRecord]:
-    """A run for each section of a leg. `number` counts the measured legs from 1, as the session does; the first one's is not in its labels.
+    """A run for each section of a leg.
 
-    `window` is the model's sliding window.
+    Args:
+        schedule: The session's, with the sections that were planned.
+        leg: As far as it was played, in the board's stream.
+        number: Of the measured legs from 1 on, in the session's order; the first one's is not in its labels.
+        heard: What one side made of the leg.
+        voids: What of it is in no figure.
+        window: The model's sliding window.
     """
-    runs = []
-    for section in leg.sections:
-        planned = schedule.sections[section.index]
-        label = planned.label if number == 1 else f"{planned.label} (leg {number})"
-        runs.append(_run(schedule, planned, section, label, heard, voids, window))
-    return runs
+    return [_run(schedule, section, number, heard, voids, window) for section in leg.sections]
 
 
-def _run(
-    schedule: Schedule, planned: PlannedSection, section: PlacedSection, label: str, heard: LegDetections, voids: Sequence[VoidSpan], window: int
-) -> RunRecord:
+def _run(schedule: Schedule, section: PlacedSection, number: int, heard: LegDetections, voids: Sequence[VoidSpan], window: int) -> RunRecord:
+    planned = schedule.sections[section.index]
     stride, settings = schedule.settings.stride, schedule.settings
     first_slice, first_inference = section.start // STEP_SAMPLES, section.start // settings.alignment
     # Not floor but ceiling: a leg that was cut may end anywhere, and its last inferences belong to its last section.
@@ -110,7 +110,7 @@ def _run(
     speakers_known = planned.truth == "wake" and len({recording.path.parent for recording in planned.recordings}) > 1
     highest = _highest(stream, own, window)
     return RunRecord(
-        label=label,
+        label=planned.label if number == 1 else f"{planned.label} (leg {number})",
         protocol=PresentationRecord.of(presentation, planned.truth),
         corpus_sha256=hash_corpus(recording.sha256 for recording in recordings),
         provenance=together(placed.item.recording.provenance for placed in section.items),
@@ -143,16 +143,8 @@ def _file(recording: Recording, planned: PlannedRecording, highest: int, speaker
     word_end = planned.word_end
     if word_end is None and truth == "wake":
         word_end = known_utterance_end(read_samples(recording.path))
-    return FileRecord(
-        path=str(recording.path),
-        sha256=recording.sha256,
-        seconds=recording.seconds,
-        stream_start=recording.start / SAMPLE_RATE_HZ,
-        max_probability=highest / PROBABILITY_MAX,
-        speaker=planned.speaker or (recording.path.parent.name if speakers_known else None),
-        word_end=None if word_end is None else word_end / SAMPLE_RATE_HZ,
-        word_end_hidden=truth == "wake" and word_end is None,
-    )
+    speaker = planned.speaker or (recording.path.parent.name if speakers_known else None)
+    return file_record(recording, highest, speaker, word_end, word_end_hidden=truth == "wake" and word_end is None)
 
 
 def _voids_of(section: PlacedSection, voids: Sequence[VoidSpan]) -> Iterator[VoidRecord]:

@@ -55,7 +55,6 @@ _TOLD = {
 class LegSound:
     """A leg that was played through the air."""
 
-    number: int
     leg: PlannedLeg
     """In the board's stream: placed in the recording for a virtual board, as it was played for a real one."""
     recording: NDArray[np.int16] | None
@@ -103,17 +102,17 @@ def leg_sound(plan: SessionPlan, folder: Path, played: PlayedLeg, leg: PlannedLe
     fed = kind_of(plan.board).fed
     if plan.air.microphone is None or not path.is_file():
         spans = list(_told_spans(faults, None))
-        return LegSound(played.number, leg, None, None, tuple(_on(spans, None)), told, dict(facts))
+        return LegSound(leg, None, None, tuple(_on(spans, None)), told, dict(facts))
     recording = read_kept(path)
     examined = examine(lambda: leg_audio(leg), leg.samples, recording, leg.markers, reference=reference, pauses=pauses)
     spans = [(one.start, one.stop, one.reason) for one in examined.faults] + list(_told_spans(faults, examined.alignment))
     if not fed:
-        return LegSound(played.number, leg, None, examined, tuple(_on(spans, None)), told, dict(facts))
+        return LegSound(leg, None, examined, tuple(_on(spans, None)), told, dict(facts))
     if examined.alignment is None:
         everything = VoidSpan(0, max(len(recording), leg.samples), "; ".join(dict.fromkeys(one.reason for one in examined.faults)))
-        return LegSound(played.number, leg, recording, examined, (everything,), told, dict(facts))
+        return LegSound(leg, recording, examined, (everything,), told, dict(facts))
     placed = place(leg, examined.alignment, len(recording), plan.schedule().settings.alignment)
-    return LegSound(played.number, placed, recording, examined, tuple(_on(spans, examined.alignment)), told, dict(facts))
+    return LegSound(placed, recording, examined, tuple(_on(spans, examined.alignment)), told, dict(facts))
 
 
 def place(leg: PlannedLeg, alignment: Alignment, samples: int, inference: int) -> PlannedLeg:

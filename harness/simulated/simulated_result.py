@@ -46,7 +46,16 @@ def make_result(
 ) -> Result:
     """The record of one simulation. Takes seconds: the arena is measured in processes of its own.
 
-    `stated` is what the user says of the recordings' origin, `notes` what their list says of figures of them. Raises `ConfigError` where they contradict it.
+    Args:
+        simulation: What was simulated, with its detections.
+        truth: Whether each recording is the wake word, or none holds it.
+        label: What the reader calls the run.
+        command: As it was typed, in words.
+        seed: Of what was drawn by chance; None where nothing was.
+        stated: What the user says of the recordings' origin.
+        notes: What their list says of figures of them.
+
+    Raises `ConfigError` where files contradict what is stated.
     """
     run = _run(simulation, truth, label, stated, notes)
     return Result(
@@ -100,7 +109,7 @@ def _run(simulation: Simulation, truth: Literal["wake", "none"], label: str, sta
     for stream, found in zip(simulation.streams, simulation.detections, strict=True):
         first = len(files)
         for recording, highest in zip(stream.recordings, stream.max_probabilities(simulation.model.point.window), strict=True):
-            files.append(_file(recording, int(highest), speakers_known))
+            files.append(file_record(recording, int(highest), recording.path.parent.name if speakers_known else None))
         detections += [detection_record(detection, first + stream.recording_at(detection.slice_index)) for detection in found]
     return RunRecord(
         label=label,
@@ -128,12 +137,15 @@ def detection_record(detection: Detection, file_index: int) -> DetectionRecord:
     )
 
 
-def _file(recording: Recording, highest: int, speakers_known: bool) -> FileRecord:
+def file_record(recording: Recording, highest: int, speaker: str | None, word_end: int | None = None, *, word_end_hidden: bool = False) -> FileRecord:
+    """A recording as it lay in its stream, with the highest probability in it (uint8), and the sample at which its word ends where that is known."""
     return FileRecord(
         path=str(recording.path),
         sha256=recording.sha256,
         seconds=recording.seconds,
         stream_start=recording.start / SAMPLE_RATE_HZ,
         max_probability=highest / PROBABILITY_MAX,
-        speaker=recording.path.parent.name if speakers_known else None,
+        speaker=speaker,
+        word_end=None if word_end is None else word_end / SAMPLE_RATE_HZ,
+        word_end_hidden=word_end_hidden,
     )
