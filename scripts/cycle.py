@@ -18,13 +18,13 @@ from pathlib import Path
 
 from firmware.boards.entry import HOST_TARGET, BoardEntry
 from firmware.boards.inventory import find_board, inventory_path
+from firmware.boards.lock import check_free
 from firmware.boards.registry import kind_of
 from firmware.project import collect_secrets
-from harness.air.settings import AirOptions, air_settings
+from harness.air.settings import AirOptions, air_settings, check_sound
 from harness.results.merge import merge_results
 from harness.results.schema import read_result
 from harness.results.verdict import judge
-from harness.session.station import check_free, check_sound
 from trainer.config.checks import check_config
 from trainer.config.loader import load_config
 from trainer.exporting import default_name

@@ -37,6 +37,12 @@ def hold_board(entry: BoardEntry, *, room: bool = True) -> Iterator[None]:
         yield
 
 
+def check_free(entry: BoardEntry) -> None:
+    """Raise `InfrastructureError`, which names the holder, where another process has the board or its room now."""
+    with hold_board(entry):
+        pass
+
+
 def board_holder(entry: BoardEntry) -> Holder | None:
     """Who holds the board; None if nobody does."""
     return holder(_board_file(entry))

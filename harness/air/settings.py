@@ -135,6 +135,13 @@ def find_devices(settings: AirSettings) -> tuple[Device, Device | None]:
     return find_device(settings.speaker, "output", settings.speaker_rate), microphone
 
 
+def check_sound(settings: AirSettings | None) -> None:
+    """Raise `ConfigError` for a loudspeaker or microphone that is not there, and for a calibration that does not hold for them and their gains."""
+    if settings is not None:
+        find_devices(settings)
+        inverse_filter(settings)
+
+
 def _hash(path: Path) -> str:
     from wakeword.corpus.recordings import hash_file
 

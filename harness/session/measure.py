@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from firmware.boards.board import Board
 from firmware.boards.entry import BoardEntry
 from firmware.boards.inventory import find_board, inventory_path
-from firmware.boards.lock import hold_board
+from firmware.boards.lock import check_free, hold_board
 from firmware.boards.registry import kind_of
 from firmware.terminal import stages
 from harness.air.player import open_player
-from harness.air.settings import AirSettings, air_settings
+from harness.air.settings import AirSettings, air_settings, check_sound
 from harness.collect.raw import read_raw
 from harness.results.schema import Result, write_result
 from harness.session.connection import OpenCollector, TimeLimits
@@ -27,7 +27,6 @@ from harness.session.progress import session_progress
 from harness.session.request import SessionRequest, check_limits_of_input, make_plan
 from harness.session.runner import Session
 from harness.session.session_result import RESULT_FILE, make_session_result
-from harness.session.station import check_free, check_sound
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.device_model import DeviceModel, load_model
 from wakeword.errors import ConfigError, InfrastructureError, MeasurementFailure
