@@ -106,7 +106,7 @@ class AugmentationSection(Section):
     Level: Probability = 1.0
     """Probability of a peak between `min_level_dbfs` and `max_level_dbfs`, whatever `Gain` and the recording have: people are near and far."""
     SelfNoise: Probability = 0.5
-    """Probability of a microphone's own noise, -75 to -50 dBFS: a device never hears digital silence."""
+    """Probability of noise of the microphone, or of a recording that was silenced, -95 to -45 dBFS; in more than half of them it begins within the clip."""
     AutomaticGain: Probability = 0.3
     """Probability of a gain that follows the level, as the hardware of some devices has it: it raises the noise of a pause and lowers what follows."""
     Clipping: Probability = 0.1

@@ -22,7 +22,7 @@ from trainer.data.split import Split
 from trainer.data.store import FeatureStore
 from wakeword.errors import ConfigError
 
-_FORMAT = 1
+_FORMAT = 2
 """Raise it when the same settings, sounds and seed give other clips."""
 _NOT_IN_A_CLIP = {"copies", "background_paths", "impulse_paths", "computed_rooms", "computed_backgrounds", "computed_music_share", "computed_speech_share"}
 """Keys that say which sounds there are and how many clips are made: the clips' name in the store has those sounds, and their number, itself."""

@@ -47,9 +47,30 @@ def test_a_level_is_a_peak_whatever_it_was(seed: int) -> None:
 @settings(max_examples=30, deadline=None)
 def test_a_microphones_noise_is_weak_and_hides_nothing(seed: int, peak_dbfs: float) -> None:
     sound = tone(500, 10 ** (peak_dbfs / 20))
-    noise = self_noise(sound, np.random.default_rng(seed)) - sound
-    rms = 20 * np.log10(np.sqrt(np.mean(noise.astype(float) ** 2)))
-    assert -75.5 - 45 <= rms <= min(-49.5, peak_dbfs - 24.5)
+    noise = (self_noise(sound, np.random.default_rng(seed)) - sound).astype(float)
+    noise = noise[np.flatnonzero(np.abs(noise) > 1e-9)[0] :]
+    rms = 20 * np.log10(np.sqrt(np.mean(noise**2)))
+    assert -96 <= rms <= min(-44, peak_dbfs - 24)
+
+
+def test_a_microphones_noise_is_dark_white_and_bright_and_often_begins_within_the_clip() -> None:
+    """The spectrum's tilt goes from dark noise to that of noise-shaped dither, which has 30 dB more at 6 to 8 kHz than at 250 Hz to 2 kHz."""
+    silence_first, tilts = [], []
+    for seed in range(200):
+        sound = tone(500, 0.5)
+        noise = (self_noise(sound, np.random.default_rng(seed)) - sound).astype(float)
+        (begins,) = np.flatnonzero(np.abs(noise) > 1e-7)[:1]
+        silence_first.append(begins / len(noise))
+        power = np.abs(np.fft.rfft(noise[begins : begins + 4096])) ** 2
+        hertz = np.fft.rfftfreq(min(4096, len(noise) - begins), 1 / 16000)
+        low, high = (power[(first <= hertz) & (hertz < last)].mean() for first, last in ((250, 2000), (6000, 8000)))
+        tilts.append(10 * np.log10(high / low))
+    started = np.array(silence_first)
+    assert 0.5 < (started > 0.001).mean() < 0.7
+    assert started.max() < 0.86
+    assert np.percentile(tilts, 2) < -10
+    assert np.percentile(tilts, 98) > 20
+    assert (np.abs(tilts) < 3).mean() > 0.05
 
 
 @given(st.integers(0, 10_000))

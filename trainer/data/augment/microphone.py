@@ -16,11 +16,16 @@ Waveform = NDArray[np.float32]
 
 _NYQUIST_HZ = contract.SAMPLE_RATE_HZ / 2
 _HIGH_PASS_HZ, _LOW_PASS_HZ = (80.0, 300.0), (3500.0, 7500.0)
-_NOISE_DBFS = (-75.0, -50.0)
+_NOISE_DBFS = (-95.0, -45.0)
+"""From a recording that was silenced and dithered (about -85 dBFS) to a cheap microphone."""
 _NOISE_BELOW_PEAK_DB = 25.0
 """A device's own noise does not hide a voice that the device is meant to hear."""
 _NOISE_POLE = (0.0, 0.9)
-"""Of its low-pass filter: 0 is white noise."""
+"""Of the low-pass filter of dark noise: 0 is white noise."""
+_NOISE_ZERO = (0.3, 1.0)
+"""Of the high-pass filter of bright noise, used twice: 1 has nothing at 0 Hz, as noise-shaped dither."""
+_BRIGHT_NOISE, _NOISE_BEGINS, _NOISE_BEGINS_WITHIN = 0.5, 0.6, 0.85
+"""Share of bright noise; share of noise that begins within the clip, and up to which part of it."""
 
 _FRAME_S = 0.01
 _ATTACK_S, _RELEASE_S = (0.005, 0.05), (0.2, 2.0)
@@ -50,17 +55,27 @@ def level(sound: Waveform, draw: np.random.Generator, limits_dbfs: tuple[float, 
 
 
 def self_noise(sound: Waveform, draw: np.random.Generator) -> Waveform:
-    """With noise, white to dark, of -75 to -50 dBFS under it, at least 25 dB below its peak."""
+    """With noise of -95 to -45 dBFS under it, at least 25 dB below its peak: dark to white, or as bright as noise-shaped dither.
+
+    In more than half of the draws it begins within the clip, after digital silence: a recording begins, or a noise suppressor opens. A word that follows
+    is heard by a frontend whose noise estimate has not settled, and a model that never met this misses it.
+    """
     from scipy.signal import lfilter
 
-    dbfs, pole = draw.uniform(*_NOISE_DBFS), draw.uniform(*_NOISE_POLE)
+    dbfs, pole, zero = draw.uniform(*_NOISE_DBFS), draw.uniform(*_NOISE_POLE), draw.uniform(*_NOISE_ZERO)
+    bright, begins = draw.random(2) < (_BRIGHT_NOISE, _NOISE_BEGINS)
+    start = round(draw.uniform(0, _NOISE_BEGINS_WITHIN) * len(sound)) if begins else 0
     peak = float(np.abs(sound).max(initial=0))
     if not peak:
         return sound
     rms = min(10 ** (dbfs / 20), peak * 10 ** (-_NOISE_BELOW_PEAK_DB / 20))
-    gain = rms * math.sqrt(1 - pole**2)
-    coefficients = np.array([gain], np.float32), np.array([1, -pole], np.float32)
-    mixed: Waveform = sound + lfilter(*coefficients, draw.standard_normal(len(sound), np.float32))
+    forward, back = ([1, -2 * zero, zero**2], [1]) if bright else ([1], [1, -pole])
+    # Power that the filter makes of white noise, so that the level is the drawn one.
+    power = sum(tap**2 for tap in forward) if bright else 1 / (1 - pole**2)
+    white = draw.standard_normal(len(sound), np.float32)
+    noise = lfilter(np.array(forward, np.float32) * np.float32(rms / math.sqrt(power)), np.array(back, np.float32), white)
+    mixed = sound.copy()
+    mixed[start:] += noise[start:]
     return mixed
 
 
