@@ -1,6 +1,8 @@
-"""The ground floor: what every wake-word device does, in software. From Python: `wakeword.simulate("alexa.json", "evening.flac")`; see docs/python.md.
+"""The ground floor: what every wake-word device does, in software. From Python:
+`wakeword.simulate("alexa.json", "evening.flac")`; see docs/python.md.
 
-The names in `__all__` are public and are kept; they are imported when they are first used, so that commands start at once.
+The names in `__all__` are public and are kept; they are imported when they are first used, so that commands start at
+once.
 """
 
 from __future__ import annotations

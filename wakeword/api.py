@@ -1,8 +1,9 @@
 """What the package offers to Python: the simulated board as the commands use it. docs/python.md shows it at work.
 
-Conventions: no board takes part; features are the device's, probabilities those of TFLM's reference kernels, decisions ESPHome's. Recordings are paths (files,
-folders, lists; also `evening.flac#t=600,1200`) or int16 samples at 16 kHz, `[n]`, or a list of these. Features are int8 `[slices, 40]`, probabilities uint8
-`[inferences]` (255 is probability 1), times seconds since the stream began. What is wrong with an input is a `wakeword.errors.ConfigError` of one line.
+Conventions: no board takes part; features are the device's, probabilities those of TFLM's reference kernels, decisions
+ESPHome's. Recordings are paths (files, folders, lists; also `evening.flac#t=600,1200`) or int16 samples at 16 kHz,
+`[n]`, or a list of these. Features are int8 `[slices, 40]`, probabilities uint8 `[inferences]` (255 is probability 1),
+times seconds since the stream began. What is wrong with an input is a `wakeword.errors.ConfigError` of one line.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ type Audio = str | Path | NDArray[np.int16] | Sequence[str | Path | NDArray[np.i
 
 
 def features(audio: NDArray[np.int16] | str | Path, *, step_ms: int = STEP_MS) -> NDArray[np.int8]:
-    """What a model sees of one recording since boot: int8 `[slices, 40]`, a slice every `step_ms` (10 unless the manifest says otherwise).
+    """What a model sees of one recording since boot: int8 `[slices, 40]`, a slice every `step_ms` (10 unless the
+    manifest says otherwise).
 
     Raises `ConfigError` for samples that are not int16 `[n]` and for a file that cannot be read or is not 16 kHz mono.
     """
@@ -44,7 +46,9 @@ def features(audio: NDArray[np.int16] | str | Path, *, step_ms: int = STEP_MS) -
 
 
 def probabilities(model: Manifest, features: NDArray[np.int8]) -> NDArray[np.uint8]:
-    """What a model gives for features since boot: uint8 `[slices // stride]`. Raises `ConfigError` for a model that cannot be read or run."""
+    """What a model gives for features since boot: uint8 `[slices // stride]`. Raises `ConfigError` for a model that
+    cannot be read or run.
+    """
     engine, _ = open_engine(_model(model).model)
     return engine.run(features)
 
@@ -55,7 +59,8 @@ def detections(model: Manifest, probabilities: NDArray[np.uint8], slices: int | 
     Args:
         model: Its operating point and its step.
         probabilities: Of one stream since boot, uint8 `[slices // stride]`.
-        slices: Feature slices of the stream; by default as many as the inferences used. A detection can fall on a slice after the last inference.
+        slices: Feature slices of the stream; by default as many as the inferences used. A detection can fall on a slice
+        after the last inference.
 
     Returns the detections in order. Raises `ValueError` when lengths disagree.
     """
@@ -73,7 +78,8 @@ def simulate(
     Args:
         model: A manifest, or what `load_model` made of it.
         audio: Recordings; those that are paths are sorted.
-        mode: `clips`: each alone from boot, with silence around it; `stream`: joined, one state; `session`: joined with pauses.
+        mode: `clips`: each alone from boot, with silence around it; `stream`: joined, one state; `session`: joined with
+        pauses.
         resample: Convert recordings that are not 16 kHz mono.
         jobs: Processes. With more than one, a script needs the usual `if __name__ == "__main__":`.
         cache_folder: Where features are kept; None keeps none.
@@ -86,7 +92,8 @@ def simulate(
 
 
 def curve(model: Manifest, wake: Audio, none: Audio, *, resample: bool = False, jobs: int = 1, cache_folder: str | Path | None = None) -> DetCurve:
-    """Words found and false accepts at each of the device's 256 cutoffs, counted as training, export and `mww-report` count them.
+    """Words found and false accepts at each of the device's 256 cutoffs, counted as training, export and `mww-report`
+    count them.
 
     Args:
         model: A manifest, or what `load_model` made of it; the sliding window is the model's.

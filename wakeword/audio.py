@@ -1,13 +1,13 @@
 """Any recording as 16 kHz mono int16, block by block, in bounded memory.
 
-libsndfile decodes what it knows (wav, flac, ogg, opus, mp3, aiff, ...); anything else goes through the `ffmpeg` program where that is
-installed. Samples that already are 16 kHz mono 16-bit pass through unchanged. All others are averaged over their channels, resampled by
-soxr (HQ) and rounded once, at the end.
+libsndfile decodes what it knows (wav, flac, ogg, opus, mp3, aiff, ...); anything else goes through the `ffmpeg` program
+where that is installed. Samples that already are 16 kHz mono 16-bit pass through unchanged. All others are averaged
+over their channels, resampled by soxr (HQ) and rounded once, at the end.
 
 A path may name a part of a recording (`wakeword.part`): the sound of the file between two times, converted by itself.
 
-A recording is whole or an error: a file that ends early, holds damaged data or holds nothing raises `ConfigError`, because a clip that is
-silently short would move every figure that is computed from it.
+A recording is whole or an error: a file that ends early, holds damaged data or holds nothing raises `ConfigError`,
+because a clip that is silently short would move every figure that is computed from it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ _INT16_SCALE = np.float32(32768)
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a file's header, or a folder of features, says of its sound. `seconds` is 0 where the container does not state a length."""
+    """What a file's header, or a folder of features, says of its sound. `seconds` is 0 where the container does not
+    state a length.
+    """
 
     seconds: float
     sample_rate: int
@@ -74,8 +76,8 @@ def conversion_id() -> str:
 def stream_samples(path: Path, block_samples: int = BLOCK_SAMPLES) -> Iterator[NDArray[np.int16]]:
     """Yield a recording as 16 kHz mono int16 blocks `[block_samples]`; the last one may be shorter, none is empty.
 
-    The joined result does not depend on `block_samples`. Raises `ConfigError` when the file is missing, cannot be decoded, is truncated,
-    damaged in the middle or empty; damage may show only after blocks were yielded.
+    The joined result does not depend on `block_samples`. Raises `ConfigError` when the file is missing, cannot be
+    decoded, is truncated, damaged in the middle or empty; damage may show only after blocks were yielded.
     """
     if block_samples < 1:
         raise ValueError(f"block_samples must be positive, got {block_samples}")
@@ -139,7 +141,9 @@ def _decode(path: Path) -> Iterator[NDArray[np.int16]]:
 
 
 def _go_to(part: Part, sound: Sound) -> int:
-    """Set an open file to the first frame of a part, and return the number of frames of the part. Raises `ConfigError` where the file ends before it."""
+    """Set an open file to the first frame of a part, and return the number of frames of the part. Raises `ConfigError`
+    where the file ends before it.
+    """
     frames, rate = int(sound.frames), int(sound.samplerate)  # of an unknown length: more than any part has
     first, end = round(part.start * rate), round(part.end * rate)
     if first >= frames or end > frames + rate:
@@ -149,7 +153,8 @@ def _go_to(part: Part, sound: Sound) -> int:
 
 
 def open_sound(path: Path) -> Sound | None:
-    """The open file, mended where its header was never finished, or None when libsndfile does not know its format and ffmpeg may.
+    """The open file, mended where its header was never finished, or None when libsndfile does not know its format and
+    ffmpeg may.
 
     Raises `ConfigError` when there is nothing to read, or only what is damaged.
     """
@@ -173,7 +178,9 @@ def open_sound(path: Path) -> Sound | None:
 
 
 def _read_frames(path: Path, sound: Sound, dtype: str, part: int | None) -> Iterator[NDArray[Any]]:
-    """All frames in blocks, or the next ones of a part, and proof that there were as many as the header states or the part has."""
+    """All frames in blocks, or the next ones of a part, and proof that there were as many as the header states or the
+    part has.
+    """
     import soundfile
 
     frames, expected = 0, sound.known_frames if part is None else part
@@ -217,7 +224,9 @@ def _decode_with_ffmpeg(path: Path, part: Part | None) -> Iterator[NDArray[np.in
 
 @contextmanager
 def _pipe(command: list[str], path: Path) -> Iterator[IO[bytes]]:
-    """The standard output of a program. Its error messages count as failure: ffmpeg exits 0 after a partly decoded file."""
+    """The standard output of a program. Its error messages count as failure: ffmpeg exits 0 after a partly decoded
+    file.
+    """
     with tempfile.TemporaryFile() as messages:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages)
         assert process.stdout is not None

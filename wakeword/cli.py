@@ -32,12 +32,13 @@ def verify(
 ) -> None:
     """Check a model against what ESPHome's micro_wake_word demands.
 
-    Reads the flatbuffer, then runs the model in tflite-micro in a child process. Given a manifest, every key is judged by
-    ESPHome's rules, and its arena is compared with the model's estimated need. How far the model is from the float model
-    it was made of stands in the record that mww-export leaves beside it, or is measured again with --checkpoint. The last
-    line is the verdict.
+    Reads the flatbuffer, then runs the model in tflite-micro in a child process. Given a manifest, every key is judged
+    by ESPHome's rules, and its arena is compared with the model's estimated need. How far the model is from the float
+    model it was made of stands in the record that mww-export leaves beside it, or is measured again with --checkpoint.
+    The last line is the verdict.
 
-    Exit code 0: the device will run it. 1: it will not, or ESPHome refuses the manifest. 2: the file is no model, or cannot be read.
+    Exit code 0: the device will run it. 1: it will not, or ESPHome refuses the manifest. 2: the file is no model, or
+    cannot be read.
 
     \b
     Examples:

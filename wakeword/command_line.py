@@ -23,7 +23,9 @@ _Version = Annotated[bool, typer.Option("--version", callback=_print_version, is
 
 
 class CommandApp(typer.Typer):
-    """A program: `--version`, no completion, and errors as its commands tell them, see `wakeword.errors.reports_errors`."""
+    """A program: `--version`, no completion, and errors as its commands tell them, see
+    `wakeword.errors.reports_errors`.
+    """
 
     def __init__(self, **settings: Any) -> None:
         """`settings` are Typer's."""

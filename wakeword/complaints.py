@@ -21,7 +21,9 @@ _PARTS = ("dict", "model", "mapping")
 
 
 def complaint(error: ErrorDetails, given: object, example: object = None) -> str:
-    """What a value has to be, as what follows "it is X: ". `given` is shown, `example` is a value that would be right, such as the default."""
+    """What a value has to be, as what follows "it is X: ". `given` is shown, `example` is a value that would be right,
+    such as the default.
+    """
     kind = error["type"]
     context: dict[str, Any] = error.get("ctx") or {}
     first = kind.partition("_")[0]
@@ -45,7 +47,9 @@ def complaint(error: ErrorDetails, given: object, example: object = None) -> str
 
 
 def nearest(name: str, known: Iterable[str], what: str, *, prefix: str = "", cutoff: float = 0.6) -> str:
-    """What to say of a name that is not `known`: the nearest one (`cutoff`: how alike it must be, 0-1), else `what` and all of them."""
+    """What to say of a name that is not `known`: the nearest one (`cutoff`: how alike it must be, 0-1), else `what` and
+    all of them.
+    """
     names = list(known)
     near = difflib.get_close_matches(name, names, 1, cutoff)
     return f"did you mean {prefix}{near[0]}?" if near else f"{what} {', '.join(names)}"

@@ -1,8 +1,9 @@
-"""The files around sound: opened by libsndfile, mended where their writer never filled in the header, and checked to be whole.
+"""The files around sound: opened by libsndfile, mended where their writer never filled in the header, and checked to be
+whole.
 
-A program that streams, or is killed, leaves the sizes in a header as they were at its start. In a WAV or RF64 file they are 0, though the sound lies
-behind them: it is read to the end of the file. In FLAC the number of frames is 0, which its specification allows for "unknown". Other formats are
-refused with that reason.
+A program that streams, or is killed, leaves the sizes in a header as they were at its start. In a WAV or RF64 file they
+are 0, though the sound lies behind them: it is read to the end of the file. In FLAC the number of frames is 0, which
+its specification allows for "unknown". Other formats are refused with that reason.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from wakeword.errors import ConfigError
 _FRAMES_UNKNOWN = 0x7FFFFFFFFFFFFFFF
 """libsndfile's `SF_COUNT_MAX`: as many frames as there are."""
 _SIZES_UNKNOWN = frozenset({0x7F000008, 0x7FFFF000, 0x7FFFFF00, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF})
-"""Sizes of sound that programs (SoX, arecord, ffmpeg, ...) write into a header when they stream and cannot come back to fill it in."""
+"""Sizes of sound that programs (SoX, arecord, ffmpeg, ...) write into a header when they stream and cannot come back to
+fill it in."""
 _HEADER_BYTES_AT_MOST = 4096
 """Beyond the sound's, in the size of the whole file."""
 _SHORT_CHUNK = re.compile(r"^\s*(data|SSND|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE | re.IGNORECASE)
@@ -38,7 +40,9 @@ class Sound(soundfile.SoundFile):  # type: ignore[misc]  # soundfile carries no 
     """An open recording."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `soundfile.LibsndfileError` when libsndfile does not know the format or the file is damaged, and `OSError`."""
+        """Raises `soundfile.LibsndfileError` when libsndfile does not know the format or the file is damaged, and
+        `OSError`.
+        """
         self._path = path
         self._mended = _mended(path)
         try:
@@ -62,7 +66,9 @@ class Sound(soundfile.SoundFile):  # type: ignore[misc]  # soundfile carries no 
         return None if self.frames == _FRAMES_UNKNOWN else int(self.frames)
 
     def check_whole(self) -> None:
-        """Raise `ConfigError` when a file is not whole by its container, or says that it holds nothing though much lies behind its header."""
+        """Raise `ConfigError` when a file is not whole by its container, or says that it holds nothing though much lies
+        behind its header.
+        """
         for name, *sizes in _SHORT_CHUNK.findall(self.extra_info):
             declared, present = map(int, sizes)
             if declared > present and not _stands_for_unknown(declared, whole_file=name.lower().startswith("riff")):
@@ -112,7 +118,9 @@ def _mended(path: Path) -> _Patched | None:
 
 
 def _missing_sizes(file: BinaryIO, length: int) -> Iterator[tuple[int, bytes]]:
-    """Where a size is missing, and what it is. EBU Tech 3306: in RF64 the size of `data` is -1, and the chunk `ds64` holds it in 64 bits."""
+    """Where a size is missing, and what it is. EBU Tech 3306: in RF64 the size of `data` is -1, and the chunk `ds64`
+    holds it in 64 bits.
+    """
     kind, _, form = struct.unpack("<4sI4s", file.read(12).ljust(12))
     if kind not in (b"RIFF", b"RF64") or form != b"WAVE":
         return
@@ -167,6 +175,8 @@ def _check_ogg_pages(path: Path) -> None:
 
 
 def _ogg_checksum(page: bytes) -> int:
-    """Ogg's CRC-32 is zlib's with every byte's and the result's bits the other way round, started at 0 and not inverted."""
+    """Ogg's CRC-32 is zlib's with every byte's and the result's bits the other way round, started at 0 and not
+    inverted.
+    """
     value = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{value:032b}"[::-1], 2)

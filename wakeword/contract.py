@@ -14,7 +14,8 @@ ESPHOME_VERSION = "2026.10.0"
 SAMPLE_RATE_HZ = 16_000
 WINDOW_MS = 30
 STEP_MS = 10
-"""Of models of the second format, for which the bench trains and measures boards. A manifest may state another one, which the simulated board runs."""
+"""Of models of the second format, for which the bench trains and measures boards. A manifest may state another one,
+which the simulated board runs."""
 WINDOW_SAMPLES = SAMPLE_RATE_HZ * WINDOW_MS // 1000
 STEP_SAMPLES = SAMPLE_RATE_HZ * STEP_MS // 1000
 FEATURE_CHANNELS = 40
@@ -24,7 +25,8 @@ INPUT_SCALE = 26 / 255
 INPUT_ZERO_POINT = -128
 
 FEATURE_MAX = 1420
-"""The frontend's log of a 32-bit value, times 2**6: 64 * ln(2**32) is 1419.6 (`log_scale.c` of TFLM's microfrontend, with the device's shift of 6)."""
+"""The frontend's log of a 32-bit value, times 2**6: 64 * ln(2**32) is 1419.6 (`log_scale.c` of TFLM's microfrontend,
+with the device's shift of 6)."""
 FLOAT_FEATURE_SCALE = 0.0390625
 """What pymicro-features multiplies the frontend's uint16 values by (10 / 256), exactly."""
 
@@ -51,7 +53,9 @@ def cutoff_to_uint8(probability_cutoff: float) -> int:
 
 
 def slice_end_samples(slice_index: int, step_ms: int = STEP_MS) -> int:
-    """Samples of stream that the device has heard when it decides on this slice: up to the end of the slice's 30 ms window."""
+    """Samples of stream that the device has heard when it decides on this slice: up to the end of the slice's 30 ms
+    window.
+    """
     return WINDOW_SAMPLES + slice_index * step_samples(step_ms)
 
 

@@ -1,4 +1,6 @@
-"""A model and its manifest together, judged before somebody relies on them: the check of `mww-verify`, of an export and of a firmware build."""
+"""A model and its manifest together, judged before somebody relies on them: the check of `mww-verify`, of an export and
+of a firmware build.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ class Judged:
 def judge(path: Path) -> Judged:
     """Judge a `.tflite` model, or a manifest (`.json`) with the model that it names.
 
-    Raises `ConfigError` for a file that cannot be read or is neither, `InfrastructureError` when tflite-micro cannot be run on this machine.
+    Raises `ConfigError` for a file that cannot be read or is neither, `InfrastructureError` when tflite-micro cannot be
+    run on this machine.
     """
     if path.suffix != MANIFEST_SUFFIX:
         model = read_model(path)
@@ -58,7 +61,9 @@ def judge(path: Path) -> Judged:
 
 
 def judge_model(model: TfliteModel) -> VerifyReport:
-    """The device contract of a model; where its input scale is near the device's but not the same, with the effect on its output, measured."""
+    """The device contract of a model; where its input scale is near the device's but not the same, with the effect on
+    its output, measured.
+    """
     report = verify_model(model)
     if report.passed and report.check(INPUT_QUANTISATION).status == "warning":
         mean, largest = scale_error(model)
@@ -68,9 +73,11 @@ def judge_model(model: TfliteModel) -> VerifyReport:
 
 
 def scale_error(model: TfliteModel) -> tuple[float, int]:
-    """How far the output moves because the device quantises with 26/255: mean and largest difference over all inferences, in uint8 steps.
+    """How far the output moves because the device quantises with 26/255: mean and largest difference over all
+    inferences, in uint8 steps.
 
-    The same features go through the model twice: as the device quantises them, and by the model's own scale and zero point.
+    The same features go through the model twice: as the device quantises them, and by the model's own scale and zero
+    point.
     """
     features = compute_features(synthetic_speech(MEASURED_SECONDS))
     source = model.main.tensors[model.main.inputs[0]]

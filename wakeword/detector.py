@@ -1,10 +1,11 @@
 """ESPHome's decision logic: sliding window, pending probability, hold-off.
 
-Three forms of one rule. `Detector` is the device's own, slice by slice; `detect` gives the same detections of a whole stream
-from its stored probabilities, jumping from one to the next; `detections_by_cutoff` does so for many cutoffs.
+Three forms of one rule. `Detector` is the device's own, slice by slice; `detect` gives the same detections of a whole
+stream from its stored probabilities, jumping from one to the next; `detections_by_cutoff` does so for many cutoffs.
 
-Conventions: probabilities and cutoffs are the device's uint8 values; a slice is one step of features (10 ms unless the manifest
-has another); the inference `j` of a model with stride `s` happens on slice `(j + 1) * s - 1`. A stream begins at boot.
+Conventions: probabilities and cutoffs are the device's uint8 values; a slice is one step of features (10 ms unless the
+manifest has another); the inference `j` of a model with stride `s` happens on slice `(j + 1) * s - 1`. A stream begins
+at boot.
 """
 
 from __future__ import annotations
@@ -104,7 +105,8 @@ def detections_by_cutoff(
 ) -> Iterator[Sequence[Detection]]:
     """The detections of one stream at each cutoff in turn; arguments as in `detect`, with many cutoffs.
 
-    The hold-off depends on the cutoff, so each is decided anew; nothing is interpolated. Raises `ValueError` as `detect` does.
+    The hold-off depends on the cutoff, so each is decided anew; nothing is interpolated. Raises `ValueError` as
+    `detect` does.
     """
     _check_stream(probabilities, stride, slices)
     sweep = _Sweep(probabilities, stride, slices, step_ms)
@@ -114,10 +116,12 @@ def detections_by_cutoff(
 
 
 def first_decisive(stride: int, window: int) -> int:
-    """The first inference since boot that can take part in a detection, by 0-based index; what earlier ones gave is never decided on.
+    """The first inference since boot that can take part in a detection, by 0-based index; what earlier ones gave is
+    never decided on.
 
-    The hold-off after boot ends with slice `HOLD_OFF_SLICES - 1` at the earliest, if all inferences until then were below the cutoff. So the newest one
-    of a detection ends on a later slice, and the ring then holds it and `window - 1` before it.
+    The hold-off after boot ends with slice `HOLD_OFF_SLICES - 1` at the earliest, if all inferences until then were
+    below the cutoff. So the newest one of a detection ends on a later slice, and the ring then holds it and
+    `window - 1` before it.
     """
     return max(0, contract.HOLD_OFF_SLICES // stride - window + 1)
 
@@ -125,8 +129,8 @@ def first_decisive(stride: int, window: int) -> int:
 def sliding_averages(probabilities: NDArray[np.uint8], stride: int, window: int, detected: Iterable[int] = ()) -> NDArray[np.float64]:
     """The average that the device compares with the cutoff at each inference, 0-1: float64 `[inferences]`.
 
-    The ring starts full of zeros and is zeroed on each slice that `detected` names, so an average reaches back `window` inferences or to the last detection
-    before it.
+    The ring starts full of zeros and is zeroed on each slice that `detected` names, so an average reaches back `window`
+    inferences or to the last detection before it.
     """
     sums = np.concatenate([[0], np.cumsum(probabilities, dtype=np.int64)])
     indices = np.arange(len(probabilities))

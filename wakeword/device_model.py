@@ -47,7 +47,8 @@ class DeviceModel:
 def load_model(manifest: str | Path, cutoff: float | None = None, window: int | None = None) -> DeviceModel:
     """Read a manifest and its model, as the device runs it; `cutoff` (0-1) and `window` replace the manifest's.
 
-    Raises `ConfigError` when a file cannot be read, the operating point is out of range, or the device would not load the model.
+    Raises `ConfigError` when a file cannot be read, the operating point is out of range, or the device would not load
+    the model.
     """
     manifest_path = Path(manifest)
     read, model_path = read_manifest(manifest_path)

@@ -43,7 +43,9 @@ class InfrastructureError(MwwError):
 
 
 class BoardRefused(InfrastructureError):
-    """A board that will never do: wrong key, wrong board behind the address, or firmware that is not the bench's. Trying again is useless."""
+    """A board that will never do: wrong key, wrong board behind the address, or firmware that is not the bench's.
+    Trying again is useless.
+    """
 
     exit_code = 4
 
@@ -75,8 +77,9 @@ def reports_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
     """Turn errors of a command into one line on stderr and the exit code of their class.
 
     An `OSError` that nobody caught is a `ConfigError` when a path was wrong (missing, a folder, not permitted), else an
-    `InfrastructureError` (a full disk, say), as is a package that is not installed because it is an extra's. SIGTERM ends a command as cleanly
-    as Ctrl-C does. Where the reader of the output has gone away (`| head`) the command ends without a word.
+    `InfrastructureError` (a full disk, say), as is a package that is not installed because it is an extra's. SIGTERM
+    ends a command as cleanly as Ctrl-C does. Where the reader of the output has gone away (`| head`) the command ends
+    without a word.
     """
     return _reporting(command, _NOTHING_HALF)
 

@@ -45,7 +45,9 @@ def missing(module: str) -> str:
 
 
 def require(what: str, *modules: str) -> None:
-    """Raise `InfrastructureError`, "`what` needs ...", where one of the modules is not installed: for work that would come to it after minutes."""
+    """Raise `InfrastructureError`, "`what` needs ...", where one of the modules is not installed: for work that would
+    come to it after minutes.
+    """
     for module in modules:
         if importlib.util.find_spec(module) is None:
             raise InfrastructureError(f"{what} needs the package {module}, which is not installed; {install(extra_of(module) or '')}")

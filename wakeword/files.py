@@ -17,8 +17,9 @@ PARTIAL_SUFFIX = ".partial"
 def partial_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is renamed to `path`, on any error it is removed.
 
-    The name is unique, so that two processes writing the same file do not disturb each other: the last one wins whole. A link is
-    followed. What is no regular file (`/dev/null`, a pipe) is yielded itself: renaming would put a file in its place.
+    The name is unique, so that two processes writing the same file do not disturb each other: the last one wins whole.
+    A link is followed. What is no regular file (`/dev/null`, a pipe) is yielded itself: renaming would put a file in
+    its place.
 
     Raises `ConfigError` when `path` is a folder, and `OSError` when it cannot be written.
     """
@@ -57,7 +58,9 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Raise `ConfigError` when `path` cannot become a file, so that nobody learns it after hours of work. Nothing is created."""
+    """Raise `ConfigError` when `path` cannot become a file, so that nobody learns it after hours of work. Nothing is
+    created.
+    """
     if path.is_dir():
         raise ConfigError(f"{path}: is a folder; give the name of a file to write")
     folder = path.absolute().parent

@@ -47,8 +47,9 @@ _STEPS_BEFORE_A_SLICE = contract.WINDOW_SAMPLES // contract.STEP_SAMPLES - 1
 class Frontend:
     """The recursive frontend of one stream. Features depend on everything since the stream began.
 
-    Digital silence leaves the noise estimate where a reset put it, at zero, and its features are zero. So of the zeros that a
-    stream begins with only those that fill the first window are computed; the values are the same, which a test shows.
+    Digital silence leaves the noise estimate where a reset put it, at zero, and its features are zero. So of the zeros
+    that a stream begins with only those that fill the first window are computed; the values are the same, which a test
+    shows.
     """
 
     def __init__(self) -> None:

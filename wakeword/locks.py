@@ -1,7 +1,7 @@
 """One owner at a time: of a board, of a room, of a folder that a command writes to.
 
-A lock is `flock` on a file: the kernel frees it when its owner ends, however it ends, so no dead owner holds anything. The file names the owner,
-for the message to whom it refuses; what it says counts only while the lock is held.
+A lock is `flock` on a file: the kernel frees it when its owner ends, however it ends, so no dead owner holds anything.
+The file names the owner, for the message to whom it refuses; what it says counts only while the lock is held.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ FOLDER_LOCK = ".lock"
 ATTEMPTS, PAUSE_S = 5, 0.05
 """Whoever only looks at a lock holds it for a moment: that is no reason to refuse."""
 CREATIONS = 100
-"""An owner that ends may remove the folder as often as this one makes it; a path that cannot be made is refused after so many attempts."""
+"""An owner that ends may remove the folder as often as this one makes it; a path that cannot be made is refused after
+so many attempts."""
 LONGEST_COMMAND = 120
 """Characters of the owner's command that are shown."""
 
@@ -45,8 +46,8 @@ class Holder:
 def hold(path: Path, what: str, remedy: str) -> Iterator[None]:
     """Hold the lock file `path` while the block runs. It is created where it is missing, and stays.
 
-    Raises `InfrastructureError`, "`what` in use by HOLDER; wait until it has ended, or `remedy`", when another process holds it, and `OSError` when
-    the file cannot be made.
+    Raises `InfrastructureError`, "`what` in use by HOLDER; wait until it has ended, or `remedy`", when another process
+    holds it, and `OSError` when the file cannot be made.
     """
     descriptor = _taken(path, what, remedy)
     try:
@@ -58,9 +59,11 @@ def hold(path: Path, what: str, remedy: str) -> Iterator[None]:
 
 @contextmanager
 def hold_folder(folder: Path, remedy: str) -> Iterator[None]:
-    """Hold a folder that the block writes to; it is made where it is missing, and is gone again if it is empty in the end.
+    """Hold a folder that the block writes to; it is made where it is missing, and is gone again if it is empty in the
+    end.
 
-    Nothing of the lock is left after the block. Raises `ConfigError` when the folder cannot be one or cannot be written, and otherwise as `hold`.
+    Nothing of the lock is left after the block. Raises `ConfigError` when the folder cannot be one or cannot be
+    written, and otherwise as `hold`.
     """
     path = folder / FOLDER_LOCK
     made = [one for one in (folder, *folder.parents) if not one.exists()]
@@ -74,7 +77,8 @@ def hold_folder(folder: Path, remedy: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # Removed before it is freed: `_taken` sees that the file which it has locked is no longer the one in the folder.
+        # Removed before it is freed: `_taken` sees that the file which it has locked is no longer the one in the
+        # folder.
         if _is_still(path, descriptor):
             path.unlink(missing_ok=True)
         os.close(descriptor)
@@ -97,7 +101,8 @@ def holder(path: Path) -> Holder | None:
 
 @contextmanager
 def wait_for(path: Path, on_busy: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock file `path`, which is created and stays. `on_busy` is called once when another process holds it, then this one waits.
+    """Hold the lock file `path`, which is created and stays. `on_busy` is called once when another process holds it,
+    then this one waits.
 
     Raises `OSError` when the file cannot be made.
     """

@@ -1,9 +1,11 @@
-"""The device's frontend for any step, in NumPy: 30 ms windows of 16 kHz audio to 40 features of 16 bits, in the device's own fixed-point arithmetic.
+"""The device's frontend for any step, in NumPy: 30 ms windows of 16 kHz audio to 40 features of 16 bits, in the
+device's own fixed-point arithmetic.
 
-`wakeword.frontend` runs the C library itself, which is built for a step of 10 ms. Models of the first format were trained at 20 ms. This is the same
-arithmetic, transcribed from TensorFlow's microfrontend and kiss_fft as the source distribution of pymicro-features 2.0.2 holds them (Apache-2.0; kiss_fft
-BSD-3-Clause): window, real FFT in int16, mel filterbank, square root, noise reduction, PCAN gain control, logarithm. Each function names its C source. A
-test holds it against the library at 10 ms, and against the compiled C source at other steps, bit for bit.
+`wakeword.frontend` runs the C library itself, which is built for a step of 10 ms. Models of the first format were
+trained at 20 ms. This is the same arithmetic, transcribed from TensorFlow's microfrontend and kiss_fft as the source
+distribution of pymicro-features 2.0.2 holds them (Apache-2.0; kiss_fft BSD-3-Clause): window, real FFT in int16, mel
+filterbank, square root, noise reduction, PCAN gain control, logarithm. Each function names its C source. A test holds
+it against the library at 10 ms, and against the compiled C source at other steps, bit for bit.
 
 All windows are computed at once; only the noise estimate goes from slice to slice.
 """
@@ -40,7 +42,9 @@ type _Ints = NDArray[np.int64]
 
 
 class Microfrontend:
-    """The recursive frontend of one stream at a step of so many samples. Features depend on everything since the stream began."""
+    """The recursive frontend of one stream at a step of so many samples. Features depend on everything since the stream
+    began.
+    """
 
     def __init__(self, step_samples: int) -> None:
         """Raises `ValueError` for a step that is not within a window."""
@@ -84,7 +88,9 @@ class Microfrontend:
 
 
 def _filterbank(windows: NDArray[np.int16]) -> _Ints:
-    """Windows `[n, 480]` to the square root of the energy in 40 mel bands, `[n, 40]`. `FrontendProcessSamples` up to `FilterbankSqrt`."""
+    """Windows `[n, 480]` to the square root of the energy in 40 mel bands, `[n, 40]`. `FrontendProcessSamples` up to
+    `FilterbankSqrt`.
+    """
     windowed = ((windows.astype(np.int32) * _window()) >> WINDOW_BITS).astype(np.int16)
     # -32768 has no opposite in 16 bits, so the device does not see it as large.
     largest = np.where(windowed == -32768, 0, np.abs(windowed)).max(axis=1)
@@ -129,7 +135,9 @@ def _multiplied(real: NDArray[np.int32], imaginary: NDArray[np.int32], factors: 
 
 
 def _real_fft(samples: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Real FFT in 16 bits of `[n, 512]`: real and imaginary parts `[n, 257]`; the two ends, which no band reads, stay zero. `kiss_fftr`."""
+    """Real FFT in 16 bits of `[n, 512]`: real and imaginary parts `[n, 257]`; the two ends, which no band reads, stay
+    zero. `kiss_fftr`.
+    """
     half = FFT_SIZE // 2
     real, imaginary = _complex_fft(samples[:, 0::2], samples[:, 1::2])
     k = np.arange(1, half // 2 + 1)
@@ -185,10 +193,12 @@ def _mel(hertz: np.float32) -> np.float32:
 def _band_weights() -> NDArray[np.float64]:
     """How much each line of the spectrum gives to each band, `[257, 40]`, in Q12. `FilterbankPopulateState`.
 
-    A line lies between two centres and gives its weight to the one, the rest to the next; the first band only feeds the second and is not put out.
+    A line lies between two centres and gives its weight to the one, the rest to the next; the first band only feeds the
+    second and is not put out.
     """
     lowest = _mel(np.float32(LOWEST_HZ))
-    # The C library's log1pf is one unit in the last place above the nearest float here, and two weights are by one otherwise.
+    # The C library's log1pf is one unit in the last place above the nearest float here, and two weights are by one
+    # otherwise.
     highest = np.nextafter(_mel(np.float32(HIGHEST_HZ)), np.float32(np.inf), dtype=np.float32)
     spacing = np.float32((highest - lowest) / np.float32(FEATURE_CHANNELS + 1))
     centres = [np.float32(lowest + spacing * np.float32(number)) for number in range(1, FEATURE_CHANNELS + 2)]
@@ -222,7 +232,9 @@ def _bit_length(values: _Ints) -> _Ints:
 
 @cache
 def _gain_table() -> _Ints:
-    """Parabolas of the gain by the noise's bit length, `[33, 3]`, and the gains of 0, 1 and 2 in the first three rows. `PcanGainControlPopulateState`."""
+    """Parabolas of the gain by the noise's bit length, `[33, 3]`, and the gains of 0, 1 and 2 in the first three rows.
+    `PcanGainControlPopulateState`.
+    """
     input_bits = SMOOTHING_BITS - CORRECTION_BITS
 
     def gain(noise: int) -> int:

@@ -1,12 +1,15 @@
-"""The one table of operators: the twenty that ESPHome's `micro_wake_word` registers, and all that this project knows of each.
+"""The one table of operators: the twenty that ESPHome's `micro_wake_word` registers, and all that this project knows of
+each.
 
-A model with another operator does not load on the device. Whoever asks about an operator asks here: the unrolled engine for its arithmetic, the estimate of
-the arena for its memory, the contract check for its options. A row has no defaults, so nothing of it can be forgotten; tests hold each column against
-ESPHome's resolver, the schema and what tflite-micro allocates.
+A model with another operator does not load on the device. Whoever asks about an operator asks here: the unrolled engine
+for its arithmetic, the estimate of the arena for its memory, the contract check for its options. A row has no defaults,
+so nothing of it can be forgotten; tests hold each column against ESPHome's resolver, the schema and what tflite-micro
+allocates.
 
-Sources: `register_streaming_ops_` in ESPHome's `streaming_model.cpp` (which operators), `builtin_op_data.h` (parameters), each kernel's `Init` (data) and
-`Prepare` (see `arena_kernels`) in tflite-micro, with the sizes that they have on an ESP32-S3. Two sizes are conservative guesses, 32 bytes a CONCATENATION
-(older releases keep the scales and zero points of its inputs) and 4 bytes a pool.
+Sources: `register_streaming_ops_` in ESPHome's `streaming_model.cpp` (which operators), `builtin_op_data.h`
+(parameters), each kernel's `Init` (data) and `Prepare` (see `arena_kernels`) in tflite-micro, with the sizes that they
+have on an ESP32-S3. Two sizes are conservative guesses, 32 bytes a CONCATENATION (older releases keep the scales and
+zero points of its inputs) and 4 bytes a pool.
 """
 
 from __future__ import annotations
@@ -26,9 +29,11 @@ class OperatorKind:
     """What is known of one kind of operator. Sizes are bytes on an ESP32-S3."""
 
     kernel: Callable[[Subgraph, Operator], Kernel] | None
-    """Checks an operator's form and gives its arithmetic, for all invocations at once. None: it is about state, which the engine keeps in ring buffers."""
+    """Checks an operator's form and gives its arithmetic, for all invocations at once. None: it is about state, which
+    the engine keeps in ring buffers."""
     data_inputs: int | None
-    """So many of its first inputs carry values, None: all. The others are constants, which the kernel reads when it is made."""
+    """So many of its first inputs carry values, None: all. The others are constants, which the kernel reads when it is
+    made."""
     options: str | None
     """Their table in the schema."""
     parameters: int
@@ -66,6 +71,8 @@ OPERATORS = {
 
 
 def foreign_operators(model: TfliteModel) -> dict[str, int]:
-    """Operators that the device does not register, by name, with how often the model has them; empty for a model of the device."""
+    """Operators that the device does not register, by name, with how often the model has them; empty for a model of the
+    device.
+    """
     counts = Counter(operator.name for graph in model.subgraphs for operator in graph.operators if operator.name not in OPERATORS)
     return dict(sorted(counts.items()))

@@ -6,7 +6,8 @@ from typing import Any
 
 
 def render_page(package: str, template: str, context: dict[str, Any]) -> str:
-    """A template of a package's folder `templates` with these values; a name that it asks for and that is missing is an error.
+    """A template of a package's folder `templates` with these values; a name that it asks for and that is missing is an
+    error.
 
     Every template can include page.css of this package, which gives all pages of the project one look.
     """

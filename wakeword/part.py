@@ -1,7 +1,8 @@
-"""A part of a recording, named like a file: `evening.flac#t=600,1200` is what `evening.flac` holds from second 600 to second 1200.
+"""A part of a recording, named like a file: `evening.flac#t=600,1200` is what `evening.flac` holds from second 600 to
+second 1200.
 
-The form is that of W3C's Media Fragments URI 1.0, section 4.2.1. Whatever reads recordings by path (`wakeword.audio`, lists, caches, tables of a run)
-takes such a name as it takes a file's. A file that really has this name goes first.
+The form is that of W3C's Media Fragments URI 1.0, section 4.2.1. Whatever reads recordings by path (`wakeword.audio`,
+lists, caches, tables of a run) takes such a name as it takes a file's. A file that really has this name goes first.
 """
 
 from __future__ import annotations

@@ -1,15 +1,20 @@
-"""How recordings are presented to a board, where the words then lie, and which time counts. Everything that simulates, validates, chooses or scores asks here.
+"""How recordings are presented to a board, where the words then lie, and which time counts. Everything that simulates,
+validates, chooses or scores asks here.
 
 Conventions
 -----------
-- `clips`: each recording alone, from boot. `stream`: all recordings joined in order, one state. `session`: recordings of the wake word joined, each
-  followed by a pause in which a second detection can fall, as a board in a room hears them. Silence is digital zero.
+- `clips`: each recording alone, from boot. `stream`: all recordings joined in order, one state. `session`: recordings
+  of the wake word joined, each followed by a pause in which a second detection can fall, as a board in a room hears
+  them. Silence is digital zero.
 - An utterance is a whole recording of the wake word.
-- A detection that finds no utterance is a false accept. A rate of them is told by recordings without the wake word and by a session. Recordings of the wake
-  word in `clips` or `stream` tell recall alone, and what else is detected in them is told apart: how much silence follows a word there is anybody's choice.
-- The hours of a rate: of recordings without the wake word their own length, since silence around them is added by us and must not buy a lower rate; of a
-  session all of it, from boot to the end of the last pause, since a false accept in a pause counts.
-- What validation, evaluation and tuning present is always `SESSION` for the words and `STREAM` for the rest: a cutoff is chosen on nothing else.
+- A detection that finds no utterance is a false accept. A rate of them is told by recordings without the wake word and
+  by a session. Recordings of the wake word in `clips` or `stream` tell recall alone, and what else is detected in them
+  is told apart: how much silence follows a word there is anybody's choice.
+- The hours of a rate: of recordings without the wake word their own length, since silence around them is added by us
+  and must not buy a lower rate; of a session all of it, from boot to the end of the last pause, since a false accept in
+  a pause counts.
+- What validation, evaluation and tuning present is always `SESSION` for the words and `STREAM` for the rest: a cutoff
+  is chosen on nothing else.
 """
 
 from __future__ import annotations
@@ -53,7 +58,9 @@ class Presentation:
         return round(self.gap_seconds * SAMPLE_RATE_HZ)
 
     def at_step(self, step_ms: int) -> Presentation:
-        """The same for a board that takes a slice every `step_ms`: the hold-off counts slices, so what has to outlast it is as much longer."""
+        """The same for a board that takes a slice every `step_ms`: the hold-off counts slices, so what has to outlast
+        it is as much longer.
+        """
         factor = max(1.0, step_ms / STEP_MS)
         pause = factor if self.mode == "session" else 1.0
         return Presentation(self.mode, self.lead_in_seconds * factor, self.tail_seconds * pause, self.gap_seconds * pause)
@@ -67,7 +74,9 @@ class Presentation:
         return list(accumulate((length + self.gap for length in samples[:-1]), initial=self.lead_in))[: len(samples)]
 
     def truth(self, recordings: Sequence[Span], *, wake: bool, voids: Iterable[Span] = ()) -> Truth:
-        """What is true of one stream whose recordings lie there (seconds, in order): with the wake word in each of them, or in none."""
+        """What is true of one stream whose recordings lie there (seconds, in order): with the wake word in each of
+        them, or in none.
+        """
         counted = tuple(recordings)
         if self.mode == "session" and counted:
             borders = [0.0, *(span.start for span in counted[1:]), counted[-1].end + self.tail_seconds]
@@ -76,7 +85,8 @@ class Presentation:
 
 
 PAUSE_SECONDS = 3.5
-"""After each word of a session: longer than the tolerance, the hold-off and what the model still hears of the word together."""
+"""After each word of a session: longer than the tolerance, the hold-off and what the model still hears of the word
+together."""
 CLIPS = Presentation("clips", lead_in_seconds=1.5, tail_seconds=0.75)
 SESSION = Presentation("session", lead_in_seconds=1.5, tail_seconds=PAUSE_SECONDS, gap_seconds=PAUSE_SECONDS)
 STREAM = Presentation("stream", gap_seconds=0.5)

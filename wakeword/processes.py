@@ -21,11 +21,12 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 def process_map[T, R](
     function: Callable[[T], R], items: Sequence[T], processes: int, initialise: Callable[..., None], *arguments: object
 ) -> Iterator[Iterator[R]]:
-    """Yield an iterator over `function(item)`, in the order of the items, computed in processes with one BLAS thread each.
+    """Yield an iterator over `function(item)`, in the order of the items, computed in processes with one BLAS thread
+    each.
 
-    Each process calls `initialise(*arguments)` once. When the block is left by an error or an interrupt, running work is stopped
-    (its `finally` blocks run) and what has not begun is dropped; when it is left, no process remains. Raises what `function` raises, and
-    `InfrastructureError` when a process dies.
+    Each process calls `initialise(*arguments)` once. When the block is left by an error or an interrupt, running work
+    is stopped (its `finally` blocks run) and what has not begun is dropped; when it is left, no process remains. Raises
+    what `function` raises, and `InfrastructureError` when a process dies.
     """
     others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
@@ -48,8 +49,8 @@ def process_map[T, R](
 def deaf_to_interrupts() -> Iterator[None]:
     """Processes that are started in the block have no ear for Ctrl-C; in this one it waits for the end of the block.
 
-    Ctrl-C reaches the whole process group, and a worker that hears it while it is still importing prints a traceback. A blocked signal stays
-    blocked in the processes that are started meanwhile.
+    Ctrl-C reaches the whole process group, and a worker that hears it while it is still importing prints a traceback. A
+    blocked signal stays blocked in the processes that are started meanwhile.
     """
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

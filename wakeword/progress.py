@@ -1,6 +1,8 @@
-"""Progress of long work, on stderr: a bar on a terminal; where the output is kept, a line after some seconds and from then on one a minute.
+"""Progress of long work, on stderr: a bar on a terminal; where the output is kept, a line after some seconds and from
+then on one a minute.
 
-`PlainLines` is the one mechanism for what is kept. It speaks from a thread of its own: work that reports nothing for a while is heard of too.
+`PlainLines` is the one mechanism for what is kept. It speaks from a thread of its own: work that reports nothing for a
+while is heard of too.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ EACH_LINE_S = 60.0
 
 
 class PlainLines:
-    """Says now and then where work stands. A context manager: nothing is said when it has ended, nor where `say` is None."""
+    """Says now and then where work stands. A context manager: nothing is said when it has ended, nor where `say` is
+    None.
+    """
 
     def __init__(self, say: Callable[[str], None] | None) -> None:
         """`say` prints a line; None on a terminal, where a bar shows the same."""

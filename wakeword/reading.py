@@ -1,8 +1,8 @@
 """Files that people write: text, YAML, JSON and tables, whatever editor or spreadsheet they come from.
 
-A byte order mark is passed over (Excel and Notepad write one, in UTF-8 or UTF-16), and line ends are those of any system. In YAML a key that stands twice in
-one mapping is an error: YAML's readers take the last one and say nothing. In a table the columns are parted by commas, or as spreadsheets of many
-countries write it by semicolons or tabs.
+A byte order mark is passed over (Excel and Notepad write one, in UTF-8 or UTF-16), and line ends are those of any
+system. In YAML a key that stands twice in one mapping is an error: YAML's readers take the last one and say nothing. In
+a table the columns are parted by commas, or as spreadsheets of many countries write it by semicolons or tabs.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ _MERGE = "<<"
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of a table: the number of its last line in the file, from 1, and its values by column, without those for which it is too short."""
+class TableRow:
+    """A row of a table: the number of its last line in the file, from 1, and its values by column, without those for
+    which it is too short.
+    """
 
     line: int
     values: Mapping[str, str]
@@ -41,11 +43,13 @@ class Table:
     """A table with a first line of column names."""
 
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
 
 
 def decoded(content: bytes, errors: str = "strict") -> str:
-    """Bytes as text with "\\n" at the end of each line: UTF-8, or what a byte order mark says. Raises `UnicodeDecodeError`."""
+    """Bytes as text with "\\n" at the end of each line: UTF-8, or what a byte order mark says. Raises
+    `UnicodeDecodeError`.
+    """
     encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
     return content.decode(encoding, errors).replace("\r\n", "\n").replace("\r", "\n")
 
@@ -66,7 +70,9 @@ def read_yaml(path: Path, remedy: str) -> Any:
 
 
 def parse_yaml(text: str, origin: str) -> Any:
-    """What YAML text holds. Raises `ConfigError` when it is no YAML or a key stands twice; `origin` names the file in the message."""
+    """What YAML text holds. Raises `ConfigError` when it is no YAML or a key stands twice; `origin` names the file in
+    the message.
+    """
     try:
         return load_yaml(text)
     except RepeatedKey as error:
@@ -120,7 +126,9 @@ def read_json(path: Path, remedy: str) -> Any:
 
 
 def read_csv(path: Path, columns: Sequence[str], remedy: str) -> Table:
-    """A CSV with at least these columns. Raises `ConfigError` when it cannot be read, is no table or misses a column; `remedy` says what to do."""
+    """A CSV with at least these columns. Raises `ConfigError` when it cannot be read, is no table or misses a column;
+    `remedy` says what to do.
+    """
     text = read_text(path, remedy)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text, columns), strict=True)
     try:
@@ -134,10 +142,10 @@ def read_csv(path: Path, columns: Sequence[str], remedy: str) -> Table:
     return Table(names, rows)
 
 
-def _rows(reader: Any, names: Sequence[str]) -> Iterator[Row]:
+def _rows(reader: Any, names: Sequence[str]) -> Iterator[TableRow]:
     for cells in reader:
         if cells:
-            yield Row(reader.line_num, dict(zip(names, cells, strict=False)))
+            yield TableRow(reader.line_num, dict(zip(names, cells, strict=False)))
 
 
 def _separator(text: str, columns: Sequence[str]) -> str:

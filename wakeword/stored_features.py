@@ -1,8 +1,10 @@
-"""Features as recordings: a folder that `mmap_ninja.RaggedMmap` wrote, as microWakeWord publishes its data sets (`dinner_party`, `speech`, ...).
+"""Features as recordings: a folder that `mmap_ninja.RaggedMmap` wrote, as microWakeWord publishes its data sets
+(`dinner_party`, `speech`, ...).
 
-Conventions: a clip is `[slices, 40]`, a slice every 10 ms, of the frontend's own values: uint16, or float32 as `pymicro-features` gives them (the
-uint16 value times 0.0390625). Both are recovered exactly and quantised as the device does. The clips of a folder follow one another without a
-pause, and a slice counts as 10 ms of sound. There is no sound to be heard, resampled or played.
+Conventions: a clip is `[slices, 40]`, a slice every 10 ms, of the frontend's own values: uint16, or float32 as
+`pymicro-features` gives them (the uint16 value times 0.0390625). Both are recovered exactly and quantised as the device
+does. The clips of a folder follow one another without a pause, and a slice counts as 10 ms of sound. There is no sound
+to be heard, resampled or played.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ DATA_NAME = "data.ninja"
 SLICES_AT_ONCE = 60_000
 """Ten minutes, 4.8 MB as uint16."""
 _TOLERANCE = 1e-3
-"""Of a float value from a multiple of the scale, in multiples: float16 storage or another arithmetic is further away."""
+"""Of a float value from a multiple of the scale, in multiples: float16 storage or another arithmetic is further
+away."""
 
 
 def is_stored(path: Path) -> bool:
@@ -31,7 +34,9 @@ def is_stored(path: Path) -> bool:
 
 
 def folders_below(folder: Path) -> list[Path]:
-    """All folders of features in a folder, sorted. Links are followed, each folder is entered once, and hidden ones are left out."""
+    """All folders of features in a folder, sorted. Links are followed, each folder is entered once, and hidden ones are
+    left out.
+    """
     found, entered = [], set()
     for place, folders, files in folder.walk(follow_symlinks=True):
         real = place.resolve()
@@ -62,9 +67,11 @@ def stored_seconds(path: Path) -> float:
 
 
 def stored_clips(path: Path) -> Iterator[NDArray[np.int8]]:
-    """The clips of a folder as the device's features, int8 `[slices, 40]`; one that is longer than ten minutes comes in pieces.
+    """The clips of a folder as the device's features, int8 `[slices, 40]`; one that is longer than ten minutes comes in
+    pieces.
 
-    Raises `ConfigError` for features that are not the frontend's, and `InfrastructureError` where `mmap_ninja` is missing.
+    Raises `ConfigError` for features that are not the frontend's, and `InfrastructureError` where `mmap_ninja` is
+    missing.
     """
     rows, lengths, form = _open(path)
     start = 0

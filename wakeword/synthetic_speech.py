@@ -1,4 +1,6 @@
-"""Speech-like sound that is computed: voiced sounds with moving formants, hissing ones, pauses. For measuring how a model's figures move, not for recall."""
+"""Speech-like sound that is computed: voiced sounds with moving formants, hissing ones, pauses. For measuring how a
+model's figures move, not for recall.
+"""
 
 from __future__ import annotations
 

@@ -8,11 +8,14 @@ from rich.text import Text
 from wakeword.progress import in_words
 
 MEASURED_S = 10.0
-"""A first part may come from a cache, or start programs: what is guessed from less than this is wrong by a large factor."""
+"""A first part may come from a cache, or start programs: what is guessed from less than this is wrong by a large
+factor."""
 
 
 class TimeLeft(ProgressColumn):
-    """`12 min left`. A task may know better than the bar: its field `left_s` is seconds, or None where it does not know yet."""
+    """`12 min left`. A task may know better than the bar: its field `left_s` is seconds, or None where it does not know
+    yet.
+    """
 
     max_refresh = 0.5
 

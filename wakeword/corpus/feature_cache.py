@@ -1,8 +1,9 @@
-"""Features on disk, keyed by what they were computed from, so that a second model over the same audio starts at its engine.
+"""Features on disk, keyed by what they were computed from, so that a second model over the same audio starts at its
+engine.
 
-A cache file holds one stream: its int8 slices `[n, 40]`, then the length of each of its recordings in samples as int64. It
-is written under a temporary name and renamed, so an entry is whole or not there; when the cache grows over its limit the
-entries used longest ago go first.
+A cache file holds one stream: its int8 slices `[n, 40]`, then the length of each of its recordings in samples as int64.
+It is written under a temporary name and renamed, so an entry is whole or not there; when the cache grows over its limit
+the entries used longest ago go first.
 """
 
 from __future__ import annotations
@@ -121,7 +122,8 @@ class FeatureCache:
         return self.folder / key[:2] / f"{key}{SUFFIX}"
 
     def find(self, key: str, recordings: int, silence: int, step_ms: int = STEP_MS) -> CachedStream | None:
-        """The features of a stream of so many recordings and samples of silence at a step if they are there and whole; marks them as used.
+        """The features of a stream of so many recordings and samples of silence at a step if they are there and whole;
+        marks them as used.
 
         A machine that loses power can leave a file short or full of zeros: then the lengths do not give the slices.
         """
@@ -141,7 +143,9 @@ class FeatureCache:
 
     @contextmanager
     def write(self, key: str, step_ms: int = STEP_MS) -> Iterator[StreamWriter]:
-        """Write the features of a stream; when the block has ended without an error they are there, and the writer's `stream`."""
+        """Write the features of a stream; when the block has ended without an error they are there, and the writer's
+        `stream`.
+        """
         path = self._path(key)
         with ExitStack() as stack:
 
@@ -153,7 +157,9 @@ class FeatureCache:
             writer.finish(self.keep)
 
     def prune(self) -> None:
-        """Remove the entries used longest ago until the cache is within its limit, and what killed processes left half-written."""
+        """Remove the entries used longest ago until the cache is within its limit, and what killed processes left
+        half-written.
+        """
         entries = []
         for path in self.folder.glob("*/*"):
             try:
@@ -173,6 +179,8 @@ class FeatureCache:
 
 
 def stream_key(file_hashes: Sequence[str], *paddings: int, step_ms: int = STEP_MS) -> str:
-    """Key of a stream: its recordings in order, its paddings in samples, and the arithmetic of decoding and of the frontend at its step."""
+    """Key of a stream: its recordings in order, its paddings in samples, and the arithmetic of decoding and of the
+    frontend at its step.
+    """
     parts = [frontend_id(step_ms), conversion_id(), *map(str, paddings), *file_hashes]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

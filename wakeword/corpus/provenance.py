@@ -1,4 +1,5 @@
-"""Who spoke a set of recordings, as far as facts tell: the table that `mww-generate` leaves, or the word of whoever measured. Nothing is guessed.
+"""Who spoke a set of recordings, as far as facts tell: the table that `mww-generate` leaves, or the word of whoever
+measured. Nothing is guessed.
 
 - `synthetic`: every recording is a synthesiser's, by the table at the root of its folder or by statement.
 - `partly synthetic`: some are.

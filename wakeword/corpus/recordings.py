@@ -23,13 +23,15 @@ HASH_BLOCK_BYTES = 1 << 20
 
 
 def find_recordings(sources: Sequence[Path], told: Callable[[str], None] = tell) -> list[Path]:
-    """All recordings that files, folders (by the rule of `wakeword.corpus.walk`) and lists name, each once, sorted by path.
+    """All recordings that files, folders (by the rule of `wakeword.corpus.walk`) and lists name, each once, sorted by
+    path.
 
-    A file that is reached by several ways counts once, under the name by which it was found first. A list is a text file with a path a
-    line (empty lines and `#` comments are skipped) or a CSV with a column `path`; its paths are relative to the list's folder. A path may name
-    a part of a recording (`wakeword.part`) or a folder of features (`wakeword.stored_features`). `told` gets a
-    line for each folder in which something is not used.
-    Raises `ConfigError` when something is missing, cannot be read or has a name that no result can hold, or when a folder or list is empty.
+    A file that is reached by several ways counts once, under the name by which it was found first. A list is a text
+    file with a path a line (empty lines and `#` comments are skipped) or a CSV with a column `path`; its paths are
+    relative to the list's folder. A path may name a part of a recording (`wakeword.part`) or a folder of features
+    (`wakeword.stored_features`). `told` gets a line for each folder in which something is not used. Raises
+    `ConfigError` when something is missing, cannot be read or has a name that no result can hold, or when a folder or
+    list is empty.
     """
     found: dict[Path, Path] = {}
     for source in sources:
@@ -82,7 +84,9 @@ def _read_list(source: Path) -> list[Path]:
 
 
 def list_notes(sources: Sequence[Path]) -> tuple[str, ...]:
-    """What lists among `sources` say of figures of their recordings, each once. Raises `ConfigError` for a list that cannot be read."""
+    """What lists among `sources` say of figures of their recordings, each once. Raises `ConfigError` for a list that
+    cannot be read.
+    """
     lists = [source for source in sources if source.is_file() and source.suffix.lower() in LIST_SUFFIXES - {".csv"}]
     lines = [line for source in lists for line in read_text(source, "a list is a text file with one path a line").split("\n")]
     return tuple(dict.fromkeys(line.removeprefix(NOTE).strip() for line in lines if line.startswith(NOTE)))
@@ -95,13 +99,15 @@ def _line_entries(text: str) -> list[str]:
 
 
 def is_recording(path: Path) -> bool:
-    """Whether a path names something that can be presented: a file, a part of one, a folder of features. Nothing is opened."""
+    """Whether a path names something that can be presented: a file, a part of one, a folder of features. Nothing is
+    opened.
+    """
     return file_of(path).is_file() or is_stored(path)
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, as hex digits; a part of a file (`wakeword.part`) has one of its own, made of the file's and its times,
-    and a folder of features one of its names and contents.
+    """SHA-256 of a file's bytes, as hex digits; a part of a file (`wakeword.part`) has one of its own, made of the
+    file's and its times, and a folder of features one of its names and contents.
 
     Raises `ConfigError` when it cannot be read.
     """

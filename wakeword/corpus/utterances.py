@@ -11,8 +11,9 @@ _FRAMES_PER_SECOND = 200
 _QUIETEST_SPEECH_DB = 45.0
 """A frame so far below the loudest one is no speech; final s and f sounds of all engines are louder."""
 
-# Of the end of a recorded utterance. Chosen on recordings of one word in `alexa` of the development corpus, against the moment at which the
-# official model is sure of it, and on generated clips, whose end is known: those come out 4 ms (median) to 39 ms (95 %) early.
+# Of the end of a recorded utterance. Chosen on recordings of one word in `alexa` of the development corpus, against the
+# moment at which the official model is sure of it, and on generated clips, whose end is known: those come out 4 ms
+# (median) to 39 ms (95 %) early.
 _SMOOTHING_FRAMES = 5
 _PAUSE_FRAMES = 60
 """0.3 s: a longer pause ends the utterance; a click or another voice after it does not count."""
@@ -43,14 +44,16 @@ def speech_bounds(samples: NDArray[np.int16], sample_rate: int = contract.SAMPLE
 def utterance_end(samples: NDArray[np.int16]) -> int:
     """One past the last sample of the main utterance in a 16 kHz recording `[n]`, whatever silence or clicks follow it.
 
-    An estimate from loudness alone: the strongest stretch without a pause of 0.3 s, and its fading. `n` where nothing stands out. Noise that is not
-    far below the word makes it wrong; `known_utterance_end` says whether to believe it.
+    An estimate from loudness alone: the strongest stretch without a pause of 0.3 s, and its fading. `n` where nothing
+    stands out. Noise that is not far below the word makes it wrong; `known_utterance_end` says whether to believe it.
     """
     return _main_utterance(samples)[1]
 
 
 def utterance_bounds(samples: NDArray[np.int16]) -> tuple[int, int]:
-    """First and one past the last sample of the main utterance in a 16 kHz recording `[n]`, by the rule of `utterance_end` from both sides."""
+    """First and one past the last sample of the main utterance in a 16 kHz recording `[n]`, by the rule of
+    `utterance_end` from both sides.
+    """
     end = utterance_end(samples)
     return min(len(samples) - utterance_end(samples[::-1]), end), end
 
@@ -58,9 +61,10 @@ def utterance_bounds(samples: NDArray[np.int16]) -> tuple[int, int]:
 def known_utterance_end(samples: NDArray[np.int16]) -> int | None:
     """`utterance_end` where it can be believed, else None: what is around the utterance hides where it ends.
 
-    Believed is an utterance of at most two seconds around which nine tenths of the sound are 20 dB below its loudest moment. Measured on the recordings
-    of `alexa` in the development corpus: 97 % of them are believed as they are; over other noise at a signal-to-noise ratio of 9 dB, where the estimate
-    is off by more than 0.1 s in 63 %, one in nine still is.
+    Believed is an utterance of at most two seconds around which nine tenths of the sound are 20 dB below its loudest
+    moment. Measured on the recordings of `alexa` in the development corpus: 97 % of them are believed as they are; over
+    other noise at a signal-to-noise ratio of 9 dB, where the estimate is off by more than 0.1 s in 63 %, one in nine
+    still is.
     """
     first, end, level = _main_utterance(samples)
     if not len(level):

@@ -1,13 +1,16 @@
-"""What a folder of recordings holds. One rule for every command, so that none of them hears a file that another one does not know.
+"""What a folder of recordings holds. One rule for every command, so that none of them hears a file that another one
+does not know.
 
 - A recording is a regular file with one of the endings of `AUDIO_SUFFIXES`, in upper or lower case.
-- Links are followed, to files and to folders. A file that several names reach counts once: under its real name where that lies in the folder,
-  since a speaker is known by the folder and must not change when somebody adds a link; else under the first of its names.
-- Names that begin with a dot are left out and counted: hidden files, the `._` twins that macOS writes to foreign disks (AppleDouble: no sound, but
-  the ending of one), and with them the folders in which macOS and network storage keep such files.
+- Links are followed, to files and to folders. A file that several names reach counts once: under its real name where
+  that lies in the folder, since a speaker is known by the folder and must not change when somebody adds a link; else
+  under the first of its names.
+- Names that begin with a dot are left out and counted: hidden files, the `._` twins that macOS writes to foreign disks
+  (AppleDouble: no sound, but the ending of one), and with them the folders in which macOS and network storage keep such
+  files.
 - Tables that corpora and commands leave beside recordings are left out and counted.
-- Everything else is a rejection with its reason: a broken link, a loop of links, a folder that cannot be read, a name that no table can hold,
-  another kind of file.
+- Everything else is a rejection with its reason: a broken link, a loop of links, a folder that cannot be read, a name
+  that no table can hold, another kind of file.
 """
 
 from __future__ import annotations
@@ -21,10 +24,12 @@ from wakeword.audio import AUDIO_SUFFIXES
 from wakeword.errors import ConfigError
 
 TABLE_SUFFIXES = frozenset({".csv", ".html", ".json", ".jsonl", ".tsv"})
-"""Of tables and pages that commands and corpora leave beside recordings (`mined.csv`, `listen.html`); nobody takes them for recordings."""
+"""Of tables and pages that commands and corpora leave beside recordings (`mined.csv`, `listen.html`); nobody takes them
+for recordings."""
 
 _FOLDERS_OF_SYSTEMS = frozenset({"__MACOSX", "@eaDir"})
-"""Where macOS's archives and network storage keep what belongs to a file but is no part of it, under the file's own name."""
+"""Where macOS's archives and network storage keep what belongs to a file but is no part of it, under the file's own
+name."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,9 @@ class Walked:
 
 
 def walk(folder: Path) -> Walked:
-    """Everything in a folder, to the bottom. Nothing is opened but folders. Raises `ConfigError` when `folder` is none or cannot be read."""
+    """Everything in a folder, to the bottom. Nothing is opened but folders. Raises `ConfigError` when `folder` is none
+    or cannot be read.
+    """
     try:
         os.scandir(folder).close()
     except OSError as error:

@@ -41,9 +41,9 @@ class Engine(Protocol):
 def open_engine(model: TfliteModel, choice: EngineChoice = "auto") -> tuple[Engine, str]:
     """The engine for a model, and why it is the reference where the faster one was not refused by the user.
 
-    `auto` and `unrolled` take the unrolled engine; a graph that it does not compute exactly falls back to the reference,
-    and the second value names the reason (empty otherwise). Raises `ConfigError` when the model cannot be loaded, or has not
-    the types of a device's model.
+    `auto` and `unrolled` take the unrolled engine; a graph that it does not compute exactly falls back to the
+    reference, and the second value names the reason (empty otherwise). Raises `ConfigError` when the model cannot be
+    loaded, or has not the types of a device's model.
     """
     taken, given = (model.main.tensors[ends[0]].type_name for ends in (model.main.inputs, model.main.outputs))
     if (taken, given) != ("INT8", "UINT8"):

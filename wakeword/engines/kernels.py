@@ -1,8 +1,8 @@
 """TFLM's int8 kernels over a whole recording: the same integers, for all invocations at once.
 
-Each builder checks once that its operator is of a form it computes exactly, and returns a function of the operator's input
-values. Sums of products are taken in float32 GEMMs where every partial sum stays below 2**24 and is therefore exact, in
-float64 otherwise.
+Each builder checks once that its operator is of a form it computes exactly, and returns a function of the operator's
+input values. Sums of products are taken in float32 GEMMs where every partial sum stays below 2**24 and is therefore
+exact, in float64 otherwise.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""The unrolled engine: a streaming graph evaluated over many invocations at once, bit for bit the reference's probabilities.
+"""The unrolled engine: a streaming graph evaluated over many invocations at once, bit for bit the reference's
+probabilities.
 
-A streaming model keeps its past in ring buffers: READ_VARIABLE, CONCATENATION with the new rows, ASSIGN_VARIABLE of the last
-rows. So the state is a finite window of earlier activations, and the buffer over a whole recording is just the initial rows
-followed by all new rows; each invocation sees a window of it. Everything else in the graph is a function of one invocation
-and is computed for all of them together. The last rows of each buffer carry the state to the next call.
+A streaming model keeps its past in ring buffers: READ_VARIABLE, CONCATENATION with the new rows, ASSIGN_VARIABLE of the
+last rows. So the state is a finite window of earlier activations, and the buffer over a whole recording is just the
+initial rows followed by all new rows; each invocation sees a window of it. Everything else in the graph is a function
+of one invocation and is computed for all of them together. The last rows of each buffer carry the state to the next
+call.
 """
 
 from __future__ import annotations

@@ -37,7 +37,9 @@ class Windows:
         return Windows(self.base[..., begin:end], self.offset, self.rows, self.step, self.invocations)
 
     def array(self, base: NDArray[Any] | None = None) -> NDArray[Any]:
-        """All windows as a read-only view, `[invocations, rows, width, channels]`, of `base` or of an array of its length."""
+        """All windows as a read-only view, `[invocations, rows, width, channels]`, of `base` or of an array of its
+        length.
+        """
         source = self.base if base is None else base
         if not self.invocations:
             return np.empty((0, self.rows, *source.shape[1:]), source.dtype)

@@ -1,4 +1,6 @@
-"""Models and manifests are files: addresses and names of a collection, which ESPHome would download, are refused in one line."""
+"""Models and manifests are files: addresses and names of a collection, which ESPHome would download, are refused in one
+line.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def refuse_address(path: Path) -> None:
-    """Raise `ConfigError` for what ESPHome would fetch: an address (https://, github://), or a bare name such as okay_nabu that is no file here."""
+    """Raise `ConfigError` for what ESPHome would fetch: an address (https://, github://), or a bare name such as
+    okay_nabu that is no file here.
+    """
     given = str(path)
     if (address := _ADDRESS.fullmatch(given)) is not None:
         # A path holds one slash where the address had two.

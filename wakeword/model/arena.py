@@ -9,7 +9,8 @@ from wakeword.model.arena_kernels import aligned
 __all__ = ["ArenaEstimate", "HostArena", "esp32s3_estimate", "estimate_arena", "host_arena", "recommended_arena"]
 
 MARGIN = 0.05
-"""Share added to an estimate: it came within 1 % of three measured models, and other ESPHome releases pin other kernels."""
+"""Share added to an estimate: it came within 1 % of three measured models, and other ESPHome releases pin other
+kernels."""
 MANIFEST_GRANULARITY = 256
 """Bytes to which a manifest's figure is rounded up, so that it does not claim a precision that it has not."""
 

@@ -1,9 +1,9 @@
 """How much tensor arena a model will use on an ESP32-S3, worked out from the flatbuffer alone.
 
-TFLM fills an arena from both ends. The *head* holds activations and scratch buffers, placed by the greedy memory planner
-by size and lifetime; the *tail* holds what lives as long as the interpreter. A host cannot measure either: its pointers
-are 8 bytes, and its kernels are not ESP-NN's. So both are computed here, for 32-bit structures and ESP-NN 1.1.2, which
-ESPHome 2026.10 pins (esp-tflite-micro 1.3.3~1).
+TFLM fills an arena from both ends. The *head* holds activations and scratch buffers, placed by the greedy memory
+planner by size and lifetime; the *tail* holds what lives as long as the interpreter. A host cannot measure either: its
+pointers are 8 bytes, and its kernels are not ESP-NN's. So both are computed here, for 32-bit structures and ESP-NN
+1.1.2, which ESPHome 2026.10 pins (esp-tflite-micro 1.3.3~1).
 
 Sources, all public: tflite-micro `micro_allocator.cc` (order and kind of tail allocations), `micro_allocation_info.cc`
 (lifetimes), `greedy_memory_planner.cc` (placement). What each kind of operator takes stands in `wakeword.operators`.
@@ -73,7 +73,8 @@ def estimate_arena(model: TfliteModel) -> ArenaEstimate:
     """Estimate the arena of a model on an ESP32-S3, part by part.
 
     Within 2 % of the arenas that the authors of official models measured and published in their manifests. Raises
-    `ConfigError` when the model has an operator that the device lacks, or one without the inputs or shapes that its kernel needs.
+    `ConfigError` when the model has an operator that the device lacks, or one without the inputs or shapes that its
+    kernel needs.
     """
     if foreign := foreign_operators(model):
         raise ConfigError(f"{model.source}: cannot work out the tensor arena, since the device does not know {', '.join(foreign)}; run mww-verify on it")

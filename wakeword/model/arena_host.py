@@ -65,8 +65,8 @@ class Trial:
 def host_arena(content: bytes) -> HostArena:
     """Measure a model's arena on this machine, in about ten child processes of a quarter of a second each.
 
-    Raises `ConfigError` when tflite-micro cannot run the model in any arena, and `InfrastructureError` when a child could
-    not be run at all.
+    Raises `ConfigError` when tflite-micro cannot run the model in any arena, and `InfrastructureError` when a child
+    could not be run at all.
     """
     with tempfile.TemporaryDirectory(prefix="mww-arena-") as folder:
         path = Path(folder) / "model.tflite"

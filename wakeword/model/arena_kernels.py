@@ -1,7 +1,9 @@
-"""Memory that the device's kernels ask for beside the structures that all operators have: in `Prepare`, and while they run.
+"""Memory that the device's kernels ask for beside the structures that all operators have: in `Prepare`, and while they
+run.
 
-Sources, public: `Prepare` of each kernel in tflite-micro; for scratch buffers esp-nn 1.1.2 on an ESP32-S3, `esp_nn_conv_esp32s3.c` and
-`esp_nn_depthwise_conv_s8_esp32s3.c` (`esp_nn_get_*_scratch_size`); for MEAN, the head that tflite-micro plans on a host, which the tests compare with.
+Sources, public: `Prepare` of each kernel in tflite-micro; for scratch buffers esp-nn 1.1.2 on an ESP32-S3,
+`esp_nn_conv_esp32s3.c` and `esp_nn_depthwise_conv_s8_esp32s3.c` (`esp_nn_get_*_scratch_size`); for MEAN, the head that
+tflite-micro plans on a host, which the tests compare with.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ BUFFER_ALIGNMENT = 16
 Sizes = Callable[[Subgraph, Operator], list[int]]
 """Bytes of each buffer that an operator's `Prepare` asks for."""
 Scratch = Callable[[Subgraph, Operator, bool], list[int]]
-"""Bytes of each scratch buffer of an operator; the last argument says whether ESP-NN's kernels run, or the reference kernels of a host."""
+"""Bytes of each scratch buffer of an operator; the last argument says whether ESP-NN's kernels run, or the reference
+kernels of a host."""
 
 
 def aligned(size: int, alignment: int = BUFFER_ALIGNMENT) -> int:
@@ -81,8 +84,8 @@ def depthwise_scratch(graph: Subgraph, operator: Operator, esp_nn: bool) -> list
 def conv_scratch_bytes(input_shape: tuple[int, ...], filter_shape: tuple[int, ...], strides: tuple[int, int], padding: tuple[int, int]) -> int:
     """Scratch that ESP-NN 1.1.2 asks for a CONV_2D, in bytes (`esp_nn_get_conv_scratch_size_esp32s3`).
 
-    `input_shape` is [1, height, width, channels], `filter_shape` [filters, height, width, channels]; strides and padding
-    are (height, width). A filter other than 1 x 1 is copied whole, its channels padded to 16.
+    `input_shape` is [1, height, width, channels], `filter_shape` [filters, height, width, channels]; strides and
+    padding are (height, width). A filter other than 1 x 1 is copied whole, its channels padded to 16.
     """
     _, height, width, channels = input_shape
     filters, filter_height, filter_width, _ = filter_shape
@@ -99,10 +102,11 @@ def conv_scratch_bytes(input_shape: tuple[int, ...], filter_shape: tuple[int, ..
 def depthwise_scratch_bytes(
     input_shape: tuple[int, ...], filter_shape: tuple[int, ...], output_shape: tuple[int, ...], strides: tuple[int, int], padding: tuple[int, int]
 ) -> int:
-    """Scratch that ESP-NN 1.1.2 asks for a DEPTHWISE_CONV_2D, in bytes (`esp_nn_get_depthwise_conv_scratch_size_esp32s3`).
+    """Scratch that ESP-NN 1.1.2 asks for a DEPTHWISE_CONV_2D, in bytes
+    (`esp_nn_get_depthwise_conv_scratch_size_esp32s3`).
 
-    Shapes as in `conv_scratch_bytes`, the filter [1, height, width, channels * multiplier]. The k x 1 filters of a streaming
-    model take the 32 bytes of the plain C path.
+    Shapes as in `conv_scratch_bytes`, the filter [1, height, width, channels * multiplier]. The k x 1 filters of a
+    streaming model take the 32 bytes of the plain C path.
     """
     _, height, width, channels = input_shape
     _, filter_height, filter_width, filter_channels = filter_shape
@@ -122,7 +126,9 @@ def depthwise_scratch_bytes(
 
 
 def _geometry(graph: Subgraph, operator: Operator) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, int], tuple[int, int]]:
-    """Shapes of input, filter and output of a convolution; its strides, and the padding before the first row and column (`ComputePadding`)."""
+    """Shapes of input, filter and output of a convolution; its strides, and the padding before the first row and column
+    (`ComputePadding`).
+    """
     source, weights, output = (graph.tensors[index].shape for index in (*operator.inputs[:2], operator.outputs[0]))
     strides = (int(operator.options.strideH), int(operator.options.strideW))
     if int(operator.options.padding) != SAME_PADDING:

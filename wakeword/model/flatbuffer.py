@@ -93,7 +93,9 @@ class Subgraph:
 
     @property
     def variables(self) -> dict[int, str]:
-        """What the runtime knows each resource variable by, the shared name of its VAR_HANDLE, by the tensor of the handle."""
+        """What the runtime knows each resource variable by, the shared name of its VAR_HANDLE, by the tensor of the
+        handle.
+        """
         handles = (operator for operator in self.operators if operator.name == "VAR_HANDLE")
         return {operator.outputs[0]: _text(operator.options.sharedName) for operator in handles}
 

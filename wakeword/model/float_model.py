@@ -1,8 +1,8 @@
 """How far an exported model is from the float model that it was made of.
 
-An export measures it on real features and writes it beside the model, `<name>.export.json`; the record names the model by its hash. It can be
-measured again from the weights by whoever is installed to do so: that needs TensorFlow, which this floor does not know, so the trainer
-offers its function as an entry point.
+An export measures it on real features and writes it beside the model, `<name>.export.json`; the record names the model
+by its hash. It can be measured again from the weights by whoever is installed to do so: that needs TensorFlow, which
+this floor does not know, so the trainer offers its function as an entry point.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from wakeword.records import Record
 
 RECORD_SUFFIX = ".export.json"
 MEASURE_GROUP = "wakeword_bench.float_model"
-"""Entry points that measure again: a function of a `TfliteModel` and the path of float weights that returns an `Agreement`."""
+"""Entry points that measure again: a function of a `TfliteModel` and the path of float weights that returns an
+`Agreement`."""
 MEAN_LIMIT = 0.02
 """A mean difference above this is worth a warning: quantisation has changed the model."""
 
@@ -97,7 +98,8 @@ def read_record(model: Path) -> ExportRecord | None:
 def recorded_agreement(model: Path, sha256: str) -> tuple[Agreement | None, Check | None]:
     """What the record beside a model says, and the line of a report; nothing without a record.
 
-    A record of another model is a warning: its figures say nothing of this one. Raises `ConfigError` for a damaged record.
+    A record of another model is a warning: its figures say nothing of this one. Raises `ConfigError` for a damaged
+    record.
     """
     record = read_record(model)
     if record is None:
@@ -109,7 +111,9 @@ def recorded_agreement(model: Path, sha256: str) -> tuple[Agreement | None, Chec
 
 
 def measured_agreement(model: TfliteModel, weights: Path) -> tuple[Agreement, Check]:
-    """Compare a model with float weights now. Raises `InfrastructureError` where nothing is installed that can, and what that raises."""
+    """Compare a model with float weights now. Raises `InfrastructureError` where nothing is installed that can, and
+    what that raises.
+    """
     for entry in entry_points(group=MEASURE_GROUP):
         measure: Measure = entry.load()
         agreement = measure(model, weights)
@@ -118,7 +122,9 @@ def measured_agreement(model: TfliteModel, weights: Path) -> tuple[Agreement, Ch
 
 
 def check_agreement(agreement: Agreement, measured: str) -> Check:
-    """The line of a report. A warning above `MEAN_LIMIT`: the device runs the model, but not the one that was trained. `measured` says when and with what."""
+    """The line of a report. A warning above `MEAN_LIMIT`: the device runs the model, but not the one that was trained.
+    `measured` says when and with what.
+    """
     figures = f"mean difference {agreement.mean:.4f}, largest {agreement.maximum:.3f}, over {agreement.inferences:,} inferences (measured {measured})"
     if agreement.suspicious:
         return Check(

@@ -1,4 +1,6 @@
-"""ESPHome manifests: the JSON file beside a model that tells the device how to run it. Version 2 is written; version 1 is read as ESPHome reads it."""
+"""ESPHome manifests: the JSON file beside a model that tells the device how to run it. Version 2 is written; version 1
+is read as ESPHome reads it.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class MicroSection(BaseModel):
 
 
 class Manifest(BaseModel):
-    """A manifest, in the form of version 2 whichever version it was read from. Keys that do not concern the model's work are ignored."""
+    """A manifest, in the form of version 2 whichever version it was read from. Keys that do not concern the model's
+    work are ignored.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -52,8 +56,9 @@ class Manifest(BaseModel):
 def read_manifest(path: Path) -> tuple[Manifest, Path]:
     """Read a manifest and find its model.
 
-    What the model's work does not depend on may be missing or unknown here; `manifest_faults` says what ESPHome has against it. Raises
-    `ConfigError` when the manifest cannot be read, a value is missing or out of range, or the model file does not exist.
+    What the model's work does not depend on may be missing or unknown here; `manifest_faults` says what ESPHome has
+    against it. Raises `ConfigError` when the manifest cannot be read, a value is missing or out of range, or the model
+    file does not exist.
     """
     manifest = _parsed(path)
     model_path = path.parent / manifest.model
@@ -105,7 +110,9 @@ def manifest_of(content: object) -> Manifest | None:
 
 
 def manifest_faults(content: object) -> tuple[ManifestFault, ...]:
-    """All that is wrong with a manifest: what ESPHome refuses, and values that it accepts and a device does not run right."""
+    """All that is wrong with a manifest: what ESPHome refuses, and values that it accepts and a device does not run
+    right.
+    """
     refused = refusals(content)
     parsed = _validated(content)
     named = {fault.key for fault in refused}
@@ -123,7 +130,9 @@ def manifest_cautions(content: object) -> tuple[ManifestFault, ...]:
 
 
 def manifest_text(manifest: Manifest) -> str:
-    """A manifest as its file holds it, formatted as in ESPHome's model collection; an optional value that is empty is left out."""
+    """A manifest as its file holds it, formatted as in ESPHome's model collection; an optional value that is empty is
+    left out.
+    """
     return json.dumps(manifest.model_dump(mode="json", exclude_none=True), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -143,7 +152,9 @@ def _validated(content: object) -> Manifest | tuple[ManifestFault, ...]:
 
 
 def _second_format(content: object) -> object:
-    """A manifest of version 1 in the form of version 2, with the values that ESPHome gives it (`_convert_manifest_v1_to_v2`)."""
+    """A manifest of version 1 in the form of version 2, with the values that ESPHome gives it
+    (`_convert_manifest_v1_to_v2`).
+    """
     if not isinstance(content, Mapping):
         return content
     version = content.get("version")

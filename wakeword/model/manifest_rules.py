@@ -1,7 +1,8 @@
 """ESPHome's rules for a manifest, key by key: what its validation refuses.
 
-Read from `MANIFEST_SCHEMA_V1` and `MANIFEST_SCHEMA_V2` in `esphome/components/micro_wake_word/__init__.py` and the validators that they name in
-`config_validation.py`. A test holds these rules against ESPHome's own over generated manifests. ESPHome stops at the first fault; here all are found.
+Read from `MANIFEST_SCHEMA_V1` and `MANIFEST_SCHEMA_V2` in `esphome/components/micro_wake_word/__init__.py` and the
+validators that they name in `config_validation.py`. A test holds these rules against ESPHome's own over generated
+manifests. ESPHome stops at the first fault; here all are found.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ type Rule = Callable[[Any], str | None]
 
 @dataclass(frozen=True)
 class ManifestFault:
-    """One thing that is wrong with a manifest. `key` is dotted (`micro.tensor_arena_size`), empty for the manifest as a whole."""
+    """One thing that is wrong with a manifest. `key` is dotted (`micro.tensor_arena_size`), empty for the manifest as a
+    whole.
+    """
 
     key: str
     text: str
@@ -49,7 +52,9 @@ class _Key:
 
 
 def refusals(content: object, esphome: str = contract.ESPHOME_VERSION) -> tuple[ManifestFault, ...]:
-    """Everything for which ESPHome `esphome` refuses a manifest, given as JSON gives it. Empty where ESPHome accepts it."""
+    """Everything for which ESPHome `esphome` refuses a manifest, given as JSON gives it. Empty where ESPHome accepts
+    it.
+    """
     if not isinstance(content, Mapping):
         return (ManifestFault("", f"holds {_kind(content)}; a manifest is an object in braces"),)
     version = content.get("version")

@@ -42,8 +42,9 @@ MANIFEST = "manifest"
 """Name of the lines about the manifest's keys; all others are about the model, and the arena that it is given."""
 INPUT_QUANTISATION = "input quantisation"
 MOST_STEPS_OFF = 16
-"""Of the input's 256: up to here a foreign input scale is a warning. The device takes any scale and quantises with its own; the official voice activity
-model declares one that is 0.2 % off (1 step). Beyond, what the model sees is not what it was trained on."""
+"""Of the input's 256: up to here a foreign input scale is a warning. The device takes any scale and quantises with its
+own; the official voice activity model declares one that is 0.2 % off (1 step). Beyond, what the model sees is not what
+it was trained on."""
 LARGEST_FEATURE = 666
 """The feature at which the device's quantiser reaches its end."""
 OUTPUT_SCALE = 1 / 256
@@ -130,8 +131,8 @@ class VerifyReport:
 def verify_model(model: TfliteModel) -> VerifyReport:
     """Check a model against the device contract.
 
-    Never raises for what is wrong with the model: that is a failed check. Raises `InfrastructureError` when tflite-micro
-    cannot be run on this machine.
+    Never raises for what is wrong with the model: that is a failed check. Raises `InfrastructureError` when
+    tflite-micro cannot be run on this machine.
     """
     checks: list[Check] = []
     try:
@@ -152,8 +153,9 @@ def verify_model(model: TfliteModel) -> VerifyReport:
 def check_manifest_arena(manifest_bytes: int, estimate: int) -> Check:
     """Compare a manifest's `tensor_arena_size` with the estimated need, both in bytes.
 
-    The device tries the manifest's size, then 1.5 and 2 times of it, each rounded up to 16 bytes (`StreamingModel::probe_arena_size_`). A failure where
-    not even the last does, by more than the estimate may be off; a warning where the first may not.
+    The device tries the manifest's size, then 1.5 and 2 times of it, each rounded up to 16 bytes
+    (`StreamingModel::probe_arena_size_`). A failure where not even the last does, by more than the estimate may be off;
+    a warning where the first may not.
     """
     name, figures = "manifest arena", f"tensor_arena_size {manifest_bytes:,}, estimated need {estimate:,}"
     if estimate <= aligned(manifest_bytes):
@@ -204,7 +206,9 @@ def _operators(model: TfliteModel) -> Iterator[Check]:
 
 
 def _mistaken_options(model: TfliteModel) -> Iterator[tuple[str, str, str]]:
-    """Operators whose options are of another kind than theirs, with what they carry and what their kernel reads: it takes such options for none."""
+    """Operators whose options are of another kind than theirs, with what they carry and what their kernel reads: it
+    takes such options for none.
+    """
     for operator in (operator for graph in model.subgraphs for operator in graph.operators):
         given = type(operator.options).__name__.removesuffix("T")
         if operator.options is not None and operator.name in OPERATORS and given != (read := OPERATORS[operator.name].options):
@@ -224,7 +228,9 @@ def _interface(graph: Subgraph) -> Iterator[Check]:
 
 
 def _input_quantised(tensor: Tensor) -> Check:
-    """How far the device's quantiser is from the model's own. It always quantises with 26/255 and -128, and never reads what the model declares."""
+    """How far the device's quantiser is from the model's own. It always quantises with 26/255 and -128, and never reads
+    what the model declares.
+    """
     name, reason = INPUT_QUANTISATION, "the device quantises with 26/255 and -128 whatever the model declares"
     if len(tensor.scales) != 1 or len(tensor.zero_points) != 1 or not tensor.scale > 0:
         return Check(name, "failed", f"not quantised per tensor; {reason}")

@@ -1,22 +1,23 @@
 """Agreement of two detectors that heard the same audio: a board and its simulation.
 
-Task: of two streams of detections over the same utterances, say whether one of them finds more (McNemar), whether they find the
-same but for a margin that does not matter (equivalence), and which detections of the two belong together.
+Task: of two streams of detections over the same utterances, say whether one of them finds more (McNemar), whether they
+find the same but for a margin that does not matter (equivalence), and which detections of the two belong together.
 
 Conventions
 -----------
-- The first detector is the one under question (the device), the second what it is compared with (the simulation); a difference is
-  first minus second.
-- Utterances are counted in pairs: found by both, by the first only (`first_only`), by the second only (`second_only`), by neither.
-  Only the two discordant counts and the sum decide.
-- "No difference found" is not equivalence. McNemar's test can only find a difference; that there is none that matters is shown by
-  equivalence alone, with a margin stated before the measurement.
+- The first detector is the one under question (the device), the second what it is compared with (the simulation); a
+  difference is first minus second.
+- Utterances are counted in pairs: found by both, by the first only (`first_only`), by the second only (`second_only`),
+  by neither. Only the two discordant counts and the sum decide.
+- "No difference found" is not equivalence. McNemar's test can only find a difference; that there is none that matters
+  is shown by equivalence alone, with a margin stated before the measurement.
 - Positions are whole numbers, slices of 10 ms.
 
 Metrics
 -------
 - `mcnemar`: exact two-sided p of equal recall (McNemar 1947; the exact binomial form).
-- `equivalence`: two one-sided tests (Schuirmann 1987) of the paired difference in recall, exact, with the 90 % interval that inverts them.
+- `equivalence`: two one-sided tests (Schuirmann 1987) of the paired difference in recall, exact, with the 90 % interval
+  that inverts them.
 - `pair_positions`: one-to-one pairs of detections by position.
 """
 
@@ -33,7 +34,8 @@ from numpy.typing import NDArray
 SIGNIFICANCE = 0.05
 """Level of each one-sided test; the interval that belongs to it has a confidence of 1 - 2 * 0.05."""
 EXACT_UP_TO = 2000
-"""Utterances up to which the exact distribution is used. With more, the normal one is the same to three decimals and takes no seconds."""
+"""Utterances up to which the exact distribution is used. With more, the normal one is the same to three decimals and
+takes no seconds."""
 EQUIVALENCE_METHOD = "two one-sided tests, 5\N{NO-BREAK SPACE}% each: exact unconditional score test, 90\N{NO-BREAK SPACE}% interval by inversion"
 
 _NUISANCE_POINTS = 100
@@ -60,7 +62,9 @@ class Equivalence:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Pairs of indices into the first and second positions, and the indices that have no partner; all ascending in the first."""
+    """Pairs of indices into the first and second positions, and the indices that have no partner; all ascending in the
+    first.
+    """
 
     pairs: tuple[tuple[int, int], ...]
     first_only: tuple[int, ...]
@@ -76,8 +80,8 @@ def validate(first_only: int, second_only: int, utterances: int) -> None:
 def mcnemar(first_only: int, second_only: int) -> float:
     """Exact two-sided p that both find equally many utterances, given how many only one of them found.
 
-    Under equal recall each discordant pair falls to either side like a coin: p = min(1, 2 * P(X <= min(b, c))), X ~ B(b + c, 1/2). That is
-    `scipy.stats.binomtest(b, b + c)`. Raises `ValueError` for negative counts.
+    Under equal recall each discordant pair falls to either side like a coin: p = min(1, 2 * P(X <= min(b, c))), X ~ B(b
+    + c, 1/2). That is `scipy.stats.binomtest(b, b + c)`. Raises `ValueError` for negative counts.
     """
     # scipy.stats has it ready-made but takes half a second to import; a command must answer sooner.
     from scipy.special import bdtr
@@ -89,11 +93,12 @@ def mcnemar(first_only: int, second_only: int) -> float:
 def equivalence(first_only: int, second_only: int, utterances: int, margin: float) -> Equivalence:
     """Test that the recalls differ by less than `margin` (0-1), over so many paired utterances.
 
-    Each side is tested by the score statistic with the constrained maximum likelihood estimate (Tango 1998, Statistics in Medicine 17:891).
-    Its own normal approximation errs too often when hardly any pair is discordant, as with a good simulation: 6.9 % instead of 5 % at
-    88 utterances and a margin of 3 points; the plain difference over its standard error errs 25 % there. So the p is the exact
-    unconditional one (Hsueh, Liu and Chen 2001, Biometrics 57:478): the probability of a score as low, largest over all rates of
-    pairs found by the second only. It errs at most 5 % at any number of utterances. The interval inverts the same tests.
+    Each side is tested by the score statistic with the constrained maximum likelihood estimate (Tango 1998, Statistics
+    in Medicine 17:891). Its own normal approximation errs too often when hardly any pair is discordant, as with a good
+    simulation: 6.9 % instead of 5 % at 88 utterances and a margin of 3 points; the plain difference over its standard
+    error errs 25 % there. So the p is the exact unconditional one (Hsueh, Liu and Chen 2001, Biometrics 57:478): the
+    probability of a score as low, largest over all rates of pairs found by the second only. It errs at most 5 % at any
+    number of utterances. The interval inverts the same tests.
 
     Raises `ValueError` for counts that are none and for a margin outside 0-1.
     """
@@ -113,12 +118,13 @@ def equivalence(first_only: int, second_only: int, utterances: int, margin: floa
 
 
 def utterances_needed(discordance: float, margin: float, power: float = 0.9) -> int:
-    """Paired utterances with which equivalence is shown with this power, when there is no difference and a share `discordance` of the pairs disagree.
+    """Paired utterances with which equivalence is shown with this power, when there is no difference and a share
+    `discordance` of the pairs disagree.
 
-    n = (z(0.95) + z((1 + power) / 2))^2 * discordance / margin^2, so 361, 602 and 1203 at 3, 5 and 10 % for a margin of 3 points and a power
-    of 0.9; and at least ln(0.05) / ln(1 - margin), with fewer of which not even full agreement shows it. The formula is the normal
-    approximation's: the exact test of `equivalence` has a power of 0.81, 0.86 and 0.89 there.
-    Raises `ValueError` for shares that are none.
+    n = (z(0.95) + z((1 + power) / 2))^2 * discordance / margin^2, so 361, 602 and 1203 at 3, 5 and 10 % for a margin of
+    3 points and a power of 0.9; and at least ln(0.05) / ln(1 - margin), with fewer of which not even full agreement
+    shows it. The formula is the normal approximation's: the exact test of `equivalence` has a power of 0.81, 0.86 and
+    0.89 there. Raises `ValueError` for shares that are none.
     """
     from scipy.special import ndtri
 
@@ -131,9 +137,9 @@ def utterances_needed(discordance: float, margin: float, power: float = 0.9) -> 
 def pair_positions(first: Sequence[int], second: Sequence[int], tolerance: int) -> Pairing:
     """Pair the positions of two streams, one-to-one: the nearest first, none further apart than `tolerance`.
 
-    Any order; equal distances are taken in order of position. Swapping the streams swaps the pairs. Detections of one stream are
-    at least a hold-off apart, 100 slices, so with a tolerance under half of it nobody has two partners to choose from.
-    Raises `ValueError` for a negative tolerance.
+    Any order; equal distances are taken in order of position. Swapping the streams swaps the pairs. Detections of one
+    stream are at least a hold-off apart, 100 slices, so with a tolerance under half of it nobody has two partners to
+    choose from. Raises `ValueError` for a negative tolerance.
     """
     if tolerance < 0:
         raise ValueError(f"a tolerance of {tolerance} slices pairs nothing")
@@ -167,13 +173,16 @@ def _scores(first_only: NDArray[np.int64], second_only: NDArray[np.int64], utter
 
 
 def _p_below(first_only: int, second_only: int, utterances: int, difference: float) -> float:
-    """One-sided p of a true difference of `difference` or more, -1 <= difference < 1; small where the counts speak for less."""
+    """One-sided p of a true difference of `difference` or more, -1 <= difference < 1; small where the counts speak for
+    less.
+    """
     from scipy.special import bdtr, gammaln, ndtr, xlogy
 
     observed = float(_scores(np.array(first_only), np.array(second_only), utterances, difference)) + _TIE
     if utterances > EXACT_UP_TO:
         return float(ndtr(observed))
-    # For each count of the second only, scores grow with the count of the first only: those that speak as clearly are the ones up to a limit.
+    # For each count of the second only, scores grow with the count of the first only: those that speak as clearly are
+    # the ones up to a limit.
     seconds = np.arange(utterances + 1)
     limits, highest = np.full(utterances + 1, -1), utterances - seconds
     while (limits < highest).any():
@@ -182,7 +191,8 @@ def _p_below(first_only: int, second_only: int, utterances: int, difference: flo
         limits, highest = np.where(inside, middle, limits), np.where(inside, highest, middle - 1)
     seconds, limits = seconds[limits >= 0], limits[limits >= 0]
     ways = gammaln(utterances + 1) - gammaln(seconds + 1) - gammaln(utterances - seconds + 1)
-    # Rates of the second only; dense at their lowest, where probabilities change fastest and where a good simulation lies.
+    # Rates of the second only; dense at their lowest, where probabilities change fastest and where a good simulation
+    # lies.
     least, most = max(0.0, -difference), (1 - difference) / 2
     rates = least + (most - least) * np.linspace(0, 1, _NUISANCE_POINTS)[:, None] ** 2
     weights = np.exp(ways + xlogy(seconds, rates) + xlogy(utterances - seconds, 1 - rates))
@@ -191,7 +201,9 @@ def _p_below(first_only: int, second_only: int, utterances: int, difference: flo
 
 
 def _upper_end(first_only: int, second_only: int, utterances: int, margin: float, p_at_margin: float) -> float:
-    """The largest difference that the one-sided test does not rule out; inside the margin just where the test rules the margin out."""
+    """The largest difference that the one-sided test does not rule out; inside the margin just where the test rules the
+    margin out.
+    """
     from scipy.optimize import brentq
 
     def doubt(difference: float) -> float:

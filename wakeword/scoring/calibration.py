@@ -1,20 +1,24 @@
 """Calibration: whether a model that says 0.8 is right four times of five.
 
-Task: given windows, their truth and the probability that a model gave each, compare probabilities with frequencies. A cutoff is chosen by
-counting, so a badly calibrated model may detect well; but its cutoffs then crowd into a few uint8 steps, which shows here first.
+Task: given windows, their truth and the probability that a model gave each, compare probabilities with frequencies. A
+cutoff is chosen by counting, so a badly calibrated model may detect well; but its cutoffs then crowd into a few uint8
+steps, which shows here first.
 
 Conventions
 -----------
 - `truth` is bool `[n]`, `probabilities` float `[n]`, 0 to 1, same order.
-- Frequencies depend on the mixture: of windows drawn 1 : 100 a model that was trained with weights 1 : 20 cannot be calibrated. Figures of two
-  mixtures are not comparable; `base_rate` goes with each.
-- Intervals are Clopper and Pearson's and take windows for independent. Those of one recording are not, so true intervals are wider.
+- Frequencies depend on the mixture: of windows drawn 1 : 100 a model that was trained with weights 1 : 20 cannot be
+  calibrated. Figures of two mixtures are not comparable; `base_rate` goes with each.
+- Intervals are Clopper and Pearson's and take windows for independent. Those of one recording are not, so true
+  intervals are wider.
 
 Metrics
 -------
-- `brier_score`: mean squared difference (Brier 1950, Monthly Weather Review 78:1), 0 best; `brier_skill` against always saying the base rate.
+- `brier_score`: mean squared difference (Brier 1950, Monthly Weather Review 78:1), 0 best; `brier_skill` against always
+  saying the base rate.
 - `calibration_curve`: a bin's mean probability against its frequency, in bins of equal width or of equal mass.
-- `calibration_error`: mean distance of the two, weighted by windows (Naeini et al. 2015, AAAI: expected calibration error), and the largest one.
+- `calibration_error`: mean distance of the two, weighted by windows (Naeini et al. 2015, AAAI: expected calibration
+  error), and the largest one.
 """
 
 from __future__ import annotations
@@ -75,7 +79,9 @@ def brier_score(truth: Truth, probabilities: Scores) -> float:
 
 
 def brier_skill(truth: Truth, probabilities: Scores) -> float:
-    """1 - B / (b (1 - b)) with the base rate b: 1 is perfect, 0 no better than always saying b, NaN when all windows are of one kind."""
+    """1 - B / (b (1 - b)) with the base rate b: 1 is perfect, 0 no better than always saying b, NaN when all windows
+    are of one kind.
+    """
     base = base_rate(truth)
     score = brier_score(truth, probabilities)
     return 1 - score / (base * (1 - base)) if 0 < base < 1 else float("nan")
@@ -89,9 +95,10 @@ def base_rate(truth: Truth) -> float:
 def calibration_curve(truth: Truth, probabilities: Scores, bins: int = BINS, binning: Binning = "width") -> tuple[Bin, ...]:
     """The reliability diagram's points, by rising probability; empty bins are left out.
 
-    `width` cuts 0-1 into equal parts, upper bounds belonging to the next (1 to the last): most windows of a good detector fall into the
-    first and last. `mass` cuts the windows into parts of equal number (to one), equal probabilities never apart, so there may be fewer bins.
-    Raises `ValueError` as `validate` does, and for less than one bin.
+    `width` cuts 0-1 into equal parts, upper bounds belonging to the next (1 to the last): most windows of a good
+    detector fall into the first and last. `mass` cuts the windows into parts of equal number (to one), equal
+    probabilities never apart, so there may be fewer bins. Raises `ValueError` as `validate` does, and for less than one
+    bin.
     """
     validate(truth, probabilities)
     if bins < 1:
@@ -114,7 +121,9 @@ def calibration_curve(truth: Truth, probabilities: Scores, bins: int = BINS, bin
 
 
 def calibration_error(curve: tuple[Bin, ...]) -> CalibrationError:
-    """Weighted mean and largest distance between mean probability and frequency of a curve's bins. Raises `ValueError` without bins."""
+    """Weighted mean and largest distance between mean probability and frequency of a curve's bins. Raises `ValueError`
+    without bins.
+    """
     if not curve:
         raise ValueError("a curve without bins has no error")
     distances = np.array([abs(part.mean_probability - part.frequency) for part in curve])

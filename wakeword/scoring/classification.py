@@ -1,22 +1,28 @@
 """Classic metrics of scored windows: for comparison with other trainers, never for a promise about a device.
 
-Task: given windows that hold the wake word or do not, and a score for each, say how well the scores tell them apart. A device decides on a
-sliding mean with a hold-off over everything that it hears, so recall here is not recall there; `matching` and `det` measure that.
+Task: given windows that hold the wake word or do not, and a score for each, say how well the scores tell them apart. A
+device decides on a sliding mean with a hold-off over everything that it hears, so recall here is not recall there;
+`matching` and `det` measure that.
 
 Conventions
 -----------
-- `truth` is bool `[n]`, True where the wake word is in the window; `scores` is float `[n]`, higher is surer, mostly 0 to 1; same order.
-- A score is accepted when it is *above* a threshold, as on the device and in Keras. A point of a `Roc` or `PrecisionRecall` accepts all
-  scores from its `lowest_accepted` upwards, ties together: no order among equal scores is invented.
+- `truth` is bool `[n]`, True where the wake word is in the window; `scores` is float `[n]`, higher is surer, mostly 0
+  to 1; same order.
+- A score is accepted when it is *above* a threshold, as on the device and in Keras. A point of a `Roc` or
+  `PrecisionRecall` accepts all scores from its `lowest_accepted` upwards, ties together: no order among equal scores is
+  invented.
 - Counts first, rates last: `Confusion` adds up over sets of windows. A rate without a denominator is NaN.
-- Curves are made of every distinct score. Between two points of a ROC the straight line is real (Provost and Fawcett 1998: a coin that
-  takes the one threshold or the other reaches it), so values between points are interpolated along it. Between points of a
-  precision-recall curve it is not (Davis and Goadrich 2006, ICML), so average precision is a sum of steps.
+- Curves are made of every distinct score. Between two points of a ROC the straight line is real (Provost and Fawcett
+  1998: a coin that takes the one threshold or the other reaches it), so values between points are interpolated along
+  it. Between points of a precision-recall curve it is not (Davis and Goadrich 2006, ICML), so average precision is a
+  sum of steps.
 
 Metrics
 -------
-- `confusion`, `threshold_counts`: counts at one threshold and at 101 thresholds; accuracy, precision, recall, F1 of them.
-- `roc_curve`, `roc_auc`: area under the ROC; the probability that a wake word outscores another window, ties half (Mann-Whitney).
+- `confusion`, `threshold_counts`: counts at one threshold and at 101 thresholds; accuracy, precision, recall, F1 of
+  them.
+- `roc_curve`, `roc_auc`: area under the ROC; the probability that a wake word outscores another window, ties half
+  (Mann-Whitney).
 - `partial_auc`: area up to a rate of false positives, standardised (McClish 1989, Medical Decision Making 9:190).
 - `equal_error_rate`: where the rates of misses and of false positives are equal.
 - `precision_recall_curve`, `average_precision`: sum of precision times the step in recall.
@@ -174,7 +180,8 @@ def roc_auc(roc: Roc) -> float:
 
 
 def true_positive_rate_at(roc: Roc, false_positive_rate: float) -> float:
-    """The share of wake words accepted at a rate of false positives, on the line between points; the best where the curve is vertical.
+    """The share of wake words accepted at a rate of false positives, on the line between points; the best where the
+    curve is vertical.
 
     Raises `ValueError` for a rate outside 0-1.
     """
@@ -189,10 +196,11 @@ def true_positive_rate_at(roc: Roc, false_positive_rate: float) -> float:
 
 
 def partial_auc(roc: Roc, highest_rate: float = PARTIAL_AUC_LIMIT) -> float:
-    """Area under the ROC for false positive rates up to `highest_rate`, standardised to 0.5 for chance and 1 for perfection.
+    """Area under the ROC for false positive rates up to `highest_rate`, standardised to 0.5 for chance and 1 for
+    perfection.
 
-    (1 + (A - low) / (high - low)) / 2 with low = r^2 / 2 (the diagonal) and high = r (McClish 1989). The curve is cut on the line
-    between its points. Raises `ValueError` unless 0 < highest_rate <= 1.
+    (1 + (A - low) / (high - low)) / 2 with low = r^2 / 2 (the diagonal) and high = r (McClish 1989). The curve is cut
+    on the line between its points. Raises `ValueError` unless 0 < highest_rate <= 1.
     """
     if not 0 < highest_rate <= 1:
         raise ValueError(f"a partial area up to a rate of {highest_rate} is none")
@@ -206,8 +214,8 @@ def partial_auc(roc: Roc, highest_rate: float = PARTIAL_AUC_LIMIT) -> float:
 def equal_error_rate(roc: Roc) -> EqualError:
     """The crossing of the ROC with the line on which misses and false positives are equally frequent.
 
-    Between the points before and behind it the ROC is straight, so the crossing is exact (Provost and Fawcett 1998); what is common, the mean of both
-    rates at the nearest point, depends on where the scores happen to lie.
+    Between the points before and behind it the ROC is straight, so the crossing is exact (Provost and Fawcett 1998);
+    what is common, the mean of both rates at the nearest point, depends on where the scores happen to lie.
     """
     misses = 1 - roc.true_positive_rates
     excess = roc.false_positive_rates - misses  # from -1 to 1, never falling

@@ -1,7 +1,7 @@
 """Detection error trade-off: recall and false accepts over all cutoffs, from one pass of stored probabilities.
 
-Conventions: cutoffs are the device's uint8 values 0-255; counts are kept, rates are taken last, so curves of several corpora
-add up. The hold-off after a detection depends on the cutoff and is decided anew for each.
+Conventions: cutoffs are the device's uint8 values 0-255; counts are kept, rates are taken last, so curves of several
+corpora add up. The hold-off after a detection depends on the cutoff and is decided anew for each.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ class DetCurve:
 
 
 def det_curve(streams: Iterable[tuple[HeardStream, Truth]], window: int) -> DetCurve:
-    """Decide each stream at every cutoff with one sliding window, match what is detected with what is true of it, and add up."""
+    """Decide each stream at every cutoff with one sliding window, match what is detected with what is true of it, and
+    add up.
+    """
     detected, false_accepts = np.zeros(len(CUTOFFS), np.int64), np.zeros(len(CUTOFFS), np.int64)
     utterances, seconds = 0, 0.0
     for stream, truth in streams:

@@ -1,14 +1,15 @@
 """What figures are called. The one place for it: a report, an evaluation, a tuning and the cycle say the same.
 
-A grade is given when the interval allows it, never by the rate alone: its one-sided 95 % bound must lie within the grade. Until then the answer is
-how much sound or how many utterances are still missing. Figures on a synthesiser's speech get no grade, whatever they are: they say nothing of people.
+A grade is given when the interval allows it, never by the rate alone: its one-sided 95 % bound must lie within the
+grade. Until then the answer is how much sound or how many utterances are still missing. Figures on a synthesiser's
+speech get no grade, whatever they are: they say nothing of people.
 
-False accepts per hour, with the bounds of Garwood (1936): excellent below 0.5, acceptable up to 2, above that too many. With zero events the upper bound
-is 3.0 / hours: 1.5 h show `acceptable`, 6 h `excellent`.
+False accepts per hour, with the bounds of Garwood (1936): excellent below 0.5, acceptable up to 2, above that too many.
+With zero events the upper bound is 3.0 / hours: 1.5 h show `acceptable`, 6 h `excellent`.
 
-Recall, with the bounds of Clopper and Pearson (1934): good from 90 %, acceptable from 80 %, below that too low. These are the limits that Amazon's
-self-test for Alexa devices puts on the false rejection rate: at most 10 % in silence, at most 20 % in steady noise or music. They are borrowed, not
-a claim to have passed that test.
+Recall, with the bounds of Clopper and Pearson (1934): good from 90 %, acceptable from 80 %, below that too low. These
+are the limits that Amazon's self-test for Alexa devices puts on the false rejection rate: at most 10 % in silence, at
+most 20 % in steady noise or music. They are borrowed, not a claim to have passed that test.
 """
 
 from __future__ import annotations

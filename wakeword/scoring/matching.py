@@ -4,11 +4,11 @@ Task: of a stream with known utterances, say which were found, which were missed
 
 Conventions
 -----------
-- Times are seconds of one stream. An utterance is found by a detection in `[start, end + tolerance]`, bounds included; the
-  tolerance is applied once, after the end, because a device fires when it has heard the word.
+- Times are seconds of one stream. An utterance is found by a detection in `[start, end + tolerance]`, bounds included;
+  the tolerance is applied once, after the end, because a device fires when it has heard the word.
 - One-to-one: a detection finds one utterance at most, and of several detections of one utterance the others are false.
-- Void time (reboot, ring overflow, API gap, playback fault) is in no figure: a detection in it is dropped; an utterance whose
-  window touches it is dropped with the detections in its window; the rest of the time is the scored time.
+- Void time (reboot, ring overflow, API gap, playback fault) is in no figure: a detection in it is dropped; an utterance
+  whose window touches it is dropped with the detections in its window; the rest of the time is the scored time.
 
 Components are counts and seconds and add up over streams; rates are taken from their sums.
 """
@@ -70,7 +70,8 @@ class Truth:
 
     utterances: tuple[Span, ...]
     counted: tuple[Span, ...]
-    """The time that counts, a span a recording in their order; they do not overlap. False accepts in silence between them count too."""
+    """The time that counts, a span a recording in their order; they do not overlap. False accepts in silence between
+    them count too."""
     rated: bool
     """Whether false accepts and hours of this stream are part of a rate."""
     voids: tuple[Span, ...] = ()
@@ -95,8 +96,8 @@ class Truth:
 def match(utterances: Sequence[Span], detections: Sequence[float], seconds: float, tolerance: float, voids: Iterable[Span] = ()) -> Components:
     """Match the detections of one stream of so many `seconds` (times in seconds, any order) against its utterances.
 
-    Detections are taken in time order, each for the open utterance whose window ends first; for windows on a line that finds
-    as many utterances as any assignment can. Raises `ValueError` for a negative length or tolerance.
+    Detections are taken in time order, each for the open utterance whose window ends first; for windows on a line that
+    finds as many utterances as any assignment can. Raises `ValueError` for a negative length or tolerance.
     """
     if seconds < 0 or tolerance < 0:
         raise ValueError(f"a stream of {seconds} s with a tolerance of {tolerance} s cannot be scored")

@@ -1,15 +1,17 @@
 """Choosing a probability cutoff from the counts of every cutoff.
 
-Conventions: the choice is made on validation data, and its figures are of those data. Fair figures come from other data, which were not used
-to choose.
+Conventions: the choice is made on validation data, and its figures are of those data. Fair figures come from other
+data, which were not used to choose.
 
-Validation is saturated where the cutoffs that do equally well reach an end of the scale: nothing was lost at the highest cutoffs, or nothing was wrongly
-accepted at the lowest. Synthetic words saturate it by nature, and a few hours without a false accept prove no low rate. A cutoff that is read off such counts
-alone is read off nothing, so it gets a margin upwards, by the false accepts' tail (`tail.py`):
+Validation is saturated where the cutoffs that do equally well reach an end of the scale: nothing was lost at the
+highest cutoffs, or nothing was wrongly accepted at the lowest. Synthetic words saturate it by nature, and a few hours
+without a false accept prove no low rate. A cutoff that is read off such counts alone is read off nothing, so it gets a
+margin upwards, by the false accepts' tail (`tail.py`):
 
-- With synthetic words, to where the extrapolated rate is within the target, as long as that costs no more than `SYNTHETIC_SHARE` of the utterances found.
-- From there on, to where even the rate's upper bound is within it, as long as that costs next to nothing: `HARD_SHARE` of the utterances in hard
-  conditions, or without those half of the cutoffs above the middle that do equally well.
+- With synthetic words, to where the extrapolated rate is within the target, as long as that costs no more than
+  `SYNTHETIC_SHARE` of the utterances found.
+- From there on, to where even the rate's upper bound is within it, as long as that costs next to nothing: `HARD_SHARE`
+  of the utterances in hard conditions, or without those half of the cutoffs above the middle that do equally well.
 """
 
 from __future__ import annotations
@@ -27,11 +29,12 @@ from wakeword.scoring.tail import BOUND_CONFIDENCE, fit_tail, log_odds
 
 WITHIN_SHARE = 0.01
 FEWER_BY_CHANCE = 4
-"""Five utterances found by one cutoff alone, and none by the other alone, are the fewest that a sign test calls a difference (0.5^5 < 5 %)."""
+"""Five utterances found by one cutoff alone, and none by the other alone, are the fewest that a sign test calls a
+difference (0.5^5 < 5 %)."""
 LARGEST_SHARE_BY_CHANCE = 0.05
 SYNTHETIC_SHARE = 0.1
-"""Of the synthetic utterances that a choice finds, what its margin may give away. An extrapolation is no proof: without a limit a weak model's cutoff rose
-from 0.855 to 0.997, and found 35 of 94."""
+"""Of the synthetic utterances that a choice finds, what its margin may give away. An extrapolation is no proof: without
+a limit a weak model's cutoff rose from 0.855 to 0.997, and found 35 of 94."""
 HARD_SHARE = 0.02
 """Of the utterances in hard conditions, what a saturated choice may give away for a lower rate."""
 ENDS_OF_SCALE = (12, 243)
@@ -54,7 +57,8 @@ class CutoffChoice:
     reaches_target: bool
     """False when no cutoff has so few false accepts; the one with the fewest was taken."""
     rate_bound: float | None = None
-    """False accepts an hour are at most so many on such data, by their count alone (one-sided 95 %); None in records of older versions."""
+    """False accepts an hour are at most so many on such data, by their count alone (one-sided 95 %); None in records of
+    older versions."""
     margin: str = ""
     """How the cutoff was kept from being read off nothing, where validation is saturated; else empty."""
 
@@ -81,16 +85,18 @@ class CutoffChoice:
 
 
 def choose_cutoff(curve: DetCurve, target_false_accepts_per_hour: float, target_recall: float = 0.0, hard: NDArray[np.float64] | None = None) -> CutoffChoice:
-    """The middle of the cutoffs that find as many utterances as any, among those at or under the target of false accepts.
+    """The middle of the cutoffs that find as many utterances as any, among those at or under the target of false
+    accepts.
 
-    A few utterances more or less in a validation set are chance, so the cutoffs that find `WITHIN_SHARE` fewer (rounded up), or in small sets
-    up to `FEWER_BY_CHANCE` but no more than `LARGEST_SHARE_BY_CHANCE`, count as equally good, as long as they find any. The lowest of them is one
-    step from a false accept, the highest one step from a miss, and the middle is as far from both as the data can tell. Where no cutoff reaches
-    the target, those with the fewest false accepts take part instead. Where a cutoff within the target also reaches `target_recall` (a share), only such
+    A few utterances more or less in a validation set are chance, so the cutoffs that find `WITHIN_SHARE` fewer (rounded
+    up), or in small sets up to `FEWER_BY_CHANCE` but no more than `LARGEST_SHARE_BY_CHANCE`, count as equally good, as
+    long as they find any. The lowest of them is one step from a false accept, the highest one step from a miss, and the
+    middle is as far from both as the data can tell. Where no cutoff reaches the target, those with the fewest false
+    accepts take part instead. Where a cutoff within the target also reaches `target_recall` (a share), only such
     cutoffs count: neither what is no difference by chance nor a margin may give a target away.
 
-    Where that is read off nothing it gets a margin, see the module. `hard` is the recall of synthetic words in hard conditions at each cutoff, float64
-    `[256]`; None where people validate.
+    Where that is read off nothing it gets a margin, see the module. `hard` is the recall of synthetic words in hard
+    conditions at each cutoff, float64 `[256]`; None where people validate.
     """
     usable = np.arange(1, HIGHEST_CUTOFF + 1)  # at 0 no slice is below the cutoff: the device never detects
     rates = curve.false_accepts_per_hour[usable]

@@ -1,7 +1,7 @@
 """Rates with exact intervals.
 
-Conventions: events and trials are counts, hours are scored time only (void time is in neither part of a rate). An interval
-is central and two-sided; a rate without an interval is not reported.
+Conventions: events and trials are counts, hours are scored time only (void time is in neither part of a rate). An
+interval is central and two-sided; a rate without an interval is not reported.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Interval:
 def clopper_pearson(successes: int, trials: int, confidence: float = CONFIDENCE) -> Interval:
     """Exact binomial interval of a proportion (Clopper and Pearson 1934): quantiles of beta distributions.
 
-    low = B(a/2; k, n - k + 1), high = B(1 - a/2; k + 1, n - k) with a = 1 - confidence; low is 0 for none, high 1 for all.
-    Raises `ValueError` unless 0 <= successes <= trials and trials > 0.
+    low = B(a/2; k, n - k + 1), high = B(1 - a/2; k + 1, n - k) with a = 1 - confidence; low is 0 for none, high 1 for
+    all. Raises `ValueError` unless 0 <= successes <= trials and trials > 0.
     """
     # scipy.stats has both intervals ready-made but takes half a second to import; a command must answer sooner.
     from scipy.special import betaincinv

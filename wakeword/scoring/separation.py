@@ -1,9 +1,11 @@
-"""How well a model tells words from everything else, by a figure that does not saturate: the recall that is expected at a rate of false accepts.
+"""How well a model tells words from everything else, by a figure that does not saturate: the recall that is expected at
+a rate of false accepts.
 
-Counts saturate: with clips that every model finds and negatives that none accepts, all models have 100 % and none. The float probabilities behind them
-still differ. Each word has a peak, the highest average of its sliding window, in log-odds; so have stretches of the negatives. The tail of those
-(`tail.py`) says at which level false accepts are as rare as the target. The words' peaks of a condition are taken for normal, so their mean and deviation
-say which share lies above that level: Phi(z) with z = (mean - level) / deviation. Of several conditions the mean z is taken.
+Counts saturate: with clips that every model finds and negatives that none accepts, all models have 100 % and none. The
+float probabilities behind them still differ. Each word has a peak, the highest average of its sliding window, in
+log-odds; so have stretches of the negatives. The tail of those (`tail.py`) says at which level false accepts are as
+rare as the target. The words' peaks of a condition are taken for normal, so their mean and deviation say which share
+lies above that level: Phi(z) with z = (mean - level) / deviation. Of several conditions the mean z is taken.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from wakeword.scoring.matching import TOLERANCE_SECONDS, Span
 from wakeword.scoring.tail import tail_of
 
 STRETCH_SECONDS = 2.0
-"""Peaks of false accepts are taken in stretches of this length: longer than the hold-off, so that one sound is seldom two peaks."""
+"""Peaks of false accepts are taken in stretches of this length: longer than the hold-off, so that one sound is seldom
+two peaks."""
 LEAST_DEVIATION = 0.5
 """Few words may have the same peak by chance."""
 _LOWEST, _HIGHEST = 1e-9, 1 - 2.0**-24
@@ -28,7 +31,8 @@ _LOWEST, _HIGHEST = 1e-9, 1 - 2.0**-24
 
 
 def average_log_odds(probabilities: NDArray[np.float32], stride: int, window: int) -> NDArray[np.float64]:
-    """Log-odds of the sliding average at each inference of a stream since boot, float64 `[n]`, from probabilities 0-1 `[n]`.
+    """Log-odds of the sliding average at each inference of a stream since boot, float64 `[n]`, from probabilities 0-1
+    `[n]`.
 
     Inferences that can take part in no detection have the lowest value.
     """

@@ -1,13 +1,16 @@
-"""How false accepts thin out above the levels at which some were seen: an exponential tail over log-odds, and an upper bound of its rate.
+"""How false accepts thin out above the levels at which some were seen: an exponential tail over log-odds, and an upper
+bound of its rate.
 
-Peaks over a threshold (Balkema and de Haan 1974, Pickands 1975): the excesses of rare peaks over a high level are close to exponential where their
-distribution has a light tail, and log-odds of a network's output have one. The rate at the level `L` is then
+Peaks over a threshold (Balkema and de Haan 1974, Pickands 1975): the excesses of rare peaks over a high level are close
+to exponential where their distribution has a light tail, and log-odds of a network's output have one. The rate at the
+level `L` is then
 
     rate(L) = rate(u) * exp(-(L - u) / m)
 
-with the level `u` at which enough peaks were counted and their mean excess `m`. Few peaks tell little of `m`, so a prior takes part: as many peaks as
-`PRIOR_PEAKS` with the mean excess `PRIOR_EXCESS`. Without any peak it is all there is. The bound takes the upper confidence limit of both: of the rate a
-Poisson's (Garwood), of the mean excess a gamma distribution's.
+with the level `u` at which enough peaks were counted and their mean excess `m`. Few peaks tell little of `m`, so a
+prior takes part: as many peaks as `PRIOR_PEAKS` with the mean excess `PRIOR_EXCESS`. Without any peak it is all there
+is. The bound takes the upper confidence limit of both: of the rate a Poisson's (Garwood), of the mean excess a gamma
+distribution's.
 """
 
 from __future__ import annotations
@@ -26,7 +29,8 @@ FITTED_PEAKS = 20
 """The tail begins where so many were seen: fewer say little, more are no tail."""
 PRIOR_PEAKS = 10
 PRIOR_EXCESS = 1.5
-"""In log-odds. Two published models (alexa, jarvis) had 1.3 to 1.7 over 1.42 h of real speech, whether 10, 20, 50 or 100 peaks were taken."""
+"""In log-odds. Two published models (alexa, jarvis) had 1.3 to 1.7 over 1.42 h of real speech, whether 10, 20, 50 or
+100 peaks were taken."""
 BOUND_CONFIDENCE = 0.9
 """Of an interval, so one-sided 95 %."""
 
@@ -70,7 +74,8 @@ def fit_tail(curve: DetCurve) -> Tail:
     peaks = np.maximum.accumulate(curve.false_accepts[cutoffs][::-1])[::-1]
     enough = np.flatnonzero(peaks >= FITTED_PEAKS)
     first = int(enough[-1]) if len(enough) else 0
-    # Between two cutoffs a peak may lie anywhere: half of the step on average. Those above the highest cutoff have at least this excess.
+    # Between two cutoffs a peak may lie anywhere: half of the step on average. Those above the highest cutoff have at
+    # least this excess.
     excess = float(np.sum(np.diff(levels[first:]) * (peaks[first:-1] + peaks[first + 1 :]) / 2))
     return _tail(float(levels[first]), int(peaks[first]), int(peaks[first] - peaks[-1]), excess, curve.hours)
 

@@ -1,1 +1,3 @@
-"""The simulated board: the device's frontend, a model under TFLM's arithmetic and ESPHome's decision logic, over recordings."""
+"""The simulated board: the device's frontend, a model under TFLM's arithmetic and ESPHome's decision logic, over
+recordings.
+"""

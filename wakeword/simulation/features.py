@@ -30,7 +30,8 @@ Progress = Callable[[float], None]
 
 @dataclass(frozen=True)
 class Change:
-    """What a whole stream goes through before it is heard, such as a room: int16 `[n]` to int16 `[n]`. `key` names it: the same key gives the same samples.
+    """What a whole stream goes through before it is heard, such as a room: int16 `[n]` to int16 `[n]`. `key` names it:
+    the same key gives the same samples.
 
     Recordings begin at the given samples of the stream.
     """
@@ -61,7 +62,8 @@ def present_changed(cache: FeatureCache, paths: Sequence[Path], presentation: Pr
 
 
 def present(cache: FeatureCache, paths: Sequence[Path], presentation: Presentation, progress: Progress, step_ms: int = STEP_MS) -> PresentedStream:
-    """The given recordings as one stream, with a feature slice every `step_ms`; its features are computed if the cache does not hold them.
+    """The given recordings as one stream, with a feature slice every `step_ms`; its features are computed if the cache
+    does not hold them.
 
     Raises `ConfigError` for a recording that cannot be read and `OSError` when the cache's disk is full.
     """
@@ -88,8 +90,9 @@ def _features(cache: FeatureCache, paths: Sequence[Path], hashes: Sequence[str],
 
         silence(presentation.lead_in)
         samples, recording = 0, 0
-        # A stream's first slice has heard 30 ms, a later one 10 ms more than the one before: features that begin a stream lose their first two
-        # slices, and the frontend gets as many samples of silence, so that slices and samples agree whatever follows.
+        # A stream's first slice has heard 30 ms, a later one 10 ms more than the one before: features that begin a
+        # stream lose their first two slices, and the frontend gets as many samples of silence, so that slices and
+        # samples agree whatever follows.
         late = 0 if presentation.lead_in or not is_stored(paths[0]) else _LATE_SLICES
         if late:
             frontend.process(np.zeros(late * STEP_SAMPLES, np.int16))

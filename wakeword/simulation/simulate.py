@@ -165,7 +165,9 @@ def _run_clips(paths: Sequence[Path]) -> list[SimulatedStream]:
 
 
 def run_stream(model: TfliteModel, features: CachedStream, options: Options) -> NDArray[np.uint8]:
-    """Probabilities of one stream since boot, uint8 `[slices // stride]`: ranges in parallel where the engine's memory is known, in order otherwise."""
+    """Probabilities of one stream since boot, uint8 `[slices // stride]`: ranges in parallel where the engine's memory
+    is known, in order otherwise.
+    """
     engine, _ = open_engine(model, options.engine)
     inferences = features.slices // engine.stride
     per_range = SLICES_PER_RANGE // engine.stride
@@ -177,7 +179,9 @@ def run_stream(model: TfliteModel, features: CachedStream, options: Options) -> 
 
 
 def _run_in_order(engine: Engine, features: CachedStream) -> NDArray[np.uint8]:
-    """Probabilities of a whole stream from the engine's present state, read range by range so that its length does not matter."""
+    """Probabilities of a whole stream from the engine's present state, read range by range so that its length does not
+    matter.
+    """
     parts = [engine.run(features.read(start, start + SLICES_PER_RANGE)) for start in range(0, features.slices, SLICES_PER_RANGE)]
     return np.concatenate([np.zeros(0, np.uint8), *parts])
 

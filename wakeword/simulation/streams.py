@@ -90,9 +90,11 @@ class SimulatedStream:
         return int(self._owners(np.array([contract.slice_end_samples(slice_index, self.step_ms)]))[0])
 
     def highest[Value: (np.uint8, np.float64)](self, values: NDArray[Value], window: int) -> NDArray[Value]:
-        """The highest of such values an inference while each recording was heard and a detection was possible, `[len(recordings)]`.
+        """The highest of such values an inference while each recording was heard and a detection was possible,
+        `[len(recordings)]`.
 
-        What the model gives in the first second after boot takes part in no detection of this sliding `window`, so it is left out.
+        What the model gives in the first second after boot takes part in no detection of this sliding `window`, so it
+        is left out.
         """
         first = first_decisive(self.stride, window)
         highest = np.zeros(len(self.recordings), values.dtype)
