@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 _LIMITS = {
@@ -18,6 +19,13 @@ _LIMITS = {
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "string": "text", "path": "a path", "url": "an address"}
 _LISTS = ("tuple", "list", "set")
 _PARTS = ("dict", "model", "mapping")
+
+
+def first_fault(error: ValidationError, whole: str = "the file") -> str:
+    """Where the first fault of a file that a program wrote is, and what pydantic says of it; `whole` names the file itself."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(map(str, first["loc"])) or whole
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def complaint(error: ErrorDetails, given: object, example: object = None) -> str:

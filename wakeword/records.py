@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from wakeword.complaints import first_fault
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 from wakeword.reading import read_json
@@ -46,6 +47,4 @@ def read_record[R: Record](path: Path, kind: type[R], name: str, give: str, reme
     try:
         return kind.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise ConfigError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}; {remedy}") from error
+        raise ConfigError(f"{path}: {first_fault(error)}; {remedy}") from error

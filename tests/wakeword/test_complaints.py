@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from bench_audio.corpus.description import read_corpus
 from firmware.boards.inventory import read_inventory
 from trainer.config.loader import load_config
+from wakeword.complaints import first_fault
 from wakeword.errors import ConfigError
 
 
@@ -66,3 +68,13 @@ def test_the_same_in_boards_and_corpora(tmp_path: Path) -> None:
     (tmp_path / "corpus.yaml").write_text("{name: a, sources: 5, conditions: []}")
     with pytest.raises(ConfigError, match="sources: it must be a list"):
         read_corpus(tmp_path / "corpus.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [('{"a": [1, "x"]}', "a.1: Input should be a valid integer"), ("{", "the file: Invalid JSON"), ("[]", "the file: Input should be an object")],
+)
+def test_the_first_fault_of_a_file_that_a_program_wrote(content: str, fault: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        TypeAdapter(dict[str, list[int]]).validate_json(content)
+    assert first_fault(raised.value).startswith(fault)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from trainer.clustering.naming import check_speaker_name, folded
 from trainer.data.ingest import Label
+from wakeword.complaints import first_fault
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 
@@ -127,8 +128,7 @@ def read_stored[Model: StoredModel](path: Path, model: type[Model], what: str) -
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); give {what}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{path}: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}; give {what}") from error
+        raise ConfigError(f"{path}: {first_fault(error)}; give {what}") from error
     except ValueError as error:
         raise ConfigError(f"{path}: is not the JSON it must be ({error}); give {what}") from error
 

@@ -27,6 +27,7 @@ from trainer.training.run import DUPLICATES_NAME
 from trainer.tuning.measurement import SplitMeasurement
 from trainer.tuning.operating_point import PointChoice, Targets
 from trainer.tuning.policy import Iteration, Move, best_of, trouble_of
+from wakeword.complaints import first_fault
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 from wakeword.files import check_writable, write_atomically
@@ -100,9 +101,7 @@ class TuningFolder:
             record = _RECORD.validate_json(path.read_bytes())
             best_of(record.iterations)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            raise ConfigError(f"{path}: damaged ({where and f'{where}: '}{first['msg']}); {remedy}") from error
+            raise ConfigError(f"{path}: damaged ({first_fault(error)}); {remedy}") from error
         except (OSError, StopIteration) as error:
             raise ConfigError(f"{path}: damaged ({error or 'no iteration was kept'}); {remedy}") from error
         changed = [key for key in {**record.identity, **identity} if record.identity.get(key) != identity.get(key)]

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from wakeword.complaints import first_fault
 from wakeword.errors import ConfigError, InfrastructureError
 from wakeword.extras import install
 from wakeword.files import write_atomically
@@ -90,9 +91,7 @@ def read_record(model: Path) -> ExportRecord | None:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check its permissions, or remove this file") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        fault = f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
-        raise ConfigError(f"{path}: no record of an export ({fault}); export the model again, or remove this file") from error
+        raise ConfigError(f"{path}: no record of an export ({first_fault(error)}); export the model again, or remove this file") from error
 
 
 def recorded_agreement(model: Path, sha256: str) -> tuple[Agreement | None, Check | None]:
