@@ -63,7 +63,7 @@ def test_the_value_of_a_variable_is_not_shown(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_same_in_boards_and_corpora(tmp_path: Path) -> None:
     (tmp_path / "boards.yaml").write_text("boards: [{name: desk, kind: seriel, target: x}]")
-    with pytest.raises(ConfigError, match="kind is 'seriel': it must be one of 'virtual', 'serial'; correct it"):
+    with pytest.raises(ConfigError, match="kind is 'seriel': it must be one of 'serial', 'virtual'; correct it"):
         read_inventory(tmp_path / "boards.yaml")
     (tmp_path / "corpus.yaml").write_text("{name: a, sources: 5, conditions: []}")
     with pytest.raises(ConfigError, match="sources: it must be a list"):
