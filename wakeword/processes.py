@@ -14,6 +14,7 @@ from functools import partial
 
 from wakeword.errors import TERMINATED_EXIT_CODE, InfrastructureError
 
+WORKER_DIED = "a worker process died, perhaps for lack of memory; free some, or run again with fewer --jobs"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -32,11 +33,11 @@ def process_map[T, R](
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(processes, len(items)), context, initializer=_start_worker, initargs=(initialise, arguments))
     try:
-        with _environment_of_workers():
+        with threads_of_workers(1), deaf_to_interrupts():
             results = pool.map(partial(_work, function), items)
         yield results
     except BrokenProcessPool as error:
-        raise InfrastructureError("a worker process died, perhaps for lack of memory; free some, or run again with fewer --jobs") from error
+        raise InfrastructureError(WORKER_DIED) from error
     except BaseException:
         for worker in set(multiprocessing.active_children()) - others:
             worker.terminate()
@@ -60,17 +61,16 @@ def deaf_to_interrupts() -> Iterator[None]:
 
 
 @contextmanager
-def _environment_of_workers() -> Iterator[None]:
-    """What processes inherit when they are started: one BLAS thread, and no ear for Ctrl-C."""
+def threads_of_workers(count: int) -> Iterator[None]:
+    """Processes that are started in this block give each numerical library `count` threads; the libraries of this process keep theirs."""
     saved = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(count)))
     try:
-        with deaf_to_interrupts():
-            yield
+        yield
     finally:
         for name, value in saved.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)
             else:
                 os.environ[name] = value
 
@@ -80,19 +80,23 @@ _stopping = False
 """State of a worker: inside the caller's function, told to stop."""
 
 
+def end_with_parent() -> None:
+    """In a worker: it ends when its parent does. A parent that is killed tells nobody, and its workers would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _start_worker(initialise: Callable[..., None], arguments: Sequence[object]) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     initialise(*arguments)
     # Until here there is nothing to clean up, and the executor would print the exception.
     signal.signal(signal.SIGTERM, _stop)
-
-
-def _end_with_parent() -> None:
-    """A parent that is killed tells nobody, and its workers would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _stop(number: int, _: object) -> None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol
 
 from wakeword.errors import ConfigError, InfrastructureError
-from wakeword.processes import deaf_to_interrupts
+from wakeword.processes import WORKER_DIED, deaf_to_interrupts, end_with_parent
 
 Progress = Callable[[int, int], None]
 """Told how many items are done, of how many. The first call comes with 0."""
@@ -66,7 +65,7 @@ def map_in_processes[T, R](
         return
     chunk = max(1, min(_MAX_CHUNK, len(items) // (jobs * _CHUNKS_PER_JOB)))
     # Spawned, not forked: a fork copies TensorFlow's threads half-alive.
-    executor = ProcessPoolExecutor(min(jobs, len(items)), multiprocessing.get_context("spawn"), initializer=_start_worker)
+    executor = ProcessPoolExecutor(min(jobs, len(items)), multiprocessing.get_context("spawn"), initializer=end_with_parent)
     try:
         # Ctrl-C reaches the whole process group; only this process answers it, so that workers finish the file they write.
         with deaf_to_interrupts():
@@ -75,18 +74,6 @@ def map_in_processes[T, R](
             yield result
             report(done, len(items))
     except BrokenProcessPool as error:
-        raise InfrastructureError("a worker process died, perhaps for lack of memory; run again with fewer jobs") from error
+        raise InfrastructureError(WORKER_DIED) from error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A parent that is killed tells nobody; its workers would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)

@@ -23,7 +23,6 @@ from trainer.data.mined import rows_below
 from trainer.data.parallel import Stages
 from trainer.data.spec_augment import choose_array_module
 from trainer.data.split import Split
-from trainer.data.threads import threads_of_workers
 from trainer.data.training_sets import SetClips, stored_clips, training_sets
 from trainer.data.word_lengths import too_long_words
 from trainer.inference.models import FloatModel
@@ -43,6 +42,7 @@ from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
 from wakeword.errors import ConfigError
 from wakeword.files import check_writable
 from wakeword.locks import hold_folder
+from wakeword.processes import threads_of_workers
 
 DUPLICATES_NAME = "duplicates.csv"
 """Recordings that hold the same sound, those in two splits first."""

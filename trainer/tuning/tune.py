@@ -18,7 +18,6 @@ from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Stages
 from trainer.data.spec_augment import choose_array_module
 from trainer.data.split import Split
-from trainer.data.threads import threads_of_workers
 from trainer.data.training_sets import stored_clips, training_sets
 from trainer.inference.runs import ModelCandidate, open_float
 from trainer.inference.splits import PresentedSplit, SimulatedSplit, SplitRecords, present_split, seconds_counted, split_records
@@ -34,6 +33,7 @@ from wakeword.corpus.provenance import Provenance, provenance_of
 from wakeword.corpus.recordings import hash_corpus, hash_file
 from wakeword.errors import ConfigError
 from wakeword.locks import hold_folder
+from wakeword.processes import threads_of_workers
 
 
 class TuningProgress(Stages, Protocol):

@@ -17,10 +17,10 @@ from trainer.data.clip_rows import ClipRows
 from trainer.data.dataset import load_recordings
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
-from trainer.data.threads import threads_of_workers
 from trainer.data.training_sets import SetClips, recorded_clips, stored_clips, training_sets
 from trainer.training.progress import Silent
 from wakeword.errors import ConfigError
+from wakeword.processes import threads_of_workers
 
 SLICES, SEED = 50, 3
 # Effects that need no more than NumPy: the library takes a second to import.
