@@ -10,6 +10,8 @@ from typing import Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from wakeword.contract import FEATURE_CHANNELS
+
 
 @dataclass(frozen=True, eq=False)
 class ClipRows(Sequence[NDArray[np.int8]]):
@@ -27,6 +29,8 @@ class ClipRows(Sequence[NDArray[np.int8]]):
         """Clips copied into one array, unless they lie in one already."""
         if isinstance(clips, ClipRows):
             return clips
+        if not clips:
+            return cls(np.zeros((0, FEATURE_CHANNELS), np.int8), np.zeros(0, np.int64))
         return cls(np.concatenate(clips), np.array([len(clip) for clip in clips], np.int64))
 
     @cached_property

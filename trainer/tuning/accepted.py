@@ -33,12 +33,15 @@ def accepted_windows(model: FloatProbabilities, clips: ClipRows, slices: int, le
     """At most `limit` windows of `slices` whose probability is above `level`, the most confident first, each with what
     training may shift it by.
 
-    No window overlaps another; of equal probabilities the earlier one counts. Nothing is copied.
+    Windows lie within their clip. None overlaps another; of equal probabilities the earlier one counts. Nothing is
+    copied.
     """
     found: list[tuple[float, int, int]] = []
     for number, clip in enumerate(clips):
         probabilities = model.probabilities(CachedStream.in_memory(clip))
         above = np.flatnonzero(probabilities > level)
+        # Some models answer high while their window still reaches into what was before boot, where a device detects nothing.
+        above = above[(above + 1) * model.stride >= slices]
         apart = above[highest_apart(probabilities[above], above, above + -(-slices // model.stride), limit)]
         found += zip((-probabilities[apart]).tolist(), [number] * len(apart), apart.tolist(), strict=True)
         found = sorted(found)[:limit]

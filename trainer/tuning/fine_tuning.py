@@ -182,7 +182,8 @@ class FineTuner:
         key = (weights, sha256, level)
         if self._mined is None or self._mined[0] != key:
             self._runner.load(self.model)
-            joined = next(drawn.clips for drawn in self._sets if drawn.name == "negative_joined")
+            # There are none where published feature sets are all the negatives: nothing is mined from those.
+            joined = next((drawn.clips for drawn in self._sets if drawn.name == "negative_joined"), ())
             found = accepted_windows(self._runner, ClipRows.of(joined), self._slices, level)
             section = self._config.training
             weight, penalty = section.sampling_weights.hard_negative, section.penalty_weights.hard_negative

@@ -58,6 +58,17 @@ def test_windows_at_the_ends_of_a_clip_are_cut_there_and_not_copied() -> None:
     assert windows.rows is rows.rows
 
 
+def test_what_a_model_answers_before_its_first_whole_window_is_no_negative() -> None:
+    """Ten inferences fill the window; before that a device detects nothing."""
+    assert len(found([clip(400, {0: 99, 8: 98}), clip(SLICES - 1, {0: 97})], 0.5)) == 0
+    assert len(found([clip(400, {9: 99})], 0.5)) == 1
+
+
+def test_without_clips_nothing_is_accepted() -> None:
+    """Published feature sets may be all the negatives; nothing is mined from those."""
+    assert len(found([], 0.5)) == 0
+
+
 @pytest.mark.parametrize("apart", [9, 10])
 def test_windows_may_touch_but_not_overlap(apart: int) -> None:
     assert len(found([clip(300, {39: 90, 39 + apart: 80})], 0.5)) == (2 if apart * STRIDE >= SLICES else 1)
