@@ -13,9 +13,12 @@ from wakeword.registry import registered
 
 @cache
 def board_kinds() -> dict[str, BoardKind]:
-    """Every kind of board by its name, in alphabetical order."""
+    """Every kind of board by its name, in alphabetical order. Raises `ValueError` where two modules register one name."""
     found: list[BoardKind] = registered(kinds, "KIND")
-    return {kind.name: kind for kind in found}
+    names = [kind.name for kind in found]
+    if len(set(names)) < len(names):
+        raise ValueError(f"{kinds.__name__}: two modules register one kind, of {', '.join(names)}; give each KIND a name of its own")
+    return dict(zip(names, found, strict=True))
 
 
 def kind_of(entry: BoardEntry, where: str | None = None) -> BoardKind:

@@ -76,7 +76,7 @@ def read_plan(folder: Path) -> SessionPlan | None:
     path = folder / PLAN_FILE
     if not path.exists():
         return None
-    return read_record(path, SessionPlan, "session", "give the folder of a session", "begin a new session in another folder", version="format")
+    return read_record(path, SessionPlan, "session", "begin a new session in another folder", "begin a new session in another folder", version="format")
 
 
 def what_changed(old: SessionPlan, new: SessionPlan) -> list[str]:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -161,11 +160,6 @@ class PlannedLeg:
     def markers(self) -> tuple[int, ...]:
         """First samples of all alignment markers in order."""
         return tuple(marker for section in self.sections for marker in section.markers)
-
-    def item_at(self, position: int) -> PlacedItem | None:
-        """The item that began last before so many samples had been played; None in the first lead-in."""
-        index = bisect_right([item.start for item in self.items], position - 1) - 1
-        return self.items[index] if index >= 0 else None
 
 
 @dataclass(frozen=True)

@@ -53,9 +53,11 @@ def assert_refused(done: Done, exit_code: int, complaint: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-def assert_secret(folder: Path, done: Done, secrets: dict[str, str]) -> None:
-    """No secret in what was printed, logged or recorded; the project's own file is for its owner alone."""
-    shown = done.stdout + done.stderr + "".join((folder / name).read_text() for name in ("build.log", "firmware.json") if (folder / name).exists())
+def assert_secret(folder: Path, done: Done, secrets: dict[str, str], past_python: str) -> None:
+    """No secret in what was printed, by the command or by what it started, logged or recorded; the project's own file is for its owner alone."""
+    shown = (
+        done.stdout + done.stderr + past_python + "".join((folder / name).read_text() for name in ("build.log", "firmware.json") if (folder / name).exists())
+    )
     key = base64.b64decode(secrets["MWW_API_KEY"])
     for secret in (*(form for value in secrets.values() for way in WAYS.values() for form in (way(value), way(value[1:-1]))), ", ".join(map(str, key))):
         assert secret not in shown
@@ -72,7 +74,7 @@ def test_help_names_every_target() -> None:
         assert any(word.strip(",:.") == target for word in words), target
 
 
-def test_a_build(stand_in: StandIn, secrets: dict[str, str], official_models: Path, tmp_path: Path) -> None:
+def test_a_build(stand_in: StandIn, secrets: dict[str, str], official_models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     stand_in(compile=MAKE_IMAGES)
     folder = tmp_path / "box"
     done = build_box(folder, official_models / "alexa.json")
@@ -82,7 +84,7 @@ def test_a_build(stand_in: StandIn, secrets: dict[str, str], official_models: Pa
     assert "factory image: " in done.stdout
     stages = [line for line in done.stderr.splitlines() if "min so far" not in line]  # on a busy machine
     assert stages[1:] == ["validating the configuration", "generating and compiling the program"]
-    assert_secret(folder, done, secrets)
+    assert_secret(folder, done, secrets, "".join(capfd.readouterr()))
     made = read_firmware(folder)
     assert (made.name, made.target, made.flash_bytes) == ("box", "esp32-s3-box-3", 888511)
     assert made.program == made.ota_image == folder / ".esphome/build/box/build/firmware.ota.bin"
@@ -104,7 +106,9 @@ def test_what_ccache_keeps_of_a_program_is_its_owners(stand_in: StandIn, secrets
     assert done.returncode == 0, done.stderr
 
 
-def test_a_program_that_prints_secrets(stand_in: StandIn, secrets: dict[str, str], official_models: Path, tmp_path: Path) -> None:
+def test_a_program_that_prints_secrets(
+    stand_in: StandIn, secrets: dict[str, str], official_models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     print_all = (
         "import base64, json, shlex, urllib.parse, yaml\n"
         "for value in yaml.safe_load(open('secrets.yaml')).values():\n"
@@ -114,7 +118,7 @@ def test_a_program_that_prints_secrets(stand_in: StandIn, secrets: dict[str, str
     stand_in(config=f"{print_all}\nassert not any(name.startswith('MWW_W') for name in os.environ)", compile=f"{print_all}\nsys.exit(1)")
     done = build_box(tmp_path / "box", official_models / "alexa.json")
     assert_refused(done, 3, "compiling failed: ERROR [redacted]")
-    assert_secret(tmp_path / "box", done, secrets)
+    assert_secret(tmp_path / "box", done, secrets, "".join(capfd.readouterr()))
 
 
 @pytest.mark.usefixtures("secrets")

@@ -45,6 +45,7 @@ def without_extras(name: str, *arguments: str, folder: Path) -> subprocess.Compl
 def test_every_command_says_its_version_and_needs_nothing_heavy_for_it(tmp_path: Path) -> None:
     script = f"""
 import importlib, sys
+import trainer.config.loader
 for name, place in {COMMANDS}.items():
     module, _, app = place.partition(":")
     sys.argv = [name, "--version"]

@@ -41,6 +41,13 @@ def test_the_kinds_that_there_are() -> None:
 
 
 @pytest.mark.usefixtures("network_boards")
+def test_a_copied_kind_that_keeps_its_name_does_not_take_the_others_place(tmp_path: Path) -> None:
+    (tmp_path / "network.py").write_text(MODULE.replace('"network"', '"serial"'))
+    with pytest.raises(ValueError, match="two modules register one kind"):
+        board_kinds()
+
+
+@pytest.mark.usefixtures("network_boards")
 def test_a_module_more_is_a_kind_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "boards.yaml"
     path.write_text("boards: [{name: desk, kind: network, address: desk.local, speaker: KH 80}]")
