@@ -2,53 +2,67 @@
 
 Conventions: no board takes part; features are the device's, probabilities those of TFLM's reference kernels, decisions
 ESPHome's. Recordings are paths (files, folders, lists; also `evening.flac#t=600,1200`) or int16 samples at 16 kHz,
-`[n]`, or a list of these. Features are int8 `[slices, 40]`, probabilities uint8 `[inferences]` (255 is probability 1),
-times seconds since the stream began. What is wrong with an input is a `wakeword.errors.ConfigError` of one line.
+`[n]`, or a list of these; they are heard in the order in which they are given, as often as they are given. Features are
+int8 `[slices, 40]`, probabilities uint8 `[inferences]` (255 is probability 1), times seconds since the stream began.
+What is wrong with an input is a `wakeword.errors.ConfigError` of one line.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wakeword.contract import SAMPLE_RATE_HZ, STEP_MS
+from wakeword.contract import FEATURE_CHANNELS, SAMPLE_RATE_HZ, STEP_MS
+from wakeword.corpus.recordings import find_recordings
 from wakeword.detector import Detection, detect
 from wakeword.device_model import DeviceModel, load_model
 from wakeword.engines import open_engine
 from wakeword.errors import ConfigError
 from wakeword.frontend import device_features
+from wakeword.model.manifest_rules import MAX_STEP_MS
 from wakeword.presentation import SESSION, STREAM, Mode, Presentation
 from wakeword.scoring.det import DetCurve, det_curve
-from wakeword.simulation.board import Simulation, choose_presentation, choose_recordings, hear
+from wakeword.simulation.board import Simulation, check_recordings, choose_presentation, hear
 from wakeword.simulation.simulate import Options
 from wakeword.simulation.streams import SimulatedStream  # noqa: F401 - a public name
 
 type Manifest = str | Path | DeviceModel
 """An ESPHome manifest (.json), or what `load_model` made of one."""
-type Audio = str | Path | NDArray[np.int16] | Sequence[str | Path | NDArray[np.int16]]
+type Audio = str | Path | NDArray[np.int16] | Iterable[str | Path | NDArray[np.int16]]
 
 
 def features(audio: NDArray[np.int16] | str | Path, *, step_ms: int = STEP_MS) -> NDArray[np.int8]:
     """What a model sees of one recording since boot: int8 `[slices, 40]`, a slice every `step_ms` (10 unless the
     manifest says otherwise).
 
-    Raises `ConfigError` for samples that are not int16 `[n]` and for a file that cannot be read or is not 16 kHz mono.
+    Raises `ConfigError` for samples that are not int16 `[n]`, for a file that cannot be read or is not 16 kHz mono, and
+    for a folder or list that names several recordings.
     """
     from wakeword.audio import read_samples
 
-    samples = _samples(audio) if isinstance(audio, np.ndarray) else read_samples(choose_recordings([Path(audio)], resample=False)[0][0])
-    return device_features(samples, step_ms)
+    _check_whole("step_ms", step_ms, 1, MAX_STEP_MS)
+    if isinstance(audio, np.ndarray):
+        return device_features(_samples(audio), step_ms)
+    with tempfile.TemporaryDirectory(prefix="mww-samples-") as folder:
+        paths = _paths("audio", audio, Path(folder))
+        if len(paths) != 1:
+            raise ConfigError(f"audio names {len(paths)} recordings; features are those of one, so give one at a time")
+        check_recordings(paths, False, "convert it to that first")
+        return device_features(read_samples(paths[0]), step_ms)
 
 
 def probabilities(model: Manifest, features: NDArray[np.int8]) -> NDArray[np.uint8]:
-    """What a model gives for features since boot: uint8 `[slices // stride]`. Raises `ConfigError` for a model that
-    cannot be read or run.
+    """What a model gives for features since boot: uint8 `[slices // stride]`. Raises `ConfigError` for features that are
+    not int8 `[n, 40]` and for a model that cannot be read or run.
     """
+    given: Any = features
+    if not isinstance(given, np.ndarray) or given.dtype != np.int8 or given.shape[1:] != (FEATURE_CHANNELS,):
+        raise ConfigError(f"features are {_kind(given)}; a model takes int8 [n, {FEATURE_CHANNELS}], as wakeword.features gives them")
     engine, _ = open_engine(_model(model).model)
     return engine.run(features)
 
@@ -62,11 +76,18 @@ def detections(model: Manifest, probabilities: NDArray[np.uint8], slices: int | 
         slices: Feature slices of the stream; by default as many as the inferences used. A detection can fall on a slice
         after the last inference.
 
-    Returns the detections in order. Raises `ValueError` when lengths disagree.
+    Returns the detections in order. Raises `ConfigError` for probabilities that are not uint8 `[n]` and when lengths
+    disagree.
     """
     known = _model(model)
     stride, point = known.model.stride, known.point
-    count = len(probabilities) * stride if slices is None else slices
+    given: Any = probabilities
+    if not isinstance(given, np.ndarray) or given.dtype != np.uint8 or given.ndim != 1:
+        raise ConfigError(f"probabilities are {_kind(given)}; a device decides on uint8 [n], as wakeword.probabilities gives them")
+    fewest = len(given) * stride
+    count = fewest if slices is None else slices
+    if not fewest <= count < fewest + stride:
+        raise ConfigError(f"slices {slices}: {len(given)} probabilities, one every {stride} slices, are those of {fewest} to {fewest + stride - 1}")
     return detect(probabilities, stride, count, point.cutoff, point.window, known.manifest.micro.feature_step_size)
 
 
@@ -77,18 +98,21 @@ def simulate(
 
     Args:
         model: A manifest, or what `load_model` made of it.
-        audio: Recordings; those that are paths are sorted.
+        audio: Recordings, in the order in which they are heard; those of a folder or of a list file are sorted. Samples
+        are named `samples-000002.wav` by their place in `audio`, from 0; no such file is kept.
         mode: `clips`: each alone from boot, with silence around it; `stream`: joined, one state; `session`: joined with
         pauses.
         resample: Convert recordings that are not 16 kHz mono.
         jobs: Processes. With more than one, a script needs the usual `if __name__ == "__main__":`.
         cache_folder: Where features are kept; None keeps none.
 
-    Raises `ConfigError` for a model or recording that cannot be used.
+    Raises `ConfigError` for a model, a recording or another argument that cannot be used.
     """
-    known = _model(model)
+    known, options = _model(model), _options(jobs, cache_folder)
+    if mode not in get_args(Mode):
+        raise ConfigError(f"mode {mode!r}: give clips, session or stream")
     presentation = choose_presentation(mode, None, None, None, known.manifest.micro.feature_step_size)
-    return _simulated(known, audio, presentation, resample, _options(jobs, cache_folder))
+    return _simulated(known, "audio", audio, presentation, resample, options)
 
 
 def curve(model: Manifest, wake: Audio, none: Audio, *, resample: bool = False, jobs: int = 1, cache_folder: str | Path | None = None) -> DetCurve:
@@ -107,45 +131,69 @@ def curve(model: Manifest, wake: Audio, none: Audio, *, resample: bool = False, 
     step_ms = known.manifest.micro.feature_step_size
     truths = [
         (stream, stream.truth(wake=presentation is SESSION))
-        for audio, presentation in ((wake, SESSION), (none, STREAM))
-        for stream in _simulated(known, audio, presentation.at_step(step_ms), resample, options).streams
+        for name, audio, presentation in (("wake", wake, SESSION), ("none", none, STREAM))
+        for stream in _simulated(known, name, audio, presentation.at_step(step_ms), resample, options).streams
     ]
     return det_curve(truths, known.point.window)
 
 
-def _simulated(model: DeviceModel, audio: Audio, presentation: Presentation, resample: bool, options: Options) -> Simulation:
+def _simulated(model: DeviceModel, name: str, audio: Audio, presentation: Presentation, resample: bool, options: Options) -> Simulation:
     with tempfile.TemporaryDirectory(prefix="mww-samples-") as folder:
-        recordings, _ = choose_recordings(_paths(audio, Path(folder)), resample)
+        recordings = _paths(name, audio, Path(folder))
+        check_recordings(recordings, resample, "pass resample=True to convert such recordings")
         return hear(model, recordings, presentation, options)
 
 
-def _paths(audio: Audio, folder: Path) -> list[Path]:
-    """Paths of recordings; samples are written to a folder, so that all go one way."""
+def _paths(name: str, audio: Any, folder: Path) -> list[Path]:
+    """The recordings that an argument names, in its order; samples are written to a folder, so that all go one way."""
     import soundfile
 
-    given: Sequence[Any] = [audio] if isinstance(audio, str | Path | np.ndarray) else audio
+    one = isinstance(audio, str | Path | np.ndarray)
+    if not one and not isinstance(audio, Iterable):
+        raise ConfigError(f"{name} is {_kind(audio)}; {_GIVE_AUDIO}")
     paths: list[Path] = []
-    for number, each in enumerate(given):
+    for number, each in enumerate([audio] if one else audio):
         if isinstance(each, np.ndarray):
             paths.append(folder / f"samples-{number:06d}.wav")
             soundfile.write(paths[-1], _samples(each), SAMPLE_RATE_HZ, subtype="PCM_16")
+        elif isinstance(each, str | Path):
+            paths.extend(find_recordings([Path(each)]))
         else:
-            paths.append(Path(each))
+            raise ConfigError(f"{name}[{number}] is {_kind(each)}; {_GIVE_AUDIO}")
+    if not paths:
+        raise ConfigError(f"{name} names no recording; give at least one")
     return paths
+
+
+_GIVE_AUDIO = "give paths, or int16 samples [n] as NumPy arrays"
 
 
 def _samples(samples: NDArray[Any]) -> NDArray[np.int16]:
     if samples.dtype != np.int16 or samples.ndim != 1:
         raise ConfigError(
-            f"samples are {samples.dtype} {list(samples.shape)}; the device hears int16 [n] at {SAMPLE_RATE_HZ} Hz, "
-            "for floats from -1 to 1 give (samples * 32767).astype(np.int16)"
+            f"samples are {_kind(samples)}; the device hears int16 [n] at {SAMPLE_RATE_HZ} Hz, for floats from -1 to 1 give (samples * 32767).astype(np.int16)"
         )
+    if not len(samples):
+        raise ConfigError("samples are empty; give at least one")
     return samples
 
 
-def _model(model: Manifest) -> DeviceModel:
+def _kind(given: Any) -> str:
+    """What something is, in a complaint: `float32 [3, 40]`, or the name of its type."""
+    return f"{given.dtype} {list(given.shape)}" if isinstance(given, np.ndarray) else type(given).__name__
+
+
+def _model(model: Any) -> DeviceModel:
+    if not isinstance(model, str | Path | DeviceModel):
+        raise ConfigError(f"model is {_kind(model)}; give a manifest's path or what load_model made of it")
     return model if isinstance(model, DeviceModel) else load_model(model)
 
 
 def _options(jobs: int, cache_folder: str | Path | None) -> Options:
+    _check_whole("jobs", jobs, 1)
     return Options(jobs=jobs, cache_folder=None if cache_folder is None else Path(cache_folder))
+
+
+def _check_whole(name: str, value: Any, lowest: int, highest: int | None = None) -> None:
+    if not isinstance(value, int | np.integer) or value < lowest or (highest is not None and value > highest):
+        raise ConfigError(f"{name} {value}: give a whole number from {lowest}" + (f" to {highest}" if highest is not None else " on"))

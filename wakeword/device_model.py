@@ -55,9 +55,9 @@ def load_model(manifest: str | Path, cutoff: float | None = None, window: int | 
     probability_cutoff = read.micro.probability_cutoff if cutoff is None else cutoff
     size = read.micro.sliding_window_size if window is None else window
     if not 0 <= probability_cutoff <= 1:
-        raise ConfigError(f"--cutoff {probability_cutoff:g}: a probability is between 0 and 1; give for example 0.97")
+        raise ConfigError(f"cutoff {probability_cutoff:g}: a probability is between 0 and 1; give for example 0.97")
     if not 1 <= size <= contract.MAX_WINDOW:
-        raise ConfigError(f"--window {size}: a sliding window has 1 to {contract.MAX_WINDOW} probabilities; give for example 5")
+        raise ConfigError(f"window {size}: a sliding window has 1 to {contract.MAX_WINDOW} probabilities; give for example 5")
     model = read_model(model_path)
     refuse_unloadable(model)
     return DeviceModel(manifest_path, read, model, OperatingPoint(probability_cutoff, size))

@@ -14,7 +14,7 @@ from functools import partial
 
 from wakeword.errors import TERMINATED_EXIT_CODE, InfrastructureError
 
-WORKER_DIED = "a worker process died, perhaps for lack of memory; free some, or run again with fewer --jobs"
+WORKER_DIED = "a worker process died, perhaps for lack of memory; free some, or run again with fewer processes (jobs)"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 

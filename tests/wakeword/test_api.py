@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,106 @@ def test_other_samples_are_refused(samples: NDArray[Any]) -> None:
     for call in (lambda: wakeword.features(samples), lambda: wakeword.simulate("alexa.json", samples)):
         with pytest.raises(ConfigError, match=r"the device hears int16 \[n\] at 16000 Hz"):
             call()
+
+
+@pytest.mark.usefixtures("folder")
+def test_streams_follow_the_order_of_the_audio() -> None:
+    samples = synthetic_speech(1.0)
+    audio: list[str | Path | NDArray[np.int16]] = ["people/1.flac", samples, "evening.flac", "people", Path("people/1.flac"), samples[:8000]]
+    simulation = wakeword.simulate("alexa.json", audio)
+    names = ["1.flac", "samples-000001.wav", "evening.flac", "0.flac", "1.flac", "1.flac", "samples-000005.wav"]
+    assert [stream.recordings[0].path.name for stream in simulation.streams] == names
+    assert [stream.recordings[0].samples for stream in simulation.streams] == [32000, 16000, 320000, 32000, 32000, 32000, 8000]
+    (joined,) = wakeword.simulate("alexa.json", ["people/1.flac", "people/0.flac", "people/1.flac"], "stream").streams
+    assert [recording.path.name for recording in joined.recordings] == ["1.flac", "0.flac", "1.flac"]
+    assert wakeword.curve("alexa.json", ["people/1.flac", "people"], "evening.flac").utterances == 3
+
+
+@pytest.mark.parametrize(
+    ("features", "got"),
+    [
+        (np.zeros((30, 40), np.float32), r"float32 \[30, 40\]"),
+        (np.zeros((30, 40), np.uint16), r"uint16 \[30, 40\]"),
+        (np.zeros((30, 41), np.int8), r"int8 \[30, 41\]"),
+        (np.zeros(1200, np.int8), r"int8 \[1200\]"),
+        (np.zeros((1, 30, 40), np.int8), r"int8 \[1, 30, 40\]"),
+        ([[0] * 40] * 30, "list"),
+    ],
+)
+def test_other_features_are_refused(official_models: Path, features: Any, got: str) -> None:
+    with pytest.raises(ConfigError, match=f"^features are {got}; a model takes int8 \\[n, 40\\], as wakeword.features gives them$"):
+        wakeword.probabilities(official_models / "alexa.json", features)
+
+
+def test_no_features_give_no_probabilities(official_models: Path) -> None:
+    assert wakeword.probabilities(official_models / "alexa.json", np.zeros((0, 40), np.int8)).shape == (0,)
+
+
+SAMPLES = synthetic_speech(0.5)
+M = "alexa.json"
+WRONG: list[tuple[Callable[..., Any], list[Any], dict[str, Any], str]] = [
+    (wakeword.simulate, [M, SAMPLES, "Stream"], {}, r"mode 'Stream': give clips, session or stream"),
+    (wakeword.simulate, [M, SAMPLES, None], {}, r"mode None: give clips, session or stream"),
+    (wakeword.simulate, [M, []], {}, "audio names no recording; give at least one"),
+    (wakeword.simulate, [M, [], "stream"], {}, "audio names no recording; give at least one"),
+    (wakeword.curve, [M, [], SAMPLES], {}, "wake names no recording; give at least one"),
+    (wakeword.curve, [M, SAMPLES, []], {}, "none names no recording; give at least one"),
+    (wakeword.simulate, [M, SAMPLES.tolist()], {}, r"audio\[0\] is int; give paths, or int16 samples \[n\] as NumPy arrays"),
+    (wakeword.simulate, [M, [SAMPLES, None]], {}, r"audio\[1\] is NoneType; give paths"),
+    (wakeword.simulate, [M, 5], {}, "audio is int; give paths"),
+    (wakeword.curve, [M, SAMPLES, SAMPLES.tolist()], {}, r"none\[0\] is int; give paths"),
+    (wakeword.simulate, [M, SAMPLES[:0]], {}, "samples are empty; give at least one"),
+    (wakeword.simulate, [M, "nothing.wav"], {}, "nothing.wav: does not exist"),
+    (wakeword.simulate, [M, "other.wav"], {}, r"other.wav: 8000 Hz, 1 channel, but the device hears 16000 Hz mono; pass resample=True to convert"),
+    (wakeword.curve, [M, "people", "other.wav"], {}, r"other.wav: 8000 Hz, .*; pass resample=True to convert"),
+    (wakeword.simulate, [M, SAMPLES], {"jobs": -1}, "jobs -1: give a whole number from 1"),
+    (wakeword.simulate, [M, SAMPLES], {"jobs": 0}, "jobs 0: give a whole number from 1"),
+    (wakeword.curve, [M, SAMPLES, SAMPLES], {"jobs": 1.5}, "jobs 1.5: give a whole number from 1"),
+    (wakeword.simulate, [None, SAMPLES], {}, "model is NoneType; give a manifest's path or what load_model made of it"),
+    (wakeword.features, [SAMPLES], {"step_ms": 0}, "step_ms 0: give a whole number from 1 to 30"),
+    (wakeword.features, [SAMPLES], {"step_ms": 100}, "step_ms 100: give a whole number from 1 to 30"),
+    (wakeword.features, ["people"], {}, "audio names 2 recordings; features are those of one"),
+    (wakeword.features, [["people/0.flac", "people/1.flac"]], {}, "audio names 2 recordings; features are those of one"),
+    (wakeword.features, [SAMPLES.tolist()], {}, r"audio\[0\] is int; give paths"),
+    (wakeword.features, ["other.wav"], {}, "other.wav: 8000 Hz, .*; convert it to that first"),
+    (wakeword.detections, [M, np.zeros(10, np.float32)], {}, r"probabilities are float32 \[10\]; a device decides on uint8 \[n\]"),
+    (wakeword.detections, [M, [0] * 10], {}, "probabilities are list; a device decides"),
+    (wakeword.detections, [M, np.zeros(10, np.uint8), 99], {}, r"slices 99: 10 probabilities, one every 3 slices, are those of 30 to 32"),
+    (wakeword.load_model, [M, 1.5], {}, "cutoff 1.5: a probability is between 0 and 1"),
+    (wakeword.load_model, [M], {"window": 0}, "window 0: a sliding window has 1 to 255 probabilities"),
+]
+
+
+@pytest.fixture(scope="module")
+def refused(official_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model, two short recordings, and one of another rate."""
+    folder = tmp_path_factory.mktemp("refused")
+    for suffix in ("json", "tflite"):
+        shutil.copy(official_models / f"alexa.{suffix}", folder)
+    (folder / "people").mkdir()
+    for number in range(2):
+        soundfile.write(folder / "people" / f"{number}.flac", SAMPLES, 16000)
+    soundfile.write(folder / "other.wav", SAMPLES, 8000)
+    return folder
+
+
+@pytest.mark.parametrize(("call", "arguments", "options", "message"), WRONG)
+def test_what_is_wrong_is_told_in_words_of_python(
+    refused: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[..., Any], arguments: list[Any], options: dict[str, Any], message: str
+) -> None:
+    monkeypatch.chdir(refused)
+    with pytest.raises(ConfigError) as told:
+        call(*arguments, **options)
+    text = str(told.value)
+    assert re.match(message, text)
+    assert "--" not in text
+    assert "\n" not in text
+
+
+def test_a_folder_of_one_recording_has_its_features(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "one.flac", SAMPLES, 16000)
+    for audio in (tmp_path, tmp_path / "one.flac"):
+        np.testing.assert_array_equal(wakeword.features(audio), wakeword.features(SAMPLES))
 
 
 @pytest.mark.usefixtures("folder")

@@ -56,14 +56,21 @@ def choose_recordings(sources: Sequence[Path], resample: bool) -> tuple[list[Pat
     Raises `ConfigError` for that, for a missing file and for one that cannot be read.
     """
     paths = find_recordings(sources)
+    return paths, check_recordings(paths, resample, "pass --resample to convert such recordings")
+
+
+def check_recordings(paths: Sequence[Path], resample: bool, remedy: str) -> float:
+    """The length of recordings in seconds as their headers state it. Raises `ConfigError` as `choose_recordings` does,
+    with what to do about another rate in the caller's words.
+    """
     seconds = 0.0
     for path in paths:
         info = probe(path)
         if not resample and (info.sample_rate, info.channels) != (contract.SAMPLE_RATE_HZ, 1):
             what = f"{info.sample_rate} Hz, {info.channels} channel{'s' if info.channels != 1 else ''}"
-            raise ConfigError(f"{path}: {what}, but the device hears 16000 Hz mono; pass --resample to convert such recordings")
+            raise ConfigError(f"{path}: {what}, but the device hears 16000 Hz mono; {remedy}")
         seconds += info.seconds
-    return paths, seconds
+    return seconds
 
 
 def choose_presentation(mode: Mode, lead_in: float | None, tail: float | None, gap: float | None, step_ms: int) -> Presentation:
