@@ -13,9 +13,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from trainer.config.loader import CONFIG_NAME, write_config
 from trainer.config.sections import TrainerConfig
@@ -37,23 +37,31 @@ CANDIDATE = "candidate.weights.h5"
 _COPIED = (TABLE_NAME, REJECTED_NAME, DUPLICATES_NAME)
 
 
+def _counts(measurement: object) -> object:
+    """A measurement without its rates, which follow from the counts and are written for readers."""
+    return {key: value for key, value in measurement.items() if key != "rates"} if isinstance(measurement, dict) else measurement
+
+
 @dataclass(frozen=True)
 class TuningRecord:
-    """Where a tuning stands."""
+    """Where a tuning stands. Every key is in the file, and no other."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+    """Also of the parts of a record, which have none of their own."""
 
     identity: Mapping[str, Any]
     """What its course depends on, besides the features; the same tuning has the same."""
     iterations: tuple[Iteration, ...]
     weights_sha256: str
     """Of the best weights."""
-    ended: str | None = None
+    ended: str | None
     """Why, once it did."""
-    features_sha256: str | None = None
+    features_sha256: str | None
     """Of all that batches are drawn from; None before the first iteration.
 
     The sounds that clips are augmented with are part of it.
     """
-    measurements: tuple[SplitMeasurement, ...] = ()
+    measurements: tuple[Annotated[SplitMeasurement, BeforeValidator(_counts)], ...]
     """On the test split: each look at it, the given model first."""
 
 

@@ -193,7 +193,9 @@ class _Tuning:
         began = time.monotonic()
         point = choose_point(self._runner.run(self._validation), self._task.targets, preferred=self._config.export.sliding_window_size)
         first = replace(_given(self._task, point), seconds=time.monotonic() - began)
-        return self._noted(TuningRecord(self._identity, (first,), self._folder.offer_file(self._task.checkpoint)))
+        return self._noted(
+            TuningRecord(self._identity, (first,), self._folder.offer_file(self._task.checkpoint), ended=None, features_sha256=None, measurements=())
+        )
 
     def _iterate(self, record: TuningRecord) -> TuningRecord:
         began, history, targets = time.monotonic(), record.iterations, self._task.targets

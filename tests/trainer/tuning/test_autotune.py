@@ -310,8 +310,16 @@ def test_another_tuning_or_a_damaged_one_is_not_gone_on_with(odd_run: Path, tiny
     assert "not the weights that" in refused(odd_run, folder, *same)
     (folder / WEIGHTS).write_bytes(weights)
     record = (folder / RECORD_NAME).read_text()
-    for damaged in (record[:-40], record.replace('"kept": true', '"kept": false'), record.replace('"window"', '"door"'), "[]"):
-        (folder / RECORD_NAME).write_text(damaged)
+    values = json.loads(record)
+    damaged = [record[:-40], record.replace('"kept": true', '"kept": false'), record.replace('"window"', '"door"'), "[]"]
+    damaged += [json.dumps({key: value for key, value in values.items() if key != missing}) for missing in values]
+    damaged.append(json.dumps(values | {"more": 1}))
+    for place in (values["iterations"][0], values["iterations"][0]["recipe"], values["iterations"][0]["point"]["choice"], values["measurements"][0]):
+        place["more"] = 1
+        damaged.append(json.dumps(values))
+        del place["more"]
+    for text in damaged:
+        (folder / RECORD_NAME).write_text(text)
         assert "tuning.json: damaged (" in refused(odd_run, folder, *same)
 
 
