@@ -38,13 +38,13 @@ def test_what_is_written_is_what_was_read() -> None:
     assert MixedNetConfig.model_validate(values).mixconv_kernel_sizes == ((5,), (7, 11), (9, 15), (23,))
 
 
-@pytest.mark.parametrize("text", ["", "60;60", "60,x", "[5]", "1.5", "60]", "[60]],[["])
+@pytest.mark.parametrize("text", ["", "60;60", "60,x", "60,true,60,60", "[5]", "1.5", "60]", "[60]],[["])
 def test_refuses_a_list_that_is_none(text: str) -> None:
     with pytest.raises(ConfigError, match=r"model\.pointwise_filters is .*whole numbers"):
         shaped(f"pointwise_filters={text}")
 
 
-@pytest.mark.parametrize("text", ["", "5,9", "[5],9", "[]", "[5],[]", "[5.5]", "[5", "['5']"])
+@pytest.mark.parametrize("text", ["", "5,9", "[5],9", "[]", "[5],[]", "[5.5]", "[5],[true],[9],[9]", "[5", "['5']"])
 def test_refuses_kernels_without_brackets(text: str) -> None:
     with pytest.raises(ConfigError, match="one bracket of kernel sizes a block"):
         shaped(f"mixconv_kernel_sizes={text}")
@@ -56,7 +56,7 @@ def test_refuses_kernels_without_brackets(text: str) -> None:
         ("stride=0", "model.stride is 0: it must be 1 or more"),
         ("stride=256", "model.stride is 256: it must be 255 or less"),
         ("first_conv_filters=0", "model.first_conv_filters is 0: it must be 1 or more"),
-        ("first_conv_kernel_size=2", "below the stride 3"),
+        ("first_conv_kernel_size=2", "below model.stride, which is 3"),
         ("dropout_rate=1", "model.dropout_rate is 1: it must be below 1"),
         ("l2_regularization=-0.1", "model.l2_regularization is -0.1: it must be 0 or more"),
         ("pointwise_filters=60,60,60", "has 4 entries, but model.pointwise_filters has 3"),
@@ -64,6 +64,7 @@ def test_refuses_kernels_without_brackets(text: str) -> None:
         ("pointwise_filters=true", "whole number"),
         ("repeat_in_block=1,1,0,1", "model.repeat_in_block.2 is 0: it must be 1 or more"),
         ("residual_connection=0,2,0,0", "model.residual_connection.1 is 2: it must be one of 0, 1"),
+        ("residual_connection=0,true,0,0", "is '0,true,0,0': give whole numbers with commas between"),
         ("mixconv_kernel_sizes=[5],[0],[3],[3]", "model.mixconv_kernel_sizes.1.0 is 0: it must be 1 or more"),
     ],
 )

@@ -14,6 +14,7 @@ from wakeword.errors import ConfigError, resumes
 if TYPE_CHECKING:
     from trainer.clustering.analysis import VoiceAnalysis
     from trainer.clustering.apply import Prepared
+    from trainer.config.sections import TrainerConfig
 
 analyze_app = CommandApp()
 apply_app = CommandApp()
@@ -42,16 +43,22 @@ def analyze(
     from trainer.clustering.analysis import analyse, datasets_of
     from trainer.clustering.embedder import load_speechbrain
     from trainer.clustering.report import write_outputs
-    from trainer.config.loader import load_config
+    from trainer.config.loader import CommandOption, load_config
     from trainer.data.ingest import Label
     from trainer.terminal import Terminal
     from wakeword.locks import hold_folder
 
-    given = {"n_clusters": n_clusters, "similarity_threshold": threshold}
-    options = [f"speaker_clustering.{key}={value}" for key, value in given.items() if value is not None]
-    configuration = load_config(config, override or (), [*(setting or ()), *options])
-    if not configuration.speaker_clustering.enabled:
-        raise ConfigError("speaker_clustering.enabled is false: the dataset's folders count as its speakers; set it to true to look for voices")
+    options = [
+        CommandOption("--n-clusters", "speaker_clustering.n_clusters", n_clusters),
+        CommandOption("--threshold", "speaker_clustering.similarity_threshold", threshold),
+    ]
+    try:
+        configuration = load_config(config, override or (), [*(setting or ()), *options])
+    except ConfigError:
+        # Where voices are not looked for, that is what to say, not what is wrong with an option.
+        _refuse_disabled(load_config(config, override or (), setting or ()))
+        raise
+    _refuse_disabled(configuration)
     datasets = datasets_of(configuration, tuple(Label) if dataset == "all" else (Label(dataset),))
     for root in (root for entry in datasets for root in entry.roots):
         if output_dir.resolve().is_relative_to(root.resolve()):
@@ -64,6 +71,11 @@ def analyze(
     for names, report in written:
         typer.echo(f"Report: {report}\nNamelist: {names}")
     typer.echo(f"Next: read the report, then mww-cluster-apply --namelist-dir {output_dir} --dry-run")
+
+
+def _refuse_disabled(configuration: TrainerConfig) -> None:
+    if not configuration.speaker_clustering.enabled:
+        raise ConfigError("speaker_clustering.enabled is false: the dataset's folders count as its speakers; set it to true to look for voices")
 
 
 def _print_analysis(analysis: VoiceAnalysis) -> None:

@@ -167,11 +167,12 @@ class AugmentationSection(Section):
         ):
             least, most = getattr(self, low), getattr(self, high)
             if least > most:
-                raise ValueError(f"augmentation.{low} is {least:g} and {high} is {most:g}; the first must not be above the second")
+                raise ValueError(f"augmentation.{low} is {least:g} and augmentation.{high} is {most:g}; the first must not be above the second")
         shortest = self.max_jitter_s + contract.WINDOW_MS / 1000
         if self.augmentation_duration_s <= shortest:
             raise ValueError(
-                f"augmentation.augmentation_duration_s is {self.augmentation_duration_s:g}; give more than {shortest:g}, which what follows a word takes"
+                f"augmentation.augmentation_duration_s is {self.augmentation_duration_s:g}; give more than {shortest:g}, "
+                "which what follows a word takes (augmentation.max_jitter_s and one window)"
             )
         return self
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, NamedTuple, cast, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ValidationError
@@ -22,8 +23,21 @@ from wakeword.reading import load_yaml, parse_yaml, read_text, yaml_fault
 
 Values = dict[str, Any]
 
+_ABSENT = object()
+"""Where a layer says nothing; null is something that it says."""
 CONFIG_NAME = "config.yaml"
 """In a run's folder: the resolved configuration."""
+
+
+class CommandOption(NamedTuple):
+    """A command's own option that stands for one value of the configuration."""
+
+    option: str
+    """As it is typed, with its dashes."""
+    key: str
+    """`section.key`."""
+    value: object
+    """None: the option was not given, and what the other layers say stays."""
 
 
 def preset_names() -> list[str]:
@@ -31,9 +45,10 @@ def preset_names() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in _presets().iterdir() if entry.name.endswith(".yaml"))
 
 
-def load_config(source: str, overrides: Sequence[Path] = (), settings: Sequence[str] = ()) -> TrainerConfig:
+def load_config(source: str, overrides: Sequence[Path] = (), settings: Sequence[str | CommandOption] = ()) -> TrainerConfig:
     """Read a preset or YAML file, lay files and then `section.key=value` settings over it, and check keys, types and ranges.
 
+    Among the settings may be options of a command, which are layers under their own names.
     `${VAR}` and `${VAR:-default}` in values are replaced by environment variables. Raises `ConfigError` for a file that cannot be read, an
     unknown key (with the nearest valid name), an unset variable, and a value that is out of range; it names the file or setting that the
     fault is in.
@@ -41,7 +56,7 @@ def load_config(source: str, overrides: Sequence[Path] = (), settings: Sequence[
     base = _read(Path(source)) if source.endswith((".yaml", ".yml")) or Path(source).is_file() else _read_preset(source)
     layers = [(source, base)]
     layers += [(str(path), _read(path)) for path in overrides]
-    layers += [(f"--set {setting}", _parse_setting(setting)) for setting in settings]
+    layers += [_setting_layer(setting) for setting in settings]
     values: Values = {section: {} for section in TrainerConfig.model_fields}
     for origin, layer in layers:
         _refuse_unknown(layer, TrainerConfig, "", origin)
@@ -87,6 +102,19 @@ def _parse(text: str, origin: str) -> Values:
     return {section: {} if keys is None else keys for section, keys in values.items()}
 
 
+def _setting_layer(setting: str | CommandOption) -> tuple[str, Values]:
+    if isinstance(setting, str):
+        return f"--set {setting}", _parse_setting(setting)
+    return setting.option, {} if setting.value is None else _nested(setting.key.split("."), setting.value)
+
+
+def _nested(path: Sequence[str], value: object) -> Values:
+    """Sections around a value."""
+    for part in reversed(path):
+        value = {part: value}
+    return cast(Values, value)
+
+
 def _parse_setting(setting: str) -> Values:
     key, equals, text = setting.partition("=")
     *sections, name = key.strip().split(".")
@@ -98,9 +126,7 @@ def _parse_setting(setting: str) -> Values:
             value = load_yaml(text)
         except yaml.YAMLError as error:
             raise ConfigError(f"--set {setting}: the value is not YAML ({yaml_fault(error)}); put quotes around it") from error
-    for part in (name, *reversed(sections)):
-        value = {part: value}
-    return cast(Values, value)
+    return _nested((*sections, name), value)
 
 
 def _may_nest(sections: Sequence[str]) -> bool:
@@ -151,20 +177,20 @@ def _written(path: Sequence[str], layers: Sequence[tuple[str, Values]]) -> tuple
     for depth in range(len(path), 0, -1):
         for origin, layer in reversed(layers):
             value = _at(layer, path[:depth])
-            if value is not None:
+            if value is not _ABSENT:
                 return origin, value
     return layers[0][0], None
 
 
 def _at(values: Any, path: Sequence[str]) -> Any:
-    """What stands at a path of keys and list positions; None where nothing does."""
+    """What stands at a path of keys and list positions; `_ABSENT` where nothing does."""
     for part in path:
         if isinstance(values, dict):
-            values = values.get(part)
+            values = values.get(part, _ABSENT)
         elif isinstance(values, list) and part.isdigit() and int(part) < len(values):
             values = values[int(part)]
         else:
-            return None
+            return _ABSENT
     return values
 
 
@@ -209,9 +235,13 @@ def _explain(error: ErrorDetails, layers: Sequence[tuple[str, Values]]) -> str:
     key = ".".join(path)
     if error["type"] == "missing":
         return f"{layers[0][0]}: {key} is missing; give it with --set {key}=VALUE or in a file"
-    origin, written = _written(path, layers)
     if error["type"] == "value_error" and _model_of(path) is not None:
-        return f"{origin}: {complaint(error, written)}"  # keys of a section that do not go together, which the message names
+        # Keys that do not go together: the message names each of them as section.key.
+        said = complaint(error, None)
+        keys = [named.split(".") for named in re.findall(r"\w+(?:\.\w+)+", said)]
+        origins = [origin for origin, layer in layers if any(_at(layer, named) is not _ABSENT for named in keys)]
+        return ": ".join([*origins[-1:], said])
+    origin, written = _written(path, layers)
     # A variable may stand for a secret, so what is shown is what was written.
     shown = written if has_variable(written) else error["input"]
     return f"{origin}: {key} is {shown!r}: {complaint(error, shown, _default(path))}; correct it"

@@ -18,7 +18,7 @@ _Whole = Annotated[int, Field(strict=True, ge=1)]
 def _counts(given: object) -> object:
     """A per-block list such as `60,60,60,60`."""
     values = _listed(given)
-    if not values or not all(isinstance(value, int) for value in values):
+    if not values or not all(map(_is_whole, values)):
         raise ValueError('give whole numbers with commas between, such as "60,60,60,60"')
     return values
 
@@ -26,9 +26,14 @@ def _counts(given: object) -> object:
 def _kernel_groups(given: object) -> object:
     """Kernel sizes such as `[5],[7,11],[9,15],[23]`, one bracket a block."""
     values = _listed(given)
-    if not values or not all(isinstance(group, list | tuple) and group and all(isinstance(size, int) for size in group) for group in values):
+    if not values or not all(isinstance(group, list | tuple) and group and all(map(_is_whole, group)) for group in values):
         raise ValueError('give one bracket of kernel sizes a block, such as "[5],[7,11],[9,15],[23]"')
     return values
+
+
+def _is_whole(value: object) -> bool:
+    """Whether a value is a whole number; `true` is none, though Python counts with it."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _listed(given: object) -> Any:
@@ -87,7 +92,7 @@ class MixedNetConfig(Section):
     def _blocks_fit(self) -> Self:
         if self.first_conv_kernel_size < self.stride:
             raise ValueError(
-                f"model.first_conv_kernel_size {self.first_conv_kernel_size} is below the stride {self.stride}, which would skip slices; "
+                f"model.first_conv_kernel_size {self.first_conv_kernel_size} is below model.stride, which is {self.stride}: slices would be skipped; "
                 f"give {self.stride} or more"
             )
         blocks = len(self.pointwise_filters)
@@ -98,7 +103,10 @@ class MixedNetConfig(Section):
         for block, (kernels, filters, repeat) in enumerate(zip(self.mixconv_kernel_sizes, self.pointwise_filters, self.repeat_in_block, strict=True), 1):
             narrowest = channels if repeat == 1 else min(channels, filters)
             if len(kernels) > narrowest:
-                raise ValueError(f"model.mixconv_kernel_sizes: block {block} shares {narrowest} channels between {len(kernels)} kernels; give fewer kernels")
+                raise ValueError(
+                    f"model.mixconv_kernel_sizes: block {block} shares {narrowest} channels between {len(kernels)} kernels; "
+                    "give fewer kernels, or more channels in model.first_conv_filters or model.pointwise_filters"
+                )
             channels = filters
         return self
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.config.loader import CONFIG_NAME, load_config
+from trainer.config.loader import CONFIG_NAME, CommandOption, load_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import TABLE_NAME, read_recordings
 from trainer.data.ingest import SampleRecord
@@ -60,7 +60,7 @@ def run_config(checkpoint: Path, source: str | None = None, overrides: Sequence[
 
 
 def find_candidate(
-    checkpoint: Path | None, tflite: Path | None, config: str | None, overrides: Sequence[Path], settings: Sequence[str], run: Path | None
+    checkpoint: Path | None, tflite: Path | None, config: str | None, overrides: Sequence[Path], settings: Sequence[str | CommandOption], run: Path | None
 ) -> ModelCandidate:
     """Find the run of a model and read its configuration and its recordings.
 
@@ -69,7 +69,7 @@ def find_candidate(
         tflite: An exported model, or its manifest.
         config: A preset or file. None: the configuration of the run.
         overrides: Files that are laid over it.
-        settings: Single values of it, each as `section.key=value`.
+        settings: Single values of it, each as `section.key=value` or an option of the command.
         run: The run of an exported model. None: the folder of the configuration's file, the run that the export record
             beside the model names, or a folder above the model: the first that holds a `recordings.csv`.
 

@@ -42,6 +42,7 @@ def mine(
 
       mww-mine --tflite runs/computer/exported/computer.tflite --audio podcasts --output dataset/hard_negative
     """
+    from trainer.config.loader import CommandOption
     from trainer.inference.runs import find_candidate, open_model
     from trainer.mining.mine import mine_into
     from trainer.mining.sources import choose_sources, readable_headers
@@ -50,8 +51,10 @@ def mine(
     from wakeword.files import check_writable
     from wakeword.progress import audio_progress, working
 
-    given = {"fp_threshold": fp_threshold, "max_samples": max_samples}
-    options = [f"hard_negative_mining.{key}={value}" for key, value in given.items() if value is not None]
+    options = [
+        CommandOption("--fp-threshold", "hard_negative_mining.fp_threshold", fp_threshold),
+        CommandOption("--max-samples", "hard_negative_mining.max_samples", max_samples),
+    ]
     candidate = find_candidate(checkpoint, tflite, config, override or (), [*(setting or ()), *options], run)
     mining = candidate.config.hard_negative_mining
     if output.exists() and not output.is_dir():

@@ -148,8 +148,11 @@ def test_number_threshold_and_size(dataset: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--threshold", "0"], 2, "speaker_clustering.similarity_threshold is 0.0: it must be above 0"),
+        (["--threshold", "0"], 2, "error: --threshold: speaker_clustering.similarity_threshold is 0.0: it must be above 0"),
         (["--set", "speaker_clustering.enabled=false"], 2, "speaker_clustering.enabled is false: the dataset's folders count as its speakers"),
+        (["--set", "speaker_clustering.enabled=false", "--n-clusters", "3"], 2, "speaker_clustering.enabled is false: the dataset's folders count as its"),
+        (["--set", "speaker_clustering.enabled=false", "--threshold", "2"], 2, "speaker_clustering.enabled is false: the dataset's folders count as its"),
+        (["--set", "speaker_clustering.method=threshold", "--n-clusters", "3"], 2, "error: --n-clusters: speaker_clustering.n_clusters needs"),
         (["--n-clusters", "9"], 2, "9 clusters are asked of 8 usable files"),
         (["--dataset", "hard_negative", "--set", "paths.positive_dir=nowhere"], 2, "hard_negative"),
         (["--set", "paths.positive_dir=nowhere"], 2, "nowhere: no such folder"),

@@ -77,7 +77,7 @@ def test_a_default_folder_that_is_there_is_used(project: Path) -> None:
     [
         (["hardware.clip_duration_ms=3000"], r"augmentation_duration_s is 3\.2, .*clip_duration_ms 3000 .* reads clips of 3\.\d\d s; give at least that"),
         (["augmentation.augmentation_duration_s=1"], r"augmentation_duration_s is 1, .*give at least that"),
-        (["augmentation.max_jitter_s=0.1"], "min_jitter_s is 0.195 and max_jitter_s is 0.1"),
+        (["augmentation.max_jitter_s=0.1"], "min_jitter_s is 0.195 and augmentation.max_jitter_s is 0.1"),
         (
             ["paths.background_dir=nowhere"],
             "nowhere: no such folder; correct paths.background_dir or .*background_paths, or set .*Noise to 0",

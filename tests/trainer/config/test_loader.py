@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.config.loader import config_hash, load_config, preset_names, write_config
+from trainer.config.loader import CommandOption, config_hash, load_config, preset_names, write_config
 from trainer.config.sections import ExportSection, TrainerConfig, TrainingSection
 from wakeword.errors import ConfigError
 
@@ -142,6 +142,42 @@ def test_a_fault_is_reported_where_it_stands(tmp_path: Path) -> None:
     assert refusal(str(good), "training.seed=1", overrides=(bad,)).startswith(f"{bad}: training.batch_size is 'no number'")
     assert refusal(str(bad), overrides=(good,)).startswith(f"{bad}: training.batch_size")
     load_config(str(bad), [good], ["training.batch_size=3"])  # what is overridden does not matter
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "origin", "message"),
+    [
+        ("training: {training_steps: [10]}", ["training.seed=3"], "own.yaml", "training.training_steps has 1 value"),
+        ("training: {seed: 3}", ["training.training_steps=[1]", "training.batch_size=3"], "--set training.training_steps=[1]", "has 1 value"),
+        ("training: {training_steps: [10]}", ["training.learning_rates=[1, 2, 3]"], "--set training.learning_rates=[1, 2, 3]", "has 1 value"),
+        ("model: {stride: 9}", ["model.dropout_rate=0"], "own.yaml", "model.first_conv_kernel_size 5 is below"),
+        ("model: {first_conv_filters: 1}", ["model.mixconv_kernel_sizes=[3,5],[9],[3],[3]", "model.stride=2"], "--set model.mixconv", "shares 1 channels"),
+        ("model: {mixconv_kernel_sizes: '[3,5],[9],[3],[3]'}", ["model.first_conv_filters=1"], "--set model.first_conv_filters=1", "shares 1 channels"),
+        ("augmentation: {max_jitter_s: 10}", ["augmentation.copies=1"], "own.yaml", "augmentation.augmentation_duration_s is 3.2"),
+        ("augmentation: {max_gain_db: -90}", ["augmentation.copies=1"], "own.yaml", "augmentation.min_gain_db is"),
+        ("export: {website: abc}", ["export.author=somebody"], "own.yaml", "export.website: 'abc' is no full address"),
+        ("speaker_clustering: {n_clusters: 3}", ["speaker_clustering.enabled=false"], "--set speaker_clustering.enabled=false", "n_clusters does nothing"),
+        ("training: {seed: 3}", ["training.seed=null", "training.batch_size=3"], "--set training.seed=null", "training.seed is None"),
+        ("training: {seed: 3}", ["training.training_steps=null"], "--set training.training_steps=null", "training.training_steps is None"),
+    ],
+)
+def test_keys_that_contradict_one_another_are_reported_where_one_of_them_stands(
+    tmp_path: Path, text: str, settings: list[str], origin: str, message: str
+) -> None:
+    own = written(tmp_path, text)
+    refused = refusal(str(own), WORD, *settings)
+    assert refused.startswith(origin if origin.startswith("--") else f"{own}: "), refused
+    assert message in refused
+
+
+def test_an_option_of_a_command_is_a_layer_above_all_others(tmp_path: Path) -> None:
+    key = "speaker_clustering.similarity_threshold"
+    own = str(written(tmp_path, "speaker_clustering: {similarity_threshold: '${NOT_SET}'}"))
+    for number in (0.5, 1.0):
+        assert load_config(own, settings=[WORD, f"{key}=0.6", CommandOption("--threshold", key, number)]).speaker_clustering.similarity_threshold == number
+    assert load_config(own, settings=[WORD, f"{key}=0.6", CommandOption("--threshold", key, None)]).speaker_clustering.similarity_threshold == 0.6
+    with pytest.raises(ConfigError, match=rf"^--threshold: {key} is 2: it must be 1 or less"):
+        load_config(own, settings=[WORD, CommandOption("--threshold", key, 2)])
 
 
 @pytest.mark.parametrize(

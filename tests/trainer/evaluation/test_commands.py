@@ -142,7 +142,7 @@ def test_the_commands(trained: Path, tmp_path: Path) -> None:
     assert "2 new clips" in done.stdout
     done = runner.invoke(mine_app, ["--tflite", str(exported), "--audio", str(audio), "--output", str(tmp_path / "two"), "--fp-threshold", "1"])
     assert done.exit_code == 2
-    assert "hard_negative_mining.fp_threshold is 1.0: it must be below 1" in done.stderr
+    assert "error: --fp-threshold: hard_negative_mining.fp_threshold is 1.0: it must be below 1" in done.stderr
 
 
 def test_what_does_not_belong_together_is_refused(trained: Path, tmp_path: Path) -> None:
