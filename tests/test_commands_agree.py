@@ -26,9 +26,6 @@ from trainer.evaluation.cli import evaluate_app
 from trainer.mining.cli import mine_app
 from trainer.tuning.cli import autotune_app
 
-# Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
-
 TARGET = 60
 """False accepts an hour: one in the minute of validation."""
 TRAINING = [

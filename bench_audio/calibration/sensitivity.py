@@ -48,10 +48,6 @@ class CalibratorReading:
     full_scale_spl: float
     """The sensitivity: the sound pressure level in dB that an rms of 1.0 stands for."""
     frequency_hz: float
-    spread_db: float
-    """Highest minus lowest level of the half seconds."""
-    tone_over_rest_db: float
-    """The tone over everything else, A-weighted."""
 
 
 def read_calibrator(recording: MicrophoneRecording, calibrator_spl: float) -> CalibratorReading:
@@ -94,7 +90,7 @@ def read_calibrator(recording: MicrophoneRecording, calibrator_spl: float) -> Ca
         raise InfrastructureError(
             f"the calibrator's tone is only {over_rest:.0f} dB above the rest of the sound; seat it without a gap, make it quiet, then begin again"
         )
-    return CalibratorReading(level, calibrator_spl - level, frequency, spread, over_rest)
+    return CalibratorReading(level, calibrator_spl - level, frequency)
 
 
 def check_drift(before: CalibratorReading, after: CalibratorReading) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from firmware.boards.entry import VIRTUAL, VIRTUAL_BOARD, BoardEntry
-from firmware.boards.registry import kind_of
+from firmware.boards.registry import kind_named, kind_of
 from wakeword.complaints import complaint, nearest
 from wakeword.errors import ConfigError
 from wakeword.reading import read_yaml
@@ -87,6 +87,8 @@ def _entry(path: Path, number: int, values: object) -> BoardEntry:
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "missing":
             raise ConfigError(f"{where}: {key} is missing; add it") from error
+        if key == "kind":
+            kind_named(first["input"], where)
         raise ConfigError(f"{where}: {key} is {first['input']!r}: {complaint(first, first['input'])}; correct it") from error
     if lack := kind_of(entry, where).lack(entry):
         raise ConfigError(f"{where}: {lack}")

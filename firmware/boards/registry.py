@@ -23,8 +23,12 @@ def board_kinds() -> dict[str, BoardKind]:
 
 def kind_of(entry: BoardEntry, where: str | None = None) -> BoardKind:
     """The kind of a board. Raises `ConfigError`, which begins with `where`, for a kind that is not there."""
-    found = board_kinds().get(entry.kind)
+    return kind_named(entry.kind, where or f"board {entry.name!r}")
+
+
+def kind_named(name: object, where: str) -> BoardKind:
+    """The kind of that name. Raises `ConfigError`, which begins with `where`, for what is none."""
+    found = board_kinds().get(name) if isinstance(name, str) else None
     if found is None:
-        where = where or f"board {entry.name!r}"
-        raise ConfigError(f"{where}: kind is {entry.kind!r}: it must be one of {', '.join(map(repr, board_kinds()))}; correct it")
+        raise ConfigError(f"{where}: kind is {name!r}: it must be one of {', '.join(map(repr, board_kinds()))}; correct it")
     return found

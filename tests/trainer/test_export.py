@@ -28,9 +28,6 @@ from wakeword.model.manifest import Manifest, MicroSection, read_manifest
 from wakeword.model.verify import verify_model
 from wakeword.operators import foreign_operators
 
-# Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
-
 NETWORKS = {
     "single kernels": (MixedNetConfig(first_conv_filters=10, pointwise_filters=(12, 12, 12, 12)), 6),
     "mixed kernels": (

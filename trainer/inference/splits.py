@@ -62,16 +62,21 @@ class SplitRecords:
 
 
 @dataclass(frozen=True, eq=False)
-class PresentedSplit:
-    """The two streams of a split with their features, for any number of models."""
+class SplitStreams[Stream]:
+    """The two streams of a split, and those of its hard conditions."""
 
     split: Split
-    positives: PresentedStream
-    negatives: PresentedStream
-    hard_positives: tuple[PresentedStream, ...] = ()
-    """The positives in hard conditions, a stream each."""
-    hard_negatives: tuple[PresentedStream, ...] = ()
+    positives: Stream
+    negatives: Stream
+    hard_positives: tuple[Stream, ...] = ()
+    """The positives in hard conditions, a stream each; they tell recall alone."""
+    hard_negatives: tuple[Stream, ...] = ()
     """The negatives in hard conditions, a stream each."""
+
+
+@dataclass(frozen=True, eq=False)
+class PresentedSplit(SplitStreams[PresentedStream]):
+    """The features of a split, for any number of models."""
 
     def simulated(self, run: Callable[[PresentedStream], SimulatedStream]) -> SimulatedSplit:
         """What a model gives, where `run` is its `WordModel.run`; it is called for the streams in the order of the
@@ -82,15 +87,9 @@ class PresentedSplit:
 
 
 @dataclass(frozen=True, eq=False)
-class SimulatedSplit:
-    """What a model gave: one stream of the positives, one of the negatives."""
+class SimulatedSplit(SplitStreams[SimulatedStream]):
+    """What a model gave."""
 
-    split: Split
-    positives: SimulatedStream
-    negatives: SimulatedStream
-    hard_positives: tuple[SimulatedStream, ...] = ()
-    """They tell recall alone."""
-    hard_negatives: tuple[SimulatedStream, ...] = ()
     _curves: dict[tuple[int, bool], DetCurve] = field(default_factory=dict, init=False, repr=False)
     """By window, and whether of the hard conditions: one takes seconds, and is asked for by whoever chooses and by
     whoever tells of it.

@@ -47,7 +47,7 @@ def test_a_drift_of_the_microphone_is_found() -> None:
 
 @pytest.mark.parametrize(("drift", "void"), [(0.499, False), (-0.499, False), (0.501, True), (-0.501, True)])
 def test_the_limit_is_half_a_decibel(drift: float, void: bool) -> None:
-    before, after = (CalibratorReading(level, 94 - level, 1000, 0, 60) for level in (-26.0, -26.0 + drift))
+    before, after = (CalibratorReading(level, 94 - level, 1000) for level in (-26.0, -26.0 + drift))
     if void:
         with pytest.raises(InfrastructureError, match="void"):
             check_drift(before, after)

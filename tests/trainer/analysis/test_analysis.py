@@ -19,9 +19,6 @@ from trainer.config.mixednet import MixedNetConfig
 from wakeword.model.arena_esp32s3 import state_sizes
 from wakeword.model.flatbuffer import TfliteModel, read_model
 
-# Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
-
 OFFICIAL = MixedNetConfig(first_conv_filters=32, pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,)))
 RESIDUAL = MixedNetConfig(
     first_conv_filters=8, stride=1, pointwise_filters=(8, 10), mixconv_kernel_sizes=((3,), (3, 5)), repeat_in_block=(1, 2), residual_connection=(1, 1)

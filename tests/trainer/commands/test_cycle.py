@@ -21,9 +21,6 @@ from wakeword.corpus.recordings import hash_file
 from wakeword.model.float_model import MEASURE_GROUP
 from wakeword.model.manifest import read_manifest
 
-# Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
-
 
 def test_a_phrase_becomes_a_corpus(cycle: Cycle) -> None:
     thrown_out = len(list((cycle.corpus / "thrown_out").rglob("*.wav")))

@@ -20,9 +20,6 @@ from trainer.terminal import Terminal
 from wakeword.errors import ConfigError, MeasurementFailure
 from wakeword.model.manifest import read_manifest
 
-# Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
-
 
 def test_a_float_export_says_what_it_is_not_for_and_leaves_the_devices_model(cycle: Cycle, tmp_path: Path) -> None:
     folder = shutil.copytree(cycle.manifest.parent, tmp_path / "exported")

@@ -13,9 +13,6 @@ from tests.commands import DEADLINE_S, one_line_error, run_apart
 from tests.trainer.commands.cycle import Cycle, alive, same_state, started, wait_until
 from wakeword.locks import hold_folder
 
-# Keras with NumPy 2, when weights are saved: the cycle is made in this process.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
-
 
 @pytest.mark.slow
 def test_an_interrupted_training_goes_on_to_the_same_weights(cycle: Cycle, tmp_path: Path) -> None:

@@ -6,17 +6,12 @@ import os
 import shutil
 from pathlib import Path
 
-import pytest
-
 from tests.commands import one_line_error, run, run_apart
 from tests.trainer.commands.cycle import WEIGHTS, Cycle
 from trainer.config.loader import load_config
 from trainer.data.dataset import read_recordings
 from trainer.data.split import Split
 from wakeword.locks import FOLDER_LOCK, hold_folder
-
-# Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 
 
 def test_a_run_learns_from_the_one_before(cycle: Cycle, tmp_path: Path) -> None:

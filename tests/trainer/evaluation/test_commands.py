@@ -29,9 +29,6 @@ from wakeword.presentation import STREAM
 from wakeword.simulation import simulate
 from wakeword.simulation.features import present
 
-# Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
-
 
 @pytest.fixture(scope="module")
 def model_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:

@@ -46,9 +46,6 @@ from wakeword.errors import ConfigError
 from wakeword.frontend import device_features
 from wakeword.simulation.streams import PresentedStream, SimulatedStream
 
-# Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
-
 NET = MixedNetConfig(
     first_conv_filters=6, pointwise_filters=(6,), mixconv_kernel_sizes=((3, 5),), repeat_in_block=(1,), residual_connection=(1,), dropout_rate=0.1
 )

@@ -23,9 +23,6 @@ from trainer.training.step import TrainState
 from trainer.training.training_run import TrainingRun
 from wakeword.errors import ConfigError
 
-# Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
-
 SLICES = receptive_field(SINGLE, 6)
 TEACHERS_ALONE = LATEST.model_copy(update={"teaching_share": 1.0})
 

@@ -24,11 +24,7 @@ from trainer.training.scores import ValidationScores
 from trainer.training.training_run import TrainingRun
 from wakeword.errors import ConfigError
 
-# Keras 3.15 saves weights through an __array__ without numpy 2's copy argument.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
-    pytest.mark.usefixtures("steps_not_compiled"),
-]
+pytestmark = pytest.mark.usefixtures("steps_not_compiled")
 
 NET = MixedNetConfig(
     first_conv_filters=6, pointwise_filters=(6,), mixconv_kernel_sizes=((3, 5),), repeat_in_block=(1,), residual_connection=(1,), dropout_rate=0.1

@@ -17,9 +17,6 @@ from trainer.mixednet.scaling import dequantise
 from trainer.training.batch_scores import BatchScores
 from trainer.training.step import TrainState
 
-# Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
-
 OFFICIAL = MixedNetConfig(first_conv_filters=32, pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,)))
 UNEVEN = MixedNetConfig(
     first_conv_filters=7,

@@ -20,9 +20,6 @@ from trainer.training.teachers import check_teachers, open_teachers
 from wakeword.errors import ConfigError
 from wakeword.part import Part
 
-# Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
-
 SMALL = (
     "model.first_conv_filters=6",
     "model.pointwise_filters=6,6",

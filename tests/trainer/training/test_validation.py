@@ -30,9 +30,6 @@ from wakeword.scoring.matching import TOLERANCE_SECONDS, Span, match
 from wakeword.scoring.operating_point import choose_cutoff
 from wakeword.simulation.streams import PresentedStream
 
-# Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
-
 WINDOW = 4
 FRAMES = 6
 SECONDS = 4

@@ -30,9 +30,6 @@ from trainer.tuning.cli import autotune_app
 from trainer.tuning.fine_tuning import FineTuner
 from trainer.tuning.folder import HISTORY_NAME, RECORD_NAME, TuningFolder
 
-# Keras 3.15 copies weights through an __array__ without numpy 2's copy argument.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
-
 DEADLINE_S = 280
 SHORT = ["--target-fah", "1", "--steps", "20", "--jobs", "1"]
 
