@@ -25,39 +25,59 @@ def install(session: nox.Session, *arguments: str) -> None:
         # TensorFlow imports in a third of the time when it is compiled on installation.
         "UV_COMPILE_BYTECODE": "1",
     }
-    session.run_install("uv", "sync", "--locked", "--no-default-groups", f"--python={session.virtualenv.location}", *arguments, env=environment)
+    session.run_install(
+        "uv",
+        "sync",
+        "--locked",
+        "--no-default-groups",
+        f"--python={session.virtualenv.location}",
+        *arguments,
+        env=environment,
+    )
 
 
 @nox.session(python=PYTHON)
 def cycle(session: nox.Session) -> None:
     """Generate speech, train a model on it, export, verify, simulate on speakers that training never heard, and report.
 
-    Arguments go to the cycle: `nox -s cycle -- --phrase "okay house" --output runs/house`. With `--board virtual` the model is also built
-    into a firmware and measured on a virtual board; with a board of `boards.yaml` it is flashed and hears a loudspeaker.
+    Arguments go to the cycle: `nox -s cycle -- --phrase "okay house" --output runs/house`. With `--board virtual` the
+    model is also built into a firmware and measured on a virtual board; with a board of `boards.yaml` it is flashed and
+    hears a loudspeaker.
     """
     install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--extra", "voices")
     # After Ctrl-C the training saves its state before it ends.
-    session.run("python", str(Path("scripts") / "cycle.py"), *session.posargs, interrupt_timeout=60, terminate_timeout=10)
+    session.run(
+        "python", str(Path("scripts") / "cycle.py"), *session.posargs, interrupt_timeout=60, terminate_timeout=10
+    )
 
 
 def in_parallel(arguments: Sequence[str]) -> list[str]:
-    """What makes pytest use all cores, unless `arguments` decide it, name a single file, or let in tests at real time: a busy machine spoils those."""
+    """What makes pytest use all cores, unless `arguments` decide it, name a single file, or let in tests at real time:
+    a busy machine spoils those.
+    """
     decided = any(argument.startswith(("-n", "--numprocesses", "--dist", "--pdb", "--trace")) for argument in arguments)
     paths = [argument for argument in arguments if Path(argument.partition("::")[0]).exists()]
     one_file = len(paths) == 1 and Path(paths[0].partition("::")[0]).is_file()
     marked = any(argument.startswith("-m") for argument in arguments)
-    realtime = marked and not any(left_out in argument for argument in arguments for left_out in ("not realtime", "not slow"))
+    realtime = marked and not any(
+        left_out in argument for argument in arguments for left_out in ("not realtime", "not slow")
+    )
     # A process that has nothing left to do takes tests from the end of another's list.
     return [] if decided or one_file or realtime else ["-n", "logical", "--dist", "worksteal"]
 
 
 @nox.session(python=PYTHON)
 def tests(session: nox.Session) -> None:
-    """Run the tests on all cores; arguments go to pytest. `nox -s tests -- -m slow` runs those that take minutes, `-n 0` one after the other."""
+    """Run the tests on all cores; arguments go to pytest. `nox -s tests -- -m slow` runs those that take minutes,
+    `-n 0` one after the other.
+    """
     install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--extra", "voices", "--group", "test")
     selection = [] if any(argument.startswith("-m") for argument in session.posargs) else ["-m", "not slow"]
-    # Tests start hundreds of programs of ours, which would all be compiled again where the machine's user keeps no bytecode.
-    session.run("pytest", *selection, *in_parallel(session.posargs), *session.posargs, env={"PYTHONDONTWRITEBYTECODE": None})
+    # Tests start hundreds of programs of ours, which would all be compiled again where the machine's user keeps no
+    # bytecode.
+    session.run(
+        "pytest", *selection, *in_parallel(session.posargs), *session.posargs, env={"PYTHONDONTWRITEBYTECODE": None}
+    )
 
 
 @nox.session(python=PYTHON, default=False)
@@ -70,7 +90,21 @@ def hardware(session: nox.Session) -> None:
 @nox.session(python=PYTHON)
 def lint(session: nox.Session) -> None:
     """Check format, style and types."""
-    install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--extra", "voices", "--group", "test", "--group", "lint")
+    install(
+        session,
+        "--extra",
+        "train",
+        "--extra",
+        "bench",
+        "--extra",
+        "audio",
+        "--extra",
+        "voices",
+        "--group",
+        "test",
+        "--group",
+        "lint",
+    )
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
@@ -87,9 +121,13 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(python=PYTHON, default=False)
 def quality(session: nox.Session) -> None:
-    """Train from a typed phrase by several recipes and test each on real people: `nox -s quality -- --recipes plain --words alexa`. Hours."""
+    """Train from a typed phrase by several recipes and test each on real people:
+    `nox -s quality -- --recipes plain --words alexa`. Hours.
+    """
     install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--extra", "voices", "--group", "test")
-    session.run("python", str(Path("benchmarks") / "quality.py"), *session.posargs, interrupt_timeout=60, terminate_timeout=10)
+    session.run(
+        "python", str(Path("benchmarks") / "quality.py"), *session.posargs, interrupt_timeout=60, terminate_timeout=10
+    )
 
 
 @nox.session(python=PYTHON, default=False)

@@ -14,36 +14,67 @@ from wakeword.errors import ConfigError, reports_errors
 
 @reports_errors
 def calibrate(
-    speaker: Annotated[str | None, typer.Option(help="Name of the loudspeaker, or a part of it that only it has.")] = None,
+    speaker: Annotated[
+        str | None, typer.Option(help="Name of the loudspeaker, or a part of it that only it has.")
+    ] = None,
     microphone: Annotated[str | None, typer.Option(help="Name of the measuring microphone, or a part of it.")] = None,
-    speaker_rate: Annotated[int | None, typer.Option(help="Native rate of the loudspeaker's converter, Hz. (default: what the system says)")] = None,
-    microphone_rate: Annotated[int | None, typer.Option(help="Native rate of the microphone's converter, Hz. (default: what the system says)")] = None,
-    output: Annotated[Path, typer.Option(help="The calibration file; its filter and impulse response are written beside it.")] = Path("calibration.json"),
+    speaker_rate: Annotated[
+        int | None, typer.Option(help="Native rate of the loudspeaker's converter, Hz. (default: what the system says)")
+    ] = None,
+    microphone_rate: Annotated[
+        int | None, typer.Option(help="Native rate of the microphone's converter, Hz. (default: what the system says)")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option(help="The calibration file; its filter and impulse response are written beside it.")
+    ] = Path("calibration.json"),
     steps: Annotated[
-        str | None, typer.Option(help="What to do, of calibrator,noise,sweep,level. (default: all; with --sensitivity all but the calibrator)")
+        str | None,
+        typer.Option(
+            help=(
+                "What to do, of calibrator,noise,sweep,level. (default: all; with --sensitivity all but the calibrator)"
+            )
+        ),
     ] = None,
-    calibrator_level: Annotated[float, typer.Option(help="Level that is printed on the calibrator, dB SPL at 1 kHz.")] = 94.0,
+    calibrator_level: Annotated[
+        float, typer.Option(help="Level that is printed on the calibrator, dB SPL at 1 kHz.")
+    ] = 94.0,
     sensitivity: Annotated[
-        float | None, typer.Option(help="dB SPL that full scale (an rms of 1.0) of the microphone stands for, where no calibrator measures it.")
+        float | None,
+        typer.Option(
+            help="dB SPL that full scale (an rms of 1.0) of the microphone stands for, where no calibrator measures it."
+        ),
     ] = None,
-    microphone_curve: Annotated[Path | None, typer.Option(help="The maker's response of the microphone: lines of Hz and dB.")] = None,
+    microphone_curve: Annotated[
+        Path | None, typer.Option(help="The maker's response of the microphone: lines of Hz and dB.")
+    ] = None,
     level: Annotated[float, typer.Option(help="Level at the board to set, dB SPL.")] = 65.0,
     weighting: Annotated[Literal["A", "C", "Z"], typer.Option(help="Frequency weighting of that level.")] = "A",
     sweep_level: Annotated[float, typer.Option(help="Level of the sweep, dBFS.")] = -20.0,
-    eq: Annotated[bool, typer.Option("--eq/--no-eq", help="Flatten the loudspeaker by an inverse filter, or leave it as it is.")] = True,
+    eq: Annotated[
+        bool, typer.Option("--eq/--no-eq", help="Flatten the loudspeaker by an inverse filter, or leave it as it is.")
+    ] = True,
     max_boost: Annotated[float, typer.Option(help="Highest gain of the inverse filter, dB.")] = 10.0,
-    gain: Annotated[list[str] | None, typer.Option(help="A knob and its setting, KNOB=SETTING; may be repeated. A session with others is refused.")] = None,
+    gain: Annotated[
+        list[str] | None,
+        typer.Option(help="A knob and its setting, KNOB=SETTING; may be repeated. A session with others is refused."),
+    ] = None,
     room: Annotated[str | None, typer.Option(help="Name of the room, as in boards.yaml.")] = None,
     geometry: Annotated[str | None, typer.Option(help="Where loudspeaker, board and microphone stand.")] = None,
     valid_days: Annotated[float, typer.Option(help="Days after which it has to be done again.")] = 30.0,
-    report: Annotated[Literal["html", "plots", "none"], typer.Option(help="A page, pictures (SVG), or neither beside the file.")] = "html",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not wait for Enter: everything is in place. Not with a calibrator.")] = False,
-    simulate: Annotated[bool, typer.Option("--simulate", help="Rehearse with a computed loudspeaker, room, microphone and calibrator.")] = False,
+    report: Annotated[
+        Literal["html", "plots", "none"], typer.Option(help="A page, pictures (SVG), or neither beside the file.")
+    ] = "html",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not wait for Enter: everything is in place. Not with a calibrator.")
+    ] = False,
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="Rehearse with a computed loudspeaker, room, microphone and calibrator.")
+    ] = False,
 ) -> None:
     """Measure loudspeaker, room and microphone, set the level at the board, and write it all into a calibration file.
 
-    Exit code 0: written. 2: wrong input, or a level that these gains do not reach. 3: a device failed, nothing was heard, or the microphone drifted.
-    Nothing is written then.
+    Exit code 0: written. 2: wrong input, or a level that these gains do not reach. 3: a device failed, nothing was
+    heard, or the microphone drifted. Nothing is written then.
 
     Examples:
 
@@ -82,7 +113,9 @@ def calibrate(
         speaker_rate=speaker_rate,
         microphone_rate=microphone_rate,
         output=output,
-        circumstances=Circumstances(stated_gains(gain or []), room, geometry, valid_days, shlex.join(("mww-bench", *sys.argv[1:]))),
+        circumstances=Circumstances(
+            stated_gains(gain or []), room, geometry, valid_days, shlex.join(("mww-bench", *sys.argv[1:]))
+        ),
         report=report,
     )
     with plain_lines(stderr()) as plain:

@@ -1,7 +1,8 @@
-"""Loudspeakers and microphones of this machine, found by name and opened at a rate of their own, without the system's effects.
+"""Loudspeakers and microphones of this machine, found by name and opened at a rate of their own, without the system's
+effects.
 
-sounddevice (PortAudio) is an extra of this package, and is imported when a device is asked for. Samples cross as int32: it holds every format that a
-converter has, and 16 bits pass through it unchanged.
+sounddevice (PortAudio) is an extra of this package, and is imported when a device is asked for. Samples cross as int32:
+it holds every format that a converter has, and 16 bits pass through it unchanged.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ Direction = Literal["output", "input"]
 
 FULL_SCALE = 2.0**31
 LATENCY_SECONDS = 1.0
-"""Asked of the system: a program that is late by less loses nothing. No figure depends on it, the alignment finds it."""
+"""Asked of the system: a program that is late by less loses nothing. No figure depends on it, the alignment finds
+it."""
 THREAD_PRIORITY = -10
 """Nice value, where real-time scheduling is not allowed."""
 
@@ -56,7 +58,9 @@ def portaudio() -> ModuleType:
     try:
         return importlib.import_module("sounddevice")
     except OSError as error:
-        raise InfrastructureError(f"sound needs the system's PortAudio library ({error}); install it (Debian: apt install libportaudio2)") from error
+        raise InfrastructureError(
+            f"sound needs the system's PortAudio library ({error}); install it (Debian: apt install libportaudio2)"
+        ) from error
 
 
 def look_again() -> None:
@@ -67,21 +71,32 @@ def look_again() -> None:
 
 
 def list_devices(direction: Direction) -> list[Device]:
-    """All devices that can play (`output`) or record (`input`), at their default rates. Raises `ConfigError` as `portaudio` does."""
+    """All devices that can play (`output`) or record (`input`), at their default rates. Raises `ConfigError` as
+    `portaudio` does.
+    """
     sounddevice = portaudio()
     apis = [str(api["name"]) for api in sounddevice.query_hostapis()]
     key = f"max_{direction}_channels"
     return [
-        Device(str(one["name"]), direction, index, int(one[key]), round(float(one["default_samplerate"])), apis[int(one["hostapi"])])
+        Device(
+            str(one["name"]),
+            direction,
+            index,
+            int(one[key]),
+            round(float(one["default_samplerate"])),
+            apis[int(one["hostapi"])],
+        )
         for index, one in enumerate(sounddevice.query_devices())
         if int(one[key]) > 0
     ]
 
 
 def find_device(name: str, direction: Direction, rate: int | None = None) -> Device:
-    """The device of exactly that name, or the only one whose name holds it, whatever the case. `rate` instead of its default one.
+    """The device of exactly that name, or the only one whose name holds it, whatever the case. `rate` instead of its
+    default one.
 
-    Raises `ConfigError` when there is none or several, with the list of those there are, or when it cannot be used at that rate.
+    Raises `ConfigError` when there is none or several, with the list of those there are, or when it cannot be used at
+    that rate.
     """
     devices = list_devices(direction)
     found = [one for one in devices if one.name == name] or [one for one in devices if name.lower() in one.name.lower()]
@@ -90,28 +105,39 @@ def find_device(name: str, direction: Direction, rate: int | None = None) -> Dev
         known = ", ".join(repr(one.name) for one in devices) or "none"
         raise ConfigError(f"no {word} {name!r} on this machine; there are: {known}")
     if len(found) > 1:
-        raise ConfigError(f"{word} {name!r} may be any of {', '.join(repr(one.name) for one in found)}; give more of its name")
-    device = found[0] if rate is None else Device(found[0].name, direction, found[0].index, found[0].channels, rate, found[0].host_api)
+        raise ConfigError(
+            f"{word} {name!r} may be any of {', '.join(repr(one.name) for one in found)}; give more of its name"
+        )
+    device = (
+        found[0]
+        if rate is None
+        else Device(found[0].name, direction, found[0].index, found[0].channels, rate, found[0].host_api)
+    )
     sounddevice = portaudio()
     check = sounddevice.check_output_settings if direction == "output" else sounddevice.check_input_settings
     try:
         check(device=device.index, channels=1, dtype="int32", samplerate=device.rate)
     except (sounddevice.PortAudioError, ValueError) as error:
-        raise ConfigError(f"{device.word} cannot be used at {device.rate} Hz ({_reason(error)}); give another rate") from error
+        raise ConfigError(
+            f"{device.word} cannot be used at {device.rate} Hz ({_reason(error)}); give another rate"
+        ) from error
     return device
 
 
-def open_stream(device: Device, callback: Callable[..., None], ended: Callable[[], None], latency: float = LATENCY_SECONDS) -> Any:
+def open_stream(
+    device: Device, callback: Callable[..., None], ended: Callable[[], None], latency: float = LATENCY_SECONDS
+) -> Any:
     """An open, not yet started one-channel stream of int32. `ended` is called when it stops, also by itself.
 
-    `callback` gets samples `[frames, 1]` to fill or to read, the frames, and PortAudio's times and status, in the audio system's thread.
-    Raises `InfrastructureError` when the device does not open.
+    `callback` gets samples `[frames, 1]` to fill or to read, the frames, and PortAudio's times and status, in the audio
+    system's thread. Raises `InfrastructureError` when the device does not open.
     """
     sounddevice = portaudio()
     kind = sounddevice.RawOutputStream if device.direction == "output" else sounddevice.RawInputStream
 
     def raw(buffer: Any, frames: int, times: Any, status: Any) -> None:
-        # sounddevice's own arrays set a shape in a way that NumPy 2.5 deprecates: where warnings are errors, that ends the stream.
+        # sounddevice's own arrays set a shape in a way that NumPy 2.5 deprecates: where warnings are errors, that ends
+        # the stream.
         callback(np.frombuffer(buffer, np.int32).reshape(-1, 1), frames, times, status)
 
     try:
@@ -128,7 +154,10 @@ def open_stream(device: Device, callback: Callable[..., None], ended: Callable[[
             dither_off=True,
         )
     except (sounddevice.PortAudioError, ValueError) as error:
-        raise InfrastructureError(f"{device.word} does not open at {device.rate} Hz ({_reason(error)}); see who uses it, and that it is plugged in") from error
+        raise InfrastructureError(
+            f"{device.word} does not open at {device.rate} Hz ({_reason(error)}); see who uses it, and that it is"
+            " plugged in"
+        ) from error
 
 
 def start_stream(device: Device, stream: Any) -> None:
@@ -138,7 +167,9 @@ def start_stream(device: Device, stream: Any) -> None:
         stream.start()
     except sounddevice.PortAudioError as error:
         stream.close()
-        raise InfrastructureError(f"{device.word} does not start ({_reason(error)}); see that it is plugged in") from error
+        raise InfrastructureError(
+            f"{device.word} does not start ({_reason(error)}); see that it is plugged in"
+        ) from error
 
 
 def prefer_this_thread() -> None:

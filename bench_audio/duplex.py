@@ -1,6 +1,8 @@
-"""What calibration asks of a sound card, or of a simulated one: play and record at the same time, at the native rate, one channel each.
+"""What calibration asks of a sound card, or of a simulated one: play and record at the same time, at the native rate,
+one channel each.
 
-Samples are float with full scale 1.0. Levels in dBFS are rms levels, and 0 dBFS is an rms of 1.0: a sine that just does not clip has -3.01 dBFS.
+Samples are float with full scale 1.0. Levels in dBFS are rms levels, and 0 dBFS is an rms of 1.0: a sine that just does
+not clip has -3.01 dBFS.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ Source = Literal["measured", "simulated"]
 
 @pydantic.dataclasses.dataclass(frozen=True, config=STRICT)
 class DeviceFacts:
-    """A sound device as the system names it, at the rate at which its hardware runs. The calibration file keeps it as it is."""
+    """A sound device as the system names it, at the rate at which its hardware runs. The calibration file keeps it as
+    it is.
+    """
 
     name: str
     host_api: str
@@ -38,7 +42,8 @@ class MicrophoneRecording:
     sample_rate: int
     """Hz, the microphone's native rate."""
     faults: tuple[str, ...] = ()
-    """What the audio system itself reported (overflow, underflow, ...), one entry each. Empty does not prove that nothing was lost."""
+    """What the audio system itself reported (overflow, underflow, ...), one entry each. Empty does not prove that
+    nothing was lost."""
 
     @property
     def seconds(self) -> float:
@@ -62,10 +67,13 @@ class Duplex(Protocol):
         """The device that records."""
 
     def play(self, samples: NDArray[np.float32], tail_seconds: float) -> MicrophoneRecording:
-        """Play mono `samples` at the loudspeaker's native rate and record from before the first until at least `tail_seconds` after the last.
+        """Play mono `samples` at the loudspeaker's native rate and record from before the first until at least
+        `tail_seconds` after the last.
 
         The latency between both need not be known. Raises `InfrastructureError` when a device fails or goes away.
         """
 
     def record(self, seconds: float) -> MicrophoneRecording:
-        """Record at least `seconds` while nothing is played. Raises `InfrastructureError` when the device fails or goes away."""
+        """Record at least `seconds` while nothing is played. Raises `InfrastructureError` when the device fails or goes
+        away.
+        """

@@ -1,11 +1,13 @@
-"""Chirp markers: sound whose place in a recording is found to a fraction of a sample, and the line through those places.
+"""Chirp markers: sound whose place in a recording is found to a fraction of a sample, and the line through those
+places.
 
 Conventions
 -----------
-- Played and heard positions are samples at 16 kHz, as floats. Heard = offset + (1 + drift / 1e6) * played, a step for every place where samples were
-  lost or came twice: the drift is the microphone's clock against the loudspeaker's, and is the same on both sides of a step.
-- A marker is an exponential sweep (Farina 2000) of half a second: its autocorrelation is a peak of a seventh of a millisecond, and noise must be as
-  loud as speech beside it to hide it.
+- Played and heard positions are samples at 16 kHz, as floats. Heard = offset + (1 + drift / 1e6) * played, a step for
+  every place where samples were lost or came twice: the drift is the microphone's clock against the loudspeaker's, and
+  is the same on both sides of a step.
+- A marker is an exponential sweep (Farina 2000) of half a second: its autocorrelation is a peak of a seventh of a
+  millisecond, and noise must be as loud as speech beside it to hide it.
 """
 
 from __future__ import annotations
@@ -88,7 +90,9 @@ def marker_heard(drift: float) -> NDArray[np.float64]:
     """The marker, full scale 1, as a clock hears it that is faster by `drift` (1e-4 for 100 ppm)."""
     time = np.arange(MARKER_SAMPLES) / SAMPLE_RATE_HZ / (1 + drift)
     growth = np.log(HIGH_HZ / LOW_HZ)
-    sweep: NDArray[np.float64] = PEAK * np.sin(2 * np.pi * LOW_HZ * MARKER_SECONDS / growth * np.expm1(growth * time / MARKER_SECONDS))
+    sweep: NDArray[np.float64] = PEAK * np.sin(
+        2 * np.pi * LOW_HZ * MARKER_SECONDS / growth * np.expm1(growth * time / MARKER_SECONDS)
+    )
     fade = round(FADE_SECONDS * SAMPLE_RATE_HZ)
     ramp = np.sin(np.linspace(0, np.pi / 2, fade)) ** 2
     sweep[:fade] *= ramp
@@ -96,18 +100,27 @@ def marker_heard(drift: float) -> NDArray[np.float64]:
     return sweep
 
 
-def find_marker(recording: NDArray[np.float32] | NDArray[np.int16], played: float, first: float = 0.0) -> MarkerFound | None:
-    """The marker in a piece of a recording (`[n]`, 16 kHz, any scale) that begins at its sample `first`; None where it is not there.
+def find_marker(
+    recording: NDArray[np.float32] | NDArray[np.int16], played: float, first: float = 0.0
+) -> MarkerFound | None:
+    """The marker in a piece of a recording (`[n]`, 16 kHz, any scale) that begins at its sample `first`; None where it
+    is not there.
 
-    By phase-weighted correlation (GCC-PHAT within the sweep's band, so neither loudspeaker nor room moves the peak), its maximum to a fraction of a sample.
+    By phase-weighted correlation (GCC-PHAT within the sweep's band, so neither loudspeaker nor room moves the peak),
+    its maximum to a fraction of a sample.
     """
     if len(recording) < MARKER_SAMPLES:
         return None
     size = 1 << (len(recording) + MARKER_SAMPLES - 1).bit_length()
     frequencies = np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ)
-    spectrum = np.fft.rfft(np.asarray(recording, np.float64), size) * np.conj(np.fft.rfft(marker().astype(np.float64), size))
-    # The square root of the full whitening: whitened all the way, noise between the marker and silence would count as much as the marker.
-    weight = ((frequencies >= LOW_HZ) & (frequencies <= HIGH_HZ)) / np.sqrt(np.abs(spectrum) + 1e-12 * np.abs(spectrum).max(initial=1e-300) + 1e-300)
+    spectrum = np.fft.rfft(np.asarray(recording, np.float64), size) * np.conj(
+        np.fft.rfft(marker().astype(np.float64), size)
+    )
+    # The square root of the full whitening: whitened all the way, noise between the marker and silence would count as
+    # much as the marker.
+    weight = ((frequencies >= LOW_HZ) & (frequencies <= HIGH_HZ)) / np.sqrt(
+        np.abs(spectrum) + 1e-12 * np.abs(spectrum).max(initial=1e-300) + 1e-300
+    )
     whitened = spectrum * weight
     correlation = np.fft.irfft(whitened, size)[: len(recording) - MARKER_SAMPLES + 1]
     best = int(np.argmax(correlation))
@@ -119,11 +132,14 @@ def find_marker(recording: NDArray[np.float32] | NDArray[np.int16], played: floa
     return MarkerFound(played, first + refine_peak(whitened, size, best), prominence)
 
 
-def fit_alignment(found: Sequence[MarkerFound], steps: Sequence[float] = (), between: Sequence[tuple[float, float]] = ()) -> Alignment:
+def fit_alignment(
+    found: Sequence[MarkerFound], steps: Sequence[float] = (), between: Sequence[tuple[float, float]] = ()
+) -> Alignment:
     """The line through the markers, with a step at each played position of `steps`; drift and offsets by least squares.
 
-    Single markers far from all others (echoes, a slammed door) are left out. `between` are further, less exact pairs of played and heard position: they
-    give the drift where no piece has two markers, and the offset of a piece that has none. Raises `ValueError` when there is no marker.
+    Single markers far from all others (echoes, a slammed door) are left out. `between` are further, less exact pairs of
+    played and heard position: they give the drift where no piece has two markers, and the offset of a piece that has
+    none. Raises `ValueError` when there is no marker.
     """
     if not found:
         raise ValueError("no marker was found")
@@ -144,7 +160,9 @@ def fit_alignment(found: Sequence[MarkerFound], steps: Sequence[float] = (), bet
         own = (shift - drift * played)[piece == number]
         others_own = (others[:, 1] - drift * others[:, 0])[other_piece == number]
         known = float(np.mean(own)) if len(own) else float(np.median(others_own)) if len(others_own) else None
-        offsets.append(known if known is not None else offsets[-1] if offsets else float(np.mean(shift - drift * played)))
+        offsets.append(
+            known if known is not None else offsets[-1] if offsets else float(np.mean(shift - drift * played))
+        )
     residuals = shift - drift * played - np.array(offsets)[piece]
     return Alignment(drift * 1e6, bounds, tuple(offsets), float(np.sqrt(np.mean(residuals**2))), len(played))
 
@@ -160,8 +178,12 @@ def _slope(played: NDArray[np.float64], shift: NDArray[np.float64], piece: NDArr
     return above / below if below > 0 else None
 
 
-def _without_outliers(played: NDArray[np.float64], shift: NDArray[np.float64], piece: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Markers within 2 ms of the median line of their piece: the median of all slopes between two of them, which few bad ones do not move."""
+def _without_outliers(
+    played: NDArray[np.float64], shift: NDArray[np.float64], piece: NDArray[np.intp]
+) -> NDArray[np.bool_]:
+    """Markers within 2 ms of the median line of their piece: the median of all slopes between two of them, which few
+    bad ones do not move.
+    """
     kept = np.ones(len(played), np.bool_)
     for one in np.unique(piece):
         inside = np.flatnonzero(piece == one)
@@ -175,7 +197,9 @@ def _without_outliers(played: NDArray[np.float64], shift: NDArray[np.float64], p
 
 
 def refine_peak(spectrum: NDArray[np.complex128], size: int, best: int) -> float:
-    """The place of the maximum near sample `best` of a real transform of `size` samples: Newton's steps on the derivative of what is band-limited."""
+    """The place of the maximum near sample `best` of a real transform of `size` samples: Newton's steps on the
+    derivative of what is band-limited.
+    """
     bins = np.flatnonzero(np.abs(spectrum) > 1e-9 * np.abs(spectrum).max(initial=0))
     turn = 2 * np.pi * bins / size
     weighted = spectrum[bins] * turn

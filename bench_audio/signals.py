@@ -1,7 +1,8 @@
-"""The signals that are played: generated at a device's native rate, the same samples for the same arguments, nothing stored.
+"""The signals that are played: generated at a device's native rate, the same samples for the same arguments, nothing
+stored.
 
-Levels are rms in dBFS of the signal without its fades, where 0 dBFS is an rms of 1.0: a sine at full scale has -3.01 dBFS. All signals
-are float64 `[samples]`; `as_played` makes them float32 for a device.
+Levels are rms in dBFS of the signal without its fades, where 0 dBFS is an rms of 1.0: a sine at full scale has -3.01
+dBFS. All signals are float64 `[samples]`; `as_played` makes them float32 for a device.
 """
 
 from __future__ import annotations
@@ -39,11 +40,21 @@ class Sweep:
 
     @property
     def seconds_per_e(self) -> float:
-        """Time in which the frequency grows by a factor of e: L in Farina (2000). The k-th harmonic runs L ln(k) ahead."""
+        """Time in which the frequency grows by a factor of e: L in Farina (2000).
+
+        The k-th harmonic runs L ln(k) ahead.
+        """
         return self.samples.size / self.sample_rate / math.log(self.band_hz[1] / self.band_hz[0])
 
 
-def tone(seconds: float, sample_rate: int, level_dbfs: float, *, frequency_hz: float = 1000.0, fade_seconds: float = FADE_SECONDS) -> Samples:
+def tone(
+    seconds: float,
+    sample_rate: int,
+    level_dbfs: float,
+    *,
+    frequency_hz: float = 1000.0,
+    fade_seconds: float = FADE_SECONDS,
+) -> Samples:
     """A sine. Raises `ConfigError` when it would clip."""
     import pyfar
 
@@ -55,9 +66,16 @@ def tone(seconds: float, sample_rate: int, level_dbfs: float, *, frequency_hz: f
 
 
 def pink_noise(
-    seconds: float, sample_rate: int, level_dbfs: float, *, seed: int, band_hz: tuple[float, float] = SPEECH_BAND_HZ, fade_seconds: float = FADE_SECONDS
+    seconds: float,
+    sample_rate: int,
+    level_dbfs: float,
+    *,
+    seed: int,
+    band_hz: tuple[float, float] = SPEECH_BAND_HZ,
+    fade_seconds: float = FADE_SECONDS,
 ) -> Samples:
-    """Gaussian pink noise within `band_hz` (Butterworth, 36 dB an octave at each edge). Raises `ConfigError` when it would clip.
+    """Gaussian pink noise within `band_hz` (Butterworth, 36 dB an octave at each edge). Raises `ConfigError` when it
+    would clip.
 
     Its peaks lie 13 to 14 dB above its rms: -15 dBFS is about the loudest.
     """
@@ -73,8 +91,11 @@ def pink_noise(
     return _checked(faded(limited, sample_rate, fade_seconds), level_dbfs)
 
 
-def exponential_sweep(seconds: float, sample_rate: int, level_dbfs: float, *, band_hz: tuple[float, float] = SWEEP_BAND_HZ) -> Sweep:
-    """Farina's sweep from the low to the high end of `band_hz`, the high end lowered to 98 % of half the sampling rate where needed.
+def exponential_sweep(
+    seconds: float, sample_rate: int, level_dbfs: float, *, band_hz: tuple[float, float] = SWEEP_BAND_HZ
+) -> Sweep:
+    """Farina's sweep from the low to the high end of `band_hz`, the high end lowered to 98 % of half the sampling rate
+    where needed.
 
     Raises `ConfigError` when it would clip.
     """
@@ -85,7 +106,9 @@ def exponential_sweep(seconds: float, sample_rate: int, level_dbfs: float, *, ba
     if not 0 < low < high / 2:
         raise ConfigError(f"sweep from {low:g} to {high:g} Hz at {sample_rate} Hz: give at least an octave above 0 Hz")
     amplitude = math.sqrt(2) * 10 ** (level_dbfs / 20)
-    swept: Samples = pyfar.signals.exponential_sweep_time(count, (low, high), n_fade_out=0, amplitude=amplitude, sampling_rate=sample_rate).time[0]
+    swept: Samples = pyfar.signals.exponential_sweep_time(
+        count, (low, high), n_fade_out=0, amplitude=amplitude, sampling_rate=sample_rate
+    ).time[0]
     # A tenth of an octave fades in; the end fades over 2 ms, which costs a hundredth of an octave.
     per_octave = seconds / math.log2(high / low)
     swept = _fade(swept, round(0.1 * per_octave * sample_rate), round(0.002 * sample_rate))
@@ -102,7 +125,9 @@ def as_played(samples: Samples) -> NDArray[np.float32]:
     """For a device. Raises `ConfigError` where samples exceed full scale."""
     peak = float(np.abs(samples).max(initial=0.0))
     if peak > _FULL_SCALE:
-        raise ConfigError(f"the signal peaks {20 * math.log10(peak):.1f} dB above full scale; lower its level by as much")
+        raise ConfigError(
+            f"the signal peaks {20 * math.log10(peak):.1f} dB above full scale; lower its level by as much"
+        )
     return samples.astype(np.float32)
 
 
@@ -131,11 +156,15 @@ def _count(seconds: float, sample_rate: int) -> int:
 
 def _check_frequency(frequency_hz: float, sample_rate: int) -> None:
     if not 0 < frequency_hz < sample_rate / 2:
-        raise ConfigError(f"{frequency_hz:g} Hz at a sampling rate of {sample_rate} Hz: give a frequency below half the rate")
+        raise ConfigError(
+            f"{frequency_hz:g} Hz at a sampling rate of {sample_rate} Hz: give a frequency below half the rate"
+        )
 
 
 def _checked(samples: Samples, level: float) -> Samples:
     peak = float(np.abs(samples).max(initial=0.0))
     if peak > _FULL_SCALE:
-        raise ConfigError(f"level {level:g} dBFS: the signal would clip by {20 * math.log10(peak):.1f} dB; lower it by as much")
+        raise ConfigError(
+            f"level {level:g} dBFS: the signal would clip by {20 * math.log10(peak):.1f} dB; lower it by as much"
+        )
     return samples

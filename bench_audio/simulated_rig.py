@@ -1,4 +1,6 @@
-"""A loudspeaker, a room, a microphone and a calibrator that are computed: to rehearse a calibration, and to know what one should find."""
+"""A loudspeaker, a room, a microphone and a calibrator that are computed: to rehearse a calibration, and to know what
+one should find.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,11 @@ class SimulatedRig:
         self.sensitivity_drift_db = 0.0
         """By how much the microphone has become more sensitive."""
         stage = ConvolutionStage(rig.room, rig.sample_rate)
-        self._response = np.convolve(stage.response, loudspeaker_taps(rig.loudspeaker, rig.sample_rate)) if rig.loudspeaker else stage.response
+        self._response = (
+            np.convolve(stage.response, loudspeaker_taps(rig.loudspeaker, rig.sample_rate))
+            if rig.loudspeaker
+            else stage.response
+        )
         noise = None if rig.noise_spl is None else rig.noise_spl - rig.spl_of_full_scale_recorded
         self._noise = None if noise is None else NoiseLoop(noise, rig.sample_rate, seed=rig.room.seed)
 
@@ -94,7 +100,9 @@ class SimulatedRig:
         lead = round(rig.latency_seconds * rig.sample_rate)
         heard = np.zeros(lead + samples.size + round(tail_seconds * rig.sample_rate))
         through = oaconvolve(driven, self._response)[: heard.size - lead]
-        heard[lead : lead + through.size] = through * 10 ** ((rig.spl_of_full_scale_played - rig.spl_of_full_scale_recorded) / 20)
+        heard[lead : lead + through.size] = through * 10 ** (
+            (rig.spl_of_full_scale_played - rig.spl_of_full_scale_recorded) / 20
+        )
         return self._recorded(_drifted(heard, rig.drift_ppm))
 
     def record(self, seconds: float) -> MicrophoneRecording:
@@ -107,16 +115,22 @@ class SimulatedRig:
         if self.calibrator_spl is not None:
             amplitude = math.sqrt(2) * 10 ** ((self.calibrator_spl - self.rig.spl_of_full_scale_recorded) / 20)
             sound = sound + amplitude * np.sin(2 * np.pi * 1000 * np.arange(sound.size) / self.rig.sample_rate)
-        return MicrophoneRecording(np.clip(sound * 10 ** (self.sensitivity_drift_db / 20), -1, 1).astype(np.float32), self.rig.sample_rate)
+        return MicrophoneRecording(
+            np.clip(sound * 10 ** (self.sensitivity_drift_db / 20), -1, 1).astype(np.float32), self.rig.sample_rate
+        )
 
 
 def loudspeaker_taps(curve: tuple[tuple[float, float], ...], sample_rate: int) -> NDArray[np.float64]:
-    """A minimum-phase FIR filter `[taps]` with the magnitude of `curve`, Hz and dB, interpolated over log f and held at its ends."""
+    """A minimum-phase FIR filter `[taps]` with the magnitude of `curve`, Hz and dB, interpolated over log f and held at
+    its ends.
+    """
     import pyfar
 
     size = 1 << math.ceil(math.log2(0.34 * sample_rate))
     frequencies = np.fft.rfftfreq(size, 1 / sample_rate)
-    levels = np.interp(np.log(np.maximum(frequencies, 1)), np.log([point[0] for point in curve]), [point[1] for point in curve])
+    levels = np.interp(
+        np.log(np.maximum(frequencies, 1)), np.log([point[0] for point in curve]), [point[1] for point in curve]
+    )
     spectrum = pyfar.Signal(10 ** (levels / 20), sample_rate, n_samples=size, domain="freq")
     taps: NDArray[np.float64] = pyfar.dsp.minimum_phase(spectrum).time[0]
     return taps
@@ -128,7 +142,8 @@ def _drifted(samples: NDArray[np.float64], ppm: float) -> NDArray[np.float64]:
         return samples
     from scipy.interpolate import CubicSpline
 
-    # Cubic splines are exact to -60 dB only up to a third of the sampling rate, which covers the band that is looked at.
+    # Cubic splines are exact to -60 dB only up to a third of the sampling rate, which covers the band that is looked
+    # at.
     times = np.arange(math.floor((samples.size - 1) * (1 + ppm * 1e-6))) / (1 + ppm * 1e-6)
     moved: NDArray[np.float64] = CubicSpline(np.arange(samples.size), samples)(times)
     return moved

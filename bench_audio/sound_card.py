@@ -1,4 +1,6 @@
-"""A real loudspeaker and a real microphone as calibration uses them: one signal played whole while the microphone is recorded."""
+"""A real loudspeaker and a real microphone as calibration uses them: one signal played whole while the microphone is
+recorded.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,10 @@ class SoundCard:
         return _facts(self._microphone)
 
     def play(self, samples: NDArray[np.float32], tail_seconds: float) -> MicrophoneRecording:
-        """Play and record; see `Duplex`. Raises `InfrastructureError` when a device does not open, or is gone for 5 s."""
+        """Play and record; see `Duplex`.
+
+        Raises `InfrastructureError` when a device does not open, or is gone for 5 s.
+        """
         with _OpenMicrophone(self._microphone) as microphone:
             microphone.wait(_LEAD_SECONDS)
             return microphone.recording(_Playback(self._speaker, to_int32(samples)).play(microphone, tail_seconds))
@@ -72,7 +77,9 @@ class _OpenMicrophone:
         start_stream(self._device, self._stream)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stream.abort(ignore_errors=True)
         self._stream.close(ignore_errors=True)
 
@@ -92,7 +99,9 @@ class _OpenMicrophone:
         try:
             block, overflow = self._blocks.get(timeout=_SILENT_SECONDS)
         except queue.Empty:
-            raise InfrastructureError(f"{self._device.word} gives no sound any more; see that it is plugged in, then begin again") from None
+            raise InfrastructureError(
+                f"{self._device.word} gives no sound any more; see that it is plugged in, then begin again"
+            ) from None
         self._kept.append(block)
         self._overflows += overflow
         return block.size
@@ -110,7 +119,8 @@ class _OpenMicrophone:
 
 
 class _Playback:
-    """One signal on its way out, and silence after it: what stops at once may lose what the audio system still holds."""
+    """One signal on its way out, and silence after it: what stops at once may lose what the audio system
+    still holds."""
 
     def __init__(self, device: Device, samples: NDArray[np.int32]) -> None:
         self._device = device
@@ -121,7 +131,9 @@ class _Playback:
         self._ended = threading.Event()
 
     def play(self, microphone: _OpenMicrophone, tail_seconds: float) -> tuple[str, ...]:
-        """Play while `microphone` records, until `tail_seconds` after the end; return the faults that the audio system reported."""
+        """Play while `microphone` records, until `tail_seconds` after the end; return the faults that the audio system
+        reported.
+        """
         stream = open_stream(self._device, self._fill, self._ended.set)
         start_stream(self._device, stream)
         try:
@@ -130,7 +142,10 @@ class _Playback:
             while not self._handed.is_set():
                 recorded += microphone.take_block()
                 if self._ended.is_set() or recorded > longest * microphone.rate:
-                    raise InfrastructureError(f"{self._device.word} does not take its samples any more; see that it is plugged in, then begin again")
+                    raise InfrastructureError(
+                        f"{self._device.word} does not take its samples any more; see that it is plugged in, then begin"
+                        " again"
+                    )
             microphone.wait(float(stream.latency) + tail_seconds)
         finally:
             stream.abort(ignore_errors=True)

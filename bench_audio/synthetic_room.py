@@ -1,7 +1,9 @@
-"""A room that is computed: an impulse response of stated reverberation time, and its convolution with a stream, with noise.
+"""A room that is computed: an impulse response of stated reverberation time, and its convolution with a stream, with
+noise.
 
-The reverberation is Gaussian noise that decays exponentially, the model behind statistical room acoustics (Polack 1988): above the
-Schroeder frequency a real room's response has these statistics. It has no early reflections of its own, and one reverberation time at all frequencies.
+The reverberation is Gaussian noise that decays exponentially, the model behind statistical room acoustics (Polack
+1988): above the Schroeder frequency a real room's response has these statistics. It has no early reflections of its
+own, and one reverberation time at all frequencies.
 """
 
 from __future__ import annotations
@@ -39,7 +41,10 @@ class Room:
     def __post_init__(self) -> None:
         """Raise `ConfigError` for values that no room has."""
         if not (0 <= self.rt60_seconds <= 10 and 0 <= self.delay_seconds <= 1):
-            raise ConfigError(f"a room with RT60 {self.rt60_seconds:g} s and a delay of {self.delay_seconds:g} s: give 0 to 10 s and 0 to 1 s")
+            raise ConfigError(
+                f"a room with RT60 {self.rt60_seconds:g} s and a delay of {self.delay_seconds:g} s: give 0 to 10 s and"
+                " 0 to 1 s"
+            )
 
 
 def impulse_response(room: Room, sample_rate: int) -> NDArray[np.float64]:
@@ -57,8 +62,8 @@ def impulse_response(room: Room, sample_rate: int) -> NDArray[np.float64]:
 class ConvolutionStage:
     """A stream through a room: block by block, of any sizes, with no latency but the room's own.
 
-    The output is that of one convolution of the whole stream, whatever the blocks; the noise does not depend on them either.
-    Samples are not clipped: what exceeds full scale does so in the output too.
+    The output is that of one convolution of the whole stream, whatever the blocks; the noise does not depend on them
+    either. Samples are not clipped: what exceeds full scale does so in the output too.
     """
 
     def __init__(self, room: Room, sample_rate: int) -> None:
@@ -81,7 +86,9 @@ class ConvolutionStage:
         return result.astype(samples.dtype)
 
     def _convolve(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Overlap-add with the response's spectrum kept: blocks of one size, as sound cards ask for, cost two transforms each."""
+        """Overlap-add with the response's spectrum kept: blocks of one size, as sound cards ask for, cost two
+        transforms each.
+        """
         from scipy import fft
 
         size = fft.next_fast_len(block.size + self.response.size - 1, real=True)
@@ -100,8 +107,9 @@ class NoiseLoop:
     def __init__(self, level_dbfs: float, sample_rate: int, *, seed: int) -> None:
         import pyfar
 
-        # pyfar shapes its noise by one transform over all of it, so its end continues in its beginning. Pink noise that reached down to
-        # 0.05 Hz would have a third of its power where there is no sound. A played signal of the same seed must not be like it.
+        # pyfar shapes its noise by one transform over all of it, so its end continues in its beginning. Pink noise that
+        # reached down to 0.05 Hz would have a third of its power where there is no sound. A played signal of the same
+        # seed must not be like it.
         count = _NOISE_LOOP_SECONDS * sample_rate
         spectrum = np.fft.rfft(pyfar.signals.noise(count, "pink", sampling_rate=sample_rate, seed=(seed, 1)).time[0])
         spectrum[: round(_NOISE_FROM_HZ * _NOISE_LOOP_SECONDS)] = 0

@@ -1,6 +1,8 @@
-"""How many clips a core augments: each effect alone, the whole chain, the device's features, both together, rooms and backgrounds, SpecAugment by batch.
+"""How many clips a core augments: each effect alone, the whole chain, the device's features, both together, rooms and
+backgrounds, SpecAugment by batch.
 
-Prints times and clips a second and core; it asserts nothing, since machines are shared. Sounds are made here: noise and decaying rooms.
+Prints times and clips a second and core; it asserts nothing, since machines are shared. Sounds are made here: noise and
+decaying rooms.
 
     python benchmarks/augmentation.py [FOLDER...]
 """
@@ -13,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -69,17 +72,35 @@ def main() -> None:
         recorded = [read_samples(record.path) for record in records]
         clips = [place_anywhere(samples, settings, generator).samples for samples in recorded]
         cores = len(os.sched_getaffinity(0))
-        print(f"{len(clips)} clips of {settings.augmentation_duration_s} s, {cores} cores, best of {REPETITIONS}\n", flush=True)
+        print(
+            f"{len(clips)} clips of {settings.augmentation_duration_s} s, {cores} cores, best of {REPETITIONS}\n",
+            flush=True,
+        )
         print(f"{'':44}{'cores':>6}{'ms a clip':>11}{'clips/s a core':>16}")
-        around = Augmenter(settings.model_copy(update={"SpeechBefore": 1.0, "SpeechAfter": 1.0}), replace(sounds, speech=sounds.backgrounds))
+        around = Augmenter(
+            settings.model_copy(update={"SpeechBefore": 1.0, "SpeechAfter": 1.0}),
+            replace(sounds, speech=sounds.backgrounds),
+        )
         places = [WordPlace(0, len(samples)) for samples in recorded]
-        _row("speech before and after, always", 1, len(clips), timed(lambda: [around.placed(*one, 0, "", 0) for one in zip(recorded, places, strict=True)]))
+        _row(
+            "speech before and after, always",
+            1,
+            len(clips),
+            timed(lambda: [around.placed(*one, 0, "", 0) for one in zip(recorded, places, strict=True)]),
+        )
         for effect in EFFECTS:
-            _row(f"{effect}, always", 1, len(clips), timed(lambda effect=effect: _augment(Augmenter(_only(effect), sounds), clips)))  # type: ignore[misc]
-        _row("the chain with its probabilities", 1, len(clips), timed(lambda: _augment(Augmenter(settings, sounds), clips)))
+            taken = timed(partial(_augment, Augmenter(_only(effect), sounds), clips))
+            _row(f"{effect}, always", 1, len(clips), taken)
+        _row(
+            "the chain with its probabilities",
+            1,
+            len(clips),
+            timed(lambda: _augment(Augmenter(settings, sounds), clips)),
+        )
         _row("the device's features", 1, len(clips), timed(lambda: [device_features(clip) for clip in clips]))
         for processes in sorted({1, cores}):
-            taken = timed(lambda processes=processes: list(augmented_features(records, settings, 0, DRAWS, processes, sounds)))  # type: ignore[misc]
+            drawn = partial(augmented_features, records, settings, 0, DRAWS, processes, sounds)
+            taken = timed(lambda drawn=drawn: list(drawn()))  # type: ignore[misc]
             _row(f"decoding, chain and features, {DRAWS} draws a clip", processes, DRAWS * len(clips), taken)
         _rooms_and_backgrounds(scratch / "computed", cores)
     batch = generator.integers(-128, 128, (128, 204, 40)).astype(np.int8)
@@ -96,7 +117,10 @@ def _rooms_and_backgrounds(folder: Path, cores: int) -> None:
     between = time.perf_counter()
     computed_backgrounds(folder, Split.TRAIN, COMPUTED)
     taken = between - began, time.perf_counter() - between
-    print(f"\n{rooms} computed rooms: {taken[0]:.1f} s on {cores} cores; as many computed backgrounds without speech: {taken[1]:.1f} s")
+    print(
+        f"\n{rooms} computed rooms: {taken[0]:.1f} s on {cores} cores; as many computed backgrounds without speech:"
+        f" {taken[1]:.1f} s"
+    )
 
 
 def _row(label: str, cores: int, clips: int, taken: float) -> None:
@@ -113,11 +137,16 @@ def _augment(augmenter: Augmenter, clips: list[NDArray[np.int16]]) -> None:
 
 
 def _clips(scratch: Path) -> list[SampleRecord]:
-    folders = [Path(argument) for argument in sys.argv[1:]] or ([CORPUS / name for name in CORPUS_FOLDERS] if CORPUS.is_dir() else [])
+    folders = [Path(argument) for argument in sys.argv[1:]] or (
+        [CORPUS / name for name in CORPUS_FOLDERS] if CORPUS.is_dir() else []
+    )
     paths = [*find_sounds(folders).recordings[:CLIPS]]
     if not paths:
         print("no recordings given: noise takes their place\n", flush=True)
-        paths = [_write(scratch / f"clip{number}.wav", np.random.default_rng(number).normal(0, 3000, 16_000)) for number in range(CLIPS)]
+        paths = [
+            _write(scratch / f"clip{number}.wav", np.random.default_rng(number).normal(0, 3000, 16_000))
+            for number in range(CLIPS)
+        ]
     return [SampleRecord(path, Label.POSITIVE, Split.TRAIN, "speaker", 1.0, 16_000) for path in paths]
 
 
@@ -126,7 +155,9 @@ def _sounds(scratch: Path) -> Sounds:
     noises = [_write(scratch / f"noise{number}.wav", generator.normal(0, 2000, 16_000 * 20)) for number in range(8)]
     decay = np.exp(-np.arange(16_000) / 3000)
     rooms = [_write(scratch / f"room{number}.wav", generator.normal(0, 9000, 16_000) * decay) for number in range(8)]
-    return Sounds(store_backgrounds(noises, scratch / "store", jobs=1), store_impulses(rooms, scratch / "store", jobs=1))
+    return Sounds(
+        store_backgrounds(noises, scratch / "store", jobs=1), store_impulses(rooms, scratch / "store", jobs=1)
+    )
 
 
 def _write(path: Path, samples: NDArray[np.float64]) -> Path:

@@ -1,9 +1,11 @@
-"""How good is a model that was trained from a typed phrase? Recipes side by side, tested on real people and on hours of other sound.
+"""How good is a model that was trained from a typed phrase? Recipes side by side, tested on real people and on hours of
+other sound.
 
-A row is a recipe, a word and a seed: speech is generated, a model trained, exported and simulated by the project's own commands, as a user would type
-them. The test chooses nothing in it: checkpoint and cutoff are validation's. Rows are kept in the output folder; an interrupted call goes on with the
-same command, and rows that are there are not made again. Every time that a word's people are listened to is written down, since whoever looks often
-chooses by what was seen.
+A row is a recipe, a word and a seed: speech is generated, a model trained, exported and simulated by the project's own
+commands, as a user would type them. The test chooses nothing in it: checkpoint and cutoff are validation's. Rows are
+kept in the output folder; an interrupted call goes on with the same command, and rows that are there are not made
+again. Every time that a word's people are listened to is written down, since whoever looks often chooses by what was
+seen.
 
     nox -s quality -- --recipes plain --words alexa --seeds 0
     nox -s quality -- --table
@@ -37,14 +39,17 @@ from wakeword.model.manifest import read_manifest
 
 OUTPUT = Path("runs") / "quality"
 PUBLISHED = {"alexa": "alexa", "jarvis": "hey_jarvis"}
-"""ESPHome's models that the package pymicro-wakeword carries, by the word that they are compared for. There is none for "computer"."""
+"""ESPHome's models that the package pymicro-wakeword carries, by the word that they are compared for. There is none for
+"computer"."""
 SAYS_S = 30.0
 """Seconds between two lines of a step's own output."""
 
 
 @resumes
 def main() -> None:
-    """Make the rows that are asked for, then print all that the folder has. Ends with the exit code of the first row that failed."""
+    """Make the rows that are asked for, then print all that the folder has. Ends with the exit code of the first row
+    that failed.
+    """
     options = _parse()
     output: Path = options.output.absolute()
     failed: list[MwwError] = []
@@ -75,10 +80,30 @@ def _wanted(options: argparse.Namespace, output: Path) -> Iterator[Asked]:
                 print(f"{recipe.name} is no recipe for {word}: left out")
                 continue
             for seed in options.seeds:
-                asked = Asked(recipe, word, seed, options.steps, seed if options.new_speech else 0, Path(), output / "speech", output / "cache")
-                marks = [recipe.name, word, str(seed), asked.digest, *([_commit()] if options.again else []), *(["cold"] if options.cold else [])]
+                asked = Asked(
+                    recipe,
+                    word,
+                    seed,
+                    options.steps,
+                    seed if options.new_speech else 0,
+                    Path(),
+                    output / "speech",
+                    output / "cache",
+                )
+                marks = [
+                    recipe.name,
+                    word,
+                    str(seed),
+                    asked.digest,
+                    *([_commit()] if options.again else []),
+                    *(["cold"] if options.cold else []),
+                ]
                 asked = replace(asked, folder=output / "rows" / "-".join(marks))
-                yield replace(asked, speech=asked.folder / "speech", cache=asked.folder / "cache") if options.cold else asked
+                yield (
+                    replace(asked, speech=asked.folder / "speech", cache=asked.folder / "cache")
+                    if options.cold
+                    else asked
+                )
 
 
 def _print(output: Path) -> None:
@@ -109,7 +134,14 @@ def _row(asked: Asked, corpus: Corpus, output: Path, told: Callable[[str], None]
         steps.run("train", commands.train(asked, corpus), told)
         steps.run("export", commands.export(asked), told)
     others = [other for other in WORDS if other != word]
-    what = listening(corpus, word, others, asked.folder / "lists", heard_people=recipe.people != "all", heard_sounds=recipe.corpus != "nothing")
+    what = listening(
+        corpus,
+        word,
+        others,
+        asked.folder / "lists",
+        heard_people=recipe.people != "all",
+        heard_sounds=recipe.corpus != "nothing",
+    )
     if not steps.done(f"simulate {PEOPLE}"):
         note_look(output, word, recipe.name, asked.seed, asked.digest)
     figures = hear(asked.manifest, what, steps, asked.folder / "results", asked.cache, told)
@@ -149,7 +181,14 @@ def _published(word: str, corpus: Corpus, output: Path) -> None:
     if any(row.name == folder.name for row in read_rows(output)):
         return
     print(f"\n{folder.name}: ESPHome's {PUBLISHED[word]}", flush=True)
-    what = listening(corpus, word, [other for other in WORDS if other != word], folder / "lists", heard_people=False, heard_sounds=False)
+    what = listening(
+        corpus,
+        word,
+        [other for other in WORDS if other != word],
+        folder / "lists",
+        heard_people=False,
+        heard_sounds=False,
+    )
     figures = hear(manifest, what, Steps(folder), folder / "results", output / "cache", _told(False))
     row = Row(
         name=folder.name,
@@ -191,7 +230,9 @@ def _commit() -> str:
     """The commit of the program, with `+` where its files differ from it; `unknown` outside a repository."""
     try:
         head, changed = (
-            subprocess.run(["git", "-C", str(commands.ROOT), *arguments], capture_output=True, text=True, check=True).stdout.strip()
+            subprocess.run(
+                ["git", "-C", str(commands.ROOT), *arguments], capture_output=True, text=True, check=True
+            ).stdout.strip()
             for arguments in (("rev-parse", "--short", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
         )
     except (OSError, subprocess.CalledProcessError):
@@ -200,16 +241,46 @@ def _commit() -> str:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="nox -s quality --", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="nox -s quality --", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     names = "; ".join(f"{recipe.name}: {recipe.says}" for recipe in RECIPES.values())
-    parser.add_argument("--recipes", nargs="+", default=["plain"], metavar="NAME", help=f"rows to make (default: plain). {names}")
-    parser.add_argument("--words", nargs="+", default=list(WORDS[:2]), metavar="WORD", help=f"of {', '.join(WORDS)} (default: those that choose a recipe)")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0], metavar="N", help="seeds of the training (default: 0)")
-    parser.add_argument("--steps", type=_steps, default=STEPS, metavar="N,N", help=f"steps of the two phases (default: {','.join(map(str, STEPS))})")
-    parser.add_argument("--new-speech", action="store_true", help="generate speech for each seed (default: all seeds hear the same speech)")
-    parser.add_argument("--again", action="store_true", help="make rows of this commit, also where another commit has made them")
-    parser.add_argument("--cold", action="store_true", help="share no speech and no features with other rows, so that times are those of a first run")
-    parser.add_argument("--output", type=Path, default=OUTPUT, help=f"folder of rows, speech and features (default: {OUTPUT})")
+    parser.add_argument(
+        "--recipes", nargs="+", default=["plain"], metavar="NAME", help=f"rows to make (default: plain). {names}"
+    )
+    parser.add_argument(
+        "--words",
+        nargs="+",
+        default=list(WORDS[:2]),
+        metavar="WORD",
+        help=f"of {', '.join(WORDS)} (default: those that choose a recipe)",
+    )
+    parser.add_argument(
+        "--seeds", nargs="+", type=int, default=[0], metavar="N", help="seeds of the training (default: 0)"
+    )
+    parser.add_argument(
+        "--steps",
+        type=_steps,
+        default=STEPS,
+        metavar="N,N",
+        help=f"steps of the two phases (default: {','.join(map(str, STEPS))})",
+    )
+    parser.add_argument(
+        "--new-speech",
+        action="store_true",
+        help="generate speech for each seed (default: all seeds hear the same speech)",
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="make rows of this commit, also where another commit has made them"
+    )
+    parser.add_argument(
+        "--cold",
+        action="store_true",
+        help="share no speech and no features with other rows, so that times are those of a first run",
+    )
+    parser.add_argument(
+        "--output", type=Path, default=OUTPUT, help=f"folder of rows, speech and features (default: {OUTPUT})"
+    )
     parser.add_argument("--table", action="store_true", help="make no rows, print those that are there")
     parser.add_argument("--verbose", action="store_true", help="show every line that the steps print")
     return parser.parse_args()

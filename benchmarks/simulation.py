@@ -1,6 +1,8 @@
-"""How fast audio becomes detections: each part alone on one core, the whole command, and pymicro-wakeword over the same audio.
+"""How fast audio becomes detections: each part alone on one core, the whole command, and pymicro-wakeword over the same
+audio.
 
-Prints real-time factors (seconds of audio a second of computing) and ratios; it asserts nothing, since machines are shared.
+Prints real-time factors (seconds of audio a second of computing) and ratios; it asserts nothing, since machines are
+shared.
 
     python benchmarks/simulation.py [FOLDER...]
 """
@@ -74,7 +76,11 @@ def main() -> None:
         joined = np.concatenate(audio)
         features = device_features(joined)
         cores = len(os.sched_getaffinity(0))
-        print(f"{len(paths)} recordings, {seconds / 60:.1f} min of audio, model {MODEL}, {cores} cores, best of {REPETITIONS}\n", flush=True)
+        print(
+            f"{len(paths)} recordings, {seconds / 60:.1f} min of audio, model {MODEL}, {cores} cores, best of"
+            f" {REPETITIONS}\n",
+            flush=True,
+        )
 
         reference, unrolled = ReferenceEngine(model), UnrolledEngine(model)
         theirs = timed(lambda: run_pymicro_wakeword(paths))
@@ -87,14 +93,24 @@ def main() -> None:
         for mode in ("clips", "stream"):
             for jobs in sorted({1, cores}):
                 command = _simulate_command(models, sources, mode, jobs)
-                rows.append((f"mww-simulate --mode {mode}, cold", jobs, timed(partial(_run, command, scratch / "none", "--no-cache"))))
+                rows.append(
+                    (
+                        f"mww-simulate --mode {mode}, cold",
+                        jobs,
+                        timed(partial(_run, command, scratch / "none", "--no-cache")),
+                    )
+                )
                 cache = scratch / f"cache-{mode}"
                 _run(command, cache)
                 rows.append((f"mww-simulate --mode {mode}, cached", jobs, timed(partial(_run, command, cache))))
         print(f"{'':52}{'cores':>6}{'s':>9}{'x real time':>13}{'x a core':>10}{'vs pymicro-wakeword':>21}")
         for label, used, taken in rows:
-            print(f"{label:52}{used:6}{taken:9.2f}{seconds / taken:13.0f}{seconds / taken / used:10.0f}{theirs / taken:20.1f}x")
-        print("\nWhole commands include Python's start, hashing, decoding and padding; clips add 2.25 s of silence to each recording.")
+            speed = seconds / taken
+            print(f"{label:52}{used:6}{taken:9.2f}{speed:13.0f}{speed / used:10.0f}{theirs / taken:20.1f}x")
+        print(
+            "\nWhole commands include Python's start, hashing, decoding and padding; clips add 2.25 s of silence to"
+            " each recording."
+        )
 
 
 def _audio(scratch: Path) -> list[Path]:

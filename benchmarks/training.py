@@ -1,7 +1,8 @@
-"""How fast the standard recipe trains and validates, beside a plain Keras loop of the same network over the same batches.
+"""How fast the standard recipe trains and validates, beside a plain Keras loop of the same network over the same
+batches.
 
-The two are timed in turns, so that other work on the machine disturbs both alike. Prints steps a second, ratios and peak memory; it asserts
-nothing, since machines are shared.
+The two are timed in turns, so that other work on the machine disturbs both alike. Prints steps a second, ratios and
+peak memory; it asserts nothing, since machines are shared.
 
     python benchmarks/training.py [--hours HOURS] [--rounds ROUNDS]
 """
@@ -36,7 +37,9 @@ from wakeword.corpus.feature_cache import CachedStream
 from wakeword.presentation import SESSION, STREAM, Presentation
 from wakeword.simulation.streams import PresentedStream
 
-NETWORK = MixedNetConfig(first_conv_filters=32, pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,)))
+NETWORK = MixedNetConfig(
+    first_conv_filters=32, pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,))
+)
 CLIP_MS, BATCH_SIZE = 1500, 128
 WARM_UP, STEPS = 5, 20
 CUTOFF_STEPS = 101
@@ -59,7 +62,10 @@ def main() -> None:
     slices = window_slices(NETWORK, CLIP_MS)
     keras.utils.set_random_seed(0)
     model = build_model(NETWORK, slices)
-    print(f"{model.count_params()} parameters, {BATCH_SIZE} windows of {slices} slices a step; peak memory after TensorFlow's start {_peak_mib()} MiB")
+    print(
+        f"{model.count_params()} parameters, {BATCH_SIZE} windows of {slices} slices a step; peak memory after"
+        f" TensorFlow's start {_peak_mib()} MiB"
+    )
     sampler = BatchSampler(_sets(slices), slices, TrainingSection(batch_size=BATCH_SIZE, seed=1))
     ours = _our_loop(model, sampler)
     ours(0)
@@ -74,12 +80,18 @@ def main() -> None:
         first = WARM_UP + (turn + 1) * STEPS
         times["this trainer"].append(ours(first))
         times["plain Keras"].append(reference(first))
-    print(f"\n{'':14}{'ms a step':>11}{'best':>8}{'steps/s':>10}    median of {arguments.rounds} turns of {STEPS} steps, data included")
+    print(
+        f"\n{'':14}{'ms a step':>11}{'best':>8}{'steps/s':>10}    median of {arguments.rounds} turns of {STEPS} steps,"
+        " data included"
+    )
     for name, seconds in times.items():
         middle = statistics.median(seconds)
         print(f"{name:14}{middle * 1000:11.1f}{min(seconds) * 1000:8.1f}{1 / middle:10.1f}")
     ratios = [theirs / mine for mine, theirs in zip(*times.values(), strict=True)]
-    print(f"{'ratio':14}{statistics.median(ratios):10.2f}x   (turns from {min(ratios):.2f}x to {max(ratios):.2f}x); peak memory of all {_peak_mib()} MiB")
+    print(
+        f"{'ratio':14}{statistics.median(ratios):10.2f}x   (turns from {min(ratios):.2f}x to {max(ratios):.2f}x); peak"
+        f" memory of all {_peak_mib()} MiB"
+    )
 
 
 def _sets(slices: int) -> list[FeatureSet]:
@@ -113,9 +125,18 @@ def _plain_keras_loop(slices: int, sampler: BatchSampler) -> Callable[[int], flo
     from trainer.mixednet.models import build_model
 
     cutoffs = np.linspace(0.0, 1.0, CUTOFF_STEPS).tolist()
-    outcomes = (keras.metrics.TruePositives, keras.metrics.FalsePositives, keras.metrics.TrueNegatives, keras.metrics.FalseNegatives)
+    outcomes = (
+        keras.metrics.TruePositives,
+        keras.metrics.FalsePositives,
+        keras.metrics.TrueNegatives,
+        keras.metrics.FalseNegatives,
+    )
     model = build_model(NETWORK, slices)
-    model.compile(keras.optimizers.Adam(), keras.losses.BinaryCrossentropy(), metrics=[outcome(thresholds=cutoffs) for outcome in outcomes])
+    model.compile(
+        keras.optimizers.Adam(),
+        keras.losses.BinaryCrossentropy(),
+        metrics=[outcome(thresholds=cutoffs) for outcome in outcomes],
+    )
 
     def run(first: int) -> float:
         began = time.perf_counter()
@@ -151,7 +172,9 @@ def _presented(path: Path, presentation: Presentation, samples: tuple[int, ...])
         for start in range(0, slices, WRITTEN_AT_ONCE):
             size = (min(WRITTEN_AT_ONCE, slices - start), contract.FEATURE_CHANNELS)
             file.write(rng.integers(-128, 128, size).astype(np.int8).tobytes())
-    return PresentedStream.of([path] * len(samples), [""] * len(samples), presentation, CachedStream(path, slices, samples))
+    return PresentedStream.of(
+        [path] * len(samples), [""] * len(samples), presentation, CachedStream(path, slices, samples)
+    )
 
 
 def _peak_mib() -> int:

@@ -1,1 +1,4 @@
-"""ESPHome firmware around a model: project, build, flash; and the boards that it goes to. Stands on `wakeword.model`."""
+"""ESPHome firmware around a model: project, build, flash; and the boards that it goes to.
+
+Stands on `wakeword.model`.
+"""

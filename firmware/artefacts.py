@@ -16,7 +16,9 @@ _NO_BITS = 8
 
 @dataclass(frozen=True)
 class Artefacts:
-    """Files of a finished build. `program` is what runs (host) or what goes over the air. Sizes in bytes, None where the build does not tell."""
+    """Files of a finished build. `program` is what runs (host) or what goes over the air. Sizes in bytes, None where
+    the build does not tell.
+    """
 
     program: Path
     ota_image: Path
@@ -42,7 +44,9 @@ def find_artefacts(build_folder: Path, name: str, host: bool, printed: tuple[int
 
 
 def printed_sizes(output: Sequence[str]) -> tuple[int | None, int | None]:
-    """Bytes of flash and RAM in ESPHome's closing lines, `Flash: [===  ]  48.4% (used 888511 bytes from 1835008 bytes)`."""
+    """Bytes of flash and RAM in ESPHome's closing lines,
+    `Flash: [===  ]  48.4% (used 888511 bytes from 1835008 bytes)`.
+    """
     found: dict[str, int] = {}
     for line in output:
         if match := re.match(r"(RAM|Flash):\s+\[[ =]*\].*\(used (\d+) bytes from \d+ bytes\)", line):
@@ -51,12 +55,15 @@ def printed_sizes(output: Sequence[str]) -> tuple[int | None, int | None]:
 
 
 def section_sizes(program: Path) -> tuple[int, int]:
-    """Bytes of a 64-bit ELF's sections: those that a board would keep in flash (code, constants, initial values), and its static RAM.
+    """Bytes of a 64-bit ELF's sections: those that a board would keep in flash (code, constants, initial values), and
+    its static RAM.
 
     Raises `InfrastructureError` when the file is none.
     """
     content = program.read_bytes()
-    damaged = InfrastructureError(f"{program}: is no 64-bit program, or a damaged one; remove the folder, then build again")
+    damaged = InfrastructureError(
+        f"{program}: is no 64-bit program, or a damaged one; remove the folder, then build again"
+    )
     if content[:6] != b"\x7fELF\x02\x01":
         raise damaged
     try:
@@ -75,5 +82,7 @@ def section_sizes(program: Path) -> tuple[int, int]:
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise InfrastructureError(f"{path}: ESPHome ended well, but did not make this file; remove the folder, then build again")
+        raise InfrastructureError(
+            f"{path}: ESPHome ended well, but did not make this file; remove the folder, then build again"
+        )
     return path

@@ -27,7 +27,9 @@ RECORD_FORMAT = 1
 
 @dataclass(frozen=True)
 class Firmware:
-    """A firmware in its folder. `program` is the host's executable or the image for OTA, None if only generated. Sizes in bytes where known."""
+    """A firmware in its folder. `program` is the host's executable or the image for OTA, None if only generated. Sizes
+    in bytes where known.
+    """
 
     target: str
     name: str
@@ -70,10 +72,11 @@ def build(
 ) -> Firmware:
     """Build the firmware of a target with these models in `folder`, or only generate its C++.
 
-    `report` takes a line for each stage, `progress` the compiler's steps (done, all). Building again in the same folder compiles what changed.
+    `report` takes a line for each stage, `progress` the compiler's steps (done, all). Building again in the same folder
+    compiles what changed.
 
-    Raises `ConfigError` for what the user can mend (before any work, but for what only ESPHome knows), and `InfrastructureError` when a tool, the
-    network or the machine fails, or another process builds in the folder.
+    Raises `ConfigError` for what the user can mend (before any work, but for what only ESPHome knows), and
+    `InfrastructureError` when a tool, the network or the machine fails, or another process builds in the folder.
     """
     name = default_name(target) if name is None else name
     folder = folder.absolute()
@@ -86,7 +89,9 @@ def build(
 
     with hold(folder / projects.LOCK_FILE, f"{folder}:", "give another --output"):
         (folder / RECORD_FILE).unlink(missing_ok=True)
-        report(f"rendering {target} with {', '.join(repr(model.described.wake_word) for model in models)} into {folder}")
+        report(
+            f"rendering {target} with {', '.join(repr(model.described.wake_word) for model in models)} into {folder}"
+        )
         project = projects.render(target, name, models, secrets, folder, environment, report)
         # The generated code and the program hold the secrets too.
         project.private.mkdir(mode=0o700, exist_ok=True)
@@ -113,9 +118,16 @@ def read_firmware(folder: Path) -> Firmware:
         record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
         if record["format"] != RECORD_FORMAT:
             raise ConfigError(f"{folder / RECORD_FILE}: is of another version of this program; build again")
-        models = tuple(FirmwareModel(**{**model, "manifest_path": Path(model["manifest_path"])}) for model in record["models"])
-        files: dict[str, Any] = {key: None if record[key] is None else folder / record[key] for key in ("program", "ota_image", "factory_image", "elf")}
-        known: dict[str, Any] = {key: record[key] for key in ("target", "name", "esphome_version", "flash_bytes", "ram_bytes")}
+        models = tuple(
+            FirmwareModel(**{**model, "manifest_path": Path(model["manifest_path"])}) for model in record["models"]
+        )
+        files: dict[str, Any] = {
+            key: None if record[key] is None else folder / record[key]
+            for key in ("program", "ota_image", "factory_image", "elf")
+        }
+        known: dict[str, Any] = {
+            key: record[key] for key in ("target", "name", "esphome_version", "flash_bytes", "ram_bytes")
+        }
     except OSError as error:
         raise ConfigError(f"{folder}: holds no finished firmware; build it with mww-firmware build") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -128,7 +140,11 @@ def read_firmware(folder: Path) -> Firmware:
 
 def _firmware(project: projects.Project, version: str, artefacts: Artefacts | None) -> Firmware:
     described = tuple(model.described for model in project.models)
-    made: dict[str, Any] = {"program": None} if artefacts is None else {name: getattr(artefacts, name) for name in artefacts.__dataclass_fields__}
+    made: dict[str, Any] = (
+        {"program": None}
+        if artefacts is None
+        else {name: getattr(artefacts, name) for name in artefacts.__dataclass_fields__}
+    )
     return Firmware(project.target, project.name, project.folder, models=described, esphome_version=version, **made)
 
 

@@ -1,4 +1,6 @@
-"""The API key and the Wi-Fi access of a board: from the environment or a secrets file, into the project's secrets.yaml, and nowhere else."""
+"""The API key and the Wi-Fi access of a board: from the environment or a secrets file, into the project's secrets.yaml,
+and nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +28,16 @@ SECRETS_FILE = "secrets.yaml"
 _KEY_BYTES = 32
 _RAW_KEY_DIGITS = 64
 _UNTYPABLE = ("Cc", "Cs", "Zl", "Zp")
-"""Categories of Unicode that no password holds: control characters, half a surrogate pair, ends of lines and paragraphs."""
+"""Categories of Unicode that no password holds: control characters, half a surrogate pair, ends of lines and
+paragraphs."""
 
 
 def collect(names: Sequence[str], file: Path | None, kept: Mapping[str, str]) -> dict[str, str]:
-    """The secrets `names`: of the environment first, then of `file` (default: ./secrets.yaml where it exists), then those `kept` by the project.
+    """The secrets `names`: of the environment first, then of `file` (default: ./secrets.yaml where it exists), then
+    those `kept` by the project.
 
-    Raises `ConfigError` for a file that cannot be read and for a secret that is missing or cannot be right. No message holds a secret.
+    Raises `ConfigError` for a file that cannot be read and for a secret that is missing or cannot be right. No message
+    holds a secret.
     """
     default = Path(SECRETS_FILE)
     source = file if file is not None else default if default.is_file() else None
@@ -53,7 +58,10 @@ def collect(names: Sequence[str], file: Path | None, kept: Mapping[str, str]) ->
     missing = [name for name in names if name not in found]
     if missing:
         variables = ", ".join(VARIABLES[name] for name in missing)
-        raise ConfigError(f"{', '.join(missing)} missing: set {variables}, or put {'it' if len(missing) == 1 else 'them'} into a file for --secrets")
+        raise ConfigError(
+            f"{', '.join(missing)} missing: set {variables}, or put {'it' if len(missing) == 1 else 'them'} into a file"
+            " for --secrets"
+        )
     return found
 
 
@@ -74,17 +82,23 @@ def api_key(folder: Path) -> str:
 
 
 def read(file: Path) -> dict[str, str]:
-    """Our secrets in a YAML file of names and values; other names in it are not ours. Raises `ConfigError`, without a word of the content."""
+    """Our secrets in a YAML file of names and values; other names in it are not ours. Raises `ConfigError`, without a
+    word of the content.
+    """
     try:
         text = decoded(file.read_bytes())
         content = esphome_yaml.load(text)
     except OSError as error:
-        raise ConfigError(f"{file}: cannot read the secrets ({error.strerror}); check the path and its permissions") from error
+        raise ConfigError(
+            f"{file}: cannot read the secrets ({error.strerror}); check the path and its permissions"
+        ) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: is not UTF-8 text; write the secrets as 'name: value', one a line") from error
     except RepeatedKey as error:
         name = f"{error.key} stands" if error.key in VARIABLES else "a name stands"
-        raise ConfigError(f"{file}: {name} there twice, in line {error.lines[0]} and in line {error.lines[1]}; remove one of them") from None
+        raise ConfigError(
+            f"{file}: {name} there twice, in line {error.lines[0]} and in line {error.lines[1]}; remove one of them"
+        ) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f" (line {mark.line + 1})"
@@ -97,7 +111,10 @@ def read(file: Path) -> dict[str, str]:
         if not isinstance(value, str):
             raise ConfigError(f"{file}: {name} is not text; put it in quotes")
     if (cut := _cut_off(text)) is not None:
-        raise ConfigError(f"{file}: the value of {cut} ends before a #, which begins a comment; put the value in quotes, with or without the #")
+        raise ConfigError(
+            f"{file}: the value of {cut} ends before a #, which begins a comment; put the value in quotes, with or"
+            " without the #"
+        )
     return ours
 
 
@@ -135,25 +152,44 @@ def _fault(name: str, value: str) -> str | None:
             return f"has to be {_KEY_BYTES} random bytes in base64; make a key with: openssl rand -base64 32"
         return None
     if any(unicodedata.category(character) in _UNTYPABLE for character in value):
-        return "holds an end of a line, another control character or bytes that are no UTF-8; in YAML a \\ within double quotes makes some, single quotes none"
+        return (
+            "holds an end of a line, another control character or bytes that are no UTF-8; in YAML a \\ within double"
+            " quotes makes some, single quotes none"
+        )
     length = len(value.encode())
     if name == "wifi_ssid" and not 1 <= length <= 32:
         return "an SSID has 1 to 32 bytes; give the name of the network"
-    if name == "wifi_password" and value and not (len(value) >= 8 and length < _RAW_KEY_DIGITS) and not _is_raw_key(value):
-        return "a Wi-Fi password has at least 8 characters and at most 63 bytes, or is a key of 64 hexadecimal digits; give it, or nothing for an open network"
+    if (
+        name == "wifi_password"
+        and value
+        and not (len(value) >= 8 and length < _RAW_KEY_DIGITS)
+        and not _is_raw_key(value)
+    ):
+        return (
+            "a Wi-Fi password has at least 8 characters and at most 63 bytes, or is a key of 64 hexadecimal digits;"
+            " give it, or nothing for an open network"
+        )
     return None
 
 
 def _is_raw_key(value: str) -> bool:
-    """Whether a password is the key that others are hashed to (IEEE 802.11-2020, J.4.1), which a device takes as it is."""
+    """Whether a password is the key that others are hashed to (IEEE 802.11-2020, J.4.1), which a device
+    takes as it is."""
     return len(value) == _RAW_KEY_DIGITS and set(value) <= set(string.hexdigits)
 
 
 def _cut_off(text: str) -> str | None:
-    """The first of our secrets in a readable file that is not in quotes and followed by a comment: its `#` may have been meant as a part of it."""
+    """The first of our secrets in a readable file that is not in quotes and followed by a comment: its `#` may have
+    been meant as a part of it.
+    """
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     assert isinstance(root, yaml.MappingNode)
     for key, value in root.value:
-        if key.value in VARIABLES and isinstance(value, yaml.ScalarNode) and value.style is None and "#" in text[value.end_mark.index :].partition("\n")[0]:
+        if (
+            key.value in VARIABLES
+            and isinstance(value, yaml.ScalarNode)
+            and value.style is None
+            and "#" in text[value.end_mark.index :].partition("\n")[0]
+        ):
             return str(key.value)
     return None

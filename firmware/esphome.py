@@ -1,4 +1,6 @@
-"""Running esphome on a project: its output into build.log, its steps as progress, its failures as one line. Secrets are taken out of all of it."""
+"""Running esphome on a project: its output into build.log, its steps as progress, its failures as one line. Secrets are
+taken out of all of it.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +25,21 @@ LOG_FILE = "build.log"
 _OURS_ALONE = ("ESPHOME_DATA_DIR", "ESPHOME_BUILD_PATH", "ESPHOME_IS_HA_ADDON", "ESPHOME_VERBOSE")
 """Variables that would lead ESPHome out of the project's folder, or make it print the secrets."""
 _OURS = {"CCACHE_UMASK": "077"}
-"""Where ccache is installed, ESPHome has it keep copies of objects, which hold the secrets, for all builds of the machine."""
+"""Where ccache is installed, ESPHome has it keep copies of objects, which hold the secrets, for all builds of the
+machine."""
 _STEP = re.compile(r"\[(\d+)/(\d+)\]")
 _UNREACHABLE = re.compile(
-    r"could not resolve|name or service not known|temporary failure in name resolution|getaddrinfo|network is unreachable|connection refused"
-    r"|connection (?:timed out|reset)|max retries exceeded|failed to download|download (?:failed|error)|could not download|unable to access"
-    r"|no route to host|proxyerror|sslerror|certificate verify failed|httpsconnectionpool|connecterror|error downloading|http error \d+",
+    r"could not resolve|name or service not known|temporary failure in name resolution|getaddrinfo|network is"
+    r" unreachable|connection refused"
+    r"|connection (?:timed out|reset)|max retries exceeded|failed to download|download (?:failed|error)|could not"
+    r" download|unable to access"
+    r"|no route to host|proxyerror|sslerror|certificate verify failed|httpsconnectionpool|connecterror|error"
+    r" downloading|http error \d+",
     re.IGNORECASE,
 )
-_ERROR = re.compile(r"\berror:|^ERROR\b|\bfatal\b|undefined reference|No space left|overflowed by|too big|Killed", re.IGNORECASE)
+_ERROR = re.compile(
+    r"\berror:|^ERROR\b|\bfatal\b|undefined reference|No space left|overflowed by|too big|Killed", re.IGNORECASE
+)
 _FAILED = re.compile(r"FAILED:")
 
 type Progress = Callable[[int, int], None]
@@ -39,7 +47,9 @@ type Progress = Callable[[int, int], None]
 
 @dataclass
 class Esphome:
-    """ESPHome at work on one project. A context manager that keeps the log open. `progress` takes the steps done and all steps."""
+    """ESPHome at work on one project. A context manager that keeps the log open. `progress` takes the steps done and
+    all steps.
+    """
 
     project: Project
     environment: ToolEnvironment
@@ -62,28 +72,38 @@ class Esphome:
         self._log = self.log_path.open("w", encoding="utf-8")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         assert self._log is not None
         self._log.close()
 
     def validate(self) -> None:
         """Have ESPHome check the configuration. Raises `ConfigError` with its complaint."""
         if self._run("config") != 0:
-            raise ConfigError(f"{self.project.configuration}: ESPHome refuses the configuration: {self._complaint()}; see {self.log_path}")
+            raise ConfigError(
+                f"{self.project.configuration}: ESPHome refuses the configuration: {self._complaint()}; see"
+                f" {self.log_path}"
+            )
 
     def generate(self) -> None:
         """Have ESPHome write the C++ project. Raises `InfrastructureError` when it cannot."""
         if self._run("compile", "--only-generate") != 0:
-            raise InfrastructureError(f"{self.project.configuration}: ESPHome could not generate the program: {self._telling()}; see {self.log_path}")
+            raise InfrastructureError(
+                f"{self.project.configuration}: ESPHome could not generate the program: {self._telling()}; see"
+                f" {self.log_path}"
+            )
 
     def compile(self) -> None:
-        """Have ESPHome generate and compile. Raises `InfrastructureError` that says whether the network, the compiler or the code is at fault."""
+        """Have ESPHome generate and compile. Raises `InfrastructureError` that says whether the network, the compiler
+        or the code is at fault.
+        """
         if self._run("compile") == 0:
             return
         if any(_UNREACHABLE.search(line) for line in self.lines):
             raise InfrastructureError(
-                f"{self.project.target}: {self._download()} could not be downloaded; connect this machine to the network and build again, or use "
-                f"--generate-only; see {self.log_path}"
+                f"{self.project.target}: {self._download()} could not be downloaded; connect this machine to the"
+                f" network and build again, or use --generate-only; see {self.log_path}"
             )
         raise InfrastructureError(f"{self.project.target}: compiling failed: {self._telling()}; see {self.log_path}")
 
@@ -105,14 +125,18 @@ class Esphome:
         print(f"$ esphome {command} {' '.join((*options, configuration))}", file=log, flush=True)
         variables = neutral_environment((*_OURS_ALONE, *VARIABLES.values())) | _OURS | dict(self.project.variables)
         try:
-            return run_program([self.environment.esphome, command, *options, configuration], self.project.folder, variables, take)
+            return run_program(
+                [self.environment.esphome, command, *options, configuration], self.project.folder, variables, take
+            )
         finally:
             # ESPHome lets everybody read the program that it writes, and its objects.
             keep_private(self.project.private)
             self.sizes = printed_sizes(printed)
 
     def _complaint(self) -> str:
-        """What `esphome config` says is wrong. It prints the section at fault as YAML, and the complaint between its lines, without a key."""
+        """What `esphome config` says is wrong. It prints the section at fault as YAML, and the complaint between its
+        lines, without a key.
+        """
         after = self.lines[self.lines.index("Failed config") + 1 :] if "Failed config" in self.lines else []
         prose = (line for line in after if line.strip())
         begins = itertools.dropwhile(_is_yaml, prose)
@@ -121,8 +145,12 @@ class Esphome:
 
     def _download(self) -> str:
         """What was being fetched, and from where."""
-        what = [match.group(1) for line in self.lines if (match := re.search(r"\bDownloading (.+?)(?: \.\.\.|$)", line))]
-        hosts = [match.group(1) for line in self.lines if (match := re.search(r"https?://(?:[^/@\s]+@)?([\w.\-]+)", line))]
+        what = [
+            match.group(1) for line in self.lines if (match := re.search(r"\bDownloading (.+?)(?: \.\.\.|$)", line))
+        ]
+        hosts = [
+            match.group(1) for line in self.lines if (match := re.search(r"https?://(?:[^/@\s]+@)?([\w.\-]+)", line))
+        ]
         return (what[-1] if what else "the compiler or a library") + (f" from {hosts[-1]}" if hosts else "")
 
     def _telling(self) -> str:

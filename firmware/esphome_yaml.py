@@ -1,4 +1,6 @@
-"""YAML for ESPHome in which text arrives as it is. ESPHome replaces `$name`, `${name}` and Jinja expressions in all text but that tagged `!literal`."""
+"""YAML for ESPHome in which text arrives as it is. ESPHome replaces `$name`, `${name}` and Jinja expressions in all
+text but that tagged `!literal`.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 def _literal(loader: yaml.SafeLoader, node: yaml.Node) -> str:
     if not isinstance(node, yaml.ScalarNode):
-        raise yaml.constructor.ConstructorError(None, None, f"{LITERAL} before something that is not text", node.start_mark)
+        raise yaml.constructor.ConstructorError(
+            None, None, f"{LITERAL} before something that is not text", node.start_mark
+        )
     return str(loader.construct_scalar(node))
 
 

@@ -1,8 +1,9 @@
-"""A firmware onto a board: over the air where the board answers on the network, else over its serial port; proven either way.
+"""A firmware onto a board: over the air where the board answers on the network, else over its serial port; proven
+either way.
 
-Before anything is written the board must be the right one, by its MAC address and the kind of its chip. Afterwards the same is asked again, the
-flash is compared by MD5s that the board computes, and on the network the board tells the hashes of the models it runs. A board that has the very
-image already is left alone.
+Before anything is written the board must be the right one, by its MAC address and the kind of its chip. Afterwards the
+same is asked again, the flash is compared by MD5s that the board computes, and on the network the board tells the
+hashes of the models it runs. A board that has the very image already is left alone.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ ATTEMPT_SECONDS, PAUSE_SECONDS = 5.0, 0.5
 
 @dataclass(frozen=True)
 class FlashOptions:
-    """How to flash. `port` is a serial port chosen by the user, `force` writes what the board holds already, times are in seconds."""
+    """How to flash. `port` is a serial port chosen by the user, `force` writes what the board holds already, times are
+    in seconds.
+    """
 
     via: Way = "auto"
     port: str | None = None
@@ -50,7 +53,9 @@ class FlashOptions:
 
 @dataclass(frozen=True)
 class Flashed:
-    """What was done. `where` is the port or the address; `log` holds all that the tools said; `serial` and `running` are what each way has learned."""
+    """What was done. `where` is the port or the address; `log` holds all that the tools said; `serial` and `running`
+    are what each way has learned.
+    """
 
     way: Literal["serial", "network", "already there"]
     where: str
@@ -70,10 +75,12 @@ def flash_board(
     report: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> Flashed:
-    """Bring `firmware` to the board; the caller holds its lock. `report` takes a line for each stage, `progress` the percent written and 100.
+    """Bring `firmware` to the board; the caller holds its lock. `report` takes a line for each stage, `progress` the
+    percent written and 100.
 
-    Raises `ConfigError` where firmware, board and options do not fit together, `BoardRefused` when another board or another chip is found (nothing is
-    written then), and `InfrastructureError` when a port, a tool, the network or the board fails.
+    Raises `ConfigError` where firmware, board and options do not fit together, `BoardRefused` when another board or
+    another chip is found (nothing is written then), and `InfrastructureError` when a port, a tool, the network or the
+    board fails.
     """
     options = options or FlashOptions()
     _check_installation()
@@ -92,7 +99,14 @@ class _Job:
     progress: Callable[[int, int], None]
 
     def run(self) -> Flashed:
-        serial = SerialFlash(self.entry, self.firmware, self.options.port, self._log, self._say, lambda part: self.progress(round(part * 100), 100))
+        serial = SerialFlash(
+            self.entry,
+            self.firmware,
+            self.options.port,
+            self._log,
+            self._say,
+            lambda part: self.progress(round(part * 100), 100),
+        )
         trouble: MwwError | None = None
         if self.options.via != "serial" and self.entry.address is not None and self.entry.mac is not None:
             try:
@@ -108,7 +122,9 @@ class _Job:
             raise error if trouble is None else type(error)(f"{error}; nor over the air: {trouble}") from error
         written = serial.run(port, force=self.options.force, boot_seconds=self.options.boot_seconds)
         way: Literal["serial", "already there"] = "serial" if written.written_bytes else "already there"
-        flashed = Flashed(way, written.port, written.board.mac, self._log_path, written.written_bytes, written.seconds, written)
+        flashed = Flashed(
+            way, written.port, written.board.mac, self._log_path, written.written_bytes, written.seconds, written
+        )
         if self.entry.address is None:
             return flashed
         try:
@@ -128,13 +144,25 @@ class _Job:
             return Flashed("already there", address, before.mac, self._log_path, running=before)
         assert self.firmware.ota_image is not None
         began = time.monotonic()
-        upload(self.firmware.ota_image, address, self.entry.ota_port, key, tool_environment(report=self.report), self._say)
+        upload(
+            self.firmware.ota_image, address, self.entry.ota_port, key, tool_environment(report=self.report), self._say
+        )
         seconds = time.monotonic() - began
         running = self._wait_until_running(before, before.mac)
-        return Flashed("network", address, running.mac, self._log_path, self.firmware.ota_image.stat().st_size, seconds, running=running)
+        return Flashed(
+            "network",
+            address,
+            running.mac,
+            self._log_path,
+            self.firmware.ota_image.stat().st_size,
+            seconds,
+            running=running,
+        )
 
     def _wait_until_running(self, before: Running | None, mac: str) -> Running:
-        """Ask until the board with this MAC runs the firmware, in another boot than `before`. What it said last is the error."""
+        """Ask until the board with this MAC runs the firmware, in another boot than `before`. What it said last is the
+        error.
+        """
         self._say(f"waiting for the board at {self.entry.address}:{self.entry.api_port}")
         key = api_key(self.firmware.folder)
         end = time.monotonic() + self.options.network_seconds
@@ -153,9 +181,13 @@ class _Job:
                 elif runs_firmware(running, self.firmware):
                     return running
                 else:
-                    trouble = InfrastructureError(f"board {self.entry.name!r} runs a firmware built {running.built}, not this one")
+                    trouble = InfrastructureError(
+                        f"board {self.entry.name!r} runs a firmware built {running.built}, not this one"
+                    )
             if time.monotonic() >= end:
-                raise InfrastructureError(f"{trouble}; waited {self.options.network_seconds:g} s; look at {self._log_path}") from trouble
+                raise InfrastructureError(
+                    f"{trouble}; waited {self.options.network_seconds:g} s; look at {self._log_path}"
+                ) from trouble
             time.sleep(PAUSE_SECONDS)
 
     def _ask(self, key: str, seconds: float, mac: str | None, name: str | None = None) -> Running:
@@ -180,11 +212,16 @@ class _Job:
 def check_board(entry: BoardEntry) -> None:
     """Raise `ConfigError` for a board that is not to be flashed: it is virtual."""
     if kind_of(entry).runs_here:
-        raise ConfigError(f"board {entry.name!r} is virtual: there is nothing to flash; mww-bench measure --board {entry.name} --firmware DIR runs a firmware")
+        raise ConfigError(
+            f"board {entry.name!r} is virtual: there is nothing to flash; mww-bench measure --board {entry.name}"
+            " --firmware DIR runs a firmware"
+        )
 
 
 def runs_firmware(running: Running, firmware: Firmware) -> bool:
-    """Whether a board runs this very build: its name, its models by their hashes, and the time of the build, which is among the image's bytes."""
+    """Whether a board runs this very build: its name, its models by their hashes, and the time of the build, which is
+    among the image's bytes.
+    """
     assert firmware.ota_image is not None
     models = [(model.model_id, model.sha256) for model in firmware.models]
     if running.name != firmware.name or [(model.model_id, model.sha256) for model in running.identity.models] != models:
@@ -206,14 +243,17 @@ def _check_fit(entry: BoardEntry, firmware: Firmware, options: FlashOptions) -> 
     check_board(entry)
     if firmware.target != entry.target:
         raise ConfigError(
-            f"{firmware.folder}: is built for target {firmware.target}, but board {entry.name!r} is of target {entry.target}; "
-            f"build it with mww-firmware build --target {entry.target}"
+            f"{firmware.folder}: is built for target {firmware.target}, but board {entry.name!r} is of target"
+            f" {entry.target}; build it with mww-firmware build --target {entry.target}"
         )
     if firmware.factory_image is None or firmware.ota_image is None:
         raise ConfigError(f"{firmware.folder}: holds no image, only generated code; build it without --generate-only")
     if options.via == "network" and entry.address is None:
         raise ConfigError(f"board {entry.name!r}: has no address in boards.yaml, which --via network needs; add it")
     if options.via == "network" and entry.mac is None:
-        raise ConfigError(f"board {entry.name!r}: has no mac in boards.yaml, and on the network nothing else tells boards apart; add it, or use --via serial")
+        raise ConfigError(
+            f"board {entry.name!r}: has no mac in boards.yaml, and on the network nothing else tells boards apart; add"
+            " it, or use --via serial"
+        )
     if options.via == "network" and options.port is not None:
         raise ConfigError(f"--port {options.port} has no meaning with --via network; leave one of them out")

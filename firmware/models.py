@@ -17,7 +17,9 @@ MODEL_ID_PREFIX = "ww_"
 
 @dataclass(frozen=True)
 class FirmwareModel:
-    """One model in a firmware. `cutoff` is 0-255 as the device compares it, `window` and `arena` as the manifest states them (probabilities, bytes)."""
+    """One model in a firmware. `cutoff` is 0-255 as the device compares it, `window` and `arena` as the manifest states
+    them (probabilities, bytes).
+    """
 
     model_id: str
     wake_word: str
@@ -46,8 +48,8 @@ class CheckedModel:
 def check_models(manifests: Sequence[Path]) -> list[CheckedModel]:
     """Read the manifests and their models, and check what would otherwise only be found on the board.
 
-    Raises `ConfigError` for a manifest or model that cannot be read, that the device would not run, or that cannot be told from another one,
-    and `InfrastructureError` when tflite-micro cannot be run on this machine.
+    Raises `ConfigError` for a manifest or model that cannot be read, that the device would not run, or that cannot be
+    told from another one, and `InfrastructureError` when tflite-micro cannot be run on this machine.
     """
     if not manifests:
         raise ConfigError("no model given; pass --model MANIFEST.json at least once")
@@ -88,24 +90,28 @@ def _check_wake_word(path: Path, wake_word: str) -> None:
     if not wake_word.strip():
         raise ConfigError(f"{path}: wake_word is empty; name the wake word")
     if wake_word == "vad":
-        raise ConfigError(f"{path}: ESPHome takes the wake word 'vad' for its voice activity model; choose another name")
+        raise ConfigError(
+            f"{path}: ESPHome takes the wake word 'vad' for its voice activity model; choose another name"
+        )
     if bad := sorted({sign for sign in wake_word if sign in "|;" or not sign.isprintable()}):
         raise ConfigError(f"{path}: wake_word holds {bad[0]!r}, which separates a board's answers; choose another name")
 
 
 def _slug(wake_word: str) -> str:
     """Letters, digits and underscores of ASCII; what has none of them is named by its code points."""
-    return re.sub(r"[^a-z0-9]+", "_", wake_word.lower()).strip("_") or "_".join(f"{ord(sign):x}" for sign in wake_word if not sign.isspace())
+    return re.sub(r"[^a-z0-9]+", "_", wake_word.lower()).strip("_") or "_".join(
+        f"{ord(sign):x}" for sign in wake_word if not sign.isspace()
+    )
 
 
 def _refuse_twin(model: FirmwareModel, other: FirmwareModel) -> None:
     if model.wake_word == other.wake_word:
         raise ConfigError(
-            f"{model.manifest_path}: wake word {model.wake_word!r} is also that of {other.manifest_path}, so their detections could not be told apart; "
-            "build one firmware for each"
+            f"{model.manifest_path}: wake word {model.wake_word!r} is also that of {other.manifest_path}, so their"
+            " detections could not be told apart; build one firmware for each"
         )
     if model.model_id == other.model_id:
         raise ConfigError(
-            f"{model.manifest_path}: wake word {model.wake_word!r} and {other.wake_word!r} of {other.manifest_path} would both be named "
-            f"{model.model_id} on the board; rename one"
+            f"{model.manifest_path}: wake word {model.wake_word!r} and {other.wake_word!r} of {other.manifest_path}"
+            f" would both be named {model.model_id} on the board; rename one"
         )

@@ -1,4 +1,6 @@
-"""ESPHome's native API of a board, asked once: who it is, and what it runs. What keeps a connection for a session is in `harness.collect`."""
+"""ESPHome's native API of a board, asked once: who it is, and what it runs. What keeps a connection for a session is in
+`harness.collect`.
+"""
 
 from __future__ import annotations
 
@@ -59,13 +61,18 @@ class Target:
 
 
 def make_target(address: str, port: int, key: str, name: str, mac: str | None) -> Target:
-    """Check the parts and bring the MAC into the form of the protocol. Raises `ConfigError`; its words do not hold the key."""
+    """Check the parts and bring the MAC into the form of the protocol. Raises `ConfigError`; its words do not hold the
+    key.
+    """
     try:
         good = len(base64.b64decode(key, validate=True)) == _KEY_BYTES
     except (binascii.Error, ValueError):
         good = False
     if not good:
-        raise ConfigError(f"{name} at {address}:{port}: the API key is not {_KEY_BYTES} bytes in base64; give the key that the board was built with")
+        raise ConfigError(
+            f"{name} at {address}:{port}: the API key is not {_KEY_BYTES} bytes in base64; give the key that the board"
+            " was built with"
+        )
     plain = None if mac is None else mac.replace(":", "").replace("-", "").lower()
     if plain is not None and (len(plain) != 12 or set(plain) - set("0123456789abcdef")):
         raise ConfigError(f"{name}: {mac} is no MAC address; write it like 00:aa:22:33:44:55")
@@ -74,7 +81,9 @@ def make_target(address: str, port: int, key: str, name: str, mac: str | None) -
 
 @dataclass(frozen=True)
 class Running:
-    """What a board says of itself. `mac` is upper case with colons; `built` is the time of its build in ESPHome's words, which the image holds too."""
+    """What a board says of itself. `mac` is upper case with colons; `built` is the time of its build in ESPHome's
+    words, which the image holds too.
+    """
 
     name: str
     mac: str
@@ -86,24 +95,35 @@ class Running:
 async def ask(target: Target, timeout: float, *, expected_name: str | None = None) -> Running:
     """Connect, ask the board which models it runs, and hang up.
 
-    Raises `BoardRefused` for a wrong key, another board behind the address, or firmware that is not the bench's, and `InfrastructureError` when nothing
-    answers within `timeout` seconds.
+    Raises `BoardRefused` for a wrong key, another board behind the address, or firmware that is not the bench's, and
+    `InfrastructureError` when nothing answers within `timeout` seconds.
     """
     client = APIClient(
-        target.address, target.port, noise_psk=target.key, expected_name=expected_name, expected_mac=target.mac, client_info="mww-firmware", provide_time=False
+        target.address,
+        target.port,
+        noise_psk=target.key,
+        expected_name=expected_name,
+        expected_mac=target.mac,
+        client_info="mww-firmware",
+        provide_time=False,
     )
     try:
         async with asyncio.timeout(timeout):
             await client.connect(log_errors=False)
             return await _identified(client, target)
     except TimeoutError:
-        raise InfrastructureError(f"{target.where}: no answer within {timeout:g} s; check power, network and address of the board") from None
+        raise InfrastructureError(
+            f"{target.where}: no answer within {timeout:g} s; check power, network and address of the board"
+        ) from None
     except APIConnectionError as error:
         refusal = explain_refusal(error, target)
         if refusal is not None:
             raise refusal from error
         reason = Redactor([target.key])(str(error))
-        raise InfrastructureError(f"{target.where}: no connection ({type(error).__name__}: {reason}); check power, network and address of the board") from error
+        raise InfrastructureError(
+            f"{target.where}: no connection ({type(error).__name__}: {reason}); check power, network and address of the"
+            " board"
+        ) from error
     finally:
         client.force_disconnect()
 
@@ -112,7 +132,9 @@ async def _identified(client: APIClient, target: Target) -> Running:
     info, _, services = await client.device_info_and_list_entities()
     mac = info.mac_address.replace(":", "").lower()
     if target.mac not in (None, mac):  # firmware before 2025.4 does not tell its MAC in the handshake
-        raise WrongBoard(f"{target.where}: the board there has the MAC {info.mac_address}, not {target.mac}; correct boards.yaml")
+        raise WrongBoard(
+            f"{target.where}: the board there has the MAC {info.mac_address}, not {target.mac}; correct boards.yaml"
+        )
     action = next((service for service in services if service.name == IDENTIFY), None)
     if action is None:
         raise BoardRefused(f"{target.where}: lacks the action {IDENTIFY}; build and flash the bench's firmware")
@@ -128,12 +150,16 @@ async def _identified(client: APIClient, target: Target) -> Running:
     try:
         identity = parse_identity(await answer)
     except (KeyError, ValueError) as error:
-        raise BoardRefused(f"{target.where}: its identity cannot be read ({error}); build and flash the bench's firmware") from error
+        raise BoardRefused(
+            f"{target.where}: its identity cannot be read ({error}); build and flash the bench's firmware"
+        ) from error
     return Running(info.name, info.mac_address.upper(), info.esphome_version, info.compilation_time, identity)
 
 
 def explain_refusal(error: BaseException, target: Target) -> BoardRefused | None:
-    """Return why trying again is useless, or None where it is not. Looks through the errors that the library wraps around the cause."""
+    """Return why trying again is useless, or None where it is not. Looks through the errors that the library wraps
+    around the cause.
+    """
     seen: BaseException | None = error
     for _ in range(8):
         if seen is None:
@@ -155,9 +181,14 @@ def _words(error: BaseException, target: Target) -> str | None:
         case InvalidEncryptionKeyAPIError():
             return "refuses the API key; give the key that this board was built with, or build and flash it again"
         case BadNameAPIError():
-            return f"the board there is named {error.received_name!r}; correct the address of {target.name} in boards.yaml"
+            return (
+                f"the board there is named {error.received_name!r}; correct the address of {target.name} in boards.yaml"
+            )
         case BadMACAddressAPIError():
-            return f"the board there has the MAC {error.received_mac}, not {target.mac}; correct address or mac of {target.name} in boards.yaml"
+            return (
+                f"the board there has the MAC {error.received_mac}, not {target.mac}; correct address or mac of"
+                f" {target.name} in boards.yaml"
+            )
         case RequiresEncryptionAPIError() | EncryptionPlaintextAPIError():
             return "does not speak with encryption; build and flash the bench's firmware"
         case InvalidAuthAPIError():

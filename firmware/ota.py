@@ -27,7 +27,14 @@ sys.exit(code)
 """
 
 
-def upload(image: Path, address: str, port: int, key: str, environment: ToolEnvironment, report: Callable[[str], None] = lambda _: None) -> None:
+def upload(
+    image: Path,
+    address: str,
+    port: int,
+    key: str,
+    environment: ToolEnvironment,
+    report: Callable[[str], None] = lambda _: None,
+) -> None:
     """Send `image` to the board at `address`, which then restarts with it. `key` is the API key that the board has now.
 
     Raises `InfrastructureError` when the board does not take it; the board then runs what it ran before.
@@ -41,5 +48,6 @@ def upload(image: Path, address: str, port: int, key: str, environment: ToolEnvi
         said = [line.strip() for line in lines if "ERROR" in line or "WARNING" in line or "Error" in line]
         telling = Redactor([key])((said or lines or [f"exit code {code}"])[-1])
         raise InfrastructureError(
-            f"{address}:{port}: the update over the air failed ({telling}); check that the board is on and runs a bench firmware with this key"
+            f"{address}:{port}: the update over the air failed ({telling}); check that the board is on and runs a bench"
+            " firmware with this key"
         )

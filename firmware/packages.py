@@ -1,6 +1,8 @@
-"""Packages that pip brings, each pinned by content: source distributions to compile, and a compiler as a wheel. What is made of them is made once.
+"""Packages that pip brings, each pinned by content: source distributions to compile, and a compiler as a wheel. What is
+made of them is made once.
 
-pip is that of ESPHome's environment; indexes and proxies are the user's own. It compares the hashes before it runs anything of a package.
+pip is that of ESPHome's environment; indexes and proxies are the user's own. It compares the hashes before it runs
+anything of a package.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ _BUILD_TOOLS = ("pip", "setuptools")
 
 @dataclass(frozen=True)
 class Package:
-    """One release. `sha256` are the hashes of the files that may be taken: one source distribution, or a wheel for each kind of machine."""
+    """One release. `sha256` are the hashes of the files that may be taken: one source distribution, or a wheel for each
+    kind of machine.
+    """
 
     name: str
     version: str
@@ -35,10 +39,12 @@ class Package:
 
 
 def make_once(folder: Path, what: str, make: Callable[[Path], Path], report: Callable[[str], None]) -> None:
-    """Have `make` make a folder within the empty folder that it is given; the one that it returns gets the name `folder`, at once and whole.
+    """Have `make` make a folder within the empty folder that it is given; the one that it returns gets the name
+    `folder`, at once and whole.
 
-    Nothing happens where `folder` is already. Two processes may call this at once: one works, the other waits; `report` takes a line of either.
-    `what` is the work, such as "compiling this". Raises what `make` raises, and then leaves nothing behind.
+    Nothing happens where `folder` is already. Two processes may call this at once: one works, the other waits; `report`
+    takes a line of either. `what` is the work, such as "compiling this". Raises what `make` raises, and then leaves
+    nothing behind.
     """
     if folder.is_dir():
         return
@@ -79,7 +85,11 @@ def install_wheel(package: Package, environment: ToolEnvironment, folder: Path) 
 
 def _pip(package: Package, command: Sequence[str], environment: ToolEnvironment, work: Path) -> None:
     pinned = work / "pinned.txt"
-    pinned.write_text(" ".join([f"{package.name}=={package.version}", *(f"--hash=sha256:{digest}" for digest in package.sha256)]) + "\n", encoding="utf-8")
+    pinned.write_text(
+        " ".join([f"{package.name}=={package.version}", *(f"--hash=sha256:{digest}" for digest in package.sha256)])
+        + "\n",
+        encoding="utf-8",
+    )
     lines: list[str] = []
     whole: list[str | Path] = [
         environment.python,
@@ -98,13 +108,17 @@ def _pip(package: Package, command: Sequence[str], environment: ToolEnvironment,
         return
     if wrong := next((match for line in lines if (match := re.match(r"\s*Got\s+([0-9a-f]{64})", line))), None):
         raise InfrastructureError(
-            f"{package}: the package index gives a file with SHA-256 {wrong.group(1)} instead of {' or '.join(package.sha256)}; "
-            "do not use it, check your package index"
+            f"{package}: the package index gives a file with SHA-256 {wrong.group(1)} instead of"
+            f" {' or '.join(package.sha256)}; do not use it, check your package index"
         )
     # pip goes on without an index that does not answer, and says in the end that there is no such release.
-    unreachable = next((match.group(1) for line in lines if (match := re.search(r"connection broken by '(.*)'", line))), None)
+    unreachable = next(
+        (match.group(1) for line in lines if (match := re.search(r"connection broken by '(.*)'", line))), None
+    )
     reason = telling(lines, code) if unreachable is None else f"the package index does not answer: {unreachable}"
-    raise InfrastructureError(f"{package} could not be fetched with pip: {reason}; check the network and pip's settings, then run again")
+    raise InfrastructureError(
+        f"{package} could not be fetched with pip: {reason}; check the network and pip's settings, then run again"
+    )
 
 
 def _ensure_build_tools(environment: ToolEnvironment, work: Path) -> None:
@@ -112,7 +126,9 @@ def _ensure_build_tools(environment: ToolEnvironment, work: Path) -> None:
     python = environment.python
 
     def missing(*names: str) -> bool:
-        return run_program([python, "-c", f"import {', '.join(names)}"], work, neutral_environment(), lambda _: None) != 0
+        return (
+            run_program([python, "-c", f"import {', '.join(names)}"], work, neutral_environment(), lambda _: None) != 0
+        )
 
     if not missing(*_BUILD_TOOLS):
         return
@@ -126,5 +142,6 @@ def _ensure_build_tools(environment: ToolEnvironment, work: Path) -> None:
         lines: list[str] = []
         if (code := run_program(command, work, neutral_environment(), lines.append)) != 0:
             raise InfrastructureError(
-                f"{environment.folder}: {' and '.join(_BUILD_TOOLS)} could not be installed there: {telling(lines, code)}; mend that, then run again"
+                f"{environment.folder}: {' and '.join(_BUILD_TOOLS)} could not be installed there:"
+                f" {telling(lines, code)}; mend that, then run again"
             )

@@ -23,23 +23,37 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def run_program(
-    command: Sequence[str | Path], folder: Path, environment: Mapping[str, str], on_line: Callable[[str], None], *, timeout: float | None = None
+    command: Sequence[str | Path],
+    folder: Path,
+    environment: Mapping[str, str],
+    on_line: Callable[[str], None],
+    *,
+    timeout: float | None = None,
 ) -> int:
     """Run a program in `folder` and hand over each line that it prints, `plain`; returns its exit code.
 
-    stdout and stderr are one stream, and a carriage return ends a line too. Whatever ends this function or this process, the program and all
-    that it started end with it. `timeout` is in seconds.
+    stdout and stderr are one stream, and a carriage return ends a line too. Whatever ends this function or this
+    process, the program and all that it started end with it. `timeout` is in seconds.
 
     Raises `InfrastructureError` when the program cannot be started or exceeds `timeout`.
     """
     program = [str(part) for part in command]
     try:
-        # A session of its own is one process group, which can be ended as a whole: esphome starts ninja, and ninja the compilers.
+        # A session of its own is one process group, which can be ended as a whole: esphome starts ninja, and ninja the
+        # compilers.
         process = subprocess.Popen(
-            program, cwd=folder, env=dict(environment), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+            program,
+            cwd=folder,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     except OSError as error:
-        raise InfrastructureError(f"{program[0]}: cannot be started ({error.strerror}); check that it is installed") from error
+        raise InfrastructureError(
+            f"{program[0]}: cannot be started ({error.strerror}); check that it is installed"
+        ) from error
     try:
         with _ends_with_us(process.pid):
             assert process.stdout is not None
@@ -47,7 +61,9 @@ def run_program(
                 on_line(plain(line))
             return process.wait()
     except TimeoutError as error:
-        raise InfrastructureError(f"{program[0]}: no answer within {timeout:g} s; check the machine, then run again") from error
+        raise InfrastructureError(
+            f"{program[0]}: no answer within {timeout:g} s; check the machine, then run again"
+        ) from error
     finally:
         _end_group(process)
 
@@ -87,7 +103,9 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def _closed_within(stream: IO[bytes], seconds: float) -> bool:
-    """Whether the stream ends in time: when nobody holds its other end, all of the group are gone (a zombie still has a number)."""
+    """Whether the stream ends in time: when nobody holds its other end, all of the group are gone (a zombie still has a
+    number).
+    """
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         if select.select([stream], [], [], left)[0] and not os.read(stream.fileno(), 65536):
@@ -97,10 +115,14 @@ def _closed_within(stream: IO[bytes], seconds: float) -> bool:
 
 @contextmanager
 def _ends_with_us(group: int) -> Iterator[None]:
-    """Keep a watcher that ends the process group when this process is gone without a word (SIGKILL): its pipe then closes."""
+    """Keep a watcher that ends the process group when this process is gone without a word (SIGKILL): its pipe then
+    closes.
+    """
     reading, writing = os.pipe()
     try:
-        watcher = subprocess.Popen(["/bin/sh", "-c", 'read -r _; kill -KILL "-$0"', str(group)], stdin=reading, start_new_session=True)
+        watcher = subprocess.Popen(
+            ["/bin/sh", "-c", 'read -r _; kill -KILL "-$0"', str(group)], stdin=reading, start_new_session=True
+        )
     finally:
         os.close(reading)
     try:

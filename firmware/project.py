@@ -1,4 +1,5 @@
-"""A project folder for ESPHome: the target's YAML, the models, the secrets. What is the same for all stands in esphome_configs; here is what varies.
+"""A project folder for ESPHome: the target's YAML, the models, the secrets. What is the same for all stands in
+esphome_configs; here is what varies.
 
 <name>.yaml      the configuration that esphome is given
 models.yaml      the models, and where their bytes are
@@ -40,7 +41,9 @@ _TAKEN = ("host", "models", "secrets")
 
 @dataclass(frozen=True)
 class Project:
-    """A rendered project. `secrets` are the values that nothing may show, `variables` what ESPHome's environment needs besides."""
+    """A rendered project. `secrets` are the values that nothing may show, `variables` what ESPHome's environment needs
+    besides.
+    """
 
     target: str
     name: str
@@ -74,7 +77,10 @@ def check_target(target: str) -> None:
 def check_name(name: str) -> None:
     """Raise `ConfigError` when ESPHome would not take this device name."""
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"name {name!r}: a device's name has at most 31 characters of a-z, 0-9 and -, and neither begins nor ends with -; choose another")
+        raise ConfigError(
+            f"name {name!r}: a device's name has at most 31 characters of a-z, 0-9 and -, and neither begins nor ends"
+            " with -; choose another"
+        )
     if name in _TAKEN:
         raise ConfigError(f"name {name!r}: {name}.yaml is another file of the project; choose another name")
 
@@ -88,7 +94,8 @@ def check_folder(folder: Path) -> None:
 
 
 def collect_secrets(target: str, folder: Path, file: Path | None) -> dict[str, str]:
-    """The secrets that a target needs; those of an earlier build in the folder serve again. A key for `host` is made when nobody gives one.
+    """The secrets that a target needs; those of an earlier build in the folder serve again. A key for `host` is made
+    when nobody gives one.
 
     Raises `ConfigError` as `credentials.collect` does.
     """
@@ -118,7 +125,10 @@ def render(
     for model in models:
         model_id = model.described.model_id
         _write(folder / "models" / f"{model_id}.tflite", model.content)
-        _write(folder / "models" / f"{model_id}.json", manifest_text(model.manifest.model_copy(update={"model": f"{model_id}.tflite"})))
+        _write(
+            folder / "models" / f"{model_id}.json",
+            manifest_text(model.manifest.model_copy(update={"model": f"{model_id}.tflite"})),
+        )
     _write(folder / "models.yaml", dump(_models_section(target, models)))
     included = {"bench": "packages/bench.yaml", "target": f"targets/{target}.yaml", "models": "models.yaml"}
     variables: Mapping[str, str] = {}
@@ -135,7 +145,9 @@ def render(
 
 
 def host_mac_address(name: str) -> str:
-    """A locally administered address that belongs to the name: two virtual boards are two devices, and a board keeps its address."""
+    """A locally administered address that belongs to the name: two virtual boards are two devices, and a board keeps
+    its address.
+    """
     digest = hashlib.sha256(name.encode()).digest()
     return ":".join(f"{byte:02X}" for byte in (0x02, *digest[:5]))
 
@@ -149,14 +161,30 @@ def _write(path: Path, content: str | bytes) -> None:
 def _main_file(target: str, name: str, included: dict[str, str]) -> str:
     substitutions = {"name": name, "target": target, "mac_address": host_mac_address(name)}
     packages = "".join(f"  {key}: !include {path}\n" for key, path in included.items())
-    return f"# Rendered by mww-firmware; it is written anew with every build.\n\n{dump({'substitutions': substitutions})}\npackages:\n{packages}"
+    return (
+        "# Rendered by mww-firmware; it is written anew with every"
+        f" build.\n\n{dump({'substitutions': substitutions})}\npackages:\n{packages}"
+    )
 
 
 def _models_section(target: str, models: Sequence[CheckedModel]) -> dict[str, Any]:
-    entries = [{"model": f"models/{model.described.model_id}.json", "id": model.described.model_id, "raw_data_id": model.raw_data_id} for model in models]
-    lines = [f"id(mww_model_bytes).emplace_back(id({model.raw_data_id}), sizeof(id({model.raw_data_id})));" for model in models]
+    entries = [
+        {
+            "model": f"models/{model.described.model_id}.json",
+            "id": model.described.model_id,
+            "raw_data_id": model.raw_data_id,
+        }
+        for model in models
+    ]
+    lines = [
+        f"id(mww_model_bytes).emplace_back(id({model.raw_data_id}), sizeof(id({model.raw_data_id})));"
+        for model in models
+    ]
     if target == HOST:
-        lines += [f"virtual_board::register_model(id({model.raw_data_id}), sizeof(id({model.raw_data_id})));" for model in models]
+        lines += [
+            f"virtual_board::register_model(id({model.raw_data_id}), sizeof(id({model.raw_data_id})));"
+            for model in models
+        ]
     boot = {"priority": 800, "then": [{"lambda": "\n".join(lines)}]}
     return {"micro_wake_word": {"models": entries}, "esphome": {"on_boot": [boot]}}
 

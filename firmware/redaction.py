@@ -29,11 +29,16 @@ class Redactor:
     def __init__(self, values: Sequence[str]):
         forms = {form for value in values if value for form in _forms(value)}
         # Longest first, so that no secret hides a longer one that it begins.
-        parts = [re.escape(form) if len(form) >= _SHORT else rf"(?<!\w){re.escape(form)}(?!\w)" for form in sorted(forms, key=len, reverse=True)]
+        parts = [
+            re.escape(form) if len(form) >= _SHORT else rf"(?<!\w){re.escape(form)}(?!\w)"
+            for form in sorted(forms, key=len, reverse=True)
+        ]
         self._pattern = re.compile("|".join(parts)) if parts else None
 
     def __call__(self, text: str) -> str:
-        """`text` with every secret replaced, as it is or as YAML, JSON, C++, a shell, HTML, an address, base64 or hexadecimal digits would write it."""
+        """`text` with every secret replaced, as it is or as YAML, JSON, C++, a shell, HTML, an address, base64 or
+        hexadecimal digits would write it.
+        """
         return text if self._pattern is None else self._pattern.sub(REDACTED, text)
 
 
@@ -50,7 +55,16 @@ def _forms(value: str) -> set[str]:
     quoted = set(_quoted(bare))
     # A program may show what another one said: quoted once more.
     quoted |= {again for form in quoted for again in (_in_json(form), repr(form)[1:-1])}
-    return quoted | {form for text in (value, bare) if len(bare) >= _SHORT for form in _encoded(text.encode(errors="surrogatepass"))} | set(_key_forms(value))
+    return (
+        quoted
+        | {
+            form
+            for text in (value, bare)
+            if len(bare) >= _SHORT
+            for form in _encoded(text.encode(errors="surrogatepass"))
+        }
+        | set(_key_forms(value))
+    )
 
 
 def _quoted(text: str) -> Iterator[str]:

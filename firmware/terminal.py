@@ -1,4 +1,6 @@
-"""Progress of a build on stderr: a bar on a terminal; where the output is kept, one line a stage and one a minute within it."""
+"""Progress of a build on stderr: a bar on a terminal; where the output is kept, one line a stage and one a minute
+within it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,13 @@ def stages() -> Iterator[tuple[Callable[[str], None], Callable[[int, int], None]
     """Yield a function for the line of a stage, and one for the steps done and all steps within it."""
     from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with shown(*columns) as (bar, plain):
         console = bar.console
         task = bar.add_task("starting", total=None)

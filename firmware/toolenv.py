@@ -1,7 +1,7 @@
 """ESPHome in an environment of its own: it is GPL and pins its dependencies, so it is run and never imported.
 
-The environment is made once and found afterwards. A virtual environment cannot be renamed, so it becomes valid by the marker that is written
-last; one without it was interrupted and is made anew.
+The environment is made once and found afterwards. A virtual environment cannot be renamed, so it becomes valid by the
+marker that is written last; one without it was interrupted and is made anew.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ _FOREIGN_VARIABLES = (
     *("UV_SYSTEM_PYTHON", "UV_NO_PROJECT", "UV_TARGET", "UV_PREFIX"),
     *("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON", "PIP_REQUIRE_VIRTUALENV"),
 )
-"""Variables that choose a Python, its packages or where they go: in an environment of ours they lead to those of somebody else."""
+"""Variables that choose a Python, its packages or where they go: in an environment of ours they lead to those of
+somebody else."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,13 @@ class ToolEnvironment:
 
 
 def tool_environment(version: str = ESPHOME_VERSION, report: Callable[[str], None] = lambda _: None) -> ToolEnvironment:
-    """The environment with ESPHome `version`: `$MWW_ESPHOME_ENV`, or the one below `$MWW_TOOLS_DIR` (`~/.cache/mww/tools`), which is made when missing.
+    """The environment with ESPHome `version`: `$MWW_ESPHOME_ENV`, or the one below `$MWW_TOOLS_DIR`
+    (`~/.cache/mww/tools`), which is made when missing.
 
     `report` takes a line when the work is long. Two processes may call this at once: one installs, the other waits.
 
-    Raises `ConfigError` when `$MWW_ESPHOME_ENV` has no or another ESPHome, or no fit Python is there, and `InfrastructureError` when the
-    installation fails.
+    Raises `ConfigError` when `$MWW_ESPHOME_ENV` has no or another ESPHome, or no fit Python is there, and
+    `InfrastructureError` when the installation fails.
     """
     chosen = os.environ.get(ENVIRONMENT_VARIABLE)
     if chosen:
@@ -65,12 +67,18 @@ def tool_environment(version: str = ESPHOME_VERSION, report: Callable[[str], Non
     folder = tools / f"esphome-{version}"
     if (found := _ready(folder, version)) is not None:
         return found
-    with wait_for(tools / f"esphome-{version}.lock", lambda: report(f"waiting for another process that installs ESPHome {version}")):
+    with wait_for(
+        tools / f"esphome-{version}.lock",
+        lambda: report(f"waiting for another process that installs ESPHome {version}"),
+    ):
         if (found := _ready(folder, version)) is not None:
             return found
         _install(folder, version, report)
         if (found := _ready(folder, version)) is None:
-            raise InfrastructureError(f"ESPHome {version} was installed into {folder}, but does not run there; remove that folder, then run again")
+            raise InfrastructureError(
+                f"ESPHome {version} was installed into {folder}, but does not run there; remove that folder, then run"
+                " again"
+            )
         return found
 
 
@@ -84,7 +92,11 @@ def default_tools_folder() -> Path:
 def neutral_environment(drop: Collection[str] = ()) -> dict[str, str]:
     """The variables of this process without those that choose a Python or where packages go, and without `drop`."""
     unwanted = {*_FOREIGN_VARIABLES, *drop}
-    return {name: value for name, value in os.environ.items() if name not in unwanted and not name.startswith(_FOREIGN_PREFIXES)}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in unwanted and not name.startswith(_FOREIGN_PREFIXES)
+    }
 
 
 def _at(folder: Path, version: str) -> ToolEnvironment:
@@ -94,10 +106,16 @@ def _at(folder: Path, version: str) -> ToolEnvironment:
 def _chosen_environment(folder: Path, version: str) -> ToolEnvironment:
     environment = _at(folder, version)
     if not environment.esphome.exists():
-        raise ConfigError(f"{ENVIRONMENT_VARIABLE}={folder}: has no bin/esphome; give an environment with ESPHome {version}, or unset it to have one made")
+        raise ConfigError(
+            f"{ENVIRONMENT_VARIABLE}={folder}: has no bin/esphome; give an environment with ESPHome {version}, or unset"
+            " it to have one made"
+        )
     found = _answered_version(environment)
     if found != version:
-        raise ConfigError(f"{ENVIRONMENT_VARIABLE}={folder}: holds ESPHome {found or 'that does not run'}, but {version} is needed; install that, or unset it")
+        raise ConfigError(
+            f"{ENVIRONMENT_VARIABLE}={folder}: holds ESPHome {found or 'that does not run'}, but {version} is needed;"
+            " install that, or unset it"
+        )
     return environment
 
 
@@ -112,7 +130,13 @@ def _ready(folder: Path, version: str) -> ToolEnvironment | None:
 def _answered_version(environment: ToolEnvironment) -> str | None:
     lines: list[str] = []
     try:
-        code = run_program([environment.esphome, "version"], environment.folder, neutral_environment(), lines.append, timeout=ANSWER_SECONDS)
+        code = run_program(
+            [environment.esphome, "version"],
+            environment.folder,
+            neutral_environment(),
+            lines.append,
+            timeout=ANSWER_SECONDS,
+        )
     except InfrastructureError:
         return None
     answers = [match.group(1) for line in lines if (match := re.fullmatch(r"Version: (\S+)", line))]
@@ -135,21 +159,37 @@ def _install(folder: Path, version: str, report: Callable[[str], None]) -> None:
     else:
         commands = [
             [python, "-m", "venv", folder],
-            [folder / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check", "--no-input", requirement],
+            [
+                folder / "bin" / "python",
+                "-m",
+                "pip",
+                "install",
+                "--disable-pip-version-check",
+                "--no-input",
+                requirement,
+            ],
         ]
     for command in commands:
         lines: list[str] = []
         code = run_program(command, folder.parent, neutral_environment(), lines.append)
         if code != 0:
             shutil.rmtree(folder, ignore_errors=True)
-            raise InfrastructureError(f"ESPHome {version} could not be installed into {folder}: {telling(lines, code)}; mend that, then run again")
+            raise InfrastructureError(
+                f"ESPHome {version} could not be installed into {folder}: {telling(lines, code)}; mend that, then run"
+                " again"
+            )
     write_atomically(folder / MARKER, json.dumps({"esphome": version, "python": str(python)}) + "\n")
 
 
 def telling(lines: list[str], code: int) -> str:
-    """What the installer says is wrong: from its first line that begins with "error" on, else its last words. Addresses may hold a password."""
+    """What the installer says is wrong: from its first line that begins with "error" on, else its last words. Addresses
+    may hold a password.
+    """
     spoken = [line.strip() for line in lines if line.strip()]
-    start = next((index for index, line in enumerate(spoken) if re.match(r"(fatal )?error\b", line, re.IGNORECASE)), max(0, len(spoken) - 1))
+    start = next(
+        (index for index, line in enumerate(spoken) if re.match(r"(fatal )?error\b", line, re.IGNORECASE)),
+        max(0, len(spoken) - 1),
+    )
     text = " ".join(spoken[start:])[:LONGEST_COMPLAINT] or f"exit code {code}, and not a word"
     return re.sub(r"//[^/@\s]+@", "//", text).rstrip(".")
 
@@ -160,7 +200,12 @@ def working_uv() -> str | None:
     if uv is None:
         return None
     try:
-        return uv if run_program([uv, "--version"], Path("/"), neutral_environment(), lambda _: None, timeout=ANSWER_SECONDS) == 0 else None
+        return (
+            uv
+            if run_program([uv, "--version"], Path("/"), neutral_environment(), lambda _: None, timeout=ANSWER_SECONDS)
+            == 0
+            else None
+        )
     except InfrastructureError:
         return None
 
@@ -174,14 +219,19 @@ def _fit_python() -> str:
         # A shim of pyenv is another Python in another folder; what it is here is what we want.
         question = "import sys; print(*sys.version_info[:2]); print(sys.executable)"
         try:
-            code = run_program([candidate, "-c", question], Path("/"), neutral_environment(), answer.append, timeout=ANSWER_SECONDS)
+            code = run_program(
+                [candidate, "-c", question], Path("/"), neutral_environment(), answer.append, timeout=ANSWER_SECONDS
+            )
             version = tuple(int(part) for part in answer[-2].split()) if code == 0 and len(answer) >= 2 else ()
         except (InfrastructureError, ValueError):
             continue
         if OLDEST_PYTHON <= version < FIRST_UNFIT_PYTHON:
             return answer[-1]
     oldest, newest = f"{OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]}", f"{FIRST_UNFIT_PYTHON[0]}.{FIRST_UNFIT_PYTHON[1] - 1}"
-    raise ConfigError(f"no Python from {oldest} to {newest} was found, which ESPHome needs; install one so that python{oldest} is on PATH, then run again")
+    raise ConfigError(
+        f"no Python from {oldest} to {newest} was found, which ESPHome needs; install one so that python{oldest} is on"
+        " PATH, then run again"
+    )
 
 
 def _pythons_on_path() -> Iterator[str]:

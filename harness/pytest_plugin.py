@@ -1,12 +1,13 @@
-"""pytest for boards: tests marked `hardware` run on the board that `--board` names, and are skipped with a reason where none is named.
+"""pytest for boards: tests marked `hardware` run on the board that `--board` names, and are skipped with a reason where
+none is named.
 
     pytest -m hardware --board virtual --manifest alexa.json --junit-xml report.xml
 
-A real board hears the loudspeaker that `boards.yaml` names for it. With `--firmware` it is flashed where it runs another model, with `--flash` also where
-it is blank or has other firmware.
+A real board hears the loudspeaker that `boards.yaml` names for it. With `--firmware` it is flashed where it runs
+another model, with `--flash` also where it is blank or has other firmware.
 
-Fixtures: `board` (started and locked), `player` (brings sound to it), `collector` (connected to it), `session` (measures, and writes what it measured
-into the JUnit file), `run` (awaits on the loop that they live on).
+Fixtures: `board` (started and locked), `player` (brings sound to it), `collector` (connected to it), `session`
+(measures, and writes what it measured into the JUnit file), `run` (awaits on the loop that they live on).
 """
 
 from __future__ import annotations
@@ -45,17 +46,38 @@ class Run(Protocol):
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options that choose a board and a model."""
     group = parser.getgroup("wakeword-bench", "boards")
-    group.addoption("--board", metavar="NAME", help="run tests marked 'hardware' on this board of the inventory; 'virtual' is there without one")
-    group.addoption("--boards", metavar="FILE", type=Path, help="the inventory (default: $MWW_BOARDS, or boards.yaml where it exists)")
+    group.addoption(
+        "--board",
+        metavar="NAME",
+        help="run tests marked 'hardware' on this board of the inventory; 'virtual' is there without one",
+    )
+    group.addoption(
+        "--boards",
+        metavar="FILE",
+        type=Path,
+        help="the inventory (default: $MWW_BOARDS, or boards.yaml where it exists)",
+    )
     group.addoption("--manifest", metavar="FILE", type=Path, help="ESPHome V2 manifest of the model under test")
     group.addoption(
         "--firmware",
         metavar="DIR",
         type=Path,
-        help="folder of mww-firmware build with that model; flashed where the board runs another one (default for a virtual board: built)",
+        help=(
+            "folder of mww-firmware build with that model; flashed where the board runs another one (default for a"
+            " virtual board: built)"
+        ),
     )
-    group.addoption("--flash", action="store_true", help="flash --firmware also onto a board that is blank, or has firmware that is not the bench's")
-    group.addoption("--calibration", metavar="FILE", type=Path, help="file of mww-bench calibrate, for a board that hears a loudspeaker")
+    group.addoption(
+        "--flash",
+        action="store_true",
+        help="flash --firmware also onto a board that is blank, or has firmware that is not the bench's",
+    )
+    group.addoption(
+        "--calibration",
+        metavar="FILE",
+        type=Path,
+        help="file of mww-bench calibrate, for a board that hears a loudspeaker",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -73,10 +95,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Tell what stopped a test of a board in the line that our errors are; where in our code it was noticed helps nobody."""
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell what stopped a test of a board in the line that our errors are; where in our code it was noticed helps
+    nobody.
+    """
     report = yield
-    if call.excinfo is not None and call.excinfo.errisinstance(MwwError) and item.get_closest_marker("hardware") is not None:
+    if (
+        call.excinfo is not None
+        and call.excinfo.errisinstance(MwwError)
+        and item.get_closest_marker("hardware") is not None
+    ):
         report.longrepr = str(call.excinfo.value)
     return report
 
@@ -106,7 +136,9 @@ def manifest(pytestconfig: pytest.Config) -> Path:
 
 @pytest.fixture(scope="session")
 def board_firmware(pytestconfig: pytest.Config, board_entry: BoardEntry, manifest: Path) -> Firmware | None:
-    """What the board is to run: the firmware given, one built for a virtual board, or None for a board that runs its model already."""
+    """What the board is to run: the firmware given, one built for a virtual board, or None for a board that runs its
+    model already.
+    """
     from harness.session.firmware import find_firmware
     from wakeword.device_model import load_model
 
@@ -134,7 +166,14 @@ def run() -> Iterator[Run]:
 
 
 @pytest.fixture
-def board(pytestconfig: pytest.Config, board_entry: BoardEntry, board_firmware: Firmware | None, manifest: Path, run: Run, tmp_path: Path) -> Iterator[Board]:
+def board(
+    pytestconfig: pytest.Config,
+    board_entry: BoardEntry,
+    board_firmware: Firmware | None,
+    manifest: Path,
+    run: Run,
+    tmp_path: Path,
+) -> Iterator[Board]:
     """The board, with the model, started and locked for this test."""
     from firmware.boards.lock import hold_board
     from firmware.boards.ready import make_ready
@@ -170,7 +209,9 @@ def player(pytestconfig: pytest.Config, board: Board, run: Run) -> Iterator[Play
     from harness.air.player import open_player
     from harness.air.settings import AirOptions, air_settings
 
-    opened = open_player(board, air_settings(board.entry, AirOptions(calibration=pytestconfig.getoption("--calibration"))))
+    opened = open_player(
+        board, air_settings(board.entry, AirOptions(calibration=pytestconfig.getoption("--calibration")))
+    )
     yield opened
     run(opened.close())
 
@@ -199,9 +240,11 @@ def session(
     record_testsuite_property: Callable[[str, object], None],
     tmp_path: Path,
 ) -> Callable[..., Result]:
-    """Measures the model on the board: `session(wake=[...], none=[...], seed=0)` gives the `Result`, as `mww-bench measure` would.
+    """Measures the model on the board: `session(wake=[...], none=[...], seed=0)` gives the `Result`, as
+    `mww-bench measure` would.
 
-    The JUnit file gets the model's hash, versions and scores: the test as its properties, the suite those of its last measurement.
+    The JUnit file gets the model's hash, versions and scores: the test as its properties, the suite those of its last
+    measurement.
     """
     from harness.air.settings import AirOptions
     from harness.session.measure import measure
@@ -209,7 +252,9 @@ def session(
 
     numbers = itertools.count()
 
-    def measured(*, wake: Sequence[Path] = (), none: Sequence[Path] = (), seed: int = 0, realtime: bool = False) -> Result:
+    def measured(
+        *, wake: Sequence[Path] = (), none: Sequence[Path] = (), seed: int = 0, realtime: bool = False
+    ) -> Result:
         asked = SessionRequest(
             board=board_entry.name,
             model=manifest,
@@ -234,7 +279,9 @@ def session(
 
 
 def properties(result: Result) -> list[tuple[str, str]]:
-    """What a reader of a JUnit file must know of a measurement: model, board, versions, and scores with their intervals."""
+    """What a reader of a JUnit file must know of a measurement: model, board, versions, and scores with their
+    intervals.
+    """
     facts = [
         ("wake_word", result.model.wake_word),
         ("model_sha256", result.model.tflite_sha256),
@@ -243,8 +290,14 @@ def properties(result: Result) -> list[tuple[str, str]]:
         *((f"version.{name}", version) for name, version in result.versions.items()),
     ]
     if result.session is not None:
-        facts += [("board", result.session.board.name), ("version.esphome", result.session.esphome_version or "unknown")]
-    for name, record in (("recall", result.scores.recall), ("false_accepts_per_hour", result.scores.false_accepts_per_hour)):
+        facts += [
+            ("board", result.session.board.name),
+            ("version.esphome", result.session.esphome_version or "unknown"),
+        ]
+    for name, record in (
+        ("recall", result.scores.recall),
+        ("false_accepts_per_hour", result.scores.false_accepts_per_hour),
+    ):
         if record is not None:
             facts.append((name, _interval(record)))
     facts.append(("void_seconds", f"{result.scores.void_seconds:.2f}"))

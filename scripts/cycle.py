@@ -1,9 +1,10 @@
-"""The whole cycle in one command: generate, train, export, verify, measure on speakers that training never heard, report.
+"""The whole cycle in one command: generate, train, export, verify, measure on speakers that training never heard,
+report.
 
-Without `--board` the measurement is a simulation; with one the model is built into a firmware, brought to the board and measured there, beside the
-simulation of the same audio; a real board hears it through the loudspeaker that `boards.yaml` names. Run by `nox -s cycle`; every step is one of
-the project's commands, printed as a user would type it. Interrupted, the same call goes on: finished clips are kept, the training and the session
-resume.
+Without `--board` the measurement is a simulation; with one the model is built into a firmware, brought to the board and
+measured there, beside the simulation of the same audio; a real board hears it through the loudspeaker that
+`boards.yaml` names. Run by `nox -s cycle`; every step is one of the project's commands, printed as a user would type
+it. Interrupted, the same call goes on: finished clips are kept, the training and the session resume.
 """
 
 from __future__ import annotations
@@ -60,22 +61,64 @@ def main() -> int:
         return error.exit_code
     generated, run, exported, results = work / "generated", work / "run", work / "exported", work / "results"
     manifest, report = exported / f"{name}.json", work / "report.html"
-    print(f"Cycle for {options.phrase!r} in {work}. Its corpus is synthetic: it shows that every part works, not how real people are recognised.")
+    print(
+        f"Cycle for {options.phrase!r} in {work}. Its corpus is synthetic: it shows that every part works, not how real"
+        " people are recognised."
+    )
     settings = {
         "export.wake_word": options.phrase,
         "paths.positive_dir": generated / "positive",
         "paths.negative_dir": generated / "negative",
         "training.seed": options.seed,
     }
-    train = ["mww-train", "--config", options.config, "--output", run, *(part for key, value in settings.items() for part in ("--set", f"{key}={value}"))]
+    train = [
+        "mww-train",
+        "--config",
+        options.config,
+        "--output",
+        run,
+        *(part for key, value in settings.items() for part in ("--set", f"{key}={value}")),
+    ]
     for setting in options.set:
         train += ["--set", setting]
-    clips = ["--positives", options.clips, "--near-misses", options.clips, "--sentences", SENTENCES_PER_CLIP * options.clips]
+    clips = [
+        "--positives",
+        options.clips,
+        "--near-misses",
+        options.clips,
+        "--sentences",
+        SENTENCES_PER_CLIP * options.clips,
+    ]
     voices = ["--natural", options.natural]
     steps: list[Step] = [
-        ("Generate speech", ["mww-generate", options.phrase, "--language", options.language, "--output", generated, "--seed", options.seed, *clips, *voices]),
+        (
+            "Generate speech",
+            [
+                "mww-generate",
+                options.phrase,
+                "--language",
+                options.language,
+                "--output",
+                generated,
+                "--seed",
+                options.seed,
+                *clips,
+                *voices,
+            ],
+        ),
         ("Train", train),
-        ("Export", ["mww-export", "--checkpoint", run / "checkpoints" / "best_weights.weights.h5", "--output", exported, "--model-name", name]),
+        (
+            "Export",
+            [
+                "mww-export",
+                "--checkpoint",
+                run / "checkpoints" / "best_weights.weights.h5",
+                "--output",
+                exported,
+                "--model-name",
+                name,
+            ],
+        ),
         ("Verify the device contract", ["mww-verify", manifest]),
     ]
     began = time.monotonic()
@@ -88,7 +131,10 @@ def main() -> int:
     firmware = work / "firmware"
     if options.board is not None and board is not None:
         number += 1
-        step = ("Build the firmware", ["mww-firmware", "build", "--target", board.target, "--model", manifest, "--output", firmware])
+        step = (
+            "Build the firmware",
+            ["mww-firmware", "build", "--target", board.target, "--model", manifest, "--output", firmware],
+        )
         if code := _do(number, count, step):
             return _failed(step, code)
     if real:
@@ -104,8 +150,14 @@ def main() -> int:
     else:
         results_files = [results / "wake.json", results / "none.json"]
         last = [
-            ("Simulate: utterances of test speakers", _simulate(manifest, run, "positive", "session", "wake", results, options.seed)),
-            ("Simulate: other speech of test speakers", _simulate(manifest, run, "negative", "stream", "none", results, options.seed)),
+            (
+                "Simulate: utterances of test speakers",
+                _simulate(manifest, run, "positive", "session", "wake", results, options.seed),
+            ),
+            (
+                "Simulate: other speech of test speakers",
+                _simulate(manifest, run, "negative", "stream", "none", results, options.seed),
+            ),
         ]
     for step in [*last, ("Report", ["mww-report", *results_files, "--output", report])]:
         number += 1
@@ -113,20 +165,34 @@ def main() -> int:
             return _failed(step, code)
     verdict = judge(merge_results([read_result(path) for path in results_files]))
     print(f"\n{'Summary ':─<{WIDTH}}\n{verdict.sentence}")
-    print("The corpus is synthetic: these figures say nothing about real people. Measure with recordings of your own next.")
-    print(f"Model and manifest: {manifest.with_suffix('.tflite')}, {manifest}\nReport: {report.absolute()}\nTook {(time.monotonic() - began) / 60:.1f} min")
+    print(
+        "The corpus is synthetic: these figures say nothing about real people. Measure with recordings of your own"
+        " next."
+    )
+    print(
+        f"Model and manifest: {manifest.with_suffix('.tflite')}, {manifest}\nReport: {report.absolute()}\nTook"
+        f" {(time.monotonic() - began) / 60:.1f} min"
+    )
     return 0
 
 
 def _board(options: argparse.Namespace, firmware: Path) -> BoardEntry:
-    """The board to measure on. What would be refused after minutes of training is refused now: board, sound, calibration, gains, secrets, another user."""
+    """The board to measure on. What would be refused after minutes of training is refused now: board, sound,
+    calibration, gains, secrets, another user.
+    """
     name = options.board
     board = find_board(name, inventory_path(None))
     kind = kind_of(board)
     if not kind.fed and board.speaker is None:
-        raise ConfigError(f"board {name!r} is a real one and boards.yaml names no speaker for it; add the playing device that it hears")
+        raise ConfigError(
+            f"board {name!r} is a real one and boards.yaml names no speaker for it; add the playing device that it"
+            " hears"
+        )
     if not kind.runs_here and board.target == HOST_TARGET:
-        raise ConfigError(f"board {name!r} is a real one and boards.yaml gives it no target; add one, such as 'target: esp32-s3-devkitc-1'")
+        raise ConfigError(
+            f"board {name!r} is a real one and boards.yaml gives it no target; add one, such as 'target:"
+            " esp32-s3-devkitc-1'"
+        )
     air = air_settings(board, AirOptions(calibration=options.calibration, gains=tuple(options.gain)))
     check_sound(air)
     check_free(board)
@@ -148,7 +214,10 @@ def _do(number: int, count: int, step: Step) -> int:
 
 
 def _failed(step: Step, code: int) -> int:
-    print(f"\n{step[0]} failed with exit code {code}; mend it and run the cycle again: finished work is kept.", file=sys.stderr)
+    print(
+        f"\n{step[0]} failed with exit code {code}; mend it and run the cycle again: finished work is kept.",
+        file=sys.stderr,
+    )
     return code
 
 
@@ -158,8 +227,26 @@ def _missing_client() -> str:
 
 def _measure(options: argparse.Namespace, manifest: Path, run: Path, firmware: Path, session: Path) -> list[object]:
     lists = run / "lists"
-    command = ["mww-bench", "measure", "--board", options.board, "--model", manifest, "--wake", lists / "test_positive.txt"]
-    command += ["--none", lists / "test_negative.txt", "--firmware", firmware, "--seed", options.seed, "--output", session]
+    command = [
+        "mww-bench",
+        "measure",
+        "--board",
+        options.board,
+        "--model",
+        manifest,
+        "--wake",
+        lists / "test_positive.txt",
+    ]
+    command += [
+        "--none",
+        lists / "test_negative.txt",
+        "--firmware",
+        firmware,
+        "--seed",
+        options.seed,
+        "--output",
+        session,
+    ]
     if options.calibration is not None:
         command += ["--calibration", options.calibration]
     command += [part for gain in options.gain for part in ("--gain", gain)]
@@ -169,7 +256,8 @@ def _measure(options: argparse.Namespace, manifest: Path, run: Path, firmware: P
 def _run(command: list[str]) -> int:
     """Run a command to its end; its exit code, negative for a signal.
 
-    Ctrl-C reaches the command as well, which then saves what it has: it is waited for, while `subprocess.run` would kill it after 0.25 s.
+    Ctrl-C reaches the command as well, which then saves what it has: it is waited for, while `subprocess.run` would
+    kill it after 0.25 s.
     """
     process = subprocess.Popen(command)
     interrupted = False
@@ -185,23 +273,64 @@ def _run(command: list[str]) -> int:
 def _simulate(manifest: Path, run: Path, label: str, mode: str, truth: str, results: Path, seed: int) -> list[object]:
     audio = run / "lists" / f"test_{label}.txt"
     name = {"wake": "test utterances, synthetic", "none": "test speech, synthetic"}[truth]
-    return ["mww-simulate", manifest, audio, "--mode", mode, "--truth", truth, "--label", name, "--seed", seed, "--result", results / f"{truth}.json"]
+    return [
+        "mww-simulate",
+        manifest,
+        audio,
+        "--mode",
+        mode,
+        "--truth",
+        truth,
+        "--label",
+        name,
+        "--seed",
+        seed,
+        "--result",
+        results / f"{truth}.json",
+    ]
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="nox -s cycle --", description=__doc__)
     parser.add_argument("--phrase", default="computer", help="the wake word")
-    parser.add_argument("--language", default="en", help="its language, as a tag: en, en-GB, de, fr, es, it, nl, pt-BR, …")
-    parser.add_argument("--model-name", help="name of the folder and of the model's files (default: from the wake word)")
-    parser.add_argument("--output", type=Path, help="folder of everything that the cycle makes (default: runs/cycle_PHRASE)")
+    parser.add_argument(
+        "--language", default="en", help="its language, as a tag: en, en-GB, de, fr, es, it, nl, pt-BR, …"
+    )
+    parser.add_argument(
+        "--model-name", help="name of the folder and of the model's files (default: from the wake word)"
+    )
+    parser.add_argument(
+        "--output", type=Path, help="folder of everything that the cycle makes (default: runs/cycle_PHRASE)"
+    )
     parser.add_argument("--config", default="quick", help="preset or YAML file for mww-train")
-    parser.add_argument("--clips", type=int, default=800, help=f"utterances and near misses to generate; sentences are {SENTENCES_PER_CLIP} times as many")
-    parser.add_argument("--natural", type=int, default=250, help="utterances, and as many negatives, by natural voices, a core-second each (0: none)")
+    parser.add_argument(
+        "--clips",
+        type=int,
+        default=800,
+        help=f"utterances and near misses to generate; sentences are {SENTENCES_PER_CLIP} times as many",
+    )
+    parser.add_argument(
+        "--natural",
+        type=int,
+        default=250,
+        help="utterances, and as many negatives, by natural voices, a core-second each (0: none)",
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--board", help="measure on this board of boards.yaml; 'virtual' needs no hardware (default: simulate)")
-    parser.add_argument("--calibration", type=Path, help="calibration.json of mww-bench calibrate, for a board that hears a loudspeaker")
-    parser.add_argument("--gain", action="append", default=[], help="a knob and its setting, KNOB=SETTING, where it is not as calibrated; may be repeated")
-    parser.add_argument("--set", action="append", default=[], help="a setting for mww-train, section.key=value; may be repeated")
+    parser.add_argument(
+        "--board", help="measure on this board of boards.yaml; 'virtual' needs no hardware (default: simulate)"
+    )
+    parser.add_argument(
+        "--calibration", type=Path, help="calibration.json of mww-bench calibrate, for a board that hears a loudspeaker"
+    )
+    parser.add_argument(
+        "--gain",
+        action="append",
+        default=[],
+        help="a knob and its setting, KNOB=SETTING, where it is not as calibrated; may be repeated",
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], help="a setting for mww-train, section.key=value; may be repeated"
+    )
     return parser.parse_args()
 
 

@@ -1,7 +1,8 @@
-"""The project's commands: run in this process, where what is heavy is loaded once, or in a process of their own as a shell does it.
+"""The project's commands: run in this process, where what is heavy is loaded once, or in a process of their own as a
+shell does it.
 
-A refusal, a table, a file that is written are the same either way. What a process is needed for: signals and kills, limits of the system, models that may
-crash their reader, locks against others, modules that are not installed.
+A refusal, a table, a file that is written are the same either way. What a process is needed for: signals and kills,
+limits of the system, models that may crash their reader, locks against others, modules that are not installed.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ def command(name: str, *arguments: object) -> list[str]:
 
 
 def environment(cache: Path | None, **variables: str) -> dict[str, str]:
-    """This process's, with a cache of its own (None: whoever keeps something fails) and a width at which few lines are broken."""
+    """This process's, with a cache of its own (None: whoever keeps something fails) and a width at which few lines are
+    broken.
+    """
     return os.environ | {"MWW_CACHE_DIR": str(cache or os.devnull), "COLUMNS": "160"} | variables
 
 
@@ -50,7 +53,13 @@ def run(cache: Path | None, name: str, *arguments: object, folder: Path | None =
 def run_apart(cache: Path | None, name: str, *arguments: object, folder: Path | None = None, **variables: str) -> Done:
     """The same in a process of its own."""
     return subprocess.run(
-        command(name, *arguments), capture_output=True, text=True, env=environment(cache, **variables), cwd=folder, timeout=DEADLINE_S, check=False
+        command(name, *arguments),
+        capture_output=True,
+        text=True,
+        env=environment(cache, **variables),
+        cwd=folder,
+        timeout=DEADLINE_S,
+        check=False,
     )
 
 

@@ -28,7 +28,9 @@ CORPUS = Path(os.environ.get("MWW_TEST_CORPUS", Path(__file__).parents[2] / "sha
 
 
 def pytest_configure() -> None:
-    """A shell starts background jobs with Ctrl-C ignored, and so would all programs be that the tests start and interrupt."""
+    """A shell starts background jobs with Ctrl-C ignored, and so would all programs be that the tests start and
+    interrupt.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # Machines are shared and noisy: how long an example takes says nothing.
     settings.register_profile("machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -41,7 +43,10 @@ def pytest_runtest_teardown() -> Generator[None]:
     yield
     if hasattr(os, "sched_getscheduler") and os.sched_getscheduler(0) in (os.SCHED_RR, os.SCHED_FIFO):
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-        pytest.fail("the test left its process at a real-time priority; run what asks for one in a thread or a process of its own")
+        pytest.fail(
+            "the test left its process at a real-time priority; run what asks for one in a thread or a process of"
+            " its own"
+        )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -68,7 +73,9 @@ def generated_speech(tmp_path_factory: pytest.TempPathFactory) -> Spoken:
 
 @pytest.fixture(scope="session")
 def spoken(request: pytest.FixtureRequest) -> Spoken:
-    """People's words and sentences where the development corpus is there, else generated ones: a test is the stricter with people's."""
+    """People's words and sentences where the development corpus is there, else generated ones: a test is the stricter
+    with people's.
+    """
     if CORPUS.is_dir():
         return recorded(CORPUS)
     made: Spoken = request.getfixturevalue("generated_speech")
@@ -102,7 +109,8 @@ def build_host(official_models: Path, tmp_path_factory: pytest.TempPathFactory) 
     from firmware.build import build, read_firmware
     from firmware.credentials import SECRETS_FILE
 
-    # All are built in one folder, so that the second compiles only what its models change, and then copied: a finished one may be moved.
+    # All are built in one folder, so that the second compiles only what its models change, and then copied: a finished
+    # one may be moved.
     workshop = shared_folder(tmp_path_factory) / "workshop"
 
     @functools.cache

@@ -1,4 +1,5 @@
-"""A real board's stand-in: a simulated ESP32-S3 on a serial port, and the virtual board behind its address as soon as that starts an image.
+"""A real board's stand-in: a simulated ESP32-S3 on a serial port, and the virtual board behind its address as soon as
+that starts an image.
 
 It hears with a microphone of the virtual air. Nothing of it is known to the harness but what `boards.yaml` says.
 """
@@ -71,21 +72,38 @@ class Desk:
 
 @contextmanager
 def desk(host: Firmware, esphome: ToolEnvironment, folder: Path, *, hears: bool = True) -> Iterator[Desk]:
-    """A blank board that will run the program of `host` once it is flashed. Without `hears` it is deaf, and needs no virtual audio."""
+    """A blank board that will run the program of `host` once it is flashed. Without `hears` it is deaf, and needs no
+    virtual audio.
+    """
     assert host.program is not None
     program = VirtualProgram(host.program)
     mac = host_mac_address(host.name)
     try:
         program.start()
-        running = asyncio.run(ask(make_target("127.0.0.1", program.api_port, api_key(host.folder), "desk", mac), ASK_SECONDS))
+        running = asyncio.run(
+            ask(make_target("127.0.0.1", program.api_port, api_key(host.folder), "desk", mac), ASK_SECONDS)
+        )
         program.stop()
         chip = Board(mac=mac)
         chip.program = program
         image = flash_image(host, esphome, running.built, folder / "firmware")
         with on_socket(chip) as port, _ear(program) if hears else contextlib.nullcontext():
             boards = folder / "boards.yaml"
-            entry = {"name": "desk", "kind": "serial", "target": host.target, "mac": mac, "port": port, "address": "127.0.0.1", "api_port": program.api_port}
-            sound = {"speaker": SPEAKER, "reference_microphone": MICROPHONE, "speaker_rate": RATE_HZ, "microphone_rate": RATE_HZ}
+            entry = {
+                "name": "desk",
+                "kind": "serial",
+                "target": host.target,
+                "mac": mac,
+                "port": port,
+                "address": "127.0.0.1",
+                "api_port": program.api_port,
+            }
+            sound = {
+                "speaker": SPEAKER,
+                "reference_microphone": MICROPHONE,
+                "speaker_rate": RATE_HZ,
+                "microphone_rate": RATE_HZ,
+            }
             boards.write_text(json.dumps({"boards": [entry | sound]}))
             yield Desk(chip, program, image, boards)
     finally:
@@ -94,7 +112,9 @@ def desk(host: Firmware, esphome: ToolEnvironment, folder: Path, *, hears: bool 
 
 
 def build_as_a_board(model: Path, folder: Path) -> Firmware:
-    """A program for this machine that tells no place in its stream, as boards do not: the virtual board's is its own stream's, which nobody here began."""
+    """A program for this machine that tells no place in its stream, as boards do not: the virtual board's is its own
+    stream's, which nobody here began.
+    """
     with pytest.MonkeyPatch.context() as patch:
         configs = folder / "configs"
         shutil.copytree(project.CONFIGS, configs)
@@ -107,7 +127,9 @@ def build_as_a_board(model: Path, folder: Path) -> Firmware:
 
 
 def flash_image(host: Firmware, esphome: ToolEnvironment, built: str, folder: Path) -> Path:
-    """The folder of a finished build, as for an ESP32-S3: its image is what esptool takes for one, and holds the model and the time of the build."""
+    """The folder of a finished build, as for an ESP32-S3: its image is what esptool takes for one, and holds the model
+    and the time of the build.
+    """
     (model,) = host.models
     content = model.manifest_path.with_suffix(".tflite").read_bytes()
     factory = write_images(folder / "build", esphome.folder / "bin" / "esptool", content, built, APP_BYTES)

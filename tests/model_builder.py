@@ -1,9 +1,9 @@
 """Writing a .tflite flatbuffer operator by operator, without TensorFlow.
 
-Conventions: tensors are named by the index that `tensor()` returned; type and operator names are the schema's
-(`INT8`, `CONV_2D`); option names are those of the schema's object API (`strideH`, `fusedActivationFunction`). The
-builder checks only what would write a file that nobody can read; whether a runtime accepts the model is the runtime's to
-say, so a test can also build a model that breaks the device contract.
+Conventions: tensors are named by the index that `tensor()` returned; type and operator names are the schema's (`INT8`,
+`CONV_2D`); option names are those of the schema's object API (`strideH`, `fusedActivationFunction`). The builder checks
+only what would write a file that nobody can read; whether a runtime accepts the model is the runtime's to say, so a
+test can also build a model that breaks the device contract.
 
 Example, a model of one LOGISTIC::
 
@@ -70,9 +70,9 @@ class SubgraphBuilder:
     ) -> int:
         """Add a tensor and return its index.
 
-        `scales` is one number (per tensor), one a channel along `axis` (per channel), or None (not quantised); `zero_points`
-        is broadcast to it. `data` makes it a constant, and its bytes are taken as they are. Raises `ValueError` for a type
-        that the schema does not know and for data that has not the given shape.
+        `scales` is one number (per tensor), one a channel along `axis` (per channel), or None (not quantised);
+        `zero_points` is broadcast to it. `data` makes it a constant, and its bytes are taken as they are. Raises
+        `ValueError` for a type that the schema does not know and for data that has not the given shape.
         """
         type_code = getattr(self._schema.TensorType, type_name, None)
         if type_code is None:
@@ -96,10 +96,13 @@ class SubgraphBuilder:
         self._tensors.append(tensor)
         return len(self._tensors) - 1
 
-    def operator(self, name: str, inputs: Sequence[int], outputs: Sequence[int], options: Mapping[str, Any] | None = None) -> None:
+    def operator(
+        self, name: str, inputs: Sequence[int], outputs: Sequence[int], options: Mapping[str, Any] | None = None
+    ) -> None:
         """Append an operator; `options` left out are the schema's defaults.
 
-        Raises `ValueError` for an operator or option that the schema does not know, and for a tensor that does not exist.
+        Raises `ValueError` for an operator or option that the schema does not know, and for a tensor that does not
+        exist.
         """
         schema = self._schema
         if not hasattr(schema.BuiltinOperator, name):
@@ -153,7 +156,14 @@ class ModelBuilder(SubgraphBuilder):
         return added
 
     def variable(
-        self, name: str, shape: Sequence[int], *, scale: float | None = None, zero_point: int = 0, type_name: str = "INT8", initial: NDArray[Any] | None = None
+        self,
+        name: str,
+        shape: Sequence[int],
+        *,
+        scale: float | None = None,
+        zero_point: int = 0,
+        type_name: str = "INT8",
+        initial: NDArray[Any] | None = None,
     ) -> int:
         """Add a resource variable and return its handle in subgraph 0, ready for READ_VARIABLE and ASSIGN_VARIABLE.
 
@@ -209,7 +219,9 @@ class ModelBuilder(SubgraphBuilder):
 
 
 def _aligning_builder() -> Any:
-    """A `flatbuffers.Builder` that aligns every vector to `BUFFER_ALIGNMENT`; the generated `Pack` ignores `force_align`."""
+    """A `flatbuffers.Builder` that aligns every vector to `BUFFER_ALIGNMENT`; the generated `Pack` ignores
+    `force_align`.
+    """
     import flatbuffers
 
     class AligningBuilder(flatbuffers.Builder):  # type: ignore[misc]

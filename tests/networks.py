@@ -18,7 +18,8 @@ def speechlike(seed: int, length: int) -> NDArray[np.int8]:
 def randomise(model: Any, seed: int) -> None:
     """Give a model of `build_model` random weights, statistics of its own activations, and logits of about -4 to 4.
 
-    Without the statistics a deep random network hardly depends on its input, and wrong graphs would agree with right ones.
+    Without the statistics a deep random network hardly depends on its input, and wrong graphs would agree with right
+    ones.
     """
     from keras import layers
 
@@ -30,7 +31,9 @@ def randomise(model: Any, seed: int) -> None:
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = 0.0
             shape = layer.gamma.shape
-            layer.set_weights([rng.uniform(0.7, 1.3, shape), rng.normal(0, 0.3, shape), np.zeros(shape), np.ones(shape)])
+            layer.set_weights(
+                [rng.uniform(0.7, 1.3, shape), rng.normal(0, 0.3, shape), np.zeros(shape), np.ones(shape)]
+            )
         elif layer.weights:
             layer.set_weights([rng.normal(0, 0.1, weight.shape) for weight in layer.weights])
     logits, head = logit_model(model), model.get_layer("head")

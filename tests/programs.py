@@ -1,4 +1,6 @@
-"""Programs of the system that some tests need: a test without its program is skipped, and one line at the end says what to install."""
+"""Programs of the system that some tests need: a test without its program is skipped, and one line at the end says what
+to install.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def needs(program: str, package: str) -> pytest.MarkDecorator:
 
 
 def what_to_install(reasons: Iterable[str]) -> str | None:
-    """One line for all tests that were skipped for want of a program, None when there are none. `reasons` has one entry for each skipped test."""
+    """One line for all tests that were skipped for want of a program, None when there are none. `reasons` has one entry
+    for each skipped test.
+    """
     found = [match.group(1).split() for reason in reasons if (match := _INSTALL.search(reason))]
     if not found:
         return None

@@ -1,6 +1,8 @@
-"""Utterances of a word that an official model knows, and speech without it: the development corpus's where it is there, else made here.
+"""Utterances of a word that an official model knows, and speech without it: the development corpus's where it is there,
+else made here.
 
-What is made is eSpeak's, through the product's own speech engine: the same bytes on every machine with the locked packages.
+What is made is eSpeak's, through the product's own speech engine: the same bytes on every machine with the locked
+packages.
 """
 
 from __future__ import annotations
@@ -42,7 +44,11 @@ class Spoken:
 
 def recorded(corpus: Path) -> Spoken:
     """The development corpus's."""
-    return Spoken(tuple(sorted((corpus / WORD).glob("*.flac"))), tuple(sorted((corpus / "speech_librispeech").glob("**/*.flac"))), recorded=True)
+    return Spoken(
+        tuple(sorted((corpus / WORD).glob("*.flac"))),
+        tuple(sorted((corpus / "speech_librispeech").glob("**/*.flac"))),
+        recorded=True,
+    )
 
 
 def generate(folder: Path) -> Spoken:
@@ -62,7 +68,9 @@ def generate(folder: Path) -> Spoken:
         voice = voices[generator.integers(len(voices))]
         parts = [pad]
         while sum(map(len, parts)) < SPEECH_SECONDS * SAMPLE_RATE_HZ:
-            parts.append(finish_clip(engine.synthesise(bank.draw(generator), voice.name, 1.0, 0.0, number), PEAK_DB).samples)
+            parts.append(
+                finish_clip(engine.synthesise(bank.draw(generator), voice.name, 1.0, 0.0, number), PEAK_DB).samples
+            )
         speech.append(folder / "speech" / f"{number:02}.wav")
         write_clip(speech[-1], np.concatenate(parts))
     rows = "".join(f"{path.relative_to(folder)},{engine.name}\n" for path in (*words, *speech))

@@ -1,11 +1,11 @@
 """Random-weight streaming MixedNet-like models: graphs that the official models lack, small enough to run everywhere.
 
-Every activation is also computed in float while the graph grows, over `_CALIBRATION_INVOCATIONS` invocations of made-up features, and
-quantised by what it was seen to span; every convolution is normalised to unit spread. So no layer is dead and hardly a value
-saturates, on speech features as on random ones.
+Every activation is also computed in float while the graph grows, over `_CALIBRATION_INVOCATIONS` invocations of made-up
+features, and quantised by what it was seen to span; every convolution is normalised to unit spread. So no layer is dead
+and hardly a value saturates, on speech features as on random ones.
 
-Conventions: an activation's values have the shape [invocation, ...] of the tensor without its batch of 1; time is axis 1
-of the tensor, rows a invocation times 10 ms times the strides before it.
+Conventions: an activation's values have the shape [invocation, ...] of the tensor without its batch of 1; time is axis
+1 of the tensor, rows a invocation times 10 ms times the strides before it.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ def streaming_model(
     """The .tflite of a random model, int8 [1, stride, 40] to uint8 [1, 1], the same bytes for the same arguments.
 
     `stride` slices an invocation; `first_stride` (default: `stride`) of the first convolution divides it, and a smaller
-    one gives several rows an invocation all the way down. `blocks` lists each block's depthwise kernel lengths: more than one
-    splits the channels (SPLIT_V) as MixConv does. `residual` adds a pointwise projection of each block's input (ADD).
-    After the blocks: `mul` (MUL by a constant, by a LOGISTIC of each channel, or by one LOGISTIC for all channels),
-    `pad` (PAD in time before a depthwise convolution of length 3, or of channels), `pack` (PACK of two branches),
-    `requantise` (QUANTIZE int8 to int8) and `add_constant` (ADD with broadcast). `head` sees the last `head_rows` rows.
-    `negative_slices` writes the beginning of the state's slices as an index from the end.
+    one gives several rows an invocation all the way down. `blocks` lists each block's depthwise kernel lengths: more
+    than one splits the channels (SPLIT_V) as MixConv does. `residual` adds a pointwise projection of each block's input
+    (ADD). After the blocks: `mul` (MUL by a constant, by a LOGISTIC of each channel, or by one LOGISTIC for all
+    channels), `pad` (PAD in time before a depthwise convolution of length 3, or of channels), `pack` (PACK of two
+    branches), `requantise` (QUANTIZE int8 to int8) and `add_constant` (ADD with broadcast). `head` sees the last
+    `head_rows` rows. `negative_slices` writes the beginning of the state's slices as an index from the end.
     """
     net = _Net(np.random.default_rng(seed), stride, activation, negative_slices)
     first_stride = first_stride or stride
@@ -119,7 +119,10 @@ class _Net:
         self._builder = ModelBuilder()
         shape = (_CALIBRATION_INVOCATIONS, stride, contract.FEATURE_CHANNELS)
         # Half of it noise over the whole range, half a level that all channels share, as speech has.
-        noise, level = random.integers(0, 256, shape), random.integers(0, 200, (*shape[:2], 1)) + random.integers(0, 56, shape)
+        noise, level = (
+            random.integers(0, 256, shape),
+            random.integers(0, 200, (*shape[:2], 1)) + random.integers(0, 56, shape),
+        )
         half = _CALIBRATION_INVOCATIONS // 2
         values = np.concatenate([noise[:half], level[half:]]) * contract.INPUT_SCALE
         self.input = self._node("input", values, (contract.INPUT_SCALE, contract.INPUT_ZERO_POINT))
@@ -134,33 +137,58 @@ class _Net:
         if keep <= 0:
             return node
         quantisation, (count, rows, width, channels) = (node.scale, node.zero_point), node.values.shape
-        handle = self._builder.variable(f"states_{node.index}", (1, keep, width, channels), scale=node.scale, zero_point=node.zero_point)
-        history = np.concatenate([np.zeros((keep, width, channels)), node.values.reshape(count * rows, width, channels)])
+        handle = self._builder.variable(
+            f"states_{node.index}", (1, keep, width, channels), scale=node.scale, zero_point=node.zero_point
+        )
+        history = np.concatenate(
+            [np.zeros((keep, width, channels)), node.values.reshape(count * rows, width, channels)]
+        )
         windows = np.stack([history[at * rows : at * rows + keep + rows] for at in range(count)])
-        before, window, after = (self._node(name, windows[:, part], quantisation) for name, part in _window_parts(keep, rows))
+        before, window, after = (
+            self._node(name, windows[:, part], quantisation) for name, part in _window_parts(keep, rows)
+        )
         self._builder.operator("READ_VARIABLE", [handle], [before.index])
         self._operator("CONCATENATION", [before, node], window, axis=1)
         self._last_rows(window, after, -keep if self._negative_slices else rows)
         self._builder.operator("ASSIGN_VARIABLE", [handle, after.index], [])
         return window
 
-    def convolution(self, node: Node, filters: int, kernel: int = 1, stride: int = 1, *, activation: Activation | None = None) -> Node:
+    def convolution(
+        self, node: Node, filters: int, kernel: int = 1, stride: int = 1, *, activation: Activation | None = None
+    ) -> Node:
         weights = self.random.normal(size=(filters, kernel, 1, node.channels))
         steps = range(0, node.rows - kernel + 1, stride)
-        sums = np.stack([np.einsum("nkwc,okwc->no", node.values[:, at : at + kernel], weights) for at in steps], axis=1)[:, :, None, :]
-        return self._weighted("CONV_2D", node, weights, sums, channel_axis=0, stride=stride, activation=activation or self._activation)
+        sums = np.stack(
+            [np.einsum("nkwc,okwc->no", node.values[:, at : at + kernel], weights) for at in steps], axis=1
+        )[:, :, None, :]
+        return self._weighted(
+            "CONV_2D", node, weights, sums, channel_axis=0, stride=stride, activation=activation or self._activation
+        )
 
     def depthwise(self, node: Node, kernel: int, quantisation: tuple[float, int] | None = None) -> Node:
         weights = self.random.normal(size=(1, kernel, 1, node.channels))
         steps = range(node.rows - kernel + 1)
-        sums = np.stack([np.einsum("nkwc,okwc->nwc", node.values[:, at : at + kernel], weights) for at in steps], axis=1)
-        return self._weighted("DEPTHWISE_CONV_2D", node, weights, sums, channel_axis=3, stride=1, activation="NONE", quantisation=quantisation)
+        sums = np.stack(
+            [np.einsum("nkwc,okwc->nwc", node.values[:, at : at + kernel], weights) for at in steps], axis=1
+        )
+        return self._weighted(
+            "DEPTHWISE_CONV_2D",
+            node,
+            weights,
+            sums,
+            channel_axis=3,
+            stride=1,
+            activation="NONE",
+            quantisation=quantisation,
+        )
 
     def mixed_depthwise(self, node: Node, kernels: Sequence[int]) -> Node:
         sizes = [len(part) for part in np.array_split(np.arange(node.channels), len(kernels))]
         borders = np.cumsum([0, *sizes])
         quantisation = (node.scale, node.zero_point)
-        groups = [self._node("group", node.values[..., low:high], quantisation) for low, high in itertools.pairwise(borders)]
+        groups = [
+            self._node("group", node.values[..., low:high], quantisation) for low, high in itertools.pairwise(borders)
+        ]
         axis = self._builder.tensor("axis", "INT32", (), data=np.array(3, np.int32))
         inputs = [node.index, self._int32(sizes), axis]
         self._builder.operator("SPLIT_V", inputs, [group.index for group in groups], {"numSplits": len(sizes)})
@@ -173,7 +201,11 @@ class _Net:
                 window = self._node("window", group.values[:, -needed:], quantisation)
                 self._last_rows(group, window, -needed)
             branches.append(self.depthwise(window, kernel, (_BRANCH_SCALE, _BRANCH_ZERO_POINT)))
-        output = self._node("mixed", np.concatenate([branch.values for branch in branches], axis=-1), (_BRANCH_SCALE, _BRANCH_ZERO_POINT))
+        output = self._node(
+            "mixed",
+            np.concatenate([branch.values for branch in branches], axis=-1),
+            (_BRANCH_SCALE, _BRANCH_ZERO_POINT),
+        )
         self._operator("CONCATENATION", branches, output, axis=3)
         return output
 
@@ -225,14 +257,20 @@ class _Net:
             self._builder.operator("MEAN", [node.index, self._int32((1, 2))], [output.index], {"keepDims": keep})
             node = output
         else:
-            pooled = node.values.mean(axis=1, keepdims=True) if head == "average_pool" else node.values.max(axis=1, keepdims=True)
+            pooled = (
+                node.values.mean(axis=1, keepdims=True)
+                if head == "average_pool"
+                else node.values.max(axis=1, keepdims=True)
+            )
             output = self._node(head, pooled, (node.scale, node.zero_point))
             pool = {"padding": VALID_PADDING, "strideW": 1, "strideH": 1, "filterWidth": 1, "filterHeight": rows}
             self._operator(f"{head.upper()}_2D", [node], output, **pool)
             node = output
         flat = node.values.reshape(count, -1)
         weights = self.random.normal(size=(1, flat.shape[1]))
-        return self._weighted("FULLY_CONNECTED", node, weights, flat @ weights.T, channel_axis=0, activation="NONE", spread=2.5)
+        return self._weighted(
+            "FULLY_CONNECTED", node, weights, flat @ weights.T, channel_axis=0, activation="NONE", spread=2.5
+        )
 
     def finish(self, logit: Node) -> bytes:
         probability = self._logistic(logit)
@@ -259,7 +297,8 @@ class _Net:
         spread: float = 1.0,
         quantisation: tuple[float, int] | None = None,
     ) -> Node:
-        """Add a convolution or a dense layer, its weights normalised so that each channel spreads by `spread` around 0."""
+        """Add a convolution or a dense layer, its weights normalised so that each channel spreads by
+        `spread` around 0."""
         axes = tuple(range(sums.ndim - 1))
         gain = spread / np.maximum(sums.std(axis=axes), 1e-9)
         weights = weights * gain.reshape([-1 if axis == channel_axis else 1 for axis in range(weights.ndim)])
@@ -269,7 +308,9 @@ class _Net:
         scales = np.abs(weights).max(axis=other_axes) / 127
         quantised = np.round(weights / np.expand_dims(scales, other_axes)).astype(np.int8)
         bias_scales = scales * node.scale
-        filters = self._builder.tensor("weights", "INT8", quantised.shape, scales=scales, axis=channel_axis, data=quantised)
+        filters = self._builder.tensor(
+            "weights", "INT8", quantised.shape, scales=scales, axis=channel_axis, data=quantised
+        )
         biases = np.round(bias / bias_scales).astype(np.int32)
         bias_index = self._builder.tensor("bias", "INT32", biases.shape, scales=bias_scales, data=biases)
         options: dict[str, Any] = {"fusedActivationFunction": _ACTIVATION_CODES[activation]}
@@ -283,7 +324,9 @@ class _Net:
     def _last_rows(self, source: Node, output: Node, begin: int) -> None:
         """Slice rows from `begin` to the end, masked as TensorFlow's converter masks it."""
         bounds = [self._int32(values) for values in ((0, begin, 0, 0), (0, 0, 0, 0), (1, 1, 1, 1))]
-        self._builder.operator("STRIDED_SLICE", [source.index, *bounds], [output.index], {"beginMask": 13, "endMask": 15})
+        self._builder.operator(
+            "STRIDED_SLICE", [source.index, *bounds], [output.index], {"beginMask": 13, "endMask": 15}
+        )
 
     def _node(self, name: str, values: Floats, quantisation: tuple[float, int] | None = None) -> Node:
         """A tensor for values; without a given quantisation it spans all but one in a thousand at either end."""
@@ -291,7 +334,9 @@ class _Net:
             low, high = np.minimum(np.quantile(values, 0.001), 0.0), np.maximum(np.quantile(values, 0.999), 1e-3)
             scale = float(np.float32((high - low) / 255))
             quantisation = scale, int(np.clip(np.round(-128 - low / scale), -128, 127))
-        index = self._builder.tensor(name, "INT8", (1, *values.shape[1:]), scales=quantisation[0], zero_points=quantisation[1])
+        index = self._builder.tensor(
+            name, "INT8", (1, *values.shape[1:]), scales=quantisation[0], zero_points=quantisation[1]
+        )
         return Node(index, values, *quantisation)
 
     def _operator(self, name: str, inputs: Sequence[Node | int], output: Node, **options: Any) -> None:

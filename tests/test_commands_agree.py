@@ -1,7 +1,7 @@
 """One model and one set of recordings: whatever command looks at them names the same cutoff, counts and hours.
 
-A tiny model is trained on tones, some seconds of work. Its validation recordings are such that the layout matters: words of every loudness, tones in
-the pauses after some, and negatives with tones.
+A tiny model is trained on tones, some seconds of work. Its validation recordings are such that the layout matters:
+words of every loudness, tones in the pauses after some, and negatives with tones.
 """
 
 from __future__ import annotations
@@ -108,11 +108,19 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
         for index in range(3):
             name = root / "dataset" / "negative" / f"{split}{index}" / "0.wav"
             write_bursts(
-                name, 14.0, {3.0: 0.01 + 0.02 * index, 9.0: 0.06} if split == "train" else {3.0: 0.3, 6.2 + index: 0.1}, seed=900 + 10 * number + index
+                name,
+                14.0,
+                {3.0: 0.01 + 0.02 * index, 9.0: 0.06} if split == "train" else {3.0: 0.3, 6.2 + index: 0.1},
+                seed=900 + 10 * number + index,
             )
             rows.append((name.relative_to(root), f"other {split}{index}", split))
-    (root / "splits.csv").write_text("path,group,split\n" + "".join(f"{path},{group},{split}\n" for path, group, split in rows))
-    paths = [f"paths.{kind}={root / where}" for kind, where in (("positive_dir", "dataset/positive"), ("negative_dir", "dataset/negative"))]
+    (root / "splits.csv").write_text(
+        "path,group,split\n" + "".join(f"{path},{group},{split}\n" for path, group, split in rows)
+    )
+    paths = [
+        f"paths.{kind}={root / where}"
+        for kind, where in (("positive_dir", "dataset/positive"), ("negative_dir", "dataset/negative"))
+    ]
     settings = [*SETTINGS, *TRAINING, *paths, f"paths.splits={root / 'splits.csv'}", "export.wake_word=tone"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MWW_CACHE_DIR", str(root / "cache"))
@@ -129,7 +137,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
 def evaluated(*arguments: object, split: str = "val") -> Figures:
     values = json.loads(done(evaluate_app, *arguments, "--split", split, "--jobs", 1, "--json"))
     device = values["device"]
-    return Figures(values["point"]["cutoff"], device["recall"]["found"], device["recall"]["utterances"], len(device["false_accepts"]), device["hours"])
+    return Figures(
+        values["point"]["cutoff"],
+        device["recall"]["found"],
+        device["recall"]["utterances"],
+        len(device["false_accepts"]),
+        device["hours"],
+    )
 
 
 def exported(trained: Trained) -> Figures:
@@ -178,13 +192,30 @@ def test_the_float_model_in_training_evaluation_and_tuning(trained: Trained) -> 
     assert float(trained.validated["recall"]) == pytest.approx(at_best.found / at_best.utterances)
     assert float(trained.validated["false_accepts_per_hour"]) == pytest.approx(at_best.false_accepts / at_best.hours)
     folder = trained.root / "tuning"
-    tuning = ["--checkpoint", trained.weights, "--output-dir", folder, "--max-iterations", 0, "--target-fah", TARGET, "--target-recall", 0.01, "--jobs", 1]
+    tuning = [
+        "--checkpoint",
+        trained.weights,
+        "--output-dir",
+        folder,
+        "--max-iterations",
+        0,
+        "--target-fah",
+        TARGET,
+        "--target-recall",
+        0.01,
+        "--jobs",
+        1,
+    ]
     done(autotune_app, *tuning)
     record = json.loads((folder / "tuning.json").read_text())
     point, (test, *_) = record["iterations"][0]["point"], record["measurements"]
     choice = point["choice"]
-    chosen = Figures(choice["cutoff"], choice["detected"], choice["utterances"], choice["false_accepts"], choice["hours"])
-    assert chosen == evaluated("--checkpoint", trained.weights, "--set", f"export.sliding_window_size={point['window']}")
+    chosen = Figures(
+        choice["cutoff"], choice["detected"], choice["utterances"], choice["false_accepts"], choice["hours"]
+    )
+    assert chosen == evaluated(
+        "--checkpoint", trained.weights, "--set", f"export.sliding_window_size={point['window']}"
+    )
     measured = Figures(test["cutoff"], test["found"], test["utterances"], test["false_accepts"], test["hours"])
     tuned = folder / "checkpoints" / "best_weights.weights.h5"
     assert measured == evaluated("--checkpoint", tuned, "--config", folder / "config.yaml", split="test")
@@ -203,7 +234,10 @@ def test_the_exported_model_in_simulation_and_report(trained: Trained, simulated
     page = trained.root / "report.html"
     said = done(report_app, *simulated, "--output", page).replace("\N{NO-BREAK SPACE}", " ")
     assert f"{figures.found} of {figures.utterances} utterances recognised" in said
-    assert f"{figures.false_accepts} false accept{'s' if figures.false_accepts != 1 else ''} in {figures.hours * 60:.1f} min" in said
+    assert (
+        f"{figures.false_accepts} false accept{'s' if figures.false_accepts != 1 else ''} in"
+        f" {figures.hours * 60:.1f} min" in said
+    )
 
 
 def test_the_reports_curve_chooses_what_the_export_chose(trained: Trained, simulated: list[Path]) -> None:
@@ -213,18 +247,33 @@ def test_the_reports_curve_chooses_what_the_export_chose(trained: Trained, simul
     merged = merge_results([read_result(path) for path in simulated])
     streams = [stream for run in merged.runs for stream in run_streams(run, merged.model.stride)]
     choice = choose_cutoff(sweep_cutoffs(streams, merged.model.window), TARGET)
-    assert Figures(choice.cutoff, choice.detected, choice.utterances, choice.false_accepts, choice.hours) == exported(trained)
+    assert Figures(choice.cutoff, choice.detected, choice.utterances, choice.false_accepts, choice.hours) == exported(
+        trained
+    )
 
 
 def test_mining_hears_what_the_simulation_hears(trained: Trained, tmp_path: Path) -> None:
     lines, folder, threshold = tmp_path / "lines.jsonl", tmp_path / "mined", 0.05
     audio = sorted((trained.root / "dataset" / "negative").glob("train*"))
     done(simulate_app, trained.model.with_suffix(".json"), *audio, "--json", lines, "--jobs", 1)
-    mining = ["--tflite", trained.model, *(part for path in audio for part in ("--audio", path)), "--output", folder, "--fp-threshold", threshold]
+    mining = [
+        "--tflite",
+        trained.model,
+        *(part for path in audio for part in ("--audio", path)),
+        "--output",
+        folder,
+        "--fp-threshold",
+        threshold,
+    ]
     done(mine_app, *mining, "--jobs", 1)
     with (folder / "mined.csv").open() as rows:
         mined = list(csv.DictReader(rows))
-    told = {Path(one["path"]).resolve(): one["max_probability"] for one in map(json.loads, lines.read_text().splitlines())}
-    highest = {path: max((float(row["probability"]) for row in mined if Path(row["source"]).resolve() == path), default=0.0) for path in told}
+    told = {
+        Path(one["path"]).resolve(): one["max_probability"] for one in map(json.loads, lines.read_text().splitlines())
+    }
+    highest = {
+        path: max((float(row["probability"]) for row in mined if Path(row["source"]).resolve() == path), default=0.0)
+        for path in told
+    }
     assert highest == pytest.approx({path: value if value > threshold else 0.0 for path, value in told.items()})
     assert any(highest.values())

@@ -1,8 +1,9 @@
 """What README and docs tell a reader to type, tried as it is printed.
 
-Every shell block goes through a real shell, in which all programs are stand-ins that note their arguments; each noted command is then held against the
-real program: its options exist and their values can be read. What is cheap is run for real, on small inputs of the printed names. A block in a
-language that nobody checks, or a program that nobody knows, fails.
+Every shell block goes through a real shell, in which all programs are stand-ins that note their arguments; each noted
+command is then held against the real program: its options exist and their values can be read. What is cheap is run for
+real, on small inputs of the printed names. A block in a language that nobody checks, or a program that nobody knows,
+fails.
 """
 
 from __future__ import annotations
@@ -106,7 +107,9 @@ def noted(block: Block, folder: Path) -> list[list[str]]:
     notes.touch()
     environment = {"PATH": f"{programs}:/usr/bin:/bin", "NOTES": str(notes), "HOME": str(folder)}
     script = f"set -euo pipefail\n{block.text}"
-    done = subprocess.run(["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, f"{block}: {done.stderr}"
     return [command.split("\0") for command in notes.read_text().split("\0\n") if command]
 
@@ -142,7 +145,9 @@ def check_pip(arguments: list[str]) -> None:
             assert extras, wanted
             assert set((extras[1] or "train").split(",")) <= set(PROJECT["optional-dependencies"]), wanted
         else:
-            assert wanted in ("nox[uv]", "esphome", "piper-tts", "pymicro-wakeword"), f"{wanted}: who knows that this exists?"
+            assert wanted in ("nox[uv]", "esphome", "piper-tts", "pymicro-wakeword"), (
+                f"{wanted}: who knows that this exists?"
+            )
 
 
 def nox_sessions() -> set[str]:
@@ -189,7 +194,11 @@ CHECKS: dict[str, Callable[[list[str]], None]] = {
     "uv": check_uv,
     # Programs of others: that they are there is all that is known of them here.
     "tensorboard": lambda arguments: None if arguments[0] == "--logdir" else pytest.fail(str(arguments)),
-    "esphome": lambda arguments: None if arguments[0] in ("config", "run", "compile", "upload", "logs", "version") else pytest.fail(str(arguments)),
+    "esphome": lambda arguments: (
+        None
+        if arguments[0] in ("config", "run", "compile", "upload", "logs", "version")
+        else pytest.fail(str(arguments))
+    ),
     "less": lambda _: None,
     "openssl": lambda _: None,
 }
@@ -218,7 +227,11 @@ def test_options_that_prose_names_exist(document: Path) -> None:
         if isinstance(command, TyperGroup) and words:
             below = command.commands.get(words[0])
             assert below is not None, span
-            known = {option for parameter in (*below.params, *command.params) for option in (*parameter.opts, *parameter.secondary_opts)}
+            known = {
+                option
+                for parameter in (*below.params, *command.params)
+                for option in (*parameter.opts, *parameter.secondary_opts)
+            }
         else:
             known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         options = {word.partition("=")[0].rstrip(".,;:") for word in words if word.startswith("--")}
@@ -252,7 +265,9 @@ def with_inputs(folder: Path) -> None:
     models = Path(pymicro_wakeword.__file__).parent / "models"
     (folder / "models").mkdir()
     shutil.copy(models / "alexa.tflite", folder / "models" / "okay_house.tflite")
-    (folder / "models" / "okay_house.json").write_text((models / "alexa.json").read_text().replace("alexa.tflite", "okay_house.tflite"))
+    (folder / "models" / "okay_house.json").write_text(
+        (models / "alexa.json").read_text().replace("alexa.tflite", "okay_house.tflite")
+    )
     tone(folder / "evening.flac", 20)
     for number in range(3):
         tone(folder / "people" / f"{number}.wav", 1.5)
@@ -276,9 +291,21 @@ def test_what_a_page_prints_runs(page: str, tmp_path: Path) -> None:
                 (place / name).write_text(STANDS_FOR.format(name=name))
                 (place / name).chmod(0o755)
         (place / "activate").touch()
-    environment = os.environ | {"PATH": f"{programs}:/usr/bin:/bin", "NOTES": os.devnull, "MWW_CACHE_DIR": str(tmp_path / "cache")}
+    environment = os.environ | {
+        "PATH": f"{programs}:/usr/bin:/bin",
+        "NOTES": os.devnull,
+        "MWW_CACHE_DIR": str(tmp_path / "cache"),
+    }
     for block in (block for block in BLOCKS if block.document.name == page):
         script = f"set -euo pipefail\n{block.text}"
-        done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
         assert done.returncode == 0, f"{block}: {done.stdout}{done.stderr}"
     assert "<html" in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -35,7 +35,9 @@ def test_what_is_written_is_read_back() -> None:
     source = builder.tensor("source", "INT8", (1, 4, 1, 6), scales=0.5, zero_points=-3)
     constant = builder.tensor("weights", "INT8", weights.shape, scales=np.arange(1, 7) / 8, axis=3, data=weights)
     output = builder.tensor("output", "INT8", (1, 1, 1, 6), scales=0.25, zero_points=7)
-    builder.operator("DEPTHWISE_CONV_2D", [source, constant, -1], [output], {"strideH": 3, "strideW": 2, "depthMultiplier": 1})
+    builder.operator(
+        "DEPTHWISE_CONV_2D", [source, constant, -1], [output], {"strideH": 3, "strideW": 2, "depthMultiplier": 1}
+    )
     builder.interface([source], [output])
     graph = parse_model(builder.build()).main
     assert [tensor.name for tensor in graph.tensors] == ["source", "weights", "output"]
@@ -56,7 +58,10 @@ def test_constants_are_aligned() -> None:
     builder.interface([source], [source])
     content = builder.build()
     for length in (1, 3, 5):
-        assert content.index(length.to_bytes(4, "little") + bytes([40 + length]) * length) % BUFFER_ALIGNMENT == BUFFER_ALIGNMENT - 4
+        assert (
+            content.index(length.to_bytes(4, "little") + bytes([40 + length]) * length) % BUFFER_ALIGNMENT
+            == BUFFER_ALIGNMENT - 4
+        )
 
 
 def test_a_variable_is_initialised_once_and_kept() -> None:

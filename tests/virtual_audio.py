@@ -1,4 +1,6 @@
-"""Air without a sound card: a PulseAudio daemon of the tests' own, whose null sink is loudspeaker, air and microphone in one."""
+"""Air without a sound card: a PulseAudio daemon of the tests' own, whose null sink is loudspeaker, air and microphone
+in one.
+"""
 
 from __future__ import annotations
 
@@ -49,33 +51,56 @@ class VirtualAudio:
     def control(self, *arguments: str) -> str:
         """Ask the daemon by `pactl`."""
         environment = os.environ | self.variables
-        return subprocess.run(["pactl", *arguments], env=environment, capture_output=True, text=True, check=True, timeout=10).stdout
+        return subprocess.run(
+            ["pactl", *arguments], env=environment, capture_output=True, text=True, check=True, timeout=10
+        ).stdout
 
 
 @contextlib.contextmanager
 def virtual_audio(speaker: str = SPEAKER, microphone: str = MICROPHONE) -> Iterator[VirtualAudio]:
-    """A daemon with the two devices, of these names, until the block ends. Its monitor is kept open: a source that nobody hears starts late."""
+    """A daemon with the two devices, of these names, until the block ends. Its monitor is kept open: a source that
+    nobody hears starts late.
+    """
     # Unix sockets have short names.
     folder = Path(tempfile.mkdtemp(prefix="mww-air-"))
     audio = VirtualAudio(folder, _variables(folder))
     try:
         (folder / "pulse.pa").write_text(
-            f".fail\nload-module module-native-protocol-unix auth-anonymous=1 socket={folder}/native\n"
-            f"load-module module-null-sink sink_name=bus rate={RATE_HZ} channels=1 format=s16le\n"
-            "load-module module-remap-source source_name=mic master=bus.monitor\nset-default-sink bus\nset-default-source mic\n"
+            f".fail\nload-module module-native-protocol-unix auth-anonymous=1 socket={folder}/native\nload-module"
+            f" module-null-sink sink_name=bus rate={RATE_HZ} channels=1 format=s16le\nload-module module-remap-source"
+            " source_name=mic master=bus.monitor\nset-default-sink bus\nset-default-source mic\n"
         )
         (folder / "asound.conf").write_text(
             "</usr/share/alsa/alsa.conf>\n"
             f"pcm.'{speaker}' {{ type pulse device bus hint {{ show on description 'virtual loudspeaker' }} }}\n"
             f"pcm.'{microphone}' {{ type pulse device mic hint {{ show on description 'virtual microphone' }} }}\n"
         )
-        daemon = ["pulseaudio", "-n", "-F", str(folder / "pulse.pa"), "--daemonize=no", "--exit-idle-time=-1", "--realtime=no"]
+        daemon = [
+            "pulseaudio",
+            "-n",
+            "-F",
+            str(folder / "pulse.pa"),
+            "--daemonize=no",
+            "--exit-idle-time=-1",
+            "--realtime=no",
+        ]
         _launch(audio, [*daemon, f"--log-target=file:{folder}/pulse.log"])
         _await_daemon(audio)
         # Under load the daemon would be late, and drop sound; not everybody may ask for this.
         if shutil.which("chrt"):
-            subprocess.run(["chrt", "-a", "-r", "-p", PRIORITY, str(audio.processes[0].pid)], capture_output=True, check=False)
-        keep_open = ["parec", "-d", "bus.monitor", f"--rate={RATE_HZ}", "--channels=1", "--format=s16le", "--latency-msec=20", "/dev/null"]
+            subprocess.run(
+                ["chrt", "-a", "-r", "-p", PRIORITY, str(audio.processes[0].pid)], capture_output=True, check=False
+            )
+        keep_open = [
+            "parec",
+            "-d",
+            "bus.monitor",
+            f"--rate={RATE_HZ}",
+            "--channels=1",
+            "--format=s16le",
+            "--latency-msec=20",
+            "/dev/null",
+        ]
         _launch(audio, keep_open)
         _await_listener(audio)
         yield audio
@@ -98,7 +123,11 @@ def _variables(folder: Path) -> dict[str, str]:
 
 def _launch(audio: VirtualAudio, command: list[str]) -> None:
     with (audio.folder / "programs.log").open("ab") as log:
-        audio.processes.append(subprocess.Popen(command, env=os.environ | audio.variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+        audio.processes.append(
+            subprocess.Popen(
+                command, env=os.environ | audio.variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        )
 
 
 def _await(audio: VirtualAudio, what: str, *question: str) -> None:

@@ -33,26 +33,63 @@ def generate(
     sentences: Annotated[int, typer.Option(help="Clips of ordinary sentences.", min=0)] = 1000,
     natural: Annotated[
         int,
-        typer.Option(help="Of these, so many of the wake word and as many negatives by natural voices, which take a core-second each. 0: none.", min=0),
+        typer.Option(
+            help=(
+                "Of these, so many of the wake word and as many negatives by natural voices, which take a core-second"
+                " each. 0: none."
+            ),
+            min=0,
+        ),
     ] = 500,
     seed: Annotated[int, typer.Option(help="The same seed gives the same files.", min=0)] = 0,
     engine: Annotated[
-        list[str] | None, typer.Option(help="Speak with this engine alone; may be repeated. docs/voices.md lists them. (default: all that are installed)")
+        list[str] | None,
+        typer.Option(
+            help=(
+                "Speak with this engine alone; may be repeated. docs/voices.md lists them. (default: all that are"
+                " installed)"
+            )
+        ),
     ] = None,
     piper_voice: Annotated[list[Path] | None, typer.Option(help="A Piper voice (.onnx); may be repeated.")] = None,
-    kokoro: Annotated[Path | None, typer.Option(help="Folder with Kokoro's model and voices. (default: pip's, or fetched once; docs/voices.md)")] = None,
-    language: Annotated[str, typer.Option(help="Language of the phrase, as a tag: en, en-GB, de, fr, es, it, nl, pt-BR, …")] = "en",
-    lines: Annotated[list[Path] | None, typer.Option(help="Text file of your own sentences in that language, one a line; may be repeated.")] = None,
+    kokoro: Annotated[
+        Path | None,
+        typer.Option(help="Folder with Kokoro's model and voices. (default: pip's, or fetched once; docs/voices.md)"),
+    ] = None,
+    language: Annotated[
+        str, typer.Option(help="Language of the phrase, as a tag: en, en-GB, de, fr, es, it, nl, pt-BR, …")
+    ] = "en",
+    lines: Annotated[
+        list[Path] | None,
+        typer.Option(help="Text file of your own sentences in that language, one a line; may be repeated."),
+    ] = None,
     ways: Annotated[
         str | None,
-        typer.Option(help="Ways of speaking with their shares. (default: alone=6, in_flow=3, asked=1, called=1, whispered=0.5, child=1.5)", show_default=False),
+        typer.Option(
+            help=(
+                "Ways of speaking with their shares. (default: alone=6, in_flow=3, asked=1, called=1, whispered=0.5,"
+                " child=1.5)"
+            ),
+            show_default=False,
+        ),
     ] = None,
     formants: Annotated[
         str | None,
-        typer.Option(help="Lowest and highest factor of a voice's formants; 1,1 leaves voices as they are. (default: 0.87,1.15)", show_default=False),
+        typer.Option(
+            help="Lowest and highest factor of a voice's formants; 1,1 leaves voices as they are. (default: 0.87,1.15)",
+            show_default=False,
+        ),
     ] = None,
-    accents: Annotated[float, typer.Option(help="English: share of the clips with a foreign accent.", min=0, max=1)] = 0.15,
-    check: Annotated[bool, typer.Option("--check/--no-check", help="Throw out clips that a phoneme recogniser does not hear as what they should say.")] = True,
+    accents: Annotated[
+        float, typer.Option(help="English: share of the clips with a foreign accent.", min=0, max=1)
+    ] = 0.15,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check/--no-check",
+            help="Throw out clips that a phoneme recogniser does not hear as what they should say.",
+        ),
+    ] = True,
     jobs: Jobs = None,
 ) -> None:
     """Speak a wake word, phrases near it and ordinary sentences in many voices.
@@ -72,8 +109,12 @@ def generate(
     from trainer.terminal import Terminal
 
     manner = manner_of(ways, formants, accents)
-    request = CorpusRequest(phrase, positives, near_misses, sentences, natural, seed, language, tuple(lines or ()), manner, check)
-    choice = choose_engines(engine, EngineOptions(tuple(piper_voice or ()), kokoro), language=language, slow=natural > 0)
+    request = CorpusRequest(
+        phrase, positives, near_misses, sentences, natural, seed, language, tuple(lines or ()), manner, check
+    )
+    choice = choose_engines(
+        engine, EngineOptions(tuple(piper_voice or ()), kokoro), language=language, slow=natural > 0
+    )
     with Terminal() as terminal:
         missing, counted = iter(skipped_lines(choice.skipped)), terminal.counting("speaking")
 
@@ -84,14 +125,20 @@ def generate(
             counted(done, total)
 
         corpus = generate_corpus(request, output, choice, jobs=jobs, progress=speaking)
-        for line in (*missing, *skipped_lines([skipped for skipped in corpus.skipped if skipped not in choice.skipped])):
+        for line in (
+            *missing,
+            *skipped_lines([skipped for skipped in corpus.skipped if skipped not in choice.skipped]),
+        ):
             terminal.told(line)
         for note in corpus.notes:
             terminal.told(note)
         details = {dropped.reason: dropped.detail for dropped in reversed(corpus.dropped)}
         for reason, count in Counter(dropped.reason for dropped in corpus.dropped).most_common():
             terminal.told(f"{count} clips are left out: {reason}{details[reason] and f' (first: {details[reason]})'}")
-    typer.echo(f"{len(corpus.clips)} clips in {output} ({corpus.made} new), described in {corpus.table}; listen to some: {corpus.page}")
+    typer.echo(
+        f"{len(corpus.clips)} clips in {output} ({corpus.made} new), described in {corpus.table}; listen to some:"
+        f" {corpus.page}"
+    )
 
 
 @train_app.command()
@@ -100,18 +147,30 @@ def train(
     config: Config = "standard",
     override: Overrides = None,
     setting: Settings = None,
-    output: Annotated[Path | None, typer.Option(help="Folder of the run; an interrupted run in it goes on. (default: paths.checkpoint_dir)")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the run; an interrupted run in it goes on. (default: paths.checkpoint_dir)"),
+    ] = None,
     jobs: Jobs = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all, say what would be trained and what it costs on a board; write nothing.")] = False,
-    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of a configuration file, for editors, and end.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Check all, say what would be trained and what it costs on a board; write nothing."
+        ),
+    ] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of a configuration file, for editors, and end.")
+    ] = False,
 ) -> None:
     """Train a wake word model.
 
-    With --dry-run: the recordings that would be used, those that would not, and the model's MACs, flash and RAM against known boards.
+    With --dry-run: the recordings that would be used, those that would not, and the model's MACs, flash and RAM against
+    known boards.
 
     Example:
 
-      mww-train --config fast_test --set export.wake_word=computer --set paths.positive_dir=dataset/positive --output runs/computer
+      mww-train --config fast_test --set export.wake_word=computer --set paths.positive_dir=dataset/positive --output
+      runs/computer
     """
     from trainer.config.loader import load_config
 
@@ -135,10 +194,12 @@ def train(
         result = train_run(configuration, output, terminal, jobs)
     scores = result.best.scores
     typer.echo(
-        f"Best weights after step {result.best.step} of {result.steps}: recall {scores.recall:.1%}, {scores.false_accepts_per_hour:.2f} false accepts/h "
-        "(float model, validation data, which chose them)"
+        f"Best weights after step {result.best.step} of {result.steps}: recall {scores.recall:.1%},"
+        f" {scores.false_accepts_per_hour:.2f} false accepts/h (float model, validation data, which chose them)"
     )
-    export_command = shlex.join(["mww-export", "--checkpoint", str(result.weights), "--output", str(output / "exported")])
+    export_command = shlex.join(
+        ["mww-export", "--checkpoint", str(result.weights), "--output", str(output / "exported")]
+    )
     typer.echo(f"Weights: {result.weights}\nNext: {export_command}")
 
 
@@ -160,16 +221,21 @@ def export(
     config: RunConfig = None,
     override: Overrides = None,
     setting: Settings = None,
-    output: Annotated[Path | None, typer.Option(help="Folder for model and manifest. (default: paths.export_dir)")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for model and manifest. (default: paths.export_dir)")
+    ] = None,
     model_name: Annotated[str | None, typer.Option(help="Name of the files. (default: from the wake word)")] = None,
-    no_quantize: Annotated[bool, typer.Option("--no-quantize", help="Write a float32 model for computers instead; no device runs it.")] = False,
+    no_quantize: Annotated[
+        bool, typer.Option("--no-quantize", help="Write a float32 model for computers instead; no device runs it.")
+    ] = False,
     jobs: Jobs = None,
 ) -> None:
     """Export trained weights as an int8 streaming model with its ESPHome manifest.
 
-    The cutoff is chosen on validation data for training.target_minimization false accepts an hour, unless export.probability_cutoff
-    gives it. No file is written when mww-verify would not pass model and manifest. Beside both lie the lines for an ESPHome
-    device's configuration (NAME.esphome.yaml), the float model (streaming/), the configuration, and a record of what was measured.
+    The cutoff is chosen on validation data for training.target_minimization false accepts an hour, unless
+    export.probability_cutoff gives it. No file is written when mww-verify would not pass model and manifest. Beside
+    both lie the lines for an ESPHome device's configuration (NAME.esphome.yaml), the float model (streaming/), the
+    configuration, and a record of what was measured.
 
     Example:
 
@@ -182,12 +248,16 @@ def export(
     from trainer.training.memory import workers
     from wakeword.locks import hold_folder
 
-    configuration = run_config(checkpoint, config, override or (), [*(setting or ()), *(["export.quantize=false"] if no_quantize else [])])
+    configuration = run_config(
+        checkpoint, config, override or (), [*(setting or ()), *(["export.quantize=false"] if no_quantize else [])]
+    )
     output, name = output or configuration.paths.export_dir, model_name or default_name(configuration.export.wake_word)
     require_tensorflow()
     with hold_folder(output, "give another --output"), Terminal() as terminal:
         if configuration.export.quantize:
-            _print_export(export_run(checkpoint, configuration, output, name, terminal, workers(configuration.performance, jobs)))
+            _print_export(
+                export_run(checkpoint, configuration, output, name, terminal, workers(configuration.performance, jobs))
+            )
         else:
             _print_float_export(export_float(checkpoint, configuration, output, name, terminal))
 
@@ -197,9 +267,14 @@ def _print_export(exported: Exported) -> None:
 
     choice, agreement = exported.choice, exported.agreement
     if choice is not None:
-        typer.echo(f"Cutoff {choice.probability_cutoff} chosen on validation data: {choice.counted}{f'; {choice.margin}' if choice.margin else ''}")
+        typer.echo(
+            f"Cutoff {choice.probability_cutoff} chosen on validation data:"
+            f" {choice.counted}{f'; {choice.margin}' if choice.margin else ''}"
+        )
         if not choice.reaches_target:
-            typer.echo("warning: no cutoff reaches the target of false accepts; the one with the fewest was taken", err=True)
+            typer.echo(
+                "warning: no cutoff reaches the target of false accepts; the one with the fewest was taken", err=True
+            )
     _print_agreement("int8 against float", agreement)
     if agreement.suspicious:
         typer.echo("warning: quantisation has changed the model by more than 0.02 on average", err=True)
@@ -215,10 +290,14 @@ def _print_export(exported: Exported) -> None:
 def _print_float_export(exported: ExportedFloat) -> None:
     _print_agreement("float32 against Keras", exported.agreement)
     typer.echo(
-        f"Model: {exported.model}\nThis float32 model is for computers: no ESPHome device runs it. So it has no manifest, no cutoff was chosen, "
-        "and the device contract was not checked. Export without --no-quantize (export.quantize: true) for a device."
+        f"Model: {exported.model}\nThis float32 model is for computers: no ESPHome device runs it. So it has no"
+        " manifest, no cutoff was chosen, and the device contract was not checked. Export without --no-quantize"
+        " (export.quantize: true) for a device."
     )
 
 
 def _print_agreement(what: str, agreement: Agreement) -> None:
-    typer.echo(f"{what}: mean difference {agreement.mean:.4f}, largest {agreement.maximum:.3f}, over {agreement.inferences} inferences")
+    typer.echo(
+        f"{what}: mean difference {agreement.mean:.4f}, largest {agreement.maximum:.3f}, over {agreement.inferences}"
+        " inferences"
+    )

@@ -1,4 +1,6 @@
-"""Exporting a trained run: convert, check against the contract, choose the cutoff on validation data, write model and manifest; or a float32 model."""
+"""Exporting a trained run: convert, check against the contract, choose the cutoff on validation data, write model and
+manifest; or a float32 model.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ class ExportedFloat:
 
 
 def default_name(wake_word: str) -> str:
-    """The name of the files of a wake word: "Café, bitte!" becomes cafe_bitte. Raises `ConfigError` where no letter or digit is left."""
+    """The name of the files of a wake word: "Café, bitte!" becomes cafe_bitte. Raises `ConfigError` where no letter or
+    digit is left.
+    """
     plain = unicodedata.normalize("NFKD", wake_word.lower()).encode("ascii", "ignore").decode()
     name = "_".join(re.findall("[a-z0-9]+", plain))
     if not name:
@@ -71,7 +75,9 @@ def default_name(wake_word: str) -> str:
     return name
 
 
-def export_run(checkpoint: Path, config: TrainerConfig, output: Path, name: str, progress: Stages, jobs: int | None = None) -> Exported:
+def export_run(
+    checkpoint: Path, config: TrainerConfig, output: Path, name: str, progress: Stages, jobs: int | None = None
+) -> Exported:
     """Export the weights of a run that `mww-train` made.
 
     Beside model and manifest it writes the float streaming model, the configuration and, last, what was measured.
@@ -87,8 +93,8 @@ def export_run(checkpoint: Path, config: TrainerConfig, output: Path, name: str,
     Returns:
         The files, and what was measured of them.
 
-    Raises `ConfigError` when the checkpoint, its run's folder and the configuration do not belong together, and `MeasurementFailure` when
-    `mww-verify` would not pass model and manifest; then no file is written.
+    Raises `ConfigError` when the checkpoint, its run's folder and the configuration do not belong together, and
+    `MeasurementFailure` when `mww-verify` would not pass model and manifest; then no file is written.
     """
     _check_target(output, name)
     trained = open_checkpoint(checkpoint, config)
@@ -104,11 +110,17 @@ def export_run(checkpoint: Path, config: TrainerConfig, output: Path, name: str,
         choice, cutoff = None, config.export.probability_cutoff
         if cutoff is None:
             progress.told("choosing the cutoff on validation data")
-            simulated = simulate_split(Int8Model(parse_model(content, name), jobs), SplitRecords.of(trained.records, Split.VAL))
+            simulated = simulate_split(
+                Int8Model(parse_model(content, name), jobs), SplitRecords.of(trained.records, Split.VAL)
+            )
             choice = simulated.choice(config.export.sliding_window_size, config.training.target_minimization)
             cutoff = choice.probability_cutoff
         manifest = manifest_for(config, name, cutoff, arena, trained_languages(config, trained.records))
-        origin = f"chosen on validation data: {choice.counted}{f'; {choice.margin}' if choice.margin else ''}" if choice else "as configured"
+        origin = (
+            f"chosen on validation data: {choice.counted}{f'; {choice.margin}' if choice.margin else ''}"
+            if choice
+            else "as configured"
+        )
         _check_package(write_package(staging, name, content, manifest, origin))
         package = write_package(output, name, content, manifest, origin)
         _replace_saved_model(staging, output)
@@ -118,10 +130,11 @@ def export_run(checkpoint: Path, config: TrainerConfig, output: Path, name: str,
 
 
 def export_float(checkpoint: Path, config: TrainerConfig, output: Path, name: str, progress: Stages) -> ExportedFloat:
-    """Export the weights of a run as `<name>.float32.tflite`, with the float streaming model, the configuration and what was measured.
+    """Export the weights of a run as `<name>.float32.tflite`, with the float streaming model, the configuration and
+    what was measured.
 
-    There is no manifest and no check of the device contract: no device runs it. An int8 export of the same name is left as it is. Raises as
-    `export_run` does.
+    There is no manifest and no check of the device contract: no device runs it. An int8 export of the same name is left
+    as it is. Raises as `export_run` does.
     """
     _check_target(output, name)
     trained = open_checkpoint(checkpoint, config)
@@ -147,7 +160,9 @@ def _check_target(output: Path, name: str) -> None:
 
 @contextmanager
 def _staging(output: Path) -> Iterator[Path]:
-    """A folder beside the final files: only a model that passes its checks replaces an older one, and its float twin with it."""
+    """A folder beside the final files: only a model that passes its checks replaces an older one, and its float twin
+    with it.
+    """
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=f".{SAVED_MODEL}.", suffix=PARTIAL_SUFFIX) as folder:
         yield Path(folder)
@@ -159,7 +174,9 @@ def _replace_saved_model(staging: Path, output: Path) -> None:
     (staging / SAVED_MODEL).rename(output / SAVED_MODEL)
 
 
-def _write_records(trained: RunCheckpoint, model: Path, content: bytes, agreement: Agreement, exported: Exported | None = None) -> None:
+def _write_records(
+    trained: RunCheckpoint, model: Path, content: bytes, agreement: Agreement, exported: Exported | None = None
+) -> None:
     """The configuration and the export record beside a model; the record last, and it names what it belongs to."""
     write_config(trained.config, model.with_suffix(".config.yaml"))
     choice = exported.choice if exported else None
@@ -191,7 +208,9 @@ def _representative(records: Sequence[SampleRecord], seed: int) -> Iterator[Samp
 
 
 def _check_contract(content: bytes, config: TrainerConfig) -> int:
-    """The arena that the manifest of a model which keeps the contract states, bytes: the configuration's, else what the device needs, with a margin."""
+    """The arena that the manifest of a model which keeps the contract states, bytes: the configuration's, else what the
+    device needs, with a margin.
+    """
     from wakeword.model.arena import esp32s3_estimate, recommended_arena
     from wakeword.model.verify import check_manifest_arena, verify_model
 
@@ -199,11 +218,16 @@ def _check_contract(content: bytes, config: TrainerConfig) -> int:
     report = verify_model(model)
     if not report.passed:
         first = report.failures[0]
-        raise MeasurementFailure(f"the exported model breaks the device contract: {first.name}: {first.detail}; nothing was written")
+        raise MeasurementFailure(
+            f"the exported model breaks the device contract: {first.name}: {first.detail}; nothing was written"
+        )
     estimate = esp32s3_estimate(model)
     given = config.export.tensor_arena_size
     if given and not (check := check_manifest_arena(given, estimate)).passed:
-        raise ConfigError(f"export.tensor_arena_size: {check.detail}; give 0, which writes {recommended_arena(estimate)}; nothing was written")
+        raise ConfigError(
+            f"export.tensor_arena_size: {check.detail}; give 0, which writes {recommended_arena(estimate)}; nothing was"
+            " written"
+        )
     return given or recommended_arena(estimate)
 
 
@@ -214,11 +238,14 @@ def _check_package(package: ModelPackage) -> None:
     report = judge(package.manifest).report
     if not report.passed:
         first = report.failures[0]
-        raise MeasurementFailure(f"what would be exported is not right: {first.name}: {first.detail}; nothing was written")
+        raise MeasurementFailure(
+            f"what would be exported is not right: {first.name}: {first.detail}; nothing was written"
+        )
 
 
 def trained_languages(config: TrainerConfig, records: Sequence[SampleRecord]) -> tuple[str, ...]:
-    """The languages that a manifest names: the configuration's, else those of the generated wake words, else English."""
+    """The languages that a manifest names: the configuration's, else those of the generated wake words, else
+    English."""
     wake_words = (record.path for record in records if record.label is Label.POSITIVE)
     return config.export.trained_languages or SpokenTables().languages(wake_words) or (DEFAULT_LANGUAGE,)
 

@@ -1,4 +1,6 @@
-"""Progress of the trainer's commands, on stderr: bars on a terminal; where the output is kept a line a stage, and one a minute within it."""
+"""Progress of the trainer's commands, on stderr: bars on a terminal; where the output is kept a line a stage, and one a
+minute within it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,13 @@ class Terminal:
     def __init__(self, console: Console | None = None) -> None:
         """`console` None is stderr."""
         self._console = console or stderr()
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeLeft())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeLeft(),
+        )
         self._bars = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
         self._plain = plain_lines(self._console)
 
@@ -29,7 +37,9 @@ class Terminal:
         self._bars.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self._bars.stop()
         self._plain.__exit__(kind, error, traceback)
 

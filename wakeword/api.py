@@ -57,12 +57,14 @@ def features(audio: NDArray[np.int16] | str | Path, *, step_ms: int = STEP_MS) -
 
 
 def probabilities(model: Manifest, features: NDArray[np.int8]) -> NDArray[np.uint8]:
-    """What a model gives for features since boot: uint8 `[slices // stride]`. Raises `ConfigError` for features that are
-    not int8 `[n, 40]` and for a model that cannot be read or run.
+    """What a model gives for features since boot: uint8 `[slices // stride]`. Raises `ConfigError` for features that
+    are not int8 `[n, 40]` and for a model that cannot be read or run.
     """
     given: Any = features
     if not isinstance(given, np.ndarray) or given.dtype != np.int8 or given.shape[1:] != (FEATURE_CHANNELS,):
-        raise ConfigError(f"features are {_kind(given)}; a model takes int8 [n, {FEATURE_CHANNELS}], as wakeword.features gives them")
+        raise ConfigError(
+            f"features are {_kind(given)}; a model takes int8 [n, {FEATURE_CHANNELS}], as wakeword.features gives them"
+        )
     engine, _ = open_engine(_model(model).model)
     return engine.run(features)
 
@@ -83,16 +85,27 @@ def detections(model: Manifest, probabilities: NDArray[np.uint8], slices: int | 
     stride, point = known.model.stride, known.point
     given: Any = probabilities
     if not isinstance(given, np.ndarray) or given.dtype != np.uint8 or given.ndim != 1:
-        raise ConfigError(f"probabilities are {_kind(given)}; a device decides on uint8 [n], as wakeword.probabilities gives them")
+        raise ConfigError(
+            f"probabilities are {_kind(given)}; a device decides on uint8 [n], as wakeword.probabilities gives them"
+        )
     fewest = len(given) * stride
     count = fewest if slices is None else slices
     if not fewest <= count < fewest + stride:
-        raise ConfigError(f"slices {slices}: {len(given)} probabilities, one every {stride} slices, are those of {fewest} to {fewest + stride - 1}")
+        raise ConfigError(
+            f"slices {slices}: {len(given)} probabilities, one every {stride} slices, are those of {fewest} to"
+            f" {fewest + stride - 1}"
+        )
     return detect(probabilities, stride, count, point.cutoff, point.window, known.manifest.micro.feature_step_size)
 
 
 def simulate(
-    model: Manifest, audio: Audio, mode: Mode = "clips", *, resample: bool = False, jobs: int = 1, cache_folder: str | Path | None = None
+    model: Manifest,
+    audio: Audio,
+    mode: Mode = "clips",
+    *,
+    resample: bool = False,
+    jobs: int = 1,
+    cache_folder: str | Path | None = None,
 ) -> Simulation:
     """Run a model over recordings as a device would, without a device: what `mww-simulate` does.
 
@@ -115,7 +128,15 @@ def simulate(
     return _simulated(known, "audio", audio, presentation, resample, options)
 
 
-def curve(model: Manifest, wake: Audio, none: Audio, *, resample: bool = False, jobs: int = 1, cache_folder: str | Path | None = None) -> DetCurve:
+def curve(
+    model: Manifest,
+    wake: Audio,
+    none: Audio,
+    *,
+    resample: bool = False,
+    jobs: int = 1,
+    cache_folder: str | Path | None = None,
+) -> DetCurve:
     """Words found and false accepts at each of the device's 256 cutoffs, counted as training, export and `mww-report`
     count them.
 
@@ -137,7 +158,9 @@ def curve(model: Manifest, wake: Audio, none: Audio, *, resample: bool = False, 
     return det_curve(truths, known.point.window)
 
 
-def _simulated(model: DeviceModel, name: str, audio: Audio, presentation: Presentation, resample: bool, options: Options) -> Simulation:
+def _simulated(
+    model: DeviceModel, name: str, audio: Audio, presentation: Presentation, resample: bool, options: Options
+) -> Simulation:
     with tempfile.TemporaryDirectory(prefix="mww-samples-") as folder:
         recordings = _paths(name, audio, Path(folder))
         check_recordings(recordings, resample, "pass resample=True to convert such recordings")
@@ -171,7 +194,8 @@ _GIVE_AUDIO = "give paths, or int16 samples [n] as NumPy arrays"
 def _samples(samples: NDArray[Any]) -> NDArray[np.int16]:
     if samples.dtype != np.int16 or samples.ndim != 1:
         raise ConfigError(
-            f"samples are {_kind(samples)}; the device hears int16 [n] at {SAMPLE_RATE_HZ} Hz, for floats from -1 to 1 give (samples * 32767).astype(np.int16)"
+            f"samples are {_kind(samples)}; the device hears int16 [n] at {SAMPLE_RATE_HZ} Hz, for floats from -1 to 1"
+            " give (samples * 32767).astype(np.int16)"
         )
     if not len(samples):
         raise ConfigError("samples are empty; give at least one")
@@ -196,4 +220,6 @@ def _options(jobs: int, cache_folder: str | Path | None) -> Options:
 
 def _check_whole(name: str, value: Any, lowest: int, highest: int | None = None) -> None:
     if not isinstance(value, int | np.integer) or value < lowest or (highest is not None and value > highest):
-        raise ConfigError(f"{name} {value}: give a whole number from {lowest}" + (f" to {highest}" if highest is not None else " on"))
+        raise ConfigError(
+            f"{name} {value}: give a whole number from {lowest}" + (f" to {highest}" if highest is not None else " on")
+        )

@@ -35,7 +35,9 @@ from wakeword.stored_features import is_stored, stored_seconds
 if TYPE_CHECKING:
     from wakeword.container import Sound
 
-_SNDFILE_SUFFIXES = frozenset({".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".rf64", ".w64", ".wav"})
+_SNDFILE_SUFFIXES = frozenset(
+    {".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".rf64", ".w64", ".wav"}
+)
 _FFMPEG_SUFFIXES = frozenset({".3gp", ".aac", ".amr", ".m4a", ".mka", ".mkv", ".mov", ".mp4", ".webm", ".wma"})
 AUDIO_SUFFIXES = _SNDFILE_SUFFIXES | _FFMPEG_SUFFIXES
 """Lower-case file name endings that are looked for in folders of recordings."""
@@ -120,8 +122,16 @@ def probe(path: Path) -> AudioInfo:
         info = _probe_with_ffmpeg(file)
     else:
         with sound:
-            info = AudioInfo((sound.known_frames or 0) / sound.samplerate, sound.samplerate, sound.channels, f"{sound.format} {sound.subtype}", "libsndfile")
-    return info if part is None else replace(info, seconds=max(0.0, min(part.end, info.seconds or part.end) - part.start))
+            info = AudioInfo(
+                (sound.known_frames or 0) / sound.samplerate,
+                sound.samplerate,
+                sound.channels,
+                f"{sound.format} {sound.subtype}",
+                "libsndfile",
+            )
+    return (
+        info if part is None else replace(info, seconds=max(0.0, min(part.end, info.seconds or part.end) - part.start))
+    )
 
 
 def _decode(path: Path) -> Iterator[NDArray[np.int16]]:
@@ -147,7 +157,9 @@ def _go_to(part: Part, sound: Sound) -> int:
     frames, rate = int(sound.frames), int(sound.samplerate)  # of an unknown length: more than any part has
     first, end = round(part.start * rate), round(part.end * rate)
     if first >= frames or end > frames + rate:
-        raise ConfigError(f"{part.path}: the file is only {frames / rate:.2f} s long; it has changed, or the times are wrong")
+        raise ConfigError(
+            f"{part.path}: the file is only {frames / rate:.2f} s long; it has changed, or the times are wrong"
+        )
     sound.seek(first)
     return min(end, frames) - first
 
@@ -163,7 +175,10 @@ def open_sound(path: Path) -> Sound | None:
     from wakeword.container import Sound
 
     if is_stored(path):
-        raise ConfigError(f"{path}: holds features, not sound: models can be trained and simulated on it, but nothing can be heard or played")
+        raise ConfigError(
+            f"{path}: holds features, not sound: models can be trained and simulated on it, but nothing can be heard or"
+            " played"
+        )
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; check the path")
     if path.stat().st_size == 0:
@@ -189,9 +204,13 @@ def _read_frames(path: Path, sound: Sound, dtype: str, part: int | None) -> Iter
             frames += len(block)
             yield block
     except soundfile.LibsndfileError as error:
-        raise ConfigError(f"{path}: damaged after {frames / sound.samplerate:.2f} s ({error.error_string}); replace the file") from error
+        raise ConfigError(
+            f"{path}: damaged after {frames / sound.samplerate:.2f} s ({error.error_string}); replace the file"
+        ) from error
     if expected is not None and frames != expected:
-        raise ConfigError(f"{path}: damaged or truncated, {frames} of {expected} frames could be decoded; replace the file")
+        raise ConfigError(
+            f"{path}: damaged or truncated, {frames} of {expected} frames could be decoded; replace the file"
+        )
 
 
 def _convert(path: Path, sound: Sound, frames: int | None) -> Iterator[NDArray[np.int16]]:
@@ -217,7 +236,9 @@ def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
 def _decode_with_ffmpeg(path: Path, part: Part | None) -> Iterator[NDArray[np.int16]]:
     times = [] if part is None else ["-ss", f"{part.start:.3f}", "-t", f"{part.end - part.start:.3f}"]
     output = ["-map", "0:a:0", "-ac", "1", "-ar", str(contract.SAMPLE_RATE_HZ), "-f", "s16le", "-"]
-    with _pipe([_program("ffmpeg", path), "-nostdin", "-v", "error", *times, "-i", _as_url(path), *output], path) as pipe:
+    with _pipe(
+        [_program("ffmpeg", path), "-nostdin", "-v", "error", *times, "-i", _as_url(path), *output], path
+    ) as pipe:
         while data := pipe.read(_READ_FRAMES * 2):
             yield np.frombuffer(data, "<i2").astype(np.int16)
 
@@ -240,12 +261,26 @@ def _pipe(command: list[str], path: Path) -> Iterator[IO[bytes]]:
         messages.seek(0)
         said = " ".join(messages.read().decode(errors="replace").split())
     if code or said:
-        raise ConfigError(f"{path}: ffmpeg cannot decode all of it ({said[-300:] or f'exit code {code}'}); replace or convert the file")
+        raise ConfigError(
+            f"{path}: ffmpeg cannot decode all of it ({said[-300:] or f'exit code {code}'}); replace or convert the"
+            " file"
+        )
 
 
 def _probe_with_ffmpeg(path: Path) -> AudioInfo:
     entries = "stream=sample_rate,channels,codec_name:format=duration,format_name"
-    command = [_program("ffprobe", path), "-v", "error", "-select_streams", "a:0", "-show_entries", entries, "-of", "json", _as_url(path)]
+    command = [
+        _program("ffprobe", path),
+        "-v",
+        "error",
+        "-select_streams",
+        "a:0",
+        "-show_entries",
+        entries,
+        "-of",
+        "json",
+        _as_url(path),
+    ]
     with _pipe(command, path) as pipe:
         answer = json.loads(pipe.read() or b"{}")
     if not answer.get("streams"):
@@ -268,5 +303,8 @@ def _as_url(path: Path) -> str:
 def _program(name: str, path: Path) -> str:
     found = shutil.which(name)
     if found is None:
-        raise ConfigError(f"{path}: libsndfile does not know this format and {name} is not installed; install ffmpeg, or convert the file to wav or flac")
+        raise ConfigError(
+            f"{path}: libsndfile does not know this format and {name} is not installed; install ffmpeg, or convert the"
+            " file to wav or flac"
+        )
     return found

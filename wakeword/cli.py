@@ -25,9 +25,19 @@ _STYLE = {"passed": "green", "warning": "yellow", "failed": "bold red"}
 @verify_app.command()
 @reports_errors
 def verify(
-    model: Annotated[Path, typer.Argument(help="A .tflite model, or the .json manifest beside it.", show_default=False)],
-    checkpoint: Annotated[Path | None, typer.Option(help="Float weights that the model came from: compare now, with the run's recordings.")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also measure the arena on this machine, list the operators and the states.")] = False,
+    model: Annotated[
+        Path, typer.Argument(help="A .tflite model, or the .json manifest beside it.", show_default=False)
+    ],
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Float weights that the model came from: compare now, with the run's recordings."),
+    ] = None,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Also measure the arena on this machine, list the operators and the states."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Check a model against what ESPHome's micro_wake_word demands.
@@ -82,7 +92,9 @@ def _print_table(report: VerifyReport) -> None:
     Console().print(table)
 
 
-def _values(report: VerifyReport, model: TfliteModel | None, agreement: Agreement | None, verbose: bool) -> dict[str, object]:
+def _values(
+    report: VerifyReport, model: TfliteModel | None, agreement: Agreement | None, verbose: bool
+) -> dict[str, object]:
     from wakeword.model.arena import host_arena, recommended_arena
     from wakeword.model.arena_esp32s3 import state_sizes
 
@@ -92,7 +104,10 @@ def _values(report: VerifyReport, model: TfliteModel | None, agreement: Agreemen
         "bytes": len(model.content) if model else None,
         "recommended_arena_size": recommended_arena(report.arena_bytes) if report.arena_bytes is not None else None,
         "float_model": agreement.model_dump() if agreement else None,
-        "subgraphs": [{"operators": _operators(graph), "tensors": len(graph.tensors)} for graph in (model.subgraphs if model else ())],
+        "subgraphs": [
+            {"operators": _operators(graph), "tensors": len(graph.tensors)}
+            for graph in (model.subgraphs if model else ())
+        ],
     }
     if model is not None and report.arena_bytes is not None:
         values["state_bytes"] = state_sizes(model)
@@ -121,4 +136,7 @@ def _print_details(report: VerifyReport, model: TfliteModel) -> None:
         host = host_arena(model.content)
         print(f"arena on this machine: {host.used} used, {host.minimum} at least (never for a manifest)")
     if not any(check.name == "float model" for check in report.checks):
-        print("agreement with its float model: not known; mww-export leaves it in a record beside the model, or give the weights with --checkpoint")
+        print(
+            "agreement with its float model: not known; mww-export leaves it in a record beside the model, or give the"
+            " weights with --checkpoint"
+        )

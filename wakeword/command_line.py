@@ -19,7 +19,12 @@ def _print_version(context: typer.Context, wanted: bool) -> None:
         raise typer.Exit
 
 
-_Version = Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version of the project, and end.")]
+_Version = Annotated[
+    bool,
+    typer.Option(
+        "--version", callback=_print_version, is_eager=True, help="Print the version of the project, and end."
+    ),
+]
 
 
 class CommandApp(typer.Typer):

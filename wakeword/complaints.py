@@ -16,13 +16,22 @@ _LIMITS = {
     "less_than_equal": "{le} or less",
     "too_short": "a list of {min_length} or more",
 }
-_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "string": "text", "path": "a path", "url": "an address"}
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "text",
+    "path": "a path",
+    "url": "an address",
+}
 _LISTS = ("tuple", "list", "set")
 _PARTS = ("dict", "model", "mapping")
 
 
 def first_fault(error: ValidationError, whole: str = "the file") -> str:
-    """Where the first fault of a file that a program wrote is, and what pydantic says of it; `whole` names the file itself."""
+    """Where the first fault of a file that a program wrote is, and what pydantic says of it; `whole` names the file
+    itself.
+    """
     first = error.errors(include_url=False)[0]
     where = ".".join(map(str, first["loc"])) or whole
     return f"{where}: {first['msg'].removeprefix('Value error, ')}"
@@ -36,11 +45,17 @@ def complaint(error: ErrorDetails, given: object, example: object = None) -> str
     context: dict[str, Any] = error.get("ctx") or {}
     first = kind.partition("_")[0]
     if kind in _LIMITS:
-        wanted = _LIMITS[kind].format(**{name: f"{limit:g}" if isinstance(limit, int | float) else limit for name, limit in context.items()})
+        wanted = _LIMITS[kind].format(
+            **{name: f"{limit:g}" if isinstance(limit, int | float) else limit for name, limit in context.items()}
+        )
     elif kind in ("literal_error", "enum"):
         wanted = f"one of {context.get('expected', '')}".replace(" or ", ", ")
     elif kind == "string_too_short":
-        wanted = "text that is not empty" if context.get("min_length") == 1 else f"text of {context.get('min_length')} letters or more"
+        wanted = (
+            "text that is not empty"
+            if context.get("min_length") == 1
+            else f"text of {context.get('min_length')} letters or more"
+        )
     elif kind == "finite_number":
         wanted = "a number that is not infinite"
     elif first in _LISTS and kind.endswith("_type"):
@@ -51,7 +66,9 @@ def complaint(error: ErrorDetails, given: object, example: object = None) -> str
         wanted = _KINDS[first] + (" in quotes" if first == "string" and isinstance(given, int | float) else "")
     else:
         return error["msg"].removeprefix("Value error, ")
-    return f"it must be {wanted}" + ("" if example is None or example in ("", [], {}) else f", for example {_written(example)}")
+    return f"it must be {wanted}" + (
+        "" if example is None or example in ("", [], {}) else f", for example {_written(example)}"
+    )
 
 
 def nearest(name: str, known: Iterable[str], what: str, *, prefix: str = "", cutoff: float = 0.6) -> str:

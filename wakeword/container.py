@@ -22,12 +22,16 @@ from wakeword.errors import ConfigError
 
 _FRAMES_UNKNOWN = 0x7FFFFFFFFFFFFFFF
 """libsndfile's `SF_COUNT_MAX`: as many frames as there are."""
-_SIZES_UNKNOWN = frozenset({0x7F000008, 0x7FFFF000, 0x7FFFFF00, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF})
+_SIZES_UNKNOWN = frozenset(
+    {0x7F000008, 0x7FFFF000, 0x7FFFFF00, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF}
+)
 """Sizes of sound that programs (SoX, arecord, ffmpeg, ...) write into a header when they stream and cannot come back to
 fill it in."""
 _HEADER_BYTES_AT_MOST = 4096
 """Beyond the sound's, in the size of the whole file."""
-_SHORT_CHUNK = re.compile(r"^\s*(data|SSND|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE | re.IGNORECASE)
+_SHORT_CHUNK = re.compile(
+    r"^\s*(data|SSND|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE | re.IGNORECASE
+)
 """libsndfile shortens a truncated file's length by itself and says so only in its log."""
 _OGG_HEADER = struct.Struct("<4sBBqIIIB")
 _OGG_END_OF_STREAM = 4
@@ -72,13 +76,21 @@ class Sound(soundfile.SoundFile):  # type: ignore[misc]  # soundfile carries no 
         for name, *sizes in _SHORT_CHUNK.findall(self.extra_info):
             declared, present = map(int, sizes)
             if declared > present and not _stands_for_unknown(declared, whole_file=name.lower().startswith("riff")):
-                raise ConfigError(f"{self._path}: truncated, the header promises {declared} bytes and {present} are there; copy or record the file again")
+                raise ConfigError(
+                    f"{self._path}: truncated, the header promises {declared} bytes and {present} are there; copy or"
+                    " record the file again"
+                )
         if self.format == "OGG":
             _check_ogg_pages(self._path)
         size = self._path.stat().st_size
         if self.frames == 0 and size > _HEADER_BYTES_AT_MOST:
-            why = f"its header says that it holds no sound, but it has {size} bytes: perhaps the program that wrote it was stopped"
-            raise ConfigError(f"{self._path}: {why}; open the file in an audio editor and save it as WAV, or record it again")
+            why = (
+                f"its header says that it holds no sound, but it has {size} bytes: perhaps the program that wrote it"
+                " was stopped"
+            )
+            raise ConfigError(
+                f"{self._path}: {why}; open the file in an audio editor and save it as WAV, or record it again"
+            )
 
     def _close_mended(self) -> None:
         if self._mended is not None:
@@ -134,7 +146,10 @@ def _missing_sizes(file: BinaryIO, length: int) -> Iterator[tuple[int, bytes]]:
             present = length - start
             if present > 0 and not _only_chunks(file, length):
                 if size == 0:
-                    yield start - 4, struct.pack("<I", _SIZE_32_AT_MOST if kind == b"RF64" else min(present, _SIZE_32_AT_MOST))
+                    yield (
+                        start - 4,
+                        struct.pack("<I", _SIZE_32_AT_MOST if kind == b"RF64" else min(present, _SIZE_32_AT_MOST)),
+                    )
                 if kind == b"RF64" and size in (0, _SIZE_32_AT_MOST) and long_sizes is not None and long_sizes[1] == 0:
                     yield long_sizes[0], struct.pack("<QQ", length - 8, present)
             return
@@ -165,7 +180,10 @@ def _check_ogg_pages(path: Path) -> None:
                 break
             table = file.read(segments)
             body = file.read(sum(table))
-            if _ogg_checksum(header[:22] + bytes(4) + header[26:] + table + body) != checksum or following.get(serial, sequence) != sequence:
+            if (
+                _ogg_checksum(header[:22] + bytes(4) + header[26:] + table + body) != checksum
+                or following.get(serial, sequence) != sequence
+            ):
                 ended = False
                 break
             following[serial] = (sequence + 1) & 0xFFFFFFFF

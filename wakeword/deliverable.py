@@ -16,7 +16,15 @@ from wakeword.engines import open_engine
 from wakeword.frontend import compute_features
 from wakeword.model.flatbuffer import TfliteModel, read_model
 from wakeword.model.manifest import manifest_cautions, manifest_content, manifest_faults, manifest_of
-from wakeword.model.verify import INPUT_QUANTISATION, MANIFEST, Check, VerifyReport, check_manifest_arena, own_quantiser, verify_model
+from wakeword.model.verify import (
+    INPUT_QUANTISATION,
+    MANIFEST,
+    Check,
+    VerifyReport,
+    check_manifest_arena,
+    own_quantiser,
+    verify_model,
+)
 from wakeword.synthetic_speech import synthetic_speech
 
 MANIFEST_SUFFIX = ".json"
@@ -49,7 +57,12 @@ def judge(path: Path) -> Judged:
     beside = path.parent / named if isinstance(named, str) and named else None
     if beside is None or not beside.is_file():
         if beside is not None:
-            found = (*found, Check("model", "failed", f"the manifest names {named!r}, and {beside} does not exist; put the file there"))
+            found = (
+                *found,
+                Check(
+                    "model", "failed", f"the manifest names {named!r}, and {beside} does not exist; put the file there"
+                ),
+            )
         return Judged(path, VerifyReport(str(path), None, found, None), None)
     model = read_model(beside)
     report = judge_model(model)
@@ -67,7 +80,10 @@ def judge_model(model: TfliteModel) -> VerifyReport:
     report = verify_model(model)
     if report.passed and report.check(INPUT_QUANTISATION).status == "warning":
         mean, largest = scale_error(model)
-        detail = f"; on {MEASURED_SECONDS:.0f} s of synthetic speech the output moves by {mean:.2f} of 255 steps on average, {largest} at most"
+        detail = (
+            f"; on {MEASURED_SECONDS:.0f} s of synthetic speech the output moves by {mean:.2f} of 255 steps on average,"
+            f" {largest} at most"
+        )
         report = report.with_more(INPUT_QUANTISATION, detail)
     return report
 
@@ -94,7 +110,9 @@ def _manifest_checks(content: object) -> tuple[Check, ...]:
     """A line for each thing that is wrong with a manifest, or one that it is right."""
     faults = tuple(Check(MANIFEST, "failed", str(fault)) for fault in manifest_faults(content))
     cautions = tuple(Check(MANIFEST, "warning", str(caution)) for caution in manifest_cautions(content))
-    return (*faults, *cautions) or (Check(MANIFEST, "passed", f"ESPHome {ESPHOME_VERSION} accepts every key{_of_version_1(content)}"),)
+    return (*faults, *cautions) or (
+        Check(MANIFEST, "passed", f"ESPHome {ESPHOME_VERSION} accepts every key{_of_version_1(content)}"),
+    )
 
 
 def _of_version_1(content: object) -> str:
@@ -102,4 +120,7 @@ def _of_version_1(content: object) -> str:
     if manifest is None or manifest.version != 1:
         return ""
     micro = manifest.micro
-    return f" of version 1, and takes a step of {micro.feature_step_size} ms and an arena of {micro.tensor_arena_size:,} bytes, which version 1 does not state"
+    return (
+        f" of version 1, and takes a step of {micro.feature_step_size} ms and an arena of {micro.tensor_arena_size:,}"
+        " bytes, which version 1 does not state"
+    )

@@ -82,7 +82,14 @@ class Detector:
         return detection
 
 
-def detect(probabilities: NDArray[np.uint8], stride: int, slices: int, cutoff: int, window: int, step_ms: int = contract.STEP_MS) -> list[Detection]:
+def detect(
+    probabilities: NDArray[np.uint8],
+    stride: int,
+    slices: int,
+    cutoff: int,
+    window: int,
+    step_ms: int = contract.STEP_MS,
+) -> list[Detection]:
     """All detections of one stream from its probabilities.
 
     Args:
@@ -101,7 +108,12 @@ def detect(probabilities: NDArray[np.uint8], stride: int, slices: int, cutoff: i
 
 
 def detections_by_cutoff(
-    probabilities: NDArray[np.uint8], stride: int, slices: int, cutoffs: Iterable[int], window: int, step_ms: int = contract.STEP_MS
+    probabilities: NDArray[np.uint8],
+    stride: int,
+    slices: int,
+    cutoffs: Iterable[int],
+    window: int,
+    step_ms: int = contract.STEP_MS,
 ) -> Iterator[Sequence[Detection]]:
     """The detections of one stream at each cutoff in turn; arguments as in `detect`, with many cutoffs.
 
@@ -126,7 +138,9 @@ def first_decisive(stride: int, window: int) -> int:
     return max(0, contract.HOLD_OFF_SLICES // stride - window + 1)
 
 
-def sliding_averages(probabilities: NDArray[np.uint8], stride: int, window: int, detected: Iterable[int] = ()) -> NDArray[np.float64]:
+def sliding_averages(
+    probabilities: NDArray[np.uint8], stride: int, window: int, detected: Iterable[int] = ()
+) -> NDArray[np.float64]:
     """The average that the device compares with the cutoff at each inference, 0-1: float64 `[inferences]`.
 
     The ring starts full of zeros and is zeroed on each slice that `detected` names, so an average reaches back `window`
@@ -150,7 +164,10 @@ def check_operating_point(cutoff: int, window: int) -> None:
 
 def _check_stream(probabilities: NDArray[np.uint8], stride: int, slices: int) -> None:
     if probabilities.dtype != np.uint8 or probabilities.shape != (slices // stride,):
-        raise ValueError(f"{slices} slices at stride {stride} need uint8 [{slices // stride}], got {probabilities.dtype} {list(probabilities.shape)}")
+        raise ValueError(
+            f"{slices} slices at stride {stride} need uint8 [{slices // stride}], got {probabilities.dtype}"
+            f" {list(probabilities.shape)}"
+        )
 
 
 _BLOCK = 256
@@ -160,7 +177,9 @@ _BLOCK = 256
 class _Sweep:
     """One stream's probabilities, with what is shared between operating points computed once."""
 
-    def __init__(self, probabilities: NDArray[np.uint8], stride: int, slices: int, step_ms: int = contract.STEP_MS) -> None:
+    def __init__(
+        self, probabilities: NDArray[np.uint8], stride: int, slices: int, step_ms: int = contract.STEP_MS
+    ) -> None:
         self._step_ms = step_ms
         self._probabilities = probabilities
         self._stride = stride
@@ -201,7 +220,9 @@ class _Sweep:
             reset_slice, total, maximum = found
             yield Detection(reset_slice, total // window, maximum, self._step_ms)
 
-    def _decide(self, slice_index: int, inference: int, first_fresh: int, threshold: int, window: int) -> tuple[int, int, int] | None:
+    def _decide(
+        self, slice_index: int, inference: int, first_fresh: int, threshold: int, window: int
+    ) -> tuple[int, int, int] | None:
         oldest = max(inference - window + 1, first_fresh)
         total = int(self._prefix[inference + 1] - self._prefix[oldest])
         if total <= threshold:
@@ -242,17 +263,22 @@ class _Sweep:
         return None
 
     def _windowed_sums(self, window: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The sum of each inference and those before it in the window, and the largest sum of each `_BLOCK` inferences."""
+        """The sum of each inference and those before it in the window, and the largest sum of each `_BLOCK`
+        inferences."""
         if window not in self._sums:
             inferences = len(self._probabilities)
             sums = self._prefix[1:].copy()
             sums[window:] -= self._prefix[1 : max(inferences - window, 0) + 1]
-            self._sums[window] = (sums, np.maximum.reduceat(sums, np.arange(0, inferences, _BLOCK)) if inferences else sums)
+            self._sums[window] = (
+                sums,
+                np.maximum.reduceat(sums, np.arange(0, inferences, _BLOCK)) if inferences else sums,
+            )
         return self._sums[window]
 
 
 def _next_above(sums: NDArray[np.int64], largest: NDArray[np.int64], threshold: int, first: int) -> int | None:
-    """The first inference from `first` on whose sum is above the threshold; whole blocks without one are passed over."""
+    """The first inference from `first` on whose sum is above the threshold; whole blocks without one are
+    passed over."""
     block = first // _BLOCK
     here = np.flatnonzero(sums[first : (block + 1) * _BLOCK] > threshold)
     if len(here):

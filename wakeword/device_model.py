@@ -28,7 +28,10 @@ class OperatingPoint:
     def warning(self) -> str:
         """Why nothing can be detected at this cutoff, whatever is heard; empty for all others."""
         if self.cutoff == 0:
-            return "At cutoff 0/255 no probability is below it, so the hold-off after boot never ends: nothing can be detected."
+            return (
+                "At cutoff 0/255 no probability is below it, so the hold-off after boot never ends: nothing can be"
+                " detected."
+            )
         if self.cutoff == contract.PROBABILITY_MAX:
             return "At cutoff 255/255 no average is above it: nothing can be detected."
         return ""
@@ -57,7 +60,9 @@ def load_model(manifest: str | Path, cutoff: float | None = None, window: int | 
     if not 0 <= probability_cutoff <= 1:
         raise ConfigError(f"cutoff {probability_cutoff:g}: a probability is between 0 and 1; give for example 0.97")
     if not 1 <= size <= contract.MAX_WINDOW:
-        raise ConfigError(f"window {size}: a sliding window has 1 to {contract.MAX_WINDOW} probabilities; give for example 5")
+        raise ConfigError(
+            f"window {size}: a sliding window has 1 to {contract.MAX_WINDOW} probabilities; give for example 5"
+        )
     model = read_model(model_path)
     refuse_unloadable(model)
     return DeviceModel(manifest_path, read, model, OperatingPoint(probability_cutoff, size))
@@ -69,9 +74,23 @@ def refuse_unloadable(model: TfliteModel) -> None:
     Only what the simulation itself depends on is asked here; `mww-verify` checks the whole contract.
     """
     if foreign := foreign_operators(model):
-        raise ConfigError(f"{model.source}: uses {', '.join(foreign)}, which the device does not register, so it cannot load the model; run mww-verify on it")
+        raise ConfigError(
+            f"{model.source}: uses {', '.join(foreign)}, which the device does not register, so it cannot load the"
+            " model; run mww-verify on it"
+        )
     source, output = (model.main.tensors[indices[0]] for indices in (model.main.inputs, model.main.outputs))
-    if source.type_name != "INT8" or len(source.shape) != 3 or (source.shape[0], source.shape[2]) != (1, contract.FEATURE_CHANNELS) or source.shape[1] < 1:
-        raise ConfigError(f"{model.source}: input is {source.type_name} {list(source.shape)}, the device needs INT8 [1, stride, 40]; run mww-verify on it")
+    if (
+        source.type_name != "INT8"
+        or len(source.shape) != 3
+        or (source.shape[0], source.shape[2]) != (1, contract.FEATURE_CHANNELS)
+        or source.shape[1] < 1
+    ):
+        raise ConfigError(
+            f"{model.source}: input is {source.type_name} {list(source.shape)}, the device needs INT8 [1, stride, 40];"
+            " run mww-verify on it"
+        )
     if output.type_name != "UINT8" or output.shape != (1, 1):
-        raise ConfigError(f"{model.source}: output is {output.type_name} {list(output.shape)}, the device needs UINT8 [1, 1]; run mww-verify on it")
+        raise ConfigError(
+            f"{model.source}: output is {output.type_name} {list(output.shape)}, the device needs UINT8 [1, 1]; run"
+            " mww-verify on it"
+        )

@@ -56,7 +56,18 @@ BROKEN_PIPE_EXIT_CODE = 128 + signal.SIGPIPE
 """What shells expect of a program that a signal ended."""
 
 _WRONG_PATH = frozenset(
-    {errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY, errno.EPERM, errno.EROFS}
+    {
+        errno.EACCES,
+        errno.EEXIST,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ENOTEMPTY,
+        errno.EPERM,
+        errno.EROFS,
+    }
 )
 """Errors of the system that another path or other permissions mend; all others are the machine's."""
 
@@ -129,7 +140,8 @@ def tell(message: str) -> None:
 
 
 def _tolerate_any_terminal() -> None:
-    """Figures hold signs that not every encoding has, and stdout may be closed: neither is worth losing a result for."""
+    """Figures hold signs that not every encoding has, and stdout may be closed: neither is worth losing a
+    result for."""
     if sys.stdout is None:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open as long as the process lives
     elif isinstance(sys.stdout, io.TextIOWrapper):

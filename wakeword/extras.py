@@ -1,4 +1,5 @@
-"""What of the project's packages is an extra: a command that needs one which is not installed says how to install it."""
+"""What of the project's packages is an extra: a command that needs one which is not installed says how to
+install it."""
 
 from __future__ import annotations
 
@@ -11,7 +12,15 @@ MODULES = {
     "audio": ("pyfar", "sounddevice"),
     "cluster": ("speechbrain", "torch", "torchaudio"),
     "gpu": ("cupy",),
-    "train": ("audiomentations", "espeakng_loader", "keras", "mmap_ninja", "pyroomacoustics", "tensorboard", "tensorflow"),
+    "train": (
+        "audiomentations",
+        "espeakng_loader",
+        "keras",
+        "mmap_ninja",
+        "pyroomacoustics",
+        "tensorboard",
+        "tensorflow",
+    ),
     "voices": (
         "hama",
         "hibari",
@@ -50,4 +59,6 @@ def require(what: str, *modules: str) -> None:
     """
     for module in modules:
         if importlib.util.find_spec(module) is None:
-            raise InfrastructureError(f"{what} needs the package {module}, which is not installed; {install(extra_of(module) or '')}")
+            raise InfrastructureError(
+                f"{what} needs the package {module}, which is not installed; {install(extra_of(module) or '')}"
+            )

@@ -66,13 +66,17 @@ class Microfrontend:
         if not count:
             return np.zeros((0, FEATURE_CHANNELS), np.uint16)
         windows = np.lib.stride_tricks.sliding_window_view(joined, WINDOW_SAMPLES)[: count * self._step : self._step]
-        signal = np.concatenate([_filterbank(windows[start : start + _WINDOWS_AT_ONCE]) for start in range(0, count, _WINDOWS_AT_ONCE)])
+        signal = np.concatenate(
+            [_filterbank(windows[start : start + _WINDOWS_AT_ONCE]) for start in range(0, count, _WINDOWS_AT_ONCE)]
+        )
         return _logarithm(_pcan(*self._noise_reduction(signal)))
 
     def _noise_reduction(self, signal: _Ints) -> tuple[_Ints, _Ints]:
         """The signal without its noise, and the estimates of the noise; both `[slices, 40]`. `NoiseReductionApply`."""
         scale = np.float32(1 << NOISE_REDUCTION_BITS)
-        smoothing = np.array([int(np.float32(SMOOTHING[channel % 2]) * scale) for channel in range(FEATURE_CHANNELS)], np.int64)
+        smoothing = np.array(
+            [int(np.float32(SMOOTHING[channel % 2]) * scale) for channel in range(FEATURE_CHANNELS)], np.int64
+        )
         kept = (1 << NOISE_REDUCTION_BITS) - smoothing
         scaled = (signal << SMOOTHING_BITS) & _UINT32
         added = scaled * smoothing
@@ -118,17 +122,23 @@ def _rounded(products: NDArray[np.int32]) -> NDArray[np.int32]:
 def _twiddles(count: int) -> NDArray[np.int32]:
     """cos and sin of -2 pi i / count in Q15, `[count, 2]`. `kf_cexp`."""
     phase = -2 * np.pi * np.arange(count) / count
-    return np.stack([np.floor(0.5 + 32767 * np.cos(phase)), np.floor(0.5 + 32767 * np.sin(phase))], axis=1).astype(np.int32)
+    return np.stack([np.floor(0.5 + 32767 * np.cos(phase)), np.floor(0.5 + 32767 * np.sin(phase))], axis=1).astype(
+        np.int32
+    )
 
 
 @cache
 def _super_twiddles(count: int) -> NDArray[np.int32]:
     """`[count / 2, 2]`, of `kiss_fftr_alloc`."""
     phase = -3.14159265358979323846264338327 * (np.arange(1, count // 2 + 1) / count + 0.5)
-    return np.stack([np.floor(0.5 + 32767 * np.cos(phase)), np.floor(0.5 + 32767 * np.sin(phase))], axis=1).astype(np.int32)
+    return np.stack([np.floor(0.5 + 32767 * np.cos(phase)), np.floor(0.5 + 32767 * np.sin(phase))], axis=1).astype(
+        np.int32
+    )
 
 
-def _multiplied(real: NDArray[np.int32], imaginary: NDArray[np.int32], factors: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _multiplied(
+    real: NDArray[np.int32], imaginary: NDArray[np.int32], factors: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """`C_MUL`: complex values `[..., k]` times Q15 factors `[k, 2]`."""
     cosine, sine = factors[:, 0], factors[:, 1]
     return _rounded(real * cosine - imaginary * sine), _rounded(real * sine + imaginary * cosine)
@@ -143,13 +153,27 @@ def _real_fft(samples: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np
     k = np.arange(1, half // 2 + 1)
     # C_FIXDIV by 2 multiplies with 32767 / 2.
     first_real, first_imaginary = _rounded(real[:, k] * 16383), _rounded(imaginary[:, k] * 16383)
-    mirrored_real, mirrored_imaginary = _rounded(real[:, half - k] * 16383), _rounded(_int16(-imaginary[:, half - k]) * 16383)
+    mirrored_real, mirrored_imaginary = (
+        _rounded(real[:, half - k] * 16383),
+        _rounded(_int16(-imaginary[:, half - k]) * 16383),
+    )
     sum_real, sum_imaginary = _int16(first_real + mirrored_real), _int16(first_imaginary + mirrored_imaginary)
-    turned_real, turned_imaginary = _multiplied(_int16(first_real - mirrored_real), _int16(first_imaginary - mirrored_imaginary), _super_twiddles(half))
-    out_real, out_imaginary = np.zeros((len(samples), SPECTRUM_SIZE), np.int32), np.zeros((len(samples), SPECTRUM_SIZE), np.int32)
-    out_real[:, k], out_imaginary[:, k] = _int16((sum_real + turned_real) >> 1), _int16((sum_imaginary + turned_imaginary) >> 1)
+    turned_real, turned_imaginary = _multiplied(
+        _int16(first_real - mirrored_real), _int16(first_imaginary - mirrored_imaginary), _super_twiddles(half)
+    )
+    out_real, out_imaginary = (
+        np.zeros((len(samples), SPECTRUM_SIZE), np.int32),
+        np.zeros((len(samples), SPECTRUM_SIZE), np.int32),
+    )
+    out_real[:, k], out_imaginary[:, k] = (
+        _int16((sum_real + turned_real) >> 1),
+        _int16((sum_imaginary + turned_imaginary) >> 1),
+    )
     # The middle is written twice; the second stays.
-    out_real[:, half - k], out_imaginary[:, half - k] = _int16((sum_real - turned_real) >> 1), _int16((turned_imaginary - sum_imaginary) >> 1)
+    out_real[:, half - k], out_imaginary[:, half - k] = (
+        _int16((sum_real - turned_real) >> 1),
+        _int16((turned_imaginary - sum_imaginary) >> 1),
+    )
     return out_real.astype(np.int64), out_imaginary.astype(np.int64)
 
 
@@ -169,8 +193,12 @@ def _complex_fft(real: NDArray[np.int32], imaginary: NDArray[np.int32]) -> tuple
         r3, i3 = _multiplied(r[:, :, 3], i[:, :, 3], _twiddles(count)[3 * places])
         even_r, even_i, odd_r, odd_i = r[:, :, 0] + r2, i[:, :, 0] + i2, r[:, :, 0] - r2, i[:, :, 0] - i2
         sum_r, sum_i, difference_r, difference_i = r1 + r3, i1 + i3, r1 - r3, i1 - i3
-        real = _int16(np.stack([even_r + sum_r, odd_r + difference_i, even_r - sum_r, odd_r - difference_i], axis=2)).reshape(len(real), count)
-        imaginary = _int16(np.stack([even_i + sum_i, odd_i - difference_r, even_i - sum_i, odd_i + difference_r], axis=2)).reshape(len(imaginary), count)
+        real = _int16(
+            np.stack([even_r + sum_r, odd_r + difference_i, even_r - sum_r, odd_r - difference_i], axis=2)
+        ).reshape(len(real), count)
+        imaginary = _int16(
+            np.stack([even_i + sum_i, odd_i - difference_r, even_i - sum_i, odd_i + difference_r], axis=2)
+        ).reshape(len(imaginary), count)
         length *= 4
     return real, imaginary
 
@@ -210,7 +238,9 @@ def _band_weights() -> NDArray[np.float64]:
         while (mel := _mel(np.float32(line) * hertz)) <= centre:
             share = np.float32((centre - mel) / (centre - below))
             weights[line, band] += np.floor(share * np.float32(1 << FILTERBANK_BITS) + np.float32(0.5))
-            weights[line, band + 1] += np.floor((np.float32(1) - share) * np.float32(1 << FILTERBANK_BITS) + np.float32(0.5))
+            weights[line, band + 1] += np.floor(
+                (np.float32(1) - share) * np.float32(1 << FILTERBANK_BITS) + np.float32(0.5)
+            )
             line += 1
     return weights[:, 1 : FEATURE_CHANNELS + 1]
 
@@ -239,7 +269,9 @@ def _gain_table() -> _Ints:
 
     def gain(noise: int) -> int:
         base = np.float32(np.float32(noise) / np.float32(1 << input_bits)) + np.float32(PCAN_OFFSET)
-        value = np.float32(1 << PCAN_GAIN_BITS) * np.float32(np.power(np.float64(base), -np.float64(np.float32(PCAN_STRENGTH))))
+        value = np.float32(1 << PCAN_GAIN_BITS) * np.float32(
+            np.power(np.float64(base), -np.float64(np.float32(PCAN_STRENGTH)))
+        )
         return 32767 if value > 32767 else int(value + np.float32(0.5))
 
     table = np.zeros((33, 3), np.int64)
@@ -267,7 +299,9 @@ def _pcan(signal: _Ints, noise: _Ints) -> _Ints:
     """`PcanGainControlApply` and `PcanShrink`."""
     ratio = ((signal * _gain(noise)) >> (PCAN_GAIN_BITS - CORRECTION_BITS - PCAN_SNR_BITS)) & _UINT32
     small = (ratio * ratio) >> (2 + 2 * PCAN_SNR_BITS - PCAN_OUTPUT_BITS)
-    return np.where(ratio < (2 << PCAN_SNR_BITS), small, (ratio >> (PCAN_SNR_BITS - PCAN_OUTPUT_BITS)) - (1 << PCAN_OUTPUT_BITS))
+    return np.where(
+        ratio < (2 << PCAN_SNR_BITS), small, (ratio >> (PCAN_SNR_BITS - PCAN_OUTPUT_BITS)) - (1 << PCAN_OUTPUT_BITS)
+    )
 
 
 @cache
@@ -282,7 +316,9 @@ def _logarithm(signal: _Ints) -> NDArray[np.uint16]:
     value = (signal << CORRECTION_BITS) & _UINT32
     integer = np.maximum(_bit_length(value) - 1, 0)
     rest = value - (np.int64(1) << integer)
-    fraction = np.where(integer < LOG_BITS, rest << np.maximum(LOG_BITS - integer, 0), rest >> np.maximum(integer - LOG_BITS, 0))
+    fraction = np.where(
+        integer < LOG_BITS, rest << np.maximum(LOG_BITS - integer, 0), rest >> np.maximum(integer - LOG_BITS, 0)
+    )
     segment = np.clip(fraction >> (LOG_BITS - LOG_SEGMENT_BITS), 0, 1 << LOG_SEGMENT_BITS)
     low, high = _log_table()[segment], _log_table()[segment + 1]
     within = fraction - (segment << (LOG_BITS - LOG_SEGMENT_BITS))

@@ -20,7 +20,18 @@ from dataclasses import dataclass
 
 from wakeword.engines import kernels, movement
 from wakeword.engines.kernels import Kernel
-from wakeword.model.arena_kernels import Scratch, Sizes, conv_scratch, depthwise_scratch, mean_scratch, no_scratch, nothing, per_filter, per_input, per_scale
+from wakeword.model.arena_kernels import (
+    Scratch,
+    Sizes,
+    conv_scratch,
+    depthwise_scratch,
+    mean_scratch,
+    no_scratch,
+    nothing,
+    per_filter,
+    per_input,
+    per_scale,
+)
 from wakeword.model.flatbuffer import Operator, Subgraph, TfliteModel
 
 
@@ -52,8 +63,12 @@ OPERATORS = {
     "AVERAGE_POOL_2D": OperatorKind(kernels.pool, 1, "Pool2DOptions", 40, 36, nothing, no_scratch),
     "CALL_ONCE": OperatorKind(None, None, "CallOnceOptions", 4, 8, nothing, no_scratch),
     "CONCATENATION": OperatorKind(movement.concatenation, None, "ConcatenationOptions", 8, 24, per_input, no_scratch),
-    "CONV_2D": OperatorKind(kernels.convolution, 1, "Conv2DOptions", 28, 60, per_filter(0), conv_scratch),  # 56, and the index of ESP-NN's scratch buffer
-    "DEPTHWISE_CONV_2D": OperatorKind(kernels.depthwise_convolution, 1, "DepthwiseConv2DOptions", 28, 60, per_filter(3), depthwise_scratch),
+    "CONV_2D": OperatorKind(
+        kernels.convolution, 1, "Conv2DOptions", 28, 60, per_filter(0), conv_scratch
+    ),  # 56, and the index of ESP-NN's scratch buffer
+    "DEPTHWISE_CONV_2D": OperatorKind(
+        kernels.depthwise_convolution, 1, "DepthwiseConv2DOptions", 28, 60, per_filter(3), depthwise_scratch
+    ),
     "FULLY_CONNECTED": OperatorKind(kernels.fully_connected, 1, "FullyConnectedOptions", 16, 48, per_scale, no_scratch),
     "LOGISTIC": OperatorKind(kernels.logistic, 1, None, 0, 16, nothing, no_scratch),
     "MAX_POOL_2D": OperatorKind(kernels.pool, 1, "Pool2DOptions", 40, 36, nothing, no_scratch),
@@ -74,5 +89,7 @@ def foreign_operators(model: TfliteModel) -> dict[str, int]:
     """Operators that the device does not register, by name, with how often the model has them; empty for a model of the
     device.
     """
-    counts = Counter(operator.name for graph in model.subgraphs for operator in graph.operators if operator.name not in OPERATORS)
+    counts = Counter(
+        operator.name for graph in model.subgraphs for operator in graph.operators if operator.name not in OPERATORS
+    )
     return dict(sorted(counts.items()))

@@ -63,7 +63,9 @@ class Presentation:
         """
         factor = max(1.0, step_ms / STEP_MS)
         pause = factor if self.mode == "session" else 1.0
-        return Presentation(self.mode, self.lead_in_seconds * factor, self.tail_seconds * pause, self.gap_seconds * pause)
+        return Presentation(
+            self.mode, self.lead_in_seconds * factor, self.tail_seconds * pause, self.gap_seconds * pause
+        )
 
     def silence(self, recordings: int) -> int:
         """Samples of silence in a stream of so many recordings."""
@@ -81,7 +83,9 @@ class Presentation:
         if self.mode == "session" and counted:
             borders = [0.0, *(span.start for span in counted[1:]), counted[-1].end + self.tail_seconds]
             counted = tuple(map(Span, borders[:-1], borders[1:]))
-        return Truth(tuple(recordings) if wake else (), counted, rated=self.mode == "session" or not wake, voids=tuple(voids))
+        return Truth(
+            tuple(recordings) if wake else (), counted, rated=self.mode == "session" or not wake, voids=tuple(voids)
+        )
 
 
 PAUSE_SECONDS = 3.5

@@ -31,7 +31,9 @@ def process_map[T, R](
     """
     others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(processes, len(items)), context, initializer=_start_worker, initargs=(initialise, arguments))
+    pool = ProcessPoolExecutor(
+        min(processes, len(items)), context, initializer=_start_worker, initargs=(initialise, arguments)
+    )
     try:
         with threads_of_workers(1), deaf_to_interrupts():
             results = pool.map(partial(_work, function), items)
@@ -62,7 +64,9 @@ def deaf_to_interrupts() -> Iterator[None]:
 
 @contextmanager
 def threads_of_workers(count: int) -> Iterator[None]:
-    """Processes that are started in this block give each numerical library `count` threads; the libraries of this process keep theirs."""
+    """Processes that are started in this block give each numerical library `count` threads; the libraries of this
+    process keep theirs.
+    """
     saved = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(count)))
     try:
@@ -81,7 +85,9 @@ _stopping = False
 
 
 def end_with_parent() -> None:
-    """In a worker: it ends when its parent does. A parent that is killed tells nobody, and its workers would wait for work for ever."""
+    """In a worker: it ends when its parent does. A parent that is killed tells nobody, and its workers would wait for
+    work for ever.
+    """
     parent = multiprocessing.parent_process()
     assert parent is not None
 

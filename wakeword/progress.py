@@ -44,7 +44,9 @@ class PlainLines:
             self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self._ended.set()
         if self._say is not None:
             self._thread.join()
@@ -59,7 +61,9 @@ class PlainLines:
 
     def _speak(self) -> None:
         assert self._say is not None
-        while not self._ended.wait(max(self._said + (EACH_LINE_S if self._lines else FIRST_LINE_S) - time.monotonic(), 0)):
+        while not self._ended.wait(
+            max(self._said + (EACH_LINE_S if self._lines else FIRST_LINE_S) - time.monotonic(), 0)
+        ):
             now = time.monotonic()
             if now < self._said + (EACH_LINE_S if self._lines else FIRST_LINE_S):
                 continue
@@ -86,11 +90,15 @@ def plain_lines(console: Console) -> PlainLines:
 
 @contextmanager
 def shown(*columns: ProgressColumn) -> Iterator[tuple[Progress, PlainLines]]:
-    """Bars of these columns on a terminal, gone when the block ends; and what stands for them where the output is kept."""
+    """Bars of these columns on a terminal, gone when the block ends; and what stands for them where the
+    output is kept."""
     from rich.progress import Progress
 
     console = stderr()
-    with plain_lines(console) as plain, Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+    with (
+        plain_lines(console) as plain,
+        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars,
+    ):
         yield bars, plain
 
 
@@ -120,7 +128,13 @@ def audio_progress(description: str, total_seconds: float, start: str = "") -> I
 
     from wakeword.time_left import TimeLeft
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[where]}", markup=False), TimeElapsedColumn(), TimeLeft())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[where]}", markup=False),
+        TimeElapsedColumn(),
+        TimeLeft(),
+    )
     with shown(*columns) as (bars, plain):
         task = bars.add_task(description, total=total_seconds, where=start)
         done = 0.0

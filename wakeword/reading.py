@@ -55,13 +55,18 @@ def decoded(content: bytes, errors: str = "strict") -> str:
 
 
 def read_text(path: Path, remedy: str) -> str:
-    """A text file. `remedy` says in the message what to do. Raises `ConfigError` when it cannot be read or is no text."""
+    """A text file.
+
+    `remedy` says in the message what to do. Raises `ConfigError` when it cannot be read or is no text.
+    """
     try:
         return decoded(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is no text in UTF-8 ({error.reason} at byte {error.start}), so save it in UTF-8; {remedy}") from error
+        raise ConfigError(
+            f"{path}: is no text in UTF-8 ({error.reason} at byte {error.start}), so save it in UTF-8; {remedy}"
+        ) from error
 
 
 def read_yaml(path: Path, remedy: str) -> Any:
@@ -79,7 +84,9 @@ def parse_yaml(text: str, origin: str) -> Any:
         raise ConfigError(f"{origin}: {error.problem}; remove one of them") from error
     except yaml.YAMLError as error:
         mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-        raise ConfigError(f"{origin}{f', line {mark.line + 1}' if mark else ''}: not YAML ({yaml_fault(error)}); correct the file") from error
+        raise ConfigError(
+            f"{origin}{f', line {mark.line + 1}' if mark else ''}: not YAML ({yaml_fault(error)}); correct the file"
+        ) from error
 
 
 def load_yaml(text: str) -> Any:
@@ -97,7 +104,10 @@ class RepeatedKey(yaml.MarkedYAMLError):
 
     def __init__(self, key: str, first: yaml.Mark, second: yaml.Mark) -> None:
         self.key, self.lines = key, (first.line + 1, second.line + 1)
-        super().__init__(problem=f"the key {key} stands there twice, in line {self.lines[0]} and in line {self.lines[1]}", problem_mark=second)
+        super().__init__(
+            problem=f"the key {key} stands there twice, in line {self.lines[0]} and in line {self.lines[1]}",
+            problem_mark=second,
+        )
 
 
 class UniqueKeys(yaml.SafeLoader):
@@ -138,7 +148,9 @@ def read_csv(path: Path, columns: Sequence[str], remedy: str) -> Table:
         raise ConfigError(f"{path}: not a CSV table (line {reader.line_num}: {error}); {remedy}") from error
     missing = [column for column in columns if column not in names]
     if missing:
-        raise ConfigError(f"{path}: has no column {missing[0]!r}; its first line must name {', '.join(columns)}; {remedy}")
+        raise ConfigError(
+            f"{path}: has no column {missing[0]!r}; its first line must name {', '.join(columns)}; {remedy}"
+        )
     return Table(names, rows)
 
 

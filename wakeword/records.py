@@ -1,4 +1,7 @@
-"""Records: what is measured and kept as JSON. One base for all of them, one way to write a file of them and to read it."""
+"""Records: what is measured and kept as JSON.
+
+One base for all of them, one way to write a file of them and to read it.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ def write_record(record: Record, path: Path) -> None:
     write_atomically(path, record.model_dump_json(indent=1) + "\n")
 
 
-def read_record[R: Record](path: Path, kind: type[R], name: str, give: str, remedy: str, version: str = "schema_version") -> R:
+def read_record[R: Record](
+    path: Path, kind: type[R], name: str, give: str, remedy: str, version: str = "schema_version"
+) -> R:
     """Read a file of one record.
 
     Args:

@@ -86,7 +86,9 @@ def _open(path: Path) -> tuple[NDArray[Any], NDArray[np.int64], str]:
     try:
         from mmap_ninja import RaggedMmap
     except ImportError as error:
-        raise InfrastructureError(f"{path}: holds features, and mmap-ninja, which reads them, is not installed; pip install '.[train]'") from error
+        raise InfrastructureError(
+            f"{path}: holds features, and mmap-ninja, which reads them, is not installed; pip install '.[train]'"
+        ) from error
     if not is_stored(path):
         raise ConfigError(f"{path}: no folder of features; check the path")
     try:
@@ -97,12 +99,21 @@ def _open(path: Path) -> tuple[NDArray[Any], NDArray[np.int64], str]:
         raise ConfigError(f"{path}: damaged ({error}); download or make this feature set again") from error
     if shapes.ndim != 2 or shapes.shape[1] != 2 or (shapes[:, 1] != FEATURE_CHANNELS).any():
         width = shapes[0, -1] if shapes.ndim == 2 and shapes.size else "?"
-        raise ConfigError(f"{path}: its clips are {width} values wide, and the device's frontend gives {FEATURE_CHANNELS}; it is of another frontend")
-    if (lengths != shapes[:, 0] * FEATURE_CHANNELS).any() or (starts != np.cumsum(lengths) - lengths).any() or len(values) != lengths.sum():
+        raise ConfigError(
+            f"{path}: its clips are {width} values wide, and the device's frontend gives {FEATURE_CHANNELS}; it is of"
+            " another frontend"
+        )
+    if (
+        (lengths != shapes[:, 0] * FEATURE_CHANNELS).any()
+        or (starts != np.cumsum(lengths) - lengths).any()
+        or len(values) != lengths.sum()
+    ):
         raise ConfigError(f"{path}: damaged (its tables do not fit its data); download or make this feature set again")
     form = str(values.dtype)
     if form not in ("uint16", "float32"):
-        raise ConfigError(f"{path}: holds {form} values; features are uint16, or float32 in steps of {FLOAT_FEATURE_SCALE}")
+        raise ConfigError(
+            f"{path}: holds {form} values; features are uint16, or float32 in steps of {FLOAT_FEATURE_SCALE}"
+        )
     return values.reshape(-1, FEATURE_CHANNELS), lengths // FEATURE_CHANNELS, form
 
 
@@ -112,10 +123,14 @@ def _recovered(path: Path, rows: NDArray[Any], form: str) -> NDArray[np.uint16]:
     if form == "float32":
         steps = np.rint(values / FLOAT_FEATURE_SCALE)
         if not np.isfinite(values).all() or (np.abs(values / FLOAT_FEATURE_SCALE - steps) > _TOLERANCE).any():
-            raise ConfigError(f"{path}: its float32 values are not steps of {FLOAT_FEATURE_SCALE}, as the device's frontend gives; it is of another frontend")
+            raise ConfigError(
+                f"{path}: its float32 values are not steps of {FLOAT_FEATURE_SCALE}, as the device's frontend gives; it"
+                " is of another frontend"
+            )
         values = steps
     if values.size and not 0 <= values.min() <= values.max() <= FEATURE_MAX:
         raise ConfigError(
-            f"{path}: its values go from {values.min():g} to {values.max():g}, and the device's frontend gives 0 to {FEATURE_MAX}; it is of another frontend"
+            f"{path}: its values go from {values.min():g} to {values.max():g}, and the device's frontend gives 0 to"
+            f" {FEATURE_MAX}; it is of another frontend"
         )
     return values.astype(np.uint16)

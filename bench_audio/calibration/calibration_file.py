@@ -1,7 +1,8 @@
-"""The calibration file: what was measured, with what, and for what it holds. JSON, versioned, frozen; an unknown key is an error.
+"""The calibration file: what was measured, with what, and for what it holds. JSON, versioned, frozen; an unknown key is
+an error.
 
-Each part is the record of the module that measures it. Beside the file lie the inverse filter and the impulse response as WAV (float), each named by its
-content, so that a file never points at another one's.
+Each part is the record of the module that measures it. Beside the file lie the inverse filter and the impulse response
+as WAV (float), each named by its content, so that a file never points at another one's.
 """
 
 from __future__ import annotations
@@ -116,8 +117,11 @@ class Calibration(Record):
         return self
 
 
-def save(measured: Measured, duplex: Duplex, circumstances: Circumstances, path: Path, now: datetime | None = None) -> Calibration:
-    """Write inverse filter and impulse response beside `path`, then the calibration file itself; return what it holds."""
+def save(
+    measured: Measured, duplex: Duplex, circumstances: Circumstances, path: Path, now: datetime | None = None
+) -> Calibration:
+    """Write inverse filter and impulse response beside `path`, then the calibration file itself; return what
+    it holds."""
     created = (now or datetime.now(UTC)).replace(microsecond=0)
     swept = measured.swept
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -187,7 +191,8 @@ def _equalizer(equalizer: InverseFilter, before: Curve, path: Path) -> Equalizer
 
 
 def _write_wav(calibration: Path, what: str, samples: NDArray[np.float64], sample_rate: int) -> tuple[str, str]:
-    """Write float samples beside the calibration file; return the file's name, which holds its hash, and its SHA-256."""
+    """Write float samples beside the calibration file; return the file's name, which holds its hash, and its
+    SHA-256."""
     from scipy.io import wavfile
 
     # libsndfile would write the time into a float WAV, and the same samples would have another hash each time.
@@ -201,7 +206,9 @@ def _write_wav(calibration: Path, what: str, samples: NDArray[np.float64], sampl
 
 
 def read_calibration(path: Path) -> Calibration:
-    """Read and check a calibration file, without looking at its age. Raises `ConfigError`: unreadable, another version, an unknown key, a wrong value."""
+    """Read and check a calibration file, without looking at its age. Raises `ConfigError`: unreadable, another version,
+    an unknown key, a wrong value.
+    """
     return read_record(path, Calibration, "calibration", "give a file that mww-bench calibrate made", "calibrate anew")
 
 
@@ -222,12 +229,15 @@ def require_valid(
         path: The file, for messages.
         speaker: The loudspeaker of the session.
         microphone: Its microphone; None where none listens.
-        gains: The setting of each knob. One that either side does not name is a mismatch: a knob that nobody looked at is not frozen.
+        gains: The setting of each knob. One that either side does not name is a mismatch: a knob that nobody looked at
+        is not frozen.
         source: Whether the session's sound goes through air.
         now: The time at which it must still hold; the present by default.
     """
     if calibration.source != source:
-        raise ConfigError(f"{path}: a {calibration.source} calibration, and the session is {source}; calibrate these devices")
+        raise ConfigError(
+            f"{path}: a {calibration.source} calibration, and the session is {source}; calibrate these devices"
+        )
     moment = now or datetime.now(UTC)
     if moment >= calibration.expires:
         raise ConfigError(f"{path}: expired on {calibration.expires:%Y-%m-%d %H:%M} UTC; calibrate anew")
@@ -236,13 +246,22 @@ def require_valid(
         pairs.append(("microphone", calibration.microphone, microphone))
     for word, known, used in pairs:
         if (known.name, known.host_api) != (used.name, used.host_api):
-            raise ConfigError(f"{path}: holds for the {word} {known.name!r} ({known.host_api}), not for {used.name!r} ({used.host_api}); calibrate this one")
+            raise ConfigError(
+                f"{path}: holds for the {word} {known.name!r} ({known.host_api}), not for {used.name!r}"
+                f" ({used.host_api}); calibrate this one"
+            )
         if known.sample_rate != used.sample_rate:
-            raise ConfigError(f"{path}: the {word} ran at {known.sample_rate} Hz and now runs at {used.sample_rate} Hz; set it back or calibrate anew")
+            raise ConfigError(
+                f"{path}: the {word} ran at {known.sample_rate} Hz and now runs at {used.sample_rate} Hz; set it back"
+                " or calibrate anew"
+            )
     for name in sorted({*calibration.gains, *gains}):
         before, after = calibration.gains.get(name), gains.get(name)
         if before != after:
-            raise ConfigError(f"{path}: gain {name!r} was {before or 'not stated'} and now is {after or 'not stated'}; set it back or calibrate anew")
+            raise ConfigError(
+                f"{path}: gain {name!r} was {before or 'not stated'} and now is {after or 'not stated'}; set it back or"
+                " calibrate anew"
+            )
 
 
 def read_equalizer(calibration: Calibration, path: Path) -> InverseFilter | None:
@@ -259,10 +278,16 @@ def read_equalizer(calibration: Calibration, path: Path) -> InverseFilter | None
     try:
         content = beside.read_bytes()
     except OSError as error:
-        raise ConfigError(f"{beside}: {error.strerror}; the inverse filter belongs beside {path.name}: copy it there or calibrate anew") from error
+        raise ConfigError(
+            f"{beside}: {error.strerror}; the inverse filter belongs beside {path.name}: copy it there or calibrate"
+            " anew"
+        ) from error
     if hashlib.sha256(content).hexdigest() != record.sha256:
         raise ConfigError(f"{beside}: is not the inverse filter that {path.name} was written with; calibrate anew")
     rate, taps = wavfile.read(io.BytesIO(content))
     if (taps.shape, rate) != ((record.taps,), record.sample_rate):
-        raise ConfigError(f"{beside}: {taps.shape} taps at {rate} Hz, and {path.name} says {record.taps} at {record.sample_rate} Hz; calibrate anew")
+        raise ConfigError(
+            f"{beside}: {taps.shape} taps at {rate} Hz, and {path.name} says {record.taps} at {record.sample_rate} Hz;"
+            " calibrate anew"
+        )
     return InverseFilter(taps, rate, record.band_hz, record.max_boost_db)

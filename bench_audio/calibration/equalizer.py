@@ -1,7 +1,8 @@
 """A regularised inverse of the loudspeaker in its room, as a minimum-phase FIR filter whose boost is bounded.
 
-What is inverted is the smoothed magnitude, not the impulse response: the fine structure changes with every centimetre, and no inverse of it would
-hold at the board's microphone. Outside the band the regularisation lets the filter fall off, so that nothing is boosted there.
+What is inverted is the smoothed magnitude, not the impulse response: the fine structure changes with every centimetre,
+and no inverse of it would hold at the board's microphone. Outside the band the regularisation lets the filter fall off,
+so that nothing is boosted there.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ _SIXTH = 2 ** (1 / SMOOTHING)
 
 
 class Curve(Record):
-    """A response from played to recorded samples, averaged over a sixth of an octave, in dB relative to its mean within the band."""
+    """A response from played to recorded samples, averaged over a sixth of an octave, in dB relative to its mean within
+    the band.
+    """
 
     frequencies_hz: tuple[PositiveFloat, ...]
     """`[points]`, 24 to the octave, from one end of the band to the other and beyond where the sweep went."""
@@ -48,7 +51,9 @@ class Curve(Record):
 
 @dataclass(frozen=True)
 class InverseFilter:
-    """A filter to play through. Its gain in dB, averaged over the logarithmic frequency within the band, is 0 but for what the bound takes away."""
+    """A filter to play through. Its gain in dB, averaged over the logarithmic frequency within the band, is 0 but for
+    what the bound takes away.
+    """
 
     taps: NDArray[np.float64]
     """`[taps]`, minimum phase."""
@@ -73,7 +78,9 @@ class InverseFilter:
         return levels
 
 
-def response_curve(response: Response, microphone: MicrophoneCurve | None = None, band_hz: tuple[float, float] = SPEECH_BAND_HZ) -> Curve:
+def response_curve(
+    response: Response, microphone: MicrophoneCurve | None = None, band_hz: tuple[float, float] = SPEECH_BAND_HZ
+) -> Curve:
     """The smoothed response, the microphone's own taken out."""
     size = _spectrum_size(response.sample_rate)
     bins, power = _power(response, microphone, size)
@@ -97,7 +104,10 @@ def within(frequencies_hz: NDArray[np.float64], band_hz: tuple[float, float] = S
 
 
 def design_inverse(
-    response: Response, microphone: MicrophoneCurve | None = None, band_hz: tuple[float, float] = SPEECH_BAND_HZ, max_boost_db: float = MAX_BOOST_DB
+    response: Response,
+    microphone: MicrophoneCurve | None = None,
+    band_hz: tuple[float, float] = SPEECH_BAND_HZ,
+    max_boost_db: float = MAX_BOOST_DB,
 ) -> InverseFilter:
     """The inverse of the smoothed response within `band_hz`. Raises `ConfigError` for a boost outside 0 to 24 dB."""
     import pyfar
@@ -111,8 +121,9 @@ def design_inverse(
     bins, power = _power(response, microphone, long)
     points = _points(response, band_hz)
     inside = points[within(points, band_hz)]
-    # One pass leaves what smoothing hides: peaks and dips of the fine structure weigh differently once a slope is taken out. The window's own
-    # spectrum must not change its sign, or passes add ripple instead of taking it away: Hann's hardly does, a rectangle's does.
+    # One pass leaves what smoothing hides: peaks and dips of the fine structure weigh differently once a slope is taken
+    # out. The window's own spectrum must not change its sign, or passes add ripple instead of taking it away: Hann's
+    # hardly does, a rectangle's does.
     gain = np.zeros(bins.size)
     for _ in range(_PASSES):
         gain -= 20 * np.log10(_smoothed(power * 10 ** (gain / 10), rate, long, "hann"))
@@ -123,7 +134,10 @@ def design_inverse(
     taps = pyfar.dsp.minimum_phase(limited, n_fft=long, truncate=False).time[0, :size]
     taps = taps * np.concatenate([np.ones(size - size // 4), hann(size // 2)[size // 4 :]])
     # Cutting a filter off makes its gain ripple; the bound holds for what is played.
-    excess = float(InverseFilter(taps, rate, band_hz, max_boost_db).gains_db(np.fft.rfftfreq(long, 1 / rate)).max()) - max_boost_db
+    excess = (
+        float(InverseFilter(taps, rate, band_hz, max_boost_db).gains_db(np.fft.rfftfreq(long, 1 / rate)).max())
+        - max_boost_db
+    )
     return InverseFilter(taps * 10 ** (-max(excess, 0.0) / 20), rate, band_hz, max_boost_db)
 
 
@@ -143,7 +157,9 @@ def _points(response: Response, band_hz: tuple[float, float]) -> NDArray[np.floa
     return points
 
 
-def _power(response: Response, microphone: MicrophoneCurve | None, size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _power(
+    response: Response, microphone: MicrophoneCurve | None, size: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Bins in Hz and the response's power in them, the microphone's taken out."""
     from scipy.signal.windows import hann
 

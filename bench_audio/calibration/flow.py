@@ -1,4 +1,6 @@
-"""The steps of a calibration, in their order: calibrator, noise, sweep, sweep through the inverse, level, calibrator again."""
+"""The steps of a calibration, in their order: calibrator, noise, sweep, sweep through the inverse, level, calibrator
+again.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_audio import signals
-from bench_audio.calibration.equalizer import MAX_BOOST_DB, Curve, InverseFilter, check_boost, design_inverse, response_curve, within
+from bench_audio.calibration.equalizer import (
+    MAX_BOOST_DB,
+    Curve,
+    InverseFilter,
+    check_boost,
+    design_inverse,
+    response_curve,
+    within,
+)
 from bench_audio.calibration.levels import (
     BandLevel,
     LevelAtBoard,
@@ -78,17 +88,30 @@ class CalibrationSettings:
         if not self.steps:
             raise ConfigError(f"no step to do; choose from {', '.join(STEPS)}")
         if ("calibrator" in self.steps) == (self.full_scale_spl is not None):
-            raise ConfigError("give either the step 'calibrator' or --sensitivity: the microphone's sensitivity is measured or stated, one of both")
+            raise ConfigError(
+                "give either the step 'calibrator' or --sensitivity: the microphone's sensitivity is measured or"
+                " stated, one of both"
+            )
         if not 60 <= self.calibrator_spl <= 130:
-            raise ConfigError(f"a calibrator of {self.calibrator_spl:g} dB SPL; give what is printed on it, mostly 94 or 114")
+            raise ConfigError(
+                f"a calibrator of {self.calibrator_spl:g} dB SPL; give what is printed on it, mostly 94 or 114"
+            )
         if self.full_scale_spl is not None and not 40 <= self.full_scale_spl <= 200:
-            raise ConfigError(f"a sensitivity of {self.full_scale_spl:g} dB SPL at full scale; give 40 to 200 dB, mostly about 120")
+            raise ConfigError(
+                f"a sensitivity of {self.full_scale_spl:g} dB SPL at full scale; give 40 to 200 dB, mostly about 120"
+            )
         check_boost(self.max_boost_db)
         if not -60 <= self.sweep_dbfs <= -3.1:
-            raise ConfigError(f"a sweep of {self.sweep_dbfs:g} dBFS; give -60 to -3.1 dBFS: a sine clips above -3.01 dBFS")
+            raise ConfigError(
+                f"a sweep of {self.sweep_dbfs:g} dBFS; give -60 to -3.1 dBFS: a sine clips above -3.01 dBFS"
+            )
         if not 30 <= self.level_spl <= 100:
             raise ConfigError(f"a level of {self.level_spl:g} dB SPL at the board; give 30 to 100 dB")
-        for name, seconds, lowest in (("sweep", self.sweep_seconds, 3), ("noise", self.noise_seconds, 5), ("level", self.level_seconds, 10)):
+        for name, seconds, lowest in (
+            ("sweep", self.sweep_seconds, 3),
+            ("noise", self.noise_seconds, 5),
+            ("level", self.level_seconds, 10),
+        ):
             if not lowest <= seconds <= 600:
                 raise ConfigError(f"{seconds:g} s for the step {name!r}; give {lowest} to 600 s")
         if not 0.5 <= self.tail_seconds <= 20:
@@ -135,8 +158,9 @@ class _Station:
 def measure(duplex: Duplex, settings: CalibrationSettings, prompt: Prompt, say: Callable[[str], None]) -> Measured:
     """Do the steps with these devices. `prompt` asks the user for what only a person can do, `say` reports.
 
-    Raises `InfrastructureError` where a device fails, where a signal is not heard or clips, and where the calibrator drifted by more than 0.5 dB:
-    then nothing of it holds. Raises `ConfigError` where a level cannot be reached with these gains.
+    Raises `InfrastructureError` where a device fails, where a signal is not heard or clips, and where the calibrator
+    drifted by more than 0.5 dB: then nothing of it holds. Raises `ConfigError` where a level cannot be reached with
+    these gains.
     """
     station, steps = _Station(duplex, settings, prompt, say), settings.steps
     curve, curve_sha256 = _microphone_curve(settings.microphone_curve)
@@ -147,9 +171,17 @@ def measure(duplex: Duplex, settings: CalibrationSettings, prompt: Prompt, say: 
         prompt("calibrator off", "Take the calibrator off and put the microphone where the board's microphone is.")
     noise, noise_in_band = _noise(station, full_scale_spl) if "noise" in steps else (None, -math.inf)
     if {"sweep", "level"} & set(steps):
-        prompt("loud", "The loudspeaker will play now: a sweep or noise, for about half a minute. Leave all gains as they are from here on.")
+        prompt(
+            "loud",
+            "The loudspeaker will play now: a sweep or noise, for about half a minute. Leave all gains as they are from"
+            " here on.",
+        )
     swept = _sweep(station, full_scale_spl, curve) if "sweep" in steps else None
-    level = _level(station, full_scale_spl, swept.equalizer if swept is not None else None, noise_in_band) if "level" in steps else None
+    level = (
+        _level(station, full_scale_spl, swept.equalizer if swept is not None else None, noise_in_band)
+        if "level" in steps
+        else None
+    )
     sensitivity = Sensitivity(method="stated", full_scale_spl=full_scale_spl, microphone_curve=curve_sha256)
     if before is not None:
         after = _calibrator(station, "calibrator again")
@@ -168,17 +200,24 @@ def measure(duplex: Duplex, settings: CalibrationSettings, prompt: Prompt, say: 
 
 
 def _microphone_curve(path: Path | None) -> tuple[MicrophoneCurve | None, str | None]:
-    return (None, None) if path is None else (read_microphone_curve(path), hashlib.sha256(path.read_bytes()).hexdigest())
+    return (
+        (None, None) if path is None else (read_microphone_curve(path), hashlib.sha256(path.read_bytes()).hexdigest())
+    )
 
 
 def _calibrator(station: _Station, moment: Moment) -> CalibratorReading:
     calibrator_spl = station.settings.calibrator_spl
     again = " again" if moment == "calibrator again" else ""
-    station.prompt(moment, f"Put the calibrator ({calibrator_spl:g} dB, 1 kHz) onto the microphone{again} and switch it on.")
+    station.prompt(
+        moment, f"Put the calibrator ({calibrator_spl:g} dB, 1 kHz) onto the microphone{again} and switch it on."
+    )
     recording = station.duplex.record(5.0)
     check_recording(recording, "the calibrator's recording")
     reading = read_calibrator(recording, calibrator_spl)
-    station.say(f"calibrator: {reading.level_dbfs:.2f} dBFS at {reading.frequency_hz:.1f} Hz; full scale is {reading.full_scale_spl:.2f} dB SPL")
+    station.say(
+        f"calibrator: {reading.level_dbfs:.2f} dBFS at {reading.frequency_hz:.1f} Hz; full scale is"
+        f" {reading.full_scale_spl:.2f} dB SPL"
+    )
     return reading
 
 
@@ -194,7 +233,8 @@ def _noise(station: _Station, full_scale_spl: float) -> tuple[NoiseFloor, float]
         la_eq=full_scale_spl + equivalent_level(samples, rate, "A"),
         lc_eq=full_scale_spl + equivalent_level(samples, rate, "C"),
         bands=tuple(
-            BandLevel(centre_hz=float(centre), spl=float(full_scale_spl + level)) for centre, level in zip(bands.centres_hz, bands.levels, strict=True)
+            BandLevel(centre_hz=float(centre), spl=float(full_scale_spl + level))
+            for centre, level in zip(bands.centres_hz, bands.levels, strict=True)
         ),
     )
     station.say(f"noise floor: {floor.la_eq:.1f} dBA, {floor.lc_eq:.1f} dBC over {floor.seconds:.0f} s")
@@ -208,9 +248,12 @@ def _sweep(station: _Station, full_scale_spl: float, curve: MicrophoneCurve | No
     high = min(signals.SWEEP_BAND_HZ[1], signals.HIGHEST_SHARE * min(rate, duplex.microphone.sample_rate) / 2)
     if high < signals.SPEECH_BAND_HZ[1]:
         raise ConfigError(
-            f"devices at {rate} and {duplex.microphone.sample_rate} Hz do not reach {signals.SPEECH_BAND_HZ[1]:g} Hz; use devices at 16 kHz or more"
+            f"devices at {rate} and {duplex.microphone.sample_rate} Hz do not reach {signals.SPEECH_BAND_HZ[1]:g} Hz;"
+            " use devices at 16 kHz or more"
         )
-    sweep = signals.exponential_sweep(settings.sweep_seconds, rate, settings.sweep_dbfs, band_hz=(signals.SWEEP_BAND_HZ[0], high))
+    sweep = signals.exponential_sweep(
+        settings.sweep_seconds, rate, settings.sweep_dbfs, band_hz=(signals.SWEEP_BAND_HZ[0], high)
+    )
     heard = _play(duplex, sweep.samples, settings, "the sweep")
     response, distortion = measure_sweep(heard, sweep)
     spl = full_scale_spl + equivalent_level(laid_over(sweep.samples, heard, "the sweep"), rate, "C")
@@ -223,10 +266,13 @@ def _sweep(station: _Station, full_scale_spl: float, curve: MicrophoneCurve | No
     if not settings.equalize:
         return swept
     equalizer = design_inverse(response, curve, max_boost_db=settings.max_boost_db)
-    # The filter may raise peaks above full scale; the check is made with less, as a response does not depend on its level.
+    # The filter may raise peaks above full scale; the check is made with less, as a response does not depend on its
+    # level.
     filtered = equalizer.apply(np.pad(sweep.samples, (0, equalizer.taps.size)))
     lowered = min(1.0, 0.9 / float(np.abs(filtered).max()))
-    after_response, _ = measure_sweep(_play(duplex, filtered * lowered, settings, "the sweep through the inverse filter"), sweep)
+    after_response, _ = measure_sweep(
+        _play(duplex, filtered * lowered, settings, "the sweep through the inverse filter"), sweep
+    )
     after = response_curve(after_response, curve)
     say(f"sweep through the inverse filter: {_deviation(after)}")
     return replace(swept, after=after, equalizer=equalizer)
@@ -238,50 +284,63 @@ def _check_whole(curve: Curve) -> None:
         frequencies = np.array(curve.frequencies_hz)
         lowest = frequencies[np.argmin(np.where(within(frequencies), curve.levels_db, math.inf))]
         raise InfrastructureError(
-            f"the response falls {-curve.lowest_db:.0f} dB below its mean at {lowest:.0f} Hz: sound was lost on its way, or the system resamples; "
-            "see that both devices run at their native rates (--speaker-rate, --microphone-rate), then begin again"
+            f"the response falls {-curve.lowest_db:.0f} dB below its mean at {lowest:.0f} Hz: sound was lost on its"
+            " way, or the system resamples; see that both devices run at their native rates (--speaker-rate,"
+            " --microphone-rate), then begin again"
         )
 
 
 def _deviation(curve: Curve) -> str:
-    return f"{curve.highest_db:+.1f}/{curve.lowest_db:+.1f} dB from {signals.SPEECH_BAND_HZ[0]:g} Hz to {signals.SPEECH_BAND_HZ[1] / 1000:g} kHz"
+    return (
+        f"{curve.highest_db:+.1f}/{curve.lowest_db:+.1f} dB from {signals.SPEECH_BAND_HZ[0]:g} Hz to"
+        f" {signals.SPEECH_BAND_HZ[1] / 1000:g} kHz"
+    )
 
 
-def _level(station: _Station, full_scale_spl: float, equalizer: InverseFilter | None, noise_in_band: float) -> LevelAtBoard:
+def _level(
+    station: _Station, full_scale_spl: float, equalizer: InverseFilter | None, noise_in_band: float
+) -> LevelAtBoard:
     """Find the level to be played for the one asked for: a probe, then as often as it takes, at most three times.
 
-    `noise_in_band` is the noise floor's unweighted level within the signal's band, dB SPL; minus infinity where it is not known.
+    `noise_in_band` is the noise floor's unweighted level within the signal's band, dB SPL; minus infinity where it is
+    not known.
     """
     settings, played = station.settings, _PROBE_DBFS
     for attempt in range(_ATTEMPTS + 1):
         probing = attempt == 0
         seconds = settings.level_seconds if not probing else _SLOW_SETTLING_SECONDS + 2
         level = _pink_noise(station, full_scale_spl, equalizer, played, seconds)
-        station.say(f"pink noise of {played:.1f} dBFS: {level.measured_spl:.2f} dB{settings.weighting} at the microphone")
+        station.say(
+            f"pink noise of {played:.1f} dBFS: {level.measured_spl:.2f} dB{settings.weighting} at the microphone"
+        )
         error = settings.level_spl - level.measured_spl
         if not probing and abs(error) <= _MAX_LEVEL_ERROR_DB:
             over_noise = level.speech_band_spl - noise_in_band
             if over_noise < _MIN_SIGNAL_OVER_NOISE_DB:
                 raise InfrastructureError(
-                    f"the noise floor lies only {over_noise:.1f} dB below the level at the board, and would be part of it; make it quieter or raise --level"
+                    f"the noise floor lies only {over_noise:.1f} dB below the level at the board, and would be part of"
+                    " it; make it quieter or raise --level"
                 )
             return level
         played += error
         if played > _LOUDEST_DBFS:
             raise _too_soft(settings, played - _LOUDEST_DBFS)
     raise InfrastructureError(
-        f"the level at the board does not settle within {_MAX_LEVEL_ERROR_DB} dB; switch off automatic gain control and effects, then begin again"
+        f"the level at the board does not settle within {_MAX_LEVEL_ERROR_DB} dB; switch off automatic gain control and"
+        " effects, then begin again"
     )
 
 
 def _too_soft(settings: CalibrationSettings, missing_db: float) -> ConfigError:
     return ConfigError(
-        f"{settings.level_spl:g} dB{settings.weighting} needs {missing_db:.1f} dB more than these gains give without clipping; "
-        "turn the amplifier up by more than that and begin again, or give a lower --level"
+        f"{settings.level_spl:g} dB{settings.weighting} needs {missing_db:.1f} dB more than these gains give without"
+        " clipping; turn the amplifier up by more than that and begin again, or give a lower --level"
     )
 
 
-def _pink_noise(station: _Station, full_scale_spl: float, equalizer: InverseFilter | None, played_dbfs: float, seconds: float) -> LevelAtBoard:
+def _pink_noise(
+    station: _Station, full_scale_spl: float, equalizer: InverseFilter | None, played_dbfs: float, seconds: float
+) -> LevelAtBoard:
     duplex, settings = station.duplex, station.settings
     rate = duplex.speaker.sample_rate
     sound = signals.pink_noise(seconds, rate, played_dbfs, seed=settings.seed)
@@ -309,7 +368,9 @@ def _pink_noise(station: _Station, full_scale_spl: float, equalizer: InverseFilt
     )
 
 
-def _play(duplex: Duplex, samples: NDArray[np.float64], settings: CalibrationSettings, what: str) -> NDArray[np.float64]:
+def _play(
+    duplex: Duplex, samples: NDArray[np.float64], settings: CalibrationSettings, what: str
+) -> NDArray[np.float64]:
     recording = duplex.play(signals.as_played(samples), settings.tail_seconds)
     check_recording(recording, what)
     return at_rate(recording, duplex.speaker.sample_rate)

@@ -1,7 +1,8 @@
 """Sound levels: frequency weightings A and C, time weightings fast and slow, equivalent level, third-octave bands.
 
-Levels are dBFS here (0 dBFS: an rms of 1.0); the sound pressure level is that plus the microphone's sensitivity. Filters are pyfar's, designed after
-IEC 61672-1 and IEC 61260-1. A mean (the offset of a microphone's converter) is not sound and is removed first.
+Levels are dBFS here (0 dBFS: an rms of 1.0); the sound pressure level is that plus the microphone's sensitivity.
+Filters are pyfar's, designed after IEC 61672-1 and IEC 61260-1. A mean (the offset of a microphone's converter) is not
+sound and is removed first.
 """
 
 from __future__ import annotations
@@ -92,7 +93,9 @@ def weighted(samples: NDArray[np.floating], sample_rate: int, weighting: Weighti
         try:
             design = pyfar.dsp.filter.frequency_weighting_filter(None, weighting, sampling_rate=sample_rate)
         except UserWarning as warning:
-            raise ConfigError(f"sampling rate {sample_rate} Hz: {warning} Use a device at 16, 44.1 or 48 kHz, or a multiple of these") from None
+            raise ConfigError(
+                f"sampling rate {sample_rate} Hz: {warning} Use a device at 16, 44.1 or 48 kHz, or a multiple of these"
+            ) from None
     result: NDArray[np.float64] = design.process(pyfar.Signal(sound, sample_rate)).time[0]
     return result
 
@@ -102,8 +105,12 @@ def equivalent_level(samples: NDArray[np.floating], sample_rate: int, weighting:
     return decibels(float(np.mean(weighted(samples, sample_rate, weighting) ** 2))) if samples.size else -math.inf
 
 
-def time_weighted_level(samples: NDArray[np.floating], sample_rate: int, weighting: Weighting, speed: Literal["fast", "slow"]) -> NDArray[np.float64]:
-    """The level over time, `[samples]` dBFS, as the hand of a sound level meter shows it: squares through a low-pass of one pole."""
+def time_weighted_level(
+    samples: NDArray[np.floating], sample_rate: int, weighting: Weighting, speed: Literal["fast", "slow"]
+) -> NDArray[np.float64]:
+    """The level over time, `[samples]` dBFS, as the hand of a sound level meter shows it: squares through a low-pass of
+    one pole.
+    """
     from scipy.signal import lfilter
 
     pole = math.exp(-1 / (TIME_CONSTANTS_SECONDS[speed] * sample_rate))
@@ -120,8 +127,13 @@ def third_octaves(samples: NDArray[np.floating], sample_rate: int, band_hz: tupl
     centres, _, upper = pyfar.constants.fractional_octave_frequencies_exact(3, band_hz)
     inside = centres[upper < sample_rate / 2]
     if not inside.size:
-        raise ConfigError(f"no third-octave band between {band_hz[0]:g} and {band_hz[1]:g} Hz at a sampling rate of {sample_rate} Hz; use a faster device")
-    bank = pyfar.dsp.filter.fractional_octave_bands(None, 3, sample_rate, (float(inside[0]), float(inside[-1])), order=_BAND_ORDER)
+        raise ConfigError(
+            f"no third-octave band between {band_hz[0]:g} and {band_hz[1]:g} Hz at a sampling rate of {sample_rate} Hz;"
+            " use a faster device"
+        )
+    bank = pyfar.dsp.filter.fractional_octave_bands(
+        None, 3, sample_rate, (float(inside[0]), float(inside[-1])), order=_BAND_ORDER
+    )
     # pyfar would hold all bands at once: gigabytes for some minutes of sound.
     sound = weighted(samples, sample_rate, "Z")
     powers = np.array([np.mean(sosfilt(np.ascontiguousarray(sections), sound) ** 2) for sections in bank.coefficients])
@@ -129,14 +141,18 @@ def third_octaves(samples: NDArray[np.floating], sample_rate: int, band_hz: tupl
 
 
 def band_level(samples: NDArray[np.floating], sample_rate: int, band_hz: tuple[float, float]) -> float:
-    """Unweighted equivalent level in dBFS of a signal that lies within `band_hz`, without what lies half an octave and more outside: rumble, mostly."""
+    """Unweighted equivalent level in dBFS of a signal that lies within `band_hz`, without what lies half an octave and
+    more outside: rumble, mostly.
+    """
     import pyfar
 
     low, high = band_hz[0] / math.sqrt(2), band_hz[1] * math.sqrt(2)
     sound = pyfar.Signal(weighted(samples, sample_rate, "Z"), sample_rate)
     # Above half the sampling rate nothing is left to take away.
     bounded = high < 0.98 * sample_rate / 2
-    limited = pyfar.dsp.filter.butterworth(sound, 6, (low, high) if bounded else low, "bandpass" if bounded else "highpass")
+    limited = pyfar.dsp.filter.butterworth(
+        sound, 6, (low, high) if bounded else low, "bandpass" if bounded else "highpass"
+    )
     return decibels(float(np.mean(limited.time**2)))
 
 

@@ -22,16 +22,20 @@ class MicrophoneCurve:
     levels_db: tuple[float, ...]
 
     def levels_at(self, frequencies_hz: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Levels in dB `[frequencies]`: interpolated over log f, held at the ends, and 0 dB at 1 kHz, where the calibrator is."""
+        """Levels in dB `[frequencies]`: interpolated over log f, held at the ends, and 0 dB at 1 kHz, where the
+        calibrator is.
+        """
         known = np.log(self.frequencies_hz)
         levels: NDArray[np.float64] = np.interp(np.log(np.maximum(frequencies_hz, 1e-3)), known, self.levels_db)
         return levels - float(np.interp(np.log(1000.0), known, self.levels_db))
 
 
 def read_microphone_curve(path: Path) -> MicrophoneCurve:
-    """Read a maker's file: a frequency in Hz and a level in dB a line; lines that begin otherwise (names, sensitivity) are passed over.
+    """Read a maker's file: a frequency in Hz and a level in dB a line; lines that begin otherwise (names, sensitivity)
+    are passed over.
 
-    Raises `ConfigError` for a file that cannot be read, that has fewer than two such lines, or whose frequencies do not rise.
+    Raises `ConfigError` for a file that cannot be read, that has fewer than two such lines, or whose frequencies do not
+    rise.
     """
     try:
         text = decoded(path.read_bytes(), "replace")
@@ -45,8 +49,16 @@ def read_microphone_curve(path: Path) -> MicrophoneCurve:
         except (IndexError, ValueError):
             continue
     frequencies = [frequency for frequency, _ in points]
-    if len(points) < 2 or frequencies[0] <= 0 or any(second <= first for first, second in itertools.pairwise(frequencies)):
-        raise ConfigError(f"{path}: no response of a microphone; give lines of frequency in Hz, rising, and level in dB")
+    if (
+        len(points) < 2
+        or frequencies[0] <= 0
+        or any(second <= first for first, second in itertools.pairwise(frequencies))
+    ):
+        raise ConfigError(
+            f"{path}: no response of a microphone; give lines of frequency in Hz, rising, and level in dB"
+        )
     if not np.isfinite(points).all():
-        raise ConfigError(f"{path}: a frequency or level is not a number; give lines of frequency in Hz and level in dB")
+        raise ConfigError(
+            f"{path}: a frequency or level is not a number; give lines of frequency in Hz and level in dB"
+        )
     return MicrophoneCurve(tuple(frequencies), tuple(level for _, level in points))

@@ -1,4 +1,6 @@
-"""A calibration in pictures: response, decay, distortion, noise. Drawn by matplotlib without its global state, the same bytes for the same data."""
+"""A calibration in pictures: response, decay, distortion, noise. Drawn by matplotlib without its global state, the same
+bytes for the same data.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ class CalibrationPlot:
 
 
 def draw_plots(calibration: Calibration, decays: Sequence[DecayCurve]) -> list[CalibrationPlot]:
-    """All pictures for which the calibration has something to show; `decays` are the curves of its reverberation, which a file does not keep."""
+    """All pictures for which the calibration has something to show; `decays` are the curves of its reverberation, which
+    a file does not keep.
+    """
     plots: list[CalibrationPlot] = []
     if calibration.response is not None:
         plots.append(_response_plot(calibration.response))
@@ -89,9 +93,13 @@ def _response_plot(response: SweepResponse) -> CalibrationPlot:
     low, high = response.band_hz
     words = [f"As it is {response.before.highest_db:+.1f}/{response.before.lowest_db:+.1f} dB"]
     if response.after is not None:
-        words.append(f"through the inverse filter {response.after.highest_db:+.1f}/{response.after.lowest_db:+.1f} dB, measured by a second sweep")
+        words.append(
+            f"through the inverse filter {response.after.highest_db:+.1f}/{response.after.lowest_db:+.1f} dB, measured"
+            " by a second sweep"
+        )
     caption = (
-        f"{'; '.join(words)}, from {low:g} Hz to {high / 1000:g} kHz (shaded). Averaged over 1/{response.smoothing} octave; 0 dB is the mean within the band."
+        f"{'; '.join(words)}, from {low:g} Hz to {high / 1000:g} kHz (shaded). Averaged over 1/{response.smoothing}"
+        " octave; 0 dB is the mean within the band."
     )
     return CalibrationPlot("response", _svg("Response of loudspeaker and room at the microphone", paint), caption)
 
@@ -107,10 +115,19 @@ def _decay_plot(room: Reverberation, decays: Sequence[DecayCurve]) -> Calibratio
         for band, curve in shown:
             main = band.centre_hz in (500.0, 1000.0)
             color = {500.0: _SECOND, 1000.0: _ACCENT}.get(band.centre_hz, _MUTED)
-            axes.plot(curve.times, curve.levels, color=color, linewidth=1.8 if main else 0.7, alpha=1 if main else 0.6, label=_octave(band) if main else None)
+            axes.plot(
+                curve.times,
+                curve.levels,
+                color=color,
+                linewidth=1.8 if main else 0.7,
+                alpha=1 if main else 0.6,
+                label=_octave(band) if main else None,
+            )
             if main and band.seconds is not None:
                 times = np.array([0.0, 65 / 60 * band.seconds])
-                axes.plot(times, curve.offset_db - 60 * times / band.seconds, color=color, linewidth=1, linestyle=(0, (4, 3)))
+                axes.plot(
+                    times, curve.offset_db - 60 * times / band.seconds, color=color, linewidth=1, linestyle=(0, (4, 3))
+                )
         axes.set_ylim(-65, 2)
         longest = max([band.seconds or 0 for band, _ in shown])
         axes.set_xlim(0, 1.15 * longest if longest else float(max(curve.times[-1] for _, curve in shown)))
@@ -124,7 +141,10 @@ def _decay_plot(room: Reverberation, decays: Sequence[DecayCurve]) -> Calibratio
         if room.mid_seconds is None
         else f"RT60 {room.mid_seconds:.2f} s (mean of 500 Hz and 1 kHz)"
     )
-    caption = f"{mid}. Lines: Schroeder's backward integration of each octave band, noise compensated; dashed: the fit that the time is read from."
+    caption = (
+        f"{mid}. Lines: Schroeder's backward integration of each octave band, noise compensated; dashed: the fit that"
+        " the time is read from."
+    )
     return CalibrationPlot("decay", _svg("Decay of sound in the room", paint), caption)
 
 
@@ -135,7 +155,14 @@ def _octave(band: Decay) -> str:
 
 def _distortion_plot(distortion: Distortion, response: SweepResponse) -> CalibrationPlot:
     def paint(axes: Axes) -> None:
-        axes.plot(distortion.frequencies_hz, distortion.percent, color=_ACCENT, marker="o", markersize=3.5, label="harmonics 2 to 5")
+        axes.plot(
+            distortion.frequencies_hz,
+            distortion.percent,
+            color=_ACCENT,
+            marker="o",
+            markersize=3.5,
+            label="harmonics 2 to 5",
+        )
         axes.plot(
             distortion.frequencies_hz,
             distortion.floor_percent,
@@ -166,12 +193,22 @@ def _noise_plot(noise: NoiseFloor) -> CalibrationPlot:
         bottom = 5 * np.floor(min(levels) / 5) - 5
         top = max(max(levels) + 5, bottom + 30)
         edges = [centre * 10**0.05 - centre * 10**-0.05 for centre in centres]
-        axes.bar(centres, [level - bottom for level in levels], width=[0.86 * edge for edge in edges], bottom=bottom, color=_ACCENT, linewidth=0)
+        axes.bar(
+            centres,
+            [level - bottom for level in levels],
+            width=[0.86 * edge for edge in edges],
+            bottom=bottom,
+            color=_ACCENT,
+            linewidth=0,
+        )
         _hertz(axes, centres)
         axes.set_ylim(bottom, top)
         axes.set_ylabel("level of the third octave, dB SPL")
 
-    caption = f"{noise.la_eq:.1f} dBA and {noise.lc_eq:.1f} dBC (equivalent levels over {noise.seconds:.0f} s). The bands are unweighted."
+    caption = (
+        f"{noise.la_eq:.1f} dBA and {noise.lc_eq:.1f} dBC (equivalent levels over {noise.seconds:.0f} s). The bands are"
+        " unweighted."
+    )
     return CalibrationPlot("noise", _svg("Noise floor of the room", paint), caption)
 
 

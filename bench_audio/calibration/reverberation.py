@@ -1,7 +1,9 @@
-"""Reverberation time after the ideas of ISO 3382: octave bands, Schroeder's backward integration, T20 and T30, noise compensated.
+"""Reverberation time after the ideas of ISO 3382: octave bands, Schroeder's backward integration, T20 and T30, noise
+compensated.
 
-Each band's noise and the point where its decay drowns are found as Lundeby et al. (1995) do; noise is subtracted, the integral ends at that
-point, and what an exponential decay would still add is added: the combination that Guski and Vorländer (2014) found to err least.
+Each band's noise and the point where its decay drowns are found as Lundeby et al. (1995) do; noise is subtracted, the
+integral ends at that point, and what an exponential decay would still add is added: the combination that Guski and
+Vorländer (2014) found to err least.
 """
 
 from __future__ import annotations
@@ -57,25 +59,38 @@ class Reverberation(Record):
     """Reverberation of a room."""
 
     mid_seconds: PositiveFloat | None
-    """Mean of the octaves at 500 Hz and 1 kHz, the single figure of ISO 3382-2; None where one of them could not be told."""
+    """Mean of the octaves at 500 Hz and 1 kHz, the single figure of ISO 3382-2; None where one of them could not be
+    told."""
     bands: tuple[Decay, ...]
 
 
 def reverberation(response: Response) -> tuple[Reverberation, tuple[DecayCurve, ...]]:
-    """Reverberation times of the octave bands 125 Hz to 4 kHz that lie within the response's band, and the curve of each."""
-    inside = [centre for centre in OCTAVES_HZ if centre / math.sqrt(2) >= response.band_hz[0] * 0.99 and centre * math.sqrt(2) <= response.band_hz[1]]
+    """Reverberation times of the octave bands 125 Hz to 4 kHz that lie within the response's band, and the curve of
+    each.
+    """
+    inside = [
+        centre
+        for centre in OCTAVES_HZ
+        if centre / math.sqrt(2) >= response.band_hz[0] * 0.99 and centre * math.sqrt(2) <= response.band_hz[1]
+    ]
     decays = [_decay(_octave(response, centre), response.sample_rate, centre) for centre in inside]
     bands = tuple(band for band, _ in decays)
     mid = [band.seconds for band in bands if band.centre_hz in _MID_HZ and band.seconds is not None]
-    return Reverberation(mid_seconds=sum(mid) / len(mid) if len(mid) == len(_MID_HZ) else None, bands=bands), tuple(curve for _, curve in decays)
+    return Reverberation(mid_seconds=sum(mid) / len(mid) if len(mid) == len(_MID_HZ) else None, bands=bands), tuple(
+        curve for _, curve in decays
+    )
 
 
 def _octave(response: Response, centre: float) -> NDArray[np.float64]:
-    """The response from its direct sound on, in one octave. Filtered backwards in time, so that the filter's own decay lies before it."""
+    """The response from its direct sound on, in one octave. Filtered backwards in time, so that the filter's own decay
+    lies before it.
+    """
     import pyfar
 
     backwards = pyfar.Signal(response.samples[::-1], response.sample_rate)
-    filtered: NDArray[np.float64] = pyfar.dsp.filter.fractional_octave_bands(backwards, 1, frequency_range=(centre, centre), order=_BAND_ORDER).time
+    filtered: NDArray[np.float64] = pyfar.dsp.filter.fractional_octave_bands(
+        backwards, 1, frequency_range=(centre, centre), order=_BAND_ORDER
+    ).time
     return filtered.reshape(-1)[::-1][response.peak :]
 
 
@@ -104,13 +119,17 @@ def _decay(samples: NDArray[np.float64], sample_rate: int, centre: float) -> tup
             continue
         slope, offset = np.polyfit(times[begin:stop], curve[begin:stop], 1)
         if slope < 0 and -60 / slope * centre / math.sqrt(2) >= _MIN_BANDWIDTH_TIME:
-            told = Decay(centre_hz=centre, seconds=float(-60 / slope), evaluation=evaluation, dynamic_range_db=dynamic_range)
+            told = Decay(
+                centre_hz=centre, seconds=float(-60 / slope), evaluation=evaluation, dynamic_range_db=dynamic_range
+            )
             return told, DecayCurve(times[::step], curve[::step], float(offset))
     return untold, DecayCurve(times[::step], curve[::step])
 
 
 def _crossing(blocks: NDArray[np.float64], levels: NDArray[np.float64]) -> tuple[float, int, float]:
-    """Noise power, the block in which the decay reaches it, and the decay's rate per block (power falls as `exp(-rate * block)`)."""
+    """Noise power, the block in which the decay reaches it, and the decay's rate per block (power falls as
+    `exp(-rate * block)`).
+    """
     tenth = max(1, blocks.size // 10)
     noise = float(blocks[-tenth:].mean())
     top = int(np.argmax(levels))

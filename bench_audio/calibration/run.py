@@ -34,15 +34,20 @@ class CalibrationRequest:
 
 
 def run(request: CalibrationRequest, wait: Callable[[str], None], say: Callable[[str], None]) -> list[Path]:
-    """Calibrate and write the files; return those a user opens. `wait` shows a text and returns when the user has done it.
+    """Calibrate and write the files; return those a user opens. `wait` shows a text and returns when the user has done
+    it.
 
-    Raises as `flow.measure` does, and `ConfigError` for a device that is not there or an output that cannot be written: before any sound is made.
+    Raises as `flow.measure` does, and `ConfigError` for a device that is not there or an output that cannot be written:
+    before any sound is made.
     """
     check_writable(request.output)
     page = request.output.with_suffix(".html")
     if request.report == "html":
         if page == request.output:
-            raise ConfigError(f"{page}: the report's page has this name; give the calibration file another one, such as {page.with_suffix('.json')}")
+            raise ConfigError(
+                f"{page}: the report's page has this name; give the calibration file another one, such as"
+                f" {page.with_suffix('.json')}"
+            )
         check_writable(page)
     duplex, prompt = _rig(request, wait)
     measured = measure(duplex, request.settings, prompt, say)
@@ -62,9 +67,19 @@ def run(request: CalibrationRequest, wait: Callable[[str], None], say: Callable[
 def write_page(calibration: Calibration, plots: Sequence[CalibrationPlot], path: Path) -> None:
     """Write the page: figures, pictures and what it all holds for. It loads nothing from anywhere."""
     pictures = [
-        {"source": f"data:image/svg+xml;base64,{base64.b64encode(plot.svg.encode()).decode()}", "name": plot.name, "caption": plot.caption} for plot in plots
+        {
+            "source": f"data:image/svg+xml;base64,{base64.b64encode(plot.svg.encode()).decode()}",
+            "name": plot.name,
+            "caption": plot.caption,
+        }
+        for plot in plots
     ]
-    write_atomically(path, render_page("bench_audio.calibration", "calibration.html.j2", {"calibration": calibration, "pictures": pictures}))
+    write_atomically(
+        path,
+        render_page(
+            "bench_audio.calibration", "calibration.html.j2", {"calibration": calibration, "pictures": pictures}
+        ),
+    )
 
 
 def chosen_steps(text: str | None, sensitivity_stated: bool) -> tuple[Step, ...]:
@@ -102,7 +117,9 @@ def _rig(request: CalibrationRequest, wait: Callable[[str], None]) -> tuple[Dupl
 
         def computed_prompt(moment: Moment, text: str) -> None:
             wait(text)
-            simulated.calibrator_spl = request.settings.calibrator_spl if moment in ("calibrator on", "calibrator again") else None
+            simulated.calibrator_spl = (
+                request.settings.calibrator_spl if moment in ("calibrator on", "calibrator again") else None
+            )
 
         return simulated, computed_prompt
     from bench_audio.devices import find_device

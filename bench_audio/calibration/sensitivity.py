@@ -1,4 +1,6 @@
-"""The microphone's sensitivity from a sound calibrator: a known level at 1 kHz, recorded before and after everything else."""
+"""The microphone's sensitivity from a sound calibrator: a known level at 1 kHz, recorded before and after everything
+else.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,8 @@ class CalibratorReading:
 def read_calibrator(recording: MicrophoneRecording, calibrator_spl: float) -> CalibratorReading:
     """The sensitivity from a recording of 2 s or more of a calibrator of `calibrator_spl` dB SPL at 1 kHz.
 
-    Raises `InfrastructureError` where there is no such tone, where it is not steady, or where other sound is less than 20 dB below it.
+    Raises `InfrastructureError` where there is no such tone, where it is not steady, or where other sound is less than
+    20 dB below it.
     """
     import pyfar
     from scipy.signal import periodogram
@@ -66,7 +69,9 @@ def read_calibrator(recording: MicrophoneRecording, calibrator_spl: float) -> Ca
     if count < 3:
         raise InfrastructureError(f"the calibrator's recording has {recording.seconds:.1f} s; record 2 s or more")
     # A flat-top window reads a sine's power to 0.01 dB wherever it lies between the bins.
-    frequencies, spectra = periodogram(sound[: count * block].reshape(count, block), rate, window="flattop", scaling="spectrum")
+    frequencies, spectra = periodogram(
+        sound[: count * block].reshape(count, block), rate, window="flattop", scaling="spectrum"
+    )
     powers = spectra[:, (frequencies > FREQUENCY_HZ * 0.9) & (frequencies < FREQUENCY_HZ * 1.1)].max(axis=1)
     power = float(powers.mean())
     fine, spectrum = periodogram(sound, rate, window="hann")
@@ -79,7 +84,8 @@ def read_calibrator(recording: MicrophoneRecording, calibrator_spl: float) -> Ca
     spread = 10 * float(np.log10(powers.max() / powers.min()))
     if spread > _MAX_SPREAD_DB:
         raise InfrastructureError(
-            f"the calibrator's level wanders by {spread:.1f} dB; seat it on the microphone without a gap, check its battery, then begin again"
+            f"the calibrator's level wanders by {spread:.1f} dB; seat it on the microphone without a gap, check its"
+            " battery, then begin again"
         )
     level = decibels(power)
     beside = (fine > 20) & ((fine < FREQUENCY_HZ * 0.9) | (fine > FREQUENCY_HZ * 1.1))
@@ -88,17 +94,21 @@ def read_calibrator(recording: MicrophoneRecording, calibrator_spl: float) -> Ca
     over_rest = level - decibels(rest)
     if over_rest < _MIN_TONE_OVER_REST_DB:
         raise InfrastructureError(
-            f"the calibrator's tone is only {over_rest:.0f} dB above the rest of the sound; seat it without a gap, make it quiet, then begin again"
+            f"the calibrator's tone is only {over_rest:.0f} dB above the rest of the sound; seat it without a gap, make"
+            " it quiet, then begin again"
         )
     return CalibratorReading(level, calibrator_spl - level, frequency)
 
 
 def check_drift(before: CalibratorReading, after: CalibratorReading) -> float:
-    """Drift of the sensitivity in dB. Raises `InfrastructureError` above 0.5 dB: all that was measured between is void."""
+    """Drift of the sensitivity in dB.
+
+    Raises `InfrastructureError` above 0.5 dB: all that was measured between is void.
+    """
     drift = after.level_dbfs - before.level_dbfs
     if abs(drift) > MAX_DRIFT_DB:
         raise InfrastructureError(
-            f"the microphone reads the calibrator {drift:+.2f} dB from where it began, and {MAX_DRIFT_DB} dB is the limit: the session is void; "
-            "check gain settings and automatic gain control, then calibrate again"
+            f"the microphone reads the calibrator {drift:+.2f} dB from where it began, and {MAX_DRIFT_DB} dB is the"
+            " limit: the session is void; check gain settings and automatic gain control, then calibrate again"
         )
     return drift

@@ -1,8 +1,10 @@
-"""Active speech level after the idea of ITU-T P.56, method B: the level of speech while somebody speaks, its pauses left out.
+"""Active speech level after the idea of ITU-T P.56, method B: the level of speech while somebody speaks, its pauses
+left out.
 
-A recording's rms falls with each pause that it holds, its peak says nothing about loudness. Here the envelope (two low-passes of 30 ms over
-the magnitude) is held for 200 ms; time in which it is above a threshold is active. Thresholds lie a factor of 2 apart, each gives an active level, and the
-result is where the level lies 15.9 dB above its threshold, interpolated. Solving for it exactly would not be better: in noisy recordings several thresholds do.
+A recording's rms falls with each pause that it holds, its peak says nothing about loudness. Here the envelope (two
+low-passes of 30 ms over the magnitude) is held for 200 ms; time in which it is above a threshold is active. Thresholds
+lie a factor of 2 apart, each gives an active level, and the result is where the level lies 15.9 dB above its threshold,
+interpolated. Solving for it exactly would not be better: in noisy recordings several thresholds do.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ class SpeechLevel:
 
 
 def active_speech_level(samples: NDArray[np.floating], sample_rate: int) -> SpeechLevel:
-    """Active level of a recording `[samples]`, full scale 1.0. Raises `ConfigError` for one that is silent or shorter than 0.1 s."""
+    """Active level of a recording `[samples]`, full scale 1.0. Raises `ConfigError` for one that is silent or shorter
+    than 0.1 s.
+    """
     from scipy.ndimage import maximum_filter1d
     from scipy.signal import lfilter
 
@@ -47,7 +51,12 @@ def active_speech_level(samples: NDArray[np.floating], sample_rate: int) -> Spee
     smoothing = ([1 - pole], [1, -pole])
     envelope = lfilter(*smoothing, lfilter(*smoothing, np.abs(sound)))
     # A sample is active where the envelope was above the threshold at most 200 ms ago.
-    held = maximum_filter1d(envelope, round(HANGOVER_SECONDS * sample_rate) + 1, origin=round(HANGOVER_SECONDS * sample_rate) // 2, mode="constant")
+    held = maximum_filter1d(
+        envelope,
+        round(HANGOVER_SECONDS * sample_rate) + 1,
+        origin=round(HANGOVER_SECONDS * sample_rate) // 2,
+        mode="constant",
+    )
     active = held.size - np.searchsorted(np.sort(held), _THRESHOLDS)
     thresholds, active = _THRESHOLDS[active > 0], active[active > 0]
     if not active.size:

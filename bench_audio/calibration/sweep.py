@@ -1,8 +1,9 @@
-"""What an exponential sweep tells: the impulse response of loudspeaker and room, and the loudspeaker's distortion against frequency.
+"""What an exponential sweep tells: the impulse response of loudspeaker and room, and the loudspeaker's distortion
+against frequency.
 
-Farina (2000): undone by the sweep's inverse, the linear response stands where the direct sound arrived, and the response of the k-th harmonic
-L ln(k) earlier, with L the time in which the sweep's frequency grows by e. In front of its window each response has one without itself,
-which tells what noise alone would read as distortion.
+Farina (2000): undone by the sweep's inverse, the linear response stands where the direct sound arrived, and the
+response of the k-th harmonic L ln(k) earlier, with L the time in which the sweep's frequency grows by e. In front of
+its window each response has one without itself, which tells what noise alone would read as distortion.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ class Response:
 
 
 class Distortion(Record):
-    """Total harmonic distortion at the sweep's level, harmonics 2 to 5 as far as they lie within the sweep, in third octaves of the fundamental."""
+    """Total harmonic distortion at the sweep's level, harmonics 2 to 5 as far as they lie within the sweep, in third
+    octaves of the fundamental.
+    """
 
     frequencies_hz: tuple[PositiveFloat, ...]
     """`[bands]`, as the next two."""
@@ -70,7 +73,9 @@ def measure_sweep(recorded: NDArray[np.float64], sweep: Sweep) -> tuple[Response
     # The highest frequencies come last, and of their decay no more is recorded than what follows the sweep.
     heard = recorded.size - peak - sweep.samples.size
     if heard < lead:
-        raise InfrastructureError("the recording ends before the sweep does; the devices' latency is above the time that was waited")
+        raise InfrastructureError(
+            "the recording ends before the sweep does; the devices' latency is above the time that was waited"
+        )
     indices = np.arange(peak - lead, peak + heard)
     samples = deconvolved[indices % deconvolved.size] * _edges(indices.size, lead // 2)
     response = Response(samples, sweep.sample_rate, lead, sweep.band_hz)
@@ -95,7 +100,9 @@ def _deconvolve(recorded: NDArray[np.float64], sweep: Sweep) -> NDArray[np.float
     played = pyfar.Signal(np.pad(sweep.samples, (0, size - sweep.samples.size)), sweep.sample_rate)
     power = np.abs(played.freq[0]) ** 2
     inside = (played.frequencies >= sweep.band_hz[0]) & (played.frequencies <= sweep.band_hz[1])
-    inversion = pyfar.dsp.RegularizedSpectrumInversion.from_frequency_range(played, sweep.band_hz, beta=float(power[inside].mean()))
+    inversion = pyfar.dsp.RegularizedSpectrumInversion.from_frequency_range(
+        played, sweep.band_hz, beta=float(power[inside].mean())
+    )
     heard = pyfar.Signal(np.pad(recorded - recorded.mean(), (0, size - recorded.size)), sweep.sample_rate)
     result: NDArray[np.float64] = (heard * inversion.invert).time[0]
     return result
@@ -129,9 +136,13 @@ def _distortion(deconvolved: NDArray[np.float64], peak: int, sweep: Sweep) -> Di
     for bottom, top in zip(lower[usable], upper[usable], strict=True):
         fundamental = _mean_power(linear, bins, bottom, top)
         inside = [harmonic for harmonic in harmonics if harmonic * top <= high]
-        percent.append(100 * math.sqrt(sum(_mean_power(harmonics[k], bins, k * bottom, k * top) for k in inside) / fundamental))
+        percent.append(
+            100 * math.sqrt(sum(_mean_power(harmonics[k], bins, k * bottom, k * top) for k in inside) / fundamental)
+        )
         floor.append(100 * math.sqrt(sum(_mean_power(noise, bins, k * bottom, k * top) for k in inside) / fundamental))
-    return Distortion(frequencies_hz=tuple(centres[usable].tolist()), percent=tuple(percent), floor_percent=tuple(floor))
+    return Distortion(
+        frequencies_hz=tuple(centres[usable].tolist()), percent=tuple(percent), floor_percent=tuple(floor)
+    )
 
 
 def _mean_power(power: NDArray[np.float64], bins: NDArray[np.float64], bottom: float, top: float) -> float:

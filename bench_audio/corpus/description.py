@@ -1,4 +1,5 @@
-"""A corpus in YAML: where its recordings lie, what they are, who may use them, how loud they are to be at the board, and over which noise.
+"""A corpus in YAML: where its recordings lie, what they are, who may use them, how loud they are to be at the board,
+and over which noise.
 
     name: office
     preset: noisy                  # quiet, noisy or false-accepts-overnight; or conditions of your own
@@ -47,16 +48,20 @@ class Source(_Part):
     word: str | None = None
     """What is said, where it is the wake word."""
     provenance: Stated | None = None
-    """Whether people were recorded or a synthesiser spoke, where that is known; folders of mww-generate need not say it."""
+    """Whether people were recorded or a synthesiser spoke, where that is known; folders of mww-generate need not say
+    it."""
     repetitions: int = Field(default=1, ge=1, le=100)
-    """Of each recording of the wake word in each condition, over another stretch of the noise. The same voice again narrows no interval honestly."""
+    """Of each recording of the wake word in each condition, over another stretch of the noise. The same voice again
+    narrows no interval honestly."""
 
     @model_validator(mode="after")
     def _says_its_word(self) -> Source:
         if (self.kind == "wake") != (self.word is not None):
             raise ValueError("a source of kind wake names its word, and no other does")
         if self.kind != "wake" and self.repetitions != 1:
-            raise ValueError("only recordings of the wake word are repeated: the same sound twice is no further hour of it")
+            raise ValueError(
+                "only recordings of the wake word are repeated: the same sound twice is no further hour of it"
+            )
         return self
 
 
@@ -106,13 +111,19 @@ class Corpus(_Part):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Corpus:
-        for what, names in (("sources", [one.label for one in self.sources]), ("conditions", [one.name for one in self.conditions])):
+        for what, names in (
+            ("sources", [one.label for one in self.sources]),
+            ("conditions", [one.name for one in self.conditions]),
+        ):
             if len(set(names)) < len(names):
                 raise ValueError(f"two {what} have one name")
         if any(one.snr_db is not None for one in self.conditions) and not self.noise:
             raise ValueError("a condition has an snr_db, but there is no noise; list noise beds under noise")
         if not any(self.heard(source, condition) for source in self.sources for condition in self.conditions):
-            raise ValueError("no condition says how loud any of the sources is: voice_spl is for kind wake, background_spl for all others")
+            raise ValueError(
+                "no condition says how loud any of the sources is: voice_spl is for kind wake, background_spl for all"
+                " others"
+            )
         return self
 
     @staticmethod
@@ -122,7 +133,9 @@ class Corpus(_Part):
 
 
 def read_corpus(path: Path) -> Corpus:
-    """Read a description; its preset fills in what it does not say itself. Paths become absolute. Raises `ConfigError` for anything wrong in it."""
+    """Read a description; its preset fills in what it does not say itself. Paths become absolute. Raises `ConfigError`
+    for anything wrong in it.
+    """
     values = read_yaml(path, "give a corpus in YAML as docs/acoustic-bench.md describes it")
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: a corpus is a set of keys, such as name and sources; see docs/acoustic-bench.md")
@@ -136,7 +149,12 @@ def read_corpus(path: Path) -> Corpus:
         raise ConfigError(f"{path}: {where}: {hint}; correct it") from error
     folder = path.absolute().parent
     sources = tuple(one.model_copy(update={"path": folder / one.path}) for one in corpus.sources)
-    return corpus.model_copy(update={"sources": sources, "noise": tuple(one.model_copy(update={"path": folder / one.path}) for one in corpus.noise)})
+    return corpus.model_copy(
+        update={
+            "sources": sources,
+            "noise": tuple(one.model_copy(update={"path": folder / one.path}) for one in corpus.noise),
+        }
+    )
 
 
 def _preset(path: Path, name: object) -> dict[str, Any]:
@@ -144,7 +162,9 @@ def _preset(path: Path, name: object) -> dict[str, Any]:
         return {}
     if name not in PRESETS:
         raise ConfigError(f"{path}: preset {name!r} is not there; {nearest(str(name), PRESETS, 'there are')}")
-    values: dict[str, Any] = parse_yaml(files("bench_audio.corpus").joinpath("presets", f"{name}.yaml").read_text(encoding="utf-8"), f"preset {name}")
+    values: dict[str, Any] = parse_yaml(
+        files("bench_audio.corpus").joinpath("presets", f"{name}.yaml").read_text(encoding="utf-8"), f"preset {name}"
+    )
     return values
 
 

@@ -1,7 +1,7 @@
 """A description becomes recordings: each source in each condition, at its level, over its noise, as 16 kHz mono WAV.
 
-What is rendered is a function of the description, the recordings and the level of full scale: the same input gives the same bytes. A file is named by the
-hash of what it was made from and is not made twice.
+What is rendered is a function of the description, the recordings and the level of full scale: the same input gives the
+same bytes. A file is named by the hash of what it was made from and is not made twice.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class RenderedFile:
 
     path: Path
     word_end: int | None
-    """One past the last sample of the word in the rendered file; None without a word, or where the recording itself does not tell."""
+    """One past the last sample of the word in the rendered file; None without a word, or where the recording itself
+    does not tell."""
     provenance: Provenance
     speaker: str | None
     """The folder of the recording, where its source has several."""
@@ -56,7 +57,9 @@ class RenderedSection:
     licence: str
 
 
-def render(corpus: Corpus, full_scale_spl: float, folder: Path, progress: Callable[[str], None] = lambda _: None) -> tuple[RenderedSection, ...]:
+def render(
+    corpus: Corpus, full_scale_spl: float, folder: Path, progress: Callable[[str], None] = lambda _: None
+) -> tuple[RenderedSection, ...]:
     """Render all that the conditions ask for into a folder. `full_scale_spl`: dB SPL at the board for an rms of 1.0.
 
     Raises `ConfigError` for a recording that cannot be read or that would clip at its level, with what to do.
@@ -77,18 +80,42 @@ def render(corpus: Corpus, full_scale_spl: float, folder: Path, progress: Callab
                         break
                     target, seconds = _render_one(source, condition, path, repetition, beds, full_scale_spl, folder)
                     speaker = path.parent.name if speakers_known else None
-                    made.append(RenderedFile(target, _word_end(source, condition, path), provenance_of([path], source.provenance), speaker))
+                    made.append(
+                        RenderedFile(
+                            target,
+                            _word_end(source, condition, path),
+                            provenance_of([path], source.provenance),
+                            speaker,
+                        )
+                    )
                     if source.kind != "wake" and hours_left is not None:
                         hours_left -= seconds / 3600
             if made:
-                sections.append(RenderedSection(label, "wake" if source.kind == "wake" else "none", tuple(made), source.licence))
+                sections.append(
+                    RenderedSection(label, "wake" if source.kind == "wake" else "none", tuple(made), source.licence)
+                )
     return tuple(sections)
 
 
-def _render_one(source: Source, condition: Condition, path: Path, repetition: int, beds: _Beds, full_scale_spl: float, folder: Path) -> tuple[Path, float]:
+def _render_one(
+    source: Source, condition: Condition, path: Path, repetition: int, beds: _Beds, full_scale_spl: float, folder: Path
+) -> tuple[Path, float]:
     noise, offset, bed_hash = beds.choose(condition, path, repetition)
-    made_of = [VERSION, hash_file(path), source.kind, condition.model_dump(mode="json"), full_scale_spl, bed_hash, offset]
-    target = folder / source.label / condition.name / f"{path.stem}-{hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]}.wav"
+    made_of = [
+        VERSION,
+        hash_file(path),
+        source.kind,
+        condition.model_dump(mode="json"),
+        full_scale_spl,
+        bed_hash,
+        offset,
+    ]
+    target = (
+        folder
+        / source.label
+        / condition.name
+        / f"{path.stem}-{hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]}.wav"
+    )
     if target.is_file():
         return target, soundfile.info(target).duration
     samples = _read(path)
@@ -102,10 +129,19 @@ def _render_one(source: Source, condition: Condition, path: Path, repetition: in
         sound = _over(sound, noise, offset, wanted - _level(noise, condition, path, voice=False))
     peak = float(np.abs(sound).max(initial=0))
     if peak > 1:
-        what = f"its peak{' with the noise' if noise is not None else ''} is {20 * np.log10(peak):.1f} dB beyond full scale"
+        what = (
+            f"its peak{' with the noise' if noise is not None else ''} is {20 * np.log10(peak):.1f} dB beyond full"
+            " scale"
+        )
         raise ConfigError(f"{path}: at {spl:g} dB SPL {what}; raise the amplifier and calibrate, or lower the level")
     with partial_file(target) as temporary:
-        soundfile.write(temporary, np.clip(np.rint(sound * 32768), -LARGEST - 1, LARGEST).astype(np.int16), SAMPLE_RATE_HZ, "PCM_16", format="WAV")
+        soundfile.write(
+            temporary,
+            np.clip(np.rint(sound * 32768), -LARGEST - 1, LARGEST).astype(np.int16),
+            SAMPLE_RATE_HZ,
+            "PCM_16",
+            format="WAV",
+        )
     return target, len(sound) / SAMPLE_RATE_HZ
 
 
@@ -119,7 +155,9 @@ def _word_end(source: Source, condition: Condition, path: Path) -> int | None:
 
 
 class _Beds:
-    """The noise recordings, read once, and which stretch of which one lies below a recording: drawn by the seed and the names alone."""
+    """The noise recordings, read once, and which stretch of which one lies below a recording: drawn by the seed and the
+    names alone.
+    """
 
     def __init__(self, corpus: Corpus) -> None:
         self._seed = corpus.seed

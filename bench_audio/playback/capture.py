@@ -1,4 +1,6 @@
-"""A microphone whose sound is taken as it comes: at 16 kHz, into a file that is whole at every moment, and to whoever listens."""
+"""A microphone whose sound is taken as it comes: at 16 kHz, into a file that is whole at every moment, and to whoever
+listens.
+"""
 
 from __future__ import annotations
 
@@ -38,13 +40,16 @@ class CaptureFault:
     """Something that is known before the sound is at 16 kHz."""
 
     kind: str
-    """`overflow`: it had samples that nobody took in time. `overdriven`: full scale at the device's own rate, which is not seen any more at 16 kHz."""
+    """`overflow`: it had samples that nobody took in time. `overdriven`: full scale at the device's own rate, which is
+    not seen any more at 16 kHz."""
     position: int
     """Samples at 16 kHz since the listening began."""
 
 
 class GrowingWav:
-    """A 16 kHz mono int16 WAV file whose header is true after every block, so that a kill leaves a file that every program reads."""
+    """A 16 kHz mono int16 WAV file whose header is true after every block, so that a kill leaves a file that every
+    program reads.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -52,7 +57,9 @@ class GrowingWav:
             self._file = path.open("wb")
             self._wav = wave.open(self._file, "wb")  # noqa: SIM115 - closed by `close`
         except OSError as error:
-            raise InfrastructureError(f"{path}: the microphone's sound cannot be kept ({error.strerror}); free space or check the disk") from error
+            raise InfrastructureError(
+                f"{path}: the microphone's sound cannot be kept ({error.strerror}); free space or check the disk"
+            ) from error
         self._wav.setparams((1, 2, SAMPLE_RATE_HZ, 0, "NONE", ""))
 
     def write(self, samples: NDArray[np.int16]) -> None:
@@ -61,7 +68,9 @@ class GrowingWav:
             self._wav.writeframes(np.ascontiguousarray(samples, "<i2").tobytes())
             self._file.flush()
         except OSError as error:
-            raise InfrastructureError(f"{self.path}: the microphone's sound cannot be kept ({error.strerror}); free space or check the disk") from error
+            raise InfrastructureError(
+                f"{self.path}: the microphone's sound cannot be kept ({error.strerror}); free space or check the disk"
+            ) from error
 
     def close(self) -> None:
         """A second call does nothing."""
@@ -72,14 +81,18 @@ class GrowingWav:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
 class Microphone:
-    """One microphone, open from `start` to `close`; what it hears goes to a listener from `listen` to `ignore`, and is dropped otherwise.
+    """One microphone, open from `start` to `close`; what it hears goes to a listener from `listen` to `ignore`, and is
+    dropped otherwise.
 
-    It stays open between streams, since some devices need more than a second to begin. `stages` change the sound, in order, such as a room that is computed.
+    It stays open between streams, since some devices need more than a second to begin. `stages` change the sound, in
+    order, such as a room that is computed.
     """
 
     def __init__(self, device: Device, *, stages: Sequence[Stage] = (), latency: float = LATENCY_SECONDS) -> None:
@@ -107,7 +120,9 @@ class Microphone:
         start_stream(self.device, self._stream)
 
     def listen(self, listener: Callable[[NDArray[np.int16]], None]) -> None:
-        """From now on give each block to `listener` (int16 `[n]` at 16 kHz), in the microphone's own thread. Counts begin at 0."""
+        """From now on give each block to `listener` (int16 `[n]` at 16 kHz), in the microphone's own thread. Counts
+        begin at 0.
+        """
         with self._lock:
             self._listener, self._heard, self._faults, self._told = listener, 0, [], 0
 
@@ -120,7 +135,9 @@ class Microphone:
         """Raise `InfrastructureError` when the device is gone, or a listener failed."""
         late = time.monotonic() - self._called
         if self._failure is None and self._stream is not None and late > SILENT_SECONDS:
-            self._failure = InfrastructureError(f"{self.device.word} gave no sound for {late:.0f} s; plug it in, then go on with --resume")
+            self._failure = InfrastructureError(
+                f"{self.device.word} gave no sound for {late:.0f} s; plug it in, then go on with --resume"
+            )
         if self._failure is not None:
             raise self._failure
 
@@ -165,7 +182,9 @@ class Microphone:
 
     def _ended(self) -> None:
         if not self._closing and self._failure is None:
-            self._failure = InfrastructureError(f"{self.device.word} went away (its stream has ended by itself); plug it in, then go on with --resume")
+            self._failure = InfrastructureError(
+                f"{self.device.word} went away (its stream has ended by itself); plug it in, then go on with --resume"
+            )
 
     # In the worker's
 
@@ -173,7 +192,9 @@ class Microphone:
         try:
             self._hear()
         except Exception as error:
-            self._failure = InfrastructureError(f"{self.device.word}: its sound cannot be taken ({error}); go on with --resume")
+            self._failure = InfrastructureError(
+                f"{self.device.word}: its sound cannot be taken ({error}); go on with --resume"
+            )
 
     def _hear(self) -> None:
         resampling = Resampling(self.device.rate, SAMPLE_RATE_HZ)
@@ -213,7 +234,9 @@ def _has_run(full: NDArray[np.bool_]) -> bool:
 
 
 def read_kept(path: Path) -> NDArray[np.int16]:
-    """The samples of a file that `GrowingWav` wrote, also of one that a kill cut: int16 `[n]`, read from the disk as they are looked at."""
+    """The samples of a file that `GrowingWav` wrote, also of one that a kill cut: int16 `[n]`, read from the disk as
+    they are looked at.
+    """
     whole = max(path.stat().st_size - HEADER_BYTES, 0) // 2
     if not whole:
         return np.zeros(0, np.int16)

@@ -1,6 +1,8 @@
-"""What lies between the samples that are played and those that are heard: loudspeaker, room and microphone as one impulse response, from the markers.
+"""What lies between the samples that are played and those that are heard: loudspeaker, room and microphone as one
+impulse response, from the markers.
 
-Everything is looked at within the markers' band only, through one filter without a phase (`band`): the markers measure nothing outside it.
+Everything is looked at within the markers' band only, through one filter without a phase (`band`): the markers measure
+nothing outside it.
 """
 
 from __future__ import annotations
@@ -52,8 +54,9 @@ def band(size: int) -> NDArray[np.float64]:
 def estimate_channel(recording: NDArray[np.int16], found: Sequence[MarkerFound], drift: float = 0.0) -> Channel | None:
     """The mean response over the markers found in a recording; None when none of them is there with all its decay.
 
-    The spectrum of what was heard over that of the marker, each marker at its own fraction of a sample.
-    `drift` is how much faster the recording's clock is: unknown, it would look like a channel that delays high tones more than low ones.
+    The spectrum of what was heard over that of the marker, each marker at its own fraction of a sample. `drift` is how
+    much faster the recording's clock is: unknown, it would look like a channel that delays high tones more than low
+    ones.
     """
     length = LEAD_SAMPLES + MARKER_SAMPLES + RESPONSE_SAMPLES
     size = 1 << (length + RESPONSE_SAMPLES).bit_length()

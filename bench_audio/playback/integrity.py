@@ -1,6 +1,7 @@
 """Whether a recording is what was played: found faults as stretches of what was played, each with its reason.
 
-Conventions: positions are samples of what was played, 16 kHz. A fault says nothing about a model; its time is void on both sides of a comparison.
+Conventions: positions are samples of what was played, 16 kHz. A fault says nothing about a model; its time is void on
+both sides of a comparison.
 """
 
 from __future__ import annotations
@@ -18,15 +19,18 @@ from bench_audio.playback.tracking import WINDOW_SAMPLES, Pause, Tracked, level_
 from wakeword.contract import SAMPLE_RATE_HZ
 
 FIRST_REACH_SECONDS = 8.0
-"""The first marker is looked for in so much of the recording behind its own place: it begins some seconds before the loudspeaker does."""
+"""The first marker is looked for in so much of the recording behind its own place: it begins some seconds before the
+loudspeaker does."""
 REACH_SECONDS = 2.0
 """Each further one as far to both sides of where the one before it makes expect."""
 STEP_SAMPLES = 3.0
-"""Two windows that lie further apart than before have lost or repeated samples between them: 0.19 ms. The place of a window is known to a tenth of it."""
+"""Two windows that lie further apart than before have lost or repeated samples between them: 0.19 ms. The place of a
+window is known to a tenth of it."""
 LEVEL_DB = 1.5
 """Further from the level of the reference, and the gain was changed. A room's own response is in the reference."""
 EXCESS_DB = 10.0
-"""So far above the noise of the leg, or above a tenth of what was played, what else is heard is not the room's quiet."""
+"""So far above the noise of the leg, or above a tenth of what was played, what else is heard is not the room's
+quiet."""
 QUIET_DBFS = -60.0
 """Never an excess below."""
 HOLE_DB = 6.0
@@ -78,9 +82,11 @@ def examine(
     reference: Channel | None = None,
     pauses: Sequence[Pause] = (),
 ) -> Examined:
-    """Compare a recording (int16 `[n]`, 16 kHz) with the `samples` that `played` gives, in blocks from the first on, and the markers in them.
+    """Compare a recording (int16 `[n]`, 16 kHz) with the `samples` that `played` gives, in blocks from the first on,
+    and the markers in them.
 
-    `reference` is the channel whose level is right; the recording's own without one, and then a level that is wrong throughout cannot be told.
+    `reference` is the channel whose level is right; the recording's own without one, and then a level that is wrong
+    throughout cannot be told.
     """
     found = find_markers(recording, markers, pauses)
     channel = reference or estimate_channel(recording, found)
@@ -90,14 +96,19 @@ def examine(
     shift = found[0].heard - found[0].played - sum(pause.samples for pause in pauses if pause.played <= found[0].played)
     # Until the first marker nothing is played, whatever the drift.
     noise = _noise(recording, round(found[0].heard))
-    # The clocks' drift is learnt from the beginning: within half a second it moves the highest frequencies into opposition.
-    drift = _drift([one for one in islice(track(played(), recording, channel, shift, noise, pauses), LEARNT_WINDOWS) if one.found])
+    # The clocks' drift is learnt from the beginning: within half a second it moves the highest frequencies into
+    # opposition.
+    drift = _drift(
+        [one for one in islice(track(played(), recording, channel, shift, noise, pauses), LEARNT_WINDOWS) if one.found]
+    )
     channel = reference or estimate_channel(recording, found, drift) or channel
     windows = tuple(track(played(), recording, channel, shift, noise, pauses, drift))
     noise = _quiet_level(windows, noise)
     steps = list(_steps(windows, pauses))
     between = [(one.played, one.played + one.shift) for one in windows if one.found]
-    alignment = fit_alignment(found, [step.place for step in steps] + [float(pause.played) for pause in pauses], between)
+    alignment = fit_alignment(
+        found, [step.place for step in steps] + [float(pause.played) for pause in pauses], between
+    )
     heard_to = windows[-1].stop if windows else 0
     faults = [
         *(SoundFault(*step.fault) for step in steps),
@@ -109,10 +120,14 @@ def examine(
     if samples - heard_to > 2 * WINDOW_SAMPLES:
         faults.append(SoundFault("not heard", heard_to, samples, "the recording ends before it"))
     own = estimate_channel(recording, found, drift) or channel
-    return Examined(alignment, len(markers), found, tuple(sorted(faults, key=lambda one: one.start)), own, noise, windows)
+    return Examined(
+        alignment, len(markers), found, tuple(sorted(faults, key=lambda one: one.start)), own, noise, windows
+    )
 
 
-def find_markers(recording: NDArray[np.int16], markers: Sequence[int], pauses: Sequence[Pause] = ()) -> tuple[MarkerFound, ...]:
+def find_markers(
+    recording: NDArray[np.int16], markers: Sequence[int], pauses: Sequence[Pause] = ()
+) -> tuple[MarkerFound, ...]:
     """Each marker that is in the recording, in order; played positions are those of `markers`."""
     found: list[MarkerFound] = []
     for number, position in enumerate(markers):
@@ -124,7 +139,10 @@ def find_markers(recording: NDArray[np.int16], markers: Sequence[int], pauses: S
             reach = REACH_SECONDS * (1 + number / 8)
             first, stop = centre - reach * SAMPLE_RATE_HZ, centre + MARKER_SAMPLES + reach * SAMPLE_RATE_HZ
         else:
-            first, stop = position + paused - SAMPLE_RATE_HZ, position + paused + MARKER_SAMPLES + FIRST_REACH_SECONDS * SAMPLE_RATE_HZ
+            first, stop = (
+                position + paused - SAMPLE_RATE_HZ,
+                position + paused + MARKER_SAMPLES + FIRST_REACH_SECONDS * SAMPLE_RATE_HZ,
+            )
         begin = max(round(first), 0)
         one = find_marker(recording[begin : max(round(stop), 0)], position, begin)
         if one is not None:
@@ -140,7 +158,9 @@ class _Step:
 
 
 def _steps(windows: Sequence[Tracked], pauses: Sequence[Pause]) -> Iterator[_Step]:
-    """Places where what follows is further on, or further back, than what came before. A window that the next one does not agree with is left out."""
+    """Places where what follows is further on, or further back, than what came before. A window that the next one does
+    not agree with is left out.
+    """
     found = [one for one in windows if one.found]
     drift = _drift(found)
 
@@ -168,7 +188,10 @@ def _steps(windows: Sequence[Tracked], pauses: Sequence[Pause]) -> Iterator[_Ste
 def _drift(found: Sequence[Tracked]) -> float:
     """Median slope from each window to the one some windows on: steps are rare, so few of these cross one."""
     apart = min(max(len(found) // 4, 1), 20)
-    slopes = [(after.shift - before.shift) / (after.played - before.played) for before, after in zip(found, found[apart:], strict=False)]
+    slopes = [
+        (after.shift - before.shift) / (after.played - before.played)
+        for before, after in zip(found, found[apart:], strict=False)
+    ]
     return float(np.clip(np.median(slopes), -LARGEST_DRIFT, LARGEST_DRIFT)) if slopes else 0.0
 
 
@@ -188,18 +211,35 @@ def _levels(windows: Sequence[Tracked]) -> Iterator[SoundFault]:
         # Where nearly as much else was heard as was played the level is not known so well.
         if abs(one.gain_db) <= LEVEL_DB or one.expected_db + one.gain_db <= one.rest_db + 3:
             continue
-        beside = min([*found[max(number - 1, 0) : number], *found[number + 1 : number + 2]], key=lambda other: abs(other.played - one.played), default=one)
-        # One that holds little but the edge of a sound tells neither place nor level. Beside a step it is void for that.
+        beside = min(
+            [*found[max(number - 1, 0) : number], *found[number + 1 : number + 2]],
+            key=lambda other: abs(other.played - one.played),
+            default=one,
+        )
+        # One that holds little but the edge of a sound tells neither place nor level. Beside a step it is void for
+        # that.
         if abs(one.shift - beside.shift - drift * (one.played - beside.played)) <= STEP_SAMPLES / 2:
             direction = "below" if one.gain_db < 0 else "above"
-            yield SoundFault("level", one.played, one.stop, f"{abs(one.gain_db):.1f} dB {direction} the level of the session", one.gain_db)
+            yield SoundFault(
+                "level",
+                one.played,
+                one.stop,
+                f"{abs(one.gain_db):.1f} dB {direction} the level of the session",
+                one.gain_db,
+            )
 
 
 def _ambient(windows: Sequence[Tracked], noise: float) -> Iterator[SoundFault]:
     for number, one in enumerate(windows):
         loudest = max(window.expected_db for window in windows[max(number - 1, 0) : number + 1])
         if one.rest_db > max(noise + EXCESS_DB, loudest - EXCESS_DB, QUIET_DBFS) and (one.found or not one.active):
-            yield SoundFault("ambient", one.played, one.stop, f"other sound at {one.rest_db:.0f} dBFS, the room's noise is {noise:.0f} dBFS", one.rest_db)
+            yield SoundFault(
+                "ambient",
+                one.played,
+                one.stop,
+                f"other sound at {one.rest_db:.0f} dBFS, the room's noise is {noise:.0f} dBFS",
+                one.rest_db,
+            )
 
 
 def _clipped(recording: NDArray[np.int16], alignment: Alignment | None) -> Iterator[SoundFault]:
@@ -214,7 +254,10 @@ def _clipped(recording: NDArray[np.int16], alignment: Alignment | None) -> Itera
         spans += [(first + int(a), first + int(b)) for a, b in zip(begins, ends, strict=True) if b - a >= CLIPPED_RUN]
     if alignment is None:
         return
-    placed = (SoundFault("clipped", round(alignment.played(a)), round(alignment.played(b)), "the microphone was overdriven") for a, b in spans)
+    placed = (
+        SoundFault("clipped", round(alignment.played(a)), round(alignment.played(b)), "the microphone was overdriven")
+        for a, b in spans
+    )
     yield from _joined(placed)
 
 
@@ -233,7 +276,9 @@ def _joined(faults: Iterable[SoundFault]) -> Iterator[SoundFault]:
 
 def _noise(recording: NDArray[np.int16], stop: int) -> float:
     """Level of the second before the first marker, in the markers' band."""
-    piece = recording[max(stop - SAMPLE_RATE_HZ - MARKER_SAMPLES // 4, 0) : max(stop - MARKER_SAMPLES // 4, 0)] / FULL_SCALE
+    piece = (
+        recording[max(stop - SAMPLE_RATE_HZ - MARKER_SAMPLES // 4, 0) : max(stop - MARKER_SAMPLES // 4, 0)] / FULL_SCALE
+    )
     return _band_level(piece)
 
 
@@ -245,6 +290,12 @@ def _band_level(piece: NDArray[np.float64]) -> float:
 
 
 def _quiet_level(windows: Sequence[Tracked], before: float) -> float:
-    """Median level of the windows in which nothing was played, and nothing rang on; the level before the first marker where there are too few."""
-    quiet = [after.rest_db for earlier, after in pairwise(windows) if not after.active and not earlier.active and after.expected_db < after.rest_db - 10]
+    """Median level of the windows in which nothing was played, and nothing rang on; the level before the first marker
+    where there are too few.
+    """
+    quiet = [
+        after.rest_db
+        for earlier, after in pairwise(windows)
+        if not after.active and not earlier.active and after.expected_db < after.rest_db - 10
+    ]
     return float(np.median(quiet)) if len(quiet) >= 3 else before

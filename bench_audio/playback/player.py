@@ -1,7 +1,7 @@
 """A loudspeaker that plays a stream without a gap from a queue, and says when there was one.
 
-The audio system calls for samples when it needs them, in a thread of its own; what it calls does nothing but copy. Positions are samples of the stream
-at 16 kHz, whatever the device's rate.
+The audio system calls for samples when it needs them, in a thread of its own; what it calls does nothing but copy.
+Positions are samples of the stream at 16 kHz, whatever the device's rate.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class PlaybackFault:
     """Something that the player itself noticed."""
 
     kind: str
-    """`starved`: the queue was empty, and silence was played. `underflow`: the audio system says that it was late. `clipped`: beyond full scale."""
+    """`starved`: the queue was empty, and silence was played. `underflow`: the audio system says that it was late.
+    `clipped`: beyond full scale."""
     position: int
     """Samples of the stream, 16 kHz."""
     samples: int
@@ -58,7 +59,14 @@ class Speaker:
     Calls from several threads are allowed. After `close` nothing works any more.
     """
 
-    def __init__(self, device: Device, *, gain_db: float = 0.0, filter_taps: NDArray[np.float64] | None = None, latency: float = LATENCY_SECONDS) -> None:
+    def __init__(
+        self,
+        device: Device,
+        *,
+        gain_db: float = 0.0,
+        filter_taps: NDArray[np.float64] | None = None,
+        latency: float = LATENCY_SECONDS,
+    ) -> None:
         """`filter_taps` at the device's rate are what all is played through: the inverse filter of a calibration."""
         self.device = device
         self._filter_taps = filter_taps
@@ -88,7 +96,9 @@ class Speaker:
     # The stream
 
     def start(self) -> None:
-        """Open the device; it plays silence until a stream is written. Raises `InfrastructureError` when it does not open."""
+        """Open the device; it plays silence until a stream is written. Raises `InfrastructureError` when it does not
+        open.
+        """
         self._stream = open_stream(self.device, self._fill, self._ended, self._latency)
         self._called = time.monotonic()
         start_stream(self.device, self._stream)
@@ -99,13 +109,17 @@ class Speaker:
             self._reset()
 
     def write(self, samples: NDArray[np.int16]) -> None:
-        """Queue 16 kHz mono samples `[n]`; returns when no more than `AHEAD_SECONDS` wait. Raises `InfrastructureError` when the device is gone."""
+        """Queue 16 kHz mono samples `[n]`; returns when no more than `AHEAD_SECONDS` wait. Raises `InfrastructureError`
+        when the device is gone.
+        """
         self._append(self._resampling.process(samples.astype(np.float32) * (self._gain / np.float32(32768))))
         self._written += len(samples)
         self._wait(lambda: self._queued <= AHEAD_SECONDS * self.device.rate)
 
     def finish(self) -> None:
-        """Return when all that was written has been handed to the audio system. Raises `InfrastructureError` when the device is gone."""
+        """Return when all that was written has been handed to the audio system. Raises `InfrastructureError` when the
+        device is gone.
+        """
         self._append(self._resampling.process(np.zeros(0, np.float32), last=True))
         with self._change:
             self._finished = self._flowing = True
@@ -167,13 +181,17 @@ class Speaker:
                 self._faults.append(PlaybackFault("underflow", round(self._handed / self._ratio), 0))
             if filled and self._silent:
                 # It is known how long a pause was when it is over.
-                self._faults.append(PlaybackFault("starved", round(self._handed / self._ratio), round(self._silent / self._ratio)))
+                self._faults.append(
+                    PlaybackFault("starved", round(self._handed / self._ratio), round(self._silent / self._ratio))
+                )
                 self._silent = 0
             if not self._finished:
                 self._silent += frames - filled
             if filled:
                 delay = times.outputBufferDacTime - times.currentTime
-                self._moment = PlaybackMoment(now + (delay if 0 < delay < 2 else self._buffered), round(self._handed / self._ratio))
+                self._moment = PlaybackMoment(
+                    now + (delay if 0 < delay < 2 else self._buffered), round(self._handed / self._ratio)
+                )
             self._handed += filled
             self._change.notify_all()
 
@@ -219,7 +237,9 @@ class Speaker:
         if len(beyond):
             at = (self._handed + self._queued + int(beyond[0])) / self._ratio
             with self._change:
-                self._faults.append(PlaybackFault("clipped", round(at), math.ceil((int(beyond[-1] - beyond[0]) + 1) / self._ratio)))
+                self._faults.append(
+                    PlaybackFault("clipped", round(at), math.ceil((int(beyond[-1] - beyond[0]) + 1) / self._ratio))
+                )
         # With the end of the block before it, so that no peak hides between two.
         joined = np.concatenate([self._last, samples])
         self._peak = max(self._peak, float(np.abs(resample_poly(joined, TRUE_PEAK_OVERSAMPLING, 1)).max()))
@@ -241,5 +261,7 @@ class Speaker:
                 if not self._gone and late > SILENT_SECONDS:
                     self._gone = f"it has taken no sound for {late:.0f} s"
                 if self._gone:
-                    raise InfrastructureError(f"{self.device.word} went away ({self._gone}); plug it in, then go on with --resume")
+                    raise InfrastructureError(
+                        f"{self.device.word} went away ({self._gone}); plug it in, then go on with --resume"
+                    )
                 self._change.wait(1.0)

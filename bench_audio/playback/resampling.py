@@ -18,21 +18,31 @@ class Stage(Protocol):
 
 
 class Resampling:
-    """A stream from one rate to another, without a change of its place in time; where both rates are the same nothing is computed."""
+    """A stream from one rate to another, without a change of its place in time; where both rates are the same nothing
+    is computed.
+    """
 
     def __init__(self, from_rate: float, to_rate: float) -> None:
-        self._stream = None if from_rate == to_rate else soxr.ResampleStream(from_rate, to_rate, 1, np.float32, quality="VHQ")
+        self._stream = (
+            None if from_rate == to_rate else soxr.ResampleStream(from_rate, to_rate, 1, np.float32, quality="VHQ")
+        )
 
     def process(self, samples: NDArray[np.float32], *, last: bool = False) -> NDArray[np.float32]:
-        """The next block: float32 `[n]` to float32 `[about n * to_rate / from_rate]`; after the `last` one nothing may follow."""
+        """The next block: float32 `[n]` to float32 `[about n * to_rate / from_rate]`; after the `last` one nothing may
+        follow.
+        """
         if self._stream is None:
             return samples
-        converted: NDArray[np.float32] = self._stream.resample_chunk(np.ascontiguousarray(samples, np.float32), last=last)
+        converted: NDArray[np.float32] = self._stream.resample_chunk(
+            np.ascontiguousarray(samples, np.float32), last=last
+        )
         return converted
 
 
 class FilterStage:
-    """A stream through a filter `[taps]`: that of the whole stream, whatever its blocks. What the filter rings on with after the last block is left out."""
+    """A stream through a filter `[taps]`: that of the whole stream, whatever its blocks. What the filter rings on with
+    after the last block is left out.
+    """
 
     def __init__(self, taps: NDArray[np.float64]) -> None:
         self._taps = taps

@@ -1,7 +1,8 @@
 """Where each half second of what was played is in what was heard, how loud, and what was heard besides.
 
-Half a second of the played sound, sent through the channel that the markers told, is looked for in the recording around where the half second before
-it was. So it shows when samples were lost or came twice, also where every status flag of the audio system says that all is well.
+Half a second of the played sound, sent through the channel that the markers told, is looked for in the recording around
+where the half second before it was. So it shows when samples were lost or came twice, also where every status flag of
+the audio system says that all is well.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ LEAST_DBFS = -70.0
 """Played sound that arrives below this tells nothing."""
 ABOVE_NOISE_DB = 10.0
 DECAY_DB = 30.0
-"""What is so far below the half second before it is that one's reverberation, of which the markers do not tell enough."""
+"""What is so far below the half second before it is that one's reverberation, of which the markers do not tell
+enough."""
 COHERENT = 0.6
 """Correlation at and above which a window is found: sound and everything else are about equally loud at 0.7."""
 NEAR_SAMPLES = 16
@@ -46,7 +48,10 @@ class Pause:
 
 @dataclass(frozen=True)
 class Tracked:
-    """Half a second of what was played, as it was heard. Levels in dBFS (rms, full scale 1), within the markers' band."""
+    """Half a second of what was played, as it was heard.
+
+    Levels in dBFS (rms, full scale 1), within the markers' band.
+    """
 
     played: int
     """Its first sample."""
@@ -84,8 +89,9 @@ def track(
 ) -> Iterator[Tracked]:
     """Follow what was played through a recording (int16 `[n]`, 16 kHz), from the shift of its first sample on.
 
-    `noise_db` is the level of the recording where nothing is played. `drift` is how much faster the recording's clock is, as far as that is known: the
-    end of a window then lies elsewhere than its beginning says. Ends where the recording does.
+    `noise_db` is the level of the recording where nothing is played. `drift` is how much faster the recording's clock
+    is, as far as that is known: the end of a window then lies elsewhere than its beginning says. Ends where the
+    recording does.
     """
     waiting = sorted(pauses, key=lambda pause: pause.played, reverse=True)
     lost: list[_Window] = []
@@ -159,25 +165,40 @@ def _look(window: _Window, recording: NDArray[np.int16], shift: float, active: b
     crossed = np.fft.rfft(heard, size) * np.conj(spectrum)
     correlation = np.fft.irfft(crossed, size)[: 2 * reach + 1]
     energies = np.concatenate([[0.0], np.cumsum(heard**2)])
-    energy = np.maximum(energies[WINDOW_SAMPLES : WINDOW_SAMPLES + len(correlation)] - energies[: len(correlation)], 1e-20)
+    energy = np.maximum(
+        energies[WINDOW_SAMPLES : WINDOW_SAMPLES + len(correlation)] - energies[: len(correlation)], 1e-20
+    )
     likeness = correlation / np.sqrt(energy * expected_energy)
     best = int(np.argmax(likeness))
-    # A loud beginning of what comes next, left out by a step aside, makes a better likeness than the right place does; not a better correlation.
+    # A loud beginning of what comes next, left out by a step aside, makes a better likeness than the right place does;
+    # not a better correlation.
     low = max(best - NEAR_SAMPLES, 0)
     best = low + int(np.argmax(correlation[low : best + NEAR_SAMPLES + 1]))
     place = refine_peak(crossed, size, best)
-    aligned = np.fft.irfft(spectrum * np.exp(-2j * np.pi * np.arange(len(spectrum)) * place / size), size)[best : best + WINDOW_SAMPLES]
+    aligned = np.fft.irfft(spectrum * np.exp(-2j * np.pi * np.arange(len(spectrum)) * place / size), size)[
+        best : best + WINDOW_SAMPLES
+    ]
     heard = heard[best : best + WINDOW_SAMPLES]
     common, energy_of_aligned = float(aligned @ heard), max(float(aligned @ aligned), 1e-20)
     factor = common / energy_of_aligned
     # Not that of the nearest whole sample: half a sample off, the highest frequencies are in opposition.
     coherence = max(common / float(np.sqrt(max(float(heard @ heard), 1e-20) * energy_of_aligned)), 0.0)
     gain = float(20 * np.log10(max(factor, 1e-10)))
-    return Tracked(window.start, centre - reach + place - window.start, coherence, gain, window.level, level_db(heard - factor * aligned), active)
+    return Tracked(
+        window.start,
+        centre - reach + place - window.start,
+        coherence,
+        gain,
+        window.level,
+        level_db(heard - factor * aligned),
+        active,
+    )
 
 
 def _warped(expected: NDArray[np.float64], drift: float) -> NDArray[np.float64]:
-    """A window as the recording's clock hears it, about its middle: piece by piece, each moved by its fraction of a sample."""
+    """A window as the recording's clock hears it, about its middle: piece by piece, each moved by its fraction of a
+    sample.
+    """
     if abs(drift) * WINDOW_SAMPLES <= DRIFT_IN_WINDOW:
         return expected
     size = 1 << (WINDOW_SAMPLES + _EDGE).bit_length()
@@ -187,7 +208,9 @@ def _warped(expected: NDArray[np.float64], drift: float) -> NDArray[np.float64]:
     parts = []
     for number in range(PIECES):
         middle = (number + 0.5) * length - WINDOW_SAMPLES / 2
-        parts.append(np.fft.irfft(spectrum * np.exp(turn * drift * middle), size)[number * length : (number + 1) * length])
+        parts.append(
+            np.fft.irfft(spectrum * np.exp(turn * drift * middle), size)[number * length : (number + 1) * length]
+        )
     return np.concatenate(parts)
 
 

@@ -54,13 +54,32 @@ class Asked:
 def generate(asked: Asked, call: str) -> list[object]:
     """The command of a named call of `mww-generate`. Raises `ConfigError` for a name that is none."""
     if call not in SPEECH:
-        raise ConfigError(f"recipe {asked.recipe.name}: speech {call!r} is no call of mww-generate; calls are {', '.join(SPEECH)}")
-    return [PROGRAMS / "mww-generate", asked.word, "--output", asked.speech_of(call), "--seed", asked.speech_seed, *SPEECH[call]]
+        raise ConfigError(
+            f"recipe {asked.recipe.name}: speech {call!r} is no call of mww-generate; calls are {', '.join(SPEECH)}"
+        )
+    return [
+        PROGRAMS / "mww-generate",
+        asked.word,
+        "--output",
+        asked.speech_of(call),
+        "--seed",
+        asked.speech_seed,
+        *SPEECH[call],
+    ]
 
 
 def cycle(asked: Asked) -> list[object]:
     """README's first command, for the word."""
-    return [sys.executable, ROOT / "scripts" / "cycle.py", "--phrase", asked.word, "--output", asked.folder / "cycle", "--seed", asked.seed]
+    return [
+        sys.executable,
+        ROOT / "scripts" / "cycle.py",
+        "--phrase",
+        asked.word,
+        "--output",
+        asked.folder / "cycle",
+        "--seed",
+        asked.seed,
+    ]
 
 
 def train(asked: Asked, corpus: Corpus) -> list[object]:
@@ -79,13 +98,32 @@ def train(asked: Asked, corpus: Corpus) -> list[object]:
 def export(asked: Asked) -> list[object]:
     """The command that exports, and chooses the cutoff."""
     weights = asked.run / "checkpoints" / "best_weights.weights.h5"
-    return [PROGRAMS / "mww-export", "--checkpoint", weights, "--output", asked.manifest.parent, "--model-name", asked.word]
+    return [
+        PROGRAMS / "mww-export",
+        "--checkpoint",
+        weights,
+        "--output",
+        asked.manifest.parent,
+        "--model-name",
+        asked.word,
+    ]
 
 
 def simulate(manifest: Path, recordings: Path, result: Path, cache: Path, *, wake: bool, clips: bool) -> list[object]:
     """The command that lets a model hear a list: each recording from a fresh start, or all as one stream."""
     layout = ["--mode", "clips" if clips else "stream", "--truth", "wake" if wake else "none"]
-    return [PROGRAMS / "mww-simulate", manifest, recordings, *layout, "--label", recordings.stem, "--result", result, "--cache-dir", cache]
+    return [
+        PROGRAMS / "mww-simulate",
+        manifest,
+        recordings,
+        *layout,
+        "--label",
+        recordings.stem,
+        "--result",
+        result,
+        "--cache-dir",
+        cache,
+    ]
 
 
 def _paths(asked: Asked, corpus: Corpus) -> dict[str, str]:

@@ -1,7 +1,8 @@
-"""The corpus that the recipes are tested on: people who say the words, and hours of other speech and noise, each recording in a split.
+"""The corpus that the recipes are tested on: people who say the words, and hours of other speech and noise, each
+recording in a split.
 
-The folder is named by `MWW_TEST_CORPUS`, else it lies beside the checkout. `manifest.csv` has path, kind (wake, speech, noise) and word of each
-recording, `splits.csv` its group and split.
+The folder is named by `MWW_TEST_CORPUS`, else it lies beside the checkout. `manifest.csv` has path, kind (wake, speech,
+noise) and word of each recording, `splits.csv` its group and split.
 """
 
 from __future__ import annotations
@@ -49,7 +50,10 @@ class Corpus:
         """Recordings of people who say a word, of some splits or of all. Raises `ConfigError` where there are none."""
         found = [one.path for one in self.recordings if one.word == word and (not splits or one.split in splits)]
         if not found:
-            raise ConfigError(f"{self.folder}: no recordings of {word!r}; words are {', '.join(sorted({one.word for one in self.recordings} - {''}))}")
+            raise ConfigError(
+                f"{self.folder}: no recordings of {word!r}; words are"
+                f" {', '.join(sorted({one.word for one in self.recordings} - {''}))}"
+            )
         return found
 
     def of_one_person(self, word: str, count: int) -> list[Path]:
@@ -74,12 +78,22 @@ def open_corpus() -> Corpus:
     """The corpus of this machine. Raises `ConfigError` where there is none, or its tables cannot be read."""
     folder = Path(os.environ.get(VARIABLE) or BESIDE).absolute()
     if not (folder / "manifest.csv").is_file():
-        raise ConfigError(f"{folder}: no corpus of real recordings is here; name its folder in {VARIABLE} (it holds manifest.csv and splits.csv)")
-    kinds = {row["path"]: row for row in read_csv(folder / "manifest.csv", ("path", "kind", "word"), "it lists the corpus's recordings").rows}
+        raise ConfigError(
+            f"{folder}: no corpus of real recordings is here; name its folder in {VARIABLE} (it holds manifest.csv and"
+            " splits.csv)"
+        )
+    kinds = {
+        row["path"]: row
+        for row in read_csv(folder / "manifest.csv", ("path", "kind", "word"), "it lists the corpus's recordings").rows
+    }
     found = []
-    for row in read_csv(folder / "splits.csv", ("path", "group", "split"), "it says what trains, validates and tests").rows:
+    for row in read_csv(
+        folder / "splits.csv", ("path", "group", "split"), "it says what trains, validates and tests"
+    ).rows:
         if row["path"] not in kinds:
-            raise ConfigError(f"{folder / 'splits.csv'}, line {row.line}: {row['path']} does not stand in manifest.csv; add it there")
+            raise ConfigError(
+                f"{folder / 'splits.csv'}, line {row.line}: {row['path']} does not stand in manifest.csv; add it there"
+            )
         told = kinds[row["path"]]
         found.append(Recording(folder / row["path"], told["kind"], told["word"], row["group"], row["split"]))
     return Corpus(folder, tuple(found))

@@ -39,8 +39,12 @@ class Listening:
         return [name for name in self.lists if name not in (PEOPLE, OTHER_WORDS)]
 
 
-def listening(corpus: Corpus, word: str, others: Sequence[str], folder: Path, *, heard_people: bool, heard_sounds: bool) -> Listening:
-    """Write the lists for a word. Where people or sounds of the corpus were heard in training, only the test split is left."""
+def listening(
+    corpus: Corpus, word: str, others: Sequence[str], folder: Path, *, heard_people: bool, heard_sounds: bool
+) -> Listening:
+    """Write the lists for a word. Where people or sounds of the corpus were heard in training, only the test split is
+    left.
+    """
     lists = {PEOPLE: write_list(folder / f"{PEOPLE}.txt", corpus.people(word, *(("test",) if heard_people else ())))}
     for kind in KINDS:
         for split in SPLITS:
@@ -48,15 +52,23 @@ def listening(corpus: Corpus, word: str, others: Sequence[str], folder: Path, *,
             if sounds and (split == "test" or not heard_sounds):
                 name = f"{kind}-{split}"
                 lists[name] = write_list(folder / f"{name}.txt", sounds)
-    lists[OTHER_WORDS] = write_list(folder / f"{OTHER_WORDS}.txt", [path for other in others for path in corpus.people(other)])
+    lists[OTHER_WORDS] = write_list(
+        folder / f"{OTHER_WORDS}.txt", [path for other in others for path in corpus.people(other)]
+    )
     return Listening("test split" if heard_people else "all", lists)
 
 
-def hear(manifest: Path, what: Listening, steps: Steps, results: Path, cache: Path, told: Callable[[str], None]) -> Figures:
+def hear(
+    manifest: Path, what: Listening, steps: Steps, results: Path, cache: Path, told: Callable[[str], None]
+) -> Figures:
     """Simulate a model on all lists, those that were done before left out, and count."""
     for name, recordings in what.lists.items():
         clips = name in (PEOPLE, OTHER_WORDS)
-        steps.run(f"simulate {name}", simulate(manifest, recordings, results / f"{name}.json", cache, wake=name == PEOPLE, clips=clips), told)
+        steps.run(
+            f"simulate {name}",
+            simulate(manifest, recordings, results / f"{name}.json", cache, wake=name == PEOPLE, clips=clips),
+            told,
+        )
     return figures(what.people_of, {name: read_result(results / f"{name}.json") for name in what.lists})
 
 
@@ -75,7 +87,12 @@ def figures(people_of: str, results: dict[str, Result]) -> Figures:
     tested = [rate for name, rate in streams.items() if name.endswith("-test")]
     everything = [people, *(results[name] for name in streams)]
     curve = sweep_cutoffs(
-        [stream for result in everything for run in result.runs for stream in run_streams(run, result.model.stride, result.model.feature_step_ms)],
+        [
+            stream
+            for result in everything
+            for run in result.runs
+            for stream in run_streams(run, result.model.stride, result.model.feature_step_ms)
+        ],
         people.model.window,
     )
     return Figures(
@@ -84,7 +101,9 @@ def figures(people_of: str, results: dict[str, Result]) -> Figures:
         people=recall,
         people_of=people_of,
         false_accepts_test=hourly_record(sum(one.count for one in tested), sum(one.of for one in tested)),
-        false_accepts=hourly_record(sum(one.count for one in streams.values()), sum(one.of for one in streams.values())),
+        false_accepts=hourly_record(
+            sum(one.count for one in streams.values()), sum(one.of for one in streams.values())
+        ),
         streams=streams,
         other_words=accepted,
         at_one_false_accept=at_one_false_accept(curve),
@@ -92,26 +111,41 @@ def figures(people_of: str, results: dict[str, Result]) -> Figures:
 
 
 def at_one_false_accept(curve: DetCurve) -> Exploratory | None:
-    """The cutoff with most utterances among those with at most one false accept; of equals the highest. None where no cutoff has so few."""
-    usable = [int(cutoff) for cutoff in curve.cutoffs if cutoff and curve.false_accepts[cutoff] <= ONE]  # at 0 the device never detects
+    """The cutoff with most utterances among those with at most one false accept; of equals the highest. None where no
+    cutoff has so few.
+    """
+    usable = [
+        int(cutoff) for cutoff in curve.cutoffs if cutoff and curve.false_accepts[cutoff] <= ONE
+    ]  # at 0 the device never detects
     if not usable:
         return None
     best = max(usable, key=lambda cutoff: (int(curve.detected[cutoff]), cutoff))
     return Exploratory(
-        detected=int(curve.detected[best]), of=curve.utterances, false_accepts=int(curve.false_accepts[best]), hours=round(curve.hours, 3), cutoff=best
+        detected=int(curve.detected[best]),
+        of=curve.utterances,
+        false_accepts=int(curve.false_accepts[best]),
+        hours=round(curve.hours, 3),
+        cutoff=best,
     )
 
 
 def validation_says(run: Path, model: Path) -> dict[str, float]:
-    """What a run's validation says of the weights that were kept, and its export of the cutoff: every number of both."""
+    """What a run's validation says of the weights that were kept, and its export of the cutoff: every number
+    of both."""
     said: dict[str, float] = {}
     with (run / "validation.csv").open(newline="") as file:
         kept = [row for row in csv.DictReader(file) if row["best"] == "1"]
     if kept:
-        said |= {name: number for name, value in kept[-1].items() if name != "best" and (number := _number(value)) is not None}
+        said |= {
+            name: number
+            for name, value in kept[-1].items()
+            if name != "best" and (number := _number(value)) is not None
+        }
     record = read_record(model)
     chosen = record.chosen_on_validation if record is not None else None
-    return said | {f"export_{name}": number for name, value in (chosen or {}).items() if (number := _number(value)) is not None}
+    return said | {
+        f"export_{name}": number for name, value in (chosen or {}).items() if (number := _number(value)) is not None
+    }
 
 
 def _number(value: object) -> float | None:

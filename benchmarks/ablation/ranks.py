@@ -36,8 +36,9 @@ class RankCorrelation:
 def rank_correlation(words: Sequence[Pairs], seed: int = 0) -> RankCorrelation | None:
     """Rank correlation over the models of one word or several.
 
-    For one word it is Spearman's rho, equal values sharing their mean rank; for several the correlation of the ranks within each word, from which
-    the word's mean rank was taken, over the number of its models. None where a side has no differences, or no word has `FEWEST` models.
+    For one word it is Spearman's rho, equal values sharing their mean rank; for several the correlation of the ranks
+    within each word, from which the word's mean rank was taken, over the number of its models. None where a side has no
+    differences, or no word has `FEWEST` models.
     """
     kept = [(np.asarray(said, np.float64), np.asarray(real, np.float64)) for said, real in words if len(said) >= FEWEST]
     rho = _rho(kept)
@@ -50,10 +51,14 @@ def rank_correlation(words: Sequence[Pairs], seed: int = 0) -> RankCorrelation |
         shuffled = _rho([(said, rng.permutation(real)) for said, real in kept])
         as_far += shuffled is not None and abs(shuffled) >= abs(rho) - 1e-9
         picks = [rng.integers(0, len(said), len(said)) for said, _ in kept]
-        if (again := _rho([(said[pick], real[pick]) for (said, real), pick in zip(kept, picks, strict=True)])) is not None:
+        if (
+            again := _rho([(said[pick], real[pick]) for (said, real), pick in zip(kept, picks, strict=True)])
+        ) is not None:
             drawn.append(again)
     low, high = np.percentile(drawn, [2.5, 97.5])
-    return RankCorrelation(rho, float(low), float(high), (as_far + 1) / (DRAWS + 1), sum(len(said) for said, _ in kept), len(kept))
+    return RankCorrelation(
+        rho, float(low), float(high), (as_far + 1) / (DRAWS + 1), sum(len(said) for said, _ in kept), len(kept)
+    )
 
 
 def _rho(words: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> float | None:

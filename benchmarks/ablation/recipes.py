@@ -1,7 +1,8 @@
-"""The recipes that are compared: what speech is generated, what is set, and what of the corpus is heard. One table; a lever is a row.
+"""The recipes that are compared: what speech is generated, what is set, and what of the corpus is heard. One table; a
+lever is a row.
 
-A recipe says what a user would give to `mww-generate` and `mww-train`. What it does not say is the preset's. Calls of `mww-generate` are named,
-and recipes share what one call made, so that a lever costs only what it adds.
+A recipe says what a user would give to `mww-generate` and `mww-train`. What it does not say is the preset's. Calls of
+`mww-generate` are named, and recipes share what one call made, so that a lever costs only what it adds.
 """
 
 from __future__ import annotations
@@ -41,15 +42,36 @@ CONTEXT = ("SpeechBefore=0.3", "SpeechAfter=0.3", "Onset=0.3", "BackgroundAlone=
 """Levers of sound, keys of `augmentation` with the values that they are tried with; 0 is off."""
 
 SPEECH: dict[str, tuple[str, ...]] = {
-    "plain": ("--engine", "espeak", "--engine", "flite", "--ways", "alone=1", "--formants", "1,1", *_clips(1000, 1000, 2000)),
+    "plain": (
+        "--engine",
+        "espeak",
+        "--engine",
+        "flite",
+        "--ways",
+        "alone=1",
+        "--formants",
+        "1,1",
+        *_clips(1000, 1000, 2000),
+    ),
     "ways": ("--engine", "espeak", "--engine", "flite", "--formants", "1,1", *_clips(1000, 1000, 2000)),
     "formants": ("--engine", "espeak", "--engine", "flite", "--ways", "alone=1", *_clips(1000, 1000, 2000)),
     "spoken": ("--engine", "espeak", "--engine", "flite", *_clips(1000, 1000, 2000)),
     "kokoro": ("--engine", "kokoro", "--ways", "alone=1", "--formants", "1,1", *_clips(500, 200, 250)),
-    "small": ("--engine", "hibari", "--engine", "pico", "--ways", "alone=1", "--formants", "1,1", *_clips(500, 250, 500)),
+    "small": (
+        "--engine",
+        "hibari",
+        "--engine",
+        "pico",
+        "--ways",
+        "alone=1",
+        "--formants",
+        "1,1",
+        *_clips(500, 250, 500),
+    ),
     "all": _clips(1500, 1000, 2000),
 }
-"""Calls of `mww-generate`, by name: their arguments behind the phrase. `all` is what a user gets who names no engine."""
+"""Calls of `mww-generate`, by name: their arguments behind the phrase. `all` is what a user gets who names no
+engine."""
 
 Heard = Literal["nothing", "train"]
 People = Literal["all", "test split"]
@@ -70,11 +92,14 @@ class Recipe:
     own_steps: bool = False
     """The steps are the preset's, whatever the caller says."""
     corpus: Heard = "nothing"
-    """What of the corpus's speech and noise is heard: nothing, or its train split trains and its val split validates."""
+    """What of the corpus's speech and noise is heard: nothing, or its train split trains and its val split
+    validates."""
     recordings: int = 0
-    """Recordings of the wake word, of the corpus's train split, that train: 0, so many of one person, or -1 for all (then its val split validates)."""
+    """Recordings of the wake word, of the corpus's train split, that train: 0, so many of one person, or -1 for all
+    (then its val split validates)."""
     people: People = "all"
-    """Who tests: all recordings of the word, or those of the corpus's test split, which every recipe of such a comparison must leave alone."""
+    """Who tests: all recordings of the word, or those of the corpus's test split, which every recipe of such a
+    comparison must leave alone."""
     words: tuple[str, ...] = WORDS
     cycle: bool = False
     """The model is that of README's first command, as it stands."""
@@ -106,7 +131,9 @@ class Recipe:
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
 
 
-PLAIN = Recipe("plain", "eSpeak and flite, each word alone; no rooms, no microphone, no context; all engines train").plus(
+PLAIN = Recipe(
+    "plain", "eSpeak and flite, each word alone; no rooms, no microphone, no context; all engines train"
+).plus(
     "plain",
     "eSpeak and flite, each word alone; no rooms, no microphone, no context; all engines train",
     *(f"augmentation.{key.partition('=')[0]}=0" for key in (*ROOMS, *MICROPHONE, *CONTEXT)),
@@ -114,30 +141,65 @@ PLAIN = Recipe("plain", "eSpeak and flite, each word alone; no rooms, no microph
     "training.sampling_weights.negative_augmented=0.5",
 )
 KOKORO = PLAIN.plus("kokoro", "plain, and Kokoro", speech=("kokoro",))
-ALL = Recipe("all", "all engines, all ways of speaking, all sound: what the program does by itself, with masks", ("all",), MASKS)
-TTS = replace(ALL, name="tts", says="all, and the sounds of the train split; tested as the next two", corpus="train", people="test split", words=("computer",))
+ALL = Recipe(
+    "all", "all engines, all ways of speaking, all sound: what the program does by itself, with masks", ("all",), MASKS
+)
+TTS = replace(
+    ALL,
+    name="tts",
+    says="all, and the sounds of the train split; tested as the next two",
+    corpus="train",
+    people="test split",
+    words=("computer",),
+)
 
 _TABLE = (
     PLAIN,
     KOKORO,
     KOKORO.plus("small", "kokoro, and the small engines", speech=("small",)),
-    replace(KOKORO, name="ways", says="kokoro, and eSpeak and flite in all ways of speaking", speech=("ways", "kokoro")),
-    replace(KOKORO, name="formants", says="kokoro, and eSpeak and flite with other formants", speech=("formants", "kokoro")),
+    replace(
+        KOKORO, name="ways", says="kokoro, and eSpeak and flite in all ways of speaking", speech=("ways", "kokoro")
+    ),
+    replace(
+        KOKORO, name="formants", says="kokoro, and eSpeak and flite with other formants", speech=("formants", "kokoro")
+    ),
     KOKORO.plus("rooms", "kokoro, and computed rooms and backgrounds", *_on(ROOMS)),
     KOKORO.plus("microphone", "kokoro, and levels, bands and noise of microphones", *_on(MICROPHONE)),
     KOKORO.plus("context", "kokoro, and speech before and after, onsets", *_on(CONTEXT)),
-    KOKORO.plus("negatives", "kokoro, and four times as many augmented negatives", "training.sampling_weights.negative_augmented=2"),
+    KOKORO.plus(
+        "negatives",
+        "kokoro, and four times as many augmented negatives",
+        "training.sampling_weights.negative_augmented=2",
+    ),
     KOKORO.plus("validation", "kokoro, and whole engines that only validate", "training.held_out_engines=auto"),
     replace(KOKORO, name="corpus", says="kokoro, and the corpus's train split as negatives", corpus="train"),
     ALL,
-    ALL.plus("few_negatives", "all, and a quarter of the augmented negatives", "training.sampling_weights.negative_augmented=0.5"),
+    ALL.plus(
+        "few_negatives",
+        "all, and a quarter of the augmented negatives",
+        "training.sampling_weights.negative_augmented=0.5",
+    ),
     ALL.plus("all_trains", "all, but no engine only validates", "training.held_out_engines=[]"),
     replace(ALL, name="without_kokoro", says="all, spoken by eSpeak and flite alone", speech=("spoken",)),
-    Recipe("standard", "the preset standard, whole, on what mww-generate makes by itself", ("all",), (), own_steps=True),
-    Recipe("quick", "the preset quick, whole, on what mww-generate makes by itself", ("all",), (), preset="quick", own_steps=True),
+    Recipe(
+        "standard", "the preset standard, whole, on what mww-generate makes by itself", ("all",), (), own_steps=True
+    ),
+    Recipe(
+        "quick",
+        "the preset quick, whole, on what mww-generate makes by itself",
+        ("all",),
+        (),
+        preset="quick",
+        own_steps=True,
+    ),
     TTS,
     replace(TTS, name="own20", says="tts, and 20 recordings of one person", recordings=20),
-    replace(TTS, name="own237", says="tts, and all recordings of the train split, with its val split to choose by", recordings=-1),
+    replace(
+        TTS,
+        name="own237",
+        says="tts, and all recordings of the train split, with its val split to choose by",
+        recordings=-1,
+    ),
     Recipe("cycle", "README's first command", (), (), cycle=True, words=("computer",)),
 )
 

@@ -80,7 +80,8 @@ class Row(BaseModel):
     """Makes the row again."""
     model_sha256: str
     validation: dict[str, float]
-    """What validation said of the model: the columns of `validation.csv` for the weights that were kept, and `export_...` of the choice of the cutoff."""
+    """What validation said of the model: the columns of `validation.csv` for the weights that were kept, and
+    `export_...` of the choice of the cutoff."""
     figures: Figures
     costs: dict[str, Cost]
 
@@ -101,7 +102,9 @@ def add_row(folder: Path, row: Row) -> None:
 
 
 def note_look(folder: Path, word: str, recipe: str, seed: int, digest: str) -> None:
-    """Write down that a word's people are about to be listened to. Before it is done: a look that was interrupted is a look."""
+    """Write down that a word's people are about to be listened to. Before it is done: a look that was interrupted is a
+    look.
+    """
     look = {"word": word, "recipe": recipe, "seed": seed, "digest": digest, "time": now()}
     _add(folder / LOOKS, json.dumps(look))
 
@@ -113,7 +116,9 @@ def looks(folder: Path) -> Counter[str]:
         try:
             found[json.loads(line)["word"]] += 1
         except (ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"{folder / LOOKS}, line {number}: no look ({error}); correct or remove the line") from error
+            raise ConfigError(
+                f"{folder / LOOKS}, line {number}: no look ({error}); correct or remove the line"
+            ) from error
     return found
 
 
@@ -128,7 +133,9 @@ def _parsed(path: Path, number: int, line: str) -> Row:
         return Row.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ConfigError(f"{path}, line {number}: no row ({'.'.join(map(str, first['loc']))}: {first['msg']}); remove the line") from error
+        raise ConfigError(
+            f"{path}, line {number}: no row ({'.'.join(map(str, first['loc']))}: {first['msg']}); remove the line"
+        ) from error
     except ValueError as error:
         raise ConfigError(f"{path}, line {number}: no JSON ({error}); remove the line") from error
 
@@ -136,7 +143,9 @@ def _parsed(path: Path, number: int, line: str) -> Row:
 def _lines(path: Path) -> list[tuple[int, str]]:
     if not path.is_file():
         return []
-    return [(number, line) for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if line.strip()]
+    return [
+        (number, line) for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if line.strip()
+    ]
 
 
 def _add(path: Path, line: str) -> None:

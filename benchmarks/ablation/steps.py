@@ -1,7 +1,7 @@
 """One command of the project as a step of a row: run to its end, or interrupted and run again, with what it took.
 
-A step that has ended is not run again. What it took is the sum over all its attempts, written down every few seconds, so that a kill costs at
-most that much of the account.
+A step that has ended is not run again. What it took is the sum over all its attempts, written down every few seconds,
+so that a kill costs at most that much of the account.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class Cost(BaseModel):
     cpu_seconds: float = 0.0
     """Of all processors, of the attempts that ended by themselves."""
     peak_mib: float = 0.0
-    """Most memory of all its processes at one moment, shared pages counted once (PSS), as far as looks every few seconds see it."""
+    """Most memory of all its processes at one moment, shared pages counted once (PSS), as far as looks every few
+    seconds see it."""
     attempts: int = 0
 
 
@@ -53,28 +54,38 @@ class Steps:
         self.costs: dict[str, Cost] = {}
         if self._table.is_file():
             try:
-                self.costs = {name: Cost.model_validate(cost) for name, cost in json.loads(self._table.read_text()).items()}
+                self.costs = {
+                    name: Cost.model_validate(cost) for name, cost in json.loads(self._table.read_text()).items()
+                }
             except (ValueError, ValidationError, AttributeError) as error:
-                raise ConfigError(f"{self._table}: is damaged ({error}); remove {folder}, and the row is made again") from error
+                raise ConfigError(
+                    f"{self._table}: is damaged ({error}); remove {folder}, and the row is made again"
+                ) from error
 
     def run(self, name: str, command: Sequence[object], told: Callable[[str], None]) -> None:
         """Run a step, unless it is done. `told` hears each line of it; all stand in `NAME.log`.
 
-        It runs in the folder, so that no `dataset` of the caller's takes part. Raises an error of the class of the command's exit code, with its last
-        lines, and `ConfigError` when the step was done by another command.
+        It runs in the folder, so that no `dataset` of the caller's takes part. Raises an error of the class of the
+        command's exit code, with its last lines, and `ConfigError` when the step was done by another command.
         """
         text = shlex.join(map(str, command))
         before = self.costs.get(name, Cost(command=text))
         if before.done:
             if before.command.split()[1:] != text.split()[1:]:
-                raise ConfigError(f"{self.folder}: was made by another command ({before.command}); remove the folder, or give another --output")
+                raise ConfigError(
+                    f"{self.folder}: was made by another command ({before.command}); remove the folder, or give another"
+                    " --output"
+                )
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         log = self.folder / f"{name}.log"
         lines: list[str] = []
         before = before.model_copy(update={"command": text, "attempts": before.attempts + 1})
         cpu = _children_seconds()
-        with log.open("a", encoding="utf-8") as file, _watched(lambda seconds, mib: self._note(name, before, seconds, mib)) as watched:
+        with (
+            log.open("a", encoding="utf-8") as file,
+            _watched(lambda seconds, mib: self._note(name, before, seconds, mib)) as watched,
+        ):
 
             def on_line(line: str) -> None:
                 lines[:] = [*lines[1 - LAST_LINES :], line]
@@ -87,7 +98,9 @@ class Steps:
         seconds, mib = watched()
         self._note(name, before, seconds, mib, cpu_seconds=_children_seconds() - cpu, done=code == 0)
         if code:
-            raise _failure(code)(f"{command[0]} ended with exit code {code}: {' / '.join(lines[-2:])}; all of it stands in {log}")
+            raise _failure(code)(
+                f"{command[0]} ended with exit code {code}: {' / '.join(lines[-2:])}; all of it stands in {log}"
+            )
 
     def done(self, name: str) -> bool:
         """Whether a step has ended well."""
@@ -98,7 +111,9 @@ class Steps:
         self.costs[name] = cost
         self._write()
 
-    def _note(self, name: str, before: Cost, seconds: float, mib: float, *, cpu_seconds: float = 0.0, done: bool = False) -> None:
+    def _note(
+        self, name: str, before: Cost, seconds: float, mib: float, *, cpu_seconds: float = 0.0, done: bool = False
+    ) -> None:
         self.costs[name] = before.model_copy(
             update={
                 "seconds": round(before.seconds + seconds, 3),
@@ -111,11 +126,15 @@ class Steps:
 
     def _write(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._table, json.dumps({name: cost.model_dump() for name, cost in self.costs.items()}, indent=1) + "\n")
+        write_atomically(
+            self._table, json.dumps({name: cost.model_dump() for name, cost in self.costs.items()}, indent=1) + "\n"
+        )
 
 
 def _failure(code: int) -> type[MwwError]:
-    return {ConfigError.exit_code: ConfigError, MeasurementFailure.exit_code: MeasurementFailure}.get(code, InfrastructureError)
+    return {ConfigError.exit_code: ConfigError, MeasurementFailure.exit_code: MeasurementFailure}.get(
+        code, InfrastructureError
+    )
 
 
 @contextmanager

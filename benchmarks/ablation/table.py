@@ -34,12 +34,24 @@ HEADINGS = (
     "commit",
 )
 TARGETS = ("people found", "false accepts an hour", "found at 1 false accept in all")
-UNRANKED = frozenset({"step", "mined", "hours", "export_utterances", "export_hours", "export_cutoff", "export_probability_cutoff", "export_reaches_target"})
+UNRANKED = frozenset(
+    {
+        "step",
+        "mined",
+        "hours",
+        "export_utterances",
+        "export_hours",
+        "export_cutoff",
+        "export_probability_cutoff",
+        "export_reaches_target",
+    }
+)
 """What validation counts that is no judgement of a model."""
 CAPTION = (
-    "People: recordings of the corpus, each from a fresh start, at the cutoff of the manifest. False accepts: speech and noise of the corpus that the model "
-    "did not hear in training; all of it, or the test split alone. Intervals: 95 % (Clopper-Pearson, Garwood). Exploratory: the cutoff was read off the test. "
-    "Minutes are those of a machine that may have had other work."
+    "People: recordings of the corpus, each from a fresh start, at the cutoff of the manifest. False accepts: speech"
+    " and noise of the corpus that the model did not hear in training; all of it, or the test split alone. Intervals:"
+    " 95 % (Clopper-Pearson, Garwood). Exploratory: the cutoff was read off the test. Minutes are those of a machine"
+    " that may have had other work."
 )
 
 
@@ -75,7 +87,11 @@ def looked_at(looks: Mapping[str, int]) -> str:
     """How often each word's people were listened to, in a sentence."""
     if not looks:
         return "Nobody's test recordings were listened to yet."
-    return f"Listened to the people of: {', '.join(f'{word} {wording.number(count, "time")}' for word, count in sorted(looks.items()))} (in this folder)."
+    return (
+        "Listened to the people of:"
+        f" {', '.join(f'{word} {wording.number(count, "time")}' for word, count in sorted(looks.items()))} (in this"
+        " folder)."
+    )
 
 
 def as_markdown(rows: Sequence[Row], looks: Counter[str]) -> str:
@@ -102,21 +118,29 @@ def as_text(rows: Sequence[Row], looks: Counter[str], width: int = WIDTH) -> str
 
 
 RANKS_CAPTION = (
-    "Spearman's rank correlation of what validation said with what people and hours said, over the trained rows of a word, or of all words, each ranked by "
-    "itself; 95 % of bootstrap draws; p by random orders. 1: validation ranks as the test does. A figure of false accepts should go with false accepts."
+    "Spearman's rank correlation of what validation said with what people and hours said, over the trained rows of a"
+    " word, or of all words, each ranked by itself; 95 % of bootstrap draws; p by random orders. 1: validation ranks as"
+    " the test does. A figure of false accepts should go with false accepts."
 )
 
 
 def correlations(rows: Sequence[Row]) -> list[list[str]]:
-    """A line for each of validation's figures that enough rows have, and each word and all words together: the rank correlation with each target."""
+    """A line for each of validation's figures that enough rows have, and each word and all words together: the rank
+    correlation with each target.
+    """
     trained = [row for row in rows if not row.published]
     names = sorted({name for row in trained for name in row.validation} - UNRANKED)
     lines = []
     for name in names:
         by_word: dict[str, list[Row]] = {}
         for row in trained:
-            # Rows that were tested on fewer people, or fewer hours, have other figures: they are not ranked with the rest.
-            if name in row.validation and row.figures.people_of == "all" and len(row.figures.streams) == _most_streams(trained):
+            # Rows that were tested on fewer people, or fewer hours, have other figures: they are not ranked with the
+            # rest.
+            if (
+                name in row.validation
+                and row.figures.people_of == "all"
+                and len(row.figures.streams) == _most_streams(trained)
+            ):
                 by_word.setdefault(row.word, []).append(row)
         counted = {word: found for word, found in by_word.items() if len(found) >= FEWEST}
         groups = [(word, [found]) for word, found in counted.items()]
@@ -124,7 +148,13 @@ def correlations(rows: Sequence[Row]) -> list[list[str]]:
             groups.append(("all", list(counted.values())))
         for label, words in groups:
             ranked = [
-                rank_correlation([([row.validation[name] for row in found], [_target(row, target) for row in found]) for found in words]) for target in TARGETS
+                rank_correlation(
+                    [
+                        ([row.validation[name] for row in found], [_target(row, target) for row in found])
+                        for found in words
+                    ]
+                )
+                for target in TARGETS
             ]
             if any(ranked):
                 lines.append([name, label, *map(_rank, ranked)])
@@ -152,7 +182,10 @@ def _validation(said: Mapping[str, float]) -> str:
     if "export_detected" not in said:
         return wording.NONE
     found, of = said["export_detected"], said["export_utterances"]
-    return f"{found:.0f}/{of:.0f}, {said['export_false_accepts']:.0f} in {wording.hours(said['export_hours'])}, step {said.get('step', 0):.0f}"
+    return (
+        f"{found:.0f}/{of:.0f}, {said['export_false_accepts']:.0f} in {wording.hours(said['export_hours'])}, step"
+        f" {said.get('step', 0):.0f}"
+    )
 
 
 def _people(figures: Figures) -> str:
@@ -170,7 +203,11 @@ def _rate(record: IntervalRecord) -> str:
 
 def _exploratory(figures: Figures) -> str:
     best = figures.at_one_false_accept
-    return wording.NONE if best is None else f"{best.detected}/{best.of} = {wording.percent(best.detected / best.of)} at {best.cutoff}/255"
+    return (
+        wording.NONE
+        if best is None
+        else f"{best.detected}/{best.of} = {wording.percent(best.detected / best.of)} at {best.cutoff}/255"
+    )
 
 
 def _minutes(costs: Mapping[str, Cost]) -> str:

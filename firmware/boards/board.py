@@ -1,4 +1,6 @@
-"""What a session asks of a board and of the sound that reaches it, and what is known of a kind of board before one is opened."""
+"""What a session asks of a board and of the sound that reaches it, and what is known of a kind of board before one is
+opened.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,15 @@ if TYPE_CHECKING:
 
 
 class BoardGone(InfrastructureError):
-    """The board, or the way of the sound to it, went away while it was needed. The session waits for it; nothing else is to be read from this."""
+    """The board, or the way of the sound to it, went away while it was needed. The session waits for it; nothing else
+    is to be read from this.
+    """
 
 
 class ForeignFirmware(BoardRefused):
-    """A board that answers is not the bench's: other firmware, another key or another target. Flashing mends that, where the board's MAC is the right one."""
+    """A board that answers is not the bench's: other firmware, another key or another target. Flashing mends that,
+    where the board's MAC is the right one.
+    """
 
 
 class NoAnswer(InfrastructureError):
@@ -39,9 +45,11 @@ class Player(Protocol):
         ...
 
     async def restart_stream(self, keep: Path | None = None) -> None:
-        """Begin a new stream: detection stopped and started again, so its state is that after boot; position 0. Raises `BoardGone`.
+        """Begin a new stream: detection stopped and started again, so its state is that after boot; position 0. Raises
+        `BoardGone`.
 
-        What a microphone hears of the stream goes into the WAV file `keep` as it comes, where there is one (16 kHz mono int16).
+        What a microphone hears of the stream goes into the WAV file `keep` as it comes, where there is one (16 kHz mono
+        int16).
         """
         ...
 
@@ -54,11 +62,15 @@ class Player(Protocol):
         ...
 
     def news(self) -> list[dict[str, Any]]:
-        """What happened to the sound on its way since the last call, as values of raw events of kind `sound`, see `harness.session.sound`."""
+        """What happened to the sound on its way since the last call, as values of raw events of kind `sound`, see
+        `harness.session.sound`.
+        """
         ...
 
     def facts(self) -> dict[str, Any]:
-        """Devices, rates and true peak of the stream so far, for the raw event that ends it; empty where nothing lies between player and board."""
+        """Devices, rates and true peak of the stream so far, for the raw event that ends it; empty where nothing lies
+        between player and board.
+        """
         ...
 
     async def close(self) -> None:
@@ -76,19 +88,27 @@ class Board(Protocol):
 
     @property
     def target(self) -> Target:
-        """Where its native API is, under which key, and which name and MAC address answer there; known once it is started."""
+        """Where its native API is, under which key, and which name and MAC address answer there; known once it is
+        started.
+        """
         ...
 
     async def start(self) -> None:
-        """See that the board runs: a virtual board's program is launched, also where an earlier one has ended; a real one runs already."""
+        """See that the board runs: a virtual board's program is launched, also where an earlier one has ended; a real
+        one runs already.
+        """
         ...
 
     async def health(self) -> None:
-        """Raise `InfrastructureError`, in clear words, when the board is not fit for a session: `ForeignFirmware` or `NoAnswer` where flashing may mend it."""
+        """Raise `InfrastructureError`, in clear words, when the board is not fit for a session: `ForeignFirmware` or
+        `NoAnswer` where flashing may mend it.
+        """
         ...
 
     async def flash(self, firmware: Firmware, say: Callable[[str], None]) -> None:
-        """Bring a firmware to the running board; `say` takes what a user should read meanwhile. Raises `InfrastructureError`."""
+        """Bring a firmware to the running board; `say` takes what a user should read meanwhile. Raises
+        `InfrastructureError`.
+        """
         ...
 
     def feed(self) -> Player | None:
@@ -96,7 +116,9 @@ class Board(Protocol):
         ...
 
     def probabilities(self, model_sha256: str) -> NDArray[np.uint8] | None:
-        """One uint8 an inference of this model since the board has started, `[inferences]`; None where a board does not tell them."""
+        """One uint8 an inference of this model since the board has started, `[inferences]`; None where a board does not
+        tell them.
+        """
         ...
 
     async def stop(self) -> None:
@@ -107,8 +129,11 @@ class Board(Protocol):
 class OpenBoard(Protocol):
     """Makes the board of an inventory entry, not started yet."""
 
-    def __call__(self, entry: BoardEntry, firmware: Firmware | None, *, folder: Path | None = None, realtime: bool = False) -> Board:
-        """`firmware` is what the board runs, or is to run. `folder` is where it may keep files, `realtime` whether it hears at the speed of sound.
+    def __call__(
+        self, entry: BoardEntry, firmware: Firmware | None, *, folder: Path | None = None, realtime: bool = False
+    ) -> Board:
+        """`firmware` is what the board runs, or is to run. `folder` is where it may keep files, `realtime` whether it
+        hears at the speed of sound.
 
         Raises `ConfigError` where something is missing that this kind of board needs.
         """
@@ -124,7 +149,8 @@ class BoardKind:
     source: Literal["virtual board", "on-device"]
     """What its figures may be called."""
     fed: bool
-    """Whether its microphone takes samples (`Board.feed`), from the harness or from a recording device of this machine. Others hear a loudspeaker."""
+    """Whether its microphone takes samples (`Board.feed`), from the harness or from a recording device of this machine.
+    Others hear a loudspeaker."""
     open: OpenBoard
     lack: Callable[[BoardEntry], str] = lambda _: ""
     """What an entry of the inventory has to say and does not, with the remedy; empty if nothing."""

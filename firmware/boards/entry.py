@@ -1,4 +1,7 @@
-"""A board of the station, as `boards.yaml` describes it. Facts of the station alone; no flow of a test, and no secret."""
+"""A board of the station, as `boards.yaml` describes it.
+
+Facts of the station alone; no flow of a test, and no secret.
+"""
 
 from __future__ import annotations
 
@@ -34,12 +37,16 @@ def _mac(value: str) -> str:
 
 def _port(value: str) -> str:
     if not value.startswith(NETWORK_PORTS):
-        raise ValueError("a port of this machine moves; give usb_serial or mac for it, and here only rfc2217://HOST:PORT or socket://HOST:PORT")
+        raise ValueError(
+            "a port of this machine moves; give usb_serial or mac for it, and here only rfc2217://HOST:PORT or"
+            " socket://HOST:PORT"
+        )
     return value
 
 
 def _text(value: object) -> object:
-    """YAML reads an unquoted serial number as a number; and 00:11:22:33:44:55 as one in base 60, which nobody can undo."""
+    """YAML reads an unquoted serial number as a number; and 00:11:22:33:44:55 as one in base 60, which
+    nobody can undo."""
     if isinstance(value, int) and not isinstance(value, bool):
         raise ValueError("YAML reads this as a number; put it into quotes")  # noqa: TRY004 - pydantic wants a ValueError
     return value
@@ -62,7 +69,8 @@ class BoardEntry(BaseModel):
     usb_serial: Text | None = None
     """Serial number of the USB port's chip, by which the board is found on any port."""
     port: Annotated[Text, AfterValidator(_port)] | None = None
-    """A serial port of another machine, `rfc2217://HOST:PORT` or `socket://HOST:PORT`. Names of this machine's ports move, and are refused."""
+    """A serial port of another machine, `rfc2217://HOST:PORT` or `socket://HOST:PORT`. Names of this machine's ports
+    move, and are refused."""
     address: Text | None = None
     """Host name or IP address on the network."""
     api_port: int = Field(default=API_PORT, ge=1, le=65535)
@@ -72,7 +80,8 @@ class BoardEntry(BaseModel):
     room: Text | None = None
     """Boards of one room hear the same loudspeaker: one session at a time."""
     microphone: Text | None = None
-    """Of a real board: the part that it hears with, in words. Of a virtual one: a recording device of this machine, in place of sound without air."""
+    """Of a real board: the part that it hears with, in words. Of a virtual one: a recording device of this machine, in
+    place of sound without air."""
     speaker: Text | None = None
     """A playing device of this machine, by name."""
     reference_microphone: Text | None = None

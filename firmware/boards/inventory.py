@@ -1,7 +1,7 @@
 """`boards.yaml`: which boards there are.
 
-A real board is chosen by its MAC address or USB serial number, never by the name of a port, which moves. A board named `virtual` is there
-without any file.
+A real board is chosen by its MAC address or USB serial number, never by the name of a port, which moves. A board named
+`virtual` is there without any file.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def inventory_path(given: Path | None) -> Path | None:
 def read_inventory(path: Path | None) -> dict[str, BoardEntry]:
     """All boards by name, `virtual` among them.
 
-    Raises `ConfigError` when the file cannot be read, for an unknown key (with the nearest valid one), a value out of range, a secret, and a
-    real board that neither MAC nor USB serial number identifies.
+    Raises `ConfigError` when the file cannot be read, for an unknown key (with the nearest valid one), a value out of
+    range, a secret, and a real board that neither MAC nor USB serial number identifies.
     """
     entries = {VIRTUAL: VIRTUAL_BOARD}
     if path is None:
@@ -67,7 +67,10 @@ def _listed(path: Path) -> list[Any]:
     values = read_yaml(path, "give an inventory with --boards (boards.yaml), or leave it out for --board virtual")
     if isinstance(values, dict) and set(values) == {"boards"} and isinstance(values["boards"], list):
         return values["boards"]
-    raise ConfigError(f"{path}: an inventory is one key 'boards' with a list below it, each entry with name, kind and what identifies the board")
+    raise ConfigError(
+        f"{path}: an inventory is one key 'boards' with a list below it, each entry with name, kind and what identifies"
+        " the board"
+    )
 
 
 def _entry(path: Path, number: int, values: object) -> BoardEntry:
@@ -78,8 +81,12 @@ def _entry(path: Path, number: int, values: object) -> BoardEntry:
         if key in BoardEntry.model_fields:
             continue
         if any(word in key.lower() for word in _SECRETS):
-            raise ConfigError(f"{where}: {key} does not belong here, an inventory holds no secrets; set MWW_API_KEY instead")
-        raise ConfigError(f"{where}: unknown key {key}; {nearest(key, BoardEntry.model_fields, 'known are', cutoff=0.5)}")
+            raise ConfigError(
+                f"{where}: {key} does not belong here, an inventory holds no secrets; set MWW_API_KEY instead"
+            )
+        raise ConfigError(
+            f"{where}: unknown key {key}; {nearest(key, BoardEntry.model_fields, 'known are', cutoff=0.5)}"
+        )
     try:
         entry = BoardEntry.model_validate(values)
     except ValidationError as error:
@@ -89,11 +96,15 @@ def _entry(path: Path, number: int, values: object) -> BoardEntry:
             raise ConfigError(f"{where}: {key} is missing; add it") from error
         if key == "kind":
             kind_named(first["input"], where)
-        raise ConfigError(f"{where}: {key} is {first['input']!r}: {complaint(first, first['input'])}; correct it") from error
+        raise ConfigError(
+            f"{where}: {key} is {first['input']!r}: {complaint(first, first['input'])}; correct it"
+        ) from error
     if lack := kind_of(entry, where).lack(entry):
         raise ConfigError(f"{where}: {lack}")
     if entry.port is not None and entry.mac is None:
-        raise ConfigError(f"{where}: a port of another machine shows no serial number, so the board is known by its mac alone; add it")
+        raise ConfigError(
+            f"{where}: a port of another machine shows no serial number, so the board is known by its mac alone; add it"
+        )
     if entry.name == VIRTUAL and entry.kind != VIRTUAL_BOARD.kind:
         raise ConfigError(f"{where}: that name is the virtual board's; give the real board another one")
     return entry
@@ -105,4 +116,7 @@ def _refuse_shared_identities(path: Path, entries: dict[str, BoardEntry]) -> Non
         for entry in entries.values():
             identity = getattr(entry, key)
             if identity is not None and owners.setdefault(identity, entry.name) != entry.name:
-                raise ConfigError(f"{path}: boards {owners[identity]!r} and {entry.name!r} have the same {key} {identity}; correct one of them")
+                raise ConfigError(
+                    f"{path}: boards {owners[identity]!r} and {entry.name!r} have the same {key} {identity}; correct"
+                    " one of them"
+                )

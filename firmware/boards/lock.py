@@ -17,7 +17,9 @@ REMEDY = "choose another board"
 
 
 def lock_folder() -> Path:
-    """`$MWW_LOCK_DIR`, else `mww/locks` in the user's cache folder: unlike a session's runtime folder, it is the same for a shell and for cron."""
+    """`$MWW_LOCK_DIR`, else `mww/locks` in the user's cache folder: unlike a session's runtime folder, it is the same
+    for a shell and for cron.
+    """
     given = os.environ.get(LOCK_VARIABLE)
     if given:
         return Path(given)
@@ -26,9 +28,11 @@ def lock_folder() -> Path:
 
 @contextmanager
 def hold_board(entry: BoardEntry, *, room: bool = True) -> Iterator[None]:
-    """Hold a board while the block runs, and its room if it has one and `room` is wanted: what makes no sound disturbs nobody there.
+    """Hold a board while the block runs, and its room if it has one and `room` is wanted: what makes no sound disturbs
+    nobody there.
 
-    Raises `InfrastructureError`, naming the holder, when another process has one of them, and `OSError` when the folder cannot be written.
+    Raises `InfrastructureError`, naming the holder, when another process has one of them, and `OSError` when the folder
+    cannot be written.
     """
     with ExitStack() as stack:
         stack.enter_context(hold(_board_file(entry), f"board {entry.name!r} is", REMEDY))

@@ -1,4 +1,6 @@
-"""A board that is fit for a session; where it is blank or has other firmware, it is flashed if the user wants that, or the one command is said."""
+"""A board that is fit for a session; where it is blank or has other firmware, it is flashed if the user wants that, or
+the one command is said.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ if TYPE_CHECKING:
 
 
 async def make_ready(board: Board, firmware: Firmware | None, *, flash: bool, say: Callable[[str], None]) -> None:
-    """Start the board and ask how it is. With `flash`, one that does not answer or has other firmware gets `firmware`, and is asked again.
+    """Start the board and ask how it is. With `flash`, one that does not answer or has other firmware gets `firmware`,
+    and is asked again.
 
     Raises `InfrastructureError` where it is not fit; another board than the inventory's is never flashed.
     """
@@ -32,5 +35,6 @@ def _remedy(board: Board, firmware: Firmware | None) -> str:
     folder = "DIR" if firmware is None else firmware.folder
     built = f"build it with mww-firmware build --target {entry.target}, then " if firmware is None else ""
     return (
-        f"a board that is blank or has other firmware needs the bench's: {built}mww-firmware flash --board {entry.name} --firmware {folder} (or --flash here)"
+        f"a board that is blank or has other firmware needs the bench's: {built}mww-firmware flash --board {entry.name}"
+        f" --firmware {folder} (or --flash here)"
     )

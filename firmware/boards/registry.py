@@ -13,11 +13,16 @@ from wakeword.registry import registered
 
 @cache
 def board_kinds() -> dict[str, BoardKind]:
-    """Every kind of board by its name, in alphabetical order. Raises `ValueError` where two modules register one name."""
+    """Every kind of board by its name, in alphabetical order.
+
+    Raises `ValueError` where two modules register one name.
+    """
     found: list[BoardKind] = registered(kinds, "KIND")
     names = [kind.name for kind in found]
     if len(set(names)) < len(names):
-        raise ValueError(f"{kinds.__name__}: two modules register one kind, of {', '.join(names)}; give each KIND a name of its own")
+        raise ValueError(
+            f"{kinds.__name__}: two modules register one kind, of {', '.join(names)}; give each KIND a name of its own"
+        )
     return dict(zip(names, found, strict=True))
 
 
@@ -30,5 +35,7 @@ def kind_named(name: object, where: str) -> BoardKind:
     """The kind of that name. Raises `ConfigError`, which begins with `where`, for what is none."""
     found = board_kinds().get(name) if isinstance(name, str) else None
     if found is None:
-        raise ConfigError(f"{where}: kind is {name!r}: it must be one of {', '.join(map(repr, board_kinds()))}; correct it")
+        raise ConfigError(
+            f"{where}: kind is {name!r}: it must be one of {', '.join(map(repr, board_kinds()))}; correct it"
+        )
     return found

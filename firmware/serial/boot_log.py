@@ -1,4 +1,6 @@
-"""What a board prints when it starts, kept line by line with its time; and the backtraces of a crash in the names of its functions."""
+"""What a board prints when it starts, kept line by line with its time; and the backtraces of a crash in the names of
+its functions.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ DECODE_SECONDS = 30.0
 _STARTED = re.compile(r"setup\(\) finished successfully")
 _RESET = re.compile(r"^rst:0x[0-9a-f]+ \((\w+)\),boot:0x[0-9a-f]+ \((\w+)")
 _CRASH = re.compile(
-    r"Guru Meditation Error|Brownout detector was triggered|abort\(\) was called|assert failed|Stack smashing|invalid header: 0x|No bootable app partitions"
+    r"Guru Meditation Error|Brownout detector was triggered|abort\(\) was called|assert failed|Stack smashing|invalid"
+    r" header: 0x|No bootable app partitions"
 )
 _TRACE = re.compile(r"Backtrace:|\bBT\d+: 0x|\bPC\s*: 0x4")
 _CODE_ADDRESS = re.compile(r"\b0x(4[0-9a-fA-F]{7})\b")
@@ -72,8 +75,8 @@ class BootLog:
 def capture(find: Callable[[], str], seconds: float) -> BootLog:
     """Restart the board and keep what it prints: until ESPHome is up, a crash is told whole, or `seconds` are over.
 
-    `find` gives the port; it is asked again when the port goes away, as the built-in USB port does at every reset. A port without control lines
-    is only listened to. Raises `InfrastructureError` when the port cannot be opened at all.
+    `find` gives the port; it is asked again when the port goes away, as the built-in USB port does at every reset. A
+    port without control lines is only listened to. Raises `InfrastructureError` when the port cannot be opened at all.
     """
     import serial
 
@@ -101,8 +104,9 @@ def capture(find: Callable[[], str], seconds: float) -> BootLog:
 def decode(lines: Sequence[str], elf: Path | None, build_folder: Path | None = None) -> list[str]:
     """`lines`, with the function and source line of each code address below every line of a backtrace.
 
-    Done by the compiler's own `addr2line`: the one that the build in `build_folder` used, or one on PATH or of PlatformIO. Without it, or without
-    the ELF, the lines stay as they are, with one that says so: the addresses can be decoded later.
+    Done by the compiler's own `addr2line`: the one that the build in `build_folder` used, or one on PATH or of
+    PlatformIO. Without it, or without the ELF, the lines stay as they are, with one that says so: the addresses can be
+    decoded later.
     """
     if not any(_TRACE.search(line) for line in lines):
         return list(lines)
@@ -136,7 +140,9 @@ class _Listener:
     @property
     def done(self) -> bool:
         """Whether all that matters was said."""
-        return self._started or (self._crashed_at is not None and time.monotonic() > self._crashed_at + self.AFTER_CRASH_SECONDS)
+        return self._started or (
+            self._crashed_at is not None and time.monotonic() > self._crashed_at + self.AFTER_CRASH_SECONDS
+        )
 
     def take(self, data: bytes) -> None:
         """Bytes as they come."""
@@ -165,7 +171,8 @@ def _open(port: str) -> Serial:
 
     line = serial.serial_for_url(port, do_not_open=True)
     line.baudrate, line.timeout = LOG_BAUD, READ_SECONDS
-    # The system asserts both lines as it opens a port, which does nothing; DTR let go before RTS would be a reset. Espressif's monitor does the same.
+    # The system asserts both lines as it opens a port, which does nothing; DTR let go before RTS would be a reset.
+    # Espressif's monitor does the same.
     line.dtr = line.rts = True
     if not port.startswith(("rfc2217:", "socket:")):
         line.exclusive = True
@@ -188,7 +195,9 @@ def _reset(line: Serial) -> None:
 def _addr2line(build_folder: Path | None) -> Path | None:
     cache = None if build_folder is None else build_folder / "build" / "CMakeCache.txt"
     if cache is not None and cache.is_file():
-        match = re.search(r"^CMAKE_ADDR2LINE:\w+=(.+)$", cache.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+        match = re.search(
+            r"^CMAKE_ADDR2LINE:\w+=(.+)$", cache.read_text(encoding="utf-8", errors="replace"), re.MULTILINE
+        )
         if match is not None and Path(match.group(1)).is_file():
             return Path(match.group(1))
     for name in _ADDR2LINE:
@@ -202,7 +211,17 @@ def _addr2line(build_folder: Path | None) -> Path | None:
 def _named(program: Path, elf: Path, addresses: Sequence[str]) -> list[str]:
     lines: list[str] = []
     try:
-        code = run_program([program, "-pfiaC", "-e", elf, *addresses], elf.parent, neutral_environment(), lines.append, timeout=DECODE_SECONDS)
+        code = run_program(
+            [program, "-pfiaC", "-e", elf, *addresses],
+            elf.parent,
+            neutral_environment(),
+            lines.append,
+            timeout=DECODE_SECONDS,
+        )
     except InfrastructureError as error:
         return [f"    (not decoded: {error})"]
-    return [f"    {line}" for line in lines] if code == 0 else [f"    (not decoded: {' '.join(lines)[:200] or f'exit code {code}'})"]
+    return (
+        [f"    {line}" for line in lines]
+        if code == 0
+        else [f"    (not decoded: {' '.join(lines)[:200] or f'exit code {code}'})"]
+    )

@@ -1,4 +1,6 @@
-"""Espressif's esptool as a program: its progress, and which chip it says is there. It comes with ESPHome, and is GPL: run, never imported."""
+"""Espressif's esptool as a program: its progress, and which chip it says is there. It comes with ESPHome, and is GPL:
+run, never imported.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from firmware.toolenv import ToolEnvironment, neutral_environment
 
 FAST_BAUD, SAFE_BAUD = 460_800, 115_200
 RUN_SECONDS = 900.0
-"""For one run: 4 MB at 115,200 baud are six minutes. esptool has time limits of its own for a board that says nothing."""
+"""For one run: 4 MB at 115,200 baud are six minutes. esptool has time limits of its own for a board that says
+nothing."""
 
 _CHIP = re.compile(r"(?:Chip type:\s*|Chip is )(ESP\S+)")
 _MAC = re.compile(r"MAC:\s+((?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2})$")
@@ -57,7 +60,8 @@ class Esptool:
         return Answered(chips[0], macs[0]) if chips and macs else None
 
     def holds(self, parts: Sequence[tuple[int, bytes]], chip: str, baud: int) -> bool:
-        """Whether the flash holds these parts, each an address and its content, by MD5 that the board computes. Nothing is written.
+        """Whether the flash holds these parts, each an address and its content, by MD5 that the board computes. Nothing
+        is written.
 
         Raises `EsptoolError`.
         """
@@ -92,7 +96,18 @@ class Esptool:
     def _run(self, chip: str, baud: int, command: str, *arguments: str | Path) -> None:
         self._lines = []
         program = self._environment.folder / "bin" / "esptool"
-        head = ["--chip", chip.lower().replace("-", ""), "--port", self.port, "--baud", str(baud), "--before", "default-reset", "--after", "hard-reset"]
+        head = [
+            "--chip",
+            chip.lower().replace("-", ""),
+            "--port",
+            self.port,
+            "--baud",
+            str(baud),
+            "--before",
+            "default-reset",
+            "--after",
+            "hard-reset",
+        ]
         self._log(f"$ esptool {' '.join(map(str, (*head, command, *arguments)))}")
 
         def take(line: str) -> None:
@@ -104,7 +119,9 @@ class Esptool:
                 self._log(line.strip())
 
         variables = neutral_environment() | {"NO_COLOR": "1", "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
-        code = run_program([program, *head, command, *arguments], self._environment.folder, variables, take, timeout=RUN_SECONDS)
+        code = run_program(
+            [program, *head, command, *arguments], self._environment.folder, variables, take, timeout=RUN_SECONDS
+        )
         if code != 0:
             raise self._failure(code)
 

@@ -15,7 +15,10 @@ class Fault(Enum):
 
     HELD = r"Could not exclusively lock|Device or resource busy"
     DENIED = r"Permission denied"
-    GONE = r"Lost connection|A serial exception error|Input/output error|returned no data|No more data to read|chip stopped responding|Broken pipe"
+    GONE = (
+        r"Lost connection|A serial exception error|Input/output error|returned no data|No more data to read|chip"
+        r" stopped responding|Broken pipe"
+    )
     NO_PORT = r"Could not open \S+, the port is busy or doesn't exist"
     WRONG_CHIP = r"This chip is (\S+), not (\S+)\. Wrong chip"
     WRONG_IMAGE = r"is not an ESP\S+ image|requires chip revision|will not fit in|[Ff]ile .* exceeds"
@@ -23,7 +26,8 @@ class Fault(Enum):
     DIFFERENT = r"Verification failed\.?$"
     NOT_WRITTEN = r"MD5 of file does not match|written flash region is empty"
     DAMAGED = (
-        r"Failed to (?:write|enter|leave|calculate)|No serial data received|Invalid head of packet|Packet content transfer stopped|Corrupt data|Digest mismatch"
+        r"Failed to (?:write|enter|leave|calculate)|No serial data received|Invalid head of packet|Packet content"
+        r" transfer stopped|Corrupt data|Digest mismatch"
     )
     OTHER = r""
 
@@ -33,14 +37,35 @@ MAY_PASS_SLOWER = frozenset({Fault.DAMAGED, Fault.NOT_WRITTEN, Fault.OTHER})
 
 _EXPLAINED: dict[Fault, tuple[type[MwwError], str]] = {
     Fault.HELD: (InfrastructureError, "is held by {holders}; end it, then flash again"),
-    Fault.DENIED: (ConfigError, "may not be opened by this user; join the port's group (dialout or uucp), log in again, then flash again"),
-    Fault.GONE: (InfrastructureError, "went away while esptool was at work ({said}); check cable and hub, then flash again"),
-    Fault.NO_PORT: (InfrastructureError, "cannot be opened ({said}); check that the board is plugged in, or the server runs, then flash again"),
-    Fault.WRONG_CHIP: (BoardRefused, "the board there has an {first}, not an {second}; nothing was written; correct boards.yaml or plug in the right board"),
-    Fault.WRONG_IMAGE: (ConfigError, "the firmware does not fit this board ({said}); nothing was written; build it for the board's target"),
+    Fault.DENIED: (
+        ConfigError,
+        "may not be opened by this user; join the port's group (dialout or uucp), log in again, then flash again",
+    ),
+    Fault.GONE: (
+        InfrastructureError,
+        "went away while esptool was at work ({said}); check cable and hub, then flash again",
+    ),
+    Fault.NO_PORT: (
+        InfrastructureError,
+        "cannot be opened ({said}); check that the board is plugged in, or the server runs, then flash again",
+    ),
+    Fault.WRONG_CHIP: (
+        BoardRefused,
+        (
+            "the board there has an {first}, not an {second}; nothing was written; correct boards.yaml or plug in the"
+            " right board"
+        ),
+    ),
+    Fault.WRONG_IMAGE: (
+        ConfigError,
+        "the firmware does not fit this board ({said}); nothing was written; build it for the board's target",
+    ),
     Fault.NO_ANSWER: (
         InfrastructureError,
-        "the board's loader does not answer ({said}); hold BOOT, press RESET, let BOOT go, then flash again; a cable made for charging has no data lines",
+        (
+            "the board's loader does not answer ({said}); hold BOOT, press RESET, let BOOT go, then flash again; a"
+            " cable made for charging has no data lines"
+        ),
     ),
     Fault.DIFFERENT: (
         InfrastructureError,
@@ -48,10 +73,19 @@ _EXPLAINED: dict[Fault, tuple[type[MwwError], str]] = {
     ),
     Fault.NOT_WRITTEN: (
         InfrastructureError,
-        "the flash does not hold what was written at {speeds} baud ({said}); flash again, and replace the board if it stays so",
+        (
+            "the flash does not hold what was written at {speeds} baud ({said}); flash again, and replace the board if"
+            " it stays so"
+        ),
     ),
-    Fault.DAMAGED: (InfrastructureError, "blocks arrive damaged at {speeds} baud ({said}); take a shorter cable or another hub, then flash again"),
-    Fault.OTHER: (InfrastructureError, "esptool failed at {speeds} baud ({said}); the log of the flashing has all that it said"),
+    Fault.DAMAGED: (
+        InfrastructureError,
+        "blocks arrive damaged at {speeds} baud ({said}); take a shorter cable or another hub, then flash again",
+    ),
+    Fault.OTHER: (
+        InfrastructureError,
+        "esptool failed at {speeds} baud ({said}); the log of the flashing has all that it said",
+    ),
 }
 
 
@@ -76,7 +110,8 @@ def fault_of(lines: Sequence[str], said: str) -> EsptoolError:
 def explained(error: EsptoolError, port: str, bauds: Sequence[int]) -> MwwError:
     """The error for the user. `bauds` are the speeds that were tried.
 
-    `BoardRefused` for another chip, `ConfigError` for a port or an image that the user must mend, else `InfrastructureError`.
+    `BoardRefused` for another chip, `ConfigError` for a port or an image that the user must mend, else
+    `InfrastructureError`.
     """
     kind, text = _EXPLAINED[error.fault]
     holders = ", ".join(map(str, port_holders(port))) if error.fault is Fault.HELD else ""

@@ -1,4 +1,6 @@
-"""An image onto a board over its serial port: the right board, at a speed that its line bears, written once and proven in a connection of its own."""
+"""An image onto a board over its serial port: the right board, at a speed that its line bears, written once and proven
+in a connection of its own.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,16 @@ from wakeword.errors import BoardRefused, ConfigError, InfrastructureError, MwwE
 from wakeword.files import write_atomically
 
 PORT_SECONDS, PAUSE_SECONDS = 10.0, 0.5
-"""After a reset a USB port may be away, have another name, or be tried by the system's modem service; it is looked for so long, and so often."""
+"""After a reset a USB port may be away, have another name, or be tried by the system's modem service; it is looked for
+so long, and so often."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """What was done. `written_bytes` is 0 where the board held the image already; `seconds` is how long writing took."""
+    """What was done.
+
+    `written_bytes` is 0 where the board held the image already; `seconds` is how long writing took.
+    """
 
     port: str
     board: Answered
@@ -40,7 +46,9 @@ class Written:
 
 @dataclass
 class SerialFlash:
-    """One flashing. `port` is one that the user chose, `log` takes all that esptool says, `report` a line a stage, `progress` the part written, 0-1."""
+    """One flashing. `port` is one that the user chose, `log` takes all that esptool says, `report` a line a stage,
+    `progress` the part written, 0-1.
+    """
 
     entry: BoardEntry
     firmware: Firmware
@@ -54,14 +62,18 @@ class SerialFlash:
     def find(self) -> str:
         """The port where the board is now, and free. Raises as `find_port` and `refuse_held`."""
         chosen = self.port or self.entry.port
-        found = ports.find_port(self.entry, self.port, [] if chosen is not None and ports.is_network_port(chosen) else ports.usb_ports())
+        found = ports.find_port(
+            self.entry, self.port, [] if chosen is not None and ports.is_network_port(chosen) else ports.usb_ports()
+        )
         ports.refuse_held(found)
         return found
 
     def run(self, port: str, *, force: bool, boot_seconds: float) -> Written:
-        """Prove the board, write where it does not hold the image (or `force`), prove the flash, and watch the board start for `boot_seconds`.
+        """Prove the board, write where it does not hold the image (or `force`), prove the flash, and watch the board
+        start for `boot_seconds`.
 
-        Raises `BoardRefused` for another board or chip (nothing is written then), `ConfigError` for what the user must mend, and `InfrastructureError`.
+        Raises `BoardRefused` for another board or chip (nothing is written then), `ConfigError` for what the user must
+        mend, and `InfrastructureError`.
         """
         assert self.firmware.factory_image is not None
         image = read_image(self.firmware.factory_image)
@@ -114,21 +126,28 @@ class SerialFlash:
             except EsptoolError as error:
                 if error.fault not in MAY_PASS_SLOWER or self._baud == SAFE_BAUD:
                     raise explained(error, tool.port, self._tried) from error
-                self.report(f"{tool.port}: failed at {self._baud:,} baud ({error.said.rstrip('.')}); trying at {SAFE_BAUD:,}")
+                self.report(
+                    f"{tool.port}: failed at {self._baud:,} baud ({error.said.rstrip('.')}); trying at {SAFE_BAUD:,}"
+                )
                 self._baud = SAFE_BAUD
 
     def _starts_image(self, tool: Esptool, image: FlashImage) -> bool:
         row = image.otadata
-        return row is None or image.starts(self._at_a_speed(tool, lambda baud: tool.read(row.offset, row.size, image.chip, baud)))
+        return row is None or image.starts(
+            self._at_a_speed(tool, lambda baud: tool.read(row.offset, row.size, image.chip, baud))
+        )
 
     def _identified(self, tool: Esptool, mac: str | None, consequence: str) -> Answered:
         answered = tool.answered
         if answered is None:
-            raise InfrastructureError(f"{tool.port}: esptool did not say which board it found; {consequence}; the log of the flashing has all that it said")
+            raise InfrastructureError(
+                f"{tool.port}: esptool did not say which board it found; {consequence}; the log of the flashing has all"
+                " that it said"
+            )
         if mac is not None and answered.mac != mac:
             raise BoardRefused(
-                f"{tool.port}: the board there has the MAC {answered.mac}, not {mac} of board {self.entry.name!r}; {consequence}; "
-                "correct boards.yaml or plug in the right board"
+                f"{tool.port}: the board there has the MAC {answered.mac}, not {mac} of board {self.entry.name!r};"
+                f" {consequence}; correct boards.yaml or plug in the right board"
             )
         return answered
 
@@ -144,5 +163,8 @@ class SerialFlash:
         redacted = Redactor(list(read_secrets(self.firmware.folder / SECRETS_FILE).values()))
         write_atomically(path, redacted("".join(f"{line}\n" for line in lines)))
         if boot.crash is not None:
-            raise InfrastructureError(f"board {self.entry.name!r}: holds the firmware, and crashes as it starts ({boot.crash}); the backtrace is in {path}")
+            raise InfrastructureError(
+                f"board {self.entry.name!r}: holds the firmware, and crashes as it starts ({boot.crash}); the backtrace"
+                f" is in {path}"
+            )
         return replace(written, boot=boot, boot_log=path)

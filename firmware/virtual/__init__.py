@@ -1,4 +1,5 @@
-"""The virtual board: ESPHome's own detection code, native API and OTA as a program on Linux, with TFLM reference kernels.
+"""The virtual board: ESPHome's own detection code, native API and OTA as a program on Linux, with TFLM reference
+kernels.
 
 Never "on-device": no microphone, no room, no ESP32-S3 kernels are in it.
 """

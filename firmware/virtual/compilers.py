@@ -1,6 +1,8 @@
-"""What compiles the virtual board: the machine's compilers, or where there are none (or none that work) Zig's, which pip brings.
+"""What compiles the virtual board: the machine's compilers, or where there are none (or none that work) Zig's, which
+pip brings.
 
-What ESPHome would take is taken: `$CC`, `$CXX` and `$AR`, else the first of its names on PATH; before it is trusted it makes a small program.
+What ESPHome would take is taken: `$CC`, `$CXX` and `$AR`, else the first of its names on PATH; before it is trusted it
+makes a small program.
 """
 
 from __future__ import annotations
@@ -74,7 +76,9 @@ class Compilers:
     zig: bool = False
 
     def for_esphome(self, cache: Path) -> dict[str, str]:
-        """The environment variables that make ESPHome use these and no others. Where they are Zig's, copies of all objects go to the folder `cache`."""
+        """The environment variables that make ESPHome use these and no others. Where they are Zig's, copies of all
+        objects go to the folder `cache`.
+        """
         variables = {"CC": shlex.join(self.c), "CXX": shlex.join(self.cxx), "AR": self.archiver}
         # ccache knows a compiler by its own file, which here only starts another one.
         return variables | {_LOCAL_CACHE: str(cache), "ESPHOME_CCACHE_ENABLE": "0"} if self.zig else variables
@@ -85,7 +89,12 @@ class Compilers:
         Raises `InfrastructureError` with what it says is wrong.
         """
         lines: list[str] = []
-        code = run_program(command, folder, neutral_environment() | {"LC_ALL": "C", _LOCAL_CACHE: str(folder / "zig-cache")}, lines.append)
+        code = run_program(
+            command,
+            folder,
+            neutral_environment() | {"LC_ALL": "C", _LOCAL_CACHE: str(folder / "zig-cache")},
+            lines.append,
+        )
         if code != 0:
             raise InfrastructureError(f"{Path(command[0]).name} does not work: {_complaint(lines, code)}")
         return lines
@@ -98,19 +107,24 @@ class _UnfitError(Exception):
 def find_compilers(environment: ToolEnvironment, report: Callable[[str], None] = lambda _: None) -> Compilers:
     """Compilers that work: the machine's, or Zig's, which come into the folder of tools when they are first needed.
 
-    Raises `ConfigError` when those that `$CC`, `$CXX` or `$AR` name do not work, and `InfrastructureError` when Zig's cannot be had.
+    Raises `ConfigError` when those that `$CC`, `$CXX` or `$AR` name do not work, and `InfrastructureError` when Zig's
+    cannot be had.
     """
     try:
         return _tried(_installed())
     except _UnfitError as unfit:
         if chosen := [f"{name}={os.environ[name]}" for name in NAMES if os.environ.get(name, "").strip()]:
-            raise ConfigError(f"{' '.join(chosen)}: {unfit}; name compilers that work, or unset {', '.join(NAMES)}") from unfit
+            raise ConfigError(
+                f"{' '.join(chosen)}: {unfit}; name compilers that work, or unset {', '.join(NAMES)}"
+            ) from unfit
         reason = str(unfit)
     report(f"{reason}: Zig's compiler, which pip brings, is used instead")
     try:
         return _tried(_zig(environment, report))
     except _UnfitError as unfit:
-        raise InfrastructureError(f"{reason}, and {ZIG} is no help: {unfit}; {_REMEDY}, or remove {_zig_folder()} and run again") from unfit
+        raise InfrastructureError(
+            f"{reason}, and {ZIG} is no help: {unfit}; {_REMEDY}, or remove {_zig_folder()} and run again"
+        ) from unfit
     except InfrastructureError as error:
         raise InfrastructureError(f"{reason}, and {error}; or {_REMEDY}") from error
 
@@ -139,7 +153,9 @@ def _command(name: str) -> tuple[str, ...]:
 
 
 def _tried(compilers: Compilers) -> Compilers:
-    """The compilers, with what they call themselves. Raises `_UnfitError` when they do not make a program of C and C++ that runs."""
+    """The compilers, with what they call themselves. Raises `_UnfitError` when they do not make a program of C and C++
+    that runs.
+    """
     with tempfile.TemporaryDirectory(prefix="mww-trial-") as name:
         folder = Path(name)
         for file, text in _TRIAL.items():
@@ -162,14 +178,20 @@ def _zig_folder() -> Path:
 def _zig(environment: ToolEnvironment, report: Callable[[str], None]) -> Compilers:
     """Zig's compilers, fetched when they are not there."""
     folder = _zig_folder()
-    make_once(folder, f"fetching {ZIG} (about 100 MB; its first program takes a minute or two)", lambda work: _made(work, environment), report)
+    make_once(
+        folder,
+        f"fetching {ZIG} (about 100 MB; its first program takes a minute or two)",
+        lambda work: _made(work, environment),
+        report,
+    )
     c, cxx, archiver = (str(folder / "bin" / name) for name in ("cc", "c++", "ar"))
     return Compilers((c,), (cxx,), archiver, zig=True)
 
 
 def _made(work: Path, environment: ToolEnvironment) -> Path:
     """A folder within `work` with Zig and three programs that a build may call."""
-    # Without a target it compiles for the very processor of this machine, and without the second option faults of arithmetic stop a program.
+    # Without a target it compiles for the very processor of this machine, and without the second option faults of
+    # arithmetic stop a program.
     options = f"-target {platform.machine()}-linux-gnu.{ZIG_GLIBC} -fno-sanitize=undefined"
     install_wheel(ZIG, environment, work / "zig" / "site")
     programs = work / "zig" / "bin"
@@ -184,4 +206,7 @@ def _made(work: Path, environment: ToolEnvironment) -> Path:
 def _complaint(lines: Sequence[str], code: int) -> str:
     """The first line that says what is wrong, else the last."""
     spoken = [line.strip() for line in lines if line.strip()]
-    return next((line for line in spoken if "error" in line.lower()), spoken[-1] if spoken else f"exit code {code}, and not a word")
+    return next(
+        (line for line in spoken if "error" in line.lower()),
+        spoken[-1] if spoken else f"exit code {code}, and not a word",
+    )

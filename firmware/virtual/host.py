@@ -1,4 +1,6 @@
-"""What the `host` target needs beside ESPHome: its components without their ESP32-only guards, shims, compilers, the frontend and encryption as libraries."""
+"""What the `host` target needs beside ESPHome: its components without their ESP32-only guards, shims, compilers, the
+frontend and encryption as libraries.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ STAND_IN_LIBRARIES = ("noise-c", "libsodium")
 
 @dataclass(frozen=True)
 class HostSupport:
-    """`components` is a folder of external components, the next two go into the `esphome:` section, `variables` into the build's environment."""
+    """`components` is a folder of external components, the next two go into the `esphome:` section, `variables` into
+    the build's environment.
+    """
 
     components: Path
     build_flags: tuple[str, ...]
@@ -31,11 +35,14 @@ class HostSupport:
     variables: Mapping[str, str]
 
 
-def prepare_host(folder: Path, environment: ToolEnvironment, report: Callable[[str], None] = lambda _: None) -> HostSupport:
-    """Write what the `host` program is built from into `folder/components`, with ESPHome's sources from the installed wheel.
+def prepare_host(
+    folder: Path, environment: ToolEnvironment, report: Callable[[str], None] = lambda _: None
+) -> HostSupport:
+    """Write what the `host` program is built from into `folder/components`, with ESPHome's sources from the installed
+    wheel.
 
-    Raises `ConfigError` when the compilers that the user chose do not work, and `InfrastructureError` when none can be had, a library
-    cannot be made, or ESPHome's sources are not those that this version knows.
+    Raises `ConfigError` when the compilers that the user chose do not work, and `InfrastructureError` when none can be
+    had, a library cannot be made, or ESPHome's sources are not those that this version knows.
     """
     components = folder / "components"
     write_overlay(esphome_components(environment), HERE / "components", components)
@@ -49,7 +56,8 @@ def prepare_host(folder: Path, environment: ToolEnvironment, report: Callable[[s
         # ESPHome's formats are written for 32-bit size_t.
         "-Wno-format",
     )
-    # It would grow with each build, and it holds the API key as the objects do: in ESPHome's own folder, which is closed to others.
+    # It would grow with each build, and it holds the API key as the objects do: in ESPHome's own folder, which is
+    # closed to others.
     cache = folder / ".esphome" / "zig-cache"
     shutil.rmtree(cache, ignore_errors=True)
     return HostSupport(components, flags, STAND_IN_LIBRARIES, compilers.for_esphome(cache))
@@ -59,5 +67,7 @@ def esphome_components(environment: ToolEnvironment) -> Path:
     """The folder of ESPHome's components in its environment. Raises `ConfigError` when it is not there."""
     found = sorted(environment.folder.glob("lib/python3.*/site-packages/esphome/components"))
     if not found:
-        raise ConfigError(f"{environment.folder}: holds no esphome/components; remove the folder, then run again to have it made anew")
+        raise ConfigError(
+            f"{environment.folder}: holds no esphome/components; remove the folder, then run again to have it made anew"
+        )
     return found[-1]

@@ -1,15 +1,16 @@
 """The virtual board's interpreters: real TFLM from the `tflite-micro` wheel, one process for each connection.
 
-A process each, because an arena that is too small raises at some sizes and crashes at others: the board's probing of arena sizes must see a
-refusal, and nobody else may notice.
+A process each, because an arena that is too small raises at some sizes and crashes at others: the board's probing of
+arena sizes must see a refusal, and nobody else may notice.
 
 Protocol, little-endian, over a Unix stream socket; the client is `virtual_board/inference.h`:
 
-    -> u32 arena bytes, u32 model bytes, the model
-    <- u32 1 if it loaded, u32 arena bytes used; if it loaded, for the input and then the output: u32 type, u32 dimensions, 4 x u32, u32 bytes
-    -> the input's bytes     <- the output's bytes     ... once per inference
+    -> u32 arena bytes, u32 model bytes, the model <- u32 1 if it loaded, u32 arena bytes used; if it loaded, for the
+    input and then the output: u32 type, u32 dimensions, 4 x u32, u32 bytes -> the input's bytes     <- the output's
+    bytes     ... once per inference
 
-Every output is also appended to `<trace folder>/<number>-<first 12 of the model's SHA-256>.u8`: the board's own probabilities.
+Every output is also appended to `<trace folder>/<number>-<first 12 of the model's SHA-256>.u8`: the board's own
+probabilities.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ _USED = re.compile(rb"Arena allocation total (\d+) bytes")
 
 
 def serve(socket_path: Path, trace_folder: Path) -> None:
-    """Accept connections until the process that started this one is gone (its end of standard input closes) or SIGTERM comes."""
+    """Accept connections until the process that started this one is gone (its end of standard input closes) or SIGTERM
+    comes.
+    """
     # Imported before the first fork, so that each interpreter starts at once.
     import numpy as np  # noqa: F401
     from tflite_micro import runtime  # noqa: F401
@@ -77,7 +80,9 @@ def _serve_one(connection: socket.socket, trace_folder: Path, number: int) -> No
         return
     inputs, outputs = interpreter.get_input_details(0), interpreter.get_output_details(0)
     connection.sendall(struct.pack("<II", 1, _used_bytes(interpreter)) + _described(inputs) + _described(outputs))
-    _infer(connection, interpreter, inputs, trace_folder / f"{number:08d}-{hashlib.sha256(content).hexdigest()[:12]}.u8")
+    _infer(
+        connection, interpreter, inputs, trace_folder / f"{number:08d}-{hashlib.sha256(content).hexdigest()[:12]}.u8"
+    )
 
 
 def _infer(connection: socket.socket, interpreter: Any, inputs: dict[str, Any], trace_path: Path) -> None:

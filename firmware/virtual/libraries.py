@@ -1,6 +1,7 @@
 """The virtual board's libraries: compiled once from source distributions that pip brings, and found afterwards.
 
-The frontend is pymicro-features' source, which equals the device's. libsodium is the one that PyNaCl carries: it encrypts the native API.
+The frontend is pymicro-features' source, which equals the device's. libsodium is the one that PyNaCl carries: it
+encrypts the native API.
 """
 
 from __future__ import annotations
@@ -18,8 +19,26 @@ from wakeword.errors import InfrastructureError
 
 _MICROFRONTEND = "tensorflow/lite/experimental/microfrontend/lib"
 _FRONTEND_UNITS = (
-    *("fft", "fft_util", "filterbank", "filterbank_util", "frontend", "frontend_util", "kiss_fft_int16", "log_lut", "log_scale", "log_scale_util"),
-    *("noise_reduction", "noise_reduction_util", "pcan_gain_control", "pcan_gain_control_util", "window", "window_util"),
+    *(
+        "fft",
+        "fft_util",
+        "filterbank",
+        "filterbank_util",
+        "frontend",
+        "frontend_util",
+        "kiss_fft_int16",
+        "log_lut",
+        "log_scale",
+        "log_scale_util",
+    ),
+    *(
+        "noise_reduction",
+        "noise_reduction_util",
+        "pcan_gain_control",
+        "pcan_gain_control_util",
+        "window",
+        "window_util",
+    ),
 )
 _SODIUM = "src/libsodium/src/libsodium"
 _COMMON_FLAGS = ("-O2", "-fPIC", "-w")
@@ -27,7 +46,9 @@ _COMMON_FLAGS = ("-O2", "-fPIC", "-w")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a library is made. `units` are glob patterns of sources, `include` a folder of headers, both within the source distribution."""
+    """How a library is made. `units` are glob patterns of sources, `include` a folder of headers, both within the
+    source distribution.
+    """
 
     name: str
     package: Package
@@ -57,8 +78,16 @@ SODIUM = Recipe(
     "sodium",
     Package("pynacl", "1.6.2", ("018494d6d696ae03c7e656e5e74cdfd8ea1326962cc401bcf018f1ed8436811c",)),
     (f"{_SODIUM}/**/*.c",),
-    # What its `configure` would find on any 64-bit Linux. Without more of it, everything is plain C, which is right on every processor.
-    ("-D_GNU_SOURCE", "-DCONFIGURED=1", "-DNATIVE_LITTLE_ENDIAN=1", "-DHAVE_TI_MODE=1", "-DHAVE_GCC_MEMORY_FENCES=1", "-DHAVE_WEAK_SYMBOLS=1"),
+    # What its `configure` would find on any 64-bit Linux. Without more of it, everything is plain C, which is right on
+    # every processor.
+    (
+        "-D_GNU_SOURCE",
+        "-DCONFIGURED=1",
+        "-DNATIVE_LITTLE_ENDIAN=1",
+        "-DHAVE_TI_MODE=1",
+        "-DHAVE_GCC_MEMORY_FENCES=1",
+        "-DHAVE_WEAK_SYMBOLS=1",
+    ),
     f"{_SODIUM}/include",
     (f"{_SODIUM}/include/sodium",),
     # What `configure` would write.
@@ -74,7 +103,9 @@ class Library:
     include: Path
 
 
-def library(recipe: Recipe, compilers: Compilers, environment: ToolEnvironment, report: Callable[[str], None] = lambda _: None) -> Library:
+def library(
+    recipe: Recipe, compilers: Compilers, environment: ToolEnvironment, report: Callable[[str], None] = lambda _: None
+) -> Library:
     """Find or make a library in the folder of tools. Two processes may call this at once.
 
     Raises `InfrastructureError` when the source cannot be fetched, is not the pinned one, or does not compile.
@@ -104,12 +135,16 @@ def _made(recipe: Recipe, work: Path, compilers: Compilers, environment: ToolEnv
             compilers.run([*compiler, *_COMMON_FLAGS, *recipe.flags, *includes, "-c", unit, "-o", objects[-1]], work)
         compilers.run([compilers.archiver, "rcs", source / recipe.archive, *objects], work)
     except InfrastructureError as error:
-        raise InfrastructureError(f"lib{recipe.name} of {recipe.package} could not be compiled: {error}; mend that, then run again") from error
+        raise InfrastructureError(
+            f"lib{recipe.name} of {recipe.package} could not be compiled: {error}; mend that, then run again"
+        ) from error
     return source
 
 
 def _units(recipe: Recipe, source: Path) -> list[Path]:
     found = {pattern: sorted(source.glob(pattern)) for pattern in recipe.units}
     if missing := [pattern for pattern, paths in found.items() if not paths]:
-        raise InfrastructureError(f"{recipe.package}: its source has no {missing[0]}; check your package index, then run again")
+        raise InfrastructureError(
+            f"{recipe.package}: its source has no {missing[0]}; check your package index, then run again"
+        )
     return [path for paths in found.values() for path in paths]

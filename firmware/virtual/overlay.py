@@ -1,7 +1,8 @@
-"""ESPHome's own components as external ones for `host`: copied from the installed wheel at build time, with their ESP32 gates opened and
-without a need for OpenSSL.
+"""ESPHome's own components as external ones for `host`: copied from the installed wheel at build time, with their ESP32
+gates opened and without a need for OpenSSL.
 
-Nothing of what they compute is changed. Each edit must find its place exactly, or the sources are not those of the version that was read.
+Nothing of what they compute is changed. Each edit must find its place exactly, or the sources are not those of the
+version that was read.
 """
 
 from __future__ import annotations
@@ -48,14 +49,26 @@ _EDITS = (
     _Edit("ring_buffer/__init__.py", 'DEPENDENCIES = ["esp32"]', "DEPENDENCIES = []"),
     _Edit("audio/__init__.py", "    cv.only_on_esp32,\n", ""),
     # It asks the ESP-IDF for codecs.
-    _Edit("audio/__init__.py", "async def to_code(config: ConfigType) -> None:\n", "async def to_code(config: ConfigType) -> None:\n    return\n"),
+    _Edit(
+        "audio/__init__.py",
+        "async def to_code(config: ConfigType) -> None:\n",
+        "async def to_code(config: ConfigType) -> None:\n    return\n",
+    ),
     # shims/openssl answers instead.
     _Edit("md5/__init__.py", '        cg.add_build_flag("-lcrypto")\n', ""),
     _Edit("sha256/__init__.py", '    cg.add_build_flag("-lcrypto")\n', ""),
     _Edit("micro_wake_word/__init__.py", "    cv.only_on_esp32,\n", ""),
-    _Edit("micro_wake_word/__init__.py", '    esp32.add_idf_component(name="espressif/esp-tflite-micro", ref="1.3.3~1")\n', ""),
+    _Edit(
+        "micro_wake_word/__init__.py",
+        '    esp32.add_idf_component(name="espressif/esp-tflite-micro", ref="1.3.3~1")\n',
+        "",
+    ),
     _Edit("micro_wake_word/__init__.py", '    esp32.add_idf_component(name="espressif/esp-nn", ref="1.1.2")\n', ""),
-    _Edit("micro_wake_word/__init__.py", '    esp32.add_idf_component(name="esphome/esp-micro-speech-features", ref="1.2.3")\n', ""),
+    _Edit(
+        "micro_wake_word/__init__.py",
+        '    esp32.add_idf_component(name="esphome/esp-micro-speech-features", ref="1.2.3")\n',
+        "",
+    ),
 )
 
 
@@ -72,7 +85,11 @@ def write_overlay(esphome_components: Path, own_components: Path, destination: P
             wanted[path.relative_to(source).as_posix()] = path.read_bytes()
     for edit in _EDITS:
         wanted[edit.file] = _edited(wanted, edit, esphome_components)
-    for stale in [path for path in destination.rglob("*") if path.is_file() and path.relative_to(destination).as_posix() not in wanted]:
+    for stale in [
+        path
+        for path in destination.rglob("*")
+        if path.is_file() and path.relative_to(destination).as_posix() not in wanted
+    ]:
         stale.unlink()
     for name, content in wanted.items():
         path = destination / name
@@ -88,14 +105,24 @@ def _component_names(folder: Path) -> tuple[str, ...]:
 
 
 def _files(folder: Path, names: Sequence[str]) -> list[Path]:
-    return [path for name in names for path in sorted((folder / name).rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
+    return [
+        path
+        for name in names
+        for path in sorted((folder / name).rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
 
 
 def _edited(files: dict[str, bytes], edit: _Edit, source: Path) -> bytes:
     content = files.get(edit.file, b"").decode()
     if content.count(edit.old) != 1:
-        found = "is missing" if edit.file not in files else f"has {content.count(edit.old)} places with {edit.old.strip()!r} instead of one"
+        found = (
+            "is missing"
+            if edit.file not in files
+            else f"has {content.count(edit.old)} places with {edit.old.strip()!r} instead of one"
+        )
         raise InfrastructureError(
-            f"{source}: {edit.file} {found}: not the ESPHome that this version was written for; remove its environment to have it made anew"
+            f"{source}: {edit.file} {found}: not the ESPHome that this version was written for; remove its environment"
+            " to have it made anew"
         )
     return content.replace(edit.old, edit.new).encode()

@@ -45,13 +45,16 @@ _PREFIX, _OWNER = "mww-board-", "owner"
 class VirtualProgram:
     """One virtual board on this machine. Ports are free ones of the loopback interface; they stay over restarts.
 
-    Calls from several threads wait for one another: whoever stops a board that is being started stops it when it has started.
+    Calls from several threads wait for one another: whoever stops a board that is being started stops it when it has
+    started.
     """
 
     def __init__(self, executable: Path, *, realtime: bool = False) -> None:
-        """Prepare a board with the host program `executable`; nothing runs yet. Raises `InfrastructureError` when it cannot be copied.
+        """Prepare a board with the host program `executable`; nothing runs yet. Raises `InfrastructureError` when it
+        cannot be copied.
 
-        `realtime` is for a microphone that does not wait: the board then goes before all other programs, where the system allows it.
+        `realtime` is for a microphone that does not wait: the board then goes before all other programs, where the
+        system allows it.
         """
         self._realtime = realtime
         _remove_orphans(Path(tempfile.gettempdir()))
@@ -72,7 +75,8 @@ class VirtualProgram:
         except OSError as error:
             self.remove()
             raise InfrastructureError(
-                f"{self.folder}: {executable.name} of the virtual board cannot be put there ({error.strerror}); free space, or set TMPDIR to another folder"
+                f"{self.folder}: {executable.name} of the virtual board cannot be put there ({error.strerror}); free"
+                " space, or set TMPDIR to another folder"
             ) from error
 
     @property
@@ -91,7 +95,9 @@ class VirtualProgram:
         return self._program.pid if self._program is not None and self._program.poll() is None else None
 
     def start(self) -> None:
-        """Start the board and wait until it listens. Raises `InfrastructureError` when it does not, with its last words."""
+        """Start the board and wait until it listens. Raises `InfrastructureError` when it does not, with its last
+        words.
+        """
         with self._turn:
             self._start()
 
@@ -111,7 +117,9 @@ class VirtualProgram:
             if self.pid is None or self._unwanted or time.monotonic() > until:
                 words = self.last_words()
                 self.stop()
-                raise InfrastructureError(f"the virtual board does not start: {words}; build its firmware again, or free its ports")
+                raise InfrastructureError(
+                    f"the virtual board does not start: {words}; build its firmware again, or free its ports"
+                )
             time.sleep(_POLL_SECONDS)
 
     def kill(self) -> None:
@@ -147,7 +155,9 @@ class VirtualProgram:
                 self._owner = -1
 
     def probabilities(self, model_sha256: str) -> NDArray[np.uint8]:
-        """What the model's latest interpreter gave, one value an inference: uint8 `[inferences]`, empty when it has not run."""
+        """What the model's latest interpreter gave, one value an inference: uint8 `[inferences]`, empty when it has not
+        run.
+        """
         traces = sorted((self.folder / "trace").glob(f"*-{model_sha256[:12]}.u8"))
         return np.fromfile(traces[-1], np.uint8) if traces else np.zeros(0, np.uint8)
 
@@ -168,7 +178,10 @@ class VirtualProgram:
             if self._server.poll() is not None or self._unwanted or time.monotonic() > until:
                 said = (self.folder / "inference.log").read_text(encoding="utf-8", errors="replace").splitlines()
                 self.stop()
-                raise InfrastructureError(f"the inference server does not start: {said[-1] if said else 'it printed nothing'}; install tflite-micro as pinned")
+                raise InfrastructureError(
+                    f"the inference server does not start: {said[-1] if said else 'it printed nothing'}; install"
+                    " tflite-micro as pinned"
+                )
             time.sleep(_POLL_SECONDS)
 
     def _variables(self) -> dict[str, str]:
@@ -186,16 +199,26 @@ class VirtualProgram:
         with log.open("ab") as output:
             try:
                 process = subprocess.Popen(
-                    command, env=variables, cwd=self.folder, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                    command,
+                    env=variables,
+                    cwd=self.folder,
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
                 )
             except OSError as error:
-                raise InfrastructureError(f"{command[0]}: cannot be started ({error.strerror}); build the firmware again") from error
+                raise InfrastructureError(
+                    f"{command[0]}: cannot be started ({error.strerror}); build the firmware again"
+                ) from error
         _prefer(process.pid, self._realtime)
         return process
 
 
 def _prefer(pid: int, realtime: bool) -> None:
-    """A board has its processor to itself; in real time its ring buffer overflows when it waits 120 ms for one. Not everybody may ask for this."""
+    """A board has its processor to itself; in real time its ring buffer overflows when it waits 120 ms for one. Not
+    everybody may ask for this.
+    """
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, pid, BOARD_PRIORITY)
         if realtime:
@@ -203,7 +226,9 @@ def _prefer(pid: int, realtime: bool) -> None:
 
 
 def _own(folder: Path) -> int:
-    """Lock the folder's `owner` file, which has its name only when it is locked; the system frees it when we end, however we do."""
+    """Lock the folder's `owner` file, which has its name only when it is locked; the system frees it when we end,
+    however we do.
+    """
     fresh = folder / f"{_OWNER}.partial"
     descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -212,7 +237,9 @@ def _own(folder: Path) -> int:
 
 
 def _remove_orphans(temporary: Path) -> None:
-    """Delete the folders of boards whose owner was killed before it could. They hold copies of programs, and so of API keys."""
+    """Delete the folders of boards whose owner was killed before it could. They hold copies of programs, and so of API
+    keys.
+    """
     for owner in temporary.glob(f"{_PREFIX}*/{_OWNER}"):
         try:
             descriptor = os.open(owner, os.O_RDWR)

@@ -1,7 +1,8 @@
 """Sound to a board through the air: a loudspeaker plays the schedule, and a microphone hears what comes of it.
 
-A virtual board hears with that microphone: what arrives is handed to it as it arrives, in real time, and is kept, so that the simulation can hear the very
-same. A real board hears with its own; a microphone beside it is the reference for alignment and integrity.
+A virtual board hears with that microphone: what arrives is handed to it as it arrives, in real time, and is kept, so
+that the simulation can hear the very same. A real board hears with its own; a microphone beside it is the reference for
+alignment and integrity.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from bench_audio.playback.resampling import Stage
 
 SETTLE_SECONDS = 0.5
-"""Heard after the last sample has left the queue and all known latencies are over; the guard time that ends a leg is longer."""
+"""Heard after the last sample has left the queue and all known latencies are over; the guard time that ends a leg is
+longer."""
 
 
 class AirPlayer:
@@ -49,7 +51,9 @@ class AirPlayer:
 
     @property
     def position(self) -> int:
-        """Samples that a virtual board has decided on, of what its microphone heard; for a real one, that have left the loudspeaker."""
+        """Samples that a virtual board has decided on, of what its microphone heard; for a real one, that have left the
+        loudspeaker.
+        """
         if self._feed is not None:
             return self._feed.position
         return self._speaker.position if self._speaker is not None else 0
@@ -81,7 +85,9 @@ class AirPlayer:
         return facts
 
     async def restart_stream(self, keep: Path | None = None) -> None:
-        """See `Player.restart_stream`. The board hears from the first `play` on: what it heard while detection is made ready would be no part of a stream."""
+        """See `Player.restart_stream`. The board hears from the first `play` on: what it heard while detection is made
+        ready would be no part of a stream.
+        """
         self._path = keep
         await self._end_stream()
         await self._begin()
@@ -149,7 +155,9 @@ class AirPlayer:
             self._microphone = Microphone(microphone, stages=self._stages)
             self._microphone.start()
         equalizer = inverse_filter(self._settings)
-        self._speaker = Speaker(out, gain_db=self._settings.gain_db, filter_taps=None if equalizer is None else equalizer.taps)
+        self._speaker = Speaker(
+            out, gain_db=self._settings.gain_db, filter_taps=None if equalizer is None else equalizer.taps
+        )
         self._speaker.start()
 
     def _listen(self) -> None:
@@ -162,7 +170,9 @@ class AirPlayer:
         self._pump = asyncio.create_task(self._feed_blocks(), name="microphone")
         self._microphone.listen(self._take(asyncio.get_running_loop(), self._recording))
 
-    def _take(self, loop: asyncio.AbstractEventLoop, recording: GrowingWav | None) -> Callable[[NDArray[np.int16]], None]:
+    def _take(
+        self, loop: asyncio.AbstractEventLoop, recording: GrowingWav | None
+    ) -> Callable[[NDArray[np.int16]], None]:
         def listener(samples: NDArray[np.int16]) -> None:
             if recording is not None:
                 recording.write(samples)
@@ -212,7 +222,9 @@ class AirPlayer:
 
 
 def open_player(board: Board, settings: AirSettings | None) -> Player:
-    """The way of the sound to a board: through the air, or without settings for it straight to a board that is fed. Raises `ConfigError` for another board."""
+    """The way of the sound to a board: through the air, or without settings for it straight to a board that is fed.
+    Raises `ConfigError` for another board.
+    """
     feed = board.feed()
     if settings is not None:
         return AirPlayer(settings, feed)
@@ -230,4 +242,8 @@ def _room(settings: AirSettings) -> list[Stage]:
         return []
     from bench_audio.synthetic_room import ConvolutionStage, Room
 
-    return [ConvolutionStage(Room(settings.room.rt60_seconds, settings.room.seed, noise_dbfs=settings.room.noise_dbfs), SAMPLE_RATE_HZ)]
+    return [
+        ConvolutionStage(
+            Room(settings.room.rt60_seconds, settings.room.seed, noise_dbfs=settings.room.noise_dbfs), SAMPLE_RATE_HZ
+        )
+    ]

@@ -1,4 +1,6 @@
-"""The way of the sound to a board through the air, as it is settled before a session: devices, gain, calibration, and a computed room."""
+"""The way of the sound to a board through the air, as it is settled before a session: devices, gain, calibration, and a
+computed room.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 
 
 class SyntheticRoom(Record):
-    """A room that is computed, between a virtual board's microphone and the board; see `bench_audio.synthetic_room.Room`."""
+    """A room that is computed, between a virtual board's microphone and the board; see
+    `bench_audio.synthetic_room.Room`.
+    """
 
     rt60_seconds: float = Field(ge=0, le=10)
     noise_dbfs: float | None = Field(default=None, le=0)
@@ -33,7 +37,8 @@ class AirSettings(Record):
     speaker_rate: int | None = None
     """Hz; the device's own rate where None."""
     microphone: str | None = None
-    """What a virtual board hears with, or the reference beside a real one. Without it only what the player says is known of alignment and integrity."""
+    """What a virtual board hears with, or the reference beside a real one. Without it only what the player says is
+    known of alignment and integrity."""
     microphone_rate: int | None = None
     gain_db: float = Field(default=0.0, ge=-60, le=20)
     """Applied to all recordings alike."""
@@ -42,7 +47,8 @@ class AirSettings(Record):
     """The calibration file; all is played through its inverse filter, where it has one."""
     calibration_sha256: str | None = None
     gains: dict[str, str] = Field(default_factory=dict)
-    """Each knob and slider of the chain, as the user states it, else as the calibration says that it stood; a calibration holds for the same ones only."""
+    """Each knob and slider of the chain, as the user states it, else as the calibration says that it stood; a
+    calibration holds for the same ones only."""
     geometry: str | None = None
     """Where loudspeaker, board and microphone stand, in words."""
 
@@ -61,7 +67,8 @@ class AirOptions:
 
 
 def air_settings(entry: BoardEntry, options: AirOptions) -> AirSettings | None:
-    """The way of the sound to a board: what was given, else what the inventory says; None for a board that is fed without air.
+    """The way of the sound to a board: what was given, else what the inventory says; None for a board that is fed
+    without air.
 
     Raises `ConfigError` where something is missing, or has no meaning for this kind of board.
     """
@@ -72,15 +79,24 @@ def air_settings(entry: BoardEntry, options: AirOptions) -> AirSettings | None:
     microphone = options.microphone or (entry.microphone if fed else entry.reference_microphone)
     if fed and (speaker is None) != (microphone is None):
         given, missing = ("a loudspeaker", "--microphone") if microphone is None else ("a microphone", "--speaker")
-        raise ConfigError(f"board {entry.name!r} has {given} only; give {missing} too, or neither for sound without air")
+        raise ConfigError(
+            f"board {entry.name!r} has {given} only; give {missing} too, or neither for sound without air"
+        )
     if not fed and options.room is not None:
         raise ConfigError("--room-rt60: a real board stands in a real room; leave it out")
     if speaker is None and not fed:
         raise no_loudspeaker(entry)
     if speaker is None:
-        given_of = {"--room-rt60": options.room, "--calibration": calibration, "--gain-db": options.gain_db, "--gain": gains}
+        given_of = {
+            "--room-rt60": options.room,
+            "--calibration": calibration,
+            "--gain-db": options.gain_db,
+            "--gain": gains,
+        }
         if needless := next((option for option, given in given_of.items() if given), None):
-            raise ConfigError(f"{needless} has a meaning only for sound through the air; give --speaker and --microphone")
+            raise ConfigError(
+                f"{needless} has a meaning only for sound through the air; give --speaker and --microphone"
+            )
         return None
     return AirSettings(
         speaker=speaker,
@@ -98,11 +114,16 @@ def air_settings(entry: BoardEntry, options: AirOptions) -> AirSettings | None:
 
 def no_loudspeaker(entry: BoardEntry) -> ConfigError:
     """What is said where nothing brings sound to a board that hears the room that it stands in."""
-    return ConfigError(f"board {entry.name!r} is a real one: sound reaches it through a loudspeaker; give --speaker, or name it in boards.yaml")
+    return ConfigError(
+        f"board {entry.name!r} is a real one: sound reaches it through a loudspeaker; give --speaker, or name it in"
+        " boards.yaml"
+    )
 
 
 def inverse_filter(settings: AirSettings) -> InverseFilter | None:
-    """What the calibration wants all to be played through. Raises `ConfigError` where it does not hold for these devices and gains, or has changed."""
+    """What the calibration wants all to be played through. Raises `ConfigError` where it does not hold for these
+    devices and gains, or has changed.
+    """
     if settings.calibration is None:
         return None
     from bench_audio.calibration.calibration_file import read_calibration, read_equalizer, require_valid
@@ -112,14 +133,18 @@ def inverse_filter(settings: AirSettings) -> InverseFilter | None:
     if _hash(path) != settings.calibration_sha256:
         raise ConfigError(f"{path}: has changed since the session began; put it back, or begin a new session")
     calibration = read_calibration(path)
-    speaker, microphone = (None if one is None else DeviceFacts(one.name, one.host_api, one.rate) for one in find_devices(settings))
+    speaker, microphone = (
+        None if one is None else DeviceFacts(one.name, one.host_api, one.rate) for one in find_devices(settings)
+    )
     assert speaker is not None
     require_valid(calibration, path, speaker=speaker, microphone=microphone, gains=settings.gains, source="measured")
     return read_equalizer(calibration, path)
 
 
 def _gains(calibration: Path | None, stated: dict[str, str]) -> dict[str, str]:
-    """The gains of a session. One that was calibrated and is not stated again is taken to be as it was; `require_valid` refuses another setting."""
+    """The gains of a session. One that was calibrated and is not stated again is taken to be as it was; `require_valid`
+    refuses another setting.
+    """
     if calibration is None:
         return stated
     from bench_audio.calibration.calibration_file import read_calibration
@@ -128,15 +153,21 @@ def _gains(calibration: Path | None, stated: dict[str, str]) -> dict[str, str]:
 
 
 def find_devices(settings: AirSettings) -> tuple[Device, Device | None]:
-    """Loudspeaker and microphone as they are on this machine. Raises `ConfigError` as `bench_audio.devices.find_device` does."""
+    """Loudspeaker and microphone as they are on this machine. Raises `ConfigError` as `bench_audio.devices.find_device`
+    does.
+    """
     from bench_audio.devices import find_device
 
-    microphone = None if settings.microphone is None else find_device(settings.microphone, "input", settings.microphone_rate)
+    microphone = (
+        None if settings.microphone is None else find_device(settings.microphone, "input", settings.microphone_rate)
+    )
     return find_device(settings.speaker, "output", settings.speaker_rate), microphone
 
 
 def check_sound(settings: AirSettings | None) -> None:
-    """Raise `ConfigError` for a loudspeaker or microphone that is not there, and for a calibration that does not hold for them and their gains."""
+    """Raise `ConfigError` for a loudspeaker or microphone that is not there, and for a calibration that does not hold
+    for them and their gains.
+    """
     if settings is not None:
         find_devices(settings)
         inverse_filter(settings)

@@ -1,12 +1,13 @@
 """The board's clock against this machine's: offset and drift from probes.
 
-A probe is a question sent at one time and answered at another; the board read its clock somewhere between. The shorter the round trip,
-the less can be wrong, so of each window of time only the probe with the shortest round trip counts. A line through those (Theil-Sen: the
-median of all slopes, so that single bad windows do not matter) gives offset and drift.
+A probe is a question sent at one time and answered at another; the board read its clock somewhere between. The shorter
+the round trip, the less can be wrong, so of each window of time only the probe with the shortest round trip counts. A
+line through those (Theil-Sen: the median of all slopes, so that single bad windows do not matter) gives offset and
+drift.
 
-Accuracy, by simulation in the tests: 600 probes, one a second, answers in whole milliseconds, one-sided delays of up to 30 ms: the drift
-is found within 2 ppm. The offset is wrong by at most half of the shortest round trips (`uncertainty`): where out and back differ, no
-method can know it.
+Accuracy, by simulation in the tests: 600 probes, one a second, answers in whole milliseconds, one-sided delays of up to
+30 ms: the drift is found within 2 ppm. The offset is wrong by at most half of the shortest round trips (`uncertainty`):
+where out and back differ, no method can know it.
 """
 
 from __future__ import annotations
@@ -45,14 +46,16 @@ class ClockFit:
     residual_rms: float
     """Seconds, over the probes used; whole milliseconds alone give 0.0003."""
     uncertainty: float
-    """Seconds: half of the median round trip of the probes used, the bound of what unequal ways out and back can do to the offset."""
+    """Seconds: half of the median round trip of the probes used, the bound of what unequal ways out and back can do to
+    the offset."""
     probes: int
     used: int
 
     def to_host(self, t_ms: int, *, near: float | None = None) -> float:
         """Return the `time.monotonic` seconds of the board's `t_ms`.
 
-        `near` (host seconds, say when the message arrived) chooses among the times that are 49.7 days apart; the origin without it.
+        `near` (host seconds, say when the message arrived) chooses among the times that are 49.7 days apart; the origin
+        without it.
         """
         near = self.host_origin if near is None else near
         expected_ms = self._to_board(near) * 1000
@@ -69,7 +72,8 @@ class ClockFit:
 
 
 def clock_samples(events: Sequence[RawEvent], boot_id: str) -> list[ClockSample]:
-    """Return the answered probes of one start of the board; damaged answers and those to other harnesses are left out."""
+    """Return the answered probes of one start of the board; damaged answers and those to other harnesses are
+    left out."""
     samples = []
     for event in events:
         if event.kind != "clock":
@@ -87,7 +91,8 @@ def clock_samples(events: Sequence[RawEvent], boot_id: str) -> list[ClockSample]
 
 
 def fit_clock(samples: Sequence[ClockSample]) -> ClockFit:
-    """Fit offset and drift to the probes of one start of the board. With less than 10 s between them the drift is taken as 0.
+    """Fit offset and drift to the probes of one start of the board. With less than 10 s between them the drift is taken
+    as 0.
 
     Raises `InfrastructureError` when there is no probe, or they come from several starts.
     """
@@ -122,7 +127,9 @@ def fit_clock(samples: Sequence[ClockSample]) -> ClockFit:
     )
 
 
-def _unwrap(t_ms: Sequence[int], host: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _unwrap(
+    t_ms: Sequence[int], host: np.ndarray[tuple[int], np.dtype[np.float64]]
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Undo the wraparound: each time is the one nearest to what the host's clock makes expect."""
     unwrapped = [t_ms[0]]
     for index in range(1, len(t_ms)):
@@ -131,10 +138,13 @@ def _unwrap(t_ms: Sequence[int], host: np.ndarray[tuple[int], np.dtype[np.float6
     return np.array(unwrapped, np.float64)
 
 
-def _shortest_of_each_window(host: np.ndarray[tuple[int], np.dtype[np.float64]], round_trip: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[int]:
+def _shortest_of_each_window(
+    host: np.ndarray[tuple[int], np.dtype[np.float64]], round_trip: np.ndarray[tuple[int], np.dtype[np.float64]]
+) -> list[int]:
     span = float(host[-1] - host[0])
     seconds = max(span / MAX_WINDOWS, min(WINDOW_SECONDS, span / _MIN_WINDOWS))
-    # What begins at the very end belongs to the window before it: a window of one probe would have to take that one, however late its answer.
+    # What begins at the very end belongs to the window before it: a window of one probe would have to take that one,
+    # however late its answer.
     last = max(round(span / seconds) - 1, 0) if seconds > 0 else 0
     windows: dict[int, int] = {}
     for index, time in enumerate(host):

@@ -13,7 +13,8 @@ class CollectedDetection:
 
     leg: int
     position: int | None
-    """Samples of the stream at the decision; None where the board does not know, or its count cannot be trusted any more."""
+    """Samples of the stream at the decision; None where the board does not know, or its count cannot be trusted any
+    more."""
     received_position: int
     """Position that the board had certainly heard when the event arrived."""
     t: float
@@ -48,7 +49,9 @@ class CollectedLeg:
 
 @dataclass
 class Integrity:
-    """What went wrong, counted. A gap, reboot or stop between two streams, with nothing missing and nothing heard meanwhile, is none."""
+    """What went wrong, counted. A gap, reboot or stop between two streams, with nothing missing and nothing heard
+    meanwhile, is none.
+    """
 
     detections: int = 0
     duplicates: int = 0

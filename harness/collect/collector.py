@@ -1,10 +1,10 @@
 """The collector: listens to one board by ESPHome's native API and records all that it says.
 
-Raw events written here (values beside kind, t and position):
-`connected` {name, mac, esphome, boot_id}, when all subscriptions are proven by an answered question · `disconnected` {reason} ·
-`detection` {data} · `clock` {data, sent, received, sent_position} and `identity` likewise; the last three are null where another harness
-had asked · `entity` {name, type, event_type | state} · `log` {level, message} · `note` {text} · `fatal` {text, exit_code}.
-`data` is the board's own map, all text.
+Raw events written here (values beside kind, t and position): `connected` {name, mac, esphome, boot_id}, when all
+subscriptions are proven by an answered question · `disconnected` {reason} · `detection` {data} · `clock` {data, sent,
+received, sent_position} and `identity` likewise; the last three are null where another harness had asked · `entity`
+{name, type, event_type | state} · `log` {level, message} · `note` {text} · `fatal` {text, exit_code}. `data` is the
+board's own map, all text.
 """
 
 from __future__ import annotations
@@ -20,7 +20,15 @@ from aioesphomeapi.api_pb2 import SubscribeLogsResponse  # type: ignore[attr-def
 from aioesphomeapi.core import APIConnectionError
 from aioesphomeapi.model import EntityState, Event, HomeassistantServiceCall, LogLevel, UserService
 
-from firmware.answers import CLOCK_EVENT, DETECTION_EVENT, IDENTITY_EVENT, ClockSample, Identity, parse_identity, parse_stamp
+from firmware.answers import (
+    CLOCK_EVENT,
+    DETECTION_EVENT,
+    IDENTITY_EVENT,
+    ClockSample,
+    Identity,
+    parse_identity,
+    parse_stamp,
+)
 from firmware.native_api import Target
 from firmware.redaction import Redactor, without_concealed
 from harness.collect.link import Link, Timing
@@ -37,8 +45,9 @@ _INT32 = 1 << 31
 class Collector:
     """Async context manager around the connection to one board.
 
-    It connects in the background, subscribes again on every connect, and asks the board's clock as a heartbeat. After a refusal (wrong key,
-    wrong board, no bench firmware) or a disk that refuses the raw events it stops for good: every later call raises that error.
+    It connects in the background, subscribes again on every connect, and asks the board's clock as a heartbeat. After a
+    refusal (wrong key, wrong board, no bench firmware) or a disk that refuses the raw events it stops for good: every
+    later call raises that error.
     """
 
     def __init__(self, target: Target, raw: RawLog, timing: Timing | None = None) -> None:
@@ -73,7 +82,14 @@ class Collector:
     async def __aenter__(self) -> Self:
         if self._link is not None:
             raise InfrastructureError(f"{self._target.where}: a collector is opened once; make another")
-        self._link = Link(self._target, self._timing, on_open=self._subscribe, on_close=self._lost, on_refused=self._end_for_good, on_retry=self._note_trouble)
+        self._link = Link(
+            self._target,
+            self._timing,
+            on_open=self._subscribe,
+            on_close=self._lost,
+            on_refused=self._end_for_good,
+            on_retry=self._note_trouble,
+        )
         self._heart = asyncio.create_task(self._beat(), name="heartbeat")
         await self._link.start()
         return self
@@ -96,7 +112,8 @@ class Collector:
     async def wait_connected(self, timeout: float) -> None:
         """Return when the board is connected and subscribed.
 
-        Raises `BoardRefused` at once when the board refuses (never tried again), `InfrastructureError` after `timeout` seconds.
+        Raises `BoardRefused` at once when the board refuses (never tried again), `InfrastructureError` after `timeout`
+        seconds.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -106,7 +123,8 @@ class Collector:
         except TimeoutError:
             trouble = f" (last: {self._last_trouble})" if self._last_trouble else ""
             raise InfrastructureError(
-                f"{self._target.where}: no connection within {timeout:g} s{trouble}; check power, network and address of the board"
+                f"{self._target.where}: no connection within {timeout:g} s{trouble}; check power, network and address"
+                " of the board"
             ) from None
         self._check()
 
@@ -126,22 +144,33 @@ class Collector:
         try:
             return parse_identity(data)
         except (KeyError, ValueError) as error:
-            raise BoardRefused(f"{self._target.where}: its identity cannot be read ({error}); build and flash the bench's firmware") from error
+            raise BoardRefused(
+                f"{self._target.where}: its identity cannot be read ({error}); build and flash the bench's firmware"
+            ) from error
 
     async def set_cutoff(self, model_id: str, cutoff: int, timeout: float = ANSWER_SECONDS) -> None:
         """Set a model's cutoff (0-255) and read it back.
 
-        Raises `ConfigError` when there is no such model or cutoff, `InfrastructureError` when the board did not take it.
+        Raises `ConfigError` when there is no such model or cutoff, `InfrastructureError` when the board did not take
+        it.
         """
         if not 0 <= cutoff <= PROBABILITY_MAX:
-            raise ConfigError(f"cutoff {cutoff} is not within 0-{PROBABILITY_MAX}; give the probability times {PROBABILITY_MAX}")
+            raise ConfigError(
+                f"cutoff {cutoff} is not within 0-{PROBABILITY_MAX}; give the probability times {PROBABILITY_MAX}"
+            )
         await self.wait_connected(timeout)
         await self._call("mww_set_cutoff", model=model_id, cutoff=cutoff)
         models = {model.model_id: model for model in (await self.identify(timeout)).models}
         if model_id not in models:
-            raise ConfigError(f"{self._target.where}: has no model {model_id}, only {', '.join(models) or 'none'}; build and flash it with this model")
+            raise ConfigError(
+                f"{self._target.where}: has no model {model_id}, only {', '.join(models) or 'none'}; build and flash it"
+                " with this model"
+            )
         if models[model_id].cutoff != cutoff:
-            raise InfrastructureError(f"{self._target.where}: has cutoff {models[model_id].cutoff} after {cutoff} was set; flash the firmware again")
+            raise InfrastructureError(
+                f"{self._target.where}: has cutoff {models[model_id].cutoff} after {cutoff} was set; flash the firmware"
+                " again"
+            )
 
     async def start_detection(self, timeout: float = ANSWER_SECONDS) -> None:
         """Return when detection runs. Raises `InfrastructureError` when it does not within the time-out."""
@@ -150,16 +179,18 @@ class Collector:
     async def stop_detection(self, timeout: float = ANSWER_SECONDS) -> None:
         """Return when detection has stopped; detections still in the board's queue are gone, so `flush` before.
 
-        A board that had stopped before this collector connected says nothing; then an answered clock after the time-out is taken for it.
-        Raises `InfrastructureError` when detection is known to run on.
+        A board that had stopped before this collector connected says nothing; then an answered clock after the time-out
+        is taken for it. Raises `InfrastructureError` when detection is known to run on.
         """
         await self._reach(STOPPED_STATE, "mww_stop", timeout)
 
     async def flush(self, timeout: float = 3 * ANSWER_SECONDS) -> None:
-        """Return when every detection decided so far has arrived: two clock round trips, one after the other, on one connection.
+        """Return when every detection decided so far has arrived: two clock round trips, one after the other, on one
+        connection.
 
-        A detection waits in the board's queue for the next iteration of its main loop, so it may come after the first answer, but comes
-        before the second. After a lost connection both are asked again. Raises `InfrastructureError` after `timeout` seconds.
+        A detection waits in the board's queue for the next iteration of its main loop, so it may come after the first
+        answer, but comes before the second. After a lost connection both are asked again. Raises `InfrastructureError`
+        after `timeout` seconds.
         """
         end = time.monotonic() + timeout
         while True:
@@ -193,7 +224,8 @@ class Collector:
             if state == STOPPED_STATE and self._detection_state is None:
                 return
             raise InfrastructureError(
-                f"{self._target.where}: detection did not become {state} within {timeout:g} s of {action} (it is {self._detection_state}); restart the board"
+                f"{self._target.where}: detection did not become {state} within {timeout:g} s of {action} (it is"
+                f" {self._detection_state}); restart the board"
             ) from None
 
     async def _ask(self, action: str, timeout: float) -> tuple[ClockSample, Mapping[str, str]]:
@@ -210,7 +242,10 @@ class Collector:
             async with asyncio.timeout(timeout):
                 return await question.answer
         except TimeoutError:
-            raise InfrastructureError(f"{self._target.where}: {action} was not answered within {timeout:g} s; check the connection to the board") from None
+            raise InfrastructureError(
+                f"{self._target.where}: {action} was not answered within {timeout:g} s; check the connection to the"
+                " board"
+            ) from None
         finally:
             self._waiting.pop(probe, None)
             question.answer.cancel()
@@ -220,7 +255,9 @@ class Collector:
         try:
             await self._opened().client.execute_service(self._services[action], dict(arguments))
         except APIConnectionError as error:
-            raise _ConnectionLostError(f"{self._target.where}: the connection was lost ({type(error).__name__}) before {action}") from error
+            raise _ConnectionLostError(
+                f"{self._target.where}: the connection was lost ({type(error).__name__}) before {action}"
+            ) from error
 
     def _check(self) -> None:
         if self._fatal is not None:
@@ -239,11 +276,15 @@ class Collector:
         info, entities, services = await client.device_info_and_list_entities()
         mac = info.mac_address.replace(":", "").lower()
         if self._target.mac not in (None, mac):  # firmware before 2025.4 does not tell its MAC in the handshake
-            raise BoardRefused(f"{self._target.where}: the board there has the MAC {mac}, not {self._target.mac}; correct boards.yaml")
+            raise BoardRefused(
+                f"{self._target.where}: the board there has the MAC {mac}, not {self._target.mac}; correct boards.yaml"
+            )
         self._services = {service.name: service for service in services}
         missing = [action for action in ACTIONS if action not in self._services]
         if missing:
-            raise BoardRefused(f"{self._target.where}: lacks the action {missing[0]}; build and flash the bench's firmware")
+            raise BoardRefused(
+                f"{self._target.where}: lacks the action {missing[0]}; build and flash the bench's firmware"
+            )
         self._entities = {entity.key: entity.name for entity in entities}
         client.subscribe_service_calls(self._on_event)
         client.subscribe_states(self._on_state)
@@ -300,7 +341,10 @@ class Collector:
                 pass
             except InfrastructureError:
                 if self.connected and connection == self._connection:
-                    self._record("note", text=f"no answer for {self._timing.stall_seconds:g} s on an open connection: connecting again")
+                    self._record(
+                        "note",
+                        text=f"no answer for {self._timing.stall_seconds:g} s on an open connection: connecting again",
+                    )
                     self._opened().drop()
             await asyncio.sleep(self._timing.heartbeat_seconds)
 
@@ -335,7 +379,13 @@ class Collector:
             said: dict[str, Any] = {"event_type": state.event_type}
         else:
             value = getattr(state, "state", None)
-            said = {"state": value if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)) else None}
+            said = {
+                "state": (
+                    value
+                    if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+                    else None
+                )
+            }
         self._record("entity", name=self._entities.get(state.key, str(state.key)), type=type(state).__name__, **said)
 
     def _on_log(self, line: SubscribeLogsResponse) -> None:
@@ -358,7 +408,8 @@ class Collector:
         try:
             self._raw.write(kind, **values)
         except MwwError as error:
-            # The library logs what a callback raises and goes on; a disk that takes no more must end the session instead.
+            # The library logs what a callback raises and goes on; a disk that takes no more must end the session
+            # instead.
             if self._fatal is None:
                 self._end_for_good(error)
                 self._opened().end()

@@ -1,8 +1,9 @@
 """The connection to a board: encrypted, to this board alone, and tried again soon after every loss.
 
-aioesphomeapi's `ReconnectLogic` does the connecting. What a bench needs beyond it is here: its pauses grow to a minute, a handshake or a
-TCP connect may take a minute each, and it tries again even where the key is wrong. So a failed attempt is followed by the next one after
-`retry_seconds` (`notify_device_seen` is the public way to say "now"), an attempt that hangs is cut off, and a refusal ends everything.
+aioesphomeapi's `ReconnectLogic` does the connecting. What a bench needs beyond it is here: its pauses grow to a minute,
+a handshake or a TCP connect may take a minute each, and it tries again even where the key is wrong. So a failed attempt
+is followed by the next one after `retry_seconds` (`notify_device_seen` is the public way to say "now"), an attempt that
+hangs is cut off, and a refusal ends everything.
 
 No multicast socket is opened for an IP address; only a host name ending in `.local` makes aioesphomeapi ask by mDNS.
 """
@@ -41,8 +42,9 @@ class Timing:
 class Link:
     """Keeps a connection to one board; must be made inside a running event loop.
 
-    `on_open` subscribes on every new connection; whatever it raises drops the connection again (a `MwwError` for good). `on_close` is told
-    why an established connection ended, `on_refused` why there will never be one, `on_retry` why an attempt failed.
+    `on_open` subscribes on every new connection; whatever it raises drops the connection again (a `MwwError` for good).
+    `on_close` is told why an established connection ended, `on_refused` why there will never be one, `on_retry` why an
+    attempt failed.
     """
 
     def __init__(

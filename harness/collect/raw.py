@@ -1,7 +1,8 @@
 """The raw events of a session: JSON lines, appended as they come, so that a kill loses at most what was not yet said.
 
-Every line has `kind`, `t` (`time.monotonic` of this machine, seconds) and `position` (samples of the stream that the board had certainly
-heard); the rest depends on the kind. Kinds: connected, disconnected, detection, entity, log, clock, identity, play, leg, fatal, note.
+Every line has `kind`, `t` (`time.monotonic` of this machine, seconds) and `position` (samples of the stream that the
+board had certainly heard); the rest depends on the kind. Kinds: connected, disconnected, detection, entity, log, clock,
+identity, play, leg, fatal, note.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class RawEvent:
 class RawLog:
     """An append-only file of raw events; a context manager, safe to write from several threads.
 
-    A torn last line, left by a kill, is cut off when the file is opened. `position` gives the stream position of events that carry none.
-    Raises `ConfigError` when the file cannot be opened or another process is writing it.
+    A torn last line, left by a kill, is cut off when the file is opened. `position` gives the stream position of events
+    that carry none. Raises `ConfigError` when the file cannot be opened or another process is writing it.
     """
 
     def __init__(self, path: Path, *, position: Callable[[], int] = lambda: 0) -> None:
@@ -62,7 +63,8 @@ class RawLog:
     def write(self, kind: str, *, position: int | None = None, **values: Any) -> None:
         """Append one event; when this returns, a kill of this process cannot lose it any more.
 
-        Raises `InfrastructureError` when the disk refuses, now or at the last synchronisation; nothing is written after that.
+        Raises `InfrastructureError` when the disk refuses, now or at the last synchronisation; nothing is written after
+        that.
         """
         if self._failure is not None:
             raise self._failure
@@ -72,7 +74,14 @@ class RawLog:
             if key in values:
                 raise ValueError(f"{key} is the log's own")
         where = self.position if position is None else position
-        line = json.dumps({"kind": kind, "t": time.monotonic(), "position": where} | values, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+        line = (
+            json.dumps(
+                {"kind": kind, "t": time.monotonic(), "position": where} | values,
+                allow_nan=False,
+                separators=(",", ":"),
+            ).encode()
+            + b"\n"
+        )
         try:
             written = os.write(self._descriptor, line)
         except OSError as error:
@@ -82,7 +91,9 @@ class RawLog:
         self._unsynced = True
 
     def close(self) -> None:
-        """Put everything on the disk and close; a second call does nothing. Raises `InfrastructureError` when the disk refuses."""
+        """Put everything on the disk and close; a second call does nothing. Raises `InfrastructureError` when the disk
+        refuses.
+        """
         if self._descriptor < 0:
             return
         self._closing.set()
@@ -102,7 +113,9 @@ class RawLog:
         self.close()
 
     def _fail(self, reason: str) -> InfrastructureError:
-        self._failure = InfrastructureError(f"{self.path}: cannot record raw events ({reason}); free space or check the disk, then go on with --resume")
+        self._failure = InfrastructureError(
+            f"{self.path}: cannot record raw events ({reason}); free space or check the disk, then go on with --resume"
+        )
         return self._failure
 
     def _sync_every_second(self) -> None:
@@ -125,13 +138,18 @@ def read_raw(path: Path) -> list[RawEvent]:
     try:
         *lines, _ = path.read_bytes().split(b"\n")
     except OSError as error:
-        raise ConfigError(f"{path}: cannot read the raw events ({error.strerror}); give the raw log of a session") from error
+        raise ConfigError(
+            f"{path}: cannot read the raw events ({error.strerror}); give the raw log of a session"
+        ) from error
     events = []
     for number, line in enumerate(lines, 1):
         try:
             events.append(_parse(line))
         except (KeyError, RecursionError, TypeError, ValueError) as error:
-            raise ConfigError(f"{path}: line {number} is damaged ({type(error).__name__}: {error}); restore the file, or measure again") from error
+            raise ConfigError(
+                f"{path}: line {number} is damaged ({type(error).__name__}: {error}); restore the file, or measure"
+                " again"
+            ) from error
     return events
 
 
@@ -141,7 +159,13 @@ def _parse(line: bytes) -> RawEvent:
         raise TypeError("not an object")
     kind, t, position = (values.pop(key) for key in _OWN_KEYS)
     # bool is an int to Python, but no position.
-    if not isinstance(kind, str) or not isinstance(t, int | float) or not isinstance(position, int) or isinstance(t, bool) or isinstance(position, bool):
+    if (
+        not isinstance(kind, str)
+        or not isinstance(t, int | float)
+        or not isinstance(position, int)
+        or isinstance(t, bool)
+        or isinstance(position, bool)
+    ):
         raise TypeError("kind, t or position is of another type")
     return RawEvent(kind, float(t), position, values)
 
@@ -158,7 +182,9 @@ def _open(path: Path) -> int:
         _cut_torn_line(descriptor)
     except BlockingIOError as error:
         os.close(descriptor)
-        raise ConfigError(f"{path}: another process is recording into it; wait for its end, or give another folder") from error
+        raise ConfigError(
+            f"{path}: another process is recording into it; wait for its end, or give another folder"
+        ) from error
     except OSError as error:
         os.close(descriptor)
         raise ConfigError(f"{path}: cannot record raw events there ({error.strerror}); give another folder") from error

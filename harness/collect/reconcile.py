@@ -1,17 +1,20 @@
 """From raw events to detections, void intervals and counters of integrity. Pure: the same events give the same figures.
 
-What is certain rests on the board's own order. It counts its detections (`seq`), and answers a clock probe with the count; TCP keeps the
-order of all that it says. A detection is decided in another task of the board and told by the next iteration of its main loop, so all
-detections decided before a first probe was answered are told before a second one, sent after that answer, is answered. The position when
-the first of such a pair was sent is therefore the last certain one: nothing before it can still be missing. Whatever goes wrong is void from
-a margin before there (or from the last detection that arrived, if that is later) to a margin after the first certain position that follows.
+What is certain rests on the board's own order. It counts its detections (`seq`), and answers a clock probe with the
+count; TCP keeps the order of all that it says. A detection is decided in another task of the board and told by the next
+iteration of its main loop, so all detections decided before a first probe was answered are told before a second one,
+sent after that answer, is answered. The position when the first of such a pair was sent is therefore the last certain
+one: nothing before it can still be missing. Whatever goes wrong is void from a margin before there (or from the last
+detection that arrived, if that is later) to a margin after the first certain position that follows.
 
-The player's position must follow the decisions: when it stands still over two probes, all audio up to it is decided (`Player.drain`). What
-breaks after that loses nothing if nothing more is heard in the leg: the board may be stopped or restarted between two legs. Write the marker
-of the next leg when the board is connected and running again, else its first moments are void.
+The player's position must follow the decisions: when it stands still over two probes, all audio up to it is decided
+(`Player.drain`). What breaks after that loses nothing if nothing more is heard in the leg: the board may be stopped or
+restarted between two legs. Write the marker of the next leg when the board is connected and running again, else its
+first moments are void.
 
-A leg is one stream from a fresh start of detection; positions count from 0 in each. Events before the first leg marker are of leg -1; a
-log without markers is leg 0. A leg's end that no pair of probes has confirmed is void too: `Collector.flush` before it ends.
+A leg is one stream from a fresh start of detection; positions count from 0 in each. Events before the first leg marker
+are of leg -1; a log without markers is leg 0. A leg's end that no pair of probes has confirmed is void too:
+`Collector.flush` before it ends.
 """
 
 from __future__ import annotations
@@ -24,26 +27,43 @@ from typing import Any
 from firmware.answers import Stamp, parse_detection, parse_stamp
 from harness.collect.collected import Collected, CollectedDetection, CollectedLeg, CollectedVoid, Integrity
 from harness.collect.raw import RawEvent
-from harness.collect.witnesses import RUNNING_STATE, ArenaProbed, AudioLost, BlockedByVad, Detected, EventDropped, InferenceFailed, StateChanged, parse_fact
+from harness.collect.witnesses import (
+    RUNNING_STATE,
+    ArenaProbed,
+    AudioLost,
+    BlockedByVad,
+    Detected,
+    EventDropped,
+    InferenceFailed,
+    StateChanged,
+    parse_fact,
+)
 from wakeword.contract import SAMPLE_RATE_HZ, STEP_SAMPLES
 
 SETTLE_SECONDS = 2.0
-"""After audio was lost the model must forget it: more than the receptive field of every official model (48-66 invocations of 30 ms)."""
+"""After audio was lost the model must forget it: more than the receptive field of every official model (48-66
+invocations of 30 ms)."""
 RING_MARGIN_SECONDS = 0.5
-"""Between microphone and detection lie a ring buffer of 0.12 s and one iteration of the main loop; the player's position may lag a chunk behind."""
+"""Between microphone and detection lie a ring buffer of 0.12 s and one iteration of the main loop; the player's
+position may lag a chunk behind."""
 
 
-def reconcile(events: Sequence[RawEvent], *, settle_seconds: float = SETTLE_SECONDS, margin_seconds: float = RING_MARGIN_SECONDS) -> Collected:
-    """Reconcile both witnesses; see the module's words for what is void. Never raises on what a board says: damage is counted and void.
+def reconcile(
+    events: Sequence[RawEvent], *, settle_seconds: float = SETTLE_SECONDS, margin_seconds: float = RING_MARGIN_SECONDS
+) -> Collected:
+    """Reconcile both witnesses; see the module's words for what is void. Never raises on what a board says: damage is
+    counted and void.
 
-    `margin_seconds` must be more audio than the board can be ahead of the player's position (its backlog and one chunk), or than its inference
-    can be behind it; `settle_seconds` more than the model remembers.
+    `margin_seconds` must be more audio than the board can be ahead of the player's position (its backlog and one
+    chunk), or than its inference can be behind it; `settle_seconds` more than the model remembers.
     """
     state = _State(events, round(settle_seconds * SAMPLE_RATE_HZ), round(margin_seconds * SAMPLE_RATE_HZ))
     for event in events:
         state.take(event)
     state.end_leg()
-    return Collected(tuple(state.detections), tuple(_merge(state.voids)), tuple(state.legs), state.count, tuple(state.arena))
+    return Collected(
+        tuple(state.detections), tuple(_merge(state.voids)), tuple(state.legs), state.count, tuple(state.arena)
+    )
 
 
 @dataclass
@@ -63,7 +83,9 @@ class _LegState:
     known: bool = False
 
     def since(self, margin: int) -> int:
-        """Return the position before which nothing can be missing; detections follow the player's position by up to `margin`."""
+        """Return the position before which nothing can be missing; detections follow the player's position by up to
+        `margin`.
+        """
         return max(self.certain - margin, self.last_sample, 0)
 
 
@@ -129,7 +151,8 @@ class _State:
         if leg.certain < leg.last:
             self.voids.append(CollectedVoid(leg.index, self._since, None, "end not confirmed"))
         self.voids = [void for void in self.voids if void.leg != leg.index or void.start < leg.last]
-        # After nearly every leg detection is stopped: what happened after all was confirmed, and with no audio since, voids nothing.
+        # After nearly every leg detection is stopped: what happened after all was confirmed, and with no audio since,
+        # voids nothing.
         for void, heard in leg.after_confirmed:
             if heard < leg.last:
                 self._keep(void)
@@ -235,7 +258,9 @@ class _State:
             self.count.events_without_log += 1
         self.count.detections += 1
         average, maximum = (None, None) if line is None else (line.average, line.maximum)
-        self.detections.append(CollectedDetection(leg.index, position, event.position, event.t, stamp, answer.wake_word, average, maximum))
+        self.detections.append(
+            CollectedDetection(leg.index, position, event.position, event.t, stamp, answer.wake_word, average, maximum)
+        )
 
     def _runs(self, event: RawEvent) -> None:
         for reason in ("stopped", "inference error"):
@@ -256,7 +281,9 @@ class _State:
         return sample
 
     def _boot(self, stamp: Stamp, event: RawEvent, *, told: int) -> bool:
-        """Follow the board's starts; False for a word from before its last start. `told`: the detections that it had told before."""
+        """Follow the board's starts; False for a word from before its last start. `told`: the detections that it had
+        told before.
+        """
         leg = self._leg
         if stamp.boot_id in self._former_boots:
             return False
@@ -290,7 +317,9 @@ class _State:
                 self.arena.append(size)
             case AudioLost(reason):
                 self.count.audio_lost += 1
-                self._void(min(self._since, event.position - self.margin), event.position + self.margin + self.settle, reason)
+                self._void(
+                    min(self._since, event.position - self.margin), event.position + self.margin + self.settle, reason
+                )
             case EventDropped():
                 self.count.events_dropped += 1
                 self._void_since_certain(event, "event dropped by the board")

@@ -1,7 +1,8 @@
 """The board's log as a witness: which of its lines say something about a measurement.
 
-Lines come by the native API as the board's console would show them: coloured, `[level][tag:line]`, and the name of the task where it is
-not the main one. The words are those of `micro_wake_word.cpp`, `streaming_model.cpp` and `api_server.cpp` of ESPHome 2026.10.0.
+Lines come by the native API as the board's console would show them: coloured, `[level][tag:line]`, and the name of the
+task where it is not the main one. The words are those of `micro_wake_word.cpp`, `streaming_model.cpp` and
+`api_server.cpp` of ESPHome 2026.10.0.
 """
 
 from __future__ import annotations
@@ -10,17 +11,25 @@ import re
 from dataclasses import dataclass
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_HEADER = re.compile(r"\[(?P<level>[A-Z]{1,2})\]\[(?P<tag>[^\]]*?)(?::\d+)?\](?:\[(?P<task>[^\]]*)\])?: ?(?P<message>.*)", re.DOTALL)
+_HEADER = re.compile(
+    r"\[(?P<level>[A-Z]{1,2})\]\[(?P<tag>[^\]]*?)(?::\d+)?\](?:\[(?P<task>[^\]]*)\])?: ?(?P<message>.*)", re.DOTALL
+)
 
 # A wake word may hold any sign, a quote too: the words around it decide where it ends.
-_DETECTED = re.compile(r"Detected '(.*)' with sliding average probability is ([0-9.]+) and max probability is ([0-9.]+)")
+_DETECTED = re.compile(
+    r"Detected '(.*)' with sliding average probability is ([0-9.]+) and max probability is ([0-9.]+)"
+)
 _BLOCKED = re.compile(r"Wake word model predicts '(.*)', but VAD model doesn't\.")
 _STATE = re.compile(r"State changed from (\w+) to (\w+)")
 _ARENA = re.compile(r"Probed tensor arena size: (\d+) bytes")
 _ARENA_FAILED = re.compile(r"Arena size probe failed, using manifest size: (\d+) bytes")
 _OVERFLOW = "Not enough free bytes in ring buffer"
 _PAUSED = re.compile(r"Inference task paused for \d+ ms without being released")
-_INFERENCE_ERRORS = ("Streaming interpreter invoke failed", "Encountered an error while performing an inference", "Encountered an error allocating buffers")
+_INFERENCE_ERRORS = (
+    "Streaming interpreter invoke failed",
+    "Encountered an error while performing an inference",
+    "Encountered an error allocating buffers",
+)
 _ALREADY_RUNNING = "Wake word detection is already running"
 
 RUNNING_STATE = "DETECTING_WAKE_WORD"
@@ -103,7 +112,17 @@ class AlreadyRunning:
     """A start was asked for while detection runs."""
 
 
-type LogFact = Detected | BlockedByVad | StateChanged | ArenaProbed | ArenaProbeFailed | AudioLost | InferenceFailed | EventDropped | AlreadyRunning
+type LogFact = (
+    Detected
+    | BlockedByVad
+    | StateChanged
+    | ArenaProbed
+    | ArenaProbeFailed
+    | AudioLost
+    | InferenceFailed
+    | EventDropped
+    | AlreadyRunning
+)
 
 
 def parse_line(text: str) -> BoardLine:
@@ -119,7 +138,11 @@ def parse_fact(text: str) -> LogFact | None:
     """What a log line says about the measurement; None for all others. Never raises, whatever the line holds."""
     line = parse_line(text)
     message = line.message
-    if line.tag.startswith("api") and "dropped" in message and ("Action request" in message or "Home Assistant event" in message):
+    if (
+        line.tag.startswith("api")
+        and "dropped" in message
+        and ("Action request" in message or "Home Assistant event" in message)
+    ):
         return EventDropped(message)
     if line.tag != "micro_wake_word":
         return None

@@ -1,13 +1,14 @@
-"""Device against simulation of the same audio: which utterances, which detections, where, how late, and what they disagree about.
+"""Device against simulation of the same audio: which utterances, which detections, where, how late, and what they
+disagree about.
 
 Conventions
 -----------
-- Runs come in pairs of the same audio in the same order; the device's voids are the simulation's too, so an utterance that is void
-  on the device is in no figure of either side, and a pair of detections is void when one of them is.
+- Runs come in pairs of the same audio in the same order; the device's voids are the simulation's too, so an utterance
+  that is void on the device is in no figure of either side, and a pair of detections is void when one of them is.
 - Two detections are a pair when they find the same utterance; the others are paired by position, nearest first, up to
   `PAIR_SLICES` apart.
-- Latency counts from the estimated end of the word; utterances whose end noise hides are left out. Where no recording has an estimate, as in older
-  results, it counts from the end of the recording.
+- Latency counts from the estimated end of the word; utterances whose end noise hides are left out. Where no recording
+  has an estimate, as in older results, it counts from the end of the recording.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ from wakeword.scoring.matching import TOLERANCE_SECONDS
 MARGIN = 0.03
 """Recalls that differ by less than three points are the same to a listener; stated here, before any measurement."""
 PAIR_SLICES = HOLD_OFF_SLICES // 2 - 1
-"""Slices up to which detections without an utterance are a pair. A hold-off lies between two detections of one stream, so none has two candidates."""
+"""Slices up to which detections without an utterance are a pair. A hold-off lies between two detections of one stream,
+so none has two candidates."""
 EVENT_CONTEXT_SECONDS = 1.0
 """What is looked at before and after a detection that only one side has."""
 
@@ -65,12 +67,17 @@ class _PairedRun:
 
 
 def make_agreement(
-    device_runs: Sequence[RunRecord], simulated_runs: Sequence[RunRecord], margin: float = MARGIN, *, model: ModelRecord | None = None
+    device_runs: Sequence[RunRecord],
+    simulated_runs: Sequence[RunRecord],
+    margin: float = MARGIN,
+    *,
+    model: ModelRecord | None = None,
 ) -> AgreementRecord:
     """Compare the runs of a device with the simulation of the same audio, run by run.
 
-    With `model` the disagreements carry the highest probability and the highest sliding average of each side that has a trace.
-    Raises `ConfigError` when the two are not of the same audio or a run contradicts itself, `ValueError` for a margin outside 0-1.
+    With `model` the disagreements carry the highest probability and the highest sliding average of each side that has a
+    trace. Raises `ConfigError` when the two are not of the same audio or a run contradicts itself, `ValueError` for a
+    margin outside 0-1.
     """
     paired = _pair_runs(device_runs, simulated_runs)
     utterances = _utterances(paired)
@@ -91,7 +98,10 @@ def make_agreement(
 
 def _pair_runs(device_runs: Sequence[RunRecord], simulated_runs: Sequence[RunRecord]) -> list[_PairedRun]:
     if len(device_runs) != len(simulated_runs):
-        raise ConfigError(f"{len(device_runs)} measured runs have a simulation of {len(simulated_runs)}; simulate each run's audio once")
+        raise ConfigError(
+            f"{len(device_runs)} measured runs have a simulation of {len(simulated_runs)}; simulate each run's audio"
+            " once"
+        )
     paired: list[_PairedRun] = []
     for index, (device, simulated) in enumerate(zip(device_runs, simulated_runs, strict=True)):
         _require_same_audio(device, simulated)
@@ -101,31 +111,50 @@ def _pair_runs(device_runs: Sequence[RunRecord], simulated_runs: Sequence[RunRec
 
 
 def _require_same_audio(device: RunRecord, simulated: RunRecord) -> None:
-    ours, theirs = ([(file.sha256, round(file.stream_start, 6), round(file.seconds, 6)) for file in run.files] for run in (device, simulated))
-    if ours != theirs or (device.protocol.mode, device.protocol.truth) != (simulated.protocol.mode, simulated.protocol.truth):
-        raise ConfigError(f"run {device.label!r} and its simulation {simulated.label!r} are not of the same audio; simulate what was played")
+    ours, theirs = (
+        [(file.sha256, round(file.stream_start, 6), round(file.seconds, 6)) for file in run.files]
+        for run in (device, simulated)
+    )
+    if ours != theirs or (device.protocol.mode, device.protocol.truth) != (
+        simulated.protocol.mode,
+        simulated.protocol.truth,
+    ):
+        raise ConfigError(
+            f"run {device.label!r} and its simulation {simulated.label!r} are not of the same audio; simulate what was"
+            " played"
+        )
 
 
 def _pair_detections(index: int, device: _Side, simulated: _Side) -> _PairedRun:
-    """Detections of the same utterance first, the others by position within their stream. Void ones take part and then leave with their partner."""
+    """Detections of the same utterance first, the others by position within their stream. Void ones take part and then
+    leave with their partner.
+    """
     common = device.found.keys() & simulated.found.keys()
     pairs = [(device.found[file], simulated.found[file]) for file in sorted(common)]
     ours, theirs = {first for first, _ in pairs}, {second for _, second in pairs}
     for first, second in _by_stream(device.run, ours, simulated.run, theirs):
-        pairing = pair_positions([device.run.detections[one].slice for one in first], [simulated.run.detections[one].slice for one in second], PAIR_SLICES)
+        pairing = pair_positions(
+            [device.run.detections[one].slice for one in first],
+            [simulated.run.detections[one].slice for one in second],
+            PAIR_SLICES,
+        )
         pairs += [(first[one], second[other]) for one, other in pairing.pairs]
     ours, theirs = {first for first, _ in pairs}, {second for _, second in pairs}
     return _PairedRun(
         index,
         device,
         simulated,
-        pairs=tuple(sorted((first, second) for first, second in pairs if first in device.live and second in simulated.live)),
+        pairs=tuple(
+            sorted((first, second) for first, second in pairs if first in device.live and second in simulated.live)
+        ),
         device_only=tuple(sorted(device.live - ours)),
         simulated_only=tuple(sorted(simulated.live - theirs)),
     )
 
 
-def _by_stream(device: RunRecord, ours: set[int], simulated: RunRecord, theirs: set[int]) -> Iterator[tuple[list[int], list[int]]]:
+def _by_stream(
+    device: RunRecord, ours: set[int], simulated: RunRecord, theirs: set[int]
+) -> Iterator[tuple[list[int], list[int]]]:
     """Indices of the detections that have no partner yet, of each stream since boot: a clip, or the whole run."""
     clips = device.protocol.mode == "clips"
     streams: dict[int, tuple[list[int], list[int]]] = {}
@@ -139,8 +168,15 @@ def _by_stream(device: RunRecord, ours: set[int], simulated: RunRecord, theirs: 
 def _utterances(paired: Sequence[_PairedRun]) -> PairedUtterances:
     counts = Counter[tuple[bool, bool]]()
     for one in paired:
-        counts.update((file in one.device.found, file in one.simulated.found) for file in (*one.device.found, *one.device.missed))
-    return PairedUtterances(both=counts[True, True], device_only=counts[True, False], simulated_only=counts[False, True], neither=counts[False, False])
+        counts.update(
+            (file in one.device.found, file in one.simulated.found) for file in (*one.device.found, *one.device.missed)
+        )
+    return PairedUtterances(
+        both=counts[True, True],
+        device_only=counts[True, False],
+        simulated_only=counts[False, True],
+        neither=counts[False, False],
+    )
 
 
 def equivalence_record(utterances: PairedUtterances, margin: float) -> EquivalenceRecord | None:
@@ -162,14 +198,20 @@ def equivalence_record(utterances: PairedUtterances, margin: float) -> Equivalen
 def _false_accepts(paired: Sequence[_PairedRun]) -> PairedEvents:
     rated = [one for one in paired if one.device.tells_rate]
     return PairedEvents(
-        matched=sum(first in one.device.false and second in one.simulated.false for one in rated for first, second in one.pairs),
+        matched=sum(
+            first in one.device.false and second in one.simulated.false for one in rated for first, second in one.pairs
+        ),
         device_only=sum(number in one.device.false for one in rated for number in one.device_only),
         simulated_only=sum(number in one.simulated.false for one in rated for number in one.simulated_only),
     )
 
 
 def _positions(paired: Sequence[_PairedRun]) -> PositionsRecord:
-    offsets = Counter(one.device.run.detections[first].slice - one.simulated.run.detections[second].slice for one in paired for first, second in one.pairs)
+    offsets = Counter(
+        one.device.run.detections[first].slice - one.simulated.run.detections[second].slice
+        for one in paired
+        for first, second in one.pairs
+    )
     return PositionsRecord(
         paired=offsets.total(),
         same_slice=offsets[0],
@@ -180,7 +222,12 @@ def _positions(paired: Sequence[_PairedRun]) -> PositionsRecord:
 
 
 def _latencies(paired: Sequence[_PairedRun]) -> LatencyRecord:
-    spoken = [(one.device, file) for one in paired if one.device.run.protocol.truth == "wake" for file in range(len(one.device.run.files))]
+    spoken = [
+        (one.device, file)
+        for one in paired
+        if one.device.run.protocol.truth == "wake"
+        for file in range(len(one.device.run.files))
+    ]
     files = [side.run.files[file] for side, file in spoken]
     estimated = any(file.word_end is not None or file.word_end_hidden for file in files)
     hidden = sum(file.word_end is None for file in files) if estimated else 0
@@ -209,7 +256,9 @@ def _latency(sides: Iterator[_Side], estimated: bool) -> LatencyFigures | None:
 
 
 def _disagreements(one: _PairedRun) -> Iterator[DisagreementRecord]:
-    """Utterances that one side missed, then detections without an utterance that one side has, each in the order of the audio."""
+    """Utterances that one side missed, then detections without an utterance that one side has, each in the order of the
+    audio.
+    """
     device, simulated = one.device, one.simulated
     partners = dict(one.pairs)
     partner_of = {second: first for first, second in one.pairs}
@@ -225,7 +274,10 @@ def _disagreements(one: _PairedRun) -> Iterator[DisagreementRecord]:
         begin = device.run.files[file].stream_start
         end = begin + device.run.files[file].seconds + TOLERANCE_SECONDS
         yield _disagreement(one, file, what, (begin, end), _detection(device, first), _detection(simulated, second))
-    kind: tuple[Disagreement, Disagreement] = ("further detection of the device only", "further detection of the simulation only")
+    kind: tuple[Disagreement, Disagreement] = (
+        "further detection of the device only",
+        "further detection of the simulation only",
+    )
     if device.tells_rate:
         kind = ("false accept of the device only", "false accept of the simulation only")
     alone = [(device.run.detections[number], True) for number in one.device_only if number in device.false]
@@ -241,9 +293,22 @@ def _detection(side: _Side, number: int | None) -> DetectionRecord | None:
 
 
 def _disagreement(
-    one: _PairedRun, file: int, what: Disagreement, view: tuple[float, float], device: DetectionRecord | None, simulated: DetectionRecord | None
+    one: _PairedRun,
+    file: int,
+    what: Disagreement,
+    view: tuple[float, float],
+    device: DetectionRecord | None,
+    simulated: DetectionRecord | None,
 ) -> DisagreementRecord:
-    return DisagreementRecord(run=one.index, file_index=file, what=what, begin=view[0], end=view[1], device=_seen(device), simulated=_seen(simulated))
+    return DisagreementRecord(
+        run=one.index,
+        file_index=file,
+        what=what,
+        begin=view[0],
+        end=view[1],
+        device=_seen(device),
+        simulated=_seen(simulated),
+    )
 
 
 def _seen(detection: DetectionRecord | None) -> SeenRecord:

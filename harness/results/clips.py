@@ -86,7 +86,11 @@ def _read_part(path: Path, first: int, last: int) -> NDArray[np.int16]:
     """
     sound = open_sound(path) if part_of(path) is None else None
     with nullcontext() if sound is None else sound:
-        if sound is not None and (sound.samplerate, sound.channels, sound.subtype) == (SAMPLE_RATE_HZ, 1, "PCM_16") and sound.seekable():
+        if (
+            sound is not None
+            and (sound.samplerate, sound.channels, sound.subtype) == (SAMPLE_RATE_HZ, 1, "PCM_16")
+            and sound.seekable()
+        ):
             # The same samples as below, without decoding hours to reach them.
             sound.seek(min(first, sound.frames))
             samples: NDArray[np.int16] = sound.read(last - first, dtype="int16")

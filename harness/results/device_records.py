@@ -1,7 +1,8 @@
-"""What a measured session adds to a result: the board and its integrity, and how far it agrees with the simulation of the same audio.
+"""What a measured session adds to a result: the board and its integrity, and how far it agrees with the simulation of
+the same audio.
 
-Conventions: `device` is the measured side, a virtual board or a real one; `simulated` is the simulation of the same audio. Differences
-are device minus simulated. Times are seconds of the run, see `DetectionRecord`.
+Conventions: `device` is the measured side, a virtual board or a real one; `simulated` is the simulation of the same
+audio. Differences are device minus simulated. Times are seconds of the run, see `DetectionRecord`.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ class IntegrityRecord(Record):
 
     def __add__(self, other: IntegrityRecord) -> IntegrityRecord:
         """The counts of two sessions together."""
-        return IntegrityRecord.model_validate({name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields})
+        return IntegrityRecord.model_validate(
+            {name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields}
+        )
 
 
 class ClockRecord(Record):
@@ -69,7 +72,9 @@ class ClockRecord(Record):
 
 
 class AcousticsRecord(Record):
-    """Sound through the air: devices, alignment, and what went wrong with the sound. Levels in dBFS are rms, within the band of the alignment markers."""
+    """Sound through the air: devices, alignment, and what went wrong with the sound. Levels in dBFS are rms, within the
+    band of the alignment markers.
+    """
 
     speaker: str
     speaker_rate: int | None = None
@@ -97,7 +102,8 @@ class AcousticsRecord(Record):
     true_peak_dbfs: float | None = None
     """Of what was played, four times oversampled."""
     starved: int = Field(default=0, ge=0)
-    """Times that the player had nothing to play, and silence was put in. All counters below are zero in a clean session."""
+    """Times that the player had nothing to play, and silence was put in. All counters below are zero in a clean
+    session."""
     underflows: int = Field(default=0, ge=0)
     """Status flags of the audio system; `lost` and `repeated` were found in the recording whatever the flags say."""
     overflows: int = Field(default=0, ge=0)
@@ -217,7 +223,8 @@ class DisagreementRecord(Record):
     what: Disagreement
     begin: float
     end: float
-    """Seconds of the stream in which it is decided: the utterance and its tolerance, or the surroundings of the detection."""
+    """Seconds of the stream in which it is decided: the utterance and its tolerance, or the surroundings of the
+    detection."""
     device: SeenRecord
     simulated: SeenRecord
 
@@ -248,8 +255,8 @@ class LatencyRecord(Record):
     device: LatencyFigures | None
     simulated: LatencyFigures | None
     measured_from: Literal["estimated end of the word", "end of the recording"] = "end of the recording"
-    """By loudness, before noise was mixed in where the bench did that; or, for results whose word ends nobody estimated, the end of the file, whose
-    silence behind the word gives smaller figures."""
+    """By loudness, before noise was mixed in where the bench did that; or, for results whose word ends nobody
+    estimated, the end of the file, whose silence behind the word gives smaller figures."""
     hidden: int = Field(default=0, ge=0)
     """Utterances in neither figure: noise in their recording hides where the word ends."""
 

@@ -52,7 +52,11 @@ class PairedStream:
     @property
     def trace_label(self) -> str | None:
         """What to say about borrowed probabilities."""
-        return None if self.trace is self.stream else f"probabilities simulated; the detections are {self.stream.run.source}"
+        return (
+            None
+            if self.trace is self.stream
+            else f"probabilities simulated; the detections are {self.stream.run.source}"
+        )
 
 
 @dataclass(frozen=True)
@@ -80,16 +84,28 @@ def false_accepts(streams: Iterable[PairedStream], model: ModelRecord, limit: in
     rated = [paired for paired in streams if paired.stream.run.protocol.tells_rate]
     found = [(paired, paired.stream.run.detections[number]) for paired in rated for number in paired.stream.false]
     found.sort(key=lambda accept: -accept[1].average)
-    return Evidence(tuple(_false_accept(paired, detection, model, reader) for paired, detection in found[:limit]), len(found))
+    return Evidence(
+        tuple(_false_accept(paired, detection, model, reader) for paired, detection in found[:limit]), len(found)
+    )
 
 
 def disagreements(
-    records: Sequence[DisagreementRecord], streams: Sequence[Sequence[PairedStream]], model: ModelRecord, limit: int, reader: ClipReader
+    records: Sequence[DisagreementRecord],
+    streams: Sequence[Sequence[PairedStream]],
+    model: ModelRecord,
+    limit: int,
+    reader: ClipReader,
 ) -> Evidence:
-    """Disagreements of device and simulation in their order, each with the probabilities of both. `streams[i]` are those of run `i`."""
+    """Disagreements of device and simulation in their order, each with the probabilities of both. `streams[i]` are
+    those of run `i`.
+    """
     exhibits: list[Exhibit] = []
     for record in records[:limit]:
-        paired = next(one for one in streams[record.run] if one.stream.first_file <= record.file_index < one.stream.first_file + len(one.stream.files))
+        paired = next(
+            one
+            for one in streams[record.run]
+            if one.stream.first_file <= record.file_index < one.stream.first_file + len(one.stream.files)
+        )
         exhibits.append(_disagreement(paired, record, model, reader))
     return Evidence(tuple(exhibits), len(records))
 
@@ -106,7 +122,11 @@ def _miss(paired: PairedStream, index: int, model: ModelRecord, reader: ClipRead
         begin, end = _around(_loudest_answer(paired.trace, begin, end, model.window), begin, end)
     facts = [f"{file.seconds:.2f}\N{NO-BREAK SPACE}s long"]
     if highest is not None:
-        facts.insert(0, f"highest probability {wording.probability(highest)}" + ("" if paired.trace is paired.stream else " (simulated)"))
+        facts.insert(
+            0,
+            f"highest probability {wording.probability(highest)}"
+            + ("" if paired.trace is paired.stream else " (simulated)"),
+        )
     return _exhibit(paired, file, facts, (begin, end), model, reader)
 
 
@@ -117,7 +137,9 @@ def _false_accept(paired: PairedStream, detection: DetectionRecord, model: Model
     where = detection.seconds - file.stream_start
     if stream.run.protocol.mode != "clips":
         facts.append(f"at {wording.clock(detection.seconds)} of the stream, {wording.clock(where)} of the file")
-        view = _around(detection.seconds, stream.files[0].stream_start, stream.files[-1].stream_start + stream.files[-1].seconds)
+        view = _around(
+            detection.seconds, stream.files[0].stream_start, stream.files[-1].stream_start + stream.files[-1].seconds
+        )
     else:
         facts.append(f"at {where:.2f}\N{NO-BREAK SPACE}s")
         view = (file.stream_start, file.stream_start + file.seconds)
@@ -126,25 +148,45 @@ def _false_accept(paired: PairedStream, detection: DetectionRecord, model: Model
     return _exhibit(paired, file, facts, view, model, reader)
 
 
-def _exhibit(paired: PairedStream, file: FileRecord, facts: Sequence[str], view: tuple[float, float], model: ModelRecord, reader: ClipReader) -> Exhibit:
-    """The timeline begins with the audio; it goes on into the silence after a recording, where the answer often falls, as far as the last one there."""
+def _exhibit(
+    paired: PairedStream,
+    file: FileRecord,
+    facts: Sequence[str],
+    view: tuple[float, float],
+    model: ModelRecord,
+    reader: ClipReader,
+) -> Exhibit:
+    """The timeline begins with the audio; it goes on into the silence after a recording, where the answer often falls,
+    as far as the last one there.
+    """
     stream = paired.stream
     begin, end = view
     shown_to, recorded_to = end, file.stream_start + file.seconds
     if end >= recorded_to:
         following = _following(stream, recorded_to)
-        last = max((one.seconds + _PAST_DETECTION_SECONDS for one in stream.detections if recorded_to <= one.seconds <= following), default=0.0)
+        last = max(
+            (
+                one.seconds + _PAST_DETECTION_SECONDS
+                for one in stream.detections
+                if recorded_to <= one.seconds <= following
+            ),
+            default=0.0,
+        )
         shown_to = max(end, min(following, max(recorded_to + TAIL_SHOWN_SECONDS, last)))
     trace = paired.trace
     timeline = draw(trace, model, begin, shown_to, stream.detections) if shown_to > begin else None
     timelines = () if timeline is None else ((paired.trace_label, timeline),)
-    return Exhibit(file.path, file.speaker, stream.run.label, tuple(facts), timelines, reader.read(stream.files, begin, end))
+    return Exhibit(
+        file.path, file.speaker, stream.run.label, tuple(facts), timelines, reader.read(stream.files, begin, end)
+    )
 
 
 def _following(stream: RunStream, recorded_to: float) -> float:
     """Where the silence after a recording ends: at the next recording, or with the stream. Seconds of the stream."""
     starts = [file.stream_start for file in stream.files if file.stream_start >= recorded_to]
-    return min(starts, default=stream.files[-1].stream_start + stream.files[-1].seconds + stream.run.protocol.tail_seconds)
+    return min(
+        starts, default=stream.files[-1].stream_start + stream.files[-1].seconds + stream.run.protocol.tail_seconds
+    )
 
 
 def _disagreement(paired: PairedStream, record: DisagreementRecord, model: ModelRecord, reader: ClipReader) -> Exhibit:
@@ -156,7 +198,11 @@ def _disagreement(paired: PairedStream, record: DisagreementRecord, model: Model
         timeline = draw(side, model, begin, end) if side is not None else None
         if side is not None and timeline is not None:
             timelines.append((side.run.source, timeline))
-    if len(timelines) == 2 and timelines[0][1].probability == timelines[1][1].probability and timelines[0][1].detections == timelines[1][1].detections:
+    if (
+        len(timelines) == 2
+        and timelines[0][1].probability == timelines[1][1].probability
+        and timelines[0][1].detections == timelines[1][1].detections
+    ):
         timelines = [(f"{timelines[0][0]} and {timelines[1][0]}: equal", timelines[0][1])]
     facts = [record.words(paired.stream.run.source)]
     if record.device.seconds is not None and not paired.stream.has_trace:

@@ -83,7 +83,9 @@ class VoidRow:
 
 
 def ruler(record: IntervalRecord | None, simulated: IntervalRecord | None = None) -> Ruler | None:
-    """The interval of a figure on a scale: of per cents, or one that has room for any rate: r/(r+1), so 0.5 and 2 cut it in thirds."""
+    """The interval of a figure on a scale: of per cents, or one that has room for any rate: r/(r+1), so 0.5 and 2 cut
+    it in thirds.
+    """
     if record is None or record.low is None or record.high is None or record.rate is None:
         return None
     place = _squeeze if record.hourly else _per_cent
@@ -93,8 +95,12 @@ def ruler(record: IntervalRecord | None, simulated: IntervalRecord | None = None
     return Ruler(place(record.low), place(record.rate), place(record.high), ticks, beside)
 
 
-def figure_tables(measured: Sequence[ScoredRun[RunStream]], total: ScoresRecord, simulated: Sequence[ScoredRun[RunStream]]) -> tuple[Figure, ...]:
-    """Each figure by run and in total, and beside it the simulation's where there is one (`simulated[i]` of `measured[i]`)."""
+def figure_tables(
+    measured: Sequence[ScoredRun[RunStream]], total: ScoresRecord, simulated: Sequence[ScoredRun[RunStream]]
+) -> tuple[Figure, ...]:
+    """Each figure by run and in total, and beside it the simulation's where there is one (`simulated[i]` of
+    `measured[i]`).
+    """
     scores = [add_scores([one]) for one in measured]
     beside = [add_scores([one]) for one in simulated]
     beside_total = add_scores(simulated) if simulated else None
@@ -106,15 +112,29 @@ def figure_tables(measured: Sequence[ScoredRun[RunStream]], total: ScoresRecord,
         told = [index for index, one in enumerate(scores) if one.figure(field) is not None]
         kinds = [measured[index].run.provenance for index in told]
         rows = [
-            _row(measured[index].run.label, kind, scores[index].figure(field), beside[index].figure(field) if beside else None)
+            _row(
+                measured[index].run.label,
+                kind,
+                scores[index].figure(field),
+                beside[index].figure(field) if beside else None,
+            )
             for index, kind in zip(told, kinds, strict=True)
         ]
-        rows.append(_row("Total", together(kinds), summed, beside_total.figure(field) if beside_total else None, total=True))
+        rows.append(
+            _row("Total", together(kinds), summed, beside_total.figure(field) if beside_total else None, total=True)
+        )
         tables.append(Figure(name.title, name.counted, summed.method, tuple(rows)))
     return tuple(tables)
 
 
-def _row(name: str, kind: Provenance, measured: IntervalRecord | None, simulated: IntervalRecord | None, *, total: bool = False) -> FigureRow:
+def _row(
+    name: str,
+    kind: Provenance,
+    measured: IntervalRecord | None,
+    simulated: IntervalRecord | None,
+    *,
+    total: bool = False,
+) -> FigureRow:
     assert measured is not None
     tag = None if kind == "recorded" else "origin unknown" if kind == "unknown" else kind
     return FigureRow(name, tag, cell(measured), None if simulated is None else cell(simulated), total)
@@ -152,14 +172,18 @@ def cutoff_table(curve: DetCurve, model: ModelRecord) -> tuple[CutoffRow, ...]:
 
 
 def void_rows(runs: Sequence[ScoredRun[RunStream]]) -> list[VoidRow]:
-    """All void time in the order of the runs, overlapping records joined: the recorded seconds add up to the scores' `void_seconds`."""
+    """All void time in the order of the runs, overlapping records joined: the recorded seconds add up to the scores'
+    `void_seconds`.
+    """
     return [
         VoidRow(
             where=one.run.label if one.run.protocol.mode != "clips" else f"{one.run.label}, {part.files[0].path}",
             begin=span.start,
             end=span.end,
             recorded=overlap_seconds(part.truth.counted, [span]),
-            reasons=tuple(dict.fromkeys(void.reason for void in part.voids if void.start <= span.end and span.start <= void.end)),
+            reasons=tuple(
+                dict.fromkeys(void.reason for void in part.voids if void.start <= span.end and span.start <= void.end)
+            ),
         )
         for one in runs
         for part in one.parts

@@ -1,8 +1,8 @@
 """Several results of one model become one: components are added, rates are computed from them.
 
-What would make a merged figure a lie is refused: another model or operating point, another source, the same audio counted twice.
-The very same run given twice is counted once. Several sessions of one board and model may be merged; their agreement with the simulation is
-computed anew from the runs.
+What would make a merged figure a lie is refused: another model or operating point, another source, the same audio
+counted twice. The very same run given twice is counted once. Several sessions of one board and model may be merged;
+their agreement with the simulation is computed anew from the runs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _SAME_MODEL = {
     "cutoff_uint8": "cutoff",
     "window": "sliding window",
 }
-"""Fields of the model that a measurement depends on, with their names. Paths and the manifest's other fields may differ."""
+"""Fields of the model that a measurement depends on, with their names. Paths and the manifest's other fields may
+differ."""
 
 _ARENA = {
     "manifest": "tensor arena of the manifest",
@@ -33,14 +34,21 @@ _ARENA = {
     "probed": "arena probed by the device",
 }
 
-_SAME_BOARD = {"name": "board", "kind": "kind of board", "target": "target", "mac": "MAC address", "room": "room", "microphone": "microphone"}
+_SAME_BOARD = {
+    "name": "board",
+    "kind": "kind of board",
+    "target": "target",
+    "mac": "MAC address",
+    "room": "room",
+    "microphone": "microphone",
+}
 
 
 def merge_results(results: Sequence[Result]) -> Result:
     """Merge results of one model, in the order given, and score them together.
 
-    Raises `ConfigError` when there is no result, when two differ in model, operating point, source or arena, or when they share
-    recordings without being the same run.
+    Raises `ConfigError` when there is no result, when two differ in model, operating point, source or arena, or when
+    they share recordings without being the same run.
     """
     if not results:
         raise ConfigError("no result to report; give at least one result.json written by mww-simulate --result")
@@ -52,7 +60,9 @@ def merge_results(results: Sequence[Result]) -> Result:
     simulation = tuple(simulated for _, simulated in pairs if simulated is not None)
     _require_one_source(runs)
     if len(simulation) not in (0, len(runs)):
-        raise ConfigError("cannot merge results: one holds the simulation of its audio and another does not; report them one by one")
+        raise ConfigError(
+            "cannot merge results: one holds the simulation of its audio and another does not; report them one by one"
+        )
     agreement = make_agreement(runs, simulation, _margin(results), model=first.model) if simulation else None
     if len(results) == 1 and len(runs) == len(first.runs):
         return first.model_copy(update={"scores": score_runs(runs), "agreement": agreement})
@@ -76,17 +86,23 @@ def _require_same_model(first: Result, other: Result) -> None:
     for field, name in _SAME_MODEL.items():
         ours, theirs = getattr(first.model, field), getattr(other.model, field)
         if ours != theirs:
-            raise ConfigError(f"cannot merge results of different models: {name} {ours!r} and {theirs!r}; report them one by one")
+            raise ConfigError(
+                f"cannot merge results of different models: {name} {ours!r} and {theirs!r}; report them one by one"
+            )
 
 
 def _require_one_source(runs: Sequence[RunRecord]) -> None:
     sources = sorted({run.source for run in runs})
     if len(sources) > 1:
-        raise ConfigError(f"cannot merge results from different sources ({', '.join(sources)}); report each source by itself")
+        raise ConfigError(
+            f"cannot merge results from different sources ({', '.join(sources)}); report each source by itself"
+        )
 
 
 def _distinct_runs(results: Sequence[Result]) -> tuple[tuple[RunRecord, RunRecord | None], ...]:
-    """All runs with their simulations, a repeated one once. Recordings shared by different runs of different results are refused."""
+    """All runs with their simulations, a repeated one once. Recordings shared by different runs of different results
+    are refused.
+    """
     kept: list[tuple[RunRecord, RunRecord | None]] = []
     for result in results:
         earlier = tuple(run for run, _ in kept)
@@ -99,10 +115,21 @@ def _distinct_runs(results: Sequence[Result]) -> tuple[tuple[RunRecord, RunRecor
 
 
 def _margin(results: Sequence[Result]) -> float:
-    """The margin of equivalence that the results state. It was chosen before the measurement and cannot be another one afterwards."""
-    margins = sorted({result.agreement.equivalence.margin for result in results if result.agreement is not None and result.agreement.equivalence is not None})
+    """The margin of equivalence that the results state. It was chosen before the measurement and cannot be another one
+    afterwards.
+    """
+    margins = sorted(
+        {
+            result.agreement.equivalence.margin
+            for result in results
+            if result.agreement is not None and result.agreement.equivalence is not None
+        }
+    )
     if len(margins) > 1:
-        raise ConfigError(f"cannot merge results with margins of equivalence of {' and '.join(f'{margin:g}' for margin in margins)}; report them one by one")
+        raise ConfigError(
+            f"cannot merge results with margins of equivalence of {' and '.join(f'{margin:g}' for margin in margins)};"
+            " report them one by one"
+        )
     return margins[0] if margins else MARGIN
 
 
@@ -113,7 +140,16 @@ def _same_measurement(run: RunRecord, other: RunRecord) -> bool:
 
 def _measured(run: RunRecord) -> tuple[object, ...]:
     hashes = tuple(file.sha256 for file in run.files)
-    return run.source, run.protocol, run.corpus_sha256, hashes, run.detections, run.probabilities, run.inferences_per_file, run.voids
+    return (
+        run.source,
+        run.protocol,
+        run.corpus_sha256,
+        hashes,
+        run.detections,
+        run.probabilities,
+        run.inferences_per_file,
+        run.voids,
+    )
 
 
 def _require_new_audio(run: RunRecord, earlier: Sequence[RunRecord]) -> None:
@@ -122,15 +158,19 @@ def _require_new_audio(run: RunRecord, earlier: Sequence[RunRecord]) -> None:
         shared = sorted(ours.keys() & {file.sha256 for file in other.files}, key=lambda digest: ours[digest])
         if shared and other.protocol.truth == run.protocol.truth:
             raise ConfigError(
-                f"runs {other.label!r} and {run.label!r} share {len(shared)} recording(s), the first is {ours[shared[0]]}; "
-                "audio counted twice narrows the intervals without new evidence: leave one result out"
+                f"runs {other.label!r} and {run.label!r} share {len(shared)} recording(s), the first is"
+                f" {ours[shared[0]]}; audio counted twice narrows the intervals without new evidence: leave one"
+                " result out"
             )
 
 
 def _merge_versions(results: Sequence[Result]) -> dict[str, str]:
     """Each program's version; where results differ, all of them."""
     names = sorted({name for result in results for name in result.versions})
-    return {name: ", ".join(dict.fromkeys(result.versions[name] for result in results if name in result.versions)) for name in names}
+    return {
+        name: ", ".join(dict.fromkeys(result.versions[name] for result in results if name in result.versions))
+        for name in names
+    }
 
 
 def _merge_arenas(results: Sequence[Result]) -> ArenaRecord:
@@ -139,7 +179,10 @@ def _merge_arenas(results: Sequence[Result]) -> ArenaRecord:
     for field, name in _ARENA.items():
         values = sorted({value for result in results if (value := getattr(result.arena, field)) is not None})
         if len(values) > 1:
-            raise ConfigError(f"cannot merge results: {name} is {' and '.join(map(str, values))} bytes; measure again with one version")
+            raise ConfigError(
+                f"cannot merge results: {name} is {' and '.join(map(str, values))} bytes; measure again with one"
+                " version"
+            )
         merged[field] = values[0] if values else None
     return ArenaRecord.model_validate(merged)
 
@@ -153,7 +196,9 @@ def merge_sessions(results: Sequence[Result]) -> SessionRecord | None:
     if not sessions:
         return None
     if any(result.session is None for result in results):
-        raise ConfigError("cannot merge results: one names the board it was measured on and another does not; report them one by one")
+        raise ConfigError(
+            "cannot merge results: one names the board it was measured on and another does not; report them one by one"
+        )
     first = sessions[0]
     for other in sessions[1:]:
         _require_same_board(first, other)
@@ -178,9 +223,11 @@ def _require_same_board(first: SessionRecord, other: SessionRecord) -> None:
     for field, name in _SAME_BOARD.items():
         ours, theirs = getattr(first.board, field), getattr(other.board, field)
         if ours != theirs:
-            raise ConfigError(f"cannot merge sessions of different boards: {name} {ours!r} and {theirs!r}; report them one by one")
+            raise ConfigError(
+                f"cannot merge sessions of different boards: {name} {ours!r} and {theirs!r}; report them one by one"
+            )
     if first.model_sha256_on_board != other.model_sha256_on_board:
         raise ConfigError(
-            f"cannot merge sessions: the board ran model {first.model_sha256_on_board[:12]} in one and {other.model_sha256_on_board[:12]} in the other; "
-            "report them one by one"
+            f"cannot merge sessions: the board ran model {first.model_sha256_on_board[:12]} in one and"
+            f" {other.model_sha256_on_board[:12]} in the other; report them one by one"
         )

@@ -1,4 +1,5 @@
-"""Curves over the cutoff, drawn by matplotlib and made fit for the page: themed by CSS, deterministic, without any address.
+"""Curves over the cutoff, drawn by matplotlib and made fit for the page: themed by CSS, deterministic, without any
+address.
 
 Each figure is drawn twice, for wide and for narrow screens, because the text of one SVG cannot be readable on both.
 """
@@ -96,7 +97,14 @@ def det_plot(curve: DetCurve, point: MeasuredPoint) -> Plot | None:
             _interval_bar(axes, "x", x, y, rate, 1)
             _interval_bar(axes, "y", y, x, _complement(recall), 100)
             _point(axes, x, y)
-            axes.annotate(f"cutoff {wording.cutoff(point.cutoff)}", (x, y), (9, 9), textcoords="offset points", weight="bold", zorder=6)
+            axes.annotate(
+                f"cutoff {wording.cutoff(point.cutoff)}",
+                (x, y),
+                (9, 9),
+                textcoords="offset points",
+                weight="bold",
+                zorder=6,
+            )
 
     return _draw("det", paint, 4.4)
 
@@ -109,7 +117,9 @@ def cutoff_plot(curve: DetCurve, point: MeasuredPoint) -> Plot | None:
         panels.append(lambda axes: _recall_panel(axes, curve, point, [recalls[int(count)] for count in curve.detected]))
     if curve.hours:
         rates = {int(count): hourly_record(int(count), curve.hours) for count in np.unique(curve.false_accepts)}
-        panels.append(lambda axes: _rate_panel(axes, curve, point, [rates[int(count)] for count in curve.false_accepts]))
+        panels.append(
+            lambda axes: _rate_panel(axes, curve, point, [rates[int(count)] for count in curve.false_accepts])
+        )
     if not panels:
         return None
 
@@ -145,7 +155,9 @@ def _rate_panel(axes: Axes, curve: DetCurve, point: MeasuredPoint, records: list
         _point(axes, point.cutoff, record.rate)
 
 
-def _banded(axes: Axes, curve: DetCurve, values: NDArray[np.float64], records: list[IntervalRecord], scale: float, color: str) -> None:
+def _banded(
+    axes: Axes, curve: DetCurve, values: NDArray[np.float64], records: list[IntervalRecord], scale: float, color: str
+) -> None:
     cutoffs = curve.cutoffs / PROBABILITY_MAX
     low = [scale * (record.low or 0) for record in records]
     high = [scale * (record.high or 0) for record in records]
@@ -159,7 +171,10 @@ def _rate_axis(axes: Axes, which: str, curve: DetCurve) -> None:
     # The interval of few events must fit, and the two limits of the grades.
     highest = max(float(curve.false_accepts_per_hour.max()), hourly_record(0, curve.hours).high or 0, 2 * ACCEPTABLE_TO)
     grades = (EXCELLENT_BELOW, ACCEPTABLE_TO)
-    ticks = [0.0, *(tick for tick in _RATE_TICKS if one_event * (0.3 if tick in grades else 1) <= tick <= highest * 1.3)]
+    ticks = [
+        0.0,
+        *(tick for tick in _RATE_TICKS if one_event * (0.3 if tick in grades else 1) <= tick <= highest * 1.3),
+    ]
     labels = [f"{tick:g}" for tick in ticks]
     if which == "x":
         axes.set_xscale("symlog", linthresh=one_event, linscale=0.8)
@@ -219,7 +234,12 @@ def _svg(name: str, paint: Callable[[Figure], None], width: float, height: float
     with style.context(["default", {**_STYLE, "svg.hashsalt": name}]):
         figure = Figure(figsize=(width, height), layout="constrained")
         paint(figure)
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        figure.savefig(
+            buffer,
+            format="svg",
+            transparent=True,
+            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+        )
     return _themed(_embeddable(buffer.getvalue(), name))
 
 
@@ -232,7 +252,9 @@ def _embeddable(svg: str, name: str) -> str:
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r'href="#', f'href="#{name}-', svg)
     svg = re.sub(r"url\(#", f"url(#{name}-", svg)
-    return re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true" focusable="false">', svg, count=1)
+    return re.sub(
+        r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true" focusable="false">', svg, count=1
+    )
 
 
 def _themed(svg: str) -> str:

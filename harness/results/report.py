@@ -1,4 +1,5 @@
-"""The report: one self-contained HTML page made from `result.json`, readable from a mail attachment without a network."""
+"""The report: one self-contained HTML page made from `result.json`, readable from a mail attachment without
+a network."""
 
 from __future__ import annotations
 
@@ -33,13 +34,16 @@ def write_report(results: Sequence[Result], output: Path, *, max_clips: int) -> 
     The page is a function of the results and of the recordings they name: the same input gives the same bytes. At most
     `max_clips` misses and `max_clips` false accepts are shown with their sound.
 
-    Raises `ConfigError` when the results cannot be merged or contradict themselves, `OSError` when the page cannot be written.
+    Raises `ConfigError` when the results cannot be merged or contradict themselves, `OSError` when the page cannot be
+    written.
     """
     if max_clips < 0:
         raise ConfigError(f"--max-clips {max_clips}: give 0 or more")
     result = merge_results(results)
     verdict = judge(result)
-    write_atomically(output, render_page("harness.results", "report.html.j2", _context(result, results, verdict, max_clips)))
+    write_atomically(
+        output, render_page("harness.results", "report.html.j2", _context(result, results, verdict, max_clips))
+    )
     return verdict
 
 
@@ -51,7 +55,10 @@ def _context(result: Result, parts: Sequence[Result], verdict: Verdict, max_clip
     simulated = add_scores(simulation) if simulation else None
     by_run = [[PairedStream(stream) for stream in one.parts] for one in measured]
     if simulation:
-        by_run = [[PairedStream(*both) for both in zip(one.parts, other.parts, strict=True)] for one, other in zip(measured, simulation, strict=True)]
+        by_run = [
+            [PairedStream(*both) for both in zip(one.parts, other.parts, strict=True)]
+            for one, other in zip(measured, simulation, strict=True)
+        ]
     paired = [one for streams in by_run for one in streams]
     traces = [one.trace for one in paired]
     answered = all(any(one.trace.has_trace for one in streams) for streams in by_run)
@@ -75,14 +82,20 @@ def _context(result: Result, parts: Sequence[Result], verdict: Verdict, max_clip
         "figures": figure_tables(measured, scores, simulation),
         "curve": curve,
         "curve_source": next((trace.run.source for trace in traces if trace.run.source != source), source),
-        "viable_recall": average_viable_recall(curve) if curve is not None and curve.hours and curve.utterances else None,
+        "viable_recall": (
+            average_viable_recall(curve) if curve is not None and curve.hours and curve.utterances else None
+        ),
         "det": det_plot(curve, point) if curve is not None else None,
         "cutoffs": cutoff_plot(curve, point) if curve is not None else None,
         "cutoff_rows": cutoff_table(curve, model) if curve is not None else (),
         "misses": misses(paired, model, max_clips, reader) if scores.recall is not None else None,
-        "false_accepts": false_accepts(paired, model, max_clips, reader) if scores.false_accepts_per_hour is not None else None,
+        "false_accepts": (
+            false_accepts(paired, model, max_clips, reader) if scores.false_accepts_per_hour is not None else None
+        ),
         "agreement": agreement,
-        "disagreements": disagreements(agreement.disagreements, by_run, model, max_clips, reader) if agreement is not None else None,
+        "disagreements": (
+            disagreements(agreement.disagreements, by_run, model, max_clips, reader) if agreement is not None else None
+        ),
         "sessions": list(dict.fromkeys(part.session for part in parts if part.session is not None)),
         "voids": void_rows(measured),
         "w": wording,

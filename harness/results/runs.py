@@ -1,6 +1,8 @@
-"""The streams of a run: which files, detections and void times belong together, what came of them, and the probabilities behind them.
+"""The streams of a run: which files, detections and void times belong together, what came of them, and the
+probabilities behind them.
 
-A stream is matched with its truth once, and everything that counts, lists or shows detections asks it: scores, figures, evidence, agreement.
+A stream is matched with its truth once, and everything that counts, lists or shows detections asks it: scores, figures,
+evidence, agreement.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ class RunPart:
 
     @property
     def found(self) -> dict[int, int]:
-        """Index of the detection that found it, by the file index of the utterance; indices are the run's, as of the next two. Void ones are in none."""
+        """Index of the detection that found it, by the file index of the utterance; indices are the run's, as of the
+        next two. Void ones are in none.
+        """
         return {self.first_file + utterance: self.numbers[number] for utterance, number in sorted(self.counts.matches)}
 
     @property
@@ -76,14 +80,18 @@ class RunStream(RunPart):
         return len(self.stream.probabilities) > 0
 
     def averages(self, window: int) -> NDArray[np.float64]:
-        """The average that the device compares with the cutoff at each inference, 0-1: float64 `[inferences]`, computed once."""
+        """The average that the device compares with the cutoff at each inference, 0-1: float64 `[inferences]`, computed
+        once.
+        """
         if window not in self._averages:
             resets = [detection.slice for detection in self.detections]
             self._averages[window] = sliding_averages(self.stream.probabilities, self.stream.stride, window, resets)
         return self._averages[window]
 
     def decisive(self, begin: float, end: float, window: int) -> NDArray[np.int64]:
-        """Inferences between two moments that can take part in a detection of this sliding `window`; those of the first second after boot cannot."""
+        """Inferences between two moments that can take part in a detection of this sliding `window`; those of the first
+        second after boot cannot.
+        """
         seconds = self.inference_seconds()
         seconds[: first_decisive(self.stream.stride, window)] = -1.0
         return np.flatnonzero((seconds >= begin) & (seconds <= end))
@@ -91,7 +99,9 @@ class RunStream(RunPart):
     def inference_seconds(self) -> NDArray[np.float64]:
         """Audio heard at each inference, in seconds of the stream: float64 `[inferences]`."""
         last_slices = np.arange(1, len(self.stream.probabilities) + 1, dtype=np.float64) * self.stream.stride - 1
-        seconds: NDArray[np.float64] = (WINDOW_SAMPLES + last_slices * step_samples(self.stream.step_ms)) / SAMPLE_RATE_HZ
+        seconds: NDArray[np.float64] = (
+            WINDOW_SAMPLES + last_slices * step_samples(self.stream.step_ms)
+        ) / SAMPLE_RATE_HZ
         return seconds
 
 
@@ -109,7 +119,9 @@ class ScoredRun[P: RunPart]:
 
     @cached_property
     def found(self) -> dict[int, int]:
-        """Index of the detection that found it, by the file index of the utterance. Ascending; void ones are in neither."""
+        """Index of the detection that found it, by the file index of the utterance. Ascending; void ones are in
+        neither.
+        """
         return {file: number for part in self.parts for file, number in part.found.items()}
 
     @cached_property
@@ -158,23 +170,31 @@ def run_parts(run: RunRecord) -> tuple[RunPart, ...]:
     voids: dict[int | None, list[VoidRecord]] = {}
     for void in run.voids:
         voids.setdefault(void.file_index, []).append(void)
-    return tuple(RunPart(run, index, (file,), tuple(numbers.get(index, ())), tuple(voids.get(index, ()))) for index, file in enumerate(run.files))
+    return tuple(
+        RunPart(run, index, (file,), tuple(numbers.get(index, ())), tuple(voids.get(index, ())))
+        for index, file in enumerate(run.files)
+    )
 
 
 def run_streams(run: RunRecord, stride: int, step_ms: int = STEP_MS) -> tuple[RunStream, ...]:
     """The streams of a run with their probabilities; stride and step are the model's.
 
-    A run without any probability, as a real board gives it, has streams without a trace.
-    Raises `ConfigError` when the record contradicts itself: inferences without probabilities, detections outside the files.
+    A run without any probability, as a real board gives it, has streams without a trace. Raises `ConfigError` when the
+    record contradicts itself: inferences without probabilities, detections outside the files.
     """
     parts = run_parts(run)
     probabilities = unpack_probabilities(run.probabilities)
     inferences = run.inferences_per_file or (0,) * len(parts)
     if len(inferences) != len(parts) or sum(inferences) != len(probabilities) or min(inferences, default=0) < 0:
-        raise ConfigError(f"result, run {run.label!r}: inferences and probabilities do not belong together; measure again")
+        raise ConfigError(
+            f"result, run {run.label!r}: inferences and probabilities do not belong together; measure again"
+        )
     for detection in run.detections:
         if not 0 <= detection.file_index < len(run.files):
-            raise ConfigError(f"result, run {run.label!r}: a detection names file {detection.file_index} of {len(run.files)}; measure again")
+            raise ConfigError(
+                f"result, run {run.label!r}: a detection names file {detection.file_index} of {len(run.files)}; measure"
+                " again"
+            )
     streams: list[RunStream] = []
     offset = 0
     for part, count in zip(parts, inferences, strict=True):
@@ -185,14 +205,20 @@ def run_streams(run: RunRecord, stride: int, step_ms: int = STEP_MS) -> tuple[Ru
 
 
 def sweep_cutoffs(streams: Iterable[RunStream], window: int) -> DetCurve:
-    """Utterances found and false accepts at every cutoff over all streams of a result, with one sliding window. Void time is in neither."""
+    """Utterances found and false accepts at every cutoff over all streams of a result, with one sliding window. Void
+    time is in neither.
+    """
     return det_curve(((one.stream, one.truth) for one in streams), window)
 
 
 def _slices(part: RunPart, inferences: int, stride: int, step_ms: int) -> int:
-    """Slices of the stream. A result keeps inferences; the slices after the last one follow from the recordings' lengths."""
+    """Slices of the stream. A result keeps inferences; the slices after the last one follow from the recordings'
+    lengths.
+    """
     if part.files:
-        slices = slice_count(round((part.files[-1].span.end + part.run.protocol.tail_seconds) * SAMPLE_RATE_HZ), step_ms)
+        slices = slice_count(
+            round((part.files[-1].span.end + part.run.protocol.tail_seconds) * SAMPLE_RATE_HZ), step_ms
+        )
         if slices // stride == inferences:
             return slices
     return inferences * stride

@@ -1,7 +1,7 @@
 """The record of a measurement: `result.json`, versioned, raw events kept so that everything can be scored again.
 
-A result holds one or more runs of one model: a run is one protocol over one set of audio. Rates are never stored without
-the counts they come from; merging results adds runs and scores them again.
+A result holds one or more runs of one model: a run is one protocol over one set of audio. Rates are never stored
+without the counts they come from; merging results adds runs and scores them again.
 """
 
 from __future__ import annotations
@@ -83,12 +83,14 @@ class FileRecord(Record):
     seconds: float = Field(ge=0)
     """Length of the recording itself, without lead-in, tail or gap."""
     stream_start: float = Field(ge=0)
-    """Where the recording's first sample lies in its stream, in seconds: behind the lead-in of a clip or session, then cumulative."""
+    """Where the recording's first sample lies in its stream, in seconds: behind the lead-in of a clip or session, then
+    cumulative."""
     max_probability: float | None
     """None where the board does not tell its probabilities."""
     speaker: str | None = None
     word_end: float | None = Field(default=None, ge=0)
-    """Seconds of the recording at which its utterance ends, by loudness; None where noise hides it, or nobody looked."""
+    """Seconds of the recording at which its utterance ends, by loudness; None where noise hides it, or nobody
+    looked."""
     word_end_hidden: bool = False
     """True where somebody looked, and noise hides it; results of older versions do not tell."""
 
@@ -126,7 +128,9 @@ class PresentationRecord(Record):
     def truth_of(self, files: Sequence[FileRecord], voids: Iterable[VoidRecord]) -> Truth:
         """What is true of a stream with these files and void times."""
         presentation = Presentation(self.mode, self.lead_in_seconds, self.tail_seconds, self.gap_seconds)
-        return presentation.truth([file.span for file in files], wake=self.wake, voids=[Span(void.start, void.end) for void in voids])
+        return presentation.truth(
+            [file.span for file in files], wake=self.wake, voids=[Span(void.start, void.end) for void in voids]
+        )
 
 
 class VoidRecord(Record):
@@ -149,14 +153,15 @@ class RunRecord(Record):
     corpus_sha256: str
     """Hash of the sorted file hashes."""
     provenance: Provenance
-    """Who spoke: people, a synthesiser, or nobody knows. Older results only say whether all was synthetic; what was not is of unknown origin."""
+    """Who spoke: people, a synthesiser, or nobody knows. Older results only say whether all was synthetic; what was not
+    is of unknown origin."""
     source: Source
     engine: str
     files: tuple[FileRecord, ...]
     detections: tuple[DetectionRecord, ...]
     probabilities: str
-    """All inferences of the run in order, see `pack_probabilities`. In `clips` mode the clips follow one another. None at all where
-    a real board was measured: it does not tell them."""
+    """All inferences of the run in order, see `pack_probabilities`. In `clips` mode the clips follow one another. None
+    at all where a real board was measured: it does not tell them."""
     voids: tuple[VoidRecord, ...] = ()
     notes: tuple[str, ...] = ()
     """What the list of recordings says of figures of them, e.g. that training knew the speaker."""
@@ -201,7 +206,9 @@ class IntervalRecord(Record):
 
 @dataclass(frozen=True)
 class FigureName:
-    """How a figure of the scores is called wherever it is shown. Who adds one to `ScoresRecord` says it there, and tables and pages show it."""
+    """How a figure of the scores is called wherever it is shown. Who adds one to `ScoresRecord` says it there, and
+    tables and pages show it.
+    """
 
     title: str
     counted: str
@@ -212,13 +219,17 @@ class ScoresRecord(Record):
     """Scores over all runs of a result. Its figures stand in the order in which they are shown."""
 
     false_accepts_per_hour: Annotated[IntervalRecord | None, FigureName("False accepts per hour", "events in hours")]
-    """Detections without an utterance, where there is no wake word and in sessions of it, Garwood. None when no run tells a rate."""
+    """Detections without an utterance, where there is no wake word and in sessions of it, Garwood. None when no run
+    tells a rate."""
     recall: Annotated[IntervalRecord | None, FigureName("Recall", "recognised of utterances")]
     """Utterances detected, Clopper-Pearson. None when no run holds the wake word."""
-    false_accept_clips: Annotated[IntervalRecord | None, FigureName("Clips accepted falsely", "accepted of clips")] = None
+    false_accept_clips: Annotated[IntervalRecord | None, FigureName("Clips accepted falsely", "accepted of clips")] = (
+        None
+    )
     """Clips without the wake word that were detected in `clips` mode, Clopper-Pearson."""
     extra_detections: int = 0
-    """Detections in clips of the wake word that find no utterance: second ones, and ones before it. Not in the hourly rate."""
+    """Detections in clips of the wake word that find no utterance: second ones, and ones before it. Not in the hourly
+    rate."""
     void_seconds: float = 0.0
     """Time that was left out of all figures."""
     void_utterances: int = 0
@@ -226,7 +237,10 @@ class ScoresRecord(Record):
     @classmethod
     def figures(cls) -> dict[str, FigureName]:
         """All figures by the name of their field."""
-        names = {field: next((one for one in info.metadata if isinstance(one, FigureName)), None) for field, info in cls.model_fields.items()}
+        names = {
+            field: next((one for one in info.metadata if isinstance(one, FigureName)), None)
+            for field, info in cls.model_fields.items()
+        }
         return {field: name for field, name in names.items() if name is not None}
 
     def figure(self, field: str) -> IntervalRecord | None:
@@ -249,7 +263,8 @@ class Result(Record):
     runs: Annotated[tuple[RunRecord, ...], Field(min_length=1)]
     scores: ScoresRecord
     simulation: tuple[RunRecord, ...] = ()
-    """The simulation of the same audio: empty, or one run for each of `runs`, in their order, with source `simulated`."""
+    """The simulation of the same audio: empty, or one run for each of `runs`, in their order, with source
+    `simulated`."""
     agreement: AgreementRecord | None = None
     """`runs` against `simulation`."""
     session: SessionRecord | None = None
@@ -288,7 +303,9 @@ def unpack_probabilities(packed: str) -> NDArray[np.uint8]:
 
 def read_result(path: Path) -> Result:
     """Read a `result.json`. Raises `ConfigError` when it cannot be read or is of another schema version."""
-    return read_record(path, Result, "result", "give a result.json written by mww-simulate --result or mww-bench", "measure again")
+    return read_record(
+        path, Result, "result", "give a result.json written by mww-simulate --result or mww-bench", "measure again"
+    )
 
 
 def write_result(result: Result, path: Path) -> None:

@@ -2,7 +2,8 @@
 
 Conventions
 -----------
-- What an utterance is, which detections are false accepts and which time counts as hours says `wakeword.presentation`, for all commands.
+- What an utterance is, which detections are false accepts and which time counts as hours says `wakeword.presentation`,
+  for all commands.
 - Void time is in neither part of any rate.
 - A simulation beside a device is scored over the device's own time, see `harness.results.runs.with_voids_of`.
 """
@@ -23,7 +24,9 @@ def score_runs(runs: Iterable[RunRecord]) -> ScoresRecord:
 
 
 def add_scores[P: RunPart](runs: Sequence[ScoredRun[P]]) -> ScoresRecord:
-    """The scores of runs together. A figure is None where no run can tell it; its rate is None where there is nothing to divide by."""
+    """The scores of runs together. A figure is None where no run can tell it; its rate is None where there is nothing
+    to divide by.
+    """
     spoken = [one.counts for one in runs if one.run.protocol.wake]
     rated = [one.counts for one in runs if one.tells_rate]
     clips = [_clip_accepts(one.run) for one in runs if not one.run.protocol.wake and one.run.protocol.mode == "clips"]
@@ -31,7 +34,9 @@ def add_scores[P: RunPart](runs: Sequence[ScoredRun[P]]) -> ScoresRecord:
     return ScoresRecord(
         false_accepts_per_hour=hourly_record(rate.false_accepts, rate.scored_seconds / 3600) if rated else None,
         recall=share_record(found.found, found.utterances) if spoken else None,
-        false_accept_clips=share_record(sum(accepted for accepted, _ in clips), sum(scored for _, scored in clips)) if clips else None,
+        false_accept_clips=share_record(sum(accepted for accepted, _ in clips), sum(scored for _, scored in clips))
+        if clips
+        else None,
         extra_detections=everything.false_accepts - rate.false_accepts,
         void_seconds=everything.void_seconds,
         void_utterances=everything.void_utterances,
@@ -50,7 +55,9 @@ def share_record(successes: int, trials: int) -> IntervalRecord:
     if trials == 0:
         return IntervalRecord(count=successes, of=0, rate=None, low=None, high=None, method=SHARE_METHOD)
     interval = clopper_pearson(successes, trials)
-    return IntervalRecord(count=successes, of=trials, rate=successes / trials, low=interval.low, high=interval.high, method=SHARE_METHOD)
+    return IntervalRecord(
+        count=successes, of=trials, rate=successes / trials, low=interval.low, high=interval.high, method=SHARE_METHOD
+    )
 
 
 def hourly_record(events: int, hours: float) -> IntervalRecord:
@@ -58,4 +65,6 @@ def hourly_record(events: int, hours: float) -> IntervalRecord:
     if hours <= 0:
         return IntervalRecord(count=events, of=0.0, rate=None, low=None, high=None, method=RATE_METHOD)
     interval = garwood(events, hours)
-    return IntervalRecord(count=events, of=hours, rate=events / hours, low=interval.low, high=interval.high, method=RATE_METHOD)
+    return IntervalRecord(
+        count=events, of=hours, rate=events / hours, low=interval.low, high=interval.high, method=RATE_METHOD
+    )

@@ -1,7 +1,7 @@
 """Probability timelines: what the model said while a recording was heard, as paths for a small inline SVG.
 
-The paths live in a box of `WIDTH` x `HEIGHT` units that the page stretches to any width; ticks and marks are given in per cent of
-the width, so that their text is never stretched.
+The paths live in a box of `WIDTH` x `HEIGHT` units that the page stretches to any width; ticks and marks are given in
+per cent of the width, so that their text is never stretched.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class Timeline:
     """The picture in words, for readers who do not see it."""
 
 
-def draw(stream: RunStream, model: ModelRecord, begin: float, end: float, detections: Sequence[DetectionRecord] | None = None) -> Timeline | None:
+def draw(
+    stream: RunStream, model: ModelRecord, begin: float, end: float, detections: Sequence[DetectionRecord] | None = None
+) -> Timeline | None:
     """Draw the stream from `begin` to `end` (its own seconds); None where no inference lies there.
 
     The detections marked are the stream's own unless others are given.
@@ -62,7 +64,11 @@ def draw(stream: RunStream, model: ModelRecord, begin: float, end: float, detect
         return None
     lefts = (seconds[chosen] - begin) / (end - begin)
     probabilities = stream.stream.probabilities[chosen] / PROBABILITY_MAX
-    inside = [detection for detection in (stream.detections if detections is None else detections) if begin <= detection.seconds <= end]
+    inside = [
+        detection
+        for detection in (stream.detections if detections is None else detections)
+        if begin <= detection.seconds <= end
+    ]
     peak, peak_average = float(probabilities.max()), float(averages[chosen].max())
     cutoff = model.cutoff_uint8 / PROBABILITY_MAX
     heard = ", ".join(f"{detection.seconds - begin:.2f} s" for detection in inside)
@@ -71,11 +77,15 @@ def draw(stream: RunStream, model: ModelRecord, begin: float, end: float, detect
         average=_path(lefts, averages[chosen]),
         cutoff_y=HEIGHT * (1 - cutoff),
         ticks=_ticks(end - begin),
-        detections=tuple(Mark(100 * (detection.seconds - begin) / (end - begin), f"{detection.seconds - begin:.2f} s") for detection in inside),
+        detections=tuple(
+            Mark(100 * (detection.seconds - begin) / (end - begin), f"{detection.seconds - begin:.2f} s")
+            for detection in inside
+        ),
         silence=_silence(stream, begin, end),
         description=(
             f"Probability over {end - begin:.1f} s: highest {wording.probability(peak)}, highest sliding average "
-            f"{wording.probability(peak_average)}, cutoff {wording.cutoff(model.cutoff)}, " + (f"detected at {heard}" if inside else "not detected")
+            f"{wording.probability(peak_average)}, cutoff {wording.cutoff(model.cutoff)}, "
+            + (f"detected at {heard}" if inside else "not detected")
         ),
     )
 

@@ -1,4 +1,6 @@
-"""The verdict: one sentence in plain words with figures and intervals, and what it cannot claim; grades are `wakeword.scoring.grades`."""
+"""The verdict: one sentence in plain words with figures and intervals, and what it cannot claim; grades are
+`wakeword.scoring.grades`.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +23,14 @@ class Verdict:
     remarks: tuple[str, ...]
     """What a reader must know beside the sentence, e.g. that the hours are too few."""
     withheld: bool = False
-    """True when the figures are not about the model: the board ran another one. There is no verdict then, only the reason."""
+    """True when the figures are not about the model: the board ran another one. There is no verdict then, only the
+    reason."""
 
 
 def judge(result: Result) -> Verdict:
-    """The verdict on a result with runs of one source; none when the board ran another model than the one in the result."""
+    """The verdict on a result with runs of one source; none when the board ran another model than the one in the
+    result.
+    """
     if result.runs_another_model:
         return Verdict(NOT_MEASURED, NOT_MEASURED, sentence=_another_model(result), remarks=(), withheld=True)
     false_accepts, recall = result.scores.false_accepts_per_hour, result.scores.recall
@@ -42,14 +47,19 @@ def judge(result: Result) -> Verdict:
     remarks += _unknown_origin(result.runs)
     remarks += _left_out(result.scores)
     sentence = (
-        f"{result.model.wake_word}, {result.runs[0].source}: {_false_accepts_clause(false_accepts, accepts_grade)}; {_recall_clause(recall, recall_grade)}."
+        f"{result.model.wake_word}, {result.runs[0].source}: {_false_accepts_clause(false_accepts, accepts_grade)};"
+        f" {_recall_clause(recall, recall_grade)}."
     )
     return Verdict(accepts_grade, recall_grade, sentence=sentence, remarks=tuple(remarks))
 
 
 def _another_model(result: Result) -> str:
     ran = result.session.model_sha256_on_board[:12] if result.session is not None else ""
-    what = f"the board ran the model {ran}, the model file is {result.model.tflite_sha256[:12]}" if ran else "the board did not tell which model it ran"
+    what = (
+        f"the board ran the model {ran}, the model file is {result.model.tflite_sha256[:12]}"
+        if ran
+        else "the board did not tell which model it ran"
+    )
     return f"No verdict: {what}. No figure here is about this model file; flash it and measure again."
 
 
@@ -59,7 +69,8 @@ def _unknown_origin(runs: Sequence[RunRecord]) -> list[str]:
     if not labels:
         return []
     named = ", ".join(dict.fromkeys(labels))
-    return [f"No record says who spoke in {named}: people or a synthesiser. The grades hold for people; --provenance states it when you measure."]
+    remark = f"No record says who spoke in {named}: people or a synthesiser. The grades hold for people;"
+    return [f"{remark} --provenance states it when you measure."]
 
 
 def _left_out(scores: ScoresRecord) -> list[str]:
@@ -68,20 +79,28 @@ def _left_out(scores: ScoresRecord) -> list[str]:
     if scores.void_seconds or scores.void_utterances:
         spoken = wording.number(scores.void_utterances, "utterance")
         remarks.append(
-            f"{scores.void_seconds:.1f}\N{NO-BREAK SPACE}s of the recordings and {spoken} are void: something other than the model failed there, "
-            "and they are in no figure."
+            f"{scores.void_seconds:.1f}\N{NO-BREAK SPACE}s of the recordings and {spoken} are void: something other"
+            " than the model failed there, and they are in no figure."
         )
     if scores.extra_detections:
         count = wording.number(scores.extra_detections, "further detection")
-        remarks.append(f"{count} fell into the recordings of the wake word without finding an utterance; the hourly rate does not hold them.")
+        remarks.append(
+            f"{count} fell into the recordings of the wake word without finding an utterance; the hourly rate does not"
+            " hold them."
+        )
     return remarks
 
 
 def _false_accepts_clause(record: IntervalRecord | None, grade: Grade) -> str:
     if record is None or record.rate is None:
         return "false accepts not measured"
-    counted, words = f"{wording.number(record.count, 'false accept')} in {wording.hours(record.of)}", wording.cell(record)
-    return f"{counted}, that is {words.rate} per hour (95\N{NO-BREAK SPACE}% interval {words.interval}): {grade.headline}"
+    counted, words = (
+        f"{wording.number(record.count, 'false accept')} in {wording.hours(record.of)}",
+        wording.cell(record),
+    )
+    return (
+        f"{counted}, that is {words.rate} per hour (95\N{NO-BREAK SPACE}% interval {words.interval}): {grade.headline}"
+    )
 
 
 def _recall_clause(record: IntervalRecord | None, grade: Grade) -> str:

@@ -2,10 +2,12 @@
 
 Conventions
 -----------
-- A recording is the same when its bytes are. Only recordings that both heard without void time are compared; the others are counted and left out.
-- An utterance is found or missed by each: McNemar's exact test says whether one finds more, the equivalence test whether they find equally many.
-- False accepts of the two are one event where they lie at most `PAIR_SLICES` steps of 10 ms apart in the same recording, whatever the models' own steps
-  are; McNemar's test on the rest says whether one has more.
+- A recording is the same when its bytes are. Only recordings that both heard without void time are compared; the others
+  are counted and left out.
+- An utterance is found or missed by each: McNemar's exact test says whether one finds more, the equivalence test
+  whether they find equally many.
+- False accepts of the two are one event where they lie at most `PAIR_SLICES` steps of 10 ms apart in the same
+  recording, whatever the models' own steps are; McNemar's test on the rest says whether one has more.
 """
 
 from __future__ import annotations
@@ -87,7 +89,8 @@ class _Answer:
         return wording.NONE if value is None else wording.probability(value)
 
     def positions(self) -> list[int]:
-        """When its false accepts were decided, in steps of 10 ms from the recording's first sample on; in their order."""
+        """When its false accepts were decided, in steps of 10 ms from the recording's first sample on; in
+        their order."""
         start = self.run.files[self.file].stream_start
         return [round((one.seconds - start) * SAMPLE_RATE_HZ / STEP_SAMPLES) for one in self.false]
 
@@ -97,7 +100,9 @@ def model_groups(results: Sequence[Result]) -> list[list[Result]]:
     groups: dict[tuple[str, int, int, int], list[Result]] = {}
     for result in results:
         model = result.model
-        groups.setdefault((model.tflite_sha256, model.feature_step_ms, model.cutoff_uint8, model.window), []).append(result)
+        groups.setdefault((model.tflite_sha256, model.feature_step_ms, model.cutoff_uint8, model.window), []).append(
+            result
+        )
     return list(groups.values())
 
 
@@ -110,13 +115,22 @@ def compare(first: Result, second: Result, margin: float = MARGIN) -> Versus:
     (one, noise), (other, its_noise) = _answers(first), _answers(second)
     common = sorted(one.keys() & other.keys(), key=lambda key: one[key].path)
     counts = Counter((one[key].found, other[key].found) for key in common)
-    utterances = PairedUtterances(both=counts[True, True], device_only=counts[True, False], simulated_only=counts[False, True], neither=counts[False, False])
+    utterances = PairedUtterances(
+        both=counts[True, True],
+        device_only=counts[True, False],
+        simulated_only=counts[False, True],
+        neither=counts[False, False],
+    )
     shared = sorted(noise.keys() & its_noise.keys(), key=lambda key: noise[key].path)
     if not common and not shared:
-        raise ConfigError("the results of the two models share no recording without void time; measure both with the same recordings")
+        raise ConfigError(
+            "the results of the two models share no recording without void time; measure both with the same recordings"
+        )
     events, alone = _paired_events([(noise[key], its_noise[key]) for key in shared])
     differences = [
-        Difference(f"found by {'A' if one[key].found else 'B'} only", one[key].path, "", (one[key].highest, other[key].highest))
+        Difference(
+            f"found by {'A' if one[key].found else 'B'} only", one[key].path, "", (one[key].highest, other[key].highest)
+        )
         for key in common
         if one[key].found != other[key].found
     ]
@@ -128,7 +142,12 @@ def compare(first: Result, second: Result, margin: float = MARGIN) -> Versus:
         hours=sum(noise[key].run.files[noise[key].file].seconds for key in shared) / 3600,
         false_accepts_p=mcnemar(events.device_only, events.simulated_only) if shared else None,
         speakers=_speakers([(one[key], other[key]) for key in common]),
-        differences=tuple(sorted((*differences, *alone), key=lambda one: (not one.what.startswith("found"), one.what, one.path, one.where))),
+        differences=tuple(
+            sorted(
+                (*differences, *alone),
+                key=lambda one: (not one.what.startswith("found"), one.what, one.path, one.where),
+            )
+        ),
         left_out=len(one.keys() ^ other.keys()) + len(noise.keys() ^ its_noise.keys()),
     )
 
@@ -136,22 +155,35 @@ def compare(first: Result, second: Result, margin: float = MARGIN) -> Versus:
 def _require_comparable(first: Result, second: Result) -> None:
     sources = sorted({run.source for result in (first, second) for run in result.runs})
     if len(sources) > 1:
-        raise ConfigError(f"cannot compare models that were measured in two ways ({', '.join(sources)}); measure both in the same way")
+        raise ConfigError(
+            f"cannot compare models that were measured in two ways ({', '.join(sources)}); measure both in the same way"
+        )
     words = [result.model.wake_word for result in (first, second)]
     if words[0].casefold() != words[1].casefold():
-        raise ConfigError(f"cannot compare models of two wake words, {words[0]!r} and {words[1]!r}: the same recordings cannot hold both")
-    truths = [{file.sha256: run.protocol.truth for run in result.runs for file in run.files} for result in (first, second)]
+        raise ConfigError(
+            f"cannot compare models of two wake words, {words[0]!r} and {words[1]!r}: the same recordings cannot hold"
+            " both"
+        )
+    truths = [
+        {file.sha256: run.protocol.truth for run in result.runs for file in run.files} for result in (first, second)
+    ]
     for digest in truths[0].keys() & truths[1].keys():
         if truths[0][digest] != truths[1][digest]:
             path = next(file.path for run in first.runs for file in run.files if file.sha256 == digest)
-            raise ConfigError(f"{path}: holds the wake word in one result and not in the other; measure again with the right --truth")
+            raise ConfigError(
+                f"{path}: holds the wake word in one result and not in the other; measure again with the right --truth"
+            )
     for result in (first, second):
         if result.runs_another_model:
-            raise ConfigError(f"{result.model.manifest_path}: the board ran another model than this; flash it and measure again")
+            raise ConfigError(
+                f"{result.model.manifest_path}: the board ran another model than this; flash it and measure again"
+            )
 
 
 def _answers(result: Result) -> tuple[dict[Key, _Answer], dict[Key, _Answer]]:
-    """The utterances that count: found or missed, not void; and the recordings without the wake word and without void time, with their false accepts."""
+    """The utterances that count: found or missed, not void; and the recordings without the wake word and without void
+    time, with their false accepts.
+    """
     wake: dict[Key, _Answer] = {}
     none: dict[Key, _Answer] = {}
     seen = Counter[str]()
@@ -181,7 +213,14 @@ def _paired_events(pairs: Sequence[tuple[_Answer, _Answer]]) -> tuple[PairedEven
                 if number not in taken:
                     alone[side] += 1
                     where = wording.clock(max(position, 0) * STEP_SAMPLES / SAMPLE_RATE_HZ)
-                    differences.append(Difference(f"false accept of {'AB'[side]} only", both[0].path, where, (both[0].highest, both[1].highest)))
+                    differences.append(
+                        Difference(
+                            f"false accept of {'AB'[side]} only",
+                            both[0].path,
+                            where,
+                            (both[0].highest, both[1].highest),
+                        )
+                    )
     return PairedEvents(matched=matched, device_only=alone[0], simulated_only=alone[1]), differences
 
 

@@ -1,4 +1,6 @@
-"""The page that compares two models: its sentences, its table of figures, what each alone found or took for the wake word."""
+"""The page that compares two models: its sentences, its table of figures, what each alone found or took for the wake
+word.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ MOST_LISTED = 200
 
 
 def write_comparison(groups: Sequence[Sequence[Result]], output: Path) -> str:
-    """Write the page that compares the results of two models, and return its sentence. Raises `ConfigError` as `compare` and merging do."""
+    """Write the page that compares the results of two models, and return its sentence. Raises `ConfigError` as
+    `compare` and merging do.
+    """
     first, second = (merge_results(group) for group in groups)
     versus = compare(first, second)
     sentence = headline(versus)
@@ -30,7 +34,10 @@ def write_comparison(groups: Sequence[Sequence[Result]], output: Path) -> str:
     context = {
         "versus": versus,
         "sentence": sentence,
-        "models": [("AB"[index], names[index], one, verdict) for index, (one, verdict) in enumerate(zip((first, second), verdicts, strict=True))],
+        "models": [
+            ("AB"[index], names[index], one, verdict)
+            for index, (one, verdict) in enumerate(zip((first, second), verdicts, strict=True))
+        ],
         "remarks": _remarks(verdicts),
         "rows": _rows(versus, verdicts, (first, second)),
         "utterances_needed": utterances_needed,
@@ -54,9 +61,13 @@ def recall_sentence(versus: Versus) -> str:
     counts, p = versus.utterances, versus.mcnemar_p
     if p is None:
         return "No utterance was heard by both."
-    of = f"Of {wording.number(counts.total, 'utterance')} heard by both, {counts.device_only} {_was(counts.device_only)} found by A only and "
+    of = (
+        f"Of {wording.number(counts.total, 'utterance')} heard by both, {counts.device_only} {_was(counts.device_only)}"
+        " found by A only and "
+    )
     return (
-        f"{of}{counts.simulated_only} by B only: {_which(counts.device_only, counts.simulated_only, p, 'finds more')} (McNemar's exact {wording.p_value(p)})."
+        f"{of}{counts.simulated_only} by B only: {_which(counts.device_only, counts.simulated_only, p, 'finds more')}"
+        f" (McNemar's exact {wording.p_value(p)})."
     )
 
 
@@ -67,9 +78,15 @@ def accepts_sentence(versus: Versus) -> str:
         return ""
     if not events.matched + events.device_only + events.simulated_only:
         return f"In {wording.hours(versus.hours)} without the wake word neither had a false accept."
-    of = f"In {wording.hours(versus.hours)} without the wake word, {wording.number(events.matched, 'false accept')} {_was(events.matched)} common to both, "
+    of = (
+        f"In {wording.hours(versus.hours)} without the wake word, {wording.number(events.matched, 'false accept')}"
+        f" {_was(events.matched)} common to both, "
+    )
     more = _which(events.device_only, events.simulated_only, p, "has more false accepts")
-    return f"{of}{events.device_only} of A only and {events.simulated_only} of B only: {more} (McNemar's exact {wording.p_value(p)})."
+    return (
+        f"{of}{events.device_only} of A only and {events.simulated_only} of B only: {more} (McNemar's exact"
+        f" {wording.p_value(p)})."
+    )
 
 
 def _was(count: int) -> str:
@@ -98,26 +115,41 @@ def _names(first: Result, second: Result) -> tuple[str, str]:
     if names[0] == names[1]:
         names = [f"{path.parent.name}/{path.stem}" for path in paths]
     if names[0] == names[1]:
-        names = [f"{path.stem}, cutoff {wording.cutoff(one.model.cutoff)}" for path, one in zip(paths, (first, second), strict=True)]
+        names = [
+            f"{path.stem}, cutoff {wording.cutoff(one.model.cutoff)}"
+            for path, one in zip(paths, (first, second), strict=True)
+        ]
     return names[0], names[1]
 
 
-def _rows(versus: Versus, verdicts: tuple[Verdict, Verdict], results: tuple[Result, Result]) -> list[tuple[str, tuple[str, str]]]:
+def _rows(
+    versus: Versus, verdicts: tuple[Verdict, Verdict], results: tuple[Result, Result]
+) -> list[tuple[str, tuple[str, str]]]:
     """The figures of both over the recordings that both heard, then what the models are."""
     counts, events = versus.utterances, versus.false_accepts
     rows: list[tuple[str, tuple[str, str]]] = []
     if versus.hours:
-        cells = [cell(hourly_record(events.matched + own, versus.hours)) for own in (events.device_only, events.simulated_only)]
+        cells = [
+            cell(hourly_record(events.matched + own, versus.hours))
+            for own in (events.device_only, events.simulated_only)
+        ]
         rows.append(("False accepts per hour", _told(cells)))
         rows.append(("", (verdicts[0].false_accepts.headline, verdicts[1].false_accepts.headline)))
     if counts.total:
-        cells = [cell(share_record(counts.both + own, counts.total)) for own in (counts.device_only, counts.simulated_only)]
+        cells = [
+            cell(share_record(counts.both + own, counts.total)) for own in (counts.device_only, counts.simulated_only)
+        ]
         rows.append(("Recall", _told(cells)))
         rows.append(("", (verdicts[0].recall.headline, verdicts[1].recall.headline)))
     models = [one.model for one in results]
     if {one.feature_step_ms for one in models} != {STEP_MS}:
         rows.append(("Feature step, ms", _both([str(one.feature_step_ms) for one in models])))
-    rows.append(("Cutoff, sliding window", _both([f"{wording.cutoff(one.cutoff)} ({one.cutoff_uint8} of 255), {one.window}" for one in models])))
+    rows.append(
+        (
+            "Cutoff, sliding window",
+            _both([f"{wording.cutoff(one.cutoff)} ({one.cutoff_uint8} of 255), {one.window}" for one in models]),
+        )
+    )
     rows.append(("Model file, bytes", _both([wording.size(one.tflite_bytes) for one in models])))
     rows.append(("Tensor arena of the manifest, bytes", _both([wording.size(one.arena.manifest) for one in results])))
     rows.append(("sha256", _both([one.tflite_sha256[:16] for one in models])))

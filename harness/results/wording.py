@@ -25,7 +25,9 @@ def rate(value: float) -> str:
 
 
 def percent(fraction: float) -> str:
-    """A fraction in per cent, number and sign kept on one line: one decimal, or more where only a true 0 or 1 may be so written."""
+    """A fraction in per cent, number and sign kept on one line: one decimal, or more where only a true 0 or 1 may be so
+    written.
+    """
     shown = f"{100 * fraction:.1f}"
     if (shown == "100.0" and fraction < 1) or (shown == "0.0" and fraction > 0):
         shown = f"{100 * fraction:.3f}"
@@ -81,7 +83,9 @@ class Cell:
 
 
 def cell(record: IntervalRecord) -> Cell:
-    """A figure with the words of its kind: an hourly rate, or a share in per cent. A dash stands where nothing was measured to divide by."""
+    """A figure with the words of its kind: an hourly rate, or a share in per cent. A dash stands where nothing was
+    measured to divide by.
+    """
     counted = f"{record.count} in {hours(record.of)}" if record.hourly else f"{record.count} of {int(record.of)}"
     if record.rate is None or record.low is None or record.high is None:
         return Cell(counted, NONE, NONE)
@@ -114,7 +118,11 @@ def points(fraction: float, *, signed: bool = False) -> str:
 
 def p_value(value: float) -> str:
     """A p value as an equation or, where its digits say nothing, as a bound."""
-    return "p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}0.001" if value < 0.001 else f"p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{value:.3f}"
+    return (
+        "p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}0.001"
+        if value < 0.001
+        else f"p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{value:.3f}"
+    )
 
 
 def seconds(value: float) -> str:

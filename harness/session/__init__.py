@@ -1,1 +1,4 @@
-"""A session with a board: schedule -> audio -> raw events -> result. Its folder describes it, and a killed one goes on."""
+"""A session with a board: schedule -> audio -> raw events -> result.
+
+Its folder describes it, and a killed one goes on.
+"""

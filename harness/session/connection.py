@@ -1,4 +1,6 @@
-"""The connection of a session to its board: what is asked of a collector, and questions that outlast a connection which comes and goes."""
+"""The connection of a session to its board: what is asked of a collector, and questions that outlast a connection which
+comes and goes.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ class TimeLimits:
 
 
 class CollectorLike(Protocol):
-    """What a session asks of a collector, see `harness.collect.collector.Collector`: no more than this, so that a test may stand in for the network."""
+    """What a session asks of a collector, see `harness.collect.collector.Collector`: no more than this, so that a test
+    may stand in for the network.
+    """
 
     @property
     def connected(self) -> bool:
@@ -81,7 +85,8 @@ class Connection:
     async def ask[T](self, question: Callable[[], Awaitable[T]]) -> T:
         """Ask until it is answered: a connection that has just come back may go away again.
 
-        Raises `BoardGone` when the board itself is not there, and `InfrastructureError` when it stays away or does not answer as it should.
+        Raises `BoardGone` when the board itself is not there, and `InfrastructureError` when it stays away or does not
+        answer as it should.
         """
         until = time.monotonic() + self.limits.reconnect
         while True:

@@ -23,7 +23,8 @@ def find_firmware(
     report: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> Firmware | None:
-    """The firmware in `folder`, or for a board that is a program on this machine one that is built; None where a board must run the model already.
+    """The firmware in `folder`, or for a board that is a program on this machine one that is built; None where a board
+    must run the model already.
 
     `report` takes a line for each stage of a build, `progress` the compiler's steps (done, all).
 
@@ -33,14 +34,24 @@ def find_firmware(
 
     manifest = candidate.manifest_path
     if folder is None:
-        return build(HOST_TARGET, [manifest], _firmware_folder(entry), report=report, progress=progress) if kind_of(entry).runs_here else None
+        return (
+            build(HOST_TARGET, [manifest], _firmware_folder(entry), report=report, progress=progress)
+            if kind_of(entry).runs_here
+            else None
+        )
     firmware = read_firmware(folder)
     own = next((model for model in firmware.models if model.sha256 == candidate.model.sha256), None)
     if own is None:
         held = ", ".join(f"{model.wake_word!r} {model.sha256[:12]}" for model in firmware.models)
-        raise ConfigError(f"{folder}: holds {held}, not the model {candidate.model.sha256[:12]}; build it with mww-firmware build --model {manifest}")
+        raise ConfigError(
+            f"{folder}: holds {held}, not the model {candidate.model.sha256[:12]}; build it with mww-firmware build"
+            f" --model {manifest}"
+        )
     if own.window != candidate.point.window:
-        raise ConfigError(f"{folder}: has a sliding window of {own.window}, the manifest says {candidate.point.window}; build it again with {manifest}")
+        raise ConfigError(
+            f"{folder}: has a sliding window of {own.window}, the manifest says {candidate.point.window}; build it"
+            f" again with {manifest}"
+        )
     return firmware
 
 

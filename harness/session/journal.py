@@ -1,8 +1,9 @@
 """The raw events of a session, written and read: which legs were played, how far, and where a resumed session goes on.
 
-Lines of kind `leg` {leg, part, first_item, boot_id} begin a stream, of kind `play` {event: "item", leg, item} come before the first sample of an
-item is played, {event: "end", leg, complete, reason, board_lost, heard} close a leg, and {event: "finished"} a session. What the board says is written by the
-collector. Of sound through the air there are lines of kind `sound`, see `harness.session.sound`.
+Lines of kind `leg` {leg, part, first_item, boot_id} begin a stream, of kind `play` {event: "item", leg, item} come
+before the first sample of an item is played, {event: "end", leg, complete, reason, board_lost, heard} close a leg, and
+{event: "finished"} a session. What the board says is written by the collector. Of sound through the air there are lines
+of kind `sound`, see `harness.session.sound`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class SessionLog(RawLog):
         super().__init__(path, position=position)
         self._wake_word = wake_word
         self.connections = 0
-        """How often the board has been connected: a connection lost and made again between two looks shows here alone."""
+        """How often the board has been connected: a connection lost and made again between two looks shows here
+        alone."""
         self.detections = 0
 
     def write(self, kind: str, *, position: int | None = None, **values: Any) -> None:
@@ -48,7 +50,8 @@ class PlayedLeg:
     first_item: int
     boot_id: str
     events: tuple[RawEvent, ...]
-    """From its marker to its end, led by the connection that it began on and what the board had counted then: what `reconcile` is to look at."""
+    """From its marker to its end, led by the connection that it began on and what the board had counted then: what
+    `reconcile` is to look at."""
     last_item: int
     """The last item that began, or `first_item - 1`."""
     ended: bool
@@ -109,7 +112,16 @@ def close_killed_leg(log: RawLog, legs: Sequence[PlayedLeg]) -> None:
     """Write the end that a killed session could not write, before anything else is written."""
     if legs and not legs[-1].ended:
         leg = legs[-1]
-        log.write("play", position=leg.events[-1].position, event="end", leg=leg.number, complete=False, reason=KILLED, board_lost=False, heard=leg.heard)
+        log.write(
+            "play",
+            position=leg.events[-1].position,
+            event="end",
+            leg=leg.number,
+            complete=False,
+            reason=KILLED,
+            board_lost=False,
+            heard=leg.heard,
+        )
 
 
 def _until_end(events: Sequence[RawEvent], begin: int) -> Iterator[RawEvent]:

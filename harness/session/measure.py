@@ -1,4 +1,6 @@
-"""A measurement from what the user gave to the result: plan, firmware, lock, session, result. What `mww-bench measure` calls."""
+"""A measurement from what the user gave to the result: plan, firmware, lock, session, result. What `mww-bench measure`
+calls.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ if TYPE_CHECKING:
     from firmware.build import Firmware
 
 FAST_HEARTBEAT_SECONDS = 0.1
-"""A board that hears faster than real time is asked more often, since what no answer has confirmed is void when it is lost."""
+"""A board that hears faster than real time is asked more often, since what no answer has confirmed is void when it is
+lost."""
 FAST_RETRY_SECONDS = 0.5
 """A virtual board is back as soon as its program is."""
 
@@ -53,7 +56,9 @@ class RequiredRates:
     max_fah: float | None = None
 
     def check(self, result: Result) -> None:
-        """Raise `MeasurementFailure` for a rate that misses its limit, `InfrastructureError` where everything is void or the limit's rate was not measured."""
+        """Raise `MeasurementFailure` for a rate that misses its limit, `InfrastructureError` where everything is void
+        or the limit's rate was not measured.
+        """
         recall, accepts = result.scores.recall, result.scores.false_accepts_per_hour
         if not any(record is not None and record.of for record in (recall, accepts)):
             raise InfrastructureError("everything that was played is void: nothing was measured; the result says why")
@@ -61,12 +66,17 @@ class RequiredRates:
             if recall is None or recall.rate is None:
                 raise InfrastructureError("--min-recall: no utterance was measured; the result says why")
             if recall.rate < self.min_recall:
-                raise MeasurementFailure(f"recall {recall.rate:.4f} is below --min-recall {self.min_recall:g}; mww-report lists the misses")
+                raise MeasurementFailure(
+                    f"recall {recall.rate:.4f} is below --min-recall {self.min_recall:g}; mww-report lists the misses"
+                )
         if self.max_fah is not None:
             if accepts is None or accepts.rate is None:
                 raise InfrastructureError("--max-fah: no time without the wake word was measured; the result says why")
             if accepts.rate > self.max_fah:
-                raise MeasurementFailure(f"{accepts.rate:.3f} false accepts per hour are above --max-fah {self.max_fah:g}; mww-report lists them")
+                raise MeasurementFailure(
+                    f"{accepts.rate:.3f} false accepts per hour are above --max-fah {self.max_fah:g}; mww-report lists"
+                    " them"
+                )
 
 
 @dataclass(frozen=True)
@@ -85,8 +95,8 @@ class MeasuredSession:
 def measure(request: SessionRequest, say: Callable[[str], None] = lambda _: None) -> MeasuredSession:
     """Measure a model on a board, or go on with a measurement that was stopped.
 
-    Raises `ConfigError` for wrong input (also when a session to be resumed is not the one that was begun), `InfrastructureError` when the board
-    or the machine fails; all that was measured is kept then.
+    Raises `ConfigError` for wrong input (also when a session to be resumed is not the one that was begun),
+    `InfrastructureError` when the board or the machine fails; all that was measured is kept then.
     """
     require_client()
     check_limits_of_input(request)
@@ -97,7 +107,9 @@ def measure(request: SessionRequest, say: Callable[[str], None] = lambda _: None
         return _measure_in(folder, request, entry, candidate, say)
 
 
-def _measure_in(folder: Path, request: SessionRequest, entry: BoardEntry, candidate: DeviceModel, say: Callable[[str], None]) -> MeasuredSession:
+def _measure_in(
+    folder: Path, request: SessionRequest, entry: BoardEntry, candidate: DeviceModel, say: Callable[[str], None]
+) -> MeasuredSession:
     found = read_plan(folder)
     if found is not None and not request.resume:
         raise _occupied(folder)
@@ -137,14 +149,23 @@ def _check_sound(request: SessionRequest, entry: BoardEntry, say: Callable[[str]
     air = air_settings(entry, request.air)
     check_sound(air)
     stated = {text.partition("=")[0].strip() for text in request.air.gains}
-    taken = [f"{knob}={setting}" for knob, setting in (air.gains if air is not None else {}).items() if knob not in stated]
+    taken = [
+        f"{knob}={setting}" for knob, setting in (air.gains if air is not None else {}).items() if knob not in stated
+    ]
     if taken:
-        say(f"gains are taken to stand as they were calibrated: {', '.join(taken)}; where one was moved, set it back or calibrate anew")
+        say(
+            f"gains are taken to stand as they were calibrated: {', '.join(taken)}; where one was moved, set it back or"
+            " calibrate anew"
+        )
     return air
 
 
-def _check_station(request: SessionRequest, entry: BoardEntry, candidate: DeviceModel, say: Callable[[str], None]) -> None:
-    """Refuse now what would be refused after minutes of work: sound, the firmware given, the key of a real board, a board that another process has."""
+def _check_station(
+    request: SessionRequest, entry: BoardEntry, candidate: DeviceModel, say: Callable[[str], None]
+) -> None:
+    """Refuse now what would be refused after minutes of work: sound, the firmware given, the key of a real board, a
+    board that another process has.
+    """
     air = _check_sound(request, entry, say)
     firmware = None if request.firmware is None else find_firmware(entry, candidate, request.firmware)
     kind = kind_of(entry)
@@ -154,7 +175,9 @@ def _check_station(request: SessionRequest, entry: BoardEntry, candidate: Device
 
 
 def _occupied(folder: Path) -> ConfigError:
-    return ConfigError(f"{folder}: already holds a session; go on with it by --resume, or give another folder by --output")
+    return ConfigError(
+        f"{folder}: already holds a session; go on with it by --resume, or give another folder by --output"
+    )
 
 
 def make_result(plan: SessionPlan, folder: Path, candidate: DeviceModel) -> MeasuredSession:
@@ -166,7 +189,8 @@ def make_result(plan: SessionPlan, folder: Path, candidate: DeviceModel) -> Meas
 
 
 def require_client() -> None:
-    """Raise `InfrastructureError` where the client of the boards' API is not installed: it is an extra of this package."""
+    """Raise `InfrastructureError` where the client of the boards' API is not installed: it is an extra of
+    this package."""
     require("measuring on a board", "aioesphomeapi")
 
 
@@ -180,7 +204,9 @@ def _folder(request: SessionRequest, candidate: DeviceModel) -> Path:
 
 
 def plan_only(request: SessionRequest, say: Callable[[str], None] = lambda _: None) -> SessionPlan:
-    """What `measure` would do, with nothing played and nothing written but rendered recordings. Devices are looked for. Raises as `measure` does."""
+    """What `measure` would do, with nothing played and nothing written but rendered recordings. Devices are looked for.
+    Raises as `measure` does.
+    """
     check_limits_of_input(request)
     candidate = _candidate(request)
     entry = find_board(request.board, inventory_path(request.boards))
@@ -192,11 +218,21 @@ def plan_only(request: SessionRequest, say: Callable[[str], None] = lambda _: No
 def _resumable(found: SessionPlan, wanted: SessionPlan, folder: Path) -> SessionPlan:
     changed = what_changed(found, wanted) or changed_files(found)
     if changed:
-        raise ConfigError(f"{folder}: cannot go on, changed since the session began: {'; '.join(changed)}; put it back, or begin a new session elsewhere")
+        raise ConfigError(
+            f"{folder}: cannot go on, changed since the session began: {'; '.join(changed)}; put it back, or begin a"
+            " new session elsewhere"
+        )
     return found
 
 
-def _play(plan: SessionPlan, entry: BoardEntry, firmware: Firmware | None, folder: Path, request: SessionRequest, say: Callable[[str], None]) -> None:
+def _play(
+    plan: SessionPlan,
+    entry: BoardEntry,
+    firmware: Firmware | None,
+    folder: Path,
+    request: SessionRequest,
+    say: Callable[[str], None],
+) -> None:
     # Through the air the microphone itself is what keeps the time: its board takes the sound as it comes.
     board = kind_of(entry).open(entry, firmware, folder=folder, realtime=plan.realtime and plan.air is None)
     seconds = plan.schedule().samples / SAMPLE_RATE_HZ
@@ -221,7 +257,9 @@ def _play(plan: SessionPlan, entry: BoardEntry, firmware: Firmware | None, folde
 
 
 def collector_opener(*, runs_here: bool, realtime: bool) -> OpenCollector:
-    """What opens a collector to a board: one that runs on this machine is back at once, and one that hears fast is asked often."""
+    """What opens a collector to a board: one that runs on this machine is back at once, and one that hears fast is
+    asked often.
+    """
     from harness.collect.collector import Collector
     from harness.collect.link import Timing
 
@@ -238,7 +276,9 @@ def collector_opener(*, runs_here: bool, realtime: bool) -> OpenCollector:
 
 
 def board_rows(path: Path | None) -> Sequence[tuple[BoardEntry, str]]:
-    """The inventory with who holds each board, or its room; empty where it is free. Raises `ConfigError` for a faulty inventory."""
+    """The inventory with who holds each board, or its room; empty where it is free. Raises `ConfigError` for a faulty
+    inventory.
+    """
     from firmware.boards.inventory import read_inventory
     from firmware.boards.lock import board_holder, room_holder
 

@@ -1,4 +1,6 @@
-"""The legs of a session as they were: what was played, what the board said of it, the sound on its way, and which stretches are void for that."""
+"""The legs of a session as they were: what was played, what the board said of it, the sound on its way, and which
+stretches are void for that.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ class MeasuredLeg:
 
     @property
     def samples(self) -> int:
-        """Of the board's stream that are simulated: a leg that was cut, as far as the board can have heard it; what comes after it is void."""
+        """Of the board's stream that are simulated: a leg that was cut, as far as the board can have heard it; what
+        comes after it is void.
+        """
         if self.sound is not None and self.sound.recording is not None:
             return self.sound.samples
         return self.plan.samples if self.played.complete else min(self.played.heard, self.plan.samples)
@@ -52,7 +56,9 @@ class MeasuredLeg:
 
 
 def measured_legs(plan: SessionPlan, folder: Path, schedule: Schedule, legs: Sequence[PlayedLeg]) -> list[MeasuredLeg]:
-    """The legs of the measurement. Through the air, the level of the first leg that was heard, the health check's, is the session's."""
+    """The legs of the measurement. Through the air, the level of the first leg that was heard, the health check's, is
+    the session's.
+    """
     measured = []
     reference = None
     for leg in legs:
@@ -79,15 +85,23 @@ def heard_markers(leg: MeasuredLeg, guard: int, *sides: LegDetections) -> list[V
 
 
 def leg_voids(leg: MeasuredLeg) -> list[VoidSpan]:
-    """What reconciling found void; of a leg that was cut also all that no answer of the board confirmed, to the end of the item under play."""
+    """What reconciling found void; of a leg that was cut also all that no answer of the board confirmed, to the end of
+    the item under play.
+    """
     end = leg.plan.samples
-    voids = [VoidSpan(void.start, end if void.end is None else void.end, void.reason) for void in leg.collected.voids if void.leg == leg.played.number]
+    voids = [
+        VoidSpan(void.start, end if void.end is None else void.end, void.reason)
+        for void in leg.collected.voids
+        if void.leg == leg.played.number
+    ]
     if not leg.played.complete:
         voids.append(VoidSpan(min(leg.confirmed, end), end, leg.played.reason))
     return voids + list(leg.sound.voids if leg.sound is not None else ())
 
 
-def _reconciled(plan: SessionPlan, folder: Path, schedule: Schedule, leg: PlayedLeg, reference: Channel | None) -> MeasuredLeg:
+def _reconciled(
+    plan: SessionPlan, folder: Path, schedule: Schedule, leg: PlayedLeg, reference: Channel | None
+) -> MeasuredLeg:
     part, collected = played_part(schedule.leg(leg.first_item), leg.last_item), reconcile(leg.events)
     sound = leg_sound(plan, folder, leg, part, reference)
     return MeasuredLeg(leg, part if sound is None else sound.leg, collected, sound)

@@ -49,7 +49,9 @@ class VoidSpan:
 
 
 def simulate_audio(engine: Engine, blocks: Iterable[NDArray[np.int16]]) -> NDArray[np.uint8]:
-    """Probabilities of one stream from a fresh start: uint8 `[slices // stride]`, whatever its length in bounded memory."""
+    """Probabilities of one stream from a fresh start: uint8 `[slices // stride]`, whatever its length in bounded
+    memory.
+    """
     engine.reset()
     frontend = Frontend()
     parts: list[NDArray[np.uint8]] = []
@@ -72,11 +74,15 @@ def played_part(leg: PlannedLeg, last_item: int) -> PlannedLeg:
         items = tuple(placed for placed in section.items if placed.item.index <= last_item)
         if items:
             stop = items[-1].following
-            sections.append(replace(section, items=items, stop=stop, markers=tuple(one for one in section.markers if one < stop)))
+            sections.append(
+                replace(section, items=items, stop=stop, markers=tuple(one for one in section.markers if one < stop))
+            )
     return replace(leg, sections=tuple(sections))
 
 
-def leg_runs(schedule: Schedule, leg: PlannedLeg, number: int, heard: LegDetections, voids: Sequence[VoidSpan], window: int) -> list[RunRecord]:
+def leg_runs(
+    schedule: Schedule, leg: PlannedLeg, number: int, heard: LegDetections, voids: Sequence[VoidSpan], window: int
+) -> list[RunRecord]:
     """A run for each section of a leg.
 
     Args:
@@ -90,7 +96,14 @@ def leg_runs(schedule: Schedule, leg: PlannedLeg, number: int, heard: LegDetecti
     return [_run(schedule, section, number, heard, voids, window) for section in leg.sections]
 
 
-def _run(schedule: Schedule, section: PlacedSection, number: int, heard: LegDetections, voids: Sequence[VoidSpan], window: int) -> RunRecord:
+def _run(
+    schedule: Schedule,
+    section: PlacedSection,
+    number: int,
+    heard: LegDetections,
+    voids: Sequence[VoidSpan],
+    window: int,
+) -> RunRecord:
     planned = schedule.sections[section.index]
     stride, settings = schedule.settings.stride, schedule.settings
     first_slice, first_inference = section.start // STEP_SAMPLES, section.start // settings.alignment
@@ -98,14 +111,25 @@ def _run(schedule: Schedule, section: PlacedSection, number: int, heard: LegDete
     end_slice, end_inference = -(-section.stop // STEP_SAMPLES), -(-section.stop // settings.alignment)
     probabilities = heard.probabilities[first_inference:end_inference]
     recordings = [
-        Recording(placed.item.recording.path, placed.item.recording.sha256, placed.item.recording.samples, placed.start - section.start)
+        Recording(
+            placed.item.recording.path,
+            placed.item.recording.sha256,
+            placed.item.recording.samples,
+            placed.start - section.start,
+        )
         for placed in section.items
     ]
     slices = min(end_slice - first_slice, slice_count(section.stop - section.start))
     pause = settings.guard if planned.truth == "wake" else settings.gap
-    presentation = Presentation("stream", *(samples / SAMPLE_RATE_HZ for samples in (settings.lead_in, settings.guard, pause)))
+    presentation = Presentation(
+        "stream", *(samples / SAMPLE_RATE_HZ for samples in (settings.lead_in, settings.guard, pause))
+    )
     stream = SimulatedStream(tuple(recordings), presentation, slices, stride, probabilities)
-    own = [replace(one, slice_index=one.slice_index - first_slice) for one in heard.detections if first_slice <= one.slice_index < end_slice]
+    own = [
+        replace(one, slice_index=one.slice_index - first_slice)
+        for one in heard.detections
+        if first_slice <= one.slice_index < end_slice
+    ]
     detections = tuple(detection_record(one, stream.recording_at(one.slice_index)) for one in own)
     speakers_known = planned.truth == "wake" and len({recording.path.parent for recording in planned.recordings}) > 1
     highest = _highest(stream, own, window)
@@ -139,7 +163,9 @@ def _highest(stream: SimulatedStream, detections: Sequence[Detection], window: i
     return highest
 
 
-def _file(recording: Recording, planned: PlannedRecording, highest: int, speakers_known: bool, truth: Truth) -> FileRecord:
+def _file(
+    recording: Recording, planned: PlannedRecording, highest: int, speakers_known: bool, truth: Truth
+) -> FileRecord:
     word_end = planned.word_end
     if word_end is None and truth == "wake":
         word_end = known_utterance_end(read_samples(recording.path))
@@ -151,7 +177,11 @@ def _voids_of(section: PlacedSection, voids: Sequence[VoidSpan]) -> Iterator[Voi
     for void in voids:
         start, end = max(void.start, section.start), min(void.end, section.stop)
         if start < end:
-            yield VoidRecord(start=(start - section.start) / SAMPLE_RATE_HZ, end=(end - section.start) / SAMPLE_RATE_HZ, reason=void.reason)
+            yield VoidRecord(
+                start=(start - section.start) / SAMPLE_RATE_HZ,
+                end=(end - section.start) / SAMPLE_RATE_HZ,
+                reason=void.reason,
+            )
 
 
 def decided_slice(position: int) -> int:
@@ -159,8 +189,12 @@ def decided_slice(position: int) -> int:
     return max((position - WINDOW_SAMPLES) // STEP_SAMPLES, 0)
 
 
-def window_at(probabilities: NDArray[np.uint8], stride: int, slice_index: int, window: int, last_reset: int) -> NDArray[np.uint8]:
-    """The probabilities that a detection was decided on: the last `window` inferences, none before the detection that cleared them."""
+def window_at(
+    probabilities: NDArray[np.uint8], stride: int, slice_index: int, window: int, last_reset: int
+) -> NDArray[np.uint8]:
+    """The probabilities that a detection was decided on: the last `window` inferences, none before the detection that
+    cleared them.
+    """
     newest = (slice_index + 1) // stride
     first_fresh = (last_reset + 1) // stride
     return probabilities[max(newest - window, first_fresh, 0) : newest]

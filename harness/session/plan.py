@@ -1,4 +1,6 @@
-"""The plan of a session, written before any work: what is measured, with what, in which order. `session.json` in the session's folder."""
+"""The plan of a session, written before any work: what is measured, with what, in which order. `session.json` in the
+session's folder.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,14 @@ from pydantic import Field
 from firmware.boards.entry import BoardEntry
 from harness.air.settings import AirSettings
 from harness.results.schema import ModelRecord
-from harness.session.schedule import PlannedLeg, PlannedRecording, PlannedSection, Schedule, StreamSettings, make_schedule
+from harness.session.schedule import (
+    PlannedLeg,
+    PlannedRecording,
+    PlannedSection,
+    Schedule,
+    StreamSettings,
+    make_schedule,
+)
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import InfrastructureError
 from wakeword.part import file_of
@@ -51,11 +60,14 @@ class SessionPlan(Record):
     """The way of the sound through the air; None where a virtual board hears without it."""
 
     def schedule(self) -> Schedule:
-        """The order of playback. Raises `InfrastructureError` when this version orders otherwise than the one that wrote the plan."""
+        """The order of playback. Raises `InfrastructureError` when this version orders otherwise than the one that
+        wrote the plan.
+        """
         schedule = make_schedule(self.sections, self.settings)
         if schedule.sha256 != self.schedule_sha256:
             raise InfrastructureError(
-                "session.json: its order of playback is not what this version makes of it; resume with the version that began the session"
+                "session.json: its order of playback is not what this version makes of it; resume with the version that"
+                " began the session"
             )
         return schedule
 
@@ -63,7 +75,11 @@ class SessionPlan(Record):
 def health_check(plan: SessionPlan, schedule: Schedule) -> PlannedLeg | None:
     """What is played before anything is measured; None where there is no known positive."""
     known = plan.known_positive.recording
-    return None if known is None else make_schedule([PlannedSection("known positive", "wake", (known,))], schedule.settings).leg()
+    return (
+        None
+        if known is None
+        else make_schedule([PlannedSection("known positive", "wake", (known,))], schedule.settings).leg()
+    )
 
 
 def write_plan(plan: SessionPlan, folder: Path) -> None:
@@ -76,7 +92,14 @@ def read_plan(folder: Path) -> SessionPlan | None:
     path = folder / PLAN_FILE
     if not path.exists():
         return None
-    return read_record(path, SessionPlan, "session", "begin a new session in another folder", "begin a new session in another folder", version="format")
+    return read_record(
+        path,
+        SessionPlan,
+        "session",
+        "begin a new session in another folder",
+        "begin a new session in another folder",
+        version="format",
+    )
 
 
 def what_changed(old: SessionPlan, new: SessionPlan) -> list[str]:
@@ -113,7 +136,14 @@ def changed_files(plan: SessionPlan) -> list[str]:
 
 
 def _changed_recordings(old: SessionPlan, new: SessionPlan) -> list[str]:
-    before, after = ({(section.label, section.truth, recording.sha256) for section in plan.sections for recording in section.recordings} for plan in (old, new))
+    before, after = (
+        {
+            (section.label, section.truth, recording.sha256)
+            for section in plan.sections
+            for recording in section.recordings
+        }
+        for plan in (old, new)
+    )
     changed = []
     if missing := len(before - after):
         changed.append(f"{missing} of {len(before)} recordings (gone, or with other content, label or truth)")

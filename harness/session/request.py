@@ -1,4 +1,6 @@
-"""From what the user asked for to the plan of a session: recordings read and hashed, a described corpus rendered, the way of the sound settled."""
+"""From what the user asked for to the plan of a session: recordings read and hashed, a described corpus rendered, the
+way of the sound settled.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ from wakeword.engines.unrolled import UnrolledEngine
 from wakeword.errors import ConfigError
 
 MARKER_EVERY_SECONDS = 60.0
-"""Between two alignment markers: a clock that drifts by 100 ppm moves by 6 ms in between, and each costs half a second and a guard time."""
+"""Between two alignment markers: a clock that drifts by 100 ppm moves by 6 ms in between, and each costs half a second
+and a guard time."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +64,23 @@ class SessionRequest:
 def check_limits_of_input(request: SessionRequest) -> None:
     """Raise `ConfigError` for values that no measurement can have."""
     if not request.wake and not request.none and request.corpus is None:
-        raise ConfigError("nothing to play: give recordings with --wake, --none or both, or a description with --corpus")
+        raise ConfigError(
+            "nothing to play: give recordings with --wake, --none or both, or a description with --corpus"
+        )
     if request.flash and request.firmware is None:
         raise ConfigError("--flash needs the firmware to write; give the folder of mww-firmware build by --firmware")
     if not 0 < request.margin < 1:
-        raise ConfigError(f"--margin {request.margin:g}: a difference in recall lies between 0 and 1; give for example 0.03")
+        raise ConfigError(
+            f"--margin {request.margin:g}: a difference in recall lies between 0 and 1; give for example 0.03"
+        )
     if not 0 < request.reconnect_timeout <= 86_400:
         raise ConfigError(f"--reconnect-timeout {request.reconnect_timeout:g}: give seconds, up to a day")
 
 
 def make_plan(request: SessionRequest, entry: BoardEntry, candidate: DeviceModel) -> SessionPlan:
-    """What is to be played and how. Reads and hashes all recordings. Raises `ConfigError` for one that cannot be played."""
+    """What is to be played and how. Reads and hashes all recordings. Raises `ConfigError` for one that cannot be
+    played.
+    """
     model = model_record(candidate)
     engine, _ = open_engine(candidate.model)
     memory = engine.memory_slices if isinstance(engine, UnrolledEngine) else None
@@ -79,7 +88,9 @@ def make_plan(request: SessionRequest, entry: BoardEntry, candidate: DeviceModel
     air = air_settings(entry, request.air)
     if air is not None:
         settings = replace(settings, marker=MARKER_SAMPLES, marker_every=round(MARKER_EVERY_SECONDS * SAMPLE_RATE_HZ))
-    schedule = make_schedule((*plan_sections(list(request.wake), list(request.none), request.provenance), *_described(request)), settings)
+    schedule = make_schedule(
+        (*plan_sections(list(request.wake), list(request.none), request.provenance), *_described(request)), settings
+    )
     return SessionPlan(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=shlex.join(request.command),
@@ -112,10 +123,17 @@ def _described(request: SessionRequest) -> tuple[PlannedSection, ...]:
         level = read_calibration(request.air.calibration).level
         full_scale = full_scale if level is None else level.full_scale_played_spl
     if full_scale is None:
-        raise ConfigError(f"{request.corpus}: levels at the board are known by a calibration, or by full_scale_spl in the file; give one of them")
+        raise ConfigError(
+            f"{request.corpus}: levels at the board are known by a calibration, or by full_scale_spl in the file; give"
+            " one of them"
+        )
     # The gain is applied when it is played.
     sections = render(corpus, full_scale + request.air.gain_db, folder_beside_features("corpus") / corpus.name)
     return tuple(
-        PlannedSection(one.label, one.truth, tuple(plan_recording(file.path, file.provenance, file.word_end, file.speaker) for file in one.files))
+        PlannedSection(
+            one.label,
+            one.truth,
+            tuple(plan_recording(file.path, file.provenance, file.word_end, file.speaker) for file in one.files),
+        )
         for one in sections
     )

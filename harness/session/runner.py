@@ -1,7 +1,9 @@
-"""A session with a board: connect, prove that it is the right one and that it hears, play the schedule, and survive what goes wrong.
+"""A session with a board: connect, prove that it is the right one and that it hears, play the schedule, and survive
+what goes wrong.
 
-What is under play when the board is lost is void. After a reboot a new leg begins with the next item; after a gap of the connection alone the
-same leg goes on. Nothing is played twice. Everything is in the raw log when it happens; the result is made from that alone.
+What is under play when the board is lost is void. After a reboot a new leg begins with the next item; after a gap of
+the connection alone the same leg goes on. Nothing is played twice. Everything is in the raw log when it happens; the
+result is made from that alone.
 """
 
 from __future__ import annotations
@@ -86,8 +88,9 @@ class Session:
     async def run(self) -> None:
         """Do what is left to do of the plan; a finished session is left alone.
 
-        Raises `InfrastructureError` when the session cannot be done or go on (`BoardRefused` for a wrong key or board), `ConfigError` for a recording
-        that is not what was planned. All that was measured until then is in the raw log, and a resumed session goes on.
+        Raises `InfrastructureError` when the session cannot be done or go on (`BoardRefused` for a wrong key or board),
+        `ConfigError` for a recording that is not what was planned. All that was measured until then is in the raw log,
+        and a resumed session goes on.
         """
         raw = self.folder / RAW_FILE
         earlier = read_raw(raw) if raw.is_file() else []
@@ -98,7 +101,9 @@ class Session:
         async with AsyncExitStack() as opened:
             opened.push_async_callback(self.board.stop)
             await make_ready(self.board, self.firmware, flash=self.flash, say=self.say)
-            log = opened.enter_context(SessionLog(raw, self.plan.model.wake_word, position=lambda: self.player.position))
+            log = opened.enter_context(
+                SessionLog(raw, self.plan.model.wake_word, position=lambda: self.player.position)
+            )
             close_killed_leg(log, legs)
             opened.push_async_callback(self.player.close)
             await self._with_the_right_model(log, legs)
@@ -113,12 +118,17 @@ class Session:
         found = ", ".join(f"{model.wake_word!r} {model.sha256[:12]}" for model in identity.models) or "none"
         if self.firmware is None:
             wanted = self.plan.model.tflite_sha256[:12]
-            raise InfrastructureError(f"board {name!r} runs the models {found}, not {wanted}; give a firmware with this model by --firmware")
+            raise InfrastructureError(
+                f"board {name!r} runs the models {found}, not {wanted}; give a firmware with this model by --firmware"
+            )
         self.say(f"board {name!r} runs {found}: flashing {self.firmware.name}")
         await self.board.flash(self.firmware, self.say)
         async with self._connected(log) as connection:
             if self.model_on(await connection.collector.identify()) is None:
-                raise InfrastructureError(f"board {name!r} does not run the model after {self.firmware.folder} was flashed; build the firmware again")
+                raise InfrastructureError(
+                    f"board {name!r} does not run the model after {self.firmware.folder} was flashed; build the"
+                    " firmware again"
+                )
             await _Playing(self, connection, legs).measure()
 
     @asynccontextmanager
@@ -152,7 +162,9 @@ class _Playing:
             complete = await self._play_leg()
             losses = 0 if complete or self._item > before else losses + 1
             if losses == LOSSES_WITHOUT_AN_ITEM:
-                raise InfrastructureError(f"board {self._name!r} was lost {losses} times before it had heard anything; look at its log")
+                raise InfrastructureError(
+                    f"board {self._name!r} was lost {losses} times before it had heard anything; look at its log"
+                )
         self._log.write("play", event="finished")
 
     # Health
@@ -170,12 +182,14 @@ class _Playing:
         await asyncio.to_thread(self._check_sound, leg)
         if self._log.detections == before:
             raise InfrastructureError(
-                f"board {self._name!r} heard nothing of {known.recording.path}, which the simulation detects: nothing was measured; "
-                "check microphone, loudspeaker and their wires"
+                f"board {self._name!r} heard nothing of {known.recording.path}, which the simulation detects: nothing"
+                " was measured; check microphone, loudspeaker and their wires"
             )
 
     def _check_sound(self, leg: PlannedLeg) -> None:
-        """Of a way through the air: the microphone must have heard the alignment markers, else all that follows would be void."""
+        """Of a way through the air: the microphone must have heard the alignment markers, else all that follows would
+        be void.
+        """
         air = self._plan.air
         if air is None or air.microphone is None:
             return
@@ -185,8 +199,8 @@ class _Playing:
             return
         if sound.examined.alignment is None:
             raise InfrastructureError(
-                f"microphone {air.microphone!r} heard none of the alignment markers that {air.speaker!r} played: nothing was measured; "
-                "check both, their volume and their wires"
+                f"microphone {air.microphone!r} heard none of the alignment markers that {air.speaker!r} played:"
+                " nothing was measured; check both, their volume and their wires"
             )
         for reason in dict.fromkeys(fault.reason for fault in sound.examined.faults):
             self._session.say(f"health check, sound: {reason}")
@@ -194,7 +208,9 @@ class _Playing:
     # Legs
 
     async def _play_leg(self) -> bool:
-        """Play from the next item on. False when the board was lost meanwhile; it is back then, and another leg may begin."""
+        """Play from the next item on. False when the board was lost meanwhile; it is back then, and another leg may
+        begin.
+        """
         try:
             async with self._stream("measure"):
                 await self._play(self._schedule.leg(self._item), measured=True)
@@ -210,7 +226,8 @@ class _Playing:
     async def _stream(self, part: Part) -> AsyncIterator[None]:
         """A fresh stream with its marker in the log, and its end, however it comes."""
         await self._player.restart_stream(sound_path(self._session.folder, self._number + 1))
-        # What the board said of its last stream is all here before the marker, and the connection is one to the board as it is now.
+        # What the board said of its last stream is all here before the marker, and the connection is one to the board
+        # as it is now.
         await self._connection.ask(self._prepare)
         self._number += 1
         self._sent = 0
@@ -221,25 +238,36 @@ class _Playing:
             self._note_sound(ended=True)
             reason = str(error) if isinstance(error, MwwError) else "interrupted"
             lost = isinstance(error, BoardGone | _RebootedError)
-            self._log.write("play", event="end", leg=self._number, complete=False, reason=reason, board_lost=lost, heard=self._sent)
-            if part == "measure" and not isinstance(error, _RebootedError):  # a board that runs again tells of its new stream
+            self._log.write(
+                "play", event="end", leg=self._number, complete=False, reason=reason, board_lost=lost, heard=self._sent
+            )
+            if part == "measure" and not isinstance(
+                error, _RebootedError
+            ):  # a board that runs again tells of its new stream
                 self._keep_trace()
             raise
         self._note_sound(ended=True)
         if part == "measure":
             self._keep_trace()
-        self._log.write("play", event="end", leg=self._number, complete=True, reason="", board_lost=False, heard=self._sent)
+        self._log.write(
+            "play", event="end", leg=self._number, complete=True, reason="", board_lost=False, heard=self._sent
+        )
 
     async def _prepare(self) -> None:
-        """See that the board detects, with the model and the plan's cutoff; a start of the board forgets a cutoff that was set."""
+        """See that the board detects, with the model and the plan's cutoff; a start of the board forgets a cutoff that
+        was set.
+        """
         await self._collector.flush(self._session.limits.connect)
-        # Once more, though it is a fresh stream: only so is it known to run, and the arena that its models need is said when they are loaded.
+        # Once more, though it is a fresh stream: only so is it known to run, and the arena that its models need is said
+        # when they are loaded.
         await self._collector.stop_detection()
         await self._collector.start_detection()
         identity = await self._collector.identify()
         model = self._session.model_on(identity)
         if model is None:
-            raise InfrastructureError(f"board {self._name!r} runs another model than before; give a firmware with this model by --firmware")
+            raise InfrastructureError(
+                f"board {self._name!r} runs another model than before; give a firmware with this model by --firmware"
+            )
         if model.cutoff != self._plan.model.cutoff_uint8:
             await self._collector.set_cutoff(model.model_id, self._plan.model.cutoff_uint8)
         self._boot_id, self._connections = identity.stamp.boot_id, self._log.connections
@@ -264,7 +292,9 @@ class _Playing:
         await self._still_there()
 
     async def _still_there(self) -> None:
-        """Pause while the board is not connected. Raises `_RebootedError` when it has started anew, `InfrastructureError` when it stays away."""
+        """Pause while the board is not connected. Raises `_RebootedError` when it has started anew,
+        `InfrastructureError` when it stays away.
+        """
         if self._collector.connected and self._log.connections == self._connections:
             return
         identity = await self._connection.ask(self._collector.identify)
@@ -280,7 +310,8 @@ class _Playing:
             self._log.write("sound", leg=self._number, event="end", **facts)
 
     def _keep_trace(self) -> None:
-        """Every probability of the leg, where the board tells them; those of a lost board are as many as were written."""
+        """Every probability of the leg, where the board tells them; those of a lost board are as many as
+        were written."""
         try:
             probabilities = self._board.probabilities(self._plan.model.tflite_sha256)
         except MwwError as error:

@@ -2,14 +2,16 @@
 
 Conventions
 -----------
-- A section is one set of recordings with one truth. Recordings of the wake word are played in an order shuffled by the seed, with a guard time
-  between them; those without it in their own order, joined as `mww-simulate --mode stream` joins them.
-- A leg is one stream from a fresh start of detection; its positions are samples from 0. The first leg holds all items; after a reboot or a kill
-  a further one begins with the first item that has not been played. Nothing is played twice.
-- In a leg every section begins at a multiple of a stride of slices and opens with the lead-in, so slice `j` of a section's run is slice
-  `start / 160 + j` of the leg, and inferences do not straddle sections.
-- Through the air, alignment markers are part of the stream: one before the first recording of a leg, one behind the last, and one between recordings
-  whenever `marker_every` has passed since the last one; each is followed by the guard time.
+- A section is one set of recordings with one truth. Recordings of the wake word are played in an order shuffled by the
+  seed, with a guard time between them; those without it in their own order, joined as `mww-simulate --mode stream`
+  joins them.
+- A leg is one stream from a fresh start of detection; its positions are samples from 0. The first leg holds all items;
+  after a reboot or a kill a further one begins with the first item that has not been played. Nothing is played twice.
+- In a leg every section begins at a multiple of a stride of slices and opens with the lead-in, so slice `j` of a
+  section's run is slice `start / 160 + j` of the leg, and inferences do not straddle sections.
+- Through the air, alignment markers are part of the stream: one before the first recording of a leg, one behind the
+  last, and one between recordings whenever `marker_every` has passed since the last one; each is followed by the guard
+  time.
 """
 
 from __future__ import annotations
@@ -51,7 +53,8 @@ class PlannedRecording:
     samples: int = pydantic.Field(ge=0)
     provenance: Provenance = "unknown"
     word_end: int | None = None
-    """One past the last sample of its word, where that is known otherwise than from the recording: the bench mixed it with noise itself."""
+    """One past the last sample of its word, where that is known otherwise than from the recording: the bench mixed it
+    with noise itself."""
     speaker: str | None = None
     """Where it is known otherwise than from the folder."""
 
@@ -87,14 +90,22 @@ class StreamSettings:
 
     def __post_init__(self) -> None:
         if self.lead_in < LEAST_LEAD_IN_SECONDS * SAMPLE_RATE_HZ:
-            raise ConfigError(f"lead-in of {self.lead_in / SAMPLE_RATE_HZ:g} s: the hold-off after boot lasts 1 s; give at least {LEAST_LEAD_IN_SECONDS:g} s")
+            raise ConfigError(
+                f"lead-in of {self.lead_in / SAMPLE_RATE_HZ:g} s: the hold-off after boot lasts 1 s; give at least"
+                f" {LEAST_LEAD_IN_SECONDS:g} s"
+            )
         if self.guard < LEAST_GUARD_SECONDS * SAMPLE_RATE_HZ:
             what = f"guard time of {self.guard / SAMPLE_RATE_HZ:g} s"
-            raise ConfigError(f"{what}: late detections and their hold-off would meet the next word; give at least {LEAST_GUARD_SECONDS:g} s")
+            raise ConfigError(
+                f"{what}: late detections and their hold-off would meet the next word; give at least"
+                f" {LEAST_GUARD_SECONDS:g} s"
+            )
         if self.gap < 0 or self.stride < 1:
             raise ValueError(f"gap {self.gap} or stride {self.stride} is out of range")
         if self.marker < 0 or (self.marker and self.marker_every < self.marker + self.guard):
-            raise ValueError(f"markers of {self.marker} samples every {self.marker_every} do not fit beside the guard time")
+            raise ValueError(
+                f"markers of {self.marker} samples every {self.marker_every} do not fit beside the guard time"
+            )
 
     @property
     def alignment(self) -> int:
@@ -196,8 +207,8 @@ class Schedule:
 def make_schedule(sections: Sequence[PlannedSection], settings: StreamSettings) -> Schedule:
     """Order the recordings of all sections.
 
-    Raises `ConfigError` when there is nothing to play, two sections have one label, a recording is too short to hold a feature, or
-    two sections share one.
+    Raises `ConfigError` when there is nothing to play, two sections have one label, a recording is too short to hold a
+    feature, or two sections share one.
     """
     if not sections or not all(section.recordings for section in sections):
         raise ConfigError("nothing to play: give recordings with --wake, --none or both")
@@ -207,11 +218,19 @@ def make_schedule(sections: Sequence[PlannedSection], settings: StreamSettings) 
     for index, section in enumerate(sections):
         for recording in section.recordings:
             if recording.samples < WINDOW_SAMPLES:
-                raise ConfigError(f"{recording.path}: {recording.samples} samples hold no feature of 30 ms; remove the file")
+                raise ConfigError(
+                    f"{recording.path}: {recording.samples} samples hold no feature of 30 ms; remove the file"
+                )
             other, twin = owners.setdefault(recording.sha256, (index, recording))
             if other != index:
-                where = "with another truth" if sections[other].truth != section.truth else f"in {sections[other].label!r} too and would be counted twice"
-                raise ConfigError(f"{recording.path}: the same recording as {twin.path}, which is to be played {where}; leave one out")
+                where = (
+                    "with another truth"
+                    if sections[other].truth != section.truth
+                    else f"in {sections[other].label!r} too and would be counted twice"
+                )
+                raise ConfigError(
+                    f"{recording.path}: the same recording as {twin.path}, which is to be played {where}; leave one out"
+                )
     ordered = [
         (index, recording)
         for index, section in enumerate(sections)
@@ -221,9 +240,11 @@ def make_schedule(sections: Sequence[PlannedSection], settings: StreamSettings) 
 
 
 def guard_seconds(memory_slices: int | None, window: int, stride: int) -> float:
-    """Silence after which nothing of one word is left for the next: receptive field, sliding window and hold-off, one after another.
+    """Silence after which nothing of one word is left for the next: receptive field, sliding window and hold-off, one
+    after another.
 
-    `memory_slices` is None where a model's receptive field is not known. Never below the matcher's tolerance and the hold-off; rounded up to 10 ms.
+    `memory_slices` is None where a model's receptive field is not known. Never below the matcher's tolerance and the
+    hold-off; rounded up to 10 ms.
     """
     memory = UNKNOWN_MEMORY_SLICES if memory_slices is None else memory_slices
     slices = memory + window * stride + HOLD_OFF_SLICES + WINDOW_SAMPLES // STEP_SAMPLES
@@ -233,15 +254,24 @@ def guard_seconds(memory_slices: int | None, window: int, stride: int) -> float:
 def default_settings(seed: int, stride: int, window: int, memory_slices: int | None) -> StreamSettings:
     """The settings for a model: guard time from its receptive field, lead-in and gap as `mww-simulate` has them."""
     guard = guard_seconds(memory_slices, window, stride)
-    return StreamSettings(seed, stride, *(round(seconds * SAMPLE_RATE_HZ) for seconds in (LEAD_IN_SECONDS, guard, STREAM.gap_seconds)))
+    return StreamSettings(
+        seed, stride, *(round(seconds * SAMPLE_RATE_HZ) for seconds in (LEAD_IN_SECONDS, guard, STREAM.gap_seconds))
+    )
 
 
 def _shuffled(section: PlannedSection, seed: int) -> list[PlannedRecording]:
-    """Sorted by a hash of seed and content: the same on every machine and with every NumPy, and a file more or less moves no other."""
-    return sorted(section.recordings, key=lambda recording: hashlib.sha256(f"{seed}:{section.label}:{recording.sha256}".encode()).digest())
+    """Sorted by a hash of seed and content: the same on every machine and with every NumPy, and a file more or less
+    moves no other.
+    """
+    return sorted(
+        section.recordings,
+        key=lambda recording: hashlib.sha256(f"{seed}:{section.label}:{recording.sha256}".encode()).digest(),
+    )
 
 
-def _placed(items: Sequence[Item], sections: Sequence[PlannedSection], settings: StreamSettings) -> Iterator[PlacedSection]:
+def _placed(
+    items: Sequence[Item], sections: Sequence[PlannedSection], settings: StreamSettings
+) -> Iterator[PlacedSection]:
     position = 0
     last_marker: int | None = None
     order = list(dict.fromkeys(item.section for item in items))

@@ -1,4 +1,5 @@
-"""From a session's folder to its `Result`: the raw events reconciled, the simulation of the very audio that was played, both scored.
+"""From a session's folder to its `Result`: the raw events reconciled, the simulation of the very audio that was played,
+both scored.
 
 Nothing here talks to a board: a result can be made again at any time.
 """
@@ -41,7 +42,9 @@ LOGGED_TO = 0.00501
 """The board logs two decimals."""
 
 
-def make_session_result(plan: SessionPlan, folder: Path, candidate: DeviceModel, progress: Callable[[float], None] = lambda _: None) -> Result:
+def make_session_result(
+    plan: SessionPlan, folder: Path, candidate: DeviceModel, progress: Callable[[float], None] = lambda _: None
+) -> Result:
     """The record of a session, as far as it was played. `progress` gets the seconds of audio that were simulated.
 
     Raises `InfrastructureError` when nothing was played, `ConfigError` when a recording or the raw log cannot be read.
@@ -78,7 +81,9 @@ def make_session_result(plan: SessionPlan, folder: Path, candidate: DeviceModel,
     )
 
 
-def _with_progress(blocks: Iterable[NDArray[np.int16]], progress: Callable[[float], None]) -> Iterator[NDArray[np.int16]]:
+def _with_progress(
+    blocks: Iterable[NDArray[np.int16]], progress: Callable[[float], None]
+) -> Iterator[NDArray[np.int16]]:
     for block in blocks:
         yield block
         progress(len(block) / SAMPLE_RATE_HZ)
@@ -93,7 +98,11 @@ def _device(plan: SessionPlan, leg: MeasuredLeg, trace: NDArray[np.uint8], espho
     """The detections that the board told, with the figures that it logged."""
     detections: list[Detection] = []
     last = -1
-    told = (one for one in leg.collected.detections if one.leg == leg.played.number and one.wake_word == plan.model.wake_word)
+    told = (
+        one
+        for one in leg.collected.detections
+        if one.leg == leg.played.number and one.wake_word == plan.model.wake_word
+    )
     clock = _board_clock(leg)
     placed = ((decided_slice(_position(one, leg, clock)), one) for one in told)
     for slice_index, one in sorted(placed, key=lambda pair: (pair[0], pair[1].stamp.seq)):
@@ -104,7 +113,9 @@ def _device(plan: SessionPlan, leg: MeasuredLeg, trace: NDArray[np.uint8], espho
 
 
 def _board_clock(leg: MeasuredLeg) -> tuple[ClockFit, PlayClock] | None:
-    """The clocks by which a board is placed that does not know its samples; None where they are not needed or there was no answer to fit."""
+    """The clocks by which a board is placed that does not know its samples; None where they are not needed or there was
+    no answer to fit.
+    """
     if leg.sound is None or leg.sound.recording is not None:
         return None
     samples = clock_samples(leg.played.events, leg.played.boot_id)
@@ -112,7 +123,9 @@ def _board_clock(leg: MeasuredLeg) -> tuple[ClockFit, PlayClock] | None:
 
 
 def _position(told: CollectedDetection, leg: MeasuredLeg, clocks: tuple[ClockFit, PlayClock] | None) -> int:
-    """Samples that the stream had at a decision: by the board, else by its clock and the loudspeaker's, else when the event arrived."""
+    """Samples that the stream had at a decision: by the board, else by its clock and the loudspeaker's, else when the
+    event arrived.
+    """
     if told.position is not None:
         return told.position
     if clocks is not None and told.stamp.boot_id == leg.played.boot_id:
@@ -131,20 +144,24 @@ def _trace(folder: Path, leg: MeasuredLeg) -> NDArray[np.uint8]:
 def _figures(told: CollectedDetection, window: NDArray[np.uint8], plan: SessionPlan) -> tuple[int, int]:
     """Average and maximum of a detection, uint8.
 
-    The board logs two decimals; where its trace rounds to them, the trace is what it logged, exactly. Where the line is missing there is the trace,
-    and without that too, what a detection needs at least.
+    The board logs two decimals; where its trace rounds to them, the trace is what it logged, exactly. Where the line is
+    missing there is the trace, and without that too, what a detection needs at least.
     """
     traced = (int(window.sum()) // plan.model.window, int(window.max())) if len(window) else None
     if told.average is None or told.maximum is None:
         return traced or (plan.model.cutoff_uint8, plan.model.cutoff_uint8)
     logged = (told.average, told.maximum)
-    if traced and all(abs(ours / PROBABILITY_MAX - theirs) <= LOGGED_TO for ours, theirs in zip(traced, logged, strict=True)):
+    if traced and all(
+        abs(ours / PROBABILITY_MAX - theirs) <= LOGGED_TO for ours, theirs in zip(traced, logged, strict=True)
+    ):
         return traced
     return round(told.average * PROBABILITY_MAX), round(told.maximum * PROBABILITY_MAX)
 
 
 def _probed(plan: SessionPlan, events: Sequence[RawEvent]) -> int | None:
-    """What the board said of this model when it loaded its models: a line each, in their order. None where it cannot be told whose line is whose."""
+    """What the board said of this model when it loaded its models: a line each, in their order. None where it cannot be
+    told whose line is whose.
+    """
     models: list[str] = []
     sizes: list[int] = []
     for event in events:
@@ -159,11 +176,19 @@ def _probed(plan: SessionPlan, events: Sequence[RawEvent]) -> int | None:
 
 
 def _esphome_version(events: Sequence[RawEvent]) -> str:
-    versions = [str(event.values["esphome"]) for event in events if event.kind == "connected" and event.values.get("esphome")]
+    versions = [
+        str(event.values["esphome"]) for event in events if event.kind == "connected" and event.values.get("esphome")
+    ]
     return ", ".join(dict.fromkeys(versions)) or "unknown"
 
 
-def _session(plan: SessionPlan, events: Sequence[RawEvent], legs: Sequence[PlayedLeg], measured: Sequence[MeasuredLeg], esphome: str) -> SessionRecord:
+def _session(
+    plan: SessionPlan,
+    events: Sequence[RawEvent],
+    legs: Sequence[PlayedLeg],
+    measured: Sequence[MeasuredLeg],
+    esphome: str,
+) -> SessionRecord:
     return SessionRecord(
         board=BoardRecord.model_validate({name: getattr(plan.board, name) for name in BoardRecord.model_fields}),
         esphome_version=esphome,
@@ -175,7 +200,11 @@ def _session(plan: SessionPlan, events: Sequence[RawEvent], legs: Sequence[Playe
         health=_health(plan, legs),
         integrity=sum((_integrity(leg) for leg in measured), IntegrityRecord()),
         clock=_clock(measured),
-        acoustics=tuple(one for one in [acoustics_record(plan, [leg.sound for leg in measured if leg.sound is not None])] if one is not None),
+        acoustics=tuple(
+            one
+            for one in [acoustics_record(plan, [leg.sound for leg in measured if leg.sound is not None])]
+            if one is not None
+        ),
     )
 
 
@@ -231,4 +260,6 @@ def _clock(measured: Sequence[MeasuredLeg]) -> ClockRecord | None:
     if not samples:
         return None
     fit = fit_clock(samples)
-    return ClockRecord(probes=fit.probes, offset_ms=fit.offset * 1000, drift_ppm=fit.drift_ppm, residual_rms_ms=fit.residual_rms * 1000)
+    return ClockRecord(
+        probes=fit.probes, offset_ms=fit.offset * 1000, drift_ppm=fit.drift_ppm, residual_rms_ms=fit.residual_rms * 1000
+    )

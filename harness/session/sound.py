@@ -1,11 +1,13 @@
-"""The sound of a leg through the air: where it is in what a microphone heard, what went wrong with it, and which stretches are void for that.
+"""The sound of a leg through the air: where it is in what a microphone heard, what went wrong with it, and which
+stretches are void for that.
 
-Raw events of kind `sound` (values beside `leg`): {event: "fault", side: "speaker" | "microphone", what, at, samples}, what the audio system or the player
-said of its own (`at` in samples of what was played, or heard); {event: "moment", heard_at, at}, when a played sample left the loudspeaker
-(`time.monotonic` seconds); {event: "end", ...}, devices and true peak.
+Raw events of kind `sound` (values beside `leg`): {event: "fault", side: "speaker" | "microphone", what, at, samples},
+what the audio system or the player said of its own (`at` in samples of what was played, or heard); {event: "moment",
+heard_at, at}, when a played sample left the loudspeaker (`time.monotonic` seconds); {event: "end", ...}, devices and
+true peak.
 
-A virtual board's stream is the recording itself, so a leg is placed in it: positions of everything that follows are the recording's. A real board's
-stream is what was played.
+A virtual board's stream is the recording itself, so a leg is placed in it: positions of everything that follows are the
+recording's. A real board's stream is what was played.
 """
 
 from __future__ import annotations
@@ -86,14 +88,19 @@ class LegSound:
             yield VoidSpan(marker, marker + MARKER_SAMPLES + guard, "alignment marker")
 
 
-def leg_sound(plan: SessionPlan, folder: Path, played: PlayedLeg, leg: PlannedLeg, reference: Channel | None) -> LegSound | None:
-    """The sound of a leg (as far as it was played), from the session's folder alone; None where none went through the air.
+def leg_sound(
+    plan: SessionPlan, folder: Path, played: PlayedLeg, leg: PlannedLeg, reference: Channel | None
+) -> LegSound | None:
+    """The sound of a leg (as far as it was played), from the session's folder alone; None where none went through the
+    air.
 
     `reference` is the channel of an earlier leg, whose level is the session's.
     """
     if plan.air is None:
         return None
-    events = [event.values for event in played.events if event.kind == "sound" and event.values.get("leg") == played.number]
+    events = [
+        event.values for event in played.events if event.kind == "sound" and event.values.get("leg") == played.number
+    ]
     faults = [values for values in events if values.get("event") == "fault"]
     told = Counter(str(values["what"]) for values in faults)
     facts: Mapping[str, Any] = next((values for values in reversed(events) if values.get("event") == "end"), {})
@@ -105,18 +112,24 @@ def leg_sound(plan: SessionPlan, folder: Path, played: PlayedLeg, leg: PlannedLe
         return LegSound(leg, None, None, tuple(_on(spans, None)), told, dict(facts))
     recording = read_kept(path)
     examined = examine(lambda: leg_audio(leg), leg.samples, recording, leg.markers, reference=reference, pauses=pauses)
-    spans = [(one.start, one.stop, one.reason) for one in examined.faults] + list(_told_spans(faults, examined.alignment))
+    spans = [(one.start, one.stop, one.reason) for one in examined.faults] + list(
+        _told_spans(faults, examined.alignment)
+    )
     if not fed:
         return LegSound(leg, None, examined, tuple(_on(spans, None)), told, dict(facts))
     if examined.alignment is None:
-        everything = VoidSpan(0, max(len(recording), leg.samples), "; ".join(dict.fromkeys(one.reason for one in examined.faults)))
+        everything = VoidSpan(
+            0, max(len(recording), leg.samples), "; ".join(dict.fromkeys(one.reason for one in examined.faults))
+        )
         return LegSound(leg, recording, examined, (everything,), told, dict(facts))
     placed = place(leg, examined.alignment, len(recording), plan.schedule().settings.alignment)
     return LegSound(placed, recording, examined, tuple(_on(spans, examined.alignment)), told, dict(facts))
 
 
 def place(leg: PlannedLeg, alignment: Alignment, samples: int, inference: int) -> PlannedLeg:
-    """A leg as it lies in a recording of so many samples; sections begin at multiples of `inference` there, the first one with the recording."""
+    """A leg as it lies in a recording of so many samples; sections begin at multiples of `inference` there, the first
+    one with the recording.
+    """
 
     def heard(position: int) -> int:
         return max(round(alignment.heard(position)), 0)
@@ -126,13 +139,17 @@ def place(leg: PlannedLeg, alignment: Alignment, samples: int, inference: int) -
     sections = []
     for section, start, stop in zip(leg.sections, starts, stops, strict=True):
         items = tuple(_placed(item, heard, stop) for item in section.items)
-        sections.append(PlacedSection(section.index, start, stop, items, tuple(heard(marker) for marker in section.markers)))
+        sections.append(
+            PlacedSection(section.index, start, stop, items, tuple(heard(marker) for marker in section.markers))
+        )
     return replace(leg, sections=tuple(sections))
 
 
 def _placed(item: PlacedItem, heard: Callable[[int], int], stop: int) -> PlacedItem:
     start = heard(item.start)
-    return replace(item, start=start, following=min(max(heard(item.following), start + item.item.recording.samples), stop))
+    return replace(
+        item, start=start, following=min(max(heard(item.following), start + item.item.recording.samples), stop)
+    )
 
 
 def _told_spans(faults: Sequence[Mapping[str, Any]], alignment: Alignment | None) -> Iterator[tuple[int, int, str]]:
@@ -149,7 +166,8 @@ def _told_spans(faults: Sequence[Mapping[str, Any]], alignment: Alignment | None
 
 
 def _on(spans: Sequence[tuple[int, int, str]], alignment: Alignment | None) -> Iterator[VoidSpan]:
-    """Spans of what was played as void spans of the board's stream; those that meet are one, which names their reasons."""
+    """Spans of what was played as void spans of the board's stream; those that meet are one, which names
+    their reasons."""
     held: tuple[int, int, dict[str, None]] | None = None
     for start, stop, reason in sorted(spans):
         first, last = max(start, 0), stop + SETTLE

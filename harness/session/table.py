@@ -32,14 +32,22 @@ def session_table(result: Result) -> Table:
     if result.agreement is not None:
         positions, only = result.agreement.positions, _only(result)
         table.add_row("detections", *(str(positions.paired + count) for count in only))
-        table.add_row("on the same 10\N{NO-BREAK SPACE}ms slice", f"{positions.same_slice} of {positions.paired} pairs", "")
+        table.add_row(
+            "on the same 10\N{NO-BREAK SPACE}ms slice", f"{positions.same_slice} of {positions.paired} pairs", ""
+        )
         table.add_row("only on this side", *map(str, only))
     if scores.void_seconds or scores.void_utterances:
         void = f"{wording.hours(scores.void_seconds / 3600)}, {wording.number(scores.void_utterances, 'utterance')}"
         table.add_row("void, in no figure", void, "")
     arena = result.arena
-    estimate = f"ESP32-S3 estimate {wording.size(arena.esp32s3_estimate)}" if arena.esp32s3_estimate is not None else wording.NONE
-    table.add_row("arena, bytes", f"probed {wording.size(arena.probed)}", f"{estimate}, manifest {wording.size(arena.manifest)}")
+    estimate = (
+        f"ESP32-S3 estimate {wording.size(arena.esp32s3_estimate)}"
+        if arena.esp32s3_estimate is not None
+        else wording.NONE
+    )
+    table.add_row(
+        "arena, bytes", f"probed {wording.size(arena.probed)}", f"{estimate}, manifest {wording.size(arena.manifest)}"
+    )
     return table
 
 
@@ -51,11 +59,23 @@ def plan_table(plan: SessionPlan) -> Table:
     for column in ("", "truth", "recordings", "sound", "with silence"):
         table.add_column(column, justify="left" if column in ("", "truth") else "right")
     if check is not None:
-        table.add_row("health check", "wake", "1", _minutes(sum(item.item.recording.samples for item in check.items)), _minutes(check.samples))
+        table.add_row(
+            "health check",
+            "wake",
+            "1",
+            _minutes(sum(item.item.recording.samples for item in check.items)),
+            _minutes(check.samples),
+        )
     for section in leg.sections:
         planned = schedule.sections[section.index]
         sound = sum(item.item.recording.samples for item in section.items)
-        table.add_row(Text(planned.label), planned.truth, str(len(section.items)), _minutes(sound), _minutes(section.stop - section.start))
+        table.add_row(
+            Text(planned.label),
+            planned.truth,
+            str(len(section.items)),
+            _minutes(sound),
+            _minutes(section.stop - section.start),
+        )
     whole = leg.samples + (check.samples if check is not None else 0)
     everything = sum(item.item.recording.samples for item in leg.items)
     table.add_row("all", "", str(len(leg.items)), _minutes(everything), _minutes(whole), style="bold")
@@ -77,7 +97,9 @@ def duration_words(plan: SessionPlan) -> str:
 def _way(plan: SessionPlan) -> str:
     if plan.air is None:
         return "without air"
-    return f"through {plan.air.speaker!r}" + (f", heard by {plan.air.microphone!r}" if plan.air.microphone is not None else "")
+    return f"through {plan.air.speaker!r}" + (
+        f", heard by {plan.air.microphone!r}" if plan.air.microphone is not None else ""
+    )
 
 
 def _minutes(samples: int) -> str:

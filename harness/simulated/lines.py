@@ -22,8 +22,8 @@ def write_lines(simulation: Simulation, path: Path) -> None:
 def json_lines(simulation: Simulation) -> list[dict[str, Any]]:
     """One object a recording: `path`, `seconds`, `max_probability` and its `detections`.
 
-    Probabilities are the device's uint8 values over 255; the highest is of the time in which a detection is possible. In a stream or session the slices
-    count since it began, and each detection names its file.
+    Probabilities are the device's uint8 values over 255; the highest is of the time in which a detection is possible.
+    In a stream or session the slices count since it began, and each detection names its file.
     """
     lines: list[dict[str, Any]] = []
     for stream, detections in zip(simulation.streams, simulation.detections, strict=True):
@@ -34,7 +34,9 @@ def json_lines(simulation: Simulation) -> list[dict[str, Any]]:
             if simulation.presentation.mode != "clips":
                 entry["file"] = str(stream.recordings[owner].path)
             fallen[owner].append(entry)
-        for recording, highest, entries in zip(stream.recordings, stream.max_probabilities(simulation.model.point.window), fallen, strict=True):
+        for recording, highest, entries in zip(
+            stream.recordings, stream.max_probabilities(simulation.model.point.window), fallen, strict=True
+        ):
             lines.append(
                 {
                     "path": str(recording.path),

@@ -100,7 +100,9 @@ def arena_record(candidate: DeviceModel, probed: int | None = None) -> ArenaReco
     )
 
 
-def _run(simulation: Simulation, truth: Literal["wake", "none"], label: str, stated: Stated | None, notes: Sequence[str]) -> RunRecord:
+def _run(
+    simulation: Simulation, truth: Literal["wake", "none"], label: str, stated: Stated | None, notes: Sequence[str]
+) -> RunRecord:
     presentation = simulation.presentation
     files: list[FileRecord] = []
     detections: list[DetectionRecord] = []
@@ -108,9 +110,13 @@ def _run(simulation: Simulation, truth: Literal["wake", "none"], label: str, sta
     speakers_known = truth == "wake" and len({recording.path.parent for recording in recordings}) > 1
     for stream, found in zip(simulation.streams, simulation.detections, strict=True):
         first = len(files)
-        for recording, highest in zip(stream.recordings, stream.max_probabilities(simulation.model.point.window), strict=True):
+        for recording, highest in zip(
+            stream.recordings, stream.max_probabilities(simulation.model.point.window), strict=True
+        ):
             files.append(file_record(recording, int(highest), recording.path.parent.name if speakers_known else None))
-        detections += [detection_record(detection, first + stream.recording_at(detection.slice_index)) for detection in found]
+        detections += [
+            detection_record(detection, first + stream.recording_at(detection.slice_index)) for detection in found
+        ]
     return RunRecord(
         label=label,
         protocol=PresentationRecord.of(presentation, truth),
@@ -137,8 +143,17 @@ def detection_record(detection: Detection, file_index: int) -> DetectionRecord:
     )
 
 
-def file_record(recording: Recording, highest: int, speaker: str | None, word_end: int | None = None, *, word_end_hidden: bool = False) -> FileRecord:
-    """A recording as it lay in its stream, with the highest probability in it (uint8), and the sample at which its word ends where that is known."""
+def file_record(
+    recording: Recording,
+    highest: int,
+    speaker: str | None,
+    word_end: int | None = None,
+    *,
+    word_end_hidden: bool = False,
+) -> FileRecord:
+    """A recording as it lay in its stream, with the highest probability in it (uint8), and the sample at which its word
+    ends where that is known.
+    """
     return FileRecord(
         path=str(recording.path),
         sha256=recording.sha256,

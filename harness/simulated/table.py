@@ -37,8 +37,8 @@ class _Count:
 def results_table(simulation: Simulation, truth: Truth) -> Table:
     """Counts and rates per folder and in all.
 
-    With the truth known, only the figures that it gives a meaning to are shown: recall where every recording holds the wake
-    word, false accepts an hour where none does, both in a session.
+    With the truth known, only the figures that it gives a meaning to are shown: recall where every recording holds the
+    wake word, false accepts an hour where none does, both in a session.
     """
     counts = _count_by_folder(simulation, truth)
     rated = truth != "wake" or simulation.presentation.mode == "session"
@@ -101,5 +101,10 @@ def _count_by_folder(simulation: Simulation, truth: Truth) -> dict[str, _Count]:
 def _total(counts: Iterable[_Count]) -> _Count:
     total = _Count()
     for count in counts:
-        total = _Count(total.files + count.files, total.found + count.found, total.false + count.false, total.seconds + count.seconds)
+        total = _Count(
+            total.files + count.files,
+            total.found + count.found,
+            total.false + count.false,
+            total.seconds + count.seconds,
+        )
     return total

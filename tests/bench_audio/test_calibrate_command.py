@@ -30,7 +30,9 @@ def only_progress(error: str) -> bool:
 
 def test_a_rehearsal_writes_file_and_page(tmp_path: Path) -> None:
     output = tmp_path / "station" / "calibration.json"
-    code, out, error = invoke("--simulate", "--output", str(output), "--gain", "amplifier=-12 dB", "--room", "office", "--valid-days", "7")
+    code, out, error = invoke(
+        "--simulate", "--output", str(output), "--gain", "amplifier=-12 dB", "--room", "office", "--valid-days", "7"
+    )
     assert code == 0
     assert only_progress(error)
     assert "Put the calibrator (94 dB, 1 kHz) onto the microphone and switch it on." in out
@@ -49,7 +51,18 @@ def test_a_rehearsal_writes_file_and_page(tmp_path: Path) -> None:
 
 def test_pictures_instead_of_a_page(tmp_path: Path) -> None:
     output = tmp_path / "calibration.json"
-    code, out, error = invoke("--simulate", "--output", str(output), "--report", "plots", "--steps", "noise,sweep", "--sensitivity", "120", "--no-eq")
+    code, out, error = invoke(
+        "--simulate",
+        "--output",
+        str(output),
+        "--report",
+        "plots",
+        "--steps",
+        "noise,sweep",
+        "--sensitivity",
+        "120",
+        "--no-eq",
+    )
     assert code == 0
     assert only_progress(error)
     pictures = {path.name: path.read_text() for path in tmp_path.glob("*.svg")}
@@ -61,9 +74,16 @@ def test_pictures_instead_of_a_page(tmp_path: Path) -> None:
 
 
 def test_the_help_answers_without_heavy_imports() -> None:
-    program = "import sys; import harness.cli; print([name for name in ('numpy', 'scipy', 'pyfar', 'matplotlib', 'sounddevice') if name in sys.modules])"
+    program = (
+        "import sys; import harness.cli; print([name for name in ('numpy', 'scipy', 'pyfar', 'matplotlib',"
+        " 'sounddevice') if name in sys.modules])"
+    )
     run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert run.stdout.strip() == "[]"
 
@@ -71,7 +91,12 @@ def test_the_help_answers_without_heavy_imports() -> None:
 def test_defaults_are_those_of_the_settings() -> None:
     options = inspect.signature(calibrate).parameters
     settings = CalibrationSettings()
-    pairs = {"calibrator_level": settings.calibrator_spl, "level": settings.level_spl, "weighting": settings.weighting, "sweep_level": settings.sweep_dbfs}
+    pairs = {
+        "calibrator_level": settings.calibrator_spl,
+        "level": settings.level_spl,
+        "weighting": settings.weighting,
+        "sweep_level": settings.sweep_dbfs,
+    }
     for name, value in {**pairs, "max_boost": MAX_BOOST_DB, "eq": settings.equalize}.items():
         assert options[name].default == value
 

@@ -56,7 +56,12 @@ def test_it_is_found_as_loud_as_the_noise_and_not_where_it_is_not() -> None:
 def test_offset_and_drift_are_fitted(drift: float, offset: float, count: int, seed: int) -> None:
     noise = np.random.default_rng(seed).normal(0, 0.01, count)
     played = [RATE * 60.0 * index for index in range(count)]
-    fit = fit_alignment([MarkerFound(one, offset + (1 + drift * 1e-6) * one + error, 100) for one, error in zip(played, noise, strict=True)])
+    fit = fit_alignment(
+        [
+            MarkerFound(one, offset + (1 + drift * 1e-6) * one + error, 100)
+            for one, error in zip(played, noise, strict=True)
+        ]
+    )
     assert fit.drift_ppm == pytest.approx(drift, abs=0.1)
     assert fit.heard(played[-1]) == pytest.approx(offset + (1 + drift * 1e-6) * played[-1], abs=0.1)
     assert fit.played(fit.heard(1234.5)) == pytest.approx(1234.5, abs=1e-6)
@@ -78,7 +83,9 @@ def test_steps_share_the_drift_and_lost_sound_maps_to_where_it_was_lost() -> Non
     def heard(played: float) -> float:
         return 100 + 1.00002 * played - (320 if played > 1_000_000 else 0)
 
-    fit = fit_alignment([MarkerFound(float(one), heard(one), 100) for one in range(0, 2_000_000, 400_000)], steps=[1_000_000.0])
+    fit = fit_alignment(
+        [MarkerFound(float(one), heard(one), 100) for one in range(0, 2_000_000, 400_000)], steps=[1_000_000.0]
+    )
     assert fit.drift_ppm == pytest.approx(20, abs=0.01)
     assert fit.offsets[0] - fit.offsets[1] == pytest.approx(320, abs=0.01)
     assert fit.residual_rms < 1e-3

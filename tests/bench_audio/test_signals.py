@@ -34,7 +34,11 @@ def test_a_tone_at_full_scale_is_3_db_below_0_dbfs() -> None:
 
 
 def test_all_begin_and_end_in_silence() -> None:
-    for samples in (signals.tone(1.0, 48_000, -20), signals.pink_noise(1.0, 48_000, -20, seed=1), signals.exponential_sweep(3.0, 48_000, -20).samples):
+    for samples in (
+        signals.tone(1.0, 48_000, -20),
+        signals.pink_noise(1.0, 48_000, -20, seed=1),
+        signals.exponential_sweep(3.0, 48_000, -20).samples,
+    ):
         assert abs(samples[0]) < 1e-6
         assert abs(samples[-1]) < 1e-6
 

@@ -1,4 +1,6 @@
-"""The real command through a real audio system, whose null sink is loudspeaker, air and microphone: PulseAudio, no sound card."""
+"""The real command through a real audio system, whose null sink is loudspeaker, air and microphone: PulseAudio, no
+sound card.
+"""
 
 from __future__ import annotations
 
@@ -47,12 +49,16 @@ def environment(audio: VirtualAudio) -> dict[str, str]:
 
 
 def run(audio: VirtualAudio, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *arguments], env=environment(audio), capture_output=True, text=True, check=False, timeout=250)
+    return subprocess.run(
+        [*COMMAND, *arguments], env=environment(audio), capture_output=True, text=True, check=False, timeout=250
+    )
 
 
 def test_a_wire_is_flat_and_its_level_is_known(audio: VirtualAudio, tmp_path: Path) -> None:
     output = tmp_path / "calibration.json"
-    done = run(audio, "--speaker", SPEAKER, "--microphone", MICROPHONE, "--output", str(output), "--steps", "sweep", "--no-eq")
+    done = run(
+        audio, "--speaker", SPEAKER, "--microphone", MICROPHONE, "--output", str(output), "--steps", "sweep", "--no-eq"
+    )
     if done.returncode == 3 and "reported" in done.stderr:
         pytest.skip(f"this machine is too busy for sound in real time: {done.stderr.strip()}")
     # Without a terminal, long work says a line of progress now and then.
@@ -72,15 +78,28 @@ def test_a_wire_is_flat_and_its_level_is_known(audio: VirtualAudio, tmp_path: Pa
 
 
 def test_devices_that_are_not_there_are_named(audio: VirtualAudio, tmp_path: Path) -> None:
-    done = run(audio, "--speaker", "nowhere", "--microphone", MICROPHONE, "--output", str(tmp_path / "calibration.json"))
+    done = run(
+        audio, "--speaker", "nowhere", "--microphone", MICROPHONE, "--output", str(tmp_path / "calibration.json")
+    )
     assert done.returncode == 2
     assert f"no loudspeaker 'nowhere' on this machine; there are: '{SPEAKER}'" in done.stderr or SPEAKER in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 def test_an_interrupt_leaves_nothing_half_written(audio: VirtualAudio, tmp_path: Path) -> None:
-    arguments = ["--speaker", SPEAKER, "--microphone", MICROPHONE, "--output", str(tmp_path / "calibration.json"), "--steps", "sweep"]
-    with subprocess.Popen([*COMMAND, *arguments], env=environment(audio), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+    arguments = [
+        "--speaker",
+        SPEAKER,
+        "--microphone",
+        MICROPHONE,
+        "--output",
+        str(tmp_path / "calibration.json"),
+        "--steps",
+        "sweep",
+    ]
+    with subprocess.Popen(
+        [*COMMAND, *arguments], env=environment(audio), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
         until = time.monotonic() + 60
         while not audio.control("list", "short", "sink-inputs").strip():
             assert running.poll() is None

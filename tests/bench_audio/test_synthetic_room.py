@@ -48,7 +48,9 @@ def test_the_noise_has_its_level_and_does_not_end() -> None:
 
 
 def test_the_response_is_what_the_description_says() -> None:
-    response = impulse_response(Room(rt60_seconds=0.5, seed=1, direct_to_reverberant_db=6, delay_seconds=0.01, gain_db=-20), RATE)
+    response = impulse_response(
+        Room(rt60_seconds=0.5, seed=1, direct_to_reverberant_db=6, delay_seconds=0.01, gain_db=-20), RATE
+    )
     assert np.flatnonzero(response)[0] == 160
     assert response[160] == pytest.approx(0.1)
     tail = response[161:] ** 2

@@ -30,7 +30,14 @@ def row(
         other_words=share_record(1, 795),
         at_one_false_accept=Exploratory(detected=found - 10, of=174, false_accepts=1, hours=1.8, cutoff=200),
     )
-    said = {"step": 1000.0, "recall": 0.99, "export_detected": 99, "export_utterances": 100, "export_false_accepts": 0, "export_hours": 0.5}
+    said = {
+        "step": 1000.0,
+        "recall": 0.99,
+        "export_detected": 99,
+        "export_utterances": 100,
+        "export_false_accepts": 0,
+        "export_hours": 0.5,
+    }
     return Row(
         name=name,
         recipe="plain",
@@ -45,5 +52,8 @@ def row(
         model_sha256="0" * 64,
         validation=said | (validation or {}),
         figures=figures,
-        costs={"generate plain": Cost(command="a", done=True, seconds=60, cpu_seconds=90, peak_mib=500), "train": Cost(command="b", seconds=120)},
+        costs={
+            "generate plain": Cost(command="a", done=True, seconds=60, cpu_seconds=90, peak_mib=500),
+            "train": Cost(command="b", seconds=120),
+        },
     )

@@ -1,4 +1,6 @@
-"""The benchmark as a whole: once with programs that stand for the slow ones, once with all of them on a recipe of seconds."""
+"""The benchmark as a whole: once with programs that stand for the slow ones, once with all of them on a recipe of
+seconds.
+"""
 
 from __future__ import annotations
 
@@ -21,22 +23,29 @@ from wakeword.errors import ConfigError
 
 STAND_INS = {
     "mww-generate": "",
-    "mww-train": """
+    "mww-train": (
+        """
 if not (notes.parent / "may_train").exists():
     print("error: the disk is full")
     sys.exit(3)
 run = pathlib.Path(option("--output"))
 (run / "checkpoints").mkdir(parents=True)
-(run / "validation.csv").write_text("step,recall,false_accepts_per_hour,best,mined\\n500,0.5,2,1,0\\n1000,0.9,0,1,0\\n1500,0.8,0,0,0\\n")
-""",
-    "mww-export": """
+(run / "validation.csv").write_text(
+    "step,recall,false_accepts_per_hour,best,mined\\n"
+    "500,0.5,2,1,0\\n1000,0.9,0,1,0\\n1500,0.8,0,0,0\\n"
+)
+"""
+    ),
+    "mww-export": (
+        """
 import json, shutil, pymicro_wakeword
 models = pathlib.Path(pymicro_wakeword.__file__).parent / "models"
 output = pathlib.Path(option("--output"))
 output.mkdir(parents=True)
 shutil.copy(models / "alexa.tflite", output)
 shutil.copy(models / "alexa.json", output / f"{option('--model-name')}.json")
-""",
+"""
+    ),
     "mww-simulate": "os.execv(real, [real, *sys.argv[1:]])",
 }
 """What stands for each program, behind the lines that note its call; the simulation is the real one."""
@@ -47,8 +56,19 @@ def corpus_folder(generated_speech: Spoken, tmp_path: Path, monkeypatch: pytest.
     """A corpus of a few recordings."""
     folder = tmp_path / "corpus"
     kinds = [
-        *(("wake", "alexa", "train"), ("wake", "alexa", "test"), ("wake", "jarvis", "test"), ("wake", "computer", "train")),
-        *(("wake", "computer", "train"), ("wake", "computer", "train"), ("wake", "computer", "test"), ("speech", "", "train"), ("speech", "", "test")),
+        *(
+            ("wake", "alexa", "train"),
+            ("wake", "alexa", "test"),
+            ("wake", "jarvis", "test"),
+            ("wake", "computer", "train"),
+        ),
+        *(
+            ("wake", "computer", "train"),
+            ("wake", "computer", "train"),
+            ("wake", "computer", "test"),
+            ("speech", "", "train"),
+            ("speech", "", "test"),
+        ),
     ]
     words, speech = iter(generated_speech.words), iter(generated_speech.speech)
     listed = []
@@ -57,7 +77,9 @@ def corpus_folder(generated_speech: Spoken, tmp_path: Path, monkeypatch: pytest.
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(next(words if kind == "wake" else speech))
         group = "p1" if number in (4, 5) else f"g{number}"
-        listed.append({"path": str(path.relative_to(folder)), "kind": kind, "word": word, "group": group, "split": split})
+        listed.append(
+            {"path": str(path.relative_to(folder)), "kind": kind, "word": word, "group": group, "split": split}
+        )
     _write(folder / "manifest.csv", ("path", "kind", "word"), listed)
     _write(folder / "splits.csv", ("path", "group", "split"), listed)
     monkeypatch.setenv(VARIABLE, str(folder))
@@ -102,7 +124,11 @@ def call(output: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 
 def test_a_row_that_failed_goes_on_and_one_that_is_there_is_not_made_again(
-    corpus_folder: Path, called: Callable[[], list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    corpus_folder: Path,
+    called: Callable[[], list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     output = tmp_path / "quality"
     assert corpus_folder.is_dir()
@@ -137,7 +163,9 @@ def test_a_row_that_failed_goes_on_and_one_that_is_there_is_not_made_again(
     assert looks(output) == {"alexa": 2}
 
 
-def test_the_table_needs_no_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_needs_no_corpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "nowhere"))
     assert call(tmp_path / "quality", monkeypatch, "--table") == 0
     assert "No rows" in capsys.readouterr().out
@@ -151,7 +179,12 @@ def test_the_table_needs_no_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [(("--recipes", "plian"), "did you mean plain?"), (("--words", "snowboy"), "words are alexa, jarvis, computer")],
 )
 def test_names_that_are_none_are_told(
-    arguments: Sequence[str], told: str, corpus_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: Sequence[str],
+    told: str,
+    corpus_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert corpus_folder.is_dir()
     assert call(tmp_path / "quality", monkeypatch, *arguments) == 2
@@ -168,7 +201,10 @@ def test_own_recordings_are_those_of_one_person_and_train(corpus_folder: Path, t
     mine = sorted((tmp_path / "row" / "own" / "me").iterdir())
     assert [path.name for path in mine] == ["4.wav", "5.wav"]
     assert f"paths.splits={corpus_folder / 'splits.csv'}" in command
-    assert f"paths.positive_dir=[{tmp_path / 'speech' / 'computer_plain_0' / 'positive'}, {tmp_path / 'row' / 'own'}]" in command
+    assert (
+        f"paths.positive_dir=[{tmp_path / 'speech' / 'computer_plain_0' / 'positive'}, {tmp_path / 'row' / 'own'}]"
+        in command
+    )
     rule = Splitter(table=read_splits(corpus_folder / "splits.csv"))
     assert [rule.place(path, "me")[1] for path in mine] == [Split.TRAIN] * 2, "by the links"
     with pytest.raises(ConfigError, match="nobody has 3"):
@@ -195,9 +231,15 @@ def test_recipes_name_speech_that_there_is() -> None:
 
 
 @pytest.mark.slow
-def test_a_recipe_from_type_to_table(corpus_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """All programs are real: speech is generated, a model trained for seconds, exported and simulated beside the published one."""
-    monkeypatch.setitem(SPEECH, "tiny", ("--engine", "espeak", "--positives", "40", "--near-misses", "20", "--sentences", "20"))
+def test_a_recipe_from_type_to_table(
+    corpus_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All programs are real: speech is generated, a model trained for seconds, exported and simulated beside the
+    published one.
+    """
+    monkeypatch.setitem(
+        SPEECH, "tiny", ("--engine", "espeak", "--positives", "40", "--near-misses", "20", "--sentences", "20")
+    )
     tiny = Recipe("tiny", "seconds", ("tiny",), ("augmentation.copies=0",), preset="fast_test", words=("alexa",))
     monkeypatch.setattr(recipes, "RECIPES", {"tiny": tiny})
     output = tmp_path / "quality"
@@ -206,7 +248,14 @@ def test_a_recipe_from_type_to_table(corpus_folder: Path, tmp_path: Path, monkey
     assert (published.published, row.published) == (True, False)
     assert row.figures.people.of == 2
     assert row.validation["export_utterances"] > 0
-    assert set(row.costs) >= {"generate tiny", "train", "export", "simulate people", "simulate speech-test", "simulate other_words"}
+    assert set(row.costs) >= {
+        "generate tiny",
+        "train",
+        "export",
+        "simulate people",
+        "simulate speech-test",
+        "simulate other_words",
+    }
     assert all(cost.done for cost in row.costs.values())
     assert "tiny" in capsys.readouterr().out
     assert corpus_folder.is_dir()

@@ -31,7 +31,9 @@ def test_of_one_word_it_is_spearmans(pairs: list[tuple[float, float]]) -> None:
 
 
 def test_words_are_not_compared_with_one_another() -> None:
-    """Validation is higher for the word that people find less often: between the words it is wrong, within each it is right."""
+    """Validation is higher for the word that people find less often: between the words it is wrong, within each it is
+    right.
+    """
     easy = ([0.70, 0.71, 0.72, 0.73], [0.96, 0.97, 0.98, 0.99])
     hard = ([0.90, 0.91, 0.92, 0.93], [0.60, 0.61, 0.62, 0.63])
     found = rank_correlation([easy, hard])

@@ -42,9 +42,16 @@ def test_what_another_command_has_done_is_refused(tmp_path: Path) -> None:
         Steps(tmp_path).run("make", python("2"), print)
 
 
-@pytest.mark.parametrize(("code", "error"), [(1, MeasurementFailure), (2, ConfigError), (3, InfrastructureError), (9, InfrastructureError)])
-def test_a_failed_step_raises_the_class_of_its_exit_code_and_is_run_again(code: int, error: type[Exception], tmp_path: Path) -> None:
-    command = python(f"import pathlib, sys; p = pathlib.Path('tried'); first = not p.exists(); p.touch(); print('why'); sys.exit({code} if first else 0)")
+@pytest.mark.parametrize(
+    ("code", "error"), [(1, MeasurementFailure), (2, ConfigError), (3, InfrastructureError), (9, InfrastructureError)]
+)
+def test_a_failed_step_raises_the_class_of_its_exit_code_and_is_run_again(
+    code: int, error: type[Exception], tmp_path: Path
+) -> None:
+    command = python(
+        "import pathlib, sys; p = pathlib.Path('tried'); first = not p.exists(); p.touch(); print('why');"
+        f" sys.exit({code} if first else 0)"
+    )
     with pytest.raises(error, match=rf"exit code {code}: why; all of it stands in .*make\.log"):
         Steps(tmp_path).run("make", command, print)
     assert not Steps(tmp_path).done("make")
@@ -75,7 +82,10 @@ process.communicate()
 
 def test_a_killed_step_goes_on_and_its_account_too(tmp_path: Path) -> None:
     row = tmp_path / "row"
-    code = "import pathlib, time; p = pathlib.Path('half'); again = p.exists(); p.touch(); print('begun', flush=True); again or time.sleep(60)"
+    code = (
+        "import pathlib, time; p = pathlib.Path('half'); again = p.exists(); p.touch(); print('begun', flush=True);"
+        " again or time.sleep(60)"
+    )
     runner = f"""
 import sys
 from pathlib import Path
@@ -84,7 +94,9 @@ steps.LOOK_S = 0.05
 steps.Steps(Path({str(row)!r})).run("train", [sys.executable, "-c", {code!r}], print)
 """
     root = Path(__file__).parents[2]
-    process = subprocess.Popen([sys.executable, "-c", runner], env={**os.environ, "PYTHONPATH": str(root)}, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", runner], env={**os.environ, "PYTHONPATH": str(root)}, stdout=subprocess.DEVNULL
+    )
     try:
         _until(lambda: (row / "half").exists() and _seconds(row) > 0.1)
     finally:

@@ -29,7 +29,9 @@ def test_a_row_shows_counts_rates_and_intervals() -> None:
 
 
 def test_published_models_stand_first_and_say_nothing_of_a_training() -> None:
-    published = row("official", digest="").model_copy(update={"validation": {}, "costs": {}, "steps": None, "recipe": "official"})
+    published = row("official", digest="").model_copy(
+        update={"validation": {}, "costs": {}, "steps": None, "recipe": "official"}
+    )
     lines = as_markdown([row(), published], Counter()).splitlines()
     assert [line.split(" | ")[1] for line in lines[2:4]] == ["official", "plain"]
     assert lines[2].count("\N{EM DASH}") == 6
@@ -43,7 +45,10 @@ def test_recipes_are_kept_whole_on_a_terminal() -> None:
 
 
 def test_validation_is_ranked_against_people_and_hours() -> None:
-    rows = [row(f"row-{number}", found=100 + number, false_accepts=9 - number, validation={"new": 0.5 + number / 10}) for number in range(5)]
+    rows = [
+        row(f"row-{number}", found=100 + number, false_accepts=9 - number, validation={"new": 0.5 + number / 10})
+        for number in range(5)
+    ]
     text = as_markdown(rows, Counter())
     (line,) = [line for line in text.splitlines() if line.startswith("| new ")]
     word, people, false_accepts, best = line.strip("| ").split(" | ")[1:]
@@ -52,7 +57,9 @@ def test_validation_is_ranked_against_people_and_hours() -> None:
     assert false_accepts.startswith("-1.00 (")
     assert best.startswith("+1.00 (")
     assert "5 rows" in people
-    assert not [line for line in text.splitlines() if line.startswith("| recall ")], "all rows have the same: there is nothing to rank"
+    assert not [line for line in text.splitlines() if line.startswith("| recall ")], (
+        "all rows have the same: there is nothing to rank"
+    )
 
 
 def test_rows_that_were_tested_on_less_are_not_ranked_with_the_rest() -> None:

@@ -70,7 +70,8 @@ if script.exists():
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """An esphome that runs Python text instead of each command: `stand_in(config="print(1)", compile="sys.exit(1)")`."""
+    """An esphome that runs Python text instead of each command: `stand_in(config="print(1)",
+    compile="sys.exit(1)")`."""
     folder = tmp_path / "stand-in"
     (folder / "bin").mkdir(parents=True)
     program = folder / "bin" / "esphome"

@@ -60,8 +60,12 @@ def _secret(parts: list[str], at: int, least: int, most: int) -> str:
 
 
 def secrets_of(least: int, most: int) -> st.SearchStrategy[str]:
-    """Texts of `least` to `most` bytes of UTF-8 with the token in them, and all that quoting and substitution could change."""
-    return st.builds(_secret, st.lists(TRICKY | TYPABLE, max_size=24), st.integers(0, 24), st.just(least), st.just(most))
+    """Texts of `least` to `most` bytes of UTF-8 with the token in them, and all that quoting and substitution could
+    change.
+    """
+    return st.builds(
+        _secret, st.lists(TRICKY | TYPABLE, max_size=24), st.integers(0, 24), st.just(least), st.just(most)
+    )
 
 
 PASSWORDS = secrets_of(8, 63)
@@ -70,7 +74,9 @@ SSIDS = secrets_of(1, 32)
 
 def in_cpp(text: str) -> str:
     """As ESPHome writes a string into C++: bytes that are not printable ASCII in octal."""
-    return "".join(chr(byte) if 32 <= byte < 127 and chr(byte) not in '\\"' else f"\\{byte:03o}" for byte in text.encode())
+    return "".join(
+        chr(byte) if 32 <= byte < 127 and chr(byte) not in '\\"' else f"\\{byte:03o}" for byte in text.encode()
+    )
 
 
 def _yaml_in_double_quotes(text: str) -> str:

@@ -25,7 +25,9 @@ def test_esphomes_closing_lines() -> None:
 
 @pytest.mark.parametrize("toolchain", ["native", "platformio"])
 def test_files_of_a_board(toolchain: str, tmp_path: Path) -> None:
-    folder, elf = (tmp_path / "build", "mww.elf") if toolchain == "native" else (tmp_path / ".pioenvs" / "mww", "firmware.elf")
+    folder, elf = (
+        (tmp_path / "build", "mww.elf") if toolchain == "native" else (tmp_path / ".pioenvs" / "mww", "firmware.elf")
+    )
     folder.mkdir(parents=True)
     (folder / "firmware.ota.bin").touch()
     (folder / "firmware.factory.bin").touch()
@@ -42,7 +44,11 @@ def test_files_of_a_board(toolchain: str, tmp_path: Path) -> None:
 def test_sections_are_those_that_binutils_counts() -> None:
     program = Path(sys.executable).resolve()
     line = subprocess.run(["size", "-A", str(program)], capture_output=True, text=True, check=True).stdout.splitlines()
-    sizes = {parts[0]: int(parts[1]) for parts in (text.split() for text in line) if len(parts) == 3 and parts[0].startswith(".") and int(parts[2])}
+    sizes = {
+        parts[0]: int(parts[1])
+        for parts in (text.split() for text in line)
+        if len(parts) == 3 and parts[0].startswith(".") and int(parts[2])
+    }
     flash, ram = section_sizes(program)
     assert flash == sum(size for name, size in sizes.items() if name not in (".bss", ".tbss"))
     assert ram > sizes[".bss"] + sizes[".data"]

@@ -41,7 +41,17 @@ run = partial(commands.run, None, "mww-firmware")
 
 def build_box(folder: Path, *models: Path, **options: object) -> Done:
     flags = [part for name, value in options.items() for part in (f"--{name}", value)]
-    return run("build", "--target", "esp32-s3-box-3", "--name", "box", *(part for model in models for part in ("--model", model)), "--output", folder, *flags)
+    return run(
+        "build",
+        "--target",
+        "esp32-s3-box-3",
+        "--name",
+        "box",
+        *(part for model in models for part in ("--model", model)),
+        "--output",
+        folder,
+        *flags,
+    )
 
 
 def assert_refused(done: Done, exit_code: int, complaint: str) -> None:
@@ -54,12 +64,20 @@ def assert_refused(done: Done, exit_code: int, complaint: str) -> None:
 
 
 def assert_secret(folder: Path, done: Done, secrets: dict[str, str], past_python: str) -> None:
-    """No secret in what was printed, by the command or by what it started, logged or recorded; the project's own file is for its owner alone."""
+    """No secret in what was printed, by the command or by what it started, logged or recorded; the project's own file
+    is for its owner alone.
+    """
     shown = (
-        done.stdout + done.stderr + past_python + "".join((folder / name).read_text() for name in ("build.log", "firmware.json") if (folder / name).exists())
+        done.stdout
+        + done.stderr
+        + past_python
+        + "".join((folder / name).read_text() for name in ("build.log", "firmware.json") if (folder / name).exists())
     )
     key = base64.b64decode(secrets["MWW_API_KEY"])
-    for secret in (*(form for value in secrets.values() for way in WAYS.values() for form in (way(value), way(value[1:-1]))), ", ".join(map(str, key))):
+    for secret in (
+        *(form for value in secrets.values() for way in WAYS.values() for form in (way(value), way(value[1:-1]))),
+        ", ".join(map(str, key)),
+    ):
         assert secret not in shown
     assert (folder / "secrets.yaml").stat().st_mode & 0o777 == 0o600
 
@@ -74,7 +92,9 @@ def test_help_names_every_target() -> None:
         assert any(word.strip(",:.") == target for word in words), target
 
 
-def test_a_build(stand_in: StandIn, secrets: dict[str, str], official_models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_build(
+    stand_in: StandIn, secrets: dict[str, str], official_models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     stand_in(compile=MAKE_IMAGES)
     folder = tmp_path / "box"
     done = build_box(folder, official_models / "alexa.json")
@@ -99,7 +119,9 @@ def test_a_build(stand_in: StandIn, secrets: dict[str, str], official_models: Pa
     assert read_firmware(moved).program == moved / ".esphome/build/box/build/firmware.ota.bin"
 
 
-def test_what_ccache_keeps_of_a_program_is_its_owners(stand_in: StandIn, secrets: dict[str, str], official_models: Path, tmp_path: Path) -> None:
+def test_what_ccache_keeps_of_a_program_is_its_owners(
+    stand_in: StandIn, secrets: dict[str, str], official_models: Path, tmp_path: Path
+) -> None:
     assert secrets
     stand_in(compile=f"import os\nassert os.environ['CCACHE_UMASK'] == '077'\n{MAKE_IMAGES}")
     done = build_box(tmp_path / "box", official_models / "alexa.json")
@@ -110,12 +132,15 @@ def test_a_program_that_prints_secrets(
     stand_in: StandIn, secrets: dict[str, str], official_models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     print_all = (
-        "import base64, json, shlex, urllib.parse, yaml\n"
-        "for value in yaml.safe_load(open('secrets.yaml')).values():\n"
-        "    print('ERROR', value, json.dumps(value), repr(value), shlex.quote(value), urllib.parse.quote(value), base64.b64encode(value.encode()))\n"
-        "    print(f'password: \\\\033[8m{value[:-1]}\\\\033[28m \\x1b[8m{value[1:]}\\x1b[28m')"
+        "import base64, json, shlex, urllib.parse, yaml\nfor value in yaml.safe_load(open('secrets.yaml')).values():\n "
+        "   print('ERROR', value, json.dumps(value), repr(value), shlex.quote(value), urllib.parse.quote(value),"
+        " base64.b64encode(value.encode()))\n    print(f'password: \\\\033[8m{value[:-1]}\\\\033[28m"
+        " \\x1b[8m{value[1:]}\\x1b[28m')"
     )
-    stand_in(config=f"{print_all}\nassert not any(name.startswith('MWW_W') for name in os.environ)", compile=f"{print_all}\nsys.exit(1)")
+    stand_in(
+        config=f"{print_all}\nassert not any(name.startswith('MWW_W') for name in os.environ)",
+        compile=f"{print_all}\nsys.exit(1)",
+    )
     done = build_box(tmp_path / "box", official_models / "alexa.json")
     assert_refused(done, 3, "compiling failed: ERROR [redacted]")
     assert_secret(tmp_path / "box", done, secrets, "".join(capfd.readouterr()))
@@ -127,7 +152,11 @@ def test_unchanged_files_are_not_touched(stand_in: StandIn, official_models: Pat
 
     def times() -> dict[Path, int]:
         build("esp32-s3-box-3", [official_models / "alexa.json"], tmp_path / "box", name="box")
-        files = [path for path in (tmp_path / "box").rglob("*") if path.is_file() and path.name not in ("build.log", "firmware.json", "firmware.lock")]
+        files = [
+            path
+            for path in (tmp_path / "box").rglob("*")
+            if path.is_file() and path.name not in ("build.log", "firmware.json", "firmware.lock")
+        ]
         return {path: path.stat().st_mtime_ns for path in files if ".esphome" not in path.parts}
 
     first = times()
@@ -137,24 +166,40 @@ def test_unchanged_files_are_not_touched(stand_in: StandIn, official_models: Pat
 
 FAILURES = {
     "configuration": (
-        {"config": "print('Failed config'); print('wifi: [source x]'); print('  '); print('  Too short.'); print('  ssid: x'); print('  no: y'); sys.exit(2)"},
+        {
+            "config": (
+                "print('Failed config'); print('wifi: [source x]'); print('  '); print('  Too short.'); print('  ssid:"
+                " x'); print('  no: y'); sys.exit(2)"
+            )
+        },
         2,
         "ESPHome refuses the configuration: Too short; see",
     ),
     "download": (
         {
-            "compile": "print('INFO Downloading ESP-IDF 5.5.6 framework ...'); print('ERROR Failed to download from all mirrors:');"
-            "print('  https://github.example/x.tar.xz'); sys.exit(1)"
+            "compile": (
+                "print('INFO Downloading ESP-IDF 5.5.6 framework ...'); print('ERROR Failed to download from all"
+                " mirrors:');print('  https://github.example/x.tar.xz'); sys.exit(1)"
+            )
         },
         3,
         "ESP-IDF 5.5.6 framework from github.example could not be downloaded; connect this machine to the network",
     ),
     "code": (
-        {"compile": "print('[3/70] CXX x.o'); print('FAILED: x.o'); print('x.cpp:3:1: error: expected ;'); print('note'); sys.exit(1)"},
+        {
+            "compile": (
+                "print('[3/70] CXX x.o'); print('FAILED: x.o'); print('x.cpp:3:1: error: expected ;'); print('note');"
+                " sys.exit(1)"
+            )
+        },
         3,
         "compiling failed: x.cpp:3:1: error: expected ;",
     ),
-    "disk": ({"compile": "print('ld: final link failed: No space left on device'); sys.exit(1)"}, 3, "No space left on device"),
+    "disk": (
+        {"compile": "print('ld: final link failed: No space left on device'); sys.exit(1)"},
+        3,
+        "No space left on device",
+    ),
     "silence": ({"compile": "sys.exit(1)"}, 3, "compiling failed"),
     "nothing made": ({"compile": "pass"}, 3, "ESPHome ended well, but did not make this file"),
 }
@@ -162,7 +207,9 @@ FAILURES = {
 
 @pytest.mark.usefixtures("secrets")
 @pytest.mark.parametrize("failure", FAILURES)
-def test_a_failure_is_one_line_and_nothing_counts_as_built(failure: str, stand_in: StandIn, official_models: Path, tmp_path: Path) -> None:
+def test_a_failure_is_one_line_and_nothing_counts_as_built(
+    failure: str, stand_in: StandIn, official_models: Path, tmp_path: Path
+) -> None:
     commands, exit_code, complaint = FAILURES[failure]
     folder = tmp_path / "box"
     stand_in(compile=MAKE_IMAGES)
@@ -177,14 +224,31 @@ def test_a_failure_is_one_line_and_nothing_counts_as_built(failure: str, stand_i
 
 
 def test_inputs_are_refused_before_any_work(
-    stand_in: StandIn, secrets: dict[str, str], official_models: Path, manifest: MakeManifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stand_in: StandIn,
+    secrets: dict[str, str],
+    official_models: Path,
+    manifest: MakeManifest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stand_in(config="raise SystemExit('must not run')")
     alexa = official_models / "alexa.json"
     folder = tmp_path / "box"
-    assert_refused(run("build", "--target", "esp8266", "--model", alexa, "--output", folder), 2, "there is no such target; choose one of esp32-s3-box-3")
-    assert_refused(run("build", "--target", "host", "--model", alexa, "--name", "My Board", "--output", folder), 2, "a device's name has at most 31")
-    assert_refused(run("build", "--target", "host", "--model", alexa, "--name", "models", "--output", folder), 2, "models.yaml is another file of the project")
+    assert_refused(
+        run("build", "--target", "esp8266", "--model", alexa, "--output", folder),
+        2,
+        "there is no such target; choose one of esp32-s3-box-3",
+    )
+    assert_refused(
+        run("build", "--target", "host", "--model", alexa, "--name", "My Board", "--output", folder),
+        2,
+        "a device's name has at most 31",
+    )
+    assert_refused(
+        run("build", "--target", "host", "--model", alexa, "--name", "models", "--output", folder),
+        2,
+        "models.yaml is another file of the project",
+    )
     assert_refused(build_box(folder, tmp_path / "none.json"), 2, "cannot read the manifest")
     assert_refused(build_box(folder, manifest(version=1)), 2, "version")
     assert_refused(build_box(folder, alexa, manifest("okay_nabu", wake_word="Alexa")), 2, "could not be told apart")
@@ -226,7 +290,17 @@ open("{gate}", "w").close()
 time.sleep(600)
 """
     )
-    arguments = ["build", "--target", "esp32-s3-box-3", "--name", "box", "--model", official_models / "alexa.json", "--output", tmp_path / "box"]
+    arguments = [
+        "build",
+        "--target",
+        "esp32-s3-box-3",
+        "--name",
+        "box",
+        "--model",
+        official_models / "alexa.json",
+        "--output",
+        tmp_path / "box",
+    ]
     with subprocess.Popen(commands.command("mww-firmware", *arguments), stderr=subprocess.PIPE, text=True) as process:
         gate.read_text()
         process.send_signal(number)
@@ -261,7 +335,9 @@ def test_a_damaged_record(damage: str, tmp_path: Path) -> None:
         read_firmware(tmp_path)
 
 
-def test_a_record_whose_program_is_gone(stand_in: StandIn, secrets: dict[str, str], official_models: Path, tmp_path: Path) -> None:
+def test_a_record_whose_program_is_gone(
+    stand_in: StandIn, secrets: dict[str, str], official_models: Path, tmp_path: Path
+) -> None:
     assert secrets
     stand_in(compile=MAKE_IMAGES)
     made = build("esp32-s3-box-3", [official_models / "alexa.json"], tmp_path / "box", name="box")

@@ -14,7 +14,9 @@ from wakeword.errors import ConfigError
 ALL = tuple(VARIABLES)
 
 
-def test_the_environment_goes_before_the_file_and_the_file_before_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_goes_before_the_file_and_the_file_before_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "mine.yaml"
     write(file, {"wifi_ssid": "of the file", "wifi_password": "password of the file"})
     monkeypatch.setenv("MWW_WIFI_SSID", "of the environment")
@@ -29,7 +31,12 @@ def test_the_default_file_is_secrets_yaml_here() -> None:
 
 
 def test_what_is_missing_is_named_with_its_variables() -> None:
-    with pytest.raises(ConfigError, match="api_key, wifi_password missing: set MWW_API_KEY, MWW_WIFI_PASSWORD, or put them into a file for --secrets"):
+    with pytest.raises(
+        ConfigError,
+        match=(
+            "api_key, wifi_password missing: set MWW_API_KEY, MWW_WIFI_PASSWORD, or put them into a file for --secrets"
+        ),
+    ):
         collect(ALL, None, {"wifi_ssid": "net"})
 
 
@@ -50,7 +57,9 @@ def test_what_is_missing_is_named_with_its_variables() -> None:
         ("wifi_password", "half a pair \ud83d"),
     ],
 )
-def test_a_wrong_secret_is_refused_without_being_shown(name: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_wrong_secret_is_refused_without_being_shown(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(os, "environ", {VARIABLES[name]: value})  # the real one holds no zero byte
     with pytest.raises(ConfigError, match=f"^{VARIABLES[name]}: ") as raised:
         collect((name,), None, {})
@@ -72,7 +81,10 @@ def test_a_wrong_secret_is_refused_without_being_shown(name: str, value: str, mo
         (b"hunter2hunter2", "holds no names and values"),
         (b"wifi_password: 12345678", "wifi_password is not text; put it in quotes"),
         (b"wifi_password: \xff\xfe", "is not UTF-8"),
-        (b"wifi_password: hunter2hunter2 #1", "the value of wifi_password ends before a #, which begins a comment; put the value in quotes"),
+        (
+            b"wifi_password: hunter2hunter2 #1",
+            "the value of wifi_password ends before a #, which begins a comment; put the value in quotes",
+        ),
         (b"wifi_password: !literal [hunter2hunter2]", "is not YAML"),
         (b'wifi_password: "hunter2\\hunter2"', "is not YAML"),
     ],

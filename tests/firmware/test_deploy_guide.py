@@ -29,9 +29,12 @@ def configurations() -> dict[str, str]:
 
 @pytest.fixture
 def folder(official_models: Path, tmp_path: Path) -> Path:
-    """A device's folder with the files of the guide; the vendor's configuration is a local one with a model of its own."""
+    """A device's folder with the files of the guide; the vendor's configuration is a local one with a model
+    of its own."""
     content = json.loads((official_models / "alexa.json").read_text())
-    (tmp_path / "okay_house.json").write_text(json.dumps(content | {"wake_word": "Okay House", "model": "okay_house.tflite"}))
+    (tmp_path / "okay_house.json").write_text(
+        json.dumps(content | {"wake_word": "Okay House", "model": "okay_house.tflite"})
+    )
     shutil.copy(official_models / "alexa.tflite", tmp_path / "okay_house.tflite")
     for suffix in (".json", ".tflite"):
         shutil.copy(official_models / f"okay_nabu{suffix}", tmp_path)
@@ -55,7 +58,9 @@ def folder(official_models: Path, tmp_path: Path) -> Path:
 )
 def test_esphome_takes_it(name: str, models: list[str], said: str, folder: Path, esphome: ToolEnvironment) -> None:
     command: list[str | Path] = [esphome.esphome, "config", name]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=neutral_environment(), timeout=300, check=False)
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, env=neutral_environment(), timeout=300, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert [Path(path).name for path in re.findall(r"path: (\S+\.json)", done.stdout)] == models
     assert said in done.stdout

@@ -1,4 +1,6 @@
-"""What the real ESPHome generates from the projects: no compiler for boards is needed, and what goes onto them stands in main.cpp."""
+"""What the real ESPHome generates from the projects: no compiler for boards is needed, and what goes onto them stands
+in main.cpp.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,10 @@ def assert_model(source: str, made: Firmware, index: int) -> None:
     model = made.models[index]
     content = model_bytes(source, f"{model.model_id}_data")
     assert hashlib.sha256(content).hexdigest() == model.sha256
-    arguments = f'"{model.model_id}", {model.model_id}_data, {model.cutoff}, {model.window}, "{model.wake_word}", {model.arena}, '
+    arguments = (
+        f'"{model.model_id}", {model.model_id}_data, {model.cutoff}, {model.window}, "{model.wake_word}",'
+        f" {model.arena}, "
+    )
     assert arguments in source
     assert f"emplace_back({model.model_id}_data, sizeof({model.model_id}_data))" in source
 
@@ -85,11 +90,17 @@ def test_generating_again_with_another_model_replaces_the_first(official_models:
     assert "ww_alexa" not in source
 
 
-def test_nothing_that_is_kept_or_shown_holds_a_secret(secrets: dict[str, str], official_models: Path, tmp_path: Path) -> None:
+def test_nothing_that_is_kept_or_shown_holds_a_secret(
+    secrets: dict[str, str], official_models: Path, tmp_path: Path
+) -> None:
     said: list[str] = []
     folder = tmp_path / "project"
     build("esp32-s3-devkitc-1", [official_models / "alexa.json"], folder, generate_only=True, report=said.append)
-    for path in (path for path in folder.rglob("*") if path.is_file() and ".esphome" not in path.parts and path.name != "secrets.yaml"):
+    for path in (
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and ".esphome" not in path.parts and path.name != "secrets.yaml"
+    ):
         content = path.read_bytes()
         for secret in secrets.values():
             assert secret.encode() not in content, path
@@ -101,12 +112,16 @@ def test_nothing_that_is_kept_or_shown_holds_a_secret(secrets: dict[str, str], o
 def test_any_wake_word_arrives_as_it_is_written(manifest: MakeManifest, tmp_path: Path) -> None:
     wake_word = 'Hé, "${name}" \\ %s'
     made, source = generated("esp32-s3-box-3", [manifest(wake_word=wake_word)], tmp_path / "project")
-    escaped = "".join(chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\' else f"\\{byte:03o}" for byte in wake_word.encode())
+    escaped = "".join(
+        chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\' else f"\\{byte:03o}" for byte in wake_word.encode()
+    )
     assert f'"{escaped}"' in source
     assert made.models[0].wake_word == wake_word
 
 
-def test_esphomes_own_complaint_is_shown(official_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_esphomes_own_complaint_is_shown(
+    official_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from firmware import project
 
     configs = tmp_path / "configs"
@@ -119,7 +134,9 @@ def test_esphomes_own_complaint_is_shown(official_models: Path, tmp_path: Path, 
 
 
 def test_the_virtual_board(official_models: Path, tmp_path: Path) -> None:
-    made, source = generated(HOST, [official_models / "alexa.json", official_models / "okay_nabu.json"], tmp_path / "a $name, ${target}")
+    made, source = generated(
+        HOST, [official_models / "alexa.json", official_models / "okay_nabu.json"], tmp_path / "a $name, ${target}"
+    )
     assert_model(source, made, 0)
     assert_model(source, made, 1)
     assert "static_cast<long long>(virtual_board::detection_sample())" in source

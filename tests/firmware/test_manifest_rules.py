@@ -1,4 +1,6 @@
-"""The rules of a manifest against ESPHome's own, over generated manifests; and an export's files in a user's own device."""
+"""The rules of a manifest against ESPHome's own, over generated manifests; and an export's files in a user's own
+device.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,19 @@ for line in sys.stdin:
         print("null", flush=True)
 """
 
-URLS = ["", "x", "github.com/me", "https://example.com", "file:", "file:///x", "http://", "http://[", "//host", "mailto:me@x.org", "ftp://x"]
+URLS = [
+    "",
+    "x",
+    "github.com/me",
+    "https://example.com",
+    "file:",
+    "file:///x",
+    "http://",
+    "http://[",
+    "//host",
+    "mailto:me@x.org",
+    "ftp://x",
+]
 VERSIONS = [
     "",
     "2024",
@@ -109,7 +123,12 @@ def manifests(draw: st.DrawFn) -> object:
 def judge(esphome: ToolEnvironment) -> Any:
     """Asks ESPHome's own validation: its complaint, None where it accepts. One process judges all."""
     process = subprocess.Popen(
-        [esphome.python, "-c", JUDGE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=neutral_environment()
+        [esphome.python, "-c", JUDGE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=neutral_environment(),
     )
     assert process.stdin is not None and process.stdout is not None
     stdin, stdout = process.stdin, process.stdout
@@ -137,9 +156,36 @@ def test_the_rules_are_esphomes(judge: Callable[[object], str | None]) -> None:
             part = content["micro"] if where else content
             del part[key]
             assert (judge(content) is None) is not any(fault.key == name for fault in refusals(content)), name
-            for value in [*URLS, *VERSIONS, *NUMBERS, None, True, False, 0, 1, 2, 3, 30, 31, -1, 1.0, 2.0, 1.5, [], {}, ["en"], ["en", None], {"a": 1}]:
+            for value in [
+                *URLS,
+                *VERSIONS,
+                *NUMBERS,
+                None,
+                True,
+                False,
+                0,
+                1,
+                2,
+                3,
+                30,
+                31,
+                -1,
+                1.0,
+                2.0,
+                1.5,
+                [],
+                {},
+                ["en"],
+                ["en", None],
+                {"a": 1},
+            ]:
                 part[key] = value
-                assert (judge(content) is None) == (not refusals(content)), (name, value, judge(content), refusals(content))
+                assert (judge(content) is None) == (not refusals(content)), (
+                    name,
+                    value,
+                    judge(content),
+                    refusals(content),
+                )
 
 
 @given(content=manifests())
@@ -162,7 +208,13 @@ print(json.dumps(_convert_manifest_v1_to_v2(json.load(sys.stdin))))
 
 def test_version_1_becomes_what_esphome_makes_of_it(esphome: ToolEnvironment) -> None:
     done = subprocess.run(
-        [esphome.python, "-c", CONVERT], input=json.dumps(V1), capture_output=True, text=True, env=neutral_environment(), check=True, timeout=60
+        [esphome.python, "-c", CONVERT],
+        input=json.dumps(V1),
+        capture_output=True,
+        text=True,
+        env=neutral_environment(),
+        check=True,
+        timeout=60,
     )
     made, read = json.loads(done.stdout), manifest_of(V1)
     assert read is not None

@@ -18,13 +18,24 @@ type MakeManifest = Callable[..., Path]
 def test_a_model_is_described_as_the_device_will_have_it(official_models: Path) -> None:
     alexa, nabu = check_models([official_models / "alexa.json", official_models / "okay_nabu.json"])
     assert (alexa.described.model_id, alexa.raw_data_id) == ("ww_alexa", "ww_alexa_data")
-    assert (alexa.described.wake_word, alexa.described.cutoff, alexa.described.window, alexa.described.arena) == ("Alexa", 229, 5, 22348)
+    assert (alexa.described.wake_word, alexa.described.cutoff, alexa.described.window, alexa.described.arena) == (
+        "Alexa",
+        229,
+        5,
+        22348,
+    )
     assert alexa.described.bytes == len(alexa.content) == (official_models / "alexa.tflite").stat().st_size
     assert nabu.described.model_id == "ww_okay_nabu"
 
 
 @pytest.mark.parametrize(
-    ("wake_word", "model_id"), [("Hey, you!", "ww_hey_you"), ("auto", "ww_auto"), ("3 wishes", "ww_3_wishes"), ("Привет", "ww_41f_440_438_432_435_442")]
+    ("wake_word", "model_id"),
+    [
+        ("Hey, you!", "ww_hey_you"),
+        ("auto", "ww_auto"),
+        ("3 wishes", "ww_3_wishes"),
+        ("Привет", "ww_41f_440_438_432_435_442"),
+    ],
 )
 def test_any_wake_word_gets_a_name_in_cpp(wake_word: str, model_id: str, manifest: MakeManifest) -> None:
     assert check_models([manifest(wake_word=wake_word)])[0].described.model_id == model_id
@@ -49,7 +60,9 @@ def test_any_wake_word_gets_a_name_in_cpp(wake_word: str, model_id: str, manifes
         ({"model": "gone.tflite"}, "does not exist"),
     ],
 )
-def test_a_manifest_that_cannot_do_is_refused(changes: dict[str, object], complaint: str, manifest: MakeManifest) -> None:
+def test_a_manifest_that_cannot_do_is_refused(
+    changes: dict[str, object], complaint: str, manifest: MakeManifest
+) -> None:
     path = manifest(**changes)
     with pytest.raises(ConfigError, match=complaint) as raised:
         check_models([path])
@@ -72,7 +85,9 @@ def test_a_model_that_the_device_would_not_run_is_refused(manifest: MakeManifest
         check_models([path])
 
 
-def test_a_model_with_an_operator_that_the_device_lacks_is_refused(official_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_with_an_operator_that_the_device_lacks_is_refused(
+    official_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delitem(OPERATORS, "LOGISTIC")
     with pytest.raises(ConfigError, match=r"the device will not run this model \(operators\): operators: .*LOGISTIC"):
         check_models([official_models / "alexa.json"])

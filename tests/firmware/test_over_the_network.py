@@ -1,4 +1,6 @@
-"""A board that is on the network: asked who it is, and updated over the air. ESPHome's own API server and uploader, on loopback."""
+"""A board that is on the network: asked who it is, and updated over the air. ESPHome's own API server and uploader, on
+loopback.
+"""
 
 from __future__ import annotations
 
@@ -51,12 +53,24 @@ def flashable(firmware: Firmware) -> Firmware:
 
 def target(entry: BoardEntry, key: str, **changes: str | int) -> tuple[str, int, str, str, str | None]:
     values = {"address": entry.address, "api_port": entry.api_port, "mac": entry.mac} | changes
-    return str(values["address"]), int(str(values["api_port"])), key, entry.name, None if values["mac"] is None else str(values["mac"])
+    return (
+        str(values["address"]),
+        int(str(values["api_port"])),
+        key,
+        entry.name,
+        None if values["mac"] is None else str(values["mac"]),
+    )
 
 
-def test_a_board_tells_who_it_is_and_what_it_runs(entry: BoardEntry, host_firmware: Firmware, two_models_firmware: Firmware) -> None:
+def test_a_board_tells_who_it_is_and_what_it_runs(
+    entry: BoardEntry, host_firmware: Firmware, two_models_firmware: Firmware
+) -> None:
     running = asyncio.run(ask(make_target(*target(entry, api_key(host_firmware.folder))), ASK_SECONDS))
-    assert (running.name, running.mac, running.esphome_version) == (host_firmware.name, entry.mac, host_firmware.esphome_version)
+    assert (running.name, running.mac, running.esphome_version) == (
+        host_firmware.name,
+        entry.mac,
+        host_firmware.esphome_version,
+    )
     assert [model.sha256 for model in running.identity.models] == [model.sha256 for model in host_firmware.models]
     assert runs_firmware(running, host_firmware)
     assert not runs_firmware(running, two_models_firmware)
@@ -93,7 +107,9 @@ def test_a_board_that_runs_it_is_left_alone_and_one_that_does_not_is_updated(
     updated = flash_board(entry, flashable(two_models_firmware), FlashOptions(via="network"), report=lines.append)
     assert (updated.way, updated.mac) == ("network", entry.mac)
     assert updated.running is not None
-    assert [model.sha256 for model in updated.running.identity.models] == [model.sha256 for model in two_models_firmware.models]
+    assert [model.sha256 for model in updated.running.identity.models] == [
+        model.sha256 for model in two_models_firmware.models
+    ]
     assert there.running is not None
     assert updated.running.identity.stamp.boot_id != there.running.identity.stamp.boot_id
     assert any(line.startswith("sending") for line in lines)
@@ -107,12 +123,19 @@ def test_another_board_behind_the_address_is_not_touched(entry: BoardEntry, host
         flash_board(other, flashable(host_firmware))
 
 
-def test_a_board_with_another_key_is_flashed_over_its_port(entry: BoardEntry, host_firmware: Firmware, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_board_with_another_key_is_flashed_over_its_port(
+    entry: BoardEntry, host_firmware: Firmware, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MWW_API_KEY", new_api_key())
     with pytest.raises(BoardRefused, match="refuses the API key"):
         flash_board(entry, flashable(host_firmware), FlashOptions(via="network"))
     lines: list[str] = []
     monkeypatch.setattr("firmware.serial.ports.usb_ports", list)
-    with pytest.raises(InfrastructureError, match=r"no USB port has the serial number .*no USB serial port is here.*; nor over the air: .*refuses the API key"):
+    with pytest.raises(
+        InfrastructureError,
+        match=(
+            r"no USB port has the serial number .*no USB serial port is here.*; nor over the air: .*refuses the API key"
+        ),
+    ):
         flash_board(entry, flashable(host_firmware), report=lines.append)
     assert any(line.startswith("not over the air: ") and "refuses the API key" in line for line in lines)

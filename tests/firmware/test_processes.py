@@ -34,7 +34,9 @@ def wait_for_release(lock: Path) -> None:
 
 def run(program: str, *arguments: object, timeout: float | None = None) -> tuple[int, list[str]]:
     lines: list[str] = []
-    code = run_program([sys.executable, "-c", program, *map(str, arguments)], Path("/"), os.environ, lines.append, timeout=timeout)
+    code = run_program(
+        [sys.executable, "-c", program, *map(str, arguments)], Path("/"), os.environ, lines.append, timeout=timeout
+    )
     return code, lines
 
 
@@ -93,7 +95,12 @@ from pathlib import Path
 from firmware.processes import run_program
 run_program([sys.executable, "-c", {HOLD!r}, sys.argv[1]], Path("/"), os.environ, lambda line: print(line, flush=True))
 """
-    with subprocess.Popen([sys.executable, "-c", parent, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", parent, str(tmp_path / "lock")],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "holding\n"
         process.send_signal(signal.SIGKILL)

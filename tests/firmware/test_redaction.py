@@ -29,7 +29,9 @@ def test_a_secret_is_found_however_it_is_written(secret: str) -> None:
         assert TOKEN not in shown, way
 
 
-@pytest.mark.parametrize("form", [lambda raw: ", ".join(map(str, raw)), lambda raw: ", ".join(f"0x{byte:02X}" for byte in raw), bytes.hex])
+@pytest.mark.parametrize(
+    "form", [lambda raw: ", ".join(map(str, raw)), lambda raw: ", ".join(f"0x{byte:02X}" for byte in raw), bytes.hex]
+)
 def test_a_key_is_found_in_generated_code(form: object) -> None:
     key = new_api_key()
     assert callable(form)
@@ -49,7 +51,10 @@ def test_a_secret_that_begins_another_does_not_hide_it() -> None:
 
 
 def test_what_is_concealed_stays_concealed() -> None:
-    assert plain("\x1b[32mSSID: \x1b[8m'home'\x1b[28m, \x1b[8m(00:11)\x1b[0m 5 dB\x1b[m") == "SSID: [redacted], [redacted] 5 dB"
+    assert (
+        plain("\x1b[32mSSID: \x1b[8m'home'\x1b[28m, \x1b[8m(00:11)\x1b[0m 5 dB\x1b[m")
+        == "SSID: [redacted], [redacted] 5 dB"
+    )
     assert plain("never ends \x1b[8mhome") == "never ends [redacted]"
     assert without_concealed(r"password: \033[8mmy \033[28m pass\033[28m") == "password: [redacted]"
     assert plain("nothing to hide \x1b[1m8\x1b[0m") == "nothing to hide 8"

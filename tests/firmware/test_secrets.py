@@ -1,4 +1,6 @@
-"""Secrets on their whole way: what is given stands in the program that the real ESPHome generates, and nobody else can read it anywhere."""
+"""Secrets on their whole way: what is given stands in the program that the real ESPHome generates, and nobody else can
+read it anywhere.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ HARD = [
     "\\033[8mx\\033[28m",
 ]
 ONE_BY_ONE = settings(
-    max_examples=2, phases=[Phase.explicit, Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=2,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 """An example takes seconds, and holds so many secrets that there is no need for a smaller one."""
 
@@ -45,7 +49,10 @@ ONE_BY_ONE = settings(
 def in_program(source: str, call: str) -> list[str]:
     """The text of each `call("…")` in generated C++."""
     written = re.findall(rf'{call}\("((?:[^"\\]|\\.)*)"\)', source)
-    return [re.sub(rb"\\([0-7]{3})", lambda digits: bytes([int(digits.group(1), 8)]), text.encode()).decode() for text in written]
+    return [
+        re.sub(rb"\\([0-7]{3})", lambda digits: bytes([int(digits.group(1), 8)]), text.encode()).decode()
+        for text in written
+    ]
 
 
 def key_in_program(source: str) -> bytes:
@@ -56,9 +63,15 @@ def key_in_program(source: str) -> bytes:
 
 
 def assert_unseen(secrets: list[str], folder: Path, shown: str) -> None:
-    """No file of the folder that others may read, nor its log, nor what was shown, holds a secret in any form; TOKEN stands for the secrets with it."""
+    """No file of the folder that others may read, nor its log, nor what was shown, holds a secret in any form; TOKEN
+    stands for the secrets with it.
+    """
     forms = {
-        form.encode() for secret in secrets for form in ({TOKEN, WAYS["base64"](secret), secret.encode().hex()} if TOKEN in secret else set(map_ways(secret)))
+        form.encode()
+        for secret in secrets
+        for form in (
+            {TOKEN, WAYS["base64"](secret), secret.encode().hex()} if TOKEN in secret else set(map_ways(secret))
+        )
     }
     assert not [form for form in forms if form in shown.encode()]
     for path in filter(Path.is_file, folder.rglob("*")):
@@ -74,10 +87,21 @@ def map_ways(secret: str) -> list[str]:
 
 
 @ONE_BY_ONE
-@given(passwords=st.lists(PASSWORDS, min_size=24, max_size=24), ssids=st.lists(SSIDS, min_size=24, max_size=24, unique=True), key=KEYS)
-@example(passwords=[*(text.ljust(8, "x") for text in HARD), ""], ssids=HARD, key=base64.b64encode(bytes(31) + b"\1").decode())
+@given(
+    passwords=st.lists(PASSWORDS, min_size=24, max_size=24),
+    ssids=st.lists(SSIDS, min_size=24, max_size=24, unique=True),
+    key=KEYS,
+)
+@example(
+    passwords=[*(text.ljust(8, "x") for text in HARD), ""], ssids=HARD, key=base64.b64encode(bytes(31) + b"\1").decode()
+)
 def test_any_secret_arrives_as_given_and_is_seen_nowhere(
-    passwords: list[str], ssids: list[str], key: str, esphome: ToolEnvironment, official_models: Path, tmp_path_factory: pytest.TempPathFactory
+    passwords: list[str],
+    ssids: list[str],
+    key: str,
+    esphome: ToolEnvironment,
+    official_models: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """One project with many networks: each secret goes the way of the one that a board has."""
     folder = tmp_path_factory.mktemp("project")
@@ -89,7 +113,9 @@ def test_any_secret_arrives_as_given_and_is_seen_nowhere(
         secrets |= {f"ssid_{index}": ssid, f"password_{index}": password}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(project, "CONFIGS", with_networks(len(networks), folder / "configs"))
-        made = project.render(TARGET, "bench", check_models([official_models / "alexa.json"]), secrets, folder / "made", esphome)
+        made = project.render(
+            TARGET, "bench", check_models([official_models / "alexa.json"]), secrets, folder / "made", esphome
+        )
     made.private.mkdir()
     with Esphome(made, esphome, lambda *_: None) as program:
         program.validate()
@@ -108,7 +134,9 @@ def with_networks(count: int, folder: Path) -> Path:
     one = "  ssid: !secret wifi_ssid\n  password: !secret wifi_password\n"
     text = package.read_text()
     assert text.count(one) == 1
-    many = "".join(f"    - ssid: !secret ssid_{index}\n      password: !secret password_{index}\n" for index in range(count))
+    many = "".join(
+        f"    - ssid: !secret ssid_{index}\n      password: !secret password_{index}\n" for index in range(count)
+    )
     package.write_text(text.replace(one, f"  networks:\n{many}"))
     return folder
 
@@ -118,30 +146,63 @@ def build(folder: Path, secrets: Path) -> Done:
 
     model = Path(pymicro_wakeword.__file__).parent / "models" / "alexa.json"
     # In a process of its own: what a program that it starts prints past Python is seen there too.
-    return run_apart(None, "mww-firmware", "build", "--target", TARGET, "--model", model, "--generate-only", "--secrets", secrets, "--output", folder)
+    return run_apart(
+        None,
+        "mww-firmware",
+        "build",
+        "--target",
+        TARGET,
+        "--model",
+        model,
+        "--generate-only",
+        "--secrets",
+        secrets,
+        "--output",
+        folder,
+    )
 
 
 def assert_built(ssid: str, password: str, key: str, style: str | None, folder: Path) -> None:
     folder.mkdir()
     file = folder / "mine.yaml"
-    file.write_text(yaml.safe_dump({"wifi_ssid": ssid, "wifi_password": password, "api_key": key}, default_style=style, width=10_000), encoding="utf-8")
+    file.write_text(
+        yaml.safe_dump(
+            {"wifi_ssid": ssid, "wifi_password": password, "api_key": key}, default_style=style, width=10_000
+        ),
+        encoding="utf-8",
+    )
     done = build(folder / "made", file)
     assert done.returncode == 0, done.stderr
     source = (folder / "made" / ".esphome" / "build" / f"mww-{TARGET}" / "src" / "main.cpp").read_text(encoding="utf-8")
-    assert (in_program(source, "set_ssid"), in_program(source, "set_password"), key_in_program(source)) == ([ssid], [password], base64.b64decode(key))
+    assert (in_program(source, "set_ssid"), in_program(source, "set_password"), key_in_program(source)) == (
+        [ssid],
+        [password],
+        base64.b64decode(key),
+    )
     assert_unseen([ssid, password, key], folder / "made", done.stdout + done.stderr)
 
 
 def test_the_command_keeps_a_secret(esphome: ToolEnvironment, tmp_path: Path) -> None:
     assert esphome.version
-    assert_built(f'{TOKEN} ${{name}} "home"', f'{TOKEN}${{name}}${{"a"*9}}\\ \'$target', credentials.new_api_key(), "'", tmp_path / "one")
+    assert_built(
+        f'{TOKEN} ${{name}} "home"',
+        f'{TOKEN}${{name}}${{"a"*9}}\\ \'$target',
+        credentials.new_api_key(),
+        "'",
+        tmp_path / "one",
+    )
 
 
 @pytest.mark.slow
 @settings(ONE_BY_ONE, max_examples=12)
 @given(ssid=SSIDS, password=PASSWORDS, key=KEYS, style=st.sampled_from([None, '"', "'"]))
 def test_the_command_keeps_any_secret(
-    ssid: str, password: str, key: str, style: str | None, esphome: ToolEnvironment, tmp_path_factory: pytest.TempPathFactory
+    ssid: str,
+    password: str,
+    key: str,
+    style: str | None,
+    esphome: ToolEnvironment,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     assert esphome.version
     assert_built(ssid, password, key, style, tmp_path_factory.mktemp("any") / "one")
@@ -149,7 +210,9 @@ def test_the_command_keeps_any_secret(
 
 def test_what_is_no_password_is_refused_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
-    credentials.write(file, {"wifi_ssid": "home", "wifi_password": f"{TOKEN}\0inside", "api_key": credentials.new_api_key()})
+    credentials.write(
+        file, {"wifi_ssid": "home", "wifi_password": f"{TOKEN}\0inside", "api_key": credentials.new_api_key()}
+    )
     done = build(tmp_path / "made", file)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: {file}: wifi_password: ")
@@ -164,5 +227,8 @@ def test_bytes_that_are_no_text_are_refused(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv(VARIABLES["wifi_password"], f"{TOKEN}\udcff\udcfe")
     done = build(tmp_path / "made", file)
     assert done.returncode == 2
-    assert "error: MWW_WIFI_PASSWORD: holds an end of a line, another control character or bytes that are no UTF-8" in done.stderr
+    assert (
+        "error: MWW_WIFI_PASSWORD: holds an end of a line, another control character or bytes that are no UTF-8"
+        in done.stderr
+    )
     assert TOKEN not in done.stderr

@@ -90,9 +90,15 @@ def test_a_broken_one_is_made_anew(damage: str, programs: Path) -> None:
 
 
 def test_a_failed_installation_says_why_and_leaves_nothing(programs: Path) -> None:
-    complaint = "error: Request failed after 3 retries\\n  cause: Failed to fetch: https://user:hunter2@index.example/simple/esphome/"
+    complaint = (
+        "error: Request failed after 3 retries\\n  cause: Failed to fetch:"
+        " https://user:hunter2@index.example/simple/esphome/"
+    )
     put_uv(programs, install=f'print("Resolving"); print("{complaint}"); sys.exit(2)')
-    with pytest.raises(InfrastructureError, match=r"could not be installed into .*: error: Request failed .* https://index\.example/simple") as raised:
+    with pytest.raises(
+        InfrastructureError,
+        match=r"could not be installed into .*: error: Request failed .* https://index\.example/simple",
+    ) as raised:
         tool_environment()
     assert "hunter2" not in str(raised.value)
     assert not (default_tools_folder() / f"esphome-{ESPHOME_VERSION}").exists()
@@ -121,7 +127,9 @@ def test_without_uv_the_fit_python_makes_it(uv: str, programs: Path, monkeypatch
     monkeypatch.setattr(toolenv, "FIRST_UNFIT_PYTHON", (3, 99))
     if uv != "none":
         put_uv(programs, answers=127)
-    pip = f'#!{sys.executable}\nimport os, sys\nif sys.argv[1] != "-m":\n    print("3 98"); print(__file__); sys.exit()\n'
+    pip = (
+        f'#!{sys.executable}\nimport os, sys\nif sys.argv[1] != "-m":\n    print("3 98"); print(__file__); sys.exit()\n'
+    )
     no_venv = 'print("The virtual environment was not created successfully because ensurepip is not"); sys.exit(1)'
     put(programs / "python3.98", pip + no_venv)
     with pytest.raises(InfrastructureError, match="ensurepip is not"):
@@ -167,7 +175,10 @@ def test_of_two_processes_one_installs_and_the_other_waits(programs: Path, tmp_p
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     put_uv(programs, install=f'print("waiting at the gate"); open("{gate}").read()')
-    program = "from firmware.toolenv import tool_environment; print(tool_environment(report=lambda line: print(line, flush=True)).version)"
+    program = (
+        "from firmware.toolenv import tool_environment; print(tool_environment(report=lambda line: print(line,"
+        " flush=True)).version)"
+    )
     command = [sys.executable, "-c", program]
     root = Path(__file__).parents[2]
     with (
@@ -184,7 +195,9 @@ def test_of_two_processes_one_installs_and_the_other_waits(programs: Path, tmp_p
     assert installations() == 1
 
 
-def test_shims_and_variables_of_somebody_elses_python_change_nothing(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shims_and_variables_of_somebody_elses_python_change_nothing(
+    programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """pyenv's shims stand before the real programs, and what a shell in another environment exports leads elsewhere."""
     monkeypatch.setattr(toolenv, "OLDEST_PYTHON", (3, 97))
     monkeypatch.setattr(toolenv, "FIRST_UNFIT_PYTHON", (3, 99))
@@ -198,7 +211,8 @@ def test_shims_and_variables_of_somebody_elses_python_change_nothing(programs: P
         f"""#!{sys.executable}
 import os, sys
 from pathlib import Path
-foreign = [name for name in os.environ if name.startswith(("PYTHON", "PYENV_", "UV_PYTHON", "VIRTUAL_ENV", "PIP_USER", "PIP_TARGET"))]
+starts = ("PYTHON", "PYENV_", "UV_PYTHON", "VIRTUAL_ENV", "PIP_USER", "PIP_TARGET")
+foreign = [name for name in os.environ if name.startswith(starts)]
 assert not foreign, foreign
 if sys.argv[1] == "-c":
     print("3 98"); print({str(real)!r})
@@ -213,7 +227,15 @@ else:
     )
     # Which Python this shim starts depends on the folder: in that of the tools there is none.
     put(programs / "python3.98", f'#!/bin/sh\n[ "$(pwd)" = / ] || exit 127\nexec {real} "$@"\n')
-    elsewhere = {"PYENV_VERSION": "2.7", "VIRTUAL_ENV": "/nowhere", "UV_PYTHON": "2.7", "PIP_USER": "1", "PIP_TARGET": "/nowhere"}
-    for name, value in (elsewhere | {"PYTHONPATH": "/nowhere", "PYTHONHOME": "/nowhere", "PYTHONWARNINGS": "error"}).items():
+    elsewhere = {
+        "PYENV_VERSION": "2.7",
+        "VIRTUAL_ENV": "/nowhere",
+        "UV_PYTHON": "2.7",
+        "PIP_USER": "1",
+        "PIP_TARGET": "/nowhere",
+    }
+    for name, value in (
+        elsewhere | {"PYTHONPATH": "/nowhere", "PYTHONHOME": "/nowhere", "PYTHONWARNINGS": "error"}
+    ).items():
         monkeypatch.setenv(name, value)
     assert tool_environment().esphome.is_file()

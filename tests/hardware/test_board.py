@@ -45,8 +45,12 @@ def test_silence_is_heard_and_detects_nothing(board: Board, player: Player, coll
 
 
 @pytest.mark.timeout(3600)  # a real board hears in real time: a quarter of an hour
-def test_the_board_hears_what_the_simulation_hears(session: Callable[..., Result], spoken: Spoken, tmp_path: Path) -> None:
-    result = session(wake=[listed(tmp_path / "words.txt", spoken.words)], none=[listed(tmp_path / "speech.txt", spoken.speech[:12])])
+def test_the_board_hears_what_the_simulation_hears(
+    session: Callable[..., Result], spoken: Spoken, tmp_path: Path
+) -> None:
+    result = session(
+        wake=[listed(tmp_path / "words.txt", spoken.words)], none=[listed(tmp_path / "speech.txt", spoken.speech[:12])]
+    )
     assert result.agreement is not None
     assert result.agreement.equivalence is not None
     # Sixty words cannot show equivalence within three points, however well the two agree; as many as people spoke can.

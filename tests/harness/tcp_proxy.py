@@ -9,8 +9,8 @@ from typing import Self
 class TcpProxy:
     """Forwards connections to (host, port); an async context manager.
 
-    `cut` closes all connections and refuses new ones until `mend`. `stall` keeps every socket open, accepts new ones, and forwards nothing
-    until `flow`; what was sent meanwhile arrives then.
+    `cut` closes all connections and refuses new ones until `mend`. `stall` keeps every socket open, accepts new ones,
+    and forwards nothing until `flow`; what was sent meanwhile arrives then.
     """
 
     def __init__(self, host: str, port: int) -> None:

@@ -1,6 +1,8 @@
-"""What may go wrong while a board is measured, on a virtual board: nothing is lost silently, no figure is false, nothing hangs.
+"""What may go wrong while a board is measured, on a virtual board: nothing is lost silently, no figure is false,
+nothing hangs.
 
-Wherever the board was not disturbed its detections are the simulation's to the slice: so a fault must show as void time, and as nothing else.
+Wherever the board was not disturbed its detections are the simulation's to the slice: so a fault must show as void
+time, and as nothing else.
 """
 
 from __future__ import annotations
@@ -59,7 +61,14 @@ class Bench:
     entry_changes: dict[str, Any] = field(default_factory=dict)
 
     def request(self, **changes: Any) -> SessionRequest:
-        return SessionRequest(board="virtual", model=self.model, wake=(self.wake,), firmware=self.firmware.folder, output=self.folder / "session", **changes)
+        return SessionRequest(
+            board="virtual",
+            model=self.model,
+            wake=(self.wake,),
+            firmware=self.firmware.folder,
+            output=self.folder / "session",
+            **changes,
+        )
 
     def measure(self, **changes: Any) -> Result:
         def open_board(entry: BoardEntry, firmware: Firmware | None, **_: Any) -> FaultyBoard:
@@ -124,7 +133,9 @@ def wake(spoken: Spoken, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def bench(host_firmware: Firmware, official_models: Path, wake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def bench(
+    host_firmware: Firmware, official_models: Path, wake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Bench:
     monkeypatch.setenv("MWW_LOCK_DIR", str(tmp_path / "locks"))
     return Bench(official_models / "alexa.json", host_firmware, wake, tmp_path, monkeypatch)
 
@@ -147,7 +158,9 @@ def check(result: Result, *, void: bool) -> None:
     assert not agreement.disagreements
 
 
-def test_without_a_fault_nothing_is_void(bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_fault_nothing_is_void(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     # Where the output is kept it says where it stands; lines are due at once here.
     monkeypatch.setattr("wakeword.progress.FIRST_LINE_S", 0.0)
     monkeypatch.setattr("wakeword.progress.EACH_LINE_S", 0.2)
@@ -289,7 +302,17 @@ def command(bench: Bench, *more: str) -> list[str]:
     program = str(Path(sys.executable).parent / "mww-bench")
     output = bench.folder / "session"
     return [
-        *(program, "measure", "--board", "virtual", "--model", str(bench.model), "--wake", str(bench.wake), "--realtime"),
+        *(
+            program,
+            "measure",
+            "--board",
+            "virtual",
+            "--model",
+            str(bench.model),
+            "--wake",
+            str(bench.wake),
+            "--realtime",
+        ),
         *("--firmware", str(bench.firmware.folder), "--output", str(output), *more),
     ]
 
@@ -300,7 +323,10 @@ def running(bench: Bench) -> Iterator[subprocess.Popen[str]]:
     keep(bench, 5)
     process = subprocess.Popen(command(bench), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + TIMEOUT
-    while not (bench.raw.is_file() and any(event.kind == "play" and event.values.get("item", 0) >= 2 for event in read_raw(bench.raw))):
+    while not (
+        bench.raw.is_file()
+        and any(event.kind == "play" and event.values.get("item", 0) >= 2 for event in read_raw(bench.raw))
+    ):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -311,7 +337,9 @@ def running(bench: Bench) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.slow
-def test_a_second_harness_is_refused_and_the_first_one_killed_and_resumed(bench: Bench, running: subprocess.Popen[str]) -> None:
+def test_a_second_harness_is_refused_and_the_first_one_killed_and_resumed(
+    bench: Bench, running: subprocess.Popen[str]
+) -> None:
     second = command(bench)
     second[second.index("--output") + 1] = str(bench.folder / "other")
     refused = subprocess.run(second, capture_output=True, text=True, timeout=TIMEOUT, check=False)
@@ -333,7 +361,9 @@ def test_a_second_harness_is_refused_and_the_first_one_killed_and_resumed(bench:
     assert result.session.legs == 2
     assert result.agreement is not None
     assert not result.agreement.disagreements
-    if not result.session.integrity.ring_overflows:  # sound that was lost in real time, on a busy machine, moves the slices behind it
+    if (
+        not result.session.integrity.ring_overflows
+    ):  # sound that was lost in real time, on a busy machine, moves the slices behind it
         assert result.agreement.positions.same_slice == result.agreement.positions.paired
 
 

@@ -39,10 +39,15 @@ def said_in_one_line(done: subprocess.CompletedProcess[str], line: str) -> None:
 
 def test_an_unknown_board_is_named(tmp_path: Path) -> None:
     done = pytest_in(tmp_path, "--board", "virtul", "--manifest", "test_mine.py")
-    said_in_one_line(done, "--board virtul: no such board and no boards.yaml here; give one with --boards; did you mean virtual?")
+    said_in_one_line(
+        done, "--board virtul: no such board and no boards.yaml here; give one with --boards; did you mean virtual?"
+    )
 
 
 def test_a_missing_model_is_asked_for(tmp_path: Path) -> None:
-    said_in_one_line(pytest_in(tmp_path, "--board", "virtual"), "tests of boards need a model; give its manifest with --manifest FILE")
+    said_in_one_line(
+        pytest_in(tmp_path, "--board", "virtual"),
+        "tests of boards need a model; give its manifest with --manifest FILE",
+    )
     done = pytest_in(tmp_path, "--board", "virtual", "--manifest", "gone.json")
     said_in_one_line(done, "--manifest gone.json: no such file; give the manifest of the model under test")

@@ -40,7 +40,9 @@ def clips(tmp_path: Path) -> Path:
     folder.mkdir()
     rng = np.random.default_rng(2)
     for index in range(3):
-        soundfile.write(folder / f"{index}.wav", rng.normal(0, 2000, 16000 * (index + 1)).astype(np.int16), 16000, subtype="PCM_16")
+        soundfile.write(
+            folder / f"{index}.wav", rng.normal(0, 2000, 16000 * (index + 1)).astype(np.int16), 16000, subtype="PCM_16"
+        )
     return folder
 
 
@@ -69,7 +71,15 @@ def test_every_reference_count_of_the_corpus(run: Run, corpus: Path, official_mo
     for model, expected in REFERENCE.items():
         for (mode, folders, files), count in zip(SETS, expected, strict=True):
             output = tmp_path / "out.jsonl"
-            done = run("mww-simulate", official_models / f"{model}.json", *(corpus / name for name in folders), "--mode", mode, "--json", output)
+            done = run(
+                "mww-simulate",
+                official_models / f"{model}.json",
+                *(corpus / name for name in folders),
+                "--mode",
+                mode,
+                "--json",
+                output,
+            )
             assert done.returncode == 0, done.stderr
             found = lines(output)
             assert len(found) == files
@@ -79,7 +89,17 @@ def test_every_reference_count_of_the_corpus(run: Run, corpus: Path, official_mo
 
 def test_lines_and_result_tell_the_same(run: Run, spoken: Spoken, official_models: Path, tmp_path: Path) -> None:
     output, result_path = tmp_path / "golden.jsonl", tmp_path / "golden.json"
-    done = run("mww-simulate", official_models / "alexa.json", *spoken.words[:20], "--truth", "wake", "--json", output, "--result", result_path)
+    done = run(
+        "mww-simulate",
+        official_models / "alexa.json",
+        *spoken.words[:20],
+        "--truth",
+        "wake",
+        "--json",
+        output,
+        "--result",
+        result_path,
+    )
     assert done.returncode == 0, done.stderr
     assert "recall" in done.stdout
     assert "simulated" in done.stdout
@@ -99,20 +119,34 @@ def test_lines_and_result_tell_the_same(run: Run, spoken: Spoken, official_model
     assert measured.provenance == ("unknown" if spoken.recorded else "synthetic")
 
 
-def test_misses_are_told_and_sorted_by_what_could_have_been_a_detection(run: Run, manifest: Path, tmp_path: Path) -> None:
+def test_misses_are_told_and_sorted_by_what_could_have_been_a_detection(
+    run: Run, manifest: Path, tmp_path: Path
+) -> None:
     rng = np.random.default_rng(8)
     noise = np.repeat(rng.uniform(0, 9000, 17), 1500)[:24000] * rng.normal(0, 0.4, 24000)
     for name, samples in (("a silence", np.zeros(16000)), ("b noise", noise)):
         soundfile.write(tmp_path / f"{name}.wav", samples.clip(-32768, 32767).astype(np.int16), 16000)
     output, result = tmp_path / "out.jsonl", tmp_path / "result.json"
-    given = [tmp_path / "a silence.wav", tmp_path / "b noise.wav", "--truth", "wake", "--json", output, "--result", result]
+    given = [
+        tmp_path / "a silence.wav",
+        tmp_path / "b noise.wav",
+        "--truth",
+        "wake",
+        "--json",
+        output,
+        "--result",
+        result,
+    ]
     done = run("mww-simulate", manifest, *given)
     assert done.returncode == 0, done.stderr
     # The model answers 9 of 255 just after boot, before it has heard anything.
     assert [line["max_probability"] for line in lines(output)] == [0, pytest.approx(3 / 255, abs=1e-6)]
     measured = read_result(result)
     streams = [PairedStream(stream) for stream in run_streams(measured.runs[0], measured.model.stride)]
-    assert [Path(one.path).name for one in misses(streams, measured.model, 9, ClipReader()).exhibits] == ["b noise.wav", "a silence.wav"]
+    assert [Path(one.path).name for one in misses(streams, measured.model, 9, ClipReader()).exhibits] == [
+        "b noise.wav",
+        "a silence.wav",
+    ]
 
 
 def test_a_session_tells_recall_and_a_rate(run: Run, manifest: Path, clips: Path, tmp_path: Path) -> None:
@@ -126,17 +160,24 @@ def test_a_session_tells_recall_and_a_rate(run: Run, manifest: Path, clips: Path
     assert measured.scores.false_accepts_per_hour is not None
     assert measured.scores.false_accepts_per_hour.of == pytest.approx((1.5 + 1 + 2 + 3 + 3 * 3.5) / 3600)
     assert measured.scores.recall is not None
-    assert measured.scores.recall.count + measured.scores.false_accepts_per_hour.count == len(measured.runs[0].detections)
+    assert measured.scores.recall.count + measured.scores.false_accepts_per_hour.count == len(
+        measured.runs[0].detections
+    )
     refused = run("mww-simulate", manifest, clips, "--mode", "session", "--truth", "none")
     assert refused.returncode == 2
     assert "--mode session presents words with pauses" in refused.stderr
-    assert "has no meaning in --mode session" in run("mww-simulate", manifest, clips, "--mode", "session", "--truth", "wake", "--gap", "2").stderr
+    assert (
+        "has no meaning in --mode session"
+        in run("mww-simulate", manifest, clips, "--mode", "session", "--truth", "wake", "--gap", "2").stderr
+    )
 
 
 def test_a_stream_names_the_file_of_each_detection(run: Run, manifest: Path, clips: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
     # At cutoff 0.004 (1/255) noise alone detects.
-    done = run("mww-simulate", manifest, clips, "--mode", "stream", "--cutoff", "0.004", "--window", "1", "--json", output)
+    done = run(
+        "mww-simulate", manifest, clips, "--mode", "stream", "--cutoff", "0.004", "--window", "1", "--json", output
+    )
     assert done.returncode == 0, done.stderr
     found = lines(output)
     assert [line["seconds"] for line in found] == [1, 2, 3]
@@ -229,7 +270,13 @@ def _empty_folder(manifest: Path) -> None:
     ],
 )
 def test_bad_input_gets_one_line_and_its_exit_code(
-    spoil: Callable[[Path], None], arguments: list[str], message: str, run: Run, manifest: Path, clips: Path, tmp_path: Path
+    spoil: Callable[[Path], None],
+    arguments: list[str],
+    message: str,
+    run: Run,
+    manifest: Path,
+    clips: Path,
+    tmp_path: Path,
 ) -> None:
     spoil(manifest)
     output = tmp_path / "out.jsonl"
@@ -280,7 +327,11 @@ def test_a_stop_leaves_no_process_behind(stop: signal.Signals, manifest: Path, t
         soundfile.write(folder / f"{index}.flac", rng.normal(0, 2000, 16000 * 60).astype(np.int16), 16000)
     program = Path(sys.executable).parent / "mww-simulate"
     process = subprocess.Popen(
-        [program, manifest, folder, "--jobs", "2"], stderr=subprocess.PIPE, text=True, env=os.environ | {"MWW_CACHE_DIR": str(cache)}, start_new_session=True
+        [program, manifest, folder, "--jobs", "2"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"MWW_CACHE_DIR": str(cache)},
+        start_new_session=True,
     )
     deadline = time.monotonic() + 60
     while not list(cache.rglob("*.features")):
@@ -319,7 +370,12 @@ def test_a_full_disk_is_void_and_leaves_no_half_file(manifest: Path, clips: Path
     output = tmp_path / "out.jsonl"
     script = f"trap '' XFSZ; ulimit -f 1; exec {program} {manifest} {clips} --json {output}"
     done = subprocess.run(
-        ["bash", "-c", script], capture_output=True, text=True, env=os.environ | {"MWW_CACHE_DIR": str(tmp_path / "cache")}, timeout=60, check=False
+        ["bash", "-c", script],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"MWW_CACHE_DIR": str(tmp_path / "cache")},
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 3, done.stderr
     assert done.stderr.startswith("error: ")
@@ -338,7 +394,10 @@ def test_a_stop_in_the_middle_leaves_no_half_file(stop: signal.Signals, manifest
     cache, output = tmp_path / "cache", tmp_path / "out.jsonl"
     program = Path(sys.executable).parent / "mww-simulate"
     process = subprocess.Popen(
-        [program, manifest, long, "--mode", "stream", "--json", output], stderr=subprocess.PIPE, text=True, env=os.environ | {"MWW_CACHE_DIR": str(cache)}
+        [program, manifest, long, "--mode", "stream", "--json", output],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"MWW_CACHE_DIR": str(cache)},
     )
     deadline = time.monotonic() + 60
     while not any(path.stat().st_size > 10000 for path in cache.rglob("*.partial")):

@@ -28,17 +28,38 @@ def first_format(official_models: Path, tmp_path: Path) -> MakeManifest:
     def make(**micro: Any) -> Path:
         shutil.copy(official_models / "alexa.tflite", tmp_path)
         section = {"probability_cutoff": 0.02, "sliding_window_average_size": 10} | micro
-        content = {"type": "micro", "wake_word": "Alexa", "author": "x", "website": "https://example.com", "model": "alexa.tflite", "version": 1}
+        content = {
+            "type": "micro",
+            "wake_word": "Alexa",
+            "author": "x",
+            "website": "https://example.com",
+            "model": "alexa.tflite",
+            "version": 1,
+        }
         path = tmp_path / "first.json"
-        path.write_text(json.dumps(content | {"micro": {key: value for key, value in section.items() if value is not None}}))
+        path.write_text(
+            json.dumps(content | {"micro": {key: value for key, value in section.items() if value is not None}})
+        )
         return path
 
     return make
 
 
-def test_times_in_results_are_those_of_the_step(run: Run, first_format: MakeManifest, spoken: Spoken, tmp_path: Path) -> None:
+def test_times_in_results_are_those_of_the_step(
+    run: Run, first_format: MakeManifest, spoken: Spoken, tmp_path: Path
+) -> None:
     words = listed(tmp_path / "words.txt", spoken.words[:8])
-    done = run("mww-simulate", first_format(), words, "--truth", "wake", "--result", tmp_path / "r.json", "--json", tmp_path / "r.jsonl")
+    done = run(
+        "mww-simulate",
+        first_format(),
+        words,
+        "--truth",
+        "wake",
+        "--result",
+        tmp_path / "r.json",
+        "--json",
+        tmp_path / "r.jsonl",
+    )
     assert done.returncode == 0, done.stderr
     assert "step 20 ms" in " ".join(done.stdout.split())
     result = read_result(tmp_path / "r.json")
@@ -56,13 +77,28 @@ def test_times_in_results_are_those_of_the_step(run: Run, first_format: MakeMani
     for stream in run_streams(measured, result.model.stride, result.model.feature_step_ms):
         (file,) = stream.files
         assert stream.stream.slices == slice_count(round((file.stream_start + file.seconds + 0.75) * 16_000), 20)
-        assert stream.inference_seconds()[-1] == pytest.approx(0.03 + 0.02 * (len(stream.stream.probabilities) * result.model.stride - 1))
+        assert stream.inference_seconds()[-1] == pytest.approx(
+            0.03 + 0.02 * (len(stream.stream.probabilities) * result.model.stride - 1)
+        )
     assert run("mww-report", tmp_path / "r.json", "--output", tmp_path / "report.html").returncode == 0
 
 
-def test_what_works_at_ten_milliseconds_alone_says_so(run: Run, first_format: MakeManifest, spoken: Spoken, tmp_path: Path) -> None:
+def test_what_works_at_ten_milliseconds_alone_says_so(
+    run: Run, first_format: MakeManifest, spoken: Spoken, tmp_path: Path
+) -> None:
     path = first_format()
-    measured = run("mww-bench", "measure", "--board", "virtual", "--model", path, "--wake", spoken.words[0], "--output", tmp_path / "out")
+    measured = run(
+        "mww-bench",
+        "measure",
+        "--board",
+        "virtual",
+        "--model",
+        path,
+        "--wake",
+        spoken.words[0],
+        "--output",
+        tmp_path / "out",
+    )
     for done in (measured, run("mww-evaluate", "--tflite", path)):
         assert done.returncode == 2
         (line,) = done.stderr.splitlines()
@@ -74,7 +110,9 @@ def test_what_works_at_ten_milliseconds_alone_says_so(run: Run, first_format: Ma
 @pytest.mark.corpus
 @pytest.mark.skipif(not FIRST_MODELS.is_dir(), reason="needs ../shared/models/v1 beside the checkout")
 @pytest.mark.parametrize(("name", "folder", "count", "least"), [("alexa", "alexa", 40, 38)])
-def test_a_real_model_of_the_first_format_is_as_good_as_it_was(run: Run, corpus: Path, tmp_path: Path, name: str, folder: str, count: int, least: int) -> None:
+def test_a_real_model_of_the_first_format_is_as_good_as_it_was(
+    run: Run, corpus: Path, tmp_path: Path, name: str, folder: str, count: int, least: int
+) -> None:
     clips = listed(tmp_path / "clips.txt", sorted((corpus / folder).iterdir())[:count])
     done = run("mww-simulate", FIRST_MODELS / f"{name}.json", clips, "--truth", "wake", "--result", tmp_path / "r.json")
     assert done.returncode == 0, done.stderr

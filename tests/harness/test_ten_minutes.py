@@ -1,4 +1,6 @@
-"""The promise of the virtual board, at length: the simulation's detections, same words, same 10 ms slices, none missing, none extra."""
+"""The promise of the virtual board, at length: the simulation's detections, same words, same 10 ms slices, none
+missing, none extra.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +35,16 @@ def agreed(result: Result) -> bool:
 
 
 @pytest.fixture
-def request_of(official_models: Path, host_firmware: Firmware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SessionRequest:
+def request_of(
+    official_models: Path, host_firmware: Firmware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> SessionRequest:
     monkeypatch.setenv("MWW_LOCK_DIR", str(tmp_path / "locks"))
-    return SessionRequest(board="virtual", model=official_models / "alexa.json", firmware=host_firmware.folder, output=tmp_path / "session")
+    return SessionRequest(
+        board="virtual",
+        model=official_models / "alexa.json",
+        firmware=host_firmware.folder,
+        output=tmp_path / "session",
+    )
 
 
 @pytest.mark.corpus

@@ -31,7 +31,11 @@ from wakeword.operators import foreign_operators
 NETWORKS = {
     "single kernels": (MixedNetConfig(first_conv_filters=10, pointwise_filters=(12, 12, 12, 12)), 6),
     "mixed kernels": (
-        MixedNetConfig(first_conv_filters=10, pointwise_filters=(12, 12, 12, 12), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,))),
+        MixedNetConfig(
+            first_conv_filters=10,
+            pointwise_filters=(12, 12, 12, 12),
+            mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,)),
+        ),
         6,
     ),
     "residual, stride 1": (
@@ -80,7 +84,11 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def test_input_and_output_are_the_contracts(exported: Exported) -> None:
     graph = exported.tflite.main
     taken, given = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
-    assert (taken.shape, taken.type_name, taken.zero_point) == ((1, exported.config.stride, 40), "INT8", contract.INPUT_ZERO_POINT)
+    assert (taken.shape, taken.type_name, taken.zero_point) == (
+        (1, exported.config.stride, 40),
+        "INT8",
+        contract.INPUT_ZERO_POINT,
+    )
     assert taken.scale == pytest.approx(contract.INPUT_SCALE, rel=1e-6)
     assert (given.shape, given.type_name, given.scale, given.zero_point) == ((1, 1), "UINT8", 1 / 256, 0)
 
@@ -124,7 +132,9 @@ def test_another_models_export_does_not_agree(exported: Exported) -> None:
 
     other = build_model(exported.config, exported.slices)
     networks.randomise(other, seed=77)
-    agreement = measure_agreement(exported.content, other, exported.config, exported.slices, [networks.speechlike(20, 400)])
+    agreement = measure_agreement(
+        exported.content, other, exported.config, exported.slices, [networks.speechlike(20, 400)]
+    )
     assert agreement.mean > 0.1
     assert agreement.suspicious
 
@@ -188,20 +198,35 @@ def test_a_float_export_is_the_float_model_and_no_device_takes_it(exported: Expo
 
 def test_a_model_of_another_stride_is_not_compared(exported: Exported) -> None:
     other = exported.config.model_copy(update={"stride": exported.config.stride + 1})
-    with pytest.raises(ConfigError, match=rf"takes {exported.config.stride} slices an inference and the float model {other.stride}"):
+    with pytest.raises(
+        ConfigError, match=rf"takes {exported.config.stride} slices an inference and the float model {other.stride}"
+    ):
         measure_agreement(exported.content, exported.model, other, exported.slices, [networks.speechlike(20, 400)])
 
 
 MANIFEST = Manifest(
-    wake_word="hey you", author="", model="somewhere/else.tflite", micro=MicroSection(probability_cutoff=0.9, sliding_window_size=5, tensor_arena_size=30_000)
+    wake_word="hey you",
+    author="",
+    model="somewhere/else.tflite",
+    micro=MicroSection(probability_cutoff=0.9, sliding_window_size=5, tensor_arena_size=30_000),
 )
 
 
 def test_the_manifest_names_the_languages_of_the_generated_wake_words(tmp_path: Path) -> None:
-    (tmp_path / "generated.csv").write_text("path,language\npositive/a/1.wav,de\npositive/a/2.wav,de-AT\npositive/a/4.wav,sv\nnegative/a/3.wav,fr\n")
-    paths = [tmp_path / "positive/a/1.wav", tmp_path / "positive/a/2.wav", tmp_path / "positive/a/4.wav", tmp_path / "negative/a/3.wav"]
+    (tmp_path / "generated.csv").write_text(
+        "path,language\npositive/a/1.wav,de\npositive/a/2.wav,de-AT\npositive/a/4.wav,sv\nnegative/a/3.wav,fr\n"
+    )
+    paths = [
+        tmp_path / "positive/a/1.wav",
+        tmp_path / "positive/a/2.wav",
+        tmp_path / "positive/a/4.wav",
+        tmp_path / "negative/a/3.wav",
+    ]
     labels = (Label.POSITIVE, Label.POSITIVE, Label.POSITIVE, Label.NEGATIVE, Label.POSITIVE)
-    records = [SampleRecord(path, label, Split.TRAIN, "a", 1.0, 16_000) for path, label in zip([*paths, tmp_path.parent / "recorded.wav"], labels, strict=True)]
+    records = [
+        SampleRecord(path, label, Split.TRAIN, "a", 1.0, 16_000)
+        for path, label in zip([*paths, tmp_path.parent / "recorded.wav"], labels, strict=True)
+    ]
     config = load_config("fast_test", settings=["export.wake_word=hallo haus"])
     assert trained_languages(config, records) == ("de",), "one has a Swedish accent"
     assert trained_languages(config, records[3:]) == ("en",)
@@ -215,12 +240,19 @@ def test_a_package_is_a_model_and_the_manifest_that_names_it(tmp_path: Path) -> 
     manifest, model = read_manifest(package.manifest)
     assert manifest == MANIFEST.model_copy(update={"model": "hey_you.tflite"})
     assert model.read_bytes() == b"model"
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["hey_you.esphome.yaml", "hey_you.json", "hey_you.tflite"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "hey_you.esphome.yaml",
+        "hey_you.json",
+        "hey_you.tflite",
+    ]
 
 
 def test_a_comment_beside_the_devices_lines_says_how_the_cutoff_was_chosen(tmp_path: Path) -> None:
     package = write_package(tmp_path, "hey_you", b"model", MANIFEST, "chosen on validation data: 9/9 utterances found")
-    assert f"# Cutoff {MANIFEST.micro.probability_cutoff:g}, chosen on validation data: 9/9 utterances found.\n" in package.yaml.read_text()
+    assert (
+        f"# Cutoff {MANIFEST.micro.probability_cutoff:g}, chosen on validation data: 9/9 utterances found.\n"
+        in package.yaml.read_text()
+    )
     assert "Cutoff" not in write_package(tmp_path, "hey_you", b"model", MANIFEST).yaml.read_text()
 
 
@@ -238,7 +270,9 @@ def test_a_failing_write_leaves_the_older_package(tmp_path: Path, monkeypatch: p
     assert len(list(tmp_path.iterdir())) == 3
 
 
-@pytest.mark.parametrize("name", ["", "../evil", "hey you", ".hidden", "a/b", "ä", "computer.float32", "computer.export"])
+@pytest.mark.parametrize(
+    "name", ["", "../evil", "hey you", ".hidden", "a/b", "ä", "computer.float32", "computer.export"]
+)
 def test_a_name_that_is_no_file_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="use letters, digits"):
         write_package(tmp_path, name, b"", MANIFEST)

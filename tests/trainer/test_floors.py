@@ -45,6 +45,10 @@ def test_imports_of_rooms_point_down() -> None:
             continue
         room = room_of(".".join(relative.parts))
         seen.add(room)
-        up = [module for module in imports(path) if room_of(module) != room and floor_of[room_of(module)] >= floor_of[room]]
+        up = [
+            module
+            for module in imports(path)
+            if room_of(module) != room and floor_of[room_of(module)] >= floor_of[room]
+        ]
         assert not up, f"{relative} (floor {floor_of[room]}) imports {up}, which does not stand below it"
     assert seen == set(floor_of), "every room has its floor, and no floor names a room that is gone"

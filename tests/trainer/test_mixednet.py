@@ -6,21 +6,36 @@ import numpy as np
 import pytest
 
 from tests import networks
-from trainer.config.lengths import channel_groups, encoder_receptive_field, fit_slices, head_frames, receptive_field, window_slices
+from trainer.config.lengths import (
+    channel_groups,
+    encoder_receptive_field,
+    fit_slices,
+    head_frames,
+    receptive_field,
+    window_slices,
+)
 from trainer.config.loader import load_config
 from trainer.config.mixednet import MixedNetConfig
 from trainer.mixednet.scaling import dequantise
 from wakeword.errors import ConfigError
 
 SINGLE_KERNELS = MixedNetConfig()
-MIXED_KERNELS = MixedNetConfig(first_conv_filters=32, pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,)))
+MIXED_KERNELS = MixedNetConfig(
+    first_conv_filters=32, pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,))
+)
 NARROW = MixedNetConfig(
-    first_conv_filters=7, pointwise_filters=(9, 8), mixconv_kernel_sizes=((3,), (2, 5, 4)), repeat_in_block=(1, 1), residual_connection=(0, 0)
+    first_conv_filters=7,
+    pointwise_filters=(9, 8),
+    mixconv_kernel_sizes=((3,), (2, 5, 4)),
+    repeat_in_block=(1, 1),
+    residual_connection=(0, 0),
 )
 
 
 def shaped(*settings: str) -> MixedNetConfig:
-    return load_config("standard", settings=["export.wake_word=computer", *(f"model.{setting}" for setting in settings)]).model
+    return load_config(
+        "standard", settings=["export.wake_word=computer", *(f"model.{setting}" for setting in settings)]
+    ).model
 
 
 def test_parses_the_settings_of_the_configuration() -> None:
@@ -33,7 +48,9 @@ def test_parses_the_settings_of_the_configuration() -> None:
 
 def test_what_is_written_is_what_was_read() -> None:
     """As text, whatever form it was given in: configurations of older runs have the same hash."""
-    values = MixedNetConfig(pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,))).model_dump()
+    values = MixedNetConfig(
+        pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,))
+    ).model_dump()
     assert (values["pointwise_filters"], values["mixconv_kernel_sizes"]) == ("64,64,64,64", "[5],[7,11],[9,15],[23]")
     assert MixedNetConfig.model_validate(values).mixconv_kernel_sizes == ((5,), (7, 11), (9, 15), (23,))
 
@@ -126,8 +143,15 @@ def test_features_become_what_the_models_input_dequantises_to() -> None:
     [
         pytest.param(SINGLE_KERNELS, id="single kernels"),
         pytest.param(MIXED_KERNELS, id="mixed kernels"),
-        pytest.param(MixedNetConfig(residual_connection=(1, 1, 0, 1), repeat_in_block=(1, 2, 1, 1)), id="residual and repeated"),
-        pytest.param(MixedNetConfig(residual_connection=(0, 1, 1, 0), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,)), stride=2), id="stride 2"),
+        pytest.param(
+            MixedNetConfig(residual_connection=(1, 1, 0, 1), repeat_in_block=(1, 2, 1, 1)), id="residual and repeated"
+        ),
+        pytest.param(
+            MixedNetConfig(
+                residual_connection=(0, 1, 1, 0), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,)), stride=2
+            ),
+            id="stride 2",
+        ),
         pytest.param(
             MixedNetConfig(
                 first_conv_filters=7,
@@ -166,7 +190,9 @@ def test_window_sliding_and_streaming_are_one_model(config: MixedNetConfig) -> N
 
     model = build_model(config, slices)
     networks.randomise(model, seed=2)
-    windows = np.stack([features[start : start + slices] for start in range(0, positions * config.stride, config.stride)])
+    windows = np.stack(
+        [features[start : start + slices] for start in range(0, positions * config.stride, config.stride)]
+    )
     expected = model(windows).numpy()[:, 0]
     # Saturated probabilities would agree whatever the graphs compute.
     assert np.ptp(expected) > 0.1

@@ -96,9 +96,13 @@ def test_the_page_does_what_it_prints() -> None:
 def test_samples_and_files_give_the_same() -> None:
     samples, _ = soundfile.read("evening.flac", dtype="int16")
     model = wakeword.load_model("alexa.json", cutoff=0.02, window=1)
-    by_file, by_samples = (wakeword.simulate(model, audio, "stream").streams[0] for audio in (Path("evening.flac"), [samples]))
+    by_file, by_samples = (
+        wakeword.simulate(model, audio, "stream").streams[0] for audio in (Path("evening.flac"), [samples])
+    )
     np.testing.assert_array_equal(by_file.probabilities, by_samples.probabilities)
-    np.testing.assert_array_equal(by_file.probabilities, wakeword.probabilities("alexa.json", wakeword.features("evening.flac")))
+    np.testing.assert_array_equal(
+        by_file.probabilities, wakeword.probabilities("alexa.json", wakeword.features("evening.flac"))
+    )
     found = wakeword.detections(model, by_file.probabilities, by_file.slices)
     assert found == [detection for _, detection in wakeword.simulate(model, samples, "stream").detected]
     assert by_file.seconds[-1] == pytest.approx(20.0, abs=0.06)
@@ -111,7 +115,10 @@ def test_a_curve_counts_what_a_simulation_detects() -> None:
     assert curve.hours == pytest.approx((20 + 1.5 + 2 * (2 + 3.5)) / 3600)
     for cutoff in (1, 3, 40):
         model = wakeword.load_model("alexa.json", cutoff=(cutoff + 0.5) / 255)
-        session, stream = wakeword.simulate(model, "people", "session"), wakeword.simulate(model, "evening.flac", "stream")
+        session, stream = (
+            wakeword.simulate(model, "people", "session"),
+            wakeword.simulate(model, "evening.flac", "stream"),
+        )
         assert curve.detected[cutoff] + curve.false_accepts[cutoff] == len(session.detected) + len(stream.detected)
 
 
@@ -131,11 +138,26 @@ def test_other_samples_are_refused(samples: NDArray[Any]) -> None:
 @pytest.mark.usefixtures("folder")
 def test_streams_follow_the_order_of_the_audio() -> None:
     samples = synthetic_speech(1.0)
-    audio: list[str | Path | NDArray[np.int16]] = ["people/1.flac", samples, "evening.flac", "people", Path("people/1.flac"), samples[:8000]]
+    audio: list[str | Path | NDArray[np.int16]] = [
+        "people/1.flac",
+        samples,
+        "evening.flac",
+        "people",
+        Path("people/1.flac"),
+        samples[:8000],
+    ]
     simulation = wakeword.simulate("alexa.json", audio)
     names = ["1.flac", "samples-000001.wav", "evening.flac", "0.flac", "1.flac", "1.flac", "samples-000005.wav"]
     assert [stream.recordings[0].path.name for stream in simulation.streams] == names
-    assert [stream.recordings[0].samples for stream in simulation.streams] == [32000, 16000, 320000, 32000, 32000, 32000, 8000]
+    assert [stream.recordings[0].samples for stream in simulation.streams] == [
+        32000,
+        16000,
+        320000,
+        32000,
+        32000,
+        32000,
+        8000,
+    ]
     (joined,) = wakeword.simulate("alexa.json", ["people/1.flac", "people/0.flac", "people/1.flac"], "stream").streams
     assert [recording.path.name for recording in joined.recordings] == ["1.flac", "0.flac", "1.flac"]
     assert wakeword.curve("alexa.json", ["people/1.flac", "people"], "evening.flac").utterances == 3
@@ -153,7 +175,9 @@ def test_streams_follow_the_order_of_the_audio() -> None:
     ],
 )
 def test_other_features_are_refused(official_models: Path, features: Any, got: str) -> None:
-    with pytest.raises(ConfigError, match=f"^features are {got}; a model takes int8 \\[n, 40\\], as wakeword.features gives them$"):
+    with pytest.raises(
+        ConfigError, match=f"^features are {got}; a model takes int8 \\[n, 40\\], as wakeword.features gives them$"
+    ):
         wakeword.probabilities(official_models / "alexa.json", features)
 
 
@@ -170,13 +194,23 @@ WRONG: list[tuple[Callable[..., Any], list[Any], dict[str, Any], str]] = [
     (wakeword.simulate, [M, [], "stream"], {}, "audio names no recording; give at least one"),
     (wakeword.curve, [M, [], SAMPLES], {}, "wake names no recording; give at least one"),
     (wakeword.curve, [M, SAMPLES, []], {}, "none names no recording; give at least one"),
-    (wakeword.simulate, [M, SAMPLES.tolist()], {}, r"audio\[0\] is int; give paths, or int16 samples \[n\] as NumPy arrays"),
+    (
+        wakeword.simulate,
+        [M, SAMPLES.tolist()],
+        {},
+        r"audio\[0\] is int; give paths, or int16 samples \[n\] as NumPy arrays",
+    ),
     (wakeword.simulate, [M, [SAMPLES, None]], {}, r"audio\[1\] is NoneType; give paths"),
     (wakeword.simulate, [M, 5], {}, "audio is int; give paths"),
     (wakeword.curve, [M, SAMPLES, SAMPLES.tolist()], {}, r"none\[0\] is int; give paths"),
     (wakeword.simulate, [M, SAMPLES[:0]], {}, "samples are empty; give at least one"),
     (wakeword.simulate, [M, "nothing.wav"], {}, "nothing.wav: does not exist"),
-    (wakeword.simulate, [M, "other.wav"], {}, r"other.wav: 8000 Hz, 1 channel, but the device hears 16000 Hz mono; pass resample=True to convert"),
+    (
+        wakeword.simulate,
+        [M, "other.wav"],
+        {},
+        r"other.wav: 8000 Hz, 1 channel, but the device hears 16000 Hz mono; pass resample=True to convert",
+    ),
     (wakeword.curve, [M, "people", "other.wav"], {}, r"other.wav: 8000 Hz, .*; pass resample=True to convert"),
     (wakeword.simulate, [M, SAMPLES], {"jobs": -1}, "jobs -1: give a whole number from 1"),
     (wakeword.simulate, [M, SAMPLES], {"jobs": 0}, "jobs 0: give a whole number from 1"),
@@ -185,12 +219,27 @@ WRONG: list[tuple[Callable[..., Any], list[Any], dict[str, Any], str]] = [
     (wakeword.features, [SAMPLES], {"step_ms": 0}, "step_ms 0: give a whole number from 1 to 30"),
     (wakeword.features, [SAMPLES], {"step_ms": 100}, "step_ms 100: give a whole number from 1 to 30"),
     (wakeword.features, ["people"], {}, "audio names 2 recordings; features are those of one"),
-    (wakeword.features, [["people/0.flac", "people/1.flac"]], {}, "audio names 2 recordings; features are those of one"),
+    (
+        wakeword.features,
+        [["people/0.flac", "people/1.flac"]],
+        {},
+        "audio names 2 recordings; features are those of one",
+    ),
     (wakeword.features, [SAMPLES.tolist()], {}, r"audio\[0\] is int; give paths"),
     (wakeword.features, ["other.wav"], {}, "other.wav: 8000 Hz, .*; convert it to that first"),
-    (wakeword.detections, [M, np.zeros(10, np.float32)], {}, r"probabilities are float32 \[10\]; a device decides on uint8 \[n\]"),
+    (
+        wakeword.detections,
+        [M, np.zeros(10, np.float32)],
+        {},
+        r"probabilities are float32 \[10\]; a device decides on uint8 \[n\]",
+    ),
     (wakeword.detections, [M, [0] * 10], {}, "probabilities are list; a device decides"),
-    (wakeword.detections, [M, np.zeros(10, np.uint8), 99], {}, r"slices 99: 10 probabilities, one every 3 slices, are those of 30 to 32"),
+    (
+        wakeword.detections,
+        [M, np.zeros(10, np.uint8), 99],
+        {},
+        r"slices 99: 10 probabilities, one every 3 slices, are those of 30 to 32",
+    ),
     (wakeword.load_model, [M, 1.5], {}, "cutoff 1.5: a probability is between 0 and 1"),
     (wakeword.load_model, [M], {"window": 0}, "window 0: a sliding window has 1 to 255 probabilities"),
 ]
@@ -211,7 +260,12 @@ def refused(official_models: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.mark.parametrize(("call", "arguments", "options", "message"), WRONG)
 def test_what_is_wrong_is_told_in_words_of_python(
-    refused: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[..., Any], arguments: list[Any], options: dict[str, Any], message: str
+    refused: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: Callable[..., Any],
+    arguments: list[Any],
+    options: dict[str, Any],
+    message: str,
 ) -> None:
     monkeypatch.chdir(refused)
     with pytest.raises(ConfigError) as told:

@@ -37,8 +37,15 @@ def test_16_khz_mono_16_bit_passes_through_bit_for_bit(tmp_path: Path, suffix: s
 
 
 @settings(max_examples=20, deadline=None)
-@given(rate=st.sampled_from([8000, 11025, 16_000, 44_100, 48_000]), channels=st.integers(1, 3), block=st.integers(1, 90_000), frames=st.integers(100, 150_000))
-def test_the_result_does_not_depend_on_the_block_size(tmp_path_factory: pytest.TempPathFactory, rate: int, channels: int, block: int, frames: int) -> None:
+@given(
+    rate=st.sampled_from([8000, 11025, 16_000, 44_100, 48_000]),
+    channels=st.integers(1, 3),
+    block=st.integers(1, 90_000),
+    frames=st.integers(100, 150_000),
+)
+def test_the_result_does_not_depend_on_the_block_size(
+    tmp_path_factory: pytest.TempPathFactory, rate: int, channels: int, block: int, frames: int
+) -> None:
     path = tmp_path_factory.mktemp("audio") / "clip.wav"
     soundfile.write(path, noise(frames * channels).reshape(frames, channels), rate, subtype="PCM_16")
     whole = audio.read_samples(path)
@@ -151,7 +158,8 @@ def test_ffmpeg_is_asked_for_16_khz_mono_16_bit(m4a: Path, monkeypatch: pytest.M
     samples = noise(200_001)
     (m4a.parent / "sound.raw").write_bytes(samples.tobytes())
     program(m4a.parent, "ffmpeg", 'dir=$(dirname "$0"); echo "$@" > "$dir/arguments"; cat "$dir/sound.raw"')
-    answer = '{"streams":[{"codec_name":"aac","sample_rate":"44100","channels":2}],"format":{"format_name":"mov","duration":"12.5"}}'
+    stream = '{"codec_name":"aac","sample_rate":"44100","channels":2}'
+    answer = f'{{"streams":[{stream}],"format":{{"format_name":"mov","duration":"12.5"}}}}'
     program(m4a.parent, "ffprobe", f"echo '{answer}'")
     np.testing.assert_array_equal(audio.read_samples(m4a), samples)
     arguments = (m4a.parent / "arguments").read_text()
@@ -160,8 +168,12 @@ def test_ffmpeg_is_asked_for_16_khz_mono_16_bit(m4a: Path, monkeypatch: pytest.M
     assert audio.probe(m4a) == audio.AudioInfo(12.5, 44_100, 2, "mov aac", "ffmpeg")
 
 
-@pytest.mark.parametrize("body", ["head -c 1000 /dev/zero; exit 1", "head -c 1000 /dev/zero; echo partial file >&2", "exit 0"])
-def test_a_partly_decoded_file_is_an_error_even_if_ffmpeg_exits_0(m4a: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+@pytest.mark.parametrize(
+    "body", ["head -c 1000 /dev/zero; exit 1", "head -c 1000 /dev/zero; echo partial file >&2", "exit 0"]
+)
+def test_a_partly_decoded_file_is_an_error_even_if_ffmpeg_exits_0(
+    m4a: Path, monkeypatch: pytest.MonkeyPatch, body: str
+) -> None:
     monkeypatch.setenv("PATH", str(m4a.parent), prepend=os.pathsep)
     program(m4a.parent, "ffmpeg", body)
     with pytest.raises(ConfigError, match=r"clip\.m4a"):
@@ -185,7 +197,9 @@ def test_a_real_ffmpeg_decodes_what_libsndfile_does_not(tmp_path: Path) -> None:
     tone = (8000 * np.sin(2 * np.pi * 440 * np.arange(44_100) / 44_100)).astype(np.int16)
     soundfile.write(tmp_path / "tone.wav", tone, 44_100)
     path = tmp_path / "tone.mka"
-    subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / "tone.wav", "-c:a", "aac", "-f", "matroska", path], check=True)
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", tmp_path / "tone.wav", "-c:a", "aac", "-f", "matroska", path], check=True
+    )
     info = audio.probe(path)
     assert (info.sample_rate, info.channels, info.decoder) == (44_100, 1, "ffmpeg")
     samples = audio.read_samples(path)
@@ -196,5 +210,7 @@ def test_a_real_ffmpeg_decodes_what_libsndfile_does_not(tmp_path: Path) -> None:
 
 def test_an_mp3_that_is_none_is_not_called_missing(tmp_path: Path) -> None:
     (tmp_path / "track.mp3").write_bytes(b"junk" * 100)
-    with pytest.raises(ConfigError, match=r"track\.mp3: cannot be read as sound \(no MP3 frame in it\); remove or replace the file"):
+    with pytest.raises(
+        ConfigError, match=r"track\.mp3: cannot be read as sound \(no MP3 frame in it\); remove or replace the file"
+    ):
         list(audio.stream_samples(tmp_path / "track.mp3"))

@@ -38,8 +38,15 @@ from {module} import {app}
 def without_extras(name: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """A command where no module of an extra can be imported."""
     module, _, app = COMMANDS[name].partition(":")
-    script = WITHOUT.format(blocked=[one for modules in MODULES.values() for one in modules], arguments=[name, *arguments], module=module, app=app)
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=folder, timeout=120, check=False)
+    script = WITHOUT.format(
+        blocked=[one for modules in MODULES.values() for one in modules],
+        arguments=[name, *arguments],
+        module=module,
+        app=app,
+    )
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=folder, timeout=120, check=False
+    )
 
 
 def test_every_command_says_its_version_and_needs_nothing_heavy_for_it(tmp_path: Path) -> None:
@@ -54,7 +61,9 @@ for name, place in {COMMANDS}.items():
     except SystemExit as end:
         print(end.code, [module for module in {HEAVY} if module in sys.modules])
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     version = importlib.metadata.version("wakeword-bench")
     assert done.stdout == "".join(f"{name} of wakeword-bench {version}\n0 []\n" for name in COMMANDS)
@@ -89,10 +98,27 @@ WAV = "tone.wav"
 NEEDS: dict[str, tuple[str, list[str]]] = {
     "calibrate": ("audio", ["mww-bench", "calibrate", "--simulate", "--output", "calibration.json"]),
     "calibrate with devices": ("audio", ["mww-bench", "calibrate", "--speaker", "KH 80", "--microphone", "UMIK"]),
-    "generate": ("train", ["mww-generate", "computer", "--positives", "2", "--near-misses", "0", "--sentences", "0", "--engine", "espeak"]),
+    "generate": (
+        "train",
+        [
+            "mww-generate",
+            "computer",
+            "--positives",
+            "2",
+            "--near-misses",
+            "0",
+            "--sentences",
+            "0",
+            "--engine",
+            "espeak",
+        ],
+    ),
     "train": ("train", ["mww-train", "--set", "export.wake_word=computer"]),
     "train, dry": ("train", ["mww-train", "--set", "export.wake_word=computer", "--dry-run"]),
-    "analyze": ("cluster", ["mww-cluster-analyze", "--set", "export.wake_word=computer", "--set", "paths.positive_dir=words"]),
+    "analyze": (
+        "cluster",
+        ["mww-cluster-analyze", "--set", "export.wake_word=computer", "--set", "paths.positive_dir=words"],
+    ),
     "measure": ("bench", ["mww-bench", "measure", "--board", "virtual", "--model", "none.json", "--none", "words"]),
     "boards": ("", ["mww-bench", "boards"]),
     "build": ("", ["mww-firmware", "build", "--help"]),

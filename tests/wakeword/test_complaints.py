@@ -23,8 +23,14 @@ def refusal(setting: str) -> str:
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
-        ("training.training_steps=1500", "1500: it must be a list, even of one value: [1500], for example [20000, 10000]"),
-        ("training.learning_rates=0.1", "0.1: it must be a list, even of one value: [0.1], for example [0.001, 0.0001]"),
+        (
+            "training.training_steps=1500",
+            "1500: it must be a list, even of one value: [1500], for example [20000, 10000]",
+        ),
+        (
+            "training.learning_rates=0.1",
+            "0.1: it must be a list, even of one value: [0.1], for example [0.001, 0.0001]",
+        ),
         ("training.training_steps=[]", "[]: it must be a list of 1 or more, for example [20000, 10000]"),
         ("training.training_steps={a: 1}", "{'a': 1}: it must be a list, for example [20000, 10000]"),
         ("training.training_steps=[1, x]", "'x': it must be a whole number, for example 20000"),
@@ -34,7 +40,10 @@ def refusal(setting: str) -> str:
         ("training.weight_averaging=1", "1: it must be below 1, for example 0.999"),
         ("training.weight_averaging=.inf", "inf: it must be "),
         ("training.sampling_weights.positive=x", "'x': it must be a number, for example 0.5"),
-        ("training.maximization_metric=x", "'x': it must be one of 'auto', 'average_viable_recall', 'expected_recall', 'recall'"),
+        (
+            "training.maximization_metric=x",
+            "'x': it must be one of 'auto', 'average_viable_recall', 'expected_recall', 'recall'",
+        ),
         ("export.wake_word=", "'': it must be text that is not empty"),
         ("export.quantize=maybe", "'maybe': it must be true or false, for example true"),
         ("hardware.clip_duration_ms=50", "50: it must be 100 or more, for example 1500"),
@@ -47,12 +56,14 @@ def test_what_a_value_must_be(setting: str, told: str) -> None:
 
 
 def test_lists_of_different_lengths_say_what_would_fit() -> None:
-    assert refusal("training.training_steps=[1500]") == (
-        "--set training.training_steps=[1500]: training.training_steps has 1 value, so there is one phase, and training.learning_rates has 2; "
-        "give one a phase, for example --set training.learning_rates=[0.001]"
+    assert (
+        refusal("training.training_steps=[1500]")
+        == "--set training.training_steps=[1500]: training.training_steps has 1 value, so there is one phase, and"
+        " training.learning_rates has 2; give one a phase, for example --set training.learning_rates=[0.001]"
     )
-    assert "training.learning_rates has 2; give one a phase, for example --set training.learning_rates=[0.001, 0.0001, 0.0001]" in refusal(
-        "training.training_steps=[1, 2, 3]"
+    assert (
+        "training.learning_rates has 2; give one a phase, for example --set training.learning_rates=[0.001, 0.0001,"
+        " 0.0001]" in refusal("training.training_steps=[1, 2, 3]")
     )
 
 
@@ -72,7 +83,11 @@ def test_the_same_in_boards_and_corpora(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "fault"),
-    [('{"a": [1, "x"]}', "a.1: Input should be a valid integer"), ("{", "the file: Invalid JSON"), ("[]", "the file: Input should be an object")],
+    [
+        ('{"a": [1, "x"]}', "a.1: Input should be a valid integer"),
+        ("{", "the file: Invalid JSON"),
+        ("[]", "the file: Input should be an object"),
+    ],
 )
 def test_the_first_fault_of_a_file_that_a_program_wrote(content: str, fault: str) -> None:
     with pytest.raises(ValidationError) as raised:

@@ -55,7 +55,9 @@ STREAMED = [(0xFFFFFFFF, 0xFFFFFFFF), (0xFFFFFFFF, 0), (0x7FFFF000, 0x7FFFF024),
 
 @pytest.mark.parametrize(("data", "riff"), [*UNFINISHED, *STREAMED])
 @pytest.mark.parametrize("before", [b"", TITLE, chunk(b"JUNK", bytes(28))], ids=["", "title", "junk"])
-def test_the_sound_behind_an_unfinished_header_is_read(tmp_path: Path, data: int | None, riff: int | None, before: bytes) -> None:
+def test_the_sound_behind_an_unfinished_header_is_read(
+    tmp_path: Path, data: int | None, riff: int | None, before: bytes
+) -> None:
     sound = noise(RATE)
     path = wav(tmp_path / "a.wav", sound.tobytes(), data=data, riff=riff, before=before)
     assert np.array_equal(read_samples(path), sound)
@@ -86,7 +88,11 @@ def test_what_the_format_says_decides_what_is_read(
     align = channels * bits // 8
     header = struct.pack("<HHIIHH", tag, channels, RATE, align * RATE, align, bits)
     folder = tmp_path_factory.mktemp("formats")
-    sound = bytes(range(1, 100)) * (-(-frames * align // 99)) if tag != 3 else np.full(frames * channels, 0.25, "<f4").tobytes()
+    sound = (
+        bytes(range(1, 100)) * (-(-frames * align // 99))
+        if tag != 3
+        else np.full(frames * channels, 0.25, "<f4").tobytes()
+    )
     sound = sound[: frames * align]
     whole = wav(folder / "whole.wav", sound, data=None, riff=None, form=header)
     torn = wav(folder / "torn.wav", sound + bytes([200] * min(rest, align - 1)), form=header)
@@ -127,7 +133,9 @@ def test_a_flac_that_does_not_know_its_length(tmp_path: Path, samples: int) -> N
     path = flac_of_unknown_length(tmp_path / "a.flac", sound)
     assert probe(path).seconds == 0, "the header does not say"
     assert np.array_equal(read_samples(path), sound)
-    assert [len(block) for block in stream_samples(path, 50_000)] == [50_000] * (samples // 50_000) + ([samples % 50_000] if samples % 50_000 else [])
+    assert [len(block) for block in stream_samples(path, 50_000)] == [50_000] * (samples // 50_000) + (
+        [samples % 50_000] if samples % 50_000 else []
+    )
 
 
 def test_a_part_of_such_a_flac(tmp_path: Path) -> None:

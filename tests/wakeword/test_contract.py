@@ -20,6 +20,8 @@ def test_quantiser_differs_from_rounding_the_declared_scale() -> None:
     assert 0.02 < np.mean(contract.quantise(features) != rounded) < 0.5
 
 
-@pytest.mark.parametrize(("probability", "cutoff"), [(0.9, 229), (0.97, 247), (0.95, 242), (0.85, 216), (0.0, 0), (1.0, 255), (0.5, 127)])
+@pytest.mark.parametrize(
+    ("probability", "cutoff"), [(0.9, 229), (0.97, 247), (0.95, 242), (0.85, 216), (0.0, 0), (1.0, 255), (0.5, 127)]
+)
 def test_cutoffs_are_truncated(probability: float, cutoff: int) -> None:
     assert contract.cutoff_to_uint8(probability) == cutoff

@@ -32,7 +32,9 @@ def stream(values: Sequence[int], stride: int = 1) -> tuple[NDArray[np.uint8], i
 def streams(draw: st.DrawFn) -> tuple[NDArray[np.uint8], int, int]:
     """Bursts of high and low probability of every length, so that hold-offs are cut, prolonged and left pending."""
     stride = draw(st.integers(1, 4))
-    runs = draw(st.lists(st.tuples(st.integers(1, 130), st.sampled_from([0, 1, 90, 127, 128, 129, 200, 254, 255])), max_size=12))
+    runs = draw(
+        st.lists(st.tuples(st.integers(1, 130), st.sampled_from([0, 1, 90, 127, 128, 129, 200, 254, 255])), max_size=12)
+    )
     values = [value for length, value in runs for _ in range(length)]
     extra = draw(st.integers(0, stride - 1))
     return np.array(values, np.uint8), stride, len(values) * stride + extra
@@ -50,7 +52,9 @@ def test_jumping_equals_stepping_on_noise(seed: int, stride: int, window: int) -
     rng = np.random.default_rng(seed)
     probabilities = (rng.random(300) ** rng.uniform(0.1, 4) * 255).astype(np.uint8)
     cutoff = int(rng.integers(0, 256))
-    assert detect(probabilities, stride, 300 * stride, cutoff, window) == run_device(probabilities, stride, 300 * stride, cutoff, window)
+    assert detect(probabilities, stride, 300 * stride, cutoff, window) == run_device(
+        probabilities, stride, 300 * stride, cutoff, window
+    )
 
 
 @given(streams())
@@ -70,7 +74,9 @@ def test_no_detection_is_decided_on_what_came_before_the_first_decisive_inferenc
     spoiled, first = probabilities.copy(), first_decisive(stride, window)
     spoiled[:first] = 0
     quiet = probabilities.copy()
-    quiet[:first] = np.minimum(quiet[:first], cutoff - 1)  # below the cutoff either way, so that the hold-off ends at the same slice
+    quiet[:first] = np.minimum(
+        quiet[:first], cutoff - 1
+    )  # below the cutoff either way, so that the hold-off ends at the same slice
     assert detect(quiet, stride, slices, cutoff, window) == detect(spoiled, stride, slices, cutoff, window)
 
 
@@ -78,10 +84,13 @@ def test_no_detection_is_decided_on_what_came_before_the_first_decisive_inferenc
 def test_the_first_decisive_inference_can_decide(stride: int, window: int) -> None:
     first = first_decisive(stride, window)
     newest = first + window - 1
-    # All just below the cutoff, so that the hold-off goes by, then one above it: enough only if the oldest in the ring is not 0.
+    # All just below the cutoff, so that the hold-off goes by, then one above it: enough only if the oldest in the ring
+    # is not 0.
     probabilities = np.where(np.arange(200) < newest, 199, 0).astype(np.uint8)
     probabilities[newest] = 255
-    assert [one.slice_index for one in detect(probabilities, stride, 200 * stride, 200, window)] == [(newest + 1) * stride - 1]
+    assert [one.slice_index for one in detect(probabilities, stride, 200 * stride, 200, window)] == [
+        (newest + 1) * stride - 1
+    ]
     probabilities[first] = 0
     assert detect(probabilities, stride, 200 * stride, 200, window) == []
 
@@ -102,7 +111,8 @@ def test_nothing_is_detected_in_the_first_second() -> None:
 def test_hold_off_lasts_while_the_probability_is_high() -> None:
     values = [0] * 100 + [255] * 50 + [0] * 98 + [255] * 5
     assert len(detect(*stream(values), 128, 1)) == 1
-    # The zeroed ring counts at once: on the slice after a detection at stride 3 two slices count before the next inference.
+    # The zeroed ring counts at once: on the slice after a detection at stride 3 two slices count before the next
+    # inference.
     values = [0] * 34 + [255] + [0] * 33 + [255] * 3
     found = detect(*stream(values, 3), 128, 1)
     assert [d.slice_index for d in found] == run_slices(values, 3)
@@ -113,8 +123,9 @@ def run_slices(values: Sequence[int], stride: int) -> list[int]:
 
 
 def test_a_pending_probability_detects_on_a_slice_without_inference() -> None:
-    # Stride 3, window 5: 2 slices before the first inference and 3 for each of 32 low ones are 98. The first low inference
-    # after the word makes 99, the slice behind it 100: the hold-off ends there, with the average still above the cutoff.
+    # Stride 3, window 5: 2 slices before the first inference and 3 for each of 32 low ones are 98. The first low
+    # inference after the word makes 99, the slice behind it 100: the hold-off ends there, with the average still above
+    # the cutoff.
     values = [0] * 32 + [255] * 4 + [10] * 10
     found = detect(*stream(values, 3), 128, 5)
     assert [d.slice_index for d in found] == [d.slice_index for d in run_device(*stream(values, 3), 128, 5)]

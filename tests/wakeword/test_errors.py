@@ -18,16 +18,26 @@ from wakeword.errors import BoardRefused, ConfigError, InfrastructureError, Meas
         (MeasurementFailure("too low"), 1, "error: too low"),
         (InfrastructureError("no board"), 3, "error: no board"),
         (BoardRefused("another board"), 4, "error: another board"),
-        (PermissionError(errno.EACCES, "Permission denied", "out/x"), 2, "error: out/x: Permission denied; check the path"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "out/x"),
+            2,
+            "error: out/x: Permission denied; check the path",
+        ),
         (OSError(errno.ENAMETOOLONG, "File name too long", "aaa"), 2, "error: aaa: File name too long; check the path"),
-        (OSError(errno.ENOSPC, "No space left on device", "out/x"), 3, "error: out/x: No space left on device; free space"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "out/x"),
+            3,
+            "error: out/x: No space left on device; free space",
+        ),
         (OSError(errno.ENOSPC, "No space left on device"), 3, "error: No space left on device; free space"),
         (OSError("only words"), 3, "error: only words; free space"),
         (KeyboardInterrupt(), 130, "error: interrupted"),
     ],
     ids=repr,
 )
-def test_every_error_has_its_line_and_its_exit_code(error: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_error_has_its_line_and_its_exit_code(
+    error: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     @reports_errors
     def command() -> None:
         raise error
@@ -42,9 +52,19 @@ def test_every_error_has_its_line_and_its_exit_code(error: BaseException, code: 
 
 def run(body: str, redirection: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the body of a command in a Python of its own, its output redirected by a shell."""
-    script = f"import os, signal, sys\nfrom wakeword.errors import reports_errors\n@reports_errors\ndef command():\n    {body}\ncommand()"
+    script = (
+        "import os, signal, sys\nfrom wakeword.errors import reports_errors\n@reports_errors\ndef command():\n   "
+        f" {body}\ncommand()"
+    )
     line = f'set -o pipefail; "$0" -c "$1" {redirection}'
-    return subprocess.run(["bash", "-c", line, sys.executable, script], capture_output=True, text=True, env=variables, timeout=60, check=False)
+    return subprocess.run(
+        ["bash", "-c", line, sys.executable, script],
+        capture_output=True,
+        text=True,
+        env=variables,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_a_reader_that_went_away_is_no_error() -> None:

@@ -52,15 +52,27 @@ def plain_features(samples: NDArray[np.int16]) -> NDArray[np.uint16]:
 
     frontend = MicroFrontend()
     usable = len(samples) - len(samples) % 160
-    rows = [frontend.process_samples(samples[start : start + 160].tobytes()).features for start in range(0, usable, 160)]
+    rows = [
+        frontend.process_samples(samples[start : start + 160].tobytes()).features for start in range(0, usable, 160)
+    ]
     return np.rint(np.array([row for row in rows if row]).reshape(-1, 40) / FLOAT_FEATURE_SCALE).astype(np.uint16)
 
 
 @given(zeros=st.integers(0, 3000), cuts=st.lists(st.integers(0, 9000), max_size=4), quiet=st.sampled_from([0, 1, -1]))
 @settings(max_examples=60, deadline=None)
-def test_silence_before_sound_is_skipped_without_a_trace(zeros: int, cuts: list[int], quiet: int, samples: NDArray[np.int16]) -> None:
+def test_silence_before_sound_is_skipped_without_a_trace(
+    zeros: int, cuts: list[int], quiet: int, samples: NDArray[np.int16]
+) -> None:
     # `quiet` puts one sample of one least significant bit into the silence: it is sound already.
-    stream = np.concatenate([np.zeros(zeros, np.int16), np.full(1, quiet, np.int16), np.zeros(1500, np.int16), samples[:4000], np.zeros(1000, np.int16)])
+    stream = np.concatenate(
+        [
+            np.zeros(zeros, np.int16),
+            np.full(1, quiet, np.int16),
+            np.zeros(1500, np.int16),
+            samples[:4000],
+            np.zeros(1000, np.int16),
+        ]
+    )
     frontend = Frontend()
     pieces = [frontend.process(piece) for piece in np.split(stream, sorted(cuts))]
     np.testing.assert_array_equal(np.concatenate(pieces), plain_features(stream))

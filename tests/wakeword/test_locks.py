@@ -43,7 +43,13 @@ while count < 200:
 
 @contextmanager
 def held(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen([sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     try:
@@ -63,7 +69,11 @@ def test_a_folder_in_use_is_refused_with_its_holder_and_what_to_do(tmp_path: Pat
     with held(folder) as process:
         with pytest.raises(InfrastructureError) as refused, hold_folder(folder, REMEDY):
             pass
-        assert str(refused.value) == f"{folder}: in use by pid {process.pid} (mww-train --output 'run one'); wait until it has ended, or give another --output"
+        assert (
+            str(refused.value)
+            == f"{folder}: in use by pid {process.pid} (mww-train --output 'run one'); wait until it has ended, or give"
+            " another --output"
+        )
         assert holder(folder / FOLDER_LOCK) == Holder(process.pid, "mww-train --output 'run one'")
 
 
@@ -95,7 +105,10 @@ def test_a_folder_that_was_there_stays(tmp_path: Path) -> None:
 
 def test_many_takers_of_one_folder_are_never_two_inside(tmp_path: Path) -> None:
     """A lock's file comes and goes with its owners: whoever locks one that was just removed must take another."""
-    takers = [subprocess.Popen([sys.executable, "-c", TAKER, str(tmp_path / "one")], cwd=Path(__file__).parents[2]) for _ in range(3)]
+    takers = [
+        subprocess.Popen([sys.executable, "-c", TAKER, str(tmp_path / "one")], cwd=Path(__file__).parents[2])
+        for _ in range(3)
+    ]
     assert [taker.wait(120) for taker in takers] == [0, 0, 0]
     assert not list(tmp_path.rglob(FOLDER_LOCK))
 

@@ -45,7 +45,8 @@ GOLDEN = {
     20: "349e70200353074f564a594f35437bd42d700b200289d097d2f315b9590f6566",
     30: "f913ee310704126acf97dac7ffddc065a98267e0049e4f3020634f572538e74f",
 }
-"""SHA-256 of what the compiled C source gives for `integer_sound` by step in milliseconds (`tests/firmware/virtual/test_frontend_steps.py` runs it)."""
+"""SHA-256 of what the compiled C source gives for `integer_sound` by step in milliseconds
+(`tests/firmware/virtual/test_frontend_steps.py` runs it)."""
 
 
 def integer_sound(samples: int = 48_000) -> NDArray[np.int16]:
@@ -72,8 +73,12 @@ def test_at_any_step_it_is_the_c_source(step_ms: int) -> None:
     cuts=st.lists(st.floats(0, 1), max_size=4),
 )
 @settings(max_examples=60)
-def test_at_ten_milliseconds_it_is_the_c_library(kinds: list[str], lengths: list[int], seed: int, cuts: list[float]) -> None:
-    samples = np.concatenate([sound(kind, length, seed + index) for index, (kind, length) in enumerate(zip(kinds, lengths, strict=False))])
+def test_at_ten_milliseconds_it_is_the_c_library(
+    kinds: list[str], lengths: list[int], seed: int, cuts: list[float]
+) -> None:
+    samples = np.concatenate(
+        [sound(kind, length, seed + index) for index, (kind, length) in enumerate(zip(kinds, lengths, strict=False))]
+    )
     frontend = Microfrontend(STEP_SAMPLES)
     places = [0, *sorted(round(cut * len(samples)) for cut in cuts), len(samples)]
     parts = [frontend.process(samples[start:stop]) for start, stop in pairwise(places)]
@@ -106,4 +111,8 @@ def test_at_ten_milliseconds_it_is_the_c_library_on_recordings(corpus: Path) -> 
         for path in sorted(path for path in (corpus / folder).rglob("*") if path.suffix in (".flac", ".wav"))[:4]:
             samples, rate = soundfile.read(path, dtype="int16")
             assert rate == 16_000
-            np.testing.assert_array_equal(Microfrontend(STEP_SAMPLES).process(samples[: 60 * rate]), compute_features(samples[: 60 * rate]), str(path))
+            np.testing.assert_array_equal(
+                Microfrontend(STEP_SAMPLES).process(samples[: 60 * rate]),
+                compute_features(samples[: 60 * rate]),
+                str(path),
+            )

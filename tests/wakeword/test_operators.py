@@ -1,4 +1,6 @@
-"""The table of operators is complete: each column of each row is what ESPHome, the schema, TFLM's allocator and TFLM's kernels say."""
+"""The table of operators is complete: each column of each row is what ESPHome, the schema, TFLM's allocator and TFLM's
+kernels say.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ class OneOperator(ModelBuilder):
         filters = shape[-1] if shape[0] == 1 else shape[0]
         scales = np.linspace(0.01, 0.02, filters)
         values = np.random.default_rng(1).integers(-127, 128, shape)
-        weights = self.tensor("weights", "INT8", shape, scales=scales, axis=3 if shape[0] == 1 else 0, data=values.astype(np.int8))
+        weights = self.tensor(
+            "weights", "INT8", shape, scales=scales, axis=3 if shape[0] == 1 else 0, data=values.astype(np.int8)
+        )
         return [weights, self.constant(np.arange(filters) * 50, scales=scales * SCALE)]
 
     def one(
@@ -53,7 +57,10 @@ class OneOperator(ModelBuilder):
         **options: Any,
     ) -> bytes:
         inputs = [self.tensor("source", "INT8", shape, scales=SCALE, zero_points=ZERO_POINT) for shape in sources]
-        results = [self.tensor("output", "INT8", shape, scales=output_quantisation[0], zero_points=output_quantisation[1]) for shape in outputs]
+        results = [
+            self.tensor("output", "INT8", shape, scales=output_quantisation[0], zero_points=output_quantisation[1])
+            for shape in outputs
+        ]
         for _ in range(self._times):
             self.operator(name, [*inputs, *constants], results, options)
         self.interface(inputs, results)
@@ -75,10 +82,14 @@ def one_operator(name: str, times: int = 1) -> bytes:
         case "CONV_2D":
             return build.one(name, [rows], [(1, 2, 1, 6)], build.weights(6, 3, 1, 8), (0.5, -9), **moved)
         case "DEPTHWISE_CONV_2D":
-            return build.one(name, [rows], [(1, 2, 1, 8)], build.weights(1, 3, 1, 8), (0.5, -9), depthMultiplier=1, **moved)
+            return build.one(
+                name, [rows], [(1, 2, 1, 8)], build.weights(1, 3, 1, 8), (0.5, -9), depthMultiplier=1, **moved
+            )
         case "FULLY_CONNECTED":
             weights = build.constant(np.random.default_rng(1).integers(-127, 128, (4, 8)), "INT8", 0.01)
-            return build.one(name, [flat], [(1, 4)], [weights, build.constant([1, 2, 3, 4], scales=SCALE * 0.01)], (0.5, -9))
+            return build.one(
+                name, [flat], [(1, 4)], [weights, build.constant([1, 2, 3, 4], scales=SCALE * 0.01)], (0.5, -9)
+            )
         case "LOGISTIC":
             return build.one(name, [flat], [flat], output_quantisation=(1 / 256, -128))
         case "MEAN":
@@ -100,7 +111,9 @@ def one_operator(name: str, times: int = 1) -> bytes:
 
 def test_the_operators_are_those_that_esphome_registers() -> None:
     # ESPHome's own code is compiled against this resolver, so a firmware with another operator would not build.
-    resolver = (Path(firmware.virtual.__file__).parent / "shims/tensorflow/lite/micro/micro_mutable_op_resolver.h").read_text()
+    resolver = (
+        Path(firmware.virtual.__file__).parent / "shims/tensorflow/lite/micro/micro_mutable_op_resolver.h"
+    ).read_text()
     registered = {name.lower() for name in re.findall(r"Add(\w+)\(\)", resolver)}
     assert {name.replace("_", "").lower() for name in OPERATORS} == registered
     assert len(OPERATORS) == 20
@@ -128,7 +141,10 @@ def test_the_kernel_gives_what_tflite_micro_gives(name: str) -> None:
     content = one_operator(name)
     graph, kind = parse_model(content).main, OPERATORS[name]
     random = np.random.default_rng(2)
-    values = [random.integers(-128, 128, (INVOCATIONS, *graph.tensors[index].shape[1:])).astype(np.int8) for index in graph.inputs]
+    values = [
+        random.integers(-128, 128, (INVOCATIONS, *graph.tensors[index].shape[1:])).astype(np.int8)
+        for index in graph.inputs
+    ]
     assert graph.operators[0].inputs[: kind.data_inputs] == graph.inputs
     assert kind.kernel is not None
     result = kind.kernel(graph, graph.operators[0])(values)
@@ -158,7 +174,8 @@ COPIES = 17
 POINTER = 8
 """Bytes on a host."""
 WHEELS_OWN = {"FULLY_CONNECTED": 16}
-"""What the wheel allocates for an operator and its sources do not show; the device's release, for which the estimate is, is older."""
+"""What the wheel allocates for an operator and its sources do not show; the device's release, for which the estimate
+is, is older."""
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +185,13 @@ def allocations(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int
     paths = {(name, times): folder / f"{name}-{times}" for name in COMPUTED for times in (1, COPIES)}
     for (name, times), path in paths.items():
         path.write_bytes(one_operator(name, times))
-    done = subprocess.run([sys.executable, "-c", _ALLOCATIONS, *map(str, paths.values())], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", _ALLOCATIONS, *map(str, paths.values())],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
     return dict(zip(paths, done.stderr.split("MODEL")[1:], strict=True))
 
 
@@ -179,7 +202,9 @@ def _bytes(said: str, pattern: str) -> int:
 
 
 def _unnamed(said: str) -> int:
-    """Bytes of the tail that the allocator does not tell by name: the interpreter's own structures, parameters of operators, handles of scratch buffers."""
+    """Bytes of the tail that the allocator does not tell by name: the interpreter's own structures, parameters of
+    operators, handles of scratch buffers.
+    """
     return _bytes(said, r"tail (\d+)") - sum(map(int, re.findall(r"' used (\d+)", said)))
 
 
@@ -188,17 +213,22 @@ def test_parameters_are_what_tflite_micro_allocates(name: str, allocations: dict
     # None of these structures holds a pointer, so a host's are as large as a device's.
     each = (_unnamed(allocations[name, COPIES]) - _unnamed(allocations[name, 1])) / (COPIES - 1)
     graph, kind = parse_model(one_operator(name)).main, OPERATORS[name]
-    assert each == kind.parameters + POINTER * len(kind.scratch(graph, graph.operators[0], False)) + WHEELS_OWN.get(name, 0)
+    assert each == kind.parameters + POINTER * len(kind.scratch(graph, graph.operators[0], False)) + WHEELS_OWN.get(
+        name, 0
+    )
 
 
 @pytest.mark.parametrize("name", COMPUTED)
-def test_memory_that_lives_as_long_as_the_interpreter_is_nowhere_forgotten(name: str, allocations: dict[tuple[str, int], str]) -> None:
+def test_memory_that_lives_as_long_as_the_interpreter_is_nowhere_forgotten(
+    name: str, allocations: dict[tuple[str, int], str]
+) -> None:
     model = parse_model(one_operator(name))
     graph = model.main
-    # Pointers to inputs and outputs; the rest are the kernel's. Where its structure holds pointers the host's is the larger.
-    measured = _bytes(allocations[name, 1], r"buffer data' used \d+ bytes with alignment overhead \(requested (\d+)") - POINTER * len(
-        (*graph.inputs, *graph.outputs)
-    )
+    # Pointers to inputs and outputs; the rest are the kernel's. Where its structure holds pointers the host's is the
+    # larger.
+    measured = _bytes(
+        allocations[name, 1], r"buffer data' used \d+ bytes with alignment overhead \(requested (\d+)"
+    ) - POINTER * len((*graph.inputs, *graph.outputs))
     kind = OPERATORS[name]
     stated = kind.op_data + sum(kind.prepared(graph, graph.operators[0]))
     assert (measured > 0) == (stated > 0)
@@ -207,7 +237,9 @@ def test_memory_that_lives_as_long_as_the_interpreter_is_nowhere_forgotten(name:
 
 @pytest.mark.parametrize("name", COMPUTED)
 def test_scratch_is_what_tflite_micro_plans(name: str, allocations: dict[tuple[str, int], str]) -> None:
-    assert plan_head(head_buffers(parse_model(one_operator(name)), esp_nn=False)) == _bytes(allocations[name, 1], r"head (\d+)")
+    assert plan_head(head_buffers(parse_model(one_operator(name)), esp_nn=False)) == _bytes(
+        allocations[name, 1], r"head (\d+)"
+    )
 
 
 def test_foreign_operators_are_counted() -> None:

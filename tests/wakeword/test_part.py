@@ -27,7 +27,9 @@ def recording(path: Path, seconds: float = 20.0, rate: int = 16_000) -> Path:
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".aiff"])
 @settings(max_examples=15, deadline=None)
 @given(times=st.tuples(st.integers(0, 19_999), st.integers(1, 20_000)).filter(lambda times: times[0] < times[1]))
-def test_a_part_holds_the_very_samples_of_its_file(tmp_path_factory: pytest.TempPathFactory, suffix: str, times: tuple[int, int]) -> None:
+def test_a_part_holds_the_very_samples_of_its_file(
+    tmp_path_factory: pytest.TempPathFactory, suffix: str, times: tuple[int, int]
+) -> None:
     file = recording(tmp_path_factory.mktemp("part") / f"evening{suffix}")
     part = Part(file, times[0] / 1000, times[1] / 1000)
     expected = audio.read_samples(file)[times[0] * 16 : times[1] * 16]
@@ -40,13 +42,17 @@ def test_a_part_of_another_rate_is_as_long_as_its_times_say(tmp_path: Path) -> N
     file = recording(tmp_path / "evening.wav", 10.0, 44_100)
     parts = [audio.read_samples(Part(file, start, start + 2.5).path) for start in (0.0, 2.5, 5.0, 7.5)]
     assert all(abs(len(part) - 40_000) <= 1 for part in parts)
-    np.testing.assert_allclose(parts[1][200:-200].astype(np.int32), audio.read_samples(file)[40_200:79_800].astype(np.int32), atol=2)
+    np.testing.assert_allclose(
+        parts[1][200:-200].astype(np.int32), audio.read_samples(file)[40_200:79_800].astype(np.int32), atol=2
+    )
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
 def test_a_part_of_what_ffmpeg_decodes(tmp_path: Path) -> None:
     file = tmp_path / "evening.m4a"
-    subprocess.run(["ffmpeg", "-v", "error", "-i", recording(tmp_path / "evening.wav"), "-c:a", "aac", file], check=True)
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", recording(tmp_path / "evening.wav"), "-c:a", "aac", file], check=True
+    )
     assert abs(len(audio.read_samples(Part(file, 5, 12.5).path)) - 120_000) <= 2
 
 

@@ -66,7 +66,10 @@ def test_an_error_of_the_function_is_raised() -> None:
 
 
 def test_a_process_that_dies_makes_the_run_void() -> None:
-    with pytest.raises(InfrastructureError, match="worker process died"), process_map(die, [1, 2], 2, start, 0) as results:
+    with (
+        pytest.raises(InfrastructureError, match="worker process died"),
+        process_map(die, [1, 2], 2, start, 0) as results,
+    ):
         list(results)
     assert not multiprocessing.active_children()
 
@@ -93,7 +96,9 @@ if __name__ == "__main__":
     program.write_text(script)
     (tmp_path / "held").mkdir()
     root = str(Path(__file__).parents[2])
-    parent = subprocess.Popen([sys.executable, program, tmp_path / "held"], env=os.environ | {"PYTHONPATH": root}, stderr=subprocess.DEVNULL)
+    parent = subprocess.Popen(
+        [sys.executable, program, tmp_path / "held"], env=os.environ | {"PYTHONPATH": root}, stderr=subprocess.DEVNULL
+    )
     wait_for(lambda: len(list((tmp_path / "held").iterdir())) == 2)
     workers = [int(path.name) for path in (tmp_path / "held").iterdir()]
     parent.kill()

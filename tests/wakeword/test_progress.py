@@ -42,7 +42,9 @@ class Heard(io.StringIO):
 
 
 def keeping(monkeypatch: pytest.MonkeyPatch) -> Heard:
-    """Standard error as a file, with lines due at once. Not a fixture: pytest puts its own file there again when the test begins."""
+    """Standard error as a file, with lines due at once. Not a fixture: pytest puts its own file there again when the
+    test begins.
+    """
     heard = Heard()
     monkeypatch.setattr(sys, "stderr", heard)
     monkeypatch.setattr(progress, "FIRST_LINE_S", 0.01)

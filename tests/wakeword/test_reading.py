@@ -57,7 +57,11 @@ MINED = (
 READERS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
     "list": ("list.txt", "größe.wav\n# no\nb.wav\n", lambda path: [one.name for one in find_recordings([path])]),
     "playlist": ("list.m3u8", "#EXTM3U\ngröße.wav\n", lambda path: [one.name for one in find_recordings([path])]),
-    "table of recordings": ("list.csv", "path,word\ngröße.wav,a\n", lambda path: [one.name for one in find_recordings([path])]),
+    "table of recordings": (
+        "list.csv",
+        "path,word\ngröße.wav,a\n",
+        lambda path: [one.name for one in find_recordings([path])],
+    ),
     "splits": ("splits.csv", "path,group,split\ngröße.wav,jürgen,train\n", read_splits),
     "recordings of a run": (
         "recordings.csv",
@@ -69,8 +73,16 @@ READERS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
         MINED,
         lambda path: read_table(path.parent),
     ),
-    "configuration": ("own.yaml", "export:\n  wake_word: größe\ntraining:\n  seed: 5\n", lambda path: load_config(str(path))),
-    "boards": ("boards.yaml", "boards:\n  - name: desk\n    kind: serial\n    target: x\n    mac: a0-85-e3-12-34-56\n    room: größe\n", read_inventory),
+    "configuration": (
+        "own.yaml",
+        "export:\n  wake_word: größe\ntraining:\n  seed: 5\n",
+        lambda path: load_config(str(path)),
+    ),
+    "boards": (
+        "boards.yaml",
+        "boards:\n  - name: desk\n    kind: serial\n    target: x\n    mac: a0-85-e3-12-34-56\n    room: größe\n",
+        read_inventory,
+    ),
     "corpus": ("corpus.yaml", CORPUS, read_corpus),
     "secrets": ("secrets.yaml", 'wifi_ssid: "größe"\nwifi_password: "12345678"\n', read_secrets),
     "namelist": ("names.json", NAMELIST, read_namelist),
@@ -110,7 +122,10 @@ def test_a_repeated_key_names_both_lines(tmp_path: Path, reader: str) -> None:
     path.write_text(content)
     with pytest.raises(ConfigError) as raised:
         read(path)
-    assert str(raised.value) == f"{path}: {key} stands there twice, in line {first} and in line {second}; remove one of them"
+    assert (
+        str(raised.value)
+        == f"{path}: {key} stands there twice, in line {first} and in line {second}; remove one of them"
+    )
     assert raised.value.__cause__ is None or reader != "secrets", "what YAML's reader says quotes the file"
 
 
@@ -149,7 +164,9 @@ def test_all_other_yaml_reads_as_ever(value: object) -> None:
 
 def test_what_is_no_text_says_where(tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes("a: größe".encode("latin-1"))
-    with pytest.raises(ConfigError, match=r"latin\.txt: is no text in UTF-8 \(invalid .* at byte 5\), so save it in UTF-8; do this"):
+    with pytest.raises(
+        ConfigError, match=r"latin\.txt: is no text in UTF-8 \(invalid .* at byte 5\), so save it in UTF-8; do this"
+    ):
         read_text(tmp_path / "latin.txt", "do this")
     with pytest.raises(ConfigError, match=r"none: cannot be read \(No such file or directory\); do this"):
         read_yaml(tmp_path / "none", "do this")
@@ -167,7 +184,10 @@ def test_tables_of_spreadsheets_of_other_countries(tmp_path: Path, separator: st
     (tmp_path / "a.csv").write_text("\r\n".join(separator.join(row) for row in rows), newline="")
     table = read_csv(tmp_path / "a.csv", ("path", "group"), "do this")
     assert table.columns == ("group", "path", "note")
-    assert [(row.line, row["path"], row["group"], row["note"]) for row in table.rows] == [(2, "a, b; c.wav", "anna", "x"), (4, "d.wav", "bert", "")]
+    assert [(row.line, row["path"], row["group"], row["note"]) for row in table.rows] == [
+        (2, "a, b; c.wav", "anna", "x"),
+        (4, "d.wav", "bert", ""),
+    ]
 
 
 @pytest.mark.parametrize(

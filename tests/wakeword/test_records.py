@@ -45,7 +45,10 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
         ("[]", "whole of version None, this program reads version 2; make it again"),
         ('{"schema_version": 1}', "whole of version 1, this program reads version 2; make it again"),
         ('{"schema_version": 2, "colour": 1}', "colour: Extra inputs are not permitted; make it again"),
-        ('{"schema_version": 2, "parts": [{"level": NaN}], "count": 1}', r"parts\.0\.level: Input should be a finite number; make it again"),
+        (
+            '{"schema_version": 2, "parts": [{"level": NaN}], "count": 1}',
+            r"parts\.0\.level: Input should be a finite number; make it again",
+        ),
         ('{"schema_version": 2, "count": 1}', "the file: the count is not that of the parts; make it again"),
     ],
 )

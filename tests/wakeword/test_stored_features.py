@@ -1,4 +1,6 @@
-"""Folders of features: what the frontend gave comes back exactly, whatever its type; what it did not give is refused; a stream of them adds up."""
+"""Folders of features: what the frontend gave comes back exactly, whatever its type; what it did not give is refused; a
+stream of them adds up.
+"""
 
 from __future__ import annotations
 
@@ -37,9 +39,13 @@ def store(folder: Path, values: Sequence[NDArray[np.generic]]) -> Path:
 
 @settings(max_examples=15, deadline=None)
 @given(lengths=st.lists(st.integers(1, 50), min_size=1, max_size=8), floating=st.booleans())
-def test_the_frontends_values_come_back_whatever_their_type(tmp_path_factory: pytest.TempPathFactory, lengths: list[int], floating: bool) -> None:
+def test_the_frontends_values_come_back_whatever_their_type(
+    tmp_path_factory: pytest.TempPathFactory, lengths: list[int], floating: bool
+) -> None:
     values = clips(*lengths)
-    given_values: Sequence[NDArray[np.generic]] = [clip.astype(np.float32) * np.float32(FLOAT_FEATURE_SCALE) for clip in values] if floating else values
+    given_values: Sequence[NDArray[np.generic]] = (
+        [clip.astype(np.float32) * np.float32(FLOAT_FEATURE_SCALE) for clip in values] if floating else values
+    )
     folder = store(tmp_path_factory.mktemp("set") / "x_mmap", given_values)
     for read, clip in zip(stored_clips(folder), values, strict=True):
         np.testing.assert_array_equal(read, quantise(clip))
@@ -53,7 +59,11 @@ def test_what_pymicro_features_gives_is_what_the_device_has(tmp_path: Path) -> N
     sound = np.random.default_rng(0).integers(-9000, 9000, 16_000, dtype=np.int16)
     frontend, rows = MicroFrontend(), []
     for start in range(0, len(sound), 160):
-        rows += [output.features] if (output := frontend.process_samples(sound[start : start + 160].tobytes())).features else []
+        rows += (
+            [output.features]
+            if (output := frontend.process_samples(sound[start : start + 160].tobytes())).features
+            else []
+        )
     folder = store(tmp_path / "x_mmap", [np.array(rows, np.float32)])
     np.testing.assert_array_equal(next(stored_clips(folder)), quantise(Frontend().process(sound)))
 
@@ -75,7 +85,9 @@ def test_a_clip_of_hours_comes_in_pieces(tmp_path: Path) -> None:
         ([np.zeros(40, np.uint16)], r"wide, and the device's frontend gives 40"),
     ],
 )
-def test_features_of_another_frontend_are_refused(tmp_path: Path, values: list[NDArray[np.generic]], message: str) -> None:
+def test_features_of_another_frontend_are_refused(
+    tmp_path: Path, values: list[NDArray[np.generic]], message: str
+) -> None:
     folder = store(tmp_path / "x_mmap", values)
     with pytest.raises(ConfigError, match=message) as caught:
         list(stored_clips(folder))
@@ -103,16 +115,24 @@ def test_features_cannot_be_heard(tmp_path: Path) -> None:
 @settings(max_examples=12, deadline=None)
 @given(
     parts=st.lists(
-        st.one_of(st.tuples(st.just("sound"), st.integers(3_200, 9_000)), st.tuples(st.just("features"), st.integers(1, 60))), min_size=1, max_size=4
+        st.one_of(
+            st.tuples(st.just("sound"), st.integers(3_200, 9_000)), st.tuples(st.just("features"), st.integers(1, 60))
+        ),
+        min_size=1,
+        max_size=4,
     )
 )
-def test_slices_and_samples_of_a_stream_agree_in_any_order(tmp_path_factory: pytest.TempPathFactory, parts: list[tuple[str, int]]) -> None:
+def test_slices_and_samples_of_a_stream_agree_in_any_order(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[tuple[str, int]]
+) -> None:
     folder = tmp_path_factory.mktemp("stream")
     paths, expected = [], []
     for number, (kind, size) in enumerate(parts):
         path = folder / (f"{number}.wav" if kind == "sound" else f"{number}_mmap")
         if kind == "sound":
-            soundfile.write(path, np.random.default_rng(number).integers(-9000, 9000, size, dtype=np.int16), SAMPLE_RATE_HZ)
+            soundfile.write(
+                path, np.random.default_rng(number).integers(-9000, 9000, size, dtype=np.int16), SAMPLE_RATE_HZ
+            )
             expected.append(size)
         else:
             store(path, clips(size, 2, seed=number))
@@ -129,12 +149,16 @@ def test_slices_and_samples_of_a_stream_agree_in_any_order(tmp_path_factory: pyt
     for number, ((kind, size), samples) in enumerate(zip(parts, expected, strict=True)):
         if kind == "features":
             whole = np.concatenate([quantise(clip) for clip in clips(size, 2, seed=number)])
-            np.testing.assert_array_equal(stream.read(slice_count(start), slice_count(start + samples)), whole[2 if number == 0 else 0 :])
+            np.testing.assert_array_equal(
+                stream.read(slice_count(start), slice_count(start + samples)), whole[2 if number == 0 else 0 :]
+            )
         start += samples + STREAM.gap
 
 
 def test_lists_name_them_and_a_hash_tells_them_apart(tmp_path: Path) -> None:
-    first, second = (store(tmp_path / "set" / "testing" / f"{name}_mmap", clips(5, seed=seed)) for seed, name in enumerate("ab"))
+    first, second = (
+        store(tmp_path / "set" / "testing" / f"{name}_mmap", clips(5, seed=seed)) for seed, name in enumerate("ab")
+    )
     (tmp_path / "list.txt").write_text(f"{first}\nset/testing/b_mmap\n")
     assert find_recordings([tmp_path / "list.txt"]) == [first, second]
     assert find_recordings([first]) == [first]

@@ -12,7 +12,10 @@ from wakeword.progress import in_words
 from wakeword.time_left import TimeLeft
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (99, "99 s"), (100, "2 min"), (754, "13 min"), (5990, "100 min"), (12_600, "3.5 h")])
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (99, "99 s"), (100, "2 min"), (754, "13 min"), (5990, "100 min"), (12_600, "3.5 h")],
+)
 def test_in_words(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
 

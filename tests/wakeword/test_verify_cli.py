@@ -64,8 +64,21 @@ def test_the_record_of_an_export_is_read(official_models: Path, tmp_path: Path) 
         shutil.copy(official_models / name, tmp_path)
     agreement = {"mean": 0.001, "maximum": 0.1, "inferences": 500}
     digest = hashlib.sha256((tmp_path / "alexa.tflite").read_bytes()).hexdigest()
-    record = {"model": "alexa.tflite", "model_sha256": digest, "quantized": True, "weights": "w.h5", "weights_sha256": "", "config_sha256": ""}
-    record |= {"probability_cutoff": 0.9, "chosen_on_validation": None, "tensor_arena_size": 1, "agreement": agreement, "software": {}}
+    record = {
+        "model": "alexa.tflite",
+        "model_sha256": digest,
+        "quantized": True,
+        "weights": "w.h5",
+        "weights_sha256": "",
+        "config_sha256": "",
+    }
+    record |= {
+        "probability_cutoff": 0.9,
+        "chosen_on_validation": None,
+        "tensor_arena_size": 1,
+        "agreement": agreement,
+        "software": {},
+    }
     (tmp_path / "alexa.export.json").write_text(json.dumps(record))
     report = json.loads(run(tmp_path / "alexa.json", "--json").stdout)
     assert report["float_model"] == agreement
@@ -138,8 +151,13 @@ def test_all_that_is_wrong_with_a_manifest_is_said_at_once(official_models: Path
     assert "ESPHome 2026.10.0 does not take this manifest as it is meant (7 faults)" in done.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize(("changes", "said"), [({"model": None}, "model: missing"), ({"model": "gone.tflite"}, "does not exist; put the file there")])
-def test_a_manifest_without_its_model(official_models: Path, tmp_path: Path, changes: dict[str, object], said: str) -> None:
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"model": None}, "model: missing"), ({"model": "gone.tflite"}, "does not exist; put the file there")],
+)
+def test_a_manifest_without_its_model(
+    official_models: Path, tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
     done = run(changed(official_models, tmp_path, **changes))
     assert done.returncode == 1
     assert said in " ".join(done.stdout.replace("│", " ").split())
@@ -147,10 +165,17 @@ def test_a_manifest_without_its_model(official_models: Path, tmp_path: Path, cha
 
 
 def test_what_esphome_accepts_and_hands_on_wrongly_fails(official_models: Path, tmp_path: Path) -> None:
-    done = run(changed(official_models, tmp_path, tensor_arena_size="26080", sliding_window_size=0, trained_languages="en"), "--json")
+    done = run(
+        changed(official_models, tmp_path, tensor_arena_size="26080", sliding_window_size=0, trained_languages="en"),
+        "--json",
+    )
     assert done.returncode == 1
     lines = [check["detail"] for check in json.loads(done.stdout)["checks"] if check["name"] == "manifest"]
-    assert sorted(line.split(":")[0] for line in lines) == ["micro.sliding_window_size", "micro.tensor_arena_size", "trained_languages"]
+    assert sorted(line.split(":")[0] for line in lines) == [
+        "micro.sliding_window_size",
+        "micro.tensor_arena_size",
+        "trained_languages",
+    ]
 
 
 def test_a_model_named_vad_is_a_warning(official_models: Path, tmp_path: Path) -> None:
@@ -169,13 +194,23 @@ def test_a_foreign_input_scale_is_measured_at_the_output(official_models: Path, 
     assert done.returncode == 0, done.stderr
     (check,) = [check for check in json.loads(done.stdout)["checks"] if check["name"] == "input quantisation"]
     assert check["status"] == "warning"
-    assert re.search(r"synthetic speech the output moves by \d+\.\d\d of 255 steps on average, [1-9]\d* at most", check["detail"])
+    assert re.search(
+        r"synthetic speech the output moves by \d+\.\d\d of 255 steps on average, [1-9]\d* at most", check["detail"]
+    )
 
 
 def test_a_version_1_manifest_is_judged_as_version_1(tmp_path: Path, official_models: Path) -> None:
     shutil.copy(official_models / "alexa.tflite", tmp_path)
     micro = {"probability_cutoff": 0.66, "sliding_window_average_size": 10}
-    content = {"type": "micro", "wake_word": "Alexa", "author": "x", "website": "https://example.com", "model": "alexa.tflite", "version": 1, "micro": micro}
+    content = {
+        "type": "micro",
+        "wake_word": "Alexa",
+        "author": "x",
+        "website": "https://example.com",
+        "model": "alexa.tflite",
+        "version": 1,
+        "micro": micro,
+    }
     (tmp_path / "v1.json").write_text(json.dumps(content))
     done = run(tmp_path / "v1.json", "--json")
     assert done.returncode == 0, done.stderr

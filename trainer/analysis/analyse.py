@@ -1,7 +1,7 @@
 """The cost of a model before it is trained.
 
-Parameters, MACs and states are counted. The int8 file and the tensor arena are those of the untrained model, built and converted as an export
-does: neither depends on the values of weights. What is estimated is said in `ESTIMATED`.
+Parameters, MACs and states are counted. The int8 file and the tensor arena are those of the untrained model, built and
+converted as an export does: neither depends on the values of weights. What is estimated is said in `ESTIMATED`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ _CONVERSION_WINDOWS = 2
 """Representative windows: enough to convert, and the ranges decide nothing that is measured here."""
 
 ESTIMATED = (
-    "estimated: the arena (from ESP-NN 1.1.2's and tflite-micro's rules, within 2 % of published ones), the processor's load "
-    f"({CYCLES_PER_MAC} cycles a MAC, a guess on the safe side), and what the rest of the firmware leaves of flash and PSRAM; counted: everything else"
+    "estimated: the arena (from ESP-NN 1.1.2's and tflite-micro's rules, within 2 % of published ones), the"
+    f" processor's load ({CYCLES_PER_MAC} cycles a MAC, a guess on the safe side), and what the rest of the firmware"
+    " leaves of flash and PSRAM; counted: everything else"
 )
 
 

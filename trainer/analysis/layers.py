@@ -1,8 +1,10 @@
-"""What each layer of a MixedNet costs: parameters, multiply-accumulates an inference, bytes of state, bytes of weights on the device.
+"""What each layer of a MixedNet costs: parameters, multiply-accumulates an inference, bytes of state, bytes of weights
+on the device.
 
-Conventions: an inference is one call of the streaming model, every `stride` slices of 10 ms. A multiply-accumulate (MAC) is one product that is
-added up in a convolution or in the head; biases, activations and copying of states are not counted, as is usual. Parameters are Keras's, batch
-normalisation's four a channel included; on the device that is folded into the weights before it. Weights are int8, biases int32.
+Conventions: an inference is one call of the streaming model, every `stride` slices of 10 ms. A multiply-accumulate
+(MAC) is one product that is added up in a convolution or in the head; biases, activations and copying of states are not
+counted, as is usual. Parameters are Keras's, batch normalisation's four a channel included; on the device that is
+folded into the weights before it. Weights are int8, biases int32.
 """
 
 from __future__ import annotations
@@ -39,14 +41,28 @@ def layer_costs(config: MixedNetConfig, slices: int) -> tuple[LayerCost, ...]:
 def _layers(config: MixedNetConfig, slices: int) -> Iterator[LayerCost]:
     kernel = config.first_conv_kernel_size * FEATURE_CHANNELS * config.first_conv_filters
     # The converter gives the first convolution a bias even though the model has none.
-    yield LayerCost("first_conv", kernel, kernel, (config.first_conv_kernel_size - config.stride) * FEATURE_CHANNELS, kernel + 4 * config.first_conv_filters)
+    yield LayerCost(
+        "first_conv",
+        kernel,
+        kernel,
+        (config.first_conv_kernel_size - config.stride) * FEATURE_CHANNELS,
+        kernel + 4 * config.first_conv_filters,
+    )
     channels = config.first_conv_filters
-    shapes = zip(config.pointwise_filters, config.mixconv_kernel_sizes, config.repeat_in_block, config.residual_connection, strict=True)
+    shapes = zip(
+        config.pointwise_filters,
+        config.mixconv_kernel_sizes,
+        config.repeat_in_block,
+        config.residual_connection,
+        strict=True,
+    )
     for block, (filters, kernels, repeat, residual) in enumerate(shapes):
         if residual:
             yield _pointwise(f"block{block}_residual", channels, filters)
         for repetition in range(repeat):
-            taps = sum(size * kernel for size, kernel in zip(channel_groups(channels, len(kernels)), kernels, strict=True))
+            taps = sum(
+                size * kernel for size, kernel in zip(channel_groups(channels, len(kernels)), kernels, strict=True)
+            )
             state = (max(kernels) - 1) * channels
             yield LayerCost(f"block{block}_{repetition}_depthwise", taps + channels, taps, state, taps + 4 * channels)
             yield _pointwise(f"block{block}_{repetition}_pointwise", channels, filters)

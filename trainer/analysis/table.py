@@ -15,7 +15,9 @@ def rendered(analysis: ModelAnalysis) -> Group:
     for column in ("parameters", "MACs", "state bytes", "weight bytes"):
         layers.add_column(column, justify="right")
     for layer in analysis.layers:
-        layers.add_row(layer.name, f"{layer.parameters:,}", f"{layer.macs:,}", f"{layer.state_bytes:,}", f"{layer.weight_bytes:,}")
+        layers.add_row(
+            layer.name, f"{layer.parameters:,}", f"{layer.macs:,}", f"{layer.state_bytes:,}", f"{layer.weight_bytes:,}"
+        )
     layers.add_section()
     sums = (analysis.parameters, analysis.macs, analysis.state_bytes, analysis.weight_bytes)
     layers.add_row("all", *(f"{value:,}" for value in sums), style="bold")
@@ -32,8 +34,8 @@ def rendered(analysis: ModelAnalysis) -> Group:
         Text("The model before training", "bold"),
         layers,
         Text(
-            f"window {analysis.window_slices} slices ({analysis.window_ms} ms), an inference every {analysis.stride * 10} ms, "
-            f"{analysis.macs_per_second / 1e6:.2f} million MACs/s"
+            f"window {analysis.window_slices} slices ({analysis.window_ms} ms), an inference every"
+            f" {analysis.stride * 10} ms, {analysis.macs_per_second / 1e6:.2f} million MACs/s"
         ),
         Text(f"int8 file {analysis.model_bytes:,} bytes, tensor arena {analysis.arena_bytes:,} bytes with its margin"),
         boards,

@@ -54,7 +54,9 @@ class HeardFile:
 
 @dataclass(frozen=True)
 class VoiceAnalysis:
-    """Groups of voices over one or several datasets. `labels` and `unit` have one row a file of `files`, `names` one name a group."""
+    """Groups of voices over one or several datasets. `labels` and `unit` have one row a file of `files`, `names` one
+    name a group.
+    """
 
     settings: SpeakerClusteringSection
     datasets: tuple[Dataset, ...]
@@ -92,13 +94,19 @@ def datasets_of(config: TrainerConfig, labels: Sequence[Label]) -> tuple[Dataset
             if not roots:
                 continue
         if not roots:
-            raise ConfigError(f"paths.{label.value}_dir names no folder; give it in the configuration or with --set paths.{label.value}_dir=FOLDER")
+            raise ConfigError(
+                f"paths.{label.value}_dir names no folder; give it in the configuration or with --set"
+                f" paths.{label.value}_dir=FOLDER"
+            )
         chosen.append(Dataset(label, roots))
     every = [root for dataset in chosen for root in dataset.roots]
     for root in every:
         for other in every:
             if root is not other and root.resolve().is_relative_to(other.resolve()):
-                raise ConfigError(f"{root}: lies in {other}, so its files would have two speakers; give folders apart from one another")
+                raise ConfigError(
+                    f"{root}: lies in {other}, so its files would have two speakers; give folders apart from one"
+                    " another"
+                )
     return tuple(chosen)
 
 
@@ -117,7 +125,8 @@ def analyse(
         config: How voices are compared and grouped, and the splits in which they are looked for.
         datasets: The folders.
         load: Gives the embedder of a model; called when the first recording has to be embedded.
-        max_files: So many of each dataset, by a hash of their names: the same ones every time, from all over the dataset. None: all.
+        max_files: So many of each dataset, by a hash of their names: the same ones every time, from all over the
+        dataset. None: all.
         cache: Folder of voices that were embedded before; None: the user's.
         progress: Told how many files are heard.
 
@@ -139,9 +148,15 @@ def analyse(
     labels = group_voices(unit, settings)
     files = tuple(HeardFile(by_path[voice.path], voice.sha256, voice.agreement) for voice in voices.heard)
     names = _names(files, labels, datasets)
-    leaks = None if splitter is None else _leakage(files, unit, [names[label] for label in labels], splitter, groups, settings.similarity_threshold)
+    leaks = (
+        None
+        if splitter is None
+        else _leakage(files, unit, [names[label] for label in labels], splitter, groups, settings.similarity_threshold)
+    )
     quality = judge(unit, labels, settings.similarity_threshold)
-    return VoiceAnalysis(settings, tuple(datasets), files, tuple(left_out), not_counted, unit, labels, tuple(names), quality, leaks)
+    return VoiceAnalysis(
+        settings, tuple(datasets), files, tuple(left_out), not_counted, unit, labels, tuple(names), quality, leaks
+    )
 
 
 _LINKED = "lies behind a link, which cannot be moved without breaking it; put the recording itself here"
@@ -166,7 +181,9 @@ def _find(datasets: Sequence[Dataset], max_files: int | None) -> tuple[list[Foun
                     unusable.append((entry, _LINKED))
             for path, reason in ((one.path, one.reason) for one in found.rejections):
                 unusable.append((Found(path, dataset.label, number, path.relative_to(root).as_posix(), ""), reason))
-        drawn = sorted(files, key=lambda file: hashlib.sha256(file.relative.encode(errors="surrogateescape")).digest())[:max_files]
+        drawn = sorted(files, key=lambda file: hashlib.sha256(file.relative.encode(errors="surrogateescape")).digest())[
+            :max_files
+        ]
         chosen = set(drawn)
         taken += [file for file in files if file in chosen]
         unusable += [(file, "beyond --max-files") for file in files if file not in chosen]
@@ -184,7 +201,12 @@ def _names(files: Sequence[HeardFile], labels: Labels, datasets: Sequence[Datase
     prefix = "speaker" if len(datasets) > 1 else f"{datasets[0].label.value}_speaker"
     roots = [root for dataset in datasets for root in dataset.roots]
     folders = [_nameable(present_folder(file.found.label, file.found.relative)) for file in files]
-    return name_groups([int(label) for label in labels], folders, existing_folders(roots) | {folded(name) for name in folders if name}, prefix)
+    return name_groups(
+        [int(label) for label in labels],
+        folders,
+        existing_folders(roots) | {folded(name) for name in folders if name},
+        prefix,
+    )
 
 
 def _nameable(folder: str | None) -> str | None:
@@ -200,14 +222,23 @@ def _splitter(config: TrainerConfig) -> Splitter:
 
 
 def _groups(config: TrainerConfig) -> dict[Path, FoundFile]:
-    """What the training would keep together, by file. Folders that are not there are left out: not every label is heard."""
+    """What the training would keep together, by file. Folders that are not there are left out: not every label is
+    heard.
+    """
     keys = [f"{label}_dir" for label in Label]
-    there = config.paths.model_copy(update={key: tuple(folder for folder in config.paths.folders(key) if folder.is_dir()) for key in keys})
+    there = config.paths.model_copy(
+        update={key: tuple(folder for folder in config.paths.folders(key) if folder.is_dir()) for key in keys}
+    )
     return {file.path: file for file in find_recorded(there).files}
 
 
 def _leakage(
-    files: Sequence[HeardFile], unit: Vectors, names: Sequence[str], splitter: Splitter, groups: Mapping[Path, FoundFile], threshold: float
+    files: Sequence[HeardFile],
+    unit: Vectors,
+    names: Sequence[str],
+    splitter: Splitter,
+    groups: Mapping[Path, FoundFile],
+    threshold: float,
 ) -> Leakage:
     def audit(placed: Iterable[tuple[str, str]]) -> tuple[SpeakerLeak, ...]:
         speakers, splits = zip(*placed, strict=True)
@@ -215,10 +246,14 @@ def _leakage(
 
     listed = splitter.table.files if splitter.table is not None else {}
     known = [groups[file.found.path] for file in files]
-    now = audit((speaker, split.value) for speaker, split in (splitter.place(file.path, file.speaker, file.group) for file in known))
+    now = audit(
+        (speaker, split.value)
+        for speaker, split in (splitter.place(file.path, file.speaker, file.group) for file in known)
+    )
     # A moved file is at a path that no table lists, so its folder decides.
     later = audit((name, splitter.place(Path(), name)[1].value) for name in names)
     moving = sum(
-        file.found.path.resolve() in listed and present_folder(file.found.label, file.found.relative) != name for file, name in zip(files, names, strict=True)
+        file.found.path.resolve() in listed and present_folder(file.found.label, file.found.relative) != name
+        for file, name in zip(files, names, strict=True)
     )
     return Leakage(now, later, moving)

@@ -1,7 +1,7 @@
 """Moving a dataset's files into speakers' folders, and back.
 
-Both directions look where each file is and bring it to where it belongs, so each may be killed at any point and run again, or be followed by
-the other. Speakers' old folders stay, empty if they are, so that undo finds them as they were.
+Both directions look where each file is and bring it to where it belongs, so each may be killed at any point and run
+again, or be followed by the other. Speakers' old folders stay, empty if they are, so that undo finds them as they were.
 """
 
 from __future__ import annotations
@@ -13,7 +13,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.clustering.manifest import MoveManifest, StoredMove, make_manifest, manifest_path, read_manifest, write_manifest
+from trainer.clustering.manifest import (
+    MoveManifest,
+    StoredMove,
+    make_manifest,
+    manifest_path,
+    read_manifest,
+    write_manifest,
+)
 from trainer.clustering.moving import Whereabouts, is_one_file, move, partial_copy, sync, whereabouts
 from trainer.clustering.namelist import read_namelist
 from trainer.clustering.plan import Plan, checked_root, listed, plan_moves
@@ -45,14 +52,18 @@ class Undone:
 def prepare(namelists: Sequence[Path], output: Path) -> Prepared:
     """Check everything before anything moves. Nothing is written.
 
-    An apply of the same namelists that was begun goes on with its manifest. Raises `ConfigError` for whatever `read_namelist` and
-    `plan_moves` refuse, and when files of a begun apply are missing, changed, or in the way of one another.
+    An apply of the same namelists that was begun goes on with its manifest. Raises `ConfigError` for whatever
+    `read_namelist` and `plan_moves` refuse, and when files of a begun apply are missing, changed, or in the way of one
+    another.
     """
     read = [(namelist, read_namelist(namelist)) for namelist in namelists]
     for namelist, content in read:
         for root in content.roots:
             if output.resolve().is_relative_to(checked_root(root, str(namelist)).resolve()):
-                raise ConfigError(f"{namelist}: the output folder {output} lies in the dataset's folder {root}; give --output-dir another place")
+                raise ConfigError(
+                    f"{namelist}: the output folder {output} lies in the dataset's folder {root}; give --output-dir"
+                    " another place"
+                )
     path = manifest_path(output, namelists)
     if path.is_file():
         begun = read_manifest(path)
@@ -66,8 +77,8 @@ def prepare(namelists: Sequence[Path], output: Path) -> Prepared:
 def apply(prepared: Prepared, progress: Progress | None = None) -> int:
     """Write the manifest, then move. Returns how many files this call moved.
 
-    Raises `InfrastructureError` when another apply or undo works in the dataset, `ConfigError` when a file came in the way meanwhile, and
-    `OSError` when the disk refuses; the manifest then tells undo all, and apply can be run again.
+    Raises `InfrastructureError` when another apply or undo works in the dataset, `ConfigError` when a file came in the
+    way meanwhile, and `OSError` when the disk refuses; the manifest then tells undo all, and apply can be run again.
     """
     manifest = prepared.manifest
     if manifest is None:
@@ -91,8 +102,9 @@ def apply(prepared: Prepared, progress: Progress | None = None) -> int:
 def undo(path: Path, progress: Progress | None = None) -> Undone:
     """Bring every file of a manifest back, remove the folders that apply made, and give the others their times back.
 
-    A file that was edited since is brought back as it is. Running it again does nothing. Raises `ConfigError` when the manifest cannot be
-    used, and, after all other files are back, when a file is at neither of its places or another file has taken its old name.
+    A file that was edited since is brought back as it is. Running it again does nothing. Raises `ConfigError` when the
+    manifest cannot be used, and, after all other files are back, when a file is at neither of its places or another
+    file has taken its old name.
     """
     manifest = read_manifest(path)
     report = progress or (lambda _done, _total: None)
@@ -118,7 +130,10 @@ def undo(path: Path, progress: Progress | None = None) -> Undone:
             if place.is_dir():
                 os.utime(place, ns=(place.stat().st_atime_ns, folder.mtime_ns))
     if lost:
-        raise ConfigError(f"{path}: could not be brought back: {listed(lost)}; each is at neither of its places, or another file has its name")
+        raise ConfigError(
+            f"{path}: could not be brought back: {listed(lost)}; each is at neither of its places, or another file has"
+            " its name"
+        )
     return Undone(moved, tuple(edited), kept)
 
 
@@ -142,15 +157,23 @@ def _check_whole(manifest: MoveManifest, path: Path) -> None:
             missing.append(entry.source)
         elif where is Whereabouts.BOTH:
             if not is_one_file(source, target, entry.sha256):
-                raise ConfigError(f"{target}: another file has this name, so {source} stays where it is; move one of them away")
+                raise ConfigError(
+                    f"{target}: another file has this name, so {source} stays where it is; move one of them away"
+                )
         else:
             there = source if where is Whereabouts.ORIGIN else target
             if there.is_symlink() or not there.is_file() or hash_file(there) != entry.sha256:
                 changed.append(entry.source)
     if missing:
-        raise ConfigError(f"{path}: of the apply that was begun, files are at neither of their places: {listed(missing)}; undo with --undo {path}")
+        raise ConfigError(
+            f"{path}: of the apply that was begun, files are at neither of their places: {listed(missing)}; undo with"
+            f" --undo {path}"
+        )
     if changed:
-        raise ConfigError(f"{path}: changed since the analysis: {listed(changed)}; undo with --undo {path}, then run mww-cluster-analyze again")
+        raise ConfigError(
+            f"{path}: changed since the analysis: {listed(changed)}; undo with --undo {path}, then run"
+            " mww-cluster-analyze again"
+        )
 
 
 def _can_return(source: Path, target: Path, sha256: str) -> bool:
@@ -177,7 +200,9 @@ def _remove_created(manifest: MoveManifest) -> tuple[str, ...]:
 
 def _sync_folders(manifest: MoveManifest) -> None:
     """The disk must not forget a file's new name and keep the loss of its old one."""
-    folders = {end.parent for entry in manifest.moves for end in _ends(manifest, entry)} | set(map(Path, manifest.roots))
+    folders = {end.parent for entry in manifest.moves for end in _ends(manifest, entry)} | set(
+        map(Path, manifest.roots)
+    )
     for folder in sorted(folders):
         if folder.is_dir():
             sync(folder)
@@ -193,5 +218,7 @@ def _locked(manifest: MoveManifest) -> Iterator[None]:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise InfrastructureError(f"{root}: another mww-cluster-apply moves files there; wait for it, then run again") from error
+                raise InfrastructureError(
+                    f"{root}: another mww-cluster-apply moves files there; wait for it, then run again"
+                ) from error
         yield

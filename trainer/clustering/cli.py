@@ -29,10 +29,17 @@ def analyze(
     override: Overrides = None,
     setting: Settings = None,
     dataset: Annotated[DatasetChoice, typer.Option(help="Recordings to group; all groups them together.")] = "positive",
-    n_clusters: Annotated[int | None, typer.Option(help="Number of speakers, 0 to let the threshold decide. (default: the configuration's)", min=0)] = None,
-    threshold: Annotated[float | None, typer.Option(help="Least cosine similarity of one voice. (default: the configuration's)")] = None,
+    n_clusters: Annotated[
+        int | None,
+        typer.Option(help="Number of speakers, 0 to let the threshold decide. (default: the configuration's)", min=0),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Least cosine similarity of one voice. (default: the configuration's)")
+    ] = None,
     output_dir: Annotated[Path, typer.Option(help="Folder for namelists and reports.")] = Path("cluster_output"),
-    max_files: Annotated[int | None, typer.Option(help="Analyse so many files of each dataset. (default: all)", min=1)] = None,
+    max_files: Annotated[
+        int | None, typer.Option(help="Analyse so many files of each dataset. (default: all)", min=1)
+    ] = None,
 ) -> None:
     """Group recordings by voice. Nothing is moved; an interrupted analysis goes on where it was.
 
@@ -65,7 +72,9 @@ def analyze(
             raise ConfigError(f"{output_dir}: lies in the dataset's folder {root}; give --output-dir another place")
     with hold_folder(output_dir, "give another --output-dir"):
         with Terminal() as terminal:
-            analysis = analyse(configuration, datasets, load_speechbrain, max_files=max_files, progress=terminal.counting("listening"))
+            analysis = analyse(
+                configuration, datasets, load_speechbrain, max_files=max_files, progress=terminal.counting("listening")
+            )
         written = write_outputs(analysis, output_dir)
     _print_analysis(analysis)
     for names, report in written:
@@ -75,19 +84,33 @@ def analyze(
 
 def _refuse_disabled(configuration: TrainerConfig) -> None:
     if not configuration.speaker_clustering.enabled:
-        raise ConfigError("speaker_clustering.enabled is false: the dataset's folders count as its speakers; set it to true to look for voices")
+        raise ConfigError(
+            "speaker_clustering.enabled is false: the dataset's folders count as its speakers; set it to true to look"
+            " for voices"
+        )
 
 
 def _print_analysis(analysis: VoiceAnalysis) -> None:
     alone = sum(group.size == 1 for group in analysis.quality.groups)
-    typer.echo(f"{len(analysis.files)} files, {len(analysis.names)} voices, {alone} of them with one file; {len(analysis.left_out)} files left out")
+    typer.echo(
+        f"{len(analysis.files)} files, {len(analysis.names)} voices, {alone} of them with one file;"
+        f" {len(analysis.left_out)} files left out"
+    )
     if not_counted := str(analysis.not_counted):
         typer.echo(not_counted)
     typer.echo(f"Separation of the voices: {analysis.quality.in_words}")
     if analysis.leaks is not None and analysis.leaks.now:
-        typer.echo(f"warning: {len(analysis.leaks.now)} pairs of speakers on two sides of the splits sound alike; the report names them", err=True)
+        typer.echo(
+            f"warning: {len(analysis.leaks.now)} pairs of speakers on two sides of the splits sound alike; the report"
+            " names them",
+            err=True,
+        )
     if analysis.leaks is not None and analysis.leaks.listed:
-        typer.echo(f"warning: paths.splits lists {analysis.leaks.listed} files by a path that applying changes; write that table anew afterwards", err=True)
+        typer.echo(
+            f"warning: paths.splits lists {analysis.leaks.listed} files by a path that applying changes; write that"
+            " table anew afterwards",
+            err=True,
+        )
 
 
 @apply_app.command()
@@ -96,7 +119,9 @@ def apply(
     namelist: Annotated[Path | None, typer.Option(help="A namelist of mww-cluster-analyze.")] = None,
     namelist_dir: Annotated[Path | None, typer.Option(help="Folder whose *_namelist.json are all applied.")] = None,
     undo: Annotated[Path | None, typer.Option(help="A backup manifest: bring every file back.")] = None,
-    output_dir: Annotated[Path | None, typer.Option(help="Folder for the backup manifest. (default: the namelist's)")] = None,
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Folder for the backup manifest. (default: the namelist's)")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, list the moves, move nothing.")] = False,
 ) -> None:
     """Move recordings into a folder a speaker, or undo that. Interrupted, it goes on when it is run again.
@@ -144,7 +169,9 @@ def _apply(prepared: Prepared) -> None:
         terminal.told(f"backup manifest: {prepared.path}; to go back: mww-cluster-apply --undo {prepared.path}")
         moved = move_files(prepared, terminal.counting("moving"))
     there = len(prepared.manifest.moves) - moved
-    typer.echo(f"{moved} files moved" + (f", {there} were there already" if there else "") + f"\nManifest: {prepared.path}")
+    typer.echo(
+        f"{moved} files moved" + (f", {there} were there already" if there else "") + f"\nManifest: {prepared.path}"
+    )
 
 
 def _undo(manifest: Path, dry_run: bool) -> None:

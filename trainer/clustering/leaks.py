@@ -1,6 +1,7 @@
 """Voices that stand on two sides of a split.
 
-A model that is tested on a person it was trained on looks better than it is. Folders say who speaks; embeddings hear it.
+A model that is tested on a person it was trained on looks better than it is. Folders say who speaks; embeddings hear
+it.
 """
 
 from __future__ import annotations
@@ -29,11 +30,14 @@ class SpeakerLeak:
     """Rows of that pair."""
 
 
-def find_speaker_leaks(embeddings: ArrayLike, splits: Sequence[str], speakers: Sequence[str], threshold: float) -> tuple[SpeakerLeak, ...]:
-    """Pairs of speakers in different splits with files whose cosine similarity reaches `threshold`; the most similar first.
+def find_speaker_leaks(
+    embeddings: ArrayLike, splits: Sequence[str], speakers: Sequence[str], threshold: float
+) -> tuple[SpeakerLeak, ...]:
+    """Pairs of speakers in different splits with files whose cosine similarity reaches `threshold`; the most similar
+    first.
 
-    `embeddings` is `[n, d]`, any row length above 0; `splits` and `speakers` name each row's split and speaker. Memory is that of a block
-    of rows against all others. Raises `ValueError` when the lengths differ or a row is zero.
+    `embeddings` is `[n, d]`, any row length above 0; `splits` and `speakers` name each row's split and speaker. Memory
+    is that of a block of rows against all others. Raises `ValueError` when the lengths differ or a row is zero.
     """
     if not len(splits) == len(speakers) == len(np.asarray(embeddings)):
         raise ValueError("embeddings, splits and speakers must have one entry a file")

@@ -1,7 +1,8 @@
 """Grouping voices by the cosine similarity of their embeddings.
 
-Conventions: embeddings are float `[n, d]`, one row a file; a label is a group's number from 0, `[n]`. Groups depend on the rows and not on
-their order: rows are sorted before anything is computed, so that rounding and ties fall the same way.
+Conventions: embeddings are float `[n, d]`, one row a file; a label is a group's number from 0, `[n]`. Groups depend on
+the rows and not on their order: rows are sorted before anything is computed, so that rounding and ties fall the same
+way.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from trainer.config.sections import SpeakerClusteringSection
 from wakeword.errors import ConfigError
 
 MAX_AGGLOMERATIVE_FILES = 16_000
-"""All pairwise distances are held twice while they are linked: 8 n^2 bytes, 2 GiB for so many files, 0.2 GiB for 5000."""
+"""All pairwise distances are held twice while they are linked: 8 n^2 bytes, 2 GiB for so many files, 0.2 GiB for
+5000."""
 
 ROUNDING = 1e-9
 """Similarities this close below the threshold reach it: the last digits of a product say nothing."""
@@ -41,22 +43,32 @@ def row_blocks(count: int) -> Iterator[slice]:
 
 
 def group_voices(embeddings: ArrayLike, settings: SpeakerClusteringSection) -> Labels:
-    """Label every row; the largest group is 0, and among groups of one size the one that has the earliest row comes first.
+    """Label every row; the largest group is 0, and among groups of one size the one that has the earliest row comes
+    first.
 
-    agglomerative: average linkage (UPGMA) on cosine distance, cut where the mean similarity of two groups falls below the threshold, or
-    at exactly `n_clusters` groups. threshold: connected components of the graph in which files at or above the threshold are joined.
+    agglomerative: average linkage (UPGMA) on cosine distance, cut where the mean similarity of two groups falls below
+    the threshold, or at exactly `n_clusters` groups. threshold: connected components of the graph in which files at or
+    above the threshold are joined.
 
-    Raises `ConfigError` when more clusters than files are asked for, or when there are more files than the method's memory allows.
+    Raises `ConfigError` when more clusters than files are asked for, or when there are more files than the method's
+    memory allows.
     """
     unit = unit_rows(embeddings) if np.size(embeddings) else np.zeros((0, 1))
     count = len(unit)
     if settings.n_clusters > count:
-        raise ConfigError(f"{settings.n_clusters} clusters are asked of {count} usable files; ask for at most {count}, or 0 to let the threshold decide")
+        raise ConfigError(
+            f"{settings.n_clusters} clusters are asked of {count} usable files; ask for at most {count}, or 0 to let"
+            " the threshold decide"
+        )
     if count == 0:
         return np.zeros(0, np.int64)
     order = np.array(sorted(range(count), key=lambda row: unit[row].tobytes()))
     ordered = np.ascontiguousarray(unit[order])
-    groups = _linked(ordered, settings.similarity_threshold) if settings.method == "threshold" else _agglomerated(ordered, settings)
+    groups = (
+        _linked(ordered, settings.similarity_threshold)
+        if settings.method == "threshold"
+        else _agglomerated(ordered, settings)
+    )
     labels = np.empty(count, np.int64)
     labels[order] = groups
     return _by_size(labels)
@@ -68,8 +80,8 @@ def _agglomerated(unit: Vectors, settings: SpeakerClusteringSection) -> Labels:
     count = len(unit)
     if count > MAX_AGGLOMERATIVE_FILES:
         raise ConfigError(
-            f"{count} files need {8 * count**2 / 2**30:.1f} GiB for their pairwise distances; give --max-files {MAX_AGGLOMERATIVE_FILES} "
-            "or speaker_clustering.method=threshold, which needs no such table"
+            f"{count} files need {8 * count**2 / 2**30:.1f} GiB for their pairwise distances; give --max-files"
+            f" {MAX_AGGLOMERATIVE_FILES} or speaker_clustering.method=threshold, which needs no such table"
         )
     if count == 1:
         return np.zeros(1, np.int64)
@@ -97,7 +109,8 @@ def _condensed_distances(unit: Vectors) -> Vectors:
 
 
 def _after_merges(merges: Labels, count: int) -> Labels:
-    """The groups once the first rows of a linkage are done; row `i` makes node `count + i` of the two nodes it names."""
+    """The groups once the first rows of a linkage are done; row `i` makes node `count + i` of the two nodes
+    it names."""
     parent = np.arange(count + len(merges))
     for node, (left, right) in enumerate(merges, count):
         parent[left] = parent[right] = node
@@ -107,7 +120,9 @@ def _after_merges(merges: Labels, count: int) -> Labels:
 
 
 def _linked(unit: Vectors, threshold: float) -> Labels:
-    """Connected components, found by walking from file to similar file: every file is compared once, nothing quadratic is stored."""
+    """Connected components, found by walking from file to similar file: every file is compared once, nothing quadratic
+    is stored.
+    """
     labels = np.empty(len(unit), np.int64)
     waiting, vectors = np.arange(len(unit)), unit
     group = 0

@@ -1,6 +1,7 @@
 """The backup manifest: every move with both names, written before the first of them, and all that undo needs.
 
-It never changes while files move. Where each file is, the disk itself says, so a kill at any point leaves nothing to repair in here.
+It never changes while files move. Where each file is, the disk itself says, so a kill at any point leaves nothing to
+repair in here.
 """
 
 from __future__ import annotations
@@ -82,8 +83,14 @@ def make_manifest(plan: Plan, namelists: Sequence[Path]) -> MoveManifest:
         namelists=tuple(sorted(hash_file(path) for path in namelists)),
         roots=tuple(map(str, roots)),
         created=tuple(NewFolder(root=number, path=path) for number, path in sorted(created)),
-        folders=tuple(StoredFolder(root=number, path=path, mtime_ns=(roots[number] / path).stat().st_mtime_ns) for number, path in sorted(touched)),
-        moves=tuple(StoredMove(root=numbers[move.root], source=move.source, target=move.target, sha256=move.sha256) for move in plan.moves),
+        folders=tuple(
+            StoredFolder(root=number, path=path, mtime_ns=(roots[number] / path).stat().st_mtime_ns)
+            for number, path in sorted(touched)
+        ),
+        moves=tuple(
+            StoredMove(root=numbers[move.root], source=move.source, target=move.target, sha256=move.sha256)
+            for move in plan.moves
+        ),
     )
 
 
@@ -95,18 +102,23 @@ def write_manifest(manifest: MoveManifest, path: Path) -> None:
 def read_manifest(path: Path) -> MoveManifest:
     """Read and check a manifest.
 
-    Raises `ConfigError` when it is missing or damaged, when its dataset is not here, or when it names a path outside the dataset, a file
-    twice, or one name for two files.
+    Raises `ConfigError` when it is missing or damaged, when its dataset is not here, or when it names a path outside
+    the dataset, a file twice, or one name for two files.
     """
     manifest = read_stored(path, MoveManifest, "a backup manifest; mww-cluster-apply writes it and names it")
     if manifest.schema_version != SCHEMA_VERSION:
-        raise ConfigError(f"{path}: has schema_version {manifest.schema_version}, this program reads {SCHEMA_VERSION}; use the program that wrote it")
+        raise ConfigError(
+            f"{path}: has schema_version {manifest.schema_version}, this program reads {SCHEMA_VERSION}; use the"
+            " program that wrote it"
+        )
     names: set[tuple[int, str]] = set()
     targets: set[tuple[int, str]] = set()
     folders: list[ListedFile] = [*manifest.created, *manifest.folders]
     for number in (*(move.root for move in manifest.moves), *(folder.root for folder in folders)):
         if number >= len(manifest.roots):
-            raise ConfigError(f"{path}: names root {number}, and there are {len(manifest.roots)}; the manifest is damaged")
+            raise ConfigError(
+                f"{path}: names root {number}, and there are {len(manifest.roots)}; the manifest is damaged"
+            )
     for move in manifest.moves:
         for name in (move.source, move.target):
             check_relative(name, str(path))
@@ -114,13 +126,19 @@ def read_manifest(path: Path) -> MoveManifest:
                 raise ConfigError(f"{path}: {name} is named by two moves; the manifest is damaged")
             names.add((move.root, name))
         if (move.root, folded(move.target)) in targets:
-            raise ConfigError(f"{path}: {move.target} is on some disks the target of two moves; the manifest is damaged")
+            raise ConfigError(
+                f"{path}: {move.target} is on some disks the target of two moves; the manifest is damaged"
+            )
         targets.add((move.root, folded(move.target)))
     for folder in folders:
         if folder.path != ".":
             check_relative(folder.path, str(path))
     for number, name in enumerate(manifest.roots):
         root = checked_root(name, str(path))
-        check_inside(root, (name for move in manifest.moves if move.root == number for name in (move.source, move.target)), str(path))
+        check_inside(
+            root,
+            (name for move in manifest.moves if move.root == number for name in (move.source, move.target)),
+            str(path),
+        )
         check_inside(root, (f"{folder.path}/x" for folder in folders if folder.root == number), str(path))
     return manifest

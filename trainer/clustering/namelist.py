@@ -1,7 +1,8 @@
-"""`{dataset}_namelist.json`: which file belongs to which speaker. Written by the analysis, read by people, who may rename speakers, and by apply.
+"""`{dataset}_namelist.json`: which file belongs to which speaker. Written by the analysis, read by people, who may
+rename speakers, and by apply.
 
-Files are named relative to the dataset's folders, with the hash of what was heard. Everything read here is checked before it is believed:
-a path that leaves its folder, a file that is listed twice, a name that is no folder.
+Files are named relative to the dataset's folders, with the hash of what was heard. Everything read here is checked
+before it is believed: a path that leaves its folder, a file that is listed twice, a name that is no folder.
 """
 
 from __future__ import annotations
@@ -92,28 +93,42 @@ def write_namelist(namelist: Namelist, path: Path) -> None:
 def read_namelist(path: Path) -> Namelist:
     """Read and check a namelist.
 
-    Raises `ConfigError` when it is missing, no namelist, of another dataset than its name says, or when it names a path outside its
-    folders, a file twice, or a speaker that cannot be a folder or differs from another by case alone.
+    Raises `ConfigError` when it is missing, no namelist, of another dataset than its name says, or when it names a path
+    outside its folders, a file twice, or a speaker that cannot be a folder or differs from another by case alone.
     """
     namelist = read_stored(path, Namelist, "a namelist; mww-cluster-analyze writes it")
     if namelist.schema_version != SCHEMA_VERSION:
-        raise ConfigError(f"{path}: has schema_version {namelist.schema_version}, this program reads {SCHEMA_VERSION}; run mww-cluster-analyze again")
+        raise ConfigError(
+            f"{path}: has schema_version {namelist.schema_version}, this program reads {SCHEMA_VERSION}; run"
+            " mww-cluster-analyze again"
+        )
     if namelist.dataset not in set(Label):
         raise ConfigError(f"{path}: dataset is {namelist.dataset!r}; it must be one of {', '.join(Label)}")
-    if path.name.endswith(NAMELIST_SUFFIX) and path.name.removesuffix(NAMELIST_SUFFIX) in set(Label) - {namelist.dataset}:
-        raise ConfigError(f"{path}: is a namelist of the dataset {namelist.dataset!r}, not of the one in its name; give the right file, or rename it")
+    if path.name.endswith(NAMELIST_SUFFIX) and path.name.removesuffix(NAMELIST_SUFFIX) in set(Label) - {
+        namelist.dataset
+    }:
+        raise ConfigError(
+            f"{path}: is a namelist of the dataset {namelist.dataset!r}, not of the one in its name; give the right"
+            " file, or rename it"
+        )
     names: dict[str, str] = {}
     for speaker in namelist.speakers:
         check_speaker_name(speaker, str(path))
         if folded(speaker) in names:
-            raise ConfigError(f"{path}: the speakers {names[folded(speaker)]!r} and {speaker!r} are one folder on some disks; put their files together")
+            raise ConfigError(
+                f"{path}: the speakers {names[folded(speaker)]!r} and {speaker!r} are one folder on some disks; put"
+                " their files together"
+            )
         names[folded(speaker)] = speaker
     seen: set[tuple[int, str]] = set()
     entries: list[ListedFile] = [*(file for _, file in namelist.files()), *namelist.left_out]
     for file in entries:
         check_relative(file.path, str(path))
         if file.root >= len(namelist.roots):
-            raise ConfigError(f"{path}: {file.path} lies in root {file.root}, and there are {len(namelist.roots)}; run mww-cluster-analyze again")
+            raise ConfigError(
+                f"{path}: {file.path} lies in root {file.root}, and there are {len(namelist.roots)}; run"
+                " mww-cluster-analyze again"
+            )
         if (file.root, file.path) in seen:
             raise ConfigError(f"{path}: {file.path} is listed twice; a file has one speaker, so remove one entry")
         seen.add((file.root, file.path))
@@ -121,7 +136,9 @@ def read_namelist(path: Path) -> Namelist:
 
 
 def read_stored[Model: StoredModel](path: Path, model: type[Model], what: str) -> Model:
-    """Read JSON that clustering wrote. Raises `ConfigError` when it is missing, is no JSON, has a key twice, or is not as it must be."""
+    """Read JSON that clustering wrote. Raises `ConfigError` when it is missing, is no JSON, has a key twice, or is not
+    as it must be.
+    """
     try:
         values = json.loads(path.read_bytes(), object_pairs_hook=_unique)
         return model.model_validate(values)
@@ -144,10 +161,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def check_relative(path: str, where: str) -> None:
-    """Raise `ConfigError` unless a path is relative, in its plain form, and stays below the folder that it counts from."""
+    """Raise `ConfigError` unless a path is relative, in its plain form, and stays below the folder that it
+    counts from."""
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts or str(pure) != path or path in ("", ".") or "\0" in path:
-        raise ConfigError(f"{where}: the path {path!r} may leave the dataset's folder; paths are relative to it, without '..'")
+        raise ConfigError(
+            f"{where}: the path {path!r} may leave the dataset's folder; paths are relative to it, without '..'"
+        )
 
 
 def writable(name: str) -> str:

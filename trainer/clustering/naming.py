@@ -14,7 +14,9 @@ MAX_NAME_BYTES = 100
 
 
 def present_folder(dataset: Label, relative: str) -> str | None:
-    """The speaker's folder that a file lies in, by the rule of `find_files`: the first one for positives, the last one else."""
+    """The speaker's folder that a file lies in, by the rule of `find_files`: the first one for positives, the last one
+    else.
+    """
     folders = PurePosixPath(relative).parts[:-1]
     if not folders:
         return None
@@ -25,7 +27,10 @@ def check_speaker_name(name: str, where: str) -> None:
     """Raise `ConfigError` unless a name can be a folder of a dataset: one visible part of a path."""
     plain = name.isprintable() and not set(name) & {"/", "\\"} and name == name.strip()
     if not name or name.startswith(".") or not plain or len(name.encode()) > MAX_NAME_BYTES:
-        raise ConfigError(f"{where}: {name!r} cannot be a speaker's folder; use letters, digits, - and _, without / and without a leading dot")
+        raise ConfigError(
+            f"{where}: {name!r} cannot be a speaker's folder; use letters, digits, - and _, without / and without a"
+            " leading dot"
+        )
 
 
 def folded(name: str) -> str:
@@ -39,10 +44,11 @@ def existing_folders(roots: Sequence[Path]) -> set[str]:
 
 
 def name_groups(labels: Sequence[int], folders: Sequence[str | None], taken: Collection[str], prefix: str) -> list[str]:
-    """A name for each group 0, 1, ...: `labels` and `folders` have one entry a file, `taken` holds folded names that a new one must avoid.
+    """A name for each group 0, 1, ...: `labels` and `folders` have one entry a file, `taken` holds folded names that a
+    new one must avoid.
 
-    A group keeps the name of the folder that gives it the most files, of those with more than half of their files in the group, so a
-    dataset that is sorted already stays as it is. All others are `prefix_001` and so on, in order.
+    A group keeps the name of the folder that gives it the most files, of those with more than half of their files in
+    the group, so a dataset that is sorted already stays as it is. All others are `prefix_001` and so on, in order.
     """
     shares = Counter((label, folder) for label, folder in zip(labels, folders, strict=True) if folder is not None)
     totals = Counter(folder for folder in folders if folder is not None)

@@ -36,9 +36,10 @@ class Plan:
 def plan_moves(namelists: Sequence[tuple[Path, Namelist]]) -> Plan:
     """What has to move so that every file lies in its speaker's folder. Nothing is touched.
 
-    A file goes to `<root>/<speaker>/<name>`. Where that name is taken, on the disk or by another move, it gets part of its content's hash;
-    nothing is overwritten. Raises `ConfigError` when a root is missing or two namelists share one, when files are missing, have changed
-    since the analysis or lie behind a link, and when a speaker's folder holds recordings that the analysis never saw.
+    A file goes to `<root>/<speaker>/<name>`. Where that name is taken, on the disk or by another move, it gets part of
+    its content's hash; nothing is overwritten. Raises `ConfigError` when a root is missing or two namelists share one,
+    when files are missing, have changed since the analysis or lie behind a link, and when a speaker's folder holds
+    recordings that the analysis never saw.
     """
     moves: list[PlannedMove] = []
     in_place = 0
@@ -52,7 +53,9 @@ def plan_moves(namelists: Sequence[tuple[Path, Namelist]]) -> Plan:
             files = [(speaker, file) for speaker, file in namelist.files() if file.root == number]
             check_unchanged(root, [file for _, file in files], str(path))
             _refuse_unknown(root, number, namelist, path)
-            to_move = [(speaker, file) for speaker, file in files if present_folder(namelist.label, file.path) != speaker]
+            to_move = [
+                (speaker, file) for speaker, file in files if present_folder(namelist.label, file.path) != speaker
+            ]
             in_place += len(files) - len(to_move)
             check_inside(root, (f"{speaker}/" + Path(file.path).name for speaker, file in to_move), str(path))
             moves += _targets(root, to_move)
@@ -63,10 +66,13 @@ def checked_root(name: str, where: str) -> Path:
     """A dataset's folder. Raises `ConfigError` unless it is absolute, not the root of the disk, and exists."""
     root = Path(name)
     if not root.is_absolute() or ".." in root.parts or root == Path(root.anchor):
-        raise ConfigError(f"{where}: {name!r} is not the absolute path of a dataset's folder; run mww-cluster-analyze again")
+        raise ConfigError(
+            f"{where}: {name!r} is not the absolute path of a dataset's folder; run mww-cluster-analyze again"
+        )
     if not root.is_dir():
         raise ConfigError(
-            f"{where}: the dataset's folder {root} does not exist; this file belongs to another dataset or machine, so run mww-cluster-analyze here"
+            f"{where}: the dataset's folder {root} does not exist; this file belongs to another dataset or machine, so"
+            " run mww-cluster-analyze here"
         )
     return root
 
@@ -76,7 +82,9 @@ def check_inside(root: Path, relatives: Iterable[str], where: str) -> None:
     real = root.resolve()
     for folder in sorted({(root / relative).parent for relative in relatives}):
         if not folder.resolve().is_relative_to(real):
-            raise ConfigError(f"{where}: {folder} leads out of {root} by a link; remove the link and run mww-cluster-analyze again")
+            raise ConfigError(
+                f"{where}: {folder} leads out of {root} by a link; remove the link and run mww-cluster-analyze again"
+            )
 
 
 def check_unchanged(root: Path, files: Sequence[NamedFile], where: str) -> None:
@@ -84,10 +92,16 @@ def check_unchanged(root: Path, files: Sequence[NamedFile], where: str) -> None:
     check_inside(root, (file.path for file in files), where)
     missing = [file.path for file in files if not (root / file.path).is_file() or (root / file.path).is_symlink()]
     if missing:
-        raise ConfigError(f"{where}: not in {root}: {listed(missing)}; run mww-cluster-analyze again, or undo first if an earlier apply moved them")
+        raise ConfigError(
+            f"{where}: not in {root}: {listed(missing)}; run mww-cluster-analyze again, or undo first if an earlier"
+            " apply moved them"
+        )
     changed = [file.path for file in files if hash_file(root / file.path) != file.sha256]
     if changed:
-        raise ConfigError(f"{where}: changed since the analysis, in {root}: {listed(changed)}; nothing was moved, run mww-cluster-analyze again")
+        raise ConfigError(
+            f"{where}: changed since the analysis, in {root}: {listed(changed)}; nothing was moved, run"
+            " mww-cluster-analyze again"
+        )
 
 
 def listed(names: Sequence[str]) -> str:
@@ -98,7 +112,9 @@ def listed(names: Sequence[str]) -> str:
 
 def _refuse_unknown(root: Path, number: int, namelist: Namelist, where: Path) -> None:
     """A new file in a speaker's folder would join a speaker whom nobody compared it with."""
-    known = {file.path for _, file in namelist.files() if file.root == number} | {file.path for file in namelist.left_out if file.root == number}
+    known = {file.path for _, file in namelist.files() if file.root == number} | {
+        file.path for file in namelist.left_out if file.root == number
+    }
     speakers = {folded(name) for name in namelist.speakers}
     strangers = []
     for found in find_files(root, namelist.label).files:
@@ -107,7 +123,10 @@ def _refuse_unknown(root: Path, number: int, namelist: Namelist, where: Path) ->
         if writable(relative) not in known and folder is not None and folded(folder) in speakers:
             strangers.append(writable(relative))
     if strangers:
-        raise ConfigError(f"{where}: speakers' folders in {root} hold files that were not analysed: {listed(strangers)}; run mww-cluster-analyze again")
+        raise ConfigError(
+            f"{where}: speakers' folders in {root} hold files that were not analysed: {listed(strangers)}; run"
+            " mww-cluster-analyze again"
+        )
 
 
 def _targets(root: Path, files: Sequence[tuple[str, NamedFile]]) -> list[PlannedMove]:
@@ -117,7 +136,9 @@ def _targets(root: Path, files: Sequence[tuple[str, NamedFile]]) -> list[Planned
     for speaker, file in sorted(files, key=lambda entry: entry[1].path):
         folder = root / speaker
         if _is_no_folder(folder):
-            raise ConfigError(f"{folder}: is a file where a speaker's folder must be; rename it, or the speaker in the namelist")
+            raise ConfigError(
+                f"{folder}: is a file where a speaker's folder must be; rename it, or the speaker in the namelist"
+            )
         if speaker not in looked_into and folder.is_dir():
             taken |= {folded(f"{speaker}/{entry.name}") for entry in folder.iterdir()}
         looked_into.add(speaker)
@@ -136,4 +157,6 @@ def _free_name(speaker: str, file: NamedFile, taken: Collection[str]) -> str:
     name = PurePosixPath(file.path)
     candidates = [name.name, *(f"{name.stem}_{file.sha256[:digits]}{name.suffix}" for digits in (8, 16))]
     candidates += [f"{name.stem}_{file.sha256[:8]}_{number}{name.suffix}" for number in range(2, len(taken) + 3)]
-    return next(target for target in (f"{speaker}/{candidate}" for candidate in candidates) if folded(target) not in taken)
+    return next(
+        target for target in (f"{speaker}/{candidate}" for candidate in candidates) if folded(target) not in taken
+    )

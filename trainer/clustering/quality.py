@@ -1,10 +1,11 @@
 """How much a grouping of voices can be trusted.
 
-Conventions: `unit` is float64 `[n, d]` with rows of length 1, `labels` int `[n]` from 0 without gaps. A similarity is a cosine. The mean
-similarity of two groups is the product of their mean vectors, so no table of all pairs is needed.
+Conventions: `unit` is float64 `[n, d]` with rows of length 1, `labels` int `[n]` from 0 without gaps. A similarity is a
+cosine. The mean similarity of two groups is the product of their mean vectors, so no table of all pairs is needed.
 
-Silhouette: Rousseeuw (1987), "Silhouettes: a graphical aid to the interpretation and validation of cluster analysis", with cosine distance
-and with mean distance to a group; a file that is alone has 0. Its reading in words is Kaufman and Rousseeuw's (1990), table 4.
+Silhouette: Rousseeuw (1987), "Silhouettes: a graphical aid to the interpretation and validation of cluster analysis",
+with cosine distance and with mean distance to a group; a file that is alone has 0. Its reading in words is Kaufman and
+Rousseeuw's (1990), table 4.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from trainer.clustering.linkage import ROUNDING, Labels, Vectors, row_blocks
 
 @dataclass(frozen=True)
 class GroupQuality:
-    """One group. Similarities within are None for a file that is alone, those to the nearest group are None when there is no other."""
+    """One group. Similarities within are None for a file that is alone, those to the nearest group are None when there
+    is no other.
+    """
 
     size: int
     mean_similarity: float | None
@@ -29,7 +32,8 @@ class GroupQuality:
 
 @dataclass(frozen=True)
 class Doubt:
-    """A file that may be in the wrong group: on average below the threshold to the others, or nearer to another group."""
+    """A file that may be in the wrong group: on average below the threshold to the others, or nearer to
+    another group."""
 
     index: int
     own_similarity: float
@@ -83,7 +87,12 @@ def judge(unit: Vectors, labels: Labels, threshold: float) -> Quality:
     doubtful = together & ((own < threshold - ROUNDING) | (own < other))
     several = len(sizes) > 1
     doubts = (
-        Doubt(int(index), float(own[index]), int(nearest[index]) if several else None, float(other[index]) if several else None)
+        Doubt(
+            int(index),
+            float(own[index]),
+            int(nearest[index]) if several else None,
+            float(other[index]) if several else None,
+        )
         for index in np.flatnonzero(doubtful)
     )
     silhouette = None
@@ -107,5 +116,7 @@ def _groups(unit: Vectors, labels: Labels, sizes: Labels, means: Vectors) -> tup
         members = unit[order[starts[group] : starts[group + 1]]]
         mean = (size * size * float(means[group] @ means[group]) - size) / (size * (size - 1)) if size > 1 else None
         lowest = min(float((members[block] @ members.T).min()) for block in row_blocks(int(size))) if size > 1 else None
-        found.append(GroupQuality(int(size), mean, lowest, nearest, None if nearest is None else float(to_others[nearest])))
+        found.append(
+            GroupQuality(int(size), mean, lowest, nearest, None if nearest is None else float(to_others[nearest]))
+        )
     return tuple(found)

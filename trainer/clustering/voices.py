@@ -1,7 +1,7 @@
 """The voice of each recording as a vector, kept by the recording's content, so that a second analysis computes nothing.
 
-A recording longer than ten seconds is heard in at most `MAX_WINDOWS` windows that lie evenly over it; its vector is the mean of theirs.
-How alike the windows are tells whether one person speaks.
+A recording longer than ten seconds is heard in at most `MAX_WINDOWS` windows that lie evenly over it; its vector is the
+mean of theirs. How alike the windows are tells whether one person speaks.
 """
 
 from __future__ import annotations
@@ -55,11 +55,14 @@ class Voices:
     left_out: tuple[Rejection, ...]
 
 
-def hear(paths: Sequence[Path], model: str, load: EmbedderLoader, cache: Path | None = None, progress: Progress | None = None) -> Voices:
-    """Embed every recording that the cache does not know. Each is kept at once, so an interrupted analysis goes on where it was.
+def hear(
+    paths: Sequence[Path], model: str, load: EmbedderLoader, cache: Path | None = None, progress: Progress | None = None
+) -> Voices:
+    """Embed every recording that the cache does not know. Each is kept at once, so an interrupted analysis goes on
+    where it was.
 
-    `load` is called when the first recording has to be embedded, and not at all when the cache knows them all. Raises what `load` and the
-    embedder raise; a recording that cannot be used is left out with its reason.
+    `load` is called when the first recording has to be embedded, and not at all when the cache knows them all. Raises
+    what `load` and the embedder raise; a recording that cannot be used is left out with its reason.
     """
     store = VoiceCache(cache or folder_beside_features("voices"), model_identity(model))
     report: Callable[[int, int], None] = progress or (lambda _done, _total: None)
@@ -90,7 +93,10 @@ def hear(paths: Sequence[Path], model: str, load: EmbedderLoader, cache: Path | 
 
 
 class VoiceCache:
-    """Vectors on disk, a file each, named by the recording's content and the model. A damaged entry counts as missing."""
+    """Vectors on disk, a file each, named by the recording's content and the model.
+
+    A damaged entry counts as missing.
+    """
 
     def __init__(self, folder: Path, model: str) -> None:
         self._folder = folder
@@ -118,7 +124,9 @@ class VoiceCache:
 
 
 def _windows(path: Path) -> list[NDArray[np.int16]]:
-    """Windows of a recording, evenly spread; when there are too many, every second one goes and only every second one still comes."""
+    """Windows of a recording, evenly spread; when there are too many, every second one goes and only every second one
+    still comes.
+    """
     kept: list[NDArray[np.int16]] = []
     every, samples, peak = 1, 0, 0
     for number, block in enumerate(stream_samples(path, WINDOW_SECONDS * contract.SAMPLE_RATE_HZ)):

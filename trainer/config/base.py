@@ -14,7 +14,9 @@ class Section(BaseModel):
     The docstrings below the keys are their descriptions in the JSON Schema.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", str_strip_whitespace=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 def _listed(value: object) -> object:
@@ -39,7 +41,9 @@ def fixed(value: int | str, reason: str) -> AfterValidator:
 
 
 def written(value: str) -> Any:
-    """The field of a key that people write as text and that is read as something else: its default, as it would be written."""
+    """The field of a key that people write as text and that is read as something else: its default, as it would be
+    written.
+    """
     return Field(value, validate_default=True)
 
 

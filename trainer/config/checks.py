@@ -1,4 +1,5 @@
-"""What several sections must agree on, checked before any work: nobody should learn of a slip of the pen after an hour."""
+"""What several sections must agree on, checked before any work: nobody should learn of a slip of the pen
+after an hour."""
 
 from __future__ import annotations
 
@@ -13,7 +14,9 @@ def check_config(config: TrainerConfig) -> None:
     slices = config.slices
     longest = max(config.training.time_mask_max_size)
     if longest > slices:
-        raise ConfigError(f"training.time_mask_max_size has {longest}; a training window has {slices} slices, so give less")
+        raise ConfigError(
+            f"training.time_mask_max_size has {longest}; a training window has {slices} slices, so give less"
+        )
     _check_shares(config)
     if config.hard_negative_mining.enabled:
         _check_mining(config)
@@ -23,21 +26,33 @@ def check_config(config: TrainerConfig) -> None:
 
 def _check_shares(config: TrainerConfig) -> None:
     weights = config.training.sampling_weights
-    negatives = weights.negative_joined + weights.negative_alone + weights.negative_augmented + (weights.feature_sets if config.paths.feature_sets else 0)
+    negatives = (
+        weights.negative_joined
+        + weights.negative_alone
+        + weights.negative_augmented
+        + (weights.feature_sets if config.paths.feature_sets else 0)
+    )
     if not weights.positive + weights.positive_augmented or not negatives:
-        raise ConfigError("training.sampling_weights leave a batch without wake words, or without negatives; give one set of each kind a weight above 0")
+        raise ConfigError(
+            "training.sampling_weights leave a batch without wake words, or without negatives; give one set of each"
+            " kind a weight above 0"
+        )
 
 
 def _check_mining(config: TrainerConfig) -> None:
     section, training = config.hard_negative_mining, config.training
     for key in ("sampling_weights", "penalty_weights"):
         if not getattr(training, key).hard_negative:
-            raise ConfigError(f"training.{key}.hard_negative is 0, so what is mined would not be trained on; set hard_negative_mining.enabled to false")
+            raise ConfigError(
+                f"training.{key}.hard_negative is 0, so what is mined would not be trained on; set"
+                " hard_negative_mining.enabled to false"
+            )
     first, steps = section.mining_interval_epochs * training.eval_step_interval, training.steps
     if first >= steps:
         raise ConfigError(
-            f"hard_negative_mining.mining_interval_epochs is {section.mining_interval_epochs}, so the first mining would come after step {first}, and training "
-            f"ends at {steps}; give fewer epochs (one is training.eval_step_interval steps), or set hard_negative_mining.enabled to false"
+            f"hard_negative_mining.mining_interval_epochs is {section.mining_interval_epochs}, so the first mining"
+            f" would come after step {first}, and training ends at {steps}; give fewer epochs (one is"
+            " training.eval_step_interval steps), or set hard_negative_mining.enabled to false"
         )
 
 
@@ -46,8 +61,9 @@ def _check_augmentation(config: TrainerConfig, slices: int) -> None:
     seconds = clip_seconds(slices)
     if section.samples < seconds * contract.SAMPLE_RATE_HZ:
         raise ConfigError(
-            f"augmentation.augmentation_duration_s is {section.augmentation_duration_s:g}, and with hardware.clip_duration_ms "
-            f"{config.hardware.clip_duration_ms} training reads clips of {seconds:.2f} s; give at least that, or a shorter clip_duration_ms"
+            f"augmentation.augmentation_duration_s is {section.augmentation_duration_s:g}, and with"
+            f" hardware.clip_duration_ms {config.hardware.clip_duration_ms} training reads clips of {seconds:.2f} s;"
+            " give at least that, or a shorter clip_duration_ms"
         )
     for key, extra, effect, probability in (
         ("background_dir", section.background_paths, "AddBackgroundNoise", section.AddBackgroundNoise),
@@ -55,14 +71,22 @@ def _check_augmentation(config: TrainerConfig, slices: int) -> None:
     ):
         folders = (*config.paths.folders(key), *extra)
         if not probability and extra:
-            raise ConfigError(f"augmentation.{effect} is 0, so the folders of augmentation.{_extra(key)} would not be used; give it a probability")
+            raise ConfigError(
+                f"augmentation.{effect} is 0, so the folders of augmentation.{_extra(key)} would not be used; give it a"
+                " probability"
+            )
         for folder in folders:
             if probability and not folder.is_dir():
-                raise ConfigError(f"{folder}: no such folder; correct paths.{key} or augmentation.{_extra(key)}, or set augmentation.{effect} to 0")
+                raise ConfigError(
+                    f"{folder}: no such folder; correct paths.{key} or augmentation.{_extra(key)}, or set"
+                    f" augmentation.{effect} to 0"
+                )
 
 
 def clip_seconds(slices: int) -> float:
-    """Length of the augmented clips that training draws windows of so many slices from, each up to nine slices before the clip's end."""
+    """Length of the augmented clips that training draws windows of so many slices from, each up to nine slices before
+    the clip's end.
+    """
     shortest = slices + END_SHIFT_SLICES - 1
     return ((shortest - 1) * contract.STEP_MS + contract.WINDOW_MS) / 1000
 

@@ -10,36 +10,47 @@ from pydantic import Field, model_validator
 from trainer.config.base import Folders, Section, constant, fixed
 from wakeword import contract
 
-_FRONTEND = "the frontend in ESPHome's firmware has it built in: a model that was trained otherwise would hear other features on the device"
+_FRONTEND = (
+    "the frontend in ESPHome's firmware has it built in: a model that was trained otherwise would hear other features"
+    " on the device"
+)
 
 
 class PathsSection(Section):
-    """Where recordings are and results go. Relative paths start at the folder in which the command is run, the project's root."""
+    """Where recordings are and results go. Relative paths start at the folder in which the command is run, the
+    project's root.
+    """
 
     positive_dir: Folders = (Path("dataset/positive"),)
     """Recordings of the wake word, a folder a speaker."""
     negative_dir: Folders = (Path("dataset/negative"),)
     """Recordings without it: speech, near misses, noise."""
     hard_negative_dir: Folders = (Path("dataset/hard_negative"),)
-    """Recordings that were, or are easily, taken for the wake word; those of training speakers weigh `training.hard_negative_class_weight`.
-    The default folder may be missing."""
+    """Recordings that were, or are easily, taken for the wake word; those of training speakers weigh
+    `training.hard_negative_class_weight`. The default folder may be missing."""
     grouped_negative_dir: Folders = ()
-    """Folders within `negative_dir` or `hard_negative_dir` whose own folders are not to be divided: a folder a speaker, or a show. All other recordings
-    without the wake word are split one by one, and those of five minutes and more by stretches."""
+    """Folders within `negative_dir` or `hard_negative_dir` whose own folders are not to be divided: a folder a speaker,
+    or a show. All other recordings without the wake word are split one by one, and those of five minutes and more by
+    stretches."""
     background_dir: Folders = (Path("dataset/background"),)
-    """Noises that augmentation mixes under clips. The default folder may be missing: then backgrounds are computed (`augmentation.computed_backgrounds`)."""
+    """Noises that augmentation mixes under clips. The default folder may be missing: then backgrounds are computed
+    (`augmentation.computed_backgrounds`)."""
     rir_dir: Folders = (Path("dataset/rirs"),)
-    """Room impulse responses that augmentation places clips into. The default folder may be missing: then they are computed (`augmentation.computed_rooms`)."""
+    """Room impulse responses that augmentation places clips into. The default folder may be missing: then they are
+    computed (`augmentation.computed_rooms`)."""
     generated_dir: Folders = ()
-    """Folders that `mww-generate` made. They train alone where `positive_dir` has people who say the wake word; where it has none (its default folder may be
-    missing then), or where `splits` lets all of them train, voices that never train validate and test: see `training.held_out_engines`."""
+    """Folders that `mww-generate` made. They train alone where `positive_dir` has people who say the wake word; where
+    it has none (its default folder may be missing then), or where `splits` lets all of them train, voices that never
+    train validate and test: see `training.held_out_engines`."""
     feature_sets: Folders = ()
-    """microWakeWord's published feature sets, such as `dinner_party`, or a folder of them: negatives that train, validate and test without audio. With them
-    `negative_dir` may be empty, and its default folder may be missing."""
+    """microWakeWord's published feature sets, such as `dinner_party`, or a folder of them: negatives that train,
+    validate and test without audio. With them `negative_dir` may be empty, and its default folder may be missing."""
     splits: Path | None = None
-    """CSV with path, group and split of recordings, for those that it lists instead of the rules. A `path` may name a part: `evening.flac#t=0,600`."""
+    """CSV with path, group and split of recordings, for those that it lists instead of the rules. A `path` may name a
+    part: `evening.flac#t=0,600`."""
     processed_dir: Path | None = None
-    """Where features and decoded sounds are kept for the next run. None: `$MWW_CACHE_DIR`, or the user's cache folder."""
+    """Where features and decoded sounds are kept for the next run. None: `$MWW_CACHE_DIR`, or the user's cache
+    folder."""
     checkpoint_dir: Path = Path("runs/run")
     """Folder of the run, which holds its checkpoints, where `mww-train` is given no --output."""
     export_dir: Path = Path("models/exported")
@@ -48,7 +59,8 @@ class PathsSection(Section):
     def folders(self, key: str) -> tuple[Path, ...]:
         """The folders of a key; none where it names its default alone, which may be missing, and is.
 
-        The default of `positive_dir` may be missing with generated speech, that of `negative_dir` also with feature sets, those of other keys always.
+        The default of `positive_dir` may be missing with generated speech, that of `negative_dir` also with feature
+        sets, those of other keys always.
         """
         folders: tuple[Path, ...] = getattr(self, key)
         instead = {"positive_dir": self.generated_dir, "negative_dir": (*self.generated_dir, *self.feature_sets)}
@@ -68,18 +80,21 @@ class HardwareSection(Section):
     window_step_ms: Annotated[int, fixed(contract.STEP_MS, _FRONTEND)] = constant(contract.STEP_MS)
     """Fixed by the device."""
     clip_duration_ms: int = Field(1500, ge=100, le=10_000)
-    """Length of sound that one training window covers, before what the convolutions drop. 1500 is that of the official v2 models: the widest kernels of
-    `standard` need 1550 ms for one frame of their output, and the head should see several."""
+    """Length of sound that one training window covers, before what the convolutions drop. 1500 is that of the official
+    v2 models: the widest kernels of `standard` need 1550 ms for one frame of their output, and the head should see
+    several."""
 
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class AugmentationSection(Section):
-    """What is done to training clips, and how often: what is said around them, then effects in this order, each with its probability.
+    """What is done to training clips, and how often: what is said around them, then effects in this order, each with
+    its probability.
 
-    Order and values of the first eight effects are those of the reference implementation (microWakeWord's training notebook), as is that the background's
-    ratio is against the RMS of the whole augmented clip, the padding before a short word included. The others are what a microphone does.
+    Order and values of the first eight effects are those of the reference implementation (microWakeWord's training
+    notebook), as is that the background's ratio is against the RMS of the whole augmented clip, the padding before a
+    short word included. The others are what a microphone does.
     """
 
     copies: int = Field(4, ge=0, le=1000)
@@ -96,19 +111,24 @@ class AugmentationSection(Section):
     AddColorNoise: Probability = 0.1
     """Probability of white to brown noise, 10 to 30 dB below the clip."""
     AddBackgroundNoise: Probability = 0.75
-    """Probability of a recording from `paths.background_dir` or `background_paths`, or of a computed background, under the clip."""
+    """Probability of a recording from `paths.background_dir` or `background_paths`, or of a computed background, under
+    the clip."""
     Gain: Probability = 1.0
     """Probability of another level."""
     RIR: Probability = 0.5
     """Probability of a room from `paths.rir_dir` or `impulse_paths`, or of a computed one."""
     BandLimits: Probability = 0.5
-    """Probability of a microphone's band: nothing below 80 to 300 Hz, nothing above 3.5 to 7.5 kHz. Devices differ, generated voices do not."""
+    """Probability of a microphone's band: nothing below 80 to 300 Hz, nothing above 3.5 to 7.5 kHz. Devices differ,
+    generated voices do not."""
     Level: Probability = 1.0
-    """Probability of a peak between `min_level_dbfs` and `max_level_dbfs`, whatever `Gain` and the recording have: people are near and far."""
+    """Probability of a peak between `min_level_dbfs` and `max_level_dbfs`, whatever `Gain` and the recording have:
+    people are near and far."""
     SelfNoise: Probability = 0.5
-    """Probability of noise of the microphone, or of a recording that was silenced, -95 to -45 dBFS; in more than half of them it begins within the clip."""
+    """Probability of noise of the microphone, or of a recording that was silenced, -95 to -45 dBFS; in more than half
+    of them it begins within the clip."""
     AutomaticGain: Probability = 0.3
-    """Probability of a gain that follows the level, as the hardware of some devices has it: it raises the noise of a pause and lowers what follows."""
+    """Probability of a gain that follows the level, as the hardware of some devices has it: it raises the noise of a
+    pause and lowers what follows."""
     Clipping: Probability = 0.1
     """Probability of peaks that are cut off by 1 to 10 dB: somebody is near, or the device's gain is high."""
     background_min_snr_db: float = -5.0
@@ -130,23 +150,25 @@ class AugmentationSection(Section):
     impulse_paths: Folders = ()
     """Folders of room impulse responses beside `paths.rir_dir`."""
     computed_rooms: int = Field(200, ge=0, le=5000)
-    """Rooms that are computed where neither `paths.rir_dir` nor `impulse_paths` has any: without a room, a model knows only voices at the microphone.
-    About 0.3 s of a core each, once; 0: none."""
+    """Rooms that are computed where neither `paths.rir_dir` nor `impulse_paths` has any: without a room, a model knows
+    only voices at the microphone. About 0.3 s of a core each, once; 0: none."""
     computed_backgrounds: int = Field(120, ge=0, le=5000)
-    """Backgrounds of 15 s that are computed where neither `paths.background_dir` nor `background_paths` has any: noises, music, and speech of the training
-    negatives as a television has it. 0: none."""
+    """Backgrounds of 15 s that are computed where neither `paths.background_dir` nor `background_paths` has any:
+    noises, music, and speech of the training negatives as a television has it. 0: none."""
     computed_music_share: Probability = 0.3
     """Share of music in the computed backgrounds."""
     computed_speech_share: Probability = 0.4
     """Share of speech, one to five voices, in the computed backgrounds; the rest is noise."""
     SpeechBefore: Probability = 0.3
-    """Probability of other speech of the training that ends where the word, or a short negative, begins: people do not pause before a name."""
+    """Probability of other speech of the training that ends where the word, or a short negative, begins: people do not
+    pause before a name."""
     SpeechAfter: Probability = 0.3
     """Probability of other speech of the training that begins where the word, or a short negative, ends."""
     Onset: Probability = 0.3
     """Probability that a negative begins within the clip, after silence: there false accepts sit."""
     BackgroundAlone: Probability = 0.2
-    """Probability that a background is heard in the place of a negative, so that noise alone does not wake the model; none where `AddBackgroundNoise` is 0."""
+    """Probability that a background is heard in the place of a negative, so that noise alone does not wake the model;
+    none where `AddBackgroundNoise` is 0."""
     min_level_dbfs: float = -45.0
     """Quietest peak that `Level` sets."""
     max_level_dbfs: float = Field(0.0, le=0)
@@ -167,12 +189,15 @@ class AugmentationSection(Section):
         ):
             least, most = getattr(self, low), getattr(self, high)
             if least > most:
-                raise ValueError(f"augmentation.{low} is {least:g} and augmentation.{high} is {most:g}; the first must not be above the second")
+                raise ValueError(
+                    f"augmentation.{low} is {least:g} and augmentation.{high} is {most:g}; the first must not be above"
+                    " the second"
+                )
         shortest = self.max_jitter_s + contract.WINDOW_MS / 1000
         if self.augmentation_duration_s <= shortest:
             raise ValueError(
-                f"augmentation.augmentation_duration_s is {self.augmentation_duration_s:g}; give more than {shortest:g}, "
-                "which what follows a word takes (augmentation.max_jitter_s and one window)"
+                f"augmentation.augmentation_duration_s is {self.augmentation_duration_s:g}; give more than"
+                f" {shortest:g}, which what follows a word takes (augmentation.max_jitter_s and one window)"
             )
         return self
 
@@ -197,8 +222,12 @@ class SpeakerClusteringSection(Section):
     def _number_is_used(self) -> Self:
         if self.n_clusters and self.method == "threshold":
             raise ValueError(
-                "speaker_clustering.n_clusters needs speaker_clustering.method=agglomerative; the method 'threshold' has as many groups as it finds"
+                "speaker_clustering.n_clusters needs speaker_clustering.method=agglomerative; the method 'threshold'"
+                " has as many groups as it finds"
             )
         if self.n_clusters and not self.enabled:
-            raise ValueError("speaker_clustering.n_clusters does nothing while speaker_clustering.enabled is false; remove one of the two")
+            raise ValueError(
+                "speaker_clustering.n_clusters does nothing while speaker_clustering.enabled is false; remove one of"
+                " the two"
+            )
         return self

@@ -1,8 +1,8 @@
 """How many feature slices go in, how many frames come out, and which channels each kernel has.
 
-All padding is valid, so a window of T slices gives `(T - k) // stride + 1` frames after a first convolution of kernel size k,
-each block then shortens it by its largest kernel less one, and the head reads all frames that are left. A slice is 10 ms; a
-frame is `stride` slices.
+All padding is valid, so a window of T slices gives `(T - k) // stride + 1` frames after a first convolution of kernel
+size k, each block then shortens it by its largest kernel less one, and the head reads all frames that are left. A slice
+is 10 ms; a frame is `stride` slices.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def receptive_field(config: MixedNetConfig, frames: int) -> int:
 
 
 def fit_slices(config: MixedNetConfig, slices: int) -> int:
-    """The longest window of at most `slices` whose last slice the model reads: a receptive field of a whole number of frames.
+    """The longest window of at most `slices` whose last slice the model reads: a receptive field of a whole number of
+    frames.
 
     204 slices become 203 with a kernel of 5 and a stride of 3. Raises `ConfigError` when no window is that short.
     """
@@ -36,14 +37,16 @@ def fit_slices(config: MixedNetConfig, slices: int) -> int:
     if frames < 1:
         shortest = encoder_receptive_field(config)
         raise ConfigError(
-            f"a training window of {slices} slices is too short for this model, which reads at least {shortest} ({shortest * contract.STEP_MS} ms); "
-            "lengthen the clips or take smaller kernels"
+            f"a training window of {slices} slices is too short for this model, which reads at least {shortest}"
+            f" ({shortest * contract.STEP_MS} ms); lengthen the clips or take smaller kernels"
         )
     return receptive_field(config, frames)
 
 
 def channel_groups(channels: int, groups: int) -> tuple[int, ...]:
-    """Share channels out between the kernels of a MixConv: equal parts, the remainder to the first (as microWakeWord does)."""
+    """Share channels out between the kernels of a MixConv: equal parts, the remainder to the first (as microWakeWord
+    does).
+    """
     part = channels // groups
     return (channels - part * (groups - 1), *[part] * (groups - 1))
 

@@ -45,13 +45,16 @@ def preset_names() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in _presets().iterdir() if entry.name.endswith(".yaml"))
 
 
-def load_config(source: str, overrides: Sequence[Path] = (), settings: Sequence[str | CommandOption] = ()) -> TrainerConfig:
-    """Read a preset or YAML file, lay files and then `section.key=value` settings over it, and check keys, types and ranges.
+def load_config(
+    source: str, overrides: Sequence[Path] = (), settings: Sequence[str | CommandOption] = ()
+) -> TrainerConfig:
+    """Read a preset or YAML file, lay files and then `section.key=value` settings over it, and check keys, types and
+    ranges.
 
-    Among the settings may be options of a command, which are layers under their own names.
-    `${VAR}` and `${VAR:-default}` in values are replaced by environment variables. Raises `ConfigError` for a file that cannot be read, an
-    unknown key (with the nearest valid name), an unset variable, and a value that is out of range; it names the file or setting that the
-    fault is in.
+    Among the settings may be options of a command, which are layers under their own names. `${VAR}` and
+    `${VAR:-default}` in values are replaced by environment variables. Raises `ConfigError` for a file that cannot be
+    read, an unknown key (with the nearest valid name), an unset variable, and a value that is out of range; it names
+    the file or setting that the fault is in.
     """
     base = _read(Path(source)) if source.endswith((".yaml", ".yml")) or Path(source).is_file() else _read_preset(source)
     layers = [(source, base)]
@@ -85,7 +88,9 @@ def _presets() -> Any:
 
 def _read_preset(name: str) -> Values:
     if name not in preset_names():
-        raise ConfigError(f"--config {name}: neither a preset nor a file; {nearest(name, preset_names(), 'presets are')}")
+        raise ConfigError(
+            f"--config {name}: neither a preset nor a file; {nearest(name, preset_names(), 'presets are')}"
+        )
     return _parse((_presets() / f"{name}.yaml").read_text(encoding="utf-8"), f"preset {name}")
 
 
@@ -98,7 +103,9 @@ def _parse(text: str, origin: str) -> Values:
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ConfigError(f"{origin}: holds no sections; a configuration is a mapping such as 'training: {{batch_size: 64}}'")
+        raise ConfigError(
+            f"{origin}: holds no sections; a configuration is a mapping such as 'training: {{batch_size: 64}}'"
+        )
     return {section: {} if keys is None else keys for section, keys in values.items()}
 
 
@@ -125,12 +132,16 @@ def _parse_setting(setting: str) -> Values:
         try:
             value = load_yaml(text)
         except yaml.YAMLError as error:
-            raise ConfigError(f"--set {setting}: the value is not YAML ({yaml_fault(error)}); put quotes around it") from error
+            raise ConfigError(
+                f"--set {setting}: the value is not YAML ({yaml_fault(error)}); put quotes around it"
+            ) from error
     return _nested((*sections, name), value)
 
 
 def _may_nest(sections: Sequence[str]) -> bool:
-    """A key deeper than section.key must stand in a section that there is; an unknown section is told of elsewhere, with the nearest name."""
+    """A key deeper than section.key must stand in a section that there is; an unknown section is told of elsewhere,
+    with the nearest name.
+    """
     return len(sections) == 1 or _model_of(sections) is not None
 
 
@@ -142,11 +153,15 @@ def _model_of(sections: Sequence[str]) -> type[BaseModel] | None:
 
 
 def _takes_text(model: type[BaseModel] | None, name: str, text: str) -> bool:
-    """Whether a setting's value is taken as it stands: "60,60" and "[5],[9]" are no YAML, and a path may hold what YAML would cut off."""
+    """Whether a setting's value is taken as it stands: "60,60" and "[5],[9]" are no YAML, and a path may hold what YAML
+    would cut off.
+    """
     field = model.model_fields.get(name) if model else None
     if field is None:
         return False
-    if field.annotation is str or any(isinstance(part, BeforeValidator) and part.json_schema_input_type is str for part in field.metadata):
+    if field.annotation is str or any(
+        isinstance(part, BeforeValidator) and part.json_schema_input_type is str for part in field.metadata
+    ):
         return True
     return Path in get_args(field.annotation) and text not in ("", "null") and not text.startswith("[")
 
@@ -155,7 +170,9 @@ def _substituted(values: Values, model: type[BaseModel], prefix: str, layers: Se
     return {name: _substituted_value(value, model, name, f"{prefix}{name}", layers) for name, value in values.items()}
 
 
-def _substituted_value(value: Any, model: type[BaseModel], name: str, key: str, layers: Sequence[tuple[str, Values]]) -> Any:
+def _substituted_value(
+    value: Any, model: type[BaseModel], name: str, key: str, layers: Sequence[tuple[str, Values]]
+) -> Any:
     """A value with its variables replaced. What is no text in the end is read as YAML, as behind `--set`."""
     if isinstance(value, dict):
         return _substituted(value, _section(model, name) or model, f"{key}.", layers)
@@ -173,7 +190,9 @@ def _substituted_value(value: Any, model: type[BaseModel], name: str, key: str, 
 
 
 def _written(path: Sequence[str], layers: Sequence[tuple[str, Values]]) -> tuple[str, Any]:
-    """The last layer that has a value at `path`, or at the longest part of it that any layer has, and that value as it was written."""
+    """The last layer that has a value at `path`, or at the longest part of it that any layer has, and that value as it
+    was written.
+    """
     for depth in range(len(path), 0, -1):
         for origin, layer in reversed(layers):
             value = _at(layer, path[:depth])
@@ -248,14 +267,23 @@ def _explain(error: ErrorDetails, layers: Sequence[tuple[str, Values]]) -> str:
 
 
 def _default(path: Sequence[str]) -> Any:
-    """What stands at a path where nobody says otherwise: a value of the right kind. None where there is no such value."""
+    """What stands at a path where nobody says otherwise: a value of the right kind.
+
+    None where there is no such value.
+    """
     field = None
     model: type[BaseModel] | None = TrainerConfig
     for depth, name in enumerate(path):
         if model is None:
             # Inside a list.
-            values = field.get_default(call_default_factory=True) if field is not None and not field.is_required() else ()
+            values = (
+                field.get_default(call_default_factory=True) if field is not None and not field.is_required() else ()
+            )
             return values[0] if isinstance(values, tuple | list) and values and depth == len(path) - 1 else None
         field = model.model_fields.get(name)
         model = _section(model, name)
-    return None if field is None or field.is_required() or model is not None else field.get_default(call_default_factory=True)
+    return (
+        None
+        if field is None or field.is_required() or model is not None
+        else field.get_default(call_default_factory=True)
+    )

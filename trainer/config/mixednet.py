@@ -26,7 +26,9 @@ def _counts(given: object) -> object:
 def _kernel_groups(given: object) -> object:
     """Kernel sizes such as `[5],[7,11],[9,15],[23]`, one bracket a block."""
     values = _listed(given)
-    if not values or not all(isinstance(group, list | tuple) and group and all(map(_is_whole, group)) for group in values):
+    if not values or not all(
+        isinstance(group, list | tuple) and group and all(map(_is_whole, group)) for group in values
+    ):
         raise ValueError('give one bracket of kernel sizes a block, such as "[5],[7,11],[9,15],[23]"')
     return values
 
@@ -52,19 +54,24 @@ def _text(values: tuple[Any, ...]) -> str:
 
 Counts = Annotated[tuple[_Whole, ...], BeforeValidator(_counts, json_schema_input_type=str), PlainSerializer(_text)]
 """A number a block, written as text."""
-Switches = Annotated[tuple[Literal[0, 1], ...], BeforeValidator(_counts, json_schema_input_type=str), PlainSerializer(_text)]
+Switches = Annotated[
+    tuple[Literal[0, 1], ...], BeforeValidator(_counts, json_schema_input_type=str), PlainSerializer(_text)
+]
 """0 or 1 a block, written as text."""
-KernelGroups = Annotated[tuple[tuple[_Whole, ...], ...], BeforeValidator(_kernel_groups, json_schema_input_type=str), PlainSerializer(_text)]
+KernelGroups = Annotated[
+    tuple[tuple[_Whole, ...], ...], BeforeValidator(_kernel_groups, json_schema_input_type=str), PlainSerializer(_text)
+]
 """Kernel sizes, a bracket a block, written as text."""
 
 
 class MixedNetConfig(Section):
     """The shape of the MixedNet, one entry a block in the lists; the defaults are those of the official v2 models.
 
-    A first convolution over `first_conv_kernel_size` slices advances by `stride` slices, which is also the number of slices
-    that the exported model takes per inference. Then one block an entry of `pointwise_filters`: a depthwise convolution
-    whose channels are shared out between the block's kernel sizes, a pointwise convolution, batch normalisation and ReLU,
-    `repeat_in_block` times, with a residual connection from the block's input where `residual_connection` is 1.
+    A first convolution over `first_conv_kernel_size` slices advances by `stride` slices, which is also the number of
+    slices that the exported model takes per inference. Then one block an entry of `pointwise_filters`: a depthwise
+    convolution whose channels are shared out between the block's kernel sizes, a pointwise convolution, batch
+    normalisation and ReLU, `repeat_in_block` times, with a residual connection from the block's input where
+    `residual_connection` is 1.
     """
 
     architecture: Literal["mixednet"] = "mixednet"
@@ -92,20 +99,26 @@ class MixedNetConfig(Section):
     def _blocks_fit(self) -> Self:
         if self.first_conv_kernel_size < self.stride:
             raise ValueError(
-                f"model.first_conv_kernel_size {self.first_conv_kernel_size} is below model.stride, which is {self.stride}: slices would be skipped; "
-                f"give {self.stride} or more"
+                f"model.first_conv_kernel_size {self.first_conv_kernel_size} is below model.stride, which is"
+                f" {self.stride}: slices would be skipped; give {self.stride} or more"
             )
         blocks = len(self.pointwise_filters)
         for name in ("mixconv_kernel_sizes", "repeat_in_block", "residual_connection"):
             if (count := len(getattr(self, name))) != blocks:
-                raise ValueError(f"model.{name} has {count} entries, but model.pointwise_filters has {blocks}; give one entry a block to each")
+                raise ValueError(
+                    f"model.{name} has {count} entries, but model.pointwise_filters has {blocks}; give one entry a"
+                    " block to each"
+                )
         channels = self.first_conv_filters
-        for block, (kernels, filters, repeat) in enumerate(zip(self.mixconv_kernel_sizes, self.pointwise_filters, self.repeat_in_block, strict=True), 1):
+        for block, (kernels, filters, repeat) in enumerate(
+            zip(self.mixconv_kernel_sizes, self.pointwise_filters, self.repeat_in_block, strict=True), 1
+        ):
             narrowest = channels if repeat == 1 else min(channels, filters)
             if len(kernels) > narrowest:
                 raise ValueError(
-                    f"model.mixconv_kernel_sizes: block {block} shares {narrowest} channels between {len(kernels)} kernels; "
-                    "give fewer kernels, or more channels in model.first_conv_filters or model.pointwise_filters"
+                    f"model.mixconv_kernel_sizes: block {block} shares {narrowest} channels between {len(kernels)}"
+                    " kernels; give fewer kernels, or more channels in model.first_conv_filters or"
+                    " model.pointwise_filters"
                 )
             channels = filters
         return self
@@ -113,4 +126,8 @@ class MixedNetConfig(Section):
     @property
     def context_frames(self) -> tuple[int, ...]:
         """Past frames that each repetition of each block needs, in order: the largest kernel less one."""
-        return tuple(max(kernels) - 1 for kernels, repeat in zip(self.mixconv_kernel_sizes, self.repeat_in_block, strict=True) for _ in range(repeat))
+        return tuple(
+            max(kernels) - 1
+            for kernels, repeat in zip(self.mixconv_kernel_sizes, self.repeat_in_block, strict=True)
+            for _ in range(repeat)
+        )

@@ -7,13 +7,23 @@ from typing import Any
 
 from trainer.config.sections import TrainerConfig
 
-_VARIABLE = {"type": "string", "pattern": r"\$\{", "description": "an environment variable, ${NAME} or ${NAME:-default}"}
+_VARIABLE = {
+    "type": "string",
+    "pattern": r"\$\{",
+    "description": "an environment variable, ${NAME} or ${NAME:-default}",
+}
 
 
 def config_schema() -> str:
-    """The schema as JSON text. A file may leave out any key: others may give it, and all but the wake word have defaults."""
+    """The schema as JSON text. A file may leave out any key: others may give it, and all but the wake word have
+    defaults.
+    """
     schema = TrainerConfig.model_json_schema()
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "wakeword-bench training configuration"}
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "wakeword-bench training configuration",
+    }
     for model in (schema, *schema["$defs"].values()):
         model.pop("required", None)
         if model.get("type") != "object":

@@ -62,7 +62,10 @@ class ExportSection(Section):
 
     @model_validator(mode="after")
     def _esphome_takes_it(self) -> Self:
-        rules = {"website": website_rule(self.website) if self.website else None, "minimum_esphome_version": version_rule(self.minimum_esphome_version)}
+        rules = {
+            "website": website_rule(self.website) if self.website else None,
+            "minimum_esphome_version": version_rule(self.minimum_esphome_version),
+        }
         for key, fault in rules.items():
             if fault is not None:
                 raise ValueError(f"export.{key}: {fault}")

@@ -13,7 +13,8 @@ from trainer.config.base import Files, Section
 from wakeword import contract
 
 END_SHIFT_SLICES = 10
-"""Shifts of a window's end behind a wake word, in slices of 10 ms: how late the model may fire is drawn from so many."""
+"""Shifts of a window's end behind a wake word, in slices of 10 ms: how late the model may fire is drawn from so
+many."""
 
 HeldOut = Literal["auto"] | tuple[str, ...]
 MaximizationMetric = Literal["auto", "average_viable_recall", "expected_recall", "recall"]
@@ -28,7 +29,8 @@ _FILLED = {"hard_negative_class_weight": 40.0, **dict.fromkeys(_MASKS, 0)}
 
 
 class SamplingWeights(Section):
-    """How much of a batch each set of features gets, relative to the others; a set that has no recordings gets nothing."""
+    """How much of a batch each set of features gets, relative to the others; a set that has no recordings
+    gets nothing."""
 
     positive: Weight = 0.5
     """Wake words in silence or low noise."""
@@ -41,7 +43,8 @@ class SamplingWeights(Section):
     negative_alone: Weight = 0.5
     """Some short negatives, each after a pause."""
     negative_augmented: Weight = 2.0
-    """Augmented negatives. With fewer, rooms, noise and low levels are heard more often in wake words than in negatives, and become a sign of them."""
+    """Augmented negatives. With fewer, rooms, noise and low levels are heard more often in wake words than in
+    negatives, and become a sign of them."""
     hard_negative: Weight = 0.5
     """Recordings of `paths.hard_negative_dir`, and what is mined within the training."""
     feature_sets: Weight = 3.0
@@ -79,7 +82,8 @@ class TrainingSection(Section):
     hard_negative_class_weight: tuple[_Positive, ...] = (40.0, 40.0)
     """Weight of a hard negative in the loss, a value a phase or one for all; 40 in all where it is not given."""
     time_mask_max_size: tuple[_Count, ...] = (0, 0)
-    """Longest masked stretch of time in slices of 10 ms, a value a phase or one for all; 0 is off, also where it is not given."""
+    """Longest masked stretch of time in slices of 10 ms, a value a phase or one for all; 0 is off, also where it is not
+    given."""
     time_mask_count: tuple[_Count, ...] = (0, 0)
     """Masked stretches of time in a window, likewise."""
     freq_mask_max_size: tuple[Annotated[_Count, Field(le=contract.FEATURE_CHANNELS)], ...] = (0, 0)
@@ -87,7 +91,8 @@ class TrainingSection(Section):
     freq_mask_count: tuple[_Count, ...] = (0, 0)
     """Masked rows of mel bins in a window, likewise."""
     weight_averaging: float = Field(0.999, ge=0, lt=1)
-    """What a running mean of the weights keeps of itself a step. Evaluations, checkpoints and export have the mean; 0: no mean."""
+    """What a running mean of the weights keeps of itself a step. Evaluations, checkpoints and export have the mean; 0:
+    no mean."""
     sampling_weights: SamplingWeights = SamplingWeights()
     """What a batch is drawn from."""
     penalty_weights: PenaltyWeights = PenaltyWeights()
@@ -97,16 +102,17 @@ class TrainingSection(Section):
     target_minimization: float = Field(0.5, ge=0)
     """False accepts an hour that are low enough, for checkpoints and for the exported cutoff."""
     maximization_metric: MaximizationMetric = "auto"
-    """What checkpoints at or below `target_minimization` compete on. auto: `expected_recall` where synthetic words validate, else
-    `average_viable_recall`. `expected_recall` does not saturate, and is there only where words are heard in hard conditions: where they are synthetic; with
-    other words it is refused."""
+    """What checkpoints at or below `target_minimization` compete on. auto: `expected_recall` where synthetic words
+    validate, else `average_viable_recall`. `expected_recall` does not saturate, and is there only where words are heard
+    in hard conditions: where they are synthetic; with other words it is refused."""
     teachers: Files = ()
     """Checkpoints of earlier runs of the same recordings; the mean of their logits is learned beside the truth."""
     teaching_share: float = Field(0.9, gt=0, le=1)
     """How much of the loss is the teachers', where there are any."""
     held_out_engines: HeldOut = "auto"
-    """Speech engines of which nothing trains, where synthetic voices validate because nobody's recordings do: a list of names of generated.csv.
-    auto: the seed chooses. []: none; families of voices are held out all the same. Hibari counts as Kokoro, whose voices taught its own."""
+    """Speech engines of which nothing trains, where synthetic voices validate because nobody's recordings do: a list of
+    names of generated.csv. auto: the seed chooses. []: none; families of voices are held out all the same. Hibari
+    counts as Kokoro, whose voices taught its own."""
     seed: int = Field(0, ge=0)
     """The same seed, recordings and settings give the same splits, batches and, on one machine, weights."""
 
@@ -114,10 +120,18 @@ class TrainingSection(Section):
     @classmethod
     def _one_value_a_phase(cls, values: Any) -> Any:
         """A run of one or three phases need not repeat what is off or the same in all of them."""
-        steps = values.get("training_steps", cls.model_fields["training_steps"].default) if isinstance(values, dict) else None
+        steps = (
+            values.get("training_steps", cls.model_fields["training_steps"].default)
+            if isinstance(values, dict)
+            else None
+        )
         if not isinstance(steps, list | tuple):
             return values
-        repeated = {name: list(given) * len(steps) for name in _FILLED if isinstance(given := values.get(name), list | tuple) and len(given) == 1}
+        repeated = {
+            name: list(given) * len(steps)
+            for name in _FILLED
+            if isinstance(given := values.get(name), list | tuple) and len(given) == 1
+        }
         return {name: [value] * len(steps) for name, value in _FILLED.items()} | values | repeated
 
     @model_validator(mode="after")
@@ -125,10 +139,14 @@ class TrainingSection(Section):
         for name in _PER_PHASE:
             values, phases = getattr(self, name), len(self.training_steps)
             if len(values) != phases:
-                fitting = ", ".join(f"{value:g}" for value in [*values, *[values[-1] if values else 1] * phases][:phases])
+                fitting = ", ".join(
+                    f"{value:g}" for value in [*values, *[values[-1] if values else 1] * phases][:phases]
+                )
                 raise ValueError(
-                    f"training.training_steps has {phases} {'value, so there is one phase' if phases == 1 else f'values, so there are {phases} phases'}, and "
-                    f"training.{name} has {len(values)}; give one a phase, for example --set training.{name}=[{fitting}]"
+                    f"training.training_steps has {phases}"
+                    f" {'value, so there is one phase' if phases == 1 else f'values, so there are {phases} phases'},"
+                    f" and training.{name} has {len(values)}; give one a phase, for example --set"
+                    f" training.{name}=[{fitting}]"
                 )
         return self
 
@@ -138,7 +156,9 @@ class TrainingSection(Section):
         return sum(self.training_steps)
 
     def phase_of(self, step: int) -> int:
-        """The phase of a step, both counted from 0: the place of its values in the lists. Past the end it is the last one."""
+        """The phase of a step, both counted from 0: the place of its values in the lists. Past the end it is the last
+        one.
+        """
         return min(bisect_right(list(accumulate(self.training_steps)), step), len(self.training_steps) - 1)
 
     def evaluations_after(self, step: int) -> int:
@@ -148,24 +168,32 @@ class TrainingSection(Section):
 
     def last_phase(self, **changes: Any) -> TrainingSection:
         """This section with its last phase alone, and with other values for some keys, which are not checked."""
-        return self.model_copy(update={name: getattr(self, name)[-1:] for name in ("training_steps", *_PER_PHASE)} | changes)
+        return self.model_copy(
+            update={name: getattr(self, name)[-1:] for name in ("training_steps", *_PER_PHASE)} | changes
+        )
 
 
 class HardNegativeMiningSection(Section):
-    """What the model wrongly accepts is mined: within a training from its own negatives, and by `mww-mine` from any audio."""
+    """What the model wrongly accepts is mined: within a training from its own negatives, and by `mww-mine` from any
+    audio.
+    """
 
     enabled: bool = False
-    """Mine within the training. What is mined is trained on unheard: recordings that hold the wake word must not be among the negatives."""
+    """Mine within the training. What is mined is trained on unheard: recordings that hold the wake word must not be
+    among the negatives."""
     fp_threshold: float = Field(0.8, ge=0, lt=1)
     """Probability above which a window without the wake word is wrongly accepted."""
     max_samples: int = Field(5000, ge=1)
     """Clips that are mined at most, in a whole training or into one folder."""
     mining_interval_epochs: int = Field(5, ge=1)
-    """Epochs from one mining to the next; an epoch is `training.eval_step_interval` steps, and mining follows an evaluation."""
+    """Epochs from one mining to the next; an epoch is `training.eval_step_interval` steps, and mining follows an
+    evaluation."""
 
 
 class PerformanceSection(Section):
-    """What of the machine a run uses, and what it records of itself. But for `mixed_precision` nothing here changes the weights' meaning."""
+    """What of the machine a run uses, and what it records of itself. But for `mixed_precision` nothing here changes the
+    weights' meaning.
+    """
 
     gpu_only: bool = False
     """Refuse to train without a GPU, instead of training on the CPU."""
@@ -178,7 +206,8 @@ class PerformanceSection(Section):
     prefetch_factor: int = Field(3, ge=1)
     """Batches that are made ready in the background ahead of the step."""
     max_memory_gb: float = Field(0, ge=0)
-    """Main memory in GiB that the run may take, by estimate: fewer processes compute, and a run that cannot fit is refused before its features. 0: none."""
+    """Main memory in GiB that the run may take, by estimate: fewer processes compute, and a run that cannot fit is
+    refused before its features. 0: none."""
     inter_op_parallelism: int = Field(0, ge=0)
     """Threads that run TensorFlow operations side by side; 0: TensorFlow's choice."""
     intra_op_parallelism: int = Field(0, ge=0)

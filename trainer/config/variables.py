@@ -1,7 +1,8 @@
 """`${VAR}` and `${VAR:-default}` in configuration values.
 
-A name that is unset and has no default is an error; a default is also taken where the variable is empty, as a shell does. `$${` stands for the
-characters `${`. Values of variables may be secrets: messages show what was written, never what it stood for.
+A name that is unset and has no default is an error; a default is also taken where the variable is empty, as a shell
+does. `$${` stands for the characters `${`. Values of variables may be secrets: messages show what was written, never
+what it stood for.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ from collections.abc import Mapping
 
 from wakeword.errors import ConfigError
 
-_REFERENCE = re.compile(r"(?P<escaped>\$\$\{)|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<fallback>:-(?P<default>[^}]*))?\}|(?P<damaged>\$\{)")
+_REFERENCE = re.compile(
+    r"(?P<escaped>\$\$\{)|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<fallback>:-(?P<default>[^}]*))?\}|(?P<damaged>\$\{)"
+)
 
 
 def substitute(text: str, key: str, origin: str, environment: Mapping[str, str] | None = None) -> str:
-    """`text` with its variables replaced. `key` and `origin` name the value in the `ConfigError` for an unset or damaged one."""
+    """`text` with its variables replaced. `key` and `origin` name the value in the `ConfigError` for an unset or
+    damaged one.
+    """
     values = os.environ if environment is None else environment
 
     def value_of(match: re.Match[str]) -> str:
@@ -24,13 +29,19 @@ def substitute(text: str, key: str, origin: str, environment: Mapping[str, str] 
         if match["escaped"]:
             return "${"
         if match["damaged"]:
-            raise ConfigError(f"{origin}: {key} is {text!r}, where ${{ begins no variable; write ${{NAME}} or ${{NAME:-default}}, or $${{ for the characters")
+            raise ConfigError(
+                f"{origin}: {key} is {text!r}, where ${{ begins no variable; write ${{NAME}} or ${{NAME:-default}}, or"
+                " $${ for the characters"
+            )
         value = values.get(name, "")
         if value or (name in values and not match["fallback"]):
             return value
         if match["fallback"]:
             return match["default"] or ""
-        raise ConfigError(f"{origin}: {key} needs the environment variable {name}, which is not set; set it, or write ${{{name}:-default}}")
+        raise ConfigError(
+            f"{origin}: {key} needs the environment variable {name}, which is not set; set it, or write"
+            f" ${{{name}:-default}}"
+        )
 
     return _REFERENCE.sub(value_of, text)
 

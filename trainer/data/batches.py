@@ -1,4 +1,6 @@
-"""What batches are drawn from, and drawing them: one pass of array arithmetic a batch, the same batch for the same seed and step."""
+"""What batches are drawn from, and drawing them: one pass of array arithmetic a batch, the same batch for the same seed
+and step.
+"""
 
 from __future__ import annotations
 
@@ -30,20 +32,20 @@ TruncationStrategy = Literal["random", "truncate_start", "truncate_end", "split"
 class FeatureSet:
     """Clips of one kind.
 
-    - `random`: any window of the clip; a clip is drawn in proportion to its length, so every slice of audio is as likely as
-      any other. For negatives.
-    - `truncate_start`: the window ends with the clip, less a shift of 0 to `end_shift_slices - 1` slices; every clip is as
-      likely as any other. For wake words, whose clips end about 200 ms after the word: with ten slices of shift the model
-      learns to fire about 105 to 205 ms after it.
+    - `random`: any window of the clip; a clip is drawn in proportion to its length, so every slice of audio is as
+      likely as any other. For negatives.
+    - `truncate_start`: the window ends with the clip, less a shift of 0 to `end_shift_slices - 1` slices; every clip is
+      as likely as any other. For wake words, whose clips end about 200 ms after the word: with ten slices of shift the
+      model learns to fire about 105 to 205 ms after it.
     - `truncate_end`: the window begins with the clip. For what happens at the onset of sound.
     - `fixed_right_cutoff`: the window ends `right_cutoff_slices` before the clip does: one moment after the word.
-    - `split`: one of the windows that lie side by side from the clip's end to its beginning (the first of them reaches into its neighbour where
-      they do not divide the clip). For ambient recordings.
+    - `split`: one of the windows that lie side by side from the clip's end to its beginning (the first of them reaches
+      into its neighbour where they do not divide the clip). For ambient recordings.
 
-    With `random` and `split` longer clips are drawn more often, with the others all are as likely.
-    A clip shorter than the window is preceded by silence (-128), which no device hears in the middle of a stream: compute
-    features with enough sound before the word that clips are at least as long as the training window.
-    Raises `ConfigError` when there is nothing to draw from or a weight is negative.
+    With `random` and `split` longer clips are drawn more often, with the others all are as likely. A clip shorter than
+    the window is preceded by silence (-128), which no device hears in the middle of a stream: compute features with
+    enough sound before the word that clips are at least as long as the training window. Raises `ConfigError` when there
+    is nothing to draw from or a weight is negative.
     """
 
     name: str
@@ -69,17 +71,28 @@ class FeatureSet:
             raise ConfigError(f"{where} has no clips; give it recordings or leave the set out")
         for clip in [self.clips.rows] if isinstance(self.clips, ClipRows) else self.clips:
             if clip.dtype != np.int8 or clip.ndim != 2 or clip.shape[1] != contract.FEATURE_CHANNELS or not len(clip):
-                raise ConfigError(f"{where} has a clip of {clip.dtype} {list(clip.shape)}; clips are int8 [slices, {contract.FEATURE_CHANNELS}]")
+                raise ConfigError(
+                    f"{where} has a clip of {clip.dtype} {list(clip.shape)}; clips are int8 [slices,"
+                    f" {contract.FEATURE_CHANNELS}]"
+                )
         if self.sampling_weight < 0 or self.penalty_weight < 0:
-            raise ConfigError(f"{where}: sampling_weight {self.sampling_weight} and penalty_weight {self.penalty_weight} must not be negative")
+            raise ConfigError(
+                f"{where}: sampling_weight {self.sampling_weight} and penalty_weight {self.penalty_weight} must not be"
+                " negative"
+            )
         if self.truncation_strategy not in get_args(TruncationStrategy):
-            raise ConfigError(f"{where}: truncation_strategy is {self.truncation_strategy!r}; give one of {', '.join(get_args(TruncationStrategy))}")
+            raise ConfigError(
+                f"{where}: truncation_strategy is {self.truncation_strategy!r}; give one of"
+                f" {', '.join(get_args(TruncationStrategy))}"
+            )
         if self.end_shift_slices < 1:
             raise ConfigError(f"{where}: end_shift_slices is {self.end_shift_slices}; give 1 (no shift) or more")
         if self.right_cutoff_slices < 0:
             raise ConfigError(f"{where}: right_cutoff_slices is {self.right_cutoff_slices}; give 0 or more")
         if self.hard and self.truth:
-            raise ConfigError(f"{where}: holds wake words and is marked hard, which negatives can be; choose one of the two")
+            raise ConfigError(
+                f"{where}: holds wake words and is marked hard, which negatives can be; choose one of the two"
+            )
 
 
 @dataclass(frozen=True)
@@ -99,12 +112,15 @@ class Batch:
 class BatchSampler:
     """Draws batches from feature sets.
 
-    Each set's clips lie in one array, 40 bytes a slice (14 MB an hour of audio); `ClipRows` are used where they lie, so those of a mapped file
-    need no memory. Raises `ConfigError` when the sets hold no wake word, nothing but wake words, or no set has a sampling weight above 0.
+    Each set's clips lie in one array, 40 bytes a slice (14 MB an hour of audio); `ClipRows` are used where they lie, so
+    those of a mapped file need no memory. Raises `ConfigError` when the sets hold no wake word, nothing but wake words,
+    or no set has a sampling weight above 0.
     """
 
     def __init__(self, sets: Sequence[FeatureSet], slices: int, settings: TrainingSection, xp: ModuleType = np) -> None:
-        """Windows of so many `slices`. `xp` is NumPy or CuPy, where masks are applied: with CuPy a batch's features are a tensor on the GPU."""
+        """Windows of so many `slices`. `xp` is NumPy or CuPy, where masks are applied: with CuPy a batch's features are
+        a tensor on the GPU.
+        """
         drawn = {feature_set.truth for feature_set in sets if feature_set.sampling_weight > 0}
         if drawn != {True, False}:
             missing = "wake words (truth: true)" if True not in drawn else "negatives (truth: false)"
@@ -121,7 +137,9 @@ class BatchSampler:
         self._penalty = np.repeat(np.array([feature_set.penalty_weight for feature_set in sets], np.float32), counts)
         places = [_places(feature_set, of_set.lengths, slices) for feature_set, of_set in zip(sets, clips, strict=True)]
         self._first, self._step, self._places = (np.concatenate(values) for values in zip(*places, strict=True))
-        shares = [_clip_shares(feature_set, of_set.lengths, slices) for feature_set, of_set in zip(sets, clips, strict=True)]
+        shares = [
+            _clip_shares(feature_set, of_set.lengths, slices) for feature_set, of_set in zip(sets, clips, strict=True)
+        ]
         self._cumulative = np.cumsum(np.concatenate(shares))
 
     def drawing_from(self, sets: Sequence[FeatureSet]) -> BatchSampler:
@@ -129,14 +147,22 @@ class BatchSampler:
         return BatchSampler(sets, self._slices, self._settings, self._xp)
 
     def batch(self, step: int) -> Batch:
-        """The batch of a step, the same in every run: its random numbers depend on the seed and the step alone, its class weights and masks on the phase."""
+        """The batch of a step, the same in every run: its random numbers depend on the seed and the step alone, its
+        class weights and masks on the phase.
+        """
         settings, phase = self._settings, self._settings.phase_of(step)
         chance = np.random.default_rng((settings.seed, step)).random((2, settings.batch_size))
         # The last clip's cumulative share may fall short of the total by rounding, so the total itself is the range.
-        clips = np.minimum(np.searchsorted(self._cumulative, chance[0] * self._cumulative[-1], side="right"), len(self._lengths) - 1)
+        clips = np.minimum(
+            np.searchsorted(self._cumulative, chance[0] * self._cumulative[-1], side="right"), len(self._lengths) - 1
+        )
         before_end = self._first[clips] + self._step[clips] * (chance[1] * self._places[clips]).astype(np.int64)
         # No window begins before its clip, where the clip is as long as a window.
-        before_end = np.where(self._step[clips] > 1, np.minimum(before_end, np.maximum(self._lengths[clips] - self._slices, 0)), before_end)
+        before_end = np.where(
+            self._step[clips] > 1,
+            np.minimum(before_end, np.maximum(self._lengths[clips] - self._slices, 0)),
+            before_end,
+        )
         features = self._windows(clips, self._starts[clips] + self._lengths[clips] - before_end)
         masks = self._masks(phase)
         if masks != MaskSettings():
@@ -145,12 +171,19 @@ class BatchSampler:
         truth = self._truth[clips]
         of_class = (settings.positive_class_weight, settings.negative_class_weight, settings.hard_negative_class_weight)
         positive, negative, hard_negative = (np.float32(weights[phase]) for weights in of_class)
-        weights = self._penalty[clips] * np.where(truth > 0, positive, np.where(self._hard[clips], hard_negative, negative))
+        weights = self._penalty[clips] * np.where(
+            truth > 0, positive, np.where(self._hard[clips], hard_negative, negative)
+        )
         return Batch(features, truth, weights, clips)
 
     def _masks(self, phase: int) -> MaskSettings:
         settings = self._settings
-        of_kind = (settings.time_mask_max_size, settings.time_mask_count, settings.freq_mask_max_size, settings.freq_mask_count)
+        of_kind = (
+            settings.time_mask_max_size,
+            settings.time_mask_count,
+            settings.freq_mask_max_size,
+            settings.freq_mask_count,
+        )
         return MaskSettings(*(values[phase] for values in of_kind))
 
     def _windows(self, clips: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int8]:
@@ -162,12 +195,15 @@ class BatchSampler:
         return features
 
     def fingerprint(self) -> str:
-        """A hash of everything that decides what this sampler draws, but for the class weights that a sample's truth alone decides."""
+        """A hash of everything that decides what this sampler draws, but for the class weights that a sample's truth
+        alone decides.
+        """
         settings = self._settings
         # In the words of the version that wrote the first states: its runs go on.
         first_steps = accumulate((0, *settings.training_steps[:-1]))
         phases = [
-            f"DrawPhase(first_step={first}, hard_negative_class_weight={settings.hard_negative_class_weight[phase]}, masks={self._masks(phase)})"
+            f"DrawPhase(first_step={first}, hard_negative_class_weight={settings.hard_negative_class_weight[phase]},"
+            f" masks={self._masks(phase)})"
             for phase, first in enumerate(first_steps)
         ]
         of_phases = f"({', '.join(phases)}{',' if len(phases) == 1 else ''})"
@@ -175,13 +211,26 @@ class BatchSampler:
         for rows in self._rows:
             for start in range(0, len(rows), _ROWS_HASHED_AT_ONCE):
                 digest.update(np.ascontiguousarray(rows[start : start + _ROWS_HASHED_AT_ONCE]).tobytes())
-        for values in (self._lengths, self._truth, self._hard, self._penalty, self._first, self._step, self._places, self._cumulative):
+        for values in (
+            self._lengths,
+            self._truth,
+            self._hard,
+            self._penalty,
+            self._first,
+            self._step,
+            self._places,
+            self._cumulative,
+        ):
             digest.update(values.tobytes())
         return digest.hexdigest()
 
 
-def _places(feature_set: FeatureSet, lengths: NDArray[np.int64], slices: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Where a window may end, `[clips]` each: slices before the clip's end at the first place, from one place to the next, number of places."""
+def _places(
+    feature_set: FeatureSet, lengths: NDArray[np.int64], slices: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Where a window may end, `[clips]` each: slices before the clip's end at the first place, from one place to the
+    next, number of places.
+    """
     none, one = np.zeros_like(lengths), np.ones_like(lengths)
     spare = np.maximum(lengths - slices, 0)
     match feature_set.truncation_strategy:
@@ -208,7 +257,9 @@ def _clip_shares(feature_set: FeatureSet, lengths: NDArray[np.int64], slices: in
 
 
 def prefetch(make: Callable[[int], Batch], steps: range, ahead: int) -> Generator[Batch]:
-    """Yield `make(step)` for each step, made in a background thread, up to `ahead` of them while the caller works on an earlier one."""
+    """Yield `make(step)` for each step, made in a background thread, up to `ahead` of them while the caller works on an
+    earlier one.
+    """
     pending: deque[Future[Batch]] = deque()
     pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
     try:

@@ -55,7 +55,9 @@ class ClipRows(Sequence[NDArray[np.int8]]):
         return self.rows[start : start + int(self.lengths[index])]
 
     def parts(self, places: Iterable[tuple[int, int, int]]) -> ClipRows:
-        """Parts of clips where they lie, nothing is copied. A place is a clip, the first slice and one past the last; a part is cut at its clip's ends."""
+        """Parts of clips where they lie, nothing is copied. A place is a clip, the first slice and one past the last; a
+        part is cut at its clip's ends.
+        """
         clips, firsts, stops = np.array(list(places), np.int64).reshape(-1, 3).T
         firsts, stops = np.maximum(firsts, 0), np.minimum(stops, self.lengths[clips])
         return ClipRows(self.rows, stops - firsts, self.starts[clips] + firsts)

@@ -71,7 +71,8 @@ def finish_clip(
         tail_s: Seconds after the word beyond which speech is cut off; None: all is kept.
 
     Returns:
-        The clip, without samples where the engine was silent. A sound that is shorter than ingestion takes is followed by silence up to that length.
+        The clip, without samples where the engine was silent. A sound that is shorter than ingestion takes is followed
+        by silence up to that length.
     """
     import soxr
 
@@ -104,7 +105,8 @@ def finish_clip(
 
 
 def wav_bytes(samples: NDArray[np.int16], word: Word | None = None, note: str = "") -> bytes:
-    """16 kHz mono 16-bit samples `[n]` as the content of a wav file; markers in it (chunk "cue ") say where its word begins and ends.
+    """16 kHz mono 16-bit samples `[n]` as the content of a wav file; markers in it (chunk "cue ") say where its word
+    begins and ends.
 
     A note is kept as the file's comment (ICMT in its chunk "LIST").
     """
@@ -117,7 +119,11 @@ def wav_bytes(samples: NDArray[np.int16], word: Word | None = None, note: str = 
     whole = content.getvalue()
     if word is not None:
         marks = [(_WORD_STARTS, word.start)] * (word.start is not None) + [(_WORD_ENDS, word.end)]
-        whole += _chunk(b"cue ", struct.pack("<I", len(marks)) + b"".join(_CUE_POINT.pack(name, sample, b"data", 0, 0, sample) for name, sample in marks))
+        whole += _chunk(
+            b"cue ",
+            struct.pack("<I", len(marks))
+            + b"".join(_CUE_POINT.pack(name, sample, b"data", 0, 0, sample) for name, sample in marks),
+        )
     if note:
         whole += _chunk(b"LIST", _COMMENT + _chunk(b"ICMT", note.encode() + b"\0"))
     return whole[:4] + struct.pack("<I", len(whole) - _CHUNK.size) + whole[_CHUNK.size :]
@@ -141,12 +147,19 @@ def read_clip(content: bytes) -> GeneratedClip | None:
         return None
     samples = np.frombuffer(chunks[b"data"][: len(chunks[b"data"]) // 2 * 2], "<i2").astype(np.int16)
     points = chunks.get(b"cue ", b"")[4:]
-    marks = {name: sample for name, sample, *_ in _CUE_POINT.iter_unpack(points[: len(points) // _CUE_POINT.size * _CUE_POINT.size])}
+    marks = {
+        name: sample
+        for name, sample, *_ in _CUE_POINT.iter_unpack(points[: len(points) // _CUE_POINT.size * _CUE_POINT.size])
+    }
     start, end = marks.get(_WORD_STARTS), marks.get(_WORD_ENDS)
     # Other programs number their markers as they like.
     word = Word(start, end) if end is not None and set(marks) <= {_WORD_STARTS, _WORD_ENDS} else None
     comment = chunks.get(b"LIST", b"")
-    note = comment[len(_COMMENT) + _CHUNK.size :].rstrip(b"\0").decode(errors="replace") if comment.startswith(_COMMENT + b"ICMT") else ""
+    note = (
+        comment[len(_COMMENT) + _CHUNK.size :].rstrip(b"\0").decode(errors="replace")
+        if comment.startswith(_COMMENT + b"ICMT")
+        else ""
+    )
     return GeneratedClip(samples, word, note)
 
 

@@ -1,8 +1,8 @@
 """What each split holds without the wake word: hours of each kind of sound, by the folders in which it lies.
 
-A kind is the first folder that is no group's (a speaker's) below one of `paths.negative_dir`, `paths.hard_negative_dir` or `paths.generated_dir`; several
-folders of one key are told apart by their own names. A feature set is a kind. False accepts an hour are those of the kinds that a split has, in
-their proportion.
+A kind is the first folder that is no group's (a speaker's) below one of `paths.negative_dir`, `paths.hard_negative_dir`
+or `paths.generated_dir`; several folders of one key are told apart by their own names. A feature set is a kind. False
+accepts an hour are those of the kinds that a split has, in their proportion.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ class Share:
     hours: float
 
     def __str__(self) -> str:
-        return f"{self.kind} {length(self.hours * 3600)} ({self.recordings})" if self.recordings else f"{self.kind} none"
+        return (
+            f"{self.kind} {length(self.hours * 3600)} ({self.recordings})" if self.recordings else f"{self.kind} none"
+        )
 
 
 def composition(records: Iterable[SampleRecord], paths: PathsSection) -> tuple[Share, ...]:
@@ -51,7 +53,9 @@ def composition(records: Iterable[SampleRecord], paths: PathsSection) -> tuple[S
             seconds[key] = seconds.get(key, 0.0) + record.duration
     kinds = sorted({(list(Label).index(label), kind, label) for label, kind, _ in files})
     return tuple(
-        Share(split, label, kind, len(files.get((label, kind, split), ())), seconds.get((label, kind, split), 0.0) / 3600)
+        Share(
+            split, label, kind, len(files.get((label, kind, split), ())), seconds.get((label, kind, split), 0.0) / 3600
+        )
         for split in Split
         for _, kind, label in kinds
     )
@@ -73,13 +77,18 @@ def write_composition(shares: Sequence[Share], folder: Path) -> None:
 
 
 def read_composition(folder: Path) -> tuple[Share, ...]:
-    """The table of a run's folder; empty where an older version has written none. Raises `ConfigError` when it is damaged."""
+    """The table of a run's folder; empty where an older version has written none. Raises `ConfigError` when it is
+    damaged.
+    """
     path = folder / TABLE_NAME
     if not path.is_file():
         return ()
     try:
         rows = read_csv(path, _COLUMNS, "remove the file, or train again").rows
-        return tuple(Share(Split(row["split"]), Label(row["label"]), row["kind"], int(row["recordings"]), float(row["hours"])) for row in rows)
+        return tuple(
+            Share(Split(row["split"]), Label(row["label"]), row["kind"], int(row["recordings"]), float(row["hours"]))
+            for row in rows
+        )
     except ValueError as error:
         raise ConfigError(f"{path}: damaged ({error}); remove the file, or train again") from error
 

@@ -1,4 +1,6 @@
-"""The recordings of a run: found, checked, split, and written down so that everybody after the training finds the same ones."""
+"""The recordings of a run: found, checked, split, and written down so that everybody after the training finds the same
+ones.
+"""
 
 from __future__ import annotations
 
@@ -31,27 +33,40 @@ LISTS_FOLDER = "lists"
 MIN_HARD_NEGATIVES = 50
 """Fewer, at their weight, are learned by heart."""
 ENOUGH_HOURS = 0.5
-"""Without the wake word, to validate with synthetic voices: the tail of false accepts is fitted to some twenty peaks."""
+"""Without the wake word, to validate with synthetic voices: the tail of false accepts is fitted to some twenty
+peaks."""
 _COLUMNS = ("path", "group", "split", "label", "seconds", "sample_rate", "weight", "sha256")
 _SHA256 = re.compile("[0-9a-f]{64}|")
 _READERS = 8
 
 
-def load_recordings(paths: PathsSection, seed: int, jobs: int | None = None, progress: Progress | None = None, held_out: HeldOut = "auto") -> Ingestion:
-    """Find, check and split all recordings of a run; paths become absolute. What was mined trains, unless its source validates or tests.
+def load_recordings(
+    paths: PathsSection,
+    seed: int,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+    held_out: HeldOut = "auto",
+) -> Ingestion:
+    """Find, check and split all recordings of a run; paths become absolute. What was mined trains, unless its source
+    validates or tests.
 
     Where people say the wake word, generated speech trains only: speech of a synthesiser says little about people.
-    Without them, or with a table that lets all of them train, generated speech validates and tests too, by voices and engines that
-    never train (`held_out.py`).
+    Without them, or with a table that lets all of them train, generated speech validates and tests too, by voices and
+    engines that never train (`held_out.py`).
 
-    Raises `ConfigError` for a missing folder, a file that two folders hold, or when positives or negatives are missing from a split.
+    Raises `ConfigError` for a missing folder, a file that two folders hold, or when positives or negatives are missing
+    from a split.
     """
     table = read_splits(paths.splits) if paths.splits else None
     found = find_recorded(paths)
     generated = sum((find_generated(folder.absolute()) for folder in paths.generated_dir), FoundFiles())
     refuse_repeated(file.path for file in (*found.files, *generated.files))
     stored = feature_set_records(paths.feature_sets, jobs=jobs) if paths.feature_sets else []
-    check = partial(ingest, others=[PlacedGroup(record.label, "recordings", record.speaker, record.split, fixed=True) for record in stored], jobs=jobs)
+    check = partial(
+        ingest,
+        others=[PlacedGroup(record.label, "recordings", record.speaker, record.split, fixed=True) for record in stored],
+        jobs=jobs,
+    )
     tables = SpokenTables()
     recorded_files = [file for file in found.files if tables.root_of(file.path) is None]
     spoken = [*(file for file in found.files if tables.root_of(file.path) is not None), *generated.files]
@@ -78,11 +93,24 @@ def load_recordings(paths: PathsSection, seed: int, jobs: int | None = None, pro
 
 def _held_out_note(people: bool, engines: Sequence[str], records: Sequence[SampleRecord]) -> str:
     """What validates where no person does, and for how long."""
-    whole = f", and the engine{'s' * (len(engines) > 1)} {', '.join(filter(None, engines))} whole" if any(engines) else ""
+    whole = (
+        f", and the engine{'s' * (len(engines) > 1)} {', '.join(filter(None, engines))} whole" if any(engines) else ""
+    )
     hours = sum(record.duration for record in chosen(records, Split.VAL, Label.NEGATIVE)) / 3600
-    few = "; that is little for a rate of false accepts, more sentences give more (mww-generate --sentences)" if hours < ENOUGH_HOURS else ""
-    why = "the splits table lets all people who say the wake word train" if people else "nobody's recordings have the wake word"
-    return f"{why}, so synthetic voices validate and test: families that never train{whole}; {hours:.2f} h without the wake word validate{few}"
+    few = (
+        "; that is little for a rate of false accepts, more sentences give more (mww-generate --sentences)"
+        if hours < ENOUGH_HOURS
+        else ""
+    )
+    why = (
+        "the splits table lets all people who say the wake word train"
+        if people
+        else "nobody's recordings have the wake word"
+    )
+    return (
+        f"{why}, so synthetic voices validate and test: families that never train{whole}; {hours:.2f} h without the"
+        f" wake word validate{few}"
+    )
 
 
 def find_recorded(paths: PathsSection) -> FoundFiles:
@@ -100,7 +128,9 @@ def _with_mined(ingestion: Ingestion) -> Ingestion:
     records, leaking = place_mined(ingestion.records)
     warnings = list(ingestion.warnings)
     if leaking:
-        warnings.append(f"{len(leaking)} mined hard negatives are not used, first {leaking[0].path}: {leaking[0].reason}")
+        warnings.append(
+            f"{len(leaking)} mined hard negatives are not used, first {leaking[0].path}: {leaking[0].reason}"
+        )
     hard = sum(record.label is Label.HARD_NEGATIVE for record in records)
     if 0 < hard < MIN_HARD_NEGATIVES:
         warnings.append(f"only {hard} hard_negative clips; at least {MIN_HARD_NEGATIVES} are recommended, or none")
@@ -118,9 +148,14 @@ def chosen(records: Iterable[SampleRecord], split: Split, *labels: Label) -> lis
 
 
 def write_recordings(ingestion: Ingestion, folder: Path) -> None:
-    """Write `recordings.csv` and `rejected.csv` into a run's folder, and lists of val and test recordings for `mww-simulate`."""
+    """Write `recordings.csv` and `rejected.csv` into a run's folder, and lists of val and test recordings for
+    `mww-simulate`.
+    """
     write_atomically(folder / TABLE_NAME, _records_table(ingestion.records))
-    write_atomically(folder / REJECTED_NAME, csv_text(("path", "reason"), [(_printable(entry.path), entry.reason) for entry in ingestion.rejections]))
+    write_atomically(
+        folder / REJECTED_NAME,
+        csv_text(("path", "reason"), [(_printable(entry.path), entry.reason) for entry in ingestion.rejections]),
+    )
     note = session_note(shared_speakers(ingestion.records))
     for split in (Split.VAL, Split.TEST):
         for label in (Label.POSITIVE, Label.NEGATIVE):
@@ -130,7 +165,9 @@ def write_recordings(ingestion: Ingestion, folder: Path) -> None:
 
 
 def read_recordings(folder: Path) -> tuple[SampleRecord, ...]:
-    """The records of a run's folder; tables of older runs lack the files' hashes. Raises `ConfigError` when the table is missing or damaged."""
+    """The records of a run's folder; tables of older runs lack the files' hashes. Raises `ConfigError` when the table
+    is missing or damaged.
+    """
     path = folder / TABLE_NAME
     table = read_csv(path, _COLUMNS[:-1], "give the folder of a run that mww-train made, or train again")
     hashed = _COLUMNS[-1] in table.columns
@@ -143,17 +180,22 @@ def read_recordings(folder: Path) -> tuple[SampleRecord, ...]:
 def same_recordings(earlier: Sequence[SampleRecord], now: Sequence[SampleRecord]) -> bool:
     """Whether two lists tell of the same recordings with the same content; an unknown hash is like any other."""
     pairs = zip(earlier, now, strict=False)
-    return len(earlier) == len(now) and all(one == (other if one.sha256 else replace(other, sha256="")) for one, other in pairs)
+    return len(earlier) == len(now) and all(
+        one == (other if one.sha256 else replace(other, sha256="")) for one, other in pairs
+    )
 
 
 def refuse_changed(records: Sequence[SampleRecord], run: Path) -> None:
-    """Raise `ConfigError` when files of a run are gone, or hold something else than when it was trained. Reads them whole; `run` is named in messages."""
+    """Raise `ConfigError` when files of a run are gone, or hold something else than when it was trained. Reads them
+    whole; `run` is named in messages.
+    """
     table = run / TABLE_NAME
     files = {record.path: file_of(record.path) for record in records}
     gone = [record.path for record in records if not is_recording(record.path)]
     if gone:
         raise ConfigError(
-            f"{gone[0]}: listed in {table}, but not there ({len(gone)} of {len(records)} are gone); bring the run's recordings back, or train anew"
+            f"{gone[0]}: listed in {table}, but not there ({len(gone)} of {len(records)} are gone); bring the run's"
+            " recordings back, or train anew"
         )
     known = [record for record in records if record.sha256]
     distinct = sorted({files[record.path] for record in known})
@@ -162,8 +204,8 @@ def refuse_changed(records: Sequence[SampleRecord], run: Path) -> None:
     changed = [record.path for record in known if hashes[files[record.path]] != record.sha256]
     if changed:
         raise ConfigError(
-            f"{changed[0]}: holds something else than when the run was trained, by its sha256 in {table} ({len(changed)} of {len(records)} have changed); "
-            "bring the run's recordings back, or train anew"
+            f"{changed[0]}: holds something else than when the run was trained, by its sha256 in {table}"
+            f" ({len(changed)} of {len(records)} have changed); bring the run's recordings back, or train anew"
         )
 
 
@@ -172,12 +214,23 @@ def _record(row: Mapping[str, str]) -> SampleRecord:
     sha256 = row["sha256"]
     if not _SHA256.fullmatch(sha256):
         raise ValueError(f"{sha256!r} is no SHA-256")
-    return SampleRecord(Path(row["path"]), Label(row["label"]), Split(row["split"]), row["group"], *numbers, sha256=sha256)
+    return SampleRecord(
+        Path(row["path"]), Label(row["label"]), Split(row["split"]), row["group"], *numbers, sha256=sha256
+    )
 
 
 def _records_table(records: Sequence[SampleRecord]) -> str:
     rows = [
-        (str(record.path), record.speaker, record.split, record.label, str(record.duration), str(record.sample_rate), str(record.weight), record.sha256)
+        (
+            str(record.path),
+            record.speaker,
+            record.split,
+            record.label,
+            str(record.duration),
+            str(record.sample_rate),
+            str(record.weight),
+            record.sha256,
+        )
         for record in records
     ]
     return csv_text(_COLUMNS, rows)
@@ -190,4 +243,8 @@ def _printable(path: Path) -> str:
 
 def rejection_summary(rejections: Sequence[Rejection]) -> str:
     """One line on rejected files: the first with its reason, and where all are; empty without any."""
-    return f"first rejected: {rejections[0].path}: {rejections[0].reason}; {REJECTED_NAME} has them all" if rejections else ""
+    return (
+        f"first rejected: {rejections[0].path}: {rejections[0].reason}; {REJECTED_NAME} has them all"
+        if rejections
+        else ""
+    )

@@ -1,13 +1,15 @@
 """The same recording twice: exactly, or at another gain, cut elsewhere, re-encoded, with light noise over it.
 
-A recording that lies in two splits makes a test an exam whose answers were known. Speaker folders do not prevent it: corpora share sources.
+A recording that lies in two splits makes a test an exam whose answers were known. Speaker folders do not prevent it:
+corpora share sources.
 
-*Exact* duplicates have the same decoded samples. *Near* ones are found by the fingerprint of Haitsma and Kalker, "A Highly Robust Audio
-Fingerprinting System" (2002): every 10 ms the energies of 25 bands over the last 128 ms, and for each pair of neighbouring bands one bit, the sign of
-how their difference changed since the frame before. Gain cancels, and coding or noise flips few bits. All frames of all recordings are put into one
-sorted table; frames of two recordings that are equal, but for the three bits that are most likely to have flipped, vote for one shift
-between them. Where enough agree, the bits of the whole overlap are compared: *similarity* is 1 - 2 x the share of unequal bits, 1 for
-the same sound and about 0 for unrelated ones. Time grows with the number of frames and of candidates, not with all pairs.
+*Exact* duplicates have the same decoded samples. *Near* ones are found by the fingerprint of Haitsma and Kalker, "A
+Highly Robust Audio Fingerprinting System" (2002): every 10 ms the energies of 25 bands over the last 128 ms, and for
+each pair of neighbouring bands one bit, the sign of how their difference changed since the frame before. Gain cancels,
+and coding or noise flips few bits. All frames of all recordings are put into one sorted table; frames of two recordings
+that are equal, but for the three bits that are most likely to have flipped, vote for one shift between them. Where
+enough agree, the bits of the whole overlap are compared: *similarity* is 1 - 2 x the share of unequal bits, 1 for the
+same sound and about 0 for unrelated ones. Time grows with the number of frames and of candidates, not with all pairs.
 """
 
 from __future__ import annotations
@@ -50,10 +52,12 @@ _SHIFTS_COMPARED = 3
 _VOTES_AT_ONCE = 1 << 20
 
 SIMILAR = 0.65
-"""From here on two recordings are the same. Chosen on 2000 recordings of speech and noise: different people saying one word come to at most 0.53, one person
-saying it again to 0.65; copies at another gain, half a frame later, at 20 dB of white noise, or through Opus or Vorbis to 0.64 and more."""
+"""From here on two recordings are the same. Chosen on 2000 recordings of speech and noise: different people saying one
+word come to at most 0.53, one person saying it again to 0.65; copies at another gain, half a frame later, at 20 dB of
+white noise, or through Opus or Vorbis to 0.64 and more."""
 _MIN_OVERLAP_S, _MIN_SHARE = 0.3, 0.5
-"""Sound, without pauses, that both recordings have at the shift between them, and how much of the shorter one's sound that is."""
+"""Sound, without pauses, that both recordings have at the shift between them, and how much of the shorter one's sound
+that is."""
 _MIN_VOTES = 3
 MOST_ALIKE = 200
 """A fingerprint that more frames have says nothing: steady noise, a tone."""
@@ -128,7 +132,9 @@ def audio_print(path: Path) -> AudioPrint:
             parts.append(part)
         pending = pending[frames * FRAME_SAMPLES :]
     if not parts:
-        return AudioPrint(digest.hexdigest(), np.zeros(0, np.uint32), np.zeros((0, WEAK_BITS), np.uint8), np.zeros(0, np.bool_))
+        return AudioPrint(
+            digest.hexdigest(), np.zeros(0, np.uint32), np.zeros((0, WEAK_BITS), np.uint8), np.zeros(0, np.bool_)
+        )
     bits, weak, power = (np.concatenate(values) for values in zip(*parts, strict=True))
     loudest = power.max(initial=0.0)
     return AudioPrint(digest.hexdigest(), bits, weak, power > max(_SILENT_POWER, loudest * 10 ** (-_ACTIVE_DB / 10)))
@@ -159,18 +165,26 @@ def _window() -> NDArray[np.float64]:
 
 @cache
 def _bands() -> NDArray[np.float64]:
-    """Which frequency belongs to which band, `[WINDOW_SAMPLES / 2 + 1, BITS + 1]` of 0 and 1; bands of equal width in octaves."""
+    """Which frequency belongs to which band, `[WINDOW_SAMPLES / 2 + 1, BITS + 1]` of 0 and 1; bands of equal width in
+    octaves.
+    """
     edges = np.geomspace(_LOWEST_HZ, _HIGHEST_HZ, BITS + 2)
     frequencies = np.fft.rfftfreq(WINDOW_SAMPLES, 1 / contract.SAMPLE_RATE_HZ)[:, None]
     return ((frequencies >= edges[:-1]) & (frequencies < edges[1:])).astype(np.float64)
 
 
-def find_duplicates(records: Sequence[SampleRecord], *, jobs: int | None = None, progress: Progress | None = None) -> DuplicateReport:
-    """Find all pairs of recordings that are the same sound, within splits and across them. An unreadable file is reported, not raised."""
+def find_duplicates(
+    records: Sequence[SampleRecord], *, jobs: int | None = None, progress: Progress | None = None
+) -> DuplicateReport:
+    """Find all pairs of recordings that are the same sound, within splits and across them. An unreadable file is
+    reported, not raised.
+    """
     prints: list[AudioPrint] = []
     readable: list[SampleRecord] = []
     unreadable: list[Rejection] = []
-    for record, outcome in zip(records, map_in_processes(_print_or_reason, records, jobs=jobs, progress=progress), strict=True):
+    for record, outcome in zip(
+        records, map_in_processes(_print_or_reason, records, jobs=jobs, progress=progress), strict=True
+    ):
         if isinstance(outcome, Rejection):
             unreadable.append(outcome)
         else:
@@ -180,24 +194,48 @@ def find_duplicates(records: Sequence[SampleRecord], *, jobs: int | None = None,
     for index, one in enumerate(prints):
         groups.setdefault(one.digest, []).append(index)
     pairs = [
-        DuplicatePair(readable[first], readable[second], Likeness.EXACT, 1.0, 0.0) for group in groups.values() for first, second in combinations(group, 2)
+        DuplicatePair(readable[first], readable[second], Likeness.EXACT, 1.0, 0.0)
+        for group in groups.values()
+        for first, second in combinations(group, 2)
     ]
     # Of equal recordings one stands for all, and what it is like, they are.
     members = list(groups.values())
     for first, second, similarity, shift in _near_pairs([prints[group[0]] for group in members]):
         offset = shift * FRAME_SAMPLES / contract.SAMPLE_RATE_HZ
-        pairs += [DuplicatePair(readable[one], readable[other], Likeness.NEAR, similarity, offset) for one, other in product(members[first], members[second])]
+        pairs += [
+            DuplicatePair(readable[one], readable[other], Likeness.NEAR, similarity, offset)
+            for one, other in product(members[first], members[second])
+        ]
     pairs.sort(key=lambda pair: (not pair.crosses, -pair.similarity, pair.first.path, pair.second.path))
     return DuplicateReport(len(records), tuple(pairs), tuple(unreadable))
 
 
 def write_duplicates(report: DuplicateReport, path: Path) -> None:
     """Write the pairs as a CSV, those across splits first. Raises `OSError`."""
-    columns = ("crosses", "likeness", "similarity", "offset_s", "first", "first_split", "first_speaker", "second", "second_split", "second_speaker")
+    columns = (
+        "crosses",
+        "likeness",
+        "similarity",
+        "offset_s",
+        "first",
+        "first_split",
+        "first_speaker",
+        "second",
+        "second_split",
+        "second_speaker",
+    )
     rows = []
     for pair in report.pairs:
         sides = [value for side in (pair.first, pair.second) for value in (side.path, side.split.value, side.speaker)]
-        rows.append(("yes" if pair.crosses else "no", pair.likeness.value, f"{pair.similarity:.3f}", f"{pair.offset_s:.2f}", *sides))
+        rows.append(
+            (
+                "yes" if pair.crosses else "no",
+                pair.likeness.value,
+                f"{pair.similarity:.3f}",
+                f"{pair.offset_s:.2f}",
+                *sides,
+            )
+        )
     write_atomically(path, csv_text(columns, rows))
 
 
@@ -209,8 +247,9 @@ def duplicate_summary(report: DuplicateReport) -> str:
     pair = crossing[0]
     count = "1 pair" if len(crossing) == 1 else f"{len(crossing)} pairs"
     return (
-        f"{count} of recordings in different splits hold the same sound, first {pair.first.path} ({pair.first.split}) and {pair.second.path} "
-        f"({pair.second.split}), similarity {pair.similarity:.2f}; remove one of each, or give both the same group in a splits table"
+        f"{count} of recordings in different splits hold the same sound, first {pair.first.path} ({pair.first.split})"
+        f" and {pair.second.path} ({pair.second.split}), similarity {pair.similarity:.2f}; remove one of each, or give"
+        " both the same group in a splits table"
     )
 
 
@@ -222,7 +261,9 @@ def _print_or_reason(record: SampleRecord) -> AudioPrint | Rejection:
 
 
 def _near_pairs(prints: Sequence[AudioPrint]) -> Iterator[tuple[int, int, float, int]]:
-    """(first, second, similarity, frames by which the second begins later) of all that are alike enough, `first` below `second`."""
+    """(first, second, similarity, frames by which the second begins later) of all that are alike enough, `first` below
+    `second`.
+    """
     for first, second, shifts in _candidates(prints):
         one, other = prints[first], prints[second]
         compared = ((_similarity(one, other, shift), shift) for base in shifts for shift in (base - 1, base, base + 1))
@@ -256,11 +297,17 @@ def _candidates(prints: Sequence[AudioPrint]) -> Iterator[tuple[int, int, list[i
     for start, stop in zip(starts, [*starts, len(pairs)][1:], strict=True):
         best = keys[start:stop][np.argsort(-votes[start:stop], kind="stable")[:_SHIFTS_COMPARED]]
         shifts = (best & ((1 << _SHIFT_BITS) - 1)) - _NO_SHIFT
-        yield int(pairs[start]) >> _NUMBER_BITS, int(pairs[start]) & ((1 << _NUMBER_BITS) - 1), [int(shift) for shift in shifts]
+        yield (
+            int(pairs[start]) >> _NUMBER_BITS,
+            int(pairs[start]) & ((1 << _NUMBER_BITS) - 1),
+            [int(shift) for shift in shifts],
+        )
 
 
 def _votes(prints: Sequence[AudioPrint]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How many frames of a pair of recordings say that they are the same at a shift: sorted keys of (first, second, shift), and counts."""
+    """How many frames of a pair of recordings say that they are the same at a shift: sorted keys of (first, second,
+    shift), and counts.
+    """
     bits, number, frame, weak = _table(prints)
     tally = np.zeros(0, np.int64), np.zeros(0, np.int64)
     for flipped in range(1 << WEAK_BITS):
@@ -275,7 +322,8 @@ def _votes(prints: Sequence[AudioPrint]) -> tuple[NDArray[np.int64], NDArray[np.
             left = np.repeat(np.arange(part.start, part.stop), counts)
             within = np.arange(len(left)) - np.repeat(np.cumsum(counts) - counts, counts)
             right = np.repeat(first[part], counts) + within
-            # Without flips both directions are found, with flips either may be: each pair of frames is written with the lower number first.
+            # Without flips both directions are found, with flips either may be: each pair of frames is written with the
+            # lower number first.
             one, other = number[left], number[right]
             later = frame[left] - frame[right]
             swap = one > other
@@ -285,13 +333,24 @@ def _votes(prints: Sequence[AudioPrint]) -> tuple[NDArray[np.int64], NDArray[np.
     return tally
 
 
-def _table(prints: Sequence[AudioPrint]) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
-    """Bits, number of the recording, frame and weak bits of all frames with sound, sorted by bits; those that are too common left out."""
+def _table(
+    prints: Sequence[AudioPrint],
+) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
+    """Bits, number of the recording, frame and weak bits of all frames with sound, sorted by bits; those that are too
+    common left out.
+    """
     if len(prints) >= 1 << _NUMBER_BITS or max((len(one.bits) for one in prints), default=0) >= _NO_SHIFT:
-        raise ConfigError(f"too much to compare: at most {1 << _NUMBER_BITS} recordings of {_NO_SHIFT // 100 // 3600} h each; compare parts of the dataset")
+        raise ConfigError(
+            f"too much to compare: at most {1 << _NUMBER_BITS} recordings of {_NO_SHIFT // 100 // 3600} h each; compare"
+            " parts of the dataset"
+        )
     frames = [np.flatnonzero(one.active) for one in prints]
-    bits = np.concatenate([np.zeros(0, np.uint32), *(one.bits[chosen] for one, chosen in zip(prints, frames, strict=True))])
-    weak = np.concatenate([np.zeros((0, WEAK_BITS), np.uint8), *(one.weak[chosen] for one, chosen in zip(prints, frames, strict=True))])
+    bits = np.concatenate(
+        [np.zeros(0, np.uint32), *(one.bits[chosen] for one, chosen in zip(prints, frames, strict=True))]
+    )
+    weak = np.concatenate(
+        [np.zeros((0, WEAK_BITS), np.uint8), *(one.weak[chosen] for one, chosen in zip(prints, frames, strict=True))]
+    )
     number = np.repeat(np.arange(len(prints)), [len(chosen) for chosen in frames])
     frame = np.concatenate([np.zeros(0, np.int64), *frames])
     _, inverse, counts = np.unique(bits, return_inverse=True, return_counts=True)
@@ -311,7 +370,9 @@ def _parts(counts: NDArray[np.intp]) -> Iterator[slice]:
         start = stop
 
 
-def _merged(tally: tuple[NDArray[np.int64], NDArray[np.int64]], keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _merged(
+    tally: tuple[NDArray[np.int64], NDArray[np.int64]], keys: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """A tally (sorted keys and their counts) with more votes."""
     new, counts = np.unique(keys, return_counts=True)
     joined, inverse = np.unique(np.concatenate([tally[0], new]), return_inverse=True)

@@ -1,8 +1,8 @@
 """microWakeWord's published feature sets as negatives: trained on, validated on and tested on without audio.
 
-A set is a folder with one folder a split, and in each of those, at any depth, folders that `mmap_ninja` wrote (`wakeword.stored_features`). What is in
-`validation_ambient` and `testing_ambient` are long recordings, elsewhere clips; both validate and test, and count by their length. None holds the wake
-word.
+A set is a folder with one folder a split, and in each of those, at any depth, folders that `mmap_ninja` wrote
+(`wakeword.stored_features`). What is in `validation_ambient` and `testing_ambient` are long recordings, elsewhere
+clips; both validate and test, and count by their length. None holds the wake word.
 """
 
 from __future__ import annotations
@@ -38,10 +38,13 @@ REPRESENTATIVE_SLICES = 60_000
 """Ten minutes of a set are enough to measure a model's ranges on."""
 
 
-def feature_set_records(folders: Sequence[Path], *, jobs: int | None = None, progress: Progress | None = None) -> list[SampleRecord]:
+def feature_set_records(
+    folders: Sequence[Path], *, jobs: int | None = None, progress: Progress | None = None
+) -> list[SampleRecord]:
     """A record for each folder of features in the sets that `folders` are, or hold. Every value is looked at.
 
-    Raises `ConfigError` for a folder that is no set, one that is given twice, and for features that are not the device's.
+    Raises `ConfigError` for a folder that is no set, one that is given twice, and for features that are not the
+    device's.
     """
     found = [one for folder in folders for root in _sets(folder.absolute()) for one in _places(root)]
     refuse_repeated(place for *_, place in found)
@@ -53,15 +56,24 @@ def feature_set_records(folders: Sequence[Path], *, jobs: int | None = None, pro
 
 
 def refuse_feature_sets(folder: Path, key: str) -> None:
-    """Raise `ConfigError` where a folder that should hold recordings holds feature sets, with the setting that takes them."""
-    given = _set_around(folder.absolute()) or (folder if any(_is_set(one) for one in (folder, *_subfolders(folder))) else None)
+    """Raise `ConfigError` where a folder that should hold recordings holds feature sets, with the setting that takes
+    them.
+    """
+    given = _set_around(folder.absolute()) or (
+        folder if any(_is_set(one) for one in (folder, *_subfolders(folder))) else None
+    )
     if given is not None:
         nothing = "" if key == "paths.hard_negative_dir" else f" --set {shlex.quote(f'{key}=[]')}"
-        raise ConfigError(f"{folder}: holds feature sets, not recordings; give it so: {set_command('paths.feature_sets', [given])}{nothing}")
+        raise ConfigError(
+            f"{folder}: holds feature sets, not recordings; give it so:"
+            f" {set_command('paths.feature_sets', [given])}{nothing}"
+        )
 
 
 def stored_sets(store: FeatureStore, records: Iterable[SampleRecord]) -> dict[str, ClipRows]:
-    """The clips of feature sets as the device's features, by the name of their set, from the store. Raises as `stored_clips` does."""
+    """The clips of feature sets as the device's features, by the name of their set, from the store. Raises as
+    `stored_clips` does.
+    """
     by_name: dict[str, list[SampleRecord]] = {}
     for record in records:
         by_name.setdefault(record.speaker, []).append(record)
@@ -88,16 +100,23 @@ def _all_clips(records: Sequence[SampleRecord]) -> tuple[Iterator[NDArray[np.int
 def _sets(folder: Path) -> list[Path]:
     sets = [folder] if _is_set(folder) else [one for one in _subfolders(folder) if _is_set(one)]
     if not sets and (around := _set_around(folder)) is not None:
-        raise ConfigError(f"{folder}: is a part of a feature set; give it whole: {set_command('paths.feature_sets', [around])}")
+        raise ConfigError(
+            f"{folder}: is a part of a feature set; give it whole: {set_command('paths.feature_sets', [around])}"
+        )
     if not sets:
         raise ConfigError(
-            f"{folder}: holds no feature set; name a folder with {', '.join(SPLITS)} (any of them) in it, each with folders that mmap_ninja wrote"
+            f"{folder}: holds no feature set; name a folder with {', '.join(SPLITS)} (any of them) in it, each with"
+            " folders that mmap_ninja wrote"
         )
     return sets
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")) if folder.is_dir() else []
+    return (
+        sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        if folder.is_dir()
+        else []
+    )
 
 
 def _is_set(folder: Path) -> bool:

@@ -1,12 +1,13 @@
 """Training features: recordings as the device hears them, through its own frontend, as int8 slices.
 
-Conventions: features are int8 `[slices, 40]`, a slice every 10 ms; slice i has heard the samples up to `160 * i + 480` of its stream. Every
-stream begins with a fresh frontend. What is drawn at random for a clip comes from the seed and the clip's own name, so that neither the
-order of clips, nor the number of processes, nor a clip added elsewhere changes it.
+Conventions: features are int8 `[slices, 40]`, a slice every 10 ms; slice i has heard the samples up to `160 * i + 480`
+of its stream. Every stream begins with a fresh frontend. What is drawn at random for a clip comes from the seed and the
+clip's own name, so that neither the order of clips, nor the number of processes, nor a clip added elsewhere changes it.
 
-A device never hears a word out of nothing, so each clip stands in a context: digital zeros in some (as in evaluations), low noise under the
-whole clip in the others (as in rooms). False accepts of models trained on lone clips sit at the onset of speech after silence; hence
-negatives are also joined, with gaps, into long streams through one running frontend.
+A device never hears a word out of nothing, so each clip stands in a context: digital zeros in some (as in evaluations),
+low noise under the whole clip in the others (as in rooms). False accepts of models trained on lone clips sit at the
+onset of speech after silence; hence negatives are also joined, with gaps, into long streams through one running
+frontend.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class FeatureSettings:
 
     lead_s: float = 1.5
     positive_tail_s: float = 3.25
-    """Of which the recording's own sound after the word is the first `kept_tail_s`, where it has any: a truer tail than any that could be made."""
+    """Of which the recording's own sound after the word is the first `kept_tail_s`, where it has any: a truer tail than
+    any that could be made."""
     kept_tail_s: float = 0.25
     negative_tail_s: float = 0.75
     gap_s: float = 0.5
@@ -54,7 +56,9 @@ class FeatureSettings:
 
 @dataclass(frozen=True)
 class PositiveFeatures:
-    """One utterance in its context. Slice `word_end` is the first that has heard all of the word; three seconds and a quarter follow."""
+    """One utterance in its context. Slice `word_end` is the first that has heard all of the word; three seconds and a
+    quarter follow.
+    """
 
     features: Features
     word_end: int
@@ -69,26 +73,49 @@ class NegativeFeatures:
 
 
 def positive_features(
-    records: Sequence[SampleRecord], *, seed: int = 0, settings: FeatureSettings | None = None, jobs: int | None = None, progress: Progress | None = None
+    records: Sequence[SampleRecord],
+    *,
+    seed: int = 0,
+    settings: FeatureSettings | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
 ) -> list[PositiveFeatures]:
-    """Lead-in, clip and tail of each utterance, in the order of `records`. Raises `ConfigError` for an unreadable file."""
-    return list(map_in_processes(partial(_positive, settings or FeatureSettings(), seed), records, jobs=jobs, progress=progress))
+    """Lead-in, clip and tail of each utterance, in the order of `records`.
+
+    Raises `ConfigError` for an unreadable file.
+    """
+    return list(
+        map_in_processes(partial(_positive, settings or FeatureSettings(), seed), records, jobs=jobs, progress=progress)
+    )
 
 
 def negative_features(
-    records: Sequence[SampleRecord], *, seed: int = 0, settings: FeatureSettings | None = None, jobs: int | None = None, progress: Progress | None = None
+    records: Sequence[SampleRecord],
+    *,
+    seed: int = 0,
+    settings: FeatureSettings | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
 ) -> NegativeFeatures:
-    """Some negatives alone and all of them joined, in an order drawn from the seed. Raises `ConfigError` for an unreadable file."""
+    """Some negatives alone and all of them joined, in an order drawn from the seed. Raises `ConfigError` for an
+    unreadable file.
+    """
     chosen = settings or FeatureSettings()
     shuffled = _shuffled(records, seed)
-    alone = [(record,) for record in shuffled if record.duration <= chosen.max_alone_s and _unit("alone", seed, record) < chosen.alone_share]
+    alone = [
+        (record,)
+        for record in shuffled
+        if record.duration <= chosen.max_alone_s and _unit("alone", seed, record) < chosen.alone_share
+    ]
     streams = list(_streams(shuffled, chosen))
     # Streams first: they take longest, and the short clips then fill the cores evenly.
     features = list(map_in_processes(partial(_stream, chosen, seed), [*streams, *alone], jobs=jobs, progress=progress))
     return NegativeFeatures(alone=features[len(streams) :], joined=features[: len(streams)])
 
 
-def joined_recordings(records: Sequence[SampleRecord], *, seed: int = 0, settings: FeatureSettings | None = None) -> list[tuple[SampleRecord, ...]]:
+def joined_recordings(
+    records: Sequence[SampleRecord], *, seed: int = 0, settings: FeatureSettings | None = None
+) -> list[tuple[SampleRecord, ...]]:
     """Which recordings each of the joined streams of `negative_features` holds, in order."""
     return list(_streams(_shuffled(records, seed), settings or FeatureSettings()))
 
@@ -144,7 +171,9 @@ def _joined_samples(settings: FeatureSettings, records: Sequence[SampleRecord]) 
 
 
 class _Context:
-    """The background of one stream: digital silence, or low noise of some colour and level, running on from block to block."""
+    """The background of one stream: digital silence, or low noise of some colour and level, running on from block to
+    block.
+    """
 
     def __init__(self, settings: FeatureSettings, generator: np.random.Generator) -> None:
         self._generator = generator

@@ -1,8 +1,9 @@
-"""A training corpus from nothing but a phrase: positives, near misses and sentences, spoken by every voice that this machine has.
+"""A training corpus from nothing but a phrase: positives, near misses and sentences, spoken by every voice that this
+machine has.
 
-The plan of all clips is drawn first, from the seed alone; a larger corpus begins with the smaller one of the same seed. Each clip then
-depends on its own plan only, so neither the number of processes nor an interruption changes a byte. A clip's file name holds a hash of its
-plan: a finished file is kept, a file of another plan is never taken for it.
+The plan of all clips is drawn first, from the seed alone; a larger corpus begins with the smaller one of the same seed.
+Each clip then depends on its own plan only, so neither the number of processes nor an interruption changes a byte. A
+clip's file name holds a hash of its plan: a finished file is kept, a file of another plan is never taken for it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,19 @@ from trainer.data.speech.espeak_languages import check_language, language_title,
 from trainer.data.speech.foreign import accents_of, accents_read, heard_otherwise
 from trainer.data.speech.listening_page import PAGE_NAME, PagedClip, write_listening_page
 from trainer.data.speech.making import DroppedClip, FinishedClip, make_clip, refuse_failing_engines
-from trainer.data.speech.plan import FOLDERS, NEAR_MISS, POSITIVE, SENTENCE, THROWN_OUT, ClipPlan, Contexts, CorpusRequest, Spoken, Unreadable, plan_clips
+from trainer.data.speech.plan import (
+    FOLDERS,
+    NEAR_MISS,
+    POSITIVE,
+    SENTENCE,
+    THROWN_OUT,
+    ClipPlan,
+    Contexts,
+    CorpusRequest,
+    Spoken,
+    Unreadable,
+    plan_clips,
+)
 from trainer.data.speech.pronunciation import summary
 from trainer.data.speech.recogniser import recogniser_missing
 from trainer.data.speech.registry import EngineChoice, choose_engines, slow_engines
@@ -40,15 +53,32 @@ from wakeword.reading import csv_text
 
 _CONTEXTS = 300
 """Sentences from which the words around a wake word are taken."""
-_BORROWED = "no {0} sentences come with this version, so its voices read those of other languages, by {0} rules; sentences of your own are better: --lines FILE"
+_BORROWED = (
+    "no {0} sentences come with this version, so its voices read those of other languages, by {0} rules; sentences of"
+    " your own are better: --lines FILE"
+)
 _CLIP_NAME = re.compile(r"\d{6}-[0-9a-f]{8}\.wav")
-_PLAN_COLUMNS = ("text", "engine", "voice", "speaker", "family", "language", "way", "rate", "pitch", "formant", "gain_db", "seed")
+_PLAN_COLUMNS = (
+    "text",
+    "engine",
+    "voice",
+    "speaker",
+    "family",
+    "language",
+    "way",
+    "rate",
+    "pitch",
+    "formant",
+    "gain_db",
+    "seed",
+)
 
 
 @dataclass(frozen=True)
 class GeneratedCorpus:
-    """The result of a run: the table of all clips, a page to listen to some, the clips that train, those that the pronunciation check threw out, planned ones
-    that are not there, the engines left out, and what else to know, a line each.
+    """The result of a run: the table of all clips, a page to listen to some, the clips that train, those that the
+    pronunciation check threw out, planned ones that are not there, the engines left out, and what else to know, a line
+    each.
     """
 
     table: Path
@@ -66,17 +96,24 @@ class GeneratedCorpus:
 
 
 def generate_corpus(
-    request: CorpusRequest, output: Path, engines: EngineChoice | None = None, *, jobs: int | None = None, progress: Progress | None = None
+    request: CorpusRequest,
+    output: Path,
+    engines: EngineChoice | None = None,
+    *,
+    jobs: int | None = None,
+    progress: Progress | None = None,
 ) -> GeneratedCorpus:
-    """Speak a phrase and its negatives into `output` as 16 kHz mono 16-bit wav files, and write generated.csv at the end.
+    """Speak a phrase and its negatives into `output` as 16 kHz mono 16-bit wav files, and write generated.csv at the
+    end.
 
-    The same request and engines give the same files byte for byte. Interrupted at any time, the next run goes on where it stopped. An engine that
-    has no voice of the language, or cannot read the phrase whole, is left out of all of it: a voice in the negatives alone would be learned as a
-    negative. Slow engines say every second clip, up to `natural` of the wake word and as many negatives. With `check`, wake words that were said
-    wrong and near misses that are heard as the wake word go to the folder `thrown_out`, which never trains.
-    Raises `ConfigError` for an unknown language, an engine that was asked for and cannot speak it, a phrase that no engine reads, that is too long or
-    cannot be kept out of sentences, or an output folder that holds clips of another plan; `InfrastructureError` when an engine fails
-    on many clips or another process fills the folder; `OSError` when the disk is full.
+    The same request and engines give the same files byte for byte. Interrupted at any time, the next run goes on where
+    it stopped. An engine that has no voice of the language, or cannot read the phrase whole, is left out of all of it:
+    a voice in the negatives alone would be learned as a negative. Slow engines say every second clip, up to `natural`
+    of the wake word and as many negatives. With `check`, wake words that were said wrong and near misses that are heard
+    as the wake word go to the folder `thrown_out`, which never trains. Raises `ConfigError` for an unknown language, an
+    engine that was asked for and cannot speak it, a phrase that no engine reads, that is too long or cannot be kept out
+    of sentences, or an output folder that holds clips of another plan; `InfrastructureError` when an engine fails on
+    many clips or another process fills the folder; `OSError` when the disk is full.
     """
     language = check_language(request.language)
     choice = (engines or choose_engines()).speaking(language, language_title(language))
@@ -86,10 +123,14 @@ def generate_corpus(
         return _generate(request, bank, output, choice, jobs, progress)
 
 
-def _generate(request: CorpusRequest, bank: Bank, output: Path, choice: EngineChoice, jobs: int | None, progress: Progress | None) -> GeneratedCorpus:
+def _generate(
+    request: CorpusRequest, bank: Bank, output: Path, choice: EngineChoice, jobs: int | None, progress: Progress | None
+) -> GeneratedCorpus:
     phrase = request.phrase
     # One call in a worker: the library that knows phonemes never runs in this process.
-    spoken, unreadable = next(map_in_processes(partial(_spoken_texts, request, bank), [choice.available], jobs=1, isolate=True))
+    spoken, unreadable = next(
+        map_in_processes(partial(_spoken_texts, request, bank), [choice.available], jobs=1, isolate=True)
+    )
     choice = _readers(choice, phrase, unreadable)
     locates = recogniser_missing(bank.language) is None
     plans = plan_clips(request, spoken, choice.available, unreadable, slow_engines(), locates)
@@ -97,10 +138,13 @@ def _generate(request: CorpusRequest, bank: Bank, output: Path, choice: EngineCh
     unheard = recogniser_missing(bank.language) if request.check else None
     checked = phrase if request.check and not unheard else None
     make = partial(make_clip, output, {engine.name: engine for engine in choice.available}, checked)
-    # Clips of one engine take a hundred times as long as those of another: mixed, the time left can be told from their number.
+    # Clips of one engine take a hundred times as long as those of another: mixed, the time left can be told from their
+    # number.
     order = np.random.default_rng(request.seed).permutation(len(plans))
     # Closed before the folder's lock is: no worker writes after it.
-    with closing(map_in_processes(make, [plans[place] for place in order], jobs=jobs, isolate=True, progress=progress)) as in_any_order:
+    with closing(
+        map_in_processes(make, [plans[place] for place in order], jobs=jobs, isolate=True, progress=progress)
+    ) as in_any_order:
         pairs = zip(order, refuse_failing_engines(in_any_order, plans), strict=True)
         made = [clip for _, clip in sorted(pairs, key=lambda pair: pair[0])]
     spoken_clips = [clip for clip in made if isinstance(clip, FinishedClip)]
@@ -109,7 +153,9 @@ def _generate(request: CorpusRequest, bank: Bank, output: Path, choice: EngineCh
     notes = [_BORROWED.format(language_title(bank.language))] if bank.borrowed and request.sentences else []
     notes += [f"pronunciation was not checked: {unheard}"] if unheard else []
     page = output / PAGE_NAME
-    write_listening_page(page, phrase, [PagedClip(output / clip.path, clip.plan, clip.verdict) for clip in spoken_clips], notes)
+    write_listening_page(
+        page, phrase, [PagedClip(output / clip.path, clip.plan, clip.verdict) for clip in spoken_clips], notes
+    )
     notes += summary((clip.plan.engine, clip.verdict) for clip in spoken_clips if clip.verdict)
     return GeneratedCorpus(
         table,
@@ -126,7 +172,9 @@ def _readers(choice: EngineChoice, phrase: str, unreadable: Unreadable) -> Engin
     """The engines that read the phrase."""
     reasons = {engine.name: unreadable[engine.name].get(phrase, "") for engine in choice.available}
     own = {name: reason and f"{reason} in {phrase!r}" for name, reason in reasons.items()}
-    return choice.without(own, f"no engine can read {phrase!r}", "write it as it sounds, or name its language with --language")
+    return choice.without(
+        own, f"no engine can read {phrase!r}", "write it as it sounds, or name its language with --language"
+    )
 
 
 def _spoken_texts(request: CorpusRequest, bank: Bank, engines: Sequence[SpeechEngine]) -> tuple[Spoken, Unreadable]:
@@ -137,19 +185,34 @@ def _spoken_texts(request: CorpusRequest, bank: Bank, engines: Sequence[SpeechEn
     near = texts.near_misses(phrase, hear, bank) if counts[NEAR_MISS] else []
     if counts[NEAR_MISS] and not near:
         raise ConfigError(f"nothing resembles {phrase!r} without being it; ask for 0 near misses")
-    spoken = {POSITIVE: [phrase], NEAR_MISS: near, SENTENCE: texts.sentences(counts[SENTENCE], phrase, seed, hear, bank)}
+    spoken = {
+        POSITIVE: [phrase],
+        NEAR_MISS: near,
+        SENTENCE: texts.sentences(counts[SENTENCE], phrase, seed, hear, bank),
+    }
     every = list(dict.fromkeys(text for of_kind in spoken.values() for text in of_kind))
     unreadable = {engine.name: engine.unreadable(every, bank.language) for engine in engines}
     readers = [unread for unread in unreadable.values() if phrase not in unread]
     for kind in (NEAR_MISS, SENTENCE):
         spoken[kind] = [text for text in spoken[kind] if not readers or any(text not in unread for unread in readers)]
         if counts[kind] and not spoken[kind]:
-            raise ConfigError(f"no engine can read any of the {kind.replace('_', ' ')} texts; choose other engines with --engine, or ask for none of them")
+            raise ConfigError(
+                f"no engine can read any of the {kind.replace('_', ' ')} texts; choose other engines with --engine, or"
+                " ask for none of them"
+            )
     reading = [engine for engine in engines if phrase not in unreadable[engine.name]]
     foreign = accents_of(phrase, bank.language, sounds) if manner.accents else ()
     own_sound = heard_otherwise([text for text in every if text != phrase and text.isascii()], phrase, foreign, sounds)
     by_engine = {engine.name: accents_read(engine, phrase, foreign) for engine in reading}
-    return Spoken(spoken, _contexts(phrase, bank, seed, reading) if manner.shares.get(IN_FLOW) else {}, by_engine, frozenset((phrase, *own_sound))), unreadable
+    return (
+        Spoken(
+            spoken,
+            _contexts(phrase, bank, seed, reading) if manner.shares.get(IN_FLOW) else {},
+            by_engine,
+            frozenset((phrase, *own_sound)),
+        ),
+        unreadable,
+    )
 
 
 def _contexts(phrase: str, bank: Bank, seed: int, engines: Sequence[SpeechEngine]) -> dict[str, Contexts]:
@@ -161,7 +224,9 @@ def _contexts(phrase: str, bank: Bank, seed: int, engines: Sequence[SpeechEngine
     before, after = ([text for text in side if text not in unread] for side in parts)
     target, *spoken = hear([phrase, *before, *after])
     safe_before = [text for text, heard in zip(before, spoken, strict=False) if context.may_precede(heard, target)]
-    safe_after = [text for text, heard in zip(after, spoken[len(before) :], strict=True) if context.may_follow(heard, target)]
+    safe_after = [
+        text for text, heard in zip(after, spoken[len(before) :], strict=True) if context.may_follow(heard, target)
+    ]
     return {POSITIVE: Contexts(tuple(before), tuple(after)), NEAR_MISS: Contexts(tuple(safe_before), tuple(safe_after))}
 
 
@@ -172,11 +237,18 @@ def _check_output(output: Path, plans: Sequence[ClipPlan]) -> None:
     planned = {plan.path for plan in plans}
     roots = (output, output / THROWN_OUT)
     found = (
-        path.relative_to(root) for root in roots for folder in FOLDERS.values() for path in (root / folder).glob("*/*.wav") if _CLIP_NAME.fullmatch(path.name)
+        path.relative_to(root)
+        for root in roots
+        for folder in FOLDERS.values()
+        for path in (root / folder).glob("*/*.wav")
+        if _CLIP_NAME.fullmatch(path.name)
     )
     strangers = sorted(set(found) - planned)
     if strangers:
-        raise ConfigError(f"{output}: holds {len(strangers)} generated clips of other settings (first: {strangers[0]}); choose an empty folder, or delete them")
+        raise ConfigError(
+            f"{output}: holds {len(strangers)} generated clips of other settings (first: {strangers[0]}); choose an"
+            " empty folder, or delete them"
+        )
 
 
 def _csv_text(clips: Sequence[FinishedClip]) -> str:
@@ -186,7 +258,18 @@ def _csv_text(clips: Sequence[FinishedClip]) -> str:
         plan = clip.plan
         own = (getattr(plan, column) for column in _PLAN_COLUMNS)
         verdict = "" if clip.verdict is None else str(clip.verdict)
-        rows.append((clip.path.as_posix(), plan.label, plan.kind, *own, *_word_seconds(clip.word), clip.samples, clip.sha256, verdict))
+        rows.append(
+            (
+                clip.path.as_posix(),
+                plan.label,
+                plan.kind,
+                *own,
+                *_word_seconds(clip.word),
+                clip.samples,
+                clip.sha256,
+                verdict,
+            )
+        )
     return csv_text(columns, rows)
 
 

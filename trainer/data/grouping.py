@@ -1,12 +1,13 @@
 """Which recordings stay together in one split: a group.
 
-- Wake words: a speaker. That is the first folder below the one that is given, or, for loose files, what stands before the take in their name
-  (`speaker01_take01.wav`, `anna-3.wav`); loose files with other names count as one person.
-- One or two speakers cannot fill three splits, so their recordings are split by session: by the folders below the speaker's, or file by file. A test
-  then says nothing of other people, and whoever shows its figures says so.
+- Wake words: a speaker. That is the first folder below the one that is given, or, for loose files, what stands before
+  the take in their name (`speaker01_take01.wav`, `anna-3.wav`); loose files with other names count as one person.
+- One or two speakers cannot fill three splits, so their recordings are split by session: by the folders below the
+  speaker's, or file by file. A test then says nothing of other people, and whoever shows its figures says so.
 - Generated speech, where it validates or tests: a family of voices of its engine, and all that it says.
-- Recordings without the wake word: each by itself. But one that has the name of a speaker of wake words, as a folder's or before the take in its own,
-  belongs to that speaker, and each folder in one of `paths.grouped_negative_dir` is a group.
+- Recordings without the wake word: each by itself. But one that has the name of a speaker of wake words, as a folder's
+  or before the take in its own, belongs to that speaker, and each folder in one of `paths.grouped_negative_dir` is a
+  group.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ FEWEST_SPEAKERS = len(Split)
 
 
 def grouped(files: Sequence[FoundFile], grouped_folders: Iterable[Path] = ()) -> list[FoundFile]:
-    """The recorded files of a run with their groups. Raises `ConfigError` for a folder of groups in which no negative lies."""
+    """The recorded files of a run with their groups. Raises `ConfigError` for a folder of groups in which no negative
+    lies.
+    """
     speakers = {file.speaker for file in files if file.label is Label.POSITIVE}
     if len(speakers) < FEWEST_SPEAKERS:
         files = [replace(file, group=_session(file)) if file.label is Label.POSITIVE else file for file in files]
@@ -35,16 +38,25 @@ def grouped(files: Sequence[FoundFile], grouped_folders: Iterable[Path] = ()) ->
     for folder in grouped_folders:
         inside = [file.label is not Label.POSITIVE and file.path.is_relative_to(folder.absolute()) for file in files]
         if not any(inside):
-            raise ConfigError(f"{folder}: paths.grouped_negative_dir names it, but no negative recording lies in it; name a folder within paths.negative_dir")
-        files = [_of_a_folder(file, folder.absolute()) if within else file for file, within in zip(files, inside, strict=True)]
+            raise ConfigError(
+                f"{folder}: paths.grouped_negative_dir names it, but no negative recording lies in it; name a folder"
+                " within paths.negative_dir"
+            )
+        files = [
+            _of_a_folder(file, folder.absolute()) if within else file
+            for file, within in zip(files, inside, strict=True)
+        ]
     return list(files)
 
 
-def by_families(files: Sequence[FoundFile], seed: int, held_out: HeldOut = "auto") -> tuple[list[FoundFile], dict[str, Split], tuple[str, ...]]:
-    """Generated files with their groups, which are families of voices, the split of each group, and the engines of which nothing trains.
+def by_families(
+    files: Sequence[FoundFile], seed: int, held_out: HeldOut = "auto"
+) -> tuple[list[FoundFile], dict[str, Split], tuple[str, ...]]:
+    """Generated files with their groups, which are families of voices, the split of each group, and the engines of
+    which nothing trains.
 
-    Clips that no table lists count as one engine's, their speakers as families; fewer than three such families are split file by file. Raises
-    `ConfigError` as `held_out_engines` does.
+    Clips that no table lists count as one engine's, their speakers as families; fewer than three such families are
+    split file by file. Raises `ConfigError` as `held_out_engines` does.
     """
     families = _families(files)
     say_the_word = {family for file, family in zip(files, families, strict=True) if file.label is Label.POSITIVE}
@@ -57,7 +69,9 @@ def by_families(files: Sequence[FoundFile], seed: int, held_out: HeldOut = "auto
 
 
 def in_families(files: Sequence[FoundFile]) -> list[FoundFile]:
-    """Generated files with their groups, which are families of voices. Raises `ConfigError` for a table that cannot be read."""
+    """Generated files with their groups, which are families of voices. Raises `ConfigError` for a table that cannot be
+    read.
+    """
     return [replace(file, group="/".join(family)) for file, family in zip(files, _families(files), strict=True)]
 
 
@@ -72,7 +86,9 @@ def _families(files: Sequence[FoundFile]) -> list[Family]:
             one = next(grouped_ones)
             families.append(("", one.group or one.speaker))
         else:
-            families.append(family_of(row.get("engine", ""), row.get("family") or row.get("speaker") or file.path.parent.name))
+            families.append(
+                family_of(row.get("engine", ""), row.get("family") or row.get("speaker") or file.path.parent.name)
+            )
     return families
 
 

@@ -1,4 +1,6 @@
-"""From folders of recordings to checked sample records. A file is a record or a rejection with its reason, never nothing."""
+"""From folders of recordings to checked sample records. A file is a record or a rejection with its reason, never
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -53,12 +55,15 @@ class FoundFile:
     speaker: str
     relative: Path
     group: str = ""
-    """What is split as one, where `grouping.py` has found a group that is not the speaker, or that a negative belongs to."""
+    """What is split as one, where `grouping.py` has found a group that is not the speaker, or that a negative belongs
+    to."""
 
 
 @dataclass(frozen=True)
 class FoundFiles:
-    """What lies in folders of a dataset: files that may be recordings, what is none with the reason, and what is neither."""
+    """What lies in folders of a dataset: files that may be recordings, what is none with the reason, and what is
+    neither.
+    """
 
     files: tuple[FoundFile, ...] = ()
     rejections: tuple[Rejection, ...] = ()
@@ -72,8 +77,8 @@ class FoundFiles:
 class SampleRecord:
     """A checked recording, or a stretch of one: then `path` names a part of a file (`wakeword.part`).
 
-    `duration` in seconds, `sample_rate` of the file itself (0: features without sound, see `feature_sets.py`), `weight` relative to others of its
-    label, `sha256` of the whole file's bytes, empty where it is not known.
+    `duration` in seconds, `sample_rate` of the file itself (0: features without sound, see `feature_sets.py`), `weight`
+    relative to others of its label, `sha256` of the whole file's bytes, empty where it is not known.
     """
 
     path: Path
@@ -92,9 +97,13 @@ class SampleRecord:
 
     @property
     def content(self) -> str:
-        """A hash of what is heard: the file's, or that of the part (`wakeword.corpus.recordings.hash_file`). Raises as that does."""
+        """A hash of what is heard: the file's, or that of the part (`wakeword.corpus.recordings.hash_file`). Raises as
+        that does.
+        """
         part = part_of(self.path)
-        return hash_file(self.path) if not self.sha256 else self.sha256 if part is None else hash_part(self.sha256, part)
+        return (
+            hash_file(self.path) if not self.sha256 else self.sha256 if part is None else hash_part(self.sha256, part)
+        )
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,8 @@ class Ingestion:
 
 
 def find_generated(root: Path) -> FoundFiles:
-    """Files of a folder of generated speech: those of a dataset, of which any folder may be missing, or wake words side by side in `root` itself.
+    """Files of a folder of generated speech: those of a dataset, of which any folder may be missing, or wake words side
+    by side in `root` itself.
 
     Loose wake words are of no speaker that is known.
     Raises `ConfigError` for another layout.
@@ -116,20 +126,28 @@ def find_generated(root: Path) -> FoundFiles:
         raise ConfigError(f"{root}: no such folder; it must hold generated speech, such as mww-generate makes")
     labelled = _labelled_folders(root)
     if labelled:
-        found = sum((find_files(folder, label) for label, folders in labelled.items() for folder in folders), _beside(root, labelled))
+        found = sum(
+            (find_files(folder, label) for label, folders in labelled.items() for folder in folders),
+            _beside(root, labelled),
+        )
     else:
         found = find_files(root, Label.POSITIVE)
         below = sorted({file.relative.parts[0] for file in found.files if len(file.relative.parts) > 1})
         if below:
             raise ConfigError(
-                f"{root}: holds neither {Label.POSITIVE}/ nor {Label.NEGATIVE}/ but other folders, so what is the wake word is not known; name those with "
-                f"the wake word, if it is all of them: {set_command('paths.generated_dir', [root / name for name in below])}"
+                f"{root}: holds neither {Label.POSITIVE}/ nor {Label.NEGATIVE}/ but other folders, so what is the wake"
+                " word is not known; name those with the wake word, if it is all of them:"
+                f" {set_command('paths.generated_dir', [root / name for name in below])}"
             )
-    return replace(found, files=tuple(replace(file, speaker=GENERATED) if _is_loose_word(file) else file for file in found.files))
+    return replace(
+        found, files=tuple(replace(file, speaker=GENERATED) if _is_loose_word(file) else file for file in found.files)
+    )
 
 
 def _labelled_folders(root: Path) -> dict[Label, list[Path]]:
-    """The folders in `root` that a label's name begins: `positive`, or `positive_train` beside `positive_test`, as openWakeWord has them."""
+    """The folders in `root` that a label's name begins: `positive`, or `positive_train` beside `positive_test`, as
+    openWakeWord has them.
+    """
     found: dict[Label, list[Path]] = {}
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         for label in Label:
@@ -146,12 +164,19 @@ def _beside(root: Path, labelled: Mapping[Label, Sequence[Path]]) -> FoundFiles:
     """What lies in `root` but in none of the labels' folders: rejections."""
     walked, names = walk(root), [folder.name for folders in labelled.values() for folder in folders]
     reason = f"lies beside {' and '.join(f'{name}/' for name in names)}, so what it is to the training is not known"
-    ones = (*(Rejection(path, _SAID_WRONG if path.is_relative_to(root / THROWN_OUT) else reason) for path in walked.recordings), *walked.rejections)
+    ones = (
+        *(
+            Rejection(path, _SAID_WRONG if path.is_relative_to(root / THROWN_OUT) else reason)
+            for path in walked.recordings
+        ),
+        *walked.rejections,
+    )
     return FoundFiles(rejections=tuple(one for one in ones if one.path.relative_to(root).parts[0] not in names))
 
 
 def find_files(folder: Path, label: Label) -> FoundFiles:
-    """What lies below a folder of one label, by the rule of `wakeword.corpus.walk`. Raises `ConfigError` when there is no such folder.
+    """What lies below a folder of one label, by the rule of `wakeword.corpus.walk`. Raises `ConfigError` when there is
+    no such folder.
 
     The speaker of a positive is told by its folder or name, each negative stands for itself; see `grouping.py`.
     """
@@ -162,7 +187,10 @@ def find_files(folder: Path, label: Label) -> FoundFiles:
         commands = [set_command(f"paths.{one}_dir", dataset[one]) for one in (Label.POSITIVE, Label.NEGATIVE)]
         raise ConfigError(f"{folder}: holds a whole dataset; give its folders: {' '.join(commands)}")
     walked = walk(folder)
-    files = tuple(FoundFile(path, label, _speaker(path.relative_to(folder), label), path.relative_to(folder)) for path in walked.recordings)
+    files = tuple(
+        FoundFile(path, label, _speaker(path.relative_to(folder), label), path.relative_to(folder))
+        for path in walked.recordings
+    )
     return FoundFiles(files, walked.rejections, walked.left_out)
 
 
@@ -188,12 +216,15 @@ def ingest(
     Returns:
         Records by label and path, rejections with reasons, and warnings.
 
-    Raises `ConfigError` when nothing is usable and, with `require_splits`, when no positive or no negative is, or one of them misses a split.
+    Raises `ConfigError` when nothing is usable and, with `require_splits`, when no positive or no negative is, or one
+    of them misses a split.
     """
     rule = splitter or Splitter()
     rejections = list(found.rejections)
     pieces: list[tuple[FoundFile, CheckedSound, Path, tuple[str, Split]]] = []
-    for file, outcome in zip(found.files, map_in_processes(_check, found.files, jobs=jobs, progress=progress), strict=True):
+    for file, outcome in zip(
+        found.files, map_in_processes(_check, found.files, jobs=jobs, progress=progress), strict=True
+    ):
         if isinstance(outcome, Rejection):
             rejections.append(outcome)
         else:
@@ -219,7 +250,9 @@ def ingest(
     if require_splits:
         check_filled(placed, rule)
     records.sort(key=lambda record: (list(Label).index(record.label), record.path))
-    return Ingestion(tuple(records), tuple(rejections), tuple(_warnings(found, records, rejections, stored=bool(others))))
+    return Ingestion(
+        tuple(records), tuple(rejections), tuple(_warnings(found, records, rejections, stored=bool(others)))
+    )
 
 
 def _check(file: FoundFile) -> CheckedSound | Rejection:
@@ -268,7 +301,9 @@ def _speaker(relative: Path, label: Label) -> str:
 
 
 def set_command(key: str, paths: Sequence[Path]) -> str:
-    """What on the command line gives a key these folders, quoted for a shell. Those below the present folder are named from there."""
+    """What on the command line gives a key these folders, quoted for a shell. Those below the present folder are named
+    from there.
+    """
     here = Path.cwd()
     names = [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in paths]
     value = names[0] if len(names) == 1 else "[" + ", ".join(names) + "]"
@@ -276,7 +311,8 @@ def set_command(key: str, paths: Sequence[Path]) -> str:
 
 
 def speaker_of_name(stem: str) -> str:
-    """The speaker in a file's name, without its ending, that is `<speaker>_take<number>` or `<speaker>_<number>` (`-` for `_`); else empty.
+    """The speaker in a file's name, without its ending, that is `<speaker>_take<number>` or `<speaker>_<number>` (`-`
+    for `_`); else empty.
 
     A number is a take's up to four digits, and a name with a longer one in it is a date's or a database's.
     """
@@ -284,7 +320,9 @@ def speaker_of_name(stem: str) -> str:
     return named["speaker"] if named is not None and not _LONG_NUMBER.search(stem) else ""
 
 
-def _warnings(found: FoundFiles, records: Sequence[SampleRecord], rejections: Sequence[Rejection], stored: bool) -> Iterator[str]:
+def _warnings(
+    found: FoundFiles, records: Sequence[SampleRecord], rejections: Sequence[Rejection], stored: bool
+) -> Iterator[str]:
     counts = Counter(record.label.value for record in records)
     hours = sum(record.duration for record in records if record.label is Label.NEGATIVE) / 3600
     for label, least in MIN_CLIPS.items():
@@ -298,7 +336,10 @@ def _warnings(found: FoundFiles, records: Sequence[SampleRecord], rejections: Se
     named = [file for file in loose if file.speaker != Label.POSITIVE]
     if named:
         who, speakers = named[0], len({file.speaker for file in named})
-        yield f"{len(named)} positives lie in no speaker's folder; by their names they are of {speakers} (such as {who.path.name} of {who.speaker!r})"
+        yield (
+            f"{len(named)} positives lie in no speaker's folder; by their names they are of {speakers} (such as"
+            f" {who.path.name} of {who.speaker!r})"
+        )
     if len(loose) > len(named):
         yield (
             f"{len(loose) - len(named)} positives lie in no speaker's folder and count as one person; "

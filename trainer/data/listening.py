@@ -56,7 +56,9 @@ def check_file(path: Path, *, one_word: bool) -> CheckedSound | Rejection:
 
 
 def unusable(seconds: float, peak: int) -> str:
-    """Why nothing is heard in a recording of this length, whose loudest sample is `peak` of 32768; empty where something is."""
+    """Why nothing is heard in a recording of this length, whose loudest sample is `peak` of 32768; empty where
+    something is.
+    """
     if seconds < MIN_SECONDS:
         return f"too short: {seconds:.2f} s, at least {MIN_SECONDS:g} s"
     return f"silent: its loudest sample is {peak} of 32768" if peak < _MIN_PEAK * 32768 else ""

@@ -1,4 +1,6 @@
-"""The table of mined clips: where each came from and why. It outlives its clips: what the user deletes is not mined again."""
+"""The table of mined clips: where each came from and why. It outlives its clips: what the user deletes is not mined
+again.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ class MinedClip:
     date: str
     """UTC, ISO 8601."""
     window_end_sample: int | None = None
-    """Where the accepted window ends, which may lie in the silence behind the source; None in tables of older versions."""
+    """Where the accepted window ends, which may lie in the silence behind the source; None in tables of older
+    versions."""
     step: int | None = None
     """Steps that the model in training had done; None for a finished one."""
 
@@ -69,12 +72,16 @@ def write_table(folder: Path, rows: Sequence[MinedClip]) -> None:
 
 def rows_below(folders: Iterable[Path]) -> list[MinedClip]:
     """The rows of all tables in folders and below, of clips that were deleted too. Raises as `read_table` does."""
-    tables = (table for folder in folders if folder.is_dir() for table in walk(folder).tables if table.name == TABLE_NAME)
+    tables = (
+        table for folder in folders if folder.is_dir() for table in walk(folder).tables if table.name == TABLE_NAME
+    )
     return [row for table in tables for row in read_table(table.parent)]
 
 
 def mined_among(paths: Iterable[Path]) -> dict[Path, MinedClip]:
-    """The rows of those of the recordings that a table beside them lists; of a link, beside what it leads to. Raises as `read_table` does."""
+    """The rows of those of the recordings that a table beside them lists; of a link, beside what it leads to. Raises as
+    `read_table` does.
+    """
     listed: dict[Path, dict[str, MinedClip]] = {}
     found: dict[Path, MinedClip] = {}
     for path in paths:
@@ -89,8 +96,8 @@ def mined_among(paths: Iterable[Path]) -> dict[Path, MinedClip]:
 def place_mined(records: Sequence[SampleRecord]) -> tuple[list[SampleRecord], list[Rejection]]:
     """Mined clips among records train, whatever a splitter said of them, unless their source holds them back.
 
-    What was cut from a recording, or from the stretch of one, that validates or tests this run, or that holds its wake word, is a rejection; a
-    source is known by its path or its content. Raises as `read_table` does.
+    What was cut from a recording, or from the stretch of one, that validates or tests this run, or that holds its wake
+    word, is a rejection; a source is known by its path or its content. Raises as `read_table` does.
     """
     mined = mined_among(record.path for record in records if record.label is Label.HARD_NEGATIVE)
     withheld = SoundIndex((record, reason) for record in records if (reason := held_back(record))) if mined else None
@@ -108,7 +115,9 @@ def place_mined(records: Sequence[SampleRecord]) -> tuple[list[SampleRecord], li
 
 
 def held_back(record: SampleRecord) -> str:
-    """Why nothing of a record may be mined, as what follows its name; empty where it may. Hard negatives are sources of nothing."""
+    """Why nothing of a record may be mined, as what follows its name; empty where it may. Hard negatives are sources of
+    nothing.
+    """
     if record.label is Label.HARD_NEGATIVE:
         return ""
     if record.split is not Split.TRAIN:
@@ -121,7 +130,9 @@ type _Spans = list[tuple[float, float, str]]
 
 
 class SoundIndex:
-    """Records, each with a word on it, found again by anything that shares sound with them: of the same content and, of a long recording, time."""
+    """Records, each with a word on it, found again by anything that shares sound with them: of the same content and, of
+    a long recording, time.
+    """
 
     def __init__(self, records: Iterable[tuple[SampleRecord, str]]) -> None:
         self._by_path: dict[Path, _Spans] = {}
@@ -143,12 +154,21 @@ class SoundIndex:
         return _overlapping(self._by_content.get(record.sha256, ()), start, end)
 
     def with_source_of(self, row: MinedClip, *, by_path: bool = True) -> str:
-        """The word on a record from which a mined clip was cut, known by its content, or also by its path; empty where there is none."""
+        """The word on a record from which a mined clip was cut, known by its content, or also by its path; empty where
+        there is none.
+        """
         part, file = part_of(Path(row.source)), file_of(Path(row.source))
-        contents = [row.source_sha256] if part is None else [one for one in self._cut if hash_part(one, part) == row.source_sha256]
+        contents = (
+            [row.source_sha256]
+            if part is None
+            else [one for one in self._cut if hash_part(one, part) == row.source_sha256]
+        )
         before = 0.0 if part is None else part.start
         start, end = (before + samples / contract.SAMPLE_RATE_HZ for samples in (row.start_sample, row.end_sample))
-        spans = [*(self._by_path.get(file.resolve(), ()) if by_path else ()), *(span for content in contents for span in self._by_content.get(content, ()))]
+        spans = [
+            *(self._by_path.get(file.resolve(), ()) if by_path else ()),
+            *(span for content in contents for span in self._by_content.get(content, ())),
+        ]
         return _overlapping(spans, start, end)
 
 

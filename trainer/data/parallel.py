@@ -1,7 +1,8 @@
-"""One way to spread work over all cores: processes, results in the order of the items, a clean end when the user interrupts.
+"""One way to spread work over all cores: processes, results in the order of the items, a clean end when the user
+interrupts.
 
-Unlike those of `wakeword.processes`, a worker here is never stopped in the middle of an item: eSpeak calls back into Python, and an
-exception that a signal raises there would be lost.
+Unlike those of `wakeword.processes`, a worker here is never stopped in the middle of an item: eSpeak calls back into
+Python, and an exception that a signal raises there would be lost.
 """
 
 from __future__ import annotations
@@ -43,13 +44,18 @@ def core_count() -> int:
 
 
 def map_in_processes[T, R](
-    function: Callable[[T], R], items: Sequence[T], *, jobs: int | None = None, isolate: bool = False, progress: Progress | None = None
+    function: Callable[[T], R],
+    items: Sequence[T],
+    *,
+    jobs: int | None = None,
+    isolate: bool = False,
+    progress: Progress | None = None,
 ) -> Generator[R]:
     """Yield `function(item)` for every item, in order. `jobs` None takes all cores.
 
-    One job runs in this process, unless `isolate` asks for a worker even then (for libraries with global state, or that may crash).
-    `function` must be a module's function or a partial of one. Raises what `function` raises, `ConfigError` for less than one job, and
-    `InfrastructureError` when a worker dies.
+    One job runs in this process, unless `isolate` asks for a worker even then (for libraries with global state, or that
+    may crash). `function` must be a module's function or a partial of one. Raises what `function` raises, `ConfigError`
+    for less than one job, and `InfrastructureError` when a worker dies.
     """
     jobs = core_count() if jobs is None else jobs
     if jobs < 1:
@@ -65,9 +71,12 @@ def map_in_processes[T, R](
         return
     chunk = max(1, min(_MAX_CHUNK, len(items) // (jobs * _CHUNKS_PER_JOB)))
     # Spawned, not forked: a fork copies TensorFlow's threads half-alive.
-    executor = ProcessPoolExecutor(min(jobs, len(items)), multiprocessing.get_context("spawn"), initializer=end_with_parent)
+    executor = ProcessPoolExecutor(
+        min(jobs, len(items)), multiprocessing.get_context("spawn"), initializer=end_with_parent
+    )
     try:
-        # Ctrl-C reaches the whole process group; only this process answers it, so that workers finish the file they write.
+        # Ctrl-C reaches the whole process group; only this process answers it, so that workers finish the file they
+        # write.
         with deaf_to_interrupts():
             results = executor.map(function, items, chunksize=chunk)
         for done, result in enumerate(results, 1):

@@ -1,15 +1,16 @@
 """SpecAugment: rectangles of a batch's features, over time or over mel bins, are replaced by silence.
 
-After Park et al., "SpecAugment: A Simple Data Augmentation Method for Automatic Speech Recognition" (2019), section 2, without time warping: a
-mask's size is uniform over 0 to its maximum, its start uniform over the places where it fits.
+After Park et al., "SpecAugment: A Simple Data Augmentation Method for Automatic Speech Recognition" (2019), section 2,
+without time warping: a mask's size is uniform over 0 to its maximum, its start uniform over the places where it fits.
 
-*What is written* is -128 in int8 features, which is 0.0 in dequantised ones. That is the device's own silence: the frontend's 0, the model's
-input zero point, and what `trainer.data.batches` puts before a clip. The paper writes the mean of normalised features, which is 0 there
-for the same reason as 0.0 is right here: the first convolution has no bias, so a masked value contributes nothing. An int8 0 would be 13.05 of
-26, a loud sound.
+*What is written* is -128 in int8 features, which is 0.0 in dequantised ones. That is the device's own silence: the
+frontend's 0, the model's input zero point, and what `trainer.data.batches` puts before a clip. The paper writes the
+mean of normalised features, which is 0 there for the same reason as 0.0 is right here: the first convolution has no
+bias, so a masked value contributes nothing. An int8 0 would be 13.05 of 26, a loud sound.
 
-*Where it runs.* Masks are drawn on the host by NumPy from (seed, step), so they are the same on any device. They are applied by one function
-of the array module that is passed in, NumPy or CuPy: one pass, on a GPU one kernel, for each kind of mask and the whole batch.
+*Where it runs.* Masks are drawn on the host by NumPy from (seed, step), so they are the same on any device. They are
+applied by one function of the array module that is passed in, NumPy or CuPy: one pass, on a GPU one kernel, for each
+kind of mask and the whole batch.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from wakeword.errors import ConfigError
 from wakeword.extras import install
 
 _STREAM: Final = 1
-"""Sets the masks' random numbers apart from the batch's, which come from (seed, step). Not 0: `SeedSequence` takes trailing zeros for nothing."""
+"""Sets the masks' random numbers apart from the batch's, which come from (seed, step). Not 0: `SeedSequence` takes
+trailing zeros for nothing."""
 _INSTALL = install("gpu")
 
 
@@ -54,15 +56,25 @@ class Masks:
 
 
 def draw_masks(settings: MaskSettings, batch: int, slices: int, seed: int, step: int) -> Masks:
-    """The masks of one batch. They depend on the arguments alone; the time masks not on the settings of the frequency masks, nor these on those."""
+    """The masks of one batch. They depend on the arguments alone; the time masks not on the settings of the frequency
+    masks, nor these on those.
+    """
     time, frequency = np.random.SeedSequence((seed, step, _STREAM)).spawn(2)
     return Masks(
         _drawn(settings.time_mask_max_size, settings.time_mask_count, batch, slices, np.random.default_rng(time)),
-        _drawn(settings.freq_mask_max_size, settings.freq_mask_count, batch, contract.FEATURE_CHANNELS, np.random.default_rng(frequency)),
+        _drawn(
+            settings.freq_mask_max_size,
+            settings.freq_mask_count,
+            batch,
+            contract.FEATURE_CHANNELS,
+            np.random.default_rng(frequency),
+        ),
     )
 
 
-def _drawn(max_size: int, count: int, batch: int, length: int, generator: np.random.Generator) -> NDArray[np.bool_] | None:
+def _drawn(
+    max_size: int, count: int, batch: int, length: int, generator: np.random.Generator
+) -> NDArray[np.bool_] | None:
     """Bool `[batch, length]`: the union of `count` masks a row, or None."""
     if not max_size or not count:
         return None
@@ -74,10 +86,12 @@ def _drawn(max_size: int, count: int, batch: int, length: int, generator: np.ran
 
 
 def apply_masks(features: Any, masks: Masks, xp: ModuleType | Any = np) -> None:
-    """Silence the masked parts of `features` `[batch, slices, 40]`, int8 or float, in place. `xp` is the module that the array belongs to.
+    """Silence the masked parts of `features` `[batch, slices, 40]`, int8 or float, in place. `xp` is the module that
+    the array belongs to.
 
-    Silence is the least value that a feature has, so it is written by a minimum with a ceiling: silence under a mask, no ceiling elsewhere.
-    On a CPU that takes a third of the time of a masked copy. Raises `ValueError` when masks and features differ in shape, and for other types.
+    Silence is the least value that a feature has, so it is written by a minimum with a ceiling: silence under a mask,
+    no ceiling elsewhere. On a CPU that takes a third of the time of a masked copy. Raises `ValueError` when masks and
+    features differ in shape, and for other types.
     """
     silence, highest = _range(features.dtype)
     batch, slices, channels = features.shape
@@ -100,7 +114,9 @@ def _range(dtype: Any) -> tuple[np.generic, np.generic]:
     raise ValueError(f"features are int8 or float, got {kind}")
 
 
-def spec_augment(features: NDArray[np.int8], settings: MaskSettings, seed: int, step: int, xp: ModuleType | Any = np) -> Any:
+def spec_augment(
+    features: NDArray[np.int8], settings: MaskSettings, seed: int, step: int, xp: ModuleType | Any = np
+) -> Any:
     """A batch of features `[batch, slices, 40]` on the host, masked, as an array of `xp` on its device.
 
     The host's array is left as it is; on a GPU the copy to the device is the only one.
@@ -111,18 +127,22 @@ def spec_augment(features: NDArray[np.int8], settings: MaskSettings, seed: int, 
 
 
 def to_tensor(array: Any, xp: ModuleType | Any = np) -> Any:
-    """A TensorFlow tensor of an array of `xp`: on a GPU over the same memory (DLPack), so the array must not be written to afterwards."""
+    """A TensorFlow tensor of an array of `xp`: on a GPU over the same memory (DLPack), so the array must not be written
+    to afterwards.
+    """
     import tensorflow as tf
 
     if xp is np:
         return tf.constant(array)
-    # TensorFlow's streams do not wait for CuPy's, and the capsule carries no stream: the masks must be there before it reads.
+    # TensorFlow's streams do not wait for CuPy's, and the capsule carries no stream: the masks must be there before it
+    # reads.
     xp.cuda.get_current_stream().synchronize()
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
 def from_tensor(tensor: Any, xp: ModuleType | Any = np) -> Any:
-    """An array of `xp` of a TensorFlow tensor: on a GPU over the same memory (DLPack), so writing to it changes the tensor.
+    """An array of `xp` of a TensorFlow tensor: on a GPU over the same memory (DLPack), so writing to it changes the
+    tensor.
 
     On the host it is a copy, since NumPy's view of a tensor may be shared with others.
     """
@@ -142,7 +162,9 @@ def choose_array_module(gpu_only: bool) -> ModuleType:
     if cupy is not None:
         return cupy
     if gpu_only:
-        raise ConfigError(f"performance.gpu_only is true, and {missing}; or set performance.gpu_only=false to train on the CPU")
+        raise ConfigError(
+            f"performance.gpu_only is true, and {missing}; or set performance.gpu_only=false to train on the CPU"
+        )
     return np
 
 

@@ -1,10 +1,10 @@
 """Splits that never move: which group of recordings trains, validates or tests.
 
-A group's split is a hash of the seed and the group's name against the shares, and of nothing else: files or groups that are added
-later move nobody, and the order of files means nothing. The price is chance: of few groups, none may fall into a split. Filling an empty
-split by moving somebody would undo the promise as soon as a speaker is added, and a model would be tested on people that it was trained
-on. So an empty split is an error that names a seed which fills all three; a CSV of explicit splits is the other way out. What a group is,
-`grouping.py` says.
+A group's split is a hash of the seed and the group's name against the shares, and of nothing else: files or groups that
+are added later move nobody, and the order of files means nothing. The price is chance: of few groups, none may fall
+into a split. Filling an empty split by moving somebody would undo the promise as soon as a speaker is added, and a
+model would be tested on people that it was trained on. So an empty split is an error that names a seed which fills all
+three; a CSV of explicit splits is the other way out. What a group is, `grouping.py` says.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ class Split(StrEnum):
 
 @dataclass(frozen=True)
 class SplitTable:
-    """Explicit splits: absolute path to (group, split), and each group's split. A path may name a part of a recording."""
+    """Explicit splits: absolute path to (group, split), and each group's split.
+
+    A path may name a part of a recording.
+    """
 
     files: Mapping[Path, tuple[str, Split]]
     groups: Mapping[str, Split]
@@ -59,7 +62,9 @@ class SplitTable:
 
 @dataclass(frozen=True)
 class Splitter:
-    """Says for each file who speaks and which split that is. A table goes before the hash, for its files and for its groups."""
+    """Says for each file who speaks and which split that is. A table goes before the hash, for its files and for its
+    groups.
+    """
 
     seed: int = 0
     table: SplitTable | None = None
@@ -80,7 +85,9 @@ class Splitter:
         return listed
 
     def place(self, path: Path, speaker: str, group: str = "") -> tuple[str, Split]:
-        """The speaker (the table's group where it lists the file) and the split of a file. `group` is split as one; empty: the speaker."""
+        """The speaker (the table's group where it lists the file) and the split of a file. `group` is split as one;
+        empty: the speaker.
+        """
         listed, placed = self.listed(path, speaker), self.placed.get(group)
         return listed or (speaker, placed or split_of(group or speaker, self.seed))
 
@@ -111,7 +118,9 @@ class PlacedGroup:
 
 
 def check_filled(placed: Iterable[PlacedGroup], splitter: Splitter) -> None:
-    """Raise `ConfigError` when a label has nothing in one of the splits; the message names a seed that fills them, where there is one."""
+    """Raise `ConfigError` when a label has nothing in one of the splits; the message names a seed that fills them,
+    where there is one.
+    """
     by_label: dict[str, list[PlacedGroup]] = {}
     for one in placed:
         by_label.setdefault(one.label, []).append(one)
@@ -127,12 +136,17 @@ def check_filled(placed: Iterable[PlacedGroup], splitter: Splitter) -> None:
 
 def _advice(labels: list[list[PlacedGroup]], missing: list[PlacedGroup]) -> str:
     kind = missing[0].kind
-    groups = [({one.split for one in ones if one.fixed}, {one.group for one in ones if not one.fixed}) for ones in labels]
+    groups = [
+        ({one.split for one in ones if one.fixed}, {one.group for one in ones if not one.fixed}) for ones in labels
+    ]
     groups.sort(key=lambda one: len(one[1]))
     if all(len(fixed) + len(names) >= len(Split) for fixed, names in groups):
         for seed in range(_SEEDS_TRIED):
             if all(_fills(fixed, names, seed) for fixed, names in groups):
-                return f"--set training.seed={seed} fills all three splits, as would more {kind} or a splits table (paths.splits)"
+                return (
+                    f"--set training.seed={seed} fills all three splits, as would more {kind} or a splits table"
+                    " (paths.splits)"
+                )
         return f"record more {kind}, or give a splits table (paths.splits)"
     return f"give at least three {kind}, or a splits table (paths.splits)"
 
@@ -147,14 +161,15 @@ def _fills(fixed: set[Split], groups: Iterable[str], seed: int) -> bool:
 
 
 def read_splits(table: Path) -> SplitTable:
-    """Read a CSV with the columns path, group and split; paths count from the CSV's folder, further columns are ignored.
+    """Read a CSV with the columns path, group and split; paths count from the CSV's folder, further columns are
+    ignored.
 
-    In the table that a run made (by its columns) a group may stand in train beside another split, since generated speech and mined
-    clips train whoever speaks; the other split is then the group's. One that stands in val and in test is a person split by session or a
-    recording split by stretches: the group has no split of its own then.
+    In the table that a run made (by its columns) a group may stand in train beside another split, since generated
+    speech and mined clips train whoever speaks; the other split is then the group's. One that stands in val and in test
+    is a person split by session or a recording split by stretches: the group has no split of its own then.
 
-    Raises `ConfigError` when it cannot be read, misses a column, names an unknown split, lists a file or a second of one twice, or has a group in two
-    splits.
+    Raises `ConfigError` when it cannot be read, misses a column, names an unknown split, lists a file or a second of
+    one twice, or has a group in two splits.
     """
     files: dict[Path, tuple[str, Split]] = {}
     groups: dict[str, Split] = {}
@@ -166,7 +181,9 @@ def read_splits(table: Path) -> SplitTable:
     for line, name, group, split_name in rows:
         where = f"{table}, line {line}"
         if not name or not group or split_name not in set(Split):
-            raise ConfigError(f"{where}: path and group must not be empty, split must be {', '.join(Split)}; correct the line")
+            raise ConfigError(
+                f"{where}: path and group must not be empty, split must be {', '.join(Split)}; correct the line"
+            )
         split = Split(split_name)
         path = resolved(table.parent / name)
         if path in files:
@@ -194,7 +211,9 @@ def refuse_repeated(paths: Iterable[Path]) -> None:
 
 
 def _refuse_shared_sound(table: Path, lines: Mapping[Path, int]) -> None:
-    """Raise `ConfigError` when two lines list the same second of a file, as parts that overlap or as the file and a part of it."""
+    """Raise `ConfigError` when two lines list the same second of a file, as parts that overlap or as the file and a
+    part of it.
+    """
     spans: dict[Path, list[tuple[float, float, int]]] = {}
     for path, line in lines.items():
         part = part_of(path)
@@ -204,4 +223,7 @@ def _refuse_shared_sound(table: Path, lines: Mapping[Path, int]) -> None:
         for (_, end, line), (start, _, other) in pairwise(sorted(ones)):
             if start < end:
                 first, second = sorted((line, other))
-                raise ConfigError(f"{table}, line {second}: shares sound with line {first}; a second of a recording has one split, so correct the times")
+                raise ConfigError(
+                    f"{table}, line {second}: shares sound with line {first}; a second of a recording has one split, so"
+                    " correct the times"
+                )

@@ -1,4 +1,6 @@
-"""Who spoke a generated clip: the row of `generated.csv` above it. Tables of older versions lack columns, and clips of other generators lack a table."""
+"""Who spoke a generated clip: the row of `generated.csv` above it. Tables of older versions lack columns, and clips of
+other generators lack a table.
+"""
 
 from __future__ import annotations
 
@@ -20,27 +22,37 @@ class SpokenTables:
     _roots: dict[Path, Path | None] = field(default_factory=dict)
 
     def root_of(self, path: Path) -> Path | None:
-        """The nearest folder above a clip that holds a table, by its name or where its links lead; None where none does."""
+        """The nearest folder above a clip that holds a table, by its name or where its links lead; None where none
+        does.
+        """
         for place in dict.fromkeys((path.absolute().parent, path.resolve().parent)):
             if (root := self._root(place)) is not None:
                 return root
         return None
 
     def row(self, path: Path) -> Mapping[str, str] | None:
-        """The row of a clip by column; None where no table above it lists it. Raises `ConfigError` for a table that cannot be read."""
+        """The row of a clip by column; None where no table above it lists it. Raises `ConfigError` for a table that
+        cannot be read.
+        """
         root = self.root_of(path)
         if root is None:
             return None
         if root not in self._tables:
-            rows = read_csv(root / GENERATED_TABLE, ("path",), "it is the table that mww-generate leaves; make the corpus anew").rows
+            rows = read_csv(
+                root / GENERATED_TABLE, ("path",), "it is the table that mww-generate leaves; make the corpus anew"
+            ).rows
             self._tables[root] = {row["path"]: row.values for row in rows}
         for name in (path.absolute(), path.resolve()):
-            if name.is_relative_to(root) and (row := self._tables[root].get(name.relative_to(root).as_posix())) is not None:
+            if (
+                name.is_relative_to(root)
+                and (row := self._tables[root].get(name.relative_to(root).as_posix())) is not None
+            ):
                 return row
         return None
 
     def languages(self, paths: Iterable[Path]) -> tuple[str, ...]:
-        """The language of each generated corpus that has some of these recordings, as primary tags of BCP 47 ("de"), sorted.
+        """The language of each generated corpus that has some of these recordings, as primary tags of BCP 47 ("de"),
+        sorted.
 
         It is that of most clips: some are said with a foreign accent. Raises as `row` does.
         """
@@ -53,5 +65,7 @@ class SpokenTables:
     def _root(self, folder: Path) -> Path | None:
         if folder not in self._roots:
             above = folder.parent
-            self._roots[folder] = folder if (folder / GENERATED_TABLE).is_file() else None if above == folder else self._root(above)
+            self._roots[folder] = (
+                folder if (folder / GENERATED_TABLE).is_file() else None if above == folder else self._root(above)
+            )
         return self._roots[folder]

@@ -1,9 +1,10 @@
-"""Features on disk, built once: clips of different lengths in one file each set, mapped into memory when they are drawn from.
+"""Features on disk, built once: clips of different lengths in one file each set, mapped into memory when they are drawn
+from.
 
-A set is a `mmap_ninja.RaggedMmap` in a folder that is named by a hash of everything that its features were computed from: the content of the
-recordings, the settings, the seed, the frontend. So a changed recording or setting is another set, and nothing in a store is ever wrong, only
-unused; one that nobody has used for a month goes when another is made. A folder is filled under a temporary name and renamed: it is whole or
-not there.
+A set is a `mmap_ninja.RaggedMmap` in a folder that is named by a hash of everything that its features were computed
+from: the content of the recordings, the settings, the seed, the frontend. So a changed recording or setting is another
+set, and nothing in a store is ever wrong, only unused; one that nobody has used for a month goes when another is made.
+A folder is filled under a temporary name and renamed: it is whole or not there.
 """
 
 from __future__ import annotations
@@ -66,12 +67,16 @@ class FeatureStore:
         return hashlib.sha256(repr((_FORMAT, contents, name)).encode()).hexdigest()
 
     def sets(
-        self, key: str, names: Sequence[str], make: Callable[[], Sequence[Iterable[Features]]], clips_at_once: int = _CLIPS_AT_ONCE
+        self,
+        key: str,
+        names: Sequence[str],
+        make: Callable[[], Sequence[Iterable[Features]]],
+        clips_at_once: int = _CLIPS_AT_ONCE,
     ) -> dict[str, ClipRows]:
         """The sets `names` that belong to a key, mapped; where one is missing, `make` computes all, in order.
 
-        A set without clips has no rows. `clips_at_once` are in memory while they are written. Raises `InfrastructureError` for a damaged set,
-        `OSError` when the disk is full, and what `make` raises.
+        A set without clips has no rows. `clips_at_once` are in memory while they are written. Raises
+        `InfrastructureError` for a damaged set, `OSError` when the disk is full, and what `make` raises.
         """
         places = {name: self._folder / f"{key}_{name}" for name in names}
         if not all(place.is_dir() for place in places.values()):
@@ -123,7 +128,12 @@ def _read(place: Path) -> ClipRows:
             return ClipRows(np.zeros((0, contract.FEATURE_CHANNELS), np.int8), np.zeros(0, np.int64))
         rows = values.reshape(-1, contract.FEATURE_CHANNELS)
     except (AttributeError, OSError, TypeError, ValueError, struct.error) as error:
-        raise InfrastructureError(f"{place}: a damaged set of features ({error}); remove this folder, then run again") from error
+        raise InfrastructureError(
+            f"{place}: a damaged set of features ({error}); remove this folder, then run again"
+        ) from error
     if len(rows) != lengths.sum():
-        raise InfrastructureError(f"{place}: a damaged set of features ({len(rows)} slices, not {lengths.sum()}); remove this folder, then run again")
+        raise InfrastructureError(
+            f"{place}: a damaged set of features ({len(rows)} slices, not {lengths.sum()}); remove this folder, then"
+            " run again"
+        )
     return ClipRows(rows, lengths.astype(np.int64))

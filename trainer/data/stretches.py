@@ -1,8 +1,10 @@
-"""A long recording without the wake word is split by stretches: one evening would otherwise train, validate or test as a whole.
+"""A long recording without the wake word is split by stretches: one evening would otherwise train, validate or test as
+a whole.
 
-It is cut into equal parts of at most 20 minutes, and each part into one stretch a split, in the proportion of their shares; their order is drawn
-from the seed and the recording's name. So every split gets its share of every hour, and other recordings change nothing. Between stretches
-of two splits three seconds belong to none: longer than the window of a model, so that no sound of one split is part of a window of another.
+It is cut into equal parts of at most 20 minutes, and each part into one stretch a split, in the proportion of their
+shares; their order is drawn from the seed and the recording's name. So every split gets its share of every hour, and
+other recordings change nothing. Between stretches of two splits three seconds belong to none: longer than the window of
+a model, so that no sound of one split is part of a window of another.
 """
 
 from __future__ import annotations
@@ -19,12 +21,18 @@ GAP_SECONDS = 3
 
 
 def stretches(name: str, seconds: float, seed: int) -> list[tuple[int, int, Split]]:
-    """First and last second of each stretch of a recording, and its split, in order of time; the last one ends with the recording."""
+    """First and last second of each stretch of a recording, and its split, in order of time; the last one ends with the
+    recording.
+    """
     parts, end = math.ceil(seconds / PART_SECONDS), math.ceil(seconds)
     borders: list[tuple[int, Split]] = []
     for part in range(parts):
         begin, length = end * part / parts, end / parts
-        lengths = {Split.TEST: length * TEST_SHARE, Split.VAL: length * VAL_SHARE, Split.TRAIN: length * (1 - TEST_SHARE - VAL_SHARE)}
+        lengths = {
+            Split.TEST: length * TEST_SHARE,
+            Split.VAL: length * VAL_SHARE,
+            Split.TRAIN: length * (1 - TEST_SHARE - VAL_SHARE),
+        }
         for split in sorted(Split, key=lambda split: hashlib.sha256(f"{seed}:{name}:{part}:{split}".encode()).digest()):
             if not borders or borders[-1][1] is not split:
                 borders.append((round(begin), split))

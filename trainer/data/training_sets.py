@@ -28,10 +28,12 @@ Counting = Callable[[str], Progress]
 """Gives a counter for a stage that handles recordings."""
 
 SLICES_AFTER_WORD = 20
-"""With ten slices of random shift, windows end 110 to 200 ms after the word: so long after it the model learns to fire."""
+"""With ten slices of random shift, windows end 110 to 200 ms after the word: so long after it the model learns to
+fire."""
 
 SLICES_TOO_LATE = round(TOLERANCE_SECONDS * 1000 / STEP_MS)
-"""So long after the word a detection finds it no more; a model that has not learned that fires into the pause, and its hold-off swallows the next word."""
+"""So long after the word a detection finds it no more; a model that has not learned that fires into the pause, and its
+hold-off swallows the next word."""
 
 MINED_SET = "hard_negative_mined"
 """What was mined in the training itself; it has the weights of `hard_negative`."""
@@ -42,7 +44,9 @@ _NEGATIVE_SETS = ("negative_joined", "negative_alone")
 
 @dataclass(frozen=True)
 class SetClips:
-    """Features to train on, int8 `[slices, 40]` a clip, by the name of their set (the keys of `training.sampling_weights`)."""
+    """Features to train on, int8 `[slices, 40]` a clip, by the name of their set (the keys of
+    `training.sampling_weights`).
+    """
 
     positive: Sequence[NDArray[np.int8]]
     after_positive: Sequence[NDArray[np.int8]]
@@ -57,15 +61,23 @@ class SetClips:
     def clips(self) -> list[NDArray[np.int8]]:
         """All of them, as the export measures ranges on them."""
         of_sets = chain.from_iterable(self.feature_sets.values())
-        return [*(clip for kind in fields(self) if kind.name != "feature_sets" for clip in getattr(self, kind.name)), *of_sets]
+        return [
+            *(clip for kind in fields(self) if kind.name != "feature_sets" for clip in getattr(self, kind.name)),
+            *of_sets,
+        ]
 
 
-def recorded_clips(records: Sequence[SampleRecord], slices: int, seed: int, counting: Counting, jobs: int | None = None) -> SetClips:
-    """Features of the training split as it was recorded, for windows of so many `slices`; of feature sets ten minutes each.
+def recorded_clips(
+    records: Sequence[SampleRecord], slices: int, seed: int, counting: Counting, jobs: int | None = None
+) -> SetClips:
+    """Features of the training split as it was recorded, for windows of so many `slices`; of feature sets ten minutes
+    each.
 
     The same records and seed give the same features.
     """
-    positives, negatives, hard = (sounds(chosen(records, Split.TRAIN, label)) for label in (Label.POSITIVE, Label.NEGATIVE, Label.HARD_NEGATIVE))
+    positives, negatives, hard = (
+        sounds(chosen(records, Split.TRAIN, label)) for label in (Label.POSITIVE, Label.NEGATIVE, Label.HARD_NEGATIVE)
+    )
     return SetClips(
         *_positives(positives, slices, seed, counting, jobs),
         *_negatives(negatives, seed, counting("features of negatives"), jobs),
@@ -74,21 +86,34 @@ def recorded_clips(records: Sequence[SampleRecord], slices: int, seed: int, coun
     )
 
 
-def stored_clips(config: TrainerConfig, records: Sequence[SampleRecord], slices: int, stages: Stages, jobs: int | None = None) -> SetClips:
-    """Features of the training split, augmented ones too, from `paths.processed_dir` or the user's cache; what is not there is computed first.
+def stored_clips(
+    config: TrainerConfig, records: Sequence[SampleRecord], slices: int, stages: Stages, jobs: int | None = None
+) -> SetClips:
+    """Features of the training split, augmented ones too, from `paths.processed_dir` or the user's cache; what is not
+    there is computed first.
 
     Raises `ConfigError` for sounds or recordings that cannot be used, and `InfrastructureError` for a damaged store.
     """
     folder, counting = config.paths.processed_dir or default_cache_folder(), stages.counting
     store, seed = FeatureStore(folder / "training"), config.training.seed
-    positives, negatives, hard = (sounds(chosen(records, Split.TRAIN, label)) for label in (Label.POSITIVE, Label.NEGATIVE, Label.HARD_NEGATIVE))
+    positives, negatives, hard = (
+        sounds(chosen(records, Split.TRAIN, label)) for label in (Label.POSITIVE, Label.NEGATIVE, Label.HARD_NEGATIVE)
+    )
     settings, word_places = FeatureSettings(), (slices, SLICES_AFTER_WORD, SLICES_TOO_LATE)
     clips: dict[str, ClipRows] = store.sets(
-        store.key(positives, settings, seed, word_places), _POSITIVE_SETS, lambda: _positives(positives, slices, seed, counting, jobs)
+        store.key(positives, settings, seed, word_places),
+        _POSITIVE_SETS,
+        lambda: _positives(positives, slices, seed, counting, jobs),
     )
-    clips |= store.sets(store.key(negatives, settings, seed), _NEGATIVE_SETS, lambda: _negatives(negatives, seed, counting("features of negatives"), jobs))
+    clips |= store.sets(
+        store.key(negatives, settings, seed),
+        _NEGATIVE_SETS,
+        lambda: _negatives(negatives, seed, counting("features of negatives"), jobs),
+    )
     if hard:
-        clips |= store.sets(store.key(hard, settings, seed), ("hard_negative",), lambda: (_hard_negatives(hard, seed, counting, jobs),))
+        clips |= store.sets(
+            store.key(hard, settings, seed), ("hard_negative",), lambda: (_hard_negatives(hard, seed, counting, jobs),)
+        )
     if config.augmentation.copies:
         augmentation = prepare_augmentation(config, negatives, folder / "sounds", counting, jobs)
         for line in augmentation.told:
@@ -106,11 +131,15 @@ def _of_sets(records: Sequence[SampleRecord]) -> list[SampleRecord]:
 def training_sets(config: TrainerConfig, clips: SetClips, mined: ClipRows | None = None) -> list[FeatureSet]:
     """What batches are drawn from. Without augmented clips their share goes to those as they were recorded.
 
-    `mined` are windows of the negatives that the model in training has wrongly accepted: they share weight and share with the hard negatives
-    that were recorded, each in proportion to its length. Raises `ConfigError` for weights that are negative.
+    `mined` are windows of the negatives that the model in training has wrongly accepted: they share weight and share
+    with the hard negatives that were recorded, each in proportion to its length. Raises `ConfigError` for weights that
+    are negative.
     """
     sampling = config.training.sampling_weights.model_dump()
-    for kind, recorded in (("positive_augmented", ("positive",)), ("negative_augmented", ("negative_joined", "negative_alone"))):
+    for kind, recorded in (
+        ("positive_augmented", ("positive",)),
+        ("negative_augmented", ("negative_joined", "negative_alone")),
+    ):
         if not len(getattr(clips, kind)):
             there = [name for name in recorded if len(getattr(clips, name))]
             total = sum(sampling[name] for name in there)
@@ -125,17 +154,28 @@ def training_sets(config: TrainerConfig, clips: SetClips, mined: ClipRows | None
     if mined is not None and len(mined):
         share = _mined_share(mined, clips.hard_negative)
         by_name[MINED_SET], penalty[MINED_SET] = mined, penalty["hard_negative"]
-        sampling |= {MINED_SET: sampling["hard_negative"] * share, "hard_negative": sampling["hard_negative"] * (1 - share)}
+        sampling |= {
+            MINED_SET: sampling["hard_negative"] * share,
+            "hard_negative": sampling["hard_negative"] * (1 - share),
+        }
     return [
-        FeatureSet(name, name.startswith("positive"), of_set, sampling[name], penalty[name], _strategy(name), hard=name in ("hard_negative", MINED_SET))
+        FeatureSet(
+            name,
+            name.startswith("positive"),
+            of_set,
+            sampling[name],
+            penalty[name],
+            _strategy(name),
+            hard=name in ("hard_negative", MINED_SET),
+        )
         for name, of_set in by_name.items()
         if len(of_set)
     ]
 
 
 def _mined_share(mined: ClipRows, recorded: Sequence[NDArray[np.int8]]) -> float:
-    """The part of the hard negatives' share that falls to mined ones: by length beside recorded ones. Alone, few of them get less than all of it,
-    or they would be learned by heart.
+    """The part of the hard negatives' share that falls to mined ones: by length beside recorded ones. Alone, few of
+    them get less than all of it, or they would be learned by heart.
     """
     if not len(recorded):
         return min(1.0, len(mined) / MIN_HARD_NEGATIVES)
@@ -150,8 +190,12 @@ def _strategy(name: str) -> TruncationStrategy:
 type _Clips = list[NDArray[np.int8]]
 
 
-def _positives(records: Sequence[SampleRecord], slices: int, seed: int, counting: Counting, jobs: int | None) -> tuple[_Clips, _Clips]:
-    """The words, and the pauses after them: every window of those ends when it is too late to detect the word, which may still be in it."""
+def _positives(
+    records: Sequence[SampleRecord], slices: int, seed: int, counting: Counting, jobs: int | None
+) -> tuple[_Clips, _Clips]:
+    """The words, and the pauses after them: every window of those ends when it is too late to detect the word, which
+    may still be in it.
+    """
     spoken = positive_features(records, seed=seed, jobs=jobs, progress=counting("features of positives"))
     return (
         [word.features[: word.word_end + SLICES_AFTER_WORD] for word in spoken],
@@ -159,7 +203,9 @@ def _positives(records: Sequence[SampleRecord], slices: int, seed: int, counting
     )
 
 
-def _negatives(records: Sequence[SampleRecord], seed: int, progress: Progress, jobs: int | None) -> tuple[_Clips, _Clips]:
+def _negatives(
+    records: Sequence[SampleRecord], seed: int, progress: Progress, jobs: int | None
+) -> tuple[_Clips, _Clips]:
     others = negative_features(records, seed=seed, jobs=jobs, progress=progress)
     return others.joined, others.alone
 

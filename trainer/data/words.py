@@ -22,7 +22,9 @@ class WordPlace:
 
 
 def word_place(path: Path, samples: NDArray[np.int16]) -> WordPlace:
-    """The word in a recording of it, whose decoded samples are `[n]`: where its file has it marked, else its main utterance, by loudness."""
+    """The word in a recording of it, whose decoded samples are `[n]`: where its file has it marked, else its main
+    utterance, by loudness.
+    """
     word = _marked(path, len(samples))
     if word is None:
         return WordPlace(*utterance_bounds(samples))

@@ -70,21 +70,30 @@ class ErrorAnalysis:
     """Every probability of the negatives that can take part in a detection."""
 
 
-def analyse(simulated: SimulatedSplit, records: Sequence[SampleRecord], point: EvaluationPoint, missed: tuple[int, ...], worst: int = WORST) -> ErrorAnalysis:
+def analyse(
+    simulated: SimulatedSplit,
+    records: Sequence[SampleRecord],
+    point: EvaluationPoint,
+    missed: tuple[int, ...],
+    worst: int = WORST,
+) -> ErrorAnalysis:
     """The `worst` utterances and negatives of a split; `records` are the utterances', `missed` has the indices of those
     that were not found.
     """
     averages = sliding_averages(simulated.positives.probabilities, simulated.positives.stride, point.window)
     highest = simulated.positives.highest(averages, point.window).tolist()
     utterances = [
-        WorstUtterance(record.path, record.speaker, average, index not in missed) for index, (record, average) in enumerate(zip(records, highest, strict=True))
+        WorstUtterance(record.path, record.speaker, average, index not in missed)
+        for index, (record, average) in enumerate(zip(records, highest, strict=True))
     ]
     utterances.sort(key=lambda utterance: (utterance.highest_average, utterance.path))
     return ErrorAnalysis(
         utterances=tuple(utterances[:worst]),
         negatives=tuple(_confusing(simulated.negatives, point, worst)),
         positive_histogram=_histogram(simulated.positives.max_probabilities(point.window)),
-        negative_histogram=_histogram(simulated.negatives.probabilities[first_decisive(simulated.negatives.stride, point.window) :]),
+        negative_histogram=_histogram(
+            simulated.negatives.probabilities[first_decisive(simulated.negatives.stride, point.window) :]
+        ),
     )
 
 

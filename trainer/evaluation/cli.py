@@ -25,7 +25,9 @@ def evaluate(
     run: RunFolder = None,
     split: Annotated[Split, typer.Option(help="Recordings to measure with.")] = Split.VAL,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
-    analyze: Annotated[bool, typer.Option("--analyze", help="Also the worst utterances, confusing negatives and histograms.")] = False,
+    analyze: Annotated[
+        bool, typer.Option("--analyze", help="Also the worst utterances, confusing negatives and histograms.")
+    ] = False,
     jobs: Jobs = None,
 ) -> None:
     """Measure a trained or an exported model on one split of its run.

@@ -77,12 +77,15 @@ class DeviceFigures:
     """In the order of the recordings, those of the session first."""
 
 
-def device_figures(simulated: SimulatedSplit, records: Sequence[SampleRecord], point: EvaluationPoint, word_ends: Sequence[WordEnd]) -> DeviceFigures:
+def device_figures(
+    simulated: SimulatedSplit, records: Sequence[SampleRecord], point: EvaluationPoint, word_ends: Sequence[WordEnd]
+) -> DeviceFigures:
     """Decide, match and count. `records` are those of the words; `word_ends` are those of `word_ends_of`."""
     decided = simulated.decided(point.cutoff, point.window)
     (detections, spoken), (_, of_negatives) = decided
     delays = [
-        detections[number].seconds - (simulated.positives.recordings[utterance].start + word_ends[utterance].sample) / SAMPLE_RATE_HZ
+        detections[number].seconds
+        - (simulated.positives.recordings[utterance].start + word_ends[utterance].sample) / SAMPLE_RATE_HZ
         for utterance, number in spoken.matches
         if word_ends[utterance].known
     ]
@@ -90,7 +93,9 @@ def device_figures(simulated: SimulatedSplit, records: Sequence[SampleRecord], p
     for index, record in enumerate(records):
         by_speaker[record.speaker].append(index not in spoken.missed)
     false = tuple(
-        _false_accept(stream, found[number]) for (stream, _), (found, outcome) in zip(simulated.streams, decided, strict=True) for number in outcome.false
+        _false_accept(stream, found[number])
+        for (stream, _), (found, outcome) in zip(simulated.streams, decided, strict=True)
+        for number in outcome.false
     )
     hours = (spoken + of_negatives).scored_seconds / 3600
     return DeviceFigures(
@@ -108,7 +113,9 @@ def device_figures(simulated: SimulatedSplit, records: Sequence[SampleRecord], p
 
 def _false_accept(stream: SimulatedStream, detection: Detection) -> FalseAccept:
     recording = stream.recordings[stream.recording_at(detection.slice_index)]
-    return FalseAccept(recording.path, round(detection.seconds - recording.span.start, 3), detection.average / PROBABILITY_MAX)
+    return FalseAccept(
+        recording.path, round(detection.seconds - recording.span.start, 3), detection.average / PROBABILITY_MAX
+    )
 
 
 def _recall(found: int, utterances: int) -> Recall:

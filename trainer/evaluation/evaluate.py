@@ -13,18 +13,41 @@ from trainer.data.ingest import Label
 from trainer.data.split import Split
 from trainer.evaluation.analysis import ErrorAnalysis, analyse
 from trainer.evaluation.device import DeviceFigures, device_figures
-from trainer.evaluation.windows import ProbabilityCalibration, WindowMetrics, calibration_of, scored_windows, window_metrics, word_ends_of
+from trainer.evaluation.windows import (
+    ProbabilityCalibration,
+    WindowMetrics,
+    calibration_of,
+    scored_windows,
+    window_metrics,
+    word_ends_of,
+)
 from trainer.inference.models import WordModel
 from trainer.inference.runs import ModelCandidate
-from trainer.inference.splits import EvaluationPoint, SimulatedSplit, SplitRecords, given_point, simulate_split, split_records, validation_point
+from trainer.inference.splits import (
+    EvaluationPoint,
+    SimulatedSplit,
+    SplitRecords,
+    given_point,
+    simulate_split,
+    split_records,
+    validation_point,
+)
 from wakeword.corpus.provenance import Provenance, provenance_of, together
 from wakeword.scoring.grades import Grade, grade_false_accepts, grade_recall
 from wakeword.simulation.features import Progress
 
 NOTES = {
-    Split.TEST: "Test data was not used to choose anything: no checkpoint, no cutoff, no weight. This evaluation wrote nothing that a training reads.",
-    Split.VAL: "Validation data chose the checkpoint and the cutoff, so these figures flatter the model; --split test was not used to choose.",
-    Split.TRAIN: "The model was trained on these recordings: the figures say what it has learned by heart, not how it will do.",
+    Split.TEST: (
+        "Test data was not used to choose anything: no checkpoint, no cutoff, no weight. This evaluation wrote nothing"
+        " that a training reads."
+    ),
+    Split.VAL: (
+        "Validation data chose the checkpoint and the cutoff, so these figures flatter the model; --split test was not"
+        " used to choose."
+    ),
+    Split.TRAIN: (
+        "The model was trained on these recordings: the figures say what it has learned by heart, not how it will do."
+    ),
 }
 
 
@@ -63,7 +86,15 @@ class Evaluation:
     analysis: ErrorAnalysis | None
 
 
-def evaluate(candidate: ModelCandidate, model: WordModel, split: Split, *, analysis: bool = False, jobs: int | None = None, progress: Progress) -> Evaluation:
+def evaluate(
+    candidate: ModelCandidate,
+    model: WordModel,
+    split: Split,
+    *,
+    analysis: bool = False,
+    jobs: int | None = None,
+    progress: Progress,
+) -> Evaluation:
     """Measure a model on one split of its run.
 
     The cutoff is the manifest's, else the configuration's, else chosen on validation data with this model.
@@ -92,7 +123,9 @@ def evaluate(candidate: ModelCandidate, model: WordModel, split: Split, *, analy
         split=split,
         note=NOTES[split],
         session_note=session_note(shared_speakers(candidate.records)),
-        negatives=tuple(share for share in read_composition(candidate.run) if share.split is split and share.label is Label.NEGATIVE),
+        negatives=tuple(
+            share for share in read_composition(candidate.run) if share.split is split and share.label is Label.NEGATIVE
+        ),
         point=point,
         device=device,
         grades=grades_of(device, records),
@@ -104,7 +137,9 @@ def evaluate(candidate: ModelCandidate, model: WordModel, split: Split, *, analy
 
 def grades_of(device: DeviceFigures, records: SplitRecords) -> Grades:
     """The grades of figures on a split: none where a synthesiser spoke."""
-    positives, negatives = (provenance_of(record.path for record in kind) for kind in (records.positives, records.negatives))
+    positives, negatives = (
+        provenance_of(record.path for record in kind) for kind in (records.positives, records.negatives)
+    )
     return Grades(
         positives,
         negatives,

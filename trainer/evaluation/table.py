@@ -49,12 +49,22 @@ def rendered(evaluation: Evaluation) -> Group:
 def _device_table(figures: DeviceFigures) -> Table:
     table = Table("", "figure", "95 % interval", "counted", box=None, pad_edge=False)
     low, high = figures.per_hour_interval.low, figures.per_hour_interval.high
-    table.add_row("false accepts/h", f"{figures.per_hour:.2f}", f"{low:.2f}-{high:.2f}", f"{len(figures.false_accepts)} in {figures.hours:.2f} h")
+    table.add_row(
+        "false accepts/h",
+        f"{figures.per_hour:.2f}",
+        f"{low:.2f}-{high:.2f}",
+        f"{len(figures.false_accepts)} in {figures.hours:.2f} h",
+    )
     table.add_row("recall", *_recall_cells(figures.recall))
     if figures.latency is not None:
         early, middle, late = figures.latency.percentiles_ms
         spread = f"{early:.0f} to {late:.0f} ms (5-95 %)"
-        table.add_row("latency after the word", f"{middle:.0f} ms", Text(spread), f"median of {figures.latency.utterances}{_hidden(figures.latency.hidden)}")
+        table.add_row(
+            "latency after the word",
+            f"{middle:.0f} ms",
+            Text(spread),
+            f"median of {figures.latency.utterances}{_hidden(figures.latency.hidden)}",
+        )
     return table
 
 
@@ -70,7 +80,9 @@ def _notes(evaluation: Evaluation) -> Iterator[Text]:
     if evaluation.negatives:
         yield Text(f"Negatives by folder (number of files): {of_split(evaluation.negatives, evaluation.split)}.")
     if figures.after_words:
-        yield Text(f"{figures.after_words} of the false accepts came with a wake word: before it, too late, or a second time.")
+        yield Text(
+            f"{figures.after_words} of the false accepts came with a wake word: before it, too late, or a second time."
+        )
 
 
 def graded(false_accepts: Grade, recall: Grade) -> Iterator[Text]:
@@ -81,7 +93,11 @@ def graded(false_accepts: Grade, recall: Grade) -> Iterator[Text]:
 
 
 def _recall_cells(recall: Recall) -> tuple[str, str, str]:
-    return f"{recall.share:.1%}", f"{recall.interval.low:.1%}-{recall.interval.high:.1%}", f"{recall.found} of {recall.utterances}"
+    return (
+        f"{recall.share:.1%}",
+        f"{recall.interval.low:.1%}-{recall.interval.high:.1%}",
+        f"{recall.found} of {recall.utterances}",
+    )
 
 
 def _speakers(speakers: dict[str, Recall]) -> Iterator[RenderableType]:
@@ -92,29 +108,47 @@ def _speakers(speakers: dict[str, Recall]) -> Iterator[RenderableType]:
     for name, recall in ordered[:MOST_SPEAKERS]:
         table.add_row(Text(name), *_recall_cells(recall))
     yield Text()
-    yield Text(f"Recall by speaker{f', the {MOST_SPEAKERS} lowest of {len(ordered)}' if len(ordered) > MOST_SPEAKERS else ''}", "bold")
+    yield Text(
+        f"Recall by speaker{f', the {MOST_SPEAKERS} lowest of {len(ordered)}' if len(ordered) > MOST_SPEAKERS else ''}",
+        "bold",
+    )
     yield table
 
 
 def _window_table(metrics: WindowMetrics) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_row("windows", f"{metrics.positives} with the wake word (one each, 150 ms after it), {metrics.negatives} without (every 300 ms)")
-    at = f"accuracy {metrics.accuracy:.4f}, precision {metrics.precision:.4f}, recall {metrics.recall:.4f}, F1 {metrics.f1:.4f}"
+    table.add_row(
+        "windows",
+        f"{metrics.positives} with the wake word (one each, 150 ms after it), {metrics.negatives} without (every"
+        " 300 ms)",
+    )
+    at = (
+        f"accuracy {metrics.accuracy:.4f}, precision {metrics.precision:.4f}, recall {metrics.recall:.4f}, F1"
+        f" {metrics.f1:.4f}"
+    )
     table.add_row(f"at {metrics.threshold:g}", at)
-    table.add_row("ROC", f"AUC {metrics.auc:.5f}, partial AUC up to 0.1 {metrics.partial_auc:.5f}, average precision {metrics.average_precision:.5f}")
+    table.add_row(
+        "ROC",
+        f"AUC {metrics.auc:.5f}, partial AUC up to 0.1 {metrics.partial_auc:.5f}, average precision"
+        f" {metrics.average_precision:.5f}",
+    )
     table.add_row("equal error rate", f"{metrics.equal_error.rate:.3%} at {metrics.equal_error.threshold:.3f}")
     return table
 
 
 def _calibration(calibration: ProbabilityCalibration) -> Iterator[RenderableType]:
     yield Text(
-        f"Brier score {calibration.brier_score:.5f} (skill {calibration.brier_skill:.3f} against a base rate of {calibration.base_rate:.3f}), "
-        f"mean error {calibration.error.expected:.4f}, largest {calibration.error.largest:.3f}"
+        f"Brier score {calibration.brier_score:.5f} (skill {calibration.brier_skill:.3f} against a base rate of"
+        f" {calibration.base_rate:.3f}), mean error {calibration.error.expected:.4f}, largest"
+        f" {calibration.error.largest:.3f}"
     )
     table = Table("said", "happened", "95 % interval", "windows", box=None, pad_edge=False)
     for part in calibration.by_width:
         table.add_row(
-            f"{part.mean_probability:.3f}", f"{part.frequency:.3f}", f"{part.interval.low:.3f}-{part.interval.high:.3f}", f"{part.positives} of {part.windows}"
+            f"{part.mean_probability:.3f}",
+            f"{part.frequency:.3f}",
+            f"{part.interval.low:.3f}-{part.interval.high:.3f}",
+            f"{part.positives} of {part.windows}",
         )
     yield table
 
@@ -125,14 +159,18 @@ def _analysis(analysis: ErrorAnalysis) -> Iterator[RenderableType]:
     table = Table("mean", "", "speaker", "recording", box=None, pad_edge=False)
     for utterance in analysis.utterances:
         path = Text(str(utterance.path), overflow="fold")
-        table.add_row(f"{utterance.highest_average:.3f}", "" if utterance.found else "missed", Text(utterance.speaker), path)
+        table.add_row(
+            f"{utterance.highest_average:.3f}", "" if utterance.found else "missed", Text(utterance.speaker), path
+        )
     yield table
     yield Text()
     yield Text("Negatives that it is surest of", "bold")
     table = Table("mean", "", "second", "recording", box=None, pad_edge=False)
     for negative in analysis.negatives:
         path = Text(str(negative.path), overflow="fold")
-        table.add_row(f"{negative.average:.3f}", "accepted" if negative.accepted else "", f"{negative.seconds:.2f}", path)
+        table.add_row(
+            f"{negative.average:.3f}", "accepted" if negative.accepted else "", f"{negative.seconds:.2f}", path
+        )
     yield table
     yield Text()
     yield Text("Probabilities: highest of each utterance, and all of the negatives (bars are logarithmic)", "bold")
@@ -143,7 +181,13 @@ def _histograms(positives: Histogram, negatives: Histogram) -> Table:
     table = Table("from", "utterances", "", "negatives", "", box=None, pad_edge=False)
     for index, (positive, negative) in enumerate(zip(positives.counts, negatives.counts, strict=True)):
         low = f"{index / len(positives.counts):.3f}"
-        table.add_row(low, str(positive), _bar(positive, max(positives.counts)), str(negative), _bar(negative, max(negatives.counts)))
+        table.add_row(
+            low,
+            str(positive),
+            _bar(positive, max(positives.counts)),
+            str(negative),
+            _bar(negative, max(negatives.counts)),
+        )
     return table
 
 

@@ -20,7 +20,15 @@ from trainer.inference.splits import SimulatedSplit
 from wakeword import contract
 from wakeword.audio import read_samples
 from wakeword.corpus.utterances import known_utterance_end
-from wakeword.scoring.calibration import Bin, CalibrationError, base_rate, brier_score, brier_skill, calibration_curve, calibration_error
+from wakeword.scoring.calibration import (
+    Bin,
+    CalibrationError,
+    base_rate,
+    brier_score,
+    brier_skill,
+    calibration_curve,
+    calibration_error,
+)
 from wakeword.scoring.classification import (
     PARTIAL_AUC_LIMIT,
     THRESHOLDS,
@@ -124,7 +132,9 @@ def window_metrics(truth: Truth, scores: Scores, threshold: float) -> WindowMetr
         partial_auc=partial_auc(roc, PARTIAL_AUC_LIMIT),
         average_precision=average_precision(precision_recall_curve(truth, scores)),
         equal_error=equal_error_rate(roc),
-        thresholds=tuple((float(t), float(f), float(r)) for t, f, r in zip(THRESHOLDS, false_rates, recalls, strict=True)),
+        thresholds=tuple(
+            (float(t), float(f), float(r)) for t, f, r in zip(THRESHOLDS, false_rates, recalls, strict=True)
+        ),
     )
 
 

@@ -1,8 +1,8 @@
 """A trained model to the int8 .tflite file that a device runs, or to a float32 one for computers.
 
-The streaming clone is exported with a static batch (a dynamic one leaves SHAPE and EXPAND_DIMS in the graph), and the converter
-quantises the ring buffers too: with float variables the model would hold DEQUANTIZE, which no device registers, and boot into a
-crash.
+The streaming clone is exported with a static batch (a dynamic one leaves SHAPE and EXPAND_DIMS in the graph), and the
+converter quantises the ring buffers too: with float variables the model would hold DEQUANTIZE, which no device
+registers, and boot into a crash.
 """
 
 from __future__ import annotations
@@ -45,21 +45,26 @@ def convert(
         config: Its shape.
         slices: Of the window that it was trained on.
         clips: Training features, int8 `[n, 40]` each, on which the ranges of activations are measured.
-        folder: Where the float streaming model is kept, as a SavedModel in `streaming`; nothing of that name lies there. None: it is not kept.
+        folder: Where the float streaming model is kept, as a SavedModel in `streaming`; nothing of that name lies
+        there. None: it is not kept.
         seed: Of the windows that are drawn from the clips.
         windows: How many are drawn.
 
     Returns:
-        The bytes of the .tflite file: input int8 `[1, stride, 40]`, scale 26/255, zero point -128; output uint8 `[1, 1]`, scale 1/256, zero point 0.
+        The bytes of the .tflite file: input int8 `[1, stride, 40]`, scale 26/255, zero point -128; output uint8
+        `[1, 1]`, scale 1/256, zero point 0.
 
-    Raises `ConfigError` when the model, the configuration and the window do not belong together or the clips are too short,
-    `InfrastructureError` when TensorFlow cannot convert the model.
+    Raises `ConfigError` when the model, the configuration and the window do not belong together or the clips are too
+    short, `InfrastructureError` when TensorFlow cannot convert the model.
     """
-    return _converted(model, config, slices, folder, partial(representative_chunks, clips, config.stride, slices, seed, windows))
+    return _converted(
+        model, config, slices, folder, partial(representative_chunks, clips, config.stride, slices, seed, windows)
+    )
 
 
 def convert_float(model: Any, config: MixedNetConfig, slices: int, *, folder: Path | None = None) -> bytes:
-    """Convert a `keras.Model` of `build_model` without quantising it: input float32 `[1, stride, 40]` from 0.0 to 26.0, output float32 `[1, 1]`.
+    """Convert a `keras.Model` of `build_model` without quantising it: input float32 `[1, stride, 40]` from 0.0 to 26.0,
+    output float32 `[1, 1]`.
 
     No device runs it. `folder` and errors are those of `convert`.
     """
@@ -102,5 +107,7 @@ def _convert_saved(saved: Path, chunks: Chunks | None) -> bytes:
             content: bytes = converter.convert()
     except (ConverterError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise InfrastructureError(f"TensorFlow cannot convert the streaming model ({reason[0]}); report it with the model's configuration") from error
+        raise InfrastructureError(
+            f"TensorFlow cannot convert the streaming model ({reason[0]}); report it with the model's configuration"
+        ) from error
     return content

@@ -1,4 +1,6 @@
-"""What ESPHome takes: `<name>.tflite`, `<name>.json`, and `<name>.esphome.yaml` with the lines that name them in a device's configuration."""
+"""What ESPHome takes: `<name>.tflite`, `<name>.json`, and `<name>.esphome.yaml` with the lines that name them in a
+device's configuration.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +32,13 @@ class ModelPackage:
 
 
 def package_paths(folder: Path, name: str) -> ModelPackage:
-    """Where a package of this name lies. Raises `ConfigError` when the name is none that every system and ESPHome take, or is taken."""
+    """Where a package of this name lies. Raises `ConfigError` when the name is none that every system and ESPHome take,
+    or is taken.
+    """
     if not _NAME.fullmatch(name) or name.endswith(_TAKEN):
         raise ConfigError(
-            f"the model's name is {name!r}; use letters, digits, '_', '-' and '.', beginning with a letter or digit, and not ending in {' or '.join(_TAKEN)}"
+            f"the model's name is {name!r}; use letters, digits, '_', '-' and '.', beginning with a letter or digit,"
+            f" and not ending in {' or '.join(_TAKEN)}"
         )
     return ModelPackage(*(folder / f"{name}{suffix}" for suffix in (MODEL_SUFFIX, MANIFEST_SUFFIX, YAML_SUFFIX)))
 
@@ -44,14 +49,19 @@ def esphome_lines(manifest_name: str) -> str:
 
 
 def write_package(folder: Path, name: str, content: bytes, manifest: Manifest, cutoff_origin: str = "") -> ModelPackage:
-    """Write a model and its manifest, which is made to name the model's file. A comment beside the device's lines says how the cutoff was chosen.
+    """Write a model and its manifest, which is made to name the model's file. A comment beside the device's lines says
+    how the cutoff was chosen.
 
-    All are written in full under temporary names first; then the model gets its name, and the manifest after it, so a new
-    manifest never stands beside a missing or older model. Raises `ConfigError` when the name cannot be a file's, `OSError`
-    when the disk is full or the folder cannot be written.
+    All are written in full under temporary names first; then the model gets its name, and the manifest after it, so a
+    new manifest never stands beside a missing or older model. Raises `ConfigError` when the name cannot be a file's,
+    `OSError` when the disk is full or the folder cannot be written.
     """
     package = package_paths(folder, name)
-    with partial_file(package.yaml) as yaml_file, partial_file(package.manifest) as manifest_file, partial_file(package.model) as model_file:
+    with (
+        partial_file(package.yaml) as yaml_file,
+        partial_file(package.manifest) as manifest_file,
+        partial_file(package.model) as model_file,
+    ):
         yaml_file.write_text(_yaml(package, manifest, cutoff_origin), encoding="utf-8")
         write_manifest(manifest.model_copy(update={"model": package.model.name}), manifest_file)
         model_file.write_bytes(content)
@@ -63,6 +73,6 @@ def _yaml(package: ModelPackage, manifest: Manifest, cutoff_origin: str) -> str:
     return (
         f"# {' '.join(manifest.wake_word.split())!r} for an ESPHome device. "
         f"Copy {package.manifest.name} and {package.model.name} beside the device's configuration,\n"
-        f"# and these lines into it; docs/deploy.md of wakeword-bench shows a whole device and Home Assistant.\n"
+        "# and these lines into it; docs/deploy.md of wakeword-bench shows a whole device and Home Assistant.\n"
         f"{cutoff}{esphome_lines(package.manifest.name)}"
     )

@@ -21,30 +21,51 @@ ARENA_BYTES = 512 * 1024
 OUTPUT_STEPS = 256
 
 
-def measure_agreement(content: bytes, model: Any, config: MixedNetConfig, slices: int, recordings: Sequence[NDArray[np.int8]]) -> Agreement:
-    """Run an exported model, int8 or float32, in tflite-micro, and the float streaming clone of `model`, over the same recordings.
+def measure_agreement(
+    content: bytes, model: Any, config: MixedNetConfig, slices: int, recordings: Sequence[NDArray[np.int8]]
+) -> Agreement:
+    """Run an exported model, int8 or float32, in tflite-micro, and the float streaming clone of `model`, over the same
+    recordings.
 
     Recordings are device features, int8 `[n, 40]` each; both models start each of them from their state after boot.
-    Raises `ConfigError` when there is not one whole inference, the model cannot be loaded or takes another stride, or the float model has diverged.
+    Raises `ConfigError` when there is not one whole inference, the model cannot be loaded or takes another stride, or
+    the float model has diverged.
     """
     exported = parse_model(content, "the exported model")
     if exported.stride != config.stride:
         raise ConfigError(
-            f"the exported model takes {exported.stride} slices an inference and the float model {config.stride}; give the checkpoint it came from"
+            f"the exported model takes {exported.stride} slices an inference and the float model {config.stride}; give"
+            " the checkpoint it came from"
         )
-    strides = [recording[: len(recording) // config.stride * config.stride].reshape(-1, config.stride, contract.FEATURE_CHANNELS) for recording in recordings]
+    strides = [
+        recording[: len(recording) // config.stride * config.stride].reshape(
+            -1, config.stride, contract.FEATURE_CHANNELS
+        )
+        for recording in recordings
+    ]
     strides = [chunks for chunks in strides if len(chunks)]
     if not strides:
-        raise ConfigError(f"no recording has the {config.stride} feature slices of one inference to compare the models on; give longer recordings")
+        raise ConfigError(
+            f"no recording has the {config.stride} feature slices of one inference to compare the models on; give"
+            " longer recordings"
+        )
     floating = exported.main.tensors[exported.main.inputs[0]].type_name == "FLOAT32"
-    exact, approximate = _keras_probabilities(model, config, slices, strides), _exported_probabilities(content, strides, floating)
+    exact, approximate = (
+        _keras_probabilities(model, config, slices, strides),
+        _exported_probabilities(content, strides, floating),
+    )
     difference = np.abs(np.concatenate(exact) - np.concatenate(approximate))
     if not np.isfinite(difference).all():
-        raise ConfigError("the float model gives no number for some recordings: its training has diverged; train again with lower training.learning_rates")
+        raise ConfigError(
+            "the float model gives no number for some recordings: its training has diverged; train again with lower"
+            " training.learning_rates"
+        )
     return Agreement(mean=float(difference.mean()), maximum=float(difference.max()), inferences=len(difference))
 
 
-def _exported_probabilities(content: bytes, recordings: Sequence[NDArray[np.int8]], floating: bool) -> list[NDArray[np.float64]]:
+def _exported_probabilities(
+    content: bytes, recordings: Sequence[NDArray[np.int8]], floating: bool
+) -> list[NDArray[np.float64]]:
     from tflite_micro import runtime
 
     try:
@@ -63,7 +84,9 @@ def _exported_probabilities(content: bytes, recordings: Sequence[NDArray[np.int8
     return result
 
 
-def _keras_probabilities(model: Any, config: MixedNetConfig, slices: int, recordings: Sequence[NDArray[np.int8]]) -> list[NDArray[np.float32]]:
+def _keras_probabilities(
+    model: Any, config: MixedNetConfig, slices: int, recordings: Sequence[NDArray[np.int8]]
+) -> list[NDArray[np.float32]]:
     import tensorflow as tf
 
     streaming = streaming_clone(model, config, slices)
@@ -78,7 +101,9 @@ def _keras_probabilities(model: Any, config: MixedNetConfig, slices: int, record
         outputs = tf.TensorArray(tf.float32, count)
         return tf.while_loop(lambda index, _: index < count, step, (0, outputs), parallel_iterations=1)[1].stack()
 
-    run = tf.function(stream, input_signature=[tf.TensorSpec((None, config.stride, contract.FEATURE_CHANNELS), tf.float32)])
+    run = tf.function(
+        stream, input_signature=[tf.TensorSpec((None, config.stride, contract.FEATURE_CHANNELS), tf.float32)]
+    )
     result = []
     for chunks in recordings:
         reset_streaming(streaming)

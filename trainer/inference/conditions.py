@@ -1,4 +1,5 @@
-"""Synthetic speech as a room hears it: fixed conditions in which words and negatives of a validation are heard once more.
+"""Synthetic speech as a room hears it: fixed conditions in which words and negatives of a validation are heard once
+more.
 
 A synthesiser's clip is clean and close, and nearly every model finds it: validation then says the same of all of them.
 So where no person has said the words, they are also heard from afar, over noise or television, and quietly. Rooms and
@@ -84,7 +85,9 @@ class HardStreams:
     negatives: tuple[PresentedStream, ...] = ()
 
 
-def hard_streams(cache: FeatureCache, positives: Sequence[SampleRecord], negatives: Sequence[SampleRecord]) -> HardStreams:
+def hard_streams(
+    cache: FeatureCache, positives: Sequence[SampleRecord], negatives: Sequence[SampleRecord]
+) -> HardStreams:
     """Positives and negatives in each condition; their features are computed once and found again.
 
     Negatives also talk on television.
@@ -95,17 +98,25 @@ def hard_streams(cache: FeatureCache, positives: Sequence[SampleRecord], negativ
     positive_paths = _by_path(sorted(positives, key=lambda record: record.content)[:MOST_WORDS])
     if not positive_paths:
         return HardStreams()
-    running = [record for record in negatives if record.is_sound and record.path.parent.parent.name != FOLDERS[NEAR_MISS].name]
+    running = [
+        record for record in negatives if record.is_sound and record.path.parent.parent.name != FOLDERS[NEAR_MISS].name
+    ]
     negative_paths = _by_path(_up_to(MOST_NEGATIVES_S, sorted(running, key=lambda record: record.content)))
     # Some seventy short sounds are made once a machine; starting processes for them would cost more.
     folder = cache.folder / "sounds"
     rooms = sorted(computed_rooms(folder, Split.VAL, _ROOMS, jobs=1), key=lambda room: room.plan.distance_m)
     near, far = ([room.sound for room in some] for some in (rooms[:PLACES], rooms[-PLACES:]))
-    backgrounds = computed_backgrounds(folder, Split.VAL, _BACKGROUNDS, speech_bank(folder, negatives, _VOICES, jobs=1), jobs=1).sounds
+    backgrounds = computed_backgrounds(
+        folder, Split.VAL, _BACKGROUNDS, speech_bank(folder, negatives, _VOICES, jobs=1), jobs=1
+    ).sounds
     sessions, streams = [], []
     for condition in CONDITIONS:
-        noises: Sequence[StoredSound | None] = backgrounds[condition.far :: 2] if condition.snr_db is not None else [None]
-        pairs = zip(far if condition.far else near, [noises[place % len(noises)] for place in range(PLACES)], strict=True)
+        noises: Sequence[StoredSound | None] = (
+            backgrounds[condition.far :: 2] if condition.snr_db is not None else [None]
+        )
+        pairs = zip(
+            far if condition.far else near, [noises[place % len(noises)] for place in range(PLACES)], strict=True
+        )
         places = tuple(Place(room, noise) for room, noise in pairs)
         sounds = [sound.content for place in places for sound in (place.room, place.noise) if sound is not None]
         change = Change(f"{_FORMAT} {condition}: {', '.join(sounds)}", partial(heard_in_places, condition, places))
@@ -113,7 +124,9 @@ def hard_streams(cache: FeatureCache, positives: Sequence[SampleRecord], negativ
         streams += [present_changed(cache, negative_paths, IN_A_ROOM, change)] if negative_paths else []
     if negative_paths:
         noises = computed_backgrounds(folder, Split.VAL, _NOISES, jobs=1).sounds
-        change = Change(f"{_FORMAT} alone: {', '.join(sound.content for sound in noises)}", partial(noises_alone, noises))
+        change = Change(
+            f"{_FORMAT} alone: {', '.join(sound.content for sound in noises)}", partial(noises_alone, noises)
+        )
         streams.append(present_changed(cache, negative_paths, IN_A_ROOM, change))
     return HardStreams(tuple(sessions), tuple(streams))
 
@@ -131,14 +144,23 @@ def _up_to(seconds: float, records: Iterable[SampleRecord]) -> Iterator[SampleRe
             yield record
 
 
-def heard_in_places(condition: Condition, places: Sequence[Place], session: NDArray[np.int16], starts: Sequence[int]) -> NDArray[np.int16]:
+def heard_in_places(
+    condition: Condition, places: Sequence[Place], session: NDArray[np.int16], starts: Sequence[int]
+) -> NDArray[np.int16]:
     """A stream, int16 `[n]`, whose recordings begin at `starts`: an equal share of them in each place.
 
     Nothing moves, and the length stays.
     """
     borders = [0, *(starts[place * len(starts) // len(places)] for place in range(1, len(places))), len(session)]
     parts = [
-        heard(session[first:last], place.room, place.noise, condition.snr_db or 0.0, number, level_dbfs=condition.level_dbfs)
+        heard(
+            session[first:last],
+            place.room,
+            place.noise,
+            condition.snr_db or 0.0,
+            number,
+            level_dbfs=condition.level_dbfs,
+        )
         for number, (place, first, last) in enumerate(zip(places, borders[:-1], borders[1:], strict=True))
     ]
     return np.concatenate(parts)
@@ -150,6 +172,7 @@ def noises_alone(noises: Sequence[StoredSound], stream: NDArray[np.int16], _star
     """
     borders = [len(stream) * place // len(noises) for place in range(len(noises) + 1)]
     parts = [
-        noise_instead(stream[first:last], noise, number) for number, (noise, first, last) in enumerate(zip(noises, borders[:-1], borders[1:], strict=True))
+        noise_instead(stream[first:last], noise, number)
+        for number, (noise, first, last) in enumerate(zip(noises, borders[:-1], borders[1:], strict=True))
     ]
     return np.concatenate(parts)

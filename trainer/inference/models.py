@@ -86,7 +86,8 @@ class Int8Model:
 
 
 class FloatModel:
-    """A MixedNet in float, slid over recordings: in validation while training, in evaluation, in tuning and in mining."""
+    """A MixedNet in float, slid over recordings: in validation while training, in evaluation, in tuning and
+    in mining."""
 
     form = "float"
 

@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def highest_apart(values: NDArray[Any], starts: NDArray[np.int64], stops: NDArray[np.int64], limit: int, taken: Iterable[tuple[int, int]] = ()) -> list[int]:
+def highest_apart(
+    values: NDArray[Any],
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
+    limit: int,
+    taken: Iterable[tuple[int, int]] = (),
+) -> list[int]:
     """Indices of at most `limit` of `values`, `[n]`, the highest first; of equals the earlier one counts.
 
     Value i has the place `starts[i]` to `stops[i]` (int64 `[n]`, both rising). No place overlaps another, nor one of

@@ -46,13 +46,17 @@ def run_folder(checkpoint: Path) -> Path:
     return checkpoint.absolute().parent.parent
 
 
-def run_config(checkpoint: Path, source: str | None = None, overrides: Sequence[Path] = (), settings: Sequence[str] = ()) -> TrainerConfig:
+def run_config(
+    checkpoint: Path, source: str | None = None, overrides: Sequence[Path] = (), settings: Sequence[str] = ()
+) -> TrainerConfig:
     """The configuration of a checkpoint's run, or the `source` given instead.
 
     Raises `ConfigError` when checkpoint or run are not there.
     """
     if not checkpoint.is_file():
-        raise ConfigError(f"{checkpoint}: does not exist; give the checkpoints/best_weights.weights.h5 of a run, or train first")
+        raise ConfigError(
+            f"{checkpoint}: does not exist; give the checkpoints/best_weights.weights.h5 of a run, or train first"
+        )
     own = run_folder(checkpoint) / CONFIG_NAME
     if source is None and not own.is_file():
         raise ConfigError(f"{own}: does not exist; give a checkpoint within the folder of its run")
@@ -60,7 +64,12 @@ def run_config(checkpoint: Path, source: str | None = None, overrides: Sequence[
 
 
 def find_candidate(
-    checkpoint: Path | None, tflite: Path | None, config: str | None, overrides: Sequence[Path], settings: Sequence[str | CommandOption], run: Path | None
+    checkpoint: Path | None,
+    tflite: Path | None,
+    config: str | None,
+    overrides: Sequence[Path],
+    settings: Sequence[str | CommandOption],
+    run: Path | None,
 ) -> ModelCandidate:
     """Find the run of a model and read its configuration and its recordings.
 
@@ -83,12 +92,21 @@ def find_candidate(
     path = checkpoint or tflite
     assert path is not None
     if not path.is_file():
-        raise ConfigError(f"{path}: does not exist; give the checkpoints/best_weights.weights.h5 of a run or the .tflite of an export")
+        raise ConfigError(
+            f"{path}: does not exist; give the checkpoints/best_weights.weights.h5 of a run or the .tflite of an export"
+        )
     folder = run or _run_of(path, checkpoint is not None, config)
     own = folder / CONFIG_NAME
     if config is None and not own.is_file():
         raise ConfigError(f"{own}: does not exist; give the run's configuration with --config")
-    return ModelCandidate(checkpoint, tflite, manifest, load_config(config or str(own), overrides, settings), folder, read_recordings(folder))
+    return ModelCandidate(
+        checkpoint,
+        tflite,
+        manifest,
+        load_config(config or str(own), overrides, settings),
+        folder,
+        read_recordings(folder),
+    )
 
 
 def open_model(candidate: ModelCandidate, jobs: int | None = None) -> WordModel:
@@ -98,7 +116,8 @@ def open_model(candidate: ModelCandidate, jobs: int | None = None) -> WordModel:
         model = read_model(candidate.tflite)
         if model.stride != network.stride:
             raise ConfigError(
-                f"{candidate.tflite}: takes {model.stride} slices an inference, the configuration {network.stride}; give the model's own --config"
+                f"{candidate.tflite}: takes {model.stride} slices an inference, the configuration {network.stride};"
+                " give the model's own --config"
             )
         return Int8Model(model, jobs)
     return open_float(candidate, jobs)
@@ -137,8 +156,8 @@ def _run_of(path: Path, is_checkpoint: bool, config: str | None) -> Path:
         if (folder / TABLE_NAME).is_file():
             return folder
     raise ConfigError(
-        f"{path}: neither an export record beside it names its run, nor does a folder above it hold a run's {TABLE_NAME}; name the run that the model came "
-        "from with --run"
+        f"{path}: neither an export record beside it names its run, nor does a folder above it hold a run's"
+        f" {TABLE_NAME}; name the run that the model came from with --run"
     )
 
 

@@ -83,7 +83,9 @@ class PresentedSplit(SplitStreams[PresentedStream]):
         fields.
         """
         positives, negatives = run(self.positives), run(self.negatives)
-        return SimulatedSplit(self.split, positives, negatives, tuple(map(run, self.hard_positives)), tuple(map(run, self.hard_negatives)))
+        return SimulatedSplit(
+            self.split, positives, negatives, tuple(map(run, self.hard_positives)), tuple(map(run, self.hard_negatives))
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +107,10 @@ class SimulatedSplit(SplitStreams[SimulatedStream]):
         false accepts.
         """
         detections = [stream.detections(cutoff, window) for stream, _ in self.streams]
-        return [(found, stream.outcome(found, wake=wake)) for (stream, wake), found in zip(self.streams, detections, strict=True)]
+        return [
+            (found, stream.outcome(found, wake=wake))
+            for (stream, wake), found in zip(self.streams, detections, strict=True)
+        ]
 
     def curve(self, window: int) -> DetCurve:
         """Utterances found and false accepts at every cutoff; those in hard conditions and their hours count too."""
@@ -128,7 +133,9 @@ class SimulatedSplit(SplitStreams[SimulatedStream]):
 
     def _curve(self, window: int, streams: Sequence[tuple[SimulatedStream, bool]], *, hard: bool) -> DetCurve:
         if (window, hard) not in self._curves:
-            self._curves[window, hard] = det_curve(((stream, stream.truth(wake=wake)) for stream, wake in streams), window)
+            self._curves[window, hard] = det_curve(
+                ((stream, stream.truth(wake=wake)) for stream, wake in streams), window
+            )
         return self._curves[window, hard]
 
 
@@ -151,7 +158,10 @@ def split_records(records: Sequence[SampleRecord], split: Split, run: Path) -> S
     for kind, recordings in (("positive", found.positives), ("negative", found.negatives)):
         if not recordings:
             table = run / TABLE_NAME
-            raise ConfigError(f"{table}: the {split} split holds no {kind} recordings, so there is nothing to measure; choose another --split, or train anew")
+            raise ConfigError(
+                f"{table}: the {split} split holds no {kind} recordings, so there is nothing to measure; choose another"
+                " --split, or train anew"
+            )
     refuse_changed((*found.positives, *found.negatives), run)
     return found
 
@@ -202,7 +212,9 @@ def validation_point(validation: SimulatedSplit, window: int, target: float) -> 
     Raises `ValueError` for any other split: it must not choose.
     """
     choice = validation.choice(window, target)
-    return EvaluationPoint(choice.probability_cutoff, choice.cutoff, window, f"chosen on validation data for {target:g} false accepts/h")
+    return EvaluationPoint(
+        choice.probability_cutoff, choice.cutoff, window, f"chosen on validation data for {target:g} false accepts/h"
+    )
 
 
 def are_synthetic_words(records: SplitRecords) -> bool:
@@ -216,6 +228,6 @@ def _refuse_other_lengths(records: SplitRecords, *streams: Sequence[Recording]) 
     for record, recording in zip((*records.positives, *records.negatives), chain(*streams), strict=True):
         if abs(record.duration - recording.seconds) > CHANGED_SECONDS:
             raise ConfigError(
-                f"{record.path}: {recording.seconds:.3f} s long, but {record.duration:.3f} s when the run was trained; it has changed, so bring the old file "
-                "back, or train anew"
+                f"{record.path}: {recording.seconds:.3f} s long, but {record.duration:.3f} s when the run was trained;"
+                " it has changed, so bring the old file back, or train anew"
             )

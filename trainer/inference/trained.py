@@ -50,7 +50,9 @@ class RunCheckpoint:
 
         Raises as `measure_agreement` does.
         """
-        compared = [_beginning(record.path) for kind in (self.positives, self.negatives) for record in kind[:AGREEMENT_CLIPS]]
+        compared = [
+            _beginning(record.path) for kind in (self.positives, self.negatives) for record in kind[:AGREEMENT_CLIPS]
+        ]
         return measure_agreement(content, self.model, self.config.model, self.config.slices, compared)
 
 
@@ -65,7 +67,9 @@ def open_checkpoint(checkpoint: Path, config: TrainerConfig) -> RunCheckpoint:
     if not positives or not negatives:
         raise ConfigError(f"{folder / TABLE_NAME}: holds no validation recordings of both kinds; train again")
     refuse_changed((*positives, *negatives), folder)
-    return RunCheckpoint(checkpoint, config, open_weights(config.model, config.slices, checkpoint), records, positives, negatives)
+    return RunCheckpoint(
+        checkpoint, config, open_weights(config.model, config.slices, checkpoint), records, positives, negatives
+    )
 
 
 def agreement_with_checkpoint(model: TfliteModel, checkpoint: Path) -> Agreement:

@@ -18,7 +18,9 @@ mine_app = CommandApp(rich_markup_mode=None)
 @mine_app.command()
 @resumes
 def mine(
-    audio: Annotated[list[Path], typer.Option(help="Recording, folder or list of recordings without the wake word; may be repeated.")],
+    audio: Annotated[
+        list[Path], typer.Option(help="Recording, folder or list of recordings without the wake word; may be repeated.")
+    ],
     checkpoint: Checkpoint = None,
     tflite: ExportedModel = None,
     config: RunConfig = None,
@@ -27,9 +29,17 @@ def mine(
     run: RunFolder = None,
     output: Annotated[Path, typer.Option(help="Folder for the clips and mined.csv.")] = Path("dataset/hard_negative"),
     fp_threshold: Annotated[
-        float | None, typer.Option(help="Probability above which a window is wrongly accepted. (default: hard_negative_mining.fp_threshold)", min=0, max=1)
+        float | None,
+        typer.Option(
+            help="Probability above which a window is wrongly accepted. (default: hard_negative_mining.fp_threshold)",
+            min=0,
+            max=1,
+        ),
     ] = None,
-    max_samples: Annotated[int | None, typer.Option(help="Mined clips that the folder may hold. (default: hard_negative_mining.max_samples)", min=1)] = None,
+    max_samples: Annotated[
+        int | None,
+        typer.Option(help="Mined clips that the folder may hold. (default: hard_negative_mining.max_samples)", min=1),
+    ] = None,
     jobs: Jobs = None,
 ) -> None:
     """Find what a model wrongly takes for the wake word, and save it to train on.
@@ -62,7 +72,9 @@ def mine(
     check_writable(output / "mined.csv")
     with working("comparing the recordings with those of the run"):
         sources = choose_sources(find_recordings(audio), candidate.records, output)
-    for reason, count in Counter(refused.reason.partition(" (")[0].partition(" as ")[0] for refused in sources.refused).items():
+    for reason, count in Counter(
+        refused.reason.partition(" (")[0].partition(" as ")[0] for refused in sources.refused
+    ).items():
         typer.echo(f"left out, {reason}: {count}", err=True)
     model = open_model(candidate, jobs)
     seconds = sum(header.seconds for header in readable_headers(sources.usable))
@@ -75,4 +87,6 @@ def mine(
         return
     sure = f", {mined.clips[0].probability:.3f} to {mined.clips[-1].probability:.3f}" if mined.clips else ""
     many = "clip" if len(mined.clips) == 1 else "clips"
-    typer.echo(f"{len(mined.clips)} new {many} in {output}{sure}; {mined.total} in all, described in {output / 'mined.csv'}")
+    typer.echo(
+        f"{len(mined.clips)} new {many} in {output}{sure}; {mined.total} in all, described in {output / 'mined.csv'}"
+    )

@@ -30,8 +30,8 @@ class MinedSets:
 class HardNegatives(Protocol):
     """Mines what the model in training wrongly accepts.
 
-    What is mined at a step depends on the model and on what was mined before. It is on disk before `mine` returns, and so before the run's
-    state tells of it.
+    What is mined at a step depends on the model and on what was mined before. It is on disk before `mine` returns, and
+    so before the run's state tells of it.
     """
 
     @property
@@ -45,7 +45,8 @@ class HardNegatives(Protocol):
         ...
 
     def restore(self, step: int) -> MinedSets:
-        """What an earlier session had mined up to this step, 0 for a new run. Anything later is forgotten: it will be mined again.
+        """What an earlier session had mined up to this step, 0 for a new run. Anything later is forgotten: it will be
+        mined again.
 
         Raises `ConfigError` when the folder of mined clips cannot be read or is not this run's.
         """

@@ -61,16 +61,23 @@ class JoinedNegatives:
         presentation = Presentation("stream", settings.lead_s, settings.negative_tail_s, settings.gap_s)
         streams = tuple(joined_recordings(records, seed=seed, settings=settings))
         joined = cls(streams, features, presentation)
-        expected = [contract.slice_count(presentation.silence(len(stream)) + sum(map(_samples, stream))) for stream in streams]
+        expected = [
+            contract.slice_count(presentation.silence(len(stream)) + sum(map(_samples, stream))) for stream in streams
+        ]
         if expected != features.lengths.tolist():
-            raise ConfigError("the features of the negatives are of other recordings than those that were checked; were some changed just now? Run again")
+            raise ConfigError(
+                "the features of the negatives are of other recordings than those that were checked; were some changed"
+                " just now? Run again"
+            )
         return joined
 
     def presented(self, stream: int) -> PresentedStream:
         """A stream as a model takes it."""
         records = self.streams[stream]
         features = CachedStream.in_memory(self.features[stream], list(map(_samples, records)))
-        return PresentedStream.of([record.path for record in records], [record.content for record in records], self.presentation, features)
+        return PresentedStream.of(
+            [record.path for record in records], [record.content for record in records], self.presentation, features
+        )
 
     def starts(self, stream: int) -> list[int]:
         """Sample of a stream at which each of its recordings begins."""
@@ -135,9 +142,18 @@ class TrainingMiner:
         Raises `ConfigError` for a folder that is damaged or of another mining.
         """
         rows = read_table(self._folder)
-        foreign = next((row for row in rows if row.step is None or row.window_end_sample is None or row.source not in self._places), None)
+        foreign = next(
+            (
+                row
+                for row in rows
+                if row.step is None or row.window_end_sample is None or row.source not in self._places
+            ),
+            None,
+        )
         if foreign is not None:
-            raise ConfigError(f"{self._folder / TABLE_NAME}: {foreign.file} is not of this training; move the folder elsewhere")
+            raise ConfigError(
+                f"{self._folder / TABLE_NAME}: {foreign.file} is not of this training; move the folder elsewhere"
+            )
         self._rows = tuple(row for row in rows if row.step is not None and row.step <= step)
         later = [row for row in rows if row.step is not None and row.step > step]
         for row in later:
@@ -159,7 +175,13 @@ class TrainingMiner:
             self._model = FloatModel(self._network, self._slices)
         self._model.load(model, sha256)
         new = save_clips(
-            self._folder, self._rows, self._accepted(self._model, places), places, threshold=self._mining.fp_threshold, model_sha256=sha256, step=step
+            self._folder,
+            self._rows,
+            self._accepted(self._model, places),
+            places,
+            threshold=self._mining.fp_threshold,
+            model_sha256=sha256,
+            step=step,
         )
         self._rows += new
         highest = max((row.probability for row in new), default=0.0)
@@ -171,9 +193,18 @@ class TrainingMiner:
         seconds, total = 0.0, math.ceil(sum(record.duration for stream in self._negatives.streams for record in stream))
         for index, records in enumerate(self._negatives.streams):
             stream = model.run(self._negatives.presented(index))
-            wrong = np.flatnonzero(stream.max_probabilities(1) > self._mining.fp_threshold * contract.PROBABILITY_MAX).tolist()
+            wrong = np.flatnonzero(
+                stream.max_probabilities(1) > self._mining.fp_threshold * contract.PROBABILITY_MAX
+            ).tolist()
             for number in wrong:
-                found = accepted_stretches(stream, number, self._mining.fp_threshold, self._slices, keep, taken[stream.recordings[number].sha256])
+                found = accepted_stretches(
+                    stream,
+                    number,
+                    self._mining.fp_threshold,
+                    self._slices,
+                    keep,
+                    taken[stream.recordings[number].sha256],
+                )
                 kept += found
             if wrong:
                 kept = most_confident(kept, keep)

@@ -32,7 +32,9 @@ class Journal:
             return
         for line in lines[1:-1]:
             entry = json.loads(line)
-            self.entries[entry["sha256"]] = [(start, end, probability, window_end) for start, end, probability, window_end in entry["found"]]
+            self.entries[entry["sha256"]] = [
+                (start, end, probability, window_end) for start, end, probability, window_end in entry["found"]
+            ]
         if lines[-1]:
             write_atomically(path, "".join(f"{line}\n" for line in lines[:-1]))
 
@@ -40,7 +42,10 @@ class Journal:
         """Note recordings, by hash, and what was accepted of them. Raises `OSError` when the disk is full."""
         with self._path.open("a", encoding="utf-8") as file:
             for sha256, found in finished:
-                entries = [(window.stretch.start, window.stretch.end, window.probability, window.window_end) for window in found]
+                entries = [
+                    (window.stretch.start, window.stretch.end, window.probability, window.window_end)
+                    for window in found
+                ]
                 self.entries[sha256] = entries
                 file.write(json.dumps({"sha256": sha256, "found": entries}) + "\n")
 

@@ -76,7 +76,9 @@ def mine(
         sha256 = hash_file(source) if journal is not None and journal.entries else ""
         if journal is not None and sha256 in journal.entries:
             noted = journal.found(source, sha256)
-            earlier = [window for window in noted if not any(window.stretch.overlaps(stretch) for stretch in taken_of[sha256])]
+            earlier = [
+                window for window in noted if not any(window.stretch.overlaps(stretch) for stretch in taken_of[sha256])
+            ]
             kept = most_confident([*kept, *earlier], keep)
         else:
             pending.append(source)
@@ -86,7 +88,9 @@ def mine(
             rejections += [rejection] if rejection else []
             for stream in streams:
                 sha256 = stream.recordings[0].sha256
-                fresh.append((sha256, accepted_stretches(stream, 0, mining.fp_threshold, slices, keep, taken_of[sha256])))
+                fresh.append(
+                    (sha256, accepted_stretches(stream, 0, mining.fp_threshold, slices, keep, taken_of[sha256]))
+                )
         if journal is not None:
             journal.add(fresh)
         kept = most_confident([*kept, *(window for _, found in fresh for window in found)], keep)
@@ -96,7 +100,12 @@ def mine(
 
 
 def mine_into(
-    folder: Path, model: WordModel, sources: Sequence[Path], mining: HardNegativeMiningSection, slices: int, progress: Progress = lambda _: None
+    folder: Path,
+    model: WordModel,
+    sources: Sequence[Path],
+    mining: HardNegativeMiningSection,
+    slices: int,
+    progress: Progress = lambda _: None,
 ) -> Mined:
     """Mine and add to the clips of a folder until it holds `mining.max_samples`; one that was interrupted goes on.
 
@@ -121,13 +130,19 @@ def mine_into(
         places = limit - present
         if places <= 0:
             return Mined((), present, ())
-        journal = Journal(folder / STAGING / "heard.jsonl", model=model.sha256, threshold=threshold, limit=limit, slices=slices)
-        found, rejections = mine(model, sources, mining, slices, taken=map(stretch_of, rows), journal=journal, progress=progress)
+        journal = Journal(
+            folder / STAGING / "heard.jsonl", model=model.sha256, threshold=threshold, limit=limit, slices=slices
+        )
+        found, rejections = mine(
+            model, sources, mining, slices, taken=map(stretch_of, rows), journal=journal, progress=progress
+        )
         clips = save_clips(folder, rows, found, places, threshold=threshold, model_sha256=model.sha256)
         return Mined(clips, present + len(clips), tuple(rejections))
 
 
-def _run_alone(model: WordModel, batch: Sequence[Path], progress: Progress) -> Iterator[tuple[list[SimulatedStream], Rejection | None]]:
+def _run_alone(
+    model: WordModel, batch: Sequence[Path], progress: Progress
+) -> Iterator[tuple[list[SimulatedStream], Rejection | None]]:
     """The streams of a batch; where one file is broken, those of the others and the reason."""
     try:
         yield model.run_clips(batch, progress), None

@@ -28,7 +28,14 @@ STAGING = ".mining"
 
 
 def save_clips(
-    folder: Path, rows: Sequence[MinedClip], found: Sequence[Accepted], places: int, *, threshold: float, model_sha256: str, step: int | None = None
+    folder: Path,
+    rows: Sequence[MinedClip],
+    found: Sequence[Accepted],
+    places: int,
+    *,
+    threshold: float,
+    model_sha256: str,
+    step: int | None = None,
 ) -> tuple[MinedClip, ...]:
     """Add clips to a folder and its table.
 
@@ -83,7 +90,8 @@ def finish_staged(folder: Path, rows: Iterable[MinedClip]) -> None:
 
 
 def _stage(staging: Path, found: Sequence[Accepted], places: int, known: set[str]) -> list[tuple[Accepted, str]]:
-    """Write the clips of the most confident stretches, one a content, and return them with the hash of their samples."""
+    """Write the clips of the most confident stretches, one a content, and return them with the hash of their
+    samples."""
     staged: dict[int, str] = {}
     begin = 0
     while len(staged) < places and begin < len(found):

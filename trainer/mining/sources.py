@@ -53,7 +53,11 @@ def choose_sources(found: Iterable[Path], records: Sequence[SampleRecord], outpu
     def take(paths: Iterable[Path]) -> None:
         for path in paths:
             size = file_of(path).stat().st_size
-            same = next((f"{reason} ({other})" for other, reason in by_size[size] if digest(other) == digest(path)), "") if size in by_size else ""
+            same = (
+                next((f"{reason} ({other})" for other, reason in by_size[size] if digest(other) == digest(path)), "")
+                if size in by_size
+                else ""
+            )
             same = same or (moved.get(digest(path), "") if moved else "")
             twin = next((other for other in sizes[size] if digest(other) == digest(path)), None)
             if output is not None and resolved(path).is_relative_to(output.resolve()):
@@ -73,7 +77,9 @@ def choose_sources(found: Iterable[Path], records: Sequence[SampleRecord], outpu
         take([path] if not cut_up else [part for part, reason in cut_up if not reason])
     if not usable:
         why = f": {refused[0].path}: {refused[0].reason}" if refused else ""
-        raise ConfigError(f"nothing to mine{why}; give recordings without the wake word that the run does not validate or test with")
+        raise ConfigError(
+            f"nothing to mine{why}; give recordings without the wake word that the run does not validate or test with"
+        )
     return MiningSources(tuple(usable), tuple(refused))
 
 

@@ -64,7 +64,9 @@ def by_recording(stretches: Iterable[Stretch]) -> defaultdict[str, list[Stretch]
     return found
 
 
-def accepted_stretches(stream: SimulatedStream, recording: int, threshold: float, slices: int, limit: int, taken: Iterable[Stretch] = ()) -> list[Accepted]:
+def accepted_stretches(
+    stream: SimulatedStream, recording: int, threshold: float, slices: int, limit: int, taken: Iterable[Stretch] = ()
+) -> list[Accepted]:
     """Stretches of one recording of a stream that the model accepts, the most confident first; of equals the earlier
     one counts.
 
@@ -87,7 +89,12 @@ def accepted_stretches(stream: SimulatedStream, recording: int, threshold: float
     probabilities = stream.probabilities[inferences].astype(np.int64)
     held = [(stretch.start, stretch.end) for stretch in taken if stretch.sha256 == source.sha256]
     return [
-        Accepted(source.path, Stretch(source.sha256, int(starts[index]), int(stops[index])), int(probabilities[index]), int(window_ends[index]))
+        Accepted(
+            source.path,
+            Stretch(source.sha256, int(starts[index]), int(stops[index])),
+            int(probabilities[index]),
+            int(window_ends[index]),
+        )
         for index in highest_apart(probabilities, starts, stops, limit, held)
     ]
 

@@ -1,8 +1,10 @@
 """A MixedNet's arithmetic in another order, for the training step and for whole recordings.
 
-The same numbers from the same weights as the layers of `build_model`, with activations that lie as `[channels, frames, batch]`:
+The same numbers from the same weights as the layers of `build_model`, with activations that lie as
+`[channels, frames, batch]`:
 
-- The pointwise convolutions and the first one are plain matrix products, the pointwise ones without a copy of their inputs.
+- The pointwise convolutions and the first one are plain matrix products, the pointwise ones without a copy of their
+  inputs.
 - A depthwise convolution is `trainer.mixednet.depthwise`.
 
 Imports TensorFlow: import this module inside functions only.
@@ -30,15 +32,21 @@ class ChannelFirst:
         self._dtype = tf.as_dtype(compute_dtype)
 
     def train(self, features: Any) -> Any:
-        """Float32 `[batch, slices, 40]` to float32 `[batch]`; normalises by the batch's statistics and moves the running ones."""
+        """Float32 `[batch, slices, 40]` to float32 `[batch]`; normalises by the batch's statistics and moves the
+        running ones.
+        """
         return self._head(self._encode(features, training=True), training=True)
 
     def infer(self, features: Any) -> Any:
-        """Float32 `[batch, slices, 40]` to float32 `[batch]`; normalises by the running statistics, drops nothing out and changes nothing."""
+        """Float32 `[batch, slices, 40]` to float32 `[batch]`; normalises by the running statistics, drops nothing out
+        and changes nothing.
+        """
         return self._head(self._encode(features, training=False), training=False)
 
     def slide(self, features: Any) -> Any:
-        """Float32 `[slices, 40]` to one float32 logit a stride, `[(slices - window) // stride + 1]`; normalises by the running statistics."""
+        """Float32 `[slices, 40]` to one float32 logit a stride, `[(slices - window) // stride + 1]`; normalises by the
+        running statistics.
+        """
         net = self._encode(features[None], training=False)[:, :, 0]
         head = self._layers[graph.HEAD]
         channels, frames = net.shape
@@ -55,8 +63,9 @@ class ChannelFirst:
         return net
 
     def _first(self, features: Any) -> Any:
-        """The first convolution. Rows of `stride` slices do not overlap, so each is multiplied once, with all parts of the kernel that meet
-        it in one frame or another, and the products are shifted and added; patches would be a copy of twice the input."""
+        """The first convolution. Rows of `stride` slices do not overlap, so each is multiplied once, with all parts of
+        the kernel that meet it in one frame or another, and the products are shifted and added; patches would be a copy
+        of twice the input."""
         kernel, stride = self._layers["first_conv"].kernel[:, 0], self._config.stride
         taps, channels, filters = kernel.shape
         parts = -(-taps // stride)
@@ -67,17 +76,26 @@ class ChannelFirst:
         features = tf.pad(features, ((0, 0), (0, end - slices), (0, 0))) if end > slices else features[:, :end]
         # Rows before samples is the order wanted of the product, and here it moves whole rows.
         inputs = tf.transpose(tf.reshape(features, (batch, rows, stride * channels)), (1, 0, 2))
-        padded = tf.reshape(tf.pad(kernel, ((0, parts * stride - taps), (0, 0), (0, 0))), (parts, stride * channels, filters))
+        padded = tf.reshape(
+            tf.pad(kernel, ((0, parts * stride - taps), (0, 0), (0, 0))), (parts, stride * channels, filters)
+        )
         weights = tf.reshape(tf.transpose(padded, (0, 2, 1)), (parts * filters, stride * channels))
         product = self._matmul(weights, tf.reshape(inputs, (rows * batch, stride * channels)), transpose_b=True)
         product = tf.reshape(product, (parts, filters, rows, batch))
         return tf.nn.relu(tf.add_n([product[part, :, part : part + frames] for part in range(parts)]))
 
     def _block(self, net: Any, block: int, *, training: bool) -> Any:
-        residual = self._pointwise(net, f"block{block}_residual", training=training) if self._config.residual_connection[block] else None
+        residual = (
+            self._pointwise(net, f"block{block}_residual", training=training)
+            if self._config.residual_connection[block]
+            else None
+        )
         for repetition in range(self._config.repeat_in_block[block]):
             name = f"block{block}_{repetition}"
-            convolutions = [self._layers[f"{name}_depthwise{group}"] for group in range(len(self._config.mixconv_kernel_sizes[block]))]
+            convolutions = [
+                self._layers[f"{name}_depthwise{group}"]
+                for group in range(len(self._config.mixconv_kernel_sizes[block]))
+            ]
             bias = tf.concat([convolution.bias for convolution in convolutions], axis=0)
             net = self._pointwise(_mixconv(net, convolutions), name, bias, training=training)
             if residual is not None:
@@ -89,8 +107,9 @@ class ChannelFirst:
     def _pointwise(self, net: Any, name: str, bias: Any = None, *, training: bool) -> Any:
         """The 1x1 convolution of inputs that lack a bias, and its normalisation over batch and frames.
 
-        In training the normalisation takes any constant of a channel out again: the bias is seen in the running mean alone and has no gradient.
-        In the plain graph its gradient is zero but for rounding, which Adam makes a random walk of.
+        In training the normalisation takes any constant of a channel out again: the bias is seen in the running mean
+        alone and has no gradient. In the plain graph its gradient is zero but for rounding, which Adam makes a random
+        walk of.
         """
         weights, norm = tf.transpose(self._layers[f"{name}_pointwise"].kernel[0, 0]), self._layers[f"{name}_norm"]
         channels, frames, batch = net.shape
@@ -121,7 +140,9 @@ class ChannelFirst:
 
 
 def _mixconv(net: Any, convolutions: list[Any]) -> Any:
-    """The depthwise convolutions of all kernel sizes without their biases, each over its share of the channels, all ending at the same frame."""
+    """The depthwise convolutions of all kernel sizes without their biases, each over its share of the channels, all
+    ending at the same frame.
+    """
     kernels = [tf.transpose(convolution.kernel[:, 0, :, 0]) for convolution in convolutions]
     longest = max(kernel.shape[1] for kernel in kernels)
     outputs, first = [], 0
@@ -139,7 +160,9 @@ def _moments(values: Any) -> tuple[Any, Any]:
 
 
 def _row_means(values: Any) -> Any:
-    """On a CPU by a product with ones, which adds in vectors, where a reduction adds number after number; a GPU may round a product's factors."""
+    """On a CPU by a product with ones, which adds in vectors, where a reduction adds number after number; a GPU may
+    round a product's factors.
+    """
     if tf.config.list_logical_devices("GPU"):
         return tf.reduce_mean(values, axis=1)
     count = values.shape[1]

@@ -1,8 +1,9 @@
-"""A depthwise convolution over time as multiply-adds of shifted copies, for activations that lie as `[channels, frames, batch]`.
+"""A depthwise convolution over time as multiply-adds of shifted copies, for activations that lie as
+`[channels, frames, batch]`.
 
-With the batch innermost, a shift by one frame is a shift by `batch` numbers: every tap reads one contiguous stretch a channel, and XLA makes one
-vectorised loop of all taps. A convolution library's depthwise kernel is slower on a CPU, XLA's own by an order of magnitude, and a product with a
-banded matrix multiplies mostly zeros.
+With the batch innermost, a shift by one frame is a shift by `batch` numbers: every tap reads one contiguous stretch a
+channel, and XLA makes one vectorised loop of all taps. A convolution library's depthwise kernel is slower on a CPU,
+XLA's own by an order of magnitude, and a product with a banded matrix multiplies mostly zeros.
 
 Imports TensorFlow: import this module inside functions only.
 """
@@ -20,10 +21,12 @@ MOST_FRAMES_UNROLLED = 128
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow carries no types
 def depthwise(net: Any, taps: Any) -> tuple[Any, Callable[[Any], tuple[Any, Any]]]:
-    """Float32 `[channels, frames, batch]` and `[channels, k]` to `[channels, frames - k + 1, batch]`, each channel with its own kernel.
+    """Float32 `[channels, frames, batch]` and `[channels, k]` to `[channels, frames - k + 1, batch]`, each channel with
+    its own kernel.
 
-    As in `keras.layers.DepthwiseConv2D` with valid padding: output frame n is the sum over j of `taps[j]` times input frame n + j.
-    The gradients are written out as shifted multiply-adds too; TensorFlow would pad and add one copy a tap for that of the input.
+    As in `keras.layers.DepthwiseConv2D` with valid padding: output frame n is the sum over j of `taps[j]` times input
+    frame n + j. The gradients are written out as shifted multiply-adds too; TensorFlow would pad and add one copy a tap
+    for that of the input.
     """
     size = taps.shape[1]
 
@@ -41,9 +44,11 @@ def _shifted(net: Any, taps: Any) -> Any:
 
 
 def _of_taps(net: Any, upstream: Any, size: int) -> Any:
-    """The gradient of each tap and sample, `[channels, k, batch]`: over the frames, a product of what went in and what came back.
+    """The gradient of each tap and sample, `[channels, k, batch]`: over the frames, a product of what went in and what
+    came back.
 
-    One loop over all frames is the fastest and grows with them; where there are many, it is a sum a tap, which compiles in half the time.
+    One loop over all frames is the fastest and grows with them; where there are many, it is a sum a tap, which compiles
+    in half the time.
     """
     frames = upstream.shape[1]
     if frames <= MOST_FRAMES_UNROLLED:

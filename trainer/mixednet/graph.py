@@ -1,7 +1,7 @@
 """The layers of MixedNet, once, for every graph that is made of them.
 
-Every graph is the same chain of the same named layers. They differ in where a convolution's past frames come from, which a `History` says;
-weights go from one graph to another by layer name.
+Every graph is the same chain of the same named layers. They differ in where a convolution's past frames come from,
+which a `History` says; weights go from one graph to another by layer name.
 """
 
 from __future__ import annotations
@@ -73,11 +73,15 @@ def _mixconv(net: Any, kernels: tuple[int, ...], name: str, config: MixedNetConf
     net = _with_history(net, longest - 1, f"{name}_ring", history)
     sizes = channel_groups(net.shape[-1], len(kernels))
     # Positions, not a count: a count becomes SPLIT, which the device does not register; positions become SPLIT_V.
-    shares = ops.split(net, [sum(sizes[:group]) for group in range(1, len(sizes))], axis=-1) if len(sizes) > 1 else [net]
+    shares = (
+        ops.split(net, [sum(sizes[:group]) for group in range(1, len(sizes))], axis=-1) if len(sizes) > 1 else [net]
+    )
     outputs = []
     for group, (share, kernel) in enumerate(zip(shares, kernels, strict=True)):
         recent = share if kernel == longest else share[:, longest - kernel :]
-        convolution = layers.DepthwiseConv2D((kernel, 1), depthwise_regularizer=_regulariser(config), name=f"{name}_depthwise{group}")
+        convolution = layers.DepthwiseConv2D(
+            (kernel, 1), depthwise_regularizer=_regulariser(config), name=f"{name}_depthwise{group}"
+        )
         outputs.append(convolution(recent))
     return outputs[0] if len(outputs) == 1 else layers.Concatenate(name=f"{name}_concat")(outputs)
 
@@ -89,7 +93,9 @@ def _with_history(net: Any, count: int, name: str, history: History | None) -> A
 def _pointwise(net: Any, filters: int, name: str, config: MixedNetConfig) -> Any:
     from keras import layers
 
-    net = layers.Conv2D(filters, 1, use_bias=False, kernel_regularizer=_regulariser(config), name=f"{name}_pointwise")(net)
+    net = layers.Conv2D(filters, 1, use_bias=False, kernel_regularizer=_regulariser(config), name=f"{name}_pointwise")(
+        net
+    )
     return layers.BatchNormalization(name=f"{name}_norm")(net)
 
 
@@ -112,7 +118,8 @@ def dense_head(net: Any, config: MixedNetConfig) -> Any:
 def copy_weights(source: Any, target: Any) -> None:
     """Give each layer of `target` that has trained weights those of the layer of the same name in `source`.
 
-    Raises `ConfigError` when a layer is missing or its weights have another shape: the models were not built from one configuration.
+    Raises `ConfigError` when a layer is missing or its weights have another shape: the models were not built from one
+    configuration.
     """
     known = {layer.name: layer for layer in source.layers}
     for layer in target.layers:
@@ -120,5 +127,8 @@ def copy_weights(source: Any, target: Any) -> None:
             continue
         values = known[layer.name].get_weights() if layer.name in known else []
         if [value.shape for value in values] != [tuple(weight.shape) for weight in layer.weights]:
-            raise ConfigError(f"layer {layer.name} differs between the two models; use the configuration that the weights were trained with")
+            raise ConfigError(
+                f"layer {layer.name} differs between the two models; use the configuration that the weights were"
+                " trained with"
+            )
         layer.set_weights(values)

@@ -1,6 +1,7 @@
 """The graphs of a MixedNet: over a training window, and streaming as the device runs it.
 
-For the same weights and the same slices both give the same probability (to float32 rounding), as `SlidingModel` does over a recording.
+For the same weights and the same slices both give the same probability (to float32 rounding), as `SlidingModel` does
+over a recording.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def logit_model(model: Any) -> Any:
 
 
 def build_streaming(config: MixedNetConfig, slices: int) -> Any:
-    """The model as the device runs it: float32 `[1, stride, 40]` to a probability `[1, 1]`, with its past in ring buffers.
+    """The model as the device runs it: float32 `[1, stride, 40]` to a probability `[1, 1]`, with its past in ring
+    buffers.
 
     Raises `ConfigError` as `build_model` does.
     """
@@ -73,4 +75,6 @@ def reset_streaming(streaming: Any) -> None:
 def _check_slices(config: MixedNetConfig, slices: int) -> None:
     fitting = fit_slices(config, slices)
     if fitting != slices:
-        raise ConfigError(f"a training window of {slices} slices leaves {slices - fitting} unread by this model; take {fitting}")
+        raise ConfigError(
+            f"a training window of {slices} slices leaves {slices - fitting} unread by this model; take {fitting}"
+        )

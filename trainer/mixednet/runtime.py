@@ -20,28 +20,38 @@ INSTALL_GPU = f"install NVIDIA's driver, and {install('gpu')}"
 
 
 def require_tensorflow() -> None:
-    """Raise `InfrastructureError` where what trains is not installed, which the bench does without; said before minutes of work."""
+    """Raise `InfrastructureError` where what trains is not installed, which the bench does without; said before minutes
+    of work.
+    """
     require("a training or an export", *MODULES["train"])
 
 
 def start_tensorflow(threads: int | None = None, settings: PerformanceSection | None = None) -> Any:
-    """Import TensorFlow with so many threads (default: the settings', else the processors this process may use, at most 8) and return it.
+    """Import TensorFlow with so many threads (default: the settings', else the processors this process may use, at most
+    8) and return it.
 
-    Only the first call of a process sets the threads. Messages that TensorFlow prints while it starts (no GPU found, oneDNN is on) are
-    dropped unless it fails to start; its later warnings and errors are shown. Raises `ConfigError` when the settings ask for a GPU and
-    TensorFlow finds none.
+    Only the first call of a process sets the threads. Messages that TensorFlow prints while it starts (no GPU found,
+    oneDNN is on) are dropped unless it fails to start; its later warnings and errors are shown. Raises `ConfigError`
+    when the settings ask for a GPU and TensorFlow finds none.
     """
     settings = settings or PerformanceSection()
-    tf = _start(threads or settings.intra_op_parallelism or min(MAX_THREADS, len(os.sched_getaffinity(0))), settings.inter_op_parallelism or 2)
+    tf = _start(
+        threads or settings.intra_op_parallelism or min(MAX_THREADS, len(os.sched_getaffinity(0))),
+        settings.inter_op_parallelism or 2,
+    )
     if settings.gpu_only and not tf.config.list_logical_devices("GPU"):
-        raise ConfigError(f"performance.gpu_only is true, but TensorFlow finds no GPU; {INSTALL_GPU}; or set it to false to train on the CPU")
+        raise ConfigError(
+            f"performance.gpu_only is true, but TensorFlow finds no GPU; {INSTALL_GPU}; or set it to false to train on"
+            " the CPU"
+        )
     return tf
 
 
 def compute_dtype(settings: PerformanceSection) -> str:
     """What matrix products multiply in. Raises `ConfigError` for mixed precision where it does not pay.
 
-    Bfloat16 has float32's range, so that no loss needs scaling. GPUs multiply it from compute capability 8.0 on; on CPUs it is slower.
+    Bfloat16 has float32's range, so that no loss needs scaling. GPUs multiply it from compute capability 8.0 on; on
+    CPUs it is slower.
     """
     if not settings.mixed_precision:
         return "float32"
@@ -54,7 +64,10 @@ def compute_dtype(settings: PerformanceSection) -> str:
         )
     capability = min(tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus)
     if capability < BFLOAT16_CAPABILITY:
-        raise ConfigError("performance.mixed_precision is true, but this GPU has no bfloat16 (compute capability 8.0, Ampere, or later): set it to false")
+        raise ConfigError(
+            "performance.mixed_precision is true, but this GPU has no bfloat16 (compute capability 8.0, Ampere, or"
+            " later): set it to false"
+        )
     return "bfloat16"
 
 

@@ -1,4 +1,5 @@
-"""From the device's int8 features to the model's float input, exactly as the exported model's input dequantises them."""
+"""From the device's int8 features to the model's float input, exactly as the exported model's input
+dequantises them."""
 
 from __future__ import annotations
 

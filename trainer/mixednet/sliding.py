@@ -30,17 +30,20 @@ class SlidingModel:
         self._stride, self._slices = config.stride, slices
         self.model = build_model(config, slices)
         logits_of = ChannelFirst(self.model, config).slide
-        self._call = tf.function(lambda features: tf.sigmoid(logits_of(dequantised(features))), jit_compile=True, autograph=False)
+        self._call = tf.function(
+            lambda features: tf.sigmoid(logits_of(dequantised(features))), jit_compile=True, autograph=False
+        )
 
     def load(self, model: Any) -> None:
         """Take over the weights of a model from `build_model`. Raises `ConfigError` when it has other layers."""
         graph.copy_weights(model, self.model)
 
     def run(self, features: NDArray[np.int8]) -> NDArray[np.float32]:
-        """Int8 features `[n, 40]` to one probability a stride, float32 `[(n - slices) // stride + 1]` (empty below `slices`).
+        """Int8 features `[n, 40]` to one probability a stride, float32 `[(n - slices) // stride + 1]` (empty below
+        `slices`).
 
-        Probability i has read exactly the slices `i * stride` to `i * stride + slices - 1`, so a caller that wants one for
-        the beginning of a recording puts silence before it.
+        Probability i has read exactly the slices `i * stride` to `i * stride + slices - 1`, so a caller that wants one
+        for the beginning of a recording puts silence before it.
         """
         positions = max(0, (len(features) - self._slices) // self._stride + 1)
         result = np.empty(positions, np.float32)

@@ -46,4 +46,6 @@ def load_weights(model: Any, path: Path) -> None:
             model.load_weights(path)
     except (OSError, ValueError, KeyError, UserWarning) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ConfigError(f"{path}: not the weights of this model ({reason}); use the configuration that it was trained with") from error
+        raise ConfigError(
+            f"{path}: not the weights of this model ({reason}); use the configuration that it was trained with"
+        ) from error

@@ -11,7 +11,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class BatchScores:
-    """Sums over steps. A step gives `[loss, accepted wake words, accepted, wake words]`, at a probability of one half; sums of sums add up."""
+    """Sums over steps. A step gives `[loss, accepted wake words, accepted, wake words]`, at a probability of one half;
+    sums of sums add up.
+    """
 
     steps: int = 0
     samples: int = 0

@@ -87,7 +87,10 @@ def load_state(path: Path, run: str, variables: list[Any]) -> RunState | None:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             state = _read_header(str(stored["header"]))
             if state.run != run:
-                raise ConfigError(f"{path}: left by a run with another configuration or other data, or by another version of this program; {remedy}")
+                raise ConfigError(
+                    f"{path}: left by a run with another configuration or other data, or by another version of this"
+                    f" program; {remedy}"
+                )
             values = [stored[f"variable{index}"] for index in range(len(variables))]
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ConfigError(f"{path}: damaged ({error}); {remedy}") from error
@@ -109,4 +112,6 @@ def _read_header(text: str) -> RunState:
     header = json.loads(text)
     best = header.pop("best")
     batches = BatchScores(**header.pop("batches", {}))
-    return RunState(**header, best=best and Checkpoint(best["step"], ValidationScores(**best["scores"])), batches=batches)
+    return RunState(
+        **header, best=best and Checkpoint(best["step"], ValidationScores(**best["scores"])), batches=batches
+    )

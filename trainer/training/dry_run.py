@@ -1,4 +1,6 @@
-"""What a training would do, before it does anything: its recordings, its settings, and what its model will cost on a board. Nothing is written."""
+"""What a training would do, before it does anything: its recordings, its settings, and what its model will cost on a
+board. Nothing is written.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ class DryRun:
 
 
 def dry_run(config: TrainerConfig, folder: Path, progress: Stages, jobs: int | None = None) -> DryRun:
-    """Check all that `train_run` checks, compare the recordings, and build and convert the untrained model. Takes as long as listening to the recordings does.
+    """Check all that `train_run` checks, compare the recordings, and build and convert the untrained model. Takes as
+    long as listening to the recordings does.
 
     Raises `ConfigError` as `train_run` does.
     """
@@ -50,7 +53,9 @@ def dry_run(config: TrainerConfig, folder: Path, progress: Stages, jobs: int | N
     jobs = feature_workers(config, ingestion.records, jobs)
     duplicates = ""
     if config.speaker_clustering.leakage_audit_enabled:
-        duplicates = duplicate_summary(find_duplicates(sounds(ingestion.records), jobs=jobs, progress=progress.counting("comparing recordings")))
+        duplicates = duplicate_summary(
+            find_duplicates(sounds(ingestion.records), jobs=jobs, progress=progress.counting("comparing recordings"))
+        )
     progress.told("building the model")
     analysis = analyse_model(config.model, config.hardware.clip_duration_ms)
     open_teachers(config)
@@ -63,7 +68,11 @@ def rendered(dry: DryRun) -> Group:
     warnings = (*dry.ingestion.warnings, *([dry.duplicates] if dry.duplicates else []))
     parts += [Text(f"warning: {warning}", "yellow") for warning in warnings]
     if dry.ingestion.rejections:
-        parts += [Text(), Text(f"Files that would not be used: {len(dry.ingestion.rejections)}", "bold"), *_rejections(dry.ingestion)]
+        parts += [
+            Text(),
+            Text(f"Files that would not be used: {len(dry.ingestion.rejections)}", "bold"),
+            *_rejections(dry.ingestion),
+        ]
     parts += [Text(), Text("The run", "bold"), *map(Text, _plan(dry)), Text(), analysis_table.rendered(dry.analysis)]
     return Group(*parts, Text(), Text("All checks are passed, and nothing was written."))
 
@@ -87,9 +96,15 @@ def _recordings(ingestion: Ingestion) -> Table:
 def _kinds(dry: DryRun) -> Iterator[RenderableType]:
     """Hours by kind of sound."""
     shares = [share for share in composition(dry.ingestion.records, dry.config.paths) if share.label is Label.NEGATIVE]
-    table = Table("negatives by folder", *(Column(split.value, justify="right") for split in Split), box=None, pad_edge=False)
+    table = Table(
+        "negatives by folder", *(Column(split.value, justify="right") for split in Split), box=None, pad_edge=False
+    )
     for kind in dict.fromkeys(share.kind for share in shares):
-        cells = {share.split: f"{length(share.hours * 3600)} ({share.recordings})" if share.recordings else "none" for share in shares if share.kind == kind}
+        cells = {
+            share.split: f"{length(share.hours * 3600)} ({share.recordings})" if share.recordings else "none"
+            for share in shares
+            if share.kind == kind
+        }
         table.add_row(Text(kind), *(cells[split] for split in Split))
     yield table
 
@@ -103,16 +118,24 @@ def _rejections(ingestion: Ingestion) -> Iterator[Text]:
 
 def _plan(dry: DryRun) -> list[str]:
     section, performance = dry.config.training, dry.config.performance
-    state = "a run lies there, and what is left of it would be done" if (dry.folder / "checkpoints" / STATE).is_file() else "a new run"
+    state = (
+        "a run lies there, and what is left of it would be done"
+        if (dry.folder / "checkpoints" / STATE).is_file()
+        else "a new run"
+    )
     copies = dry.config.augmentation.copies
     limit = f", limited to {performance.max_memory_gb:g}" if performance.max_memory_gb else ""
     memory = (
-        f"main memory about {dry.memory.training / GIB:.1f} GiB for the training; before it {dry.memory.features / GIB:.1f} GiB of features and "
-        f"{dry.memory.worker / GIB:.2f} GiB for each of {dry.jobs or core_count()} processes{limit}"
+        f"main memory about {dry.memory.training / GIB:.1f} GiB for the training; before it"
+        f" {dry.memory.features / GIB:.1f} GiB of features and {dry.memory.worker / GIB:.2f} GiB for each of"
+        f" {dry.jobs or core_count()} processes{limit}"
     )
     return [
         f"folder {dry.folder}: {state}",
-        f"{' + '.join(f'{steps:,}' for steps in section.training_steps)} steps of {section.batch_size} windows, {section.evaluations_after(0)} evaluations",
+        (
+            f"{' + '.join(f'{steps:,}' for steps in section.training_steps)} steps of {section.batch_size} windows,"
+            f" {section.evaluations_after(0)} evaluations"
+        ),
         f"{copies} augmented copies of each wake word" if copies else "no augmentation",
         *([teachers_summary(dry.config)] if section.teachers else []),
         memory,

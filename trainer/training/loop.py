@@ -51,12 +51,12 @@ def train(run: TrainingRun) -> TrainingResult:
     """Train a MixedNet and keep its best checkpoint in the run's folder.
 
     Weights, batches and dropout follow from the seed: on one machine two runs give the same model. The model is
-    evaluated every `eval_step_interval` steps and after the last one. After Ctrl-C, or a kill, the same call goes on where
-    the run was: at the interrupted step, or before the last evaluation. Settings whose last phase has another number of steps
-    go on with the same run, which is the one that they would have made from the start.
+    evaluated every `eval_step_interval` steps and after the last one. After Ctrl-C, or a kill, the same call goes on
+    where the run was: at the interrupted step, or before the last evaluation. Settings whose last phase has another
+    number of steps go on with the same run, which is the one that they would have made from the start.
 
-    Raises `ConfigError` when the window does not fit the model, the sets lack a class, the folder holds another run, or the
-    loss is no longer finite; `KeyboardInterrupt` after the state is saved.
+    Raises `ConfigError` when the window does not fit the model, the sets lack a class, the folder holds another run, or
+    the loss is no longer finite; `KeyboardInterrupt` after the state is saved.
     """
     loop = _Loop(run)
     loop.resume()
@@ -69,7 +69,9 @@ def train(run: TrainingRun) -> TrainingResult:
 
 
 def run_steps(state: TrainState, sampler: BatchSampler, steps: range, ahead: int, recorder: Recorder) -> Generator[Any]:
-    """Train on the batches of some steps, up to `ahead` of them made ready in the background, and yield what each step gives (see `BatchScores`)."""
+    """Train on the batches of some steps, up to `ahead` of them made ready in the background, and yield what each step
+    gives (see `BatchScores`).
+    """
 
     def make(step: int) -> Batch:
         with recorder.timed("batch"):  # in the background, masks included
@@ -97,10 +99,14 @@ class _Loop:
         self._sampler = BatchSampler(run.sets, run.slices, run.settings, choose_array_module(run.performance.gpu_only))
         keras.utils.set_random_seed(run.settings.seed)
         precision = compute_dtype(run.performance)
-        self._train_state = TrainState(build_model(run.network, run.slices), run.network, run.settings, precision, run.distillation)
+        self._train_state = TrainState(
+            build_model(run.network, run.slices), run.network, run.settings, precision, run.distillation
+        )
         self.recorder = Recorder(run.records, run.performance, run.progress)
         self._progress, self._pace, self._mined_total = self.recorder.progress, Pace(), 0
-        self._state = checkpoints.RunState(run.fingerprint(self._sampler, tf.__version__, precision), planned=run.settings.steps)
+        self._state = checkpoints.RunState(
+            run.fingerprint(self._sampler, tf.__version__, precision), planned=run.settings.steps
+        )
         self._state_file, self._weights_file = run.folder / checkpoints.STATE, run.folder / checkpoints.BEST_WEIGHTS
         self._earlier_s, self._begun, self._worked = 0.0, time.monotonic(), False
 
@@ -114,8 +120,8 @@ class _Loop:
             mined = self._run.hard_negatives.restore(self._state.mined_step)
             if self._state.mined_step and mined.digest != self._state.mined:
                 raise ConfigError(
-                    f"{self._state_file}: the hard negatives that the run had mined by step {self._state.mined_step} are no longer all there; "
-                    "bring their folder back, or delete the run to train from the start"
+                    f"{self._state_file}: the hard negatives that the run had mined by step {self._state.mined_step}"
+                    " are no longer all there; bring their folder back, or delete the run to train from the start"
                 )
             self._draw_from(mined)
         self.recorder.begin(self._state.evaluated_step)
@@ -124,7 +130,10 @@ class _Loop:
         before, steps = state.planned, self._settings.steps
         self._progress.resumed(state.step, state.best)
         if state.step > steps:
-            raise ConfigError(f"{self._state_file}: has done {state.step} steps, more than the {steps} of training.training_steps; give as many or more")
+            raise ConfigError(
+                f"{self._state_file}: has done {state.step} steps, more than the {steps} of training.training_steps;"
+                " give as many or more"
+            )
         if before not in (0, steps):
             self._progress.extended(before, steps)
         self._state, self._earlier_s = dataclasses.replace(state, planned=steps), state.elapsed_s
@@ -170,7 +179,13 @@ class _Loop:
         last = min(next_evaluation, sum(settings.training_steps[: phase + 1]))
         given: list[Any] = []
         reported = time.monotonic()
-        steps = run_steps(self._train_state, self._sampler, range(state.step, last), self._run.performance.prefetch_factor, self.recorder)
+        steps = run_steps(
+            self._train_state,
+            self._sampler,
+            range(state.step, last),
+            self._run.performance.prefetch_factor,
+            self.recorder,
+        )
         with closing(steps):
             for sums in steps:
                 given.append(sums)
@@ -191,7 +206,9 @@ class _Loop:
         self._worked = True
         remaining_s = self._pace.remaining_s(settings.steps - step, settings.evaluations_after(step))
         phases, rate = len(settings.training_steps), settings.learning_rates[phase]
-        self._progress.stepped(StepReport(phase + 1, phases, step, settings.steps, self._elapsed_s(), remaining_s, scores.loss, rate))
+        self._progress.stepped(
+            StepReport(phase + 1, phases, step, settings.steps, self._elapsed_s(), remaining_s, scores.loss, rate)
+        )
 
     def _evaluate_now(self) -> None:
         self.recorder.before_evaluation()
@@ -244,4 +261,6 @@ class _Loop:
         model = self._train_state.model
         load_weights(model, self._weights_file)
         elapsed_s = self._elapsed_s() if self._worked else self._earlier_s
-        return TrainingResult(model, self._run.slices, self._state.best, self._weights_file, self._state.step, elapsed_s)
+        return TrainingResult(
+            model, self._run.slices, self._state.best, self._weights_file, self._state.step, elapsed_s
+        )

@@ -1,8 +1,9 @@
 """What a step makes smaller: the loss of a batch, and what an earlier model's word weighs in it.
 
-Distillation after Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network" (2015). Models that were trained alike but for their seed err on
-different sounds. The mean of their logits errs on fewer, and one model of the same size can learn much of that mean: a label says that a sound
-is no wake word, a teacher also says how nearly it is one.
+Distillation after Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network" (2015). Models that were
+trained alike but for their seed err on different sounds. The mean of their logits errs on fewer, and one model of the
+same size can learn much of that mean: a label says that a sound is no wake word, a teacher also says how nearly it is
+one.
 """
 
 from __future__ import annotations
@@ -38,17 +39,27 @@ class Distillation:
 class Loss:
     """The loss of a batch. Imports TensorFlow: make one inside functions only."""
 
-    def __init__(self, settings: TrainingSection, distillation: Distillation | None = None, compute_dtype: str = "float32") -> None:
-        """Without a `distillation` the truth alone counts. `compute_dtype` is what the teachers' convolutions multiply in."""
+    def __init__(
+        self, settings: TrainingSection, distillation: Distillation | None = None, compute_dtype: str = "float32"
+    ) -> None:
+        """Without a `distillation` the truth alone counts. `compute_dtype` is what the teachers' convolutions multiply
+        in.
+        """
         from trainer.mixednet.channel_first import ChannelFirst
 
         self._share = settings.teaching_share
-        self._teachers = [ChannelFirst(teacher.model, teacher.network, compute_dtype) for teacher in distillation.teachers] if distillation else []
+        self._teachers = (
+            [ChannelFirst(teacher.model, teacher.network, compute_dtype) for teacher in distillation.teachers]
+            if distillation
+            else []
+        )
 
     def __call__(self, features: Any, truth: Any, weights: Any, logits: Any, regularization: list[Any]) -> Any:
-        """The loss of a batch, a float32 scalar: the mean of the weighted losses of its samples, and the network's `regularization` losses.
+        """The loss of a batch, a float32 scalar: the mean of the weighted losses of its samples, and the network's
+        `regularization` losses.
 
-        Averaged over the samples and not over their weights, as Keras and microWakeWord do. Shapes as in `of_samples`; `weights` float32 `[batch]`.
+        Averaged over the samples and not over their weights, as Keras and microWakeWord do. Shapes as in `of_samples`;
+        `weights` float32 `[batch]`.
         """
         import tensorflow as tf
 
@@ -57,9 +68,11 @@ class Loss:
         return loss
 
     def of_samples(self, features: Any, truth: Any, logits: Any) -> Any:
-        """Binary cross-entropies, float32 `[batch]`, of dequantised features `[batch, slices, 40]`, their truth and the student's logits `[batch]`.
+        """Binary cross-entropies, float32 `[batch]`, of dequantised features `[batch, slices, 40]`, their truth and the
+        student's logits `[batch]`.
 
-        The teachers' part is multiplied by the temperature, which leaves its gradient, a difference of two probabilities, of the size of the truth's.
+        The teachers' part is multiplied by the temperature, which leaves its gradient, a difference of two
+        probabilities, of the size of the truth's.
         """
         import tensorflow as tf
 

@@ -1,11 +1,13 @@
 """What a run takes of main memory, by estimate, and how `performance.max_memory_gb` keeps it below.
 
-The estimate has two parts, which do not come at the same time. *Features:* each process that computes them, and what this process holds of one
-kind of recordings until it is stored; the number of processes is lowered until that fits. *Training:* TensorFlow with the validation, the batches made
-ready ahead, and a step's activations. Mapped features count as nothing: the system takes their pages back at will. Nor is a GPU's memory
-meant. Where a limit is too low for one process or one batch, the run is refused before any work.
+The estimate has two parts, which do not come at the same time. *Features:* each process that computes them, and what
+this process holds of one kind of recordings until it is stored; the number of processes is lowered until that fits.
+*Training:* TensorFlow with the validation, the batches made ready ahead, and a step's activations. Mapped features
+count as nothing: the system takes their pages back at will. Nor is a GPU's memory meant. Where a limit is too low for
+one process or one batch, the run is refused before any work.
 
-The figures are of private memory, measured on CPUs with the `standard` network, and rounded up. Nothing stops a process that takes more.
+The figures are of private memory, measured on CPUs with the `standard` network, and rounded up. Nothing stops a process
+that takes more.
 """
 
 from __future__ import annotations
@@ -31,9 +33,11 @@ WORKER_BYTES = 80 * MIB
 WORKER_BYTES_PER_SECOND = 40_000
 """Of its longest recording: samples, features as the frontend gives them, and as they are kept."""
 TRAINING_BYTES = 700 * MIB
-"""TensorFlow, the compiled step and the validation; 530 were measured without the validation, which adds blocks of some 50 MiB."""
+"""TensorFlow, the compiled step and the validation; 530 were measured without the validation, which adds blocks of some
+50 MiB."""
 ACTIVATION_BYTES = 4 * 8
-"""Float32 values that a step keeps of each output of each convolution: forward, backward, normalisation. 5 were measured."""
+"""Float32 values that a step keeps of each output of each convolution: forward, backward, normalisation. 5 were
+measured."""
 FEATURE_BYTES_PER_SECOND = 1000 // STEP_MS * FEATURE_CHANNELS
 STORED_COPIES = 2
 """Features of a kind while they are written: as they were computed, and joined for the file."""
@@ -60,7 +64,9 @@ class MemoryNeed:
 
 
 def workers(performance: PerformanceSection, jobs: int | None = None) -> int | None:
-    """Processes for work on short pieces of recordings: `jobs`, else `num_workers`, else None for one a core; fewer where memory is limited."""
+    """Processes for work on short pieces of recordings: `jobs`, else `num_workers`, else None for one a core; fewer
+    where memory is limited.
+    """
     wanted = jobs or performance.num_workers or None
     if not performance.max_memory_gb:
         return wanted
@@ -76,20 +82,24 @@ def feature_workers(config: TrainerConfig, records: Sequence[SampleRecord], jobs
 
 
 def check_memory(config: TrainerConfig, records: Sequence[SampleRecord]) -> None:
-    """Raise `ConfigError` when a run cannot stay below `performance.max_memory_gb`, whether or not its features are stored already."""
+    """Raise `ConfigError` when a run cannot stay below `performance.max_memory_gb`, whether or not its features are
+    stored already.
+    """
     if not config.performance.max_memory_gb:
         return
     limit, need, section = _limit(config.performance), memory_need(config, records), config.training
     where = f"performance.max_memory_gb is {config.performance.max_memory_gb:g}, but"
     if need.training > limit:
         raise ConfigError(
-            f"{where} training takes about {need.training / GIB:.2f} GiB with batches of {section.batch_size} and {config.performance.prefetch_factor} made "
-            f"ahead, {TRAINING_BYTES / GIB:.2f} of it whatever these are; lower training.batch_size or performance.prefetch_factor, or allow more"
+            f"{where} training takes about {need.training / GIB:.2f} GiB with batches of {section.batch_size} and"
+            f" {config.performance.prefetch_factor} made ahead, {TRAINING_BYTES / GIB:.2f} of it whatever these are;"
+            " lower training.batch_size or performance.prefetch_factor, or allow more"
         )
     if need.computing > limit:
         raise ConfigError(
-            f"{where} computing features takes about {need.computing / GIB:.2f} GiB, {need.features / GIB:.2f} of it for the largest kind of recordings "
-            f"and {need.worker / GIB:.2f} for the longest one; cut long recordings up, train with fewer, or allow more"
+            f"{where} computing features takes about {need.computing / GIB:.2f} GiB, {need.features / GIB:.2f} of it"
+            f" for the largest kind of recordings and {need.worker / GIB:.2f} for the longest one; cut long recordings"
+            " up, train with fewer, or allow more"
         )
 
 
@@ -97,7 +107,9 @@ def memory_need(config: TrainerConfig, records: Sequence[SampleRecord]) -> Memor
     """The estimate for a configuration and its recordings."""
     network, performance, batch = config.model, config.performance, config.training.batch_size
     window = config.slices * FEATURE_CHANNELS
-    training = TRAINING_BYTES + batch * (ACTIVATION_BYTES * _outputs(network, config.slices) + window * (performance.prefetch_factor + 2))
+    training = TRAINING_BYTES + batch * (
+        ACTIVATION_BYTES * _outputs(network, config.slices) + window * (performance.prefetch_factor + 2)
+    )
     trained = [record for record in records if record.split is Split.TRAIN and record.is_sound]
     longest = max((record.duration for record in trained), default=0.0)
     features = max(_kept_seconds(trained, label) for label in Label) * FEATURE_BYTES_PER_SECOND * STORED_COPIES

@@ -11,7 +11,9 @@ MEASURED_S = 10.0
 
 
 class Pace:
-    """Measures steps and what is done between them. An estimate of the time that is left comes only when both are known."""
+    """Measures steps and what is done between them. An estimate of the time that is left comes only when both are
+    known.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -19,7 +21,9 @@ class Pace:
         self._last: tuple[float, int] | None = None
 
     def stepped(self, step: int) -> None:
-        """So many steps of the run are done. What comes before the first call after a pause is not measured: there the step is compiled."""
+        """So many steps of the run are done. What comes before the first call after a pause is not measured: there the
+        step is compiled.
+        """
         now = self._clock()
         if self._last is not None:
             self._stepping_s += now - self._last[0]
@@ -35,7 +39,9 @@ class Pace:
         self._evaluations += evaluation
 
     def remaining_s(self, steps: int, evaluations: int) -> float | None:
-        """Seconds for so many more steps and evaluations; None before an evaluation and some seconds of steps were measured."""
+        """Seconds for so many more steps and evaluations; None before an evaluation and some seconds of steps were
+        measured.
+        """
         if not self._steps or not self._evaluations or self._stepping_s + self._beside_s < MEASURED_S:
             return None
         return self._stepping_s / self._steps * steps + self._beside_s / self._evaluations * evaluations

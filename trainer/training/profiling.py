@@ -55,7 +55,10 @@ class StepTimes:
         with self._lock:
             steps, seconds = max(1, self._steps), time.perf_counter() - self._began
             values = {f"{name}_ms": value * 1000 / steps for name, value in sorted(self._seconds.items())}
-            values |= {"steps_per_second": self._steps / seconds, "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+            values |= {
+                "steps_per_second": self._steps / seconds,
+                "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            }
             self.restart()
         return values
 

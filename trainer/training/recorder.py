@@ -23,12 +23,18 @@ class Recorder:
         self._files = RunFiles(folder, progress) if folder else None
         self.progress: TrainingProgress = self._files or progress
         """Where the run's events go."""
-        self._curves_folder = (settings.tensorboard_log_dir or folder / "tensorboard") if folder and settings.tensorboard_enabled else None
+        self._curves_folder = (
+            (settings.tensorboard_log_dir or folder / "tensorboard")
+            if folder and settings.tensorboard_enabled
+            else None
+        )
         self._curves: Curves | None = None
         self._times = StepTimes() if self._curves_folder else None
         self._measured: dict[str, float] = {}
         profiles = settings.profile_output_dir or (folder / "profiles" if folder else None)
-        self._profiler = Profiler(profiles, settings.profile_every_n_steps) if settings.enable_profiling and profiles else None
+        self._profiler = (
+            Profiler(profiles, settings.profile_every_n_steps) if settings.enable_profiling and profiles else None
+        )
 
     def begin(self, evaluated_step: int) -> None:
         """Take up the records after an evaluation of an earlier session, 0 for a new run."""
@@ -67,8 +73,12 @@ class Recorder:
         if self._times:
             self._measured = self._times.report()
 
-    def evaluated(self, checkpoint: Checkpoint, best: bool, training: Mapping[str, float], model: Any, batch: Batch) -> None:
-        """Write an evaluation down; comes before the run's state is saved. `training` are figures of the steps since the one before."""
+    def evaluated(
+        self, checkpoint: Checkpoint, best: bool, training: Mapping[str, float], model: Any, batch: Batch
+    ) -> None:
+        """Write an evaluation down; comes before the run's state is saved. `training` are figures of the steps since
+        the one before.
+        """
         if self._files:
             self._files.tabulate(checkpoint, best, int(training["mined_hard_negatives"]))
         if self._curves:

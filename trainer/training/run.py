@@ -1,7 +1,7 @@
 """One training run, from a configuration to the best weights in a run's folder.
 
-The folder describes itself: the resolved configuration, the recordings with their splits, the rejected ones with their reasons, the
-checkpoints. `exporting.py` goes on from it and the recordings alone.
+The folder describes itself: the resolved configuration, the recordings with their splits, the rejected ones with their
+reasons, the checkpoints. `exporting.py` goes on from it and the recordings alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,16 @@ from trainer.config.loader import CONFIG_NAME, load_config, write_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.clip_rows import ClipRows
 from trainer.data.composition import Share, composition, of_split, write_composition
-from trainer.data.dataset import TABLE_NAME, chosen, load_recordings, read_recordings, rejection_summary, same_recordings, sounds, write_recordings
+from trainer.data.dataset import (
+    TABLE_NAME,
+    chosen,
+    load_recordings,
+    read_recordings,
+    rejection_summary,
+    same_recordings,
+    sounds,
+    write_recordings,
+)
 from trainer.data.duplicates import duplicate_summary, find_duplicates, write_duplicates
 from trainer.data.ingest import Ingestion, Label, SampleRecord
 from trainer.data.mined import rows_below
@@ -64,8 +73,8 @@ CHECKPOINTS = "checkpoints"
 def train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: int | None = None) -> TrainingResult:
     """Train what a configuration asks for in `folder`; a run that was interrupted goes on where it was.
 
-    Raises `ConfigError` for recordings or settings that cannot be used, and when `folder` holds a run with another configuration or
-    other recordings; `InfrastructureError` when another process trains in it.
+    Raises `ConfigError` for recordings or settings that cannot be used, and when `folder` holds a run with another
+    configuration or other recordings; `InfrastructureError` when another process trains in it.
     """
     with hold_folder(folder, "give another --output"):
         return _train_run(config, folder, progress, jobs)
@@ -119,7 +128,8 @@ def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs:
 
 
 def checked_recordings(config: TrainerConfig, folder: Path, progress: Stages, jobs: int | None = None) -> Ingestion:
-    """The recordings that a configuration trains with, once everything is checked that can be checked before the work begins. Writes nothing.
+    """The recordings that a configuration trains with, once everything is checked that can be checked before the work
+    begins. Writes nothing.
 
     Raises `ConfigError` as `train_run` does.
     """
@@ -130,10 +140,19 @@ def checked_recordings(config: TrainerConfig, folder: Path, progress: Stages, jo
     compute_dtype(performance)  # both refuse what this machine cannot do
     with threads_of_workers(performance.num_threads_per_worker):
         counter, training = progress.counting("checking recordings"), config.training
-        ingestion = load_recordings(config.paths, training.seed, workers(performance, jobs), counter, training.held_out_engines)
-        too_long = too_long_words(config, ingestion.records, workers(performance, jobs), progress.counting("measuring long wake words"))
-    if training.maximization_metric == "expected_recall" and not are_synthetic_words(SplitRecords.of(ingestion.records, Split.VAL)):
-        raise ConfigError("training.maximization_metric is expected_recall, which only synthetic words have, but other words validate; give auto")
+        ingestion = load_recordings(
+            config.paths, training.seed, workers(performance, jobs), counter, training.held_out_engines
+        )
+        too_long = too_long_words(
+            config, ingestion.records, workers(performance, jobs), progress.counting("measuring long wake words")
+        )
+    if training.maximization_metric == "expected_recall" and not are_synthetic_words(
+        SplitRecords.of(ingestion.records, Split.VAL)
+    ):
+        raise ConfigError(
+            "training.maximization_metric is expected_recall, which only synthetic words have, but other words"
+            " validate; give auto"
+        )
     _refuse_other_recordings(ingestion.records, folder)
     check_teachers(config, ingestion.records)
     check_memory(config, ingestion.records)
@@ -141,8 +160,8 @@ def checked_recordings(config: TrainerConfig, folder: Path, progress: Stages, jo
 
 
 def audit_recordings(records: Sequence[SampleRecord], folder: Path, progress: Stages, jobs: int | None = None) -> None:
-    """Say which recordings stand in two splits, once a run, and write all pairs to its folder: a model that was trained on what it is tested with looks
-    better than it is. Raises `OSError` when the table cannot be written.
+    """Say which recordings stand in two splits, once a run, and write all pairs to its folder: a model that was trained
+    on what it is tested with looks better than it is. Raises `OSError` when the table cannot be written.
     """
     table = folder / DUPLICATES_NAME
     if table.is_file():
@@ -153,8 +172,11 @@ def audit_recordings(records: Sequence[SampleRecord], folder: Path, progress: St
         progress.told(f"warning: {summary}; {table} has all pairs")
 
 
-def _miner(config: TrainerConfig, folder: Path, records: Sequence[SampleRecord], clips: SetClips, progress: RunProgress) -> TrainingMiner:
-    """Mines the negatives of the training split; what was mined by command and joined the dataset is not mined again."""
+def _miner(
+    config: TrainerConfig, folder: Path, records: Sequence[SampleRecord], clips: SetClips, progress: RunProgress
+) -> TrainingMiner:
+    """Mines the negatives of the training split; what was mined by command and joined the dataset is not
+    mined again."""
     features = ClipRows.of(clips.negative_joined)
     return TrainingMiner(
         config.model,
@@ -171,7 +193,10 @@ def _miner(config: TrainerConfig, folder: Path, records: Sequence[SampleRecord],
 def _validation_features(records: Sequence[SampleRecord], progress: Stages) -> PresentedSplit:
     validation = SplitRecords.of(records, Split.VAL)
     if are_synthetic_words(validation):
-        progress.told("validation hears synthetic words and the negatives in rooms, noise and quiet too; these sounds are computed once")
+        progress.told(
+            "validation hears synthetic words and the negatives in rooms, noise and quiet too; these sounds are"
+            " computed once"
+        )
     counted = seconds_counted(progress.counting("seconds of validation recordings"), validation.seconds)
     return present_split(FeatureCache(default_cache_folder()), validation, counted)
 
@@ -183,31 +208,56 @@ def _refuse_other_configuration(config: TrainerConfig, folder: Path) -> None:
     if not (folder / CONFIG_NAME).is_file():
         return
     earlier, wanted = load_config(str(folder / CONFIG_NAME)).model_dump(), config.model_dump()
-    changed = [f"{section}.{key}" for section, values in wanted.items() for key, value in values.items() if value != earlier[section][key]]
-    changed = [key for key in changed if key not in _WHERE_NOT_WHAT and (not key.startswith("performance.") or key == "performance.mixed_precision")]
+    changed = [
+        f"{section}.{key}"
+        for section, values in wanted.items()
+        for key, value in values.items()
+        if value != earlier[section][key]
+    ]
+    changed = [
+        key
+        for key in changed
+        if key not in _WHERE_NOT_WHAT and (not key.startswith("performance.") or key == "performance.mixed_precision")
+    ]
     if _STEPS in changed:
         before, now = earlier["training"]["training_steps"], wanted["training"]["training_steps"]
         done = steps_done(folder / CHECKPOINTS / STATE)
         if len(now) == len(before) and now[:-1] == before[:-1] and sum(now) >= done:
             changed.remove(_STEPS)
         else:
-            hint = f"; of {_STEPS} {list(before)} the last number alone may change, to {max(done - sum(before[:-1]), 1)} or more"
-            raise ConfigError(f"{folder}: holds a run with another {', '.join(changed)}{hint}; or give another --output")
+            hint = (
+                f"; of {_STEPS} {list(before)} the last number alone may change, to {max(done - sum(before[:-1]), 1)}"
+                " or more"
+            )
+            raise ConfigError(
+                f"{folder}: holds a run with another {', '.join(changed)}{hint}; or give another --output"
+            )
     if changed:
-        raise ConfigError(f"{folder}: holds a run with another {', '.join(changed)}; give another --output, or remove the folder")
+        raise ConfigError(
+            f"{folder}: holds a run with another {', '.join(changed)}; give another --output, or remove the folder"
+        )
 
 
 def _refuse_other_recordings(records: Sequence[SampleRecord], folder: Path) -> None:
-    """The weights of a run and its table of recordings must tell the same: an export chooses its cutoff by the table."""
+    """The weights of a run and its table of recordings must tell the same: an export chooses its cutoff by
+    the table."""
     if (folder / TABLE_NAME).is_file() and not same_recordings(read_recordings(folder), records):
-        raise ConfigError(f"{folder}: holds a run with other recordings than are found now; give another --output, or remove the folder")
+        raise ConfigError(
+            f"{folder}: holds a run with other recordings than are found now; give another --output, or remove the"
+            " folder"
+        )
 
 
 def split_summary(records: Sequence[SampleRecord], shares: Sequence[Share]) -> Iterator[str]:
-    """What each split holds, a line a split: wake words, and the kinds of sound without it with their lengths and numbers of files."""
+    """What each split holds, a line a split: wake words, and the kinds of sound without it with their lengths and
+    numbers of files.
+    """
     for split in Split:
         positives = chosen(records, split, Label.POSITIVE)
         speakers = len({record.speaker for record in positives})
         hard = of_split(shares, split, Label.HARD_NEGATIVE)
         besides = f"; hard negatives: {hard}" if hard and split is Split.TRAIN else ""
-        yield f"{split.value}: {len(positives)} positives of {speakers} speaker{'' if speakers == 1 else 's'}; negatives: {of_split(shares, split)}{besides}"
+        yield (
+            f"{split.value}: {len(positives)} positives of {speakers} speaker{'' if speakers == 1 else 's'}; negatives:"
+            f" {of_split(shares, split)}{besides}"
+        )

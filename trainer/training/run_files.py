@@ -1,4 +1,6 @@
-"""What a run leaves to read in its folder: `training.log` as the terminal said it, and `validation.csv` with every evaluation once."""
+"""What a run leaves to read in its folder: `training.log` as the terminal said it, and `validation.csv` with every
+evaluation once.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,11 @@ class RunFiles:
         rows = []
         if self._table.is_file():
             with self._table.open(newline="") as file:
-                rows = [row for row in csv.DictReader(file) if (row["step"] or "").isdigit() and row["best"] and int(row["step"]) <= evaluated_step]
+                rows = [
+                    row
+                    for row in csv.DictReader(file)
+                    if (row["step"] or "").isdigit() and row["best"] and int(row["step"]) <= evaluated_step
+                ]
         text = io.StringIO()
         writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n", extrasaction="ignore", restval="")
         writer.writeheader()
@@ -42,7 +48,9 @@ class RunFiles:
     def tabulate(self, checkpoint: Checkpoint, best: bool, mined: int) -> None:
         """Add an evaluation to the table; so many `mined` hard negatives were trained on before it."""
         with self._table.open("a", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerow([checkpoint.step, *dataclasses.astuple(checkpoint.scores), int(best), mined])
+            csv.writer(file, lineterminator="\n").writerow(
+                [checkpoint.step, *dataclasses.astuple(checkpoint.scores), int(best), mined]
+            )
 
     def resumed(self, step: int, best: Checkpoint | None) -> None:
         """The run goes on after so many steps."""

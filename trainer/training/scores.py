@@ -21,9 +21,11 @@ class ValidationScores:
     recall_at_no_faph: float = 0.0
     """Highest recall of all cutoffs without a false accept, 0 to 1."""
     hard_recall: float | None = None
-    """Share of utterances found in hard conditions, 0 to 1; None where nobody hears them so, as where people validate."""
+    """Share of utterances found in hard conditions, 0 to 1; None where nobody hears them so, as where people
+    validate."""
     expected_recall: float | None = None
-    """Recall over all conditions that is expected at the target of false accepts, 0 to 1 (`wakeword.scoring.separation`); None as above."""
+    """Recall over all conditions that is expected at the target of false accepts, 0 to 1
+    (`wakeword.scoring.separation`); None as above."""
     hours: float = 0.0
     """What the false accepts are counted in."""
 
@@ -42,24 +44,26 @@ class Checkpoint:
         if scores.hard_recall is not None and scores.expected_recall is not None:
             hard = f", {scores.hard_recall:.1%} in hard conditions, expected recall {scores.expected_recall:.4f}"
         return (
-            f"step {self.step}: recall {scores.recall:.1%}, {scores.false_accepts_per_hour:.2f} false accepts/h, average viable recall "
-            f"{scores.average_viable_recall:.3f}, recall at no false accepts {scores.recall_at_no_faph:.1%}{hard}{'  (best)' if best else ''}"
+            f"step {self.step}: recall {scores.recall:.1%}, {scores.false_accepts_per_hour:.2f} false accepts/h,"
+            f" average viable recall {scores.average_viable_recall:.3f}, recall at no false accepts"
+            f" {scores.recall_at_no_faph:.1%}{hard}{'  (best)' if best else ''}"
         )
 
 
 def is_better(candidate: Checkpoint, best: Checkpoint, settings: TrainingSection) -> bool:
     """Whether a candidate replaces the best checkpoint so far.
 
-    Two priorities, as microWakeWord documents them: one that is at or under the target of false accepts per hour beats one
-    above it; of two at or under it the higher maximization metric wins; of two above it the fewer false accepts win. A tie
-    goes to the higher recall, then the fewer false accepts. Of equals the later one wins: where validation shows no
-    difference, the one that was trained longer, at the lower learning rate, is the better guess.
+    Two priorities, as microWakeWord documents them: one that is at or under the target of false accepts per hour beats
+    one above it; of two at or under it the higher maximization metric wins; of two above it the fewer false accepts
+    win. A tie goes to the higher recall, then the fewer false accepts. Of equals the later one wins: where validation
+    shows no difference, the one that was trained longer, at the lower learning rate, is the better guess.
 
-    The expected recall is already measured at the target. So where it decides, a checkpoint counts as above the target only if its false accepts prove it
-    (one-sided 95 %): one in an hour does not. Weights of step 12,000 that had one, of which people were found more often, once lost to those of step 6,000.
-    It also moves by a tenth from one evaluation to the next while the learning rate is high, so the highest of many is often the highest by chance. Of two
-    checkpoints at or under the target, the one of the later phase therefore counts: weights of step 2,500 that had the highest value found 231 people of 384
-    at four false accepts, those of step 8,000, the last, 283.
+    The expected recall is already measured at the target. So where it decides, a checkpoint counts as above the target
+    only if its false accepts prove it (one-sided 95 %): one in an hour does not. Weights of step 12,000 that had one,
+    of which people were found more often, once lost to those of step 6,000. It also moves by a tenth from one
+    evaluation to the next while the learning rate is high, so the highest of many is often the highest by chance. Of
+    two checkpoints at or under the target, the one of the later phase therefore counts: weights of step 2,500 that had
+    the highest value found 231 people of 384 at four false accepts, those of step 8,000, the last, 283.
     """
     return _rank(candidate, settings) >= _rank(best, settings)
 
@@ -78,6 +82,8 @@ def _rank(checkpoint: Checkpoint, settings: TrainingSection) -> tuple[bool, int,
 
 
 def _metric(scores: ValidationScores, settings: TrainingSection) -> str:
-    """The maximization metric; `auto` is the expected recall where synthetic words validate, else the average viable recall."""
+    """The maximization metric; `auto` is the expected recall where synthetic words validate, else the average viable
+    recall.
+    """
     automatic = "average_viable_recall" if scores.expected_recall is None else "expected_recall"
     return automatic if settings.maximization_metric == "auto" else settings.maximization_metric

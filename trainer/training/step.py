@@ -12,15 +12,15 @@ from trainer.data.batches import Batch
 from trainer.training.losses import Distillation, Loss
 
 COMPILED = True
-"""Whether XLA compiles the step. It takes some seconds a training, so tests of what surrounds a step do without. No Python of a step decides by a tensor, so
-AutoGraph, which would rewrite it, has nothing to do."""
+"""Whether XLA compiles the step. It takes some seconds a training, so tests of what surrounds a step do without. No
+Python of a step decides by a tensor, so AutoGraph, which would rewrite it, has nothing to do."""
 
 
 class TrainState:
     """Everything that a step changes: a model, its optimizer, and the running mean of its weights.
 
-    The step computes the model by `ChannelFirst` and is compiled by XLA; `benchmarks/training.py` says what that gains. The weights are those
-    of the plain form.
+    The step computes the model by `ChannelFirst` and is compiled by XLA; `benchmarks/training.py` says what that gains.
+    The weights are those of the plain form.
     """
 
     def __init__(
@@ -31,13 +31,18 @@ class TrainState:
         compute_dtype: str = "float32",
         distillation: Distillation | None = None,
     ) -> None:
-        """Of a `keras.Model` of `build_model`. `compute_dtype` is what its convolutions multiply in; see `ChannelFirst`."""
+        """Of a `keras.Model` of `build_model`. `compute_dtype` is what its convolutions multiply in; see
+        `ChannelFirst`.
+        """
         import keras
 
         self.model = model
         self._optimizer = keras.optimizers.Adam()
         self._optimizer.build(model.trainable_variables)
-        self._weights = [*model.trainable_variables, *(variable for layer in model.layers for variable in layer.non_trainable_weights)]
+        self._weights = [
+            *model.trainable_variables,
+            *(variable for layer in model.layers for variable in layer.non_trainable_weights),
+        ]
         self._averaging = settings.weight_averaging
         self._means = [keras.Variable(weight, trainable=False) for weight in self._weights] if self._averaging else []
         self._step = self._compiled(network, Loss(settings, distillation, compute_dtype), compute_dtype)

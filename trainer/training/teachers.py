@@ -1,8 +1,8 @@
 """The earlier runs that a training learns from: that they fit it, and their weights.
 
-A teacher that heard what validates or tests this run would carry it into the weights, so such a one is refused, whether it was trained on
-it, mined it, or had its checkpoint chosen by what tests this run. A run's `recordings.csv` is a splits table too: with it runs of several
-seeds share one split.
+A teacher that heard what validates or tests this run would carry it into the weights, so such a one is refused, whether
+it was trained on it, mined it, or had its checkpoint chosen by what tests this run. A run's `recordings.csv` is a
+splits table too: with it runs of several seeds share one split.
 """
 
 from __future__ import annotations
@@ -30,14 +30,16 @@ _CHOOSE_OR_TEST = {Split.VAL, Split.TEST}
 def check_teachers(config: TrainerConfig, records: Sequence[SampleRecord]) -> None:
     """Raise `ConfigError` for a teacher that cannot teach a run of these records.
 
-    It must be there, finished and read the same window, know the same wake word, have had no teachers itself (what they heard is not in its
-    table), and have heard nothing that validates or tests this run.
+    It must be there, finished and read the same window, know the same wake word, have had no teachers itself (what they
+    heard is not in its table), and have heard nothing that validates or tests this run.
     """
     for checkpoint in config.training.teachers:
         taught = run_config(checkpoint)
         _check_file(checkpoint, taught)
         if taught.training.teachers:
-            raise ConfigError(f"{checkpoint}: was itself taught, so what it heard is not known here; give the runs that taught it")
+            raise ConfigError(
+                f"{checkpoint}: was itself taught, so what it heard is not known here; give the runs that taught it"
+            )
         if taught.slices != config.slices:
             raise ConfigError(
                 f"{checkpoint}: reads windows of {taught.slices} slices and this run has {config.slices}; "
@@ -47,7 +49,9 @@ def check_teachers(config: TrainerConfig, records: Sequence[SampleRecord]) -> No
 
 
 def open_teachers(config: TrainerConfig) -> Distillation | None:
-    """The teachers of a configuration with their weights; None without any. Raises `ConfigError` for weights that cannot be read."""
+    """The teachers of a configuration with their weights; None without any. Raises `ConfigError` for weights that
+    cannot be read.
+    """
     teachers, hashes = [], []
     for checkpoint in config.training.teachers:
         taught = run_config(checkpoint)
@@ -60,11 +64,15 @@ def teachers_summary(config: TrainerConfig) -> str:
     """A line for the user of a configuration with teachers."""
     section = config.training
     count = len(section.teachers)
-    return f"{section.teaching_share:.0%} of the loss is what {f'{count} earlier models say' if count > 1 else 'an earlier model says'}"
+    return (
+        f"{section.teaching_share:.0%} of the loss is what"
+        f" {f'{count} earlier models say' if count > 1 else 'an earlier model says'}"
+    )
 
 
 def _check_file(checkpoint: Path, taught: TrainerConfig) -> None:
-    """Weights that cannot be those of a finished run; whether they are those of its model is seen when they are read."""
+    """Weights that cannot be those of a finished run; whether they are those of its model is seen when they
+    are read."""
     import h5py
 
     table, steps = run_folder(checkpoint) / VALIDATION_NAME, taught.training.steps
@@ -73,7 +81,10 @@ def _check_file(checkpoint: Path, taught: TrainerConfig) -> None:
     except (ConfigError, ValueError):
         done = 0
     if done < steps:
-        raise ConfigError(f"{checkpoint}: its run has done {done} of {steps} steps, by {table}; let it finish first (the same mww-train goes on with it)")
+        raise ConfigError(
+            f"{checkpoint}: its run has done {done} of {steps} steps, by {table}; let it finish first (the same"
+            " mww-train goes on with it)"
+        )
     if not h5py.is_hdf5(checkpoint):
         raise ConfigError(f"{checkpoint}: holds no weights; give the checkpoints/best_weights.weights.h5 of a run")
 
@@ -84,10 +95,20 @@ def _check_recordings(checkpoint: Path, records: Sequence[SampleRecord]) -> None
     if not all(record.sha256 for record in known):
         raise ConfigError(f"{table}: of an older version, without the files' hashes; train this teacher again")
     label_of = {record.sha256: record.label for record in records}
-    words = [label_of[record.sha256] is Label.POSITIVE for record in known if record.label is Label.POSITIVE and record.sha256 in label_of]
+    words = [
+        label_of[record.sha256] is Label.POSITIVE
+        for record in known
+        if record.label is Label.POSITIVE and record.sha256 in label_of
+    ]
     if not any(words) or not all(words):
-        raise ConfigError(f"{checkpoint}: learned another wake word, by {table}: its positives are not those of this run; give a teacher of the same one")
-    held_back, tests = (SoundIndex((record, str(record.path)) for record in records if record.split in splits) for splits in (_CHOOSE_OR_TEST, {Split.TEST}))
+        raise ConfigError(
+            f"{checkpoint}: learned another wake word, by {table}: its positives are not those of this run; give a"
+            " teacher of the same one"
+        )
+    held_back, tests = (
+        SoundIndex((record, str(record.path)) for record in records if record.split in splits)
+        for splits in (_CHOOSE_OR_TEST, {Split.TEST})
+    )
     mined = mined_among(record.path for record in chosen(known, Split.TRAIN, Label.HARD_NEGATIVE)).values()
     found = [held_back.like(record) for record in known if record.split is Split.TRAIN]
     found += [held_back.with_source_of(clip, by_path=False) for clip in mined]

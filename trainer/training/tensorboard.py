@@ -1,7 +1,8 @@
 """A run's curves, images and histograms for TensorBoard, without gaps or doubles over interruptions.
 
-Everything is written at evaluations and flushed before the run's state is saved; a session that goes on first removes what lies beyond
-that state, which it computes again. TensorFlow's own event records are written, so that only who looks at them needs TensorBoard installed.
+Everything is written at evaluations and flushed before the run's state is saved; a session that goes on first removes
+what lies beyond that state, which it computes again. TensorFlow's own event records are written, so that only who looks
+at them needs TensorBoard installed.
 """
 
 from __future__ import annotations
@@ -40,7 +41,14 @@ class Curves:
         self._writer = tf.io.TFRecordWriter(str(folder / f"events.out.tfevents.{time.time_ns()}.{os.getpid()}"))
         self._write(0, file_version="brain.Event:2")
 
-    def evaluated(self, checkpoint: Checkpoint, training: Mapping[str, float], performance: Mapping[str, float], model: Any, batch: Batch) -> None:
+    def evaluated(
+        self,
+        checkpoint: Checkpoint,
+        training: Mapping[str, float],
+        performance: Mapping[str, float],
+        model: Any,
+        batch: Batch,
+    ) -> None:
         """Write what is known at an evaluation; `training` and `performance` are of the steps since the one before."""
         summary, scores = self._tf.compat.v1.Summary, checkpoint.scores
         validation = {
@@ -49,22 +57,45 @@ class Curves:
             "average_viable_recall": scores.average_viable_recall,
             "recall_at_no_faph": scores.recall_at_no_faph,
         }
-        validation |= {name: value for name in ("hard_recall", "expected_recall") if (value := getattr(scores, name)) is not None}
-        groups: dict[str, Mapping[str, float]] = {"training": training, "validation": validation, "performance": performance}
-        values = [summary.Value(tag=f"{group}/{name}", simple_value=value) for group, numbers in groups.items() for name, value in numbers.items()]
+        validation |= {
+            name: value for name in ("hard_recall", "expected_recall") if (value := getattr(scores, name)) is not None
+        }
+        groups: dict[str, Mapping[str, float]] = {
+            "training": training,
+            "validation": validation,
+            "performance": performance,
+        }
+        values = [
+            summary.Value(tag=f"{group}/{name}", simple_value=value)
+            for group, numbers in groups.items()
+            for name, value in numbers.items()
+        ]
         # Time to the right, low frequencies at the bottom.
-        windows = (np.asarray(batch.features)[:IMAGES].astype(np.int16) + 128).astype(np.uint8).transpose(0, 2, 1)[:, ::-1, :, None]
+        windows = (
+            (np.asarray(batch.features)[:IMAGES].astype(np.int16) + 128)
+            .astype(np.uint8)
+            .transpose(0, 2, 1)[:, ::-1, :, None]
+        )
         for index, window in enumerate(windows):
             png = self._tf.io.encode_png(window).numpy()
             image = summary.Image(height=window.shape[0], width=window.shape[1], colorspace=1, encoded_image_string=png)
             values.append(summary.Value(tag=f"batch/{index}", image=image))
-        values += [summary.Value(tag=f"weights/{weight.path}", histo=self._histogram(weight.value.numpy())) for weight in model.trainable_variables]
+        values += [
+            summary.Value(tag=f"weights/{weight.path}", histo=self._histogram(weight.value.numpy()))
+            for weight in model.trainable_variables
+        ]
         self._write(checkpoint.step, summary=summary(value=values))
 
     def _histogram(self, values: NDArray[np.float32]) -> Any:
         counts, edges = np.histogram(values.astype(np.float64), BUCKETS)
         return self._tf.compat.v1.HistogramProto(
-            min=values.min(), max=values.max(), num=values.size, sum=values.sum(), sum_squares=np.square(values).sum(), bucket_limit=edges[1:], bucket=counts
+            min=values.min(),
+            max=values.max(),
+            num=values.size,
+            sum=values.sum(),
+            sum_squares=np.square(values).sum(),
+            bucket_limit=edges[1:],
+            bucket=counts,
         )
 
     def _write(self, step: int, **contents: Any) -> None:

@@ -19,12 +19,29 @@ from trainer.training.progress import Silent, TrainingProgress
 from trainer.training.scores import ValidationScores
 
 _FORMAT = 1
-"""Raise it when what validation hears or what chooses a checkpoint changes: scores of before and after it cannot be compared in one run."""
+"""Raise it when what validation hears or what chooses a checkpoint changes: scores of before and after it cannot be
+compared in one run."""
 
 _KNOWN_TO_FIRST_STATES = {
-    *("training_steps", "learning_rates", "positive_class_weight", "negative_class_weight", "batch_size", "eval_step_interval", "seed"),
+    *(
+        "training_steps",
+        "learning_rates",
+        "positive_class_weight",
+        "negative_class_weight",
+        "batch_size",
+        "eval_step_interval",
+        "seed",
+    ),
     *("target_minimization", "minimization_metric", "maximization_metric", "weight_averaging"),
-    *("hard_negative_class_weight", "time_mask_max_size", "time_mask_count", "freq_mask_max_size", "freq_mask_count", "sampling_weights", "penalty_weights"),
+    *(
+        "hard_negative_class_weight",
+        "time_mask_max_size",
+        "time_mask_count",
+        "freq_mask_max_size",
+        "freq_mask_count",
+        "sampling_weights",
+        "penalty_weights",
+    ),
     *("teachers", "teaching_share", "held_out_engines"),
 }
 """Keys of `training` that the fingerprint has, of themselves or by what they decide: the batches, the teachers."""
@@ -49,20 +66,27 @@ class TrainingRun:
     progress: TrainingProgress = dataclasses.field(default_factory=Silent)
     performance: PerformanceSection = dataclasses.field(default_factory=PerformanceSection)
     records: Path | None = None
-    """A folder for a log, a table of the evaluations, TensorBoard's curves and profiles; with it numbered checkpoints are kept too."""
+    """A folder for a log, a table of the evaluations, TensorBoard's curves and profiles; with it numbered checkpoints
+    are kept too."""
     hard_negatives: HardNegatives | None = None
     """Lets the model hear its own negatives every so many evaluations; what it wrongly accepts joins the sets."""
     distillation: Distillation | None = None
     """Earlier models, whose logits are learned beside the truth."""
 
     def fingerprint(self, sampler: BatchSampler, tensorflow: str, precision: str) -> str:
-        """A hash of everything that a run's course depends on. How far the last phase goes is not part of it: a run may go on with more steps.
+        """A hash of everything that a run's course depends on. How far the last phase goes is not part of it: a run may
+        go on with more steps.
 
-        In the words of the version that wrote the first states: its runs go on. A key of the section that came later is part of it
-        where it is not at its default.
+        In the words of the version that wrote the first states: its runs go on. A key of the section that came later is
+        part of it where it is not at its default.
         """
         settings = self.settings
-        lists = ((*settings.training_steps[:-1], 1), settings.learning_rates, settings.positive_class_weight, settings.negative_class_weight)
+        lists = (
+            (*settings.training_steps[:-1], 1),
+            settings.learning_rates,
+            settings.positive_class_weight,
+            settings.negative_class_weight,
+        )
         names = ("steps", "learning_rate", "positive_class_weight", "negative_class_weight")
         course = {
             "phases": [dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True)],
@@ -73,7 +97,14 @@ class TrainingRun:
             "seed": settings.seed,
             "weight_averaging": settings.weight_averaging,
         }
-        parts = [_FORMAT, {key: value for key, value in self.network if key != "architecture"}, course, sampler.fingerprint(), tensorflow, precision]
+        parts = [
+            _FORMAT,
+            {key: value for key, value in self.network if key != "architecture"},
+            course,
+            sampler.fingerprint(),
+            tensorflow,
+            precision,
+        ]
         parts += [self.hard_negatives.fingerprint] if self.hard_negatives else []
         parts += [self.distillation.fingerprint, str(settings.teaching_share)] if self.distillation else []
         later = settings.model_dump(mode="json", exclude=_KNOWN_TO_FIRST_STATES, exclude_defaults=True)

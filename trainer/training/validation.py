@@ -1,8 +1,9 @@
 """Validation that predicts the device: the float model over whole recordings, decided as ESPHome decides.
 
-At each evaluation the model runs at every stride over the validation recordings as they are always presented, range by range from disk, and the
-detector gives utterances found and false accepts at every cutoff. The cutoff in use is the one that the export would choose. Synthetic words are also
-heard in hard conditions, and a figure from the float probabilities themselves tells models apart where counts are all alike.
+At each evaluation the model runs at every stride over the validation recordings as they are always presented, range by
+range from disk, and the detector gives utterances found and false accepts at every cutoff. The cutoff in use is the one
+that the export would choose. Synthetic words are also heard in hard conditions, and a figure from the float
+probabilities themselves tells models apart where counts are all alike.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class StreamingValidation:
         target_false_accepts_per_hour: float,
         probability_cutoff: float | None = None,
     ) -> None:
-        """`model` takes over the weights that are scored. `probability_cutoff` None scores at the cutoff that the export would choose of the same data."""
+        """`model` takes over the weights that are scored. `probability_cutoff` None scores at the cutoff that the
+        export would choose of the same data.
+        """
         self._model, self._data, self._window, self._target = model, data, window, target_false_accepts_per_hour
         self._cutoff = None if probability_cutoff is None else cutoff_to_uint8(probability_cutoff)
 
@@ -60,12 +63,19 @@ class StreamingValidation:
         )
 
     def _expected_recall(self, probabilities: Sequence[NDArray[np.float32]], hours: float) -> float:
-        """Of the words as they are and in each condition; the hours are the negatives', in hard conditions too, and the session's."""
+        """Of the words as they are and in each condition; the hours are the negatives', in hard conditions too, and the
+        session's.
+        """
         stride, data = self._model.stride, self._data
         positives, negatives, *hard = (average_log_odds(of_stream, stride, self._window) for of_stream in probabilities)
         hard_positives, hard_negatives = hard[: len(data.hard_positives)], hard[len(data.hard_positives) :]
-        spans = [[recording.span for recording in stream.recordings] for stream in (data.positives, *data.hard_positives)]
-        peaks = [word_peaks(levels, stride, spoken) for levels, spoken in zip((positives, *hard_positives), spans, strict=True)]
+        spans = [
+            [recording.span for recording in stream.recordings] for stream in (data.positives, *data.hard_positives)
+        ]
+        peaks = [
+            word_peaks(levels, stride, spoken)
+            for levels, spoken in zip((positives, *hard_positives), spans, strict=True)
+        ]
         without = (other_peaks(levels, stride) for levels in (negatives, *hard_negatives))
         others = np.concatenate([other_peaks(positives, stride, spans[0]), *without])
         return expected_recall(peaks, others, hours, self._target)

@@ -29,7 +29,9 @@ class FloatProbabilities(Protocol):
         ...
 
 
-def accepted_windows(model: FloatProbabilities, clips: ClipRows, slices: int, level: float, limit: int = MOST_WINDOWS) -> ClipRows:
+def accepted_windows(
+    model: FloatProbabilities, clips: ClipRows, slices: int, level: float, limit: int = MOST_WINDOWS
+) -> ClipRows:
     """At most `limit` windows of `slices` whose probability is above `level`, the most confident first, each with what
     training may shift it by.
 
@@ -40,7 +42,8 @@ def accepted_windows(model: FloatProbabilities, clips: ClipRows, slices: int, le
     for number, clip in enumerate(clips):
         probabilities = model.probabilities(CachedStream.in_memory(clip))
         above = np.flatnonzero(probabilities > level)
-        # Some models answer high while their window still reaches into what was before boot, where a device detects nothing.
+        # Some models answer high while their window still reaches into what was before boot, where a device detects
+        # nothing.
         above = above[(above + 1) * model.stride >= slices]
         apart = above[highest_apart(probabilities[above], above, above + -(-slices // model.stride), limit)]
         found += zip((-probabilities[apart]).tolist(), [number] * len(apart), apart.tolist(), strict=True)

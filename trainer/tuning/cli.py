@@ -24,11 +24,17 @@ def autotune(
     setting: Settings = None,
     target_fah: Annotated[float, typer.Option(help="False accepts an hour to reach.")] = 0.3,
     target_recall: Annotated[float, typer.Option(help="Share of utterances to find, 0 to 1.")] = 0.92,
-    max_iterations: Annotated[int, typer.Option(help="Iterations at most; 0 chooses cutoff and window alone.", min=0)] = 100,
+    max_iterations: Annotated[
+        int, typer.Option(help="Iterations at most; 0 chooses cutoff and window alone.", min=0)
+    ] = 100,
     patience: Annotated[int, typer.Option(help="End after so many iterations in a row without a gain.", min=1)] = 10,
     steps: Annotated[int, typer.Option(help="Training steps of an iteration.", min=1)] = 300,
-    output_dir: Annotated[Path, typer.Option(help="Folder of the tuning; an interrupted one in it goes on.")] = Path("tuning"),
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say where the model stands and what would be done; write nothing.")] = False,
+    output_dir: Annotated[Path, typer.Option(help="Folder of the tuning; an interrupted one in it goes on.")] = Path(
+        "tuning"
+    ),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say where the model stands and what would be done; write nothing.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="A line of details an iteration.")] = False,
     jobs: Jobs = None,
 ) -> None:
@@ -68,4 +74,6 @@ def autotune(
     export = shlex.join(["mww-export", "--checkpoint", str(tuned.weights), "--output", str(output_dir / "exported")])
     typer.echo(f"Weights: {tuned.weights}\nNext: {export}")
     if failure := missed(tuned, targets):
-        raise MeasurementFailure(f"targets missed: {failure}; the best found is in {output_dir}, more or other data may bring it further")
+        raise MeasurementFailure(
+            f"targets missed: {failure}; the best found is in {output_dir}, more or other data may bring it further"
+        )

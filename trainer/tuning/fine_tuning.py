@@ -108,7 +108,9 @@ class FineTuner:
         self._slices, self._runner = config.slices, runner
         keras.utils.set_random_seed(config.training.seed)
         settings = config.training.model_copy(update={"weight_averaging": 0.0})
-        self._state = TrainState(build_model(network, self._slices), network, settings, compute_dtype(config.performance))
+        self._state = TrainState(
+            build_model(network, self._slices), network, settings, compute_dtype(config.performance)
+        )
         self._untouched = [variable.value.numpy() for variable in self._state.variables]
         self._mined: tuple[tuple[Path, str, float], FeatureSet | None] | None = None
 
@@ -121,7 +123,9 @@ class FineTuner:
         """A hash of all that batches are drawn from."""
         return BatchSampler(self._sets, self._slices, self._config.training).fingerprint()
 
-    def train(self, weights: Path, sha256: str, cutoff: int, recipe: TuningRecipe, number: int, count: Progress) -> IterationTraining:
+    def train(
+        self, weights: Path, sha256: str, cutoff: int, recipe: TuningRecipe, number: int, count: Progress
+    ) -> IterationTraining:
         """Train one iteration.
 
         Args:
@@ -140,14 +144,18 @@ class FineTuner:
         mined = self._accepted(weights, sha256, cutoff) if recipe.mine else None
         self._state.set_learning_rate(recipe.learning_rate)
         settings = self._config.training.last_phase(
-            negative_class_weight=(recipe.negative_class_weight,), hard_negative_class_weight=(recipe.hard_negative_class_weight,)
+            negative_class_weight=(recipe.negative_class_weight,),
+            hard_negative_class_weight=(recipe.hard_negative_class_weight,),
         )
         sampler = BatchSampler(self._drawn(recipe, mined), self._slices, settings, self._array_module)
         # Batches that no step of the run and no other iteration has seen.
         first = self._config.training.steps + number * self._steps
         loss = self._steps_of(sampler, range(first, first + self._steps), count)
         if not math.isfinite(loss):
-            raise ConfigError(f"the loss is {loss} in iteration {number}; lower training.learning_rates, whose last value the tuning starts with")
+            raise ConfigError(
+                f"the loss is {loss} in iteration {number}; lower training.learning_rates, whose last value the tuning"
+                " starts with"
+            )
         return IterationTraining(loss, len(mined.clips) if mined else 0)
 
     def _steps_of(self, sampler: BatchSampler, steps: range, count: Progress) -> float:
@@ -168,11 +176,15 @@ class FineTuner:
 
     def _drawn(self, recipe: TuningRecipe, mined: FeatureSet | None) -> list[FeatureSet]:
         """The run's sets at the recipe's share of wake words, with what the model accepts beside the hard negatives."""
-        positives, negatives = (sum(drawn.sampling_weight for drawn in self._sets if drawn.truth is truth) for truth in (True, False))
+        positives, negatives = (
+            sum(drawn.sampling_weight for drawn in self._sets if drawn.truth is truth) for truth in (True, False)
+        )
         sets = [*self._sets, *([mined] if mined else ())]
         negatives += mined.sampling_weight if mined else 0.0
         factor = recipe.word_share / (1 - recipe.word_share) * negatives / positives
-        return [replace(drawn, sampling_weight=drawn.sampling_weight * factor) if drawn.truth else drawn for drawn in sets]
+        return [
+            replace(drawn, sampling_weight=drawn.sampling_weight * factor) if drawn.truth else drawn for drawn in sets
+        ]
 
     def _accepted(self, weights: Path, sha256: str, cutoff: int) -> FeatureSet | None:
         """Training negatives that the weights in the model nearly accept; None where they are too few to be worth more
@@ -188,5 +200,8 @@ class FineTuner:
             section = self._config.training
             weight, penalty = section.sampling_weights.hard_negative, section.penalty_weights.hard_negative
             enough = len(found) >= MIN_HARD_NEGATIVES and weight > 0
-            self._mined = key, FeatureSet("accepted", False, found, weight, penalty, "random", hard=True) if enough else None
+            self._mined = (
+                key,
+                FeatureSet("accepted", False, found, weight, penalty, "random", hard=True) if enough else None,
+            )
         return self._mined[1]

@@ -39,7 +39,11 @@ _COPIED = (TABLE_NAME, REJECTED_NAME, DUPLICATES_NAME)
 
 def _counts(measurement: object) -> object:
     """A measurement without its rates, which follow from the counts and are written for readers."""
-    return {key: value for key, value in measurement.items() if key != "rates"} if isinstance(measurement, dict) else measurement
+    return (
+        {key: value for key, value in measurement.items() if key != "rates"}
+        if isinstance(measurement, dict)
+        else measurement
+    )
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,12 @@ class TuningFolder:
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"{self.path}: is a file; name a folder with --output-dir")
         if self.path.resolve() == self._run.resolve():
-            raise ConfigError(f"{self.path}: is the run of the checkpoint, which stays as it is; give another --output-dir")
-        if not (self.path / RECORD_NAME).is_file() and any((self.path / name).exists() for name in (CONFIG_NAME, TABLE_NAME)):
+            raise ConfigError(
+                f"{self.path}: is the run of the checkpoint, which stays as it is; give another --output-dir"
+            )
+        if not (self.path / RECORD_NAME).is_file() and any(
+            (self.path / name).exists() for name in (CONFIG_NAME, TABLE_NAME)
+        ):
             raise ConfigError(f"{self.path}: holds a run that is no tuning; give another --output-dir")
         check_writable(self.path / RECORD_NAME)
 
@@ -115,7 +123,10 @@ class TuningFolder:
         changed = [key for key in {**record.identity, **identity} if record.identity.get(key) != identity.get(key)]
         if changed:
             raise ConfigError(f"{self.path}: holds a tuning with another {', '.join(changed)}; {remedy}")
-        if not any(weights.is_file() and hash_file(weights) == record.weights_sha256 for weights in (self.weights, self.candidate)):
+        if not any(
+            weights.is_file() and hash_file(weights) == record.weights_sha256
+            for weights in (self.weights, self.candidate)
+        ):
             raise ConfigError(f"{self.weights}: not the weights that {path} names; {remedy}")
         return record
 
@@ -146,7 +157,10 @@ class TuningFolder:
                 self.candidate.replace(self.weights)
             else:
                 self.candidate.unlink()
-        for name in (*_COPIED, *(f"{LISTS_FOLDER}/{path.name}" for path in sorted((self._run / LISTS_FOLDER).glob("*.txt")))):
+        for name in (
+            *_COPIED,
+            *(f"{LISTS_FOLDER}/{path.name}" for path in sorted((self._run / LISTS_FOLDER).glob("*.txt"))),
+        ):
             if (self._run / name).is_file() and not (self.path / name).is_file():
                 write_atomically(self.path / name, (self._run / name).read_bytes())
         write_config(tuned_config(self._config, best_of(record.iterations).point), self.path / CONFIG_NAME)
@@ -155,7 +169,9 @@ class TuningFolder:
 
 def tuned_config(config: TrainerConfig, point: PointChoice) -> TrainerConfig:
     """The configuration with the chosen cutoff and window, as an export states them in the manifest."""
-    export = config.export.model_copy(update={"probability_cutoff": point.choice.probability_cutoff, "sliding_window_size": point.window})
+    export = config.export.model_copy(
+        update={"probability_cutoff": point.choice.probability_cutoff, "sliding_window_size": point.window}
+    )
     return config.model_copy(update={"export": export})
 
 
@@ -197,6 +213,7 @@ def _row(iteration: Iteration, targets: Targets) -> dict[str, object]:
 
 
 def _json(record: TuningRecord) -> str:
-    """Counts, from which everything follows, and for readers the rates of each measurement with their 95 % intervals."""
+    """Counts, from which everything follows, and for readers the rates of each measurement with their 95 %
+    intervals."""
     measured = [asdict(measurement) | {"rates": measurement.rates} for measurement in record.measurements]
     return json.dumps(asdict(record) | {"measurements": measured}, indent=2) + "\n"

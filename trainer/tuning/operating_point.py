@@ -33,7 +33,10 @@ class Targets:
 
     def __post_init__(self) -> None:
         if not self.false_accepts_per_hour > 0:
-            raise ConfigError(f"--target-fah is {self.false_accepts_per_hour:g}; give false accepts an hour above 0: no data shows that there are none")
+            raise ConfigError(
+                f"--target-fah is {self.false_accepts_per_hour:g}; give false accepts an hour above 0: no data shows"
+                " that there are none"
+            )
         if not 0 < self.recall <= 1:
             raise ConfigError(f"--target-recall is {self.recall:g}; give a share of utterances above 0 and up to 1")
 
@@ -67,7 +70,9 @@ class PointChoice:
         return self.choice.reaches_target and self.reaches_recall
 
 
-def choose_point(validation: SimulatedSplit, targets: Targets, windows: Sequence[int] = WINDOWS, preferred: int = PREFERRED_WINDOW) -> PointChoice:
+def choose_point(
+    validation: SimulatedSplit, targets: Targets, windows: Sequence[int] = WINDOWS, preferred: int = PREFERRED_WINDOW
+) -> PointChoice:
     """The best window and cutoff: first those within the target of false accepts an hour, then the most utterances,
     then the fewest false accepts.
 

@@ -87,7 +87,10 @@ class TuningLimits:
 
     def __post_init__(self) -> None:
         if self.max_iterations < 0 or self.patience < 1 or self.steps < 1:
-            raise ValueError(f"{self.max_iterations} iterations of {self.steps} steps with a patience of {self.patience} are no limits")
+            raise ValueError(
+                f"{self.max_iterations} iterations of {self.steps} steps with a patience of {self.patience} are no"
+                " limits"
+            )
 
 
 def best_of(history: Sequence[Iteration]) -> Iteration:

@@ -20,7 +20,14 @@ from trainer.data.spec_augment import choose_array_module
 from trainer.data.split import Split
 from trainer.data.training_sets import stored_clips, training_sets
 from trainer.inference.runs import ModelCandidate, open_float
-from trainer.inference.splits import PresentedSplit, SimulatedSplit, SplitRecords, present_split, seconds_counted, split_records
+from trainer.inference.splits import (
+    PresentedSplit,
+    SimulatedSplit,
+    SplitRecords,
+    present_split,
+    seconds_counted,
+    split_records,
+)
 from trainer.mixednet.runtime import compute_dtype, start_tensorflow
 from trainer.training.memory import feature_workers
 from trainer.tuning.fine_tuning import FineTuner, first_recipe
@@ -96,7 +103,10 @@ class TuningTask:
         uses = {Split.VAL: "choose with", Split.TEST: "measure the result with: data that was not used to choose"}
         for label in (Label.POSITIVE, Label.NEGATIVE):
             if not chosen(self.candidate.records, split, label):
-                raise ConfigError(f"{self.candidate.run}: its {split} split holds no {label} recordings to {uses[split]}; train anew with some")
+                raise ConfigError(
+                    f"{self.candidate.run}: its {split} split holds no {label} recordings to {uses[split]}; train anew"
+                    " with some"
+                )
         return split_records(self.candidate.records, split, self.candidate.run)
 
     def check(self) -> tuple[SplitRecords, SplitRecords]:
@@ -109,7 +119,10 @@ class TuningTask:
         choose_array_module(performance.gpu_only)
         compute_dtype(performance)  # both refuse what this machine cannot do
         if self.candidate.checkpoint is None:
-            raise ConfigError(f"{self.candidate.path}: an exported model cannot be trained; give the weights of its run with --checkpoint")
+            raise ConfigError(
+                f"{self.candidate.path}: an exported model cannot be trained; give the weights of its run with"
+                " --checkpoint"
+            )
         splits = self.records(Split.VAL), self.records(Split.TEST)
         refuse_changed([record for record in self.candidate.records if record.split is Split.TRAIN], self.candidate.run)
         return splits
@@ -124,7 +137,9 @@ def survey(task: TuningTask, progress: TuningProgress) -> Survey:
     runner = _SplitRunner(task, progress)
     runner.present(validation)
     began = time.monotonic()
-    point = choose_point(runner.run(validation), task.targets, preferred=task.candidate.config.export.sliding_window_size)
+    point = choose_point(
+        runner.run(validation), task.targets, preferred=task.candidate.config.export.sliding_window_size
+    )
     return Survey(_given(task, point), time.monotonic() - began)
 
 
@@ -153,7 +168,9 @@ class _SplitRunner:
     def present(self, records: SplitRecords) -> PresentedSplit:
         """The features of a split."""
         if records.split not in self._presented:
-            counted = seconds_counted(self._progress.counting(f"seconds of {records.split} recordings"), records.seconds)
+            counted = seconds_counted(
+                self._progress.counting(f"seconds of {records.split} recordings"), records.seconds
+            )
             self._presented[records.split] = present_split(FeatureCache(default_cache_folder()), records, counted)
         return self._presented[records.split]
 
@@ -186,15 +203,26 @@ class _Tuning:
         looks = sum(measurement.weights_sha256 != given.weights_sha256 for measurement in record.measurements)
         best = self._found(record, record.weights_sha256, best_of(record.iterations).point)
         assert best is not None
-        positives, negatives = (provenance_of(record.path for record in records) for records in (self._test.positives, self._test.negatives))
+        positives, negatives = (
+            provenance_of(record.path for record in records) for records in (self._test.positives, self._test.negatives)
+        )
         return Tuned(self._folder.weights, record.iterations, reason, given, best, looks, positives, negatives)
 
     def _begin(self) -> TuningRecord:
         began = time.monotonic()
-        point = choose_point(self._runner.run(self._validation), self._task.targets, preferred=self._config.export.sliding_window_size)
+        point = choose_point(
+            self._runner.run(self._validation), self._task.targets, preferred=self._config.export.sliding_window_size
+        )
         first = replace(_given(self._task, point), seconds=time.monotonic() - began)
         return self._noted(
-            TuningRecord(self._identity, (first,), self._folder.offer_file(self._task.checkpoint), ended=None, features_sha256=None, measurements=())
+            TuningRecord(
+                self._identity,
+                (first,),
+                self._folder.offer_file(self._task.checkpoint),
+                ended=None,
+                features_sha256=None,
+                measurements=(),
+            )
         )
 
     def _iterate(self, record: TuningRecord) -> TuningRecord:
@@ -206,7 +234,9 @@ class _Tuning:
             record = replace(record, features_sha256=self._same_features(record, self._tuner))
         tuner = self._tuner
         count = self._progress.counting(f"steps of iteration {number}")
-        trained = tuner.train(self._folder.weights, record.weights_sha256, best.point.choice.cutoff, recipe, number, count)
+        trained = tuner.train(
+            self._folder.weights, record.weights_sha256, best.point.choice.cutoff, recipe, number, count
+        )
         self._runner.model.load(tuner.model)
         simulated = self._runner.run(self._validation)
         near = [window for window in WINDOWS if abs(window - best.point.window) <= 1]
@@ -241,7 +271,10 @@ class _Tuning:
 
     def _found(self, record: TuningRecord, sha256: str, point: PointChoice) -> SplitMeasurement | None:
         wanted = sha256, point.choice.cutoff, point.window
-        return next((known for known in record.measurements if (known.weights_sha256, known.cutoff, known.window) == wanted), None)
+        return next(
+            (known for known in record.measurements if (known.weights_sha256, known.cutoff, known.window) == wanted),
+            None,
+        )
 
     def _build_tuner(self) -> FineTuner:
         config, candidate = self._config, self._task.candidate
@@ -254,8 +287,8 @@ class _Tuning:
         drawn = tuner.fingerprint()
         if record.features_sha256 not in (None, drawn):
             raise ConfigError(
-                f"{self._folder.path}: the features to train on are others than when the tuning began, so sounds of the augmentation or this software have "
-                "changed; bring them back, or give another --output-dir"
+                f"{self._folder.path}: the features to train on are others than when the tuning began, so sounds of the"
+                " augmentation or this software have changed; bring them back, or give another --output-dir"
             )
         return drawn
 
@@ -285,7 +318,11 @@ def _identity(task: TuningTask) -> dict[str, Any]:
 def _corpus(records: tuple[SampleRecord, ...], split: Split) -> dict[str, Any]:
     mine = [record for record in records if record.split is split]
     hashes = [f"{record.label} {record.content}" for record in mine]
-    return {"recordings": len(mine), "hours": round(sum(record.duration for record in mine) / 3600, 4), "sha256": hash_corpus(hashes)}
+    return {
+        "recordings": len(mine),
+        "hours": round(sum(record.duration for record in mine) / 3600, 4),
+        "sha256": hash_corpus(hashes),
+    }
 
 
 def _settings_hash(config: TrainerConfig) -> str:
@@ -293,5 +330,9 @@ def _settings_hash(config: TrainerConfig) -> str:
 
     A tuning has no teachers.
     """
-    values = config.model_dump(mode="json", include={"hardware", "training", "model", "augmentation"}, exclude={"training": {"teachers", "teaching_share"}})
+    values = config.model_dump(
+        mode="json",
+        include={"hardware", "training", "model", "augmentation"},
+        exclude={"training": {"teachers", "teaching_share"}},
+    )
     return hashlib.sha256(json.dumps([values, config.export.sliding_window_size], sort_keys=True).encode()).hexdigest()

@@ -69,7 +69,9 @@ class CachedStream:
         if self.held is not None:
             return self.held[start:stop]
         count = ((self.slices if stop is None else min(stop, self.slices)) - start) * FEATURE_CHANNELS
-        return np.fromfile(self.path, np.int8, count=count, offset=start * FEATURE_CHANNELS).reshape(-1, FEATURE_CHANNELS)
+        return np.fromfile(self.path, np.int8, count=count, offset=start * FEATURE_CHANNELS).reshape(
+            -1, FEATURE_CHANNELS
+        )
 
 
 class StreamWriter:

@@ -27,7 +27,10 @@ def provenance_of(paths: Iterable[Path], stated: Stated | None = None) -> Proven
     for path in paths:
         generated = is_generated(path)
         if generated and stated == "recorded":
-            raise ConfigError(f"{path}: was made by mww-generate, its folder's {GENERATED_TABLE} says so; it cannot be stated as recorded")
+            raise ConfigError(
+                f"{path}: was made by mww-generate, its folder's {GENERATED_TABLE} says so; it cannot be stated as"
+                " recorded"
+            )
         parts.append("synthetic" if generated else stated or "unknown")
     return together(parts)
 

@@ -41,7 +41,9 @@ def find_recordings(sources: Sequence[Path], told: Callable[[str], None] = tell)
         try:
             str(path).encode()
         except UnicodeEncodeError as error:
-            raise ConfigError(f"{path}: the name is not UTF-8, so no result can hold it; rename the file, or set LC_ALL=C.UTF-8") from error
+            raise ConfigError(
+                f"{path}: the name is not UTF-8, so no result can hold it; rename the file, or set LC_ALL=C.UTF-8"
+            ) from error
     return sorted(found.values(), key=Path.as_posix)
 
 
@@ -53,7 +55,10 @@ def _expand(source: Path, told: Callable[[str], None]) -> Iterable[Path]:
         unused = _unused(walked)
         if not walked.recordings:
             why = f"; {unused}" if unused else ""
-            raise ConfigError(f"{source}: no recordings in this folder ({', '.join(sorted(AUDIO_SUFFIXES))} are looked for){why}; check the path")
+            raise ConfigError(
+                f"{source}: no recordings in this folder ({', '.join(sorted(AUDIO_SUFFIXES))} are looked for){why};"
+                " check the path"
+            )
         if unused:
             told(f"{source}: {unused}")
         return walked.recordings
@@ -71,7 +76,10 @@ def _unused(walked: Walked) -> str:
 
 def _read_list(source: Path) -> list[Path]:
     if source.suffix.lower() == ".csv":
-        entries = [row["path"] for row in read_csv(source, ("path",), "a CSV list names its recordings in the column 'path'").rows]
+        entries = [
+            row["path"]
+            for row in read_csv(source, ("path",), "a CSV list names its recordings in the column 'path'").rows
+        ]
     else:
         entries = _line_entries(read_text(source, "a list is a text file with one path a line"))
     paths = [source.parent / entry for entry in entries if entry]
@@ -88,7 +96,9 @@ def list_notes(sources: Sequence[Path]) -> tuple[str, ...]:
     cannot be read.
     """
     lists = [source for source in sources if source.is_file() and source.suffix.lower() in LIST_SUFFIXES - {".csv"}]
-    lines = [line for source in lists for line in read_text(source, "a list is a text file with one path a line").split("\n")]
+    lines = [
+        line for source in lists for line in read_text(source, "a list is a text file with one path a line").split("\n")
+    ]
     return tuple(dict.fromkeys(line.removeprefix(NOTE).strip() for line in lines if line.startswith(NOTE)))
 
 
@@ -117,7 +127,9 @@ def hash_file(path: Path) -> str:
     try:
         status = part.file.stat()
     except OSError as error:
-        raise ConfigError(f"{part.file}: cannot be read ({error.strerror}); check the path and its permissions") from error
+        raise ConfigError(
+            f"{part.file}: cannot be read ({error.strerror}); check the path and its permissions"
+        ) from error
     return hash_part(_hash_once(part.file, status.st_size, status.st_mtime_ns), part)
 
 

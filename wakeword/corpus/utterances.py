@@ -72,7 +72,10 @@ def known_utterance_end(samples: NDArray[np.int16]) -> int | None:
     frame = contract.SAMPLE_RATE_HZ // _FRAMES_PER_SECOND
     last = -(-end // frame) - 1
     around = np.concatenate([level[: max(first - _FADE_FRAMES, 0)], level[last + 1 + _FADE_FRAMES :]])
-    quiet = not len(around) or float(np.percentile(around, _AROUND_PERCENTILE)) <= float(level.max()) - _AROUND_BELOW_PEAK_DB
+    quiet = (
+        not len(around)
+        or float(np.percentile(around, _AROUND_PERCENTILE)) <= float(level.max()) - _AROUND_BELOW_PEAK_DB
+    )
     return end if quiet and last - first <= _LONGEST_UTTERANCE_FRAMES and level.max() > _DIGITAL_SILENCE_DB else None
 
 
@@ -86,7 +89,9 @@ def _main_utterance(samples: NDArray[np.int16]) -> tuple[int, int, NDArray[np.fl
     peak = float(level.max())
 
     def threshold(percentile: int, above_noise: float, below_peak: float) -> float:
-        return max(peak - _QUIETEST_SPEECH_DB, min(float(np.percentile(alive, percentile)) + above_noise, peak - below_peak))
+        return max(
+            peak - _QUIETEST_SPEECH_DB, min(float(np.percentile(alive, percentile)) + above_noise, peak - below_peak)
+        )
 
     core = np.flatnonzero(level >= threshold(_CORE_NOISE_PERCENTILE, _CORE_ABOVE_NOISE_DB, _CORE_BELOW_PEAK_DB))
     stretches = np.split(core, np.flatnonzero(np.diff(core) > _PAUSE_FRAMES) + 1)

@@ -79,7 +79,9 @@ def walk(folder: Path) -> Walked:
     try:
         os.scandir(folder).close()
     except OSError as error:
-        raise ConfigError(f"{folder}: cannot be read as a folder ({error.strerror}); check the path and its permissions") from error
+        raise ConfigError(
+            f"{folder}: cannot be read as a folder ({error.strerror}); check the path and its permissions"
+        ) from error
     search = _Search()
     links = search.enter(folder, folder.resolve(), ())
     while links:
@@ -89,7 +91,9 @@ def walk(folder: Path) -> Walked:
             links += search.follow(link)
     left_out = LeftOut(search.hidden, len(search.tables), search.repeated)
     rejections = tuple(sorted(search.rejections, key=lambda one: one.path))
-    return Walked(tuple(sorted(search.recordings.values())), rejections, tuple(sorted(search.tables.values())), left_out)
+    return Walked(
+        tuple(sorted(search.recordings.values())), rejections, tuple(sorted(search.tables.values())), left_out
+    )
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,11 @@ class _Search:
         elif suffix not in AUDIO_SUFFIXES:
             self.rejections.append(Rejection(path, f"{path.suffix or 'no ending'} is not a known kind of audio file"))
         elif not _is_utf8(path):
-            self.rejections.append(Rejection(path, "the name is not UTF-8, so no table can hold it; rename the file, or set LC_ALL=C.UTF-8"))
+            self.rejections.append(
+                Rejection(
+                    path, "the name is not UTF-8, so no table can hold it; rename the file, or set LC_ALL=C.UTF-8"
+                )
+            )
         else:
             self.recordings[real] = path
 

@@ -1,4 +1,7 @@
-"""Running a model over features: the reference interpreter, and an exact time-batched evaluation. One small protocol."""
+"""Running a model over features: the reference interpreter, and an exact time-batched evaluation.
+
+One small protocol.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,10 @@ def open_engine(model: TfliteModel, choice: EngineChoice = "auto") -> tuple[Engi
     """
     taken, given = (model.main.tensors[ends[0]].type_name for ends in (model.main.inputs, model.main.outputs))
     if (taken, given) != ("INT8", "UINT8"):
-        raise ConfigError(f"{model.source}: takes {taken} and gives {given}, and a device needs INT8 and UINT8; give a model that mww-verify passes")
+        raise ConfigError(
+            f"{model.source}: takes {taken} and gives {given}, and a device needs INT8 and UINT8; give a model that"
+            " mww-verify passes"
+        )
     from wakeword.engines.kernels import UnsupportedGraph
     from wakeword.engines.unrolled import UnrolledEngine
 

@@ -34,7 +34,9 @@ class Multiplier:
 def quantise_multiplier(real: ArrayLike) -> Multiplier:
     """`QuantizeMultiplier`: real multipliers >= 0 (float64) to 31-bit mantissas and exponents."""
     mantissa, exponent = np.frexp(np.atleast_1d(np.asarray(real, np.float64)))
-    quantised = np.floor(mantissa * 2.0**31 + 0.5).astype(np.int64)  # rounds half away from zero: mantissas are positive
+    quantised = np.floor(mantissa * 2.0**31 + 0.5).astype(
+        np.int64
+    )  # rounds half away from zero: mantissas are positive
     shift = exponent.astype(np.int64)
     carried = quantised == 1 << 31
     quantised, shift = np.where(carried, quantised // 2, quantised), shift + carried

@@ -40,7 +40,9 @@ class _Output:
 
     def __init__(self, tensor: Tensor, multiplier: Multiplier, activation: int) -> None:
         require(activation in ACTIVATIONS, f"fused activation {activation}")
-        require(tensor.type_name == "INT8" and len(tensor.scales) == 1, f"output {tensor.name!r} is not int8 per tensor")
+        require(
+            tensor.type_name == "INT8" and len(tensor.scales) == 1, f"output {tensor.name!r} is not int8 per tensor"
+        )
         self._multiplier = multiplier
         self._zero_point = tensor.zero_point
         self._low, self._high = activation_range(ACTIVATIONS[activation], tensor.scale, tensor.zero_point)
@@ -115,7 +117,9 @@ def depthwise_convolution(graph: Subgraph, operator: Operator) -> Kernel:
     require(width == 1 and source.shape[2] == 1, "DEPTHWISE_CONV_2D over more than one column")
     require(source.shape[3] == channels, "DEPTHWISE_CONV_2D with a depth multiplier")
     require(height == 1 or options.padding == VALID_PADDING, "DEPTHWISE_CONV_2D with SAME padding")
-    require(options.strideH == options.strideW == options.dilationHFactor == 1, "DEPTHWISE_CONV_2D with stride or dilation")
+    require(
+        options.strideH == options.strideW == options.dilationHFactor == 1, "DEPTHWISE_CONV_2D with stride or dilation"
+    )
     bias = _bias(graph, operator, channels)
     dtype = _exact_dtype(kernel, (0, 1, 2))
     taps = kernel[0, :, 0].astype(dtype)
@@ -172,8 +176,15 @@ def add(graph: Subgraph, operator: Operator) -> Kernel:
     first, second, output = (graph.tensors[i] for i in (*operator.inputs, *operator.outputs))
     # The larger scale is chosen and doubled before the division, all in float64.
     twice = 2 * max(first.scale, second.scale)
-    first_multiplier, second_multiplier = quantise_multiplier(first.scale / twice), quantise_multiplier(second.scale / twice)
-    finish = _Output(output, quantise_multiplier(twice / ((1 << ADD_LEFT_SHIFT) * output.scale)), operator.options.fusedActivationFunction)
+    first_multiplier, second_multiplier = (
+        quantise_multiplier(first.scale / twice),
+        quantise_multiplier(second.scale / twice),
+    )
+    finish = _Output(
+        output,
+        quantise_multiplier(twice / ((1 << ADD_LEFT_SHIFT) * output.scale)),
+        operator.options.fusedActivationFunction,
+    )
 
     def run(values: Sequence[Value]) -> Value:
         left, right = (as_array(value).astype(np.int64) for value in values)
@@ -186,7 +197,9 @@ def add(graph: Subgraph, operator: Operator) -> Kernel:
 def multiply(graph: Subgraph, operator: Operator) -> Kernel:
     """MUL of two int8 values (`CalculateOpDataMul`), with broadcasting."""
     first, second, output = (graph.tensors[i] for i in (*operator.inputs, *operator.outputs))
-    finish = _Output(output, quantise_multiplier(first.scale * second.scale / output.scale), operator.options.fusedActivationFunction)
+    finish = _Output(
+        output, quantise_multiplier(first.scale * second.scale / output.scale), operator.options.fusedActivationFunction
+    )
 
     def run(values: Sequence[Value]) -> Value:
         left, right = (as_array(value).astype(np.int64) for value in values)
@@ -255,7 +268,10 @@ def pool(graph: Subgraph, operator: Operator) -> Kernel:
 def requantise(graph: Subgraph, operator: Operator) -> Kernel:
     """QUANTIZE of int8 to int8 or uint8 (`Requantize`)."""
     source, output = (graph.tensors[i] for i in (*operator.inputs, *operator.outputs))
-    require(source.type_name == "INT8" and output.type_name in ("INT8", "UINT8"), f"QUANTIZE of {source.type_name} to {output.type_name}")
+    require(
+        source.type_name == "INT8" and output.type_name in ("INT8", "UINT8"),
+        f"QUANTIZE of {source.type_name} to {output.type_name}",
+    )
     multiplier = quantise_multiplier(source.scale / output.scale)
     limits = np.iinfo(output.dtype)
 

@@ -29,7 +29,10 @@ def strided_slice(graph: Subgraph, operator: Operator) -> Kernel:
     bounds = [graph.tensors[index].data for index in operator.inputs[1:4]]
     require(all(bound is not None for bound in bounds), "STRIDED_SLICE with computed bounds")
     options = operator.options
-    require(not (options.ellipsisMask or options.newAxisMask or options.shrinkAxisMask), "STRIDED_SLICE that changes the rank")
+    require(
+        not (options.ellipsisMask or options.newAxisMask or options.shrinkAxisMask),
+        "STRIDED_SLICE that changes the rank",
+    )
     begins, ends, steps = ([int(value) for value in bound] for bound in bounds if bound is not None)
     cuts: list[slice] = []
     for axis, size in enumerate(source.shape):
@@ -38,7 +41,10 @@ def strided_slice(graph: Subgraph, operator: Operator) -> Kernel:
         require(steps[axis] > 0, "STRIDED_SLICE backwards")
         cuts.append(slice(*slice(begin, end, steps[axis]).indices(size)))
     require(cuts[0] == slice(0, 1, 1), "STRIDED_SLICE of the batch")
-    rows_only = all(cut == slice(0, size, 1) for cut, size in zip(cuts[2:], source.shape[2:], strict=True)) and cuts[1].step == 1
+    rows_only = (
+        all(cut == slice(0, size, 1) for cut, size in zip(cuts[2:], source.shape[2:], strict=True))
+        and cuts[1].step == 1
+    )
 
     def run(values: Sequence[Value]) -> Value:
         value = values[0]

@@ -30,7 +30,9 @@ class ReferenceEngine:
         try:
             self._interpreter = runtime.Interpreter.from_bytes(model.content, arena_size=arena_bytes(model))
         except (RuntimeError, ValueError) as error:
-            raise ConfigError(f"{model.source}: tflite-micro cannot load the model ({error}); run mww-verify on it") from error
+            raise ConfigError(
+                f"{model.source}: tflite-micro cannot load the model ({error}); run mww-verify on it"
+            ) from error
         self._stride = model.stride
         self._pending = np.zeros((0, contract.FEATURE_CHANNELS), np.int8)
 
@@ -49,7 +51,9 @@ class ReferenceEngine:
         rows = np.concatenate([self._pending, features])
         inferences = len(rows) // self._stride
         self._pending = rows[inferences * self._stride :]
-        inputs = np.ascontiguousarray(rows[: inferences * self._stride]).reshape(inferences, 1, self._stride, contract.FEATURE_CHANNELS)
+        inputs = np.ascontiguousarray(rows[: inferences * self._stride]).reshape(
+            inferences, 1, self._stride, contract.FEATURE_CHANNELS
+        )
         probabilities = np.empty(inferences, np.uint8)
         for index in range(inferences):
             self._interpreter.set_input(inputs[index], 0)

@@ -58,7 +58,10 @@ class UnrolledEngine:
     def __init__(self, model: TfliteModel) -> None:
         """Prepare a model. Raises `UnsupportedGraph` when a part of it cannot be computed exactly."""
         graph = model.main
-        require(graph.tensors[graph.inputs[0]].shape == (1, model.stride, contract.FEATURE_CHANNELS), "an input that is not [1, stride, 40]")
+        require(
+            graph.tensors[graph.inputs[0]].shape == (1, model.stride, contract.FEATURE_CHANNELS),
+            "an input that is not [1, stride, 40]",
+        )
         self._stride = model.stride
         self._input, self._output = graph.inputs[0], graph.outputs[0]
         self._constants: dict[int, NDArray[np.int8]] = {t.index: t.data for t in graph.tensors if t.data is not None}
@@ -85,7 +88,9 @@ class UnrolledEngine:
 
     def reset(self) -> None:
         """Back to the state after boot."""
-        self._state = {number: step.work.initial for number, step in enumerate(self._steps) if isinstance(step.work, _Ring)}
+        self._state = {
+            number: step.work.initial for number, step in enumerate(self._steps) if isinstance(step.work, _Ring)
+        }
         self._pending = np.zeros((0, contract.FEATURE_CHANNELS), np.int8)
 
     def run(self, features: NDArray[np.int8]) -> NDArray[np.uint8]:
@@ -94,14 +99,21 @@ class UnrolledEngine:
         inferences = len(rows) // self._stride
         self._pending = rows[inferences * self._stride :].copy()
         inputs = rows[: inferences * self._stride].reshape(inferences, self._stride, contract.FEATURE_CHANNELS)
-        probabilities = [self._batch(inputs[start : start + INVOCATIONS_PER_BATCH]) for start in range(0, inferences, INVOCATIONS_PER_BATCH)]
+        probabilities = [
+            self._batch(inputs[start : start + INVOCATIONS_PER_BATCH])
+            for start in range(0, inferences, INVOCATIONS_PER_BATCH)
+        ]
         return np.concatenate([np.zeros(0, np.uint8), *probabilities])
 
     def _batch(self, inputs: NDArray[np.int8]) -> NDArray[np.uint8]:
         values: dict[int, Value] = {self._input: inputs}
         for number, step in enumerate(self._steps):
             arguments = [values[index] if index in values else self._constants[index] for index in step.inputs]
-            result = self._turn_ring(number, step.work, as_array(arguments[0])) if isinstance(step.work, _Ring) else step.work(arguments)
+            result = (
+                self._turn_ring(number, step.work, as_array(arguments[0]))
+                if isinstance(step.work, _Ring)
+                else step.work(arguments)
+            )
             values.update(zip(step.outputs, result if isinstance(result, list) else [result], strict=True))
             for index in step.inputs:
                 if self._last_use[index] == number:
@@ -136,14 +148,20 @@ def _compile(model: TfliteModel) -> list[_Step]:
             _check_assignment(graph, op, producers, rings.get(variables[op.inputs[0]]))
         elif kind.kernel is not None:
             steps.append(_Step(op.inputs[: kind.data_inputs], op.outputs, kind.kernel(graph, op)))
-    require(all(index not in reads for step in steps for index in step.inputs), "a variable that is used outside its ring buffer")
+    require(
+        all(index not in reads for step in steps for index in step.inputs),
+        "a variable that is used outside its ring buffer",
+    )
     return _without_unused(steps, graph.outputs[0])
 
 
 def _ring(graph: Subgraph, op: Operator, initial: NDArray[np.int8]) -> _Ring:
     output = graph.tensors[op.outputs[0]]
     require(len(op.inputs) == 2 and len(output.shape) == 4, "a ring buffer that is not joined with one 4-D value")
-    require(op.options.axis % 4 == 1 and initial.ndim == 4 and initial.shape[0] == 1, "a ring buffer that is not joined along its rows")
+    require(
+        op.options.axis % 4 == 1 and initial.ndim == 4 and initial.shape[0] == 1,
+        "a ring buffer that is not joined along its rows",
+    )
     require(op.options.fusedActivationFunction == 0, "a ring buffer with an activation")
     rows = initial.shape[1]
     return _Ring(initial[0], rows, output.shape[1] - rows)
@@ -155,13 +173,19 @@ def _check_assignment(graph: Subgraph, op: Operator, producers: dict[int, Operat
     require(joined is not None and source is not None, "a variable that is not kept by a ring buffer")
     assert source is not None
     assert joined is not None
-    require(source.name == "STRIDED_SLICE" and source.inputs[0] == joined, "a variable that does not keep a slice of its ring buffer")
+    require(
+        source.name == "STRIDED_SLICE" and source.inputs[0] == joined,
+        "a variable that does not keep a slice of its ring buffer",
+    )
     movement.strided_slice(graph, source)  # has the checked form
     before, after = graph.tensors[joined].shape, graph.tensors[op.inputs[1]].shape
     begin = graph.tensors[source.inputs[1]].data
     assert begin is not None
     first_row = 0 if source.options.beginMask >> 1 & 1 else int(begin[1]) % before[1]
-    require((after[0], *after[2:]) == (before[0], *before[2:]) and first_row + after[1] == before[1], "a variable that does not keep the last rows")
+    require(
+        (after[0], *after[2:]) == (before[0], *before[2:]) and first_row + after[1] == before[1],
+        "a variable that does not keep the last rows",
+    )
 
 
 def _initial_values(model: TfliteModel) -> dict[str, NDArray[np.int8]]:
@@ -175,7 +199,10 @@ def _initial_values(model: TfliteModel) -> dict[str, NDArray[np.int8]]:
     for op in graph.operators:
         if op.name == "ASSIGN_VARIABLE":
             value = graph.tensors[op.inputs[1]]
-            require(value.data is not None and value.type_name == "INT8", "a variable whose initial value is no int8 constant")
+            require(
+                value.data is not None and value.type_name == "INT8",
+                "a variable whose initial value is no int8 constant",
+            )
             assert value.data is not None
             values[graph.variables[op.inputs[0]]] = value.data
     return values

@@ -26,7 +26,11 @@ class Windows:
         """Row `index` of every window, `[invocations, width, channels]`, of `base` or of an array of its length."""
         source = self.base if base is None else base
         start = self.offset + index
-        return source[start : start + (self.invocations - 1) * self.step + 1 : self.step] if self.invocations else source[:0]
+        return (
+            source[start : start + (self.invocations - 1) * self.step + 1 : self.step]
+            if self.invocations
+            else source[:0]
+        )
 
     def cut(self, begin: int, end: int) -> Windows:
         """Rows `begin` to `end` of every window."""

@@ -20,6 +20,12 @@ def refuse_address(path: Path) -> None:
     given = str(path)
     if (address := _ADDRESS.fullmatch(given)) is not None:
         # A path holds one slash where the address had two.
-        raise ConfigError(f"{address[1]}://{address[2]}: addresses are not fetched: download model and manifest, then give the path of the manifest")
+        raise ConfigError(
+            f"{address[1]}://{address[2]}: addresses are not fetched: download model and manifest, then give the path"
+            " of the manifest"
+        )
     if _NAME.fullmatch(given) and not path.exists():
-        raise ConfigError(f"{given}: no such file, and names and addresses are not fetched: download model and manifest, then give the path of the manifest")
+        raise ConfigError(
+            f"{given}: no such file, and names and addresses are not fetched: download model and manifest, then give"
+            " the path of the manifest"
+        )

@@ -77,12 +77,17 @@ def estimate_arena(model: TfliteModel) -> ArenaEstimate:
     kernel needs.
     """
     if foreign := foreign_operators(model):
-        raise ConfigError(f"{model.source}: cannot work out the tensor arena, since the device does not know {', '.join(foreign)}; run mww-verify on it")
+        raise ConfigError(
+            f"{model.source}: cannot work out the tensor arena, since the device does not know {', '.join(foreign)};"
+            " run mww-verify on it"
+        )
     try:
         buffers = head_buffers(model, esp_nn=True)
         tail, scratch_count = _tail(model)
     except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise ConfigError(f"{model.source}: cannot work out the tensor arena ({type(error).__name__}: {error}); run mww-verify on it") from error
+        raise ConfigError(
+            f"{model.source}: cannot work out the tensor arena ({type(error).__name__}: {error}); run mww-verify on it"
+        ) from error
     tensors = sum(len(graph.tensors) for graph in model.subgraphs)
     planning = (
         SCRATCH_BUFFER_REQUEST * (scratch_count + SCRATCH_REQUESTS_RESERVED)
@@ -142,7 +147,10 @@ def head_buffers(model: TfliteModel, *, esp_nn: bool) -> list[Buffer]:
             for index in (*operator.inputs, *operator.outputs):
                 if (graph_index, index) in created:
                     used[graph_index, index] = scope
-            scratch.extend(Buffer(aligned(size), start, scope) for size in OPERATORS[operator.name].scratch(graph, operator, esp_nn))
+            scratch.extend(
+                Buffer(aligned(size), start, scope)
+                for size in OPERATORS[operator.name].scratch(graph, operator, esp_nn)
+            )
         for index in graph.outputs:
             used[graph_index, index] = scope
 

@@ -43,7 +43,8 @@ _USED = re.compile(r"Arena allocation total (\d+) bytes")
 
 @dataclass(frozen=True)
 class HostArena:
-    """Bytes of arena on this machine: what the interpreter uses, and the smallest arena with which it loads and runs."""
+    """Bytes of arena on this machine: what the interpreter uses, and the smallest arena with which it loads
+    and runs."""
 
     used: int
     minimum: int
@@ -76,7 +77,9 @@ def host_arena(content: bytes) -> HostArena:
         # Planning needs room that the finished plan does not; it is seldom more than a kilobyte or two.
         while not _try_file(path, fits).passed:
             if fits > LARGEST_ARENA_BYTES:
-                raise InfrastructureError(f"the model ran in a large arena, then in none up to {fits} bytes; free memory and measure again")
+                raise InfrastructureError(
+                    f"the model ran in a large arena, then in none up to {fits} bytes; free memory and measure again"
+                )
             fails, fits, step = fits, fits + step, 2 * step
         while fits - fails > BUFFER_ALIGNMENT:
             middle = (fits + fails) // 2 // BUFFER_ALIGNMENT * BUFFER_ALIGNMENT
@@ -112,22 +115,32 @@ def _used_bytes(path: Path) -> int:
 def _try_file(path: Path, arena_bytes: int) -> Trial:
     command = [sys.executable, "-c", _CHILD, str(path), str(arena_bytes)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=CHILD_TIMEOUT_S, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=CHILD_TIMEOUT_S, check=False
+        )
     except subprocess.TimeoutExpired as error:
-        raise InfrastructureError(f"tflite-micro did not finish within {CHILD_TIMEOUT_S:.0f} s; free the machine and run again") from error
+        raise InfrastructureError(
+            f"tflite-micro did not finish within {CHILD_TIMEOUT_S:.0f} s; free the machine and run again"
+        ) from error
     except OSError as error:
-        raise InfrastructureError(f"cannot start {sys.executable} ({error.strerror}); free memory and run again") from error
+        raise InfrastructureError(
+            f"cannot start {sys.executable} ({error.strerror}); free memory and run again"
+        ) from error
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     if done.returncode == 0:
         found = _USED.search(done.stderr)
         if found is None:
-            raise InfrastructureError("tflite-micro reported no arena use; install the version that pyproject.toml pins")
+            raise InfrastructureError(
+                "tflite-micro reported no arena use; install the version that pyproject.toml pins"
+            )
         return Trial(int(found.group(1)), "loaded and run twice")
     if done.returncode == _REFUSED_EXIT_CODE:
         return Trial(None, _most_telling(lines))
     if done.returncode < 0:
         return Trial(None, f"the interpreter crashed with signal {-done.returncode}")
-    raise InfrastructureError(f"the child that runs tflite-micro failed: {lines[-1] if lines else f'exit code {done.returncode}'}")
+    raise InfrastructureError(
+        f"the child that runs tflite-micro failed: {lines[-1] if lines else f'exit code {done.returncode}'}"
+    )
 
 
 def _most_telling(lines: list[str]) -> str:

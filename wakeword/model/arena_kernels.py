@@ -28,7 +28,7 @@ def aligned(size: int, alignment: int = BUFFER_ALIGNMENT) -> int:
     return -(-size // alignment) * alignment
 
 
-# --- as long as the interpreter lives --------------------------------------------------------------------------------------------
+# --- as long as the interpreter lives ---------------------------------------------------------------------------------
 
 
 def nothing(_graph: Subgraph, _operator: Operator) -> list[int]:
@@ -56,7 +56,7 @@ def per_input(_graph: Subgraph, operator: Operator) -> list[int]:
     return [4 * len(operator.inputs)] * 2
 
 
-# --- while they run --------------------------------------------------------------------------------------------------------------
+# --- while they run ---------------------------------------------------------------------------------------------------
 
 
 def no_scratch(_graph: Subgraph, _operator: Operator, _esp_nn: bool) -> list[int]:
@@ -81,7 +81,9 @@ def depthwise_scratch(graph: Subgraph, operator: Operator, esp_nn: bool) -> list
     return [depthwise_scratch_bytes(*_geometry(graph, operator))] if esp_nn else []
 
 
-def conv_scratch_bytes(input_shape: tuple[int, ...], filter_shape: tuple[int, ...], strides: tuple[int, int], padding: tuple[int, int]) -> int:
+def conv_scratch_bytes(
+    input_shape: tuple[int, ...], filter_shape: tuple[int, ...], strides: tuple[int, int], padding: tuple[int, int]
+) -> int:
     """Scratch that ESP-NN 1.1.2 asks for a CONV_2D, in bytes (`esp_nn_get_conv_scratch_size_esp32s3`).
 
     `input_shape` is [1, height, width, channels], `filter_shape` [filters, height, width, channels]; strides and
@@ -100,7 +102,11 @@ def conv_scratch_bytes(input_shape: tuple[int, ...], filter_shape: tuple[int, ..
 
 
 def depthwise_scratch_bytes(
-    input_shape: tuple[int, ...], filter_shape: tuple[int, ...], output_shape: tuple[int, ...], strides: tuple[int, int], padding: tuple[int, int]
+    input_shape: tuple[int, ...],
+    filter_shape: tuple[int, ...],
+    output_shape: tuple[int, ...],
+    strides: tuple[int, int],
+    padding: tuple[int, int],
 ) -> int:
     """Scratch that ESP-NN 1.1.2 asks for a DEPTHWISE_CONV_2D, in bytes
     (`esp_nn_get_depthwise_conv_scratch_size_esp32s3`).
@@ -117,7 +123,10 @@ def depthwise_scratch_bytes(
             return 2 * (filter_bytes + input_bytes) + 16
         extra = (2 * padding[0], 2 * padding[1])
         if padding == (0, 0):
-            extra = (output_shape[1] * strides[0] + filter_height - 1 - height, output_shape[2] * strides[1] + filter_width - 1 - width)
+            extra = (
+                output_shape[1] * strides[0] + filter_height - 1 - height,
+                output_shape[2] * strides[1] + filter_width - 1 - width,
+            )
         padded = (width + extra[1]) * (height + extra[0]) * channels if any(extra) else 0
         return filter_bytes + padded + 16
     if multiplier % 4 == 0:
@@ -125,7 +134,9 @@ def depthwise_scratch_bytes(
     return 32
 
 
-def _geometry(graph: Subgraph, operator: Operator) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, int], tuple[int, int]]:
+def _geometry(
+    graph: Subgraph, operator: Operator
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, int], tuple[int, int]]:
     """Shapes of input, filter and output of a convolution; its strides, and the padding before the first row and column
     (`ComputePadding`).
     """
@@ -133,5 +144,7 @@ def _geometry(graph: Subgraph, operator: Operator) -> tuple[tuple[int, ...], tup
     strides = (int(operator.options.strideH), int(operator.options.strideW))
     if int(operator.options.padding) != SAME_PADDING:
         return source, weights, output, strides, (0, 0)
-    height, width = (max(0, ((output[axis] - 1) * strides[axis - 1] + weights[axis] - source[axis]) // 2) for axis in (1, 2))
+    height, width = (
+        max(0, ((output[axis] - 1) * strides[axis - 1] + weights[axis] - source[axis]) // 2) for axis in (1, 2)
+    )
     return source, weights, output, strides, (height, width)

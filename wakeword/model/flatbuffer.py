@@ -135,7 +135,9 @@ def read_model(path: Path) -> TfliteModel:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"{path}: cannot read the model ({error.strerror}); give the path of a .tflite file") from error
+        raise ConfigError(
+            f"{path}: cannot read the model ({error.strerror}); give the path of a .tflite file"
+        ) from error
     return parse_model(content, str(path))
 
 
@@ -147,12 +149,17 @@ def parse_model(content: bytes, source: str = "model") -> TfliteModel:
     from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
     if len(content) < 8 or content[4:8] != FILE_IDENTIFIER:
-        raise ConfigError(f"{source}: not a TFLite model (no {FILE_IDENTIFIER.decode()} identifier); export it again or download it again")
+        raise ConfigError(
+            f"{source}: not a TFLite model (no {FILE_IDENTIFIER.decode()} identifier); export it again or download it"
+            " again"
+        )
     try:
         parsed = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
         subgraphs = tuple(_subgraph(schema, parsed, graph) for graph in parsed.subgraphs)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, UnicodeDecodeError, struct.error) as error:
-        raise ConfigError(f"{source}: damaged or truncated TFLite model, {len(content)} bytes ({error}); copy or export it again") from error
+        raise ConfigError(
+            f"{source}: damaged or truncated TFLite model, {len(content)} bytes ({error}); copy or export it again"
+        ) from error
     if not subgraphs or not subgraphs[0].inputs or not subgraphs[0].outputs:
         raise ConfigError(f"{source}: the model has no subgraph with an input and an output; export it again")
     return TfliteModel(source=source, content=content, version=int(parsed.version), subgraphs=subgraphs)
@@ -160,9 +167,17 @@ def parse_model(content: bytes, source: str = "model") -> TfliteModel:
 
 def _subgraph(schema: Any, parsed: Any, graph: Any) -> Subgraph:
     tensors = tuple(_tensor(schema, parsed, index, tensor) for index, tensor in enumerate(graph.tensors))
-    operators = tuple(_operator(schema, parsed, index, operator) for index, operator in enumerate(_listed(graph.operators)))
-    result = Subgraph(tensors, operators, tuple(map(int, _listed(graph.inputs))), tuple(map(int, _listed(graph.outputs))))
-    used = [*result.inputs, *result.outputs, *(i for operator in operators for i in (*operator.inputs, *operator.outputs))]
+    operators = tuple(
+        _operator(schema, parsed, index, operator) for index, operator in enumerate(_listed(graph.operators))
+    )
+    result = Subgraph(
+        tensors, operators, tuple(map(int, _listed(graph.inputs))), tuple(map(int, _listed(graph.outputs)))
+    )
+    used = [
+        *result.inputs,
+        *result.outputs,
+        *(i for operator in operators for i in (*operator.inputs, *operator.outputs)),
+    ]
     if used and max(used) >= len(tensors):
         raise ValueError(f"tensor {max(used)} is used but only {len(tensors)} exist")
     return result

@@ -89,9 +89,13 @@ def read_record(model: Path) -> ExportRecord | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check its permissions, or remove this file") from error
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}); check its permissions, or remove this file"
+        ) from error
     except ValidationError as error:
-        raise ConfigError(f"{path}: no record of an export ({first_fault(error)}); export the model again, or remove this file") from error
+        raise ConfigError(
+            f"{path}: no record of an export ({first_fault(error)}); export the model again, or remove this file"
+        ) from error
 
 
 def recorded_agreement(model: Path, sha256: str) -> tuple[Agreement | None, Check | None]:
@@ -104,7 +108,10 @@ def recorded_agreement(model: Path, sha256: str) -> tuple[Agreement | None, Chec
     if record is None:
         return None, None
     if record.model_sha256 != sha256:
-        detail = f"not known: {record_path(model).name} was written for another model; export again, or give the weights with --checkpoint"
+        detail = (
+            f"not known: {record_path(model).name} was written for another model; export again, or give the weights"
+            " with --checkpoint"
+        )
         return None, Check("float model", "warning", detail)
     return record.agreement, check_agreement(record.agreement, f"at the export, from {record.weights}")
 
@@ -117,16 +124,24 @@ def measured_agreement(model: TfliteModel, weights: Path) -> tuple[Agreement, Ch
         measure: Measure = entry.load()
         agreement = measure(model, weights)
         return agreement, check_agreement(agreement, f"now, from {weights}")
-    raise InfrastructureError(f"--checkpoint compares with the float model, and no trainer is installed that can; {install('train')}")
+    raise InfrastructureError(
+        f"--checkpoint compares with the float model, and no trainer is installed that can; {install('train')}"
+    )
 
 
 def check_agreement(agreement: Agreement, measured: str) -> Check:
     """The line of a report. A warning above `MEAN_LIMIT`: the device runs the model, but not the one that was trained.
     `measured` says when and with what.
     """
-    figures = f"mean difference {agreement.mean:.4f}, largest {agreement.maximum:.3f}, over {agreement.inferences:,} inferences (measured {measured})"
+    figures = (
+        f"mean difference {agreement.mean:.4f}, largest {agreement.maximum:.3f}, over {agreement.inferences:,}"
+        f" inferences (measured {measured})"
+    )
     if agreement.suspicious:
         return Check(
-            "float model", "warning", f"{figures}: above {MEAN_LIMIT} on average; quantisation has changed the model, or other weights were its origin"
+            "float model",
+            "warning",
+            f"{figures}: above {MEAN_LIMIT} on average; quantisation has changed the model, or other weights were its"
+            " origin",
         )
     return Check("float model", "passed", figures)

@@ -15,9 +15,21 @@ from wakeword import contract
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
 from wakeword.model.addresses import refuse_address
-from wakeword.model.manifest_rules import MAX_STEP_MS, V1_ARENA_BYTES, V1_LANGUAGES, V1_STEP_MS, V1_WINDOW, V2_WINDOW, VAD_WORD, ManifestFault, refusals
+from wakeword.model.manifest_rules import (
+    MAX_STEP_MS,
+    V1_ARENA_BYTES,
+    V1_LANGUAGES,
+    V1_STEP_MS,
+    V1_WINDOW,
+    V2_WINDOW,
+    VAD_WORD,
+    ManifestFault,
+    refusals,
+)
 
-_Whole = Annotated[int, BeforeValidator(lambda value: int(value) if isinstance(value, float) and value.is_integer() else value)]
+_Whole = Annotated[
+    int, BeforeValidator(lambda value: int(value) if isinstance(value, float) and value.is_integer() else value)
+]
 """JSON has one kind of number: 26080.0 is whole."""
 
 
@@ -63,7 +75,10 @@ def read_manifest(path: Path) -> tuple[Manifest, Path]:
     manifest = _parsed(path)
     model_path = path.parent / manifest.model
     if not model_path.is_file():
-        raise ConfigError(f"{path}: names the model {manifest.model!r}, but {model_path} does not exist; put the file there or correct 'model'")
+        raise ConfigError(
+            f"{path}: names the model {manifest.model!r}, but {model_path} does not exist; put the file there or"
+            " correct 'model'"
+        )
     return manifest, model_path
 
 
@@ -74,7 +89,9 @@ def _parsed(path: Path) -> Manifest:
         return parsed
     # ESPHome's view of the same key says more than "missing", and an old name more than the new one that is not there.
     first, told = parsed[0], {fault.key: fault for fault in refusals(content)}
-    other_name = {f"micro.{V1_WINDOW}": f"micro.{V2_WINDOW}", f"micro.{V2_WINDOW}": f"micro.{V1_WINDOW}"}.get(first.key, "")
+    other_name = {f"micro.{V1_WINDOW}": f"micro.{V2_WINDOW}", f"micro.{V2_WINDOW}": f"micro.{V1_WINDOW}"}.get(
+        first.key, ""
+    )
     fault = told.get(other_name) or told.get(first.key) or first
     raise ConfigError(f"{path}: {fault}; correct the manifest, mww-verify shows all that is wrong with it")
 
@@ -84,7 +101,8 @@ def refuse_other_step(path: Path, manifest: Manifest, what: str) -> None:
     step = manifest.micro.feature_step_size
     if step != contract.STEP_MS:
         raise ConfigError(
-            f"{path}: this model takes a feature slice every {step} ms, and {what} {contract.STEP_MS} ms alone; mww-simulate runs it at its own step"
+            f"{path}: this model takes a feature slice every {step} ms, and {what} {contract.STEP_MS} ms alone;"
+            " mww-simulate runs it at its own step"
         )
 
 
@@ -94,11 +112,16 @@ def manifest_content(path: Path) -> object:
     try:
         content = path.read_text(encoding="utf-8")
         if content.startswith("\ufeff"):
-            raise ConfigError(f"{path}: begins with a byte order mark, with which ESPHome does not read it; save the manifest as UTF-8 without BOM")
+            raise ConfigError(
+                f"{path}: begins with a byte order mark, with which ESPHome does not read it; save the manifest as"
+                " UTF-8 without BOM"
+            )
         return json.loads(content)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error.reason
-        raise ConfigError(f"{path}: cannot read the manifest ({reason}); give the path of a manifest (.json)") from error
+        raise ConfigError(
+            f"{path}: cannot read the manifest ({reason}); give the path of a manifest (.json)"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not JSON ({error}); give a manifest (.json), not the model itself") from error
 
@@ -116,7 +139,11 @@ def manifest_faults(content: object) -> tuple[ManifestFault, ...]:
     refused = refusals(content)
     parsed = _validated(content)
     named = {fault.key for fault in refused}
-    further = () if isinstance(parsed, Manifest) else tuple(fault for fault in parsed if fault.key not in named and (not refused or fault.key))
+    further = (
+        ()
+        if isinstance(parsed, Manifest)
+        else tuple(fault for fault in parsed if fault.key not in named and (not refused or fault.key))
+    )
     return refused + further
 
 
@@ -124,7 +151,11 @@ def manifest_cautions(content: object) -> tuple[ManifestFault, ...]:
     """What ESPHome accepts in a manifest and makes something of that its author may not expect."""
     if isinstance(content, Mapping) and content.get("wake_word") == VAD_WORD:
         return (
-            ManifestFault("wake_word", f"ESPHome loads a model named {VAD_WORD!r} as its voice activity model: it gates the wake words and never wakes itself"),
+            ManifestFault(
+                "wake_word",
+                f"ESPHome loads a model named {VAD_WORD!r} as its voice activity model: it gates the wake words and"
+                " never wakes itself",
+            ),
         )
     return ()
 
@@ -171,5 +202,9 @@ def _fault(where: tuple[int | str, ...], error: Any, first_format: bool) -> Mani
         text = "missing"
     else:
         value = error["input"]
-        text = f"is {value!r}: {error['msg'][0].lower()}{error['msg'][1:]}" if isinstance(value, str | int | float) else error["msg"]
+        text = (
+            f"is {value!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+            if isinstance(value, str | int | float)
+            else error["msg"]
+        )
     return ManifestFault(".".join(names), text)

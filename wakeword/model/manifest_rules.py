@@ -60,7 +60,14 @@ def refusals(content: object, esphome: str = contract.ESPHOME_VERSION) -> tuple[
     version = content.get("version")
     if not version:
         return (
-            ManifestFault("version", "missing; write 2, or 1 for a model of the first format" if version is None else f"is {version!r}; 1 and 2 are known"),
+            ManifestFault(
+                "version",
+                (
+                    "missing; write 2, or 1 for a model of the first format"
+                    if version is None
+                    else f"is {version!r}; 1 and 2 are known"
+                ),
+            ),
         )
     if version not in (1, 2):
         return (ManifestFault("version", f"is {version!r}; 1 and 2 are known"),)
@@ -94,7 +101,10 @@ def version_rule(value: object, esphome: str = contract.ESPHOME_VERSION) -> str 
     if wanted is None:
         return f"{value!r} is no version; write for example 2024.7.0"
     if wanted > (_version(esphome) or wanted):
-        return f"{value} is newer than ESPHome {esphome}, which refuses the manifest; write the oldest release that runs the model"
+        return (
+            f"{value} is newer than ESPHome {esphome}, which refuses the manifest; write the oldest release that runs"
+            " the model"
+        )
     return None
 
 
@@ -111,7 +121,9 @@ def _keys(first_format: bool, esphome: str) -> tuple[dict[str, _Key], dict[str, 
     micro = {
         "probability_cutoff": _Key(_number, "0.97"),
         V1_WINDOW if first_format else V2_WINDOW: _Key(_whole_from(0), "5"),
-        "minimum_esphome_version": _Key(lambda value: version_rule(value, esphome), '"2024.7.0"', required=not first_format),
+        "minimum_esphome_version": _Key(
+            lambda value: version_rule(value, esphome), '"2024.7.0"', required=not first_format
+        ),
     }
     if not first_format:
         whole["trained_languages"] = _Key(_texts, '["en"]')
@@ -122,16 +134,25 @@ def _keys(first_format: bool, esphome: str) -> tuple[dict[str, _Key], dict[str, 
 
 def _judged(content: Mapping[str, Any], keys: Mapping[str, _Key], prefix: str) -> list[ManifestFault]:
     missing = [
-        ManifestFault(prefix + name, f"missing; add it, for example {key.example}") for name, key in keys.items() if key.required and name not in content
+        ManifestFault(prefix + name, f"missing; add it, for example {key.example}")
+        for name, key in keys.items()
+        if key.required and name not in content
     ]
-    wrong = [ManifestFault(prefix + name, text) for name, value in content.items() if name in keys and (text := keys[name].rule(value)) is not None]
+    wrong = [
+        ManifestFault(prefix + name, text)
+        for name, value in content.items()
+        if name in keys and (text := keys[name].rule(value)) is not None
+    ]
     unknown = [ManifestFault(prefix + name, _unknown(name, keys)) for name in content if name not in keys]
     return missing + wrong + unknown
 
 
 def _unknown(name: str, keys: Mapping[str, _Key]) -> str:
     if name == V1_WINDOW:
-        return f"is the window's name in version 1; version 2 names it {V2_WINDOW}. A model of version 1 keeps version 1, since its step is {V1_STEP_MS} ms"
+        return (
+            f"is the window's name in version 1; version 2 names it {V2_WINDOW}. A model of version 1 keeps version 1,"
+            f" since its step is {V1_STEP_MS} ms"
+        )
     if name == V2_WINDOW:
         return f"is the window's name in version 2; version 1 names it {V1_WINDOW}"
     return f"ESPHome does not know this key; remove it (known here: {', '.join(sorted(keys))})"
@@ -150,7 +171,9 @@ def _texts(value: object) -> str | None:
     """A list of texts; ESPHome also takes one text for a list of one, and nothing for an empty list."""
     if value is None or value == {}:
         return None
-    return next((text for each in (value if isinstance(value, list) else [value]) if (text := _text(each)) is not None), None)
+    return next(
+        (text for each in (value if isinstance(value, list) else [value]) if (text := _text(each)) is not None), None
+    )
 
 
 def _number(value: object) -> str | None:
@@ -167,7 +190,9 @@ def _whole_from(least: int | None, most: int | None = None) -> Rule:
         if number is None:
             return f"holds {_kind(value)}; a whole number is needed"
         if (least is not None and number < least) or (most is not None and number > most):
-            return f"is {number}; " + (f"at least {least} is needed" if most is None else f"{least} to {most} is needed")
+            return f"is {number}; " + (
+                f"at least {least} is needed" if most is None else f"{least} to {most} is needed"
+            )
         return None
 
     return rule

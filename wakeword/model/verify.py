@@ -99,17 +99,21 @@ class VerifyReport:
         refused = sum(check.name == MANIFEST for check in self.failures)
         unrunnable = list(dict.fromkeys(check.name for check in self.failures if check.name != MANIFEST))
         if refused or unrunnable:
-            said = (
-                [f"ESPHome {contract.ESPHOME_VERSION} does not take this manifest as it is meant ({refused} fault{'s' if refused > 1 else ''})"]
-                if refused
-                else []
-            )
+            said = []
+            if refused:
+                counted = f"{refused} fault{'s' if refused > 1 else ''}"
+                said = [f"ESPHome {contract.ESPHOME_VERSION} does not take this manifest as it is meant ({counted})"]
             said += [f"the device will not run this model ({', '.join(unrunnable)})"] if unrunnable else []
             return "; ".join(said)
         what = "the device will run this model"
         count = len(self.warnings)
         return (
-            what if not count else f"{what}, with {count} warning{'s' if count > 1 else ''} ({', '.join(dict.fromkeys(check.name for check in self.warnings))})"
+            what
+            if not count
+            else (
+                f"{what}, with {count} warning{'s' if count > 1 else ''}"
+                f" ({', '.join(dict.fromkeys(check.name for check in self.warnings))})"
+            )
         )
 
     def check(self, name: str) -> Check:
@@ -125,7 +129,12 @@ class VerifyReport:
 
     def with_more(self, name: str, detail: str) -> VerifyReport:
         """The report with more said in the lines of this name."""
-        return replace(self, checks=tuple(replace(check, detail=check.detail + detail) if check.name == name else check for check in self.checks))
+        return replace(
+            self,
+            checks=tuple(
+                replace(check, detail=check.detail + detail) if check.name == name else check for check in self.checks
+            ),
+        )
 
 
 def verify_model(model: TfliteModel) -> VerifyReport:
@@ -138,7 +147,13 @@ def verify_model(model: TfliteModel) -> VerifyReport:
     try:
         checks.extend(_structure(model))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        checks.append(Check("structure", "failed", f"an operator lacks inputs, outputs or options that its kind must have ({error}); export it again"))
+        checks.append(
+            Check(
+                "structure",
+                "failed",
+                f"an operator lacks inputs, outputs or options that its kind must have ({error}); export it again",
+            )
+        )
     arena_bytes: int | None = None
     if all(check.passed for check in checks):
         trial = try_model(model.content)
@@ -165,24 +180,38 @@ def check_manifest_arena(manifest_bytes: int, estimate: int) -> Check:
     short = f"{figures}: {estimate - manifest_bytes:,} bytes short"
     if manifest_bytes >= estimate * (1 - ESTIMATE_TOLERANCE):
         return Check(
-            name, "warning", f"{short}, which is within the estimate's {ESTIMATE_TOLERANCE:.0%}; if it is not enough, the device tries 1.5 and 2 times the size"
+            name,
+            "warning",
+            f"{short}, which is within the estimate's {ESTIMATE_TOLERANCE:.0%}; if it is not enough, the device tries"
+            " 1.5 and 2 times the size",
         )
-    enough = next((multiple for multiple in PROBED_MULTIPLES if aligned(int(manifest_bytes * multiple)) >= estimate), PROBED_MULTIPLES[-1])
+    enough = next(
+        (multiple for multiple in PROBED_MULTIPLES if aligned(int(manifest_bytes * multiple)) >= estimate),
+        PROBED_MULTIPLES[-1],
+    )
     return Check(
         name,
         "warning",
-        f"{short}; the device runs it with {enough:g} times the size, which it tries next; an older ESPHome, which tries only the first, does not load it",
+        f"{short}; the device runs it with {enough:g} times the size, which it tries next; an older ESPHome, which"
+        " tries only the first, does not load it",
     )
 
 
 def own_quantiser(features: NDArray[np.uint16], scale: float, zero_point: int) -> NDArray[np.int8]:
     """Features by a model's own scale and zero point, as nothing on the device does it: int8 of the same shape."""
-    quantised: NDArray[np.int8] = np.clip(np.rint(features * contract.FLOAT_FEATURE_SCALE / scale) + zero_point, -128, 127).astype(np.int8)
+    quantised: NDArray[np.int8] = np.clip(
+        np.rint(features * contract.FLOAT_FEATURE_SCALE / scale) + zero_point, -128, 127
+    ).astype(np.int8)
     return quantised
 
 
 def _structure(model: TfliteModel) -> Iterator[Check]:
-    yield _check("schema", model.version == SCHEMA_VERSION, f"version {model.version}", f"the device accepts only {SCHEMA_VERSION}")
+    yield _check(
+        "schema",
+        model.version == SCHEMA_VERSION,
+        f"version {model.version}",
+        f"the device accepts only {SCHEMA_VERSION}",
+    )
     count = len(model.subgraphs)
     yield _check("subgraphs", count == 2, f"{count}", "two are needed: the model, and one that initialises its states")
     yield from _operators(model)
@@ -194,15 +223,28 @@ def _operators(model: TfliteModel) -> Iterator[Check]:
     counts = Counter(operator.name for graph in model.subgraphs for operator in graph.operators)
     dequantised = counts.pop("DEQUANTIZE", 0)
     if dequantised:
-        yield Check("dequantize", "failed", f"{dequantised} DEQUANTIZE: the device boots into a crash; export it fully quantised, without float operators")
+        yield Check(
+            "dequantize",
+            "failed",
+            f"{dequantised} DEQUANTIZE: the device boots into a crash; export it fully quantised, without float"
+            " operators",
+        )
     foreign = {name: number for name, number in foreign_operators(model).items() if name in counts}
     listed = ", ".join(f"{name} ({number} x)" for name, number in foreign.items())
     total = sum(counts.values())
-    detail = f"{total} operators of {len(counts)} kinds, all known to the device" if not foreign else f"not known to the device: {listed}"
+    detail = (
+        f"{total} operators of {len(counts)} kinds, all known to the device"
+        if not foreign
+        else f"not known to the device: {listed}"
+    )
     yield _check("operators", not foreign, detail)
     mistaken = [f"{name} carries {given}, its kernel reads {read}" for name, given, read in _mistaken_options(model)]
     if mistaken:
-        yield Check("options", "failed", f"{len(mistaken)} operator(s) with options of another kind: {mistaken[0]}; export it again")
+        yield Check(
+            "options",
+            "failed",
+            f"{len(mistaken)} operator(s) with options of another kind: {mistaken[0]}; export it again",
+        )
 
 
 def _mistaken_options(model: TfliteModel) -> Iterator[tuple[str, str, str]]:
@@ -211,18 +253,34 @@ def _mistaken_options(model: TfliteModel) -> Iterator[tuple[str, str, str]]:
     """
     for operator in (operator for graph in model.subgraphs for operator in graph.operators):
         given = type(operator.options).__name__.removesuffix("T")
-        if operator.options is not None and operator.name in OPERATORS and given != (read := OPERATORS[operator.name].options):
+        if (
+            operator.options is not None
+            and operator.name in OPERATORS
+            and given != (read := OPERATORS[operator.name].options)
+        ):
             yield operator.name, given, read or "none"
 
 
 def _interface(graph: Subgraph) -> Iterator[Check]:
     single = len(graph.inputs) == 1 and len(graph.outputs) == 1
-    yield _check("interface", single, f"{len(graph.inputs)} input(s), {len(graph.outputs)} output(s)", "one of each is needed")
+    yield _check(
+        "interface", single, f"{len(graph.inputs)} input(s), {len(graph.outputs)} output(s)", "one of each is needed"
+    )
     source, output = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
     shape = source.shape
     shaped = len(shape) == 3 and shape[0] == 1 and shape[1] >= 1 and shape[2] == contract.FEATURE_CHANNELS
-    yield _check("input", shaped and source.type_name == "INT8", _described(source), f"the device needs INT8 [1, stride, {contract.FEATURE_CHANNELS}]")
-    yield _check("output", output.shape == (1, 1) and output.type_name == "UINT8", _described(output), "the device needs UINT8 [1, 1]")
+    yield _check(
+        "input",
+        shaped and source.type_name == "INT8",
+        _described(source),
+        f"the device needs INT8 [1, stride, {contract.FEATURE_CHANNELS}]",
+    )
+    yield _check(
+        "output",
+        output.shape == (1, 1) and output.type_name == "UINT8",
+        _described(output),
+        "the device needs UINT8 [1, 1]",
+    )
     yield _input_quantised(source)
     yield _output_quantised(output)
 
@@ -235,10 +293,15 @@ def _input_quantised(tensor: Tensor) -> Check:
     if len(tensor.scales) != 1 or len(tensor.zero_points) != 1 or not tensor.scale > 0:
         return Check(name, "failed", f"not quantised per tensor; {reason}")
     found = f"scale {tensor.scale:.6g}, zero point {tensor.zero_point}"
-    if math.isclose(tensor.scale, contract.INPUT_SCALE, rel_tol=SCALE_TOLERANCE) and tensor.zero_point == contract.INPUT_ZERO_POINT:
+    if (
+        math.isclose(tensor.scale, contract.INPUT_SCALE, rel_tol=SCALE_TOLERANCE)
+        and tensor.zero_point == contract.INPUT_ZERO_POINT
+    ):
         return Check(name, "passed", found)
     features = np.arange(LARGEST_FEATURE + 1, dtype=np.uint16)
-    steps = int(np.abs(contract.quantise(features).astype(int) - own_quantiser(features, tensor.scale, tensor.zero_point)).max())
+    steps = int(
+        np.abs(contract.quantise(features).astype(int) - own_quantiser(features, tensor.scale, tensor.zero_point)).max()
+    )
     said = f"{found}: {reason}, so the model's input is up to {steps} of 256 steps off"
     if steps > MOST_STEPS_OFF:
         return Check(name, "failed", f"{said}; needs {contract.INPUT_SCALE:.6g}, {contract.INPUT_ZERO_POINT}")
@@ -250,20 +313,32 @@ def _output_quantised(tensor: Tensor) -> Check:
     if len(tensor.scales) != 1 or len(tensor.zero_points) != 1:
         return Check(name, "failed", f"not quantised per tensor; {reason}")
     right = math.isclose(tensor.scale, OUTPUT_SCALE, rel_tol=SCALE_TOLERANCE) and tensor.zero_point == 0
-    return _check(name, right, f"scale {tensor.scale:.6g}, zero point {tensor.zero_point}", f"needs {OUTPUT_SCALE:.6g}, 0: {reason}")
+    return _check(
+        name,
+        right,
+        f"scale {tensor.scale:.6g}, zero point {tensor.zero_point}",
+        f"needs {OUTPUT_SCALE:.6g}, 0: {reason}",
+    )
 
 
 def _states(model: TfliteModel) -> Iterator[Check]:
     names = set(model.main.variables.values())
     if not names:
-        yield Check("states", "failed", "the model keeps no state between inferences: it is not a streaming model; export its streaming form")
+        yield Check(
+            "states",
+            "failed",
+            "the model keeps no state between inferences: it is not a streaming model; export its streaming form",
+        )
         return
     yield _initialised(model, names)
     types = _variable_types(model)
     floating = sorted(name for name in names if "FLOAT32" in types.get(name, ()))
     other = sorted(name for name in names if types.get(name, {"INT8"}) != {"INT8"} and name not in floating)
     if floating:
-        detail = f"{len(floating)} float state(s), {floating[0]} first: the export missed _experimental_variable_quantization, or was told not to quantise"
+        detail = (
+            f"{len(floating)} float state(s), {floating[0]} first: the export missed"
+            " _experimental_variable_quantization, or was told not to quantise"
+        )
     elif other:
         detail = f"{len(other)} state(s) that are not int8, {other[0]} first: {', '.join(sorted(types[other[0]]))}"
     else:
@@ -271,8 +346,15 @@ def _states(model: TfliteModel) -> Iterator[Check]:
     yield _check("state types", not floating and not other, detail)
     every = len(state_sizes(model).keys() | names)
     table = _VARIABLE_ARENA_FIXED_BYTES + MAX_VARIABLES * _VARIABLE_ENTRY_BYTES
-    found = f"{every} of {MAX_VARIABLES} states; the table takes about {table} of the {VARIABLE_ARENA_BYTES} bytes it has"
-    yield _check("state table", every <= MAX_VARIABLES, found if every <= MAX_VARIABLES else f"{every} states", f"the device has room for {MAX_VARIABLES}")
+    found = (
+        f"{every} of {MAX_VARIABLES} states; the table takes about {table} of the {VARIABLE_ARENA_BYTES} bytes it has"
+    )
+    yield _check(
+        "state table",
+        every <= MAX_VARIABLES,
+        found if every <= MAX_VARIABLES else f"{every} states",
+        f"the device has room for {MAX_VARIABLES}",
+    )
 
 
 def _initialised(model: TfliteModel, names: set[str]) -> Check:
@@ -280,22 +362,38 @@ def _initialised(model: TfliteModel, names: set[str]) -> Check:
     name = "initialisation"
     calls = [operator for operator in model.main.operators if operator.name == "CALL_ONCE"]
     if not calls:
-        return Check(name, "failed", "no CALL_ONCE: nothing sets the states at boot; convert it again from a SavedModel with initialised variables")
+        return Check(
+            name,
+            "failed",
+            "no CALL_ONCE: nothing sets the states at boot; convert it again from a SavedModel with initialised"
+            " variables",
+        )
     target = int(calls[0].options.initSubgraphIndex)
     if len(calls) > 1 or not 0 < target < len(model.subgraphs):
-        return Check(name, "failed", f"{len(calls)} CALL_ONCE, the first for subgraph {target}; one for subgraph 1 is needed")
-    first_use = min((operator.index for operator in model.main.operators if operator.name in ("READ_VARIABLE", "ASSIGN_VARIABLE")), default=len(names))
+        return Check(
+            name, "failed", f"{len(calls)} CALL_ONCE, the first for subgraph {target}; one for subgraph 1 is needed"
+        )
+    first_use = min(
+        (operator.index for operator in model.main.operators if operator.name in ("READ_VARIABLE", "ASSIGN_VARIABLE")),
+        default=len(names),
+    )
     if calls[0].index > first_use:
         return Check(name, "failed", "CALL_ONCE comes after the first use of a state")
     missing = sorted(names - _assigned(model.subgraphs[target]))
     if missing:
-        return Check(name, "failed", f"subgraph {target} leaves {len(missing)} of {len(names)} states unset, {missing[0]} first")
+        return Check(
+            name, "failed", f"subgraph {target} leaves {len(missing)} of {len(names)} states unset, {missing[0]} first"
+        )
     return Check(name, "passed", f"CALL_ONCE runs subgraph {target}, which sets all {len(names)} states")
 
 
 def _assigned(graph: Subgraph) -> set[str]:
     handles = graph.variables
-    return {handles[operator.inputs[0]] for operator in graph.operators if operator.name == "ASSIGN_VARIABLE" and operator.inputs[0] in handles}
+    return {
+        handles[operator.inputs[0]]
+        for operator in graph.operators
+        if operator.name == "ASSIGN_VARIABLE" and operator.inputs[0] in handles
+    }
 
 
 def _variable_types(model: TfliteModel) -> dict[str, set[str]]:

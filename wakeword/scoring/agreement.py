@@ -36,7 +36,10 @@ SIGNIFICANCE = 0.05
 EXACT_UP_TO = 2000
 """Utterances up to which the exact distribution is used. With more, the normal one is the same to three decimals and
 takes no seconds."""
-EQUIVALENCE_METHOD = "two one-sided tests, 5\N{NO-BREAK SPACE}% each: exact unconditional score test, 90\N{NO-BREAK SPACE}% interval by inversion"
+EQUIVALENCE_METHOD = (
+    "two one-sided tests, 5\N{NO-BREAK SPACE}% each: exact unconditional score test, 90\N{NO-BREAK SPACE}% interval by"
+    " inversion"
+)
 
 _NUISANCE_POINTS = 100
 _INTERVAL_WIDTH = 1e-5
@@ -148,7 +151,9 @@ def pair_positions(first: Sequence[int], second: Sequence[int], tolerance: int) 
     candidates: list[tuple[int, int, int, int]] = []
     for index, position in enumerate(first):
         near = range(bisect_left(ordered, position - tolerance), bisect_right(ordered, position + tolerance))
-        candidates += [(abs(position - ordered[other]), position + ordered[other], index, order[other]) for other in near]
+        candidates += [
+            (abs(position - ordered[other]), position + ordered[other], index, order[other]) for other in near
+        ]
     candidates.sort()
     firsts, seconds = set(range(len(first))), set(range(len(second)))
     pairs: list[tuple[int, int]] = []
@@ -160,12 +165,16 @@ def pair_positions(first: Sequence[int], second: Sequence[int], tolerance: int) 
     return Pairing(tuple(sorted(pairs)), tuple(sorted(firsts)), tuple(sorted(seconds)))
 
 
-def _scores(first_only: NDArray[np.int64], second_only: NDArray[np.int64], utterances: int, difference: float) -> NDArray[np.float64]:
+def _scores(
+    first_only: NDArray[np.int64], second_only: NDArray[np.int64], utterances: int, difference: float
+) -> NDArray[np.float64]:
     """Tango's score of a true difference: low where the counts speak for a smaller one. Arrays broadcast."""
     n, b, c = utterances, first_only, second_only
     linear = -b - c + (2 * n - b + c) * difference
     constant = -c * difference * (1 - difference)
-    rate = (np.sqrt(np.maximum(linear**2 - 8 * n * constant, 0)) - linear) / (4 * n)  # of second only, at this difference
+    rate = (np.sqrt(np.maximum(linear**2 - 8 * n * constant, 0)) - linear) / (
+        4 * n
+    )  # of second only, at this difference
     deviation = np.sqrt(np.maximum(n * (2 * rate + difference * (1 - difference)), 0))
     # Without any deviation the counts are just what the difference says.
     scores: NDArray[np.float64] = (b - c - n * difference) / np.where(deviation > 0, deviation, np.inf)

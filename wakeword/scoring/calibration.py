@@ -92,7 +92,9 @@ def base_rate(truth: Truth) -> float:
     return float(truth.mean())
 
 
-def calibration_curve(truth: Truth, probabilities: Scores, bins: int = BINS, binning: Binning = "width") -> tuple[Bin, ...]:
+def calibration_curve(
+    truth: Truth, probabilities: Scores, bins: int = BINS, binning: Binning = "width"
+) -> tuple[Bin, ...]:
     """The reliability diagram's points, by rising probability; empty bins are left out.
 
     `width` cuts 0-1 into equal parts, upper bounds belonging to the next (1 to the last): most windows of a good
@@ -127,7 +129,9 @@ def calibration_error(curve: tuple[Bin, ...]) -> CalibrationError:
     if not curve:
         raise ValueError("a curve without bins has no error")
     distances = np.array([abs(part.mean_probability - part.frequency) for part in curve])
-    return CalibrationError(float(np.average(distances, weights=[part.windows for part in curve])), float(distances.max()))
+    return CalibrationError(
+        float(np.average(distances, weights=[part.windows for part in curve])), float(distances.max())
+    )
 
 
 def _equal_width(values: NDArray[np.float64], bins: int) -> Iterator[tuple[float, float, int, int]]:

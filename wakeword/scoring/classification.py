@@ -134,7 +134,9 @@ class PrecisionRecall:
 def validate(truth: Truth, scores: Scores, *, both_kinds: bool = True) -> None:
     """Raise `ValueError` unless there are windows (of both kinds, where asked for), one finite score each."""
     if truth.dtype != np.bool_ or truth.ndim != 1 or scores.shape != truth.shape:
-        raise ValueError(f"truth must be bool [n] and scores [n], got {truth.dtype} {list(truth.shape)} and {list(scores.shape)}")
+        raise ValueError(
+            f"truth must be bool [n] and scores [n], got {truth.dtype} {list(truth.shape)} and {list(scores.shape)}"
+        )
     if not np.isfinite(scores).all():
         raise ValueError("a score is not finite")
     if not len(truth) or (both_kinds and (truth.all() or not truth.any())):
@@ -160,7 +162,9 @@ def threshold_counts(truth: Truth, scores: Scores, thresholds: Rates = THRESHOLD
     def accepted(values: Scores) -> NDArray[np.int64]:
         return len(values) - np.searchsorted(np.sort(values), thresholds, side="right").astype(np.int64)
 
-    return ThresholdCounts(thresholds, accepted(scores[truth]), accepted(scores[~truth]), int(truth.sum()), int((~truth).sum()))
+    return ThresholdCounts(
+        thresholds, accepted(scores[truth]), accepted(scores[~truth]), int(truth.sum()), int((~truth).sum())
+    )
 
 
 def roc_curve(truth: Truth, scores: Scores) -> Roc:
@@ -222,7 +226,9 @@ def equal_error_rate(roc: Roc) -> EqualError:
     behind = int(np.argmax(excess >= 0))
     before = behind - 1
     share = float(-excess[before] / (excess[behind] - excess[before]))
-    rate = float(roc.false_positive_rates[before] + share * (roc.false_positive_rates[behind] - roc.false_positive_rates[before]))
+    rate = float(
+        roc.false_positive_rates[before] + share * (roc.false_positive_rates[behind] - roc.false_positive_rates[before])
+    )
     low, high = float(roc.lowest_accepted[behind]), float(roc.lowest_accepted[before])
     # Before the first score there is no threshold to interpolate from.
     return EqualError(rate, low if np.isinf(high) or share == 1 else high + share * (low - high))
@@ -236,7 +242,8 @@ def precision_recall_curve(truth: Truth, scores: Scores) -> PrecisionRecall:
 
 
 def average_precision(curve: PrecisionRecall) -> float:
-    """Sum over distinct scores of (R_n - R_(n-1)) P_n: the precision at which wake words are found, by falling score."""
+    """Sum over distinct scores of (R_n - R_(n-1)) P_n: the precision at which wake words are found, by
+    falling score."""
     return float(np.sum(np.diff(curve.recalls, prepend=0.0) * curve.precisions))
 
 

@@ -88,7 +88,9 @@ def det_curve(streams: Iterable[tuple[HeardStream, Truth]], window: int) -> DetC
         silent = truth.outcome(())
         utterances += silent.utterances
         seconds += silent.scored_seconds if truth.rated else 0.0
-        swept = detections_by_cutoff(stream.probabilities, stream.stride, stream.slices, CUTOFFS, window, stream.step_ms)
+        swept = detections_by_cutoff(
+            stream.probabilities, stream.stride, stream.slices, CUTOFFS, window, stream.step_ms
+        )
         for cutoff, detections in zip(CUTOFFS, swept, strict=True):
             if detections:
                 outcome = truth.outcome([one.seconds for one in detections])

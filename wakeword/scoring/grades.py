@@ -54,8 +54,13 @@ class Grade:
 
 
 NOT_MEASURED = Grade(None, "not measured", withheld="not measured")
-RATE_SCALE = f"Below {EXCELLENT_BELOW:g} false accepts per hour is excellent, up to {ACCEPTABLE_TO:g} acceptable, more is too many."
-RECALL_SCALE = f"Recall from {GOOD_RECALL_FROM:.0%} is good, from {ACCEPTABLE_RECALL_FROM:.0%} acceptable, less is too low."
+RATE_SCALE = (
+    f"Below {EXCELLENT_BELOW:g} false accepts per hour is excellent, up to {ACCEPTABLE_TO:g} acceptable, more is too"
+    " many."
+)
+RECALL_SCALE = (
+    f"Recall from {GOOD_RECALL_FROM:.0%} is good, from {ACCEPTABLE_RECALL_FROM:.0%} acceptable, less is too low."
+)
 
 
 def grade_false_accepts(false_accepts: int, hours: float, provenance: Provenance) -> Grade:
@@ -72,11 +77,17 @@ def grade_false_accepts(false_accepts: int, hours: float, provenance: Provenance
     excellent = f"{_hours_until(false_accepts, EXCELLENT_BELOW)} in all with no further one would show 'excellent'"
     if bounds.high > ACCEPTABLE_TO:
         needed, best = _hours_until(false_accepts, ACCEPTABLE_TO), _hours_until(false_accepts, EXCELLENT_BELOW)
-        remark = f"A{most[1:]}. {needed} in all with no further false accept would show 'acceptable', {best} 'excellent'."
+        remark = (
+            f"A{most[1:]}. {needed} in all with no further false accept would show 'acceptable', {best} 'excellent'."
+        )
         return Grade(None, f"not enough sound yet: at least {needed}", remark, "too little")
     if bounds.high > EXCELLENT_BELOW:
         below = false_accepts / hours < EXCELLENT_BELOW
-        return Grade("acceptable", "acceptable", f"The rate is below {EXCELLENT_BELOW:g}, but {most}; {excellent}." if below else "")
+        return Grade(
+            "acceptable",
+            "acceptable",
+            f"The rate is below {EXCELLENT_BELOW:g}, but {most}; {excellent}." if below else "",
+        )
     return Grade("excellent", "excellent")
 
 
@@ -91,20 +102,36 @@ def grade_recall(found: int, utterances: int, provenance: Provenance) -> Grade:
         return Grade("too low", "too low")
     least = f"after {found} of {utterances} the true recall may be as low as {bounds.low:.1%} (one-sided 95 % bound)"
     if bounds.low < ACCEPTABLE_RECALL_FROM:
-        needed, best = (_utterances_until(utterances - found, share) for share in (ACCEPTABLE_RECALL_FROM, GOOD_RECALL_FROM))
-        remark = f"A{least[1:]}. {needed} utterances in all with no further miss would show 'acceptable', {best} 'good'."
+        needed, best = (
+            _utterances_until(utterances - found, share) for share in (ACCEPTABLE_RECALL_FROM, GOOD_RECALL_FROM)
+        )
+        remark = (
+            f"A{least[1:]}. {needed} utterances in all with no further miss would show 'acceptable', {best} 'good'."
+        )
         return Grade(None, f"not enough utterances yet: at least {needed}", remark, "too little")
     if bounds.low < GOOD_RECALL_FROM:
         above = found / utterances >= GOOD_RECALL_FROM
         needed = _utterances_until(utterances - found, GOOD_RECALL_FROM)
-        more = f"The share is {GOOD_RECALL_FROM:.0%} or more, but {least}; {needed} utterances in all with no further miss would show 'good'."
+        more = (
+            f"The share is {GOOD_RECALL_FROM:.0%} or more, but {least}; {needed} utterances in all with no further miss"
+            " would show 'good'."
+        )
         return Grade("acceptable", "acceptable", more if above else "")
     return Grade("good", "good")
 
 
 def _no_people(provenance: Provenance) -> Grade:
-    remark = "These recordings are a synthesiser's" if provenance == "synthetic" else "Some of these recordings are a synthesiser's"
-    return Grade(None, f"no grade: {provenance} speech", f"{remark}: the figures say that the parts work together, nothing of people.", "synthetic")
+    remark = (
+        "These recordings are a synthesiser's"
+        if provenance == "synthetic"
+        else "Some of these recordings are a synthesiser's"
+    )
+    return Grade(
+        None,
+        f"no grade: {provenance} speech",
+        f"{remark}: the figures say that the parts work together, nothing of people.",
+        "synthetic",
+    )
 
 
 def _hours_until(false_accepts: int, limit: float) -> str:

@@ -80,7 +80,11 @@ class Truth:
         """Match detections (seconds, any order) with the one tolerance; seconds are those that count."""
         void_seconds = overlap_seconds(self.counted, self.void)
         seconds = sum(span.end - span.start for span in self.counted) - void_seconds
-        return replace(match(self.utterances, detections, self._end, TOLERANCE_SECONDS, self.voids), scored_seconds=seconds, void_seconds=void_seconds)
+        return replace(
+            match(self.utterances, detections, self._end, TOLERANCE_SECONDS, self.voids),
+            scored_seconds=seconds,
+            void_seconds=void_seconds,
+        )
 
     @property
     def void(self) -> list[Span]:
@@ -93,7 +97,13 @@ class Truth:
         return max((span.end + TOLERANCE_SECONDS for span in (*self.counted, *self.voids)), default=0.0)
 
 
-def match(utterances: Sequence[Span], detections: Sequence[float], seconds: float, tolerance: float, voids: Iterable[Span] = ()) -> Components:
+def match(
+    utterances: Sequence[Span],
+    detections: Sequence[float],
+    seconds: float,
+    tolerance: float,
+    voids: Iterable[Span] = (),
+) -> Components:
     """Match the detections of one stream of so many `seconds` (times in seconds, any order) against its utterances.
 
     Detections are taken in time order, each for the open utterance whose window ends first; for windows on a line that
@@ -103,7 +113,9 @@ def match(utterances: Sequence[Span], detections: Sequence[float], seconds: floa
         raise ValueError(f"a stream of {seconds} s with a tolerance of {tolerance} s cannot be scored")
     void = merge_spans(voids, seconds)
     windows = [Span(utterance.start, utterance.end + tolerance) for utterance in utterances]
-    open_windows = {index: window for index, window in enumerate(windows) if not any(_touch(window, span) for span in void)}
+    open_windows = {
+        index: window for index, window in enumerate(windows) if not any(_touch(window, span) for span in void)
+    }
     void_windows = [window for index, window in enumerate(windows) if index not in open_windows]
     matches: list[tuple[int, int]] = []
     false: list[int] = []

@@ -73,7 +73,9 @@ class CutoffChoice:
             false_accepts=int(curve.false_accepts[cutoff]),
             hours=curve.hours,
             reaches_target=reaches_target,
-            rate_bound=garwood(int(curve.false_accepts[cutoff]), curve.hours, BOUND_CONFIDENCE).high if curve.hours else None,
+            rate_bound=(
+                garwood(int(curve.false_accepts[cutoff]), curve.hours, BOUND_CONFIDENCE).high if curve.hours else None
+            ),
             margin=margin,
         )
 
@@ -81,10 +83,18 @@ class CutoffChoice:
     def counted(self) -> str:
         """The counts, with what they say of the rate."""
         bound = "" if self.rate_bound is None else f" (at most {self.rate_bound:.1f}/h)"
-        return f"{self.detected}/{self.utterances} utterances found, {self.false_accepts} false accepts in {self.hours:.2f} h{bound}"
+        return (
+            f"{self.detected}/{self.utterances} utterances found, {self.false_accepts} false accepts in"
+            f" {self.hours:.2f} h{bound}"
+        )
 
 
-def choose_cutoff(curve: DetCurve, target_false_accepts_per_hour: float, target_recall: float = 0.0, hard: NDArray[np.float64] | None = None) -> CutoffChoice:
+def choose_cutoff(
+    curve: DetCurve,
+    target_false_accepts_per_hour: float,
+    target_recall: float = 0.0,
+    hard: NDArray[np.float64] | None = None,
+) -> CutoffChoice:
     """The middle of the cutoffs that find as many utterances as any, among those at or under the target of false
     accepts.
 
@@ -112,13 +122,19 @@ def choose_cutoff(curve: DetCurve, target_false_accepts_per_hour: float, target_
     if reaching.any() and len(enough):
         chosen = chosen if chosen in enough else _middle(enough)
         allowed = np.intersect1d(allowed, enough)
-    unproven = curve.hours and garwood(int(curve.false_accepts[chosen]), curve.hours, BOUND_CONFIDENCE).high > target_false_accepts_per_hour
+    unproven = (
+        curve.hours
+        and garwood(int(curve.false_accepts[chosen]), curve.hours, BOUND_CONFIDENCE).high
+        > target_false_accepts_per_hour
+    )
     if reaching.any() and most and saturated and unproven:
         chosen, margin = _with_margin(curve, target_false_accepts_per_hour, chosen, allowed, hard)
     return CutoffChoice.at(curve, chosen, reaches_target=bool(reaching.any()), margin=margin)
 
 
-def _with_margin(curve: DetCurve, target: float, middle: int, allowed: NDArray[np.int64], hard: NDArray[np.float64] | None) -> tuple[int, str]:
+def _with_margin(
+    curve: DetCurve, target: float, middle: int, allowed: NDArray[np.int64], hard: NDArray[np.float64] | None
+) -> tuple[int, str]:
     """A cutoff at or above the middle, among those that are allowed, and what kept it from being read off nothing."""
     kept_at_least = 1 if hard is None else max(1, math.ceil((1 - SYNTHETIC_SHARE) * int(curve.detected[middle])))
     tail, above = fit_tail(curve), allowed[(allowed >= middle) & (curve.detected[allowed] >= kept_at_least)]
@@ -131,8 +147,18 @@ def _with_margin(curve: DetCurve, target: float, middle: int, allowed: NDArray[n
     chosen = next((int(cutoff) for cutoff in cheap if tail.bound(_level(cutoff)) <= target), int(cheap[-1]))
     kept = "" if hard is None else f", {hard[chosen]:.1%} found in hard conditions"
     rate, bound = tail.rate(_level(chosen)), tail.bound(_level(chosen))
-    moved = f"so the cutoff has a margin ({cutoff_as_probability(middle)} without it)" if chosen > middle else "and a margin would cost too much"
-    return chosen, f"validation is saturated, {moved}: by the tail of lower peaks {rate:.2g} false accepts/h, at most {bound:.2g}{kept}"
+    moved = (
+        f"so the cutoff has a margin ({cutoff_as_probability(middle)} without it)"
+        if chosen > middle
+        else "and a margin would cost too much"
+    )
+    return (
+        chosen,
+        (
+            f"validation is saturated, {moved}: by the tail of lower peaks {rate:.2g} false accepts/h, at most"
+            f" {bound:.2g}{kept}"
+        ),
+    )
 
 
 def _level(cutoff: int) -> float:

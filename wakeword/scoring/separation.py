@@ -37,7 +37,11 @@ def average_log_odds(probabilities: NDArray[np.float32], stride: int, window: in
     Inferences that can take part in no detection have the lowest value.
     """
     sums = np.concatenate([np.zeros(min(window, len(probabilities))), np.cumsum(probabilities, dtype=np.float64)])
-    averages = np.clip((sums[-len(probabilities) :] - sums[: len(probabilities)]) / window, _LOWEST, _HIGHEST) if len(probabilities) else sums
+    averages = (
+        np.clip((sums[-len(probabilities) :] - sums[: len(probabilities)]) / window, _LOWEST, _HIGHEST)
+        if len(probabilities)
+        else sums
+    )
     averages[: first_decisive(stride, window)] = _LOWEST
     return np.asarray(np.log(averages) - np.log1p(-averages))
 
@@ -54,12 +58,16 @@ def other_peaks(levels: NDArray[np.float64], stride: int, words: Sequence[Span] 
     """The highest level of each stretch of a stream besides its words, float64 `[stretches]`."""
     ends, others = _ends(len(levels), stride), levels.copy()
     for word in words:
-        others[np.searchsorted(ends, word.start) : np.searchsorted(ends, word.end + TOLERANCE_SECONDS, side="right")] = np.log(_LOWEST)
+        others[
+            np.searchsorted(ends, word.start) : np.searchsorted(ends, word.end + TOLERANCE_SECONDS, side="right")
+        ] = np.log(_LOWEST)
     starts = np.arange(0, len(others), max(1, round(STRETCH_SECONDS * 1000 / (stride * contract.STEP_MS))))
     return np.maximum.reduceat(others, starts) if len(others) else others
 
 
-def expected_recall(words: Sequence[NDArray[np.float64]], others: NDArray[np.float64], hours: float, false_accepts_per_hour: float) -> float:
+def expected_recall(
+    words: Sequence[NDArray[np.float64]], others: NDArray[np.float64], hours: float, false_accepts_per_hour: float
+) -> float:
     """The recall expected at a rate of false accepts, 0 to 1, of sets of word peaks (a condition each) of equal weight.
 
     `others` are the peaks of negatives, of so many hours. 0 without words or negatives.
@@ -67,10 +75,14 @@ def expected_recall(words: Sequence[NDArray[np.float64]], others: NDArray[np.flo
     if not hours > 0 or not len(others) or not any(map(len, words)):
         return 0.0
     level = tail_of(others, hours).level(max(false_accepts_per_hour, 1e-3))
-    scores = [(float(np.mean(peaks)) - level) / max(float(np.std(peaks)), LEAST_DEVIATION) for peaks in words if len(peaks)]
+    scores = [
+        (float(np.mean(peaks)) - level) / max(float(np.std(peaks)), LEAST_DEVIATION) for peaks in words if len(peaks)
+    ]
     return NormalDist().cdf(sum(scores) / len(scores))
 
 
 def _ends(count: int, stride: int) -> NDArray[np.float64]:
     """When each inference of a stream is there, seconds."""
-    return (contract.WINDOW_SAMPLES + ((np.arange(count) + 1) * stride - 1) * contract.STEP_SAMPLES) / contract.SAMPLE_RATE_HZ
+    return (
+        contract.WINDOW_SAMPLES + ((np.arange(count) + 1) * stride - 1) * contract.STEP_SAMPLES
+    ) / contract.SAMPLE_RATE_HZ

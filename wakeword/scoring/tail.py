@@ -63,7 +63,9 @@ class Tail:
 
     def bound(self, level: float) -> float:
         """What the rate at a level is at most, one-sided 95 %."""
-        return garwood(self.peaks, self.hours, BOUND_CONFIDENCE).high * float(np.exp(-max(0.0, level - self.begins) / self.highest_excess))
+        return garwood(self.peaks, self.hours, BOUND_CONFIDENCE).high * float(
+            np.exp(-max(0.0, level - self.begins) / self.highest_excess)
+        )
 
 
 def fit_tail(curve: DetCurve) -> Tail:

@@ -35,14 +35,21 @@ class Simulation:
     def title(self) -> str:
         """The wake word, that this is a simulation, and where it decides."""
         point, step = self.model.point, self.model.manifest.micro.feature_step_size
-        title = f"{self.model.manifest.wake_word}, simulated: cutoff {point.probability_cutoff:g} ({point.cutoff}/255), window {point.window}"
+        title = (
+            f"{self.model.manifest.wake_word}, simulated: cutoff {point.probability_cutoff:g} ({point.cutoff}/255),"
+            f" window {point.window}"
+        )
         return title + (f", step {step} ms" if step != contract.STEP_MS else "")
 
     @property
     def detected(self) -> list[tuple[Recording, Detection]]:
         """Each detection with the recording that was heard last; silence belongs to the recording before it."""
         pairs = zip(self.streams, self.detections, strict=True)
-        return [(stream.recordings[stream.recording_at(one.slice_index)], one) for stream, detections in pairs for one in detections]
+        return [
+            (stream.recordings[stream.recording_at(one.slice_index)], one)
+            for stream, detections in pairs
+            for one in detections
+        ]
 
     def __repr__(self) -> str:
         recordings, detections = sum(len(stream.recordings) for stream in self.streams), sum(map(len, self.detections))
@@ -73,13 +80,19 @@ def check_recordings(paths: Sequence[Path], resample: bool, remedy: str) -> floa
     return seconds
 
 
-def choose_presentation(mode: Mode, lead_in: float | None, tail: float | None, gap: float | None, step_ms: int) -> Presentation:
+def choose_presentation(
+    mode: Mode, lead_in: float | None, tail: float | None, gap: float | None, step_ms: int
+) -> Presentation:
     """The layout of a mode at the model's step, with the seconds of silence that were given in place of the usual ones.
 
     Raises `ConfigError` for seconds out of range, and for those that the mode does not have.
     """
     given = {"--lead-in": lead_in, "--tail": tail, "--gap": gap}
-    foreign = [name for name in {"clips": ("--gap",), "stream": ("--lead-in", "--tail"), "session": tuple(given)}[mode] if given[name] is not None]
+    foreign = [
+        name
+        for name in {"clips": ("--gap",), "stream": ("--lead-in", "--tail"), "session": tuple(given)}[mode]
+        if given[name] is not None
+    ]
     if foreign:
         raise ConfigError(f"{foreign[0]} has no meaning in --mode {mode}; leave it out or change the mode")
     for name, seconds in given.items():
@@ -87,10 +100,19 @@ def choose_presentation(mode: Mode, lead_in: float | None, tail: float | None, g
             raise ConfigError(f"{name} {seconds:g}: give seconds from 0 to 3600")
     usual = {"clips": CLIPS, "session": SESSION, "stream": STREAM}[mode].at_step(step_ms)
     defaults = (usual.lead_in_seconds, usual.tail_seconds, usual.gap_seconds)
-    return Presentation(mode, *(default if seconds is None else seconds for default, seconds in zip(defaults, given.values(), strict=True)))
+    return Presentation(
+        mode,
+        *(default if seconds is None else seconds for default, seconds in zip(defaults, given.values(), strict=True)),
+    )
 
 
-def hear(model: DeviceModel, recordings: Sequence[Path], presentation: Presentation, options: Options, progress: Progress = unwatched) -> Simulation:
+def hear(
+    model: DeviceModel,
+    recordings: Sequence[Path],
+    presentation: Presentation,
+    options: Options,
+    progress: Progress = unwatched,
+) -> Simulation:
     """Present recordings to the simulated board and decide at the model's operating point."""
     engine, note = open_engine(model.model, options.engine)
     streams = simulate(model.model, recordings, presentation, options, progress, model.manifest.micro.feature_step_size)

@@ -40,7 +40,9 @@ class Change:
     apply: Callable[[NDArray[np.int16], Sequence[int]], NDArray[np.int16]]
 
 
-def present_changed(cache: FeatureCache, paths: Sequence[Path], presentation: Presentation, change: Change) -> PresentedStream:
+def present_changed(
+    cache: FeatureCache, paths: Sequence[Path], presentation: Presentation, change: Change
+) -> PresentedStream:
     """As `present`, with the whole stream changed first; it is held in memory. Raises as `present` does."""
     hashes = [hash_file(path) for path in paths]
     key = stream_key([change.key, *hashes], presentation.lead_in, presentation.gap, presentation.tail)
@@ -61,19 +63,33 @@ def present_changed(cache: FeatureCache, paths: Sequence[Path], presentation: Pr
     return PresentedStream.of(paths, hashes, presentation, features)
 
 
-def present(cache: FeatureCache, paths: Sequence[Path], presentation: Presentation, progress: Progress, step_ms: int = STEP_MS) -> PresentedStream:
+def present(
+    cache: FeatureCache, paths: Sequence[Path], presentation: Presentation, progress: Progress, step_ms: int = STEP_MS
+) -> PresentedStream:
     """The given recordings as one stream, with a feature slice every `step_ms`; its features are computed if the cache
     does not hold them.
 
     Raises `ConfigError` for a recording that cannot be read and `OSError` when the cache's disk is full.
     """
     hashes = [hash_file(path) for path in paths]
-    return PresentedStream.of(paths, hashes, presentation, _features(cache, paths, hashes, presentation, progress, step_ms))
+    return PresentedStream.of(
+        paths, hashes, presentation, _features(cache, paths, hashes, presentation, progress, step_ms)
+    )
 
 
-def _features(cache: FeatureCache, paths: Sequence[Path], hashes: Sequence[str], presentation: Presentation, progress: Progress, step_ms: int) -> CachedStream:
+def _features(
+    cache: FeatureCache,
+    paths: Sequence[Path],
+    hashes: Sequence[str],
+    presentation: Presentation,
+    progress: Progress,
+    step_ms: int,
+) -> CachedStream:
     if step_ms != STEP_MS and (stored := next(filter(is_stored, paths), None)) is not None:
-        raise ConfigError(f"{stored}: holds features of every {STEP_MS} ms, and this model takes one every {step_ms} ms; give recordings")
+        raise ConfigError(
+            f"{stored}: holds features of every {STEP_MS} ms, and this model takes one every {step_ms} ms; give"
+            " recordings"
+        )
     key = stream_key(hashes, presentation.lead_in, presentation.gap, presentation.tail, step_ms=step_ms)
     found = cache.find(key, len(paths), presentation.silence(len(paths)), step_ms)
     if found is not None:

@@ -93,7 +93,7 @@ def _cache(options: Options) -> Iterator[FeatureCache]:
     cache.prune()
 
 
-# --- clips ---------------------------------------------------------------------------------------------------------------------
+# --- clips ------------------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -115,7 +115,13 @@ class _ClipWorker:
 
 
 def _simulate_clips(
-    model: TfliteModel, paths: Sequence[Path], presentation: Presentation, options: Options, cache: FeatureCache, progress: Progress, step_ms: int
+    model: TfliteModel,
+    paths: Sequence[Path],
+    presentation: Presentation,
+    options: Options,
+    cache: FeatureCache,
+    progress: Progress,
+    step_ms: int,
 ) -> list[SimulatedStream]:
     # Of a few long recordings each is a task; of many short ones it would cost more to hand them out.
     per_task = CLIPS_PER_TASK if len(paths) >= FEWEST_CLIPS_FOR_PROCESSES else 1
@@ -152,16 +158,26 @@ _clip_worker: _ClipWorker
 """The worker of this process; set when the process starts."""
 
 
-def _start_clip_worker(content: bytes, source: str, choice: EngineChoice, presentation: Presentation, folder: Path, keep: bool, step_ms: int) -> None:
+def _start_clip_worker(
+    content: bytes,
+    source: str,
+    choice: EngineChoice,
+    presentation: Presentation,
+    folder: Path,
+    keep: bool,
+    step_ms: int,
+) -> None:
     global _clip_worker
-    _clip_worker = _ClipWorker(open_engine(parse_model(content, source), choice)[0], presentation, FeatureCache(folder, keep=keep), step_ms)
+    _clip_worker = _ClipWorker(
+        open_engine(parse_model(content, source), choice)[0], presentation, FeatureCache(folder, keep=keep), step_ms
+    )
 
 
 def _run_clips(paths: Sequence[Path]) -> list[SimulatedStream]:
     return _clip_worker.run(paths)
 
 
-# --- streams -------------------------------------------------------------------------------------------------------------------
+# --- streams ----------------------------------------------------------------------------------------------------------
 
 
 def run_stream(model: TfliteModel, features: CachedStream, options: Options) -> NDArray[np.uint8]:
@@ -173,7 +189,9 @@ def run_stream(model: TfliteModel, features: CachedStream, options: Options) -> 
     per_range = SLICES_PER_RANGE // engine.stride
     ranges = [(start, min(start + per_range, inferences)) for start in range(0, inferences, per_range)]
     if isinstance(engine, UnrolledEngine) and options.processes > 1 and len(ranges) >= FEWEST_RANGES_FOR_PROCESSES:
-        with process_map(_run_range, ranges, options.processes, _start_range_worker, model.content, model.source, features) as parts:
+        with process_map(
+            _run_range, ranges, options.processes, _start_range_worker, model.content, model.source, features
+        ) as parts:
             return np.concatenate(list(parts))
     return _run_in_order(engine, features)
 
@@ -182,7 +200,10 @@ def _run_in_order(engine: Engine, features: CachedStream) -> NDArray[np.uint8]:
     """Probabilities of a whole stream from the engine's present state, read range by range so that its length does not
     matter.
     """
-    parts = [engine.run(features.read(start, start + SLICES_PER_RANGE)) for start in range(0, features.slices, SLICES_PER_RANGE)]
+    parts = [
+        engine.run(features.read(start, start + SLICES_PER_RANGE))
+        for start in range(0, features.slices, SLICES_PER_RANGE)
+    ]
     return np.concatenate([np.zeros(0, np.uint8), *parts])
 
 

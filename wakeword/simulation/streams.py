@@ -46,14 +46,18 @@ class PresentedStream:
     features: CachedStream
 
     @classmethod
-    def of(cls, paths: Sequence[Path], hashes: Sequence[str], presentation: Presentation, features: CachedStream) -> PresentedStream:
+    def of(
+        cls, paths: Sequence[Path], hashes: Sequence[str], presentation: Presentation, features: CachedStream
+    ) -> PresentedStream:
         """Recordings in order, whose lengths the features know."""
         fields = zip(paths, hashes, features.samples, presentation.starts(features.samples), strict=True)
         return cls(tuple(Recording(*one) for one in fields), presentation, features)
 
     def simulated(self, stride: int, probabilities: NDArray[np.uint8]) -> SimulatedStream:
         """With what a model gave for it, uint8 `[slices // stride]`."""
-        return SimulatedStream(self.recordings, self.presentation, self.features.slices, stride, probabilities, self.features.step_ms)
+        return SimulatedStream(
+            self.recordings, self.presentation, self.features.slices, stride, probabilities, self.features.step_ms
+        )
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,9 @@ class SimulatedStream:
 
     def _heard_samples(self) -> NDArray[np.int64]:
         """Up to the end of the last slice of each inference."""
-        return contract.WINDOW_SAMPLES + (np.arange(1, len(self.probabilities) + 1) * self.stride - 1) * contract.step_samples(self.step_ms)
+        return contract.WINDOW_SAMPLES + (
+            np.arange(1, len(self.probabilities) + 1) * self.stride - 1
+        ) * contract.step_samples(self.step_ms)
 
     def _owners(self, heard: NDArray[np.int64]) -> NDArray[np.int64]:
         starts = np.array([recording.start for recording in self.recordings])

@@ -24,12 +24,16 @@ KEY_VARIABLE = "MWW_API_KEY"
 class SerialBoard:
     """A board of kind `serial`. It satisfies `Board`.
 
-    `firmware` is what it runs, or is to run: its name, and its API key where `MWW_API_KEY` does not give one. Its address is the one of the inventory,
-    else the name that the firmware announces by mDNS.
+    `firmware` is what it runs, or is to run: its name, and its API key where `MWW_API_KEY` does not give one. Its
+    address is the one of the inventory, else the name that the firmware announces by mDNS.
     """
 
-    def __init__(self, entry: BoardEntry, firmware: Firmware | None, *, folder: Path | None = None, realtime: bool = False) -> None:
-        """Raises `ConfigError` where nothing gives the board's key. It keeps no files, and sound has one speed in its room."""
+    def __init__(
+        self, entry: BoardEntry, firmware: Firmware | None, *, folder: Path | None = None, realtime: bool = False
+    ) -> None:
+        """Raises `ConfigError` where nothing gives the board's key. It keeps no files, and sound has one speed in its
+        room.
+        """
         from firmware.build import default_name
 
         del folder, realtime
@@ -48,7 +52,8 @@ class SerialBoard:
     async def health(self) -> None:
         """Ask the board who it is.
 
-        Raises `WrongBoard` when another board answers, `ForeignFirmware` for firmware that is not the bench's, or for another target, and `NoAnswer`.
+        Raises `WrongBoard` when another board answers, `ForeignFirmware` for firmware that is not the bench's, or for
+        another target, and `NoAnswer`.
         """
         from firmware.native_api import WrongBoard, ask
 
@@ -62,10 +67,15 @@ class SerialBoard:
             raise NoAnswer(str(error)) from error
         if running.identity.target != self.entry.target:
             found = running.identity.target
-            raise ForeignFirmware(f"board {self.entry.name!r}: runs firmware for {found}, not {self.entry.target}; correct boards.yaml, or flash it")
+            raise ForeignFirmware(
+                f"board {self.entry.name!r}: runs firmware for {found}, not {self.entry.target}; correct boards.yaml,"
+                " or flash it"
+            )
 
     async def flash(self, firmware: Firmware, say: Callable[[str], None]) -> None:
-        """Bring a firmware to the board, over the air where it answers, and prove that it runs. Raises as `firmware.flashing.flash_board`."""
+        """Bring a firmware to the board, over the air where it answers, and prove that it runs. Raises as
+        `firmware.flashing.flash_board`.
+        """
         from firmware.credentials import api_key
         from firmware.flashing import FlashOptions, flash_board
 
@@ -87,7 +97,9 @@ class SerialBoard:
     def _named(self, name: str) -> Target:
         from firmware.native_api import make_target
 
-        return make_target(self.entry.address or f"{self._name}.local", self.entry.api_port, self._key, name, self.entry.mac)
+        return make_target(
+            self.entry.address or f"{self._name}.local", self.entry.api_port, self._key, name, self.entry.mac
+        )
 
 
 def _key(entry: BoardEntry, firmware: Firmware | None) -> str:
@@ -96,7 +108,10 @@ def _key(entry: BoardEntry, firmware: Firmware | None) -> str:
     if key := os.environ.get(KEY_VARIABLE):
         return key
     if firmware is None:
-        raise ConfigError(f"board {entry.name!r}: its API key is not known; set {KEY_VARIABLE}, or give the firmware that it runs by --firmware")
+        raise ConfigError(
+            f"board {entry.name!r}: its API key is not known; set {KEY_VARIABLE}, or give the firmware that it runs by"
+            " --firmware"
+        )
     return api_key(firmware.folder)
 
 

@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 REALTIME_PACE, LOSSLESS_PACE = 1.0, 0.0
-"""Real time: a chunk every 16 ms whether or not the last one was taken, as a microphone does. Lossless: as fast as the board takes it."""
+"""Real time: a chunk every 16 ms whether or not the last one was taken, as a microphone does. Lossless: as fast as the
+board takes it."""
 BACKLOG_SAMPLES = SAMPLE_RATE_HZ // 2
 """What may lie between us and the board when `play` returns."""
 STALL_SECONDS = 30.0
-"""A board that hears nothing for so long, although sound is there, is gone: its program hangs, or detection was stopped."""
+"""A board that hears nothing for so long, although sound is there, is gone: its program hangs, or detection was
+stopped."""
 
 _HEADER = struct.Struct("<8sdq")
 _PROGRESS = struct.Struct("<qq")
@@ -42,18 +44,31 @@ _MAGIC = b"MWWAUDIO"
 class VirtualBoard:
     """A board of kind `virtual`, which runs `firmware` (target `host`). It satisfies `Board`."""
 
-    def __init__(self, entry: BoardEntry, firmware: Firmware | None, *, folder: Path | None = None, realtime: bool = False, pace: float | None = None) -> None:
+    def __init__(
+        self,
+        entry: BoardEntry,
+        firmware: Firmware | None,
+        *,
+        folder: Path | None = None,
+        realtime: bool = False,
+        pace: float | None = None,
+    ) -> None:
         """Raises `ConfigError` without a firmware, and when it is not one for this machine.
 
-        `pace` is the speed of a microphone that does not wait, 1 for real time; it goes before `realtime`. `folder` gets the program's log when
-        the board is stopped.
+        `pace` is the speed of a microphone that does not wait, 1 for real time; it goes before `realtime`. `folder`
+        gets the program's log when the board is stopped.
         """
         if firmware is None:
-            raise ConfigError(f"board {entry.name!r} is virtual and needs a firmware built for target 'host'; run mww-firmware build --target host")
+            raise ConfigError(
+                f"board {entry.name!r} is virtual and needs a firmware built for target 'host'; run mww-firmware build"
+                " --target host"
+            )
         from firmware.credentials import api_key
 
         if firmware.target != HOST_TARGET or firmware.program is None:
-            raise ConfigError(f"{firmware.folder}: holds no program for target host; build one with mww-firmware build --target host")
+            raise ConfigError(
+                f"{firmware.folder}: holds no program for target host; build one with mww-firmware build --target host"
+            )
         self.entry = entry
         self.pace = pace if pace is not None else REALTIME_PACE if realtime else LOSSLESS_PACE
         self.api_key = api_key(firmware.folder)
@@ -74,10 +89,14 @@ class VirtualBoard:
         from firmware.project import host_mac_address
 
         name = self._firmware.name
-        return make_target(LOOPBACK, self.program.api_port, self.api_key, name, self.entry.mac or host_mac_address(name))
+        return make_target(
+            LOOPBACK, self.program.api_port, self.api_key, name, self.entry.mac or host_mac_address(name)
+        )
 
     async def start(self) -> None:
-        """Launch the program, also after an earlier one has ended. Raises `InfrastructureError` when it does not come up."""
+        """Launch the program, also after an earlier one has ended. Raises `InfrastructureError` when it does not come
+        up.
+        """
         from firmware.virtual.program import VirtualProgram
 
         if self._program is None:
@@ -98,14 +117,18 @@ class VirtualBoard:
         await asyncio.to_thread(program.remove)
 
     async def flash(self, firmware: Firmware, say: Callable[[str], None] = lambda _: None) -> None:
-        """Send a firmware over the air, in seconds; the board restarts with it. Raises `InfrastructureError` when it does not take it."""
+        """Send a firmware over the air, in seconds; the board restarts with it. Raises `InfrastructureError` when it
+        does not take it.
+        """
         from firmware.credentials import api_key
         from firmware.ota import upload
         from firmware.toolenv import tool_environment
 
         del say
         if firmware.target != HOST_TARGET or firmware.ota_image is None:
-            raise ConfigError(f"{firmware.folder}: holds no image for target host; build one with mww-firmware build --target host")
+            raise ConfigError(
+                f"{firmware.folder}: holds no image for target host; build one with mww-firmware build --target host"
+            )
         environment = await asyncio.to_thread(tool_environment)
         await asyncio.to_thread(upload, firmware.ota_image, LOOPBACK, self.program.ota_port, self.api_key, environment)
         # From here on the board answers to the new firmware's name and key.
@@ -115,7 +138,10 @@ class VirtualBoard:
     async def health(self) -> None:
         """Raise `InfrastructureError` when the program does not run."""
         if self.program.pid is None:
-            raise InfrastructureError(f"board {self.entry.name!r}: its program has ended ({self.program.last_words()}); start the session again with --resume")
+            raise InfrastructureError(
+                f"board {self.entry.name!r}: its program has ended ({self.program.last_words()}); start the session"
+                " again with --resume"
+            )
 
     def feed(self) -> VirtualPlayer:
         """What brings samples to its microphone."""
@@ -229,10 +255,15 @@ class VirtualPlayer:
                 if now != last:
                     last, since = now, time.monotonic()
                 elif time.monotonic() - since > STALL_SECONDS:
-                    raise BoardGone(f"board {self._board.entry.name!r} heard nothing for {STALL_SECONDS:.0f} s; look at its log")
+                    raise BoardGone(
+                        f"board {self._board.entry.name!r} heard nothing for {STALL_SECONDS:.0f} s; look at its log"
+                    )
 
     def _lost(self) -> BoardGone:
-        return BoardGone(f"board {self._board.entry.name!r}: its microphone went away at {self._decided / SAMPLE_RATE_HZ:.2f} s of the stream")
+        return BoardGone(
+            f"board {self._board.entry.name!r}: its microphone went away at {self._decided / SAMPLE_RATE_HZ:.2f} s of"
+            " the stream"
+        )
 
 
 KIND = BoardKind("virtual", "virtual board", fed=True, open=VirtualBoard)

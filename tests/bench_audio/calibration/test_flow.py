@@ -24,7 +24,9 @@ from bench_audio.synthetic_room import Room, impulse_response
 from wakeword.errors import ConfigError, InfrastructureError
 
 RATE = 24_000
-SHORT = CalibrationSettings(max_boost_db=15.0, sweep_seconds=4.0, noise_seconds=5.0, level_seconds=10.0, tail_seconds=1.0)
+SHORT = CalibrationSettings(
+    max_boost_db=15.0, sweep_seconds=4.0, noise_seconds=5.0, level_seconds=10.0, tail_seconds=1.0
+)
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
@@ -53,8 +55,13 @@ def done() -> tuple[SimulatedRig, Measured]:
 
 
 def heard_truly(rig: Rig, played: NDArray[np.float64]) -> NDArray[np.float64]:
-    """At the microphone in pascal-like units: an rms of 1 is `spl_of_full_scale_played`; no noise, no microphone, no latency."""
-    through = oaconvolve(oaconvolve(played, loudspeaker_taps(rig.loudspeaker, rig.sample_rate)), impulse_response(rig.room, rig.sample_rate))
+    """At the microphone in pascal-like units: an rms of 1 is `spl_of_full_scale_played`; no noise, no microphone, no
+    latency.
+    """
+    through = oaconvolve(
+        oaconvolve(played, loudspeaker_taps(rig.loudspeaker, rig.sample_rate)),
+        impulse_response(rig.room, rig.sample_rate),
+    )
     return through[: played.size]
 
 
@@ -64,7 +71,9 @@ def test_the_level_at_the_board_is_true_within_a_fifth_of_a_decibel(done: tuple[
     assert level is not None
     assert equalizer is not None
     played = signals.pink_noise(20.0, RATE, level.played_dbfs, seed=99)  # other noise than was used
-    truth = rig.rig.spl_of_full_scale_played + equivalent_level(heard_truly(rig.rig, equalizer.apply(played))[RATE:-RATE], RATE, "A")
+    truth = rig.rig.spl_of_full_scale_played + equivalent_level(
+        heard_truly(rig.rig, equalizer.apply(played))[RATE:-RATE], RATE, "A"
+    )
     assert level.measured_spl == pytest.approx(truth, abs=0.2)
     assert truth == pytest.approx(65, abs=0.7)
     assert level.slow_min_spl < level.measured_spl < level.slow_max_spl
@@ -108,9 +117,9 @@ def test_a_microphone_that_drifts_voids_the_session() -> None:
     rig = SimulatedRig(Rig(sample_rate=RATE))
     with pytest.raises(InfrastructureError, match="void"):
         calibrated(rig, replace(SHORT, steps=("calibrator", "noise")), drift_db=0.7)
-    assert calibrated(SimulatedRig(Rig(sample_rate=RATE)), replace(SHORT, steps=("calibrator", "noise")), drift_db=0.3).sensitivity.drift_db == pytest.approx(
-        0.3, abs=0.02
-    )
+    assert calibrated(
+        SimulatedRig(Rig(sample_rate=RATE)), replace(SHORT, steps=("calibrator", "noise")), drift_db=0.3
+    ).sensitivity.drift_db == pytest.approx(0.3, abs=0.02)
 
 
 STATED = replace(SHORT, steps=STEPS[1:], full_scale_spl=120.0)
@@ -121,17 +130,54 @@ HALVES = ((20, 9.0), (800, 9.0), (900, -9.0), (12_000, -9.0))
 @pytest.mark.parametrize(
     ("rig", "settings", "error", "message"),
     [
-        (Rig(sample_rate=RATE, spl_of_full_scale_played=70), replace(STATED, steps=("level",)), ConfigError, "turn the amplifier up"),
-        (Rig(sample_rate=RATE, spl_of_full_scale_played=140), replace(STATED, steps=("sweep",)), InfrastructureError, "the sweep: the microphone clips"),
-        (Rig(sample_rate=RATE, noise_spl=62), replace(STATED, steps=("noise", "level")), InfrastructureError, "noise floor lies only"),
-        (Rig(sample_rate=RATE, spl_of_full_scale_played=-60), replace(STATED, steps=("sweep",)), InfrastructureError, "above the noise"),
-        (Rig(sample_rate=RATE, spl_of_full_scale_played=-60), replace(STATED, steps=("level",)), InfrastructureError, "does not hear the loudspeaker"),
-        (Rig(sample_rate=RATE, noise_spl=None), replace(STATED, steps=("noise",)), InfrastructureError, "nothing but zeros"),
-        (Rig(sample_rate=RATE, loudspeaker=HALVES, spl_of_full_scale_played=82), STATED, ConfigError, r"65 dBA needs \d+\.\d dB more"),
+        (
+            Rig(sample_rate=RATE, spl_of_full_scale_played=70),
+            replace(STATED, steps=("level",)),
+            ConfigError,
+            "turn the amplifier up",
+        ),
+        (
+            Rig(sample_rate=RATE, spl_of_full_scale_played=140),
+            replace(STATED, steps=("sweep",)),
+            InfrastructureError,
+            "the sweep: the microphone clips",
+        ),
+        (
+            Rig(sample_rate=RATE, noise_spl=62),
+            replace(STATED, steps=("noise", "level")),
+            InfrastructureError,
+            "noise floor lies only",
+        ),
+        (
+            Rig(sample_rate=RATE, spl_of_full_scale_played=-60),
+            replace(STATED, steps=("sweep",)),
+            InfrastructureError,
+            "above the noise",
+        ),
+        (
+            Rig(sample_rate=RATE, spl_of_full_scale_played=-60),
+            replace(STATED, steps=("level",)),
+            InfrastructureError,
+            "does not hear the loudspeaker",
+        ),
+        (
+            Rig(sample_rate=RATE, noise_spl=None),
+            replace(STATED, steps=("noise",)),
+            InfrastructureError,
+            "nothing but zeros",
+        ),
+        (
+            Rig(sample_rate=RATE, loudspeaker=HALVES, spl_of_full_scale_played=82),
+            STATED,
+            ConfigError,
+            r"65 dBA needs \d+\.\d dB more",
+        ),
         (Rig(sample_rate=12_000), replace(STATED, steps=("sweep",)), ConfigError, "do not reach 7500 Hz"),
     ],
 )
-def test_a_station_that_cannot_be_measured_is_told_so(rig: Rig, settings: CalibrationSettings, error: type[Exception], message: str) -> None:
+def test_a_station_that_cannot_be_measured_is_told_so(
+    rig: Rig, settings: CalibrationSettings, error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=message):
         calibrated(SimulatedRig(rig), settings)
 
@@ -184,7 +230,9 @@ class TwoRates(SimulatedRig):
     def _recorded(self, sound: NDArray[np.float64]) -> MicrophoneRecording:
         import soxr
 
-        return MicrophoneRecording(soxr.resample(super()._recorded(sound).samples, self.rig.sample_rate, 44_100).astype(np.float32), 44_100)
+        return MicrophoneRecording(
+            soxr.resample(super()._recorded(sound).samples, self.rig.sample_rate, 44_100).astype(np.float32), 44_100
+        )
 
 
 def test_devices_may_have_rates_of_their_own() -> None:
@@ -228,11 +276,17 @@ def saved(done: tuple[SimulatedRig, Measured], tmp_path: Path) -> tuple[calibrat
 
 
 def valid(calibration: calibration_file.Calibration, path: Path, **changes: object) -> None:
-    facts = {"speaker": DeviceFacts("simulated loudspeaker", "none", RATE), "microphone": DeviceFacts("simulated microphone", "none", RATE)}
-    calibration_file.require_valid(calibration, path, **({**facts, "gains": {"amplifier": "-12 dB"}, "source": "simulated", "now": NOW} | changes))  # type: ignore[arg-type]
+    facts = {
+        "speaker": DeviceFacts("simulated loudspeaker", "none", RATE),
+        "microphone": DeviceFacts("simulated microphone", "none", RATE),
+    }
+    arguments = {**facts, "gains": {"amplifier": "-12 dB"}, "source": "simulated", "now": NOW} | changes
+    calibration_file.require_valid(calibration, path, **arguments)  # type: ignore[arg-type]
 
 
-def test_a_file_is_read_as_it_was_written(saved: tuple[calibration_file.Calibration, Path], done: tuple[SimulatedRig, Measured]) -> None:
+def test_a_file_is_read_as_it_was_written(
+    saved: tuple[calibration_file.Calibration, Path], done: tuple[SimulatedRig, Measured]
+) -> None:
     calibration, path = saved
     assert calibration_file.read_calibration(path) == calibration
     equalizer, swept = calibration_file.read_equalizer(calibration, path), done[1].swept
@@ -252,7 +306,10 @@ def test_a_file_of_an_earlier_program_is_read_and_would_be_written_as_it_was() -
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"speaker": DeviceFacts("other", "none", RATE)}, "holds for the loudspeaker 'simulated loudspeaker' .* not for 'other'"),
+        (
+            {"speaker": DeviceFacts("other", "none", RATE)},
+            "holds for the loudspeaker 'simulated loudspeaker' .* not for 'other'",
+        ),
         ({"speaker": DeviceFacts("simulated loudspeaker", "ALSA", RATE)}, "not for 'simulated loudspeaker' .ALSA"),
         ({"speaker": DeviceFacts("simulated loudspeaker", "none", 48_000)}, "ran at 24000 Hz and now runs at 48000 Hz"),
         ({"microphone": DeviceFacts("other", "none", RATE)}, "holds for the microphone"),
@@ -263,7 +320,9 @@ def test_a_file_of_an_earlier_program_is_read_and_would_be_written_as_it_was() -
         ({"now": NOW + timedelta(days=30)}, "expired on 2026-12-21 12:00 UTC"),
     ],
 )
-def test_a_calibration_of_something_else_is_refused(saved: tuple[calibration_file.Calibration, Path], changes: dict[str, object], message: str) -> None:
+def test_a_calibration_of_something_else_is_refused(
+    saved: tuple[calibration_file.Calibration, Path], changes: dict[str, object], message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
         valid(saved[0], saved[1], **changes)
 
@@ -279,7 +338,9 @@ def test_a_calibration_of_something_else_is_refused(saved: tuple[calibration_fil
         ("{", "{{", "not JSON"),
     ],
 )
-def test_a_file_that_was_changed_is_refused(saved: tuple[calibration_file.Calibration, Path], before: str, after: str, message: str) -> None:
+def test_a_file_that_was_changed_is_refused(
+    saved: tuple[calibration_file.Calibration, Path], before: str, after: str, message: str
+) -> None:
     _, path = saved
     text = path.read_text()
     assert before in text
@@ -288,7 +349,9 @@ def test_a_file_that_was_changed_is_refused(saved: tuple[calibration_file.Calibr
         calibration_file.read_calibration(path)
 
 
-def test_an_inverse_filter_that_was_changed_or_lost_is_refused(saved: tuple[calibration_file.Calibration, Path]) -> None:
+def test_an_inverse_filter_that_was_changed_or_lost_is_refused(
+    saved: tuple[calibration_file.Calibration, Path],
+) -> None:
     calibration, path = saved
     assert calibration.equalizer is not None
     taps = path.parent / calibration.equalizer.file
@@ -303,7 +366,9 @@ def test_an_inverse_filter_that_was_changed_or_lost_is_refused(saved: tuple[cali
 
 
 def test_a_calibration_that_is_not_finished_leaves_the_one_before(
-    saved: tuple[calibration_file.Calibration, Path], done: tuple[SimulatedRig, Measured], monkeypatch: pytest.MonkeyPatch
+    saved: tuple[calibration_file.Calibration, Path],
+    done: tuple[SimulatedRig, Measured],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calibration, path = saved
     rig, measured = done

@@ -8,7 +8,14 @@ import pytest
 from numpy.typing import NDArray
 
 from bench_audio import signals
-from bench_audio.calibration.levels import Weighting, band_level, equivalent_level, third_octaves, time_weighted_level, weighted
+from bench_audio.calibration.levels import (
+    Weighting,
+    band_level,
+    equivalent_level,
+    third_octaves,
+    time_weighted_level,
+    weighted,
+)
 from bench_audio.synthetic_room import NoiseLoop
 from wakeword.errors import ConfigError
 
@@ -38,7 +45,10 @@ def test_weightings_have_the_values_of_iec_61672(rate: int) -> None:
         tone = signals.tone(2.0, rate, -20, frequency_hz=exact)
         level = signals.level_dbfs(tone)
         expected: dict[Weighting, float] = {"A": a, "C": c}
-        worst = max(worst, *(abs(equivalent_level(tone, rate, weighting) - level - value) for weighting, value in expected.items()))
+        worst = max(
+            worst,
+            *(abs(equivalent_level(tone, rate, weighting) - level - value) for weighting, value in expected.items()),
+        )
     assert worst < 0.25  # class 1 allows 0.7 dB at 1 kHz and 1.5 dB at 8 kHz
 
 
@@ -58,7 +68,9 @@ def test_an_offset_is_no_sound() -> None:
     noise = NoiseLoop(-60, 48_000, seed=1).next(96_000)
     weightings: tuple[Weighting, ...] = ("A", "C", "Z")
     for weighting in weightings:
-        assert equivalent_level(noise + 0.3, 48_000, weighting) == pytest.approx(equivalent_level(noise, 48_000, weighting), abs=1e-6)
+        assert equivalent_level(noise + 0.3, 48_000, weighting) == pytest.approx(
+            equivalent_level(noise, 48_000, weighting), abs=1e-6
+        )
 
 
 def test_silence_has_no_level() -> None:
@@ -97,7 +109,9 @@ def test_time_weighting_fast_has_the_burst_responses_of_iec_61672() -> None:
     rate = 48_000
     steady = time_weighted_level(np.sin(2 * np.pi * 4000 * np.arange(3 * rate) / rate), rate, "A", "fast")[-1]
     for seconds, expected in IEC_61672_TABLE_4_FAST.items():
-        assert time_weighted_level(burst(seconds, rate), rate, "A", "fast").max() - steady == pytest.approx(expected, abs=0.15)
+        assert time_weighted_level(burst(seconds, rate), rate, "A", "fast").max() - steady == pytest.approx(
+            expected, abs=0.15
+        )
 
 
 def test_time_weighting_slow_falls_as_it_must() -> None:
@@ -110,7 +124,9 @@ def test_rumble_is_not_in_the_speech_band() -> None:
     rate = 48_000
     noise = signals.pink_noise(10.0, rate, -40, seed=1)
     rumble = signals.tone(10.0, rate, -35, frequency_hz=20)
-    assert band_level(noise + rumble, rate, signals.SPEECH_BAND_HZ) == pytest.approx(signals.level_dbfs(noise), abs=0.05)
+    assert band_level(noise + rumble, rate, signals.SPEECH_BAND_HZ) == pytest.approx(
+        signals.level_dbfs(noise), abs=0.05
+    )
 
 
 def test_a_rate_without_a_filter_of_class_1_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,13 @@ def test_makers_files_are_read(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("nothing", "no response"), ("20 1\n10 2\n", "rising"), ("20 nan\n30 1\n", "not a number"), ("0 1\n30 1\n", "no response")]
+    ("text", "message"),
+    [
+        ("nothing", "no response"),
+        ("20 1\n10 2\n", "rising"),
+        ("20 nan\n30 1\n", "not a number"),
+        ("0 1\n30 1\n", "no response"),
+    ],
 )
 def test_what_is_none_is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "curve.txt"

@@ -16,7 +16,9 @@ PLAYED = signals.pink_noise(2.0, RATE, -20, seed=1)
 
 @pytest.mark.parametrize("late", [0, 1, 4321, 24_000])
 def test_the_signal_is_found_at_its_sample(late: int) -> None:
-    recorded = np.concatenate([np.zeros(late), -0.1 * PLAYED, np.zeros(24_000 - late)]) + 0.2  # turned over, and with an offset
+    recorded = (
+        np.concatenate([np.zeros(late), -0.1 * PLAYED, np.zeros(24_000 - late)]) + 0.2
+    )  # turned over, and with an offset
     np.testing.assert_allclose(laid_over(PLAYED, recorded, "noise"), -0.1 * PLAYED + 0.2)
 
 

@@ -23,8 +23,12 @@ def sine(frequency: float, level: float, seconds: float = 4.0, rate: int = 48_00
 
 
 @settings(max_examples=25)
-@given(st.sampled_from([94.0, 114.0]), st.floats(985, 1015), st.floats(112, 135), st.sampled_from([16_000, 44_100, 48_000]))
-def test_the_sensitivity_is_found_within_a_fifth_of_a_decibel(calibrator: float, frequency: float, full_scale: float, rate: int) -> None:
+@given(
+    st.sampled_from([94.0, 114.0]), st.floats(985, 1015), st.floats(112, 135), st.sampled_from([16_000, 44_100, 48_000])
+)
+def test_the_sensitivity_is_found_within_a_fifth_of_a_decibel(
+    calibrator: float, frequency: float, full_scale: float, rate: int
+) -> None:
     level = calibrator - full_scale
     assume(level < -3.1)
     noise = np.random.default_rng(1).standard_normal(4 * rate) * 10 ** ((level - 26) / 20)

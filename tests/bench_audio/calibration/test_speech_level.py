@@ -32,7 +32,9 @@ def speech_like(seed: int = 0) -> NDArray[np.float64]:
 
 
 def as_the_recommendation_describes(samples: NDArray[np.float64], rate: int) -> tuple[float, float]:
-    """Method B sample by sample: 15 thresholds a factor of 2 apart, activity counted with its hangover, interpolated where the margin is 15.9 dB."""
+    """Method B sample by sample: 15 thresholds a factor of 2 apart, activity counted with its hangover, interpolated
+    where the margin is 15.9 dB.
+    """
     g, hangover = math.exp(-1 / (rate * 0.03)), round(0.2 * rate)
     thresholds = [2.0**-power for power in range(15, 0, -1)]
     counts, held = [0] * len(thresholds), [hangover] * len(thresholds)
@@ -74,7 +76,9 @@ def test_it_agrees_on_speech(spoken: Spoken) -> None:
     for path in spoken.speech[:4]:
         samples, rate = soundfile.read(path, dtype="float64", frames=RATE * 5)
         samples = samples if samples.ndim == 1 else samples.mean(axis=1)
-        differences.append(active_speech_level(samples, rate).active_dbfs - as_the_recommendation_describes(samples, rate)[0])
+        differences.append(
+            active_speech_level(samples, rate).active_dbfs - as_the_recommendation_describes(samples, rate)[0]
+        )
     assert np.abs(differences).max() < 0.01
 
 

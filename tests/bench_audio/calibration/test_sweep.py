@@ -67,7 +67,17 @@ def test_it_is_flattened_in_a_room_as_well() -> None:
 
 
 def test_the_boost_has_a_bound_everywhere_and_nothing_is_boosted_outside_the_band() -> None:
-    hole = ((50, -40.0), (95, -30.0), (150, 0.0), (1000, 0.0), (1400, -25.0), (2000, 0.0), (7500, 0.0), (9000, -40.0), (20_000, -60.0))
+    hole = (
+        (50, -40.0),
+        (95, -30.0),
+        (150, 0.0),
+        (1000, 0.0),
+        (1400, -25.0),
+        (2000, 0.0),
+        (7500, 0.0),
+        (9000, -40.0),
+        (20_000, -60.0),
+    )
     response, _ = swept(Rig(room=ANECHOIC, loudspeaker=hole))
     frequencies = np.geomspace(5, 23_900, 4000)
     for bound in (0.0, 6.0, 10.0):
@@ -109,7 +119,9 @@ def test_without_distortion_only_the_floor_is_found() -> None:
 def test_the_reverberation_time_is_the_rooms(rt60: float) -> None:
     found = []
     for seed in range(3):
-        room, _ = reverberation(swept(Rig(room=Room(rt60_seconds=rt60, seed=seed, delay_seconds=0.003), noise_spl=45))[0])
+        room, _ = reverberation(
+            swept(Rig(room=Room(rt60_seconds=rt60, seed=seed, delay_seconds=0.003), noise_spl=45))[0]
+        )
         assert room.mid_seconds is not None
         found.append(room.mid_seconds)
         for band in room.bands:
@@ -122,7 +134,9 @@ def test_the_reverberation_time_is_the_rooms(rt60: float) -> None:
 def test_noise_does_not_lengthen_the_decay_and_too_much_of_it_is_said() -> None:
     times = {}
     for noise in (None, 45.0, 55.0, 70.0):
-        room, _ = reverberation(swept(Rig(room=Room(rt60_seconds=0.5, seed=1, delay_seconds=0.003), noise_spl=noise))[0])
+        room, _ = reverberation(
+            swept(Rig(room=Room(rt60_seconds=0.5, seed=1, delay_seconds=0.003), noise_spl=noise))[0]
+        )
         times[noise] = room.mid_seconds
     assert times[None] is not None
     assert times[45.0] == pytest.approx(times[None], rel=0.03)

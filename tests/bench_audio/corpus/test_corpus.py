@@ -1,4 +1,5 @@
-"""A corpus as it is described, and as it is rendered: levels, noise, order by seed, and one line for everything wrong."""
+"""A corpus as it is described, and as it is rendered: levels, noise, order by seed, and one line for
+everything wrong."""
 
 from __future__ import annotations
 
@@ -41,11 +42,21 @@ def described(folder: Path, **changes: Any) -> Path:
         "name": "test",
         "full_scale_spl": FULL_SCALE_SPL,
         "sources": [
-            {"label": "word", "kind": "wake", "word": "computer", "path": "words", "licence": "CC0-1.0", "repetitions": 2},
+            {
+                "label": "word",
+                "kind": "wake",
+                "word": "computer",
+                "path": "words",
+                "licence": "CC0-1.0",
+                "repetitions": 2,
+            },
             {"label": "tv", "kind": "tv", "path": "tv", "licence": "own recording"},
         ],
         "noise": [{"label": "hum", "path": "noise", "licence": "CC0-1.0"}],
-        "conditions": [{"name": "SNR 4", "voice_spl": 64, "snr_db": 4, "weighting": "Z"}, {"name": "loud", "background_spl": 70, "weighting": "Z"}],
+        "conditions": [
+            {"name": "SNR 4", "voice_spl": 64, "snr_db": 4, "weighting": "Z"},
+            {"name": "loud", "background_spl": 70, "weighting": "Z"},
+        ],
     }
     path = folder / "corpus.yaml"
     path.write_text(yaml.safe_dump(values | changes))
@@ -76,7 +87,9 @@ def test_levels_are_those_asked_for(folder: Path) -> None:
 def test_a_voice_alone_has_its_active_level(folder: Path) -> None:
     path = described(folder, noise=[], conditions=[{"name": "59", "voice_spl": 59, "weighting": "Z"}])
     (section,) = render(read_corpus(path), FULL_SCALE_SPL, folder / "out")
-    assert active_speech_level(sound(section.files[0].path), RATE).active_dbfs == pytest.approx(59 - FULL_SCALE_SPL, abs=0.05)
+    assert active_speech_level(sound(section.files[0].path), RATE).active_dbfs == pytest.approx(
+        59 - FULL_SCALE_SPL, abs=0.05
+    )
 
 
 def test_the_same_description_gives_the_same_bytes_and_another_seed_other_noise(folder: Path) -> None:
@@ -93,21 +106,36 @@ def test_the_same_description_gives_the_same_bytes_and_another_seed_other_noise(
 
 
 @pytest.mark.parametrize("snr_db", [None, 9, 4, -1])
-def test_the_words_end_and_its_origin_are_known_before_the_noise(folder: Path, spoken: Spoken, generated_speech: Spoken, snr_db: int | None) -> None:
+def test_the_words_end_and_its_origin_are_known_before_the_noise(
+    folder: Path, spoken: Spoken, generated_speech: Spoken, snr_db: int | None
+) -> None:
     source = spoken.words[0]
     (folder / "said" / "bob").mkdir(parents=True)
     (folder / "said" / "bob" / f"a{source.suffix}").write_bytes(source.read_bytes())
-    wake = {"label": "word", "kind": "wake", "word": "alexa", "path": "said", "licence": "unknown", "provenance": "recorded"}
+    wake = {
+        "label": "word",
+        "kind": "wake",
+        "word": "alexa",
+        "path": "said",
+        "licence": "unknown",
+        "provenance": "recorded",
+    }
     made = wake | {"label": "made", "path": str(generated_speech.words[0].parent), "provenance": None}
     conditions = [{"name": "condition", "voice_spl": 60, "snr_db": snr_db, "weighting": "Z"}]
-    said, generated = render(read_corpus(described(folder, sources=[wake, made], conditions=conditions)), FULL_SCALE_SPL, folder / "out")
+    said, generated = render(
+        read_corpus(described(folder, sources=[wake, made], conditions=conditions)), FULL_SCALE_SPL, folder / "out"
+    )
     before = 0 if snr_db is None else round(BED_SECONDS * RATE)
     (file,) = said.files
     assert file.word_end == before + utterance_end(read_samples(source))
     assert (file.provenance, file.speaker) == ("recorded", None)
     assert {one.provenance for one in generated.files} == {"synthetic"}
     # Generated words end 0.4 s before their files do.
-    ends = [(soundfile.info(one.path).frames - before - one.word_end) / RATE for one in generated.files if one.word_end is not None]
+    ends = [
+        (soundfile.info(one.path).frames - before - one.word_end) / RATE
+        for one in generated.files
+        if one.word_end is not None
+    ]
     assert len(ends) > 50
     assert np.percentile(np.abs(np.array(ends) - AROUND_SECONDS), 90) < 0.06
 
@@ -146,9 +174,15 @@ def test_presets_are_valid_and_give_their_conditions(folder: Path, preset: str) 
         ({"conditions": [{"name": "x", "snr_db": 3, "background_spl": 60}]}, "voice over noise"),
         ({"conditions": [{"name": "x"}]}, "voice_spl, background_spl or both"),
         ({"sources": [{"label": "a", "kind": "wake", "path": "words", "licence": "x"}]}, "names its word"),
-        ({"sources": [{"label": "a", "kind": "tv", "path": "tv", "licence": "x", "repetitions": 2}]}, "no further hour"),
+        (
+            {"sources": [{"label": "a", "kind": "tv", "path": "tv", "licence": "x", "repetitions": 2}]},
+            "no further hour",
+        ),
         ({"sources": [{"label": "a", "kind": "tv", "path": "tv"}]}, "licence"),
-        ({"sources": [{"label": "a", "kind": "tv", "path": "tv", "licence": "x", "lisence": "y"}]}, "did you mean licence"),
+        (
+            {"sources": [{"label": "a", "kind": "tv", "path": "tv", "licence": "x", "lisence": "y"}]},
+            "did you mean licence",
+        ),
     ],
 )
 def test_everything_wrong_is_one_clear_line(folder: Path, changes: dict[str, Any], words: str) -> None:

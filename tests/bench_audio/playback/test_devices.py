@@ -1,4 +1,6 @@
-"""Loudspeaker and microphone through PulseAudio's null sink: every sample, at the rate that was asked for, and clear words where a device is not there."""
+"""Loudspeaker and microphone through PulseAudio's null sink: every sample, at the rate that was asked for, and clear
+words where a device is not there.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def test_devices_are_found_by_name_and_the_list_is_told() -> None:
 def test_what_is_played_is_heard_to_the_sample(tmp_path: Path) -> None:
     speaker = Speaker(find_device(SPEAKER, "output", RATE_HZ))
     microphone = Microphone(find_device(MICROPHONE, "input", RATE_HZ))
-    played = np.concatenate([np.zeros(4000), marker(), np.random.default_rng(0).normal(0, 3000, 24_000)]).astype(np.int16)
+    played = np.concatenate([np.zeros(4000), marker(), np.random.default_rng(0).normal(0, 3000, 24_000)]).astype(
+        np.int16
+    )
     wanted = len(played) + 2 * RATE_HZ * 4
     arrived = threading.Event()
     try:
@@ -126,7 +130,9 @@ def test_a_filter_has_no_seams(size: int) -> None:
 def test_resampling_keeps_the_place_in_time() -> None:
     up, down = Resampling(16_000, 48_000), Resampling(48_000, 16_000)
     sound = np.concatenate([np.zeros(5000), marker() / 32768, np.zeros(16_000)]).astype(np.float32)
-    there = [up.process(sound[start : start + 999], last=start + 999 >= len(sound)) for start in range(0, len(sound), 999)]
+    there = [
+        up.process(sound[start : start + 999], last=start + 999 >= len(sound)) for start in range(0, len(sound), 999)
+    ]
     back = np.concatenate([down.process(block) for block in there] + [down.process(np.zeros(0, np.float32), last=True)])
     found = find_marker(back, 0.0)
     assert found is not None
@@ -135,7 +141,8 @@ def test_resampling_keeps_the_place_in_time() -> None:
 
 @pytest.fixture
 def audio_system() -> Iterator[Executor]:
-    """A thread that stands for the audio system's: the first thing that a stream does in it is to go before all others."""
+    """A thread that stands for the audio system's: the first thing that a stream does in it is to go before
+    all others."""
     with ThreadPoolExecutor(1) as thread:
         yield thread
 
@@ -180,7 +187,9 @@ def test_an_empty_queue_is_told_once_with_its_length_and_place(audio_system: Exe
 def run_through(audio_system: Executor, microphone: Microphone, block: NDArray[np.int32]) -> None:
     """As the audio system would hand it over, and the worker take it."""
     for start in range(0, len(block), 480):
-        audio_system.submit(microphone._take, block[start : start + 480].reshape(-1, 1), 480, FakeTimes(), FakeStatus()).result(TIMEOUT)
+        audio_system.submit(
+            microphone._take, block[start : start + 480].reshape(-1, 1), 480, FakeTimes(), FakeStatus()
+        ).result(TIMEOUT)
     microphone._blocks.put(None)
     microphone._work()
 
@@ -190,7 +199,9 @@ def test_a_converter_that_clips_is_noticed_at_its_own_rate(bits: int, audio_syst
     time = np.arange(48_000) / 48_000
     largest = 2 ** (bits - 1) - 1
     for peak, clips in ((0.99, False), (1.5, True)):
-        samples = np.clip(np.rint(np.sin(2 * np.pi * 5000 * time) * peak * largest), -largest - 1, largest).astype(np.int64)
+        samples = np.clip(np.rint(np.sin(2 * np.pi * 5000 * time) * peak * largest), -largest - 1, largest).astype(
+            np.int64
+        )
         microphone = Microphone(Device("none", "input", 0, 1, 48_000, "test"))
         microphone.listen(lambda _: None)
         run_through(audio_system, microphone, (samples << (32 - bits)).astype(np.int32))

@@ -1,4 +1,5 @@
-"""What a recording tells of the way of the sound: each injected fault is found where it is, and a clean one has none."""
+"""What a recording tells of the way of the sound: each injected fault is found where it is, and a clean one
+has none."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ type Sound = NDArray[np.int16]
 
 @pytest.fixture(scope="module")
 def played() -> Sound:
-    """A minute with three markers, and between them bursts of noise as speech has them: with pauses, of changing loudness and colour."""
+    """A minute with three markers, and between them bursts of noise as speech has them: with pauses, of changing
+    loudness and colour.
+    """
     random = np.random.default_rng(1)
     sound = np.zeros(SECONDS * RATE)
     for start in np.arange(3 * RATE, (SECONDS - 5) * RATE, RATE):
@@ -38,7 +41,9 @@ def played() -> Sound:
 
 def heard(played: Sound, noise: float = 0.0) -> Sound:
     """What a microphone that starts earlier hears of it."""
-    sound = np.concatenate([np.zeros(OFFSET), played, np.zeros(RATE)]) + np.random.default_rng(2).normal(0, max(noise, 1e-9), len(played) + OFFSET + RATE)
+    sound = np.concatenate([np.zeros(OFFSET), played, np.zeros(RATE)]) + np.random.default_rng(2).normal(
+        0, max(noise, 1e-9), len(played) + OFFSET + RATE
+    )
     return np.rint(sound).astype(np.int16)
 
 
@@ -100,7 +105,9 @@ def test_lost_samples_are_found_where_they_were_lost(played: Sound, samples: int
     assert all(place - 3 * RATE <= fault.start <= place + 3 * RATE for fault in examined.faults)
     assert examined.alignment is not None
     for position in (2 * RATE, 50 * RATE):
-        assert examined.alignment.heard(position) == pytest.approx(OFFSET + position - (samples if position > place else 0), abs=1)
+        assert examined.alignment.heard(position) == pytest.approx(
+            OFFSET + position - (samples if position > place else 0), abs=1
+        )
 
 
 def test_repeated_samples_are_found(played: Sound) -> None:
@@ -202,7 +209,9 @@ LOST = 700
     ids=["clear", "settles", "between outliers", "an outlier", "outliers", "all the time", "drift"],
 )
 def test_a_step_is_found_whatever_the_windows_about_it_look_like(shifts: list[float], lost: float | None) -> None:
-    windows = [Tracked(number * WINDOW_SAMPLES, shift, 0.9, 0.0, -30.0, -60.0, True) for number, shift in enumerate(shifts)]
+    windows = [
+        Tracked(number * WINDOW_SAMPLES, shift, 0.9, 0.0, -30.0, -60.0, True) for number, shift in enumerate(shifts)
+    ]
     faults = [step.fault for step in _steps(windows, [])]
     if lost is None:
         assert faults == []

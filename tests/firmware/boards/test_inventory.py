@@ -53,7 +53,9 @@ def test_boards_are_read_and_the_virtual_one_is_among_them(station: Path) -> Non
         desk.room = "kitchen"  # type: ignore[misc]
 
 
-def test_the_inventory_is_found_here_or_where_the_environment_says(station: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_inventory_is_found_here_or_where_the_environment_says(
+    station: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(station.parent)
     monkeypatch.delenv("MWW_BOARDS", raising=False)
     assert inventory_path(None) == Path("boards.yaml")
@@ -71,8 +73,14 @@ def test_the_virtual_board_may_have_a_room(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("boards: [{name: desk, kind: serial, mac: 'A0:85:E3:12:34:56', microfone: x}]", r"unknown key microfone; did you mean microphone\?"),
-        ("boards: [{name: desk, kind: serial, mac: 'A0:85:E3:12:34:56', zzz: x}]", "unknown key zzz; known are name, kind"),
+        (
+            "boards: [{name: desk, kind: serial, mac: 'A0:85:E3:12:34:56', microfone: x}]",
+            r"unknown key microfone; did you mean microphone\?",
+        ),
+        (
+            "boards: [{name: desk, kind: serial, mac: 'A0:85:E3:12:34:56', zzz: x}]",
+            "unknown key zzz; known are name, kind",
+        ),
         ("boards: [{name: desk, kind: serial, mac: 'A0:85:E3:12:34:56', api_key: x}]", "no secrets; set MWW_API_KEY"),
         ("boards: [{name: desk, kind: serial, mac: 'A0:85:E3:12:34:56', wifi_password: x}]", "no secrets"),
         ("boards: [{name: desk, kind: wifi}]", r"kind is 'wifi': it must be one of 'serial', 'virtual'"),
@@ -89,9 +97,18 @@ def test_the_virtual_board_may_have_a_room(tmp_path: Path) -> None:
         ("boards: [{name: desk, kind: virtual, api_port: 70000}]", "api_port is 70000"),
         ("boards: [{name: virtual, kind: serial, mac: 'A0:85:E3:12:34:56'}]", "that name is the virtual board's"),
         ("boards: [{name: a, kind: virtual}, {name: a, kind: virtual}]", "two boards are named 'a'"),
-        ("boards: [{name: a, kind: virtual, mac: 'A0:85:E3:12:34:56'}, {name: b, kind: virtual, mac: A085E3123456}]", "the same mac"),
-        ("boards: [{name: desk, kind: serial, mac: 'A0:85:E3:12:34:56', port: /dev/ttyUSB0}]", "port is '/dev/ttyUSB0': a port of this machine moves"),
-        ("boards: [{name: desk, kind: serial, usb_serial: '1', port: 'rfc2217://pi:4000'}]", "known by its mac alone; add it"),
+        (
+            "boards: [{name: a, kind: virtual, mac: 'A0:85:E3:12:34:56'}, {name: b, kind: virtual, mac: A085E3123456}]",
+            "the same mac",
+        ),
+        (
+            "boards: [{name: desk, kind: serial, mac: 'A0:85:E3:12:34:56', port: /dev/ttyUSB0}]",
+            "port is '/dev/ttyUSB0': a port of this machine moves",
+        ),
+        (
+            "boards: [{name: desk, kind: serial, usb_serial: '1', port: 'rfc2217://pi:4000'}]",
+            "known by its mac alone; add it",
+        ),
         ("boards: [desk]", "board 1 is 'desk'"),
         ("boards: {desk: {kind: virtual}}", "one key 'boards' with a list"),
         ("desk: 1", "one key 'boards' with a list"),

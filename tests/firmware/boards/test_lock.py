@@ -41,7 +41,13 @@ def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @contextmanager
 def holder(entry: BoardEntry) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A process that holds a board, and a program that it has started."""
-    process = subprocess.Popen([sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3])
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[3],
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     child = 0
@@ -61,14 +67,23 @@ def holder(entry: BoardEntry) -> Iterator[tuple[subprocess.Popen[str], int]]:
 
 def test_a_board_in_use_is_refused_with_its_holder() -> None:
     with holder(DESK) as (process, _):
-        with pytest.raises(InfrastructureError, match=rf"^board 'desk' is in use by pid {process.pid} \(mww-bench measure --board desk\)"), hold_board(DESK):
+        with (
+            pytest.raises(
+                InfrastructureError,
+                match=rf"^board 'desk' is in use by pid {process.pid} \(mww-bench measure --board desk\)",
+            ),
+            hold_board(DESK),
+        ):
             pass
         assert board_holder(DESK) == room_holder("office") == Holder(process.pid, "mww-bench measure --board desk")
 
 
 def test_another_board_in_the_same_room_is_refused_and_let_go_again() -> None:
     with holder(DESK) as (process, _):
-        with pytest.raises(InfrastructureError, match=rf"^room 'office' is in use by pid {process.pid}"), hold_board(SHELF):
+        with (
+            pytest.raises(InfrastructureError, match=rf"^room 'office' is in use by pid {process.pid}"),
+            hold_board(SHELF),
+        ):
             pass
         assert board_holder(SHELF) is None
         with hold_board(KITCHEN):

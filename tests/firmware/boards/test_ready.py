@@ -43,12 +43,23 @@ def ready(board: FakeBoard, *, flash: bool, given: bool = True) -> list[str]:
 
 
 @pytest.mark.parametrize("error", [NoAnswer("nobody there"), ForeignFirmware("lacks the action")])
-def test_a_blank_or_foreign_one_is_flashed_when_that_was_asked_for(error: InfrastructureError, candidate: DeviceModel) -> None:
+def test_a_blank_or_foreign_one_is_flashed_when_that_was_asked_for(
+    error: InfrastructureError, candidate: DeviceModel
+) -> None:
     board = Unfit(candidate)
     board.error = error
-    with pytest.raises(type(error), match=rf"{error}; a board that is blank .* needs the bench's: mww-firmware flash --board virtual --firmware runs/desk"):
+    with pytest.raises(
+        type(error),
+        match=(
+            rf"{error}; a board that is blank .* needs the bench's: mww-firmware flash --board virtual --firmware"
+            r" runs/desk"
+        ),
+    ):
         ready(board, flash=False)
-    with pytest.raises(type(error), match="build it with mww-firmware build --target host, then mww-firmware flash --board virtual --firmware DIR"):
+    with pytest.raises(
+        type(error),
+        match="build it with mww-firmware build --target host, then mww-firmware flash --board virtual --firmware DIR",
+    ):
         ready(board, flash=True, given=False)
     assert not board.flashed
     assert ready(board, flash=True) == [f"{error}; flashing mww-desk"]

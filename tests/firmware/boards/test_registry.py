@@ -20,7 +20,10 @@ MODULE = """
 from firmware.boards.board import BoardKind
 from firmware.boards.kinds.serial import SerialBoard
 
-KIND = BoardKind("network", "on-device", fed=False, open=SerialBoard, lack=lambda entry: "" if entry.address else "no address is given; add it")
+def lack(entry):
+    return "" if entry.address else "no address is given; add it"
+
+KIND = BoardKind("network", "on-device", fed=False, open=SerialBoard, lack=lack)
 """
 
 
@@ -64,7 +67,9 @@ def test_a_module_more_is_a_kind_more(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_an_unknown_kind_is_refused_wherever_it_comes_from() -> None:
-    with pytest.raises(ConfigError, match="board 'desk': kind is 'robot': it must be one of 'serial', 'virtual'; correct it"):
+    with pytest.raises(
+        ConfigError, match="board 'desk': kind is 'robot': it must be one of 'serial', 'virtual'; correct it"
+    ):
         kind_of(BoardEntry(name="desk", kind="robot"))
     with pytest.raises(ConfigError, match="there is nothing to flash"):
         check_board(VIRTUAL_BOARD)

@@ -26,14 +26,23 @@ def entry(host_firmware: Firmware) -> Iterator[BoardEntry]:
     assert host_firmware.program is not None
     program = VirtualProgram(host_firmware.program)
     program.start()
-    yield BoardEntry(name="desk", kind="serial", target="host", mac=host_mac_address("mww-host"), address="127.0.0.1", api_port=program.api_port)
+    yield BoardEntry(
+        name="desk",
+        kind="serial",
+        target="host",
+        mac=host_mac_address("mww-host"),
+        address="127.0.0.1",
+        api_port=program.api_port,
+    )
     program.remove()
 
 
 def test_it_is_healthy_when_it_is_itself(entry: BoardEntry, host_firmware: Firmware) -> None:
     board: Board = SerialBoard(entry, host_firmware)
     assert entry.mac is not None
-    assert board.target == make_target("127.0.0.1", entry.api_port, api_key(host_firmware.folder), "mww-host", entry.mac)
+    assert board.target == make_target(
+        "127.0.0.1", entry.api_port, api_key(host_firmware.folder), "mww-host", entry.mac
+    )
     assert (board.feed(), board.probabilities("0" * 64)) == (None, None)
 
     async def session() -> None:
@@ -45,7 +54,9 @@ def test_it_is_healthy_when_it_is_itself(entry: BoardEntry, host_firmware: Firmw
     asyncio.run(session())
 
 
-def test_another_board_another_target_and_a_wrong_key_are_refused(entry: BoardEntry, host_firmware: Firmware, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_board_another_target_and_a_wrong_key_are_refused(
+    entry: BoardEntry, host_firmware: Firmware, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(BoardRefused, match="the board there has the MAC"):
         asyncio.run(SerialBoard(entry.model_copy(update={"mac": "A0:85:E3:12:34:56"}), host_firmware).health())
     with pytest.raises(BoardRefused, match="runs firmware for host, not esp32-s3-box-3"):
@@ -56,12 +67,16 @@ def test_another_board_another_target_and_a_wrong_key_are_refused(entry: BoardEn
 
 
 def test_a_board_that_is_away_is_not_healthy(host_firmware: Firmware) -> None:
-    away = BoardEntry(name="desk", kind="serial", target="host", mac="A0:85:E3:12:34:56", address="127.0.0.1", api_port=1)
+    away = BoardEntry(
+        name="desk", kind="serial", target="host", mac="A0:85:E3:12:34:56", address="127.0.0.1", api_port=1
+    )
     with pytest.raises(InfrastructureError, match="check power, network and address"):
         asyncio.run(SerialBoard(away, host_firmware).health())
 
 
-def test_its_key_and_name_come_from_the_environment_or_its_firmware(host_firmware: Firmware, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_key_and_name_come_from_the_environment_or_its_firmware(
+    host_firmware: Firmware, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("MWW_API_KEY", raising=False)
     plain = BoardEntry(name="desk", kind="serial", target="esp32-s3-box-3", mac="A0:85:E3:12:34:56")
     with pytest.raises(ConfigError, match="its API key is not known; set MWW_API_KEY"):

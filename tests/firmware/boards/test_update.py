@@ -25,7 +25,9 @@ def test_the_board_runs_the_new_models_after_an_update(
     audio = np.random.default_rng(8).normal(0, 3000, 32_000).astype(np.int16)
 
     def probabilities(model: str) -> list[int]:
-        return [int(value) for value in virtual_board.probabilities(read_model(official_models / f"{model}.tflite").sha256)]
+        return [
+            int(value) for value in virtual_board.probabilities(read_model(official_models / f"{model}.tflite").sha256)
+        ]
 
     async def update() -> None:
         async with connected(virtual_board, tmp_path / "before.jsonl") as (collector, player):
@@ -42,7 +44,9 @@ def test_the_board_runs_the_new_models_after_an_update(
                 async with Collector(virtual_board.target, raw) as again:
                     await again.wait_connected(CONNECT_SECONDS)
                     after = await again.identify()
-                    assert [model.sha256 for model in after.models] == [model.sha256 for model in two_models_firmware.models]
+                    assert [model.sha256 for model in after.models] == [
+                        model.sha256 for model in two_models_firmware.models
+                    ]
                     assert after.models != before.models
                     assert after.stamp.boot_id != before.stamp.boot_id
                     await player.play(audio)
@@ -57,7 +61,9 @@ def test_the_board_runs_the_new_models_after_an_update(
     asyncio.run(update())
 
 
-def test_an_update_with_a_wrong_key_is_refused_and_changes_nothing(virtual_board: VirtualBoard, two_models_firmware: Firmware, tmp_path: Path) -> None:
+def test_an_update_with_a_wrong_key_is_refused_and_changes_nothing(
+    virtual_board: VirtualBoard, two_models_firmware: Firmware, tmp_path: Path
+) -> None:
     async def update() -> None:
         async with connected(virtual_board, tmp_path / "raw.jsonl") as (collector, _):
             before = await collector.identify()

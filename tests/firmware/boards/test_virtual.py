@@ -76,7 +76,10 @@ def heard(events: Sequence[RawEvent], probabilities: NDArray[np.uint8]) -> Heard
 
 
 def overflows(given: Heard) -> int:
-    return sum(event.kind == "log" and "Not enough free bytes in ring buffer" in event.values["message"] for event in given.events)
+    return sum(
+        event.kind == "log" and "Not enough free bytes in ring buffer" in event.values["message"]
+        for event in given.events
+    )
 
 
 def simulated(audio: NDArray[np.int16], model: Path, cutoff: int = CUTOFF) -> tuple[NDArray[np.uint8], list[int]]:
@@ -95,7 +98,9 @@ def alexa(official_models: Path) -> Path:
     return official_models / "alexa.tflite"
 
 
-def test_every_detection_of_real_speech_falls_on_the_simulations_slice(virtual_board: VirtualBoard, spoken: Spoken, alexa: Path, tmp_path: Path) -> None:
+def test_every_detection_of_real_speech_falls_on_the_simulations_slice(
+    virtual_board: VirtualBoard, spoken: Spoken, alexa: Path, tmp_path: Path
+) -> None:
     audio = joined(spoken.words[:60])
     probabilities, slices = simulated(audio, alexa)
     assert len(slices) > 40
@@ -104,11 +109,15 @@ def test_every_detection_of_real_speech_falls_on_the_simulations_slice(virtual_b
     assert given.words == {"Alexa"}
     assert np.array_equal(given.probabilities, probabilities)
     collected = reconcile(given.events)
-    assert [one.position for one in collected.detections] == [contract.WINDOW_SAMPLES + contract.STEP_SAMPLES * one for one in slices]
+    assert [one.position for one in collected.detections] == [
+        contract.WINDOW_SAMPLES + contract.STEP_SAMPLES * one for one in slices
+    ]
     assert collected.integrity == Integrity(detections=len(slices), entity_events=len(slices))
     # The log's figures are the device's, to two decimals.
     decided = detect(probabilities, STRIDE, contract.slice_count(len(audio)), CUTOFF, WINDOW)
-    assert [(one.average, one.maximum) for one in collected.detections] == [(round(one.average / 255, 2), round(one.maximum / 255, 2)) for one in decided]
+    assert [(one.average, one.maximum) for one in collected.detections] == [
+        (round(one.average / 255, 2), round(one.maximum / 255, 2)) for one in decided
+    ]
     assert not collected.voids
 
 
@@ -116,25 +125,33 @@ def test_real_time_gives_the_same(host_firmware: Firmware, spoken: Spoken, alexa
     audio = joined(spoken.words[:2])
     probabilities, slices = simulated(audio, alexa)
     for attempt in range(3):
-        given = asyncio.run(hear(VirtualBoard(VIRTUAL_BOARD, host_firmware, realtime=True), audio, tmp_path / f"{attempt}.jsonl"))
+        given = asyncio.run(
+            hear(VirtualBoard(VIRTUAL_BOARD, host_firmware, realtime=True), audio, tmp_path / f"{attempt}.jsonl")
+        )
         if not overflows(given):
             assert (given.slices, given.probabilities.tolist()) == (slices, probabilities.tolist())
             return
     pytest.skip("this machine is too busy for real time: the board's ring buffer overflowed three times")
 
 
-def test_real_time_begins_when_all_models_are_loaded(two_models_firmware: Firmware, official_models: Path, tmp_path: Path) -> None:
+def test_real_time_begins_when_all_models_are_loaded(
+    two_models_firmware: Firmware, official_models: Path, tmp_path: Path
+) -> None:
     audio = np.random.default_rng(5).normal(0, 3000, 12_000).astype(np.int16)
     expected = simulated(audio, official_models / "hey_mycroft.tflite")[0].tolist()
     for attempt in range(3):  # a busy machine may be late, but not each time
-        given = asyncio.run(hear(VirtualBoard(VIRTUAL_BOARD, two_models_firmware, realtime=True), audio, tmp_path / f"{attempt}.jsonl"))
+        given = asyncio.run(
+            hear(VirtualBoard(VIRTUAL_BOARD, two_models_firmware, realtime=True), audio, tmp_path / f"{attempt}.jsonl")
+        )
         if not overflows(given):
             break
     assert given.probabilities.tolist() == expected
 
 
 @pytest.mark.parametrize("block", [1, 333, 4096], ids=["a sample", "odd", "large"])
-def test_how_the_sound_is_cut_changes_nothing(virtual_board: VirtualBoard, alexa: Path, tmp_path: Path, block: int) -> None:
+def test_how_the_sound_is_cut_changes_nothing(
+    virtual_board: VirtualBoard, alexa: Path, tmp_path: Path, block: int
+) -> None:
     samples = 40 * block if block == 1 else 32_000
     audio = np.random.default_rng(3).normal(0, 3000, samples).astype(np.int16)
     given = asyncio.run(hear(virtual_board, audio, tmp_path / "raw.jsonl", block))
@@ -167,7 +184,9 @@ def test_a_restarted_stream_begins_anew(virtual_board: VirtualBoard, alexa: Path
             await player.drain()
             await player.restart_stream()
             assert player.position == 0
-            assert not len(virtual_board.probabilities(read_model(alexa).sha256))  # those of the stream before are not this one's
+            assert not len(
+                virtual_board.probabilities(read_model(alexa).sha256)
+            )  # those of the stream before are not this one's
             await collector.wait_connected(CONNECT_SECONDS)
             await player.play(audio)
             await player.drain()
@@ -189,7 +208,9 @@ def test_a_board_that_dies_is_told_of(virtual_board: VirtualBoard, tmp_path: Pat
     asyncio.run(lose())
 
 
-def test_sound_faster_than_the_board_overflows_its_ring_as_on_a_device(host_firmware: Firmware, spoken: Spoken, tmp_path: Path) -> None:
+def test_sound_faster_than_the_board_overflows_its_ring_as_on_a_device(
+    host_firmware: Firmware, spoken: Spoken, tmp_path: Path
+) -> None:
     audio = joined(spoken.words[:20])
     board = VirtualBoard(VIRTUAL_BOARD, host_firmware, pace=100_000.0)
     given = asyncio.run(hear(board, audio, tmp_path / "raw.jsonl", block=len(audio)))
@@ -212,8 +233,12 @@ def test_a_board_ends_with_its_owner(virtual_board: VirtualBoard) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_machine_without_compilers_makes_the_same_board(official_models: Path, alexa: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is on PATH: all that compiles the board comes from pip. A shell in somebody else's Python changes nothing either."""
+def test_a_machine_without_compilers_makes_the_same_board(
+    official_models: Path, alexa: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is on PATH: all that compiles the board comes from pip. A shell in somebody else's Python changes nothing
+    either.
+    """
     said: list[str] = []
     with monkeypatch.context() as bare:
         for name in ("CC", "CXX", "AR"):

@@ -1,7 +1,7 @@
 """A simulated ESP32-S3: ROM loader, flasher stub, SPI flash, and what it prints when it boots from that flash.
 
-Flash behaves as NOR flash does: erasing sets bits, writing only clears them. As ESP-IDF's bootloader does, the first boot of a fresh image writes
-`otadata`, so that the flash is no longer byte for byte what was written to it.
+Flash behaves as NOR flash does: erasing sets bits, writing only clears them. As ESP-IDF's bootloader does, the first
+boot of a fresh image writes `otadata`, so that the flash is no longer byte for byte what was written to it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ class Chip:
     faults: Faults = field(default_factory=Faults)
     app_log: Sequence[str] = ("[I][app:073]: Running through setup()", "[I][app:130]: setup() finished successfully!")
     boots_alone: bool = False
-    """On a line without DTR and RTS: esptool's last register write stands for the reset, and its SYNC for the way into the loader."""
+    """On a line without DTR and RTS: esptool's last register write stands for the reset, and its SYNC for the way into
+    the loader."""
     send: Callable[[bytes], object] = lambda _: None
     vanish: Callable[[], object] = lambda: None
     flash: bytearray = field(init=False)
@@ -100,7 +101,9 @@ class Chip:
         self.boots += 1
         if self.flash[0] != _IMAGE_MAGIC or self.flash[_APP] != _IMAGE_MAGIC:
             self._running = True
-            self._print(*ROM_LOG, "rst:0x1 (POWERON),boot:0x8 (SPI_FAST_FLASH_BOOT)", *["invalid header: 0xffffffff"] * 4)
+            self._print(
+                *ROM_LOG, "rst:0x1 (POWERON),boot:0x8 (SPI_FAST_FLASH_BOOT)", *["invalid header: 0xffffffff"] * 4
+            )
             return
         if self.flash[_OTADATA : _OTADATA + 4] == b"\xff" * 4:
             # bootloader_utility.c, set_actual_ota_seq: sequence 1, state VALID, CRC of the sequence alone.
@@ -180,7 +183,9 @@ class Chip:
             self.boot()
 
     def _run_spi_command(self) -> None:
-        """The flash chip itself, reached through the SPI peripheral's registers: its identity and its parameter table's signature."""
+        """The flash chip itself, reached through the SPI peripheral's registers: its identity and its parameter table's
+        signature.
+        """
         self._registers[_SPI] &= ~_SPI_USER
         command = self._registers[_SPI + 0x20] & 0xFFFF
         if command == 0x9F:

@@ -20,8 +20,8 @@ from tests.firmware.rom_loader.chip import Chip
 
 POLL_SECONDS = 0.01
 RISE_SECONDS = 0.15
-"""IO0 is looked at so long after EN was let go. Each change of a line takes a round trip, 50 ms in pyserial; a real board would not wait for it,
-which is why Espressif's `esp_rfc2217_server` makes the whole reset by itself."""
+"""IO0 is looked at so long after EN was let go. Each change of a line takes a round trip, 50 ms in pyserial; a real
+board would not wait for it, which is why Espressif's `esp_rfc2217_server` makes the whole reset by itself."""
 
 
 @contextmanager
@@ -77,7 +77,9 @@ def on_rfc2217(chip: Chip) -> Iterator[str]:
 
 
 class Wiring:
-    """A UART as pyserial's `PortManager` wants it, and the two transistors between its control lines and the chip's EN and IO0."""
+    """A UART as pyserial's `PortManager` wants it, and the two transistors between its control lines and the chip's EN
+    and IO0.
+    """
 
     baudrate, bytesize, parity, stopbits, timeout = 115_200, 8, "N", 1, 0
     cts = dsr = ri = cd = False

@@ -33,7 +33,9 @@ def quick_esptool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, esphome: Tool
 
 @pytest.fixture
 def make_firmware(tmp_path: Path, official_models: Path, esphome: ToolEnvironment) -> MakeFirmware:
-    """`make_firmware(model="alexa", app_bytes=SMALL)`: a finished build's folder, its image around the real model's bytes, without the compiler."""
+    """`make_firmware(model="alexa", app_bytes=SMALL)`: a finished build's folder, its image around the real model's
+    bytes, without the compiler.
+    """
 
     def make(model: str = "alexa", app_bytes: int = SMALL, build_time: str = BUILD_TIME, **images: int) -> Firmware:
         folder = tmp_path / f"firmware-{model}-{app_bytes}"
@@ -42,7 +44,16 @@ def make_firmware(tmp_path: Path, official_models: Path, esphome: ToolEnvironmen
         factory = write_images(build, esphome.folder / "bin" / "esptool", content, build_time, app_bytes, **images)
         elf = build / "mww-desk.elf"
         elf.touch()
-        described = FirmwareModel(f"ww_{model}", model, official_models / f"{model}.json", _sha256(official_models, model), len(content), 229, 5, 22_348)
+        described = FirmwareModel(
+            f"ww_{model}",
+            model,
+            official_models / f"{model}.json",
+            _sha256(official_models, model),
+            len(content),
+            229,
+            5,
+            22_348,
+        )
         ota = build / "firmware.ota.bin"
         made = Firmware(TARGET, "mww-desk", folder, ota, (described,), ESPHOME_VERSION, ota, factory, elf)
         (folder / RECORD_FILE).write_text(json.dumps(_record(made)))

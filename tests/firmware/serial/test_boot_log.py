@@ -29,10 +29,19 @@ def bootable(**values: object) -> Chip:
 
 
 def test_the_log_begins_with_the_reset_and_ends_when_esphome_is_up() -> None:
-    chip = bootable(app_log=("\x1b[0;32m[I][app:073]: Running through setup()\x1b[0m", "[I][app:130]: setup() finished successfully!"))
+    chip = bootable(
+        app_log=(
+            "\x1b[0;32m[I][app:073]: Running through setup()\x1b[0m",
+            "[I][app:130]: setup() finished successfully!",
+        )
+    )
     with on_rfc2217(chip) as port:
         log = capture(lambda: port, LONG_ENOUGH)
-    assert [line.text for line in log.lines][:3] == ["ESP-ROM:esp32s3-20210327", "Build:Mar 27 2021", "rst:0x1 (POWERON),boot:0x8 (SPI_FAST_FLASH_BOOT)"]
+    assert [line.text for line in log.lines][:3] == [
+        "ESP-ROM:esp32s3-20210327",
+        "Build:Mar 27 2021",
+        "rst:0x1 (POWERON),boot:0x8 (SPI_FAST_FLASH_BOOT)",
+    ]
     assert log.lines[-2].text == "[I][app:073]: Running through setup()"
     assert log.started
     assert log.resets == ["POWERON"]
@@ -87,9 +96,13 @@ def test_a_port_without_control_lines_is_listened_to() -> None:
 @needs("gcc", "gcc")
 @needs("addr2line", "binutils")
 def test_a_backtrace_is_decoded_by_the_compilers_own_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program of this machine, linked to where the ESP32-S3 has its code, and this machine's addr2line under the other one's name."""
+    """A program of this machine, linked to where the ESP32-S3 has its code, and this machine's addr2line under the
+    other one's name.
+    """
     source, elf = tmp_path / "panic.c", tmp_path / "firmware.elf"
-    source.write_text("int wake_word_loop(int n) {\n  return n * 3;\n}\nint main(void) {\n  return wake_word_loop(1);\n}\n")
+    source.write_text(
+        "int wake_word_loop(int n) {\n  return n * 3;\n}\nint main(void) {\n  return wake_word_loop(1);\n}\n"
+    )
     subprocess.run(["gcc", "-g", "-O0", "-no-pie", "-Wl,-Ttext-segment=0x42000000", "-o", elf, source], check=True)
     symbols = subprocess.run(["nm", elf], check=True, capture_output=True, text=True).stdout.splitlines()
     address = next(int(line.split()[0], 16) for line in symbols if line.endswith(" wake_word_loop"))

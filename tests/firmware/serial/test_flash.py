@@ -57,7 +57,9 @@ def holding(firmware: Firmware) -> Chip:
 
 
 @pytest.mark.slow
-def test_a_megabyte_is_written_proven_and_found_in_the_board(make_firmware: MakeFirmware, official_models: Path) -> None:
+def test_a_megabyte_is_written_proven_and_found_in_the_board(
+    make_firmware: MakeFirmware, official_models: Path
+) -> None:
     firmware = make_firmware(app_bytes=ONE_MEGABYTE)
     assert firmware.factory_image is not None
     image = firmware.factory_image.read_bytes()
@@ -65,7 +67,9 @@ def test_a_megabyte_is_written_proven_and_found_in_the_board(make_firmware: Make
     chip = Chip()
     percents: list[int] = []
     with on_pty(chip) as port:
-        flashed = flash_board(DESK, firmware, FlashOptions(port=port, boot_seconds=0), progress=lambda done, _: percents.append(done))
+        flashed = flash_board(
+            DESK, firmware, FlashOptions(port=port, boot_seconds=0), progress=lambda done, _: percents.append(done)
+        )
     assert (flashed.way, flashed.mac, flashed.written_bytes) == ("serial", MAC, len(image))
     assert flashed.serial is not None
     assert (flashed.serial.board.chip, flashed.serial.baud) == ("ESP32-S3", FAST)
@@ -91,7 +95,9 @@ def test_a_board_that_holds_the_image_is_left_alone(make_firmware: MakeFirmware)
     assert "SPI_FLASH_MD5" in chip.log
 
 
-@pytest.mark.parametrize("difference", ["another app starts", pytest.param("a byte of the app", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "difference", ["another app starts", pytest.param("a byte of the app", marks=pytest.mark.slow)]
+)
 def test_a_board_that_does_not_quite_hold_it_is_flashed(difference: str, make_firmware: MakeFirmware) -> None:
     firmware = make_firmware()
     chip = holding(firmware)
@@ -112,7 +118,10 @@ def test_a_line_that_is_bad_at_speed_is_used_slowly(make_firmware: MakeFirmware,
     chip = Chip(faults=Faults(bad_line_above=200_000))
     with on_pty(chip) as port:
         lines = flash(port, make_firmware())
-    assert any("failed at 460,800 baud" in line and "Checksum error" in line and line.endswith("trying at 115,200") for line in lines)
+    assert any(
+        "failed at 460,800 baud" in line and "Checksum error" in line and line.endswith("trying at 115,200")
+        for line in lines
+    )
     assert model_bytes(official_models) in chip.flash
 
 
@@ -127,13 +136,18 @@ def test_a_socket_is_a_port_too(make_firmware: MakeFirmware, official_models: Pa
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:set(Daemon|Name):DeprecationWarning")  # pyserial's rfc2217 client
-def test_real_control_lines_reset_the_board_and_its_start_is_watched(make_firmware: MakeFirmware, official_models: Path) -> None:
+def test_real_control_lines_reset_the_board_and_its_start_is_watched(
+    make_firmware: MakeFirmware, official_models: Path
+) -> None:
     """Over rfc2217, where esptool is slow: pyserial waits 50 ms for each change of a time-out."""
     firmware = make_firmware(app_bytes=80_000)
     write(firmware.folder / SECRETS_FILE, {"wifi_ssid": "Villa Kunterbunt"})
     chip = Chip(app_log=("[C][wifi:505]:   SSID: 'Villa Kunterbunt'", *PANIC))
     with on_rfc2217(chip) as port:
-        with pytest.raises(InfrastructureError, match=r"holds the firmware, and crashes as it starts \(Guru Meditation.*boot-desk\.log$"):
+        with pytest.raises(
+            InfrastructureError,
+            match=r"holds the firmware, and crashes as it starts \(Guru Meditation.*boot-desk\.log$",
+        ):
             flash_board(at_port(port), firmware, FlashOptions(boot_seconds=30))
         kept = (firmware.folder / "boot-desk.log").read_text()
         assert PANIC[2] in kept
@@ -164,10 +178,31 @@ def command(tmp_path: Path, esphome: ToolEnvironment) -> Callable[..., subproces
 
     def start(port: str, firmware: Firmware, *arguments: str) -> subprocess.Popen[str]:
         program = Path(sys.executable).parent / "mww-firmware"
-        options = ["--board", "desk", "--boards", inventory, "--firmware", firmware.folder, "--port", port, "--boot-seconds", "0", *arguments]
-        variables = os.environ | {"MWW_ESPHOME_ENV": str(esphome.folder), "MWW_LOCK_DIR": str(tmp_path / "locks"), "COLUMNS": "200"}
+        options = [
+            "--board",
+            "desk",
+            "--boards",
+            inventory,
+            "--firmware",
+            firmware.folder,
+            "--port",
+            port,
+            "--boot-seconds",
+            "0",
+            *arguments,
+        ]
+        variables = os.environ | {
+            "MWW_ESPHOME_ENV": str(esphome.folder),
+            "MWW_LOCK_DIR": str(tmp_path / "locks"),
+            "COLUMNS": "200",
+        }
         return subprocess.Popen(
-            [program, "flash", *map(str, options)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables
+            [program, "flash", *map(str, options)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=variables,
         )
 
     return start
@@ -179,7 +214,9 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, printed, complaints.splitlines()[-1] if complaints else ""
 
 
-def test_the_command_flashes_and_says_what_it_proved(command: Callable[..., subprocess.Popen[str]], make_firmware: MakeFirmware) -> None:
+def test_the_command_flashes_and_says_what_it_proved(
+    command: Callable[..., subprocess.Popen[str]], make_firmware: MakeFirmware
+) -> None:
     firmware = make_firmware()
     with on_pty(Chip()) as port:
         code, printed, complaint = ended(command(port, firmware))
@@ -200,7 +237,12 @@ def test_the_command_flashes_and_says_what_it_proved(command: Callable[..., subp
             False,
         ),
         (Chip(chip_id=ESP32_C3), 4, "the board there has an ESP32-C3, not an ESP32-S3; nothing was written", False),
-        (Chip(mac="A0:85:E3:99:99:99"), 4, "the board there has the MAC A0:85:E3:99:99:99, not A0:85:E3:12:34:56 of board 'desk'; nothing was written", False),
+        (
+            Chip(mac="A0:85:E3:99:99:99"),
+            4,
+            "the board there has the MAC A0:85:E3:99:99:99, not A0:85:E3:12:34:56 of board 'desk'; nothing was written",
+            False,
+        ),
         pytest.param(
             Chip(faults=Faults(bad_line_above=0)),
             3,
@@ -216,12 +258,23 @@ def test_the_command_flashes_and_says_what_it_proved(command: Callable[..., subp
             True,
             marks=pytest.mark.slow,
         ),
-        pytest.param(Chip(faults=Faults(deaf_after=3)), 3, "the board's loader does not answer (Failed to connect", True, marks=pytest.mark.slow),
+        pytest.param(
+            Chip(faults=Faults(deaf_after=3)),
+            3,
+            "the board's loader does not answer (Failed to connect",
+            True,
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["no sync", "wrong chip", "wrong board", "bad checksum", "port gone", "MD5", "silent half-way"],
 )
 def test_each_fault_has_its_words_and_its_exit_code(
-    chip: Chip, code: int, complaint: str, half: bool, command: Callable[..., subprocess.Popen[str]], make_firmware: MakeFirmware
+    chip: Chip,
+    code: int,
+    complaint: str,
+    half: bool,
+    command: Callable[..., subprocess.Popen[str]],
+    make_firmware: MakeFirmware,
 ) -> None:
     chip = replace(chip, log=[], bauds=[])
     with on_pty(chip) as port:
@@ -233,9 +286,13 @@ def test_each_fault_has_its_words_and_its_exit_code(
         assert chip.flash == b"\xff" * len(chip.flash)
 
 
-def test_a_held_port_is_named_with_its_holder(command: Callable[..., subprocess.Popen[str]], make_firmware: MakeFirmware, tmp_path: Path) -> None:
+def test_a_held_port_is_named_with_its_holder(
+    command: Callable[..., subprocess.Popen[str]], make_firmware: MakeFirmware, tmp_path: Path
+) -> None:
     terminal = tmp_path / "terminal.py"
-    terminal.write_text("import os, sys; os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY); print(flush=True); sys.stdin.read()")
+    terminal.write_text(
+        "import os, sys; os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY); print(flush=True); sys.stdin.read()"
+    )
     chip = Chip()
     with on_pty(chip) as port:
         holder = subprocess.Popen([sys.executable, terminal, port], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -258,11 +315,17 @@ def test_a_port_that_is_locked_by_one_we_may_not_see_is_told_too(make_firmware: 
     """pyserial's lock, taken where nobody looks: by ourselves."""
     import serial
 
-    with on_pty(Chip()) as port, serial.Serial(port, exclusive=True), pytest.raises(InfrastructureError, match="is held by a process of another user; end it"):
+    with (
+        on_pty(Chip()) as port,
+        serial.Serial(port, exclusive=True),
+        pytest.raises(InfrastructureError, match="is held by a process of another user; end it"),
+    ):
         flash(port, make_firmware())
 
 
-def test_an_interrupt_in_the_middle_leaves_no_program_behind(command: Callable[..., subprocess.Popen[str]], make_firmware: MakeFirmware) -> None:
+def test_an_interrupt_in_the_middle_leaves_no_program_behind(
+    command: Callable[..., subprocess.Popen[str]], make_firmware: MakeFirmware
+) -> None:
     chip = Chip(faults=Faults(vanish_after=2))
     with on_pty(chip) as port:
         process = command(port, make_firmware())
@@ -276,7 +339,9 @@ def test_an_interrupt_in_the_middle_leaves_no_program_behind(command: Callable[.
 
 @pytest.mark.parametrize("port", ["socket://127.0.0.1:1", "rfc2217://127.0.0.1:1"])
 def test_a_server_that_does_not_run_is_told(port: str, make_firmware: MakeFirmware) -> None:
-    with pytest.raises(InfrastructureError, match=rf"^{port}: cannot be opened \(.*or the server runs, then flash again$"):
+    with pytest.raises(
+        InfrastructureError, match=rf"^{port}: cannot be opened \(.*or the server runs, then flash again$"
+    ):
         flash(port, make_firmware())
 
 
@@ -286,7 +351,9 @@ def test_a_server_that_does_not_run_is_told(port: str, make_firmware: MakeFirmwa
 def test_what_cannot_be_flashed_is_refused_before_anything_is_asked(make_firmware: MakeFirmware) -> None:
     firmware = make_firmware()
     box = DESK.model_copy(update={"target": "esp32-s3-box-3"})
-    with pytest.raises(ConfigError, match="is built for target esp32-s3-devkitc-1, but board 'desk' is of target esp32-s3-box-3"):
+    with pytest.raises(
+        ConfigError, match="is built for target esp32-s3-devkitc-1, but board 'desk' is of target esp32-s3-box-3"
+    ):
         flash("/dev/none", firmware, box)
     with pytest.raises(ConfigError, match="holds no image, only generated code"):
         flash("/dev/none", replace(firmware, factory_image=None))
@@ -295,7 +362,9 @@ def test_what_cannot_be_flashed_is_refused_before_anything_is_asked(make_firmwar
     with pytest.raises(ConfigError, match=r"has no address in boards\.yaml, which --via network needs"):
         flash_board(DESK, firmware, FlashOptions(via="network"))
     nameless = BoardEntry(name="desk", kind="serial", target=DESK.target, usb_serial="0001", address="127.0.0.1")
-    with pytest.raises(ConfigError, match=r"has no mac in boards\.yaml, and on the network nothing else tells boards apart"):
+    with pytest.raises(
+        ConfigError, match=r"has no mac in boards\.yaml, and on the network nothing else tells boards apart"
+    ):
         flash_board(nameless, firmware, FlashOptions(via="network"))
     with pytest.raises(ConfigError, match="there is no such port"):
         flash("/dev/none", firmware)
@@ -303,7 +372,10 @@ def test_what_cannot_be_flashed_is_refused_before_anything_is_asked(make_firmwar
 
 def test_a_virtual_board_is_refused_before_its_firmware_is_looked_for(tmp_path: Path) -> None:
     told = CliRunner().invoke(firmware_app, ["flash", "--board", "virtual", "--firmware", str(tmp_path)])
-    assert (told.exit_code, told.stderr.startswith("error: board 'virtual' is virtual: there is nothing to flash")) == (2, True), told.stderr
+    assert (told.exit_code, told.stderr.startswith("error: board 'virtual' is virtual: there is nothing to flash")) == (
+        2,
+        True,
+    ), told.stderr
 
 
 @pytest.mark.slow
@@ -319,7 +391,9 @@ def test_a_board_that_holds_the_image_but_is_not_on_the_network_is_no_success(ma
     entry = DESK.model_copy(update={"address": "127.0.0.1", "api_port": 1})
     with (
         on_pty(holding(firmware)) as port,
-        pytest.raises(InfrastructureError, match=f"no connection .*; the firmware is in the board's flash, verified at {port}$"),
+        pytest.raises(
+            InfrastructureError, match=f"no connection .*; the firmware is in the board's flash, verified at {port}$"
+        ),
     ):
         flash_board(entry, firmware, FlashOptions(via="serial", port=port, network_seconds=0))
 
@@ -334,15 +408,25 @@ class Swapped(Chip):
 
 
 @pytest.mark.slow
-def test_a_board_without_a_mac_must_stay_the_same_one(make_firmware: MakeFirmware, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_board_without_a_mac_must_stay_the_same_one(
+    make_firmware: MakeFirmware, monkeypatch: pytest.MonkeyPatch
+) -> None:
     entry = BoardEntry(name="desk", kind="serial", target=DESK.target, usb_serial="0001")
     with on_pty(Swapped()) as port:
         monkeypatch.setattr("firmware.serial.ports.usb_ports", lambda: [UsbPort(port, "0001", "CP2102N")])
-        with pytest.raises(BoardRefused, match=f"the board there has the MAC A0:85:E3:12:34:57, not {MAC} of board 'desk'; another board was put in its place"):
+        with pytest.raises(
+            BoardRefused,
+            match=(
+                f"the board there has the MAC A0:85:E3:12:34:57, not {MAC} of board 'desk'; another board was put in"
+                " its place"
+            ),
+        ):
             flash_board(entry, make_firmware(), FlashOptions(boot_seconds=0))
 
 
-def test_without_the_extra_it_says_what_to_install(make_firmware: MakeFirmware, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_it_says_what_to_install(
+    make_firmware: MakeFirmware, monkeypatch: pytest.MonkeyPatch
+) -> None:
     firmware = make_firmware()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "serial" else object())
     with pytest.raises(InfrastructureError, match=r"needs the package serial, which is not installed; .*\.\[bench\]"):
@@ -351,6 +435,9 @@ def test_without_the_extra_it_says_what_to_install(make_firmware: MakeFirmware, 
 
 def test_an_image_for_another_chip_is_refused_by_the_board(make_firmware: MakeFirmware) -> None:
     chip = Chip()
-    with on_pty(chip) as port, pytest.raises(BoardRefused, match="has an ESP32-S3, not an ESP32-C3; nothing was written"):
+    with (
+        on_pty(chip) as port,
+        pytest.raises(BoardRefused, match="has an ESP32-S3, not an ESP32-C3; nothing was written"),
+    ):
         flash(port, make_firmware(chip_id=ESP32_C3))
     assert not WRITES & set(chip.log)

@@ -20,7 +20,12 @@ EMPTY = b"\xff" * 0x2000
 def image_file(folder: Path, chip_id: int = 9) -> Path:
     header = bytearray(b"\xe9\x01\x02\x3f" + bytes(20))
     struct.pack_into("<H", header, 12, chip_id)
-    content = bytes(header).ljust(0x8000, b"\xff") + partition_table().ljust(0x1000, b"\xff") + b"\xff" * (APP_OFFSET - 0x9000) + b"app"
+    content = (
+        bytes(header).ljust(0x8000, b"\xff")
+        + partition_table().ljust(0x1000, b"\xff")
+        + b"\xff" * (APP_OFFSET - 0x9000)
+        + b"app"
+    )
     path = folder / "firmware.factory.bin"
     path.write_bytes(content)
     return path
@@ -37,7 +42,11 @@ def otadata(*entries: tuple[int, int] | None, damaged: bool = False) -> bytes:
     for entry in entries:
         sequence, state = entry or (UNDEFINED, UNDEFINED)
         crc = zlib.crc32(struct.pack("<I", sequence), 0xFFFFFFFF) ^ damaged
-        sectors.append((b"\xff" * 32 if entry is None else struct.pack("<I20sII", sequence, b"\xff" * 20, state, crc)).ljust(0x1000, b"\xff"))
+        sectors.append(
+            (b"\xff" * 32 if entry is None else struct.pack("<I20sII", sequence, b"\xff" * 20, state, crc)).ljust(
+                0x1000, b"\xff"
+            )
+        )
     return b"".join(sectors)
 
 

@@ -30,15 +30,22 @@ def test_the_built_in_port_is_known_by_the_mac_and_a_bridge_by_its_number() -> N
 
 
 def test_a_board_that_is_not_there_is_told_with_the_ports_that_are() -> None:
-    with pytest.raises(InfrastructureError, match=r"'desk': no USB port has the serial number A0:85:E3:12:34:56; plug the board in; ports here: .*CP2102N"):
+    with pytest.raises(
+        InfrastructureError,
+        match=r"'desk': no USB port has the serial number A0:85:E3:12:34:56; plug the board in; ports here: .*CP2102N",
+    ):
         find_port(DESK, None, [BRIDGE, OTHER])
-    with pytest.raises(InfrastructureError, match=r"serial number 0001; plug the board in; no USB serial port is here$"):
+    with pytest.raises(
+        InfrastructureError, match=r"serial number 0001; plug the board in; no USB serial port is here$"
+    ):
         find_port(SHELF, None, [])
 
 
 def test_a_number_that_two_ports_have_decides_nothing() -> None:
     twin = UsbPort("/dev/ttyUSB4", "0001", "CP2102N")
-    with pytest.raises(ConfigError, match=r"/dev/ttyUSB3, /dev/ttyUSB4 have the serial number 0001; choose one with --port"):
+    with pytest.raises(
+        ConfigError, match=r"/dev/ttyUSB3, /dev/ttyUSB4 have the serial number 0001; choose one with --port"
+    ):
         find_port(SHELF, None, [BRIDGE, twin])
 
 
@@ -81,7 +88,9 @@ def test_the_ports_of_this_machine_can_be_listed() -> None:
 @contextmanager
 def holding(port: str, folder: Path) -> Iterator[int]:
     terminal = folder / "terminal.py"
-    terminal.write_text("import os, sys; os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY); print(flush=True); sys.stdin.read()")
+    terminal.write_text(
+        "import os, sys; os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY); print(flush=True); sys.stdin.read()"
+    )
     process = subprocess.Popen([sys.executable, terminal, port], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stdout is not None
@@ -101,7 +110,10 @@ def test_who_holds_a_port_is_named(tmp_path: Path) -> None:
         # That we hold it ourselves is no obstacle.
         refuse_held(port)
         with holding(port, tmp_path) as pid:
-            with pytest.raises(InfrastructureError, match=rf"{port}: is held by pid {pid} \(python\S* \S+terminal.py {port}\); end it, then flash again"):
+            with pytest.raises(
+                InfrastructureError,
+                match=rf"{port}: is held by pid {pid} \(python\S* \S+terminal.py {port}\); end it, then flash again",
+            ):
                 refuse_held(port)
             assert [holder.pid for holder in port_holders(port)] == [pid]
         refuse_held(port)
@@ -111,4 +123,9 @@ def test_who_holds_a_port_is_named(tmp_path: Path) -> None:
 
 
 def test_what_is_no_port_of_this_machine_has_no_holder(tmp_path: Path) -> None:
-    assert port_holders("rfc2217://bench-pi:4000") == port_holders(str(tmp_path)) == port_holders(str(tmp_path / "none")) == []
+    assert (
+        port_holders("rfc2217://bench-pi:4000")
+        == port_holders(str(tmp_path))
+        == port_holders(str(tmp_path / "none"))
+        == []
+    )

@@ -1,4 +1,6 @@
-"""The frontend in NumPy against the C source that a firmware holds, compiled here, at steps that the library of pymicro-features is not built for."""
+"""The frontend in NumPy against the C source that a firmware holds, compiled here, at steps that the library of
+pymicro-features is not built for.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,8 @@ int main(int, char **arguments) {
   if (!FrontendPopulateState(&config, &state, 16000)) return 1;
   std::vector<int16_t> samples;
   int16_t block[4096];
-  for (size_t count; (count = fread(block, sizeof(int16_t), 4096, stdin)) > 0;) samples.insert(samples.end(), block, block + count);
+  for (size_t count; (count = fread(block, sizeof(int16_t), 4096, stdin)) > 0;)
+    samples.insert(samples.end(), block, block + count);
   for (size_t place = 0, read = 0; place < samples.size(); place += read) {
     FrontendOutput output = FrontendProcessSamples(&state, &samples[place], samples.size() - place, &read);
     if (output.values) fwrite(output.values, sizeof(uint16_t), output.size, stdout);
@@ -76,8 +79,14 @@ def program(esphome: ToolEnvironment, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.mark.parametrize("step_ms", GOLDEN)
 def test_the_c_source_gives_the_same(program: Path, step_ms: int) -> None:
-    for samples in (integer_sound(), synthetic_speech(20, seed=step_ms), np.random.default_rng(step_ms).integers(-32768, 32768, 80_000).astype(np.int16)):
-        done = subprocess.run([program, str(step_ms)], input=samples.tobytes(), capture_output=True, check=True, timeout=60)
+    for samples in (
+        integer_sound(),
+        synthetic_speech(20, seed=step_ms),
+        np.random.default_rng(step_ms).integers(-32768, 32768, 80_000).astype(np.int16),
+    ):
+        done = subprocess.run(
+            [program, str(step_ms)], input=samples.tobytes(), capture_output=True, check=True, timeout=60
+        )
         given = np.frombuffer(done.stdout, np.uint16).reshape(-1, 40)
         np.testing.assert_array_equal(Microfrontend(step_ms * 16).process(samples), given)
         if len(samples) == 48_000:

@@ -38,7 +38,9 @@ class Server:
 def server(tmp_path: Path) -> Iterator[Server]:
     path, traces = tmp_path / "s", tmp_path / "trace"
     traces.mkdir()
-    process = subprocess.Popen([sys.executable, "-m", "firmware.virtual.inference_server", str(path), str(traces)], stdin=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "firmware.virtual.inference_server", str(path), str(traces)], stdin=subprocess.PIPE
+    )
     until = time.monotonic() + TIMEOUT
     while not path.exists():
         assert process.poll() is None

@@ -51,14 +51,20 @@ def recipe(index: Path) -> Callable[[str], Recipe]:
 
     def make(source: str) -> Recipe:
         path = index / "mww_sum-1.0.tar.gz"
-        files = {"PKG-INFO": "Metadata-Version: 2.1\nName: mww-sum\nVersion: 1.0\n", "sum.c": source, "include/sum.h": "int sum(int, int);\n"}
+        files = {
+            "PKG-INFO": "Metadata-Version: 2.1\nName: mww-sum\nVersion: 1.0\n",
+            "sum.c": source,
+            "include/sum.h": "int sum(int, int);\n",
+        }
         files["setup.py"] = "from setuptools import setup\nsetup(name='mww-sum', version='1.0')\n"
         with tarfile.open(path, "w:gz") as archive:
             for name, text in files.items():
                 entry = tarfile.TarInfo(f"mww_sum-1.0/{name}")
                 entry.size = len(text)
                 archive.addfile(entry, io.BytesIO(text.encode()))
-        return Recipe("sum", Package("mww-sum", "1.0", (hashlib.sha256(path.read_bytes()).hexdigest(),)), ("*.c",), (), "include")
+        return Recipe(
+            "sum", Package("mww-sum", "1.0", (hashlib.sha256(path.read_bytes()).hexdigest(),)), ("*.c",), (), "include"
+        )
 
     return make
 
@@ -75,7 +81,18 @@ def test_it_is_made_once_and_found_without_the_index(
     made = library(how, compilers, esphome, said.append)
     assert said == ["compiling libsum from mww-sum 1.0's source, once"]
     (tmp_path / "use.c").write_text('#include "sum.h"\nint main(void) { return sum(40, 2); }\n')
-    compilers.run([*compilers.c, "use.c", f"-I{made.include}", f"-L{made.archive.parent}", f"-l:{made.archive.name}", "-o", "use"], tmp_path)
+    compilers.run(
+        [
+            *compilers.c,
+            "use.c",
+            f"-I{made.include}",
+            f"-L{made.archive.parent}",
+            f"-l:{made.archive.name}",
+            "-o",
+            "use",
+        ],
+        tmp_path,
+    )
     assert subprocess.run([tmp_path / "use"], check=False).returncode == 42
     for path in index.iterdir():
         path.unlink()
@@ -83,7 +100,9 @@ def test_it_is_made_once_and_found_without_the_index(
     assert finished(default_tools_folder()) == [made.archive.parent.name]
 
 
-def test_what_a_killed_process_left_goes(recipe: Callable[[str], Recipe], compilers: Compilers, esphome: ToolEnvironment) -> None:
+def test_what_a_killed_process_left_goes(
+    recipe: Callable[[str], Recipe], compilers: Compilers, esphome: ToolEnvironment
+) -> None:
     how = recipe(SOURCE)
     made = library(how, compilers, esphome).archive.parent
     half = made.with_name(f"{made.name}-abc123")
@@ -92,9 +111,14 @@ def test_what_a_killed_process_left_goes(recipe: Callable[[str], Recipe], compil
     assert finished(default_tools_folder()) == [made.name]
 
 
-def test_a_source_that_does_not_compile_leaves_nothing(recipe: Callable[[str], Recipe], compilers: Compilers, esphome: ToolEnvironment) -> None:
+def test_a_source_that_does_not_compile_leaves_nothing(
+    recipe: Callable[[str], Recipe], compilers: Compilers, esphome: ToolEnvironment
+) -> None:
     how = recipe("int sum(int a, int b) { return a + ; }\n")
-    with pytest.raises(InfrastructureError, match=r"libsum of mww-sum 1\.0 could not be compiled: .* does not work: .*sum\.c:1:.*error.*; mend that"):
+    with pytest.raises(
+        InfrastructureError,
+        match=r"libsum of mww-sum 1\.0 could not be compiled: .* does not work: .*sum\.c:1:.*error.*; mend that",
+    ):
         library(how, compilers, esphome)
     assert not finished(default_tools_folder())
 
@@ -107,7 +131,10 @@ def test_another_source_than_the_pinned_one_is_not_even_read(
     recipe(SOURCE + "/* changed */\n")
     (file,) = index.iterdir()
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    with pytest.raises(InfrastructureError, match=rf"mww-sum 1\.0: the package index gives a file with SHA-256 {digest} instead of {pinned}; do not use it"):
+    with pytest.raises(
+        InfrastructureError,
+        match=rf"mww-sum 1\.0: the package index gives a file with SHA-256 {digest} instead of {pinned}; do not use it",
+    ):
         library(how, compilers, esphome)
     assert not finished(default_tools_folder())
 
@@ -122,12 +149,18 @@ def test_a_source_that_cannot_be_fetched_is_said(
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_RETRIES", "1")
     with pytest.raises(
-        InfrastructureError, match=r"mww-sum 1\.0 could not be fetched with pip: the package index does not answer: .*refused.*; check the network"
+        InfrastructureError,
+        match=(
+            r"mww-sum 1\.0 could not be fetched with pip: the package index does not answer: .*refused.*; check the"
+            r" network"
+        ),
     ):
         library(how, compilers, esphome)
 
 
-def test_another_process_is_waited_for(recipe: Callable[[str], Recipe], compilers: Compilers, esphome: ToolEnvironment, tmp_path: Path) -> None:
+def test_another_process_is_waited_for(
+    recipe: Callable[[str], Recipe], compilers: Compilers, esphome: ToolEnvironment, tmp_path: Path
+) -> None:
     how = recipe(SOURCE)
     made = library(how, compilers, esphome)
     folder, aside = made.archive.parent, tmp_path / "aside"
@@ -136,14 +169,18 @@ def test_another_process_is_waited_for(recipe: Callable[[str], Recipe], compiler
         "import pickle, sys; from firmware.virtual.libraries import library; "
         "print(library(*pickle.load(sys.stdin.buffer), lambda line: print(line, flush=True)).archive)"
     )
-    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as other:
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+    ) as other:
         assert other.stdin is not None
         assert other.stdout is not None
         with wait_for(folder.with_name(f"{folder.name}.lock"), lambda: None):
             # It begins when it has read what to make.
             other.stdin.write(pickle.dumps((how, compilers, esphome)))
             other.stdin.close()
-            assert other.stdout.readline() == b"waiting for another process: compiling libsum from mww-sum 1.0's source\n"
+            assert (
+                other.stdout.readline() == b"waiting for another process: compiling libsum from mww-sum 1.0's source\n"
+            )
             aside.rename(folder)
         assert other.stdout.read().decode() == f"{made.archive}\n"
     # It found what was made meanwhile; it made nothing itself.
@@ -190,7 +227,19 @@ def hashes(compilers: Compilers, esphome: ToolEnvironment, tmp_path_factory: pyt
     (folder / "hashes.cpp").write_text(HASHES)
     sodium = library(SODIUM, compilers, esphome)
     includes = [f"-I{path}" for path in (HERE / "shims", sodium.include)]
-    compilers.run([*compilers.cxx, "-O2", "hashes.cpp", *includes, f"-L{sodium.archive.parent}", f"-l:{sodium.archive.name}", "-o", "hashes"], folder)
+    compilers.run(
+        [
+            *compilers.cxx,
+            "-O2",
+            "hashes.cpp",
+            *includes,
+            f"-L{sodium.archive.parent}",
+            f"-l:{sodium.archive.name}",
+            "-o",
+            "hashes",
+        ],
+        folder,
+    )
     return folder / "hashes"
 
 
@@ -206,7 +255,9 @@ def test_hashes_are_openssls_at_every_length(kind: str, hashes: Path) -> None:
     assert digests(hashes, kind, messages) == [hashlib.new(kind, message).hexdigest() for (message,) in messages]
 
 
-@given(st.sampled_from(["md5", "sha256"]), st.lists(st.lists(st.binary(max_size=150), max_size=6), min_size=1, max_size=10))
+@given(
+    st.sampled_from(["md5", "sha256"]), st.lists(st.lists(st.binary(max_size=150), max_size=6), min_size=1, max_size=10)
+)
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_hashes_are_openssls_however_a_message_comes(hashes: Path, kind: str, messages: list[list[bytes]]) -> None:
     assert digests(hashes, kind, messages) == [hashlib.new(kind, b"".join(parts)).hexdigest() for parts in messages]

@@ -19,9 +19,13 @@ def test_what_esphome_computes_is_not_touched(esphome: ToolEnvironment, tmp_path
     write_overlay(source, OWN, tmp_path)
     for name in ("micro_wake_word.cpp", "streaming_model.cpp", "model_data.cpp"):
         original, copy = (folder / "micro_wake_word" / name for folder in (source, tmp_path))
-        expected = original.read_text().replace("#ifdef USE_ESP32\n", "#if defined(USE_ESP32) || defined(USE_HOST)\n", 1)
+        expected = original.read_text().replace(
+            "#ifdef USE_ESP32\n", "#if defined(USE_ESP32) || defined(USE_HOST)\n", 1
+        )
         assert copy.read_text() == expected
-    assert not re.search(r"add_idf_component|only_on_esp32\W", (tmp_path / "micro_wake_word" / "__init__.py").read_text())
+    assert not re.search(
+        r"add_idf_component|only_on_esp32\W", (tmp_path / "micro_wake_word" / "__init__.py").read_text()
+    )
     assert (tmp_path / "virtual_board" / "virtual_microphone.cpp").is_file()
 
 

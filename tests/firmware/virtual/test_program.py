@@ -41,7 +41,9 @@ def boards(temporary: Path) -> list[Path]:
 def test_the_folder_of_a_killed_owner_goes_when_the_next_board_comes(temporary: Path, sleeper: Path) -> None:
     code = "import sys, time; from pathlib import Path; from firmware.virtual.program import VirtualProgram"
     code += "; board = VirtualProgram(Path(sys.argv[1])); print(flush=True); time.sleep(60)"
-    owner = subprocess.Popen([sys.executable, "-c", code, sleeper], stdout=subprocess.PIPE, env={"TMPDIR": str(temporary)})
+    owner = subprocess.Popen(
+        [sys.executable, "-c", code, sleeper], stdout=subprocess.PIPE, env={"TMPDIR": str(temporary)}
+    )
     assert owner.stdout is not None
     owner.stdout.readline()
     (orphan,) = boards(temporary)
@@ -58,12 +60,17 @@ def test_the_folder_of_a_killed_owner_goes_when_the_next_board_comes(temporary: 
 
 
 def test_a_board_that_cannot_be_prepared_leaves_nothing_behind(temporary: Path) -> None:
-    with pytest.raises(InfrastructureError, match=r"mww-board-.* cannot be put there \(No such file or directory\); free space, or set TMPDIR"):
+    with pytest.raises(
+        InfrastructureError,
+        match=r"mww-board-.* cannot be put there \(No such file or directory\); free space, or set TMPDIR",
+    ):
         VirtualProgram(temporary / "gone")
     assert not boards(temporary)
 
 
-def test_a_board_that_is_being_started_can_be_stopped(temporary: Path, sleeper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_board_that_is_being_started_can_be_stopped(
+    temporary: Path, sleeper: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     program = VirtualProgram(sleeper)
     monkeypatch.setattr(program, "_start_server", lambda: None)
     # If it sat out the time that a board may take to listen, it would not have ended when the test looks.

@@ -1,4 +1,6 @@
-"""The tests of `tests/hardware` on a board of kind `serial`, as `docs/device-loop.md` has it: flashed over its serial port, heard through the air."""
+"""The tests of `tests/hardware` on a board of kind `serial`, as `docs/device-loop.md` has it: flashed over its serial
+port, heard through the air.
+"""
 
 from __future__ import annotations
 
@@ -45,11 +47,32 @@ def deaf_board(air: object, host_firmware: Firmware, esphome: ToolEnvironment, t
 
 
 def suite(stand_in: Desk, *arguments: str) -> str:
-    """Run the suite in a process of its own, on generated speech: in real time that is minutes, the corpus a quarter of an hour. What it printed."""
+    """Run the suite in a process of its own, on generated speech: in real time that is minutes, the corpus a quarter of
+    an hour. What it printed.
+    """
     options = ["--board", "desk", "--boards", stand_in.boards, "--firmware", stand_in.firmware]
-    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-m", "hardware", ROOT / "tests" / "hardware", *options, *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-rs",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "hardware",
+        ROOT / "tests" / "hardware",
+        *options,
+        *arguments,
+    ]
     done = subprocess.run(
-        list(map(str, command)), cwd=ROOT, env=os.environ | {"MWW_TEST_CORPUS": "none"}, capture_output=True, text=True, check=False, timeout=3000
+        list(map(str, command)),
+        cwd=ROOT,
+        env=os.environ | {"MWW_TEST_CORPUS": "none"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=3000,
     )
     return done.stdout + done.stderr
 
@@ -75,7 +98,13 @@ def test_the_whole_suite_passes(official_models: Path, esphome: ToolEnvironment,
 
 
 def request(stand_in: Desk, official_models: Path, spoken: Spoken, folder: Path) -> SessionRequest:
-    return SessionRequest(board="desk", boards=stand_in.boards, model=official_models / "alexa.json", wake=(spoken.words[0],), output=folder / "session")
+    return SessionRequest(
+        board="desk",
+        boards=stand_in.boards,
+        model=official_models / "alexa.json",
+        wake=(spoken.words[0],),
+        output=folder / "session",
+    )
 
 
 def test_what_is_not_the_benchs_is_never_flashed_unasked(
@@ -95,7 +124,9 @@ def test_what_is_not_the_benchs_is_never_flashed_unasked(
         measure(replace(asked, firmware=None, flash=True))
 
 
-def test_a_board_without_its_key_is_refused_before_recordings_are_read(deaf_board: Desk, official_models: Path, spoken: Spoken, tmp_path: Path) -> None:
+def test_a_board_without_its_key_is_refused_before_recordings_are_read(
+    deaf_board: Desk, official_models: Path, spoken: Spoken, tmp_path: Path
+) -> None:
     asked = replace(request(deaf_board, official_models, spoken, tmp_path), wake=(tmp_path / "nothing",))
     with pytest.raises(ConfigError, match="its API key is not known; set MWW_API_KEY"):
         measure(asked)

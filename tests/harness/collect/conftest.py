@@ -19,6 +19,13 @@ def esphome_board(host_firmware: Firmware) -> Iterator[EsphomeBoard]:
     program = VirtualProgram(host_firmware.program)
     program.start()
     try:
-        yield EsphomeBoard("127.0.0.1", program.api_port, api_key(host_firmware.folder), host_firmware.name, host_mac_address(host_firmware.name), program)
+        yield EsphomeBoard(
+            "127.0.0.1",
+            program.api_port,
+            api_key(host_firmware.folder),
+            host_firmware.name,
+            host_mac_address(host_firmware.name),
+            program,
+        )
     finally:
         program.remove()

@@ -25,7 +25,9 @@ def detected(word: str) -> dict[str, Any]:
 
 @dataclass
 class SimulatedBoard:
-    """Writes what a collector would; `emitted` is the truth: (leg, sample) of every detection that the board told, by (boot, seq)."""
+    """Writes what a collector would; `emitted` is the truth: (leg, sample) of every detection that the board told, by
+    (boot, seq).
+    """
 
     events: list[RawEvent] = field(default_factory=list)
     emitted: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
@@ -62,7 +64,9 @@ class SimulatedBoard:
         self.heard += samples
         self.now += samples / 16000
 
-    def detect(self, word: str = WORD, *, behind: int = 0, log: bool = True, event: bool = True, twice: bool = False) -> None:
+    def detect(
+        self, word: str = WORD, *, behind: int = 0, log: bool = True, event: bool = True, twice: bool = False
+    ) -> None:
         """Tell a detection that was decided `behind` samples ago; with `log` or `event` False that message is lost."""
         if self.heard <= self.drained:
             return

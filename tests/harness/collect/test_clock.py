@@ -16,7 +16,15 @@ BOOT = "0badcafe"
 
 
 def probes(
-    *, count: int, drift_ppm: float, start_ms: float, seed: int, jitter: float, out_share: float, outliers: float = 0.0, origin: float = 5000.0
+    *,
+    count: int,
+    drift_ppm: float,
+    start_ms: float,
+    seed: int,
+    jitter: float,
+    out_share: float,
+    outliers: float = 0.0,
+    origin: float = 5000.0,
 ) -> list[ClockSample]:
     """Probes, one a second: each way takes 1 ms and more, the way out `out_share` of the jitter."""
     random = np.random.default_rng(seed)
@@ -32,7 +40,9 @@ def probes(
 
 
 @settings(max_examples=60)
-@example(drift_ppm=0.0, start_ms=0.0, seed=489940, out_share=1.0, outliers=0.1)  # the last probe began a window of its own, and was late by a second
+@example(
+    drift_ppm=0.0, start_ms=0.0, seed=489940, out_share=1.0, outliers=0.1
+)  # the last probe began a window of its own, and was late by a second
 @given(
     drift_ppm=st.floats(-80, 80),
     start_ms=st.floats(0, 2.0**33),
@@ -40,8 +50,18 @@ def probes(
     out_share=st.sampled_from([0.0, 0.2, 0.5, 1.0]),
     outliers=st.sampled_from([0.0, 0.1]),
 )
-def test_drift_within_2_ppm_in_ten_minutes(drift_ppm: float, start_ms: float, seed: int, out_share: float, outliers: float) -> None:
-    samples = probes(count=600, drift_ppm=drift_ppm, start_ms=start_ms, seed=seed, jitter=0.03, out_share=out_share, outliers=outliers)
+def test_drift_within_2_ppm_in_ten_minutes(
+    drift_ppm: float, start_ms: float, seed: int, out_share: float, outliers: float
+) -> None:
+    samples = probes(
+        count=600,
+        drift_ppm=drift_ppm,
+        start_ms=start_ms,
+        seed=seed,
+        jitter=0.03,
+        out_share=out_share,
+        outliers=outliers,
+    )
     fit = fit_clock(samples)
     assert abs(fit.drift_ppm - drift_ppm) < 2.0
     assert fit.residual_rms < 0.003
@@ -60,7 +80,9 @@ def test_a_clean_clock_is_found_within_a_tenth_of_a_millisecond() -> None:
 
 
 def test_millis_start_again_within_the_session() -> None:
-    fit = fit_clock(probes(count=600, drift_ppm=-30.0, start_ms=MILLIS_RANGE - 300_000.0, seed=2, jitter=0.01, out_share=0.5))
+    fit = fit_clock(
+        probes(count=600, drift_ppm=-30.0, start_ms=MILLIS_RANGE - 300_000.0, seed=2, jitter=0.01, out_share=0.5)
+    )
     assert fit.drift_ppm == pytest.approx(-30.0, abs=1.0)
     before, after = fit.to_host(MILLIS_RANGE - 1), fit.to_host(0)
     assert after - before == pytest.approx(0.001, abs=1e-6)

@@ -92,7 +92,9 @@ def test_detection_stops_and_starts(esphome_board: EsphomeBoard, tmp_path: Path)
     asyncio.run(run())
 
 
-def test_a_wrong_key_is_refused_for_good(esphome_board: EsphomeBoard, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_wrong_key_is_refused_for_good(
+    esphome_board: EsphomeBoard, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     wrong = replace(esphome_board, key=WRONG_KEY)
 
@@ -116,8 +118,13 @@ def test_a_wrong_key_is_refused_for_good(esphome_board: EsphomeBoard, tmp_path: 
     assert WRONG_KEY not in (tmp_path / "raw").read_text()
 
 
-@pytest.mark.parametrize(("change", "words"), [({"name": "another-board"}, "the board there is named"), ({"mac": "00:11:22:33:44:55"}, "has the MAC")])
-def test_another_board_is_refused_for_good(esphome_board: EsphomeBoard, tmp_path: Path, change: dict[str, str], words: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"name": "another-board"}, "the board there is named"), ({"mac": "00:11:22:33:44:55"}, "has the MAC")],
+)
+def test_another_board_is_refused_for_good(
+    esphome_board: EsphomeBoard, tmp_path: Path, change: dict[str, str], words: str
+) -> None:
     other = replace(esphome_board, **change)  # type: ignore[arg-type]
 
     async def run() -> None:
@@ -143,7 +150,9 @@ def test_it_subscribes_again_after_a_cut(esphome_board: EsphomeBoard, tmp_path: 
             await heard.flush()
             before = len(read_raw(path))
             await heard.stop_detection()
-            await until(path, lambda events: any("STOPPED" in str(event.values.get("message")) for event in events[before:]))
+            await until(
+                path, lambda events: any("STOPPED" in str(event.values.get("message")) for event in events[before:])
+            )
             await heard.start_detection()
 
     asyncio.run(run())
@@ -185,7 +194,9 @@ def test_an_attempt_that_hangs_is_given_up(esphome_board: EsphomeBoard, tmp_path
         async with TcpProxy(esphome_board.address, esphome_board.port) as proxy:
             proxy.stall()
             with open_log(tmp_path / "raw") as raw:
-                async with collector(esphome_board, raw, port=proxy.port, timing=replace(FAST, attempt_seconds=0.3)) as heard:
+                async with collector(
+                    esphome_board, raw, port=proxy.port, timing=replace(FAST, attempt_seconds=0.3)
+                ) as heard:
                     await until(tmp_path / "raw", lambda events: "note" in kinds(events))
                     assert not heard.connected
                     proxy.cut()
@@ -197,11 +208,18 @@ def test_an_attempt_that_hangs_is_given_up(esphome_board: EsphomeBoard, tmp_path
 
 
 @pytest.mark.parametrize("stalled", [False, True])
-def test_closing_does_not_wait_for_a_board_that_is_away(esphome_board: EsphomeBoard, tmp_path: Path, stalled: bool) -> None:
+def test_closing_does_not_wait_for_a_board_that_is_away(
+    esphome_board: EsphomeBoard, tmp_path: Path, stalled: bool
+) -> None:
     async def run() -> None:
         async with TcpProxy(esphome_board.address, esphome_board.port) as proxy:
             with open_log(tmp_path / "raw") as raw:
-                async with asyncio.timeout(WAIT), collector(esphome_board, raw, port=proxy.port, timing=replace(FAST, stall_seconds=WAIT * 2)) as heard:
+                async with (
+                    asyncio.timeout(WAIT),
+                    collector(
+                        esphome_board, raw, port=proxy.port, timing=replace(FAST, stall_seconds=WAIT * 2)
+                    ) as heard,
+                ):
                     if stalled:
                         await heard.wait_connected(WAIT)
                     proxy.stall()
@@ -235,15 +253,23 @@ def test_a_restarted_board_is_a_reboot(esphome_board: EsphomeBoard, tmp_path: Pa
 
 def test_two_harnesses_do_not_take_one_anothers_answers(esphome_board: EsphomeBoard, tmp_path: Path) -> None:
     async def run() -> None:
-        async with collecting(esphome_board, tmp_path / "one") as (one, _), collecting(esphome_board, tmp_path / "two") as (two, _):
+        async with (
+            collecting(esphome_board, tmp_path / "one") as (one, _),
+            collecting(esphome_board, tmp_path / "two") as (two, _),
+        ):
             for _ in range(5):
                 await asyncio.gather(one.clock(), two.clock(), one.identify())
-            await until(tmp_path / "one", lambda events: any(event.kind == "clock" and event.values["sent"] is None for event in events))
+            await until(
+                tmp_path / "one",
+                lambda events: any(event.kind == "clock" and event.values["sent"] is None for event in events),
+            )
 
     asyncio.run(run())
 
 
-def test_a_disk_that_refuses_ends_the_collecting(esphome_board: EsphomeBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_refuses_ends_the_collecting(
+    esphome_board: EsphomeBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def run() -> None:
         async with collecting(esphome_board, tmp_path / "raw") as (heard, _):
 
@@ -268,7 +294,10 @@ def test_nothing_listens(tmp_path: Path) -> None:
         board = EsphomeBoard("127.0.0.1", port, WRONG_KEY, "nobody", "00:11:22:33:44:55", None)
         with open_log(tmp_path / "raw") as raw:
             async with collector(board, raw) as heard:
-                with pytest.raises(InfrastructureError, match=r"nobody at 127\.0\.0\.1:\d+: no connection within 0\.5 s \(last: SocketAPIError"):
+                with pytest.raises(
+                    InfrastructureError,
+                    match=r"nobody at 127\.0\.0\.1:\d+: no connection within 0\.5 s \(last: SocketAPIError",
+                ):
                     await heard.wait_connected(0.5)
                 with pytest.raises(InfrastructureError, match="no connection"):
                     await heard.flush(0.2)
@@ -276,7 +305,9 @@ def test_nothing_listens(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize(("key", "mac", "words"), [("short", None, "32 bytes in base64"), (WRONG_KEY, "00:11", "no MAC address")])
+@pytest.mark.parametrize(
+    ("key", "mac", "words"), [("short", None, "32 bytes in base64"), (WRONG_KEY, "00:11", "no MAC address")]
+)
 def test_key_and_mac_are_checked_before(key: str, mac: str | None, words: str) -> None:
     with pytest.raises(ConfigError, match=words) as refused:
         make_target("127.0.0.1", 1, key, "board", mac)

@@ -35,7 +35,9 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, 400), st.binary(max_size=200).filter(lambda tail: b"\n" not in tail))
-def test_a_torn_line_is_cut_off_and_nothing_else(tmp_path_factory: pytest.TempPathFactory, size: int, tail: bytes) -> None:
+def test_a_torn_line_is_cut_off_and_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory, size: int, tail: bytes
+) -> None:
     path = tmp_path_factory.mktemp("raw") / "raw.jsonl"
     with RawLog(path) as log:
         log.write("note", text="x" * size)
@@ -60,7 +62,14 @@ def test_a_log_of_one_torn_line_is_empty(tmp_path: Path, tail: bytes) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b"no", b"[1]", b'{"kind":"log","t":0}', b'{"kind":1,"t":0,"position":0}', b'{"kind":"log","t":true,"position":0}', b'{"kind":"log","t":0,"position":0.5}'],
+    [
+        b"no",
+        b"[1]",
+        b'{"kind":"log","t":0}',
+        b'{"kind":1,"t":0,"position":0}',
+        b'{"kind":"log","t":true,"position":0}',
+        b'{"kind":"log","t":0,"position":0.5}',
+    ],
 )
 def test_damage_in_the_middle_is_named(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "raw.jsonl"
@@ -82,8 +91,9 @@ def test_files_that_cannot_be(tmp_path: Path) -> None:
 def test_a_kill_loses_nothing_that_was_written(tmp_path: Path) -> None:
     path = tmp_path / "raw.jsonl"
     script = (
-        "import sys, pathlib, os, signal\nfrom harness.collect.raw import RawLog\nlog = RawLog(pathlib.Path(sys.argv[1]))\n"
-        "for number in range(500): log.write('note', number=number)\nos.kill(os.getpid(), signal.SIGKILL)\n"
+        "import sys, pathlib, os, signal\nfrom harness.collect.raw import RawLog\nlog ="
+        " RawLog(pathlib.Path(sys.argv[1]))\nfor number in range(500): log.write('note',"
+        " number=number)\nos.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run([sys.executable, "-c", script, path], timeout=60, check=False)
     assert done.returncode == -signal.SIGKILL

@@ -32,7 +32,9 @@ def clean(collected: Collected) -> bool:
 
 
 def is_void(collected: Collected, leg: int, sample: int) -> bool:
-    return any(void.leg == leg and void.start <= sample and (void.end is None or sample < void.end) for void in collected.voids)
+    return any(
+        void.leg == leg and void.start <= sample and (void.end is None or sample < void.end) for void in collected.voids
+    )
 
 
 # A step of the board's life; numbers are samples.
@@ -42,7 +44,10 @@ detects = st.tuples(st.just("detect"), st.integers(0, RING))
 lags = st.tuples(st.just("lag"), st.integers(0, LAG))
 harmless = st.one_of(hears, probes, detects, lags)
 faults = st.one_of(
-    *(st.tuples(st.just(name), st.integers(0, RING)) for name in ("lose event", "lose log", "lose both", "twice", "pair")),
+    *(
+        st.tuples(st.just(name), st.integers(0, RING))
+        for name in ("lose event", "lose log", "lose both", "twice", "pair")
+    ),
     st.tuples(st.sampled_from(["cut", "connect", "reboot", "overflow", "kill", "foreign probe"]), st.just(0)),
 )
 
@@ -82,7 +87,12 @@ def live(board: SimulatedBoard, steps: list[tuple[str, int]]) -> None:
                 board.disconnect()
                 board.reboot()
             case "overflow":
-                board.say("log", **log_line("Not enough free bytes in ring buffer to store incoming audio data. Resetting the ring buffer."))
+                board.say(
+                    "log",
+                    **log_line(
+                        "Not enough free bytes in ring buffer to store incoming audio data. Resetting the ring buffer."
+                    ),
+                )
             case "foreign probe":
                 board.say("clock", data=board.stamp(probe="9"), sent=None, received=None, sent_position=None)
             case _:
@@ -133,9 +143,28 @@ data = st.dictionaries(
     st.sampled_from(["boot_id", "seq", "t_ms", "sample", "wake_word", "probe"]),
     st.sampled_from(["0badcafe", "12345678", "1", "2", "-1", "x", ""]) | st.text(max_size=3),
 )
-anything: st.SearchStrategy[Any] = st.none() | st.integers(-5, 5) | st.floats(allow_nan=False) | st.text(max_size=5) | data
-kinds = st.sampled_from(["connected", "disconnected", "detection", "entity", "log", "clock", "identity", "play", "leg", "fatal", "note", "new"])
-values = st.dictionaries(st.sampled_from(["data", "sent", "received", "sent_position", "message", "leg", "event_type"]), anything)
+anything: st.SearchStrategy[Any] = (
+    st.none() | st.integers(-5, 5) | st.floats(allow_nan=False) | st.text(max_size=5) | data
+)
+kinds = st.sampled_from(
+    [
+        "connected",
+        "disconnected",
+        "detection",
+        "entity",
+        "log",
+        "clock",
+        "identity",
+        "play",
+        "leg",
+        "fatal",
+        "note",
+        "new",
+    ]
+)
+values = st.dictionaries(
+    st.sampled_from(["data", "sent", "received", "sent_position", "message", "leg", "event_type"]), anything
+)
 events = st.builds(RawEvent, kinds, st.floats(0, 1e6), st.integers(0, 10**7), values)
 
 
@@ -168,7 +197,9 @@ def test_heartbeats_narrow_a_loss() -> None:
         board.probe()
     board.flush()
     collected = reconcile(board.events)
-    assert collected.voids == (CollectedVoid(0, 9 * SECOND - MARGIN, 11 * SECOND + MARGIN, "lost detection, lost event"),)
+    assert collected.voids == (
+        CollectedVoid(0, 9 * SECOND - MARGIN, 11 * SECOND + MARGIN, "lost detection, lost event"),
+    )
     assert (collected.integrity.lost, collected.integrity.logs_without_event) == (1, 1)
 
 
@@ -221,8 +252,14 @@ def test_a_new_leg_starts_from_nothing() -> None:
     collected = reconcile(board.events)
     assert collected.voids == ()
     assert clean(collected)
-    assert [(detection.leg, detection.position) for detection in collected.detections] == [(0, 5 * SECOND), (1, 3 * SECOND)]
-    assert [(leg.index, leg.confirmed, leg.boot_id) for leg in collected.legs] == [(0, 5 * SECOND, "00000001"), (1, 3 * SECOND, "00000002")]
+    assert [(detection.leg, detection.position) for detection in collected.detections] == [
+        (0, 5 * SECOND),
+        (1, 3 * SECOND),
+    ]
+    assert [(leg.index, leg.confirmed, leg.boot_id) for leg in collected.legs] == [
+        (0, 5 * SECOND, "00000001"),
+        (1, 3 * SECOND, "00000002"),
+    ]
 
 
 def test_a_leg_that_begins_before_the_connection() -> None:
@@ -242,7 +279,10 @@ def test_an_overflow_and_the_time_to_forget_it_are_void() -> None:
     board.hear(10 * SECOND)
     board.flush()
     board.hear(SECOND)
-    board.say("log", **log_line("Not enough free bytes in ring buffer to store incoming audio data. Resetting the ring buffer."))
+    board.say(
+        "log",
+        **log_line("Not enough free bytes in ring buffer to store incoming audio data. Resetting the ring buffer."),
+    )
     board.hear(10 * SECOND)
     board.flush()
     collected = reconcile(board.events, settle_seconds=1.0)
@@ -251,7 +291,11 @@ def test_an_overflow_and_the_time_to_forget_it_are_void() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "reason"), [("State changed from DETECTING_WAKE_WORD to STOPPING", "stopped"), ("Streaming interpreter invoke failed", "inference error")]
+    ("line", "reason"),
+    [
+        ("State changed from DETECTING_WAKE_WORD to STOPPING", "stopped"),
+        ("Streaming interpreter invoke failed", "inference error"),
+    ],
 )
 @pytest.mark.parametrize("comes_back", ["state", "detection", "never"])
 def test_no_detection_runs(line: str, reason: str, comes_back: str) -> None:

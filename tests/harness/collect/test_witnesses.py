@@ -23,7 +23,8 @@ from harness.collect.witnesses import (
 )
 
 OVERFLOW = (
-    "Not enough free bytes in ring buffer to store incoming audio data. Resetting the ring buffer. Wake word detection accuracy will temporarily be reduced."
+    "Not enough free bytes in ring buffer to store incoming audio data. Resetting the ring buffer. Wake word detection"
+    " accuracy will temporarily be reduced."
 )
 
 
@@ -35,17 +36,29 @@ def board(message: str, *, level: str = "D", tag: str = "micro_wake_word:493", t
 @pytest.mark.parametrize(
     ("message", "fact"),
     [
-        ("Detected 'hey jarvis' with sliding average probability is 0.97 and max probability is 1.00", Detected("hey jarvis", 0.97, 1.0)),
-        ("Detected 'it's 'me'' with sliding average probability is 0.97 and max probability is 1.00", Detected("it's 'me'", 0.97, 1.0)),
+        (
+            "Detected 'hey jarvis' with sliding average probability is 0.97 and max probability is 1.00",
+            Detected("hey jarvis", 0.97, 1.0),
+        ),
+        (
+            "Detected 'it's 'me'' with sliding average probability is 0.97 and max probability is 1.00",
+            Detected("it's 'me'", 0.97, 1.0),
+        ),
         ("Detected 'a' with sliding average probability is 0.9.7 and max probability is 1.00", None),
         ("Wake word model predicts 'alexa', but VAD model doesn't.", BlockedByVad("alexa")),
         ("State changed from STOPPED to STARTING", StateChanged("STOPPED", "STARTING")),
         ("Probed tensor arena size: 22860 bytes", ArenaProbed(22860)),
         ("Arena size probe failed, using manifest size: 22860 bytes", ArenaProbeFailed(22860)),
         (OVERFLOW, AudioLost("ring buffer overflow")),
-        ("Inference task paused for 1000 ms without being released, so it resumed on its own", AudioLost("inference paused")),
+        (
+            "Inference task paused for 1000 ms without being released, so it resumed on its own",
+            AudioLost("inference paused"),
+        ),
         ("Streaming interpreter invoke failed", InferenceFailed("Streaming interpreter invoke failed")),
-        ("Encountered an error while performing an inference", InferenceFailed("Encountered an error while performing an inference")),
+        (
+            "Encountered an error while performing an inference",
+            InferenceFailed("Encountered an error while performing an inference"),
+        ),
         ("Wake word detection is already running", AlreadyRunning()),
         ("Inference task is running", None),
     ],
@@ -56,7 +69,12 @@ def test_lines_of_the_detection(message: str, fact: LogFact | None, task: str) -
 
 
 def test_other_tags_say_nothing() -> None:
-    assert parse_fact(board("Detected 'a' with sliding average probability is 0.97 and max probability is 1.00", tag="main:012")) is None
+    assert (
+        parse_fact(
+            board("Detected 'a' with sliding average probability is 0.97 and max probability is 1.00", tag="main:012")
+        )
+        is None
+    )
     assert parse_fact("Detected 'a' with sliding average probability is 0.97 and max probability is 1.00") is None
 
 
@@ -73,7 +91,9 @@ def test_the_board_says_itself_what_it_dropped(tag: str, message: str, dropped: 
 
 
 def test_the_parts_of_a_line() -> None:
-    assert parse_line(board("a: [b]\nc", level="VV", tag="wifi:012", task="mww")) == BoardLine("VV", "wifi", "mww", "a: [b]\nc")
+    assert parse_line(board("a: [b]\nc", level="VV", tag="wifi:012", task="mww")) == BoardLine(
+        "VV", "wifi", "mww", "a: [b]\nc"
+    )
     assert parse_line("plain") == BoardLine("", "", "", "plain")
 
 

@@ -59,7 +59,9 @@ def answers(seconds: float, peaks: Sequence[tuple[float, int]]) -> NDArray[np.ui
     return values.astype(np.uint8)
 
 
-def clips_run(folder: Path, heights: Sequence[int], truth: Literal["wake", "none"] = "wake", seconds: float = 1.2, **changes: Any) -> RunRecord:
+def clips_run(
+    folder: Path, heights: Sequence[int], truth: Literal["wake", "none"] = "wake", seconds: float = 1.2, **changes: Any
+) -> RunRecord:
     """A run of clips; each answers with one bump of the given height, at the clip's end."""
     files: list[FileRecord] = []
     detections: list[DetectionRecord] = []
@@ -73,13 +75,26 @@ def clips_run(folder: Path, heights: Sequence[int], truth: Literal["wake", "none
         probabilities.append(answer)
         highest = int(answer.max()) / 255
         digest = write_tone(path, length)
-        files.append(FileRecord(path=str(path), sha256=digest, seconds=length, stream_start=LEAD_IN, max_probability=highest, speaker=f"speaker{index % 3}"))
+        files.append(
+            FileRecord(
+                path=str(path),
+                sha256=digest,
+                seconds=length,
+                stream_start=LEAD_IN,
+                max_probability=highest,
+                speaker=f"speaker{index % 3}",
+            )
+        )
     protocol = PresentationRecord(mode="clips", truth=truth, lead_in_seconds=LEAD_IN, tail_seconds=TAIL)
     return _run(protocol, files, detections, probabilities, "test clips", changes)
 
 
 def stream_run(
-    folder: Path, lengths: Sequence[float], peaks: Sequence[tuple[float, int]], truth: Literal["wake", "none"] = "none", **changes: Any
+    folder: Path,
+    lengths: Sequence[float],
+    peaks: Sequence[tuple[float, int]],
+    truth: Literal["wake", "none"] = "none",
+    **changes: Any,
 ) -> RunRecord:
     """A run of one stream; `peaks` are in seconds of the stream."""
     files: list[FileRecord] = []
@@ -87,18 +102,39 @@ def stream_run(
     for index, length in enumerate(lengths):
         path = folder / f"{truth}-stream{index}.flac"
         digest = write_tone(path, length + index / 100)
-        files.append(FileRecord(path=str(path), sha256=digest, seconds=length + index / 100, stream_start=start, max_probability=0.5))
+        files.append(
+            FileRecord(
+                path=str(path), sha256=digest, seconds=length + index / 100, stream_start=start, max_probability=0.5
+            )
+        )
         start += length + index / 100 + GAP
     answer = answers(start - GAP, peaks)
     detections = _detections(answer, start - GAP, [file.stream_start for file in files], 0)
-    return _run(PresentationRecord(mode="stream", truth=truth, gap_seconds=GAP), files, detections, [answer], "read speech", changes)
+    return _run(
+        PresentationRecord(mode="stream", truth=truth, gap_seconds=GAP),
+        files,
+        detections,
+        [answer],
+        "read speech",
+        changes,
+    )
 
 
 def silent_hours(hours: float, events: int = 0, **changes: Any) -> RunRecord:
     """A run of many hours without audio files or probabilities, with so many false accepts."""
     file = FileRecord(path="long.wav", sha256="1" * 64, seconds=hours * 3600, stream_start=0, max_probability=0)
-    detections = [DetectionRecord(slice=1000 * index, seconds=10.0 * index, average=0.95, max=0.99, file_index=0) for index in range(events)]
-    return _run(PresentationRecord(mode="stream", truth="none"), [file], detections, [np.zeros(0, np.uint8)], "silent hours", changes)
+    detections = [
+        DetectionRecord(slice=1000 * index, seconds=10.0 * index, average=0.95, max=0.99, file_index=0)
+        for index in range(events)
+    ]
+    return _run(
+        PresentationRecord(mode="stream", truth="none"),
+        [file],
+        detections,
+        [np.zeros(0, np.uint8)],
+        "silent hours",
+        changes,
+    )
 
 
 def session(**changes: Any) -> SessionRecord:
@@ -119,22 +155,48 @@ def session(**changes: Any) -> SessionRecord:
 
 
 def device_run(
-    run: RunRecord, *, without: Sequence[int] = (), moved: int = 0, voids: Sequence[VoidRecord] = (), trace: bool = True, **changes: Any
+    run: RunRecord,
+    *,
+    without: Sequence[int] = (),
+    moved: int = 0,
+    voids: Sequence[VoidRecord] = (),
+    trace: bool = True,
+    **changes: Any,
 ) -> RunRecord:
-    """A simulated run as a board gave it: some detections missing, the others so many slices later, with voids, with or without probabilities."""
+    """A simulated run as a board gave it: some detections missing, the others so many slices later, with voids, with or
+    without probabilities.
+    """
     kept = [one for number, one in enumerate(run.detections) if number not in without]
-    detections = tuple(one.model_copy(update={"slice": one.slice + moved, "seconds": slice_end_seconds(one.slice + moved)}) for one in kept)
-    values: dict[str, Any] = {"source": "virtual board", "engine": "ESPHome 2026.10.0", "detections": detections, "voids": tuple(voids)}
+    detections = tuple(
+        one.model_copy(update={"slice": one.slice + moved, "seconds": slice_end_seconds(one.slice + moved)})
+        for one in kept
+    )
+    values: dict[str, Any] = {
+        "source": "virtual board",
+        "engine": "ESPHome 2026.10.0",
+        "detections": detections,
+        "voids": tuple(voids),
+    }
     if not trace:
-        values |= {"source": "on-device", "probabilities": pack_probabilities(np.zeros(0, np.uint8)), "inferences_per_file": ()}
+        values |= {
+            "source": "on-device",
+            "probabilities": pack_probabilities(np.zeros(0, np.uint8)),
+            "inferences_per_file": (),
+        }
         values["files"] = tuple(file.model_copy(update={"max_probability": None}) for file in run.files)
     return run.model_copy(update=values | changes)
 
 
-def make_device_result(device: Sequence[RunRecord], simulated: Sequence[RunRecord], measured: SessionRecord | None = None, **model: Any) -> Result:
+def make_device_result(
+    device: Sequence[RunRecord], simulated: Sequence[RunRecord], measured: SessionRecord | None = None, **model: Any
+) -> Result:
     """A result of a board beside its simulation."""
     result = make_result(device, **model)
-    values = {"simulation": tuple(simulated), "session": measured or session(), "agreement": make_agreement(device, simulated, model=result.model)}
+    values = {
+        "simulation": tuple(simulated),
+        "session": measured or session(),
+        "agreement": make_agreement(device, simulated, model=result.model),
+    }
     return Result.model_validate(result.model_copy(update=values).model_dump())
 
 
@@ -163,13 +225,23 @@ def make_result(runs: Sequence[RunRecord], **model: Any) -> Result:
     )
 
 
-def _detections(answer: NDArray[np.uint8], seconds: float, starts: Sequence[float], first_file: int) -> list[DetectionRecord]:
+def _detections(
+    answer: NDArray[np.uint8], seconds: float, starts: Sequence[float], first_file: int
+) -> list[DetectionRecord]:
     slices = slice_count(round(seconds * SAMPLE_RATE_HZ))
     records: list[DetectionRecord] = []
     for found in detect(answer, STRIDE, slices, CUTOFF_UINT8, WINDOW):
         heard = slice_end_seconds(found.slice_index)
         owner = first_file + max(sum(start < heard for start in starts) - 1, 0)
-        records.append(DetectionRecord(slice=found.slice_index, seconds=heard, average=found.average / 255, max=found.maximum / 255, file_index=owner))
+        records.append(
+            DetectionRecord(
+                slice=found.slice_index,
+                seconds=heard,
+                average=found.average / 255,
+                max=found.maximum / 255,
+                file_index=owner,
+            )
+        )
     return records
 
 

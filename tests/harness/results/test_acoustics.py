@@ -9,7 +9,14 @@ import pytest
 from harness.results.device_records import AcousticsRecord
 from harness.results.merge import merge_sessions
 from harness.results.schema import RunRecord
-from tests.harness.results.builders import device_run, make_device_result, make_result, session, silent_hours, stream_run
+from tests.harness.results.builders import (
+    device_run,
+    make_device_result,
+    make_result,
+    session,
+    silent_hours,
+    stream_run,
+)
 from tests.harness.results.test_report import Page, page_of
 
 CLEAN = AcousticsRecord(
@@ -47,14 +54,19 @@ def test_a_clean_session_has_nothing_that_a_reader_must_see(tmp_path: Path, run:
 
 
 def test_what_went_wrong_is_marked(tmp_path: Path, run: RunRecord) -> None:
-    broken = CLEAN.model_copy(update={"microphone": None, "markers_heard": 3, "true_peak_dbfs": 0.4, "lost": 2, "ambient": 1})
+    broken = CLEAN.model_copy(
+        update={"microphone": None, "markers_heard": 3, "true_peak_dbfs": 0.4, "lost": 2, "ambient": 1}
+    )
     marked = page(tmp_path, run, broken).marked
     assert set(marked) == {"Microphone", "Alignment", "True peak played", "Sound lost", "Other sound"}
     assert (marked["Sound lost"], marked["Other sound"], marked["True peak played"]) == ("2", "1", "0.4 dBFS")
 
 
 def test_merged_sessions_keep_each_ones_acoustics() -> None:
-    results = [make_result([silent_hours(1)]).model_copy(update={"session": session(acoustics=(CLEAN,), seed=seed)}) for seed in (1, 2)]
+    results = [
+        make_result([silent_hours(1)]).model_copy(update={"session": session(acoustics=(CLEAN,), seed=seed)})
+        for seed in (1, 2)
+    ]
     merged = merge_sessions(results)
     assert merged is not None
     assert merged.acoustics == (CLEAN, CLEAN)

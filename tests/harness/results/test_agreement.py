@@ -14,7 +14,17 @@ from harness.results.merge import merge_results
 from harness.results.runs import run_streams, score_run, simulated_runs, sweep_cutoffs
 from harness.results.schema import AgreementRecord, Result, RunRecord, VoidRecord, read_result, write_result
 from harness.results.scores import score_runs
-from tests.harness.results.builders import CUTOFF_UINT8, STRIDE, WINDOW, clips_run, device_run, make_device_result, make_result, session, stream_run
+from tests.harness.results.builders import (
+    CUTOFF_UINT8,
+    STRIDE,
+    WINDOW,
+    clips_run,
+    device_run,
+    make_device_result,
+    make_result,
+    session,
+    stream_run,
+)
 from wakeword.errors import ConfigError
 
 
@@ -43,12 +53,19 @@ def test_the_simulation_agrees_with_itself(spoken: RunRecord, noise: RunRecord) 
     assert agreement.latency.device == agreement.latency.simulated
     assert agreement.mcnemar_p == 1.0
     # Four utterances that agree show nothing: this is where "no difference found" would lie.
-    assert agreement.equivalence is not None and not agreement.equivalence.equivalent and agreement.equivalence.margin == MARGIN
+    assert (
+        agreement.equivalence is not None
+        and not agreement.equivalence.equivalent
+        and agreement.equivalence.margin == MARGIN
+    )
 
 
 def test_latency_counts_from_no_words_end_that_noise_hides(spoken: RunRecord) -> None:
     def with_ends(*ends: float | None) -> AgreementRecord:
-        files = tuple(file.model_copy(update={"word_end": end, "word_end_hidden": end is None}) for file, end in zip(spoken.files, ends, strict=True))
+        files = tuple(
+            file.model_copy(update={"word_end": end, "word_end_hidden": end is None})
+            for file, end in zip(spoken.files, ends, strict=True)
+        )
         run = spoken.model_copy(update={"files": files})
         return compared([device_run(run)], [run])
 
@@ -56,18 +73,28 @@ def test_latency_counts_from_no_words_end_that_noise_hides(spoken: RunRecord) ->
     assert (some.measured_from, some.hidden) == ("estimated end of the word", 2)
     assert some.device is not None and some.device.n == 2
     none = with_ends(None, None, None, None).latency
-    assert (none.measured_from, none.hidden, none.device, none.simulated) == ("estimated end of the word", 4, None, None)
+    assert (none.measured_from, none.hidden, none.device, none.simulated) == (
+        "estimated end of the word",
+        4,
+        None,
+        None,
+    )
 
 
 def test_what_one_side_lacks_is_listed_with_both_sides_probabilities(spoken: RunRecord, noise: RunRecord) -> None:
-    agreement = compared([device_run(spoken, without=[1]), device_run(noise)], [spoken, device_run(noise, without=[0], source="simulated")])
+    agreement = compared(
+        [device_run(spoken, without=[1]), device_run(noise)],
+        [spoken, device_run(noise, without=[0], source="simulated")],
+    )
     assert (agreement.utterances.simulated_only, agreement.utterances.both) == (1, 2)
     assert agreement.false_accepts.model_dump() == {"matched": 1, "device_only": 1, "simulated_only": 0}
     missed, false = agreement.disagreements
     assert (missed.what, missed.run, missed.file_index) == ("utterance missed by the device", 0, 2)
     assert missed.device.slice is None and missed.simulated.slice == spoken.detections[1].slice
     assert missed.device.highest_probability == pytest.approx(250 / 255)
-    assert missed.begin == spoken.files[2].stream_start and missed.end == pytest.approx(missed.begin + spoken.files[2].seconds + 0.75)
+    assert missed.begin == spoken.files[2].stream_start and missed.end == pytest.approx(
+        missed.begin + spoken.files[2].seconds + 0.75
+    )
     assert (false.what, false.run) == ("false accept of the device only", 1)
     assert false.device.average == noise.detections[0].average and false.simulated.slice is None
     assert false.simulated.highest_average is not None
@@ -78,7 +105,10 @@ def test_without_a_trace_there_are_no_probabilities(spoken: RunRecord) -> None:
     (missed,) = agreement.disagreements
     assert (missed.device.highest_probability, missed.device.highest_average) == (None, None)
     assert missed.simulated.highest_probability is not None
-    assert make_agreement([device_run(spoken, without=[0])], [spoken]).disagreements[0].simulated.highest_probability is None  # no model given
+    assert (
+        make_agreement([device_run(spoken, without=[0])], [spoken]).disagreements[0].simulated.highest_probability
+        is None
+    )  # no model given
 
 
 def test_a_detection_past_the_tolerance_is_a_miss_and_still_a_pair(tmp_path: Path) -> None:
@@ -87,11 +117,16 @@ def test_a_detection_past_the_tolerance_is_a_miss_and_still_a_pair(tmp_path: Pat
     assert late.detections[0].seconds > 3.75 > spoken.detections[0].seconds > 3.0
     # The second recording begins at 3.5 s, so the late detection finds that one instead: two disagreements, one pair.
     agreement = compared([late], [spoken])
-    assert {one.what for one in agreement.disagreements} == {"utterance missed by the device", "utterance missed by the simulation"}
+    assert {one.what for one in agreement.disagreements} == {
+        "utterance missed by the device",
+        "utterance missed by the simulation",
+    }
     assert agreement.positions.paired == 1
 
 
-@pytest.mark.parametrize(("moved", "matched"), [(0, 2), (7, 2), (-PAIR_SLICES, 2), (PAIR_SLICES, 2), (PAIR_SLICES + 1, 0)])
+@pytest.mark.parametrize(
+    ("moved", "matched"), [(0, 2), (7, 2), (-PAIR_SLICES, 2), (PAIR_SLICES, 2), (PAIR_SLICES + 1, 0)]
+)
 def test_false_accepts_are_matched_by_position(noise: RunRecord, moved: int, matched: int) -> None:
     agreement = compared([device_run(noise, moved=moved)], [noise])
     assert agreement.false_accepts.matched == matched
@@ -109,25 +144,34 @@ def test_further_detections_in_wake_runs_are_disagreements_but_no_false_accepts(
 
 def test_clips_are_paired_clip_by_clip(tmp_path: Path) -> None:
     clips = clips_run(tmp_path, [250, 100, 250], truth="none")
-    moved = device_run(clips).model_copy(update={"detections": (clips.detections[0], clips.detections[1].model_copy(update={"file_index": 1}))})
+    moved = device_run(clips).model_copy(
+        update={"detections": (clips.detections[0], clips.detections[1].model_copy(update={"file_index": 1}))}
+    )
     agreement = compared([moved], [clips])
     assert agreement.false_accepts.model_dump() == {"matched": 1, "device_only": 1, "simulated_only": 1}
 
 
-# --- void time -----------------------------------------------------------------------------------------------------------------
+# --- void time --------------------------------------------------------------------------------------------------------
 
 
 def test_void_time_leaves_both_sides(spoken: RunRecord, noise: RunRecord) -> None:
     third = spoken.files[2]
     voids = [VoidRecord(start=third.stream_start + 0.5, end=third.stream_start + 1, reason="reboot")]
-    device = [device_run(spoken, without=[1], voids=voids), device_run(noise, without=[0], voids=[VoidRecord(start=2, end=4, reason="API gap")])]
+    device = [
+        device_run(spoken, without=[1], voids=voids),
+        device_run(noise, without=[0], voids=[VoidRecord(start=2, end=4, reason="API gap")]),
+    ]
     result = make_device_result(device, [spoken, noise])
     agreement = result.agreement
     assert agreement is not None and agreement.disagreements == ()
     assert (agreement.utterances.total, agreement.false_accepts.matched) == (3, 1)
     simulated = score_runs(simulated_runs(result))
     assert simulated is not None and simulated == score_runs(device)
-    assert simulated.void_utterances == 1 and simulated.false_accepts_per_hour is not None and simulated.false_accepts_per_hour.count == 1
+    assert (
+        simulated.void_utterances == 1
+        and simulated.false_accepts_per_hour is not None
+        and simulated.false_accepts_per_hour.count == 1
+    )
 
 
 def test_a_pair_with_one_half_in_void_time_is_void(noise: RunRecord) -> None:
@@ -138,7 +182,9 @@ def test_a_pair_with_one_half_in_void_time_is_void(noise: RunRecord) -> None:
 
 
 def test_void_clips_are_not_among_the_clips_accepted(tmp_path: Path) -> None:
-    clips = clips_run(tmp_path, [250, 10, 250], truth="none", voids=(VoidRecord(start=0, end=1, reason="reboot", file_index=0),))
+    clips = clips_run(
+        tmp_path, [250, 10, 250], truth="none", voids=(VoidRecord(start=0, end=1, reason="reboot", file_index=0),)
+    )
     record = score_runs([clips]).false_accept_clips
     assert record is not None and (record.count, record.of) == (1, 2)
 
@@ -152,7 +198,13 @@ def test_a_void_behind_the_recordings_still_holds_its_detection(noise: RunRecord
 @pytest.mark.parametrize("truth", ["wake", "none"])
 def test_the_sweep_leaves_void_time_out(tmp_path: Path, truth: str) -> None:
     peaks = [(2.5, 250), (6.2, 250), (9.5, 245)]
-    run = stream_run(tmp_path, [3, 3, 3], peaks, truth="wake" if truth == "wake" else "none", voids=(VoidRecord(start=6.0, end=6.6, reason="reboot"),))
+    run = stream_run(
+        tmp_path,
+        [3, 3, 3],
+        peaks,
+        truth="wake" if truth == "wake" else "none",
+        voids=(VoidRecord(start=6.0, end=6.6, reason="reboot"),),
+    )
     curve = sweep_cutoffs(run_streams(run, STRIDE), WINDOW)
     counted = score_run(run).counts
     if truth == "wake":
@@ -162,13 +214,23 @@ def test_the_sweep_leaves_void_time_out(tmp_path: Path, truth: str) -> None:
         assert curve.hours * 3600 == pytest.approx(counted.scored_seconds)
 
 
-# --- properties ----------------------------------------------------------------------------------------------------------------
+# --- properties -------------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(lost=st.sets(st.integers(0, 2)), also=st.sets(st.integers(0, 2)), moved=st.integers(-20, 20), start=st.floats(0, 12), length=st.floats(0, 5))
-def test_counts_add_up_whatever_is_lost(spoken: RunRecord, lost: set[int], also: set[int], moved: int, start: float, length: float) -> None:
-    device = device_run(spoken, without=sorted(lost), moved=moved, voids=[VoidRecord(start=start, end=start + length, reason="reboot")])
+@given(
+    lost=st.sets(st.integers(0, 2)),
+    also=st.sets(st.integers(0, 2)),
+    moved=st.integers(-20, 20),
+    start=st.floats(0, 12),
+    length=st.floats(0, 5),
+)
+def test_counts_add_up_whatever_is_lost(
+    spoken: RunRecord, lost: set[int], also: set[int], moved: int, start: float, length: float
+) -> None:
+    device = device_run(
+        spoken, without=sorted(lost), moved=moved, voids=[VoidRecord(start=start, end=start + length, reason="reboot")]
+    )
     simulated = device_run(spoken, without=sorted(also), source="simulated")
     agreement = make_agreement([device], [simulated])
     recall = score_runs([device]).recall
@@ -176,12 +238,19 @@ def test_counts_add_up_whatever_is_lost(spoken: RunRecord, lost: set[int], also:
     assert recall is not None and beside.recall is not None
     utterances = agreement.utterances
     assert utterances.total == recall.of == beside.recall.of
-    assert (utterances.both + utterances.device_only, utterances.both + utterances.simulated_only) == (recall.count, beside.recall.count)
+    assert (utterances.both + utterances.device_only, utterances.both + utterances.simulated_only) == (
+        recall.count,
+        beside.recall.count,
+    )
     assert sum("utterance" in one.what for one in agreement.disagreements) == utterances.discordant
-    assert sum(one.pairs for one in agreement.positions.offsets) == agreement.positions.paired <= min(len(device.detections), len(simulated.detections))
+    assert (
+        sum(one.pairs for one in agreement.positions.offsets)
+        == agreement.positions.paired
+        <= min(len(device.detections), len(simulated.detections))
+    )
 
 
-# --- the record ----------------------------------------------------------------------------------------------------------------
+# --- the record -------------------------------------------------------------------------------------------------------
 
 
 def test_it_survives_the_file(tmp_path: Path, spoken: RunRecord) -> None:
@@ -199,7 +268,9 @@ def test_older_files_are_still_read(tmp_path: Path, spoken: RunRecord) -> None:
 
 
 @pytest.mark.parametrize("damage", ["too few", "source", "no simulation"])
-def test_a_simulation_that_does_not_belong_is_refused(tmp_path: Path, spoken: RunRecord, noise: RunRecord, damage: str) -> None:
+def test_a_simulation_that_does_not_belong_is_refused(
+    tmp_path: Path, spoken: RunRecord, noise: RunRecord, damage: str
+) -> None:
     result = make_device_result([device_run(spoken), device_run(noise)], [spoken, noise])
     simulation = {"too few": (spoken,), "source": (spoken, device_run(noise)), "no simulation": ()}[damage]
     (tmp_path / "result.json").write_text(result.model_copy(update={"simulation": simulation}).model_dump_json())
@@ -214,7 +285,7 @@ def test_other_audio_is_no_simulation(spoken: RunRecord, noise: RunRecord) -> No
         make_agreement([device_run(spoken), device_run(noise)], [spoken])
 
 
-# --- merging -------------------------------------------------------------------------------------------------------------------
+# --- merging ----------------------------------------------------------------------------------------------------------
 
 
 def test_sessions_of_one_board_merge_and_are_compared_anew(spoken: RunRecord, noise: RunRecord) -> None:
@@ -225,7 +296,12 @@ def test_sessions_of_one_board_merge_and_are_compared_anew(spoken: RunRecord, no
     assert merged.agreement == make_agreement(merged.runs, merged.simulation, model=merged.model)
     assert merged.agreement.disagreements[0].run == 0 and merged.agreement.false_accepts.matched == 2
     assert merged.session is not None
-    assert (merged.session.seed, merged.session.legs, merged.session.wall_seconds, merged.session.clock) == (None, 3, 10.0, None)
+    assert (merged.session.seed, merged.session.legs, merged.session.wall_seconds, merged.session.clock) == (
+        None,
+        3,
+        10.0,
+        None,
+    )
     assert merged.session.integrity.detections == 8
     assert merge_results([first, first]).session == first.session
 
@@ -233,11 +309,16 @@ def test_sessions_of_one_board_merge_and_are_compared_anew(spoken: RunRecord, no
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        (session(board=session().board.model_copy(update={"mac": "02:00:5E:00:00:02"})), "different boards: MAC address"),
+        (
+            session(board=session().board.model_copy(update={"mac": "02:00:5E:00:00:02"})),
+            "different boards: MAC address",
+        ),
         (session(model_sha256_on_board="f" * 64), "the board ran model"),
     ],
 )
-def test_sessions_of_different_boards_or_models_do_not_merge(spoken: RunRecord, noise: RunRecord, other: object, words: str) -> None:
+def test_sessions_of_different_boards_or_models_do_not_merge(
+    spoken: RunRecord, noise: RunRecord, other: object, words: str
+) -> None:
     first = make_device_result([device_run(spoken)], [spoken])
     second = make_device_result([device_run(noise)], [noise]).model_copy(update={"session": other})
     with pytest.raises(ConfigError, match=words):
@@ -252,7 +333,13 @@ def test_half_a_simulation_another_margin_or_half_a_session_do_not_merge(spoken:
         merge_results([first, bare])
     with pytest.raises(ConfigError, match="names the board"):
         merge_results([first, second.model_copy(update={"session": None})])
-    wake = spoken.model_copy(update={"files": tuple(file.model_copy(update={"sha256": f"{index:064}"}) for index, file in enumerate(spoken.files))})
+    wake = spoken.model_copy(
+        update={
+            "files": tuple(
+                file.model_copy(update={"sha256": f"{index:064}"}) for index, file in enumerate(spoken.files)
+            )
+        }
+    )
     strict = make_device_result([device_run(wake)], [wake])
     strict = strict.model_copy(update={"agreement": make_agreement(strict.runs, strict.simulation, 0.01)})
     with pytest.raises(ConfigError, match=r"margins of equivalence of 0\.01 and 0\.03"):

@@ -1,4 +1,6 @@
-"""The page of a measured board: beside its simulation, with the words that are true, and without a verdict on another model."""
+"""The page of a measured board: beside its simulation, with the words that are true, and without a verdict on another
+model.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,15 @@ from harness.results.runs import ScoredRun, run_streams
 from harness.results.schema import Result, RunRecord, VoidRecord
 from harness.results.scores import score_runs
 from harness.results.verdict import judge
-from tests.harness.results.builders import STRIDE, clips_run, device_run, make_device_result, make_result, session, stream_run
+from tests.harness.results.builders import (
+    STRIDE,
+    clips_run,
+    device_run,
+    make_device_result,
+    make_result,
+    session,
+    stream_run,
+)
 from tests.harness.results.test_report import Page, page_of
 from wakeword.pages import render_page
 from wakeword.scoring.agreement import SIGNIFICANCE, utterances_needed
@@ -34,7 +44,9 @@ def simulated(tmp_path: Path) -> list[RunRecord]:
 def measured(simulated: list[RunRecord]) -> Result:
     """The board misses one more word and one false accept, and half a second of the speech is void."""
     voids = [VoidRecord(start=5.0, end=5.5, reason="API gap")]
-    return make_device_result([device_run(simulated[0], without=[1]), device_run(simulated[1], without=[1], voids=voids)], simulated)
+    return make_device_result(
+        [device_run(simulated[0], without=[1]), device_run(simulated[1], without=[1], voids=voids)], simulated
+    )
 
 
 def test_device_and_simulation_stand_side_by_side(tmp_path: Path, measured: Result) -> None:
@@ -68,7 +80,9 @@ def test_every_disagreement_is_listed_even_without_clips(tmp_path: Path, simulat
 
 
 def test_a_board_without_probabilities_borrows_the_simulations(tmp_path: Path, simulated: list[RunRecord]) -> None:
-    result = make_device_result([device_run(simulated[0], without=[1], trace=False), device_run(simulated[1], trace=False)], simulated)
+    result = make_device_result(
+        [device_run(simulated[0], without=[1], trace=False), device_run(simulated[1], trace=False)], simulated
+    )
     text = page_of(tmp_path, result).text
     assert "The on-device measurement told no probabilities: the curves are simulated" in text
     assert "probabilities simulated; the detections are on-device" in text
@@ -76,7 +90,10 @@ def test_a_board_without_probabilities_borrows_the_simulations(tmp_path: Path, s
     assert "not detected; no probabilities told" in text
     bare = make_result(result.runs)
     alone = page_of(tmp_path, bare).text
-    assert "No curve: the probabilities of this measurement were not recorded." in alone and "No probabilities were recorded here." in alone
+    assert (
+        "No curve: the probabilities of this measurement were not recorded." in alone
+        and "No probabilities were recorded here." in alone
+    )
 
 
 def test_clips_without_probabilities_are_shown_too(tmp_path: Path) -> None:
@@ -89,7 +106,9 @@ def test_another_model_on_the_board_gets_no_verdict(tmp_path: Path, measured: Re
     wrong = measured.model_copy(update={"session": session(model_sha256_on_board="f" * 64)})
     verdict = judge(wrong)
     assert verdict.withheld and verdict.false_accepts.name is None and verdict.recall.name is None
-    assert verdict.sentence.startswith("No verdict: the board ran the model ffffffffffff, the model file is bbbbbbbbbbbb.")
+    assert verdict.sentence.startswith(
+        "No verdict: the board ran the model ffffffffffff, the model file is bbbbbbbbbbbb."
+    )
     page = page_of(tmp_path, wrong)
     assert [one.get("role") for one in page.all("p") if one.get("id") == "verdict"] == ["alert"]
     assert "quivalen" not in page.text.partition("Agreement with the simulation")[2].partition("Method")[0]
@@ -113,7 +132,10 @@ def test_void_detections_are_no_false_accepts(tmp_path: Path, simulated: list[Ru
 
 def test_the_void_tables_sum_is_the_headlines(tmp_path: Path) -> None:
     # The first recording ends at 6.0 s, the second begins at 6.5 s; two of the records overlap.
-    voids = [VoidRecord(start=start, end=end, reason=reason) for start, end, reason in ((2.5, 4.0, "reboot"), (3.5, 4.5, "api gap"), (5.8, 6.8, "overflow"))]
+    voids = [
+        VoidRecord(start=start, end=end, reason=reason)
+        for start, end, reason in ((2.5, 4.0, "reboot"), (3.5, 4.5, "api gap"), (5.8, 6.8, "overflow"))
+    ]
     cut = stream_run(tmp_path / "a", [6, 6], [(1, 250)]).model_copy(update={"voids": tuple(voids)})
     clips = clips_run(tmp_path / "b", [250, 100], voids=(VoidRecord(start=0, end=2, reason="gap", file_index=1),))
     rows = void_rows([ScoredRun(run, run_streams(run, STRIDE)) for run in (cut, clips)])
@@ -122,7 +144,9 @@ def test_the_void_tables_sum_is_the_headlines(tmp_path: Path) -> None:
         (1.0, 0.5, ("overflow",)),
         (2.0, 0.5, ("gap",)),
     ]
-    assert sum(row.recorded for row in rows) == pytest.approx(score_runs([cut, clips]).void_seconds) == pytest.approx(3.0)
+    assert (
+        sum(row.recorded for row in rows) == pytest.approx(score_runs([cut, clips]).void_seconds) == pytest.approx(3.0)
+    )
     page = page_of(tmp_path, make_result([cut, clips])).text
     assert "reboot; api gap" in page and "In all 5.0 s 3.0 s" in page
     assert "3.0 s of the recordings and 1 utterance are void" in page
@@ -131,7 +155,9 @@ def test_the_void_tables_sum_is_the_headlines(tmp_path: Path) -> None:
 
 def test_the_session_shows_what_went_wrong(tmp_path: Path, simulated: list[RunRecord]) -> None:
     counts = IntegrityRecord(detections=4, both_witnesses=3, event_only=1, reboots=1, api_gap_seconds=3.25)
-    result = make_device_result([device_run(run) for run in simulated], simulated, session(integrity=counts, clock=None))
+    result = make_device_result(
+        [device_run(run) for run in simulated], simulated, session(integrity=counts, clock=None)
+    )
     page = page_of(tmp_path, result)
     assert page.marked == {"Reported by the event only, no log line": "1", "Reboots": "1", "API gaps": "3.2 s"}
     text = page.text
@@ -142,7 +168,9 @@ def test_the_session_shows_what_went_wrong(tmp_path: Path, simulated: list[RunRe
 def test_merged_sessions_are_each_shown(tmp_path: Path, simulated: list[RunRecord]) -> None:
     parts = [
         make_device_result([device_run(simulated[0])], [simulated[0]]),
-        make_device_result([device_run(simulated[1])], [simulated[1]], session(seed=9, health="2 of 2 known positives detected")),
+        make_device_result(
+            [device_run(simulated[1])], [simulated[1]], session(seed=9, health="2 of 2 known positives detected")
+        ),
     ]
     text = page_of(tmp_path, *parts).text
     assert "seed 7" in text and "seed 9" in text and "2 of 2 known positives detected" in text
@@ -152,19 +180,34 @@ def test_the_arena_says_whose_probe_it_is(tmp_path: Path, measured: Result) -> N
     probed = measured.model_copy(update={"arena": measured.arena.model_copy(update={"probed": 19_808})})
     text = page_of(tmp_path, probed).text
     assert "by a virtual board: a host figure" in text
-    assert text.index("Manifest") < text.index("Host used") < text.index("ESP32-S3 estimate") < text.index("Probed by the device")
+    assert (
+        text.index("Manifest")
+        < text.index("Host used")
+        < text.index("ESP32-S3 estimate")
+        < text.index("Probed by the device")
+    )
     assert "the device did not tell" in page_of(tmp_path, measured).text
 
 
-# --- words ---------------------------------------------------------------------------------------------------------------------
+# --- words ------------------------------------------------------------------------------------------------------------
 
 
-def agreement_of(result: Result, utterances: tuple[int, int, int, int], tested: tuple[float, float, float, bool], mcnemar_p: float) -> AgreementRecord:
+def agreement_of(
+    result: Result, utterances: tuple[int, int, int, int], tested: tuple[float, float, float, bool], mcnemar_p: float
+) -> AgreementRecord:
     assert result.agreement is not None
     low, high, p, equivalent = tested
-    counts = PairedUtterances(both=utterances[0], device_only=utterances[1], simulated_only=utterances[2], neither=utterances[3])
+    counts = PairedUtterances(
+        both=utterances[0], device_only=utterances[1], simulated_only=utterances[2], neither=utterances[3]
+    )
     record = EquivalenceRecord(
-        margin=0.03, difference=(utterances[1] - utterances[2]) / counts.total, low=low, high=high, p=p, equivalent=equivalent, method="stated"
+        margin=0.03,
+        difference=(utterances[1] - utterances[2]) / counts.total,
+        low=low,
+        high=high,
+        p=p,
+        equivalent=equivalent,
+        method="stated",
     )
     return result.agreement.model_copy(update={"utterances": counts, "equivalence": record, "mcnemar_p": mcnemar_p})
 
@@ -183,10 +226,14 @@ def sentences(measured: Result, agreement: AgreementRecord, source: str = "virtu
 def test_equivalence_is_claimed_only_when_it_was_shown(measured: Result) -> None:
     shown = agreement_of(measured, (340, 5, 5, 11), (-0.0163, 0.0163, 0.0038, True), 1.0)
     assert sentences(measured, shown).startswith(
-        "Agreement with the simulation Equivalent within 3 points: the difference in recall is 0 points, 90 % interval -1.6 to +1.6, p = 0.004."
+        "Agreement with the simulation Equivalent within 3 points: the difference in recall is 0 points, 90 % interval"
+        " -1.6 to +1.6, p = 0.004."
     )
     few = sentences(measured, agreement_of(measured, (38, 1, 0, 1), (-0.05, 0.11, 0.4, False), 1.0))
-    assert few.startswith("Agreement with the simulation Equivalence within 3 points was not shown:") and "about 301 utterances show it; these are 40." in few
+    assert (
+        few.startswith("Agreement with the simulation Equivalence within 3 points was not shown:")
+        and "about 301 utterances show it; these are 40." in few
+    )
     other = agreement_of(measured, (300, 60, 0, 0), (0.12, 0.2, 1.0, False), 1e-9)
     assert "the two do differ" in sentences(measured, other)
     moved = agreement_of(measured, (350, 8, 2, 1), (0.003, 0.031, 0.2, False), 0.11)
@@ -196,8 +243,13 @@ def test_equivalence_is_claimed_only_when_it_was_shown(measured: Result) -> None
 def test_mcnemar_never_says_that_they_are_the_same(measured: Result) -> None:
     none = sentences(measured, agreement_of(measured, (340, 5, 5, 11), (-0.01, 0.01, 0.01, True), 1.0))
     assert "no proof that one of them finds more, which is not proof that they find the same" in none
-    fewer = sentences(measured, agreement_of(measured, (340, 1, 15, 5), (-0.06, -0.01, 0.9, False), 0.0005), "on-device")
-    assert "The device finds fewer utterances than its simulation: 1 utterance found by the device alone and 15 by" in fewer
+    fewer = sentences(
+        measured, agreement_of(measured, (340, 1, 15, 5), (-0.06, -0.01, 0.9, False), 0.0005), "on-device"
+    )
+    assert (
+        "The device finds fewer utterances than its simulation: 1 utterance found by the device alone and 15 by"
+        in fewer
+    )
     assert "p < 0.001" in fewer
 
 
@@ -215,7 +267,12 @@ def test_offsets_are_listed(simulated: list[RunRecord]) -> None:
 
 
 def test_signed_figures_read_well() -> None:
-    assert [plain(wording.points(value, signed=True)) for value in (0.012, -0.008, 0.0, 0.0004)] == ["+1.2", "-0.8", "0", "+0.04"]
+    assert [plain(wording.points(value, signed=True)) for value in (0.012, -0.008, 0.0, 0.0004)] == [
+        "+1.2",
+        "-0.8",
+        "0",
+        "+0.04",
+    ]
     assert [plain(wording.points(value)) for value in (0.03, 0.01, 0.025)] == ["3 points", "1 point", "2.5 points"]
     assert [plain(wording.seconds(value)) for value in (-0.994, 0.004, -0.001)] == ["-0.99 s", "0.00 s", "0.00 s"]
     assert [plain(wording.whole(value)) for value in (-3, 0, 4)] == ["-3", "0", "+4"]

@@ -19,7 +19,16 @@ from harness.results.evidence import PairedStream, misses
 from harness.results.report import write_report
 from harness.results.runs import run_streams, sweep_cutoffs
 from harness.results.schema import FileRecord, Result, RunRecord
-from tests.harness.results.builders import CUTOFF_UINT8, STRIDE, WINDOW, clips_run, make_result, silent_hours, stream_run, write_tone
+from tests.harness.results.builders import (
+    CUTOFF_UINT8,
+    STRIDE,
+    WINDOW,
+    clips_run,
+    make_result,
+    silent_hours,
+    stream_run,
+    write_tone,
+)
 from wakeword.audio import read_samples
 from wakeword.detector import Detector
 from wakeword.errors import ConfigError
@@ -63,8 +72,13 @@ class Page(HTMLParser):
     @property
     def marked(self) -> dict[str, str]:
         """The facts that a reader must not overlook, by name."""
-        found = re.findall(r'<dt>([^<]*)</dt><dd class="bad">(.*?)</dd>|<div class="fair"><dt>([^<]*)</dt><dd>(.*?)</dd>', self.source)
-        return {unescape(name or count): unescape(text or value).replace("\N{NO-BREAK SPACE}", " ") for name, text, count, value in found}
+        found = re.findall(
+            r'<dt>([^<]*)</dt><dd class="bad">(.*?)</dd>|<div class="fair"><dt>([^<]*)</dt><dd>(.*?)</dd>', self.source
+        )
+        return {
+            unescape(name or count): unescape(text or value).replace("\N{NO-BREAK SPACE}", " ")
+            for name, text, count, value in found
+        }
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
@@ -98,7 +112,13 @@ def test_the_page_is_whole(tmp_path: Path, result: Result) -> None:
     assert {"figures", "arena", "curves", "misses", "false-accepts", "method"} <= set(page.ids)
     assert "2 of 4 utterances recognised" in page.text
     assert "no device was asked" in page.text
-    for recorded in (result.model.tflite_sha256, result.model.manifest_sha256, result.runs[0].corpus_sha256, result.command, result.created):
+    for recorded in (
+        result.model.tflite_sha256,
+        result.model.manifest_sha256,
+        result.runs[0].corpus_sha256,
+        result.command,
+        result.created,
+    ):
         assert recorded in page.text
 
 
@@ -116,7 +136,12 @@ def test_ids_are_unique_and_links_meet_them(tmp_path: Path, result: Result) -> N
 
 def test_nothing_is_loaded_from_outside(tmp_path: Path, result: Result) -> None:
     page = page_of(tmp_path, result)
-    loads = {value or "" for tag, attributes in page.tags for name, value in attributes.items() if name in LOADING and tag != "path"}
+    loads = {
+        value or ""
+        for tag, attributes in page.tags
+        for name, value in attributes.items()
+        if name in LOADING and tag != "path"
+    }
     assert all(load.startswith(("#", "data:audio/wav;base64,")) for load in loads)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert not re.search(r"https?://|@import|url\((?!#)|<script", text)
@@ -142,7 +167,9 @@ def test_everything_is_escaped(tmp_path: Path) -> None:
     path = tmp_path / "a&b <i> \"q\" 'r'.wav"
     run = clips_run(tmp_path, [100], label=evil)
     file = run.files[0].model_copy(update={"path": str(path), "sha256": write_tone(path, 1.2), "speaker": evil})
-    result = make_result([run.model_copy(update={"files": (file,), "provenance": "synthetic"})], wake_word=evil, manifest_path=evil)
+    result = make_result(
+        [run.model_copy(update={"files": (file,), "provenance": "synthetic"})], wake_word=evil, manifest_path=evil
+    )
     result = result.model_copy(update={"command": evil, "versions": {evil: evil}})
     page = page_of(tmp_path, result)
     assert not page.all("img") and not page.all("i")[5:]  # the legend's five
@@ -161,11 +188,15 @@ def test_exactly_one_source_word(tmp_path: Path, result: Result) -> None:
 
 def test_synthetic_speech_has_a_banner(tmp_path: Path, result: Result) -> None:
     assert "Synthetic speech" not in page_of(tmp_path, result).text
-    some = make_result([result.runs[0].model_copy(update={"provenance": "synthetic", "label": "generated"}), *result.runs[1:]])
+    some = make_result(
+        [result.runs[0].model_copy(update={"provenance": "synthetic", "label": "generated"}), *result.runs[1:]]
+    )
     text = page_of(tmp_path, some).text
     assert "Synthetic speech: says nothing about real people." in text and "Made by text-to-speech: generated." in text
     partly = make_result([*result.runs[:2], result.runs[2].model_copy(update={"provenance": "synthetic"})])
-    assert page_of(tmp_path, partly).text.count("Total partly synthetic") == 1  # false accepts; recall is real, the clips are synthetic whole
+    assert (
+        page_of(tmp_path, partly).text.count("Total partly synthetic") == 1
+    )  # false accepts; recall is real, the clips are synthetic whole
     whole = make_result([run.model_copy(update={"provenance": "synthetic"}) for run in result.runs])
     assert "All recordings were made by text-to-speech." in page_of(tmp_path, whole).text
 
@@ -202,7 +233,9 @@ def test_a_response_that_came_too_late_is_on_the_timeline_of_a_stream(tmp_path: 
     assert len(timeline.silence) == 1
     # Without a late answer a second of the silence is shown.
     quiet = run.model_copy(update={"detections": ()})
-    (exhibit,) = misses([PairedStream(stream) for stream in run_streams(quiet, STRIDE)], make_result([run]).model, 5, ClipReader()).exhibits
+    (exhibit,) = misses(
+        [PairedStream(stream) for stream in run_streams(quiet, STRIDE)], make_result([run]).model, 5, ClipReader()
+    ).exhibits
     assert "Probability over 4.0 s" in exhibit.timelines[0][1].description
 
 
@@ -238,7 +271,9 @@ def test_a_recording_whose_header_was_never_finished_is_heard(tmp_path: Path) ->
     size = content.index(b"data") + 4
     content[size : size + 4] = bytes(4)
     path.write_bytes(content)
-    file = FileRecord(path=str(path), sha256=hashlib.sha256(content).hexdigest(), seconds=3.0, stream_start=0.0, max_probability=0)
+    file = FileRecord(
+        path=str(path), sha256=hashlib.sha256(content).hexdigest(), seconds=3.0, stream_start=0.0, max_probability=0
+    )
     clip = ClipReader().read([file], 1.0, 2.0)
     assert clip.wav_base64 is not None
     samples, _ = soundfile.read(io.BytesIO(base64.b64decode(clip.wav_base64)), dtype="int16")
@@ -257,7 +292,9 @@ def test_other_rates_are_resampled(tmp_path: Path) -> None:
 
 def test_an_unreadable_recording_is_named(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("no sound")
-    file = FileRecord(path=str(tmp_path / "text.wav"), sha256="0" * 64, seconds=2.0, stream_start=0.0, max_probability=0)
+    file = FileRecord(
+        path=str(tmp_path / "text.wav"), sha256="0" * 64, seconds=2.0, stream_start=0.0, max_probability=0
+    )
     assert ClipReader().read([file], 0, 1).problem == "audio changed since the measurement"
     same = file.model_copy(update={"sha256": hashlib.sha256(b"no sound").hexdigest()})
     assert "cannot be read" in (ClipReader().read([same], 0, 1).problem or "")
@@ -277,12 +314,17 @@ def test_one_kind_of_run_alone_makes_a_page(tmp_path: Path, result: Result, kept
 
 
 def test_nothing_missed_is_said(tmp_path: Path) -> None:
-    text = page_of(tmp_path, make_result([clips_run(tmp_path, [250]), clips_run(tmp_path / "n", [3], truth="none")])).text
+    text = page_of(
+        tmp_path, make_result([clips_run(tmp_path, [250]), clips_run(tmp_path / "n", [3], truth="none")])
+    ).text
     assert "every utterance was recognised" in text and "None in" in text
 
 
 def test_several_results_show_how_each_was_made(tmp_path: Path, result: Result) -> None:
-    parts = [make_result([run]).model_copy(update={"command": f"mww-simulate part{index}"}) for index, run in enumerate(result.runs)]
+    parts = [
+        make_result([run]).model_copy(update={"command": f"mww-simulate part{index}"})
+        for index, run in enumerate(result.runs)
+    ]
     text = page_of(tmp_path, *parts).text
     assert all(f"mww-simulate part{index}" in text for index in range(3))
     assert "2 of 4 utterances recognised" in text
@@ -297,7 +339,9 @@ def test_a_result_that_contradicts_itself_is_refused(tmp_path: Path, damage: dic
 
 @pytest.mark.parametrize("truth", ["wake", "none"])
 def test_the_sweep_meets_the_detections_at_the_cutoff_in_use(tmp_path: Path, truth: str) -> None:
-    run: RunRecord = stream_run(tmp_path, [6, 6, 6], [(3, 250), (5.5, 200), (9, 245), (16, 240)], truth="wake" if truth == "wake" else "none")
+    run: RunRecord = stream_run(
+        tmp_path, [6, 6, 6], [(3, 250), (5.5, 200), (9, 245), (16, 240)], truth="wake" if truth == "wake" else "none"
+    )
     curve = sweep_cutoffs(run_streams(run, STRIDE), WINDOW)
     counts = curve.detected if truth == "wake" else curve.false_accepts
     expected = len({detection.file_index for detection in run.detections}) if truth == "wake" else len(run.detections)

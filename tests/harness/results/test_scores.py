@@ -27,7 +27,10 @@ def test_hourly_rates_have_garwood_intervals(events: int, hours: float, low: flo
     assert wording.interval(record) == shown
 
 
-@pytest.mark.parametrize(("count", "trials", "shown"), [(3, 30, "2.1\N{EN DASH}26.5\N{NO-BREAK SPACE}%"), (25, 500, "3.3\N{EN DASH}7.3\N{NO-BREAK SPACE}%")])
+@pytest.mark.parametrize(
+    ("count", "trials", "shown"),
+    [(3, 30, "2.1\N{EN DASH}26.5\N{NO-BREAK SPACE}%"), (25, 500, "3.3\N{EN DASH}7.3\N{NO-BREAK SPACE}%")],
+)
 def test_shares_have_clopper_pearson_intervals(count: int, trials: int, shown: str) -> None:
     assert wording.interval(share_record(count, trials)) == shown
 
@@ -37,13 +40,21 @@ def test_nothing_measured_gives_no_rate() -> None:
         assert (record.rate, record.low, record.high) == (None, None, None)
 
 
-@pytest.mark.parametrize(("value", "shown"), [(0.0, "0.0"), (0.0001, "0.010"), (0.5, "50.0"), (0.9997, "99.970"), (1.0, "100.0")])
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.0, "0.0"), (0.0001, "0.010"), (0.5, "50.0"), (0.9997, "99.970"), (1.0, "100.0")]
+)
 def test_only_true_ends_are_written_as_ends(value: float, shown: str) -> None:
     assert wording.percent(value) == f"{shown}\N{NO-BREAK SPACE}%"
 
 
 def test_numbers_read_well() -> None:
-    assert [wording.rate(value) for value in (0, 0.0001, 0.026, 1.25, 12.345)] == ["0", "0.0001", "0.026", "1.25", "12.3"]
+    assert [wording.rate(value) for value in (0, 0.0001, 0.026, 1.25, 12.345)] == [
+        "0",
+        "0.0001",
+        "0.026",
+        "1.25",
+        "12.3",
+    ]
     assert [wording.clock(value) for value in (0, 59.96, 3661.25)] == ["0:00:00.0", "0:01:00.0", "1:01:01.2"]
     assert [wording.cutoff(value) for value in (0.9, 0.97, 0.995)] == ["0.90", "0.97", "0.995"]
     assert [wording.hours(value) for value in (0, 0.0048, 0.12, 24)] == [
@@ -63,7 +74,10 @@ def test_recall_counts_utterances_and_false_accepts_count_detections(tmp_path: P
     fah = scores.false_accepts_per_hour
     assert fah is not None and fah.count == 4
     assert fah.of == pytest.approx((6 + 6.01 + 1.2 + 1.21) / 3600)  # recordings only: no lead-in, tail or gap
-    assert scores.false_accept_clips is not None and (scores.false_accept_clips.count, scores.false_accept_clips.of) == (1, 2)
+    assert scores.false_accept_clips is not None and (
+        scores.false_accept_clips.count,
+        scores.false_accept_clips.of,
+    ) == (1, 2)
 
 
 def test_an_utterance_detected_twice_counts_once(tmp_path: Path) -> None:
@@ -78,7 +92,11 @@ def test_an_utterance_detected_twice_counts_once(tmp_path: Path) -> None:
 def test_void_time_leaves_both_parts_of_a_rate(tmp_path: Path) -> None:
     stream = stream_run(tmp_path / "stream", [6, 6], [(3, 250), (8, 250)])
     # The first recording ends at 6.0 s, the second begins at 6.5 s: of the void, two seconds are recorded ones.
-    cut = stream.model_copy(update={"voids": (VoidRecord(start=2.5, end=4.0, reason="reboot"), VoidRecord(start=5.8, end=6.8, reason="api gap"))})
+    cut = stream.model_copy(
+        update={
+            "voids": (VoidRecord(start=2.5, end=4.0, reason="reboot"), VoidRecord(start=5.8, end=6.8, reason="api gap"))
+        }
+    )
     scores = score_runs([cut])
     assert scores.false_accepts_per_hour is not None
     assert (len(stream.detections), scores.false_accepts_per_hour.count) == (2, 1)
@@ -100,7 +118,7 @@ def test_unasked_figures_are_absent(tmp_path: Path) -> None:
     assert score_runs([silent_hours(1)]).recall is None
 
 
-# --- merging -------------------------------------------------------------------------------------------------------------------
+# --- merging ----------------------------------------------------------------------------------------------------------
 
 
 def test_merging_adds_components(tmp_path: Path) -> None:
@@ -159,14 +177,16 @@ def test_no_result_is_an_error() -> None:
         merge_results([])
 
 
-# --- verdict -------------------------------------------------------------------------------------------------------------------
+# --- verdict ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_sentence_holds_counts_rates_and_intervals(tmp_path: Path) -> None:
     verdict = judge(make_result([clips_run(tmp_path, [250, 250, 100]), silent_hours(24, 3)]))
-    assert verdict.sentence.replace("\N{NO-BREAK SPACE}", " ") == (
-        "Hey Test, simulated: 3 false accepts in 24.0 h, that is 0.125 per hour (95 % interval 0.026\N{EN DASH}0.365): excellent; "
-        "2 of 3 utterances recognised, a recall of 66.7 % (95 % interval 9.4\N{EN DASH}99.2 %): not enough utterances yet: at least 22."
+    assert (
+        verdict.sentence.replace("\N{NO-BREAK SPACE}", " ")
+        == "Hey Test, simulated: 3 false accepts in 24.0 h, that is 0.125 per hour (95 % interval"
+        " 0.026\N{EN DASH}0.365): excellent; 2 of 3 utterances recognised, a recall of 66.7 % (95 % interval"
+        " 9.4\N{EN DASH}99.2 %): not enough utterances yet: at least 22."
     )
     assert len(verdict.remarks) == 1
 
@@ -193,7 +213,9 @@ def test_a_synthetic_corpus_has_no_grade(tmp_path: Path) -> None:
 def test_a_session_is_a_part_of_the_rate_whoever_spoke_in_it(tmp_path: Path) -> None:
     words = stream_run(tmp_path, [6, 6], [(5.9, 250)], "wake", provenance="synthetic")
     session = words.model_copy(update={"protocol": words.protocol.model_copy(update={"mode": "session"})})
-    assert judge(make_result([session, silent_hours(100)])).false_accepts.headline == "no grade: partly synthetic speech"
+    assert (
+        judge(make_result([session, silent_hours(100)])).false_accepts.headline == "no grade: partly synthetic speech"
+    )
     assert judge(make_result([words, silent_hours(100)])).false_accepts.name == "excellent"
 
 
@@ -228,5 +250,8 @@ def test_an_interval_without_a_rate_is_a_dash() -> None:
 def test_what_a_list_says_of_its_recordings_is_a_remark(tmp_path: Path) -> None:
     note = "one speaker, split by session: the test says nothing of other people"
     runs = [clips_run(tmp_path, [255, 255], notes=(note,)), clips_run(tmp_path, [255], notes=(note,))]
-    assert judge(make_result(runs)).remarks.count("One speaker, split by session: the test says nothing of other people.") == 1
+    assert (
+        judge(make_result(runs)).remarks.count("One speaker, split by session: the test says nothing of other people.")
+        == 1
+    )
     assert not any("speaker" in remark for remark in judge(make_result([clips_run(tmp_path, [255])])).remarks)

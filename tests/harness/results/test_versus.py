@@ -17,7 +17,13 @@ from wakeword.errors import ConfigError
 OTHER = {"tflite_sha256": "c" * 64, "manifest_path": "models/other.json"}
 
 
-def both(tmp_path: Path, heights: list[int], others: list[int], peaks: list[tuple[float, int]], other_peaks: list[tuple[float, int]]) -> tuple[Result, Result]:
+def both(
+    tmp_path: Path,
+    heights: list[int],
+    others: list[int],
+    peaks: list[tuple[float, int]],
+    other_peaks: list[tuple[float, int]],
+) -> tuple[Result, Result]:
     """The same files, answered otherwise."""
     first = [clips_run(tmp_path / "w", heights), stream_run(tmp_path / "n", [6, 6], peaks)]
     second = [clips_run(tmp_path / "w", others), stream_run(tmp_path / "n", [6, 6], other_peaks)]
@@ -26,7 +32,9 @@ def both(tmp_path: Path, heights: list[int], others: list[int], peaks: list[tupl
 
 def test_utterances_and_false_accepts_are_paired(tmp_path: Path) -> None:
     # Found by both, by the first, by the second twice, by neither; one false accept in common, two of the first alone.
-    first, second = both(tmp_path, [250, 250, 100, 100, 100], [250, 100, 250, 250, 100], [(2, 250), (5, 250), (9, 250)], [(2, 250)])
+    first, second = both(
+        tmp_path, [250, 250, 100, 100, 100], [250, 100, 250, 250, 100], [(2, 250), (5, 250), (9, 250)], [(2, 250)]
+    )
     versus = compare(first, second)
     counts = versus.utterances
     assert (counts.both, counts.device_only, counts.simulated_only, counts.neither) == (1, 1, 2, 1)
@@ -48,7 +56,9 @@ def test_the_order_of_the_recordings_does_not_matter(tmp_path: Path) -> None:
     order = [2, 0, 1]
     files = tuple(run.files[index] for index in order)
     detections = tuple(one.model_copy(update={"file_index": order.index(one.file_index)}) for one in run.detections)
-    shuffled = second.model_copy(update={"runs": (run.model_copy(update={"files": files, "detections": detections}), second.runs[1])})
+    shuffled = second.model_copy(
+        update={"runs": (run.model_copy(update={"files": files, "detections": detections}), second.runs[1])}
+    )
     assert compare(first, shuffled).utterances == compare(first, second).utterances
 
 
@@ -67,7 +77,11 @@ def test_void_recordings_and_those_of_one_alone_are_left_out_and_said(tmp_path: 
     versus = compare(first, cut)
     assert versus.utterances.total == 2
     assert versus.hours == pytest.approx(6.01 / 3600)
-    assert (versus.false_accepts.matched, versus.false_accepts.device_only, versus.false_accepts.simulated_only) == (0, 0, 1)
+    assert (versus.false_accepts.matched, versus.false_accepts.device_only, versus.false_accepts.simulated_only) == (
+        0,
+        0,
+        1,
+    )
     assert versus.left_out == 2
 
 
@@ -98,10 +112,18 @@ def test_a_detection_in_void_time_is_no_false_accept(tmp_path: Path) -> None:
 def test_thousands_of_recordings_are_compared_in_seconds() -> None:
     protocol = PresentationRecord(mode="clips", truth="none", lead_in_seconds=1.5)
     files = tuple(
-        FileRecord(path=f"{index}.wav", sha256=hashlib.sha256(str(index).encode()).hexdigest(), seconds=3.0, stream_start=1.5, max_probability=0.1)
+        FileRecord(
+            path=f"{index}.wav",
+            sha256=hashlib.sha256(str(index).encode()).hexdigest(),
+            seconds=3.0,
+            stream_start=1.5,
+            max_probability=0.1,
+        )
         for index in range(3000)
     )
-    run = silent_hours(1.0).model_copy(update={"protocol": protocol, "files": files, "inferences_per_file": (0,) * len(files)})
+    run = silent_hours(1.0).model_copy(
+        update={"protocol": protocol, "files": files, "inferences_per_file": (0,) * len(files)}
+    )
     assert compare(make_result([run]), make_result([run], **OTHER)).hours == pytest.approx(2.5)
 
 

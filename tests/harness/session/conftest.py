@@ -37,7 +37,12 @@ def plan(material: Path, candidate: DeviceModel, tmp_path: Path) -> Plan:
     """Writes the plan of a session into the test's folder."""
 
     def write(**changes: object) -> SessionPlan:
-        values = {"board": "virtual", "model": material / "loud.json", "wake": (material / "words",), "none": (material / "noise",)} | changes
+        values = {
+            "board": "virtual",
+            "model": material / "loud.json",
+            "wake": (material / "words",),
+            "none": (material / "noise",),
+        } | changes
         made = make_plan(SessionRequest(**values), VIRTUAL_BOARD, candidate)  # type: ignore[arg-type]
         write_plan(made, tmp_path)
         return made

@@ -233,7 +233,10 @@ class FakeCollector:
         if not self.connected:
             return
         word = self.board.candidate.manifest.wake_word
-        line = f"[D][micro_wake_word:493]: Detected '{word}' with sliding average probability is 0.90 and max probability is 0.99"
+        line = (
+            f"[D][micro_wake_word:493]: Detected '{word}' with sliding average probability is 0.90 and max probability"
+            " is 0.99"
+        )
         self.log.write("log", level=5, message=line)
         data = {"seq": str(self.seq), "boot_id": self.boot_id, "t_ms": "0", "wake_word": word, "sample": str(sample)}
         self.log.write("detection", data=data)

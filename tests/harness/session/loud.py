@@ -15,13 +15,17 @@ WORD = "loud"
 
 
 def loud_model(folder: Path, *, bias: float = -6.0) -> Path:
-    """The manifest of a model whose probability rises with the sum of the features of one stride; another bias gives another model."""
+    """The manifest of a model whose probability rises with the sum of the features of one stride; another bias gives
+    another model.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     builder = ModelBuilder()
     source = builder.tensor("input", "INT8", (1, 3, 40), scales=INPUT_SCALE, zero_points=INPUT_ZERO_POINT)
     weights = builder.tensor("weights", "INT8", (1, 120), scales=0.001, data=np.full((1, 120), 25, np.int8))
     bias_scale = np.float32(0.001) * np.float32(INPUT_SCALE)
-    offset = builder.tensor("bias", "INT32", (1,), scales=bias_scale, data=np.array([round(bias / bias_scale)], np.int32))
+    offset = builder.tensor(
+        "bias", "INT32", (1,), scales=bias_scale, data=np.array([round(bias / bias_scale)], np.int32)
+    )
     logit = builder.tensor("logit", "INT8", (1, 1), scales=16 / 255, zero_points=0)
     probability = builder.tensor("probability", "INT8", (1, 1), scales=1 / 256, zero_points=-128)
     output = builder.tensor("output", "UINT8", (1, 1), scales=1 / 256)
@@ -31,7 +35,9 @@ def loud_model(folder: Path, *, bias: float = -6.0) -> Path:
     builder.interface([source], [output])
     (folder / f"{WORD}.tflite").write_bytes(builder.build())
     section = MicroSection(probability_cutoff=0.8, sliding_window_size=3, tensor_arena_size=20_000)
-    write_manifest(Manifest(wake_word=WORD, author="tests", model=f"{WORD}.tflite", micro=section), folder / f"{WORD}.json")
+    write_manifest(
+        Manifest(wake_word=WORD, author="tests", model=f"{WORD}.tflite", micro=section), folder / f"{WORD}.json"
+    )
     return folder / f"{WORD}.json"
 
 
@@ -41,5 +47,7 @@ def words(folder: Path, count: int, *, loudness: float = 8000.0, seed: int = 0) 
     for index in range(count):
         random = np.random.default_rng([seed, index])
         samples = np.concatenate([np.zeros(2400), random.normal(0, loudness, 4800), np.zeros(2400)])
-        soundfile.write(folder / f"{index}.wav", np.clip(samples, -32768, 32767).astype(np.int16), SAMPLE_RATE_HZ, subtype="PCM_16")
+        soundfile.write(
+            folder / f"{index}.wav", np.clip(samples, -32768, 32767).astype(np.int16), SAMPLE_RATE_HZ, subtype="PCM_16"
+        )
     return folder

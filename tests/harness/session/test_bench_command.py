@@ -51,16 +51,21 @@ def test_help_names_the_exit_codes(run: Run) -> None:
     assert "Exit code 0: measured." in done.stdout
 
 
-def test_boards_lists_the_inventory_and_who_holds_what(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_boards_lists_the_inventory_and_who_holds_what(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     inventory = tmp_path / "station.yaml"
     inventory.write_text(
-        "boards: [{name: desk, kind: serial, mac: 'A0:85:E3:12:34:56', room: office}, {name: shelf, kind: serial, usb_serial: F41, room: office}]"
+        "boards: [{name: desk, kind: serial, mac: 'A0:85:E3:12:34:56', room: office}, {name: shelf, kind: serial,"
+        " usb_serial: F41, room: office}]"
     )
     monkeypatch.setenv("MWW_LOCK_DIR", str(tmp_path / "locks"))
     with hold_board(BoardEntry(name="desk", kind="serial", mac="A0:85:E3:12:34:56", room="office")):
         done = run("mww-bench", "boards", "--boards", inventory)
     assert done.returncode == 0, done.stderr
-    rows = {name: line for line in done.stdout.splitlines() if line.startswith("│") and (name := line.split("│")[1].strip())}
+    rows = {
+        name: line for line in done.stdout.splitlines() if line.startswith("│") and (name := line.split("│")[1].strip())
+    }
     assert list(rows) == ["virtual", "desk", "shelf"]
     assert "pid " in rows["desk"]
     assert "room: pid " in rows["shelf"]
@@ -70,7 +75,18 @@ def test_boards_lists_the_inventory_and_who_holds_what(run: Run, tmp_path: Path,
 def test_a_real_board_is_refused_in_clear_words(run: Run, material: Path, tmp_path: Path) -> None:
     inventory = tmp_path / "station.yaml"
     inventory.write_text("boards: [{name: desk, kind: serial, mac: 'A0:85:E3:12:34:56'}]")
-    asked = ("--board", "desk", "--boards", inventory, "--model", material / "loud.json", "--wake", material / "words", "--output", tmp_path / "session")
+    asked = (
+        "--board",
+        "desk",
+        "--boards",
+        inventory,
+        "--model",
+        material / "loud.json",
+        "--wake",
+        material / "words",
+        "--output",
+        tmp_path / "session",
+    )
     done = run("mww-bench", "measure", *asked)
     assert done.returncode == 2
     assert "loudspeaker" in done.stderr
@@ -83,11 +99,15 @@ def test_without_the_client_it_says_what_to_install(material: Path, monkeypatch:
         measure(SessionRequest(board="virtual", model=material / "loud.json", wake=(material / "words",)))
 
 
-def test_a_session_that_another_one_began_meanwhile_is_not_overwritten(plan: Plan, material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_that_another_one_began_meanwhile_is_not_overwritten(
+    plan: Plan, material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MWW_LOCK_DIR", str(tmp_path / "locks"))
     monkeypatch.setattr("harness.session.measure.find_firmware", lambda *_: plan(seed=7))
     with pytest.raises(ConfigError, match="already holds a session"):
-        measure(SessionRequest(board="virtual", model=material / "loud.json", wake=(material / "words",), output=tmp_path))
+        measure(
+            SessionRequest(board="virtual", model=material / "loud.json", wake=(material / "words",), output=tmp_path)
+        )
     assert json.loads((tmp_path / "session.json").read_text())["settings"]["seed"] == 7
 
 
@@ -95,7 +115,11 @@ def test_the_table_shows_both_sides(result: Result) -> None:
     console = Console(width=120, record=True, file=None, force_terminal=False)
     with console.capture() as captured:
         console.print(session_table(result))
-    rows = {cells[0].strip(): [cell.strip() for cell in cells[1:3]] for line in captured.get().splitlines() if len(cells := line.strip("│").split("│")) == 3}
+    rows = {
+        cells[0].strip(): [cell.strip() for cell in cells[1:3]]
+        for line in captured.get().splitlines()
+        if len(cells := line.strip("│").split("│")) == 3
+    }
     assert rows["recall"] == [f"{WORDS}/{WORDS} = 100.0\N{NO-BREAK SPACE}%"] * 2
     assert rows["detections"][0] == rows["detections"][1]
     assert rows["only on this side"] == ["0", "0"]
@@ -125,13 +149,36 @@ def _with(result: Result, **scores: object) -> Result:
 
 
 def test_measure_shows_writes_reports_and_resumes_to_nothing(
-    run: Run, host_firmware: Firmware, official_models: Path, spoken: Spoken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    host_firmware: Firmware,
+    official_models: Path,
+    spoken: Spoken,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MWW_LOCK_DIR", str(tmp_path / "locks"))
     clips = spoken.words[:12]
     folder = tmp_path / "session"
-    asked = ["--board", "virtual", "--model", official_models / "alexa.json", "--firmware", host_firmware.folder, "--output", folder]
-    asked += ["--wake", listed(tmp_path / "words.txt", clips), "--none", listed(tmp_path / "speech.txt", spoken.speech[:3]), "--cutoff", 0.6, "--seed", 3]
+    asked = [
+        "--board",
+        "virtual",
+        "--model",
+        official_models / "alexa.json",
+        "--firmware",
+        host_firmware.folder,
+        "--output",
+        folder,
+    ]
+    asked += [
+        "--wake",
+        listed(tmp_path / "words.txt", clips),
+        "--none",
+        listed(tmp_path / "speech.txt", spoken.speech[:3]),
+        "--cutoff",
+        0.6,
+        "--seed",
+        3,
+    ]
     done = run("mww-bench", "measure", *asked, "--report", "--min-recall", 0.1)
     assert done.returncode == 0, done.stderr
     measured = read_result(folder / "result.json")

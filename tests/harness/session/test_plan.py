@@ -57,7 +57,11 @@ def test_what_changed_is_said(plan: Plan, material: Path, tmp_path: Path) -> Non
 def test_another_model_is_another_session(plan: Plan, tmp_path: Path) -> None:
     made = plan()
     other = load_model(loud_model(tmp_path / "other", bias=-5.9), None, None)
-    request = SessionRequest(board="virtual", model=other.manifest_path, wake=tuple(section.recordings[0].path.parent for section in made.sections[:1]))
+    request = SessionRequest(
+        board="virtual",
+        model=other.manifest_path,
+        wake=tuple(section.recordings[0].path.parent for section in made.sections[:1]),
+    )
     assert what_changed(made, make_plan(request, made.board, other))[0] == "model"
 
 
@@ -71,9 +75,16 @@ def test_recordings_that_changed_under_a_plan_are_named(plan: Plan, material: Pa
     assert changed_files(made) == [f"{corpus / '0.wav'} is gone", f"{corpus / '1.wav'} holds another recording"]
 
 
-def test_a_folder_with_a_session_is_not_begun_again_and_one_without_not_resumed(plan: Plan, material: Path, tmp_path: Path) -> None:
+def test_a_folder_with_a_session_is_not_begun_again_and_one_without_not_resumed(
+    plan: Plan, material: Path, tmp_path: Path
+) -> None:
     plan()
-    asked = {"board": "virtual", "model": material / "loud.json", "wake": (material / "words",), "none": (material / "noise",)}
+    asked = {
+        "board": "virtual",
+        "model": material / "loud.json",
+        "wake": (material / "words",),
+        "none": (material / "noise",),
+    }
     with pytest.raises(ConfigError, match=r"already holds a session.*--resume"):
         measure(SessionRequest(**asked, output=tmp_path))  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="holds no session to resume"):
@@ -84,7 +95,9 @@ def test_a_folder_with_a_session_is_not_begun_again_and_one_without_not_resumed(
         measure(SessionRequest(**asked, output=tmp_path, resume=True, margin=0.1))  # type: ignore[arg-type]
 
 
-def test_a_known_positive_that_the_simulation_does_not_detect_is_refused(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
+def test_a_known_positive_that_the_simulation_does_not_detect_is_refused(
+    plan: Plan, candidate: DeviceModel, tmp_path: Path
+) -> None:
     made = plan()
     silent = words(tmp_path / "silent", 1, loudness=0.0) / "0.wav"
     engine, _ = open_engine(candidate.model)
@@ -107,7 +120,10 @@ def test_input_that_cannot_be_right_is_refused_before_any_work(material: Path) -
 
 def test_what_a_list_says_of_its_recordings_goes_with_them(plan: Plan, material: Path, tmp_path: Path) -> None:
     listed = tmp_path / "test_positive.txt"
-    listed.write_text("# note: one speaker, split by session\n" + "".join(f"{path}\n" for path in sorted((material / "words").iterdir())))
+    listed.write_text(
+        "# note: one speaker, split by session\n"
+        + "".join(f"{path}\n" for path in sorted((material / "words").iterdir()))
+    )
     made = plan(wake=(listed,))
     assert [section.notes for section in made.sections] == [("one speaker, split by session",), ()]
     assert read_plan(tmp_path) == made

@@ -34,7 +34,9 @@ WORDS, OTHERS = 6, 3
 def play(plan: SessionPlan, board: FakeBoard, folder: Path, *, patient: bool = True, **options: Any) -> list[str]:
     """Run a session to its end and return what a user was told."""
     said: list[str] = []
-    session = Session(plan, board, board.feed(), folder, Collectors(patient), limits=AT_ONCE, say=said.append, **options)
+    session = Session(
+        plan, board, board.feed(), folder, Collectors(patient), limits=AT_ONCE, say=said.append, **options
+    )
     asyncio.run(session.run())
     return said
 
@@ -49,10 +51,16 @@ def recall(result: Result) -> tuple[int, float]:
 
 
 def begun_items(folder: Path) -> list[int]:
-    return [event.values["item"] for event in read_raw(folder / RAW_FILE) if event.kind == "play" and event.values.get("event") == "item"]
+    return [
+        event.values["item"]
+        for event in read_raw(folder / RAW_FILE)
+        if event.kind == "play" and event.values.get("event") == "item"
+    ]
 
 
-def test_device_and_simulation_agree_when_nothing_goes_wrong(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
+def test_device_and_simulation_agree_when_nothing_goes_wrong(
+    plan: Plan, candidate: DeviceModel, tmp_path: Path
+) -> None:
     made, board = plan(), FakeBoard(candidate)
     said = play(made, board, tmp_path)
     result = result_of(made, tmp_path, candidate)
@@ -60,20 +68,30 @@ def test_device_and_simulation_agree_when_nothing_goes_wrong(plan: Plan, candida
     assert [run.label for run in result.runs] == ["words", "noise"]
     assert recall(result) == (WORDS, WORDS)
     assert result.scores == score_runs(simulated_runs(result))
-    assert [[one.slice for one in run.detections] for run in result.runs] == [[one.slice for one in run.detections] for run in result.simulation]
+    assert [[one.slice for one in run.detections] for run in result.runs] == [
+        [one.slice for one in run.detections] for run in result.simulation
+    ]
     assert [run.probabilities for run in result.runs] == [run.probabilities for run in result.simulation]
     assert result.scores.void_seconds == 0
     assert result.agreement is not None
     assert result.session is not None
     assert result.agreement.positions.same_slice == result.agreement.positions.paired >= WORDS
     assert result.session.health.startswith("detected ")
-    assert result.session.integrity.detections == result.session.integrity.both_witnesses == sum(len(run.detections) for run in result.runs)
+    assert (
+        result.session.integrity.detections
+        == result.session.integrity.both_witnesses
+        == sum(len(run.detections) for run in result.runs)
+    )
     assert board.stops == 1
 
 
 def test_each_item_is_said_to_be_of_its_own_leg(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     play(plan(), FakeBoard(candidate), tmp_path)
-    legs = [event.values["leg"] for event in read_raw(tmp_path / RAW_FILE) if event.kind in ("leg", "play") and "leg" in event.values]
+    legs = [
+        event.values["leg"]
+        for event in read_raw(tmp_path / RAW_FILE)
+        if event.kind in ("leg", "play") and "leg" in event.values
+    ]
     check, measured = 0, 1
     assert legs == [check] * 2 + [measured] * (1 + WORDS + OTHERS + 1)
 
@@ -93,7 +111,9 @@ def test_the_board_hears_the_very_samples_of_the_plan(plan: Plan, candidate: Dev
     assert np.array_equal(np.concatenate(board.played), np.concatenate(list(leg_audio(leg))))
 
 
-def test_a_deaf_board_voids_the_session_before_anything_is_measured(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
+def test_a_deaf_board_voids_the_session_before_anything_is_measured(
+    plan: Plan, candidate: DeviceModel, tmp_path: Path
+) -> None:
     made = plan()
     with pytest.raises(InfrastructureError, match=r"heard nothing of .*which the simulation detects"):
         play(made, FakeBoard(candidate, deaf=True), tmp_path)
@@ -102,7 +122,9 @@ def test_a_deaf_board_voids_the_session_before_anything_is_measured(plan: Plan, 
         result_of(made, tmp_path, candidate)
 
 
-def test_a_session_without_wake_recordings_says_that_the_check_was_not_made(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
+def test_a_session_without_wake_recordings_says_that_the_check_was_not_made(
+    plan: Plan, candidate: DeviceModel, tmp_path: Path
+) -> None:
     made = plan(wake=())
     said = play(made, FakeBoard(candidate), tmp_path)
     assert "health check not made" in said[0]
@@ -112,18 +134,24 @@ def test_a_session_without_wake_recordings_says_that_the_check_was_not_made(plan
     assert result.scores.recall is None
 
 
-def test_another_cutoff_is_set_on_the_board_and_again_after_a_restart(plan: Plan, candidate: DeviceModel, tmp_path: Path, material: Path) -> None:
+def test_another_cutoff_is_set_on_the_board_and_again_after_a_restart(
+    plan: Plan, candidate: DeviceModel, tmp_path: Path, material: Path
+) -> None:
     from wakeword.device_model import load_model
 
     other = load_model(material / "loud.json", 0.9, None)
     made = plan()
-    made = made.model_copy(update={"model": made.model.model_copy(update={"cutoff": 0.9, "cutoff_uint8": other.point.cutoff})})
+    made = made.model_copy(
+        update={"model": made.model.model_copy(update={"cutoff": 0.9, "cutoff_uint8": other.point.cutoff})}
+    )
     board = FakeBoard(candidate)
     play(made, board, tmp_path)
     assert board.cutoff == other.point.cutoff != candidate.point.cutoff
 
 
-def test_a_board_with_another_model_is_refused_without_a_firmware(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
+def test_a_board_with_another_model_is_refused_without_a_firmware(
+    plan: Plan, candidate: DeviceModel, tmp_path: Path
+) -> None:
     with pytest.raises(InfrastructureError, match=r"runs the models .* not .*--firmware"):
         play(plan(), FakeBoard(candidate, model_sha256="0" * 64), tmp_path)
 
@@ -156,7 +184,9 @@ def middle_of(plan: SessionPlan, item: int) -> int:
 
 
 @pytest.mark.parametrize("fault", ["lose_power", "reboot"])
-def test_a_lost_board_voids_what_it_was_hearing_and_goes_on_with_the_next(plan: Plan, candidate: DeviceModel, tmp_path: Path, fault: str) -> None:
+def test_a_lost_board_voids_what_it_was_hearing_and_goes_on_with_the_next(
+    plan: Plan, candidate: DeviceModel, tmp_path: Path, fault: str
+) -> None:
     made = plan()
     board = FakeBoard(candidate, faults={middle_of(made, 3): lambda board: getattr(board, fault)()})
     said = play(made, board, tmp_path)
@@ -167,13 +197,16 @@ def test_a_lost_board_voids_what_it_was_hearing_and_goes_on_with_the_next(plan: 
     assert result.session.legs == 2
     assert result.session.integrity.reboots == 1
     assert [run.label for run in result.runs] == ["words", "words (leg 2)", "noise (leg 2)"]
-    # No answer of the board confirmed the first words, so they are void with the one under play: nothing is claimed that is not known.
+    # No answer of the board confirmed the first words, so they are void with the one under play: nothing is claimed
+    # that is not known.
     assert recall(result) == (2, 2)
     assert result.scores.void_utterances == 4
     assert score_runs(simulated_runs(result)) == result.scores
 
 
-def test_words_that_an_answer_has_confirmed_count_although_the_board_is_lost_later(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
+def test_words_that_an_answer_has_confirmed_count_although_the_board_is_lost_later(
+    plan: Plan, candidate: DeviceModel, tmp_path: Path
+) -> None:
     made = plan()
     collectors = Collectors()
 
@@ -189,7 +222,9 @@ def test_words_that_an_answer_has_confirmed_count_although_the_board_is_lost_lat
     assert result.scores.void_utterances == 1
 
 
-def test_a_gap_of_the_connection_alone_does_not_begin_a_new_leg(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
+def test_a_gap_of_the_connection_alone_does_not_begin_a_new_leg(
+    plan: Plan, candidate: DeviceModel, tmp_path: Path
+) -> None:
     made = plan()
     board = FakeBoard(candidate, faults={middle_of(made, 3): FakeBoard.lose_connection})
     play(made, board, tmp_path)
@@ -200,7 +235,9 @@ def test_a_gap_of_the_connection_alone_does_not_begin_a_new_leg(plan: Plan, cand
     assert begun_items(tmp_path) == list(range(WORDS + OTHERS))
 
 
-def test_a_board_that_stays_away_ends_the_session_and_it_can_be_resumed(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
+def test_a_board_that_stays_away_ends_the_session_and_it_can_be_resumed(
+    plan: Plan, candidate: DeviceModel, tmp_path: Path
+) -> None:
     made = plan()
     board = FakeBoard(candidate, faults={middle_of(made, 2): FakeBoard.lose_power}, comes_back=False)
     with pytest.raises(InfrastructureError, match="does not start"):
@@ -212,7 +249,9 @@ def test_a_board_that_stays_away_ends_the_session_and_it_can_be_resumed(plan: Pl
     assert recall(result_of(made, tmp_path, candidate)) == (3, 3)
 
 
-def test_a_connection_that_stays_away_ends_the_session_in_time(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
+def test_a_connection_that_stays_away_ends_the_session_in_time(
+    plan: Plan, candidate: DeviceModel, tmp_path: Path
+) -> None:
     made = plan()
     collectors = Collectors()
 
@@ -259,7 +298,11 @@ def test_a_board_that_never_hears_anything_is_given_up(plan: Plan, candidate: De
 def killed_after(folder: Path, item: int) -> None:
     """Leave the raw log as a kill does: cut after an item began, its last line torn."""
     lines = (folder / RAW_FILE).read_bytes().splitlines(keepends=True)
-    cut = next(index for index, line in enumerate(lines) if json.loads(line).get("event") == "item" and json.loads(line)["item"] == item)
+    cut = next(
+        index
+        for index, line in enumerate(lines)
+        if json.loads(line).get("event") == "item" and json.loads(line)["item"] == item
+    )
     (folder / RAW_FILE).write_bytes(b"".join(lines[: cut + 1]) + lines[cut + 1][:10])
 
 
@@ -343,13 +386,20 @@ def test_a_leg_without_its_trace_is_scored_all_the_same(plan: Plan, candidate: D
     assert without.runs[0].detections[0].average == pytest.approx(0.90, abs=0.005)
 
 
-def test_a_recording_that_changed_is_refused_while_it_is_played(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
+def test_a_recording_that_changed_is_refused_while_it_is_played(
+    plan: Plan, candidate: DeviceModel, tmp_path: Path
+) -> None:
     from wakeword.errors import ConfigError
 
     made = plan()
     recording = made.sections[0].recordings[0]
-    longer = replace(made.sections[0], recordings=(replace(recording, samples=recording.samples + 1), *made.sections[0].recordings[1:]))
+    longer = replace(
+        made.sections[0],
+        recordings=(replace(recording, samples=recording.samples + 1), *made.sections[0].recordings[1:]),
+    )
     sections = (longer, *made.sections[1:])
-    changed = made.model_copy(update={"sections": sections, "schedule_sha256": make_schedule(sections, made.settings).sha256})
+    changed = made.model_copy(
+        update={"sections": sections, "schedule_sha256": make_schedule(sections, made.settings).sha256}
+    )
     with pytest.raises(ConfigError, match="holds 9600 samples, but 9601 when"):
         play(changed, FakeBoard(candidate), tmp_path)

@@ -34,15 +34,30 @@ SETTINGS = StreamSettings(seed=7, stride=3, lead_in=24_000, guard=48_000, gap=8_
 
 def section(label: str, truth: Truth, *lengths: int) -> PlannedSection:
     return PlannedSection(
-        label, truth, tuple(PlannedRecording(Path(f"{label}/{index}.wav"), f"{label}{index}", length) for index, length in enumerate(lengths))
+        label,
+        truth,
+        tuple(
+            PlannedRecording(Path(f"{label}/{index}.wav"), f"{label}{index}", length)
+            for index, length in enumerate(lengths)
+        ),
     )
 
 
-SECTIONS = [section("words", "wake", 9_000, 17_001, 12_345, 30_000), section("tv", "none", 100_000, 50_001), section("more words", "wake", 20_000, 20_001)]
+SECTIONS = [
+    section("words", "wake", 9_000, 17_001, 12_345, 30_000),
+    section("tv", "none", 100_000, 50_001),
+    section("more words", "wake", 20_000, 20_001),
+]
 
 
-@given(st.lists(st.integers(480, 60_000), min_size=1, max_size=8), st.lists(st.integers(480, 60_000), min_size=0, max_size=4), st.sampled_from([1, 2, 3, 4]))
-def test_every_section_begins_at_an_inference_and_truth_is_in_samples(spoken: list[int], other: list[int], stride: int) -> None:
+@given(
+    st.lists(st.integers(480, 60_000), min_size=1, max_size=8),
+    st.lists(st.integers(480, 60_000), min_size=0, max_size=4),
+    st.sampled_from([1, 2, 3, 4]),
+)
+def test_every_section_begins_at_an_inference_and_truth_is_in_samples(
+    spoken: list[int], other: list[int], stride: int
+) -> None:
     sections = [section("words", "wake", *spoken)] + ([section("tv", "none", *other)] if other else [])
     schedule = make_schedule(sections, replace(SETTINGS, stride=stride))
     for first in range(len(schedule.items)):
@@ -72,14 +87,24 @@ def test_the_seed_orders_words_and_nothing_else() -> None:
 
 
 def test_a_recording_more_leaves_the_others_in_their_order() -> None:
-    longer = replace(SECTIONS[0], recordings=(*SECTIONS[0].recordings, PlannedRecording(Path("new.wav"), "new", 10_000)))
+    longer = replace(
+        SECTIONS[0], recordings=(*SECTIONS[0].recordings, PlannedRecording(Path("new.wav"), "new", 10_000))
+    )
     before, after = (make_schedule([one], SETTINGS).items for one in (SECTIONS[0], longer))
     assert [item.recording for item in after if item.recording.sha256 != "new"] == [item.recording for item in before]
 
 
 def test_the_hash_is_stable_and_knows_content_not_place() -> None:
     schedule = make_schedule(SECTIONS, SETTINGS)
-    moved = [replace(one, recordings=tuple(replace(recording, path=Path("elsewhere") / recording.path) for recording in one.recordings)) for one in SECTIONS]
+    moved = [
+        replace(
+            one,
+            recordings=tuple(
+                replace(recording, path=Path("elsewhere") / recording.path) for recording in one.recordings
+            ),
+        )
+        for one in SECTIONS
+    ]
     assert make_schedule(moved, SETTINGS).sha256 == schedule.sha256
     assert schedule.sha256 == "6f1cdbae21710e24f995b31ea00e701185d0d67d0cdf0b56adeafa2be625d58b"
     for changed in (replace(SETTINGS, guard=48_160), replace(SETTINGS, lead_in=24_160), replace(SETTINGS, gap=0)):
@@ -95,7 +120,10 @@ def test_guard_time_outlasts_memory_window_and_hold_off() -> None:
     assert (settings.lead_in, settings.guard, settings.gap) == (24_000, 42_400, 8_000)
 
 
-@pytest.mark.parametrize(("field", "samples", "message"), [("lead_in", 15_999, "hold-off after boot"), ("guard", 27_999, "meet the next word")])
+@pytest.mark.parametrize(
+    ("field", "samples", "message"),
+    [("lead_in", 15_999, "hold-off after boot"), ("guard", 27_999, "meet the next word")],
+)
 def test_settings_that_would_spoil_a_measurement_are_refused(field: str, samples: int, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         replace(SETTINGS, **{field: samples})

@@ -1,4 +1,6 @@
-"""The three commands of `docs/setting-up.md`, as they are printed, in a room of virtual air with a loudspeaker and a microphone of those names."""
+"""The three commands of `docs/setting-up.md`, as they are printed, in a room of virtual air with a loudspeaker and a
+microphone of those names.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def folder(official_models: Path, generated_speech: Spoken, calibration: Path, t
     rates = f"    speaker_rate: {RATE_HZ}\n    microphone_rate: {RATE_HZ}\n"
     (tmp_path / "boards.yaml").write_text(inventory.group(1) + rates)
     for ending in (".json", ".tflite"):
-        (tmp_path / f"okay_house{ending}").write_bytes((official_models / f"alexa{ending}").read_bytes().replace(b"alexa.tflite", b"okay_house.tflite"))
+        (tmp_path / f"okay_house{ending}").write_bytes(
+            (official_models / f"alexa{ending}").read_bytes().replace(b"alexa.tflite", b"okay_house.tflite")
+        )
     (tmp_path / "words").mkdir()
     for path in generated_speech.words[:2]:
         (tmp_path / "words" / path.name).symlink_to(path)
@@ -74,23 +78,34 @@ def folder(official_models: Path, generated_speech: Spoken, calibration: Path, t
 def run(command: list[str], folder: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).parent / command[0]
     own = variables | {"MWW_CACHE_DIR": str(folder / "cache"), "MWW_LOCK_DIR": str(folder / "locks"), "COLUMNS": "160"}
-    return subprocess.run([program, *command[1:]], cwd=folder, env=own, capture_output=True, text=True, check=False, timeout=250)
+    return subprocess.run(
+        [program, *command[1:]], cwd=folder, env=own, capture_output=True, text=True, check=False, timeout=250
+    )
 
 
 @pytest.fixture(scope="module")
 def calibration(office: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the first command writes, of a computed room, then made one of these devices: hands at a calibrator are no test's."""
+    """What the first command writes, of a computed room, then made one of these devices: hands at a calibrator are no
+    test's.
+    """
     folder = tmp_path_factory.mktemp("calibration")
     command = commands()[0]
     assert command[:2] == ["mww-bench", "calibrate"]
     gains = [part for option, value in pairwise(command) if option == "--gain" for part in (option, value)]
     assert gains
-    done = run(["mww-bench", "calibrate", "--simulate", *gains, "--report", "none", "--no-eq", "--output", command[-1]], folder, office)
+    done = run(
+        ["mww-bench", "calibrate", "--simulate", *gains, "--report", "none", "--no-eq", "--output", command[-1]],
+        folder,
+        office,
+    )
     assert done.returncode == 0, done.stderr
     path = folder / command[-1]
     content = json.loads(path.read_text())
     devices = {"speaker": find_device("KH 80", "output", RATE_HZ), "microphone": find_device("UMIK", "input", RATE_HZ)}
-    facts = {word: {"name": device.name, "host_api": device.host_api, "sample_rate": device.rate} for word, device in devices.items()}
+    facts = {
+        word: {"name": device.name, "host_api": device.host_api, "sample_rate": device.rate}
+        for word, device in devices.items()
+    }
     path.write_text(json.dumps(content | facts | {"source": "measured"}))
     return path
 
@@ -114,7 +129,10 @@ def test_a_cycle_is_refused_before_it_trains(folder: Path, office: dict[str, str
     cycle = ["python", str(ROOT / "scripts" / "cycle.py"), "--board", "desk", "--output", "out"]
     for options, complaint in (
         (["--calibration", "none.json"], "none.json"),
-        (["--calibration", "calibration.json", "--gain", "amplifier=-6dB"], "gain 'amplifier' was -12dB and now is -6dB"),
+        (
+            ["--calibration", "calibration.json", "--gain", "amplifier=-6dB"],
+            "gain 'amplifier' was -12dB and now is -6dB",
+        ),
         (["--calibration", "calibration.json"], "api_key, wifi_ssid, wifi_password missing"),
     ):
         done = run([*cycle, *options], folder, office)

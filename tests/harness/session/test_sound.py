@@ -29,7 +29,10 @@ MARKED = replace(SETTINGS, marker=MARKER_SAMPLES, marker_every=120_000)
 
 
 def test_a_schedule_without_markers_is_what_it_was() -> None:
-    assert make_schedule(SECTIONS, SETTINGS).sha256 == make_schedule(SECTIONS, StreamSettings(7, 3, 24_000, 48_000, 8_000)).sha256
+    assert (
+        make_schedule(SECTIONS, SETTINGS).sha256
+        == make_schedule(SECTIONS, StreamSettings(7, 3, 24_000, 48_000, 8_000)).sha256
+    )
     assert make_schedule(SECTIONS, MARKED).sha256 != make_schedule(SECTIONS, SETTINGS).sha256
     with pytest.raises(ValueError, match="do not fit"):
         replace(SETTINGS, marker=8000, marker_every=9000)
@@ -39,7 +42,9 @@ def test_every_leg_begins_and_ends_with_a_marker_and_has_them_in_between() -> No
     schedule = make_schedule(SECTIONS, MARKED)
     for first in range(len(schedule.items)):
         leg = schedule.leg(first)
-        occupied = sorted([*((item.start, item.stop) for item in leg.items), *((one, one + MARKER_SAMPLES) for one in leg.markers)])
+        occupied = sorted(
+            [*((item.start, item.stop) for item in leg.items), *((one, one + MARKER_SAMPLES) for one in leg.markers)]
+        )
         assert all(before[1] < after[0] for before, after in pairwise(occupied))
         assert occupied[0][0] == leg.markers[0] == MARKED.lead_in
         assert occupied[-1][0] == leg.markers[-1]
@@ -58,7 +63,9 @@ def test_every_leg_begins_and_ends_with_a_marker_and_has_them_in_between() -> No
 
 def test_markers_are_played_where_they_are_planned(plan: Callable[..., SessionPlan]) -> None:
     schedule = plan().schedule()
-    leg = make_schedule(schedule.sections, replace(schedule.settings, marker=MARKER_SAMPLES, marker_every=160_000)).leg()
+    leg = make_schedule(
+        schedule.sections, replace(schedule.settings, marker=MARKER_SAMPLES, marker_every=160_000)
+    ).leg()
     sound = np.concatenate(list(leg_audio(leg)))
     assert len(sound) == leg.samples
     assert len(leg.markers) >= 3
@@ -94,7 +101,15 @@ def test_the_play_clock_goes_between_moments_and_beyond_them() -> None:
 
 
 def test_the_way_of_the_sound_is_the_users_word_before_the_inventorys() -> None:
-    desk = BoardEntry(name="desk", kind="serial", mac="A0:85:E3:12:34:56", speaker="KH 80", microphone="INMP441", reference_microphone="UMIK", room="office")
+    desk = BoardEntry(
+        name="desk",
+        kind="serial",
+        mac="A0:85:E3:12:34:56",
+        speaker="KH 80",
+        microphone="INMP441",
+        reference_microphone="UMIK",
+        room="office",
+    )
     own = air_settings(desk, AirOptions())
     assert own is not None
     assert (own.speaker, own.microphone) == ("KH 80", "UMIK")
@@ -119,7 +134,11 @@ def played(plan: SessionPlan, *sound: dict[str, object]) -> PlayedLeg:
     events += [RawEvent("sound", 2.0, 0, {"leg": 1} | one) for one in sound]
     last = len(plan.schedule().items) - 1
     events += [RawEvent("play", 2.0, 0, {"event": "item", "leg": 1, "item": item}) for item in range(last + 1)]
-    events.append(RawEvent("play", 3.0, 0, {"event": "end", "leg": 1, "complete": True, "reason": "", "board_lost": False, "heard": 0}))
+    events.append(
+        RawEvent(
+            "play", 3.0, 0, {"event": "end", "leg": 1, "complete": True, "reason": "", "board_lost": False, "heard": 0}
+        )
+    )
     return played_legs(events)[0]
 
 
@@ -132,7 +151,9 @@ def through_air(plan: Callable[..., SessionPlan]) -> SessionPlan:
     return made.model_copy(update={"settings": settings, "schedule_sha256": schedule.sha256, "air": air})
 
 
-def test_the_sound_of_a_leg_is_found_in_its_recording_and_told_faults_are_void(through_air: SessionPlan, tmp_path: Path) -> None:
+def test_the_sound_of_a_leg_is_found_in_its_recording_and_told_faults_are_void(
+    through_air: SessionPlan, tmp_path: Path
+) -> None:
     leg = through_air.schedule().leg()
     sound = np.concatenate(list(leg_audio(leg)))
     lead = 12_345
@@ -143,7 +164,9 @@ def test_the_sound_of_a_leg_is_found_in_its_recording_and_told_faults_are_void(t
     at = 20 * SAMPLE_RATE_HZ
     fault = {"event": "fault", "side": "speaker", "what": "underflow", "at": at, "samples": 0}
     moments = [{"event": "moment", "heard_at": 5.0 + second, "at": second * SAMPLE_RATE_HZ} for second in range(3)]
-    one = played(through_air, fault, *moments, {"event": "end", "speaker": "out", "speaker_rate": 48_000, "true_peak_dbfs": -3.0})
+    one = played(
+        through_air, fault, *moments, {"event": "end", "speaker": "out", "speaker_rate": 48_000, "true_peak_dbfs": -3.0}
+    )
     found = leg_sound(through_air, tmp_path, one, leg, None)
     assert found is not None
     assert found.examined is not None

@@ -1,6 +1,8 @@
-"""The whole chain with no sound card and no board: loudspeaker, null sink, the virtual board's microphone, in real time, through sounddevice on both ends.
+"""The whole chain with no sound card and no board: loudspeaker, null sink, the virtual board's microphone, in real
+time, through sounddevice on both ends.
 
-On a machine that is busy the audio system loses sound by itself. That is no reason to fail: it must be found and be void, and what is left must agree.
+On a machine that is busy the audio system loses sound by itself. That is no reason to fail: it must be found and be
+void, and what is left must agree.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ class Drift:
 
 
 class Faults:
-    """What may happen to sound on its way in, with no status flag anywhere: positions are those of the recording of the measured leg."""
+    """What may happen to sound on its way in, with no status flag anywhere: positions are those of the recording of the
+    measured leg.
+    """
 
     def __init__(self, lost: tuple[int, int], clipped: tuple[int, int], soft: tuple[int, int]) -> None:
         self.lost, self.clipped, self.soft = lost, clipped, soft
@@ -66,7 +70,14 @@ class Faults:
 class FaultyPlayer(AirPlayer):
     """Faults begin with the measured leg, the second stream; it also has nothing to play for three seconds once."""
 
-    def __init__(self, settings: AirSettings, feed: Player | None, stages: list[Stage], faults: Faults | None, starve_at: int | None) -> None:
+    def __init__(
+        self,
+        settings: AirSettings,
+        feed: Player | None,
+        stages: list[Stage],
+        faults: Faults | None,
+        starve_at: int | None,
+    ) -> None:
         super().__init__(settings, feed, stages)
         self.faults, self.starve_at = faults, starve_at
         self.streams = self.written = 0
@@ -87,16 +98,27 @@ class FaultyPlayer(AirPlayer):
 
 
 @pytest.fixture
-def request_of(official_models: Path, host_firmware: Firmware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SessionRequest:
+def request_of(
+    official_models: Path, host_firmware: Firmware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> SessionRequest:
     monkeypatch.setenv("MWW_LOCK_DIR", str(tmp_path / "locks"))
     boards = tmp_path / "boards.yaml"
     boards.write_text(
-        f"boards:\n  - {{name: air, kind: virtual, speaker: {SPEAKER}, microphone: {MICROPHONE}, speaker_rate: {RATE_HZ}, microphone_rate: {RATE_HZ}}}\n"
+        f"boards:\n  - {{name: air, kind: virtual, speaker: {SPEAKER}, microphone: {MICROPHONE}, speaker_rate:"
+        f" {RATE_HZ}, microphone_rate: {RATE_HZ}}}\n"
     )
-    return SessionRequest(board="air", boards=boards, model=official_models / "alexa.json", firmware=host_firmware.folder, output=tmp_path / "session")
+    return SessionRequest(
+        board="air",
+        boards=boards,
+        model=official_models / "alexa.json",
+        firmware=host_firmware.folder,
+        output=tmp_path / "session",
+    )
 
 
-def with_player(monkeypatch: pytest.MonkeyPatch, stages: list[Stage], faults: Faults | None = None, starve_at: int | None = None) -> None:
+def with_player(
+    monkeypatch: pytest.MonkeyPatch, stages: list[Stage], faults: Faults | None = None, starve_at: int | None = None
+) -> None:
     def open_player(board: Board, air: AirSettings) -> FaultyPlayer:
         return FaultyPlayer(air, board.feed(), stages, faults, starve_at)
 
@@ -110,7 +132,9 @@ def acoustics(result: Result) -> AcousticsRecord:
 
 
 def assert_agreed(result: Result) -> None:
-    """Every detection that is not void has its partner within one inference of the simulation on the captured audio, and none was lost."""
+    """Every detection that is not void has its partner within one inference of the simulation on the captured audio,
+    and none was lost.
+    """
     assert result.session is not None
     assert result.agreement is not None
     assert result.session.integrity.lost == 0
@@ -118,7 +142,9 @@ def assert_agreed(result: Result) -> None:
     assert result.agreement.positions.largest_offset <= INFERENCE_SLICES
     assert not result.agreement.disagreements
     for device, simulated in zip(result.runs, result.simulation, strict=True):
-        np.testing.assert_array_equal(unpack_probabilities(device.probabilities), unpack_probabilities(simulated.probabilities))
+        np.testing.assert_array_equal(
+            unpack_probabilities(device.probabilities), unpack_probabilities(simulated.probabilities)
+        )
 
 
 def is_void(result: Result, start: int, stop: int) -> bool:
@@ -132,7 +158,9 @@ def is_void(result: Result, start: int, stop: int) -> bool:
     return any(first * RATE_HZ <= start + 1600 and stop - 1600 <= last * RATE_HZ for first, last in spans)
 
 
-def test_a_minute_agrees_and_drift_is_found(request_of: SessionRequest, spoken: Spoken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_minute_agrees_and_drift_is_found(
+    request_of: SessionRequest, spoken: Spoken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with_player(monkeypatch, [Drift(DRIFT_PPM)])
     wake = listed(tmp_path / "wake.txt", spoken.words[:8])
     result = measure(SessionRequest(**(vars(request_of) | {"wake": (wake,)}))).result
@@ -143,10 +171,14 @@ def test_a_minute_agrees_and_drift_is_found(request_of: SessionRequest, spoken: 
         assert heard.drift_ppm == pytest.approx(DRIFT_PPM, abs=2)
         assert result.agreement is not None
         assert result.agreement.positions.paired == result.agreement.utterances.both
-        assert result.agreement.utterances.both == (8 if spoken.recorded else 6)  # of the first eight generated words the model itself finds six
+        assert result.agreement.utterances.both == (
+            8 if spoken.recorded else 6
+        )  # of the first eight generated words the model itself finds six
 
 
-def test_ten_minutes_with_drift_in_real_time(request_of: SessionRequest, spoken: Spoken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ten_minutes_with_drift_in_real_time(
+    request_of: SessionRequest, spoken: Spoken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with_player(monkeypatch, [Drift(DRIFT_PPM)])
     wake = listed(tmp_path / "wake.txt", spoken.words[:60])
     none = listed(tmp_path / "none.txt", spoken.speech[:26])
@@ -161,14 +193,20 @@ def test_ten_minutes_with_drift_in_real_time(request_of: SessionRequest, spoken:
     assert result.agreement is not None
     # Whatever this machine lost by itself is void; a machine that loses most of it tells nothing.
     if result.scores.void_utterances > 20:
-        pytest.skip(f"this machine was too busy for real time: {result.scores.void_utterances} of 60 utterances are void")
+        pytest.skip(
+            f"this machine was too busy for real time: {result.scores.void_utterances} of 60 utterances are void"
+        )
     assert result.agreement.positions.paired >= 60 - result.scores.void_utterances - 5
 
 
-def test_injected_faults_are_found_and_void(request_of: SessionRequest, spoken: Spoken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_injected_faults_are_found_and_void(
+    request_of: SessionRequest, spoken: Spoken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     second = RATE_HZ
     # Within continuous speech, so that each of them meets sound.
-    faults = Faults(lost=(25 * second, 25 * second + 700), clipped=(40 * second, 41 * second), soft=(55 * second, 60 * second))
+    faults = Faults(
+        lost=(25 * second, 25 * second + 700), clipped=(40 * second, 41 * second), soft=(55 * second, 60 * second)
+    )
     with_player(monkeypatch, [faults], faults, starve_at=75 * second)
     speech = listed(tmp_path / "speech.txt", spoken.speech[:14])
     known = spoken.words[0]

@@ -19,9 +19,16 @@ from trainer.config.mixednet import MixedNetConfig
 from wakeword.model.arena_esp32s3 import state_sizes
 from wakeword.model.flatbuffer import TfliteModel, read_model
 
-OFFICIAL = MixedNetConfig(first_conv_filters=32, pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,)))
+OFFICIAL = MixedNetConfig(
+    first_conv_filters=32, pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,))
+)
 RESIDUAL = MixedNetConfig(
-    first_conv_filters=8, stride=1, pointwise_filters=(8, 10), mixconv_kernel_sizes=((3,), (3, 5)), repeat_in_block=(1, 2), residual_connection=(1, 1)
+    first_conv_filters=8,
+    stride=1,
+    pointwise_filters=(8, 10),
+    mixconv_kernel_sizes=((3,), (3, 5)),
+    repeat_in_block=(1, 2),
+    residual_connection=(1, 1),
 )
 
 
@@ -77,7 +84,11 @@ def test_the_untrained_export_is_what_was_counted(config: MixedNetConfig, monkey
     analysis = analyse_model(config, 1500)
     (model,) = parsed
     assert (analysis.macs, analysis.state_bytes) == (macs_of(model), sum(state_sizes(model).values()))
-    constants = [tensor for tensor in model.main.tensors if tensor.data is not None and (tensor.type_name == "INT8" or len(tensor.scales))]
+    constants = [
+        tensor
+        for tensor in model.main.tensors
+        if tensor.data is not None and (tensor.type_name == "INT8" or len(tensor.scales))
+    ]
     # The head's bias is left out by the converter while it is zero.
     assert analysis.weight_bytes - sum(tensor.size_bytes for tensor in constants) in (0, 4)
     assert analysis.weight_bytes < analysis.model_bytes == len(model.content)

@@ -1,7 +1,8 @@
-"""A program of its own: kills apply and undo before each of their system calls that change a disk, and checks what is left.
+"""A program of its own: kills apply and undo before each of their system calls that change a disk, and checks what is
+left.
 
-Arguments: a folder to work in, and how files move: link, copy (another file system), rename (no links). It forks, so it must not run inside
-pytest, where threads are. Prints how many kills it survived.
+Arguments: a folder to work in, and how files move: link, copy (another file system), rename (no links). It forks, so it
+must not run inside pytest, where threads are. Prints how many kills it survived.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ STEPS = ("link", "unlink", "rename", "replace", "mkdir", "rmdir", "utime", "fsyn
 
 
 def move_by(way: str) -> None:
-    """Make this process see a disk of that kind. Syncing is counted and not done: a kill takes nothing from the system's memory."""
+    """Make this process see a disk of that kind. Syncing is counted and not done: a kill takes nothing from the
+    system's memory.
+    """
     if way != "link":
         number = errno.EXDEV if way == "copy" else errno.EPERM
 

@@ -1,6 +1,8 @@
-"""A program of its own: embeds with the installed SpeechBrain. Its lazy modules break whatever looks through `sys.modules`, as Hypothesis does.
+"""A program of its own: embeds with the installed SpeechBrain. Its lazy modules break whatever looks through
+`sys.modules`, as Hypothesis does.
 
-Argument: a folder to fill with a model. A small ECAPA-TDNN with random weights is loaded as a user's folder would be; no network is asked.
+Argument: a folder to fill with a model. A small ECAPA-TDNN with random weights is loaded as a user's folder would be;
+no network is asked.
 """
 
 from __future__ import annotations

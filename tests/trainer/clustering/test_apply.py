@@ -13,7 +13,17 @@ from typing import Any
 
 import pytest
 
-from tests.trainer.clustering.trees import AFTER, SPEAKERS, content, entry, make_dataset, namelist, places, tree, write_namelist
+from tests.trainer.clustering.trees import (
+    AFTER,
+    SPEAKERS,
+    content,
+    entry,
+    make_dataset,
+    namelist,
+    places,
+    tree,
+    write_namelist,
+)
 from trainer.clustering.apply import apply, prepare, undo
 from trainer.clustering.moving import move, partial_copy
 from wakeword.errors import ConfigError, InfrastructureError
@@ -34,7 +44,8 @@ def output(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("way", ["link", "copy", "rename"])
 def test_a_kill_at_any_point_loses_nothing(tmp_path: Path, way: str) -> None:
-    """Killed before every call that changes the disk: undo restores every byte and time, apply goes on to the same end."""
+    """Killed before every call that changes the disk: undo restores every byte and time, apply goes on to
+    the same end."""
     repository = Path(__file__).parents[3]
     done = subprocess.run(
         [sys.executable, str(PROGRAM), str(tmp_path / "work"), way],
@@ -141,7 +152,9 @@ def test_undo_brings_back_all_it_can_and_names_the_rest(root: Path, output: Path
     apply(prepared)
     (root / "speaker_001" / "c.wav").unlink()
     (root / "ann" / "a.wav").write_bytes(b"somebody else's")
-    with pytest.raises(ConfigError, match=r"could not be brought back: (.*/c\.wav, .*/ann/a\.wav|.*/ann/a\.wav, .*/c\.wav); each is"):
+    with pytest.raises(
+        ConfigError, match=r"could not be brought back: (.*/c\.wav, .*/ann/a\.wav|.*/ann/a\.wav, .*/c\.wav); each is"
+    ):
         undo(prepared.path)
     assert (root / "mixed" / "a.wav").read_bytes() == content("mixed/a.wav")
     assert (root / "ann" / "a.wav").read_bytes() == b"somebody else's"
@@ -162,7 +175,9 @@ def test_an_interrupted_apply_refuses_what_changed_meanwhile(root: Path, output:
     target.unlink()
     with pytest.raises(ConfigError, match="at neither of their places"):
         prepare([names], output)
-    assert set(places(root)) == {key for key, value in begun.items() if value[2] != "folder"} - {target.relative_to(root).as_posix()}
+    assert set(places(root)) == {key for key, value in begun.items() if value[2] != "folder"} - {
+        target.relative_to(root).as_posix()
+    }
 
 
 def test_an_interrupted_apply_goes_on(root: Path, output: Path) -> None:
@@ -245,11 +260,28 @@ def test_a_file_in_a_speakers_place_is_refused(root: Path, output: Path) -> None
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"moves": [{"root": 0, "source": "../c.wav", "target": "x/c.wav", "sha256": "0" * 64}]}, r"'\.\./c\.wav' may leave"),
-        ({"moves": [{"root": 0, "source": "/etc/c.wav", "target": "x/c.wav", "sha256": "0" * 64}]}, r"'/etc/c\.wav' may leave"),
-        ({"moves": [{"root": 3, "source": "c.wav", "target": "x/c.wav", "sha256": "0" * 64}]}, "root 3, and there are 1"),
+        (
+            {"moves": [{"root": 0, "source": "../c.wav", "target": "x/c.wav", "sha256": "0" * 64}]},
+            r"'\.\./c\.wav' may leave",
+        ),
+        (
+            {"moves": [{"root": 0, "source": "/etc/c.wav", "target": "x/c.wav", "sha256": "0" * 64}]},
+            r"'/etc/c\.wav' may leave",
+        ),
+        (
+            {"moves": [{"root": 3, "source": "c.wav", "target": "x/c.wav", "sha256": "0" * 64}]},
+            "root 3, and there are 1",
+        ),
         ({"moves": [{"root": 0, "source": "c.wav", "target": "c.wav", "sha256": "0" * 64}]}, "named by two moves"),
-        ({"moves": [{"root": 0, "source": name, "target": f"x/{name}", "sha256": "0" * 64} for name in ("d.wav", "D.wav")]}, "target of two moves"),
+        (
+            {
+                "moves": [
+                    {"root": 0, "source": name, "target": f"x/{name}", "sha256": "0" * 64}
+                    for name in ("d.wav", "D.wav")
+                ]
+            },
+            "target of two moves",
+        ),
         ({"moves": [{"root": 0, "source": "c.wav", "target": "x/c.wav", "sha256": "short"}]}, r"moves\.0\.sha256"),
         ({"created": [{"root": 0, "path": ".."}]}, "may leave"),
         ({"roots": ["relative"]}, "not the absolute path"),
@@ -268,7 +300,9 @@ def test_a_damaged_manifest_is_refused(root: Path, output: Path, change: dict[st
     assert tree(root) == after
 
 
-def test_a_copy_to_another_disk_is_compared_before_the_original_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_to_another_disk_is_compared_before_the_original_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     origin, goal = tmp_path / "a.wav", tmp_path / "b.wav"
     origin.write_bytes(content("a.wav"))
 

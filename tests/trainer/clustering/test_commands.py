@@ -90,7 +90,9 @@ def test_from_a_mess_to_speakers_and_back(dataset: Path) -> None:
     assert "8 files, 4 voices" in again
     assert "Every file lies in its speaker's folder already" in said(invoke(apply_app, "--namelist-dir", "again"), 0)
 
-    assert "files would be back at their places; nothing was moved" in said(invoke(apply_app, "--undo", manifest, "--dry-run"), 0)
+    assert "files would be back at their places; nothing was moved" in said(
+        invoke(apply_app, "--undo", manifest, "--dry-run"), 0
+    )
     assert "4 files moved back" in said(invoke(apply_app, "--undo", manifest), 0)
     assert tree(dataset) == before
     assert "0 files moved back" in said(invoke(apply_app, "--undo", manifest), 0)
@@ -122,7 +124,9 @@ def test_all_datasets_share_their_voices_and_leaks_are_found(dataset: Path) -> N
         ("ben/1.wav", "ben", "test"),
         ("ben/2.wav", "ben", "test"),
     ]
-    splits.write_text("path,group,split\n" + "".join(f"dataset/positive/{path},{group},{split}\n" for path, group, split in rows))
+    splits.write_text(
+        "path,group,split\n" + "".join(f"dataset/positive/{path},{group},{split}\n" for path, group, split in rows)
+    )
     result = analyze("--dataset", "all", "--set", f"paths.splits={splits}")
     told = said(result, 0)
     assert "11 files, 6 voices" in told
@@ -148,11 +152,31 @@ def test_number_threshold_and_size(dataset: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--threshold", "0"], 2, "error: --threshold: speaker_clustering.similarity_threshold is 0.0: it must be above 0"),
-        (["--set", "speaker_clustering.enabled=false"], 2, "speaker_clustering.enabled is false: the dataset's folders count as its speakers"),
-        (["--set", "speaker_clustering.enabled=false", "--n-clusters", "3"], 2, "speaker_clustering.enabled is false: the dataset's folders count as its"),
-        (["--set", "speaker_clustering.enabled=false", "--threshold", "2"], 2, "speaker_clustering.enabled is false: the dataset's folders count as its"),
-        (["--set", "speaker_clustering.method=threshold", "--n-clusters", "3"], 2, "error: --n-clusters: speaker_clustering.n_clusters needs"),
+        (
+            ["--threshold", "0"],
+            2,
+            "error: --threshold: speaker_clustering.similarity_threshold is 0.0: it must be above 0",
+        ),
+        (
+            ["--set", "speaker_clustering.enabled=false"],
+            2,
+            "speaker_clustering.enabled is false: the dataset's folders count as its speakers",
+        ),
+        (
+            ["--set", "speaker_clustering.enabled=false", "--n-clusters", "3"],
+            2,
+            "speaker_clustering.enabled is false: the dataset's folders count as its",
+        ),
+        (
+            ["--set", "speaker_clustering.enabled=false", "--threshold", "2"],
+            2,
+            "speaker_clustering.enabled is false: the dataset's folders count as its",
+        ),
+        (
+            ["--set", "speaker_clustering.method=threshold", "--n-clusters", "3"],
+            2,
+            "error: --n-clusters: speaker_clustering.n_clusters needs",
+        ),
         (["--n-clusters", "9"], 2, "9 clusters are asked of 8 usable files"),
         (["--dataset", "hard_negative", "--set", "paths.positive_dir=nowhere"], 2, "hard_negative"),
         (["--set", "paths.positive_dir=nowhere"], 2, "nowhere: no such folder"),
@@ -173,7 +197,10 @@ def test_without_torch_analyze_says_what_to_install(dataset: Path) -> None:
     if importlib.util.find_spec("torch") is not None:
         pytest.skip("torch is installed here")
     record(dataset / "positive" / "new.wav")
-    assert "embedding voices needs the package speechbrain, which is not installed; in an environment of its own" in said(analyze(), 3)
+    assert (
+        "embedding voices needs the package speechbrain, which is not installed; in an environment of its own"
+        in said(analyze(), 3)
+    )
 
 
 def test_an_empty_dataset_is_an_error(dataset: Path) -> None:
@@ -205,10 +232,16 @@ def negative_in_positive(root: Path, folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda _root, folder: folder / "none_namelist.json", "none_namelist.json: cannot be read (No such file or directory); give a namelist"),
+        (
+            lambda _root, folder: folder / "none_namelist.json",
+            "none_namelist.json: cannot be read (No such file or directory); give a namelist",
+        ),
         (text("[]"), "give a namelist; mww-cluster-analyze writes it"),
         (text("{"), "is not the JSON it must be"),
-        (text('{"speakers": {"a": [], "a": []}}'), "'a' stands there twice: to join two speakers, put their files into one list"),
+        (
+            text('{"speakers": {"a": [], "a": []}}'),
+            "'a' stands there twice: to join two speakers, put their files into one list",
+        ),
         (text('{"schema_version": 1}'), "dataset: Field required"),
         (changed(more=1), "more: Extra inputs are not permitted"),
         (changed(schema_version=7), "schema_version 7, this program reads 1"),
@@ -222,7 +255,10 @@ def negative_in_positive(root: Path, folder: Path) -> Path:
         (changed(speakers={"ann": [entry("/etc/passwd")]}), "'/etc/passwd' may leave the dataset's folder"),
         (changed(speakers={"..": [entry("c.wav")]}), "'..' cannot be a speaker's folder"),
         (changed(speakers={"a/b": [entry("c.wav")]}), "'a/b' cannot be a speaker's folder"),
-        (changed(speakers={"x": [entry("c.wav")], "y": [entry("c.wav")]}), "c.wav is listed twice; a file has one speaker"),
+        (
+            changed(speakers={"x": [entry("c.wav")], "y": [entry("c.wav")]}),
+            "c.wav is listed twice; a file has one speaker",
+        ),
         (changed(speakers={"x": [entry("c.wav")], "X": [entry("mixed/a.wav")]}), "are one folder on some disks"),
         (changed(speakers={"x": [entry("c.wav", root=1)]}), "lies in root 1, and there are 1"),
         (changed(speakers={"x": [entry("nowhere.wav")]}), "nowhere.wav; run mww-cluster-analyze again"),
@@ -245,11 +281,16 @@ def test_bad_namelists(small: Path, tmp_path: Path, make: Callable[[Path, Path],
         ([], "give one of --namelist, --namelist-dir and --undo"),
         (["--namelist", "a", "--undo", "b"], "give one of"),
         (["--undo", "a", "--output-dir", "b"], "leave --output-dir out"),
-        (["--undo", "missing.json"], "missing.json: cannot be read (No such file or directory); give a backup manifest"),
+        (
+            ["--undo", "missing.json"],
+            "missing.json: cannot be read (No such file or directory); give a backup manifest",
+        ),
         (["--namelist-dir", "."], "no *_namelist.json in it; give the --output-dir of mww-cluster-analyze"),
     ],
 )
-def test_bad_arguments_of_apply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str) -> None:
+def test_bad_arguments_of_apply(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert message in said(invoke(apply_app, *arguments), 2)
 

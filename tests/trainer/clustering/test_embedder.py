@@ -1,4 +1,6 @@
-"""Loading the model: what is missing is said, the hub's absence is told from a wrong name, and the real library is called as it wants to be."""
+"""Loading the model: what is missing is said, the hub's absence is told from a wrong name, and the real library is
+called as it wants to be.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,11 @@ MODEL = SpeakerClusteringSection().embedding_model
 @pytest.mark.skipif(INSTALLED, reason="torch and speechbrain are installed here")
 def test_missing_packages_are_named() -> None:
     with pytest.raises(
-        InfrastructureError, match=r"embedding voices needs the package speechbrain, which is not installed; in an environment of its own.*\.\[cluster\]"
+        InfrastructureError,
+        match=(
+            r"embedding voices needs the package speechbrain, which is not installed; in an environment of its"
+            r" own.*\.\[cluster\]"
+        ),
     ):
         load_speechbrain(MODEL)
 
@@ -88,13 +94,27 @@ def test_a_folder_is_read_from_the_folder(speechbrain: type[FakeEncoder], tmp_pa
 @pytest.mark.parametrize(
     ("error", "kind", "message"),
     [
-        (LocalEntryNotFoundError("cannot find the requested files in the local cache"), InfrastructureError, "connect this machine to the hub once"),
-        (ConnectionError("no route"), InfrastructureError, r"no route.*give their folder as speaker_clustering\.embedding_model"),
-        (RepositoryNotFoundError("404"), ConfigError, r"the hub has no model .*correct speaker_clustering\.embedding_model"),
+        (
+            LocalEntryNotFoundError("cannot find the requested files in the local cache"),
+            InfrastructureError,
+            "connect this machine to the hub once",
+        ),
+        (
+            ConnectionError("no route"),
+            InfrastructureError,
+            r"no route.*give their folder as speaker_clustering\.embedding_model",
+        ),
+        (
+            RepositoryNotFoundError("404"),
+            ConfigError,
+            r"the hub has no model .*correct speaker_clustering\.embedding_model",
+        ),
         (ValueError("File not found on HF hub"), ConfigError, "the hub has no model"),
     ],
 )
-def test_the_hubs_absence_is_told_from_a_wrong_name(speechbrain: type[FakeEncoder], error: Exception, kind: type[MwwError], message: str) -> None:
+def test_the_hubs_absence_is_told_from_a_wrong_name(
+    speechbrain: type[FakeEncoder], error: Exception, kind: type[MwwError], message: str
+) -> None:
     speechbrain.error = error
     with pytest.raises(kind, match=message):
         load_speechbrain(MODEL)
@@ -131,5 +151,12 @@ def test_a_models_identity_is_its_content_or_its_name(tmp_path: Path) -> None:
 def test_the_real_library_embeds_with_weights_from_a_folder(tmp_path: Path) -> None:
     program = Path(__file__).with_name("real_library.py")
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run([sys.executable, str(program), str(tmp_path)], env=environment, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    done = subprocess.run(
+        [sys.executable, str(program), str(tmp_path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr

@@ -17,8 +17,16 @@ SPLITS = ("train", "val", "test", "test")
 
 
 def crowd(takes: int = 3) -> tuple[list[np.typing.NDArray[np.float32]], list[str], list[str]]:
-    embeddings = [utterance(voice, f"{folder} {take}") for voice, folder in zip(VOICES, FOLDERS, strict=True) for take in range(takes)]
-    return embeddings, [split for split in SPLITS for _ in range(takes)], [folder for folder in FOLDERS for _ in range(takes)]
+    embeddings = [
+        utterance(voice, f"{folder} {take}")
+        for voice, folder in zip(VOICES, FOLDERS, strict=True)
+        for take in range(takes)
+    ]
+    return (
+        embeddings,
+        [split for split in SPLITS for _ in range(takes)],
+        [folder for folder in FOLDERS for _ in range(takes)],
+    )
 
 
 def test_a_person_under_two_names_is_found() -> None:
@@ -44,13 +52,24 @@ def test_leaks_are_all_pairs_across_and_order_means_nothing(data: st.DataObject,
     embeddings, _, speakers = crowd(2)
     splits = [data.draw(st.sampled_from(["train", "val", "test"])) for _ in embeddings]
     unit = unit_rows(embeddings)
-    pairs = [(one, other) for one in range(len(unit)) for other in range(one) if splits[one] != splits[other] and unit[one] @ unit[other] >= threshold]
+    pairs = [
+        (one, other)
+        for one in range(len(unit))
+        for other in range(one)
+        if splits[one] != splits[other] and unit[one] @ unit[other] >= threshold
+    ]
     leaks = find_speaker_leaks(embeddings, splits, speakers, threshold)
     assert sum(leak.pairs for leak in leaks) == len(pairs)
-    assert max((leak.similarity for leak in leaks), default=None) == pytest.approx(max((float(unit[a] @ unit[b]) for a, b in pairs), default=None))
+    assert max((leak.similarity for leak in leaks), default=None) == pytest.approx(
+        max((float(unit[a] @ unit[b]) for a, b in pairs), default=None)
+    )
     order = data.draw(st.permutations(range(len(unit))))
-    again = find_speaker_leaks([embeddings[row] for row in order], [splits[row] for row in order], [speakers[row] for row in order], threshold)
-    assert {(leak.splits, leak.speakers, leak.pairs) for leak in again} == {(leak.splits, leak.speakers, leak.pairs) for leak in leaks}
+    again = find_speaker_leaks(
+        [embeddings[row] for row in order], [splits[row] for row in order], [speakers[row] for row in order], threshold
+    )
+    assert {(leak.splits, leak.speakers, leak.pairs) for leak in again} == {
+        (leak.splits, leak.speakers, leak.pairs) for leak in leaks
+    }
     fewer = find_speaker_leaks(embeddings, splits, speakers, min(1.0, threshold + 0.1))
     assert {(leak.splits, leak.speakers) for leak in fewer} <= {(leak.splits, leak.speakers) for leak in leaks}
 

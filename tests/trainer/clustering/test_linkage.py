@@ -23,7 +23,9 @@ both = pytest.mark.parametrize("method", METHODS)
 
 
 def speakers(sizes: list[int], spread: float = 0.3) -> NDArray[np.float32]:
-    return np.stack([utterance(f"speaker {speaker}", take, spread) for speaker, size in enumerate(sizes) for take in range(size)])
+    return np.stack(
+        [utterance(f"speaker {speaker}", take, spread) for speaker, size in enumerate(sizes) for take in range(size)]
+    )
 
 
 def partition(labels: NDArray[np.int64]) -> set[frozenset[int]]:
@@ -61,7 +63,10 @@ def test_blocks_change_nothing(method: Method, monkeypatch: pytest.MonkeyPatch) 
 @both
 def test_copies_are_one_voice_even_at_threshold_one(method: Method) -> None:
     embeddings = np.repeat(speakers([1, 1]), 5, axis=0)
-    assert group_voices(embeddings, SpeakerClusteringSection(method=method, similarity_threshold=1)).tolist() == [0] * 5 + [1] * 5
+    assert (
+        group_voices(embeddings, SpeakerClusteringSection(method=method, similarity_threshold=1)).tolist()
+        == [0] * 5 + [1] * 5
+    )
 
 
 @both
@@ -100,16 +105,23 @@ def test_order_means_nothing(method: Method, crowd: tuple[list[int], float], dat
     threshold = data.draw(st.floats(0.05, 1))
     straight = group_voices(embeddings, SpeakerClusteringSection(method=method, similarity_threshold=threshold))
     shuffled = np.empty_like(straight)
-    shuffled[order] = group_voices(embeddings[order], SpeakerClusteringSection(method=method, similarity_threshold=threshold))
+    shuffled[order] = group_voices(
+        embeddings[order], SpeakerClusteringSection(method=method, similarity_threshold=threshold)
+    )
     assert partition(shuffled) == partition(straight)
 
 
 @both
 @settings(deadline=None, max_examples=40)
 @given(crowd=crowds, thresholds=st.lists(st.floats(0.01, 1), min_size=2, max_size=5))
-def test_a_higher_threshold_only_divides(method: Method, crowd: tuple[list[int], float], thresholds: list[float]) -> None:
+def test_a_higher_threshold_only_divides(
+    method: Method, crowd: tuple[list[int], float], thresholds: list[float]
+) -> None:
     embeddings = speakers(*crowd)
-    found = [partition(group_voices(embeddings, SpeakerClusteringSection(method=method, similarity_threshold=value))) for value in sorted(thresholds)]
+    found = [
+        partition(group_voices(embeddings, SpeakerClusteringSection(method=method, similarity_threshold=value)))
+        for value in sorted(thresholds)
+    ]
     for coarse, fine in pairwise(found):
         assert all(any(part <= whole for whole in coarse) for part in fine)
 

@@ -10,7 +10,11 @@ from wakeword.errors import ConfigError
 
 
 def test_a_sorted_dataset_keeps_its_names() -> None:
-    assert name_groups([0, 0, 1, 1, 2], ["ann", "ann", "ben", "ben", "cleo"], {"ann", "ben", "cleo"}, "speaker") == ["ann", "ben", "cleo"]
+    assert name_groups([0, 0, 1, 1, 2], ["ann", "ann", "ben", "ben", "cleo"], {"ann", "ben", "cleo"}, "speaker") == [
+        "ann",
+        "ben",
+        "cleo",
+    ]
 
 
 def test_a_folder_of_many_voices_names_none_of_them() -> None:
@@ -30,7 +34,11 @@ def test_a_new_name_avoids_what_is_there() -> None:
 
 
 def test_folders_count_as_they_do_in_training() -> None:
-    assert [present_folder(Label.POSITIVE, path) for path in ("a.wav", "ann/a.wav", "ann/deep/a.wav")] == [None, "ann", "ann"]
+    assert [present_folder(Label.POSITIVE, path) for path in ("a.wav", "ann/a.wav", "ann/deep/a.wav")] == [
+        None,
+        "ann",
+        "ann",
+    ]
     assert [present_folder(Label.NEGATIVE, path) for path in ("a.wav", "talk/ann/a.wav")] == [None, "ann"]
 
 

@@ -15,7 +15,9 @@ from trainer.clustering.quality import judge
 @settings(deadline=None, max_examples=40)
 @given(sizes=st.lists(st.integers(1, 5), min_size=1, max_size=5), spread=st.sampled_from([0.2, 0.9]))
 def test_figures_are_those_of_all_pairs(sizes: list[int], spread: float) -> None:
-    unit = unit_rows([utterance(f"speaker {speaker}", take, spread) for speaker, size in enumerate(sizes) for take in range(size)])
+    unit = unit_rows(
+        [utterance(f"speaker {speaker}", take, spread) for speaker, size in enumerate(sizes) for take in range(size)]
+    )
     labels = np.repeat(np.arange(len(sizes)), sizes)
     quality = judge(unit, labels, 0.72)
     pairs = unit @ unit.T
@@ -44,7 +46,9 @@ def test_figures_are_those_of_all_pairs(sizes: list[int], spread: float) -> None
         else:
             assert found.mean_similarity is None
         if len(sizes) > 1:
-            means = [pairs[np.ix_(members, labels == other)].mean() if other != group else -2 for other in range(len(sizes))]
+            means = [
+                pairs[np.ix_(members, labels == other)].mean() if other != group else -2 for other in range(len(sizes))
+            ]
             assert found.nearest == int(np.argmax(means))
             assert found.nearest_similarity == pytest.approx(max(means))
 
@@ -60,7 +64,12 @@ def test_a_file_in_the_wrong_group_is_doubted() -> None:
 
 @pytest.mark.parametrize(
     ("spread", "labels", "words"),
-    [(0.2, [0, 0, 0, 1, 1, 1], "strong"), (0.2, [0, 1, 0, 1, 0, 1], "none"), (0.2, [0] * 6, "cannot be judged"), (0.2, list(range(6)), "cannot be judged")],
+    [
+        (0.2, [0, 0, 0, 1, 1, 1], "strong"),
+        (0.2, [0, 1, 0, 1, 0, 1], "none"),
+        (0.2, [0] * 6, "cannot be judged"),
+        (0.2, list(range(6)), "cannot be judged"),
+    ],
 )
 def test_in_words(spread: float, labels: list[int], words: str) -> None:
     unit = unit_rows([utterance(speaker, take, spread) for speaker in ("ann", "ben") for take in range(3)])

@@ -12,7 +12,13 @@ from wakeword.errors import ConfigError
     ("settings", "message"),
     [
         (["method=kmeans"], "method is 'kmeans': it must be one of 'agglomerative', 'threshold'"),
-        (["method=threshold", "n_clusters=3"], r"--set speaker_clustering\.n_clusters=3: speaker_clustering\.n_clusters needs speaker_clustering\.method=aggl"),
+        (
+            ["method=threshold", "n_clusters=3"],
+            (
+                r"--set speaker_clustering\.n_clusters=3: speaker_clustering\.n_clusters needs"
+                r" speaker_clustering\.method=aggl"
+            ),
+        ),
         (["n_clusters=-1"], "n_clusters is -1: it must be 0 or more"),
         (["similarity_threshold=0"], "threshold is 0: it must be above 0"),
         (["similarity_threshold=1.1"], r"threshold is 1\.1: it must be 1 or less"),
@@ -21,4 +27,7 @@ from wakeword.errors import ConfigError
 )
 def test_what_is_refused(settings: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        load_config("standard", settings=["export.wake_word=computer", *(f"speaker_clustering.{setting}" for setting in settings)])
+        load_config(
+            "standard",
+            settings=["export.wake_word=computer", *(f"speaker_clustering.{setting}" for setting in settings)],
+        )

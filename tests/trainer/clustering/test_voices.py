@@ -48,7 +48,10 @@ def test_a_recording_is_heard_once_whatever_its_name(tmp_path: Path) -> None:
     ear, cache = Ear(), tmp_path / "cache"
     found = listen([first, second], ear, cache)
     assert [voice.path for voice in found.heard] == [first, second]
-    assert all(np.linalg.norm(voice.embedding) == pytest.approx(1) and voice.agreement == pytest.approx(1) for voice in found.heard)
+    assert all(
+        np.linalg.norm(voice.embedding) == pytest.approx(1) and voice.agreement == pytest.approx(1)
+        for voice in found.heard
+    )
     moved = first.rename(tmp_path / "moved.wav")
     again = listen([moved, second], ear, cache)
     assert (len(ear.heard), ear.loaded) == (2, 1), "the second time no model is even loaded"
@@ -119,7 +122,16 @@ def test_a_missing_model_is_no_fault_of_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "windows"), [(9, [9]), (11, [10]), (25, [10, 10, 5]), (80, [10] * 8), (85, [10, 10, 10, 10, 5]), (100, [10] * 5), (400, [10] * 5)]
+    ("seconds", "windows"),
+    [
+        (9, [9]),
+        (11, [10]),
+        (25, [10, 10, 5]),
+        (80, [10] * 8),
+        (85, [10, 10, 10, 10, 5]),
+        (100, [10] * 5),
+        (400, [10] * 5),
+    ],
 )
 def test_long_recordings_are_heard_in_few_windows(tmp_path: Path, seconds: int, windows: list[int]) -> None:
     path = tmp_path / "long.flac"
@@ -134,7 +146,9 @@ def test_long_recordings_are_heard_in_few_windows(tmp_path: Path, seconds: int, 
 
 def test_two_voices_in_one_file_disagree(tmp_path: Path) -> None:
     path = tmp_path / "two.wav"
-    halves = np.concatenate([np.full(5 * SECOND, 9000), np.full(5 * SECOND, 1), np.full(5 * SECOND, 1), np.full(5 * SECOND, 9000)])
+    halves = np.concatenate(
+        [np.full(5 * SECOND, 9000), np.full(5 * SECOND, 1), np.full(5 * SECOND, 1), np.full(5 * SECOND, 9000)]
+    )
     soundfile.write(path, halves.astype(np.int16), SECOND)
     (voice,) = listen([path], Ear(), tmp_path / "cache").heard
     assert voice.agreement < 0.01

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 FILES = ("ann/a.wav", "ann/b.wav", "c.wav", "mixed/a.wav", "mixed/d.wav", "mixed/deep/e.wav", "empty/")
-SPEAKERS = {"speaker_001": ("ann/a.wav", "c.wav", "mixed/a.wav", "mixed/deep/e.wav"), "ann": ("ann/b.wav", "mixed/d.wav")}
+SPEAKERS = {
+    "speaker_001": ("ann/a.wav", "c.wav", "mixed/a.wav", "mixed/deep/e.wav"),
+    "ann": ("ann/b.wav", "mixed/d.wav"),
+}
 AFTER = ("ann/b.wav", "ann/d.wav", "speaker_001/a.wav", "speaker_001/a_", "speaker_001/c.wav", "speaker_001/e.wav")
 """Where the files are afterwards; one of the two a.wav has part of its hash in its name."""
 
@@ -44,7 +47,12 @@ def namelist(root: Path, **changes: object) -> dict[str, Any]:
         "schema_version": 1,
         "dataset": "positive",
         "roots": [str(root)],
-        "analysis": {"embedding_model": "none", "method": "agglomerative", "similarity_threshold": 0.72, "n_clusters": 0},
+        "analysis": {
+            "embedding_model": "none",
+            "method": "agglomerative",
+            "similarity_threshold": 0.72,
+            "n_clusters": 0,
+        },
         "speakers": {speaker: [entry(path) for path in paths] for speaker, paths in SPEAKERS.items()},
         "left_out": [],
     } | changes
@@ -69,4 +77,8 @@ def tree(root: Path) -> dict[str, tuple[object, ...]]:
 
 def places(root: Path) -> dict[str, str]:
     """Every file's place, by content."""
-    return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in root.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in root.rglob("*")
+        if path.is_file()
+    }

@@ -40,8 +40,12 @@ def record(path: Path, seconds: float = 0.5, amplitude: float = 8000) -> Path:
     return path
 
 
-def record_speakers(root: Path, cache: Path, speakers: Mapping[str, str], model: str = SpeakerClusteringSection().embedding_model) -> None:
-    """Write a recording for each relative path, and put its speaker's voice into the cache, as if the model had heard it."""
+def record_speakers(
+    root: Path, cache: Path, speakers: Mapping[str, str], model: str = SpeakerClusteringSection().embedding_model
+) -> None:
+    """Write a recording for each relative path, and put its speaker's voice into the cache, as if the model had heard
+    it.
+    """
     store = VoiceCache(cache / "voices", model)
     for relative, speaker in speakers.items():
         store.keep(hash_file(record(root / relative)), utterance(speaker, relative), 1.0)

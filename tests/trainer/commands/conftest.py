@@ -13,7 +13,9 @@ from tests.trainer.commands.cycle import CONFIGURATION, WEIGHTS, Cycle
 
 
 def made(folder: Path) -> None:
-    """By the commands. Trained on one core, which costs less here; those that are killed and go on do it on all cores, to the same bits."""
+    """By the commands. Trained on one core, which costs less here; those that are killed and go on do it on all cores,
+    to the same bits.
+    """
     cycle = Cycle(folder, {})
     cycle.root.mkdir()
     (cycle.root / "own.yaml").write_text(CONFIGURATION)
@@ -21,7 +23,11 @@ def made(folder: Path) -> None:
     for step, name, arguments in (
         ("generated", "mww-generate", cycle.generate_arguments(cycle.corpus)),
         ("trained", "mww-train", [*cycle.train_arguments(cycle.run), "--jobs", 1]),
-        ("exported", "mww-export", ["--checkpoint", cycle.run / WEIGHTS, "--output", cycle.manifest.parent, "--jobs", 1]),
+        (
+            "exported",
+            "mww-export",
+            ["--checkpoint", cycle.run / WEIGHTS, "--output", cycle.manifest.parent, "--jobs", 1],
+        ),
     ):
         done = run(cycle.cache, name, *arguments)
         assert done.returncode == 0, done.stderr

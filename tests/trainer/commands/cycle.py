@@ -24,9 +24,19 @@ STATE = Path("checkpoints", "training_state.npz")
 # Long enough to be interrupted in the middle, small enough to take a second.
 CONFIGURATION = """
 hardware: {clip_duration_ms: 500}
-training: {training_steps: [150, 10], eval_step_interval: 20, batch_size: 8, time_mask_max_size: [5, 0], time_mask_count: [1, 0]}
+training:
+  training_steps: [150, 10]
+  eval_step_interval: 20
+  batch_size: 8
+  time_mask_max_size: [5, 0]
+  time_mask_count: [1, 0]
 augmentation: {copies: 1, computed_rooms: 2, computed_backgrounds: 4}
-model: {first_conv_filters: 6, pointwise_filters: "6,6", mixconv_kernel_sizes: "[3],[5]", repeat_in_block: "1,1", residual_connection: "0,0"}
+model:
+  first_conv_filters: 6
+  pointwise_filters: "6,6"
+  mixconv_kernel_sizes: "[3],[5]"
+  repeat_in_block: "1,1"
+  residual_connection: "0,0"
 export: {wake_word: Computer, author: nobody}
 """
 
@@ -65,14 +75,27 @@ class Cycle:
 
     def train_arguments(self, folder: Path, corpus: Path | None = None) -> list[object]:
         paths = [f"paths.{kind}_dir={(corpus or self.corpus) / kind}" for kind in ("positive", "negative")]
-        return ["--config", self.root / "own.yaml", "--output", folder, *(part for setting in paths for part in ("--set", setting))]
+        return [
+            "--config",
+            self.root / "own.yaml",
+            "--output",
+            folder,
+            *(part for setting in paths for part in ("--set", setting)),
+        ]
 
 
 @contextmanager
 def started(cache: Path, name: str, *arguments: object, log: Path) -> Iterator[subprocess.Popen[str]]:
     """A command in a process group of its own, as a terminal starts it; its stderr goes to `log`."""
     with log.open("w") as stderr:
-        process = subprocess.Popen(command(name, *arguments), stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment(cache), start_new_session=True)
+        process = subprocess.Popen(
+            command(name, *arguments),
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env=environment(cache),
+            start_new_session=True,
+        )
         try:
             yield process
         finally:
@@ -94,7 +117,11 @@ def same_state(first: Path, second: Path) -> bool:
     with np.load(first / STATE) as one, np.load(second / STATE) as other:
         best = [json.loads(str(state["header"]))["best"] for state in (one, other)]
         values = set(one.files) - {"header"}
-        return best[0] == best[1] and values == set(other.files) - {"header"} and all(np.array_equal(one[key], other[key]) for key in values)
+        return (
+            best[0] == best[1]
+            and values == set(other.files) - {"header"}
+            and all(np.array_equal(one[key], other[key]) for key in values)
+        )
 
 
 def alive(group: int) -> bool:

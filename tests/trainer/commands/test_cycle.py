@@ -1,4 +1,6 @@
-"""What `mww-generate`, `mww-train` and `mww-export` make of a phrase, up to a model that ESPHome and the simulated board take."""
+"""What `mww-generate`, `mww-train` and `mww-export` make of a phrase, up to a model that ESPHome and the simulated
+board take.
+"""
 
 from __future__ import annotations
 
@@ -56,19 +58,32 @@ def test_a_run_folder_describes_itself(cycle: Cycle) -> None:
 
 
 def test_an_export_is_a_model_its_manifest_and_how_they_came_to_be(cycle: Cycle) -> None:
-    names = ["computer.config.yaml", "computer.esphome.yaml", "computer.export.json", "computer.json", "computer.tflite", "streaming"]
+    names = [
+        "computer.config.yaml",
+        "computer.esphome.yaml",
+        "computer.export.json",
+        "computer.json",
+        "computer.tflite",
+        "streaming",
+    ]
     assert sorted(path.name for path in cycle.manifest.parent.iterdir()) == names
     manifest, _ = read_manifest(cycle.manifest)
     record = json.loads(cycle.manifest.with_name("computer.export.json").read_text())
     assert (manifest.wake_word, manifest.author, manifest.model) == ("Computer", "nobody", "computer.tflite")
-    assert manifest.micro.probability_cutoff == record["probability_cutoff"] == record["chosen_on_validation"]["probability_cutoff"]
+    assert (
+        manifest.micro.probability_cutoff
+        == record["probability_cutoff"]
+        == record["chosen_on_validation"]["probability_cutoff"]
+    )
     assert manifest.micro.tensor_arena_size == record["tensor_arena_size"]
     assert record["agreement"]["mean"] < 0.05
     assert record["quantized"] is True
     assert record["model_sha256"] == hash_file(cycle.manifest.with_suffix(".tflite"))
     assert record["weights_sha256"] == hash_file(cycle.run / WEIGHTS)
     assert record["config_sha256"] in cycle.manifest.with_name("computer.config.yaml").read_text().splitlines()[0]
-    assert load_config(str(cycle.manifest.with_name("computer.config.yaml"))) == load_config(str(cycle.run / "config.yaml"))
+    assert load_config(str(cycle.manifest.with_name("computer.config.yaml"))) == load_config(
+        str(cycle.run / "config.yaml")
+    )
 
 
 DEVICE = """
@@ -101,7 +116,14 @@ def test_esphome_takes_an_export_as_it_was_written(cycle: Cycle, esphome: ToolEn
 def validated(esphome: ToolEnvironment, configuration: Path) -> str:
     """What `esphome config` makes of a device's configuration; fails with its complaint where it refuses it."""
     variables = neutral_environment()
-    done = subprocess.run([esphome.esphome, "config", configuration], capture_output=True, text=True, env=variables, timeout=DEADLINE_S, check=False)
+    done = subprocess.run(
+        [esphome.esphome, "config", configuration],
+        capture_output=True,
+        text=True,
+        env=variables,
+        timeout=DEADLINE_S,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -109,28 +131,45 @@ def validated(esphome: ToolEnvironment, configuration: Path) -> str:
 def test_the_model_is_verified_and_runs_on_the_simulated_board(cycle: Cycle, tmp_path: Path) -> None:
     verified = run(cycle.cache, "mww-verify", cycle.manifest, "--json")
     assert verified.returncode == 0, verified.stderr
-    assert json.loads(verified.stdout)["float_model"] == json.loads(cycle.manifest.with_name("computer.export.json").read_text())["agreement"]
+    assert (
+        json.loads(verified.stdout)["float_model"]
+        == json.loads(cycle.manifest.with_name("computer.export.json").read_text())["agreement"]
+    )
     result = tmp_path / "result.json"
     lists = cycle.run / "lists"
-    simulated = run(cycle.cache, "mww-simulate", cycle.manifest, lists / "test_positive.txt", "--truth", "wake", "--result", result)
+    simulated = run(
+        cycle.cache, "mww-simulate", cycle.manifest, lists / "test_positive.txt", "--truth", "wake", "--result", result
+    )
     assert simulated.returncode == 0, simulated.stderr
     (measured,) = read_result(result).runs
-    assert len(measured.files) == sum(record.split is Split.TEST and record.label == "positive" for record in read_recordings(cycle.run))
-    speech = run(cycle.cache, "mww-simulate", cycle.manifest, lists / "val_negative.txt", "--mode", "stream", "--truth", "none")
+    assert len(measured.files) == sum(
+        record.split is Split.TEST and record.label == "positive" for record in read_recordings(cycle.run)
+    )
+    speech = run(
+        cycle.cache, "mww-simulate", cycle.manifest, lists / "val_negative.txt", "--mode", "stream", "--truth", "none"
+    )
     assert speech.returncode == 0, speech.stderr
 
 
-def test_verify_compares_with_the_weights_where_the_trainer_is_installed(cycle: Cycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify_compares_with_the_weights_where_the_trainer_is_installed(
+    cycle: Cycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # As pyproject.toml has it, whether or not this environment was made from that version of it.
-    entries = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]["entry-points"][MEASURE_GROUP]
+    entries = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]["entry-points"][
+        MEASURE_GROUP
+    ]
     installed = tmp_path / "trainer-1.dist-info"
     installed.mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: trainer\nVersion: 1\n")
-    (installed / "entry_points.txt").write_text("\n".join([f"[{MEASURE_GROUP}]", *(f"{name} = {target}" for name, target in entries.items())]))
+    (installed / "entry_points.txt").write_text(
+        "\n".join([f"[{MEASURE_GROUP}]", *(f"{name} = {target}" for name, target in entries.items())])
+    )
     monkeypatch.syspath_prepend(tmp_path)
     model = shutil.copy(cycle.manifest.with_suffix(".tflite"), tmp_path / "alone.tflite")
     done = run(cycle.cache, "mww-verify", model, "--checkpoint", cycle.run / WEIGHTS, "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    assert report["float_model"] == json.loads(cycle.manifest.with_name("computer.export.json").read_text())["agreement"]
+    assert (
+        report["float_model"] == json.loads(cycle.manifest.with_name("computer.export.json").read_text())["agreement"]
+    )
     assert (report["checks"][-1]["name"], report["checks"][-1]["status"]) == ("float model", "passed")

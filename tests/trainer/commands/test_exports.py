@@ -25,7 +25,9 @@ def test_a_float_export_says_what_it_is_not_for_and_leaves_the_devices_model(cyc
     folder = shutil.copytree(cycle.manifest.parent, tmp_path / "exported")
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     (folder / "streaming" / "of the older export").touch()
-    done = run(cycle.cache, "mww-export", "--checkpoint", cycle.run / WEIGHTS, "--output", folder, "--no-quantize", "--jobs", 1)
+    done = run(
+        cycle.cache, "mww-export", "--checkpoint", cycle.run / WEIGHTS, "--output", folder, "--no-quantize", "--jobs", 1
+    )
     assert done.returncode == 0, done.stderr
     assert "no ESPHome device runs it. So it has no manifest" in done.stdout
     assert "the device contract was not checked" in done.stdout
@@ -48,7 +50,18 @@ def test_a_given_cutoff_and_arena_are_the_manifests(cycle: Cycle, tmp_path: Path
     given = [part for setting in settings for part in ("--set", setting)]
     # From the checkpoint's own folder, into a folder that holds an older export.
     folder = shutil.copytree(cycle.manifest.parent, tmp_path / "exported")
-    done = run(cycle.cache, "mww-export", "--checkpoint", WEIGHTS.name, "--output", folder, *given, "--jobs", 1, folder=cycle.run / "checkpoints")
+    done = run(
+        cycle.cache,
+        "mww-export",
+        "--checkpoint",
+        WEIGHTS.name,
+        "--output",
+        folder,
+        *given,
+        "--jobs",
+        1,
+        folder=cycle.run / "checkpoints",
+    )
     assert done.returncode == 0, done.stderr
     manifest, _ = read_manifest(folder / "gru_dich.json")
     assert (manifest.micro.probability_cutoff, manifest.micro.tensor_arena_size) == (0.5, 123456)
@@ -61,11 +74,21 @@ def test_a_given_cutoff_and_arena_are_the_manifests(cycle: Cycle, tmp_path: Path
 
 
 def test_what_verify_would_fail_is_not_written(cycle: Cycle, tmp_path: Path) -> None:
-    given = ["--checkpoint", cycle.run / WEIGHTS, "--output", tmp_path / "out", "--set", "export.probability_cutoff=0.5"]
+    given = [
+        "--checkpoint",
+        cycle.run / WEIGHTS,
+        "--output",
+        tmp_path / "out",
+        "--set",
+        "export.probability_cutoff=0.5",
+    ]
     refused = run(cycle.cache, "mww-export", *given, "--set", "export.tensor_arena_size=1000", "--jobs", 1)
     assert "export.tensor_arena_size: tensor_arena_size 1,000, estimated need" in refused.stderr.splitlines()[-1]
     assert (refused.returncode, refused.stdout, (tmp_path / "out").exists()) == (2, "", False)
-    for setting, said in (("website=github.com/me", "is no full address"), ("minimum_esphome_version=soon", "is no version")):
+    for setting, said in (
+        ("website=github.com/me", "is no full address"),
+        ("minimum_esphome_version=soon", "is no version"),
+    ):
         assert said in one_line_error(run(cycle.cache, "mww-export", *given, "--set", f"export.{setting}"))
 
 
@@ -82,12 +105,19 @@ def test_recordings_that_have_changed_are_not_exported_with(cycle: Cycle, tmp_pa
 
 
 def test_checkpoints_that_are_none(cycle: Cycle, tmp_path: Path) -> None:
-    assert f"{cycle.root.parent / 'config.yaml'}: does not exist; give a checkpoint within the folder of its run" in one_line_error(
-        run(cycle.cache, "mww-export", "--checkpoint", cycle.root / "own.yaml", "--output", tmp_path / "out")
+    assert (
+        f"{cycle.root.parent / 'config.yaml'}: does not exist; give a checkpoint within the folder of its run"
+        in one_line_error(
+            run(cycle.cache, "mww-export", "--checkpoint", cycle.root / "own.yaml", "--output", tmp_path / "out")
+        )
     )
-    assert "--model-name" in one_line_error(run(cycle.cache, "mww-export", "--checkpoint", cycle.run / WEIGHTS, "--set", "export.wake_word=東京"))
+    assert "--model-name" in one_line_error(
+        run(cycle.cache, "mww-export", "--checkpoint", cycle.run / WEIGHTS, "--set", "export.wake_word=東京")
+    )
     (tmp_path / "file").touch()
-    assert "is a file; name a folder" in one_line_error(run(cycle.cache, "mww-export", "--checkpoint", cycle.run / WEIGHTS, "--output", tmp_path / "file"))
+    assert "is a file; name a folder" in one_line_error(
+        run(cycle.cache, "mww-export", "--checkpoint", cycle.run / WEIGHTS, "--output", tmp_path / "file")
+    )
     # Said before recordings are heard.
     assert f"{tmp_path / 'file'} is not a folder" in one_line_error(
         run(cycle.cache, "mww-export", "--checkpoint", cycle.run / WEIGHTS, "--output", tmp_path / "file" / "out")
@@ -95,7 +125,9 @@ def test_checkpoints_that_are_none(cycle: Cycle, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_model_that_breaks_the_contract_replaces_nothing(cycle: Cycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_breaks_the_contract_replaces_nothing(
+    cycle: Cycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     builder = ModelBuilder()
     source = builder.tensor("source", "INT8", (1, 3, 40), scales=26 / 255, zero_points=-128)
     output = builder.tensor("output", "FLOAT32", (1, 3, 40))
@@ -111,7 +143,10 @@ def test_a_model_that_breaks_the_contract_replaces_nothing(cycle: Cycle, tmp_pat
     monkeypatch.setattr("trainer.exporting.convert", broken)
     monkeypatch.setenv("MWW_CACHE_DIR", str(cycle.cache))
     config = load_config(str(cycle.run / "config.yaml"))
-    with Terminal() as terminal, pytest.raises(MeasurementFailure, match=r"breaks the device contract: .*nothing was written"):
+    with (
+        Terminal() as terminal,
+        pytest.raises(MeasurementFailure, match=r"breaks the device contract: .*nothing was written"),
+    ):
         export_run(cycle.run / WEIGHTS, config, folder, "computer", terminal, jobs=1)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     assert not list(folder.glob(".*"))

@@ -40,9 +40,18 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(cycle: Cycle, tmp_p
 
 
 @pytest.mark.slow
-def test_of_two_trainings_into_one_folder_the_second_is_refused_and_a_kill_leaves_it_free(cycle: Cycle, tmp_path: Path) -> None:
+def test_of_two_trainings_into_one_folder_the_second_is_refused_and_a_kill_leaves_it_free(
+    cycle: Cycle, tmp_path: Path
+) -> None:
     folder, log = tmp_path / "run", tmp_path / "stderr.txt"
-    with started(cycle.cache, "mww-train", *cycle.train_arguments(folder), "--set", "training.training_steps=[100000, 10]", log=log) as process:
+    with started(
+        cycle.cache,
+        "mww-train",
+        *cycle.train_arguments(folder),
+        "--set",
+        "training.training_steps=[100000, 10]",
+        log=log,
+    ) as process:
         wait_until(lambda: "step 20: recall" in log.read_text(), process)
         refused = one_line_error(run_apart(cycle.cache, "mww-train", *cycle.train_arguments(folder)), 3)
         assert f"in use by pid {process.pid} (mww-train " in refused
@@ -55,13 +64,16 @@ def test_of_two_trainings_into_one_folder_the_second_is_refused_and_a_kill_leave
 
 @pytest.mark.slow
 def test_a_training_that_is_killed_again_and_again_ends_like_one_that_was_not(cycle: Cycle, tmp_path: Path) -> None:
-    """With masks, TensorBoard and numbered checkpoints; killed between two evaluations, and at two places within one."""
+    """With masks, TensorBoard and numbered checkpoints; killed between two evaluations, and at two places
+    within one."""
     folder, log = tmp_path / "run", tmp_path / "stderr.txt"
     arguments = cycle.train_arguments(folder)
     table, numbered = folder / "validation.csv", folder / "checkpoints" / "checkpoint_step_100.weights.h5"
     moments: list[Callable[[], bool]] = [
         lambda: "step 20: recall" in log.read_text(),
-        lambda: table.is_file() and "\n60," in table.read_text(),  # the row is there, the state of the evaluation perhaps not
+        lambda: (
+            table.is_file() and "\n60," in table.read_text()
+        ),  # the row is there, the state of the evaluation perhaps not
         numbered.is_file,
         lambda: "step 140: recall" in log.read_text(),
     ]
@@ -83,7 +95,9 @@ def test_a_training_that_is_killed_again_and_again_ends_like_one_that_was_not(cy
     for name in names:
         assert weights_in(folder / "checkpoints" / name) == weights_in(cycle.run / "checkpoints" / name), name
     assert table.read_bytes() == (cycle.run / "validation.csv").read_bytes()
-    assert [line.partition(",")[0] for line in table.read_text().splitlines()[1:]] == [str(step) for step in range(20, 161, 20)]
+    assert [line.partition(",")[0] for line in table.read_text().splitlines()[1:]] == [
+        str(step) for step in range(20, 161, 20)
+    ]
     assert curve_of(folder) == curve_of(cycle.run)
     assert [step for step, _ in curve_of(folder)] == list(range(20, 161, 20))
 
@@ -94,7 +108,9 @@ def weights_in(path: Path) -> dict[str, bytes]:
 
     values: dict[str, bytes] = {}
     with h5py.File(path) as file:
-        file.visititems(lambda name, item: values.update({name: item[()].tobytes()}) if isinstance(item, h5py.Dataset) else None)
+        file.visititems(
+            lambda name, item: values.update({name: item[()].tobytes()}) if isinstance(item, h5py.Dataset) else None
+        )
     assert values
     return values
 
@@ -107,7 +123,11 @@ def curve_of(folder: Path) -> list[tuple[int, float]]:
     for path in sorted((folder / "tensorboard").glob("events.out.tfevents.*")):
         for record in tf.data.TFRecordDataset(str(path)):
             event = tf.compat.v1.Event.FromString(record.numpy())
-            points += [(event.step, value.simple_value) for value in event.summary.value if value.tag == "validation/average_viable_recall"]
+            points += [
+                (event.step, value.simple_value)
+                for value in event.summary.value
+                if value.tag == "validation/average_viable_recall"
+            ]
     return sorted(points)
 
 

@@ -23,21 +23,49 @@ from tests.trainer.commands.cycle import CONFIGURATION
         ("mww-train", [], "export.wake_word is missing"),
         ("mww-train", ["--config", "fast_tst"], "did you mean fast_test?"),
         ("mww-train", ["--config", "own.yaml"], "dataset/positive: no such folder"),
-        ("mww-train", ["--config", "own.yaml", "--set", "paths.positive_dir=empty"], "dataset/negative: no such folder"),
-        ("mww-train", ["--config", "own.yaml", "--set", "paths.positive_dir=empty", "--set", "paths.negative_dir=empty"], "no usable positive recording"),
+        (
+            "mww-train",
+            ["--config", "own.yaml", "--set", "paths.positive_dir=empty"],
+            "dataset/negative: no such folder",
+        ),
+        (
+            "mww-train",
+            ["--config", "own.yaml", "--set", "paths.positive_dir=empty", "--set", "paths.negative_dir=empty"],
+            "no usable positive recording",
+        ),
         ("mww-train", ["--config", "own.yaml", "--set", "training.batchsize=3"], "did you mean training.batch_size?"),
         (
             "mww-train",
             ["--config", "own.yaml", "--set", "training.learning_rates=[1]"],
             "has 2 values, so there are 2 phases, and training.learning_rates has 1",
         ),
-        ("mww-train", ["--config", "own.yaml", "--set", "model.pointwise_filters=6,6,6"], "give one entry a block to each"),
+        (
+            "mww-train",
+            ["--config", "own.yaml", "--set", "model.pointwise_filters=6,6,6"],
+            "give one entry a block to each",
+        ),
         ("mww-train", ["--config", "own.yaml", "--override", "none.yaml"], "none.yaml: cannot be read"),
-        ("mww-train", ["--config", "own.yaml", "--set", "training.time_mask_max_size=[999, 0]"], "time_mask_max_size has 999; a training window has"),
-        ("mww-train", ["--config", "own.yaml", "--set", "paths.rir_dir=none"], "none: no such folder; correct paths.rir_dir"),
-        ("mww-train", ["--config", "own.yaml", "--set", "export.author=${MWW_NOBODY}"], "export.author needs the environment variable MWW_NOBODY"),
+        (
+            "mww-train",
+            ["--config", "own.yaml", "--set", "training.time_mask_max_size=[999, 0]"],
+            "time_mask_max_size has 999; a training window has",
+        ),
+        (
+            "mww-train",
+            ["--config", "own.yaml", "--set", "paths.rir_dir=none"],
+            "none: no such folder; correct paths.rir_dir",
+        ),
+        (
+            "mww-train",
+            ["--config", "own.yaml", "--set", "export.author=${MWW_NOBODY}"],
+            "export.author needs the environment variable MWW_NOBODY",
+        ),
         ("mww-train", ["--config", "own.yaml", "--set", "hardware.mel_bins=80"], "this is always 40, because"),
-        ("mww-train", ["--config", "own.yaml", "--set", "paths.checkpoint_dir=own.yaml"], "own.yaml: is a file; name a folder"),
+        (
+            "mww-train",
+            ["--config", "own.yaml", "--set", "paths.checkpoint_dir=own.yaml"],
+            "own.yaml: is a file; name a folder",
+        ),
         ("mww-train", ["--config", "own.yaml", "--output", "own.yaml"], "own.yaml: is a file; name a folder"),
         ("mww-train", ["--config", "own.yaml", "--output", "own.yaml/run"], "own.yaml is not a folder"),
         ("mww-train", ["--config", "own.yaml", "--output", "own.yaml/run", "--dry-run"], "own.yaml is not a folder"),
@@ -64,13 +92,20 @@ def test_where_an_engine_is_missing_it_is_one_line_too(tmp_path: Path, phrase: s
     ("arguments", "message"),
     [
         (["--config", "quikc"], "--config quikc: neither a preset nor a file; did you mean quick?"),
-        (["--set", "training.training_steps=[3]"], "training.training_steps has 1 value, so there is one phase, and training.learning_rates has 2"),
+        (
+            ["--set", "training.training_steps=[3]"],
+            "training.training_steps has 1 value, so there is one phase, and training.learning_rates has 2",
+        ),
         (["--set", "training.batch_sise=3"], "unknown key training.batch_sise; did you mean training.batch_size?"),
         (["--phrase", "電腦"], "gives no file name"),
     ],
 )
 def test_the_cycle_refuses_before_it_speaks(
-    tmp_path: Path, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("sys.argv", ["cycle.py", "--output", str(tmp_path / "cycle"), *arguments])
     code = cycle.main()

@@ -16,7 +16,14 @@ from wakeword.locks import FOLDER_LOCK, hold_folder
 
 def test_a_run_learns_from_the_one_before(cycle: Cycle, tmp_path: Path) -> None:
     before = (cycle.run / WEIGHTS).read_bytes()
-    taught = ["--set", f"training.teachers=[{cycle.run / WEIGHTS}]", "--set", "training.seed=1", "--set", f"paths.splits={cycle.run / 'recordings.csv'}"]
+    taught = [
+        "--set",
+        f"training.teachers=[{cycle.run / WEIGHTS}]",
+        "--set",
+        "training.seed=1",
+        "--set",
+        f"paths.splits={cycle.run / 'recordings.csv'}",
+    ]
     arguments = [*cycle.train_arguments(tmp_path / "run"), *taught, "--jobs", 1]
     dry = run(cycle.cache, "mww-train", *arguments, "--dry-run")
     trained = run(cycle.cache, "mww-train", *arguments)
@@ -25,7 +32,9 @@ def test_a_run_learns_from_the_one_before(cycle: Cycle, tmp_path: Path) -> None:
         assert "90% of the loss is what an earlier model says" in said
     assert (tmp_path / "run" / WEIGHTS).is_file()
     assert (cycle.run / WEIGHTS).read_bytes() == before
-    other_split = run(cycle.cache, "mww-train", *cycle.train_arguments(tmp_path / "other"), *taught[:2], "--set", "training.seed=3")
+    other_split = run(
+        cycle.cache, "mww-train", *cycle.train_arguments(tmp_path / "other"), *taught[:2], "--set", "training.seed=3"
+    )
     assert other_split.returncode == 2, other_split.stderr
     assert "which validates or tests this run" in other_split.stderr.splitlines()[-1]
     assert not (tmp_path / "other").exists()
@@ -51,7 +60,9 @@ def test_a_dry_run_tells_what_would_be_trained_and_writes_nothing(cycle: Cycle, 
         "limited to 2",
         "All checks are passed, and nothing was written.",
     ):
-        assert "".join(said.split()) in "".join(done.stdout.split()), done.stdout  # lines are broken at the terminal's width
+        assert "".join(said.split()) in "".join(done.stdout.split()), (
+            done.stdout
+        )  # lines are broken at the terminal's width
     table = read_recordings(cycle.run)
     for split in Split:
         positives = [record for record in table if record.split is split and record.label == "positive"]
@@ -60,7 +71,9 @@ def test_a_dry_run_tells_what_would_be_trained_and_writes_nothing(cycle: Cycle, 
     assert sorted(tmp_path.rglob("*")) == before
     assert [(path, path.stat().st_mtime_ns) for path in sorted(cycle.root.rglob("*"))] == cycle_before
 
-    refused = run(cache, "mww-train", *arguments, "--dry-run", "--set", "performance.max_memory_gb=0.25", folder=tmp_path)
+    refused = run(
+        cache, "mww-train", *arguments, "--dry-run", "--set", "performance.max_memory_gb=0.25", folder=tmp_path
+    )
     assert refused.returncode == 2
     assert "max_memory_gb is 0.25, but training takes about" in refused.stderr
     assert sorted(tmp_path.rglob("*")) == before
@@ -70,35 +83,60 @@ def test_a_run_with_other_settings_or_recordings_is_refused_and_unharmed(cycle: 
     folder = shutil.copytree(cycle.run, tmp_path / "run")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     arguments = cycle.train_arguments(folder)
-    refused = one_line_error(run(cycle.cache, "mww-train", *arguments, "--set", "training.seed=1", "--set", "export.author=me"))
+    refused = one_line_error(
+        run(cycle.cache, "mww-train", *arguments, "--set", "training.seed=1", "--set", "export.author=me")
+    )
     assert f"{folder}: holds a run with another training.seed, export.author;" in refused
-    moved = [*arguments, "--set", "performance.num_workers=1", "--set", "paths.export_dir=elsewhere", "--set", "training.seed=1"]
+    moved = [
+        *arguments,
+        "--set",
+        "performance.num_workers=1",
+        "--set",
+        "paths.export_dir=elsewhere",
+        "--set",
+        "training.seed=1",
+    ]
     assert f"{folder}: holds a run with another training.seed;" in one_line_error(run(cycle.cache, "mww-train", *moved))
 
     (folder / "recordings.csv").write_bytes(before[folder / "recordings.csv"].replace(b",val,", b",test,", 1))
     done = run(cycle.cache, "mww-train", *arguments)
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith(f"error: {folder}: holds a run with other recordings than are found now; give another --output")
+    assert done.stderr.splitlines()[-1].startswith(
+        f"error: {folder}: holds a run with other recordings than are found now; give another --output"
+    )
     (folder / "recordings.csv").write_bytes(before[folder / "recordings.csv"])
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
-def test_a_finished_run_goes_on_with_more_steps_of_its_last_phase_and_with_nothing_else(cycle: Cycle, tmp_path: Path) -> None:
+def test_a_finished_run_goes_on_with_more_steps_of_its_last_phase_and_with_nothing_else(
+    cycle: Cycle, tmp_path: Path
+) -> None:
     folder = shutil.copytree(cycle.run, tmp_path / "run")
     arguments = cycle.train_arguments(folder)
     for steps in ("[151, 10]", "[150, 9]", "[150, 10, 5]"):
         others = (
-            [f"training.{name}=[1, 1, 1]" for name in ("learning_rates", "positive_class_weight", "negative_class_weight")] if steps.count(",") == 2 else []
+            [
+                f"training.{name}=[1, 1, 1]"
+                for name in ("learning_rates", "positive_class_weight", "negative_class_weight")
+            ]
+            if steps.count(",") == 2
+            else []
         )
         given = [part for setting in (f"training.training_steps={steps}", *others) for part in ("--set", setting)]
-        masks = ["--set", "training.time_mask_max_size=[5, 0, 0]", "--set", "training.time_mask_count=[1, 0, 0]"] if others else []
+        masks = (
+            ["--set", "training.time_mask_max_size=[5, 0, 0]", "--set", "training.time_mask_count=[1, 0, 0]"]
+            if others
+            else []
+        )
         refused = one_line_error(run(cycle.cache, "mww-train", *arguments, *given, *masks))
         assert "of training.training_steps [150, 10] the last number alone may change, to 10 or more" in refused
     done = run(cycle.cache, "mww-train", *arguments, "--set", "training.training_steps=[150, 30]", "--jobs", 1)
     assert done.returncode == 0, done.stderr
     assert "going on after step 160" in done.stderr
     assert "180 steps in all; 160 were planned before" in (folder / "training.log").read_text()
-    assert [row.partition(",")[0] for row in (folder / "validation.csv").read_text().splitlines()[1:]] == [str(step) for step in range(20, 181, 20)]
+    assert [row.partition(",")[0] for row in (folder / "validation.csv").read_text().splitlines()[1:]] == [
+        str(step) for step in range(20, 181, 20)
+    ]
     assert load_config(str(folder / "config.yaml")).training.training_steps == (150, 30)
 
 

@@ -60,7 +60,12 @@ def test_what_esphome_would_refuse_is_known_before_training(setting: str, said: 
 
 def test_what_the_presets_augment() -> None:
     configs = {name: loaded(preset=name) for name in preset_names()}
-    assert {name: config.augmentation.copies for name, config in configs.items()} == {"fast_test": 0, "quick": 2, "standard": 4, "max_quality": 10}
+    assert {name: config.augmentation.copies for name, config in configs.items()} == {
+        "fast_test": 0,
+        "quick": 2,
+        "standard": 4,
+        "max_quality": 10,
+    }
     assert configs["fast_test"].training.time_mask_count == configs["fast_test"].training.freq_mask_count == (0, 0)
     for name in ("quick", "standard", "max_quality"):
         assert all((*configs[name].training.time_mask_count, *configs[name].training.freq_mask_count))
@@ -75,22 +80,43 @@ def test_a_default_folder_that_is_there_is_used(project: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["hardware.clip_duration_ms=3000"], r"augmentation_duration_s is 3\.2, .*clip_duration_ms 3000 .* reads clips of 3\.\d\d s; give at least that"),
+        (
+            ["hardware.clip_duration_ms=3000"],
+            r"augmentation_duration_s is 3\.2, .*clip_duration_ms 3000 .* reads clips of 3\.\d\d s; give at least that",
+        ),
         (["augmentation.augmentation_duration_s=1"], r"augmentation_duration_s is 1, .*give at least that"),
         (["augmentation.max_jitter_s=0.1"], "min_jitter_s is 0.195 and augmentation.max_jitter_s is 0.1"),
         (
             ["paths.background_dir=nowhere"],
             "nowhere: no such folder; correct paths.background_dir or .*background_paths, or set .*Noise to 0",
         ),
-        (["augmentation.impulse_paths=nowhere"], "nowhere: no such folder; correct paths.rir_dir or augmentation.impulse_paths, or set augmentation.RIR to 0"),
-        (["augmentation.RIR=0", "augmentation.impulse_paths=x"], "augmentation.RIR is 0, so the folders of augmentation.impulse_paths would not be used"),
+        (
+            ["augmentation.impulse_paths=nowhere"],
+            (
+                "nowhere: no such folder; correct paths.rir_dir or augmentation.impulse_paths, or set augmentation.RIR"
+                " to 0"
+            ),
+        ),
+        (
+            ["augmentation.RIR=0", "augmentation.impulse_paths=x"],
+            "augmentation.RIR is 0, so the folders of augmentation.impulse_paths would not be used",
+        ),
         (["training.time_mask_max_size=[300,0]"], "time_mask_max_size has 300; a training window has 203 slices"),
         (["training.freq_mask_count=[1, 1, 1]"], "2 phases, and training.freq_mask_count has 3"),
         (["training.hard_negative_class_weight=[1, 1, 1]"], "2 phases, and training.hard_negative_class_weight has 3"),
         (["training.batch_size=0"], "training.batch_size is 0"),
-        (["training.sampling_weights.positive=0", "training.sampling_weights.positive_augmented=0"], "leave a batch without wake words"),
-        (["speaker_clustering.method=threshold", "speaker_clustering.n_clusters=3"], "n_clusters needs speaker_clustering.method=agglomerative"),
-        (["speaker_clustering.enabled=false", "speaker_clustering.n_clusters=3"], "n_clusters does nothing while speaker_clustering.enabled is false"),
+        (
+            ["training.sampling_weights.positive=0", "training.sampling_weights.positive_augmented=0"],
+            "leave a batch without wake words",
+        ),
+        (
+            ["speaker_clustering.method=threshold", "speaker_clustering.n_clusters=3"],
+            "n_clusters needs speaker_clustering.method=agglomerative",
+        ),
+        (
+            ["speaker_clustering.enabled=false", "speaker_clustering.n_clusters=3"],
+            "n_clusters does nothing while speaker_clustering.enabled is false",
+        ),
         (["model.pointwise_filters=60"], "give one entry a block to each"),
     ],
 )
@@ -127,12 +153,18 @@ def test_what_the_device_fixes_may_be_written_down() -> None:
 
 
 def masks(training: TrainingSection) -> list[tuple[int, ...]]:
-    return [training.time_mask_max_size, training.time_mask_count, training.freq_mask_max_size, training.freq_mask_count]
+    return [
+        training.time_mask_max_size,
+        training.time_mask_count,
+        training.freq_mask_max_size,
+        training.freq_mask_count,
+    ]
 
 
 def test_lists_that_are_not_given_have_a_value_a_phase() -> None:
     training = loaded(
-        "training.training_steps=[5]", *(f"training.{name}=[1]" for name in ("learning_rates", "positive_class_weight", "negative_class_weight"))
+        "training.training_steps=[5]",
+        *(f"training.{name}=[1]" for name in ("learning_rates", "positive_class_weight", "negative_class_weight")),
     ).training
     assert training.hard_negative_class_weight == (40.0,)
     assert masks(training) == [(5,), (2,), (4,), (2,)], "the preset's one value is for all phases"
@@ -146,7 +178,13 @@ def test_lists_that_are_not_given_have_a_value_a_phase() -> None:
 def test_weights_of_one_set_leave_the_others() -> None:
     weights = loaded("training.sampling_weights.hard_negative=2").training.sampling_weights
     assert (weights.hard_negative, weights.positive, weights.negative_joined) == (2.0, 0.5, 3.0)
-    with pytest.raises(ConfigError, match=r"unknown key training\.sampling_weights\.hard_negatives; did you mean training\.sampling_weights\.hard_negative\?"):
+    with pytest.raises(
+        ConfigError,
+        match=(
+            r"unknown key training\.sampling_weights\.hard_negatives; did you mean"
+            r" training\.sampling_weights\.hard_negative\?"
+        ),
+    ):
         loaded("training.sampling_weights.hard_negatives=2")
 
 
@@ -176,7 +214,7 @@ def test_the_default_clip_duration_is_that_of_the_official_models() -> None:
     assert loaded().hardware.clip_duration_ms == 1500
 
 
-# --- the schema for editors ----------------------------------------------------------------------------------------------------
+# --- the schema for editors -------------------------------------------------------------------------------------------
 
 
 def test_the_schema_in_the_documentation_is_that_of_the_sections() -> None:
@@ -194,7 +232,7 @@ def test_the_schema_describes_every_key() -> None:
     assert schema["$defs"]["HardwareSection"]["properties"]["mel_bins"]["anyOf"][0]["const"] == 40
 
 
-# --- mining within a training ----------------------------------------------------------------------------------------------------
+# --- mining within a training -----------------------------------------------------------------------------------------
 
 
 def test_which_presets_mine() -> None:
@@ -211,9 +249,18 @@ def test_which_presets_mine() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["training.sampling_weights.hard_negative=0"], "training.sampling_weights.hard_negative is 0, so what is mined would not be trained on"),
-        (["training.penalty_weights.hard_negative=0"], "training.penalty_weights.hard_negative is 0, so what is mined would not be trained on"),
-        (["hard_negative_mining.mining_interval_epochs=60"], "the first mining would come after step 30000, and training ends at 30000; give fewer epochs"),
+        (
+            ["training.sampling_weights.hard_negative=0"],
+            "training.sampling_weights.hard_negative is 0, so what is mined would not be trained on",
+        ),
+        (
+            ["training.penalty_weights.hard_negative=0"],
+            "training.penalty_weights.hard_negative is 0, so what is mined would not be trained on",
+        ),
+        (
+            ["hard_negative_mining.mining_interval_epochs=60"],
+            "the first mining would come after step 30000, and training ends at 30000; give fewer epochs",
+        ),
     ],
 )
 def test_a_mining_that_could_do_nothing_is_refused(settings: list[str], message: str) -> None:
@@ -222,7 +269,9 @@ def test_a_mining_that_could_do_nothing_is_refused(settings: list[str], message:
         check_config(loaded("hard_negative_mining.enabled=true", *settings))
 
 
-@pytest.mark.parametrize("setting", ["fp_threshold=1", "fp_threshold=-0.1", "max_samples=0", "mining_interval_epochs=0"])
+@pytest.mark.parametrize(
+    "setting", ["fp_threshold=1", "fp_threshold=-0.1", "max_samples=0", "mining_interval_epochs=0"]
+)
 def test_mining_settings_out_of_range_are_refused(setting: str) -> None:
     with pytest.raises(ConfigError, match=f"hard_negative_mining.{setting.partition('=')[0]} is "):
         loaded(f"hard_negative_mining.{setting}")

@@ -39,7 +39,9 @@ def test_every_preset_lacks_the_wake_word_alone(name: str) -> None:
     assert config.export.wake_word == "computer"
     assert len(config.training.training_steps) == 2
     assert len(config.model.context_frames) == 4
-    assert refusal(name) == f"{name}: export.wake_word is missing; give it with --set export.wake_word=VALUE or in a file"
+    assert (
+        refusal(name) == f"{name}: export.wake_word is missing; give it with --set export.wake_word=VALUE or in a file"
+    )
 
 
 def test_the_presets_steps_are_the_specifications() -> None:
@@ -51,7 +53,12 @@ def test_the_presets_steps_are_the_specifications() -> None:
         "standard": (20_000, 10_000),
         "max_quality": (50_000, 20_000),
     }
-    assert {name: training.batch_size for name, training in steps.items()} == {"fast_test": 32, "quick": 64, "standard": 128, "max_quality": 128}
+    assert {name: training.batch_size for name, training in steps.items()} == {
+        "fast_test": 32,
+        "quick": 64,
+        "standard": 128,
+        "max_quality": 128,
+    }
 
 
 def test_later_layers_go_before_earlier_ones_key_by_key(tmp_path: Path) -> None:
@@ -102,7 +109,10 @@ def test_settings(setting: str, section: str, key: str, value: object) -> None:
         (".batch_size=3", "give section.key=value"),
         ("a.b.c=3", "give section.key=value"),
         ("training.training_steps=[1", "the value is not YAML (expected ',' or ']'"),
-        ("training.batch_size=many", "training.batch_size is 'many': it must be a whole number, for example 128; correct it"),
+        (
+            "training.batch_size=many",
+            "training.batch_size is 'many': it must be a whole number, for example 128; correct it",
+        ),
         ("training.batch_size=1.5", "training.batch_size is 1.5"),
         ("training.batch_size=0", "training.batch_size is 0: it must be 1 or more"),
         ("training.eval_step_interval=0", "training.eval_step_interval is 0: it must be 1 or more"),
@@ -139,7 +149,9 @@ def test_a_wrong_setting_is_named_with_its_fault(setting: str, message: str) -> 
 def test_a_fault_is_reported_where_it_stands(tmp_path: Path) -> None:
     good = written(tmp_path, "export: {wake_word: x}")
     bad = written(tmp_path, "training: {batch_size: no number}", "bad.yaml")
-    assert refusal(str(good), "training.seed=1", overrides=(bad,)).startswith(f"{bad}: training.batch_size is 'no number'")
+    assert refusal(str(good), "training.seed=1", overrides=(bad,)).startswith(
+        f"{bad}: training.batch_size is 'no number'"
+    )
     assert refusal(str(bad), overrides=(good,)).startswith(f"{bad}: training.batch_size")
     load_config(str(bad), [good], ["training.batch_size=3"])  # what is overridden does not matter
 
@@ -148,17 +160,57 @@ def test_a_fault_is_reported_where_it_stands(tmp_path: Path) -> None:
     ("text", "settings", "origin", "message"),
     [
         ("training: {training_steps: [10]}", ["training.seed=3"], "own.yaml", "training.training_steps has 1 value"),
-        ("training: {seed: 3}", ["training.training_steps=[1]", "training.batch_size=3"], "--set training.training_steps=[1]", "has 1 value"),
-        ("training: {training_steps: [10]}", ["training.learning_rates=[1, 2, 3]"], "--set training.learning_rates=[1, 2, 3]", "has 1 value"),
+        (
+            "training: {seed: 3}",
+            ["training.training_steps=[1]", "training.batch_size=3"],
+            "--set training.training_steps=[1]",
+            "has 1 value",
+        ),
+        (
+            "training: {training_steps: [10]}",
+            ["training.learning_rates=[1, 2, 3]"],
+            "--set training.learning_rates=[1, 2, 3]",
+            "has 1 value",
+        ),
         ("model: {stride: 9}", ["model.dropout_rate=0"], "own.yaml", "model.first_conv_kernel_size 5 is below"),
-        ("model: {first_conv_filters: 1}", ["model.mixconv_kernel_sizes=[3,5],[9],[3],[3]", "model.stride=2"], "--set model.mixconv", "shares 1 channels"),
-        ("model: {mixconv_kernel_sizes: '[3,5],[9],[3],[3]'}", ["model.first_conv_filters=1"], "--set model.first_conv_filters=1", "shares 1 channels"),
-        ("augmentation: {max_jitter_s: 10}", ["augmentation.copies=1"], "own.yaml", "augmentation.augmentation_duration_s is 3.2"),
+        (
+            "model: {first_conv_filters: 1}",
+            ["model.mixconv_kernel_sizes=[3,5],[9],[3],[3]", "model.stride=2"],
+            "--set model.mixconv",
+            "shares 1 channels",
+        ),
+        (
+            "model: {mixconv_kernel_sizes: '[3,5],[9],[3],[3]'}",
+            ["model.first_conv_filters=1"],
+            "--set model.first_conv_filters=1",
+            "shares 1 channels",
+        ),
+        (
+            "augmentation: {max_jitter_s: 10}",
+            ["augmentation.copies=1"],
+            "own.yaml",
+            "augmentation.augmentation_duration_s is 3.2",
+        ),
         ("augmentation: {max_gain_db: -90}", ["augmentation.copies=1"], "own.yaml", "augmentation.min_gain_db is"),
         ("export: {website: abc}", ["export.author=somebody"], "own.yaml", "export.website: 'abc' is no full address"),
-        ("speaker_clustering: {n_clusters: 3}", ["speaker_clustering.enabled=false"], "--set speaker_clustering.enabled=false", "n_clusters does nothing"),
-        ("training: {seed: 3}", ["training.seed=null", "training.batch_size=3"], "--set training.seed=null", "training.seed is None"),
-        ("training: {seed: 3}", ["training.training_steps=null"], "--set training.training_steps=null", "training.training_steps is None"),
+        (
+            "speaker_clustering: {n_clusters: 3}",
+            ["speaker_clustering.enabled=false"],
+            "--set speaker_clustering.enabled=false",
+            "n_clusters does nothing",
+        ),
+        (
+            "training: {seed: 3}",
+            ["training.seed=null", "training.batch_size=3"],
+            "--set training.seed=null",
+            "training.seed is None",
+        ),
+        (
+            "training: {seed: 3}",
+            ["training.training_steps=null"],
+            "--set training.training_steps=null",
+            "training.training_steps is None",
+        ),
     ],
 )
 def test_keys_that_contradict_one_another_are_reported_where_one_of_them_stands(
@@ -174,8 +226,18 @@ def test_an_option_of_a_command_is_a_layer_above_all_others(tmp_path: Path) -> N
     key = "speaker_clustering.similarity_threshold"
     own = str(written(tmp_path, "speaker_clustering: {similarity_threshold: '${NOT_SET}'}"))
     for number in (0.5, 1.0):
-        assert load_config(own, settings=[WORD, f"{key}=0.6", CommandOption("--threshold", key, number)]).speaker_clustering.similarity_threshold == number
-    assert load_config(own, settings=[WORD, f"{key}=0.6", CommandOption("--threshold", key, None)]).speaker_clustering.similarity_threshold == 0.6
+        assert (
+            load_config(
+                own, settings=[WORD, f"{key}=0.6", CommandOption("--threshold", key, number)]
+            ).speaker_clustering.similarity_threshold
+            == number
+        )
+    assert (
+        load_config(
+            own, settings=[WORD, f"{key}=0.6", CommandOption("--threshold", key, None)]
+        ).speaker_clustering.similarity_threshold
+        == 0.6
+    )
     with pytest.raises(ConfigError, match=rf"^--threshold: {key} is 2: it must be 1 or less"):
         load_config(own, settings=[WORD, CommandOption("--threshold", key, 2)])
 
@@ -202,7 +264,9 @@ def test_files_that_are_no_configuration(tmp_path: Path, text: str, message: str
 def test_sources_that_do_not_exist(tmp_path: Path) -> None:
     assert refusal("fast_tst") == "--config fast_tst: neither a preset nor a file; did you mean fast_test?"
     assert "presets are fast_test, max_quality, quick, standard" in refusal("qqqq")
-    assert refusal(str(tmp_path / "none.yaml")).startswith(f"{tmp_path / 'none.yaml'}: cannot be read (No such file or directory)")
+    assert refusal(str(tmp_path / "none.yaml")).startswith(
+        f"{tmp_path / 'none.yaml'}: cannot be read (No such file or directory)"
+    )
     (tmp_path / "latin.yaml").write_bytes("author: Ä".encode("latin-1"))
     assert "is no text in UTF-8" in refusal(str(tmp_path / "latin.yaml"))
     assert "cannot be read (Is a directory)" in refusal("fast_test", overrides=(tmp_path,))
@@ -211,7 +275,10 @@ def test_sources_that_do_not_exist(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["learning_rates", "positive_class_weight", "negative_class_weight"])
 def test_lists_have_one_value_a_phase(key: str) -> None:
     with pytest.raises(ConfigError, match=r"3 phases, and training\.negative_class_weight has 2; give one a phase"):
-        loaded("training.training_steps=[1,2,3]", *(f"training.{name}=[1,1,1]" for name in ("learning_rates", "positive_class_weight")))
+        loaded(
+            "training.training_steps=[1,2,3]",
+            *(f"training.{name}=[1,1,1]" for name in ("learning_rates", "positive_class_weight")),
+        )
     with pytest.raises(
         ConfigError,
         match=rf"2 phases, and training\.{key} has 1; give one a phase",
@@ -220,10 +287,25 @@ def test_lists_have_one_value_a_phase(key: str) -> None:
 
 
 def test_sections_become_the_dataclasses_that_use_them() -> None:
-    config = loaded("training.training_steps=[7]", "training.learning_rates=[0.5]", "training.positive_class_weight=[2]", "training.negative_class_weight=[3]")
+    config = loaded(
+        "training.training_steps=[7]",
+        "training.learning_rates=[0.5]",
+        "training.positive_class_weight=[2]",
+        "training.negative_class_weight=[3]",
+    )
     training = config.training
-    assert (training.training_steps, training.learning_rates, training.positive_class_weight, training.negative_class_weight) == ((7,), (0.5,), (2,), (3,))
-    assert loaded("model.mixconv_kernel_sizes=[5],[7,11],[9,15],[23]").model.mixconv_kernel_sizes == ((5,), (7, 11), (9, 15), (23,))
+    assert (
+        training.training_steps,
+        training.learning_rates,
+        training.positive_class_weight,
+        training.negative_class_weight,
+    ) == ((7,), (0.5,), (2,), (3,))
+    assert loaded("model.mixconv_kernel_sizes=[5],[7,11],[9,15],[23]").model.mixconv_kernel_sizes == (
+        (5,),
+        (7, 11),
+        (9, 15),
+        (23,),
+    )
 
 
 texts = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=20)
@@ -232,11 +314,20 @@ finite = st.floats(0, 1e6, allow_nan=False)
 
 @given(
     training=st.fixed_dictionaries(
-        {}, optional={"learning_rates": st.lists(finite.filter(bool), min_size=2, max_size=2), "target_minimization": finite, "seed": st.integers(0, 2**64)}
+        {},
+        optional={
+            "learning_rates": st.lists(finite.filter(bool), min_size=2, max_size=2),
+            "target_minimization": finite,
+            "seed": st.integers(0, 2**64),
+        },
     ),
-    export=st.fixed_dictionaries({"wake_word": texts.filter(str.strip), "author": texts}, optional={"probability_cutoff": st.floats(0, 1)}),
+    export=st.fixed_dictionaries(
+        {"wake_word": texts.filter(str.strip), "author": texts}, optional={"probability_cutoff": st.floats(0, 1)}
+    ),
 )
-def test_a_resolved_file_gives_the_same_configuration(tmp_path_factory: pytest.TempPathFactory, training: dict[str, Any], export: dict[str, Any]) -> None:
+def test_a_resolved_file_gives_the_same_configuration(
+    tmp_path_factory: pytest.TempPathFactory, training: dict[str, Any], export: dict[str, Any]
+) -> None:
     config = TrainerConfig(training=TrainingSection(**training), export=ExportSection(**export))
     path = tmp_path_factory.mktemp("resolved") / "config.yaml"
     write_config(config, path)
@@ -247,8 +338,13 @@ def test_a_resolved_file_gives_the_same_configuration(tmp_path_factory: pytest.T
 
 
 def test_the_hash_is_of_the_values_not_of_where_they_came_from(tmp_path: Path) -> None:
-    own = written(tmp_path, yaml.safe_dump({"export": {"wake_word": "computer"}, "paths": {"positive_dir": "a"}, "training": {"seed": 3}}))
+    own = written(
+        tmp_path,
+        yaml.safe_dump({"export": {"wake_word": "computer"}, "paths": {"positive_dir": "a"}, "training": {"seed": 3}}),
+    )
     from_file = load_config(str(own))
-    from_settings = load_config(str(written(tmp_path, "", "empty.yaml")), settings=["training.seed=3", WORD, "paths.positive_dir=[a]"])
+    from_settings = load_config(
+        str(written(tmp_path, "", "empty.yaml")), settings=["training.seed=3", WORD, "paths.positive_dir=[a]"]
+    )
     assert config_hash(from_file) == config_hash(from_settings)
     assert config_hash(from_file) != config_hash(load_config(str(own), settings=["training.seed=4"]))

@@ -72,7 +72,10 @@ def test_a_variable_gives_a_value_of_any_kind(tmp_path: Path, text: str, section
 
 
 def test_faults_name_key_variable_and_place(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"own\.yaml: paths\.positive_dir\.1 needs the environment variable NONE, .*; set it, or write \$\{NONE:-"):
+    with pytest.raises(
+        ConfigError,
+        match=r"own\.yaml: paths\.positive_dir\.1 needs the environment variable NONE, .*; set it, or write \$\{NONE:-",
+    ):
         loaded("paths: {positive_dir: [a, '${NONE}/b']}", tmp_path)
     with pytest.raises(ConfigError, match=r"--set export\.author=\$\{NONE\}: export\.author needs"):
         loaded("", tmp_path, "export.author=${NONE}")
@@ -81,7 +84,9 @@ def test_faults_name_key_variable_and_place(tmp_path: Path) -> None:
     loaded("training: {batch_size: '${NONE}'}", tmp_path, "training.batch_size=3")  # what is overridden need not be set
 
 
-@pytest.mark.parametrize("value", ["'${SECRET}'", "['${SECRET}', 3]", "[1, '${SECRET}']", "'${NONE:-[1, x]}'", "{a: '${SECRET}'}"])
+@pytest.mark.parametrize(
+    "value", ["'${SECRET}'", "['${SECRET}', 3]", "[1, '${SECRET}']", "'${NONE:-[1, x]}'", "{a: '${SECRET}'}"]
+)
 def test_a_secret_is_never_shown(tmp_path: Path, value: str) -> None:
     with pytest.raises(ConfigError) as caught:
         loaded(f"training: {{training_steps: {value}}}", tmp_path)

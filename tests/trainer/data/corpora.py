@@ -12,7 +12,13 @@ from trainer.data.speech.registry import EngineChoice
 
 
 def generated_corpus(
-    phrase: str, output: Path, *, engines: EngineChoice, jobs: int | None = None, progress: Progress | None = None, **asked: Any
+    phrase: str,
+    output: Path,
+    *,
+    engines: EngineChoice,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+    **asked: Any,
 ) -> GeneratedCorpus:
     """A corpus of a phrase; `asked` are the fields of a `CorpusRequest`."""
     return generate_corpus(CorpusRequest(phrase, **asked), output, engines, jobs=jobs, progress=progress)

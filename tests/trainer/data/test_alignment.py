@@ -24,7 +24,9 @@ def _every_way(frames: int, left_out: list[bool]) -> list[tuple[tuple[int, ...],
         if not all(left_out[number] for number in skipped):
             continue
         # A sound is left out between two pauses that are both there.
-        if all(2 * number in way or number == 0 for number in skipped) and all(2 * number + 2 in way for number in skipped):
+        if all(2 * number in way or number == 0 for number in skipped) and all(
+            2 * number + 2 in way for number in skipped
+        ):
             found.append((way, -LEFT_OUT * len(skipped)))
     return found
 
@@ -47,7 +49,9 @@ def test_no_way_is_likelier_than_the_one_that_is_found(cost: NDArray[np.float64]
 def test_parts_of_a_sentence_lie_where_they_were_put() -> None:
     first, second = said("alexa"), said("what time is it")
     for pause in (0, 4800):
-        whole = np.concatenate([np.zeros(3200, np.int16), first, np.zeros(pause, np.int16), second, np.zeros(1600, np.int16)])
+        whole = np.concatenate(
+            [np.zeros(3200, np.int16), first, np.zeros(pause, np.int16), second, np.zeros(1600, np.int16)]
+        )
         spans = locate(whole, ("alexa", "what time is it"))
         assert spans is not None
         border = 3200 + len(first)

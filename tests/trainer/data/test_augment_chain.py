@@ -44,8 +44,12 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Sounds:
         response = generator.normal(0, 6000, 6000) * np.exp(-np.arange(6000) / decay)
         response[0] = 30_000
         impulses.append(folder / f"room{number}.wav")
-        soundfile.write(impulses[-1], np.concatenate([np.zeros(300), response]).clip(-32768, 32767).astype(np.int16), 16_000)
-    return Sounds(store_backgrounds(backgrounds, folder / "store", jobs=1), store_impulses(impulses, folder / "store", jobs=1))
+        soundfile.write(
+            impulses[-1], np.concatenate([np.zeros(300), response]).clip(-32768, 32767).astype(np.int16), 16_000
+        )
+    return Sounds(
+        store_backgrounds(backgrounds, folder / "store", jobs=1), store_impulses(impulses, folder / "store", jobs=1)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +127,9 @@ def test_the_background_has_the_ratio_that_is_asked_for(ratio: float, sounds: So
         quiet = clip // 8  # far from full scale, where the sum would be scaled down
         noise = augmenter.augment(quiet, 0, "a", draw).astype(int) - quiet
         assert 20 * np.log10(rms(quiet) / rms(noise)) == pytest.approx(ratio, abs=0.05)
-        assert all(rms(part) > 0.5 * rms(noise) for part in np.split(noise, 8))  # also where the clip is silent, and past a short noise's end
+        assert all(
+            rms(part) > 0.5 * rms(noise) for part in np.split(noise, 8)
+        )  # also where the clip is silent, and past a short noise's end
 
 
 def test_a_background_without_sound_adds_nothing(tmp_path: Path, clip: Samples) -> None:
@@ -135,7 +141,9 @@ def test_a_background_without_sound_adds_nothing(tmp_path: Path, clip: Samples) 
 
 def test_gain_lies_between_its_limits_and_a_room_keeps_it(sounds: Sounds, clip: Samples) -> None:
     """audiomentations' own impulse response scales to a peak of 0.5, so that gain would mean nothing."""
-    quiet, loud = (Augmenter(only("Gain", "RIR", min_gain_db=gain, max_gain_db=gain), sounds) for gain in (-30.0, -10.0))
+    quiet, loud = (
+        Augmenter(only("Gain", "RIR", min_gain_db=gain, max_gain_db=gain), sounds) for gain in (-30.0, -10.0)
+    )
     for draw in range(3):
         change = rms(loud.augment(clip, 0, "a", draw)) / rms(quiet.augment(clip, 0, "a", draw))
         assert 20 * np.log10(change) == pytest.approx(20, abs=0.2)
@@ -159,7 +167,13 @@ def test_what_exceeds_full_scale_is_scaled_not_clipped(sounds: Sounds) -> None:
 
 
 def test_missing_sounds_are_an_error_that_says_what_to_do() -> None:
-    with pytest.raises(ConfigError, match=r"background_paths gives no usable sound.*augmentation\.AddBackgroundNoise is 0\.75.*set the probability to 0"):
+    with pytest.raises(
+        ConfigError,
+        match=(
+            r"background_paths gives no usable sound.*augmentation\.AddBackgroundNoise is 0\.75.*set the probability"
+            r" to 0"
+        ),
+    ):
         Augmenter(DEFAULT)
     with pytest.raises(ConfigError, match=r"impulse_paths gives no usable sound"):
         Augmenter(only("RIR"))
@@ -202,7 +216,10 @@ def test_other_clips_lie_anywhere_whole_or_cut(length: int, seed: int) -> None:
 
 
 def test_all_places_are_drawn() -> None:
-    starts = {int(place_anywhere(np.arange(1, 4803).astype(np.int16), SHORT, np.random.default_rng(seed)).samples[0]) for seed in range(40)}
+    starts = {
+        int(place_anywhere(np.arange(1, 4803).astype(np.int16), SHORT, np.random.default_rng(seed)).samples[0])
+        for seed in range(40)
+    }
     assert starts == {1, 2, 3}
 
 
@@ -241,19 +258,30 @@ def test_a_background_stands_in_the_place_of_a_negative(sounds: Sounds, clip: Sa
     here = only(Onset=onset, BackgroundAlone=1)
     augmenter, without = Augmenter(here, sounds), Augmenter(here.model_copy(update={"BackgroundAlone": 0.0}), sounds)
     for draw in range(4):
-        placed, negative = augmenter.placed(clip[32_000:], None, 3, "a", draw), without.placed(clip[32_000:], None, 3, "a", draw)
+        placed, negative = (
+            augmenter.placed(clip[32_000:], None, 3, "a", draw),
+            without.placed(clip[32_000:], None, 3, "a", draw),
+        )
         first = negative.own[0] if onset else 0
         assert placed.own == (first, len(placed.samples))
         assert not placed.samples[:first].any()
-        assert np.abs(placed.samples.astype(int)).max() == pytest.approx(np.abs(negative.samples.astype(int)).max(), abs=1)
+        assert np.abs(placed.samples.astype(int)).max() == pytest.approx(
+            np.abs(negative.samples.astype(int)).max(), abs=1
+        )
         assert len(_excerpts(placed.samples[first:], sounds)) == 1
     word = WordPlace(33_000, 40_000, in_flow=False)
-    np.testing.assert_array_equal(augmenter.placed(clip, word, 3, "a", 0).samples, without.placed(clip, word, 3, "a", 0).samples)
+    np.testing.assert_array_equal(
+        augmenter.placed(clip, word, 3, "a", 0).samples, without.placed(clip, word, 3, "a", 0).samples
+    )
 
 
 def _excerpts(samples: Samples, sounds: Sounds) -> list[int]:
     """The backgrounds, by number, of which the samples are an excerpt at some level."""
-    return [number for number, sound in enumerate(sounds.backgrounds.sounds) if _highest_correlation(samples, sound.read()) > 0.99]
+    return [
+        number
+        for number, sound in enumerate(sounds.backgrounds.sounds)
+        if _highest_correlation(samples, sound.read()) > 0.99
+    ]
 
 
 def _highest_correlation(samples: Samples, sound: Samples) -> float:

@@ -38,7 +38,9 @@ def test_a_background_is_sound_of_the_length_that_was_asked_for(seed: int, kind:
     np.testing.assert_array_equal(sound, make(seconds, np.random.default_rng(seed)))
 
 
-def test_backgrounds_are_shared_out_and_made_once(tmp_path: Path, talk: list[SampleRecord], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backgrounds_are_shared_out_and_made_once(
+    tmp_path: Path, talk: list[SampleRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = tmp_path / "store"
     speech = speech_bank(store, talk, 10, jobs=1)
     bank = computed_backgrounds(store, Split.TRAIN, 10, speech, jobs=1)

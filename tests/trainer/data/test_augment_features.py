@@ -31,7 +31,9 @@ def records(tmp_path: Path) -> list[SampleRecord]:
     made = []
     for number, label in enumerate((Label.POSITIVE, Label.NEGATIVE, Label.HARD_NEGATIVE, Label.POSITIVE)):
         path = tmp_path / f"{number}.wav"
-        soundfile.write(path, np.random.default_rng(number).normal(0, 4000, 9600 + 30_000 * (number == 1)).astype(np.int16), 16_000)
+        soundfile.write(
+            path, np.random.default_rng(number).normal(0, 4000, 9600 + 30_000 * (number == 1)).astype(np.int16), 16_000
+        )
         made.append(SampleRecord(path, label, Split.TRAIN, "a", 0.6, 16_000))
     return made
 
@@ -41,10 +43,14 @@ def sounds(tmp_path: Path) -> Sounds:
     noise, room = tmp_path / "noise.wav", tmp_path / "room.wav"
     soundfile.write(noise, np.random.default_rng(8).normal(0, 500, 60_000).astype(np.int16), 16_000)
     soundfile.write(room, np.array([30_000, 0, 9000, -3000, 500], np.int16), 16_000)
-    return Sounds(store_backgrounds([noise], tmp_path / "store", jobs=1), store_impulses([room], tmp_path / "store", jobs=1))
+    return Sounds(
+        store_backgrounds([noise], tmp_path / "store", jobs=1), store_impulses([room], tmp_path / "store", jobs=1)
+    )
 
 
-def by_name(records: list[SampleRecord], drawn: list[tuple[int, int, NDArray[np.int8]]]) -> dict[tuple[str, int], bytes]:
+def by_name(
+    records: list[SampleRecord], drawn: list[tuple[int, int, NDArray[np.int8]]]
+) -> dict[tuple[str, int], bytes]:
     return {(records[index].path.name, draw): features.tobytes() for index, draw, features in drawn}
 
 
@@ -55,7 +61,9 @@ def test_neither_processes_nor_order_nor_other_clips_matter(records: list[Sample
     expected = by_name(records, one)
     assert by_name(records[::-1], three) == expected
     later = by_name(records[2:], list(augmented_features(records[2:], ALL, 5, 3, 1, sounds, first_draw=17)))
-    assert later == {key: features for key, features in expected.items() if key[0] in ("2.wav", "3.wav") and key[1] >= 17}
+    assert later == {
+        key: features for key, features in expected.items() if key[0] in ("2.wav", "3.wav") and key[1] >= 17
+    }
     assert len(set(expected.values())) == 80
 
 

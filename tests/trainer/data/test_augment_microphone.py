@@ -54,7 +54,9 @@ def test_a_microphones_noise_is_weak_and_hides_nothing(seed: int, peak_dbfs: flo
 
 
 def test_a_microphones_noise_is_dark_white_and_bright_and_often_begins_within_the_clip() -> None:
-    """The spectrum's tilt goes from dark noise to that of noise-shaped dither, which has 30 dB more at 6 to 8 kHz than at 250 Hz to 2 kHz."""
+    """The spectrum's tilt goes from dark noise to that of noise-shaped dither, which has 30 dB more at 6 to 8 kHz than
+    at 250 Hz to 2 kHz.
+    """
     silence_first, tilts = [], []
     for seed in range(200):
         sound = tone(500, 0.5)
@@ -78,7 +80,10 @@ def test_a_microphones_noise_is_dark_white_and_bright_and_often_begins_within_th
 def test_gain_goes_down_for_what_is_loud_and_up_for_what_is_quiet(seed: int) -> None:
     sound = np.concatenate([tone(500, 0.9), tone(500, 0.01), tone(500, 0.01)])
     ridden = automatic_gain(sound, np.random.default_rng(seed))
-    loud, at_once, later = (np.abs(ridden[place : place + 1600]).max() / np.abs(sound[place : place + 1600]).max() for place in (30_000, 32_500, 94_000))
+    loud, at_once, later = (
+        np.abs(ridden[place : place + 1600]).max() / np.abs(sound[place : place + 1600]).max()
+        for place in (30_000, 32_500, 94_000)
+    )
     assert loud < 0.5
     assert later > 1.5
     assert at_once < later, "released slowly"
@@ -147,7 +152,9 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> StoredSound:
 
 
 @pytest.mark.parametrize("snr_db", [0.0, 12.0])
-def test_a_condition_has_the_ratio_and_the_level_that_are_asked_for(snr_db: float, bank: SoundBank, room: StoredSound) -> None:
+def test_a_condition_has_the_ratio_and_the_level_that_are_asked_for(
+    snr_db: float, bank: SoundBank, room: StoredSound
+) -> None:
     clip = np.pad(synthetic_speech(1.0, 5), 24_000)
     alone = heard(clip, room, None, snr_db, 3, level_dbfs=-20)
     assert 20 * np.log10(np.abs(alone.astype(float)).max() / 32768) == pytest.approx(-20, abs=0.05)

@@ -41,7 +41,13 @@ def test_rooms_are_near_and_far_small_and_large() -> None:
     assert volumes.min() < 12
     assert volumes.max() > 150
     near_wall = [
-        min(plan.microphone_m[0], plan.size_m[0] - plan.microphone_m[0], plan.microphone_m[1], plan.size_m[1] - plan.microphone_m[1]) for plan in plans
+        min(
+            plan.microphone_m[0],
+            plan.size_m[0] - plan.microphone_m[0],
+            plan.microphone_m[1],
+            plan.size_m[1] - plan.microphone_m[1],
+        )
+        for plan in plans
     ]
     assert 0.4 < np.mean(np.array(near_wall) < 0.3) < 0.9
     assert 0.3 < np.mean([plan.table is not None for plan in plans]) < 0.7
@@ -64,7 +70,9 @@ def test_a_response_does_what_its_plan_says(number: int) -> None:
     assert decay_s(response) == pytest.approx(plan.rt60_s, rel=0.4)
 
 
-def test_a_room_is_computed_once_and_an_interrupted_set_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_room_is_computed_once_and_an_interrupted_set_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = []
 
     def decaying(plan: rooms.RoomPlan) -> np.typing.NDArray[np.float64]:

@@ -23,7 +23,13 @@ def test_order_and_probabilities_are_the_references() -> None:
     }
     assert tuple(expected) == tuple(EFFECTS)[:8]
     assert AugmentationSection().model_dump(include=set(expected)) == expected
-    assert tuple(EFFECTS)[8:] == ("BandLimits", "Level", "SelfNoise", "AutomaticGain", "Clipping"), "the microphone comes last"
+    assert tuple(EFFECTS)[8:] == (
+        "BandLimits",
+        "Level",
+        "SelfNoise",
+        "AutomaticGain",
+        "Clipping",
+    ), "the microphone comes last"
 
 
 def test_every_effect_has_its_probability_and_all_are_applied() -> None:
@@ -44,7 +50,10 @@ def test_a_clip_is_3_2_seconds() -> None:
         ("SpeechBefore=1.5", r"augmentation\.SpeechBefore is 1\.5"),
         (
             "background_min_snr_db=11",
-            "background_min_snr_db=11: augmentation.background_min_snr_db is 11 and augmentation.background_max_snr_db is 10; the first must not",
+            (
+                "background_min_snr_db=11: augmentation.background_min_snr_db is 11 and"
+                " augmentation.background_max_snr_db is 10; the first must not"
+            ),
         ),
         ("min_gain_db=1", "min_gain_db is 1 and augmentation.max_gain_db is 0"),
         ("min_jitter_s=0.3", r"min_jitter_s is 0\.3 and augmentation.max_jitter_s is 0\.205"),

@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.data.augment import sounds
-from trainer.data.augment.sounds import SoundBank, StoredSound, find_sounds, impulse_samples, split_sounds, store_backgrounds, store_impulses
+from trainer.data.augment.sounds import (
+    SoundBank,
+    StoredSound,
+    find_sounds,
+    impulse_samples,
+    split_sounds,
+    store_backgrounds,
+    store_impulses,
+)
 from trainer.data.split import Split
 from wakeword.errors import ConfigError
 
@@ -74,7 +82,9 @@ def test_a_damaged_store_is_mended(tmp_path: Path, damage: bytes | None) -> None
 
 
 def test_the_same_sound_in_two_files_is_one(tmp_path: Path) -> None:
-    paths = [write(tmp_path / name, noise(1000)) for name in ("a.wav", "b.flac")] + [write(tmp_path / "c.wav", noise(1000, 1))]
+    paths = [write(tmp_path / name, noise(1000)) for name in ("a.wav", "b.flac")] + [
+        write(tmp_path / "c.wav", noise(1000, 1))
+    ]
     bank = store_backgrounds(paths, tmp_path / "store", jobs=1)
     assert {sound.source.name for sound in bank.sounds} == {"a.wav", "c.wav"}
     assert [sound.content for sound in bank.sounds] == sorted(sound.content for sound in bank.sounds)
@@ -112,7 +122,13 @@ def test_a_long_recording_is_no_impulse_response(tmp_path: Path) -> None:
 def test_workers_give_what_one_process_gives(tmp_path: Path) -> None:
     paths = [write(tmp_path / f"{number}.wav", noise(1000, number)) for number in range(4)]
     assert store_backgrounds(paths, tmp_path / "a", jobs=2).sounds == tuple(
-        StoredSound(sound.source, sound.content, tmp_path / "a" / sound.stored.relative_to(tmp_path / "b"), sound.samples, sound.peak)
+        StoredSound(
+            sound.source,
+            sound.content,
+            tmp_path / "a" / sound.stored.relative_to(tmp_path / "b"),
+            sound.samples,
+            sound.peak,
+        )
         for sound in store_backgrounds(paths[::-1], tmp_path / "b", jobs=1).sounds
     )
 
@@ -130,11 +146,18 @@ def test_audio_files_are_found_below_folders(tmp_path: Path) -> None:
 
 
 def made(numbers: list[int]) -> SoundBank:
-    return SoundBank(tuple(StoredSound(Path(f"{number}.wav"), hashlib.sha256(str(number).encode()).hexdigest(), Path("x"), 1, 1) for number in numbers))
+    return SoundBank(
+        tuple(
+            StoredSound(Path(f"{number}.wav"), hashlib.sha256(str(number).encode()).hexdigest(), Path("x"), 1, 1)
+            for number in numbers
+        )
+    )
 
 
 @given(st.lists(st.integers(0, 10_000), unique=True, max_size=60), st.integers(0, 5), st.data())
-def test_no_sound_serves_two_splits_and_none_moves_when_others_come(numbers: list[int], seed: int, data: st.DataObject) -> None:
+def test_no_sound_serves_two_splits_and_none_moves_when_others_come(
+    numbers: list[int], seed: int, data: st.DataObject
+) -> None:
     kept = data.draw(st.lists(st.sampled_from(numbers), unique=True) if numbers else st.just([]))
     few, many = split_sounds(made(kept), seed), split_sounds(made(numbers), seed)
     contents = [sound.content for bank in many.values() for sound in bank.sounds]

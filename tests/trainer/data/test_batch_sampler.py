@@ -31,7 +31,10 @@ NEGATIVES = FeatureSet("negatives", False, [numbered_clip(60)])
 
 
 def test_the_end_of_a_wake_word_clip_is_kept_up_to_its_shift() -> None:
-    batch = sampler(FeatureSet("words", True, [numbered_clip(50), numbered_clip(40, 60)], truncation_strategy="truncate_start"), NEGATIVES).batch(0)
+    batch = sampler(
+        FeatureSet("words", True, [numbered_clip(50), numbered_clip(40, 60)], truncation_strategy="truncate_start"),
+        NEGATIVES,
+    ).batch(0)
     for clip, last in ((0, 49), (1, 99)):
         windows = batch.features[batch.clips == clip]
         assert set(windows[:, -1, 0].tolist()) == set(range(last - 9, last + 1))
@@ -55,9 +58,13 @@ def test_a_short_clip_is_preceded_by_silence_and_not_by_its_neighbour(strategy: 
 
 
 def test_sets_are_drawn_by_their_sampling_weight_and_clips_by_length_or_evenly() -> None:
-    words = FeatureSet("words", True, [numbered_clip(30), numbered_clip(90)], sampling_weight=3, truncation_strategy="truncate_start")
+    words = FeatureSet(
+        "words", True, [numbered_clip(30), numbered_clip(90)], sampling_weight=3, truncation_strategy="truncate_start"
+    )
     negatives = FeatureSet("negatives", False, [numbered_clip(30), numbered_clip(90)], sampling_weight=1)
-    batch = sampler(words, negatives, FeatureSet("unused", False, [numbered_clip(9)], sampling_weight=0), batch_size=40_000).batch(0)
+    batch = sampler(
+        words, negatives, FeatureSet("unused", False, [numbered_clip(9)], sampling_weight=0), batch_size=40_000
+    ).batch(0)
     shares = np.bincount(batch.clips, minlength=5) / len(batch.clips)
     np.testing.assert_allclose(shares, [3 / 8, 3 / 8, 1 / 16, 3 / 16, 0], atol=0.01)
 
@@ -65,8 +72,14 @@ def test_sets_are_drawn_by_their_sampling_weight_and_clips_by_length_or_evenly()
 def test_sample_weights_are_penalty_times_class_weight() -> None:
     words = FeatureSet("words", True, [numbered_clip(30)], penalty_weight=2)
     sets = [words, NEGATIVES, FeatureSet("dear", False, [numbered_clip(30)], penalty_weight=4)]
-    batch = BatchSampler(sets, SLICES, TrainingSection(batch_size=2000, positive_class_weight=(1.5, 1), negative_class_weight=(20, 1))).batch(0)
-    assert {(clip, weight) for clip, weight in zip(batch.clips.tolist(), batch.weights.tolist(), strict=True)} == {(0, 3.0), (1, 20.0), (2, 80.0)}
+    batch = BatchSampler(
+        sets, SLICES, TrainingSection(batch_size=2000, positive_class_weight=(1.5, 1), negative_class_weight=(20, 1))
+    ).batch(0)
+    assert {(clip, weight) for clip, weight in zip(batch.clips.tolist(), batch.weights.tolist(), strict=True)} == {
+        (0, 3.0),
+        (1, 20.0),
+        (2, 80.0),
+    }
     assert batch.weights.dtype == batch.truth.dtype == np.float32
 
 
@@ -88,7 +101,10 @@ def test_a_batch_depends_on_seed_and_step_alone() -> None:
         ({"clips": [np.zeros((3, 39), np.int8)]}, r"int8 \[3, 39\]"),
         ({"clips": [np.zeros((0, 40), np.int8)]}, r"int8 \[0, 40\]"),
         ({"sampling_weight": -1}, "must not be negative"),
-        ({"truncation_strategy": "middle"}, "'middle'; give one of random, truncate_start, truncate_end, split, fixed_right_cutoff"),
+        (
+            {"truncation_strategy": "middle"},
+            "'middle'; give one of random, truncate_start, truncate_end, split, fixed_right_cutoff",
+        ),
         ({"end_shift_slices": 0}, "end_shift_slices is 0"),
     ],
 )
@@ -118,7 +134,11 @@ def test_batches_are_made_ahead_in_order_and_errors_reach_the_caller() -> None:
 
 @pytest.mark.parametrize("ahead", [1, 4])
 def test_so_many_batches_are_made_ahead_and_no_more(ahead: int) -> None:
-    batches, made, enough = sampler(FeatureSet("words", True, [numbered_clip(30)]), NEGATIVES, batch_size=4), [], threading.Event()
+    batches, made, enough = (
+        sampler(FeatureSet("words", True, [numbered_clip(30)]), NEGATIVES, batch_size=4),
+        [],
+        threading.Event(),
+    )
 
     def make(step: int) -> Batch:
         made.append(step)

@@ -29,7 +29,9 @@ NEGATIVES = FeatureSet("negatives", False, [numbered_clip(70)])
 
 def sampler(*sets: FeatureSet, batch_size: int, steps: tuple[int, ...] = (5, 5), **of_phases: Any) -> BatchSampler:
     even = dict.fromkeys(("learning_rates", "positive_class_weight", "negative_class_weight"), (1.0,) * len(steps))
-    return BatchSampler(sets, SLICES, TrainingSection(training_steps=steps, batch_size=batch_size, seed=1, **(even | of_phases)))
+    return BatchSampler(
+        sets, SLICES, TrainingSection(training_steps=steps, batch_size=batch_size, seed=1, **(even | of_phases))
+    )
 
 
 def last_slices(strategy: TruncationStrategy, length: int = 70, **changes: Any) -> set[int]:
@@ -65,7 +67,15 @@ def test_split_draws_windows_evenly() -> None:
 
 def test_hard_negatives_have_the_weight_of_their_phase() -> None:
     hard = FeatureSet("hard", False, [numbered_clip(30)], hard=True, penalty_weight=0.5)
-    drawn = sampler(WORDS, NEGATIVES, hard, batch_size=200, steps=(7, 3), negative_class_weight=(20, 20), hard_negative_class_weight=(40, 60))
+    drawn = sampler(
+        WORDS,
+        NEGATIVES,
+        hard,
+        batch_size=200,
+        steps=(7, 3),
+        negative_class_weight=(20, 20),
+        hard_negative_class_weight=(40, 60),
+    )
     for step, weight in ((0, 20.0), (6, 20.0), (7, 30.0), (100, 30.0)):
         batch = drawn.batch(step)
         found = set(zip(batch.clips.tolist(), batch.weights.tolist(), strict=True))
@@ -78,7 +88,12 @@ def test_hard_negatives_have_the_weight_of_their_phase() -> None:
 
 def test_masks_are_those_of_the_phase_and_the_same_for_the_same_step() -> None:
     plain = sampler(WORDS, NEGATIVES, batch_size=50)
-    masks = {"time_mask_max_size": (0, 5), "time_mask_count": (0, 2), "freq_mask_max_size": (0, 10), "freq_mask_count": (0, 1)}
+    masks = {
+        "time_mask_max_size": (0, 5),
+        "time_mask_count": (0, 2),
+        "freq_mask_max_size": (0, 10),
+        "freq_mask_count": (0, 1),
+    }
     first, second = (sampler(WORDS, NEGATIVES, batch_size=50, **masks) for _ in range(2))
     np.testing.assert_array_equal(first.batch(4).features, plain.batch(4).features)
     masked, unmasked = first.batch(5), plain.batch(5)
@@ -111,7 +126,9 @@ def test_clips_may_be_parts_of_an_array_that_others_lie_in() -> None:
     whole = ClipRows.of([numbered_clip(100)])
     parts = ClipRows(whole.rows, np.array([30, 25]), np.array([60, 10]))
     assert [clip[0, 0] for clip in parts] == [60, 10]
-    drawn = sampler(replace(NEGATIVES, clips=whole, sampling_weight=0), replace(NEGATIVES, clips=parts), WORDS, batch_size=500)
+    drawn = sampler(
+        replace(NEGATIVES, clips=whole, sampling_weight=0), replace(NEGATIVES, clips=parts), WORDS, batch_size=500
+    )
     batch = drawn.batch(0)
     windows = batch.features[(batch.clips == 1) | (batch.clips == 2)][:, :, 0].astype(int)
     assert set(windows[:, -1].tolist()) == {*range(79, 90), *range(29, 35)}

@@ -7,16 +7,28 @@ from pathlib import Path
 import pytest
 
 from trainer.config.sections import PathsSection
-from trainer.data.composition import MOST_KINDS, TABLE_NAME, composition, length, of_split, read_composition, write_composition
+from trainer.data.composition import (
+    MOST_KINDS,
+    TABLE_NAME,
+    composition,
+    length,
+    of_split,
+    read_composition,
+    write_composition,
+)
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from wakeword.errors import ConfigError
 
 ROOT = Path("/data/negative")
-PATHS = PathsSection(negative_dir=(ROOT,), hard_negative_dir=(Path("/data/hard"),), generated_dir=(Path("/data/spoken"),))
+PATHS = PathsSection(
+    negative_dir=(ROOT,), hard_negative_dir=(Path("/data/hard"),), generated_dir=(Path("/data/spoken"),)
+)
 
 
-def record(path: Path | str, split: Split, seconds: float = 60.0, label: Label = Label.NEGATIVE, speaker: str = "") -> SampleRecord:
+def record(
+    path: Path | str, split: Split, seconds: float = 60.0, label: Label = Label.NEGATIVE, speaker: str = ""
+) -> SampleRecord:
     return SampleRecord(ROOT / path, label, split, speaker or f"negative/{path}", seconds, 16_000)
 
 
@@ -36,15 +48,22 @@ RECORDS = (
 
 def test_kinds_are_folders_that_are_no_speakers() -> None:
     shares = composition(RECORDS, PATHS)
-    assert of_split(shares, Split.TRAIN) == "negative none, noise 0.13 h (1), speech 1.0 min (1), spoken/negative 0.1 min (1)"
+    assert (
+        of_split(shares, Split.TRAIN)
+        == "negative none, noise 0.13 h (1), speech 1.0 min (1), spoken/negative 0.1 min (1)"
+    )
     assert of_split(shares, Split.VAL) == "negative 1.0 min (1), noise none, speech 0.17 h (1), spoken/negative none"
     assert of_split(shares, Split.TEST) == "negative 1.0 min (1), noise 1.9 min (1), speech none, spoken/negative none"
     assert of_split(shares, Split.TRAIN, Label.HARD_NEGATIVE) == "mined 0.0 min (1)"
-    assert sum(share.hours for share in shares) == pytest.approx(sum(one.duration for one in RECORDS if one.label is not Label.POSITIVE) / 3600)
+    assert sum(share.hours for share in shares) == pytest.approx(
+        sum(one.duration for one in RECORDS if one.label is not Label.POSITIVE) / 3600
+    )
 
 
 def test_of_many_kinds_those_with_most_hours_are_shown() -> None:
-    shares = composition([record(f"kind{number:02}/a.wav", Split.VAL, 60.0 * (number + 1)) for number in range(MOST_KINDS + 3)], PATHS)
+    shares = composition(
+        [record(f"kind{number:02}/a.wav", Split.VAL, 60.0 * (number + 1)) for number in range(MOST_KINDS + 3)], PATHS
+    )
     text = of_split(shares, Split.VAL)
     assert text.startswith("kind03 4.0 min (1), ")
     assert text.endswith(f"kind12 {length(13 * 60)} (1), 3 more kinds 0.10 h")
@@ -65,5 +84,12 @@ def test_the_table_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_folders_of_one_key_are_told_apart() -> None:
     paths = PathsSection(negative_dir=(ROOT, Path("/more/radio")))
-    shares = composition([record("speech/a.wav", Split.VAL), record("/more/radio/news/b.wav", Split.VAL), record("/more/radio/c.wav", Split.VAL)], paths)
+    shares = composition(
+        [
+            record("speech/a.wav", Split.VAL),
+            record("/more/radio/news/b.wav", Split.VAL),
+            record("/more/radio/c.wav", Split.VAL),
+        ],
+        paths,
+    )
     assert of_split(shares, Split.VAL) == "negative/speech 1.0 min (1), radio 1.0 min (1), radio/news 1.0 min (1)"

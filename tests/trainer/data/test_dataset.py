@@ -76,7 +76,9 @@ def test_generated_speech_trains_only(dataset: Path) -> None:
 
 
 def test_generated_speech_does_not_fill_a_split(dataset: Path) -> None:
-    given = folders([dataset / "real" / "positive" / "speaker1"], [dataset / "real" / "negative"], [dataset / "generated"])
+    given = folders(
+        [dataset / "real" / "positive" / "speaker1"], [dataset / "real" / "negative"], [dataset / "generated"]
+    )
     with pytest.raises(ConfigError, match="none of 1 sessions of one or two people is in"):
         load(given)
 
@@ -109,7 +111,10 @@ def test_a_table_places_the_files_that_it_lists(dataset: Path) -> None:
         for label in ("positive", "negative")
     ]
     table.write_text("\n".join(["path,group,split", *rows]) + "\n")
-    placed = {record.path.parent.name: record for record in load(sources(dataset).model_copy(update={"splits": table})).records}
+    placed = {
+        record.path.parent.name: record
+        for record in load(sources(dataset).model_copy(update={"splits": table})).records
+    }
     assert [(placed[f"speaker{number}"].speaker, placed[f"speaker{number}"].split) for number in range(3)] == [
         ("group0", Split.TRAIN),
         ("group1", Split.VAL),
@@ -146,7 +151,11 @@ def test_chosen_keeps_order_and_takes_any_of_the_labels() -> None:
     def record(name: str, split: Split, label: Label) -> SampleRecord:
         return SampleRecord(Path(name), label, split, "x", 1.0, 16_000)
 
-    records = [record("a", Split.TRAIN, Label.NEGATIVE), record("b", Split.TRAIN, Label.HARD_NEGATIVE), record("c", Split.VAL, Label.NEGATIVE)]
+    records = [
+        record("a", Split.TRAIN, Label.NEGATIVE),
+        record("b", Split.TRAIN, Label.HARD_NEGATIVE),
+        record("c", Split.VAL, Label.NEGATIVE),
+    ]
     assert chosen(records, Split.TRAIN, Label.NEGATIVE, Label.HARD_NEGATIVE) == records[:2]
     assert chosen(records, Split.VAL, Label.POSITIVE) == []
 
@@ -182,18 +191,26 @@ def test_a_table_knows_what_its_files_held(dataset: Path) -> None:
     found = load(sources(dataset))
     write_recordings(found, dataset)
     records = read_recordings(dataset)
-    assert [record.sha256 for record in records] == [hashlib.sha256(record.path.read_bytes()).hexdigest() for record in records]
+    assert [record.sha256 for record in records] == [
+        hashlib.sha256(record.path.read_bytes()).hexdigest() for record in records
+    ]
     refuse_changed(records, dataset)
 
     changed = records[3].path
     same_length = bytearray(changed.read_bytes())
     same_length[-1] ^= 1
     changed.write_bytes(same_length)
-    with pytest.raises(ConfigError, match=rf"{changed.name}: holds something else than .*recordings\.csv \(1 of {len(records)} have changed\)"):
+    with pytest.raises(
+        ConfigError,
+        match=rf"{changed.name}: holds something else than .*recordings\.csv \(1 of {len(records)} have changed\)",
+    ):
         refuse_changed(records, dataset)
     assert not same_recordings(records, load(sources(dataset)).records)
     changed.unlink()
-    with pytest.raises(ConfigError, match=rf"{changed.name}: listed in .*recordings\.csv, but not there \(1 of {len(records)} are gone\)"):
+    with pytest.raises(
+        ConfigError,
+        match=rf"{changed.name}: listed in .*recordings\.csv, but not there \(1 of {len(records)} are gone\)",
+    ):
         refuse_changed(records, dataset)
 
 

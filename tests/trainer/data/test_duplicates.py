@@ -1,4 +1,5 @@
-"""Duplicates: copies that were made are found, other recordings are not, and the report says which splits they cross."""
+"""Duplicates: copies that were made are found, other recordings are not, and the report says which splits
+they cross."""
 
 from __future__ import annotations
 
@@ -70,7 +71,10 @@ CHANGES: dict[str, Callable[[Samples], Samples]] = {
 def test_a_changed_copy_is_found_among_others(tmp_path: Path, change: str) -> None:
     original = speechlike(0)
     records = [record(tmp_path / f"other{seed}.wav", speechlike(seed)) for seed in range(1, 8)]
-    records += [record(tmp_path / "original.wav", original), record(tmp_path / "copy.wav", CHANGES[change](original), Split.TEST)]
+    records += [
+        record(tmp_path / "original.wav", original),
+        record(tmp_path / "copy.wav", CHANGES[change](original), Split.TEST),
+    ]
     report = find_duplicates(records, jobs=1)
     (pair,) = report.pairs
     assert {pair.first.path.stem, pair.second.path.stem} == {"original", "copy"}
@@ -155,7 +159,9 @@ def test_the_report_is_written_and_summed_up(tmp_path: Path) -> None:
     assert row["likeness"] == "near"
     assert row["offset_s"] == "0.01"
     assert (row["first_split"], row["second_split"]) == ("train", "test")
-    assert duplicate_summary(report).startswith(f"1 pair of recordings in different splits hold the same sound, first {records[0].path} (train)")
+    assert duplicate_summary(report).startswith(
+        f"1 pair of recordings in different splits hold the same sound, first {records[0].path} (train)"
+    )
 
 
 def test_a_print_does_not_depend_on_how_a_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +179,9 @@ def test_a_print_does_not_depend_on_how_a_file_is_read(tmp_path: Path, monkeypat
 @given(st.integers(0, 2**31), st.integers(2, 6), st.integers(1, 60))
 @settings(max_examples=30)
 def test_votes_are_those_of_all_pairs_of_frames(seed: int, recordings: int, frames: int) -> None:
-    """Against two plain loops over frames: equal after any of one frame's three weak bits are flipped, for every direction."""
+    """Against two plain loops over frames: equal after any of one frame's three weak bits are flipped, for every
+    direction.
+    """
     generator = np.random.default_rng(seed)
     prints = [
         AudioPrint(
@@ -197,14 +205,23 @@ def test_votes_are_those_of_all_pairs_of_frames(seed: int, recordings: int, fram
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "MOST_ALIKE", 1000)
         keys, votes = duplicates._votes(prints)
-    found = {(int(key >> 43), int(key >> 23 & (1 << 20) - 1), int(key & (1 << 23) - 1) - (1 << 22)): int(count) for key, count in zip(keys, votes, strict=True)}
+    found = {
+        (int(key >> 43), int(key >> 23 & (1 << 20) - 1), int(key & (1 << 23) - 1) - (1 << 22)): int(count)
+        for key, count in zip(keys, votes, strict=True)
+    }
     assert found == expected
 
 
 @pytest.mark.corpus
 def test_precision_and_recall_on_real_recordings(corpus: Path, tmp_path: Path) -> None:
-    """Made copies of real clips of people saying the same few words: found, and no others (119 of 120, and 121 of 121, when this was written)."""
-    names = [path for folder in ("alexa", "computer", "speech_speechocean762", "noise_esc10") for path in sorted((corpus / folder).glob("*.flac"))[:120:4]]
+    """Made copies of real clips of people saying the same few words: found, and no others (119 of 120, and 121 of 121,
+    when this was written).
+    """
+    names = [
+        path
+        for folder in ("alexa", "computer", "speech_speechocean762", "noise_esc10")
+        for path in sorted((corpus / folder).glob("*.flac"))[:120:4]
+    ]
     originals, copies = [], []
     changes = list(CHANGES.values())
     for number, path in enumerate(names):
@@ -228,7 +245,13 @@ def test_precision_and_recall_on_real_recordings(corpus: Path, tmp_path: Path) -
 @pytest.mark.corpus
 def test_recordings_that_the_corpus_really_holds_twice(corpus: Path) -> None:
     """The same utterance under two names, of which the corpus's splits have one in train and one in val."""
-    names = ("notwakeword-en-1c54f75b-0415-4813-954e-5b834c1254d9", "notwakeword-en-58b8c7f8-5cbe-45ad-aea6-72af624dd4a3")
-    records = [SampleRecord(corpus / "speech_precise" / f"{name}.flac", Label.NEGATIVE, Split.TRAIN, name, 1.0, 16_000) for name in names]
+    names = (
+        "notwakeword-en-1c54f75b-0415-4813-954e-5b834c1254d9",
+        "notwakeword-en-58b8c7f8-5cbe-45ad-aea6-72af624dd4a3",
+    )
+    records = [
+        SampleRecord(corpus / "speech_precise" / f"{name}.flac", Label.NEGATIVE, Split.TRAIN, name, 1.0, 16_000)
+        for name in names
+    ]
     (pair,) = find_duplicates(records, jobs=1).pairs
     assert pair.similarity > 0.9

@@ -49,7 +49,12 @@ def piper_model(folder: Path, speakers: int, name: str = "amy", /, **settings: o
     model = folder / f"{name}.onnx"
     model.touch()
     table = {sign: [number] for number, sign in enumerate("_^$hˈeɪdʒɑːɹvs ")}
-    known = {"num_speakers": speakers, "espeak": {"voice": "en-us"}, "audio": {"sample_rate": 22050}, "phoneme_id_map": table}
+    known = {
+        "num_speakers": speakers,
+        "espeak": {"voice": "en-us"},
+        "audio": {"sample_rate": 22050},
+        "phoneme_id_map": table,
+    }
     Path(f"{model}.json").write_text(json.dumps(known | settings))
     return model
 
@@ -69,7 +74,9 @@ def test_espeak_follows_rate_and_pitch() -> None:
     engine = EspeakEngine()
     slow, fast = (len(engine.synthesise("computer", "en-us", rate, 0.0, 1).samples) for rate in (0.8, 1.3))
     assert 1.3 < slow / fast < 2
-    low, high = (_median_pitch(engine.synthesise("mama mama mama", "en-us", 1.0, pitch, 1).samples) for pitch in (-6.0, 6.0))
+    low, high = (
+        _median_pitch(engine.synthesise("mama mama mama", "en-us", 1.0, pitch, 1).samples) for pitch in (-6.0, 6.0)
+    )
     assert 1.6 < high / low < 2.4, "an octave"
 
 
@@ -129,12 +136,17 @@ def test_flite_is_run_with_rate_and_pitch(programs: Path) -> None:
 
 def test_every_speaker_of_a_piper_model_is_a_voice(tmp_path: Path) -> None:
     engine = PiperEngine((piper_model(tmp_path, 2),))
-    assert [(voice.name, voice.speaker) for voice in engine.voices("en")] == [("amy#0", "piper_amy_0"), ("amy#1", "piper_amy_1")]
+    assert [(voice.name, voice.speaker) for voice in engine.voices("en")] == [
+        ("amy#0", "piper_amy_0"),
+        ("amy#1", "piper_amy_1"),
+    ]
     with pytest.raises(ConfigError, match=r"amy\.onnx\.json: num_speakers is 0"):
         PiperEngine((piper_model(tmp_path, 0),)).voices("en")
 
 
-def test_a_piper_voice_that_was_asked_for_and_cannot_speak_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_piper_voice_that_was_asked_for_and_cannot_speak_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = piper_model(tmp_path, 1, language={"code": "de_DE"})
     engine = PiperEngine((model,))
     assert [voice.language for voice in engine.voices("de")] == ["de-DE"]
@@ -143,12 +155,16 @@ def test_a_piper_voice_that_was_asked_for_and_cannot_speak_is_an_error(tmp_path:
     with pytest.raises(ConfigError, match="piper: it has no voice that speaks Dutch"):
         choice.speaking("nl", "Dutch")
     other = piper_model(tmp_path, 1, "bob")
-    with pytest.raises(ConfigError, match=r"amy\.onnx: this voice speaks de-DE, and en was asked for; .* name it with --language"):
+    with pytest.raises(
+        ConfigError, match=r"amy\.onnx: this voice speaks de-DE, and en was asked for; .* name it with --language"
+    ):
         PiperEngine((other, model)).voices("en")
     piper_model(tmp_path, 1)
     assert [voice.language for voice in engine.voices("en-GB")] == ["en-US"]
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ConfigError, match=r'amy\.onnx: the package onnxruntime, .* is not installed; .* pip install "\.\[voices\]"'):
+    with pytest.raises(
+        ConfigError, match=r'amy\.onnx: the package onnxruntime, .* is not installed; .* pip install "\.\[voices\]"'
+    ):
         choose_engines(None, EngineOptions(piper_voices=(model,)))
 
 
@@ -159,7 +175,9 @@ def test_a_voice_of_the_users_speaks_beside_the_one_of_the_package(tmp_path: Pat
     german = piper_model(tmp_path, 1, "bob", language={"code": "de_DE"}, phoneme_id_map={sign: [1] for sign in "_^$a"})
     (engine,) = choose_engines(["piper"], EngineOptions(piper_voices=(german,))).available
     assert {voice.speaker for voice in engine.voices("de")} == {"piper_bob_0"}
-    assert engine.unreadable(["alexa"], "de")["alexa"].startswith("the voice bob has no sound"), "only the voices that speak it are asked"
+    assert engine.unreadable(["alexa"], "de")["alexa"].startswith("the voice bob has no sound"), (
+        "only the voices that speak it are asked"
+    )
 
 
 def test_two_piper_voices_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -167,12 +185,18 @@ def test_two_piper_voices_of_one_name_are_refused(tmp_path: Path) -> None:
     twins = (piper_model(tmp_path, 1), piper_model(tmp_path / "other", 1))
     with pytest.raises(ConfigError, match=r"amy\.onnx: two voices of the same name; rename one of them"):
         choose_engines(None, EngineOptions(piper_voices=twins))
-    assert choose_engines(["piper"], EngineOptions(piper_voices=twins[:1] * 2)).available, "the same file twice is one voice"
+    assert choose_engines(["piper"], EngineOptions(piper_voices=twins[:1] * 2)).available, (
+        "the same file twice is one voice"
+    )
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"phoneme_type": "pinyin"}, "of the kind 'pinyin'"), ({"phoneme_id_map": {"a": [1]}}, "lacks its sounds"), ({"audio": {}}, "or its sample rate")],
+    [
+        ({"phoneme_type": "pinyin"}, "of the kind 'pinyin'"),
+        ({"phoneme_id_map": {"a": [1]}}, "lacks its sounds"),
+        ({"audio": {}}, "or its sample rate"),
+    ],
 )
 def test_a_piper_voice_that_cannot_be_read_is_refused(tmp_path: Path, change: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=rf"amy\.onnx\.json: .*{said}"):

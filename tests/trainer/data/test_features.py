@@ -22,7 +22,11 @@ NOISE = FeatureSettings(zeros_share=0.0)
 
 def burst(lead: int, length: int, tail: int, seed: int = 0) -> np.typing.NDArray[np.int16]:
     generator = np.random.default_rng(seed)
-    return np.concatenate([np.zeros(lead), generator.normal(0, 5000, length), np.zeros(tail)]).clip(-32768, 32767).astype(np.int16)
+    return (
+        np.concatenate([np.zeros(lead), generator.normal(0, 5000, length), np.zeros(tail)])
+        .clip(-32768, 32767)
+        .astype(np.int16)
+    )
 
 
 def record(path: Path, samples: np.typing.NDArray[np.int16], label: Label = Label.NEGATIVE) -> SampleRecord:
@@ -58,7 +62,9 @@ def test_what_a_recording_holds_after_the_word_is_the_tail(tmp_path: Path) -> No
     (positive,) = positive_features([record(tmp_path / "a.wav", clip)], settings=ZEROS, jobs=1)
     assert positive.word_end == pytest.approx(first_slice_after(24_000 + 16_000), abs=3)
     end = utterance_end(clip)
-    expected = device_features(np.concatenate([np.zeros(24_000, np.int16), clip[: end + 4000], np.zeros(48_000, np.int16)]))
+    expected = device_features(
+        np.concatenate([np.zeros(24_000, np.int16), clip[: end + 4000], np.zeros(48_000, np.int16)])
+    )
     np.testing.assert_array_equal(positive.features, expected)
 
 
@@ -92,7 +98,10 @@ def test_negatives_are_joined_through_one_frontend(records: list[SampleRecord]) 
 
 def test_streams_are_closed_when_long_enough_and_do_not_depend_on_jobs(records: list[SampleRecord]) -> None:
     settings = dataclasses.replace(ZEROS, stream_s=2.0, zeros_share=0.5, alone_share=0.3)
-    alone, many = negative_features(records, settings=settings, jobs=1), negative_features(records[::-1], settings=settings, jobs=2)
+    alone, many = (
+        negative_features(records, settings=settings, jobs=1),
+        negative_features(records[::-1], settings=settings, jobs=2),
+    )
     assert 2 <= len(alone.joined) <= 4
     for one, other in zip([*alone.alone, *alone.joined], [*many.alone, *many.joined], strict=True):
         np.testing.assert_array_equal(one, other)

@@ -1,4 +1,6 @@
-"""Fetching over HTTP from a server on this machine: whole, checked, taken up again. The addresses of the hubs themselves cannot be tested."""
+"""Fetching over HTTP from a server on this machine: whole, checked, taken up again. The addresses of the hubs
+themselves cannot be tested.
+"""
 
 from __future__ import annotations
 

@@ -45,7 +45,11 @@ def generated(tmp_path_factory: pytest.TempPathFactory, espeak: EngineChoice) ->
 
 
 def contents(folder: Path) -> dict[str, str]:
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -53,8 +57,12 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-def test_the_same_seed_gives_the_same_bytes_with_any_number_of_jobs(generated: Path, tmp_path: Path, espeak: EngineChoice) -> None:
-    generated_corpus("Hey  Jarvis", tmp_path, positives=30, near_misses=20, sentences=10, seed=7, engines=espeak, jobs=1)
+def test_the_same_seed_gives_the_same_bytes_with_any_number_of_jobs(
+    generated: Path, tmp_path: Path, espeak: EngineChoice
+) -> None:
+    generated_corpus(
+        "Hey  Jarvis", tmp_path, positives=30, near_misses=20, sentences=10, seed=7, engines=espeak, jobs=1
+    )
     assert contents(tmp_path) == contents(generated)
 
 
@@ -66,7 +74,9 @@ def test_the_table_lists_every_clip_with_its_hash(generated: Path) -> None:
     assert [sum(row["kind"] == kind for row in table) for kind in ("positive", "near_miss", "sentence")] == [30, 20, 10]
     assert all(len(read_samples(generated / row["path"])) == int(row["samples"]) for row in table)
     assert {row["label"] for row in table if row["path"].startswith("negative/")} == {"negative"}
-    assert len({row["speaker"] for row in table if row["label"] == "positive"}) == 20, "no more speakers than say other things too"
+    assert len({row["speaker"] for row in table if row["label"] == "positive"}) == 20, (
+        "no more speakers than say other things too"
+    )
 
 
 def test_clips_are_trimmed_to_the_word(generated: Path) -> None:
@@ -91,10 +101,22 @@ def test_an_interrupted_run_goes_on(generated: Path, tmp_path: Path, espeak: Eng
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        generated_corpus("hey jarvis", tmp_path, positives=30, near_misses=20, sentences=10, seed=7, engines=espeak, jobs=2, progress=interrupt)
+        generated_corpus(
+            "hey jarvis",
+            tmp_path,
+            positives=30,
+            near_misses=20,
+            sentences=10,
+            seed=7,
+            engines=espeak,
+            jobs=2,
+            progress=interrupt,
+        )
     assert not (tmp_path / GENERATED_TABLE).exists()
     assert not list(tmp_path.rglob("*.partial"))
-    result = generated_corpus("hey jarvis", tmp_path, positives=30, near_misses=20, sentences=10, seed=7, engines=espeak, jobs=2)
+    result = generated_corpus(
+        "hey jarvis", tmp_path, positives=30, near_misses=20, sentences=10, seed=7, engines=espeak, jobs=2
+    )
     assert 0 < result.made <= 30
     assert contents(tmp_path) == contents(generated)
 
@@ -109,7 +131,9 @@ def test_a_larger_corpus_begins_with_the_smaller_one(generated: Path, tmp_path: 
 def test_clips_of_another_plan_are_not_mixed_in(generated: Path, espeak: EngineChoice) -> None:
     for phrase, seed in (("hey jarvis", 8), ("okay nabu", 7)):
         with pytest.raises(ConfigError, match=r"\d+ generated clips of other settings"):
-            generated_corpus(phrase, generated, positives=1, near_misses=1, sentences=1, seed=seed, engines=espeak, jobs=1)
+            generated_corpus(
+                phrase, generated, positives=1, near_misses=1, sentences=1, seed=seed, engines=espeak, jobs=1
+            )
 
 
 def test_recordings_of_the_user_may_lie_beside(tmp_path: Path, espeak: EngineChoice) -> None:
@@ -135,7 +159,9 @@ class Lame(EspeakEngine):
 
 def test_a_clip_that_an_engine_fails_on_is_left_out_and_said(tmp_path: Path) -> None:
     lame = EngineChoice((Lame(0.03),), ())
-    result = generated_corpus("computer", tmp_path, positives=60, near_misses=0, sentences=0, seed=1, engines=lame, jobs=1)
+    result = generated_corpus(
+        "computer", tmp_path, positives=60, near_misses=0, sentences=0, seed=1, engines=lame, jobs=1
+    )
     assert 0 < len(result.dropped) <= MOST_FAILED
     assert {clip.reason for clip in result.dropped} == {"espeak failed on them"}
     assert "has lost its voice over 'computer" in result.dropped[0].detail
@@ -145,7 +171,10 @@ def test_a_clip_that_an_engine_fails_on_is_left_out_and_said(tmp_path: Path) -> 
 def test_an_engine_that_fails_on_many_clips_ends_the_run_early(tmp_path: Path) -> None:
     speak = partial(generated_corpus, "computer", tmp_path, positives=200, near_misses=0, sentences=0, seed=1, jobs=1)
     done: list[int] = []
-    with pytest.raises(InfrastructureError, match=r"lost its voice over 'computer.*\(\d clips failed\); name the other engines with --engine"):
+    with pytest.raises(
+        InfrastructureError,
+        match=r"lost its voice over 'computer.*\(\d clips failed\); name the other engines with --engine",
+    ):
         speak(engines=EngineChoice((Lame(0.5),), ()), progress=lambda count, _: done.append(count))
     assert max(done) < 100, "not after all of them"
     speak(engines=EngineChoice((EspeakEngine(),), ()))
@@ -169,7 +198,16 @@ def engine_names(folder: Path, kind: str) -> set[str]:
 
 def test_a_run_that_goes_on_knows_where_the_words_are(tmp_path: Path, espeak: EngineChoice) -> None:
     def generate() -> GeneratedCorpus:
-        return generated_corpus("alexa", tmp_path, positives=9, near_misses=0, sentences=0, engines=espeak, manner=manner_of("in_flow=1"), jobs=1)
+        return generated_corpus(
+            "alexa",
+            tmp_path,
+            positives=9,
+            near_misses=0,
+            sentences=0,
+            engines=espeak,
+            manner=manner_of("in_flow=1"),
+            jobs=1,
+        )
 
     first = generate()
     table = (tmp_path / GENERATED_TABLE).read_text()
@@ -201,8 +239,12 @@ def test_a_clip_of_an_earlier_version_that_is_too_short_is_made_again(tmp_path: 
 
 
 def test_a_phrase_that_takes_too_long_to_say_is_refused(tmp_path: Path, espeak: EngineChoice) -> None:
-    with pytest.raises(ConfigError, match=r"the wake phrase takes espeak 1\d\.\d s to say, and a wake word has at most 10 s"):
-        generated_corpus("wwwwwwwww wwwwwwwww wwwwwwwww", tmp_path, positives=3, near_misses=0, sentences=0, engines=espeak, jobs=1)
+    with pytest.raises(
+        ConfigError, match=r"the wake phrase takes espeak 1\d\.\d s to say, and a wake word has at most 10 s"
+    ):
+        generated_corpus(
+            "wwwwwwwww wwwwwwwww wwwwwwwww", tmp_path, positives=3, near_misses=0, sentences=0, engines=espeak, jobs=1
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,11 +266,24 @@ class Lisping:
         return EspeakEngine().synthesise(text, voice, rate, pitch, seed)
 
 
-def test_an_engine_that_cannot_read_the_phrase_speaks_nothing_and_that_is_said(tmp_path: Path, espeak: EngineChoice) -> None:
+def test_an_engine_that_cannot_read_the_phrase_speaks_nothing_and_that_is_said(
+    tmp_path: Path, espeak: EngineChoice
+) -> None:
     choice = EngineChoice((*espeak.available, Lisping("lisping", "s")), ())
-    corpus = generated_corpus("hey jarvis", tmp_path, positives=10, near_misses=0, sentences=10, engines=choice, manner=manner_of("in_flow=1"), jobs=2)
+    corpus = generated_corpus(
+        "hey jarvis",
+        tmp_path,
+        positives=10,
+        near_misses=0,
+        sentences=10,
+        engines=choice,
+        manner=manner_of("in_flow=1"),
+        jobs=2,
+    )
     assert {clip.plan.engine for clip in corpus.clips} == {"espeak"}
-    assert any("s" in clip.plan.parts[0] + clip.plan.parts[2] for clip in corpus.clips), "it does not choose the words around the phrase either"
+    assert any("s" in clip.plan.parts[0] + clip.plan.parts[2] for clip in corpus.clips), (
+        "it does not choose the words around the phrase either"
+    )
     assert [(one.name, one.reason) for one in corpus.skipped] == [("lisping", "it has no s in 'hey jarvis'")]
 
 
@@ -238,17 +293,30 @@ def test_an_engine_speaks_only_what_it_can_read(tmp_path: Path, espeak: EngineCh
     assert not corpus.skipped
     assert all(engine_names(tmp_path, kind) == {"espeak", "lisping"} for kind in ("positive", "sentence"))
     assert any("z" in row["text"] for row in rows(tmp_path))
-    alone = generated_corpus("jay", tmp_path / "alone", positives=2, near_misses=0, sentences=12, engines=EngineChoice((Lisping("lisping", "z"),), ()), jobs=2)
+    alone = generated_corpus(
+        "jay",
+        tmp_path / "alone",
+        positives=2,
+        near_misses=0,
+        sentences=12,
+        engines=EngineChoice((Lisping("lisping", "z"),), ()),
+        jobs=2,
+    )
     assert len(alone.clips) == 14, "texts that nobody reads are left out, and others take their place"
 
 
 def test_no_engine_reads_the_phrase(tmp_path: Path) -> None:
     choice = EngineChoice((EspeakEngine(), FliteEngine("flite")), ())
-    with pytest.raises(ConfigError, match=r"no engine can read 'ß' \(espeak: it says the name of ß .*; flite: it reads no letters but a to z"):
+    with pytest.raises(
+        ConfigError,
+        match=r"no engine can read 'ß' \(espeak: it says the name of ß .*; flite: it reads no letters but a to z",
+    ):
         generated_corpus("ß", tmp_path, positives=1, near_misses=0, sentences=0, engines=choice, jobs=1)
 
 
-def test_an_engine_that_was_asked_for_and_cannot_read_the_phrase_is_an_error(tmp_path: Path, espeak: EngineChoice) -> None:
+def test_an_engine_that_was_asked_for_and_cannot_read_the_phrase_is_an_error(
+    tmp_path: Path, espeak: EngineChoice
+) -> None:
     choice = EngineChoice((*espeak.available, Lisping("lisping", "s")), (), frozenset({"lisping"}))
     with pytest.raises(ConfigError, match="lisping: it has no s in 'hey jarvis'; choose other engines with --engine"):
         generated_corpus("hey jarvis", tmp_path, positives=1, near_misses=0, sentences=0, engines=choice, jobs=1)
@@ -259,12 +327,19 @@ def test_an_engine_without_a_voice_of_the_language_is_left_out_or_an_error(tmp_p
     engines = (EspeakEngine(), FliteEngine("flite"))
     missing = tuple(SkippedEngine(name, "it is not installed", "") for name in ("kokoro", "piper"))
     choice = EngineChoice(engines, missing)
-    corpus = generated_corpus("hallo haus", tmp_path, positives=4, near_misses=2, sentences=2, engines=choice, language="de", jobs=2)
+    corpus = generated_corpus(
+        "hallo haus", tmp_path, positives=4, near_misses=2, sentences=2, engines=choice, language="de", jobs=2
+    )
     assert corpus.skipped[0].name == "piper", "an engine that has no German is no loss, whether it is installed or not"
     assert [(one.name, one.reason) for one in corpus.skipped[1:]] == [("flite", "it has no voice that speaks German")]
-    with pytest.raises(ConfigError, match="flite: it has no voice that speaks German; choose other engines with --engine"):
+    with pytest.raises(
+        ConfigError, match="flite: it has no voice that speaks German; choose other engines with --engine"
+    ):
         generated_corpus("hallo haus", tmp_path, engines=EngineChoice(engines, (), frozenset({"flite"})), language="de")
-    with pytest.raises(ConfigError, match=r"no engine speaks German \(flite: it has no voice that speaks German\); install another engine"):
+    with pytest.raises(
+        ConfigError,
+        match=r"no engine speaks German \(flite: it has no voice that speaks German\); install another engine",
+    ):
         generated_corpus("hallo haus", tmp_path, engines=EngineChoice(engines[1:], ()), language="de")
     with pytest.raises(ConfigError, match="language 'deutsch' is not known"):
         generated_corpus("hallo haus", tmp_path, engines=EngineChoice(engines, ()), language="deutsch")
@@ -274,10 +349,24 @@ def test_an_engine_without_a_voice_of_the_language_is_left_out_or_an_error(tmp_p
     ("language", "phrase", "accents"),
     [("de", "schönes haus", {"de"}), ("ru", "привет алиса", {"ru", "ru-cl", "ru-lv"})],
 )
-def test_a_corpus_in_another_language(tmp_path: Path, espeak: EngineChoice, language: str, phrase: str, accents: set[str]) -> None:
+def test_a_corpus_in_another_language(
+    tmp_path: Path, espeak: EngineChoice, language: str, phrase: str, accents: set[str]
+) -> None:
     own_accents = dataclasses.replace(DEFAULT_MANNER, accents=0.0)
-    corpus = generated_corpus(phrase, tmp_path, positives=20, near_misses=10, sentences=10, engines=espeak, language=language, manner=own_accents, jobs=2)
-    assert [note.partition(" sentences")[0] for note in corpus.notes] == ([f"no {language_title(language)}"] if bank_of(language).borrowed else [])
+    corpus = generated_corpus(
+        phrase,
+        tmp_path,
+        positives=20,
+        near_misses=10,
+        sentences=10,
+        engines=espeak,
+        language=language,
+        manner=own_accents,
+        jobs=2,
+    )
+    assert [note.partition(" sentences")[0] for note in corpus.notes] == (
+        [f"no {language_title(language)}"] if bank_of(language).borrowed else []
+    )
     table = rows(tmp_path)
     assert {row["voice"].partition("+")[0] for row in table} <= accents
     assert {row["language"].partition("-")[0] for row in table} == {language[:2]}
@@ -288,6 +377,10 @@ def test_a_corpus_in_another_language(tmp_path: Path, espeak: EngineChoice, lang
 @pytest.mark.skipif(shutil.which("flite") is None, reason="needs the flite program")
 def test_flite_does_not_speak_letters_that_it_drops(tmp_path: Path) -> None:
     nobody_asked = dataclasses.replace(choose_engines(["espeak", "flite"]), asked=frozenset())
-    corpus = generated_corpus("hey jürgen", tmp_path, positives=24, near_misses=0, sentences=0, engines=nobody_asked, jobs=2)
+    corpus = generated_corpus(
+        "hey jürgen", tmp_path, positives=24, near_misses=0, sentences=0, engines=nobody_asked, jobs=2
+    )
     assert {clip.plan.engine for clip in corpus.clips} == {"espeak"}
-    assert ("flite", "it reads no letters but a to z, and passes over ü in 'hey jürgen'") in [(one.name, one.reason) for one in corpus.skipped]
+    assert ("flite", "it reads no letters but a to z, and passes over ü in 'hey jürgen'") in [
+        (one.name, one.reason) for one in corpus.skipped
+    ]

@@ -1,4 +1,6 @@
-"""Who stays together: speakers by folder and by name, one person's sessions, negatives by file, by folder and by stretch."""
+"""Who stays together: speakers by folder and by name, one person's sessions, negatives by file, by folder and by
+stretch.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def words(root: Path, speakers: int = 12, takes: int = 1) -> Path:
 SEED = 0
 
 
-def loaded(positive: Path, negative: Path, seed: int = SEED, **sources: Sequence[Path] | Path) -> tuple[SampleRecord, ...]:
+def loaded(
+    positive: Path, negative: Path, seed: int = SEED, **sources: Sequence[Path] | Path
+) -> tuple[SampleRecord, ...]:
     return load_recordings(folders([positive], [negative], **sources), seed, jobs=1).records  # type: ignore[arg-type]
 
 
@@ -85,7 +89,9 @@ def test_loose_negatives_that_have_a_speakers_name_are_that_speakers(tmp_path: P
         sound(tmp_path / "negative" / f"speaker03_{number}.wav", seed=100 + number)
         sound(tmp_path / "negative" / "noise" / f"street_{number}.wav", seed=200 + number)
     records = loaded(tmp_path / "positive", tmp_path / "negative")
-    assert {record.split for record in records if record.path.name.startswith("speaker03_")} == {split_of("speaker03", SEED)}
+    assert {record.split for record in records if record.path.name.startswith("speaker03_")} == {
+        split_of("speaker03", SEED)
+    }
     assert {record.split for record in records if record.path.name.startswith("street_")} == set(Split)
 
 
@@ -133,7 +139,9 @@ def test_one_long_recording_fills_all_splits_by_stretches(evening: tuple[Path, P
     for record in parts:
         part = part_of(record.path)
         assert part is not None
-        np.testing.assert_array_equal(read_samples(record.path), whole[round(part.start * 16_000) : round(part.end * 16_000)])
+        np.testing.assert_array_equal(
+            read_samples(record.path), whole[round(part.start * 16_000) : round(part.end * 16_000)]
+        )
         assert record.duration == len(read_samples(record.path)) / 16_000
         assert record.sha256 == hash_file(part.file)
         assert record.content == hash_file(record.path)
@@ -146,11 +154,15 @@ def test_a_run_with_stretches_describes_itself(evening: tuple[Path, Path], tmp_p
     assert read_recordings(tmp_path / "run") == ingestion.records
     refuse_changed(ingestion.records, tmp_path / "run")
     (listed,) = find_recordings([tmp_path / "run" / "lists" / "test_negative.txt"])
-    (tested,) = (record for record in ingestion.records if record.split is Split.TEST and record.label is Label.NEGATIVE)
+    (tested,) = (
+        record for record in ingestion.records if record.split is Split.TEST and record.label is Label.NEGATIVE
+    )
     assert listed == tested.path
     # As a splits table the run gives another seed the same stretches; a table that lists the whole file keeps it whole.
     again = loaded(*evening, seed=99, splits=tmp_path / "run" / "recordings.csv")
-    assert [(record.path, record.split) for record in again] == [(record.path, record.split) for record in ingestion.records]
+    assert [(record.path, record.split) for record in again] == [
+        (record.path, record.split) for record in ingestion.records
+    ]
     sound(evening[1] / "evening.flac", LONG_SECONDS + 21, 8)
     with pytest.raises(ConfigError, match=r"evening\.flac#t=.*holds something else"):
         refuse_changed(ingestion.records, tmp_path / "run")
@@ -190,7 +202,10 @@ def test_a_flat_folder_of_takes_has_its_speakers_names(tmp_path: Path) -> None:
     sound(tmp_path / "negative" / "evening.wav", LONG_SECONDS)
     ingestion = load_recordings(folders([tmp_path / "positive"], [tmp_path / "negative"]), SEED, jobs=1)
     assert not shared_speakers(ingestion.records)
-    assert any("by their names they are of 12 (such as speaker00_take00.wav of 'speaker00')" in warning for warning in ingestion.warnings)
+    assert any(
+        "by their names they are of 12 (such as speaker00_take00.wav of 'speaker00')" in warning
+        for warning in ingestion.warnings
+    )
 
 
 def flat(root: Path, number: int) -> Path:
@@ -224,7 +239,9 @@ def test_one_person_is_split_by_session_and_called_so(tmp_path: Path, place: Cal
     lists = tmp_path / "run" / "lists"
     assert list_notes([lists / "test_positive.txt"]) == (ingestion.warnings[0],)
     assert list_notes([lists / "test_negative.txt", tmp_path]) == ()
-    assert {path.resolve() for path in find_recordings([lists / "test_positive.txt"])} == {one.path for one in positives if one.split is Split.TEST}
+    assert {path.resolve() for path in find_recordings([lists / "test_positive.txt"])} == {
+        one.path for one in positives if one.split is Split.TEST
+    }
     if place is sessions:
         for day in range(12):
             assert len({record.split for record in positives if record.path.parent.name == f"day{day}"}) == 1
@@ -235,13 +252,18 @@ def test_too_few_sessions_name_a_seed_or_say_what_is_missing(tmp_path: Path) -> 
         sound(tmp_path / "positive" / "me" / f"{number}.wav", seed=number)
     sound(tmp_path / "negative" / "evening.wav", LONG_SECONDS)
     seed = next(seed for seed in range(100) if len({split_of(f"me/{number}", seed) for number in range(4)}) < 3)
-    with pytest.raises(ConfigError, match=r"none of 4 sessions of one or two people is in .*--set training\.seed=\d+ fills") as caught:
+    with pytest.raises(
+        ConfigError, match=r"none of 4 sessions of one or two people is in .*--set training\.seed=\d+ fills"
+    ) as caught:
         loaded(tmp_path / "positive", tmp_path / "negative", seed)
     better = int(str(caught.value).split("training.seed=")[1].split()[0])
     assert len(loaded(tmp_path / "positive", tmp_path / "negative", better)) == 7
     for number in range(2):
         (tmp_path / "positive" / "me" / f"{number}.wav").unlink()
-    with pytest.raises(ConfigError, match=r"none of 2 sessions of one or two people is in .*; give at least three sessions of one or two people"):
+    with pytest.raises(
+        ConfigError,
+        match=r"none of 2 sessions of one or two people is in .*; give at least three sessions of one or two people",
+    ):
         loaded(tmp_path / "positive", tmp_path / "negative", seed)
 
 
@@ -259,8 +281,12 @@ def test_a_flat_folder_of_generated_samples_is_wake_words(tmp_path: Path) -> Non
     spoken = [record for record in records if record.speaker == GENERATED]
     assert len(spoken) == 5
     assert {(record.label, record.split) for record in spoken} == {(Label.POSITIVE, Split.TRAIN)}
-    told = load_recordings(folders([positive], [tmp_path / "negative"], [tmp_path / "generated_samples"]), SEED, jobs=1).warnings
-    assert [line for line in told if line.startswith("generated")] == ["generated speech: only 5 positive clips; at least 100 are recommended"]
+    told = load_recordings(
+        folders([positive], [tmp_path / "negative"], [tmp_path / "generated_samples"]), SEED, jobs=1
+    ).warnings
+    assert [line for line in told if line.startswith("generated")] == [
+        "generated speech: only 5 positive clips; at least 100 are recommended"
+    ]
 
 
 def test_what_lies_beside_the_folders_of_generated_speech_is_told(tmp_path: Path) -> None:

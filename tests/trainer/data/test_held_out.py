@@ -1,4 +1,6 @@
-"""Synthetic voices and engines that never train: no family on two sides, no split empty, and nobody moves when clips are added."""
+"""Synthetic voices and engines that never train: no family on two sides, no split empty, and nobody moves when clips
+are added.
+"""
 
 from __future__ import annotations
 
@@ -40,13 +42,17 @@ def test_a_held_out_engine_trains_nothing_and_kokoro_always_trains(found: set[Fa
     by_engine = {name for name, _ in found}
     assert "kokoro" not in engines
     assert len(engines) < len(by_engine)
-    assert engines or by_engine - {"kokoro"} <= {max(by_engine, key=lambda name: (sum(one == name for one, _ in found), name))}
+    assert engines or by_engine - {"kokoro"} <= {
+        max(by_engine, key=lambda name: (sum(one == name for one, _ in found), name))
+    }
     assert all(split is not Split.TRAIN for family, split in placed.items() if family[0] in engines)
 
 
 @given(st.integers(0, 50), st.sets(st.integers(100, 200), max_size=30))
 def test_voices_that_are_added_to_many_move_nobody(seed: int, added: set[int]) -> None:
-    found = {("espeak", str(number)) for number in range(FEWEST_TO_HASH)} | {("flite", str(number)) for number in range(4)}
+    found = {("espeak", str(number)) for number in range(FEWEST_TO_HASH)} | {
+        ("flite", str(number)) for number in range(4)
+    }
     for setting in ("auto", ()):
         before = split_families(found, seed, setting)
         after = split_families(found | {("espeak", str(number)) for number in added}, seed, setting)
@@ -55,16 +61,30 @@ def test_voices_that_are_added_to_many_move_nobody(seed: int, added: set[int]) -
 
 @given(st.integers(0, 50))
 def test_beside_a_held_out_engine_only_natural_voices_validate(seed: int) -> None:
-    found = {(engine, str(number)) for engine, count in (("espeak", 30), ("flite", 4), ("kokoro", 8)) for number in range(count)}
-    splits = {engine: {split for (name, _), split in split_families(found, seed).items() if name == engine} for engine in ("espeak", "flite", "kokoro")}
+    found = {
+        (engine, str(number))
+        for engine, count in (("espeak", 30), ("flite", 4), ("kokoro", 8))
+        for number in range(count)
+    }
+    splits = {
+        engine: {split for (name, _), split in split_families(found, seed).items() if name == engine}
+        for engine in ("espeak", "flite", "kokoro")
+    }
     assert (splits["flite"], splits["kokoro"]) == ({Split.VAL, Split.TEST}, set(Split))
     assert Split.TRAIN in splits["espeak"]
     assert Split.VAL not in splits["espeak"], "a voice of an engine that is known tells nothing new"
 
 
 def test_beside_a_held_out_engine_enough_voices_test() -> None:
-    found = {(engine, str(number)) for engine, count in (("espeak", 87), ("pico", 2), ("flite", 4), ("kokoro", 6)) for number in range(count)}
-    tested = [sum(split is Split.TEST for (engine, _), split in split_families(found, seed).items() if engine == "espeak") for seed in range(20)]
+    found = {
+        (engine, str(number))
+        for engine, count in (("espeak", 87), ("pico", 2), ("flite", 4), ("kokoro", 6))
+        for number in range(count)
+    }
+    tested = [
+        sum(split is Split.TEST for (engine, _), split in split_families(found, seed).items() if engine == "espeak")
+        for seed in range(20)
+    ]
     assert min(tested) >= 4, "five utterances were the whole test"
 
 
@@ -74,7 +94,11 @@ def test_several_families_of_an_engine_with_eight_validate() -> None:
 
 
 def test_the_seed_rotates_the_engine_that_is_held_out() -> None:
-    found = {(engine, str(number)) for engine, count in zip(ENGINES, (30, 4, 8, 2, 3), strict=True) for number in range(count)}
+    found = {
+        (engine, str(number))
+        for engine, count in zip(ENGINES, (30, 4, 8, 2, 3), strict=True)
+        for number in range(count)
+    }
     chosen = {held_out_engines(found, seed) for seed in range(30)}
     assert chosen == {("flite",), ("nanotts",), ("piper",)}
 
@@ -84,13 +108,15 @@ def test_engines_by_name() -> None:
     assert held_out_engines(found, 0, ()) == ()
     assert held_out_engines(found, 0, ("flite",)) == ("flite",)
     assert split_families(found, 0, ("flite",))[("flite", "d")] is Split.VAL
-    with pytest.raises(ConfigError, match="held_out_engines names 'festival', but generated speech is by espeak, flite"):
+    with pytest.raises(
+        ConfigError, match="held_out_engines names 'festival', but generated speech is by espeak, flite"
+    ):
         held_out_engines(found, 0, ("festival",))
     with pytest.raises(ConfigError, match="names every engine"):
         held_out_engines(found, 0, ("espeak", "flite"))
 
 
-# --- in a dataset --------------------------------------------------------------------------------------------------------------
+# --- in a dataset -----------------------------------------------------------------------------------------------------
 
 
 def spoken(root: Path, voices: dict[str, int], takes: int = 2) -> Path:
@@ -102,7 +128,11 @@ def spoken(root: Path, voices: dict[str, int], takes: int = 2) -> Path:
                 for take in range(takes):
                     path = Path(kind) / f"{engine}_{voice}" / f"{take}.wav"
                     (root / path).parent.mkdir(parents=True, exist_ok=True)
-                    soundfile.write(root / path, np.random.default_rng([voice, take, len(kind)]).integers(-9000, 9000, 8000, dtype=np.int16), 16_000)
+                    soundfile.write(
+                        root / path,
+                        np.random.default_rng([voice, take, len(kind)]).integers(-9000, 9000, 8000, dtype=np.int16),
+                        16_000,
+                    )
                     rows.append((path.as_posix(), engine, f"{engine}_{voice}", f"family{voice // 2}"))
     with (root / "generated.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("path", "engine", "speaker", "family"), *rows])
@@ -129,11 +159,16 @@ def corpus(tmp_path: Path) -> Path:
 def test_without_people_voices_that_never_train_validate(corpus: Path) -> None:
     ingestion = load_recordings(folders((), (), [corpus]), 0, jobs=1)
     placed = splits_of(ingestion)
-    assert all(len(splits) == 1 for splits in placed.values()), "near misses and sentences are where the voice's words are"
+    assert all(len(splits) == 1 for splits in placed.values()), (
+        "near misses and sentences are where the voice's words are"
+    )
     assert all(placed[f"flite/{family}"] != {Split.TRAIN} for family in range(2))
     for label in (Label.POSITIVE, Label.NEGATIVE):
         assert {record.split for record in ingestion.records if record.label is label} == set(Split)
-    assert "synthetic voices validate and test: families that never train, and the engine flite whole" in ingestion.warnings[0]
+    assert (
+        "synthetic voices validate and test: families that never train, and the engine flite whole"
+        in ingestion.warnings[0]
+    )
     assert "0.00 h without the wake word validate; that is little" in ingestion.warnings[0]
 
 
@@ -145,7 +180,9 @@ def test_folders_of_a_corpus_that_are_given_as_recordings_are_split_in_the_same_
 
 def test_more_clips_of_the_same_voices_move_nobody(corpus: Path) -> None:
     before = by_name(load_recordings(folders((), (), [corpus]), 0, jobs=1).records)
-    after = by_name(load_recordings(folders((), (), [spoken(corpus, {"espeak": 20, "flite": 4}, takes=4)]), 0, jobs=1).records)
+    after = by_name(
+        load_recordings(folders((), (), [spoken(corpus, {"espeak": 20, "flite": 4}, takes=4)]), 0, jobs=1).records
+    )
     assert len(after) == 2 * len(before)
     assert {path: after[path] for path in before} == before
 
@@ -164,7 +201,11 @@ def test_with_people_generated_speech_trains_only(corpus: Path, tmp_path: Path) 
     for number in range(12):
         for folder in (people / f"p{number}", others):
             folder.mkdir(parents=True, exist_ok=True)
-            soundfile.write(folder / f"{number}.wav", np.random.default_rng(number).integers(-9000, 9000, 8000, dtype=np.int16), 16_000)
+            soundfile.write(
+                folder / f"{number}.wav",
+                np.random.default_rng(number).integers(-9000, 9000, 8000, dtype=np.int16),
+                16_000,
+            )
     records = load_recordings(folders([people], [others], [corpus]), 0, jobs=1).records
     assert {record.split for record in records if record.path.is_relative_to(corpus)} == {Split.TRAIN}
 
@@ -182,7 +223,9 @@ def recorded(root: Path, count: int) -> tuple[Path, Path]:
 def test_beside_people_no_family_stands_on_two_sides(corpus: Path, tmp_path: Path) -> None:
     people, others = recorded(tmp_path, 12)
     records = load_recordings(folders([people, corpus / "positive"], [others, corpus / "negative"]), 0, jobs=1).records
-    spoken_ones = splits_of(Ingestion(tuple(record for record in records if record.path.is_relative_to(corpus)), (), ()))
+    spoken_ones = splits_of(
+        Ingestion(tuple(record for record in records if record.path.is_relative_to(corpus)), (), ())
+    )
     assert all(len(splits) == 1 for splits in spoken_ones.values())
     assert len(set().union(*spoken_ones.values())) > 1
 
@@ -191,26 +234,45 @@ def test_where_a_table_lets_all_people_train_synthetic_voices_validate(corpus: P
     """A few recordings of one's own teach; of so few, none could say how well it went."""
     people, others = recorded(tmp_path, 2)
     table = tmp_path / "own.csv"
-    table.write_text("path,group,split\n" + "".join(f"people/p{number}/{number}.wav,p{number},train\n" for number in range(2)))
+    table.write_text(
+        "path,group,split\n" + "".join(f"people/p{number}/{number}.wav,p{number},train\n" for number in range(2))
+    )
     alone = by_name(load_recordings(folders((), [others], [corpus]), 0, jobs=1).records)
-    for sources in (folders([people], [others], [corpus], table), folders([people, corpus / "positive"], [others, corpus / "negative"], (), table)):
+    for sources in (
+        folders([people], [others], [corpus], table),
+        folders([people, corpus / "positive"], [others, corpus / "negative"], (), table),
+    ):
         ingestion = load_recordings(sources, 0, jobs=1)
         found = by_name(ingestion.records)
         assert {path: found[path] for path in alone} == alone
         assert {split for path, split in found.items() if Path(path).is_relative_to(people)} == {Split.TRAIN}
-        assert "the splits table lets all people who say the wake word train, so synthetic voices validate" in ingestion.warnings[0]
+        assert (
+            "the splits table lets all people who say the wake word train, so synthetic voices validate"
+            in ingestion.warnings[0]
+        )
 
 
 def test_a_figure_of_synthetic_words_chooses_among_synthetic_words_alone(corpus: Path, tmp_path: Path) -> None:
     people, others = recorded(tmp_path, 12)
 
     def check(positive: Path | None, negative: Path) -> Ingestion:
-        paths = [f"paths.positive_dir={positive or '[]'}", f"paths.negative_dir={negative}", f"paths.generated_dir={corpus}"]
-        changes = ["export.wake_word=x", "training.maximization_metric=expected_recall", "augmentation.copies=0", *paths]
+        paths = [
+            f"paths.positive_dir={positive or '[]'}",
+            f"paths.negative_dir={negative}",
+            f"paths.generated_dir={corpus}",
+        ]
+        changes = [
+            "export.wake_word=x",
+            "training.maximization_metric=expected_recall",
+            "augmentation.copies=0",
+            *paths,
+        ]
         return checked_recordings(load_config("fast_test", (), changes), tmp_path / "run", Silent(), jobs=1)
 
     assert check(None, others).records
-    with pytest.raises(ConfigError, match="expected_recall, which only synthetic words have, but other words validate; give auto"):
+    with pytest.raises(
+        ConfigError, match="expected_recall, which only synthetic words have, but other words validate; give auto"
+    ):
         check(people, others)
 
 
@@ -223,7 +285,9 @@ def test_recorded_negatives_are_split_by_their_own_rules_beside_synthetic_words(
     others = tmp_path / "others"
     others.mkdir()
     for number in range(20):
-        soundfile.write(others / f"{number}.wav", np.random.default_rng(number).integers(-9000, 9000, 8000, dtype=np.int16), 16_000)
+        soundfile.write(
+            others / f"{number}.wav", np.random.default_rng(number).integers(-9000, 9000, 8000, dtype=np.int16), 16_000
+        )
     records = load_recordings(folders((), [others], [corpus]), 0, jobs=1).records
     assert {record.split for record in records if record.path.is_relative_to(others)} == set(Split)
     assert {record.split for record in records if record.label is Label.POSITIVE} == set(Split)
@@ -234,6 +298,12 @@ def test_a_flat_folder_of_samples_is_split_file_by_file(tmp_path: Path) -> None:
         for folder in ("positive", "negative"):
             path = tmp_path / "spoken" / folder / f"{number}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
-            soundfile.write(path, np.random.default_rng([number, len(folder), ord(folder[0])]).integers(-9000, 9000, 8000, dtype=np.int16), 16_000)
+            soundfile.write(
+                path,
+                np.random.default_rng([number, len(folder), ord(folder[0])]).integers(
+                    -9000, 9000, 8000, dtype=np.int16
+                ),
+                16_000,
+            )
     records = load_recordings(folders((), (), [tmp_path / "spoken"]), 0, jobs=1).records
     assert {record.split for record in records if record.label is Label.POSITIVE} == set(Split)

@@ -43,7 +43,11 @@ def test_a_dataset_becomes_records(dataset: Path) -> None:
     (dataset / "positive" / ".DS_Store").touch()
     result = ingest(found_in(dataset), Splitter(seed=2), require_splits=False, jobs=1)
     assert not result.rejections
-    assert Counter(record.label.value for record in result.records) == {"positive": 12, "negative": 12, "hard_negative": 1}
+    assert Counter(record.label.value for record in result.records) == {
+        "positive": 12,
+        "negative": 12,
+        "hard_negative": 1,
+    }
     first = result.records[0]
     assert (first.speaker, first.duration, first.sample_rate, first.weight) == ("speaker0", 1.0, 44_100, 1.0)
     assert all(record.split is split_of(record.speaker, 2) for record in result.records)
@@ -67,7 +71,9 @@ def test_a_dataset_becomes_records(dataset: Path) -> None:
         ("notes.txt", lambda path: path.write_text("x"), r"\.txt is not a known kind"),
     ],
 )
-def test_a_rejected_file_is_reported_with_its_reason(dataset: Path, name: str, make: Callable[[Path], object], reason: str) -> None:
+def test_a_rejected_file_is_reported_with_its_reason(
+    dataset: Path, name: str, make: Callable[[Path], object], reason: str
+) -> None:
     path = dataset / "positive" / "speaker1" / name
     make(path)
     result = ingest(found_in(dataset), require_splits=False, jobs=1)
@@ -104,12 +110,17 @@ def test_missing_folders_and_unusable_sets_are_errors(tmp_path: Path) -> None:
 def test_a_label_that_misses_a_split_is_an_error(tmp_path: Path) -> None:
     tone(tmp_path / "positive" / "a" / "a.wav")
     tone(tmp_path / "negative" / "b" / "b.wav")
-    with pytest.raises(ConfigError, match=r"none of 1 recordings is in .* give at least three recordings, or a splits table"):
+    with pytest.raises(
+        ConfigError, match=r"none of 1 recordings is in .* give at least three recordings, or a splits table"
+    ):
         ingest(found_in(tmp_path), jobs=1)
 
 
 def test_the_corpus_is_accepted_whole(corpus: Path) -> None:
-    words, others = find_files(corpus / "computer", Label.POSITIVE), find_files(corpus / "speech_librispeech", Label.NEGATIVE)
+    words, others = (
+        find_files(corpus / "computer", Label.POSITIVE),
+        find_files(corpus / "speech_librispeech", Label.NEGATIVE),
+    )
     files = FoundFiles(words.files[:60] + others.files[:30])
     result = ingest(files, Splitter(table=read_splits(corpus / "splits.csv")), require_splits=False, jobs=1)
     assert not result.rejections

@@ -1,4 +1,6 @@
-"""Kokoro: real model and voices where the extra `voices` is installed; its files, symbols, speakers and faster arithmetic everywhere."""
+"""Kokoro: real model and voices where the extra `voices` is installed; its files, symbols, speakers and faster
+arithmetic everywhere.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,11 @@ from trainer.data.speech.kokoro.symbols import ipa, symbols
 from wakeword.errors import ConfigError, InfrastructureError
 
 NAMES = """
-af_alloy af_aoede af_bella af_heart af_jessica af_kore af_nicole af_nova af_river af_sarah af_sky am_adam am_echo am_eric am_fenrir am_liam
-am_michael am_onyx am_puck am_santa bf_alice bf_emma bf_isabella bf_lily bm_daniel bm_fable bm_george bm_lewis ef_dora em_alex em_santa ff_siwis
-hf_alpha hf_beta hm_omega hm_psi if_sara im_nicola jf_alpha jf_gongitsune jf_nezumi jf_tebukuro jm_kumo pf_dora pm_alex pm_santa zf_xiaobei
-zf_xiaoni zf_xiaoxiao zf_xiaoyi zm_yunjian zm_yunxi zm_yunxia zm_yunyang
+af_alloy af_aoede af_bella af_heart af_jessica af_kore af_nicole af_nova af_river af_sarah af_sky am_adam am_echo
+am_eric am_fenrir am_liam am_michael am_onyx am_puck am_santa bf_alice bf_emma bf_isabella bf_lily bm_daniel bm_fable
+bm_george bm_lewis ef_dora em_alex em_santa ff_siwis hf_alpha hf_beta hm_omega hm_psi if_sara im_nicola jf_alpha
+jf_gongitsune jf_nezumi jf_tebukuro jm_kumo pf_dora pm_alex pm_santa zf_xiaobei zf_xiaoni zf_xiaoxiao zf_xiaoyi
+zm_yunjian zm_yunxi zm_yunxia zm_yunyang
 """
 VOICES = tuple(NAMES.split())
 
@@ -37,8 +40,16 @@ VOICES = tuple(NAMES.split())
 REFERENCE = (
     ("alexa!", "ɐlˈɛksə!", "ɐlˈɛksə!"),  # noqa: RUF001 - IPA
     ("Alexa, what time is it?", "ɐlˈɛksə, wˌʌt tˈaɪm ɪz ɪt?", "ɐlˈɛksə, wˌɒt tˈaɪm ɪz ɪt?"),  # noqa: RUF001
-    ("Do the dishes; then go home: now.", "dˈuː ðə dˈɪʃᵻz; ðˈɛn ɡˌoʊ hˈoʊm: nˈaʊ.", "dˈuː ðə dˈɪʃɪz; ðˈɛn ɡˌəʊ hˈəʊm: nˈaʊ."),  # noqa: RUF001
-    ('She has the 3 books - and a "cat".', 'ʃiː hɐz ðə θɹˈiː bˈʊks ænd ˈeɪ "kˈæt".', 'ʃiː hɐz ðə θɹˈiː bˈʊks and ˈeɪ "kˈat".'),  # noqa: RUF001
+    (
+        "Do the dishes; then go home: now.",
+        "dˈuː ðə dˈɪʃᵻz; ðˈɛn ɡˌoʊ hˈoʊm: nˈaʊ.",  # noqa: RUF001
+        "dˈuː ðə dˈɪʃɪz; ðˈɛn ɡˌəʊ hˈəʊm: nˈaʊ.",  # noqa: RUF001
+    ),
+    (
+        'She has the 3 books - and a "cat".',
+        'ʃiː hɐz ðə θɹˈiː bˈʊks ænd ˈeɪ "kˈæt".',  # noqa: RUF001
+        'ʃiː hɐz ðə θɹˈiː bˈʊks and ˈeɪ "kˈat".',  # noqa: RUF001
+    ),
     ("an hour ago I read it", "ɐn ˈaʊɚɹ ɐɡˈoʊ aɪ ɹˈiːd ɪt", "ɐn ˈaʊəɹ ɐɡˈəʊ aɪ ɹˈiːd ɪt"),  # noqa: RUF001
     ("The U.S. is big…", "ðə jˈuː.ˈɛs. ɪz bˈɪɡ…", "ðə jˈuː.ˈɛs. ɪz bˈɪɡ…"),  # noqa: RUF001
     ("café naïve", "kæfˈeɪ naɪˈiːv", "kafˈeɪ naɪˈiːv"),  # noqa: RUF001
@@ -80,10 +91,18 @@ def test_texts_become_the_phonemes_that_the_model_is_used_with() -> None:
 def test_speakers_are_voices_and_blends_within_families_that_share_none() -> None:
     found = speakers(VOICES)
     assert len({one.name for one in found}) == len({one.voice for one in found}) == len(found) > 300
-    by_family = {family: {voice for one in found if one.family == family for voice, _ in one.shares} for family in {one.family for one in found}}
+    by_family = {
+        family: {voice for one in found if one.family == family for voice, _ in one.shares}
+        for family in {one.family for one in found}
+    }
     assert len(by_family) == FAMILIES
-    assert sorted(voice for members in by_family.values() for voice in members) == sorted(set(VOICES) - LEFT_OUT), "each voice is in one family"
-    assert all({voice[1] for voice in members} == {"f", "m"} and len({voice[0] for voice in members}) > 3 for members in by_family.values())
+    assert sorted(voice for members in by_family.values() for voice in members) == sorted(set(VOICES) - LEFT_OUT), (
+        "each voice is in one family"
+    )
+    assert all(
+        {voice[1] for voice in members} == {"f", "m"} and len({voice[0] for voice in members}) > 3
+        for members in by_family.values()
+    )
     assert all(sum(share for _, share in one.shares) == 100 and len(one.shares) <= 3 for one in found)
     assert found[9].name == "kokoro_f1_009", "the names of speakers stay"
     assert found[9].voice == "bm_fable*0.62+am_echo*0.28+pm_alex*0.10"
@@ -96,14 +115,19 @@ def test_speakers_are_voices_and_blends_within_families_that_share_none() -> Non
 
 @given(st.integers(0, len(speakers(VOICES)) - 1), st.integers(1, 600))
 def test_a_blend_is_between_its_voices(number: int, length: int) -> None:
-    styles = {name: np.random.default_rng(place).normal(size=(510, 1, 256)).astype(np.float32) for place, name in enumerate(VOICES[:1])}
+    styles = {
+        name: np.random.default_rng(place).normal(size=(510, 1, 256)).astype(np.float32)
+        for place, name in enumerate(VOICES[:1])
+    }
     rows = styles[VOICES[0]]
     styles = {name: np.roll(rows, place, axis=2) for place, name in enumerate(VOICES)}
     one = speakers(VOICES)[number]
     members = np.stack([styles[name][min(length, 510) - 1] for name, _ in one.shares])
     found = style(one.voice, styles, length)
     assert found.shape == (1, 256)
-    np.testing.assert_allclose(found, np.einsum("n,nij->ij", [share / 100 for _, share in one.shares], members), atol=1e-5)
+    np.testing.assert_allclose(
+        found, np.einsum("n,nij->ij", [share / 100 for _, share in one.shares], members), atol=1e-5
+    )
 
 
 def test_british_voices_speak_british_english() -> None:
@@ -124,10 +148,17 @@ def test_voices_are_read_from_a_folder_an_archive_and_the_package_of_npm(tmp_pat
     folder = bins(tmp_path / "package" / "voices", "af_heart", "bm_lewis")
     with tarfile.open(tmp_path / "kokoro-js-1.2.1.tgz", "w:gz") as archive:
         archive.add(tmp_path / "package", "package")
-    np.savez(tmp_path / "voices.npz", af_heart=np.full((510, 1, 256), 1, np.float32), bm_lewis=np.full((510, 1, 256), 2, np.float32))
+    np.savez(
+        tmp_path / "voices.npz",
+        af_heart=np.full((510, 1, 256), 1, np.float32),
+        bm_lewis=np.full((510, 1, 256), 2, np.float32),
+    )
     for place in (folder, tmp_path / "kokoro-js-1.2.1.tgz", tmp_path / "voices.npz"):
         found = read_voices(place)
-        assert {name: (rows.shape, rows[0, 0, 0]) for name, rows in found.items()} == {"af_heart": ((510, 1, 256), 1), "bm_lewis": ((510, 1, 256), 2)}
+        assert {name: (rows.shape, rows[0, 0, 0]) for name, rows in found.items()} == {
+            "af_heart": ((510, 1, 256), 1),
+            "bm_lewis": ((510, 1, 256), 2),
+        }
 
 
 def damaged_package() -> bytes:
@@ -147,7 +178,11 @@ def lone_array() -> bytes:
     return content.getvalue()
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04", damaged_package(), lone_array()], ids=["empty", "text", "cut zip", "package", "array"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no archive", b"PK\x03\x04", damaged_package(), lone_array()],
+    ids=["empty", "text", "cut zip", "package", "array"],
+)
 def test_damaged_voices_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "voices-v1.0.bin").write_bytes(content)
     with pytest.raises(ConfigError, match=r"voices-v1\.0\.bin: Kokoro's voices cannot be read .* --kokoro"):
@@ -171,12 +206,16 @@ def test_a_place_of_the_users_is_taken_as_the_hub_lays_it_out(tmp_path: Path, mo
         find_files(tmp_path / "none")
 
 
-def test_without_network_it_is_skipped_with_what_would_help(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_network_it_is_skipped_with_what_would_help(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     if importlib.util.find_spec("onnxruntime") is None:
         pytest.skip("without onnxruntime nothing is fetched")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(files, "_model", lambda _own: tmp_path / "model.onnx")
-    monkeypatch.setattr(files, "VOICES", tuple(Remote(f"http://127.0.0.1:1/{name}", "sha256", "") for name in ("a.tgz", "b.bin")))
+    monkeypatch.setattr(
+        files, "VOICES", tuple(Remote(f"http://127.0.0.1:1/{name}", "sha256", "") for name in ("a.tgz", "b.bin"))
+    )
     monkeypatch.setattr(files, "PIP_VOICES", "no_such_package")
     skipped = kokoro.ENGINE.find(EngineOptions())
     assert isinstance(skipped, SkippedEngine)
@@ -185,7 +224,9 @@ def test_without_network_it_is_skipped_with_what_would_help(tmp_path: Path, monk
     assert capsys.readouterr().err.count("fetching 54 voices") == 2
 
 
-def test_without_network_the_voices_of_a_wheel_speak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_network_the_voices_of_a_wheel_speak(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     if importlib.util.find_spec(files.PIP_VOICES) is None:
         pytest.skip("needs the extra voices")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -197,7 +238,9 @@ def test_without_network_the_voices_of_a_wheel_speak(tmp_path: Path, monkeypatch
     assert "Kokoro: speaks with 5 voices instead of 54" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("width", "dilation", "pads"), [(1, 1, (0, 0)), (3, 1, (1, 1)), (7, 3, (9, 9)), (11, 5, (25, 0)), (4, 2, (0, 3))])
+@pytest.mark.parametrize(
+    ("width", "dilation", "pads"), [(1, 1, (0, 0)), (3, 1, (1, 1)), (7, 3, (9, 9)), (11, 5, (25, 0)), (4, 2, (0, 3))]
+)
 def test_convolutions_as_products_are_equal(width: int, dilation: int, pads: tuple[int, int]) -> None:
     onnx = pytest.importorskip("onnx", reason="needs the extra voices")
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra voices")
@@ -208,21 +251,39 @@ def test_convolutions_as_products_are_equal(width: int, dilation: int, pads: tup
     kernels = [random.integers(0, 256, (5, 6, width), np.uint8) for _ in range(2)]
     constants = [constant(kernel, f"w{place}") for place, kernel in enumerate(kernels)] + [constant(np.uint8(131), "z")]
     nodes = [
-        onnx.helper.make_node("ConvInteger", ["x", f"w{place}", "xz", "z"], [f"y{place}"], kernel_shape=[width], dilations=[dilation], pads=list(pads))
+        onnx.helper.make_node(
+            "ConvInteger",
+            ["x", f"w{place}", "xz", "z"],
+            [f"y{place}"],
+            kernel_shape=[width],
+            dilations=[dilation],
+            pads=list(pads),
+        )
         for place in range(2)
     ]
-    nodes.append(onnx.helper.make_node("ConvInteger", ["x", "w0", "xz", "z"], ["y2"], kernel_shape=[width], strides=[2]))
+    nodes.append(
+        onnx.helper.make_node("ConvInteger", ["x", "w0", "xz", "z"], ["y2"], kernel_shape=[width], strides=[2])
+    )
     value = onnx.helper.make_tensor_value_info
     inputs = [value("x", onnx.TensorProto.UINT8, [1, 6, None]), value("xz", onnx.TensorProto.UINT8, [])]
     outputs = [value(f"y{place}", onnx.TensorProto.INT32, None) for place in range(3)]
-    model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", inputs, outputs, constants), opset_imports=[onnx.helper.make_opsetid("", 20)])
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph(nodes, "g", inputs, outputs, constants), opset_imports=[onnx.helper.make_opsetid("", 20)]
+    )
     model.ir_version = 10
     content = model.SerializeToString()
     rewritten = faster(content)
     kinds = [node.op_type for node in onnx.load_from_string(rewritten).graph.node]
-    assert (kinds.count("MatMulInteger"), kinds.count("ConvInteger"), kinds.count("Pad")) == (2, 1, 1), "the input is laid out once"
+    assert (kinds.count("MatMulInteger"), kinds.count("ConvInteger"), kinds.count("Pad")) == (
+        2,
+        1,
+        1,
+    ), "the input is laid out once"
     given_inputs = {"x": random.integers(0, 256, (1, 6, 80), np.uint8), "xz": np.array(117, np.uint8)}
-    plain, fast = (onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, given_inputs) for model in (content, rewritten))
+    plain, fast = (
+        onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, given_inputs)
+        for model in (content, rewritten)
+    )
     for one, other in zip(plain, fast, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -278,6 +339,9 @@ def test_the_whole_model_is_equal_in_the_faster_order(engine: KokoroEngine, tmp_
     plain = tmp_path / "plain.onnx"
     plain.write_bytes(files._pinned_model())
     slow = dataclasses.replace(engine, files=KokoroFiles(plain, engine.files.voices))
-    for text, voice in (("alexa", "af_heart"), ("What is the weather in Paris tomorrow?", "bm_lewis*0.60+jf_alpha*0.40")):
+    for text, voice in (
+        ("alexa", "af_heart"),
+        ("What is the weather in Paris tomorrow?", "bm_lewis*0.60+jf_alpha*0.40"),
+    ):
         one, other = (speaker.synthesise(text, voice, 1.1, -1.0, 0).samples for speaker in (engine, slow))
         np.testing.assert_array_equal(one, other)

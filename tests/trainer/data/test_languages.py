@@ -15,8 +15,9 @@ from wakeword.errors import ConfigError
 
 @pytest.mark.parametrize(
     ("written", "tag"),
-    [("de", "de"), ("DE_de", "de-DE"), ("de_DE.UTF-8", "de-DE"), ("pt-br", "pt-BR"), ("ES-419", "es-419"), ("zh-hant-tw", "zh-Hant-TW"), ("no", "nb"),
-     ("cmn", "zh"), ("zh-cmn", "zh"), ("zh-yue", "yue"), ("en-GB-X-RP", "en-GB-x-rp"), (" fr ", "fr")],
+    [("de", "de"), ("DE_de", "de-DE"), ("de_DE.UTF-8", "de-DE"), ("pt-br", "pt-BR"), ("ES-419", "es-419"),
+     ("zh-hant-tw", "zh-Hant-TW"), ("no", "nb"), ("cmn", "zh"),
+     ("zh-cmn", "zh"), ("zh-yue", "yue"), ("en-GB-X-RP", "en-GB-x-rp"), (" fr ", "fr")],
 )  # fmt: skip
 def test_tags_as_people_write_them(written: str, tag: str) -> None:
     assert canonical(written) == tag
@@ -67,7 +68,10 @@ def test_all_of_english_but_another_alphabet() -> None:
 
 
 def test_an_unknown_language_is_told_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"language 'xx' is not known; known are af, am, .*, de, el, en, .*; a region may follow, as in en-GB"):
+    with pytest.raises(
+        ConfigError,
+        match=r"language 'xx' is not known; known are af, am, .*, de, el, en, .*; a region may follow, as in en-GB",
+    ):
         check_language("xx")
     with pytest.raises(ConfigError, match=r"language 'German' is not known; its tag is de"):
         check_language("German")

@@ -14,15 +14,25 @@ from hypothesis import strategies as st
 
 from tests.programs import needs
 from trainer.data.clips import write_clip
-from trainer.data.speech.listening_page import CLIPS_OF_ENGINE, MOST_THROWN_OUT, PagedClip, choose_clips, write_listening_page
+from trainer.data.speech.listening_page import (
+    CLIPS_OF_ENGINE,
+    MOST_THROWN_OUT,
+    PagedClip,
+    choose_clips,
+    write_listening_page,
+)
 from trainer.data.speech.plan import NEAR_MISS, POSITIVE, SENTENCE, ClipPlan
 from trainer.data.speech.pronunciation import CUT_AT_END, OTHER, SAID, ClipVerdict
 
-PLAN = ClipPlan(0, POSITIVE, "hey <house>, now", 4, 11, "espeak", "en-us", "anna", "anna", "en", "in_flow", 1.2, -1.5, 1.0, -6.0, 1)
+PLAN = ClipPlan(
+    0, POSITIVE, "hey <house>, now", 4, 11, "espeak", "en-us", "anna", "anna", "en", "in_flow", 1.2, -1.5, 1.0, -6.0, 1
+)
 
 
 def paged(file: Path, index: int, engine: str, kind: str, reason: str) -> PagedClip:
-    plan = ClipPlan(index, kind, "house", 0, 5, engine, f"voice{index % 7}", "a", "a", "en", "alone", 1.0, 0.0, 1.0, -6.0, 1)
+    plan = ClipPlan(
+        index, kind, "house", 0, 5, engine, f"voice{index % 7}", "a", "a", "en", "alone", 1.0, 0.0, 1.0, -6.0, 1
+    )
     return PagedClip(file, plan, ClipVerdict(reason, "h aʊ s", -0.5))
 
 
@@ -73,17 +83,38 @@ def test_a_browser_plays_each_clip_and_filters_without_scripts(page: Path, tmp_p
     # The page allows no script, so a copy without that rule asks the browser what it made of it.
     asking = """<script>addEventListener("load", async () => {
       const shown = () => [...document.querySelectorAll(".clip")].filter(clip => clip.offsetParent).length;
-      const ready = clip => new Promise(done => clip.readyState ? done() : (clip.onloadedmetadata = clip.onerror = done));
+      const wait = (clip, done) => clip.readyState ? done() : (clip.onloadedmetadata = clip.onerror = done);
+      const ready = clip => new Promise(done => wait(clip, done));
       await Promise.all([...document.querySelectorAll("audio")].map(ready));
       const found = [...document.querySelectorAll("audio")].map(clip => clip.duration.toFixed(2));
       const none = () => getComputedStyle(document.querySelector(".none")).display;
       const counts = [shown()];
-      for (const id of ["thrown", "engine-2", "kept", "engine-1"]) { document.getElementById(id).click(); counts.push(shown(), none()); }
+      for (const id of ["thrown", "engine-2", "kept", "engine-1"]) {
+        document.getElementById(id).click();
+        counts.push(shown(), none());
+      }
       document.title = JSON.stringify([found, counts, document.documentElement.scrollWidth <= innerWidth]);
     })</script>"""
     copy = tmp_path / "asked.html"
-    copy.write_text(re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text()).replace("</body>", asking + "</body>"))
-    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--window-size=420,900", f"--user-data-dir={tmp_path / 'profile'}"]
-    done = subprocess.run([*command, "--virtual-time-budget=20000", "--dump-dom", copy.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+    copy.write_text(
+        re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text()).replace(
+            "</body>", asking + "</body>"
+        )
+    )
+    command = [
+        "chromium",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--window-size=420,900",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ]
+    done = subprocess.run(
+        [*command, "--virtual-time-budget=20000", "--dump-dom", copy.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
     title = html.unescape(re.findall(r"<title>(.*?)</title>", done.stdout)[0])
     assert title == '[["0.50","0.50","0.50"],[3,1,"none",0,"block",1,"none",1,"none"],true]'

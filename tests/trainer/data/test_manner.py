@@ -1,4 +1,6 @@
-"""How clips sound: whispers without a voice, formants, the place of a word in its sentence, and a file that says where it is."""
+"""How clips sound: whispers without a voice, formants, the place of a word in its sentence, and a file that says where
+it is.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ from trainer.data.speech.ways import ALONE, CALLED, IN_FLOW, WHISPERED
 from wakeword.frontend import device_features
 
 RATE = 16_000
-PLAN = ClipPlan(0, POSITIVE, "alexa", 0, 5, "espeak", "en-us+f2", "espeak_f2", "espeak_f2", "en", ALONE, 1.0, 0.0, 1.0, -3.0, 3)
+PLAN = ClipPlan(
+    0, POSITIVE, "alexa", 0, 5, "espeak", "en-us+f2", "espeak_f2", "espeak_f2", "en", ALONE, 1.0, 0.0, 1.0, -3.0, 3
+)
 FLOW = dataclasses.replace(PLAN, text="turn it off, alexa what time is it", word_from=13, word_to=18, way=IN_FLOW)
 
 
@@ -43,7 +47,9 @@ def voicing(samples: NDArray[np.int16]) -> float:
     """Median over the loud frames of the highest autocorrelation at 80 to 400 Hz: near 1 for a voice, low for noise."""
     frames = np.lib.stride_tricks.sliding_window_view(samples.astype(float), 640)[::320]
     loud = frames[np.std(frames, axis=1) > 0.3 * np.std(frames, axis=1).max()]
-    return float(np.median([max(np.corrcoef(frame[:-lag], frame[lag:])[0, 1] for lag in range(40, 200)) for frame in loud]))
+    return float(
+        np.median([max(np.corrcoef(frame[:-lag], frame[lag:])[0, 1] for lag in range(40, 200)) for frame in loud])
+    )
 
 
 def centroid(samples: NDArray[np.int16]) -> float:
@@ -74,7 +80,9 @@ def test_formants_move_and_the_speech_keeps_its_length() -> None:
 
 
 @given(st.integers(0, 3000), st.integers(0, 2**31), st.sampled_from([whispered, called]))
-def test_any_sound_keeps_its_length_and_the_same_seed_gives_the_same_samples(length: int, seed: int, change: object) -> None:
+def test_any_sound_keeps_its_length_and_the_same_seed_gives_the_same_samples(
+    length: int, seed: int, change: object
+) -> None:
     assert callable(change)
     sound = np.random.default_rng(length).standard_normal(length).astype(np.float32) / 4
     one, other = (change(sound, np.random.default_rng(seed)) for _ in range(2))
@@ -130,10 +138,15 @@ def test_a_word_whose_end_is_not_certain_is_not_taken() -> None:
     silent = dataclasses.replace(speech, samples=np.zeros(8000, np.int16), onsets=((13, 4000), (19, 6000)))
     assert word_in(silent, FLOW) is None
     last = dataclasses.replace(FLOW, text=FLOW.text[: FLOW.word_to])
-    assert word_in(dataclasses.replace(speech, onsets=()), last) == Word(None, 8000), "nothing follows, so its end is the end of the speech"
+    assert word_in(dataclasses.replace(speech, onsets=()), last) == Word(None, 8000), (
+        "nothing follows, so its end is the end of the speech"
+    )
 
 
-@given(st.lists(st.integers(-32768, 32767), max_size=50), st.none() | st.tuples(st.none() | st.integers(0, 9), st.integers(0, 50)))
+@given(
+    st.lists(st.integers(-32768, 32767), max_size=50),
+    st.none() | st.tuples(st.none() | st.integers(0, 9), st.integers(0, 50)),
+)
 def test_a_file_says_where_its_word_is(values: list[int], place: tuple[int | None, int] | None) -> None:
     samples, word = np.array(values, np.int16), None if place is None else Word(*place)
     content = wav_bytes(samples, word)

@@ -30,7 +30,9 @@ def sound(path: Path, pitch: float, seconds: float = 0.5) -> Path:
 
 
 def row(file: str, source: Path | str, sha256: str) -> MinedClip:
-    return MinedClip(file, "c" * 64, str(source), sha256, 0, 8000, 0.9, 0.8, "m" * 64, "2026-01-01T00:00:00+00:00", 7000, 2500)
+    return MinedClip(
+        file, "c" * 64, str(source), sha256, 0, 8000, 0.9, 0.8, "m" * 64, "2026-01-01T00:00:00+00:00", 7000, 2500
+    )
 
 
 def content_of(path: Path) -> str:
@@ -47,22 +49,37 @@ def dataset(tmp_path: Path) -> Path:
 
 
 def load(root: Path) -> Ingestion:
-    return load_recordings(folders([root / "positive"], [root / "negative"], hard_negative_dir=[root / "hard_negative"]), SEED, jobs=1)
+    return load_recordings(
+        folders([root / "positive"], [root / "negative"], hard_negative_dir=[root / "hard_negative"]), SEED, jobs=1
+    )
 
 
 def a_source(root: Path, label: str, split: Split) -> Path:
-    return next(root / label / f"speaker{number}" / "a.wav" for number in range(12) if split_of(f"speaker{number}", SEED) is split)
+    return next(
+        root / label / f"speaker{number}" / "a.wav"
+        for number in range(12)
+        if split_of(f"speaker{number}", SEED) is split
+    )
 
 
 def test_mined_clips_train_and_those_of_held_back_sources_are_told_of(dataset: Path) -> None:
     hard = dataset / "hard_negative"
     # Speakers of loose files are their names; these would fall to validation or test.
-    names = [name for name in (f"n{number}" for number in range(200)) if split_of(f"hard_negative/{name}", SEED) is not Split.TRAIN]
+    names = [
+        name
+        for name in (f"n{number}" for number in range(200))
+        if split_of(f"hard_negative/{name}", SEED) is not Split.TRAIN
+    ]
     clips = [sound(hard / f"{name}.wav", 70 + index) for index, name in enumerate(names[:6])]
     assert len(clips) == 6
     taught, validates, tests, word = (
         a_source(dataset, label, split)
-        for label, split in (("negative", Split.TRAIN), ("negative", Split.VAL), ("negative", Split.TEST), ("positive", Split.TRAIN))
+        for label, split in (
+            ("negative", Split.TRAIN),
+            ("negative", Split.VAL),
+            ("negative", Split.TEST),
+            ("positive", Split.TRAIN),
+        )
     )
     rows = [
         row(clips[0].name, taught, content_of(taught)),
@@ -111,14 +128,20 @@ def test_rows_of_deleted_clips_are_remembered(tmp_path: Path) -> None:
 
 
 records_and_sources = st.lists(
-    st.tuples(st.sampled_from(list(Split)), st.sampled_from([Label.POSITIVE, Label.NEGATIVE]), st.sampled_from(["by path", "by content", "not at all"])),
+    st.tuples(
+        st.sampled_from(list(Split)),
+        st.sampled_from([Label.POSITIVE, Label.NEGATIVE]),
+        st.sampled_from(["by path", "by content", "not at all"]),
+    ),
     min_size=1,
     max_size=12,
 )
 
 
 @given(sources=records_and_sources)
-def test_what_was_mined_from_training_negatives_alone_is_kept(sources: list[tuple[Split, Label, str]], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_what_was_mined_from_training_negatives_alone_is_kept(
+    sources: list[tuple[Split, Label, str]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     hard = tmp_path_factory.mktemp("hard")
     recorded, mined, rows, expected = [], [], [], []
     for number, (split, label, known) in enumerate(sources):
@@ -137,11 +160,22 @@ def test_what_was_mined_from_training_negatives_alone_is_kept(sources: list[tupl
 
 
 @pytest.mark.parametrize("known_by", ["path", "content", "stretch of a copy"])
-def test_a_clip_from_a_long_recording_is_held_back_by_the_stretch_it_was_cut_from(tmp_path: Path, known_by: str) -> None:
+def test_a_clip_from_a_long_recording_is_held_back_by_the_stretch_it_was_cut_from(
+    tmp_path: Path, known_by: str
+) -> None:
     evening = sound(tmp_path / "evening.wav", 30, 12)
     content, elsewhere = content_of(evening), tmp_path / "elsewhere.wav"
-    parts = [(Part(evening, 0, 5), Split.TRAIN), (Part(evening, 6, 9), Split.TEST), (Part(evening, 10, 12), Split.TRAIN)]
-    records = [SampleRecord(part.path, Label.NEGATIVE, split, "negative/evening", part.end - part.start, 16_000, sha256=content) for part, split in parts]
+    parts = [
+        (Part(evening, 0, 5), Split.TRAIN),
+        (Part(evening, 6, 9), Split.TEST),
+        (Part(evening, 10, 12), Split.TRAIN),
+    ]
+    records = [
+        SampleRecord(
+            part.path, Label.NEGATIVE, split, "negative/evening", part.end - part.start, 16_000, sha256=content
+        )
+        for part, split in parts
+    ]
     clips = [sound(tmp_path / "hard" / f"{second}.wav", 40 + second) for second in (1, 7, 11)]
     rows = []
     for second, clip in zip((1, 7, 11), clips, strict=True):
@@ -153,7 +187,13 @@ def test_a_clip_from_a_long_recording_is_held_back_by_the_stretch_it_was_cut_fro
             source, sha256, first = heard.path, hash_part(content, heard), 16_000
         rows.append(replace(row(clip.name, source, sha256), start_sample=first, end_sample=first + 8000))
     write_table(tmp_path / "hard", rows)
-    mined = [SampleRecord(clip, Label.HARD_NEGATIVE, Split.TEST, clip.stem, 0.5, 16_000, sha256=content_of(clip)) for clip in clips]
+    mined = [
+        SampleRecord(clip, Label.HARD_NEGATIVE, Split.TEST, clip.stem, 0.5, 16_000, sha256=content_of(clip))
+        for clip in clips
+    ]
     placed, rejected = place_mined([*records, *mined])
     assert [(entry.path.stem, entry.reason.split(", which ")[1]) for entry in rejected] == [("7", "tests this run")]
-    assert {record.path.stem: record.split for record in placed if record.label is Label.HARD_NEGATIVE} == {"1": Split.TRAIN, "11": Split.TRAIN}
+    assert {record.path.stem: record.split for record in placed if record.label is Label.HARD_NEGATIVE} == {
+        "1": Split.TRAIN,
+        "11": Split.TRAIN,
+    }

@@ -27,7 +27,9 @@ def test_a_slow_engine_says_every_second_clip_up_to_its_number() -> None:
     counts = Counter(found)
     assert counts[2] == 300
     assert abs(Counter(found[:500])[2] - 250) <= 2
-    assert counts[0] / counts[1] == pytest.approx(5, rel=0.1), "among the others the square root of 100 and 4 speakers decides"
+    assert counts[0] / counts[1] == pytest.approx(5, rel=0.1), (
+        "among the others the square root of 100 and 4 speakers decides"
+    )
     assert 2 not in found[700:]
 
 
@@ -54,19 +56,29 @@ def test_engines_that_are_of_no_use_are_not_looked_for(monkeypatch: pytest.Monke
     def never(_: EngineOptions) -> SkippedEngine:
         raise AssertionError
 
-    specs = {**engine_specs(), "drawl": EngineSpec("drawl", "apt install drawl", ("en", "es"), "a drawl", never, slow=True)}
+    specs = {
+        **engine_specs(),
+        "drawl": EngineSpec("drawl", "apt install drawl", ("en", "es"), "a drawl", never, slow=True),
+    }
     specs.pop("kokoro")
     monkeypatch.setattr("trainer.data.speech.registry.engine_specs", lambda: specs)
     assert slow_engines() == {"drawl"}
     assert "drawl" not in {one.name for one in choose_engines(slow=False).skipped}
-    assert "drawl" not in {engine.name for engine in choose_engines(language="de-AT").skipped}, "nobody misses it in a language that it does not speak"
+    assert "drawl" not in {engine.name for engine in choose_engines(language="de-AT").skipped}, (
+        "nobody misses it in a language that it does not speak"
+    )
     for language in ("es-MX", None):
         with pytest.raises(AssertionError):
             choose_engines(language=language)
-    missing, tired = SkippedEngine("drawl", "it is missing", "apt install drawl"), SkippedEngine("drawl", "it is tired", "")
+    missing, tired = (
+        SkippedEngine("drawl", "it is missing", "apt install drawl"),
+        SkippedEngine("drawl", "it is tired", ""),
+    )
     assert skipped_lines([missing, tired]) == [
         "drawl is not used: it is missing. It would add a drawl. To have it: apt install drawl",
         "drawl is not used: it is tired",
     ]
     flite = SkippedEngine("flite", "it is missing too", "apt install drawl")
-    assert skipped_lines([missing, flite]) == ["2 engines are not installed: drawl (a drawl), flite (four people). To have them: apt install drawl"]
+    assert skipped_lines([missing, flite]) == [
+        "2 engines are not installed: drawl (a drawl), flite (four people). To have them: apt install drawl"
+    ]

@@ -49,9 +49,15 @@ def test_one_process_speaks_all_clips(program: SpeakingProgram) -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("refuse", "beep failed (no such voice)"), ("die", "beep failed (exit code 7: no space left)"), ("stereo", "beep did not write 16-bit mono")],
+    [
+        ("refuse", "beep failed (no such voice)"),
+        ("die", "beep failed (exit code 7: no space left)"),
+        ("stereo", "beep did not write 16-bit mono"),
+    ],
 )
-def test_a_clip_that_fails_is_one_line_and_the_next_one_is_spoken(program: SpeakingProgram, text: str, says: str) -> None:
+def test_a_clip_that_fails_is_one_line_and_the_next_one_is_spoken(
+    program: SpeakingProgram, text: str, says: str
+) -> None:
     program.speak({"text": "a"})
     with pytest.raises(InfrastructureError) as raised:
         program.speak({"text": text})

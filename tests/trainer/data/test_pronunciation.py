@@ -82,4 +82,7 @@ def test_people_pass_and_other_words_and_most_halves_do_not(word: str, other: st
     assert not any(judge_positive(samples, other).passed for samples in some[::3])
     middles = [sum(utterance_bounds(samples)) // 2 for samples in some]
     # By loudness alone, the middle of some words with an echo is nearly their end.
-    assert np.mean([judge_positive(samples[:middle], word).passed for samples, middle in zip(some, middles, strict=True)]) <= 1 / 3
+    assert (
+        np.mean([judge_positive(samples[:middle], word).passed for samples, middle in zip(some, middles, strict=True)])
+        <= 1 / 3
+    )

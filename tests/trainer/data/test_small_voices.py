@@ -38,12 +38,17 @@ def _spoken(job: tuple[str, list[tuple[str, str, int]]]) -> list[str]:
 
 
 def median_pitch(speech: Speech) -> float:
-    """Voice pitch in Hz: the strongest autocorrelation lag of 60..400 Hz, median over the louder half of the frames of 40 ms."""
+    """Voice pitch in Hz: the strongest autocorrelation lag of 60..400 Hz, median over the louder half of the frames of
+    40 ms.
+    """
     rate, samples = speech.sample_rate, speech.samples.astype(float)
     size = rate // 25
     frames = [samples[start : start + size] for start in range(0, len(samples) - size, size // 2)]
     loud = sorted(frames, key=lambda frame: float(frame @ frame))[len(frames) // 2 :]
-    lags = [int(np.argmax(np.correlate(frame, frame, "full")[size - 1 :][rate // 400 : rate // 60])) + rate // 400 for frame in loud]
+    lags = [
+        int(np.argmax(np.correlate(frame, frame, "full")[size - 1 :][rate // 400 : rate // 60])) + rate // 400
+        for frame in loud
+    ]
     return rate / float(np.median(lags))
 
 
@@ -56,7 +61,9 @@ def test_speech_depends_on_the_arguments_alone(name: str) -> None:
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         (there,) = pool.map(_spoken, [(name, requests[::-1])])
     assert here == there[::-1] == _spoken((name, requests))
-    assert len(set(here)) == len(requests) / (2 if name == "pico" else 1), "the seed draws what is drawn at random; Pico draws nothing"
+    assert len(set(here)) == len(requests) / (2 if name == "pico" else 1), (
+        "the seed draws what is drawn at random; Pico draws nothing"
+    )
 
 
 @pytest.mark.parametrize("name", PACKAGES)
@@ -67,7 +74,9 @@ def test_rate_and_pitch_are_followed(name: str) -> None:
         assert 1.25 < len(slow.samples) / len(fast.samples) < 1.9
         low, high = (speaker.synthesise("mama mama mama.", voice.name, 1.0, pitch, 1) for pitch in (-4.0, 4.0))
         assert 1.3 < median_pitch(high) / median_pitch(low) < 1.95, "eight semitones are a factor of 1.59"
-        assert 0.8 < (len(low.samples) / low.sample_rate) / (len(high.samples) / high.sample_rate) < 1.25, "pitch does not change the length"
+        assert 0.8 < (len(low.samples) / low.sample_rate) / (len(high.samples) / high.sample_rate) < 1.25, (
+            "pitch does not change the length"
+        )
         assert np.abs(own.samples).max() > 3000
 
 
@@ -84,7 +93,9 @@ def test_rate_and_pitch_are_followed(name: str) -> None:
         ("piper", "de", {}),
     ],
 )
-def test_each_speaks_its_languages(name: str, language: str, speakers: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_each_speaks_its_languages(
+    name: str, language: str, speakers: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("HIBARI_HOME", str(tmp_path))
     assert {voice.speaker: voice.language for voice in engine(name).voices(language)} == speakers
     assert not speakers or {"*", language.partition("-")[0]} & set(engine_specs()[name].languages)
@@ -92,13 +103,17 @@ def test_each_speaks_its_languages(name: str, language: str, speakers: dict[str,
 
 @pytest.mark.parametrize("tag", ["de", "es", "fr", "it"])
 def test_pico_says_every_letter_that_it_claims_to_read(tag: str) -> None:
-    """A word with a letter sounds otherwise than the word without it; a letter of another alphabet is passed over, and is claimed by nobody."""
+    """A word with a letter sounds otherwise than the word without it; a letter of another alphabet is passed over, and
+    is claimed by nobody.
+    """
     pico = engine("pico")
     (voice,) = pico.voices(tag)
     from trainer.data.speech.engines.pico import LETTERS
 
     for letter in LETTERS[voice.name]:
-        assert digest(pico.synthesise(f"ma{letter}la", voice.name, 1, 0, 0)) != digest(pico.synthesise("mala", voice.name, 1, 0, 0)), letter
+        assert digest(pico.synthesise(f"ma{letter}la", voice.name, 1, 0, 0)) != digest(
+            pico.synthesise("mala", voice.name, 1, 0, 0)
+        ), letter
     found = pico.unreadable(["mala", "привет", f"ma{LETTERS[voice.name][0]}la"], tag)
     assert list(found) == ["привет"]
     assert "passes over п, " in found["привет"]
@@ -115,7 +130,9 @@ def test_hibari_reads_english_letters_alone() -> None:
     assert list(engine("hibari").unreadable(["hey jarvis", "привет", "it's 7"], "en")) == ["привет"]
 
 
-@pytest.mark.parametrize(("text", "samples"), [("hey jarvis.", 19_968), ("alexa, what time is it? Turn it off!", 57_344)])
+@pytest.mark.parametrize(
+    ("text", "samples"), [("hey jarvis.", 19_968), ("alexa, what time is it? Turn it off!", 57_344)]
+)
 def test_the_voice_joe_speaks_as_piper_does(text: str, samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lengths of piper-tts 1.8.0 without its noise; its samples were the same to 2 of 32,767."""
     (model,) = getattr(engine("piper"), "models")  # noqa: B009 - the Protocol has no models

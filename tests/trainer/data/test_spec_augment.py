@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from trainer.data import spec_augment as module
-from trainer.data.spec_augment import Masks, MaskSettings, apply_masks, choose_array_module, draw_masks, from_tensor, spec_augment, to_tensor
+from trainer.data.spec_augment import (
+    Masks,
+    MaskSettings,
+    apply_masks,
+    choose_array_module,
+    draw_masks,
+    from_tensor,
+    spec_augment,
+    to_tensor,
+)
 from trainer.mixednet.scaling import FEATURE_MIN, dequantise
 from wakeword.errors import ConfigError
 from wakeword.frontend import device_features
@@ -51,7 +60,9 @@ def by_loops(features: NDArray[np.int8], settings: MaskSettings, seed: int, step
 
 
 class FakeCupy(types.ModuleType):
-    """An array module with arrays of its own type, which forwards to NumPy and counts what would be kernels and transfers."""
+    """An array module with arrays of its own type, which forwards to NumPy and counts what would be kernels and
+    transfers.
+    """
 
     def __init__(self) -> None:
         super().__init__("fake_cupy")
@@ -81,7 +92,13 @@ class _OnDevice(np.ndarray[Any, Any]):
     """NumPy must not be given one of these unnoticed."""
 
 
-@given(st.integers(1, 5), st.integers(1, 30), st.builds(MaskSettings, *(st.integers(0, most) for most in (30, 3, 40, 3))), st.integers(0, 9), st.integers(0, 9))
+@given(
+    st.integers(1, 5),
+    st.integers(1, 30),
+    st.builds(MaskSettings, *(st.integers(0, most) for most in (30, 3, 40, 3))),
+    st.integers(0, 9),
+    st.integers(0, 9),
+)
 def test_masks_are_those_of_a_plain_loop(size: int, slices: int, settings: MaskSettings, seed: int, step: int) -> None:
     features = batch_of(size, slices)
     before = features.copy()
@@ -103,7 +120,9 @@ def test_masks_are_runs_of_at_most_their_size(size: int, slices: int, longest: i
 
 
 def test_every_size_and_place_is_drawn() -> None:
-    masks = draw_masks(MaskSettings(time_mask_max_size=3, time_mask_count=1, freq_mask_max_size=40, freq_mask_count=1), 4000, 6, 0, 0)
+    masks = draw_masks(
+        MaskSettings(time_mask_max_size=3, time_mask_count=1, freq_mask_max_size=40, freq_mask_count=1), 4000, 6, 0, 0
+    )
     assert masks.time is not None
     assert masks.frequency is not None
     assert np.bincount(masks.time.sum(axis=1)) / 4000 == pytest.approx([0.25] * 4, abs=0.03)
@@ -128,7 +147,10 @@ def test_each_kind_of_mask_is_drawn_for_itself() -> None:
 
 def test_masks_do_not_share_the_batches_random_numbers() -> None:
     """`SeedSequence` takes (seed, step) and (seed, step, 0) for the same; batches are drawn from (seed, step)."""
-    assert not np.array_equal(np.random.SeedSequence((5, 6)).generate_state(4), np.random.SeedSequence((5, 6, module._STREAM)).generate_state(4))
+    assert not np.array_equal(
+        np.random.SeedSequence((5, 6)).generate_state(4),
+        np.random.SeedSequence((5, 6, module._STREAM)).generate_state(4),
+    )
 
 
 def test_golden_masks() -> None:
@@ -223,7 +245,9 @@ def fake_cuda(devices: int | None) -> Any:
         (0, "CuPy finds no GPU; see whether nvidia-smi"),
     ],
 )
-def test_without_a_gpu_numpy_is_taken_or_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, devices: Any, says: str) -> None:
+def test_without_a_gpu_numpy_is_taken_or_the_error_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, devices: Any, says: str
+) -> None:
     monkeypatch.setitem(sys.modules, "cupy", None if devices == "none" else fake_cuda(devices))
     assert choose_array_module(gpu_only=False) is np
     with pytest.raises(ConfigError, match=says):
@@ -242,7 +266,10 @@ def test_tensorflow_must_see_the_gpu_too(monkeypatch: pytest.MonkeyPatch) -> Non
     assert choose_array_module(gpu_only=False) is fake
 
 
-@pytest.mark.skipif(importlib.util.find_spec("cupy") is None, reason="CuPy is not installed; the extra gpu has it, for a machine with a GPU")
+@pytest.mark.skipif(
+    importlib.util.find_spec("cupy") is None,
+    reason="CuPy is not installed; the extra gpu has it, for a machine with a GPU",
+)
 def test_cupy_gives_what_numpy_gives() -> None:
     try:
         cupy = choose_array_module(gpu_only=True)

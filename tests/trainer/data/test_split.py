@@ -39,7 +39,9 @@ def test_shares_are_as_asked_and_the_seed_matters() -> None:
 
 def test_the_hash_is_pinned() -> None:
     """Another hash would move speakers of existing datasets between versions."""
-    assert [split_of(name, 0) for name in ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")] == PINNED
+    assert [
+        split_of(name, 0) for name in ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")
+    ] == PINNED
 
 
 PINNED = ["train", "train", "train", "val", "train", "test", "test", "train"]
@@ -52,7 +54,9 @@ def placed_by(splitter: Splitter, names: list[str]) -> list[PlacedGroup]:
 def test_an_empty_split_names_a_seed_that_fills_all() -> None:
     names = ["ann", "ben", "cleo", "dan"]
     seed = next(seed for seed in range(100) if len({split_of(name, seed) for name in names}) < 3)
-    with pytest.raises(ConfigError, match=r"positive: none of 4 speakers is in .*--set training\.seed=\d+ fills all three") as caught:
+    with pytest.raises(
+        ConfigError, match=r"positive: none of 4 speakers is in .*--set training\.seed=\d+ fills all three"
+    ) as caught:
         check_filled(placed_by(Splitter(seed), names), Splitter(seed))
     better = int(str(caught.value).split("seed=")[1].split()[0])
     check_filled(placed_by(Splitter(better), names), Splitter(better))
@@ -86,9 +90,15 @@ def test_a_table_goes_before_the_hash(tmp_path: Path) -> None:
         (["path,group,split", "a.wav,,val"], "line 2.*empty"),
         (["path,group,split", "a.wav,g,val", "a.wav,g,val"], "line 3.*twice"),
         (["path,group,split", "a.wav,g,val", "b.wav,g,test"], "line 3.*'g' stands in val and in test"),
-        (["path,group,split", '"e.wav#t=0,60",a,train', '"e.wav#t=50,90",b,test'], "line 3.*shares sound with line 2; a second of a recording has one split"),
+        (
+            ["path,group,split", '"e.wav#t=0,60",a,train', '"e.wav#t=50,90",b,test'],
+            "line 3.*shares sound with line 2; a second of a recording has one split",
+        ),
         (["path,group,split", "e.wav,a,train", '"e.wav#t=50,90",b,test'], "line 3.*shares sound with line 2"),
-        (["path,group,split", '"e.wav#t=0,60",a,train', '"e.wav#t=60,90",a,train', "e.wav,b,test"], "line 4.*shares sound with line 2"),
+        (
+            ["path,group,split", '"e.wav#t=0,60",a,train', '"e.wav#t=60,90",a,train', "e.wav,b,test"],
+            "line 4.*shares sound with line 2",
+        ),
     ],
 )
 def test_errors_of_a_table(tmp_path: Path, lines: list[str], message: str) -> None:
@@ -109,15 +119,25 @@ def test_the_corpus_table_reads(corpus: Path) -> None:
 
 @pytest.mark.parametrize("order", [("val", "train"), ("train", "val")])
 def test_in_the_table_of_a_run_what_trains_by_force_moves_nobody(tmp_path: Path, order: tuple[str, str]) -> None:
-    rows = "".join(f"{split}.wav,ann,{split},positive,1.0,{sha256}\n" for split, sha256 in zip(order, ("0", "1"), strict=True))
-    (tmp_path / "recordings.csv").write_text(f"path,group,split,label,weight,sha256\n{rows}bob.wav,bob,train,positive,1.0,2\n")
+    rows = "".join(
+        f"{split}.wav,ann,{split},positive,1.0,{sha256}\n" for split, sha256 in zip(order, ("0", "1"), strict=True)
+    )
+    (tmp_path / "recordings.csv").write_text(
+        f"path,group,split,label,weight,sha256\n{rows}bob.wav,bob,train,positive,1.0,2\n"
+    )
     table = read_splits(tmp_path / "recordings.csv")
     assert table.groups == {"ann": Split.VAL, "bob": Split.TRAIN}
-    assert {path.stem: split for path, (_, split) in table.files.items()} == {"val": Split.VAL, "train": Split.TRAIN, "bob": Split.TRAIN}
+    assert {path.stem: split for path, (_, split) in table.files.items()} == {
+        "val": Split.VAL,
+        "train": Split.TRAIN,
+        "bob": Split.TRAIN,
+    }
     (tmp_path / "splits.csv").write_text("path,group,split\na.wav,ann,val\nb.wav,ann,train\n")
     with pytest.raises(ConfigError, match="must be on one side"):
         read_splits(tmp_path / "splits.csv")
-    (tmp_path / "recordings.csv").write_text("path,group,split,label,weight,sha256\na.wav,ann,val,positive,1.0,0\nb.wav,ann,test,positive,1.0,1\n")
+    (tmp_path / "recordings.csv").write_text(
+        "path,group,split,label,weight,sha256\na.wav,ann,val,positive,1.0,0\nb.wav,ann,test,positive,1.0,1\n"
+    )
     divided = read_splits(tmp_path / "recordings.csv")
     assert divided.groups == {}, "a person who was split by session has no split"
     assert sorted(divided.files.values()) == [("ann", Split.TEST), ("ann", Split.VAL)]
@@ -125,7 +145,9 @@ def test_in_the_table_of_a_run_what_trains_by_force_moves_nobody(tmp_path: Path,
 
 def test_a_seed_fills_the_splits_of_all_labels_at_once() -> None:
     words = ["ann", "ben", "cleo"]
-    others = [PlacedGroup("negative", "recordings", f"negative/{name}", split_of(f"negative/{name}", 0)) for name in "abcd"]
+    others = [
+        PlacedGroup("negative", "recordings", f"negative/{name}", split_of(f"negative/{name}", 0)) for name in "abcd"
+    ]
     stretches = [PlacedGroup("negative", "recordings", "negative/evening", split, fixed=True) for split in Split]
     for negatives in (others, stretches):
         placed = [*placed_by(Splitter(0), words), *negatives]
@@ -137,7 +159,9 @@ def test_a_seed_fills_the_splits_of_all_labels_at_once() -> None:
 
 
 def test_a_table_may_list_parts_of_a_recording(tmp_path: Path) -> None:
-    found = read_splits(table(tmp_path, "path,group,split", '"evening.flac#t=60,120",b,test', '"evening.flac#t=0,60",a,train'))
+    found = read_splits(
+        table(tmp_path, "path,group,split", '"evening.flac#t=60,120",b,test', '"evening.flac#t=0,60",a,train')
+    )
     parts = found.parts(tmp_path / "evening.flac")
     assert [(part.start, part.end) for part in parts] == [(0, 60), (60, 120)]
     assert [Splitter(table=found).place(part.path, "x") for part in parts] == [("a", Split.TRAIN), ("b", Split.TEST)]

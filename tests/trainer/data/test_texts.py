@@ -118,7 +118,15 @@ def test_a_phrase_of_everyday_speech_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("phrase", "message"),
-    [("", "empty"), (" \n", "empty"), ("?!", "empty"), ("電腦", "--language"), ("hey; rm", "not spoken"), ("a" * 61, "61 characters"), ("--", "not spoken")],
+    [
+        ("", "empty"),
+        (" \n", "empty"),
+        ("?!", "empty"),
+        ("電腦", "--language"),
+        ("hey; rm", "not spoken"),
+        ("a" * 61, "61 characters"),
+        ("--", "not spoken"),
+    ],
 )
 def test_phrases_that_cannot_be_spoken(phrase: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
@@ -149,9 +157,17 @@ def test_a_phrase_in_the_letters_of_its_language(language: str, phrase: str, cle
     assert texts.clean_phrase(phrase, language) == cleaned
 
 
-@pytest.mark.parametrize(("language", "phrase"), [("en", "привет алиса"), ("de", "γεια"), ("ru", "γεια"), ("el", "привет"), ("ko", "こんにちは")])
+@pytest.mark.parametrize(
+    ("language", "phrase"),
+    [("en", "привет алиса"), ("de", "γεια"), ("ru", "γεια"), ("el", "привет"), ("ko", "こんにちは")],
+)
 def test_letters_of_another_language_are_refused_with_what_to_do(language: str, phrase: str) -> None:
-    with pytest.raises(ConfigError, match=rf"letters that {language} is not written in .*; name the language of the phrase with --language \(.*\), or"):
+    with pytest.raises(
+        ConfigError,
+        match=(
+            rf"letters that {language} is not written in .*; name the language of the phrase with --language \(.*\), or"
+        ),
+    ):
         texts.clean_phrase(phrase, language)
     with pytest.raises(ConfigError, match=r"--language \(el, grc\), or"):
         texts.clean_phrase("γεια")
@@ -171,7 +187,8 @@ def test_a_phrase_is_cleaned_whatever_keyboard_wrote_it(phrase: str, cleaned: st
 
 
 @pytest.mark.parametrize(
-    ("phrase", "message"), [("hal 9000", "holds the number 9000, .*write it in words"), ("a \u00d7 b", "not spoken"), ("a ÷ b", "not spoken")]
+    ("phrase", "message"),
+    [("hal 9000", "holds the number 9000, .*write it in words"), ("a \u00d7 b", "not spoken"), ("a ÷ b", "not spoken")],
 )
 def test_what_engines_read_differently_is_refused(phrase: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
@@ -191,7 +208,9 @@ def test_a_bank_is_as_large_as_promised_and_fills_every_slot(language: str) -> N
 
 def test_no_two_slots_of_a_sentence_take_the_same_entry() -> None:
     generator = np.random.default_rng(0)
-    (template,) = (one for one in ENGLISH.templates if one.text == "{number}, {number}, {number}, {number} and {number}.")
+    (template,) = (
+        one for one in ENGLISH.templates if one.text == "{number}, {number}, {number}, {number} and {number}."
+    )
     for _ in range(50):
         numbers = template.fill(generator).lower().strip(".").replace(" and ", ", ").split(", ")
         assert len(set(numbers)) == 5

@@ -1,4 +1,6 @@
-"""Clips that say something else than they should never train: where they go, what is told, and that nothing is done twice."""
+"""Clips that say something else than they should never train: where they go, what is told, and that nothing is done
+twice.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ PHRASE = "computer"
 
 @dataclass(frozen=True)
 class Careless:
-    """Speaks well with eSpeak's voice, but now and then something else: another text for the phrase, the phrase for another text."""
+    """Speaks well with eSpeak's voice, but now and then something else: another text for the phrase, the phrase for
+    another text.
+    """
 
     name: str = "careless"
 
@@ -48,7 +52,16 @@ class Careless:
 
 def speak(output: Path, *, check: bool = True) -> GeneratedCorpus:
     return generated_corpus(
-        PHRASE, output, positives=9, near_misses=9, sentences=2, seed=3, engines=EngineChoice((Careless(),), ()), manner=ALONE, check=check, jobs=1
+        PHRASE,
+        output,
+        positives=9,
+        near_misses=9,
+        sentences=2,
+        seed=3,
+        engines=EngineChoice((Careless(),), ()),
+        manner=ALONE,
+        check=check,
+        jobs=1,
     )
 
 
@@ -65,7 +78,11 @@ def wavs(folder: Path) -> set[str]:
 @needs_recogniser
 def test_what_was_said_wrong_lies_where_no_training_looks(checked: tuple[Path, GeneratedCorpus]) -> None:
     output, corpus = checked
-    wrong = {clip.plan.path for clip in (*corpus.clips, *corpus.thrown_out) if clip.plan.seed % 3 == 0 and clip.plan.kind != "sentence"}
+    wrong = {
+        clip.plan.path
+        for clip in (*corpus.clips, *corpus.thrown_out)
+        if clip.plan.seed % 3 == 0 and clip.plan.kind != "sentence"
+    }
     thrown = {clip.plan.path for clip in corpus.thrown_out}
     assert wrong, "the engine was careless"
     assert wrong <= thrown
@@ -84,9 +101,15 @@ def test_the_table_and_the_lines_say_how_many_and_why(checked: tuple[Path, Gener
     with (output / GENERATED_TABLE).open(newline="") as lines:
         table = {row["path"]: row["verdict"] for row in csv.DictReader(lines)}
     assert set(table) == wavs(output)
-    assert all(verdict.startswith(SAID) for path, verdict in table.items() if path.startswith(("positive/", "negative/near_miss/")))
+    assert all(
+        verdict.startswith(SAID)
+        for path, verdict in table.items()
+        if path.startswith(("positive/", "negative/near_miss/"))
+    )
     assert all(not verdict.startswith(SAID) for path, verdict in table.items() if path.startswith("thrown_out/"))
-    assert all(not verdict for path, verdict in table.items() if path.startswith("negative/sentences/")), "sentences are not judged"
+    assert all(not verdict for path, verdict in table.items() if path.startswith("negative/sentences/")), (
+        "sentences are not judged"
+    )
     (line,) = corpus.notes
     assert line.startswith(f"careless: the pronunciation check threw out {len(corpus.thrown_out)} of 18 clips: ")
     assert f"{THE_PHRASE} (" in line
@@ -94,7 +117,9 @@ def test_the_table_and_the_lines_say_how_many_and_why(checked: tuple[Path, Gener
 
 
 @needs_recogniser
-def test_another_run_judges_and_makes_nothing_again(checked: tuple[Path, GeneratedCorpus], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_run_judges_and_makes_nothing_again(
+    checked: tuple[Path, GeneratedCorpus], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     output, corpus = checked
     copy = Path(shutil.copytree(output, tmp_path / "copy"))
     monkeypatch.setattr(generate, "map_in_processes", lambda function, items, **_: (function(item) for item in items))
@@ -106,7 +131,9 @@ def test_another_run_judges_and_makes_nothing_again(checked: tuple[Path, Generat
 
 
 @needs_recogniser
-def test_without_the_check_every_clip_comes_back_and_with_it_they_go(checked: tuple[Path, GeneratedCorpus], tmp_path: Path) -> None:
+def test_without_the_check_every_clip_comes_back_and_with_it_they_go(
+    checked: tuple[Path, GeneratedCorpus], tmp_path: Path
+) -> None:
     output, corpus = checked
     copy = Path(shutil.copytree(output, tmp_path / "copy"))
     unchecked = speak(copy, check=False)
@@ -131,7 +158,10 @@ def test_the_summary_counts_by_engine_and_reason() -> None:
     said, cut = ClipVerdict(SAID, "ə", 0.0), ClipVerdict(CUT_AT_END, "ə", -3.0)
     assert summary([("b", cut), ("a", said), ("a", cut), ("a", said), ("b", cut), ("b", said)]) == [
         "a: the pronunciation check threw out 1 of 3 clips: its end is missing (1)",
-        "b: the pronunciation check threw out 2 of 3 clips: its end is missing (2); b may say the phrase in a way of its own: listen to some",
+        (
+            "b: the pronunciation check threw out 2 of 3 clips: its end is missing (2); b may say the phrase in a way"
+            " of its own: listen to some"
+        ),
     ]
 
 

@@ -1,4 +1,6 @@
-"""From recordings to what batches are drawn from: plain, hard and augmented sets, their weights, and sounds that may be missing."""
+"""From recordings to what batches are drawn from: plain, hard and augmented sets, their weights, and sounds that may be
+missing.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ from wakeword.processes import threads_of_workers
 
 SLICES, SEED = 50, 3
 # Effects that need no more than NumPy: the library takes a second to import.
-QUICK = [f"augmentation.{name}=0" for name in ("SevenBandParametricEQ", "TanhDistortion", "PitchShift", "BandStopFilter", "AddColorNoise", "Gain")]
+QUICK = [
+    f"augmentation.{name}=0"
+    for name in ("SevenBandParametricEQ", "TanhDistortion", "PitchShift", "BandStopFilter", "AddColorNoise", "Gain")
+]
 QUICK += ["augmentation.computed_rooms=0", "augmentation.computed_backgrounds=0"]
 
 
@@ -43,13 +48,22 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose default folders hold recordings of twelve speakers each."""
     monkeypatch.chdir(tmp_path)
     for speaker in range(12):
-        for number, (label, seconds) in enumerate((("positive", 0.5), ("negative", 1.0 + speaker), ("hard_negative", 0.6))):
+        for number, (label, seconds) in enumerate(
+            (("positive", 0.5), ("negative", 1.0 + speaker), ("hard_negative", 0.6))
+        ):
             sound(tmp_path / "dataset" / label / f"speaker{speaker}" / f"{label}.wav", seconds, 100 * number + speaker)
     return tmp_path
 
 
 def configuration(*settings: str) -> TrainerConfig:
-    given = ["export.wake_word=x", f"training.seed={SEED}", "augmentation.copies=2", "paths.processed_dir=processed", *QUICK, *settings]
+    given = [
+        "export.wake_word=x",
+        f"training.seed={SEED}",
+        "augmentation.copies=2",
+        "paths.processed_dir=processed",
+        *QUICK,
+        *settings,
+    ]
     return load_config("standard", settings=given)
 
 
@@ -127,7 +141,12 @@ def test_without_augmentation_its_share_is_that_of_the_recorded() -> None:
     clips = SetClips(*([np.zeros((60, 40), np.int8)] for _ in range(4)))
     sets = {one.name: one.sampling_weight for one in training_sets(configuration(), clips)}
     own = {"positive": 0.5, "after_positive": 0.5, "negative_joined": 3.0, "negative_alone": 0.5}
-    assert sets == {**own, "positive": 1.0, "negative_joined": pytest.approx(3.0 + 2.0 * 3.0 / 3.5), "negative_alone": pytest.approx(0.5 + 2.0 * 0.5 / 3.5)}
+    assert sets == {
+        **own,
+        "positive": 1.0,
+        "negative_joined": pytest.approx(3.0 + 2.0 * 3.0 / 3.5),
+        "negative_alone": pytest.approx(0.5 + 2.0 * 0.5 / 3.5),
+    }
     none = configuration("training.sampling_weights.negative_joined=0", "training.sampling_weights.negative_alone=0")
     assert {one.name: one.sampling_weight for one in training_sets(none, clips)} == {
         "positive": 1.0,
@@ -165,12 +184,20 @@ def test_sounds_of_the_folders_are_mixed_in(dataset: Path) -> None:
     told: list[str] = []
     noisy = stored(configuration("augmentation.AddBackgroundNoise=1"), told)
     assert told[0].startswith("paths.background_dir: 1 of 7 files are not used, first dataset/background/damaged.wav: ")
-    assert any(not np.array_equal(one, other) for one, other in zip(silent.positive_augmented, noisy.positive_augmented, strict=True))
+    assert any(
+        not np.array_equal(one, other)
+        for one, other in zip(silent.positive_augmented, noisy.positive_augmented, strict=True)
+    )
 
 
 def test_without_recordings_of_rooms_and_noises_they_are_computed(dataset: Path) -> None:
     told: list[str] = []
-    some = ("augmentation.computed_rooms=2", "augmentation.computed_backgrounds=5", "augmentation.RIR=1", "augmentation.AddBackgroundNoise=1")
+    some = (
+        "augmentation.computed_rooms=2",
+        "augmentation.computed_backgrounds=5",
+        "augmentation.RIR=1",
+        "augmentation.AddBackgroundNoise=1",
+    )
     clips = stored(configuration(*some), told)
     assert told == [
         "paths.background_dir: no recordings in dataset/background, so clips are augmented over 5 computed backgrounds",
@@ -187,7 +214,10 @@ def test_without_recordings_of_rooms_and_noises_they_are_computed(dataset: Path)
 
 def test_what_is_said_around_words_comes_from_the_negatives_of_training(dataset: Path) -> None:
     silent = ("augmentation.AddBackgroundNoise=0", "augmentation.RIR=0", "augmentation.SelfNoise=0")
-    alone, among = (stored(configuration(*silent, f"augmentation.SpeechBefore={share}", "augmentation.SpeechAfter=0")) for share in (0, 1))
+    alone, among = (
+        stored(configuration(*silent, f"augmentation.SpeechBefore={share}", "augmentation.SpeechAfter=0"))
+        for share in (0, 1)
+    )
     # Words of half a second begin at slice 250.
     quietest = [min(int(clip[235:245].max()) for clip in clips.positive_augmented) for clips in (alone, among)]
     assert quietest[0] == -128, "digital silence before a word"

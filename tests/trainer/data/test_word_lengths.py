@@ -37,7 +37,9 @@ def word(path: Path, seconds: float, lead: float = 0.3, tail: float = 0.4) -> Sa
     path.parent.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(round(1000 * seconds))
     sound = generator.normal(0, 5, round((lead + seconds + tail) * RATE))
-    sound[round(lead * RATE) : round((lead + seconds) * RATE)] = generator.normal(0, 5000, len(sound[round(lead * RATE) : round((lead + seconds) * RATE)]))
+    sound[round(lead * RATE) : round((lead + seconds) * RATE)] = generator.normal(
+        0, 5000, len(sound[round(lead * RATE) : round((lead + seconds) * RATE)])
+    )
     soundfile.write(path, sound.astype(np.int16), RATE)
     return SampleRecord(path, Label.POSITIVE, Split.TRAIN, "anna", len(sound) / RATE, RATE)
 
@@ -54,7 +56,9 @@ def test_both_ends_of_an_utterance_are_found(tmp_path: Path) -> None:
 
 @settings(max_examples=25)
 @given(st.integers(300, 3500).map(lambda ms: ms / 1000), st.sampled_from([500, 1000, 1500]))
-def test_words_that_are_never_whole_are_told_and_the_advice_fits(tmp_path_factory: pytest.TempPathFactory, seconds: float, duration: int) -> None:
+def test_words_that_are_never_whole_are_told_and_the_advice_fits(
+    tmp_path_factory: pytest.TempPathFactory, seconds: float, duration: int
+) -> None:
     section = config(f"hardware.clip_duration_ms={duration}", "augmentation.copies=0")
     record = word(tmp_path_factory.mktemp("words") / "a.wav", seconds)
     heard = (window_slices(section.model, duration) - 1) * STEP_MS + WINDOW_MS
@@ -64,13 +68,16 @@ def test_words_that_are_never_whole_are_told_and_the_advice_fits(tmp_path_factor
         assert bool(told) == (seconds > room), told
     if told:
         assert told.startswith(
-            f"1 of 1 wake words is longer than the window: it hears {heard / 1000:.2f} s and ends 110 ms or more after the word, so its beginning"
+            f"1 of 1 wake words is longer than the window: it hears {heard / 1000:.2f} s and ends 110 ms or more after"
+            " the word, so its beginning"
         )
         (fits,) = re.findall(r"--set (hardware\.clip_duration_ms=\d+) fits them all", told)
         assert not too_long_words(config(fits, "augmentation.copies=0"), [record], jobs=1)
         least = max(duration, int(fits.partition("=")[2]) - 50)
         heard = (window_slices(section.model, least) - 1) * STEP_MS + WINDOW_MS
-        assert least == duration or heard / 1000 < seconds + 0.26, "no longer than the word and its pause need, but for the grid"
+        assert least == duration or heard / 1000 < seconds + 0.26, (
+            "no longer than the word and its pause need, but for the grid"
+        )
 
 
 def test_the_advice_is_whole_with_augmentation(tmp_path: Path) -> None:
@@ -79,9 +86,16 @@ def test_the_advice_is_whole_with_augmentation(tmp_path: Path) -> None:
     assert told.startswith("2 of 3 wake words are longer than the window: ")
     assert f"so their beginnings are never heard. Longest: {tmp_path / '1.wav'} (2.9" in told
     advice = re.findall(r"--set (\S+)", told)
-    assert [one.partition("=")[0] for one in advice] == ["hardware.clip_duration_ms", "augmentation.augmentation_duration_s"]
+    assert [one.partition("=")[0] for one in advice] == [
+        "hardware.clip_duration_ms",
+        "augmentation.augmentation_duration_s",
+    ]
     advised = config("augmentation.copies=2", *advice)
-    check_config(advised.model_copy(update={"augmentation": advised.augmentation.model_copy(update={"AddBackgroundNoise": 0.0, "RIR": 0.0})}))
+    check_config(
+        advised.model_copy(
+            update={"augmentation": advised.augmentation.model_copy(update={"AddBackgroundNoise": 0.0, "RIR": 0.0})}
+        )
+    )
     assert not too_long_words(advised, long, jobs=1)
     assert not too_long_words(config(), [], jobs=1)
 
@@ -90,7 +104,9 @@ def test_whoever_checks_recordings_is_told(tmp_path: Path) -> None:
     rows = []
     for speaker, split in enumerate(("train", "val", "test")):
         for label in ("positive", "negative"):
-            path = word(tmp_path / label / f"s{speaker}" / f"{label}.wav", 3.0 if (label, split) == ("positive", "val") else 0.6).path
+            path = word(
+                tmp_path / label / f"s{speaker}" / f"{label}.wav", 3.0 if (label, split) == ("positive", "val") else 0.6
+            ).path
             rows.append(f"{path},{label}{speaker},{split}")
     (tmp_path / "splits.csv").write_text("\n".join(["path,group,split", *rows]))
     paths = [f"paths.{label}_dir={tmp_path / label}" for label in ("positive", "negative")]

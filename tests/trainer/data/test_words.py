@@ -1,4 +1,6 @@
-"""Where the wake word lies: by the markers of a generated clip, else by loudness; and that training hears the word there."""
+"""Where the wake word lies: by the markers of a generated clip, else by loudness; and that training hears the word
+there.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ def test_training_and_evaluation_hear_the_word_there(tmp_path: Path) -> None:
     assert word_ends_of([path], jobs=1)[0].known
     soundfile.write(tmp_path / "talk.wav", synthetic_speech(3.0, 1), 16_000)
     talk = store_backgrounds([tmp_path / "talk.wav"], tmp_path / "store", jobs=1)
-    placed = augmented_clip(Augmenter(QUIET, Sounds(SoundBank(), SoundBank(), talk)), record, SENTENCE, word_place(path, SENTENCE), 0, 0)
+    placed = augmented_clip(
+        Augmenter(QUIET, Sounds(SoundBank(), SoundBank(), talk)), record, SENTENCE, word_place(path, SENTENCE), 0, 0
+    )
     assert placed.word_end is not None
     start = placed.word_end - 12_000
     np.testing.assert_array_equal(placed.samples[start:], SENTENCE[: 51_200 - start])
@@ -61,14 +65,19 @@ def test_training_and_evaluation_hear_the_word_there(tmp_path: Path) -> None:
 def test_markers_of_other_programs_are_no_words(tmp_path: Path) -> None:
     path = tmp_path / "clip.wav"
     for points in ([(7, 100)], [(1, 100)], [(1, 9000), (2, 100)], [(1, 1), (2, 200), (3, 300)], [(2, 10**6)], []):
-        body = struct.pack("<I", len(points)) + b"".join(struct.pack("<II4sIII", name, at, b"data", 0, 0, at) for name, at in points)
+        body = struct.pack("<I", len(points)) + b"".join(
+            struct.pack("<II4sIII", name, at, b"data", 0, 0, at) for name, at in points
+        )
         path.write_bytes(wav_bytes(SENTENCE) + struct.pack("<4sI", b"cue ", len(body)) + body)
         assert not word_place(path, SENTENCE).in_flow
     path.write_bytes(wav_bytes(SENTENCE, Word(10, 2000)))
     assert not word_place(path, SENTENCE[:1000]).in_flow, "samples of another rate"
 
 
-@given(st.binary(max_size=80), st.sampled_from([b"", b"RIFF", wav_bytes(np.ones(9, np.int16))[:44], wav_bytes(np.ones(9, np.int16)) + b"cue "]))
+@given(
+    st.binary(max_size=80),
+    st.sampled_from([b"", b"RIFF", wav_bytes(np.ones(9, np.int16))[:44], wav_bytes(np.ones(9, np.int16)) + b"cue "]),
+)
 def test_no_content_of_a_file_is_a_fault(content: bytes, before: bytes) -> None:
     clip = read_clip(before + content)
     assert clip is None or clip.samples.dtype == np.int16

@@ -37,12 +37,15 @@ SETTINGS = [
 
 
 def write_bursts(path: Path, seconds: float, bursts: dict[float, float], seed: int = 0) -> Path:
-    """A recording of quiet noise with loud 0.2 s at the given seconds; a burst's value is the probability that it gets."""
+    """A recording of quiet noise with loud 0.2 s at the given seconds; a burst's value is the probability
+    that it gets."""
     rng = np.random.default_rng(seed)
     samples = rng.normal(0, 30, round(seconds * RATE))
     for moment, probability in bursts.items():
         start = round(moment * RATE)
-        samples[start : start + HEARD_SAMPLES] = probability * 32767 * np.sin(np.arange(HEARD_SAMPLES) * 0.3)[: len(samples) - start]
+        samples[start : start + HEARD_SAMPLES] = (
+            probability * 32767 * np.sin(np.arange(HEARD_SAMPLES) * 0.3)[: len(samples) - start]
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, samples.clip(-32768, 32767).astype(np.int16), RATE, subtype="PCM_16")
     return path
@@ -63,7 +66,9 @@ class LoudnessModel:
     def run_clips(self, recordings: Sequence[Path], progress: Progress) -> list[SimulatedStream]:
         return [self.stream([path], CLIPS, progress) for path in recordings]
 
-    def stream(self, paths: Sequence[Path], presentation: Presentation, progress: Progress = lambda _: None) -> SimulatedStream:
+    def stream(
+        self, paths: Sequence[Path], presentation: Presentation, progress: Progress = lambda _: None
+    ) -> SimulatedStream:
         parts: list[NDArray[np.int16]] = [np.zeros(presentation.lead_in, np.int16)]
         recordings: list[Recording] = []
         for path in paths:

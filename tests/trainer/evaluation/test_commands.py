@@ -49,7 +49,9 @@ def model_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]
 
 
 @pytest.fixture
-def trained(run_folder: Path, model_files: tuple[bytes, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def trained(
+    run_folder: Path, model_files: tuple[bytes, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """The run with its weights and their export, without a manifest."""
     monkeypatch.setenv("MWW_CACHE_DIR", str(tmp_path / "cache"))
     for name, content in zip(("checkpoints/best_weights.weights.h5", "exported/loud.tflite"), model_files, strict=True):
@@ -64,10 +66,13 @@ def test_both_forms_of_a_model_hear_the_same(trained: Path, monkeypatch: pytest.
     weights, exported = trained / "checkpoints" / "best_weights.weights.h5", trained / "exported" / "loud.tflite"
     paths = [record.path for record in read_recordings(trained)]
     as_float, as_int8 = (
-        open_model(find_candidate(checkpoint, tflite, None, (), (), None), jobs=1) for checkpoint, tflite in ((weights, None), (None, exported))
+        open_model(find_candidate(checkpoint, tflite, None, (), (), None), jobs=1)
+        for checkpoint, tflite in ((weights, None), (None, exported))
     )
     assert (as_float.form, as_int8.form) == ("float", "int8")
-    for one, other in zip(as_float.run_clips(paths, lambda _: None), as_int8.run_clips(paths, lambda _: None), strict=True):
+    for one, other in zip(
+        as_float.run_clips(paths, lambda _: None), as_int8.run_clips(paths, lambda _: None), strict=True
+    ):
         assert (one.recordings, one.slices, one.stride) == (other.recordings, other.slices, other.stride)
         # The float model has heard silence before boot, the device's ring buffers hold zeros: they agree once that is
         # forgotten.
@@ -79,7 +84,11 @@ def test_both_forms_of_a_model_hear_the_same(trained: Path, monkeypatch: pytest.
     alone = as_int8.run_clips(paths, lambda _: None)
     heard: list[float] = []
     monkeypatch.setattr(simulate, "SECONDS_WORTH_PROCESSES", 0.0)
-    for one, other in zip(alone, open_model(find_candidate(None, exported, None, (), (), None), jobs=2).run_clips(paths, heard.append), strict=True):
+    for one, other in zip(
+        alone,
+        open_model(find_candidate(None, exported, None, (), (), None), jobs=2).run_clips(paths, heard.append),
+        strict=True,
+    ):
         assert one.recordings == other.recordings
         np.testing.assert_array_equal(one.probabilities, other.probabilities)
     assert sum(heard) == pytest.approx(sum(record.duration for record in read_recordings(trained)))
@@ -98,7 +107,9 @@ def test_both_forms_of_a_model_hear_the_same(trained: Path, monkeypatch: pytest.
     in_memory.load(model, weights_sha256(model))
     assert in_memory.sha256 == weights_sha256(model)
     threshold = float(np.median(whole.probabilities)) / 255
-    found, _ = mine(in_memory, paths, HardNegativeMiningSection(fp_threshold=threshold, max_samples=3), candidate.config.slices)
+    found, _ = mine(
+        in_memory, paths, HardNegativeMiningSection(fp_threshold=threshold, max_samples=3), candidate.config.slices
+    )
     assert 3 <= len(found) <= 6
     assert all(one.probability > threshold * 255 for one in found)
 
@@ -118,12 +129,40 @@ def test_the_commands(trained: Path, tmp_path: Path) -> None:
     audio, output = tmp_path / "audio", tmp_path / "mined"
     extra = audio / "extra.wav"
     extra.write_bytes((audio / "test" / "loud.wav").read_bytes()[:200_000])
-    done = runner.invoke(mine_app, ["--tflite", str(exported), "--audio", str(audio), "--output", str(output), "--fp-threshold", "0.01", "--jobs", "1"])
+    done = runner.invoke(
+        mine_app,
+        [
+            "--tflite",
+            str(exported),
+            "--audio",
+            str(audio),
+            "--output",
+            str(output),
+            "--fp-threshold",
+            "0.01",
+            "--jobs",
+            "1",
+        ],
+    )
     assert done.exit_code == 2, "a wav that is cut short cannot be heard"
     assert "left out, tests the run: 6" in done.stderr
     extra.unlink()
     write_bursts(extra, 8, {2.0: 0.9}, seed=77)
-    done = runner.invoke(mine_app, ["--tflite", str(exported), "--audio", str(audio), "--output", str(output), "--fp-threshold", "0.01", "--jobs", "1"])
+    done = runner.invoke(
+        mine_app,
+        [
+            "--tflite",
+            str(exported),
+            "--audio",
+            str(audio),
+            "--output",
+            str(output),
+            "--fp-threshold",
+            "0.01",
+            "--jobs",
+            "1",
+        ],
+    )
     assert done.exit_code == 0, done.output
     with (output / "mined.csv").open() as lines:
         rows = list(csv.DictReader(lines))
@@ -132,12 +171,31 @@ def test_the_commands(trained: Path, tmp_path: Path) -> None:
     assert f"{len(rows)} new clip{'s' if len(rows) > 1 else ''} in" in done.stdout
     # What the command line does not say, the configuration does.
     few = ["--set", "hard_negative_mining.fp_threshold=0.01", "--set", "hard_negative_mining.max_samples=1"]
-    done = runner.invoke(mine_app, ["--tflite", str(exported), "--audio", str(audio), "--output", str(tmp_path / "few"), *few, "--jobs", "1"])
+    done = runner.invoke(
+        mine_app,
+        ["--tflite", str(exported), "--audio", str(audio), "--output", str(tmp_path / "few"), *few, "--jobs", "1"],
+    )
     assert done.exit_code == 0, done.output
     assert "1 new clip in" in done.stdout
-    done = runner.invoke(mine_app, ["--tflite", str(exported), "--audio", str(audio), "--output", str(tmp_path / "two"), *few, "--max-samples", "2"])
+    done = runner.invoke(
+        mine_app,
+        [
+            "--tflite",
+            str(exported),
+            "--audio",
+            str(audio),
+            "--output",
+            str(tmp_path / "two"),
+            *few,
+            "--max-samples",
+            "2",
+        ],
+    )
     assert "2 new clips" in done.stdout
-    done = runner.invoke(mine_app, ["--tflite", str(exported), "--audio", str(audio), "--output", str(tmp_path / "two"), "--fp-threshold", "1"])
+    done = runner.invoke(
+        mine_app,
+        ["--tflite", str(exported), "--audio", str(audio), "--output", str(tmp_path / "two"), "--fp-threshold", "1"],
+    )
     assert done.exit_code == 2
     assert "error: --fp-threshold: hard_negative_mining.fp_threshold is 1.0: it must be below 1" in done.stderr
 
@@ -161,16 +219,27 @@ def test_what_does_not_belong_together_is_refused(trained: Path, tmp_path: Path)
         open_model(find_candidate(None, exported, None, (), ["model.stride=2"], None))
 
 
-def test_the_run_of_a_model_is_found_by_its_export_record(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_run_of_a_model_is_found_by_its_export_record(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     weights, model = trained / "checkpoints" / "best_weights.weights.h5", tmp_path / "models" / "loud.tflite"
     model.parent.mkdir()
     model.write_bytes((trained / "exported" / "loud.tflite").read_bytes())
 
     def record(named: Path) -> None:
-        values: dict[str, Any] = {"probability_cutoff": None, "chosen_on_validation": None, "tensor_arena_size": None, "config_sha256": "", "software": {}}
+        values: dict[str, Any] = {
+            "probability_cutoff": None,
+            "chosen_on_validation": None,
+            "tensor_arena_size": None,
+            "config_sha256": "",
+            "software": {},
+        }
         hashes = {"model_sha256": hash_file(model), "weights_sha256": hash_file(weights)}
         agreement = Agreement(mean=0.0, maximum=0.0, inferences=1)
-        write_record(ExportRecord(model=model.name, quantized=True, weights=str(named), agreement=agreement, **hashes, **values), model)
+        write_record(
+            ExportRecord(model=model.name, quantized=True, weights=str(named), agreement=agreement, **hashes, **values),
+            model,
+        )
 
     def found() -> Path:
         return find_candidate(None, model, None, (), (), None).run
@@ -179,7 +248,16 @@ def test_the_run_of_a_model_is_found_by_its_export_record(trained: Path, tmp_pat
     assert found() == trained
     evaluated = CliRunner().invoke(evaluate_app, ["--tflite", str(model), "--split", "test", "--json", "--jobs", "1"])
     assert json.loads(evaluated.stdout)["run"] == str(trained)
-    mining = ["--tflite", str(model), "--audio", str(tmp_path / "audio"), "--output", str(tmp_path / "mined"), "--jobs", "1"]
+    mining = [
+        "--tflite",
+        str(model),
+        "--audio",
+        str(tmp_path / "audio"),
+        "--output",
+        str(tmp_path / "mined"),
+        "--jobs",
+        "1",
+    ]
     assert "tests the run" in CliRunner().invoke(mine_app, mining).output
     record(weights.relative_to(tmp_path))  # as the export was told it, from the project's folder
     monkeypatch.chdir(tmp_path)

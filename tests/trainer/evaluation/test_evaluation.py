@@ -39,13 +39,18 @@ def candidate(folder: Path, cutoff: float | None = 0.7) -> ModelCandidate:
 
 
 def measured(folder: Path, split: Split = Split.TEST, cutoff: float | None = 0.7, analysis: bool = False) -> Evaluation:
-    return evaluate(candidate(folder, cutoff), LoudnessModel(), split, analysis=analysis, jobs=1, progress=lambda _: None)
+    return evaluate(
+        candidate(folder, cutoff), LoudnessModel(), split, analysis=analysis, jobs=1, progress=lambda _: None
+    )
 
 
 def test_the_device_figures(run_folder: Path) -> None:
     figures = measured(run_folder).device
     assert (figures.recall.found, figures.recall.utterances, figures.recall.interval) == (3, 4, clopper_pearson(3, 4))
-    assert {name: (one.found, one.utterances) for name, one in figures.speakers.items()} == {"ada": (2, 2), "bob": (1, 2)}
+    assert {name: (one.found, one.utterances) for name, one in figures.speakers.items()} == {
+        "ada": (2, 2),
+        "bob": (1, 2),
+    }
     assert figures.missed == (3,)
     (false,) = figures.false_accepts
     assert false.path.name == "loud.wav"
@@ -75,7 +80,11 @@ def test_the_window_metrics_are_those_of_the_same_probabilities(run_folder: Path
     assert (threshold, recall) == pytest.approx((0.7, 0.75))
     assert false_rate == pytest.approx(1 / windows.negatives)
     assert calibration.base_rate == pytest.approx(4 / (4 + windows.negatives))
-    assert sum(part.windows for part in calibration.by_mass) == sum(part.windows for part in calibration.by_width) == windows.positives + windows.negatives
+    assert (
+        sum(part.windows for part in calibration.by_mass)
+        == sum(part.windows for part in calibration.by_width)
+        == windows.positives + windows.negatives
+    )
 
 
 def test_the_cutoff_comes_from_validation_data_or_from_whoever_gave_it(run_folder: Path) -> None:
@@ -103,7 +112,12 @@ def test_an_evaluation_writes_nothing(run_folder: Path) -> None:
 def test_the_analysis_names_the_worst(run_folder: Path) -> None:
     analysis = measured(run_folder, analysis=True).analysis
     assert analysis is not None
-    assert [(one.path.name, one.found) for one in analysis.utterances] == [("t4.wav", False), ("t3.wav", True), ("t1.wav", True), ("t2.wav", True)]
+    assert [(one.path.name, one.found) for one in analysis.utterances] == [
+        ("t4.wav", False),
+        ("t3.wav", True),
+        ("t1.wav", True),
+        ("t2.wav", True),
+    ]
     peaks = [(one.path.name, round(one.seconds), one.accepted) for one in analysis.negatives[:3]]
     assert peaks == [("loud.wav", 5, True), ("loud.wav", 12, False), ("quiet.wav", 3, False)]
     assert [round(one.average, 1) for one in analysis.negatives[:3]] == [0.8, 0.5, 0.3]
@@ -123,7 +137,12 @@ def test_everything_is_json_and_text(run_folder: Path) -> None:
     with console.capture() as capture:
         console.print(rendered(measured(run_folder, analysis=True)))
     text = capture.get()
-    assert text.index("false accepts/h") < text.index("recall") < text.index("Classic window metrics, for comparison") < text.index("Calibration")
+    assert (
+        text.index("false accepts/h")
+        < text.index("recall")
+        < text.index("Classic window metrics, for comparison")
+        < text.index("Calibration")
+    )
     assert "Test data was not used to choose anything" in text
     assert "bob" in text
 
@@ -136,7 +155,10 @@ def test_the_grades_are_those_of_a_report(run_folder: Path) -> None:
     console = Console(width=160)
     with console.capture() as capture:
         console.print(rendered(evaluation))
-    assert f"False accepts: {evaluation.grades.false_accepts.headline}. Recall: {evaluation.grades.recall.headline}." in capture.get()
+    assert (
+        f"False accepts: {evaluation.grades.false_accepts.headline}. Recall: {evaluation.grades.recall.headline}."
+        in capture.get()
+    )
 
 
 def test_latency_leaves_out_words_whose_end_noise_hides(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +166,11 @@ def test_latency_leaves_out_words_whose_end_noise_hides(run_folder: Path, monkey
     assert whole is not None
     assert whole.hidden == 0
     ends = word_ends_of
-    monkeypatch.setattr(evaluating, "word_ends_of", lambda paths, jobs: [replace(one, known=index > 0) for index, one in enumerate(ends(paths, jobs))])
+    monkeypatch.setattr(
+        evaluating,
+        "word_ends_of",
+        lambda paths, jobs: [replace(one, known=index > 0) for index, one in enumerate(ends(paths, jobs))],
+    )
     partly = measured(run_folder).device.latency
     assert partly is not None
     assert (partly.utterances, partly.hidden) == (whole.utterances - 1, 1)
@@ -170,7 +196,10 @@ def test_changed_recordings_are_told(run_folder: Path) -> None:
 
 def test_one_speaker_and_what_the_negatives_are_stand_in_the_report(run_folder: Path) -> None:
     assert measured(run_folder).session_note == ""
-    records = [replace(record, speaker="eve") if record.label is Label.POSITIVE else record for record in read_recordings(run_folder)]
+    records = [
+        replace(record, speaker="eve") if record.label is Label.POSITIVE else record
+        for record in read_recordings(run_folder)
+    ]
     write_recordings(Ingestion(tuple(records), (), ()), run_folder)
     paths = PathsSection(negative_dir=(run_folder.parent / "audio",))
     write_composition(composition(records, paths), run_folder)
@@ -182,4 +211,7 @@ def test_one_speaker_and_what_the_negatives_are_stand_in_the_report(run_folder: 
     assert "Negatives by folder (number of files): test 0.5 min (2), val none." in captured.get()
     values = json.loads(as_json(evaluation))
     assert values["session_note"].startswith("one speaker")
-    assert [(share["kind"], share["recordings"], round(share["hours"] * 3600)) for share in values["negatives"]] == [("test", 2, 30), ("val", 0, 0)]
+    assert [(share["kind"], share["recordings"], round(share["hours"] * 3600)) for share in values["negatives"]] == [
+        ("test", 2, 30),
+        ("val", 0, 0),
+    ]

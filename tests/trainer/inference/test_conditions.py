@@ -31,7 +31,9 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> SplitRecords:
     folder = tmp_path_factory.mktemp("spoken")
     made = spoken.generate(folder)
     with (folder / GENERATED_TABLE).open("w", newline="") as file:
-        csv.writer(file).writerows([("path",), *((path.relative_to(folder).as_posix(),) for path in (*made.words, *made.speech))])
+        csv.writer(file).writerows(
+            [("path",), *((path.relative_to(folder).as_posix(),) for path in (*made.words, *made.speech))]
+        )
     found = [*records(Label.POSITIVE, made.words[:12]), *records(Label.NEGATIVE, made.speech[:2])]
     return SplitRecords.of(found, Split.VAL)
 
@@ -42,7 +44,9 @@ def presented(split: SplitRecords, tmp_path_factory: pytest.TempPathFactory) -> 
     return cache, present_split(cache, split, lambda _: None)
 
 
-def test_each_condition_is_the_session_of_the_same_words_and_sounds_otherwise(presented: tuple[FeatureCache, PresentedSplit]) -> None:
+def test_each_condition_is_the_session_of_the_same_words_and_sounds_otherwise(
+    presented: tuple[FeatureCache, PresentedSplit],
+) -> None:
     split = presented[1]
     assert len(split.hard_positives) == len(CONDITIONS)
     plain = split.positives.features.read()
@@ -56,7 +60,9 @@ def test_each_condition_is_the_session_of_the_same_words_and_sounds_otherwise(pr
             assert np.abs(one.astype(int) - other).mean() > 1
 
 
-def test_negatives_are_heard_in_the_same_conditions_and_noises_alone(presented: tuple[FeatureCache, PresentedSplit]) -> None:
+def test_negatives_are_heard_in_the_same_conditions_and_noises_alone(
+    presented: tuple[FeatureCache, PresentedSplit],
+) -> None:
     """In the time of the negatives, which is counted: hours in which a false accept can fall."""
     split = presented[1]
     assert len(split.hard_negatives) == len(CONDITIONS) + 1
@@ -70,11 +76,15 @@ def test_negatives_are_heard_in_the_same_conditions_and_noises_alone(presented: 
         assert stream.recordings == split.negatives.recordings
         truth = stream.presentation.truth([recording.span for recording in stream.recordings], wake=False)
         assert not truth.utterances
-        assert sum(span.end - span.start for span in truth.counted) == pytest.approx(length), "pauses count: the noise goes on in them"
+        assert sum(span.end - span.start for span in truth.counted) == pytest.approx(length), (
+            "pauses count: the noise goes on in them"
+        )
 
 
 def test_long_recordings_do_not_keep_short_ones_from_being_heard() -> None:
-    long, short = (SampleRecord(Path("a"), Label.NEGATIVE, Split.VAL, "a", seconds, 16_000) for seconds in (1500.0, 5.0))
+    long, short = (
+        SampleRecord(Path("a"), Label.NEGATIVE, Split.VAL, "a", seconds, 16_000) for seconds in (1500.0, 5.0)
+    )
     assert list(conditions._up_to(1200.0, [long, short, long, short])) == [short, short]
 
 
@@ -89,7 +99,9 @@ def test_noises_follow_one_another_as_loud_as_what_they_replace(tmp_path: Path) 
         assert abs(np.corrcoef(part, speech[place * 33_000 : (place + 1) * 33_000])[0, 1]) < 0.1
 
 
-def test_features_are_computed_once(split: SplitRecords, presented: tuple[FeatureCache, PresentedSplit], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_are_computed_once(
+    split: SplitRecords, presented: tuple[FeatureCache, PresentedSplit], monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache, first = presented
 
     def refuse(*_: object) -> None:
@@ -98,7 +110,9 @@ def test_features_are_computed_once(split: SplitRecords, presented: tuple[Featur
     monkeypatch.setattr("trainer.inference.conditions.heard_in_places", refuse)
     monkeypatch.setattr("trainer.inference.conditions.noises_alone", refuse)
     again = hard_streams(cache, split.positives, split.negatives)
-    for one, other in zip((*first.hard_positives, *first.hard_negatives), (*again.positives, *again.negatives), strict=True):
+    for one, other in zip(
+        (*first.hard_positives, *first.hard_negatives), (*again.positives, *again.negatives), strict=True
+    ):
         np.testing.assert_array_equal(one.features.read(), other.features.read())
 
 

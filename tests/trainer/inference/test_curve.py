@@ -1,4 +1,6 @@
-"""The validation's curve at every cutoff, against the slow reference: which streams find words, which give false accepts, whose hours count."""
+"""The validation's curve at every cutoff, against the slow reference: which streams find words, which give false
+accepts, whose hours count.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,13 @@ SECONDS = {"positives": (1.0, 0.5, 1.25), "negatives": (6.0, 2.0)}
 def simulated(presentation: Presentation, seconds: Sequence[float], seed: int) -> SimulatedStream:
     samples = [round(16_000 * length) for length in seconds]
     starts = presentation.starts(samples)
-    recordings = tuple(Recording(Path("x.wav"), "", length, start) for length, start in zip(samples, starts, strict=True))
+    recordings = tuple(
+        Recording(Path("x.wav"), "", length, start) for length, start in zip(samples, starts, strict=True)
+    )
     slices = slice_count(presentation.silence(len(samples)) + sum(samples))
-    return SimulatedStream(recordings, presentation, slices, STRIDE, rising_and_falling(np.random.default_rng(seed), slices // STRIDE))
+    return SimulatedStream(
+        recordings, presentation, slices, STRIDE, rising_and_falling(np.random.default_rng(seed), slices // STRIDE)
+    )
 
 
 def counted(streams: Sequence[SimulatedStream], cutoff: int, *, words: bool) -> reference.Counts:
@@ -46,12 +52,17 @@ def test_every_cutoff_counts_the_session_the_negatives_and_the_negatives_in_hard
     curve, hard_recall = split.curve(WINDOW), split.hard_recall(WINDOW)
     assert hard_recall is not None
     for cutoff in range(256):
-        session, others = counted([words], cutoff, words=True), counted([negatives, *hard_negatives], cutoff, words=False)
+        session, others = (
+            counted([words], cutoff, words=True),
+            counted([negatives, *hard_negatives], cutoff, words=False),
+        )
         assert (curve.detected[cutoff], curve.utterances) == (session.found, 3), cutoff
         assert curve.false_accepts[cutoff] == session.false_accepts + others.false_accepts, cutoff
         in_hard = counted(hard, cutoff, words=True)
         assert hard_recall[cutoff] == in_hard.found / in_hard.utterances, cutoff
-    assert curve.hours * 3600 == pytest.approx(1.5 + sum(SECONDS["positives"]) + 3 * 3.5 + 3 * sum(SECONDS["negatives"]))
+    assert curve.hours * 3600 == pytest.approx(
+        1.5 + sum(SECONDS["positives"]) + 3 * 3.5 + 3 * sum(SECONDS["negatives"])
+    )
     assert len(set(curve.detected.tolist())) > 2, "a curve that never changes shows nothing"
     assert split.choice(WINDOW, 500.0).detected == curve.detected[split.choice(WINDOW, 500.0).cutoff]
 

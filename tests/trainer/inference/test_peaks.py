@@ -19,9 +19,13 @@ def overlap(one: Place, other: Place) -> bool:
     values=st.lists(st.integers(0, 5), max_size=30),
     steps=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=30, max_size=30),
     limit=st.integers(0, 12),
-    taken=st.lists(st.tuples(st.integers(0, 90), st.integers(1, 9)).map(lambda place: (place[0], sum(place))), max_size=3),
+    taken=st.lists(
+        st.tuples(st.integers(0, 90), st.integers(1, 9)).map(lambda place: (place[0], sum(place))), max_size=3
+    ),
 )
-def test_the_highest_first_and_none_overlapping(values: list[int], steps: list[Place], limit: int, taken: list[Place]) -> None:
+def test_the_highest_first_and_none_overlapping(
+    values: list[int], steps: list[Place], limit: int, taken: list[Place]
+) -> None:
     rises = np.array(steps[: len(values)], np.int64).reshape(-1, 2)
     starts = np.cumsum(rises[:, 0])
     stops = np.maximum(starts + 1, np.cumsum(rises[:, 1]) + 4)

@@ -47,11 +47,22 @@ from wakeword.frontend import device_features
 from wakeword.simulation.streams import PresentedStream, SimulatedStream
 
 NET = MixedNetConfig(
-    first_conv_filters=6, pointwise_filters=(6,), mixconv_kernel_sizes=((3, 5),), repeat_in_block=(1,), residual_connection=(1,), dropout_rate=0.1
+    first_conv_filters=6,
+    pointwise_filters=(6,),
+    mixconv_kernel_sizes=((3, 5),),
+    repeat_in_block=(1,),
+    residual_connection=(1,),
+    dropout_rate=0.1,
 )
 WINDOW = receptive_field(NET, 8)
 SETTINGS = TrainingSection(
-    training_steps=(12, 6), learning_rates=(3e-3, 1e-3), positive_class_weight=(1, 1), negative_class_weight=(1, 1), batch_size=8, eval_step_interval=3, seed=5
+    training_steps=(12, 6),
+    learning_rates=(3e-3, 1e-3),
+    positive_class_weight=(1, 1),
+    negative_class_weight=(1, 1),
+    batch_size=8,
+    eval_step_interval=3,
+    seed=5,
 )
 SEED = 2
 
@@ -65,7 +76,9 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> list[SampleRecord]:
         bursts = {0.4 + 0.9 * index: 0.3 + 0.1 * ((number + index) % 6) for index in range(3)}
         path = write_bursts(root / f"{number}.wav", 3 + 0.37 * number, bursts, seed=number)
         seconds = len(read_samples(path)) / RATE
-        found.append(SampleRecord(path, Label.NEGATIVE, Split.TRAIN, f"n{number}", seconds, RATE, sha256=hash_file(path)))
+        found.append(
+            SampleRecord(path, Label.NEGATIVE, Split.TRAIN, f"n{number}", seconds, RATE, sha256=hash_file(path))
+        )
     return found
 
 
@@ -77,12 +90,21 @@ def negatives(records: list[SampleRecord]) -> JoinedNegatives:
 @pytest.fixture(scope="module")
 def words(tmp_path_factory: pytest.TempPathFactory) -> FeatureSet:
     folder = tmp_path_factory.mktemp("words")
-    clips = [device_features(read_samples(write_bursts(folder / f"{number}.wav", 1.3, {0.9: 0.9}, seed=50 + number))) for number in range(6)]
+    clips = [
+        device_features(read_samples(write_bursts(folder / f"{number}.wav", 1.3, {0.9: 0.9}, seed=50 + number)))
+        for number in range(6)
+    ]
     return FeatureSet("words", True, clips, truncation_strategy="truncate_start")
 
 
 def miner_of(
-    folder: Path, negatives: JoinedNegatives, words: FeatureSet, *, threshold: float = 0.3, limit: int = 40, taken: Sequence[Stretch] = ()
+    folder: Path,
+    negatives: JoinedNegatives,
+    words: FeatureSet,
+    *,
+    threshold: float = 0.3,
+    limit: int = 40,
+    taken: Sequence[Stretch] = (),
 ) -> TrainingMiner:
     plain = FeatureSet("negatives", False, negatives.features, 3.0)
 
@@ -118,7 +140,9 @@ def test_what_is_mined_is_what_the_model_accepts(negatives: JoinedNegatives, wor
     assert clips.rows is negatives.features.rows, "nothing is copied"
     for row, clip in zip(rows, clips, strict=True):
         # At the very beginning of a stream the model has heard silence before.
-        heard = np.concatenate([np.full((WINDOW, 40), FEATURE_MIN, np.int8), clip[: len(clip) - SHIFT_SLICES]])[-WINDOW:]
+        heard = np.concatenate([np.full((WINDOW, 40), FEATURE_MIN, np.int8), clip[: len(clip) - SHIFT_SLICES]])[
+            -WINDOW:
+        ]
         # Rounded to the exported model's steps of 1/256; the device takes 255 of them for certainty.
         assert float(model(dequantise(heard)[None])[0, 0]) * 256 == pytest.approx(row.probability * 255, abs=0.51)
         assert row.probability > 0.3
@@ -147,7 +171,12 @@ class ChanceModel:
         pass
 
 
-@given(data=st.data(), limit=st.integers(1, 9), threshold=st.sampled_from([0.0, 0.5, 0.9]), per_stream=st.sampled_from([2.0, 6.0, 300.0]))
+@given(
+    data=st.data(),
+    limit=st.integers(1, 9),
+    threshold=st.sampled_from([0.0, 0.5, 0.9]),
+    per_stream=st.sampled_from([2.0, 6.0, 300.0]),
+)
 @settings(max_examples=25)
 def test_places_order_and_memory_of_any_mining(
     records: list[SampleRecord],
@@ -163,7 +192,9 @@ def test_places_order_and_memory_of_any_mining(
         short = FeatureSettings(stream_s=per_stream)
         patch.setattr(in_training, "FeatureSettings", lambda: short)
         lengths = [
-            contract.slice_count(sum(round(record.duration * RATE) for record in stream) + 16_000 * 9 // 4 + 8_000 * (len(stream) - 1))
+            contract.slice_count(
+                sum(round(record.duration * RATE) for record in stream) + 16_000 * 9 // 4 + 8_000 * (len(stream) - 1)
+            )
             for stream in joined_recordings(records, seed=SEED, settings=short)
         ]
         features = ClipRows(np.zeros((sum(lengths), 40), np.int8), np.array(lengths))
@@ -193,7 +224,10 @@ def test_places_order_and_memory_of_any_mining(
             for row, start, length in zip(rows, clips.starts.tolist(), clips.lengths.tolist(), strict=True):
                 stream = int(np.searchsorted(features.starts, start, side="right")) - 1
                 assert start + length <= features.starts[stream] + features.lengths[stream]
-                ends = range(start + length - int(features.starts[stream]) - SHIFT_SLICES, start + length - int(features.starts[stream]) + 1)
+                ends = range(
+                    start + length - int(features.starts[stream]) - SHIFT_SLICES,
+                    start + length - int(features.starts[stream]) + 1,
+                )
                 inferences = [end // NET.stride - 1 for end in ends if end % NET.stride == 0]
                 assert round(row.probability * 255) in streams[stream][inferences]
         # A session that goes on after any of the minings knows what was mined by then, and no more.
@@ -203,7 +237,9 @@ def test_places_order_and_memory_of_any_mining(
             assert {path.name for path in folder.iterdir()} - {"mined.csv"} == {row.file for row in read_table(folder)}
 
 
-def test_a_folder_of_another_mining_is_left_alone(negatives: JoinedNegatives, words: FeatureSet, tmp_path: Path) -> None:
+def test_a_folder_of_another_mining_is_left_alone(
+    negatives: JoinedNegatives, words: FeatureSet, tmp_path: Path
+) -> None:
     other = MinedClip("a.wav", "0" * 64, "/elsewhere.wav", "1" * 64, 0, 9, 0.9, 0.8, "m", "2026-01-01", 9, None)
     write_table(tmp_path, [other])
     with pytest.raises(ConfigError, match=r"mined\.csv: a\.wav is not of this training; move the folder elsewhere"):
@@ -244,14 +280,26 @@ def train(negatives: JoinedNegatives, words: FeatureSet) -> Train:
         miner = miner_of(folder / "mined", negatives, words, **changes)
         sets = [words, FeatureSet("negatives", False, negatives.features, 3.0)]
         scores = ValidationScores(0.5, 9.0, 0.25, 0.125)
-        to_do = TrainingRun(NET, WINDOW, sets, SETTINGS, folder / "checkpoints", lambda _: scores, progress or Silent(), records=folder, hard_negatives=miner)
+        to_do = TrainingRun(
+            NET,
+            WINDOW,
+            sets,
+            SETTINGS,
+            folder / "checkpoints",
+            lambda _: scores,
+            progress or Silent(),
+            records=folder,
+            hard_negatives=miner,
+        )
         return loop.train(to_do)
 
     return run
 
 
 @pytest.fixture(scope="module")
-def whole(train: Train, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, loop.TrainingResult, list[MiningReport]]:
+def whole(
+    train: Train, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, loop.TrainingResult, list[MiningReport]]:
     folder, watching = tmp_path_factory.mktemp("whole"), Watching()
     return folder, train(folder, watching), watching.reports
 
@@ -267,9 +315,17 @@ def outcome(folder: Path, result: loop.TrainingResult) -> tuple[list[bytes], lis
     return weights_of(result), rows, clips, (folder / "validation.csv").read_text()
 
 
-def test_a_training_mines_after_its_evaluations_and_learns_from_it(whole: tuple[Path, loop.TrainingResult, list[MiningReport]]) -> None:
+def test_a_training_mines_after_its_evaluations_and_learns_from_it(
+    whole: tuple[Path, loop.TrainingResult, list[MiningReport]],
+) -> None:
     folder, _, reports = whole
-    assert [report.step for report in reports] == [3, 6, 9, 12, 15], "after the last step there is nothing left to learn"
+    assert [report.step for report in reports] == [
+        3,
+        6,
+        9,
+        12,
+        15,
+    ], "after the last step there is nothing left to learn"
     assert reports[0].new > 0
     rows = read_table(folder / "mined")
     assert reports[-1].total == len(rows) == sum(report.new for report in reports)
@@ -280,11 +336,17 @@ def test_a_training_mines_after_its_evaluations_and_learns_from_it(whole: tuple[
     assert [step for step, _ in drawn["performance/mining_ms"]] == [6, 9, 12, 15, 18]
     log = (folder / "training.log").read_text()
     assert str(reports[0]) in log
-    assert f"step 3: {reports[0].new} hard negatives from {reports[0].recordings} recordings, highest {rows[0].probability:.2f}, " in log
+    assert (
+        f"step 3: {reports[0].new} hard negatives from {reports[0].recordings} recordings, highest"
+        f" {rows[0].probability:.2f}, " in log
+    )
 
 
 def test_what_is_mined_changes_the_training(
-    whole: tuple[Path, loop.TrainingResult, list[MiningReport]], train: Train, records: list[SampleRecord], tmp_path: Path
+    whole: tuple[Path, loop.TrainingResult, list[MiningReport]],
+    train: Train,
+    records: list[SampleRecord],
+    tmp_path: Path,
 ) -> None:
     nothing = train(tmp_path, taken=[Stretch(record.sha256, 0, 10**9) for record in records])
     assert not (tmp_path / "mined").exists()
@@ -335,7 +397,11 @@ def test_a_run_that_is_killed_mines_and_learns_the_same(
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [6, 8])
 def test_a_run_that_is_interrupted_mines_and_learns_the_same(
-    whole: tuple[Path, loop.TrainingResult, list[MiningReport]], train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+    whole: tuple[Path, loop.TrainingResult, list[MiningReport]],
+    train: Train,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: int,
 ) -> None:
     monkeypatch.setattr(loop, "REPORT_INTERVAL_S", 0)
     with pytest.raises(KeyboardInterrupt):

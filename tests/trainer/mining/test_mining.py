@@ -36,13 +36,22 @@ def sources(tmp_path: Path) -> list[Path]:
     ]
 
 
-def into(folder: Path, model: LoudnessModel, sources: list[Path], limit: int = 100, threshold: float = 0.8) -> mining_module.Mined:
-    return mine_into(folder, model, sources, HardNegativeMiningSection(fp_threshold=threshold, max_samples=limit), SLICES)
+def into(
+    folder: Path, model: LoudnessModel, sources: list[Path], limit: int = 100, threshold: float = 0.8
+) -> mining_module.Mined:
+    return mine_into(
+        folder, model, sources, HardNegativeMiningSection(fp_threshold=threshold, max_samples=limit), SLICES
+    )
 
 
 def test_windows_above_the_threshold_most_confident_first_and_not_overlapping(sources: list[Path]) -> None:
     found, _ = mine(LoudnessModel(), sources, HardNegativeMiningSection(max_samples=100), SLICES)
-    assert [(one.source.name, round(one.probability / 255, 1)) for one in found] == [("b.wav", 1.0), ("b.wav", 1.0), ("a.wav", 0.9), ("a.wav", 0.8)]
+    assert [(one.source.name, round(one.probability / 255, 1)) for one in found] == [
+        ("b.wav", 1.0),
+        ("b.wav", 1.0),
+        ("a.wav", 0.9),
+        ("a.wav", 0.8),
+    ]
     for index, one in enumerate(found):
         assert not any(one.stretch.overlaps(other.stretch) for other in found[:index])
         burst = np.abs(read_samples(one.source)[one.stretch.start : one.stretch.end].astype(np.int32)).max()
@@ -76,12 +85,18 @@ def test_clips_with_their_provenance(sources: list[Path], tmp_path: Path) -> Non
     assert sorted(path.name for path in folder.iterdir()) == sorted(["mined.csv", *(clip.file for clip in mined.clips)])
     assert read_table(folder) == mined.clips
     for clip in mined.clips:
-        np.testing.assert_array_equal(read_samples(folder / clip.file), read_samples(Path(clip.source))[clip.start_sample : clip.end_sample])
+        np.testing.assert_array_equal(
+            read_samples(folder / clip.file), read_samples(Path(clip.source))[clip.start_sample : clip.end_sample]
+        )
         assert (clip.model_sha256, clip.threshold, clip.step) == ("loudness", 0.8, None)
         assert clip.window_end_sample is not None
         heard = read_samples(Path(clip.source))[: clip.window_end_sample][-HEARD_SAMPLES:]
-        assert np.abs(heard.astype(np.int32)).max() == pytest.approx(clip.probability * 32767, rel=0.02), "the window ends where the model was surest"
-    assert [clip.probability for clip in mined.clips] == sorted((clip.probability for clip in mined.clips), reverse=True)
+        assert np.abs(heard.astype(np.int32)).max() == pytest.approx(clip.probability * 32767, rel=0.02), (
+            "the window ends where the model was surest"
+        )
+    assert [clip.probability for clip in mined.clips] == sorted(
+        (clip.probability for clip in mined.clips), reverse=True
+    )
     assert [one.path.suffix for one in find_files(folder, Label.HARD_NEGATIVE).files] == [".wav"] * 4
 
 
@@ -117,10 +132,14 @@ def test_an_interrupted_mining_goes_on(sources: list[Path], tmp_path: Path, monk
     mined = into(folder, model, sources)
     assert [path.name for path in model.heard_paths] == ["c.wav"]
     other = into(tmp_path / "undisturbed", LoudnessModel(), sources)
-    assert [(clip.file, clip.start_sample) for clip in mined.clips] == [(clip.file, clip.start_sample) for clip in other.clips]
+    assert [(clip.file, clip.start_sample) for clip in mined.clips] == [
+        (clip.file, clip.start_sample) for clip in other.clips
+    ]
 
 
-def test_a_kill_between_table_and_clips_loses_nothing(sources: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_between_table_and_clips_loses_nothing(
+    sources: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "hard_negative"
     finish = saving.finish_staged
     with monkeypatch.context() as patch:
@@ -195,7 +214,9 @@ def test_a_table_of_an_older_version_is_read(sources: list[Path], tmp_path: Path
     table = tmp_path / "out" / "mined.csv"
     table.write_text("".join(f"{line.rsplit(',', 2)[0]}\n" for line in table.read_text().splitlines()))
     older = read_table(tmp_path / "out")
-    assert [(row.file, row.window_end_sample, row.step) for row in older] == [(clip.file, None, None) for clip in mined.clips]
+    assert [(row.file, row.window_end_sample, row.step) for row in older] == [
+        (clip.file, None, None) for clip in mined.clips
+    ]
     write_table(tmp_path / "out", older)
     assert read_table(tmp_path / "out") == older
 
@@ -206,7 +227,10 @@ def test_of_a_recording_that_was_split_by_stretches_those_that_train_are_mined(t
     copy.parent.mkdir()
     shutil.copy(evening, copy)
     parts = [(Part(evening, 0, 5), Split.TRAIN), (Part(evening, 6, 9), Split.VAL), (Part(evening, 10, 12), Split.TEST)]
-    records = [SampleRecord(part.path, Label.NEGATIVE, split, "evening", 1.0, RATE, sha256=hash_file(evening)) for part, split in parts]
+    records = [
+        SampleRecord(part.path, Label.NEGATIVE, split, "evening", 1.0, RATE, sha256=hash_file(evening))
+        for part, split in parts
+    ]
     for given in (evening, copy):
         found = choose_sources([given], records)
         assert found.usable == (Part(given, 0, 5).path,)

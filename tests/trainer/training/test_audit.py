@@ -38,11 +38,18 @@ def record(path: Path, split: Split, seed: int) -> SampleRecord:
 
 
 def test_a_recording_in_two_splits_is_told_once(tmp_path: Path) -> None:
-    records = [record(tmp_path / "a.wav", Split.TRAIN, 1), record(tmp_path / "b.wav", Split.TEST, 1), record(tmp_path / "c.wav", Split.VAL, 2)]
+    records = [
+        record(tmp_path / "a.wav", Split.TRAIN, 1),
+        record(tmp_path / "b.wav", Split.TEST, 1),
+        record(tmp_path / "c.wav", Split.VAL, 2),
+    ]
     listener = Listener()
     audit_recordings(records, tmp_path, listener, jobs=1)
     (line,) = listener.lines
-    assert line.startswith(f"warning: 1 pair of recordings in different splits hold the same sound, first {tmp_path / 'a.wav'} (train) and ")
+    assert line.startswith(
+        f"warning: 1 pair of recordings in different splits hold the same sound, first {tmp_path / 'a.wav'} (train)"
+        " and "
+    )
     assert line.endswith(f"{tmp_path / DUPLICATES_NAME} has all pairs")
     assert (tmp_path / DUPLICATES_NAME).read_text().splitlines()[1].startswith("yes,exact,1.000,0.00,")
     audit_recordings(records, tmp_path, listener, jobs=1)
@@ -51,7 +58,12 @@ def test_a_recording_in_two_splits_is_told_once(tmp_path: Path) -> None:
 
 def test_recordings_that_differ_are_not_told_of(tmp_path: Path) -> None:
     listener = Listener()
-    audit_recordings([record(tmp_path / "a.wav", Split.TRAIN, 1), record(tmp_path / "b.wav", Split.TEST, 2)], tmp_path, listener, jobs=1)
+    audit_recordings(
+        [record(tmp_path / "a.wav", Split.TRAIN, 1), record(tmp_path / "b.wav", Split.TEST, 2)],
+        tmp_path,
+        listener,
+        jobs=1,
+    )
     assert listener.lines == []
     assert len((tmp_path / DUPLICATES_NAME).read_text().splitlines()) == 1
 
@@ -66,7 +78,13 @@ class Gone(Listener):
 def test_a_run_describes_itself_before_it_says_so(tmp_path: Path) -> None:
     words(tmp_path)
     sound(tmp_path / "negative" / "evening.wav", 301)
-    settings = ["export.wake_word=x", "training.seed=0", *(f"paths.{label}_dir={tmp_path / label}" for label in ("positive", "negative"))]
+    settings = [
+        "export.wake_word=x",
+        "training.seed=0",
+        *(f"paths.{label}_dir={tmp_path / label}" for label in ("positive", "negative")),
+    ]
     with pytest.raises(BrokenPipeError):
         train_run(load_config("fast_test", settings=settings), tmp_path / "run", Gone(), jobs=1)
-    assert {CONFIG_NAME, TABLE_NAME, REJECTED_NAME, COMPOSITION_NAME} <= {path.name for path in (tmp_path / "run").iterdir()}
+    assert {CONFIG_NAME, TABLE_NAME, REJECTED_NAME, COMPOSITION_NAME} <= {
+        path.name for path in (tmp_path / "run").iterdir()
+    }

@@ -32,7 +32,9 @@ def after(scores: ValidationScores, step: int = 30) -> Checkpoint:
         ((0.6, 0.1, 0.8), (0.6, 0.1, 0.8), True),  # of equals the later one
     ],
 )
-def test_which_checkpoint_is_better(candidate: tuple[float, float, float], best: tuple[float, float, float], better: bool) -> None:
+def test_which_checkpoint_is_better(
+    candidate: tuple[float, float, float], best: tuple[float, float, float], better: bool
+) -> None:
     assert is_better(after(ValidationScores(*candidate)), after(ValidationScores(*best)), SETTINGS) is better
 
 
@@ -43,16 +45,23 @@ def test_the_maximization_metric_is_the_one_of_the_settings() -> None:
 
 
 def test_where_counts_are_all_alike_the_expected_recall_decides() -> None:
-    """Both found every word without a false accept: the one of step 1,000 was kept because it came last among equals."""
-    sure, unsure = (after(ValidationScores(1.0, 0.0, 1.0, 1.0, hard_recall=0.9, expected_recall=value)) for value in (0.93, 0.71))
+    """Both found every word without a false accept: the one of step 1,000 was kept because it came last
+    among equals."""
+    sure, unsure = (
+        after(ValidationScores(1.0, 0.0, 1.0, 1.0, hard_recall=0.9, expected_recall=value)) for value in (0.93, 0.71)
+    )
     assert is_better(sure, unsure, SETTINGS) and not is_better(unsure, sure, SETTINGS)
-    assert is_better(unsure, sure, SETTINGS.model_copy(update={"maximization_metric": "average_viable_recall"})), "a tie, and the later one"
+    assert is_better(unsure, sure, SETTINGS.model_copy(update={"maximization_metric": "average_viable_recall"})), (
+        "a tie, and the later one"
+    )
     above = after(replace(sure.scores, false_accepts_per_hour=3.0))
     assert is_better(unsure, above, SETTINGS), "the target of false accepts still comes first"
 
 
 def test_where_the_expected_recall_decides_the_last_phase_counts() -> None:
-    """The highest of many at a high learning rate is often so by chance: weights of step 2,500 were kept, and those of step 8,000 were better."""
+    """The highest of many at a high learning rate is often so by chance: weights of step 2,500 were kept, and those of
+    step 8,000 were better.
+    """
     lucky = after(ValidationScores(0.7, 0.0, 0.8, 0.8, hard_recall=0.4, expected_recall=0.42), 30)
     last = after(ValidationScores(0.7, 0.0, 0.8, 0.8, hard_recall=0.4, expected_recall=0.37), 91)
     assert SETTINGS.phase_of(89) < SETTINGS.phase_of(90)
@@ -61,9 +70,13 @@ def test_where_the_expected_recall_decides_the_last_phase_counts() -> None:
     above = after(replace(last.scores, false_accepts_per_hour=3.0), 120)
     assert is_better(lucky, above, SETTINGS), "the target of false accepts still comes first"
     worse = after(replace(last.scores, false_accepts_per_hour=9.0), 120)
-    assert not is_better(worse, after(above.scores, 30), SETTINGS), "above the target the fewer false accepts win in all phases"
+    assert not is_better(worse, after(above.scores, 30), SETTINGS), (
+        "above the target the fewer false accepts win in all phases"
+    )
     other = SETTINGS.model_copy(update={"maximization_metric": "average_viable_recall"})
-    assert is_better(after(replace(last.scores, average_viable_recall=0.9), 30), last, other), "other metrics compare all phases"
+    assert is_better(after(replace(last.scores, average_viable_recall=0.9), 30), last, other), (
+        "other metrics compare all phases"
+    )
 
 
 @pytest.mark.parametrize(("false_accepts", "better"), [(1, True), (2, True), (3, False)])
@@ -73,4 +86,6 @@ def test_beside_the_expected_recall_few_false_accepts_prove_nothing(false_accept
     long = ValidationScores(0.67, false_accepts / 1.16, 0.39, 0.0, hard_recall=0.45, expected_recall=0.33, hours=1.16)
     short = ValidationScores(0.56, 0.0, 0.62, 0.62, hard_recall=0.32, expected_recall=0.32, hours=1.16)
     assert is_better(after(long), after(short), settings) is better
-    assert is_better(after(short), after(long), settings.model_copy(update={"maximization_metric": "average_viable_recall"}))
+    assert is_better(
+        after(short), after(long), settings.model_copy(update={"maximization_metric": "average_viable_recall"})
+    )

@@ -27,7 +27,9 @@ from wakeword.errors import ConfigError
 
 pytestmark = pytest.mark.usefixtures("steps_not_compiled")
 
-SETTINGS = TrainingSection(training_steps=(90, 30), learning_rates=(3e-3, 1e-3), batch_size=16, eval_step_interval=45, seed=5)
+SETTINGS = TrainingSection(
+    training_steps=(90, 30), learning_rates=(3e-3, 1e-3), batch_size=16, eval_step_interval=45, seed=5
+)
 
 
 def changed(**values: Any) -> TrainingSection:
@@ -73,7 +75,10 @@ def rising_sets(clips: int = 20) -> list[FeatureSet]:
     words = [rng.integers(-100, 100, (60, 40)).astype(np.int8) for _ in range(clips)]
     for word in words:
         word[-20:, ::2], word[-20:, 1::2] = 100, -100
-    return [FeatureSet("words", True, words, truncation_strategy="truncate_start", end_shift_slices=3), FeatureSet("negatives", False, negatives)]
+    return [
+        FeatureSet("words", True, words, truncation_strategy="truncate_start", end_shift_slices=3),
+        FeatureSet("negatives", False, negatives),
+    ]
 
 
 @dataclass
@@ -106,10 +111,14 @@ def separation(model: Any) -> ValidationScores:
     batch = BatchSampler(rising_sets(), WINDOW, TrainingSection(batch_size=64, seed=9)).batch(0)
     probability = model(((batch.features.astype(np.float32) + 128) * (26 / 255)), training=False).numpy()[:, 0]
     recall = float(np.mean(probability[batch.truth == 1] > 0.5))
-    return ValidationScores(recall, float(np.sum(probability[batch.truth == 0] > 0.5)), float(probability[batch.truth == 1].mean()))
+    return ValidationScores(
+        recall, float(np.sum(probability[batch.truth == 0] > 0.5)), float(probability[batch.truth == 1].mean())
+    )
 
 
-def train(folder: Path, settings: TrainingSection = SETTINGS, evaluate: Evaluate = separation, **changes: Any) -> loop.TrainingResult:
+def train(
+    folder: Path, settings: TrainingSection = SETTINGS, evaluate: Evaluate = separation, **changes: Any
+) -> loop.TrainingResult:
     return loop.train(replace(TrainingRun(NET, WINDOW, rising_sets(), settings, folder, evaluate), **changes))
 
 
@@ -148,8 +157,12 @@ def test_a_run_learns_and_keeps_its_best_weights(whole_run: tuple[loop.TrainingR
 
 
 # 45 is due for an evaluation, 90 also ends a phase, 120 ends the run.
-@pytest.mark.parametrize("step", [45, pytest.param(90, marks=pytest.mark.slow), pytest.param(120, marks=pytest.mark.slow)])
-def test_an_interrupted_run_goes_on_to_the_same_model(whole_run: tuple[loop.TrainingResult, Recorder], tmp_path: Path, step: int) -> None:
+@pytest.mark.parametrize(
+    "step", [45, pytest.param(90, marks=pytest.mark.slow), pytest.param(120, marks=pytest.mark.slow)]
+)
+def test_an_interrupted_run_goes_on_to_the_same_model(
+    whole_run: tuple[loop.TrainingResult, Recorder], tmp_path: Path, step: int
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, progress=Recorder(interrupt_at=step))
     recorder = Recorder()
@@ -172,7 +185,9 @@ def test_an_interrupt_between_evaluations_loses_no_step(
     assert_same_weights(result, whole_run[0])
 
 
-def test_a_run_killed_in_an_evaluation_repeats_it(whole_run: tuple[loop.TrainingResult, Recorder], tmp_path: Path) -> None:
+def test_a_run_killed_in_an_evaluation_repeats_it(
+    whole_run: tuple[loop.TrainingResult, Recorder], tmp_path: Path
+) -> None:
     evaluations = 0
 
     def killed(model: Any) -> ValidationScores:
@@ -223,14 +238,21 @@ def test_a_run_goes_on_with_more_steps_as_if_it_had_had_them_from_the_start(
     recorder = Recorder()
     result = train(tmp_path / "extended", long, progress=recorder)
     assert (recorder.resumed_at, recorder.was_extended) == (short.steps, (short.steps, long.steps))
-    assert [checkpoint.step for checkpoint, _ in recorder.checkpoints] == [step for step in (135, 140) if step > short.steps]
+    assert [checkpoint.step for checkpoint, _ in recorder.checkpoints] == [
+        step for step in (135, 140) if step > short.steps
+    ]
     assert result.steps == 140
     train(tmp_path / "whole", long)
-    with np.load(tmp_path / "extended" / checkpoints.STATE) as one, np.load(tmp_path / "whole" / checkpoints.STATE) as other:
+    with (
+        np.load(tmp_path / "extended" / checkpoints.STATE) as one,
+        np.load(tmp_path / "whole" / checkpoints.STATE) as other,
+    ):
         assert set(one.files) == set(other.files)
         for name in set(one.files) - {"header"}:
             np.testing.assert_array_equal(one[name], other[name])
-    with pytest.raises(ConfigError, match=r"has done 140 steps, more than the 120 of training\.training_steps; give as many or more"):
+    with pytest.raises(
+        ConfigError, match=r"has done 140 steps, more than the 120 of training\.training_steps; give as many or more"
+    ):
         train(tmp_path / "extended")
     assert whole_run[0].steps == checkpoints.steps_done(whole_run[0].weights.parent / checkpoints.STATE) == 120
 
@@ -284,7 +306,12 @@ def test_weights_of_another_model_are_refused(whole_run: tuple[loop.TrainingResu
 
 def test_what_a_killed_session_was_writing_goes_and_what_is_whole_stays(tmp_path: Path) -> None:
     whole = ["best_weights.weights.h5", "training_state.npz", ".notes"]
-    for name in (*whole, ".best_weights.weights.h5.2fpj81u7.partial", ".best_weights.weights.h5.2fpj81u7.partial.weights.h5", ".training_state.npz.x.partial"):
+    for name in (
+        *whole,
+        ".best_weights.weights.h5.2fpj81u7.partial",
+        ".best_weights.weights.h5.2fpj81u7.partial.weights.h5",
+        ".training_state.npz.x.partial",
+    ):
         (tmp_path / name).touch()
     checkpoints.remove_partial(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(whole)

@@ -58,11 +58,15 @@ def test_the_loss_is_a_mean_of_the_truths_and_the_teachers() -> None:
     one = batch(SLICES, 1)
     given = np.linspace(-3, 3, len(one.truth))
     features, own = tf.constant(dequantise(one.features)), tf.constant(given, tf.float32)
-    losses = Loss(LATEST.model_copy(update={"teaching_share": 0.25}), Distillation(teachers, "")).of_samples(features, tf.constant(one.truth), own)
+    losses = Loss(LATEST.model_copy(update={"teaching_share": 0.25}), Distillation(teachers, "")).of_samples(
+        features, tf.constant(one.truth), own
+    )
     mean = np.mean([logits(each.model, one.features) for each in teachers], axis=0).astype(np.float64)
     assert np.ptp(mean) > 1, "teachers that say the same of everything would prove nothing"
     of_teachers = TEMPERATURE * entropy(sigmoid(mean / TEMPERATURE), sigmoid(given / TEMPERATURE))
-    np.testing.assert_allclose(losses, 0.75 * entropy(one.truth.astype(np.float64), sigmoid(given)) + 0.25 * of_teachers, rtol=1e-4)
+    np.testing.assert_allclose(
+        losses, 0.75 * entropy(one.truth.astype(np.float64), sigmoid(given)) + 0.25 * of_teachers, rtol=1e-4
+    )
     alone = Loss(LATEST).of_samples(features, tf.constant(one.truth), own)
     np.testing.assert_allclose(alone, entropy(one.truth.astype(np.float64), sigmoid(given)), rtol=1e-5)
 
@@ -92,10 +96,15 @@ def sets() -> list[FeatureSet]:
 
 
 def train(
-    folder: Path, distillation: Distillation | None, share: float, evaluate: Callable[[Any], ValidationScores] = lambda _: ValidationScores(1.0, 0.0, 1.0)
+    folder: Path,
+    distillation: Distillation | None,
+    share: float,
+    evaluate: Callable[[Any], ValidationScores] = lambda _: ValidationScores(1.0, 0.0, 1.0),
 ) -> loop.TrainingResult:
     even = dict.fromkeys(("positive_class_weight", "negative_class_weight"), (1.0,))
-    settings = TrainingSection(training_steps=(6,), learning_rates=(1e-2,), batch_size=4, eval_step_interval=2, teaching_share=share, **even)
+    settings = TrainingSection(
+        training_steps=(6,), learning_rates=(1e-2,), batch_size=4, eval_step_interval=2, teaching_share=share, **even
+    )
     network = SINGLE.model_copy(update={"dropout_rate": 0.3})
     return loop.train(TrainingRun(network, SLICES, sets(), settings, folder, evaluate, distillation=distillation))
 

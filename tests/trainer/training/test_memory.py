@@ -10,7 +10,16 @@ from trainer.config.loader import load_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
-from trainer.training.memory import GIB, MIB, WORKER_BYTES, MemoryNeed, check_memory, feature_workers, memory_need, workers
+from trainer.training.memory import (
+    GIB,
+    MIB,
+    WORKER_BYTES,
+    MemoryNeed,
+    check_memory,
+    feature_workers,
+    memory_need,
+    workers,
+)
 from wakeword.errors import ConfigError
 
 
@@ -63,10 +72,17 @@ def test_what_grows_with_the_settings() -> None:
         (
             ["performance.max_memory_gb=0.5"],
             1,
-            r"is 0\.5, but training takes about 0\.74 GiB with batches of 128 and 3 made ahead, 0\.68 of it whatever these are; lower",
+            (
+                r"is 0\.5, but training takes about 0\.74 GiB with batches of 128 and 3 made ahead, 0\.68 of it"
+                r" whatever these are; lower"
+            ),
         ),
         (["performance.max_memory_gb=1", "training.batch_size=4096"], 1, "with batches of 4096 and 3 made ahead"),
-        (["performance.max_memory_gb=2"], 1000, r"max_memory_gb is 2, but computing features takes about \d+\.\d\d GiB, .* cut long recordings up"),
+        (
+            ["performance.max_memory_gb=2"],
+            1000,
+            r"max_memory_gb is 2, but computing features takes about \d+\.\d\d GiB, .* cut long recordings up",
+        ),
     ],
 )
 def test_what_cannot_fit_is_refused(settings: list[str], hours: float, message: str) -> None:

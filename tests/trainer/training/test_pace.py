@@ -53,5 +53,6 @@ def test_what_lies_between_steps_is_no_time_of_steps_and_mining_is_shared_out_ov
             with pace.beside_steps(evaluation=False):
                 clock.now += 12
         clock.now += 1000  # a laptop that sleeps here
-    # Of each stretch the first report is not measured: four of six are, at a second a step. Evaluations cost 4 s, and 6 s each of mining.
+    # Of each stretch the first report is not measured: four of six are, at a second a step. Evaluations cost 4 s, and 6
+    # s each of mining.
     assert pace.remaining_s(100, 3) == 100 * 1.0 + 3 * 10.0

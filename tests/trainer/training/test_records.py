@@ -27,7 +27,12 @@ from wakeword.errors import ConfigError
 pytestmark = pytest.mark.usefixtures("steps_not_compiled")
 
 NET = MixedNetConfig(
-    first_conv_filters=6, pointwise_filters=(6,), mixconv_kernel_sizes=((3, 5),), repeat_in_block=(1,), residual_connection=(1,), dropout_rate=0.1
+    first_conv_filters=6,
+    pointwise_filters=(6,),
+    mixconv_kernel_sizes=((3, 5),),
+    repeat_in_block=(1,),
+    residual_connection=(1,),
+    dropout_rate=0.1,
 )
 WINDOW = receptive_field(NET, 4)
 SETTINGS = TrainingSection(
@@ -71,7 +76,9 @@ class Interrupting(Silent):
 
 
 def run_in(folder: Path, **changes: Any) -> TrainingRun:
-    run = TrainingRun(NET, WINDOW, feature_sets(), SETTINGS, folder / "checkpoints", Falling(), performance=PROFILED, records=folder)
+    run = TrainingRun(
+        NET, WINDOW, feature_sets(), SETTINGS, folder / "checkpoints", Falling(), performance=PROFILED, records=folder
+    )
     return replace(run, **changes)
 
 
@@ -83,7 +90,9 @@ def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     import tensorflow as tf
 
     points: dict[str, list[tuple[int, float]]] = {}
-    for path in sorted((folder / "tensorboard").glob("events.out.tfevents.*"), key=lambda path: path.stat().st_mtime_ns):
+    for path in sorted(
+        (folder / "tensorboard").glob("events.out.tfevents.*"), key=lambda path: path.stat().st_mtime_ns
+    ):
         for record in tf.data.TFRecordDataset(str(path)):
             event = tf.compat.v1.Event.FromString(record.numpy())
             for value in event.summary.value:
@@ -104,7 +113,10 @@ STEPS = [4, 8, 12, 16, 20, 24]
 def test_curves_images_and_histograms_are_written_at_every_evaluation(whole: tuple[Path, loop.TrainingResult]) -> None:
     found = curves(whole[0])
     assert {name: [step for step, _ in points] for name, points in found.items()} == dict.fromkeys(found, STEPS)
-    scalars = {"training": {"loss", "accuracy", "recall", "precision", "learning_rate"}, "performance": {"batch_ms", "step_ms", "steps_per_second"}}
+    scalars = {
+        "training": {"loss", "accuracy", "recall", "precision", "learning_rate"},
+        "performance": {"batch_ms", "step_ms", "steps_per_second"},
+    }
     for group, names in scalars.items():
         assert {f"{group}/{name}" for name in names} <= found.keys()
     assert found["validation/recall_at_no_faph"] == [(step, 0.125) for step in STEPS]
@@ -116,15 +128,22 @@ def test_curves_images_and_histograms_are_written_at_every_evaluation(whole: tup
 
 def test_log_and_table_hold_every_evaluation(whole: tuple[Path, loop.TrainingResult]) -> None:
     rows = list(csv.DictReader((whole[0] / "validation.csv").read_text().splitlines()))
-    assert [(int(row["step"]), float(row["false_accepts_per_hour"]), row["best"]) for row in rows] == [(step, 9.0, "1") for step in STEPS]
+    assert [(int(row["step"]), float(row["false_accepts_per_hour"]), row["best"]) for row in rows] == [
+        (step, 9.0, "1") for step in STEPS
+    ]
     log = (whole[0] / "training.log").read_text()
-    assert "step 24: recall 50.0%, 9.00 false accepts/h, average viable recall 0.250, recall at no false accepts 12.5%  (best)" in log
+    assert (
+        "step 24: recall 50.0%, 9.00 false accepts/h, average viable recall 0.250, recall at no false accepts 12.5% "
+        " (best)" in log
+    )
     assert "\x1b" not in log
 
 
 def test_profiles_are_named_by_step_and_readable(whole: tuple[Path, loop.TrainingResult]) -> None:
     folder = whole[0] / "profiles"
-    assert {path.name for path in folder.iterdir()} == {f"step_{step}.{kind}" for step in (0, 10, 20) for kind in ("prof", "txt")}
+    assert {path.name for path in folder.iterdir()} == {
+        f"step_{step}.{kind}" for step in (0, 10, 20) for kind in ("prof", "txt")
+    }
     assert pstats.Stats(str(folder / "step_10.prof")).total_calls > 0  # type: ignore[attr-defined]  # missing from the types
     assert "cumulative" in (folder / "step_10.txt").read_text()
 
@@ -136,7 +155,10 @@ def test_numbered_checkpoints_are_pruned(whole: tuple[Path, loop.TrainingResult]
 
 
 def same(one: loop.TrainingResult, other: loop.TrainingResult) -> bool:
-    return all(np.array_equal(first, second) for first, second in zip(one.model.get_weights(), other.model.get_weights(), strict=True))
+    return all(
+        np.array_equal(first, second)
+        for first, second in zip(one.model.get_weights(), other.model.get_weights(), strict=True)
+    )
 
 
 def deterministic(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -185,7 +207,11 @@ def test_the_torn_end_of_an_event_file_is_cut_off(whole: tuple[Path, loop.Traini
 
 
 def test_nothing_is_recorded_without_a_folder_or_where_it_is_switched_off(tmp_path: Path) -> None:
-    train(tmp_path, settings=SETTINGS.last_phase(training_steps=(1,)), performance=PerformanceSection(tensorboard_enabled=False))
+    train(
+        tmp_path,
+        settings=SETTINGS.last_phase(training_steps=(1,)),
+        performance=PerformanceSection(tensorboard_enabled=False),
+    )
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoints", "training.log", "validation.csv"}
 
 
@@ -194,8 +220,16 @@ def test_a_gpu_that_is_asked_for_and_missing_is_an_error_that_says_what_to_insta
 
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("this machine has a GPU")
-    with pytest.raises(ConfigError, match=r"no GPU; install NVIDIA's driver, and in the project's folder: pip install \"\.\[gpu\]\"; or set it to false"):
+    with pytest.raises(
+        ConfigError,
+        match=(
+            r"no GPU; install NVIDIA's driver, and in the project's folder: pip install \"\.\[gpu\]\"; or set it to"
+            r" false"
+        ),
+    ):
         runtime.start_tensorflow(settings=PerformanceSection(gpu_only=True))
-    with pytest.raises(ConfigError, match=r"mixed_precision is true, but .* pip install \"\.\[gpu\]\"; or set it to false"):
+    with pytest.raises(
+        ConfigError, match=r"mixed_precision is true, but .* pip install \"\.\[gpu\]\"; or set it to false"
+    ):
         runtime.compute_dtype(PerformanceSection(mixed_precision=True))
     assert runtime.compute_dtype(PerformanceSection()) == "float32"

@@ -17,7 +17,9 @@ from trainer.mixednet.scaling import dequantise
 from trainer.training.batch_scores import BatchScores
 from trainer.training.step import TrainState
 
-OFFICIAL = MixedNetConfig(first_conv_filters=32, pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,)))
+OFFICIAL = MixedNetConfig(
+    first_conv_filters=32, pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,))
+)
 UNEVEN = MixedNetConfig(
     first_conv_filters=7,
     stride=2,
@@ -29,7 +31,12 @@ UNEVEN = MixedNetConfig(
     l2_regularization=1e-2,
 )
 SINGLE = MixedNetConfig(
-    first_conv_filters=5, first_conv_kernel_size=3, pointwise_filters=(6,), mixconv_kernel_sizes=((1,),), repeat_in_block=(1,), residual_connection=(1,)
+    first_conv_filters=5,
+    first_conv_kernel_size=3,
+    pointwise_filters=(6,),
+    mixconv_kernel_sizes=((1,),),
+    repeat_in_block=(1,),
+    residual_connection=(1,),
 )
 LATEST = TrainingSection(weight_averaging=0)
 """No running mean: the weights that a step leaves."""
@@ -64,7 +71,9 @@ def plain_step(model: Any, optimizer: Any) -> Callable[[Batch], float]:
     def step(one: Batch) -> float:
         with tf.GradientTape() as tape:
             logits = logits_of(dequantise(one.features), training=True)[:, 0]
-            loss = tf.reduce_mean(one.weights * tf.nn.sigmoid_cross_entropy_with_logits(one.truth, logits)) + sum(model.losses)
+            loss = tf.reduce_mean(one.weights * tf.nn.sigmoid_cross_entropy_with_logits(one.truth, logits)) + sum(
+                model.losses
+            )
         optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
         return float(loss)
 
@@ -80,7 +89,9 @@ def plain_step(model: Any, optimizer: Any) -> Callable[[Batch], float]:
         pytest.param(SINGLE, 128, id="single"),
     ],
 )
-def test_logits_gradients_and_statistics_are_those_of_keras_layers(config: MixedNetConfig, unrolled: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logits_gradients_and_statistics_are_those_of_keras_layers(
+    config: MixedNetConfig, unrolled: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import tensorflow as tf
 
     from trainer.mixednet import depthwise
@@ -102,9 +113,14 @@ def test_logits_gradients_and_statistics_are_those_of_keras_layers(config: Mixed
     with tf.GradientTape() as tape:
         logits = ChannelFirst(fast, config).train(dequantised(tf.constant(one.features)))
         total = tf.reduce_sum(logits * one.weights)
-    gradients = tape.gradient(total, [variable.value for variable in fast.trainable_variables], unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    # The same sums in another order: float32 rounding of some thousand terms, relative to the largest value of the tensor. A depthwise
-    # bias has no gradient but rounding, since the normalisation takes it out again; it is held against the largest of all gradients.
+    gradients = tape.gradient(
+        total,
+        [variable.value for variable in fast.trainable_variables],
+        unconnected_gradients=tf.UnconnectedGradients.ZERO,
+    )
+    # The same sums in another order: float32 rounding of some thousand terms, relative to the largest value of the
+    # tensor. A depthwise bias has no gradient but rounding, since the normalisation takes it out again; it is held
+    # against the largest of all gradients.
     assert_close(logits, expected, 2e-5)
     floor = 1e-2 * max(float(np.abs(want).max()) for want in wanted)
     for variable, gradient, want in zip(fast.trainable_variables, gradients, wanted, strict=True):
@@ -113,23 +129,32 @@ def test_logits_gradients_and_statistics_are_those_of_keras_layers(config: Mixed
         assert_close(statistic.value, want.value, 1e-5, statistic.path)
     # By the running statistics, as a teacher hears: nothing is dropped out, and nothing moves.
     before = fast.get_weights()
-    assert_close(ChannelFirst(fast, config).infer(dequantised(tf.constant(one.features))), logit_model(plain)(dequantise(one.features))[:, 0], 2e-4)
+    assert_close(
+        ChannelFirst(fast, config).infer(dequantised(tf.constant(one.features))),
+        logit_model(plain)(dequantise(one.features))[:, 0],
+        2e-4,
+    )
     for weight, was in zip(fast.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, was)
 
 
 def assert_close(values: Any, expected: Any, tolerance: float, name: str = "", scale: float | None = None) -> None:
     wanted = np.asarray(expected.numpy(), np.float64)
-    np.testing.assert_allclose(values.numpy(), wanted, rtol=0, atol=tolerance * (scale or float(np.abs(wanted).max())), err_msg=name)
+    np.testing.assert_allclose(
+        values.numpy(), wanted, rtol=0, atol=tolerance * (scale or float(np.abs(wanted).max())), err_msg=name
+    )
 
 
 def test_training_gives_the_weights_of_the_plain_form() -> None:
-    """Adam divides by the gradient's own size, so the rounding of a gradient near zero moves a weight by up to the learning rate. What is
-    trained is therefore compared by distance: the two runs end a hundred times closer to each other than either has gone. Depthwise biases,
-    which the normalisation takes out again, have no gradient but rounding; that they change nothing is seen in the probabilities."""
+    """Adam divides by the gradient's own size, so the rounding of a gradient near zero moves a weight by up to the
+    learning rate. What is trained is therefore compared by distance: the two runs end a hundred times closer to each
+    other than either has gone. Depthwise biases, which the normalisation takes out again, have no gradient but
+    rounding; that they change nothing is seen in the probabilities."""
     import keras
 
-    config = UNEVEN.model_copy(update={"dropout_rate": 0.0})  # XLA draws other random numbers; that the same ones are dropped is tested above
+    config = UNEVEN.model_copy(
+        update={"dropout_rate": 0.0}
+    )  # XLA draws other random numbers; that the same ones are dropped is tested above
     slices = receptive_field(config, 6)
     begun = flat(model_of(config, slices))
     plain, fast = model_of(config, slices), model_of(config, slices)
@@ -149,7 +174,13 @@ def test_training_gives_the_weights_of_the_plain_form() -> None:
 
 def flat(model: Any) -> NDArray[np.float32]:
     """The trained weights, without depthwise biases."""
-    return np.concatenate([weight.numpy().ravel() for weight in model.trainable_variables if not ("depthwise" in weight.path and weight.path.endswith("bias"))])
+    return np.concatenate(
+        [
+            weight.numpy().ravel()
+            for weight in model.trainable_variables
+            if not ("depthwise" in weight.path and weight.path.endswith("bias"))
+        ]
+    )
 
 
 def test_a_step_counts_what_accuracy_recall_and_precision_are_made_of() -> None:
@@ -189,7 +220,10 @@ def test_sixteen_bits_train_toward_the_same_loss() -> None:
 def test_the_mean_of_the_weights_follows_them_and_training_does_not_see_it() -> None:
     config, kept = SINGLE.model_copy(update={"dropout_rate": 0.2}), 0.8
     slices = receptive_field(config, 6)
-    without, state = (TrainState(model_of(config, slices), config, TrainingSection(weight_averaging=averaging)) for averaging in (0, kept))
+    without, state = (
+        TrainState(model_of(config, slices), config, TrainingSection(weight_averaging=averaging))
+        for averaging in (0, kept)
+    )
     assert len(state.variables) > len(without.variables)
 
     def weights() -> list[NDArray[np.float32]]:
@@ -212,5 +246,6 @@ def test_the_mean_of_the_weights_follows_them_and_training_does_not_see_it() -> 
     with without.averaged() as model:
         for weight, was in zip(model.get_weights(), without.model.get_weights(), strict=True):
             np.testing.assert_array_equal(weight, was)
-    # The mean is beside the training: with and without one the same weights are trained, but for what another compilation rounds.
+    # The mean is beside the training: with and without one the same weights are trained, but for what another
+    # compilation rounds.
     assert np.linalg.norm(flat(state.model) - flat(without.model)) < 1e-3 * np.linalg.norm(flat(without.model))

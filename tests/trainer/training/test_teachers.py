@@ -30,7 +30,9 @@ SMALL = (
 
 
 def record(name: str, split: Split) -> SampleRecord:
-    return SampleRecord(Path("/recordings") / f"{name}.wav", Label.POSITIVE, split, name, 1.0, 16_000, sha256=f"{ord(name):064x}")
+    return SampleRecord(
+        Path("/recordings") / f"{name}.wav", Label.POSITIVE, split, name, 1.0, 16_000, sha256=f"{ord(name):064x}"
+    )
 
 
 RECORDS = (record("a", Split.TRAIN), record("b", Split.VAL), record("c", Split.TEST))
@@ -59,7 +61,10 @@ def taught_by(*checkpoints: Path) -> TrainerConfig:
 
 
 def test_teachers_of_the_same_split_are_opened(tmp_path: Path) -> None:
-    first, second = run(tmp_path / "first"), run(tmp_path / "second", RECORDS, "training.seed=2", "model.pointwise_filters=9,6")
+    first, second = (
+        run(tmp_path / "first"),
+        run(tmp_path / "second", RECORDS, "training.seed=2", "model.pointwise_filters=9,6"),
+    )
     chosen = taught_by(first, second)
     check_teachers(chosen, RECORDS)
     distillation = open_teachers(chosen)
@@ -83,8 +88,14 @@ def test_teachers_of_the_same_split_are_opened(tmp_path: Path) -> None:
 )
 def test_a_teacher_that_heard_what_is_held_out_is_refused(tmp_path: Path, moved: tuple[str, Split], named: str) -> None:
     name, split = moved
-    heard = tuple(replace(record(name, split), path=Path("/elsewhere/copy.wav")) if one.path.stem == name else one for one in RECORDS)
-    message = rf"heard /recordings/{named}\.wav, which validates or tests this run \(1 such recordings\); .*paths\.splits=.*recordings\.csv"
+    heard = tuple(
+        replace(record(name, split), path=Path("/elsewhere/copy.wav")) if one.path.stem == name else one
+        for one in RECORDS
+    )
+    message = (
+        rf"heard /recordings/{named}\.wav, which validates or tests this run \(1 such recordings\);"
+        r" .*paths\.splits=.*recordings\.csv"
+    )
     with pytest.raises(ConfigError, match=message):
         check_teachers(taught_by(run(tmp_path / "run", heard)), RECORDS)
 
@@ -130,13 +141,20 @@ def test_a_teacher_that_is_not_finished_is_refused(tmp_path: Path) -> None:
 
 def test_a_teacher_whose_recordings_are_unknown_is_refused(tmp_path: Path) -> None:
     checkpoint = run(tmp_path / "run", tuple(replace(one, sha256="") for one in RECORDS))
-    with pytest.raises(ConfigError, match=r"recordings\.csv: of an older version, without the files' hashes; train this teacher again"):
+    with pytest.raises(
+        ConfigError, match=r"recordings\.csv: of an older version, without the files' hashes; train this teacher again"
+    ):
         check_teachers(taught_by(checkpoint), RECORDS)
 
 
 def test_a_teacher_of_another_window_is_refused(tmp_path: Path) -> None:
     checkpoint = run(tmp_path / "run", RECORDS, "hardware.clip_duration_ms=900")
-    with pytest.raises(ConfigError, match=r"reads windows of \d+ slices and this run has \d+; give a teacher with the same hardware\.clip_duration_ms"):
+    with pytest.raises(
+        ConfigError,
+        match=(
+            r"reads windows of \d+ slices and this run has \d+; give a teacher with the same hardware\.clip_duration_ms"
+        ),
+    ):
         check_teachers(taught_by(checkpoint), RECORDS)
 
 
@@ -146,7 +164,9 @@ def test_what_is_no_teacher_is_refused(tmp_path: Path) -> None:
     lone = tmp_path / "a" / "b" / "lone.weights.h5"
     lone.parent.mkdir(parents=True)
     lone.write_bytes(b"")
-    with pytest.raises(ConfigError, match=r"config\.yaml: does not exist; give a checkpoint within the folder of its run"):
+    with pytest.raises(
+        ConfigError, match=r"config\.yaml: does not exist; give a checkpoint within the folder of its run"
+    ):
         check_teachers(taught_by(lone), RECORDS)
     damaged = run(tmp_path / "damaged")
     damaged.write_bytes(b"no weights")
@@ -167,9 +187,19 @@ def test_a_share_out_of_range_is_refused(share: str) -> None:
 
 def test_a_teacher_that_heard_a_stretch_that_this_run_tests_with_is_refused(tmp_path: Path) -> None:
     def evening(start: int, end: int, split: Split) -> SampleRecord:
-        return SampleRecord(Part(Path("/recordings/evening.wav"), start, end).path, Label.NEGATIVE, split, "negative/evening", 9.0, 16_000, sha256="e" * 64)
+        return SampleRecord(
+            Part(Path("/recordings/evening.wav"), start, end).path,
+            Label.NEGATIVE,
+            split,
+            "negative/evening",
+            9.0,
+            16_000,
+            sha256="e" * 64,
+        )
 
-    teacher = taught_by(run(tmp_path / "teacher", (*RECORDS, evening(0, 100, Split.TRAIN), evening(103, 200, Split.VAL))))
+    teacher = taught_by(
+        run(tmp_path / "teacher", (*RECORDS, evening(0, 100, Split.TRAIN), evening(103, 200, Split.VAL)))
+    )
     check_teachers(teacher, (*RECORDS, evening(110, 200, Split.VAL), evening(0, 100, Split.TRAIN)))
     for mine in (evening(99, 140, Split.VAL), evening(150, 200, Split.TEST)):
         with pytest.raises(ConfigError, match=r"heard /recordings/evening\.wav#t=.* validates or tests this run"):

@@ -27,10 +27,16 @@ def shown(terminal: bool) -> list[str]:
 
 def test_a_file_gets_lines() -> None:
     assert shown(terminal=False) == [
-        "step 500: recall 50.0%, 9.00 false accepts/h, average viable recall 0.250, recall at no false accepts 12.5%  (best)",
+        (
+            "step 500: recall 50.0%, 9.00 false accepts/h, average viable recall 0.250, recall at no false accepts"
+            " 12.5%  (best)"
+        ),
         "step 12000: recall 98.7%, 0.40 false accepts/h, average viable recall 0.912, recall at no false accepts 95.1%",
         "warning: something",
-        "step 12000: recall 98.7%, 0.40 false accepts/h, average viable recall 0.912, recall at no false accepts 95.1%  (best)",
+        (
+            "step 12000: recall 98.7%, 0.40 false accepts/h, average viable recall 0.912, recall at no false accepts"
+            " 95.1%  (best)"
+        ),
     ]
 
 

@@ -56,7 +56,8 @@ class Trained:
     model: Any
     data: PresentedSplit
     streamed: tuple[NDArray[np.float32], ...]
-    """Probabilities of the streaming Keras clone, inference by inference from boot: of the wake words, then of the negatives."""
+    """Probabilities of the streaming Keras clone, inference by inference from boot: of the wake words, then of the
+    negatives."""
 
     @property
     def streams(self) -> tuple[CachedStream, ...]:
@@ -64,17 +65,23 @@ class Trained:
 
     @property
     def settled(self) -> int:
-        """Inferences until the model has forgotten boot, where its ring buffers held zeros and not the activations of silence."""
+        """Inferences until the model has forgotten boot, where its ring buffers held zeros and not the activations of
+        silence.
+        """
         return -(-self.slices // self.config.stride)
 
 
 def stored(folder: Path, seed: int, presentation: Presentation, samples: tuple[int, ...]) -> PresentedStream:
     path, slices = folder / presentation.mode, contract.slice_count(presentation.silence(len(samples)) + sum(samples))
     networks.speechlike(seed, slices).tofile(path)
-    return PresentedStream.of([path] * len(samples), [""] * len(samples), presentation, CachedStream(path, slices, samples))
+    return PresentedStream.of(
+        [path] * len(samples), [""] * len(samples), presentation, CachedStream(path, slices, samples)
+    )
 
 
-def run_streaming(model: Any, config: MixedNetConfig, slices: int, streams: Sequence[CachedStream]) -> Iterator[NDArray[np.float32]]:
+def run_streaming(
+    model: Any, config: MixedNetConfig, slices: int, streams: Sequence[CachedStream]
+) -> Iterator[NDArray[np.float32]]:
     import tensorflow as tf
 
     from trainer.mixednet.models import reset_streaming, streaming_clone
@@ -97,7 +104,8 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     model = build_model(config, slices)
     networks.randomise(model, seed=6)
     folder = tmp_path_factory.mktemp("features")
-    # No detection of these seeds hangs on one level of rounding or on the moments after boot, which the float model does not have.
+    # No detection of these seeds hangs on one level of rounding or on the moments after boot, which the float model
+    # does not have.
     words, negatives = stored(folder, 2, SESSION, 3 * (16_000,)), stored(folder, 9, STREAM, (16_000 * SECONDS,))
     streamed = tuple(run_streaming(model, config, slices, (words.features, negatives.features)))
     return Trained(config, slices, model, PresentedSplit(Split.VAL, words, negatives), streamed)
@@ -117,7 +125,9 @@ def test_probabilities_line_up_with_the_streaming_model_inference_for_inference(
     assert trained.slices < 100, "the first second is enough to forget boot"
     for (stream, _), expected in zip(heard(trained).streams, trained.streamed, strict=True):
         assert len(stream.probabilities) == len(expected) == stream.slices // trained.config.stride
-        assert np.ptp(expected[trained.settled :]) > 0.3, "probabilities that never move would agree however they were shifted"
+        assert np.ptp(expected[trained.settled :]) > 0.3, (
+            "probabilities that never move would agree however they were shifted"
+        )
         levels = np.minimum(expected * 256, 255)
         np.testing.assert_allclose(stream.probabilities[trained.settled :], levels[trained.settled :], atol=0.51)
 
@@ -127,7 +137,10 @@ def test_scores_are_the_devices_decisions_on_the_streaming_model(trained: Traine
     level = contract.cutoff_to_uint8(cutoff)
     levels = [np.clip(np.rint(probabilities * 256), 0, 255).astype(np.uint8) for probabilities in trained.streamed]
     words, negatives = (
-        [contract.slice_end_seconds(each.slice_index) for each in detect(stream_levels, trained.config.stride, stream.slices, level, WINDOW)]
+        [
+            contract.slice_end_seconds(each.slice_index)
+            for each in detect(stream_levels, trained.config.stride, stream.slices, level, WINDOW)
+        ]
         for stream_levels, stream in zip(levels, trained.streams, strict=True)
     )
     assert words or cutoff > 0.5, "nothing is found even at a low cutoff"
@@ -135,14 +148,18 @@ def test_scores_are_the_devices_decisions_on_the_streaming_model(trained: Traine
     matched = match([Span(start, start + 1) for start in (1.5, 6.0, 10.5)], words, seconds, TOLERANCE_SECONDS)
     scores = validation(trained, cutoff)(trained.model)
     assert scores.recall == pytest.approx(matched.found / 3)
-    assert scores.false_accepts_per_hour == pytest.approx((matched.false_accepts + len(negatives)) / ((SECONDS + seconds) / 3600))
+    assert scores.false_accepts_per_hour == pytest.approx(
+        (matched.false_accepts + len(negatives)) / ((SECONDS + seconds) / 3600)
+    )
     assert 0 <= scores.average_viable_recall <= 1
     assert 0 <= scores.recall_at_no_faph <= 1
 
 
 def test_a_stream_is_read_in_ranges_that_change_nothing(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = heard(trained).positives.probabilities
-    monkeypatch.setattr("trainer.inference.models.BLOCK_POSITIONS", 7)  # the model hears silence before the first two ranges
+    monkeypatch.setattr(
+        "trainer.inference.models.BLOCK_POSITIONS", 7
+    )  # the model hears silence before the first two ranges
     ranges = heard(trained).positives.probabilities
     assert np.abs(whole.astype(int) - ranges).max() <= 1
     assert len(ranges) == len(whole)
@@ -163,7 +180,11 @@ def test_each_evaluation_takes_the_models_weights_of_that_time(trained: Trained)
     try:
         head.set_weights([weights[0] * 0, weights[1] * 0 - 9])
         silenced = scored(trained.model)
-        assert (silenced.recall, silenced.false_accepts_per_hour) == (0, 0) != (before.recall, before.false_accepts_per_hour)
+        assert (
+            (silenced.recall, silenced.false_accepts_per_hour)
+            == (0, 0)
+            != (before.recall, before.false_accepts_per_hour)
+        )
     finally:
         head.set_weights(weights)
     assert scored(trained.model) == before
@@ -171,12 +192,18 @@ def test_each_evaluation_takes_the_models_weights_of_that_time(trained: Trained)
 
 def test_recordings_are_presented_as_the_simulated_board_does(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
-    sounds = {name: rng.normal(0, 1000, length).astype(np.int16) for name, length in (("b", 16_000), ("a", 8_000), ("word", 12_345), ("early", 8_000))}
+    sounds = {
+        name: rng.normal(0, 1000, length).astype(np.int16)
+        for name, length in (("b", 16_000), ("a", 8_000), ("word", 12_345), ("early", 8_000))
+    }
     for name, sound in sounds.items():
         soundfile.write(tmp_path / f"{name}.wav", sound, 16_000)
     seconds: list[float] = []
     labels = {"word": Label.POSITIVE, "early": Label.POSITIVE, "b": Label.NEGATIVE, "a": Label.NEGATIVE}
-    records = [SampleRecord(tmp_path / f"{name}.wav", label, Split.VAL, "", len(sounds[name]) / 16_000, 16_000) for name, label in labels.items()]
+    records = [
+        SampleRecord(tmp_path / f"{name}.wav", label, Split.VAL, "", len(sounds[name]) / 16_000, 16_000)
+        for name, label in labels.items()
+    ]
     data = present_split(FeatureCache(tmp_path / "cache"), SplitRecords.of(records, Split.VAL), seconds.append)
     lead, pause, gap = (np.zeros(round(16_000 * seconds), np.int16) for seconds in (1.5, 3.5, 0.5))
     joined = np.concatenate([lead, sounds["early"], pause, sounds["word"], pause])
@@ -184,5 +211,7 @@ def test_recordings_are_presented_as_the_simulated_board_does(tmp_path: Path) ->
     early, word = (recording.span for recording in data.positives.recordings)
     assert (early.start, early.end) == (1.5, 2.0)
     assert (word.start, word.end) == (5.5, 5.5 + 12_345 / 16_000)
-    np.testing.assert_array_equal(data.negatives.features.read(), device_features(np.concatenate([sounds["a"], gap, sounds["b"]])))
+    np.testing.assert_array_equal(
+        data.negatives.features.read(), device_features(np.concatenate([sounds["a"], gap, sounds["b"]]))
+    )
     assert sum(seconds) == pytest.approx((12_345 + 32_000) / 16_000)

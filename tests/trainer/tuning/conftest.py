@@ -43,7 +43,17 @@ def build_run(root: Path, odd: bool) -> Path:
 
     def add(split: Split, label: Label, seconds: float, bursts: dict[float, float]) -> None:
         path = write_bursts(root / "audio" / split / f"{len(records)}.wav", seconds, bursts, seed=len(records))
-        records.append(SampleRecord(path, label, split, f"{split} {len(records) % 3}", len(read_samples(path)) / RATE, RATE, sha256=hash_file(path)))
+        records.append(
+            SampleRecord(
+                path,
+                label,
+                split,
+                f"{split} {len(records) % 3}",
+                len(read_samples(path)) / RATE,
+                RATE,
+                sha256=hash_file(path),
+            )
+        )
 
     for split, utterances, negatives in ((Split.TRAIN, 6, 3), (Split.VAL, 4, 1), (Split.TEST, 4, 1)):
         for index in range(utterances):

@@ -21,7 +21,9 @@ Peak = tuple[int, int]
 """Inferences that it lasts, and its probability."""
 
 
-def session(words: list[Peak], accepts: list[Peak], split: Split = Split.VAL, hours: float = 1.0, late: int = 0) -> SimulatedSplit:
+def session(
+    words: list[Peak], accepts: list[Peak], split: Split = Split.VAL, hours: float = 1.0, late: int = 0
+) -> SimulatedSplit:
     """A peak within each wake word, another in the pauses after the first `late` of them, and peaks ten seconds apart
     in the negatives.
     """
@@ -66,6 +68,10 @@ def point(
 RECIPE = TuningRecipe(1e-4, 20.0, 40.0, 0.2)
 
 
-def iteration(number: int, at: PointChoice, kept: bool, recipe: TuningRecipe = RECIPE, move: Move = Move.SAME) -> Iteration:
+def iteration(
+    number: int, at: PointChoice, kept: bool, recipe: TuningRecipe = RECIPE, move: Move = Move.SAME
+) -> Iteration:
     """An iteration that came out at a point."""
-    return Iteration(number, Move.GIVEN if number == 0 else move, recipe, at, kept, 0, None if number == 0 else 0.25, 1.5)
+    return Iteration(
+        number, Move.GIVEN if number == 0 else move, recipe, at, kept, 0, None if number == 0 else 0.25, 1.5
+    )

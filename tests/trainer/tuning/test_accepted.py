@@ -43,7 +43,9 @@ def test_the_surest_first_and_none_overlapping() -> None:
     clips = [clip(400, {29: 80, 34: 90, 69: 60, 109: 40}), clip(SLICES - 1, {}), clip(200, {14: 85})]
     windows = found(clips, 0.5)
     assert [int(window[:, 0].max()) for window in windows] == [90, 85, 60]
-    np.testing.assert_array_equal(windows[0], clips[0][35 * STRIDE - SLICES - END_SHIFT_SLICES : 35 * STRIDE + END_SHIFT_SLICES])
+    np.testing.assert_array_equal(
+        windows[0], clips[0][35 * STRIDE - SLICES - END_SHIFT_SLICES : 35 * STRIDE + END_SHIFT_SLICES]
+    )
     assert [int(window[:, 0].max()) for window in found(clips, 0.5, limit=2)] == [90, 85]
     assert [int(window[:, 0].max()) for window in found(clips, 0.3)] == [90, 85, 60, 40]
     assert len(found(clips, 0.9)) == 0

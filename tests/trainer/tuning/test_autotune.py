@@ -44,7 +44,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def autotune(run: Path, output: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(autotune_app, ["--checkpoint", str(run / WEIGHTS), "--output-dir", str(output), *SHORT, *arguments])
+    return CliRunner().invoke(
+        autotune_app, ["--checkpoint", str(run / WEIGHTS), "--output-dir", str(output), *SHORT, *arguments]
+    )
 
 
 def files(folder: Path) -> dict[Path, bytes]:
@@ -76,7 +78,10 @@ def test_a_model_that_knows_nothing_is_brought_further(odd_run: Path, undisturbe
     assert rows[0]["move"] == "given"
     assert any(row["kept"] == "1" for row in rows[1:]), "twenty steps teach it a tone"
     given, best = rows[0], [row for row in rows if row["kept"] == "1"][-1]
-    assert (float(best["val_recall"]), -float(best["val_fah"])) >= (float(given["val_recall"]), -float(given["val_fah"]))
+    assert (float(best["val_recall"]), -float(best["val_fah"])) >= (
+        float(given["val_recall"]),
+        -float(given["val_fah"]),
+    )
     config = load_config(str(folder / "config.yaml"))
     assert config.export.probability_cutoff == float(best["probability_cutoff"])
     assert config.export.sliding_window_size == int(best["sliding_window_size"])
@@ -107,17 +112,24 @@ def test_the_record_has_seed_corpus_and_figures_with_intervals(odd_run: Path, un
     assert best["weights_sha256"] == record["weights_sha256"] != given["weights_sha256"]
     low, high = best["rates"]["recall_95"]
     assert 0 <= low <= best["rates"]["recall"] <= high <= 1
-    assert best["utterances"] == sum(one.split is Split.TEST and one.label == "positive" for one in read_recordings(odd_run))
+    assert best["utterances"] == sum(
+        one.split is Split.TEST and one.label == "positive" for one in read_recordings(odd_run)
+    )
 
 
 def test_the_folder_is_a_run_for_other_commands(undisturbed: tuple[Path, Result]) -> None:
     folder, _ = undisturbed
-    done = CliRunner().invoke(evaluate_app, ["--checkpoint", str(folder / WEIGHTS), "--split", "test", "--json", "--jobs", "1"])
+    done = CliRunner().invoke(
+        evaluate_app, ["--checkpoint", str(folder / WEIGHTS), "--split", "test", "--json", "--jobs", "1"]
+    )
     assert done.exit_code == 0, done.output
     values = json.loads(done.stdout)
     point = values["point"]
     config = load_config(str(folder / "config.yaml"))
-    assert (point["probability_cutoff"], point["window"]) == (config.export.probability_cutoff, config.export.sliding_window_size)
+    assert (point["probability_cutoff"], point["window"]) == (
+        config.export.probability_cutoff,
+        config.export.sliding_window_size,
+    )
     assert point["origin"] == "the configuration's"
 
 
@@ -128,7 +140,9 @@ def test_the_run_itself_is_never_changed(tiny_run: Path, tmp_path: Path) -> None
     assert files(tiny_run) == before
 
 
-def test_targets_that_a_cutoff_reaches_need_no_training(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_targets_that_a_cutoff_reaches_need_no_training(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(FineTuner, "__init__", lambda *_: pytest.fail("nothing is to be trained"))
     done = autotune(tiny_run, tmp_path / "tuning", "--target-recall", "0.01", "--target-fah", "100000")
     assert "Ended: both targets are reached on validation (nothing was trained)" in done.stdout
@@ -136,7 +150,9 @@ def test_targets_that_a_cutoff_reaches_need_no_training(tiny_run: Path, tmp_path
     assert len(history(tmp_path / "tuning")) == 1
 
 
-def test_a_dry_run_writes_nothing(odd_run: Path, tmp_path: Path, undisturbed: tuple[Path, Result], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_writes_nothing(
+    odd_run: Path, tmp_path: Path, undisturbed: tuple[Path, Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     done = autotune(odd_run, tmp_path / "tuning", "--target-recall", "1", "--dry-run")
     assert done.exit_code == 0, done.output
@@ -151,7 +167,9 @@ def test_a_dry_run_writes_nothing(odd_run: Path, tmp_path: Path, undisturbed: tu
 # ------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_interrupted_goes_on_to_the_same_end(odd_run: Path, undisturbed: tuple[Path, Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_interrupted_goes_on_to_the_same_end(
+    odd_run: Path, undisturbed: tuple[Path, Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, arguments = tmp_path / "tuning", ["--target-recall", "1", "--max-iterations", "3"]
     train = FineTuner.train
 
@@ -203,7 +221,9 @@ def test_an_ended_tuning_is_told_again_and_not_measured_again(
     assert files(folder) == before
 
 
-def test_it_does_not_go_on_with_other_features(odd_run: Path, undisturbed: tuple[Path, Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_does_not_go_on_with_other_features(
+    odd_run: Path, undisturbed: tuple[Path, Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = shutil.copytree(undisturbed[0], tmp_path / "tuning")
 
     def louder(*arguments: Any) -> Any:
@@ -212,7 +232,9 @@ def test_it_does_not_go_on_with_other_features(odd_run: Path, undisturbed: tuple
 
     monkeypatch.setattr(tune_module, "stored_clips", louder)
     before = files(folder)
-    assert "the features to train on are others than when the tuning began" in refused(odd_run, folder, "--target-recall", "1", "--max-iterations", "4")
+    assert "the features to train on are others than when the tuning began" in refused(
+        odd_run, folder, "--target-recall", "1", "--max-iterations", "4"
+    )
     assert files(folder) == before
 
 
@@ -229,9 +251,21 @@ def test_what_a_kill_left_half_written_goes(odd_run: Path, undisturbed: tuple[Pa
 @pytest.mark.timeout(600)
 def test_a_killed_process_goes_on(odd_run: Path, undisturbed: tuple[Path, Result], tmp_path: Path) -> None:
     folder = tmp_path / "tuning"
-    arguments = ["--checkpoint", str(odd_run / WEIGHTS), "--output-dir", str(folder), *SHORT, "--target-recall", "1", "--max-iterations", "3"]
+    arguments = [
+        "--checkpoint",
+        str(odd_run / WEIGHTS),
+        "--output-dir",
+        str(folder),
+        *SHORT,
+        "--target-recall",
+        "1",
+        "--max-iterations",
+        "3",
+    ]
     script = [sys.executable, "-c", "from trainer.tuning.cli import autotune_app; autotune_app()", *arguments]
-    with subprocess.Popen(script, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+    with subprocess.Popen(
+        script, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
         deadline = time.monotonic() + DEADLINE_S
         while not (folder / HISTORY_NAME).is_file() or len(history(folder)) < 3:
             assert time.monotonic() < deadline, "no iteration ended in time"
@@ -243,7 +277,9 @@ def test_a_killed_process_goes_on(odd_run: Path, undisturbed: tuple[Path, Result
     killed, whole = without_times(folder / RECORD_NAME), without_times(undisturbed[0] / RECORD_NAME)
     # Another process may add up in another order, but not so that it shows.
     assert [one["move"] for one in killed["iterations"]] == [one["move"] for one in whole["iterations"]]
-    np.testing.assert_allclose([one["loss"] for one in killed["iterations"][1:]], [one["loss"] for one in whole["iterations"][1:]], rtol=1e-3)
+    np.testing.assert_allclose(
+        [one["loss"] for one in killed["iterations"][1:]], [one["loss"] for one in whole["iterations"][1:]], rtol=1e-3
+    )
 
 
 # --- refusals
@@ -283,7 +319,9 @@ def test_what_this_machine_cannot_do_is_refused_before_any_work(tiny_run: Path, 
 
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("this machine has a GPU")
-    assert "performance.mixed_precision is true, but TensorFlow finds no GPU" in refused(tiny_run, tmp_path / "t", "--set", "performance.mixed_precision=true")
+    assert "performance.mixed_precision is true, but TensorFlow finds no GPU" in refused(
+        tiny_run, tmp_path / "t", "--set", "performance.mixed_precision=true"
+    )
     assert not (tmp_path / "t").exists()
 
 
@@ -291,16 +329,24 @@ def test_what_this_machine_cannot_do_is_refused_before_any_work(tiny_run: Path, 
 def test_splits_that_miss_recordings(tiny_run: Path, tmp_path: Path, split: str, label: str) -> None:
     run = shutil.copytree(tiny_run, tmp_path / "run", ignore=shutil.ignore_patterns("audio"))
     table = run / "recordings.csv"
-    table.write_text("".join(line for line in table.read_text().splitlines(keepends=True) if f",{split},{label}," not in line))
+    table.write_text(
+        "".join(line for line in table.read_text().splitlines(keepends=True) if f",{split},{label}," not in line)
+    )
     assert f"its {split} split holds no {label} recordings to" in refused(run, tmp_path / "tuning")
 
 
-def test_another_tuning_or_a_damaged_one_is_not_gone_on_with(odd_run: Path, tiny_run: Path, undisturbed: tuple[Path, Result], tmp_path: Path) -> None:
+def test_another_tuning_or_a_damaged_one_is_not_gone_on_with(
+    odd_run: Path, tiny_run: Path, undisturbed: tuple[Path, Result], tmp_path: Path
+) -> None:
     folder = shutil.copytree(undisturbed[0], tmp_path / "tuning")
     same = ["--target-recall", "1"]
     assert "holds a tuning with another target-recall;" in refused(odd_run, folder, "--target-recall", "0.9")
-    assert "holds a tuning with another configuration;" in refused(odd_run, folder, *same, "--set", "training.batch_size=8")
-    assert "holds a tuning with another seed, configuration;" in refused(odd_run, folder, *same, "--set", "training.seed=8")
+    assert "holds a tuning with another configuration;" in refused(
+        odd_run, folder, *same, "--set", "training.batch_size=8"
+    )
+    assert "holds a tuning with another seed, configuration;" in refused(
+        odd_run, folder, *same, "--set", "training.seed=8"
+    )
     assert "holds a tuning with another recordings;" in refused(tiny_run, folder, *same)
     weights = (folder / WEIGHTS).read_bytes()
     (folder / WEIGHTS).write_bytes(weights[:-1])
@@ -308,10 +354,20 @@ def test_another_tuning_or_a_damaged_one_is_not_gone_on_with(odd_run: Path, tiny
     (folder / WEIGHTS).write_bytes(weights)
     record = (folder / RECORD_NAME).read_text()
     values = json.loads(record)
-    damaged = [record[:-40], record.replace('"kept": true', '"kept": false'), record.replace('"window"', '"door"'), "[]"]
+    damaged = [
+        record[:-40],
+        record.replace('"kept": true', '"kept": false'),
+        record.replace('"window"', '"door"'),
+        "[]",
+    ]
     damaged += [json.dumps({key: value for key, value in values.items() if key != missing}) for missing in values]
     damaged.append(json.dumps(values | {"more": 1}))
-    for place in (values["iterations"][0], values["iterations"][0]["recipe"], values["iterations"][0]["point"]["choice"], values["measurements"][0]):
+    for place in (
+        values["iterations"][0],
+        values["iterations"][0]["recipe"],
+        values["iterations"][0]["point"]["choice"],
+        values["measurements"][0],
+    ):
         place["more"] = 1
         damaged.append(json.dumps(values))
         del place["more"]

@@ -6,7 +6,14 @@ import pytest
 
 from tests.trainer.tuning.sessions import point, session
 from trainer.data.split import Split
-from trainer.tuning.measurement import SplitMeasurement, TargetVerdict, false_accepts_verdict, hours_to_prove, measure, recall_verdict
+from trainer.tuning.measurement import (
+    SplitMeasurement,
+    TargetVerdict,
+    false_accepts_verdict,
+    hours_to_prove,
+    measure,
+    recall_verdict,
+)
 from trainer.tuning.operating_point import Targets
 from wakeword.scoring.rates import clopper_pearson, garwood
 
@@ -19,7 +26,12 @@ def measured(found: int = 0, utterances: int = 1, accepts: int = 0, hours: float
 
 @pytest.mark.parametrize(
     ("found", "utterances", "verdict"),
-    [(1000, 1000, TargetVerdict.PROVEN), (19, 20, TargetVerdict.MET), (18, 20, TargetVerdict.MISSED), (800, 1000, TargetVerdict.DISPROVEN)],
+    [
+        (1000, 1000, TargetVerdict.PROVEN),
+        (19, 20, TargetVerdict.MET),
+        (18, 20, TargetVerdict.MISSED),
+        (800, 1000, TargetVerdict.DISPROVEN),
+    ],
 )
 def test_recall(found: int, utterances: int, verdict: TargetVerdict) -> None:
     assert recall_verdict(measured(found, utterances), TARGETS) is verdict
@@ -27,7 +39,12 @@ def test_recall(found: int, utterances: int, verdict: TargetVerdict) -> None:
 
 @pytest.mark.parametrize(
     ("accepts", "hours", "verdict"),
-    [(0, 13.0, TargetVerdict.PROVEN), (0, 10.0, TargetVerdict.MET), (1, 1.0, TargetVerdict.MISSED), (20, 1.0, TargetVerdict.DISPROVEN)],
+    [
+        (0, 13.0, TargetVerdict.PROVEN),
+        (0, 10.0, TargetVerdict.MET),
+        (1, 1.0, TargetVerdict.MISSED),
+        (20, 1.0, TargetVerdict.DISPROVEN),
+    ],
 )
 def test_false_accepts(accepts: int, hours: float, verdict: TargetVerdict) -> None:
     assert false_accepts_verdict(measured(accepts=accepts, hours=hours), TARGETS) is verdict

@@ -125,8 +125,12 @@ def test_the_trouble_is_what_the_targets_allow_least() -> None:
     assert trouble_of(point(80, 0, hours=0.25, half=(16, 1)), TARGETS) is Trouble.MISSES
 
 
-@pytest.mark.parametrize(("half", "first", "last"), [((90, 0), Move.EASIER, Move.STRICTER), ((0, 90), Move.STRICTER, Move.EASIER)])
-def test_the_answer_first_then_the_same_then_the_opposite_at_lower_and_lower_rates(half: tuple[int, int], first: Move, last: Move) -> None:
+@pytest.mark.parametrize(
+    ("half", "first", "last"), [((90, 0), Move.EASIER, Move.STRICTER), ((0, 90), Move.STRICTER, Move.EASIER)]
+)
+def test_the_answer_first_then_the_same_then_the_opposite_at_lower_and_lower_rates(
+    half: tuple[int, int], first: Move, last: Move
+) -> None:
     history = tuned([point(80, 0, half=half)], TuningLimits(100, 7, 1))
     assert [one.move for one in history[1:]] == [first, Move.SAME, last, first, Move.SAME, last, first]
     assert [one.recipe.learning_rate for one in history[1:]] == [1e-4] * 3 + [5e-5] * 3 + [2.5e-5]
@@ -140,13 +144,19 @@ def test_the_answer_first_then_the_same_then_the_opposite_at_lower_and_lower_rat
 
 def test_a_gain_begins_anew_from_its_own_recipe() -> None:
     low = replace(RECIPE, learning_rate=5e-5, negative_class_weight=30.0)
-    history = [iteration(0, point(80, 0, half=(0, 90)), kept=True), iteration(1, point(85, 0, half=(0, 80)), True, low, Move.STRICTER)]
+    history = [
+        iteration(0, point(80, 0, half=(0, 90)), kept=True),
+        iteration(1, point(85, 0, half=(0, 80)), True, low, Move.STRICTER),
+    ]
     move, recipe = next_recipe(history, TARGETS)
     assert (move, recipe.learning_rate, recipe.negative_class_weight) == (Move.STRICTER, 5e-5, 45.0)
 
 
 def test_no_iterations_at_all() -> None:
-    assert ending([iteration(0, point(80, 0), kept=True)], TuningLimits(0, 1, 1)) == "0 iterations are done (--max-iterations)"
+    assert (
+        ending([iteration(0, point(80, 0), kept=True)], TuningLimits(0, 1, 1))
+        == "0 iterations are done (--max-iterations)"
+    )
     for wrong in ((-1, 1, 1), (1, 0, 1), (1, 1, 0)):
         with pytest.raises(ValueError, match="are no limits"):
             TuningLimits(*wrong)

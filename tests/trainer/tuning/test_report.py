@@ -38,26 +38,34 @@ def test_given_and_tuned_side_by_side_with_intervals() -> None:
     assert "95.0% (88.7%-98.4%): 95 of 100" in shown
     assert "reached, not certain" in shown
     assert "False accepts: acceptable. Recall: acceptable." in shown
-    synthetic = text(replace(tuned(SplitMeasurement("b", 6, 120, 95, 100, 0, 0, 20.0)), positives="synthetic", negatives="synthetic"))
+    synthetic = text(
+        replace(tuned(SplitMeasurement("b", 6, 120, 95, 100, 0, 0, 20.0)), positives="synthetic", negatives="synthetic")
+    )
     assert "False accepts: no grade: synthetic speech. Recall: no grade: synthetic speech." in synthetic
     assert "measured tuned weights on the test split 3 times" in shown
     assert "came after a wake word" not in shown
-    assert "1 of the false accepts of the last column came after a wake word" in text(tuned(SplitMeasurement("b", 6, 120, 95, 100, 1, 1, 2.0)))
+    assert "1 of the false accepts of the last column came after a wake word" in text(
+        tuned(SplitMeasurement("b", 6, 120, 95, 100, 1, 1, 2.0))
+    )
 
 
 def test_reached_on_validation_is_not_proven_on_test() -> None:
     lines = unproven(tuned(SplitMeasurement("b", 6, 120, 95, 100, 0, 0, 2.0)), TARGETS)
     assert lines == [
         "recall: reached on validation; on test reached, not certain",
-        "false accepts: reached on validation; on test reached, not certain (0.3/h needs 12.3 h without one, there are 2.00 h)",
+        (
+            "false accepts: reached on validation; on test reached, not certain (0.3/h needs 12.3 h without one, there"
+            " are 2.00 h)"
+        ),
     ]
     assert unproven(tuned(SplitMeasurement("b", 6, 120, 990, 1000, 0, 0, 20.0)), TARGETS) == []
 
 
 def test_what_is_missed() -> None:
     assert missed(tuned(SplitMeasurement("b", 6, 120, 90, 100, 1, 0, 2.0)), TARGETS) == "", "not for certain"
-    assert missed(tuned(SplitMeasurement("b", 6, 120, 50, 100, 40, 0, 2.0)), TARGETS) == (
-        "on test 50.0% found (target 92.0%); on test 20.00 false accepts/h (target 0.3)"
+    assert (
+        missed(tuned(SplitMeasurement("b", 6, 120, 50, 100, 40, 0, 2.0)), TARGETS)
+        == "on test 50.0% found (target 92.0%); on test 20.00 false accepts/h (target 0.3)"
     )
     on_val = missed(tuned(SplitMeasurement("b", 6, 120, 95, 100, 0, 0, 2.0), at=False), TARGETS)
     assert on_val == "on validation 80.0% found (target 92.0%) at 0.10 false accepts/h (target 0.3)"
@@ -72,6 +80,11 @@ def test_few_hours_are_said() -> None:
 
 def test_a_line_and_its_details() -> None:
     line = iteration_line(iteration(3, point(93, 2, cutoff=200), kept=False, move=Move.STRICTER))
-    assert line == "iteration 3 (stricter): 93.0% found (93 of 100), 0.20 false accepts/h (2 in 10.00 h) at cutoff 0.785, window 5  (no gain, forgotten)"
-    assert "learning rate 0.0001, negatives weigh 20, hard ones 40, 20% of a batch" in details(iteration(3, REACHED, kept=True), TARGETS)
+    assert (
+        line == "iteration 3 (stricter): 93.0% found (93 of 100), 0.20 false accepts/h (2 in 10.00 h) at cutoff 0.785,"
+        " window 5  (no gain, forgotten)"
+    )
+    assert "learning rate 0.0001, negatives weigh 20, hard ones 40, 20% of a batch" in details(
+        iteration(3, REACHED, kept=True), TARGETS
+    )
     assert "learning rate" not in details(iteration(0, REACHED, kept=True), TARGETS)

@@ -46,7 +46,13 @@ def test_a_damaged_entry_is_not_there(tmp_path: Path, damage: str) -> None:
     fill(cache, "aa11", 7, [160, 1280])
     path = tmp_path / "aa" / "aa11.features"
     whole = path.read_bytes()
-    spoilt = {"empty": b"", "zeros": bytes(len(whole)), "shorter": whole[:-3], "longer": whole + b"x", "one slice shorter": whole[40:]}
+    spoilt = {
+        "empty": b"",
+        "zeros": bytes(len(whole)),
+        "shorter": whole[:-3],
+        "longer": whole + b"x",
+        "one slice shorter": whole[40:],
+    }
     path.write_bytes(spoilt[damage])
     assert cache.find("aa11", 2, 0) is None
     fill(cache, "aa11", 7, [160, 1280])
@@ -77,7 +83,12 @@ def test_the_entries_used_longest_ago_go_first(tmp_path: Path) -> None:
 
 
 def test_keys_tell_order_and_padding_apart() -> None:
-    keys = {stream_key(["a", "b"], 0, 1), stream_key(["b", "a"], 0, 1), stream_key(["a", "b"], 1, 0), stream_key(["a"], 0, 1)}
+    keys = {
+        stream_key(["a", "b"], 0, 1),
+        stream_key(["b", "a"], 0, 1),
+        stream_key(["a", "b"], 1, 0),
+        stream_key(["a"], 0, 1),
+    }
     assert len(keys) == 4
 
 
@@ -91,7 +102,9 @@ def test_the_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 @pytest.mark.parametrize("keep", [True, False])
 @pytest.mark.parametrize("slices", [5, 30])
-def test_few_slices_stay_in_memory_and_many_go_to_disk(keep: bool, slices: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_slices_stay_in_memory_and_many_go_to_disk(
+    keep: bool, slices: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(feature_cache, "SLICES_HELD", 10)
     cache = FeatureCache(tmp_path, keep=keep)
     with cache.write("aa11") as writer:

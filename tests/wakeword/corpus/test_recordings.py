@@ -33,7 +33,11 @@ def test_each_recording_counts_once(folder: Path) -> None:
 def test_lists_are_relative_to_themselves(folder: Path) -> None:
     (folder / "list.txt").write_text("# evening\nb/2.wav\n\n a/deep/er/0.ogg \n")
     (folder / "list.csv").write_text("word,path\nx,c.mp3\n")
-    assert names(find_recordings([folder / "list.txt", folder / "list.csv"]), folder) == ["a/deep/er/0.ogg", "b/2.wav", "c.mp3"]
+    assert names(find_recordings([folder / "list.txt", folder / "list.csv"]), folder) == [
+        "a/deep/er/0.ogg",
+        "b/2.wav",
+        "c.mp3",
+    ]
 
 
 def test_links_are_followed_and_no_file_counts_twice(folder: Path) -> None:
@@ -42,7 +46,9 @@ def test_links_are_followed_and_no_file_counts_twice(folder: Path) -> None:
     (folder / "links" / "speaker").symlink_to(folder / "b")
     assert names(find_recordings([folder / "links"]), folder) == ["links/speaker/1.FLAC", "links/speaker/2.wav"]
     (folder / "again.wav").symlink_to(folder / "b" / "2.wav")
-    assert names(find_recordings([folder / "b" / "2.wav", folder / "again.wav", folder / "a" / ".." / "b" / "2.wav"]), folder) == ["b/2.wav"]
+    assert names(
+        find_recordings([folder / "b" / "2.wav", folder / "again.wav", folder / "a" / ".." / "b" / "2.wav"]), folder
+    ) == ["b/2.wav"]
 
 
 def test_names_in_lists_are_taken_as_they_are(folder: Path) -> None:
@@ -60,19 +66,24 @@ def test_a_name_that_no_result_can_hold_is_refused(folder: Path) -> None:
         find_recordings([folder / "bad\udcff.wav"])
 
 
-def test_what_a_folder_holds_and_nobody_hears_is_told_in_a_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_folder_holds_and_nobody_hears_is_told_in_a_line(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (folder / "b" / "._2.wav").touch()
     (folder / "b" / "bad\udcff.wav").touch()
     told: list[str] = []
     assert len(find_recordings([folder, folder / "b" / "1.FLAC"], told.append)) == 4
-    assert told == [f"{folder}: left out: 1 hidden name; not used: 2, first {folder}/a/notes.txt: .txt is not a known kind of audio file"]
+    kind = ".txt is not a known kind of audio file"
+    assert told == [f"{folder}: left out: 1 hidden name; not used: 2, first {folder}/a/notes.txt: {kind}"]
     find_recordings([folder])
     assert capsys.readouterr().err == f"{told[0]}\n"
 
 
 def test_a_folder_with_nothing_to_hear_says_what_it_holds(tmp_path: Path) -> None:
     (tmp_path / "a.wav").symlink_to("gone.wav")
-    with pytest.raises(ConfigError, match=r"no recordings in this folder .*not used: 1, first .*a\.wav: a broken link to gone\.wav"):
+    with pytest.raises(
+        ConfigError, match=r"no recordings in this folder .*not used: 1, first .*a\.wav: a broken link to gone\.wav"
+    ):
         find_recordings([tmp_path])
 
 

@@ -44,6 +44,13 @@ def test_under_a_bed_of_noise_no_wrong_end_is_believed(generated_speech: Spoken)
     assert abs(utterance_end(samples) - truth) > 0.3 * SAMPLE_RATE_HZ
 
 
-@pytest.mark.parametrize("samples", [np.zeros(0, np.int16), np.zeros(16_000, np.int16), np.random.default_rng(1).normal(0, 900, 64_000).astype(np.int16)])
+@pytest.mark.parametrize(
+    "samples",
+    [
+        np.zeros(0, np.int16),
+        np.zeros(16_000, np.int16),
+        np.random.default_rng(1).normal(0, 900, 64_000).astype(np.int16),
+    ],
+)
 def test_silence_and_noise_alone_have_no_end_to_believe(samples: NDArray[np.int16]) -> None:
     assert known_utterance_end(samples) is None

@@ -40,7 +40,16 @@ def test_files_of_every_case_are_found_to_the_bottom(tmp_path: Path) -> None:
 
 
 def test_hidden_names_and_tables_are_counted(tmp_path: Path) -> None:
-    touch(tmp_path, "a.wav", "._a.wav", ".hidden/b.wav", "__MACOSX/a.wav", "@eaDir/a.wav/SYNO.wav", "mined.csv", "deep/list.JSON")
+    touch(
+        tmp_path,
+        "a.wav",
+        "._a.wav",
+        ".hidden/b.wav",
+        "__MACOSX/a.wav",
+        "@eaDir/a.wav/SYNO.wav",
+        "mined.csv",
+        "deep/list.JSON",
+    )
     walked = walk(tmp_path)
     assert names(walked, tmp_path) == ["a.wav"]
     assert walked.left_out == LeftOut(hidden=4, tables=2)
@@ -162,7 +171,11 @@ def test_all_that_list_recordings_find_the_same(tmp_path: Path) -> None:
     assert list(find_sounds([root]).recordings) == expected
     found = find_files(root, Label.NEGATIVE)
     assert [file.path for file in found.files] == expected
-    assert {one.path.name for one in found.rejections} == {"README", "gone"} == {one.path.name for one in find_sounds([root]).rejections}
+    assert (
+        {one.path.name for one in found.rejections}
+        == {"README", "gone"}
+        == {one.path.name for one in find_sounds([root]).rejections}
+    )
 
 
 NAMES = st.sampled_from(["a", "b", "c.wav", "d.FLAC", "e.csv", "f.txt", ".g", "._c.wav"])
@@ -172,7 +185,9 @@ PLACES = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
 @settings(max_examples=60)
 @given(st.lists(PLACES, max_size=8), st.lists(st.tuples(PLACES, PLACES), max_size=6))
 def test_no_name_is_lost(files: list[str], links: list[tuple[str, str]]) -> None:
-    """Whatever links a tree has, each recording that can be reached counts once, and each name that can be seen is told of."""
+    """Whatever links a tree has, each recording that can be reached counts once, and each name that can be seen is told
+    of.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch).resolve()
         for name in files:
@@ -189,7 +204,9 @@ def test_no_name_is_lost(files: list[str], links: list[tuple[str, str]]) -> None
         walked = walk(root)
         real = [path.resolve() for path in walked.recordings]
         assert len(set(real)) == len(real)
-        visible = [path for path in root.rglob("*") if not any(part.startswith(".") for part in path.relative_to(root).parts)]
+        visible = [
+            path for path in root.rglob("*") if not any(part.startswith(".") for part in path.relative_to(root).parts)
+        ]
         taken = {*walked.recordings, *walked.tables, *(one.path for one in walked.rejections)}
         for path in visible:
             if path.is_symlink() or path.is_file():

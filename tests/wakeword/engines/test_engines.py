@@ -47,7 +47,11 @@ def inputs() -> dict[str, NDArray[np.int8]]:
 def speech(corpus: Path) -> NDArray[np.int8]:
     import soundfile
 
-    files = [*sorted((corpus / "golden_a").glob("*.flac")), *sorted((corpus / "golden_b").glob("*.flac")), *sorted((corpus / "alexa").glob("*.flac"))[:20]]
+    files = [
+        *sorted((corpus / "golden_a").glob("*.flac")),
+        *sorted((corpus / "golden_b").glob("*.flac")),
+        *sorted((corpus / "alexa").glob("*.flac"))[:20],
+    ]
     return device_features(np.concatenate([soundfile.read(path, dtype="int16")[0] for path in files]))
 
 
@@ -58,7 +62,9 @@ def assert_equal_engines(model: TfliteModel, features: NDArray[np.int8]) -> NDAr
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
-def test_official_models_on_made_up_audio(name: str, official_models: Path, inputs: dict[str, NDArray[np.int8]]) -> None:
+def test_official_models_on_made_up_audio(
+    name: str, official_models: Path, inputs: dict[str, NDArray[np.int8]]
+) -> None:
     model = read_model(official_models / f"{name}.tflite")
     for features in inputs.values():
         assert_equal_engines(model, features)
@@ -98,8 +104,12 @@ GRAPHS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("options", GRAPHS, ids=lambda options: "-".join(f"{k}={v}" for k, v in options.items()) or "plain")
-def test_graphs_that_official_models_lack(options: dict[str, Any], streaming_model: Callable[..., bytes], inputs: dict[str, NDArray[np.int8]]) -> None:
+@pytest.mark.parametrize(
+    "options", GRAPHS, ids=lambda options: "-".join(f"{k}={v}" for k, v in options.items()) or "plain"
+)
+def test_graphs_that_official_models_lack(
+    options: dict[str, Any], streaming_model: Callable[..., bytes], inputs: dict[str, NDArray[np.int8]]
+) -> None:
     for seed in (0, 1):
         model = parse_model(streaming_model(seed=seed, **options))
         expected = assert_equal_engines(model, np.concatenate(list(inputs.values())))
@@ -108,7 +118,9 @@ def test_graphs_that_official_models_lack(options: dict[str, Any], streaming_mod
 
 @given(cuts=st.lists(st.integers(0, 400), max_size=8))
 @settings(max_examples=25, deadline=None)
-def test_cutting_the_stream_changes_nothing(cuts: list[int], official_models: Path, inputs: dict[str, NDArray[np.int8]]) -> None:
+def test_cutting_the_stream_changes_nothing(
+    cuts: list[int], official_models: Path, inputs: dict[str, NDArray[np.int8]]
+) -> None:
     model = read_model(official_models / "okay_nabu.tflite")
     features = inputs["patches"]
     engine = UnrolledEngine(model)
@@ -118,16 +130,22 @@ def test_cutting_the_stream_changes_nothing(cuts: list[int], official_models: Pa
     np.testing.assert_array_equal(np.concatenate([engine.run(piece) for piece in pieces]), whole)
 
 
-def test_the_reference_keeps_pending_slices_and_resets(official_models: Path, inputs: dict[str, NDArray[np.int8]]) -> None:
+def test_the_reference_keeps_pending_slices_and_resets(
+    official_models: Path, inputs: dict[str, NDArray[np.int8]]
+) -> None:
     engine = ReferenceEngine(read_model(official_models / "hey_mycroft.tflite"))
     features = inputs["patches"]
     whole = engine.run(features)
     engine.reset()
-    np.testing.assert_array_equal(np.concatenate([engine.run(piece) for piece in np.split(features, [1, 5, 6, 400])]), whole)
+    np.testing.assert_array_equal(
+        np.concatenate([engine.run(piece) for piece in np.split(features, [1, 5, 6, 400])]), whole
+    )
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
-def test_the_past_is_forgotten_after_the_memory(name: str, official_models: Path, inputs: dict[str, NDArray[np.int8]]) -> None:
+def test_the_past_is_forgotten_after_the_memory(
+    name: str, official_models: Path, inputs: dict[str, NDArray[np.int8]]
+) -> None:
     engine = UnrolledEngine(read_model(official_models / f"{name}.tflite"))
     features = np.concatenate([inputs["random"], inputs["patches"]])
     whole = engine.run(features)
@@ -158,7 +176,9 @@ def test_a_graph_that_does_not_fit_together_is_left_to_the_reference(streaming_m
     assert "a part of unknown form (AttributeError" in reason
 
 
-def test_a_model_that_crashes_the_interpreter_is_an_error(streaming_model: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_crashes_the_interpreter_is_an_error(
+    streaming_model: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(arena_host, "_CHILD", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     with pytest.raises(ConfigError, match="crashed with signal 11"):
         open_engine(parse_model(streaming_model()), "reference")

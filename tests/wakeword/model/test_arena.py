@@ -32,7 +32,9 @@ interpreter.print_allocations()
 
 
 def head_on_host(path: Path) -> int:
-    done = subprocess.run([sys.executable, "-c", _PRINT_ALLOCATIONS, str(path)], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", _PRINT_ALLOCATIONS, str(path)], capture_output=True, text=True, check=True, timeout=60
+    )
     found = re.search(r"allocation head (\d+)", done.stderr)
     assert found
     return int(found.group(1))
@@ -46,7 +48,9 @@ def test_estimate_is_near_the_arena_that_the_authors_measured(official_models: P
 
 def test_a_generous_manifest_is_above_the_estimate(official_models: Path) -> None:
     manifest, path = read_manifest(official_models / "okay_nabu.json")
-    assert 0.9 * manifest.micro.tensor_arena_size < esp32s3_estimate(read_model(path)) < manifest.micro.tensor_arena_size
+    assert (
+        0.9 * manifest.micro.tensor_arena_size < esp32s3_estimate(read_model(path)) < manifest.micro.tensor_arena_size
+    )
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
@@ -55,8 +59,14 @@ def test_planned_head_is_what_tflite_micro_plans(official_models: Path, name: st
     assert plan_head(head_buffers(read_model(path), esp_nn=False)) == head_on_host(path)
 
 
-@pytest.mark.parametrize("options", [{"head": "mean", "residual": True}, {"pack": True, "pad": "time", "mul": "gate", "stride": 2, "first_stride": 1}], ids=str)
-def test_planned_head_of_other_graphs_is_what_tflite_micro_plans(streaming_model: Callable[..., bytes], tmp_path: Path, options: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [{"head": "mean", "residual": True}, {"pack": True, "pad": "time", "mul": "gate", "stride": 2, "first_stride": 1}],
+    ids=str,
+)
+def test_planned_head_of_other_graphs_is_what_tflite_micro_plans(
+    streaming_model: Callable[..., bytes], tmp_path: Path, options: dict[str, Any]
+) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(streaming_model(**options))
     assert plan_head(head_buffers(read_model(path), esp_nn=False)) == head_on_host(path)
@@ -116,7 +126,9 @@ def test_an_operator_that_the_device_lacks_has_no_size() -> None:
         esp32s3_estimate(parse_model(builder.build()))
 
 
-@pytest.mark.parametrize(("name", "expected"), [("hey_jarvis", HostArena(19_808, 20_320)), ("hey_mycroft", HostArena(21_728, 21_728))])
+@pytest.mark.parametrize(
+    ("name", "expected"), [("hey_jarvis", HostArena(19_808, 20_320)), ("hey_mycroft", HostArena(21_728, 21_728))]
+)
 def test_host_arena(official_models: Path, name: str, expected: HostArena) -> None:
     assert host_arena((official_models / f"{name}.tflite").read_bytes()) == expected
 

@@ -59,7 +59,10 @@ def test_a_record_lies_beside_its_model_and_comes_back(model: Path) -> None:
     assert agreement == AGREEMENT
     assert check is not None
     assert (check.name, check.status) == ("float model", "passed")
-    assert "mean difference 0.0012, largest 0.100, over 1,234 inferences (measured at the export, from best_weights.weights.h5)" in check.detail
+    assert (
+        "mean difference 0.0012, largest 0.100, over 1,234 inferences (measured at the export, from"
+        " best_weights.weights.h5)" in check.detail
+    )
 
 
 def test_a_record_of_another_model_says_nothing_of_this_one(model: Path) -> None:
@@ -76,7 +79,9 @@ def test_a_damaged_record_is_told(model: Path, damage: str) -> None:
     values = json.loads(record("3" * 64).model_dump_json())
     values["agreement"]["mean"] = -1
     record_path(model).write_text(json.dumps(values) if damage == "a negative mean" else damage)
-    with pytest.raises(ConfigError, match=r"alexa\.export\.json: no record of an export \(.+\); export the model again"):
+    with pytest.raises(
+        ConfigError, match=r"alexa\.export\.json: no record of an export \(.+\); export the model again"
+    ):
         read_record(model)
 
 
@@ -95,10 +100,12 @@ def test_whoever_offers_the_measurement_is_asked(model: Path, tmp_path: Path, mo
     installed = tmp_path / "installed"
     (installed / "measurer-1.dist-info").mkdir(parents=True)
     (installed / "measurer-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: measurer\nVersion: 1\n")
-    (installed / "measurer-1.dist-info" / "entry_points.txt").write_text(f"[{MEASURE_GROUP}.test]\nany = float_measurer:measure\n")
+    (installed / "measurer-1.dist-info" / "entry_points.txt").write_text(
+        f"[{MEASURE_GROUP}.test]\nany = float_measurer:measure\n"
+    )
     (installed / "float_measurer.py").write_text(
-        "from wakeword.model.float_model import Agreement\n\n"
-        "def measure(model, weights):\n    return Agreement(mean=0.5, maximum=model.stride, inferences=len(weights.name))\n"
+        "from wakeword.model.float_model import Agreement\n\ndef measure(model, weights):\n    return"
+        " Agreement(mean=0.5, maximum=model.stride, inferences=len(weights.name))\n"
     )
     monkeypatch.syspath_prepend(installed)
     agreement, check = measured_agreement(read_model(model), Path("weights.h5"))

@@ -1,4 +1,6 @@
-"""What the rules of a manifest advise is right. That they are ESPHome's is tested where ESPHome is run, in tests/firmware."""
+"""What the rules of a manifest advise is right. That they are ESPHome's is tested where ESPHome is run, in
+tests/firmware.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,13 @@ import pytest
 
 from wakeword.model.manifest_rules import refusals
 
-SHARED = {"type": "micro", "wake_word": "Alexa", "author": "Someone", "website": "https://example.com", "model": "alexa.tflite"}
+SHARED = {
+    "type": "micro",
+    "wake_word": "Alexa",
+    "author": "Someone",
+    "website": "https://example.com",
+    "model": "alexa.tflite",
+}
 MANIFESTS: dict[int, dict[str, Any]] = {
     1: SHARED | {"version": 1, "micro": {"probability_cutoff": 0.66, "sliding_window_average_size": 10}},
     2: SHARED

@@ -41,7 +41,9 @@ class Recipe:
 
 def build(recipe: Recipe) -> bytes:
     builder = ModelBuilder(version=recipe.version)
-    source = builder.tensor("source", recipe.input_type, recipe.input_shape, scales=recipe.input_scale, zero_points=recipe.input_zero_point)
+    source = builder.tensor(
+        "source", recipe.input_type, recipe.input_shape, scales=recipe.input_scale, zero_points=recipe.input_zero_point
+    )
     float_state = recipe.variable_type == "FLOAT32"
     handles = [builder.tensor(f"state_{index}", "RESOURCE") for index in range(recipe.variables)]
     initialiser = None
@@ -100,7 +102,18 @@ def test_the_recipe_passes() -> None:
 
 
 def test_random_streaming_models_pass(streaming_model: Callable[..., bytes]) -> None:
-    for options in ({}, {"stride": 2, "first_stride": 1, "pack": True, "pad": "channels", "head": "mean", "mul": "gate", "residual": True}):
+    for options in (
+        {},
+        {
+            "stride": 2,
+            "first_stride": 1,
+            "pack": True,
+            "pad": "channels",
+            "head": "mean",
+            "mul": "gate",
+            "residual": True,
+        },
+    ):
         report = verify_model(parse_model(streaming_model(**options)))
         assert report.passed, report.failures
 
@@ -127,7 +140,11 @@ def test_random_streaming_models_pass(streaming_model: Callable[..., bytes]) -> 
         (Recipe(input_type="FLOAT32"), "input", "FLOAT32 [1, 3, 40]"),
         (Recipe(output_shape=(1, 2)), "output", "UINT8 [1, 2]; the device needs UINT8 [1, 1]"),
         (Recipe(output_type="INT8"), "output", "INT8 [1, 1]"),
-        (Recipe(input_scale=0.11), "input quantisation", "the device quantises with 26/255 and -128 whatever the model declares"),
+        (
+            Recipe(input_scale=0.11),
+            "input quantisation",
+            "the device quantises with 26/255 and -128 whatever the model declares",
+        ),
         (Recipe(input_scale=0.01), "input quantisation", "of 256 steps off; needs 0.101961, -128"),
         (Recipe(input_zero_point=0), "input quantisation", "zero point 0: the device quantises"),
         (Recipe(input_scale=None), "input quantisation", "not quantised per tensor"),
@@ -147,8 +164,15 @@ def test_a_broken_model_fails_with_its_own_message(recipe: Recipe, name: str, me
 def test_options_of_another_kind_fail() -> None:
     model = parse_model(build(Recipe()))
     call_once = model.main.operators[0]
-    object.__setattr__(next(operator for operator in model.main.operators if operator.name == "FULLY_CONNECTED"), "options", call_once.options)
-    assert "FULLY_CONNECTED carries CallOnceOptions, its kernel reads FullyConnectedOptions" in verify_model(model).check("options").detail
+    object.__setattr__(
+        next(operator for operator in model.main.operators if operator.name == "FULLY_CONNECTED"),
+        "options",
+        call_once.options,
+    )
+    assert (
+        "FULLY_CONNECTED carries CallOnceOptions, its kernel reads FullyConnectedOptions"
+        in verify_model(model).check("options").detail
+    )
 
 
 def test_a_model_that_the_interpreter_refuses_fails() -> None:
@@ -167,7 +191,9 @@ def test_an_operator_without_its_inputs_is_damage(official_models: Path, monkeyp
 
 
 def test_damaged_files_never_surprise(official_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "try_model", lambda content: pytest.fail(f"a damaged model of {len(content)} bytes met the interpreter"))
+    monkeypatch.setattr(
+        verify, "try_model", lambda content: pytest.fail(f"a damaged model of {len(content)} bytes met the interpreter")
+    )
     content = (official_models / "alexa.tflite").read_bytes()
     for length in range(0, len(content), 1499):
         with pytest.raises(ConfigError):

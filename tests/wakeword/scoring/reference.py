@@ -1,6 +1,8 @@
-"""Detections, counts and areas the slow way, written from the rules as they are stated and sharing no line with what the project computes them with.
+"""Detections, counts and areas the slow way, written from the rules as they are stated and sharing no line with what
+the project computes them with.
 
-Rules: ESPHome 2026.10.0 for a detection (a slice is 10 ms); `wakeword/scoring/matching.py` for what a detection is; microWakeWord for the area.
+Rules: ESPHome 2026.10.0 for a detection (a slice is 10 ms); `wakeword/scoring/matching.py` for what a detection is;
+microWakeWord for the area.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ def detected_at(probabilities: Sequence[int], stride: int, slices: int, cutoff: 
 
 
 def most_found(utterances: Sequence[Span], detections: Sequence[float]) -> int:
-    """The utterances found by the best assignment of one detection to one utterance: each in turn, the others moving aside where they can."""
+    """The utterances found by the best assignment of one detection to one utterance: each in turn, the others moving
+    aside where they can.
+    """
     taken: dict[int, int] = {}
 
     def place(utterance: int, tried: set[int]) -> bool:
@@ -63,8 +67,12 @@ def count(detections: Sequence[float], utterances: Sequence[Span], voids: Sequen
     """Of one stream whose utterances' windows do not overlap where there is void time."""
     counts = Counts()
     windows = [Span(one.start, one.end + TOLERANCE) for one in utterances]
-    void_windows = [window for window in windows if any(window.start <= void.end and void.start <= window.end for void in voids)]
-    left = [moment for moment in detections if not any(span.start <= moment <= span.end for span in (*voids, *void_windows))]
+    void_windows = [
+        window for window in windows if any(window.start <= void.end and void.start <= window.end for void in voids)
+    ]
+    left = [
+        moment for moment in detections if not any(span.start <= moment <= span.end for span in (*voids, *void_windows))
+    ]
     scored = [one for one, window in zip(utterances, windows, strict=True) if window not in void_windows]
     counts.found, counts.utterances = most_found(scored, left), len(scored)
     counts.false_accepts = len(left) - counts.found if rated else 0
@@ -72,9 +80,13 @@ def count(detections: Sequence[float], utterances: Sequence[Span], voids: Sequen
 
 
 def area_of_recall(rates: Sequence[float], recalls: Sequence[float], highest: float = 2.0) -> float:
-    """Recall over false accepts an hour from 0 to `highest`, divided by it: at each rate the best recall of all cutoffs at or under it."""
+    """Recall over false accepts an hour from 0 to `highest`, divided by it: at each rate the best recall of all cutoffs
+    at or under it.
+    """
     borders = sorted({0.0, highest, *(rate for rate in rates if rate < highest)})
     area = 0.0
     for left, right in pairwise(borders):
-        area += (right - left) * max((recall for rate, recall in zip(rates, recalls, strict=True) if rate <= left), default=0.0)
+        area += (right - left) * max(
+            (recall for rate, recall in zip(rates, recalls, strict=True) if rate <= left), default=0.0
+        )
     return area / highest

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, xlogy
 from scipy.stats import binomtest
 
-from wakeword.scoring.agreement import EXACT_UP_TO, SIGNIFICANCE, _p_below, equivalence, mcnemar, pair_positions, utterances_needed
+from wakeword.scoring.agreement import (
+    EXACT_UP_TO,
+    SIGNIFICANCE,
+    _p_below,
+    equivalence,
+    mcnemar,
+    pair_positions,
+    utterances_needed,
+)
 
 MARGIN = 0.03
 POSITIONS = st.lists(st.integers(0, 2000), max_size=25)
@@ -25,7 +33,9 @@ def paired_counts(draw: st.DrawFn) -> tuple[int, int, int]:
     return first, draw(st.integers(0, utterances - first)), utterances
 
 
-def outcomes(utterances: int, first_rate: float, second_rate: float, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+def outcomes(
+    utterances: int, first_rate: float, second_rate: float, most: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """All discordant counts up to `most` and their multinomial probabilities."""
     first, second = np.meshgrid(np.arange(most + 1), np.arange(most + 1), indexing="ij")
     rest = np.maximum(utterances - first - second, 0)
@@ -36,7 +46,9 @@ def outcomes(utterances: int, first_rate: float, second_rate: float, most: int) 
 
 @cache
 def limits(utterances: int, most: int) -> NDArray[np.int64]:
-    """For each count of the second only, the largest count of the first only that rules out a difference of the margin; -1 for none."""
+    """For each count of the second only, the largest count of the first only that rules out a difference of the margin;
+    -1 for none.
+    """
     found: list[int] = []
     first = -1
     for second in range(most + 1):
@@ -46,7 +58,7 @@ def limits(utterances: int, most: int) -> NDArray[np.int64]:
     return np.array(found)
 
 
-# --- McNemar -------------------------------------------------------------------------------------------------------------------
+# --- McNemar ----------------------------------------------------------------------------------------------------------
 
 
 @given(st.integers(0, 300), st.integers(0, 300))
@@ -55,12 +67,14 @@ def test_mcnemar_is_the_exact_binomial_test(first: int, second: int) -> None:
     assert mcnemar(first, second) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("first", "second", "p"), [(0, 0, 1.0), (0, 5, 0.0625), (0, 6, 0.03125), (10, 1, 0.01171875), (5, 5, 1.0)])
+@pytest.mark.parametrize(
+    ("first", "second", "p"), [(0, 0, 1.0), (0, 5, 0.0625), (0, 6, 0.03125), (10, 1, 0.01171875), (5, 5, 1.0)]
+)
 def test_mcnemar_golden(first: int, second: int, p: float) -> None:
     assert mcnemar(first, second) == pytest.approx(p)
 
 
-# --- equivalence ---------------------------------------------------------------------------------------------------------------
+# --- equivalence ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -74,7 +88,9 @@ def test_mcnemar_golden(first: int, second: int, p: float) -> None:
         (1, 0, 1, 1.0, -0.9, 1.0, 1.0, False),
     ],
 )
-def test_equivalence_golden(first: int, second: int, utterances: int, difference: float, low: float, high: float, p: float, equivalent: bool) -> None:
+def test_equivalence_golden(
+    first: int, second: int, utterances: int, difference: float, low: float, high: float, p: float, equivalent: bool
+) -> None:
     tested = equivalence(first, second, utterances, MARGIN)
     assert [tested.difference, tested.low, tested.high, tested.p] == pytest.approx([difference, low, high, p], abs=1e-4)
     assert tested.equivalent is equivalent
@@ -123,7 +139,9 @@ def test_it_errs_at_most_one_time_in_twenty_by_simulation() -> None:
     assert share <= SIGNIFICANCE + 3 * np.sqrt(SIGNIFICANCE * 0.95 / len(drawn))
 
 
-@pytest.mark.parametrize(("discordance", "planned", "power"), [(0.03, 361, 0.81), (0.05, 602, 0.86), (0.10, 1203, 0.89)])
+@pytest.mark.parametrize(
+    ("discordance", "planned", "power"), [(0.03, 361, 0.81), (0.05, 602, 0.86), (0.10, 1203, 0.89)]
+)
 def test_planned_sample_sizes_and_the_power_they_give(discordance: float, planned: int, power: float) -> None:
     assert utterances_needed(discordance, MARGIN) == planned
     most = int(planned * discordance / 2 + 6 * np.sqrt(planned * discordance / 2)) + 1
@@ -135,7 +153,11 @@ def test_planned_sample_sizes_and_the_power_they_give(discordance: float, planne
 
 def test_full_agreement_needs_utterances_too() -> None:
     needed = utterances_needed(0.0, MARGIN)
-    assert (needed, equivalence(0, 0, needed, MARGIN).equivalent, equivalence(0, 0, needed - 1, MARGIN).equivalent) == (99, True, False)
+    assert (needed, equivalence(0, 0, needed, MARGIN).equivalent, equivalence(0, 0, needed - 1, MARGIN).equivalent) == (
+        99,
+        True,
+        False,
+    )
 
 
 def test_many_utterances_continue_where_few_end() -> None:
@@ -143,7 +165,10 @@ def test_many_utterances_continue_where_few_end() -> None:
     assert (below.low, below.high) == pytest.approx((above.low, above.high), abs=2e-4)
 
 
-@pytest.mark.parametrize(("first", "second", "utterances", "margin"), [(-1, 0, 5, 0.1), (3, 3, 5, 0.1), (0, 0, 0, 0.1), (0, 0, 5, 0.0), (0, 0, 5, 1.0)])
+@pytest.mark.parametrize(
+    ("first", "second", "utterances", "margin"),
+    [(-1, 0, 5, 0.1), (3, 3, 5, 0.1), (0, 0, 0, 0.1), (0, 0, 5, 0.0), (0, 0, 5, 1.0)],
+)
 def test_impossible_counts_and_margins_are_refused(first: int, second: int, utterances: int, margin: float) -> None:
     with pytest.raises(ValueError, match=r"paired counts|margin"):
         equivalence(first, second, utterances, margin)
@@ -158,7 +183,7 @@ def test_other_impossible_questions_are_refused() -> None:
         pair_positions([1], [1], -1)
 
 
-# --- pairing -------------------------------------------------------------------------------------------------------------------
+# --- pairing ----------------------------------------------------------------------------------------------------------
 
 
 @given(POSITIONS, POSITIONS, st.integers(0, 60))
@@ -168,7 +193,9 @@ def test_pairs_are_one_to_one_near_and_none_is_left_over(first: list[int], secon
     assert sorted([*ours, *pairing.first_only]) == list(range(len(first)))
     assert sorted([*theirs, *pairing.second_only]) == list(range(len(second)))
     assert all(abs(first[one] - second[other]) <= tolerance for one, other in pairing.pairs)
-    assert not any(abs(first[one] - second[other]) <= tolerance for one in pairing.first_only for other in pairing.second_only)
+    assert not any(
+        abs(first[one] - second[other]) <= tolerance for one in pairing.first_only for other in pairing.second_only
+    )
 
 
 @given(st.sets(st.integers(0, 2000), max_size=25), st.sets(st.integers(0, 2000), max_size=25), st.integers(0, 60))
@@ -182,7 +209,9 @@ def test_swapping_the_streams_swaps_the_pairs(first: set[int], second: set[int],
 @given(POSITIONS)
 def test_equal_streams_pair_in_place(positions: list[int]) -> None:
     pairing = pair_positions(positions, positions, 49)
-    assert len(pairing.pairs) == len(positions) and all(positions[one] == positions[other] for one, other in pairing.pairs)
+    assert len(pairing.pairs) == len(positions) and all(
+        positions[one] == positions[other] for one, other in pairing.pairs
+    )
 
 
 def test_the_nearest_goes_first_and_the_tolerance_is_inclusive() -> None:

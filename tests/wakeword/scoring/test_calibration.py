@@ -54,7 +54,9 @@ def test_a_truthful_model_is_within_its_intervals() -> None:
     curve = calibration_curve(truth, probabilities, binning="mass")
     assert sum(part.interval.low <= part.mean_probability <= part.interval.high for part in curve) >= 8
     assert calibration_error(curve).expected < 0.01
-    assert brier_score(truth, probabilities) == pytest.approx(float(np.mean(probabilities * (1 - probabilities))), abs=0.005)
+    assert brier_score(truth, probabilities) == pytest.approx(
+        float(np.mean(probabilities * (1 - probabilities))), abs=0.005
+    )
     overconfident = np.where(probabilities > 0.5, (1 + probabilities) / 2, probabilities / 2)
     assert calibration_error(calibration_curve(truth, overconfident)).expected > 0.05
 
@@ -75,7 +77,9 @@ def test_bins_hold_every_window_once_and_in_order(drawn: list[tuple[bool, float]
 
 
 @given(drawn=rows)
-def test_the_score_is_within_its_bounds_and_splits_into_reliability_and_refinement(drawn: list[tuple[bool, float]]) -> None:
+def test_the_score_is_within_its_bounds_and_splits_into_reliability_and_refinement(
+    drawn: list[tuple[bool, float]],
+) -> None:
     truth, probabilities = windows(drawn)
     assert 0 <= brier_score(truth, probabilities) <= 1
     # Murphy (1973): with one probability a bin the score is reliability - resolution + uncertainty.

@@ -65,7 +65,8 @@ def test_rates_by_hand() -> None:
 
 
 def test_the_equal_error_lies_on_the_line_between_points() -> None:
-    # Points (0, 0), (1/4, 1/2), (1, 1): on the first line misses equal false positives where x = 1 - 2x, on the second where 1 - y = (2/3)(1 - x).
+    # Points (0, 0), (1/4, 1/2), (1, 1): on the first line misses equal false positives where x = 1 - 2x, on the second
+    # where 1 - y = (2/3)(1 - x).
     truth = np.array([True, True, False, True, True, False, False, False])
     scores = np.array([0.9] * 3 + [0.1] * 5)
     found = equal_error_rate(roc_curve(truth, scores))
@@ -73,12 +74,16 @@ def test_the_equal_error_lies_on_the_line_between_points() -> None:
     assert found.threshold == pytest.approx(0.9 + 0.2 * (0.1 - 0.9))
 
 
-@pytest.mark.parametrize(("scores", "rate", "area"), [([0, 0, 1, 1], 0, 1), ([1, 1, 0, 0], 1, 0), ([1, 1, 1, 1], 0.5, 0.5)])
+@pytest.mark.parametrize(
+    ("scores", "rate", "area"), [([0, 0, 1, 1], 0, 1), ([1, 1, 0, 0], 1, 0), ([1, 1, 1, 1], 0.5, 0.5)]
+)
 def test_perfect_inverted_and_blind(scores: list[float], rate: float, area: float) -> None:
     roc = roc_curve(TRUTH, np.array(scores, np.float64))
     assert equal_error_rate(roc).rate == pytest.approx(rate)
     assert roc_auc(roc) == pytest.approx(area)
-    assert partial_auc(roc) == pytest.approx(1 if area == 1 else 0.5 if area == 0.5 else (1 - 0.005 / (0.1 - 0.005)) / 2)
+    assert partial_auc(roc) == pytest.approx(
+        1 if area == 1 else 0.5 if area == 0.5 else (1 - 0.005 / (0.1 - 0.005)) / 2
+    )
 
 
 def test_the_partial_area_is_cut_on_the_line() -> None:
@@ -112,9 +117,13 @@ def test_only_the_order_of_scores_matters(windows: Windows) -> None:
     truth, scores = windows
     squeezed = np.exp(scores) / 3
     plain, other = roc_curve(truth, scores), roc_curve(truth, squeezed)
-    assert (roc_auc(plain), equal_error_rate(plain).rate) == pytest.approx((roc_auc(other), equal_error_rate(other).rate))
+    assert (roc_auc(plain), equal_error_rate(plain).rate) == pytest.approx(
+        (roc_auc(other), equal_error_rate(other).rate)
+    )
     mixed = np.random.default_rng(0).permutation(len(truth))
-    assert average_precision(precision_recall_curve(truth, scores)) == pytest.approx(average_precision(precision_recall_curve(truth[mixed], scores[mixed])))
+    assert average_precision(precision_recall_curve(truth, scores)) == pytest.approx(
+        average_precision(precision_recall_curve(truth[mixed], scores[mixed]))
+    )
 
 
 @given(scored_windows())
@@ -123,7 +132,10 @@ def test_the_equal_error_is_on_the_curve(windows: Windows) -> None:
     # Walk along the polyline in small steps and see where both kinds of error are nearest to one another.
     places = np.linspace(0, len(roc.lowest_accepted) - 1, 20_001)
     points = np.arange(len(roc.lowest_accepted))
-    false, missed = np.interp(places, points, roc.false_positive_rates), 1 - np.interp(places, points, roc.true_positive_rates)
+    false, missed = (
+        np.interp(places, points, roc.false_positive_rates),
+        1 - np.interp(places, points, roc.true_positive_rates),
+    )
     assert equal_error_rate(roc).rate == pytest.approx(false[np.argmin(np.abs(false - missed))], abs=0.005)
 
 

@@ -24,7 +24,10 @@ def noisy_stream(seed: int, slices: int) -> Stream:
 
 def laid_out(presentation: Presentation, samples: list[int], *, wake: bool) -> tuple[int, Truth]:
     """Slices of a stream of recordings of such lengths, and what is true of it."""
-    spans = [Span(start / 16_000, (start + length) / 16_000) for start, length in zip(presentation.starts(samples), samples, strict=True)]
+    spans = [
+        Span(start / 16_000, (start + length) / 16_000)
+        for start, length in zip(presentation.starts(samples), samples, strict=True)
+    ]
     return slice_count(presentation.silence(len(samples)) + sum(samples)), presentation.truth(spans, wake=wake)
 
 
@@ -43,7 +46,10 @@ def test_each_cutoff_is_decided_anew() -> None:
     positives, negative = [noisy_stream(seed, slices) for seed in range(4)], noisy_stream(9, length)
     curve = det_curve([*((stream, word) for stream in positives), (negative, others)], window=2)
     for cutoff in (1, 60, 130, 200, 254):
-        found = [word.outcome([one.seconds for one in detect(s.probabilities, s.stride, s.slices, cutoff, 2)]).found for s in positives]
+        found = [
+            word.outcome([one.seconds for one in detect(s.probabilities, s.stride, s.slices, cutoff, 2)]).found
+            for s in positives
+        ]
         assert curve.detected[cutoff] == sum(found)
         assert curve.false_accepts[cutoff] == len(detect(negative.probabilities, STRIDE, negative.slices, cutoff, 2))
     assert curve.utterances == 4
@@ -95,7 +101,9 @@ def test_void_time_is_in_no_figure_of_a_curve() -> None:
 
 def test_average_viable_recall_is_the_area_up_to_two_an_hour() -> None:
     cutoffs = np.arange(3)
-    curve = DetCurve(cutoffs, detected=np.array([10, 8, 5]), false_accepts=np.array([3, 1, 0]), utterances=10, hours=1.0)
+    curve = DetCurve(
+        cutoffs, detected=np.array([10, 8, 5]), false_accepts=np.array([3, 1, 0]), utterances=10, hours=1.0
+    )
     # 0.5 from 0 to 1 an hour, 0.8 from 1 to 2; the cutoff at 3 an hour is not viable.
     assert average_viable_recall(curve) == pytest.approx((0.5 + 0.8) / 2)
 

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wakeword.scoring.grades import ACCEPTABLE_RECALL_FROM, ACCEPTABLE_TO, EXCELLENT_BELOW, GOOD_RECALL_FROM, grade_false_accepts, grade_recall
+from wakeword.scoring.grades import (
+    ACCEPTABLE_RECALL_FROM,
+    ACCEPTABLE_TO,
+    EXCELLENT_BELOW,
+    GOOD_RECALL_FROM,
+    grade_false_accepts,
+    grade_recall,
+)
 from wakeword.scoring.rates import clopper_pearson, garwood
 
 
@@ -53,7 +60,11 @@ def test_recall(found: int, utterances: int, headline: str) -> None:
 
 
 def test_a_synthesisers_speech_has_no_grade_whatever_the_figures() -> None:
-    for grade in (grade_recall(387, 411, "synthetic"), grade_false_accepts(0, 1000, "synthetic"), grade_false_accepts(0, 1000, "partly synthetic")):
+    for grade in (
+        grade_recall(387, 411, "synthetic"),
+        grade_false_accepts(0, 1000, "synthetic"),
+        grade_false_accepts(0, 1000, "partly synthetic"),
+    ):
         assert grade.name is None
         assert grade.headline.startswith("no grade:")
         assert "nothing of people" in grade.remark

@@ -25,7 +25,8 @@ def test_a_second_detection_of_one_utterance_is_false() -> None:
 
 
 def test_two_utterances_in_one_breath() -> None:
-    # The first detection lies in both windows; the one that closes first takes it, and the second detection finds the other.
+    # The first detection lies in both windows; the one that closes first takes it, and the second detection finds the
+    # other.
     components = match([Span(1.0, 2.0), Span(1.5, 3.0)], [1.8, 3.2], 60, 0.5)
     assert components.found == 2
     assert components.missed == ()
@@ -44,7 +45,13 @@ def test_void_time_is_in_no_figure() -> None:
 def test_components_add_up() -> None:
     first, second = match([Span(1, 2)], [1.5, 9.0], 10, 0.5), match([Span(1, 2)], [], 20, 0.5, [Span(15, 16)])
     total = first + second
-    assert (total.utterances, total.found, total.false_accepts, total.scored_seconds, total.void_seconds) == (2, 1, 1, 29, 1)
+    assert (total.utterances, total.found, total.false_accepts, total.scored_seconds, total.void_seconds) == (
+        2,
+        1,
+        1,
+        29,
+        1,
+    )
 
 
 def test_voids_are_cut_and_joined() -> None:
@@ -73,7 +80,9 @@ def most_pairs(utterances: list[Span], detections: list[float], tolerance: float
         free = list(order)
         count = 0
         for utterance in utterances:
-            hit = next((number for number in free if utterance.start <= detections[number] <= utterance.end + tolerance), None)
+            hit = next(
+                (number for number in free if utterance.start <= detections[number] <= utterance.end + tolerance), None
+            )
             if hit is not None:
                 free.remove(hit)
                 count += 1

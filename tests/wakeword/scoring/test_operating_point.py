@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from wakeword.contract import cutoff_to_uint8
 from wakeword.scoring.det import DetCurve
-from wakeword.scoring.operating_point import HARD_SHARE, HIGHEST_CUTOFF, SYNTHETIC_SHARE, choose_cutoff, cutoff_as_probability
+from wakeword.scoring.operating_point import (
+    HARD_SHARE,
+    HIGHEST_CUTOFF,
+    SYNTHETIC_SHARE,
+    choose_cutoff,
+    cutoff_as_probability,
+)
 from wakeword.scoring.tail import fit_tail, log_odds
 
 
@@ -24,7 +30,12 @@ def curve(detected: dict[range, int], false_accepts: dict[range, int], hours: fl
 
 def test_the_middle_of_the_cutoffs_that_do_best() -> None:
     choice = choose_cutoff(curve({range(1, 201): 18, range(201, 255): 16}, {range(1, 101): 3}), 0.5)
-    assert (choice.cutoff, choice.detected, choice.false_accepts, choice.reaches_target) == (150, 18, 0, True)  # of 101 to 200
+    assert (choice.cutoff, choice.detected, choice.false_accepts, choice.reaches_target) == (
+        150,
+        18,
+        0,
+        True,
+    )  # of 101 to 200
     assert (choice.utterances, choice.hours) == (20, 1.0)
     assert cutoff_to_uint8(choice.probability_cutoff) == 150
 
@@ -41,7 +52,8 @@ def test_the_chosen_one_is_a_member_of_a_plateau_with_gaps() -> None:
 
 
 def test_one_utterance_is_no_difference() -> None:
-    # Cutoffs 31 and 32 alone find all 20, those up to 200 one less: the choice is not the edge, where a false accept is near.
+    # Cutoffs 31 and 32 alone find all 20, those up to 200 one less: the choice is not the edge, where a false accept is
+    # near.
     choice = choose_cutoff(curve({range(1, 33): 20, range(33, 201): 19, range(201, 255): 18}, {range(1, 31): 9}), 0.5)
     assert (choice.cutoff, choice.detected) == (115, 19)
 
@@ -50,7 +62,9 @@ def test_one_utterance_is_no_difference() -> None:
 def test_so_many_fewer_are_no_difference(utterances: int, fewer: int) -> None:
     counts = {range(1, 101): utterances, range(101, 201): utterances - fewer, range(201, 255): utterances - fewer - 1}
     part = curve(counts, {range(1, 21): 9})
-    assert choose_cutoff(DetCurve(part.cutoffs, part.detected, part.false_accepts, utterances, 1.0), 0.5).cutoff == 110  # of 21 to 200
+    assert (
+        choose_cutoff(DetCurve(part.cutoffs, part.detected, part.false_accepts, utterances, 1.0), 0.5).cutoff == 110
+    )  # of 21 to 200
 
 
 def test_without_a_cutoff_at_the_target_those_with_the_fewest_false_accepts_take_part() -> None:
@@ -64,14 +78,15 @@ def test_cutoffs_that_never_detect_are_not_chosen() -> None:
     assert choose_cutoff(curve({range(1): 20, range(255, 256): 20, range(7, 8): 1}, {}), 0).cutoff == 7
 
 
-# --- where validation is saturated ---------------------------------------------------------------------------------------------
+# --- where validation is saturated ------------------------------------------------------------------------------------
 
 
 def falling(per_hour: float, mean_excess: float, hours: float) -> dict[range, int]:
     """False accepts that thin out exponentially over log-odds, so many an hour at a cutoff of one half."""
     levels = log_odds(np.arange(1, 255))
     return {
-        range(cutoff, cutoff + 1): round(per_hour * hours * float(np.exp(-level / mean_excess))) for cutoff, level in zip(range(1, 255), levels, strict=True)
+        range(cutoff, cutoff + 1): round(per_hour * hours * float(np.exp(-level / mean_excess)))
+        for cutoff, level in zip(range(1, 255), levels, strict=True)
     }
 
 
@@ -86,11 +101,15 @@ def test_a_cutoff_that_is_read_off_nothing_moves_up_and_it_is_said() -> None:
     little = choose_cutoff(curve(EVERY, {range(11): 9}, hours=1.0), 0.5)
     assert little.cutoff > plain.cutoff
     assert "validation is saturated, so the cutoff has a margin (0.52 without it)" in little.margin
-    assert not choose_cutoff(curve({range(31, 201): 20}, {range(31): 9}), 0.5).margin, "bounded on both sides by what was counted"
+    assert not choose_cutoff(curve({range(31, 201): 20}, {range(31): 9}), 0.5).margin, (
+        "bounded on both sides by what was counted"
+    )
 
 
 def test_with_synthetic_words_the_extrapolated_rate_is_within_the_target() -> None:
-    """Nine false accepts below 0.04, and none above it in a quarter of an hour: the middle of the rest says nothing of the rate."""
+    """Nine false accepts below 0.04, and none above it in a quarter of an hour: the middle of the rest says nothing of
+    the rate.
+    """
     part = curve(EVERY, falling(8.0, 1.5, 0.25), hours=0.25)
     choice = choose_cutoff(part, 0.5, hard=FALLING)
     tail = fit_tail(part)
@@ -105,7 +124,9 @@ def test_beyond_the_target_a_margin_costs_next_to_nothing() -> None:
     free, dear = (choose_cutoff(part, 0.5, hard=hard) for hard in (np.ones(256), FALLING))
     assert free.cutoff > dear.cutoff
     middle = (next(cutoff for cutoff in range(1, 255) if part.false_accepts[cutoff] / 0.5 <= 0.5) + HIGHEST_CUTOFF) // 2
-    least = next(cutoff for cutoff in range(middle, 255) if fit_tail(part).rate(float(log_odds(np.array(cutoff)))) <= 0.5)
+    least = next(
+        cutoff for cutoff in range(middle, 255) if fit_tail(part).rate(float(log_odds(np.array(cutoff)))) <= 0.5
+    )
     assert FALLING[dear.cutoff] >= FALLING[least] - HARD_SHARE
 
 
@@ -122,7 +143,9 @@ def test_a_margin_leaves_a_targets_recall(hard: np.typing.NDArray[np.float64] | 
     little, much = (curve({range(1, 201): 20, range(201, 255): 19}, {range(1, 11): 9}, hours) for hours in (1.0, 100.0))
     choice = choose_cutoff(little, 0.5, 1.0, hard)
     assert choice.detected == 20
-    assert choice.cutoff > choose_cutoff(much, 0.5, 1.0, hard).cutoff, "the target of recall takes no margin away that it can have"
+    assert choice.cutoff > choose_cutoff(much, 0.5, 1.0, hard).cutoff, (
+        "the target of recall takes no margin away that it can have"
+    )
     assert choice.margin
 
 
@@ -160,7 +183,9 @@ counts = st.lists(st.integers(0, 5), min_size=256, max_size=256).map(lambda valu
 
 
 @given(detected=counts, false_accepts=counts, target=st.floats(0, 6))
-def test_no_other_cutoff_is_better_by_two(detected: np.typing.NDArray[np.int64], false_accepts: np.typing.NDArray[np.int64], target: float) -> None:
+def test_no_other_cutoff_is_better_by_two(
+    detected: np.typing.NDArray[np.int64], false_accepts: np.typing.NDArray[np.int64], target: float
+) -> None:
     choice = choose_cutoff(DetCurve(np.arange(256), detected, false_accepts, 5, 1.0), target)
     usable = slice(1, HIGHEST_CUTOFF + 1)
     allowed = target if choice.reaches_target else false_accepts[usable].min()
@@ -176,7 +201,11 @@ def test_a_manifests_decimal_becomes_the_same_cutoff_on_the_device(cutoff: int) 
     assert cutoff_to_uint8(probability) == cutoff
     assert 0 <= probability <= 1
     digits = len(f"{probability:.7f}".rstrip("0").partition(".")[2])
-    assert not any(cutoff_to_uint8(round(step / 10**digit, digit)) == cutoff for digit in range(1, digits) for step in range(10**digit + 1)), "shorter exists"
+    assert not any(
+        cutoff_to_uint8(round(step / 10**digit, digit)) == cutoff
+        for digit in range(1, digits)
+        for step in range(10**digit + 1)
+    ), "shorter exists"
 
 
 @given(found=st.lists(st.integers(0, 20), min_size=255, max_size=255), hours=st.floats(0.1, 3))

@@ -19,7 +19,10 @@ def test_garwood_reference_values(events: int, hours: float, low: float, high: f
     assert interval.high == pytest.approx(high, abs=0.005)
 
 
-@pytest.mark.parametrize(("successes", "trials", "low", "high"), [(3, 30, 0.021, 0.265), (25, 500, 0.033, 0.073), (0, 10, 0, 0.308), (10, 10, 0.692, 1)])
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [(3, 30, 0.021, 0.265), (25, 500, 0.033, 0.073), (0, 10, 0, 0.308), (10, 10, 0.692, 1)],
+)
 def test_clopper_pearson_reference_values(successes: int, trials: int, low: float, high: float) -> None:
     interval = clopper_pearson(successes, trials)
     assert interval.low == pytest.approx(low, abs=0.001)
@@ -56,4 +59,6 @@ def test_garwood_is_scipys_chi_square(events: int, hours: float) -> None:
 
     interval = garwood(events, hours)
     low = chi2.ppf(0.025, 2 * events) / (2 * hours) if events else 0
-    assert (interval.low, interval.high) == pytest.approx((low, chi2.ppf(0.975, 2 * events + 2) / (2 * hours)), rel=1e-6, abs=1e-9)
+    assert (interval.low, interval.high) == pytest.approx(
+        (low, chi2.ppf(0.975, 2 * events + 2) / (2 * hours)), rel=1e-6, abs=1e-9
+    )

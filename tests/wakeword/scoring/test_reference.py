@@ -43,31 +43,50 @@ def heard(draw: st.DrawFn) -> Heard:
     wake, stride = draw(st.booleans()), draw(st.integers(1, 4))
     presentation: Presentation = SESSION if wake else STREAM
     samples = draw(st.lists(st.integers(3_000, 40_000), min_size=1, max_size=4))
-    spans = [Span(start / 16_000, (start + length) / 16_000) for start, length in zip(presentation.starts(samples), samples, strict=True)]
+    spans = [
+        Span(start / 16_000, (start + length) / 16_000)
+        for start, length in zip(presentation.starts(samples), samples, strict=True)
+    ]
     slices = slice_count(presentation.silence(len(samples)) + sum(samples))
     probabilities = rising_and_falling(np.random.default_rng(draw(st.integers(0, 2**32 - 1))), slices // stride)
     voids = draw(st.lists(st.tuples(st.integers(0, slices), st.integers(0, 150)), max_size=2))
-    truth = presentation.truth(spans, wake=wake, voids=[Span(start / 100, (start + length) / 100) for start, length in voids])
+    truth = presentation.truth(
+        spans, wake=wake, voids=[Span(start / 100, (start + length) / 100) for start, length in voids]
+    )
     return Heard(Stream(probabilities, stride, slices), truth)
 
 
 @settings(max_examples=25)
-@given(st.lists(heard(), min_size=1, max_size=3), st.integers(1, 10), st.lists(st.integers(0, 255), min_size=12, max_size=12))
-def test_the_curve_counts_what_the_device_would_at_each_cutoff(streams: list[Heard], window: int, cutoffs: list[int]) -> None:
+@given(
+    st.lists(heard(), min_size=1, max_size=3),
+    st.integers(1, 10),
+    st.lists(st.integers(0, 255), min_size=12, max_size=12),
+)
+def test_the_curve_counts_what_the_device_would_at_each_cutoff(
+    streams: list[Heard], window: int, cutoffs: list[int]
+) -> None:
     curve = det_curve([(one.stream, one.truth) for one in streams], window)
     for cutoff in {0, 1, 128, 254, 255, *cutoffs}:
         sums = reference.Counts()
         for one in streams:
-            moments = reference.detected_at(one.stream.probabilities.tolist(), one.stream.stride, one.stream.slices, cutoff, window)
+            moments = reference.detected_at(
+                one.stream.probabilities.tolist(), one.stream.stride, one.stream.slices, cutoff, window
+            )
             counts = reference.count(moments, one.truth.utterances, one.truth.voids, rated=one.truth.rated)
             sums.found, sums.utterances = sums.found + counts.found, sums.utterances + counts.utterances
             sums.false_accepts += counts.false_accepts
-        assert (curve.detected[cutoff], curve.utterances, curve.false_accepts[cutoff]) == (sums.found, sums.utterances, sums.false_accepts), cutoff
+        assert (curve.detected[cutoff], curve.utterances, curve.false_accepts[cutoff]) == (
+            sums.found,
+            sums.utterances,
+            sums.false_accepts,
+        ), cutoff
     assert curve.hours * 3600 == pytest.approx(sum(counted_seconds(one.truth) for one in streams))
     if curve.utterances and curve.hours:
         rates, recalls = curve.false_accepts_per_hour.tolist(), curve.recall.tolist()
         assert average_viable_recall(curve, 400.0) == pytest.approx(reference.area_of_recall(rates, recalls, 400.0))
-        without = [recall for cutoff, (rate, recall) in enumerate(zip(rates, recalls, strict=True)) if cutoff and not rate]
+        without = [
+            recall for cutoff, (rate, recall) in enumerate(zip(rates, recalls, strict=True)) if cutoff and not rate
+        ]
         assert recall_at_no_false_accepts(curve) == max(without, default=0.0)
 
 

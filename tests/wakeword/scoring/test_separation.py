@@ -1,4 +1,5 @@
-"""The expected recall: what it is made of lies where the detector looks, and it tells models apart that counts do not."""
+"""The expected recall: what it is made of lies where the detector looks, and it tells models apart that
+counts do not."""
 
 from __future__ import annotations
 
@@ -67,8 +68,14 @@ def test_it_tells_models_apart_that_all_find_everything() -> None:
 
 def test_conditions_weigh_alike_whatever_their_number_of_words() -> None:
     easy, hard = np.full(10, 8.0), np.full(90, 1.0)
-    assert expected_recall([easy, hard], others, 1.0, 0.5) == pytest.approx(expected_recall([np.repeat(easy, 30), hard], others, 1.0, 0.5))
-    assert expected_recall([hard], others, 1.0, 0.5) < expected_recall([easy, hard], others, 1.0, 0.5) < expected_recall([easy], others, 1.0, 0.5)
+    assert expected_recall([easy, hard], others, 1.0, 0.5) == pytest.approx(
+        expected_recall([np.repeat(easy, 30), hard], others, 1.0, 0.5)
+    )
+    assert (
+        expected_recall([hard], others, 1.0, 0.5)
+        < expected_recall([easy, hard], others, 1.0, 0.5)
+        < expected_recall([easy], others, 1.0, 0.5)
+    )
     assert expected_recall([], others, 1.0, 0.5) == 0
     assert expected_recall([easy], others[:0], 1.0, 0.5) == 0
     assert expected_recall([easy], others, 0.0, 0.5) == 0
@@ -78,7 +85,9 @@ peaks = st.lists(st.floats(-10, 15), min_size=1, max_size=30).map(np.array)
 
 
 @given(peaks, st.floats(0.01, 5), st.floats(0.01, 3))
-def test_more_for_words_and_less_for_others_is_never_worse(words: np.typing.NDArray[np.float64], rate: float, more: float) -> None:
+def test_more_for_words_and_less_for_others_is_never_worse(
+    words: np.typing.NDArray[np.float64], rate: float, more: float
+) -> None:
     given_one = expected_recall([words], others, 1.0, rate)
     assert 0 <= given_one <= 1
     assert expected_recall([words + more], others, 1.0, rate) >= given_one

@@ -1,4 +1,5 @@
-"""The tail of false accepts over log-odds: it finds the mean excess that made the peaks, and its bound falls and holds."""
+"""The tail of false accepts over log-odds: it finds the mean excess that made the peaks, and its bound falls
+and holds."""
 
 from __future__ import annotations
 
@@ -52,7 +53,9 @@ def test_without_a_peak_the_prior_and_the_hours_are_all() -> None:
 
 
 @given(st.lists(st.floats(-8, 8), max_size=60), st.floats(0.1, 50), st.floats(-5, 5), st.floats(0, 3))
-def test_the_bound_falls_with_the_level_and_lies_above_the_rate(peaks: list[float], hours: float, level: float, more: float) -> None:
+def test_the_bound_falls_with_the_level_and_lies_above_the_rate(
+    peaks: list[float], hours: float, level: float, more: float
+) -> None:
     tail = fit_tail(curve(np.array(peaks), hours))
     assert tail.bound(level) >= tail.bound(level + more)
     assert tail.bound(level) >= tail.rate(level)
@@ -60,4 +63,6 @@ def test_the_bound_falls_with_the_level_and_lies_above_the_rate(peaks: list[floa
 
 @given(st.lists(st.floats(-8, 8), min_size=1, max_size=60), st.floats(0.1, 50), st.floats(-5, 5))
 def test_more_hours_without_more_peaks_lower_the_bound(peaks: list[float], hours: float, level: float) -> None:
-    assert fit_tail(curve(np.array(peaks), 2 * hours)).bound(level) < fit_tail(curve(np.array(peaks), hours)).bound(level)
+    assert fit_tail(curve(np.array(peaks), 2 * hours)).bound(level) < fit_tail(curve(np.array(peaks), hours)).bound(
+        level
+    )

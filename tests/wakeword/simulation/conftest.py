@@ -26,6 +26,8 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         length = int(rng.integers(5000, 24000))
         loudness = np.repeat(rng.uniform(0, 9000, length // 500 + 1), 500)[:length]
         path = folder / f"{index:02}.flac"
-        soundfile.write(path, (rng.normal(0, 0.4, length) * loudness).clip(-32768, 32767).astype(np.int16), 16000, subtype="PCM_16")
+        soundfile.write(
+            path, (rng.normal(0, 0.4, length) * loudness).clip(-32768, 32767).astype(np.int16), 16000, subtype="PCM_16"
+        )
         paths.append(path)
     return paths

@@ -56,12 +56,18 @@ def test_a_stream_is_joined_and_keeps_its_state(model: TfliteModel, recordings: 
     assert stream.slices == len(features)
     np.testing.assert_array_equal(stream.probabilities, ReferenceEngine(model).run(features))
     assert stream.recordings[1].start == len(read(recordings[0])) + 8000
-    assert stream.outcome([], wake=False).scored_seconds == pytest.approx(sum(len(read(path)) for path in recordings) / 16000)
+    assert stream.outcome([], wake=False).scored_seconds == pytest.approx(
+        sum(len(read(path)) for path in recordings) / 16000
+    )
 
 
 @pytest.mark.parametrize("presentation", [CLIPS, SESSION, STREAM], ids=["clips", "session", "stream"])
 def test_processes_cache_and_engine_change_nothing(
-    presentation: Presentation, model: TfliteModel, recordings: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    presentation: Presentation,
+    model: TfliteModel,
+    recordings: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Ranges of five seconds and processes for any number of them, so that this small stream is cut as a long one is.
     monkeypatch.setattr(simulate_module, "SLICES_PER_RANGE", 501)
@@ -78,7 +84,9 @@ def test_progress_counts_every_second_once(model: TfliteModel, recordings: list[
         for _ in ("cold", "cached"):
             seconds: list[float] = []
             streams = simulate(model, recordings, presentation, Options(cache_folder=tmp_path), seconds.append)
-            assert sum(seconds) == pytest.approx(sum(recording.seconds for stream in streams for recording in stream.recordings))
+            assert sum(seconds) == pytest.approx(
+                sum(recording.seconds for stream in streams for recording in stream.recordings)
+            )
 
 
 def test_a_changed_recording_is_not_found_in_the_cache(model: TfliteModel, tmp_path: Path) -> None:
@@ -133,7 +141,9 @@ def test_the_range_before_is_enough(model: TfliteModel, recordings: list[Path], 
 
 
 def test_the_peak_of_a_clip_is_where_a_detection_is_possible(model: TfliteModel, tmp_path: Path) -> None:
-    """Before the model has heard anything it answers 9 of 255 for a moment; what it says of these sounds is less, and for silence nothing."""
+    """Before the model has heard anything it answers 9 of 255 for a moment; what it says of these sounds is less, and
+    for silence nothing.
+    """
     rng = np.random.default_rng(8)
     noise = np.repeat(rng.uniform(0, 9000, 17), 1500)[:24000] * rng.normal(0, 0.4, 24000)
     for name, samples in (("noise", noise), ("silence", np.zeros(24000))):
@@ -150,7 +160,9 @@ def test_the_peak_of_a_clip_is_where_a_detection_is_possible(model: TfliteModel,
 @settings(max_examples=50)
 def test_no_detection_tells_a_maximum_above_the_peak(data: st.DataObject) -> None:
     stride, window, cutoff = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 10)), data.draw(st.integers(1, 254))
-    runs = data.draw(st.lists(st.tuples(st.integers(1, 90), st.sampled_from([0, 90, 128, 200, 255])), min_size=1, max_size=10))
+    runs = data.draw(
+        st.lists(st.tuples(st.integers(1, 90), st.sampled_from([0, 90, 128, 200, 255])), min_size=1, max_size=10)
+    )
     probabilities = np.array([value for length, value in runs for _ in range(length)], np.uint8)
     recording = Recording(Path("clip.wav"), "", 160 * stride * len(probabilities), CLIPS.lead_in)
     stream = SimulatedStream((recording,), CLIPS, stride * len(probabilities), stride, probabilities)

@@ -29,10 +29,14 @@ def samples_of(paths: list[Path], presentation: Presentation) -> np.ndarray:
 
 @pytest.mark.parametrize("step_ms", [5, 20, 30])
 @pytest.mark.parametrize("presentation", [CLIPS, STREAM])
-def test_a_stream_is_heard_at_the_step(model: TfliteModel, recordings: list[Path], presentation: Presentation, step_ms: int) -> None:
+def test_a_stream_is_heard_at_the_step(
+    model: TfliteModel, recordings: list[Path], presentation: Presentation, step_ms: int
+) -> None:
     paths = recordings[:3]
     streams = simulate(model, paths, presentation, step_ms=step_ms)
-    for stream, heard in zip(streams, [[path] for path in paths] if presentation.mode == "clips" else [paths], strict=True):
+    for stream, heard in zip(
+        streams, [[path] for path in paths] if presentation.mode == "clips" else [paths], strict=True
+    ):
         samples = samples_of(heard, presentation)
         features = Microfrontend(step_ms * 16).process(samples)
         assert stream.slices == len(features) == contract.slice_count(len(samples), step_ms)
@@ -43,14 +47,18 @@ def test_a_stream_is_heard_at_the_step(model: TfliteModel, recordings: list[Path
 @pytest.mark.parametrize("step_ms", [5, 20, 30])
 def test_a_detection_is_where_its_slice_ends(step_ms: int) -> None:
     silent, samples = 3_200 * step_ms, 4_800 * step_ms  # 200 slices, of which the hold-off takes a half, and 300
-    recordings = tuple(Recording(Path(name), "", samples, start) for name, start in (("a", silent), ("b", silent + samples)))
+    recordings = tuple(
+        Recording(Path(name), "", samples, start) for name, start in (("a", silent), ("b", silent + samples))
+    )
     slices = contract.slice_count(silent + 2 * samples, step_ms)
     probabilities = np.zeros(slices // 3, np.uint8)
     for rise in (250, 550):
         probabilities[rise // 3 : rise // 3 + 4] = 250
     stream = SimulatedStream(recordings, CLIPS, slices, 3, probabilities, step_ms)
     found = stream.detections(200, 2)
-    assert [one.seconds for one in found] == pytest.approx([0.03 + (rise // 3 + 2) * 3 * step_ms / 1000 - step_ms / 1000 for rise in (250, 550)])
+    assert [one.seconds for one in found] == pytest.approx(
+        [0.03 + (rise // 3 + 2) * 3 * step_ms / 1000 - step_ms / 1000 for rise in (250, 550)]
+    )
     assert [stream.recording_at(one.slice_index) for one in found] == [0, 1]
     assert stream.max_probabilities(2).tolist() == [250, 250]
     assert stream.outcome(found, wake=True).found == 2

@@ -1,1 +1,2 @@
-"""Waveform augmentation: the sounds that are mixed in, the chain of effects, and the device's features of its results."""
+"""Waveform augmentation: the sounds that are mixed in, the chain of effects, and the device's features of
+its results."""

@@ -1,7 +1,7 @@
 """Sounds of a household that are computed: noises, machines, the kitchen, music. float64 `[n]` at 16 kHz, of any level.
 
-They stand for recordings where there are none: what matters is that a voice must be heard over steady noise, over tones that move in rhythm, and
-over knocks, not that anybody would buy the music.
+They stand for recordings where there are none: what matters is that a voice must be heard over steady noise, over tones
+that move in rhythm, and over knocks, not that anybody would buy the music.
 """
 
 from __future__ import annotations
@@ -78,7 +78,10 @@ def _hum(count: int, draw: np.random.Generator) -> Sound:
     mains = (50, 60)[int(draw.integers(2))]
     orders = np.arange(1, int(draw.integers(4, 40)))
     strengths = orders ** -draw.uniform(0.5, 1.5) * draw.uniform(0.2, 1, len(orders))
-    tones = sum(strength * np.sin(2 * np.pi * (mains * order * time + draw.random())) for order, strength in zip(orders, strengths, strict=True))
+    tones = sum(
+        strength * np.sin(2 * np.pi * (mains * order * time + draw.random()))
+        for order, strength in zip(orders, strengths, strict=True)
+    )
     return of_rms(np.asarray(tones)) + of_rms(_shaped(count, draw, 1.0), 10 ** (draw.uniform(-20, 0) / 20))
 
 
@@ -87,7 +90,9 @@ def _fan(count: int, draw: np.random.Generator) -> Sound:
     from scipy.signal import butter, sosfilt
 
     time = np.arange(count) / contract.SAMPLE_RATE_HZ
-    air = sosfilt(butter(2, draw.uniform(400, 4000) / _NYQUIST_HZ, output="sos"), _shaped(count, draw, draw.uniform(0, 1)))
+    air = sosfilt(
+        butter(2, draw.uniform(400, 4000) / _NYQUIST_HZ, output="sos"), _shaped(count, draw, draw.uniform(0, 1))
+    )
     chopped = of_rms(air) * (1 + draw.uniform(0, 0.6) * np.sin(2 * np.pi * draw.uniform(8, 80) * time))
     motor = np.cumsum(draw.uniform(60, 500) * (1 + 0.01 * _wander(count, draw, 2.0, 1.0))) / contract.SAMPLE_RATE_HZ
     whine = sum(np.sin(2 * np.pi * order * motor) / order for order in range(1, 6))
@@ -103,13 +108,17 @@ def _clatter(count: int, draw: np.random.Generator) -> Sound:
         at, seconds = int(draw.integers(count)), draw.uniform(0.02, 0.4)
         time = np.arange(min(round(4 * seconds * contract.SAMPLE_RATE_HZ), count - at)) / contract.SAMPLE_RATE_HZ
         tones = draw.uniform(200, 7000, int(draw.integers(2, 7)))
-        ring = np.sin(2 * np.pi * tones[:, None] * time + draw.uniform(0, 6, (len(tones), 1))).sum(axis=0) + draw.standard_normal(len(time))
+        ring = np.sin(2 * np.pi * tones[:, None] * time + draw.uniform(0, 6, (len(tones), 1))).sum(
+            axis=0
+        ) + draw.standard_normal(len(time))
         sound[at : at + len(time)] += 10 ** (draw.uniform(-25, 0) / 20) * ring * np.exp(-time / (seconds / 3))
     return sound
 
 
 def _shaped(count: int, draw: np.random.Generator, slope: float) -> Sound:
-    """Gaussian noise whose power falls with frequency to the power of `slope`, from 20 Hz on; its root mean square is 1."""
+    """Gaussian noise whose power falls with frequency to the power of `slope`, from 20 Hz on; its root mean square is
+    1.
+    """
     spectrum = np.fft.rfft(draw.standard_normal(count))
     frequency = np.fft.rfftfreq(count, 1 / contract.SAMPLE_RATE_HZ)
     spectrum *= np.maximum(frequency, _LOWEST_HZ) ** (-slope / 2) * (frequency >= _LOWEST_HZ)
@@ -129,7 +138,11 @@ _BASS: _Timbre = (np.array([1.0, 0.6, 0.3, 0.1]), 0.01, 2.0)
 
 def _timbre(draw: np.random.Generator) -> _Timbre:
     overtones = np.arange(1, int(draw.integers(3, 12)))
-    return overtones ** -draw.uniform(0.7, 2.0) * draw.uniform(0.3, 1, len(overtones)), float(draw.uniform(0.003, 0.08)), float(draw.uniform(0.5, 6))
+    return (
+        overtones ** -draw.uniform(0.7, 2.0) * draw.uniform(0.3, 1, len(overtones)),
+        float(draw.uniform(0.003, 0.08)),
+        float(draw.uniform(0.5, 6)),
+    )
 
 
 def _pitch(key: float, scale: tuple[int, ...], step: int) -> float:
@@ -139,7 +152,9 @@ def _pitch(key: float, scale: tuple[int, ...], step: int) -> float:
 
 def _play(mixed: Sound, at: float, seconds: float, pitch: float, timbre: _Timbre, level: float) -> None:
     begin = round(at * contract.SAMPLE_RATE_HZ)
-    time = np.arange(max(0, min(round(seconds * contract.SAMPLE_RATE_HZ), len(mixed) - begin))) / contract.SAMPLE_RATE_HZ
+    time = (
+        np.arange(max(0, min(round(seconds * contract.SAMPLE_RATE_HZ), len(mixed) - begin))) / contract.SAMPLE_RATE_HZ
+    )
     if not level or not len(time):
         return
     strengths, attack, decay = timbre

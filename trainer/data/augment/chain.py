@@ -1,18 +1,21 @@
 """One clip through all effects, the same result for the same seed, clip and draw.
 
-Six effects are `audiomentations`' own. They draw from the global generators of `random` and NumPy, which are seeded anew before each effect
-from (seed, clip, draw, effect) and put back afterwards: nothing outside notices, no order of clips or number of workers matters, and an
-effect that is switched off changes nothing that the others draw. Backgrounds and impulse responses are mixed by this module, from the store
-of decoded sounds, since the library decodes a file a draw.
+Six effects are `audiomentations`' own. They draw from the global generators of `random` and NumPy, which are seeded
+anew before each effect from (seed, clip, draw, effect) and put back afterwards: nothing outside notices, no order of
+clips or number of workers matters, and an effect that is switched off changes nothing that the others draw. Backgrounds
+and impulse responses are mixed by this module, from the store of decoded sounds, since the library decodes a file a
+draw.
 
 Where this differs from the reference implementation, and why:
 
 - A word keeps its place: impulse responses begin at their direct sound (`trainer.data.augment.sounds.impulse_samples`).
-- The drawn gain counts: `audiomentations.ApplyImpulseResponse` scales its result to a peak of 0.5, whatever gain came before it.
+- The drawn gain counts: `audiomentations.ApplyImpulseResponse` scales its result to a peak of 0.5, whatever gain came
+  before it.
 - What a recording holds after its word stays under the jitter; zeros are only put where it has ended.
 
-What is drawn does not depend on the machine. The samples come from floating-point filters and Fourier transforms of NumPy and SciPy and are
-rounded to int16 at the end; on processors with other vector units a sample may differ by one unit.
+What is drawn does not depend on the machine. The samples come from floating-point filters and Fourier transforms of
+NumPy and SciPy and are rounded to int16 at the end; on processors with other vector units a sample may differ by one
+unit.
 """
 
 from __future__ import annotations
@@ -63,25 +66,45 @@ _globals_in_use = threading.Lock()
 """Threads of one process share the global generators."""
 
 
-def place_word(samples: NDArray[np.int16], word: WordPlace, settings: AugmentationSection, generator: np.random.Generator) -> PlacedClip:
-    """A word near the end of a clip: its end, of `[n]`, comes to lie a drawn jitter before the end, int16 `[settings.samples]`."""
+def place_word(
+    samples: NDArray[np.int16], word: WordPlace, settings: AugmentationSection, generator: np.random.Generator
+) -> PlacedClip:
+    """A word near the end of a clip: its end, of `[n]`, comes to lie a drawn jitter before the end, int16
+    `[settings.samples]`.
+    """
     jitter = round(generator.uniform(settings.min_jitter_s, settings.max_jitter_s) * contract.SAMPLE_RATE_HZ)
     end = settings.samples - jitter
     start = word.end - end
     return PlacedClip(_windowed(samples, start, settings.samples), end, (max(0, word.start - start), end))
 
 
-def place_anywhere(samples: NDArray[np.int16], settings: AugmentationSection, generator: np.random.Generator) -> PlacedClip:
-    """A drawn part of a longer recording, or the whole of a shorter one at a drawn place among zeros, int16 `[settings.samples]`."""
+def place_anywhere(
+    samples: NDArray[np.int16], settings: AugmentationSection, generator: np.random.Generator
+) -> PlacedClip:
+    """A drawn part of a longer recording, or the whole of a shorter one at a drawn place among zeros, int16
+    `[settings.samples]`.
+    """
     room = len(samples) - settings.samples
-    start = int(generator.integers(0, room, endpoint=True)) if room >= 0 else -int(generator.integers(0, -room, endpoint=True))
+    start = (
+        int(generator.integers(0, room, endpoint=True))
+        if room >= 0
+        else -int(generator.integers(0, -room, endpoint=True))
+    )
     return _own(samples, start, settings.samples)
 
 
-def place_onset(samples: NDArray[np.int16], settings: AugmentationSection, generator: np.random.Generator) -> PlacedClip:
-    """A recording that begins within the clip, in its first two thirds after at least 0.3 s of zeros, at its own beginning or anywhere in it."""
+def place_onset(
+    samples: NDArray[np.int16], settings: AugmentationSection, generator: np.random.Generator
+) -> PlacedClip:
+    """A recording that begins within the clip, in its first two thirds after at least 0.3 s of zeros, at its own
+    beginning or anywhere in it.
+    """
     silence = round(generator.uniform(_ONSET_FROM_S * contract.SAMPLE_RATE_HZ, settings.samples * _ONSET_UNTIL))
-    skipped = int(generator.integers(0, max(0, len(samples) - settings.samples), endpoint=True)) if generator.random() < _ONSET_WITHIN else 0
+    skipped = (
+        int(generator.integers(0, max(0, len(samples) - settings.samples), endpoint=True))
+        if generator.random() < _ONSET_WITHIN
+        else 0
+    )
     return _own(samples[skipped:], -silence, settings.samples)
 
 
@@ -106,15 +129,18 @@ class Augmenter:
 
     def __init__(self, settings: AugmentationSection, sounds: Sounds | None = None) -> None:
         self.settings, self.sounds = settings, sounds or Sounds()
-        _require_sounds("background_paths", "AddBackgroundNoise", settings.AddBackgroundNoise, len(self.sounds.backgrounds.sounds))
+        _require_sounds(
+            "background_paths", "AddBackgroundNoise", settings.AddBackgroundNoise, len(self.sounds.backgrounds.sounds)
+        )
         _require_sounds("impulse_paths", "RIR", settings.RIR, len(self.sounds.impulses.sounds))
         self._effects: dict[str, _Effect] = {}
 
     def placed(self, samples: NDArray[np.int16], word: WordPlace | None, seed: int, clip: str, draw: int) -> PlacedClip:
         """A clip `[n]` in its place, int16 `[settings.samples]`, with what is said around it.
 
-        `word` is the place of a word that the clip is to end with; None for a clip without one, in whose place a background may be heard. A word in
-        flow has its own context and gets no other. `clip` names the clip: the same seed, name and draw give the same result.
+        `word` is the place of a word that the clip is to end with; None for a clip without one, in whose place a
+        background may be heard. A word in flow has its own context and gets no other. `clip` names the clip: the same
+        seed, name and draw give the same result.
         """
         settings, generator = self.settings, derived_generator("place", seed, clip, draw)
         around, other = derived_generator("context", seed, clip, draw), derived_generator("alone", seed, clip, draw)
@@ -140,7 +166,8 @@ class Augmenter:
     def augment(self, samples: NDArray[np.int16], seed: int, clip: str, draw: int) -> NDArray[np.int16]:
         """Apply the effects to int16 `[n]` and return int16 `[n]`.
 
-        `clip` names the clip: the same seed, name and draw give the same random numbers. A result beyond full scale is scaled down to it.
+        `clip` names the clip: the same seed, name and draw give the same random numbers. A result beyond full scale is
+        scaled down to it.
         """
         if not self._effects:
             library = _audiomentations()
@@ -154,7 +181,8 @@ class Augmenter:
         return to_int16(sound / np.float32(peak) if peak > 1 else sound)
 
     def _add_background(self, sound: Waveform, generator: np.random.Generator) -> Waveform:
-        """Add an excerpt of a background so that RMS(sound) / RMS(excerpt) is the drawn ratio, as `audiomentations.AddBackgroundNoise` does.
+        """Add an excerpt of a background so that RMS(sound) / RMS(excerpt) is the drawn ratio, as
+        `audiomentations.AddBackgroundNoise` does.
 
         Nothing is added to digital silence. An excerpt that is as good as silent is drawn anew.
         """
@@ -196,7 +224,9 @@ class Augmenter:
 
 
 EFFECTS: Mapping[str, Callable[[Augmenter, Any], _Effect]] = {
-    "SevenBandParametricEQ": lambda _, library: _seeded(library.SevenBandParametricEQ(-_EQ_GAIN_DB, _EQ_GAIN_DB, p=1.0)),
+    "SevenBandParametricEQ": lambda _, library: _seeded(
+        library.SevenBandParametricEQ(-_EQ_GAIN_DB, _EQ_GAIN_DB, p=1.0)
+    ),
     "TanhDistortion": lambda _, library: _seeded(library.TanhDistortion(_MIN_DISTORTION, _MAX_DISTORTION, p=1.0)),
     "PitchShift": lambda _, library: _seeded(library.PitchShift(-_SEMITONES, _SEMITONES, p=1.0)),
     "BandStopFilter": lambda _, library: _seeded(library.BandStopFilter(p=1.0)),
@@ -205,12 +235,15 @@ EFFECTS: Mapping[str, Callable[[Augmenter, Any], _Effect]] = {
     "Gain": lambda chain, library: _seeded(library.Gain(chain.settings.min_gain_db, chain.settings.max_gain_db, p=1.0)),
     "RIR": lambda chain, _: chain._reverberate,
     "BandLimits": lambda *_: microphone.band_limits,
-    "Level": lambda chain, _: partial(microphone.level, limits_dbfs=(chain.settings.min_level_dbfs, chain.settings.max_level_dbfs)),
+    "Level": lambda chain, _: partial(
+        microphone.level, limits_dbfs=(chain.settings.min_level_dbfs, chain.settings.max_level_dbfs)
+    ),
     "SelfNoise": lambda *_: microphone.self_noise,
     "AutomaticGain": lambda *_: microphone.automatic_gain,
     "Clipping": lambda *_: microphone.clipping,
 }
-"""By the key of its probability, what makes each effect of a chain and its library, in the order in which the effects are applied."""
+"""By the key of its probability, what makes each effect of a chain and its library, in the order in which the effects
+are applied."""
 
 
 def _rms(sound: Waveform) -> float:
@@ -228,7 +261,9 @@ def _seeded(transform: Any) -> _Effect:
 
 @contextmanager
 def _seeded_globals(seed: int) -> Iterator[None]:
-    """The global generators of `random` and NumPy, from which audiomentations draws, begin at `seed`; afterwards they are as before."""
+    """The global generators of `random` and NumPy, from which audiomentations draws, begin at `seed`; afterwards they
+    are as before.
+    """
     with _globals_in_use:
         python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the library knows no other generator
         try:
@@ -252,6 +287,7 @@ def _audiomentations() -> ModuleType:
 def _require_sounds(key: str, effect: str, probability: float, sounds: int) -> None:
     if probability and not sounds:
         raise ConfigError(
-            f"augmentation.{key} gives no usable sound for training, and augmentation.{effect} is {probability:g}; "
-            f"add recordings to it (where it has some, more of them: each belongs to one split), or set the probability to 0"
+            f"augmentation.{key} gives no usable sound for training, and augmentation.{effect} is {probability:g}; add"
+            " recordings to it (where it has some, more of them: each belongs to one split), or set the probability"
+            " to 0"
         )

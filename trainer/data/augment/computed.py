@@ -1,7 +1,7 @@
 """Rooms and backgrounds for who has no recordings of them: computed once, kept in the store of decoded sounds.
 
-They depend on their split and number, not on the seed of a training, so that every run on a machine has them after the first. No room, piece of music or
-noise of one split serves another.
+They depend on their split and number, not on the seed of a training, so that every run on a machine has them after the
+first. No room, piece of music or noise of one split serves another.
 """
 
 from __future__ import annotations
@@ -44,11 +44,14 @@ class ComputedRoom:
     sound: StoredSound
 
 
-def computed_rooms(folder: Path, split: Split, count: int, *, jobs: int | None = None, progress: Progress | None = None) -> tuple[ComputedRoom, ...]:
-    """The first `count` rooms of a split, in order; those that the store at `folder` lacks are computed, about 0.3 s of a core each.
+def computed_rooms(
+    folder: Path, split: Split, count: int, *, jobs: int | None = None, progress: Progress | None = None
+) -> tuple[ComputedRoom, ...]:
+    """The first `count` rooms of a split, in order; those that the store at `folder` lacks are computed, about 0.3 s of
+    a core each.
 
-    Interrupted, the next call goes on where this one was. Raises `InfrastructureError` where pyroomacoustics is not installed, `OSError` when the
-    store cannot be written.
+    Interrupted, the next call goes on where this one was. Raises `InfrastructureError` where pyroomacoustics is not
+    installed, `OSError` when the store cannot be written.
     """
     require("computing rooms (augmentation.computed_rooms)", "pyroomacoustics")
     plans = [room_plan(split, number) for number in range(count)]
@@ -93,11 +96,19 @@ def computed_backgrounds(
     return SoundBank(tuple(map_in_processes(make, numbered, jobs=jobs, progress=progress)))
 
 
-def speech_bank(folder: Path, records: Sequence[SampleRecord], count: int, *, jobs: int | None = None, progress: Progress | None = None) -> SoundBank:
-    """The beginning of up to `count` recordings without the wake word, for backgrounds of speech and for what is said around a clip.
+def speech_bank(
+    folder: Path,
+    records: Sequence[SampleRecord],
+    count: int,
+    *,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> SoundBank:
+    """The beginning of up to `count` recordings without the wake word, for backgrounds of speech and for what is said
+    around a clip.
 
-    Which ones is told by the recordings' content alone, short ones first: noise, music and whole evenings are seldom cut into sentences. An unreadable
-    one is a rejection. Raises `OSError` when the store cannot be written.
+    Which ones is told by the recordings' content alone, short ones first: noise, music and whole evenings are seldom
+    cut into sentences. An unreadable one is a rejection. Raises `OSError` when the store cannot be written.
     """
     heard = (record for record in records if record.is_sound)
     chosen = sorted(heard, key=lambda record: (record.duration > _SPEECH_S, key_of(record.sha256, record.path.name)))
@@ -123,7 +134,12 @@ def _background(folder: Path, split: Split, speech: SoundBank, which: tuple[str,
         make = {"music": backgrounds.music, "noise": backgrounds.noise}[kind]
         return _made(folder, source, key_of(_BACKGROUND_FORMAT, split, which), partial(make, BACKGROUND_S, draw))
     voices = [_said(speech, draw) for _ in range(int(draw.choice(_VOICES)))]
-    return _made(folder, source, key_of(_BACKGROUND_FORMAT, [[sound.content for sound in voice] for voice in voices]), partial(_talk, voices))
+    return _made(
+        folder,
+        source,
+        key_of(_BACKGROUND_FORMAT, [[sound.content for sound in voice] for voice in voices]),
+        partial(_talk, voices),
+    )
 
 
 def _said(speech: SoundBank, draw: np.random.Generator) -> list[StoredSound]:
@@ -157,7 +173,9 @@ def _made(folder: Path, source: Path, key: str, make: partial[NDArray[np.float64
 
 
 def _beginning(folder: Path, record: SampleRecord) -> StoredSound | Rejection:
-    return kept_sound(folder, key_of(_SPEECH_FORMAT, "speech", record.content, _SPEECH_S), record.path, partial(_first, record.path))
+    return kept_sound(
+        folder, key_of(_SPEECH_FORMAT, "speech", record.content, _SPEECH_S), record.path, partial(_first, record.path)
+    )
 
 
 def _first(path: Path) -> Iterable[NDArray[np.int16]]:

@@ -1,4 +1,6 @@
-"""One recording, heard in a stated place: the same room, noise and levels whenever it is asked for. Validation uses it, training draws its own."""
+"""One recording, heard in a stated place: the same room, noise and levels whenever it is asked for. Validation uses it,
+training draws its own.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,13 @@ from wakeword.audio import to_int16
 
 
 def heard(
-    samples: NDArray[np.int16], room: StoredSound | None, noise: StoredSound | None, snr_db: float, seed: int, *, level_dbfs: float | None = None
+    samples: NDArray[np.int16],
+    room: StoredSound | None,
+    noise: StoredSound | None,
+    snr_db: float,
+    seed: int,
+    *,
+    level_dbfs: float | None = None,
 ) -> NDArray[np.int16]:
     """A clip, or a whole stream, in a room and over noise. The same arguments give the same samples.
 
@@ -45,7 +53,9 @@ def heard(
 
 
 def noise_instead(samples: NDArray[np.int16], noise: StoredSound, seed: int) -> NDArray[np.int16]:
-    """A noise in the place of a recording, as loud as it: int16 `[n]` at 16 kHz in and out. It is scaled down to full scale where it would be beyond."""
+    """A noise in the place of a recording, as loud as it: int16 `[n]` at 16 kHz in and out. It is scaled down to full
+    scale where it would be beyond.
+    """
     alone = _running(noise, len(samples), seed, active_rms(samples.astype(np.float64)))
     return to_int16((alone / max(32768.0, np.abs(alone).max(initial=0))).astype(np.float32))
 

@@ -1,7 +1,8 @@
 """What is said right before and after a clip: other speech of the training, without a pause, as loud as the clip.
 
-A word alone in silence is not what a device hears: it stands in a sentence, or is called while somebody talks. Speech is added where the clip has only
-silence or a room's noise; the effects come after it, so that room, noise and microphone are the same for all of it.
+A word alone in silence is not what a device hears: it stands in a sentence, or is called while somebody talks. Speech
+is added where the clip has only silence or a room's noise; the effects come after it, so that room, noise and
+microphone are the same for all of it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class PlacedClip:
     word_end: int | None
     """One past the word's last sample; None for a clip without a marked word."""
     own: tuple[int, int]
-    """First and one past the last sample that are the word's, or, without a marked word, the clip's: speech may be put around them."""
+    """First and one past the last sample that are the word's, or, without a marked word, the clip's: speech may be put
+    around them."""
 
 
 def speech_before(placed: PlacedClip, speech: SoundBank, draw: np.random.Generator) -> PlacedClip:
@@ -50,8 +52,11 @@ def speech_after(placed: PlacedClip, speech: SoundBank, draw: np.random.Generato
     return _with(placed, start, _excerpt(speech, max(0, len(placed.samples) - start), draw, ends_in_speech=False), draw)
 
 
-def _excerpt(speech: SoundBank, longest: int, draw: np.random.Generator, *, ends_in_speech: bool) -> NDArray[np.float64]:
-    """A piece of a recording that ends, or begins, while somebody speaks: float64 `[up to longest]`, of active level 1."""
+def _excerpt(
+    speech: SoundBank, longest: int, draw: np.random.Generator, *, ends_in_speech: bool
+) -> NDArray[np.float64]:
+    """A piece of a recording that ends, or begins, while somebody speaks: float64 `[up to longest]`, of
+    active level 1."""
     chosen = speech.sounds[int(draw.integers(len(speech.sounds)))]
     read = min(chosen.samples, longest + _LISTENED)
     sound = chosen.read(int(draw.integers(chosen.samples - read, endpoint=True)), read).astype(np.float64)
@@ -87,6 +92,10 @@ def active_rms(sound: NDArray[np.float64]) -> float:
 def _loud(sound: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which frames of 10 ms are speech: bool `[ceil(n / 160)]`."""
     count = -(-len(sound) // _FRAME)
-    power = np.mean(np.pad(sound, (0, count * _FRAME - len(sound))).reshape(count, _FRAME) ** 2, axis=1) if count else np.zeros(0)
+    power = (
+        np.mean(np.pad(sound, (0, count * _FRAME - len(sound))).reshape(count, _FRAME) ** 2, axis=1)
+        if count
+        else np.zeros(0)
+    )
     loud: NDArray[np.bool_] = (power > 0) & (power >= power.max(initial=0) * 10 ** (-_LOUD_DB / 10))
     return loud

@@ -34,12 +34,18 @@ class _Task:
 
 
 def augmented_features(
-    clips: Sequence[SampleRecord], settings: AugmentationSection, seed: int, draws: int, processes: int = 1, sounds: Sounds | None = None, first_draw: int = 0
+    clips: Sequence[SampleRecord],
+    settings: AugmentationSection,
+    seed: int,
+    draws: int,
+    processes: int = 1,
+    sounds: Sounds | None = None,
+    first_draw: int = 0,
 ) -> Iterator[Drawn]:
     """Features of augmented clips: positives end with their word and the drawn jitter, others are placed anywhere.
 
-    What is drawn for a clip comes from the seed, its label, speaker and file name and the draw: not from its index, the other clips or the number of
-    processes. Results that nobody has asked for yet wait in memory at 13 kB a draw.
+    What is drawn for a clip comes from the seed, its label, speaker and file name and the draw: not from its index, the
+    other clips or the number of processes. Results that nobody has asked for yet wait in memory at 13 kB a draw.
 
     Args:
         clips: The recordings.
@@ -51,17 +57,21 @@ def augmented_features(
         first_draw: Number of the first of the draws.
 
     Returns:
-        Clip index, draw and int8 features `[slices, 40]` of every draw of every clip, in order. `slices` is the same for all:
-        `contract.slice_count(settings.samples)`, 318 for 3.2 s.
+        Clip index, draw and int8 features `[slices, 40]` of every draw of every clip, in order. `slices` is the same
+        for all: `contract.slice_count(settings.samples)`, 318 for 3.2 s.
 
-    Raises `ConfigError` for missing sounds and less than one draw or process; while it is iterated, `ConfigError` for an unreadable clip,
-    and `InfrastructureError` when a worker dies.
+    Raises `ConfigError` for missing sounds and less than one draw or process; while it is iterated, `ConfigError` for
+    an unreadable clip, and `InfrastructureError` when a worker dies.
     """
     if draws < 1 or processes < 1:
         raise ConfigError(f"augmentation with {draws} draws a clip in {processes} processes; give at least 1 of each")
     stop = first_draw + draws
     starts = range(first_draw, stop, _DRAWS_A_TASK)
-    tasks = [_Task(index, record, range(start, min(start + _DRAWS_A_TASK, stop))) for index, record in enumerate(clips) for start in starts]
+    tasks = [
+        _Task(index, record, range(start, min(start + _DRAWS_A_TASK, stop)))
+        for index, record in enumerate(clips)
+        for start in starts
+    ]
     return _run(Augmenter(settings, sounds), seed, tasks, processes)
 
 
@@ -75,7 +85,9 @@ def _run(augmenter: Augmenter, seed: int, tasks: Sequence[_Task], processes: int
             yield from result
 
 
-def augmented_clip(augmenter: Augmenter, record: SampleRecord, samples: NDArray[np.int16], word: WordPlace | None, seed: int, draw: int) -> PlacedClip:
+def augmented_clip(
+    augmenter: Augmenter, record: SampleRecord, samples: NDArray[np.int16], word: WordPlace | None, seed: int, draw: int
+) -> PlacedClip:
     """One draw of a clip.
 
     Args:

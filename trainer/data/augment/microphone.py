@@ -1,4 +1,5 @@
-"""What a device's microphone and its hardware do to sound: float32 `[n]` at 16 kHz in and out, full scale 1. Digital silence stays silent.
+"""What a device's microphone and its hardware do to sound: float32 `[n]` at 16 kHz in and out, full scale 1. Digital
+silence stays silent.
 
 They come last, in this order, since a room, a television and a voice all go through the one microphone.
 """
@@ -39,11 +40,21 @@ _CLIPPED_DB = (1.0, 10.0)
 
 
 def band_limits(sound: Waveform, draw: np.random.Generator) -> Waveform:
-    """Without lows and highs: a high-pass at 80 to 300 Hz and a low-pass at 3.5 to 7.5 kHz, Butterworth filters of order 1 to 4."""
+    """Without lows and highs: a high-pass at 80 to 300 Hz and a low-pass at 3.5 to 7.5 kHz, Butterworth filters of
+    order 1 to 4.
+    """
     from scipy.signal import butter, sosfilt
 
-    low, high = (math.exp(draw.uniform(math.log(first), math.log(last))) / _NYQUIST_HZ for first, last in (_HIGH_PASS_HZ, _LOW_PASS_HZ))
-    filters = np.concatenate([butter(int(draw.integers(1, 5)), low, "high", output="sos"), butter(int(draw.integers(1, 5)), high, "low", output="sos")])
+    low, high = (
+        math.exp(draw.uniform(math.log(first), math.log(last))) / _NYQUIST_HZ
+        for first, last in (_HIGH_PASS_HZ, _LOW_PASS_HZ)
+    )
+    filters = np.concatenate(
+        [
+            butter(int(draw.integers(1, 5)), low, "high", output="sos"),
+            butter(int(draw.integers(1, 5)), high, "low", output="sos"),
+        ]
+    )
     return np.asarray(sosfilt(filters.astype(np.float32), sound), np.float32)
 
 
@@ -55,10 +66,12 @@ def level(sound: Waveform, draw: np.random.Generator, limits_dbfs: tuple[float, 
 
 
 def self_noise(sound: Waveform, draw: np.random.Generator) -> Waveform:
-    """With noise of -95 to -45 dBFS under it, at least 25 dB below its peak: dark to white, or as bright as noise-shaped dither.
+    """With noise of -95 to -45 dBFS under it, at least 25 dB below its peak: dark to white, or as bright as
+    noise-shaped dither.
 
-    In more than half of the draws it begins within the clip, after digital silence: a recording begins, or a noise suppressor opens. A word that follows
-    is heard by a frontend whose noise estimate has not settled, and a model that never met this misses it.
+    In more than half of the draws it begins within the clip, after digital silence: a recording begins, or a noise
+    suppressor opens. A word that follows is heard by a frontend whose noise estimate has not settled, and a model that
+    never met this misses it.
     """
     from scipy.signal import lfilter
 
@@ -73,20 +86,30 @@ def self_noise(sound: Waveform, draw: np.random.Generator) -> Waveform:
     # Power that the filter makes of white noise, so that the level is the drawn one.
     power = sum(tap**2 for tap in forward) if bright else 1 / (1 - pole**2)
     white = draw.standard_normal(len(sound), np.float32)
-    noise = lfilter(np.array(forward, np.float32) * np.float32(rms / math.sqrt(power)), np.array(back, np.float32), white)
+    noise = lfilter(
+        np.array(forward, np.float32) * np.float32(rms / math.sqrt(power)), np.array(back, np.float32), white
+    )
     mixed = sound.copy()
     mixed[start:] += noise[start:]
     return mixed
 
 
 def automatic_gain(sound: Waveform, draw: np.random.Generator) -> Waveform:
-    """With a gain that goes down at once when it gets loud, and comes back slowly in a pause. What is then beyond full scale is clipped.
+    """With a gain that goes down at once when it gets loud, and comes back slowly in a pause. What is then beyond full
+    scale is clipped.
 
-    The level of every 10 ms is followed with a drawn attack (5 to 50 ms) and release (0.2 to 2 s) and brought towards a drawn target, by 12 dB down and
-    6 to 30 dB up at most.
+    The level of every 10 ms is followed with a drawn attack (5 to 50 ms) and release (0.2 to 2 s) and brought towards a
+    drawn target, by 12 dB down and 6 to 30 dB up at most.
     """
-    attack, release = (1 - math.exp(-_FRAME_S / math.exp(draw.uniform(math.log(low), math.log(high)))) for low, high in (_ATTACK_S, _RELEASE_S))
-    target, most, followed = draw.uniform(*_TARGET_DBFS), draw.uniform(*_MOST_GAIN_DB), draw.uniform(*_HEARD_BEFORE_DBFS)
+    attack, release = (
+        1 - math.exp(-_FRAME_S / math.exp(draw.uniform(math.log(low), math.log(high))))
+        for low, high in (_ATTACK_S, _RELEASE_S)
+    )
+    target, most, followed = (
+        draw.uniform(*_TARGET_DBFS),
+        draw.uniform(*_MOST_GAIN_DB),
+        draw.uniform(*_HEARD_BEFORE_DBFS),
+    )
     frame = round(_FRAME_S * contract.SAMPLE_RATE_HZ)
     count = -(-len(sound) // frame)
     frames = np.pad(sound, (0, count * frame - len(sound))).reshape(count, frame)

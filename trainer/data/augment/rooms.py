@@ -1,8 +1,9 @@
 """Rooms that are computed: where a device stands, where somebody speaks, and the impulse response between the two.
 
-A room is a box of six walls, each of other absorption, lower tones less absorbed than higher ones. Early reflections come from the image-source
-method (Allen and Berkley 1979), moved a little at random so that a box does not ring as no real room does (de Sena et al. 2015); the rest from
-rays. pyroomacoustics computes both (Scheibler et al. 2018), in one thread: the same plan is then the same response, sample by sample.
+A room is a box of six walls, each of other absorption, lower tones less absorbed than higher ones. Early reflections
+come from the image-source method (Allen and Berkley 1979), moved a little at random so that a box does not ring as no
+real room does (de Sena et al. 2015); the rest from rays. pyroomacoustics computes both (Scheibler et al. 2018), in one
+thread: the same plan is then the same response, sample by sample.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ _DECAY_DB = 60.0
 
 @dataclass(frozen=True)
 class RoomPlan:
-    """All that a response is computed from. Lengths in metres; `absorption` is a wall's at each of seven octave bands from 125 Hz."""
+    """All that a response is computed from. Lengths in metres; `absorption` is a wall's at each of seven octave bands
+    from 125 Hz.
+    """
 
     size_m: tuple[float, float, float]
     rt60_s: float
@@ -80,7 +83,9 @@ class RoomPlan:
 
 
 def room_plan(split: Split, number: int) -> RoomPlan:
-    """One of any number of rooms of a split. The rooms of two splits are others: each is drawn by its split and number alone."""
+    """One of any number of rooms of a split. The rooms of two splits are others: each is drawn by its split and number
+    alone.
+    """
     draw = derived_generator("room", split, number)
     longest = _between_by_ratio(draw, _LONGEST_WALL_M)
     size = (longest, longest * draw.uniform(*_OTHER_WALL), draw.uniform(*_HEIGHT_M))
@@ -88,11 +93,14 @@ def room_plan(split: Split, number: int) -> RoomPlan:
     absorption = _absorption(size, rt60, draw)
     microphone, mouth = _places(size, draw)
     table = (draw.uniform(*_TABLE_M), draw.uniform(*_TABLE_REFLECTS)) if draw.random() < _TABLE_SHARE else None
-    return RoomPlan(_point(size), round(rt60, 3), absorption, _point(microphone), _point(mouth), table, int(draw.integers(1 << 31)))
+    return RoomPlan(
+        _point(size), round(rt60, 3), absorption, _point(microphone), _point(mouth), table, int(draw.integers(1 << 31))
+    )
 
 
 def impulse_response(plan: RoomPlan) -> NDArray[np.float64]:
-    """The response at 16 kHz from its direct sound on, less 1 ms before it, float64 `[taps]`, until it has decayed by 60 dB; its peak is 1.
+    """The response at 16 kHz from its direct sound on, less 1 ms before it, float64 `[taps]`, until it has decayed by
+    60 dB; its peak is 1.
 
     Raises `InfrastructureError` where pyroomacoustics is not installed.
     """
@@ -121,7 +129,9 @@ def impulse_response(plan: RoomPlan) -> NDArray[np.float64]:
     response = np.asarray(room.rir[0][0], np.float64)
     if plan.table is not None:
         response = _above_table(response, *plan.table)
-    arrival = plan.distance_m / _SPEED_OF_SOUND * contract.SAMPLE_RATE_HZ + acoustics.constants.get("frac_delay_length") // 2
+    arrival = (
+        plan.distance_m / _SPEED_OF_SOUND * contract.SAMPLE_RATE_HZ + acoustics.constants.get("frac_delay_length") // 2
+    )
     response = response[max(0, round(arrival) - BEFORE_DIRECT_SAMPLES) :]
     response = response[: _decayed(response)]
     peaked: NDArray[np.float64] = response / np.abs(response).max()
@@ -142,7 +152,8 @@ def _absorption(size: tuple[float, ...], rt60: float, draw: np.random.Generator)
 
 
 def _places(size: tuple[float, ...], draw: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where the microphone is, and the mouth: at the drawn distance, or as near to it as some places in the room are."""
+    """Where the microphone is, and the mouth: at the drawn distance, or as near to it as some places in the
+    room are."""
     room = np.array(size)
     microphone = np.array([draw.uniform(_MARGIN_M, length - _MARGIN_M) for length in room])
     microphone[2] = draw.uniform(*_DEVICE_M)

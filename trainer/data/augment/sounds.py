@@ -1,8 +1,9 @@
 """Backgrounds and room impulse responses: decoded once, kept as int16 on disk, shared by all workers.
 
-The store is a folder of `.npy` files, each named by the SHA-256 of the samples that it holds, and of small notes, each named by the SHA-256
-of a source file's bytes, that say which samples came out of it or why none did. So a moved or renamed file is not decoded again, the same
-sound in two files is one sound, and workers map the same pages instead of holding copies: memory does not grow with the number of sounds.
+The store is a folder of `.npy` files, each named by the SHA-256 of the samples that it holds, and of small notes, each
+named by the SHA-256 of a source file's bytes, that say which samples came out of it or why none did. So a moved or
+renamed file is not decoded again, the same sound in two files is one sound, and workers map the same pages instead of
+holding copies: memory does not grow with the number of sounds.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ _MAX_IMPULSE_S = 20.0
 BEFORE_DIRECT_SAMPLES = contract.SAMPLE_RATE_HZ // 1000
 """1 ms before the direct sound is kept: its own rise."""
 _DIRECT_SHARE = 0.25
-"""The direct sound is the first that is a quarter as strong as the strongest: far from the mouth, reflections that come together are stronger."""
+"""The direct sound is the first that is a quarter as strong as the strongest: far from the mouth, reflections that come
+together are stronger."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class StoredSound:
     peak: int
 
     def read(self, start: int = 0, count: int | None = None) -> NDArray[np.int16]:
-        """A copy of `count` samples from `start` (all to the end without it), int16 `[count]`; shorter where the sound ends.
+        """A copy of `count` samples from `start` (all to the end without it), int16 `[count]`; shorter where the sound
+        ends.
 
         The file is mapped and released again, so that neither memory nor open files grow with the number of sounds.
         """
@@ -60,7 +63,9 @@ class StoredSound:
 
 @dataclass(frozen=True)
 class SoundBank:
-    """Sounds of one kind, those of files sorted by content so that names and folders mean nothing, and the files that gave none."""
+    """Sounds of one kind, those of files sorted by content so that names and folders mean nothing, and the files that
+    gave none.
+    """
 
     sounds: tuple[StoredSound, ...] = ()
     rejections: tuple[Rejection, ...] = ()
@@ -88,7 +93,9 @@ def find_sounds(folders: Iterable[Path]) -> Walked:
     left_out = LeftOut()
     for folder in folders:
         if not folder.is_dir():
-            raise ConfigError(f"{folder}: no such folder; name one with backgrounds or impulse responses, or leave it out")
+            raise ConfigError(
+                f"{folder}: no such folder; name one with backgrounds or impulse responses, or leave it out"
+            )
         walked = walk(folder)
         for path in walked.recordings:
             found.setdefault(path.resolve(), path)
@@ -97,24 +104,32 @@ def find_sounds(folders: Iterable[Path]) -> Walked:
     return Walked(tuple(sorted(found.values())), tuple(rejections), left_out=left_out)
 
 
-def store_backgrounds(paths: Sequence[Path], folder: Path, *, jobs: int | None = None, progress: Progress | None = None) -> SoundBank:
-    """Decode noises and long recordings into the store at `folder`. A file that is damaged or silent is a rejection with its reason.
+def store_backgrounds(
+    paths: Sequence[Path], folder: Path, *, jobs: int | None = None, progress: Progress | None = None
+) -> SoundBank:
+    """Decode noises and long recordings into the store at `folder`. A file that is damaged or silent is a rejection
+    with its reason.
 
     Raises `OSError` when the store cannot be written.
     """
     return _store(paths, folder, _no_objection, jobs, progress)
 
 
-def store_impulses(paths: Sequence[Path], folder: Path, *, jobs: int | None = None, progress: Progress | None = None) -> SoundBank:
-    """Decode room impulse responses into the store at `folder`, as `store_backgrounds` does; one longer than 20 s is rejected too."""
+def store_impulses(
+    paths: Sequence[Path], folder: Path, *, jobs: int | None = None, progress: Progress | None = None
+) -> SoundBank:
+    """Decode room impulse responses into the store at `folder`, as `store_backgrounds` does; one longer than 20 s is
+    rejected too.
+    """
     return _store(paths, folder, _objection_to_impulse, jobs, progress)
 
 
 def split_sounds(bank: SoundBank, seed: int) -> dict[Split, SoundBank]:
     """Share sounds out between the splits, so that no noise or room of the training serves validation or test.
 
-    A sound's split is a hash of the seed and its content (`trainer.data.split.split_of`): the same for a renamed or re-encoded lossless
-    copy, and whatever other sounds are added. Of few sounds a split may get none. Each bank keeps all rejections.
+    A sound's split is a hash of the seed and its content (`trainer.data.split.split_of`): the same for a renamed or
+    re-encoded lossless copy, and whatever other sounds are added. Of few sounds a split may get none. Each bank keeps
+    all rejections.
     """
     placed: dict[Split, list[StoredSound]] = {split: [] for split in Split}
     for sound in bank.sounds:
@@ -125,8 +140,9 @@ def split_sounds(bank: SoundBank, seed: int) -> dict[Split, SoundBank]:
 def impulse_samples(sound: StoredSound, longest: int) -> NDArray[np.float32]:
     """A room impulse response ready for convolution, float32 `[at most longest]`, of energy 1.
 
-    It begins 1 ms before its direct sound: what lies before is the sound's way through the air, which would shift the word
-    towards the clip's end. Energy 1 keeps the power of white sound, so that a gain that was drawn before stays what it was.
+    It begins 1 ms before its direct sound: what lies before is the sound's way through the air, which would shift the
+    word towards the clip's end. Energy 1 keeps the power of white sound, so that a gain that was drawn before stays
+    what it was.
     """
     samples = sound.read().astype(np.float32)
     loudness = np.abs(samples)
@@ -137,7 +153,13 @@ def impulse_samples(sound: StoredSound, longest: int) -> NDArray[np.float32]:
     return normalised
 
 
-def _store(paths: Sequence[Path], folder: Path, objection: Callable[[StoredSound], str], jobs: int | None, progress: Progress | None) -> SoundBank:
+def _store(
+    paths: Sequence[Path],
+    folder: Path,
+    objection: Callable[[StoredSound], str],
+    jobs: int | None,
+    progress: Progress | None,
+) -> SoundBank:
     sounds: dict[str, StoredSound] = {}
     rejections: list[Rejection] = []
     for outcome in map_in_processes(partial(_store_file, folder), sorted(paths), jobs=jobs, progress=progress):
@@ -169,10 +191,14 @@ def _store_file(folder: Path, path: Path) -> StoredSound | Rejection:
     return kept_sound(folder, key, path, partial(stream_samples, path))
 
 
-def kept_sound(folder: Path, key: str, source: Path, blocks: Callable[[], Iterable[NDArray[np.int16]]]) -> StoredSound | Rejection:
-    """The sound that the store has under `key`, or, where it has none, the one that `blocks` gives, int16 `[n]` each; `source` names it.
+def kept_sound(
+    folder: Path, key: str, source: Path, blocks: Callable[[], Iterable[NDArray[np.int16]]]
+) -> StoredSound | Rejection:
+    """The sound that the store has under `key`, or, where it has none, the one that `blocks` gives, int16 `[n]` each;
+    `source` names it.
 
-    A rejection is what is silent, or what `blocks` cannot read (`ConfigError`). Raises `OSError` when the store cannot be written.
+    A rejection is what is silent, or what `blocks` cannot read (`ConfigError`). Raises `OSError` when the store cannot
+    be written.
     """
     note = folder / "files" / f"{key}.json"
     told = _read_note(note)
@@ -207,7 +233,9 @@ def _read_note(note: Path) -> Mapping[str, str | int] | None:
         told = json.loads(note.read_bytes())
     except (OSError, ValueError):
         return None
-    return told if isinstance(told, dict) and ("rejected" in told or {"content", "samples", "peak"} <= set(told)) else None
+    return (
+        told if isinstance(told, dict) and ("rejected" in told or {"content", "samples", "peak"} <= set(told)) else None
+    )
 
 
 def _is_whole(folder: Path, told: Mapping[str, str | int]) -> bool:
@@ -252,5 +280,7 @@ def _write_sound(folder: Path, source: Path, blocks: Callable[[], Iterable[NDArr
 
 
 def _write_header(file: BinaryIO, samples: int) -> None:
-    """NumPy pads a header so that the array may grow without moving its data (`numpy.lib.format`), so all have one length."""
+    """NumPy pads a header so that the array may grow without moving its data (`numpy.lib.format`), so all have one
+    length.
+    """
     np.lib.format.write_array_header_1_0(file, {"descr": "<i2", "fortran_order": False, "shape": (samples,)})

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from trainer.data.speech import espeak
 from trainer.data.speech.espeak_languages import compared_accents
-from trainer.data.speech.recogniser import FRAME_SAMPLES, LANGUAGE, PADDING_SAMPLES, emissions, english_sounds, hear, recogniser_missing
+from trainer.data.speech.recogniser import (
+    FRAME_SAMPLES,
+    LANGUAGE,
+    PADDING_SAMPLES,
+    emissions,
+    english_sounds,
+    hear,
+    recogniser_missing,
+)
 from wakeword import contract
 from wakeword.corpus.utterances import speech_bounds
 
@@ -26,7 +34,8 @@ _PAUSE_BELOW_PEAK_DB = 35.0
 _SHORTEST_PAUSE = 6
 """30 ms: shorter is the closure of a stop, such as the k of "alexa"."""
 _DIP_DB = 6.0
-"""So much quieter than around it is a place between two words; where none is, the middle between their sounds is taken."""
+"""So much quieter than around it is a place between two words; where none is, the middle between their sounds is
+taken."""
 _NOT_HEARD = -2.0
 """Mean log probability of a text's sounds, against the likeliest sounds, below which it is another text."""
 
@@ -43,8 +52,9 @@ class SpokenSpan:
 class AlignmentPath:
     """The likeliest way of some sounds through a clip.
 
-    `lost` `[sounds]`: what each sound costs against the likeliest label of its frames, a log probability of 0 or less; `extra`: the same for
-    all frames in between, in which other sounds are heard. `first` and `last` `[sounds]`: the frames of each sound, -1 for one that was left out.
+    `lost` `[sounds]`: what each sound costs against the likeliest label of its frames, a log probability of 0 or less;
+    `extra`: the same for all frames in between, in which other sounds are heard. `first` and `last` `[sounds]`: the
+    frames of each sound, -1 for one that was left out.
     """
 
     lost: NDArray[np.float64]
@@ -85,12 +95,13 @@ def best_path(heard: NDArray[np.float32], sounds: tuple[str, ...], *, anywhere: 
 def likeliest_states(cost: NDArray[np.float64], may_be_left_out: Sequence[bool]) -> NDArray[np.intp]:
     """The state of each frame `[frames]` on the way of the highest sum, by Viterbi's algorithm.
 
-    `cost` `[frames, 2 n + 1]` holds log probabilities: state 2 k + 1 is sound k of n, the even ones are the pauses around them, of which none must
-    be visited (Graves' connectionist temporal classification). Each sound must be, but those that may be left out for `LEFT_OUT`. Where there
-    are fewer frames than sounds, the way ends early.
+    `cost` `[frames, 2 n + 1]` holds log probabilities: state 2 k + 1 is sound k of n, the even ones are the pauses
+    around them, of which none must be visited (Graves' connectionist temporal classification). Each sound must be, but
+    those that may be left out for `LEFT_OUT`. Where there are fewer frames than sounds, the way ends early.
     """
     states = cost.shape[1]
-    # Ways into a state: staying, from the one before, from the sound before without a pause, over a sound that is left out.
+    # Ways into a state: staying, from the one before, from the sound before without a pause, over a sound that is left
+    # out.
     steps = (0, 1, 2, 2)
     enters = np.zeros((len(steps), states))
     enters[2:] = _NEVER
@@ -118,9 +129,10 @@ def likeliest_states(cost: NDArray[np.float64], may_be_left_out: Sequence[bool])
 def locate(samples: NDArray[np.int16], parts: Sequence[str], language: str = "en-US") -> tuple[SpokenSpan, ...] | None:
     """Where each part of a spoken text lies: one span a part, in their order.
 
-    `samples` is 16 kHz mono `[n]`, synthetic speech without noise; `parts` are the texts in the order of speech, such as
-    ("hey", "alexa", "what time is it"). None where no recogniser knows the language (`recogniser_missing` says why), where a part holds no
-    sound, and where another text is heard. Call it in worker processes only: eSpeak knows the sounds.
+    `samples` is 16 kHz mono `[n]`, synthetic speech without noise; `parts` are the texts in the order of speech, such
+    as ("hey", "alexa", "what time is it"). None where no recogniser knows the language (`recogniser_missing` says why),
+    where a part holds no sound, and where another text is heard. Call it in worker processes only: eSpeak knows the
+    sounds.
     """
     if recogniser_missing(language) is not None:
         return None
@@ -154,7 +166,9 @@ def _sample(frame: int) -> int:
 
 
 def _between(samples: NDArray[np.int16], before: int, after: int) -> tuple[int, int]:
-    """End of the sound at sample `before` and begin of the one at `after`: around a pause where there is one, else the quietest place."""
+    """End of the sound at sample `before` and begin of the one at `after`: around a pause where there is one, else the
+    quietest place.
+    """
     before, after = max(0, min(before, len(samples))), max(0, min(after, len(samples)))
     count = (after - before) // _LEVEL_SAMPLES
     if count < 1:

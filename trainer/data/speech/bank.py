@@ -1,8 +1,9 @@
 """The words and sentences of a language, from a file a language in the folder banks.
 
-A line "[name]" opens a bank of entries, separated by commas, and "[[name]]" one of lines. The lines are templates: {name} takes an entry of that
-bank. "#" begins a comment. Entries are whole phrases where a language bends its words ("den Tisch"), so that nothing is bent here. Two names have
-a meaning of their own: [onsets] are the consonants that words begin with, as they are written, and [sounding] what only stands near wake words.
+A line "[name]" opens a bank of entries, separated by commas, and "[[name]]" one of lines. The lines are templates:
+{name} takes an entry of that bank. "#" begins a comment. Entries are whole phrases where a language bends its words
+("den Tisch"), so that nothing is bent here. Two names have a meaning of their own: [onsets] are the consonants that
+words begin with, as they are written, and [sounding] what only stands near wake words.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ class Template:
 
 @dataclass(frozen=True)
 class Bank:
-    """What is known of a language: its words in lower case, sorted; templates of sentences; consonants that words begin with; lines of the user's.
+    """What is known of a language: its words in lower case, sorted; templates of sentences; consonants that words begin
+    with; lines of the user's.
 
     `borrowed` says that the language has no sentences here and the templates are those of others.
     """
@@ -80,7 +82,13 @@ class Bank:
 
 def languages_with_sentences() -> tuple[str, ...]:
     """Primary tags of the languages that have a bank of their own."""
-    return tuple(sorted(Path(file.name).stem for file in resources.files(__package__).joinpath(BANKS).iterdir() if file.name.endswith(".txt")))
+    return tuple(
+        sorted(
+            Path(file.name).stem
+            for file in resources.files(__package__).joinpath(BANKS).iterdir()
+            if file.name.endswith(".txt")
+        )
+    )
 
 
 def bank_of(language: str, own: Sequence[Path] = ()) -> Bank:
@@ -98,7 +106,9 @@ def bank_of(language: str, own: Sequence[Path] = ()) -> Bank:
 def _bank(language: str) -> Bank:
     known = languages_with_sentences()
     if language not in known:
-        return Bank(language, (), tuple(template for other in known for template in _bank(other).templates), borrowed=True)
+        return Bank(
+            language, (), tuple(template for other in known for template in _bank(other).templates), borrowed=True
+        )
     entries: dict[str, tuple[str, ...]] = {}
     lines: list[str] = []
     for name, content in _sections(language):
@@ -116,7 +126,10 @@ def _bank(language: str) -> Bank:
 def _sections(language: str) -> list[tuple[str, str | list[str]]]:
     """The banks of a file in their order: name, and either the entries in one text or the lines."""
     sections: list[tuple[str, str | list[str]]] = []
-    for line in map(str.strip, resources.files(__package__).joinpath(BANKS, f"{language}.txt").read_text(encoding="utf-8").splitlines()):
+    for line in map(
+        str.strip,
+        resources.files(__package__).joinpath(BANKS, f"{language}.txt").read_text(encoding="utf-8").splitlines(),
+    ):
         if header := _HEADER.fullmatch(line):
             sections.append((header[1], "") if header[1] else (header[2], []))
         elif line and not line.startswith("#"):
@@ -130,7 +143,9 @@ def _words(text: str) -> list[str]:
 
 
 def _lines(path: Path) -> list[str]:
-    lines = [" ".join(line.split()) for line in read_text(path, "name a text file that has one sentence a line").split("\n")]
+    lines = [
+        " ".join(line.split()) for line in read_text(path, "name a text file that has one sentence a line").split("\n")
+    ]
     found = [line for line in lines if line and not line.startswith("#")]
     if not found:
         raise ConfigError(f"{path}: holds no sentence; write one on each line")

@@ -1,7 +1,8 @@
 """Who says what: engines by their shares, and the same speakers in positives and negatives alike.
 
-A voice that says the wake word more often than other things becomes the word: the network learns the voice. So every kind of clip takes
-an engine's speakers in the same order, and no more of them than say both the wake word and something else.
+A voice that says the wake word more often than other things becomes the word: the network learns the voice. So every
+kind of clip takes an engine's speakers in the same order, and no more of them than say both the wake word and something
+else.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from trainer.data.speech.engine import SpeechEngine, Voice
 
 
 class EngineDealer:
-    """Deals the clips of one kind to engines, at random but never far from their shares, and at most so many to each as `limits` says."""
+    """Deals the clips of one kind to engines, at random but never far from their shares, and at most so many to each as
+    `limits` says.
+    """
 
     def __init__(self, shares: Sequence[float], limits: Sequence[float] | None = None) -> None:
         self._shares = np.asarray(shares) / np.sum(shares)
@@ -42,11 +45,18 @@ class EngineDealer:
 class SpeakerDealer:
     """Deals the speakers of each engine, so that all are used before one returns.
 
-    `dealt` tells for each kind of clip how many each engine says, by its number; `labels` what kinds are one label: an engine's speakers are at
-    most so many as the label with fewer clips has for it in one of its kinds. An engine that says nothing of one label is not limited by it.
+    `dealt` tells for each kind of clip how many each engine says, by its number; `labels` what kinds are one label: an
+    engine's speakers are at most so many as the label with fewer clips has for it in one of its kinds. An engine that
+    says nothing of one label is not limited by it.
     """
 
-    def __init__(self, speakers: Sequence[Sequence[Sequence[Voice]]], dealt: Mapping[str, Counter[int]], labels: Sequence[Sequence[str]], seed: int) -> None:
+    def __init__(
+        self,
+        speakers: Sequence[Sequence[Sequence[Voice]]],
+        dealt: Mapping[str, Counter[int]],
+        labels: Sequence[Sequence[str]],
+        seed: int,
+    ) -> None:
         self._seed = seed
         self._dealt: Counter[tuple[str, int]] = Counter()
         self._speakers: list[list[Sequence[Voice]]] = []
@@ -63,8 +73,13 @@ class SpeakerDealer:
         turn, place = divmod(self._dealt[kind, engine], len(groups))
         self._dealt[kind, engine] += 1
         if (engine, turn) not in self._orders:
-            # Each turn has an order of its own; otherwise a text and a speaker whose numbers go together would always meet.
-            order = np.random.default_rng([self._seed, 5, engine, turn]).permutation(len(groups)) if turn else np.arange(len(groups))
+            # Each turn has an order of its own; otherwise a text and a speaker whose numbers go together would always
+            # meet.
+            order = (
+                np.random.default_rng([self._seed, 5, engine, turn]).permutation(len(groups))
+                if turn
+                else np.arange(len(groups))
+            )
             self._orders[engine, turn] = order.tolist()
         voices = groups[self._orders[engine, turn][place]]
         return voices[int(draw.integers(len(voices)))]
@@ -79,9 +94,11 @@ def speakers_of(engine: SpeechEngine, language: str, *, marked: bool = False) ->
 
 
 def engine_shares(speakers: Sequence[Sequence[Sequence[Voice]]], slow: Sequence[bool]) -> list[float]:
-    """The part of the clips that each engine says: slow ones together every second clip; within each half the square root of speakers decides.
+    """The part of the clips that each engine says: slow ones together every second clip; within each half the square
+    root of speakers decides.
 
-    By the number of speakers alone, four people would drown among a hundred timbres; by equal parts, a few voices would be most of the corpus.
+    By the number of speakers alone, four people would drown among a hundred timbres; by equal parts, a few voices would
+    be most of the corpus.
     """
     weights, late = np.sqrt([len(groups) for groups in speakers]), np.array(slow)
     for half in (late, ~late):

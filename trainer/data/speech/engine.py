@@ -1,7 +1,7 @@
 """What a text-to-speech engine is to the generator: a name, voices, and one function from text to samples.
 
-Rate is a factor (1 = the voice's own, 1.2 = faster). Pitch is in semitones against the voice's own. An engine is a frozen dataclass that
-travels to worker processes by pickling; whatever it loads, it loads there.
+Rate is a factor (1 = the voice's own, 1.2 = faster). Pitch is in semitones against the voice's own. An engine is a
+frozen dataclass that travels to worker processes by pickling; whatever it loads, it loads there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ DEFAULT_LANGUAGE = "en"
 
 @dataclass(frozen=True)
 class Voice:
-    """One way to speak. Voices with the same `speaker` share their timbre; voices of one `family` must never stand on two sides of a split.
+    """One way to speak. Voices with the same `speaker` share their timbre; voices of one `family` must never stand on
+    two sides of a split.
 
     A family is wider than a speaker where an engine mixes new speakers out of others. Left out, it is the speaker.
     """
@@ -48,7 +49,8 @@ class Speech:
     samples: NDArray[np.int16]
     sample_rate: int
     onsets: tuple[tuple[int, int], ...] = ()
-    """Of each word that the engine marks: its first character in the text and its first sample. In the order of speech."""
+    """Of each word that the engine marks: its first character in the text and its first sample. In the order of
+    speech."""
 
 
 def speaking(voices: Sequence[Voice], language: str) -> tuple[Voice, ...]:
@@ -65,7 +67,9 @@ class SpeechEngine(Protocol):
         ...
 
     def voices(self, language: str) -> tuple[Voice, ...]:
-        """The voices that speak a language (tag of BCP 47), in an order that does not change between runs; empty when none does."""
+        """The voices that speak a language (tag of BCP 47), in an order that does not change between runs; empty when
+        none does.
+        """
         ...
 
     def unreadable(self, texts: Sequence[str], language: str) -> dict[str, str]:
@@ -102,7 +106,9 @@ class SkippedEngine:
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """What is known of an engine before it is there: the constant `ENGINE` of its module in `trainer.data.speech.engines`."""
+    """What is known of an engine before it is there: the constant `ENGINE` of its module in
+    `trainer.data.speech.engines`.
+    """
 
     name: str
     install: str
@@ -122,7 +128,14 @@ class EngineSpec:
 
 
 def letters_beyond(texts: Sequence[str], letters: str) -> dict[str, str]:
-    """The texts that an engine passes over in part, with the reason: it reads a to z and `letters` (small ones), and no other letters."""
-    beyond = {text: dict.fromkeys(letter for letter in text if letter.isalpha() and not letter.isascii() and letter.lower() not in letters) for text in texts}
+    """The texts that an engine passes over in part, with the reason: it reads a to z and `letters` (small ones), and no
+    other letters.
+    """
+    beyond = {
+        text: dict.fromkeys(
+            letter for letter in text if letter.isalpha() and not letter.isascii() and letter.lower() not in letters
+        )
+        for text in texts
+    }
     read = ", ".join(["it reads no letters but a to z", *letters])
     return {text: f"{read}, and passes over {', '.join(signs)}" for text, signs in beyond.items() if signs}

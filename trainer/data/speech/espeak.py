@@ -1,4 +1,5 @@
-"""eSpeak-NG through its C interface: speech and phonemes. Used in worker processes only, since the library's state is global.
+"""eSpeak-NG through its C interface: speech and phonemes. Used in worker processes only, since the library's state is
+global.
 
 The library and its data come from the package `espeakng-loader`; nothing is installed on the system.
 """
@@ -32,7 +33,8 @@ _NORMAL_RATE_WPM = 175
 _RATE_LIMITS_WPM = (80, 450)
 _NORMAL_PITCH = 50
 _PITCH_UNITS_PER_SEMITONE = 7
-"""Measured on four variants: -50 units lower the voice by 5 to 7 semitones, +50 raise it by 7 to 9; some variants stop earlier."""
+"""Measured on four variants: -50 units lower the voice by 5 to 7 semitones, +50 raise it by 7 to 9; some variants stop
+earlier."""
 _RANGE_LIMITS = (20, 80)
 """Intonation from flat to lively; 50 is the voice's own."""
 
@@ -82,8 +84,12 @@ def speak(text: str, voice: str, rate: float, pitch: float, seed: int) -> Speech
     with _Library() as library:
         library.set_voice(voice)
         library.set_parameter(_PARAMETER_RATE, int(np.clip(round(rate * _NORMAL_RATE_WPM), *_RATE_LIMITS_WPM)))
-        library.set_parameter(_PARAMETER_PITCH, int(np.clip(round(_NORMAL_PITCH + pitch * _PITCH_UNITS_PER_SEMITONE), 0, 100)))
-        library.set_parameter(_PARAMETER_RANGE, int(np.random.default_rng(seed).integers(*_RANGE_LIMITS, endpoint=True)))
+        library.set_parameter(
+            _PARAMETER_PITCH, int(np.clip(round(_NORMAL_PITCH + pitch * _PITCH_UNITS_PER_SEMITONE), 0, 100))
+        )
+        library.set_parameter(
+            _PARAMETER_RANGE, int(np.random.default_rng(seed).integers(*_RANGE_LIMITS, endpoint=True))
+        )
         library.seed(seed)
         return library.speak(text)
 
@@ -103,7 +109,8 @@ def phonemise(texts: Sequence[str], accents: Sequence[str] = ENGLISH_ACCENTS) ->
 
 
 def clauses(texts: Sequence[str], accent: str) -> list[list[tuple[str, str]]]:
-    """Each text clause by clause: its IPA in an accent, and the mark (one of .,:;!?) that ends it, "" where none does."""
+    """Each text clause by clause: its IPA in an accent, and the mark (one of .,:;!?) that ends it, "" where
+    none does."""
     with _Library() as library:
         library.set_voice(accent)
         return [library.clauses(text) for text in texts]
@@ -112,8 +119,9 @@ def clauses(texts: Sequence[str], accent: str) -> list[list[tuple[str, str]]]:
 class _Library:
     """A fresh copy of the library, unloaded on exit.
 
-    Synthesis leaves traces in static variables (wave phase, flutter, echo), which even `espeak_Terminate` keeps: after another voice, 83
-    of 104 variants differ. Only loading the library anew makes a clip independent of the clips before it; that costs 2.5 ms.
+    Synthesis leaves traces in static variables (wave phase, flutter, echo), which even `espeak_Terminate` keeps: after
+    another voice, 83 of 104 variants differ. Only loading the library anew makes a clip independent of the clips before
+    it; that costs 2.5 ms.
     """
 
     def __enter__(self) -> Self:
@@ -122,9 +130,15 @@ class _Library:
         self._chunks: list[bytes] = []
         self._onsets: list[tuple[int, int]] = []
         self._callback = _SynthCallback(self._collect)
-        self.sample_rate = int(self._library.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS, 0, str(folder / "espeak-ng-data").encode(), _INITIALIZE_DONT_EXIT))
+        self.sample_rate = int(
+            self._library.espeak_Initialize(
+                _AUDIO_OUTPUT_SYNCHRONOUS, 0, str(folder / "espeak-ng-data").encode(), _INITIALIZE_DONT_EXIT
+            )
+        )
         if self.sample_rate <= 0:
-            raise InfrastructureError(f"{folder}: eSpeak-NG does not start (code {self.sample_rate}); install espeakng-loader again")
+            raise InfrastructureError(
+                f"{folder}: eSpeak-NG does not start (code {self.sample_rate}); install espeakng-loader again"
+            )
         self._library.espeak_SetSynthCallback(self._callback)
         self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         return self
@@ -151,7 +165,8 @@ class _Library:
         self._library.espeak_SetParameter(parameter, value, 0)
 
     def seed(self, seed: int) -> None:
-        # Otherwise the library seeds its noise from the clock when it starts. The variants of "klatt 6" draw from the C library's generator.
+        # Otherwise the library seeds its noise from the clock when it starts. The variants of "klatt 6" draw from the C
+        # library's generator.
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
         ctypes.CDLL(None).srand(ctypes.c_uint(seed))
 

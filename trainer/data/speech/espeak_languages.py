@@ -20,7 +20,9 @@ _HOME = {"en": "en-GB", "es": "es-ES", "pt": "pt-PT"}
 
 @dataclass(frozen=True)
 class Accent:
-    """A file of the library: its voice's name, the tags of BCP 47 that it answers to, the English name of what it speaks."""
+    """A file of the library: its voice's name, the tags of BCP 47 that it answers to, the English name of what it
+    speaks.
+    """
 
     voice: str
     tags: tuple[str, ...]
@@ -39,7 +41,9 @@ def compared_accents(language: str) -> tuple[str, ...]:
 
 
 def sounds(texts: Sequence[str], language: str) -> list[tuple[str, ...]]:
-    """Folded IPA of each text in each compared accent of a language; "" where nothing can be spoken. In worker processes only."""
+    """Folded IPA of each text in each compared accent of a language; "" where nothing can be spoken. In worker
+    processes only.
+    """
     own = primary(language)
     return [tuple(fold(ipa, own) for ipa in spoken) for spoken in phonemise(texts, compared_accents(language))]
 
@@ -50,7 +54,10 @@ def accent_tag(voice: str) -> str:
 
 
 def check_language(tag: str) -> str:
-    """The canonical tag. Raises `ConfigError` when it is no tag, or one that no accent speaks, with all that are known."""
+    """The canonical tag.
+
+    Raises `ConfigError` when it is no tag, or one that no accent speaks, with all that are known.
+    """
     if is_tag(tag) and accents(canonical(tag)):
         return canonical(tag)
     known = known_languages()
@@ -82,7 +89,9 @@ def _read(data: Path) -> Iterator[Accent]:
     for file in (data / "lang").rglob("*"):
         if not file.is_file():
             continue
-        values = re.findall(r"^(name|language|dictionary)[ \t]+([^\s/][^/\n]*)", file.read_text(encoding="utf-8"), re.MULTILINE)
+        values = re.findall(
+            r"^(name|language|dictionary)[ \t]+([^\s/][^/\n]*)", file.read_text(encoding="utf-8"), re.MULTILINE
+        )
         tags = [value.split()[0] for key, value in values if key == "language"]
         dictionary = next((value.strip() for key, value in values if key == "dictionary"), tags[0].partition("-")[0])
         # Some packages leave the dictionaries of some languages out; their voices say nothing.
@@ -94,5 +103,7 @@ def _read(data: Path) -> Iterator[Accent]:
             named = [canonical(_HOME.get(own, own)), *map(canonical, tags)]
             # A tag of another language or script only says who may listen to this one: Cantonese answers to zh.
             kind = (primary(named[0]), script_subtag(own))
-            answered = (tag for tag in named if (primary(tag), script_subtag(tag)) == kind and not (own in _HOME and tag == own))
+            answered = (
+                tag for tag in named if (primary(tag), script_subtag(tag)) == kind and not (own in _HOME and tag == own)
+            )
             yield Accent(own, tuple(dict.fromkeys(answered)), title)

@@ -32,13 +32,16 @@ class Remote:
 
 
 def fetch(remote: Remote, path: Path) -> None:
-    """Bring a file to `path`, where it appears whole and checked. What an interrupted call had got is kept beside it, and the next one goes on there.
+    """Bring a file to `path`, where it appears whole and checked. What an interrupted call had got is kept beside it,
+    and the next one goes on there.
 
-    A transfer that breaks off is taken up again as long as it gets on. Raises `InfrastructureError` when the address does not answer or answers
-    with other content, and `OSError` for the disk.
+    A transfer that breaks off is taken up again as long as it gets on. Raises `InfrastructureError` when the address
+    does not answer or answers with other content, and `OSError` for the disk.
     """
     partial = path.with_name(path.name + PARTIAL_SUFFIX)
-    with wait_for(path.with_name(path.name + ".lock"), lambda: tell(f"waiting for another process that fetches {path.name}")):
+    with wait_for(
+        path.with_name(path.name + ".lock"), lambda: tell(f"waiting for another process that fetches {path.name}")
+    ):
         if path.is_file():
             return
         most = _size(partial)
@@ -54,7 +57,10 @@ def fetch(remote: Remote, path: Path) -> None:
         found = hashlib.new(remote.algorithm, partial.read_bytes()).hexdigest()
         if found != remote.digest:
             partial.unlink()
-            raise InfrastructureError(f"{remote.address} is not the file that is expected ({remote.algorithm} {found[:16]}..., not {remote.digest[:16]}...)")
+            raise InfrastructureError(
+                f"{remote.address} is not the file that is expected ({remote.algorithm} {found[:16]}..., not"
+                f" {remote.digest[:16]}...)"
+            )
         partial.replace(path)
 
 
@@ -78,7 +84,9 @@ def _receive(address: str, partial: Path) -> None:
 
 
 def _read(answer: IO[bytes]) -> bytes:
-    """The next block. Raises `ConnectionError` for all that goes wrong on the way: TLS and lost routes have errors that look like the disk's."""
+    """The next block. Raises `ConnectionError` for all that goes wrong on the way: TLS and lost routes have errors that
+    look like the disk's.
+    """
     try:
         return answer.read(_BLOCK_BYTES)
     except OSError as error:

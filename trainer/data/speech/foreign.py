@@ -1,4 +1,6 @@
-"""Foreign accents: people say a wake word with the sounds of their own language, and a model that never heard that does not find them."""
+"""Foreign accents: people say a wake word with the sounds of their own language, and a model that never heard that does
+not find them.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,8 @@ from trainer.data.speech.phonemes import distance, says
 CANDIDATES = ("cs", "da", "de", "es", "fi", "fr", "hu", "id", "it", "nb", "nl", "pl", "pt-BR", "ro", "sv", "tr")
 """Languages with Latin letters that read a foreign word by their own rules."""
 _MOST_DIFFERENCE = 0.3
-"""In sounds, for each sound of the phrase. With eSpeak's voices the official model finds "alexa" in 53 of 60 clips of the twelve languages up to
-there (0.23 to 0.28), and in none of five in Danish (0.4)."""
+"""In sounds, for each sound of the phrase. With eSpeak's voices the official model finds "alexa" in 53 of 60 clips of
+the twelve languages up to there (0.23 to 0.28), and in none of five in Danish (0.4)."""
 _ALIKE, _OTHER_CLASS = 0.3, 1.0
 """`phonemes.distance` of two near sounds, and of a vowel and a consonant."""
 
@@ -22,7 +24,8 @@ Hear = Callable[[Sequence[str], str], list[tuple[str, ...]]]
 
 
 def accents_of(phrase: str, language: str, hear: Hear) -> tuple[str, ...]:
-    """The languages in whose sounds an English phrase is still itself, but not the same; none for other languages, where nothing is measured yet.
+    """The languages in whose sounds an English phrase is still itself, but not the same; none for other languages,
+    where nothing is measured yet.
 
     In worker processes only.
     """
@@ -60,6 +63,8 @@ def _near(target: Sequence[str], spoken: Sequence[str]) -> bool:
 
 
 def _may_begin(sound: str, other: str) -> bool:
-    """Whether a word stays the same with another first sound: any vowel for a vowel, but "jarvis" that begins like "yes" is another word."""
+    """Whether a word stays the same with another first sound: any vowel for a vowel, but "jarvis" that begins like
+    "yes" is another word.
+    """
     both_vowels = all(distance(one, "a") < _OTHER_CLASS for one in (sound, other))
     return both_vowels or distance(sound, other) <= _ALIKE

@@ -1,4 +1,5 @@
-"""Languages as people name them: tags of BCP 47, what an engine offers for one, and the letters that it is written in."""
+"""Languages as people name them: tags of BCP 47, what an engine offers for one, and the letters that it is
+written in."""
 
 from __future__ import annotations
 
@@ -9,7 +10,30 @@ from collections.abc import Mapping
 _TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 _ALIASES = {"cmn": "zh", "no": "nb", "iw": "he", "in": "id", "zh-cmn": "zh", "zh-yue": "yue"}
 """Other tags of the same language: macrolanguages, withdrawn codes and old forms."""
-_LATIN_AMERICA = frozenset(["ar", "bo", "cl", "co", "cr", "cu", "do", "ec", "gt", "hn", "mx", "ni", "pa", "pe", "pr", "py", "sv", "us", "uy", "ve"])
+_LATIN_AMERICA = frozenset(
+    [
+        "ar",
+        "bo",
+        "cl",
+        "co",
+        "cr",
+        "cu",
+        "do",
+        "ec",
+        "gt",
+        "hn",
+        "mx",
+        "ni",
+        "pa",
+        "pe",
+        "pr",
+        "py",
+        "sv",
+        "us",
+        "uy",
+        "ve",
+    ]
+)
 """Countries of the region es-419 (UN M.49 419), and the United States."""
 
 LATIN = "LATIN"
@@ -39,7 +63,8 @@ _SCRIPTS = {
     "TELUGU": "te",
     "THAI": "th",
 }
-"""By script (the first word of its letters' Unicode names), the languages that it writes. All others have Latin letters alone."""
+"""By script (the first word of its letters' Unicode names), the languages that it writes. All others have Latin letters
+alone."""
 SYLLABIC = frozenset({"CJK", "HANGUL", "HIRAGANA", "KATAKANA"})
 """Scripts in which one sign is a syllable or more."""
 
@@ -68,8 +93,8 @@ def primary(tag: str) -> str:
 def matching[Offer](wanted: str, offered: Mapping[Offer, tuple[str, ...]]) -> tuple[Offer, ...]:
     """What speaks the wanted language, of things with their tags, in their order.
 
-    A language takes all its regions, a region takes its own; where there is none, what the language has without it. (RFC 4647: filtering, then
-    lookup.) A tag with a script, such as zh-Latn, is only for those who ask for that script.
+    A language takes all its regions, a region takes its own; where there is none, what the language has without it.
+    (RFC 4647: filtering, then lookup.) A tag with a script, such as zh-Latn, is only for those who ask for that script.
     """
     wanted = canonical(wanted).lower()
     tags = {thing: [canonical(tag).lower() for tag in own] for thing, own in offered.items()}
@@ -77,7 +102,11 @@ def matching[Offer](wanted: str, offered: Mapping[Offer, tuple[str, ...]]) -> tu
         found = tuple(
             thing
             for thing, own in tags.items()
-            if any((tag == range_ or tag.startswith(f"{range_}-")) and (script_subtag(tag) in (None, script_subtag(wanted))) for tag in own)
+            if any(
+                (tag == range_ or tag.startswith(f"{range_}-"))
+                and (script_subtag(tag) in (None, script_subtag(wanted)))
+                for tag in own
+            )
         )
         if found:
             return found
@@ -85,7 +114,8 @@ def matching[Offer](wanted: str, offered: Mapping[Offer, tuple[str, ...]]) -> tu
 
 
 def scripts(language: str) -> frozenset[str]:
-    """The scripts that a language is written in, and the Latin one, by the first word of their letters' Unicode names."""
+    """The scripts that a language is written in, and the Latin one, by the first word of their letters'
+    Unicode names."""
     own = primary(language)
     return frozenset(name for name, languages in _SCRIPTS.items() if own in languages.split()) | {LATIN}
 

@@ -1,4 +1,6 @@
-"""A page to listen to what was generated: some clips of each engine with their texts, voices and verdicts, whole in one file without scripts."""
+"""A page to listen to what was generated: some clips of each engine with their texts, voices and verdicts, whole in one
+file without scripts.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def write_listening_page(page: Path, phrase: str, clips: Sequence[PagedClip], no
 
 
 def choose_clips(clips: Sequence[PagedClip], count: int = CLIPS_OF_ENGINE) -> list[PagedClip]:
-    """`count` clips of one engine, in the order of the corpus: thrown-out ones, wake words and negatives, of as many ways and voices as there are."""
+    """`count` clips of one engine, in the order of the corpus: thrown-out ones, wake words and negatives, of as many
+    ways and voices as there are.
+    """
     thrown = _spread([clip for clip in clips if clip.reason], min(MOST_THROWN_OUT, count))
     positive = [clip for clip in clips if not clip.reason and clip.plan.kind == POSITIVE]
     negative = [clip for clip in clips if not clip.reason and clip.plan.kind != POSITIVE]
@@ -61,7 +65,9 @@ def choose_clips(clips: Sequence[PagedClip], count: int = CLIPS_OF_ENGINE) -> li
 
 
 def _spread(clips: Sequence[PagedClip], count: int) -> list[PagedClip]:
-    """`count` clips; each next one is the first of those whose reason, way, kind and voice were chosen least often so far."""
+    """`count` clips; each next one is the first of those whose reason, way, kind and voice were chosen least often so
+    far.
+    """
     seen: Counter[tuple[str, str]] = Counter()
     left, chosen = list(clips), list[PagedClip]()
     while left and len(chosen) < count:
@@ -98,7 +104,13 @@ def _shown(clip: PagedClip) -> dict[str, object]:
         "before": before,
         "word": word,
         "after": after,
-        "facts": [plan.kind.replace("_", " "), plan.way.replace("_", " "), plan.voice, *manner, *([f"pitch {plan.pitch:+g}"] if plan.pitch else [])],
+        "facts": [
+            plan.kind.replace("_", " "),
+            plan.way.replace("_", " "),
+            plan.voice,
+            *manner,
+            *([f"pitch {plan.pitch:+g}"] if plan.pitch else []),
+        ],
         "thrown": bool(clip.reason),
         "verdict": "" if clip.verdict is None else str(clip.verdict),
         "wav": base64.b64encode(clip.file.read_bytes()).decode(),

@@ -1,4 +1,6 @@
-"""One clip of a generated corpus: spoken, judged and written, or taken as it lies there; and how many an engine may fail on."""
+"""One clip of a generated corpus: spoken, judged and written, or taken as it lies there; and how many an engine may
+fail on.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ MOST_FAILED, MOST_FAILED_SHARE = 2, 0.02
 class FinishedClip:
     """A clip on disk: its plan, its length in samples, the SHA-256 of its file, and whether an earlier run had made it.
 
-    `word` is the place of the wake word where the clip holds more than that; `verdict` that of the pronunciation check, None where none was made.
+    `word` is the place of the wake word where the clip holds more than that; `verdict` that of the pronunciation check,
+    None where none was made.
     """
 
     plan: ClipPlan
@@ -55,8 +58,11 @@ class DroppedClip:
     detail: str = ""
 
 
-def make_clip(output: Path, engines: Mapping[str, SpeechEngine], checked: str | None, plan: ClipPlan) -> FinishedClip | DroppedClip:
-    """Speak, judge and write one clip, or take the one that is there. `checked` is the phrase for the pronunciation check, None without one.
+def make_clip(
+    output: Path, engines: Mapping[str, SpeechEngine], checked: str | None, plan: ClipPlan
+) -> FinishedClip | DroppedClip:
+    """Speak, judge and write one clip, or take the one that is there. `checked` is the phrase for the pronunciation
+    check, None without one.
 
     Raises `ConfigError` for a phrase that takes too long to say, `OSError` when the clip cannot be written.
     """
@@ -64,7 +70,9 @@ def make_clip(output: Path, engines: Mapping[str, SpeechEngine], checked: str | 
     there = next((path for path in places if path.is_file()), None)
     content = there.read_bytes() if there else b""
     clip = read_clip(content)
-    kept = clip is not None and len(clip.samples) >= SHORTEST_SAMPLES  # earlier versions made shorter ones, which nobody takes
+    kept = (
+        clip is not None and len(clip.samples) >= SHORTEST_SAMPLES
+    )  # earlier versions made shorter ones, which nobody takes
     if clip is None or not kept:
         try:
             clip = speak(engines[plan.engine], plan)
@@ -73,11 +81,17 @@ def make_clip(output: Path, engines: Mapping[str, SpeechEngine], checked: str | 
         if clip is None:
             return DroppedClip(plan, "where the wake word ends in its sentence is not certain")
         if not len(clip.samples):
-            return DroppedClip(plan, f"{plan.engine} failed on them", f"{plan.engine} made no sound for {plan.text!r} with voice {plan.voice}")
+            return DroppedClip(
+                plan,
+                f"{plan.engine} failed on them",
+                f"{plan.engine} made no sound for {plan.text!r} with voice {plan.voice}",
+            )
         seconds = len(clip.samples) / contract.SAMPLE_RATE_HZ
         if plan.kind == POSITIVE and seconds > MAX_WORD_SECONDS:
             most = f"a wake word has at most {MAX_WORD_SECONDS:g} s"
-            raise ConfigError(f"the wake phrase takes {plan.engine} {seconds:.1f} s to say, and {most}; choose a shorter one")
+            raise ConfigError(
+                f"the wake phrase takes {plan.engine} {seconds:.1f} s to say, and {most}; choose a shorter one"
+            )
     verdict = None if checked is None else ClipVerdict.of_note(clip.note) or judge_clip(clip.samples, plan, checked)
     note = verdict.note if verdict else ""
     path = places[verdict is not None and not verdict.passed]
@@ -88,10 +102,14 @@ def make_clip(output: Path, engines: Mapping[str, SpeechEngine], checked: str | 
     return FinishedClip(plan, len(clip.samples), hashlib.sha256(content).hexdigest(), kept, clip.word, verdict)
 
 
-def refuse_failing_engines(made: Iterable[FinishedClip | DroppedClip], plans: Sequence[ClipPlan]) -> Iterator[FinishedClip | DroppedClip]:
-    """The clips as they come. Raises `InfrastructureError` as soon as an engine has failed on more than some of those that it is to say, or on all.
+def refuse_failing_engines(
+    made: Iterable[FinishedClip | DroppedClip], plans: Sequence[ClipPlan]
+) -> Iterator[FinishedClip | DroppedClip]:
+    """The clips as they come. Raises `InfrastructureError` as soon as an engine has failed on more than some of those
+    that it is to say, or on all.
 
-    A rare text that an engine cannot say costs one clip, not the run; an engine that does not work says so after its first clips.
+    A rare text that an engine cannot say costs one clip, not the run; an engine that does not work says so after its
+    first clips.
     """
     planned, failed = Counter(plan.engine for plan in plans), Counter[str]()
     for clip in made:

@@ -1,8 +1,9 @@
 """Speech said in another manner than the engine made it: whispered, called out. Pure functions on sound.
 
-The sound of a whisper is noise that comes through the same mouth (Tartter, "What's in a whisper?", JASA 86, 1989): the spectral envelope stays,
-the voice's harmonics go, low sounds are weaker, and vowels are hardly louder than consonants. Called speech has a flatter spectrum than
-spoken speech: loud voices gain more above 1 kHz than below (Traunmüller and Eriksson, JASA 107, 2000).
+The sound of a whisper is noise that comes through the same mouth (Tartter, "What's in a whisper?", JASA 86, 1989): the
+spectral envelope stays, the voice's harmonics go, low sounds are weaker, and vowels are hardly louder than consonants.
+Called speech has a flatter spectrum than spoken speech: loud voices gain more above 1 kHz than below (Traunmüller and
+Eriksson, JASA 107, 2000).
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ _SILENCE = 1e-4
 
 
 def whispered(sound: Sound, generator: np.random.Generator) -> Sound:
-    """A whisper of 16 kHz speech, float32 `[n]` in -1 to 1, as long as it was. The noise is drawn from the generator."""
+    """A whisper of 16 kHz speech, float32 `[n]` in -1 to 1, as long as it was.
+
+    The noise is drawn from the generator.
+    """
     if not len(sound):
         return sound
     window = np.hanning(_FRAME + 1)[:_FRAME]
@@ -50,7 +54,9 @@ def whispered(sound: Sound, generator: np.random.Generator) -> Sound:
 
 
 def called(sound: Sound, generator: np.random.Generator) -> Sound:
-    """16 kHz speech, float32 `[n]`, with the spectrum of a raised voice; how much it is raised is drawn from the generator."""
+    """16 kHz speech, float32 `[n]`, with the spectrum of a raised voice; how much it is raised is drawn from the
+    generator.
+    """
     if not len(sound):
         return sound
     gain = _slope_db(_CALL_HZ, 0.0, generator.uniform(*_CALL_DB), len(sound))
@@ -72,6 +78,8 @@ def _envelopes(spectra: NDArray[np.complex128]) -> NDArray[np.float64]:
 
 
 def _slope_db(corners: tuple[float, float], below: float, above: float, length: int = _FRAME) -> NDArray[np.float64]:
-    """A gain in dB for each frequency of a real FFT: `below` the first corner, `above` the second, a line over log frequency between them."""
+    """A gain in dB for each frequency of a real FFT: `below` the first corner, `above` the second, a line over log
+    frequency between them.
+    """
     frequencies = np.fft.rfftfreq(length, 1 / contract.SAMPLE_RATE_HZ)
     return np.interp(np.log(np.maximum(frequencies, 1.0)), np.log(corners), (below, above))

@@ -12,7 +12,13 @@ Hear = Callable[[Sequence[str]], list[tuple[str, ...]]]
 _SWITCH = re.compile(r"\(([a-z0-9-]+)\)")
 """eSpeak goes on in another language: "(en)"."""
 _NASAL = re.compile("([a-zæɐɑɒɔəɛɪʊœ])\u0303")
-_NASALS = {**dict.fromkeys("aɑɒɐə", "ã"), **dict.fromkeys("oɔ", "õ"), **dict.fromkeys("eɛœæ", "ẽ"), **dict.fromkeys("iɪ", "ĩ"), **dict.fromkeys("uʊ", "ũ")}
+_NASALS = {
+    **dict.fromkeys("aɑɒɐə", "ã"),
+    **dict.fromkeys("oɔ", "õ"),
+    **dict.fromkeys("eɛœæ", "ẽ"),
+    **dict.fromkeys("iɪ", "ĩ"),
+    **dict.fromkeys("uʊ", "ũ"),
+}
 """Nasal vowels are sounds of their own ("bon" is not "beau"); œ̃ is said as ɛ̃ by most."""
 _IGNORED = re.compile("[\\s_|\\-ʰ-˿\u0300-\u036fᴬ-ᵪ]")
 """Stress, length, syllabic and tie marks, tongue positions, small raised letters."""
@@ -20,7 +26,8 @@ _FOLDS = {
     **dict(zip("ɐᵻɚɜɝɡɹɻɽʀʁɫɭɑɒɔ", "əɪəəəgrrrrrllaao", strict=True)),
     **dict(zip("βɣʝχçɕʑɘɵʉɯäëïöü", "bgjxxʃʒəəuuaeiou", strict=True)),
 }
-"""Sounds that one speaker or another does not tell apart. Folding too much only drops a negative; too little keeps a homophone."""
+"""Sounds that one speaker or another does not tell apart. Folding too much only drops a negative; too little keeps a
+homophone."""
 _ENGLISH = {"ɾ": "t", "ʔ": "t"}
 """An English flap is a t or a d between vowels ("writer"), and a glottal stop a t."""
 _NOT_ENGLISH = {"ɾ": "r", "ʔ": ""}
@@ -67,22 +74,30 @@ _INDEL_COST = 1.0
 
 
 def fold(ipa: str, language: str = "en") -> str:
-    """IPA of a language (a primary tag of BCP 47) without stress, length and word boundaries, near-identical sounds made one.
+    """IPA of a language (a primary tag of BCP 47) without stress, length and word boundaries, near-identical sounds
+    made one.
 
     One character is one sound. What is folded already stays as it is.
     """
     parts = _SWITCH.split(ipa)
     spoken = [language, *parts[1::2]]
-    return "".join(_NASAL.sub(_nasal, part).translate(_table(tag.partition("-")[0])) for part, tag in zip(parts[::2], spoken, strict=True))
+    return "".join(
+        _NASAL.sub(_nasal, part).translate(_table(tag.partition("-")[0]))
+        for part, tag in zip(parts[::2], spoken, strict=True)
+    )
 
 
 def says(phrase: Sequence[str], text: Sequence[str]) -> bool:
-    """Whether a text holds the phrase in any accent, within a word or across words; both as folded IPA, one entry an accent."""
+    """Whether a text holds the phrase in any accent, within a word or across words; both as folded IPA, one entry an
+    accent.
+    """
     return any(part in whole for part, whole in zip(phrase, text, strict=True) if part)
 
 
 def distance(first: str, second: str) -> float:
-    """Weighted edit distance of two folded IPA strings, in sounds: 0 alike, 0.3 a near sound, 0.7 one vowel for another."""
+    """Weighted edit distance of two folded IPA strings, in sounds: 0 alike, 0.3 a near sound, 0.7 one vowel for
+    another.
+    """
     previous = [column * _INDEL_COST for column in range(len(second) + 1)]
     for row, sound in enumerate(first, 1):
         current = [row * _INDEL_COST]
@@ -94,7 +109,9 @@ def distance(first: str, second: str) -> float:
 
 
 def nearest(target: str, candidates: Sequence[tuple[str, str]], count: int) -> list[str]:
-    """The `count` texts of (text, folded IPA) nearest to `target`, nearest first; equal distances in alphabetical order."""
+    """The `count` texts of (text, folded IPA) nearest to `target`, nearest first; equal distances in alphabetical
+    order.
+    """
     from_target = partial(distance, target)
     ranked = sorted((from_target(sounds), text) for text, sounds in candidates if sounds)
     return [text for _, text in ranked[:count]]

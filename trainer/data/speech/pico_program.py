@@ -1,7 +1,9 @@
-"""Pico as a program: `python pico_program.py` reads a request a line and speaks each into a wav file. It needs nothing of the trainer.
+"""Pico as a program: `python pico_program.py` reads a request a line and speaks each into a wav file. It needs nothing
+of the trainer.
 
-Pico reads memory that it never wrote. After much other work in the same process the same text sounds a little different each time, and now
-and then the process crashes. So each clip has a process of its own, forked from this one, whose C library fills with zeros what it hands out.
+Pico reads memory that it never wrote. After much other work in the same process the same text sounds a little different
+each time, and now and then the process crashes. So each clip has a process of its own, forked from this one, whose C
+library fills with zeros what it hands out.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ _LONGEST_S = 60
 
 
 class PicoRequest(TypedDict):
-    """A clip to speak, as a line of JSON. `rate` and `pitch` are factors, `path` is the 16 kHz mono 16-bit wav file to write."""
+    """A clip to speak, as a line of JSON. `rate` and `pitch` are factors, `path` is the 16 kHz mono 16-bit wav file to
+    write.
+    """
 
     voice: str
     rate: float
@@ -32,7 +36,9 @@ class PicoRequest(TypedDict):
 
 
 def main() -> None:
-    """Answer each line of standard input with a line: empty when the file is written, else what went wrong. Ends with its input."""
+    """Answer each line of standard input with a line: empty when the file is written, else what went wrong. Ends with
+    its input.
+    """
     import py_nanotts  # noqa: F401  once, for all forks
 
     ctypes.CDLL(None).mallopt(_M_PERTURB, _ZEROS)

@@ -1,8 +1,8 @@
 """A voice of Piper: its model (VITS), run by onnxruntime in this process.
 
-Texts become sounds by eSpeak-NG and sounds become numbers by the voice's own table, in the order that Piper gives them: start, pad, each sound
-and a pad, end. The model draws noise for the timbre and for the length of sounds. Its two generators cannot be seeded, so each is replaced by
-an input of the model: then the same seed gives the same speech.
+Texts become sounds by eSpeak-NG and sounds become numbers by the voice's own table, in the order that Piper gives them:
+start, pad, each sound and a pad, end. The model draws noise for the timbre and for the length of sounds. Its two
+generators cannot be seeded, so each is replaced by an input of the model: then the same seed gives the same speech.
 """
 
 from __future__ import annotations
@@ -38,12 +38,16 @@ _CHANNELS, _MOST_FRAMES_A_SOUND = 192, 30
 
 
 def settings_of(model: Path) -> dict[str, Any]:
-    """The description of a voice, from the .json file beside its model. Raises `ConfigError` where it is missing, broken or of another kind."""
+    """The description of a voice, from the .json file beside its model. Raises `ConfigError` where it is missing,
+    broken or of another kind.
+    """
     path = Path(f"{model}.json")
     try:
         loaded = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: the description of the piper voice cannot be read ({error}); download it beside the .onnx file") from error
+        raise ConfigError(
+            f"{path}: the description of the piper voice cannot be read ({error}); download it beside the .onnx file"
+        ) from error
     if not isinstance(loaded, dict):
         raise ConfigError(f"{path}: the description of the piper voice is not a JSON object; download it again")
     reader, table, accent, rate = (
@@ -53,9 +57,21 @@ def settings_of(model: Path) -> dict[str, Any]:
         _within(loaded, "audio", "sample_rate"),
     )
     if reader != "espeak":
-        raise ConfigError(f"{path}: this voice's sounds are of the kind {reader!r}, and only those of eSpeak-NG are read here; choose another voice")
-    if not (isinstance(table, dict) and {_START, _END, _PAD} <= set(table) and isinstance(accent, str) and isinstance(rate, int) and rate > 0):
-        raise ConfigError(f"{path}: the description of the piper voice lacks its sounds, its eSpeak voice or its sample rate; download it again")
+        raise ConfigError(
+            f"{path}: this voice's sounds are of the kind {reader!r}, and only those of eSpeak-NG are read here; choose"
+            " another voice"
+        )
+    if not (
+        isinstance(table, dict)
+        and {_START, _END, _PAD} <= set(table)
+        and isinstance(accent, str)
+        and isinstance(rate, int)
+        and rate > 0
+    ):
+        raise ConfigError(
+            f"{path}: the description of the piper voice lacks its sounds, its eSpeak voice or its sample rate;"
+            " download it again"
+        )
     return loaded
 
 
@@ -70,7 +86,9 @@ def missing_sounds(settings: Mapping[str, Any], texts: Sequence[str]) -> dict[st
     found: dict[str, list[str]] = {}
     for text, sentences in zip(texts, _sentences(texts, settings["espeak"]["voice"]), strict=True):
         signs = dict.fromkeys(sign for sentence in sentences for sign in sentence)
-        if missing := [sign for sign in signs if unicodedata.category(sign) in _LETTERS and sign not in settings["phoneme_id_map"]]:
+        if missing := [
+            sign for sign in signs if unicodedata.category(sign) in _LETTERS and sign not in settings["phoneme_id_map"]
+        ]:
             found[text] = missing
     return found
 
@@ -83,14 +101,21 @@ def speak(model: Path, speaker: int, text: str, rate: float, seed: int) -> Speec
     session, generator, parts = _loaded(model), np.random.default_rng(seed), []
     for sentence in _sentences([text], settings["espeak"]["voice"])[0]:
         numbers = _numbers(sentence, settings["phoneme_id_map"])
-        inputs: dict[str, NDArray[Any]] = {"input": numbers[None], "input_lengths": np.array([len(numbers)]), "scales": scales, "sid": np.array([speaker])}
+        inputs: dict[str, NDArray[Any]] = {
+            "input": numbers[None],
+            "input_lengths": np.array([len(numbers)]),
+            "scales": scales,
+            "sid": np.array([speaker]),
+        }
         for name in (given.name for given in session.get_inputs() if given.name not in inputs):
             inputs[name] = generator.standard_normal(len(numbers) * _CHANNELS * _MOST_FRAMES_A_SOUND, np.float32)
         wanted = {given.name for given in session.get_inputs()}
         try:
             (spoken,) = session.run(None, {name: value for name, value in inputs.items() if name in wanted})
         except Exception as error:  # onnxruntime's own errors have no common base
-            raise InfrastructureError(f"{model}: the piper voice cannot speak {text[:40]!r} ({error}); download it again, or leave it out") from error
+            raise InfrastructureError(
+                f"{model}: the piper voice cannot speak {text[:40]!r} ({error}); download it again, or leave it out"
+            ) from error
         parts.append(spoken.ravel() / max(float(np.abs(spoken).max()), 1e-8))
     if not parts:
         raise InfrastructureError(f"{model}: the piper voice has nothing to say in {text!r}")
@@ -98,7 +123,9 @@ def speak(model: Path, speaker: int, text: str, rate: float, seed: int) -> Speec
 
 
 def _sentences(texts: Sequence[str], accent: str) -> list[list[str]]:
-    """By text, the sounds of each sentence with its marks, in Unicode's form D: sign by sign as the voice's table has them."""
+    """By text, the sounds of each sentence with its marks, in Unicode's form D: sign by sign as the voice's table has
+    them.
+    """
     return [_joined(clauses) for clauses in espeak.clauses(texts, accent)]
 
 
@@ -111,7 +138,11 @@ def _joined(clauses: Sequence[tuple[str, str]]) -> list[str]:
         elif mark:
             found.append(sentence)
             sentence = ""
-    return [unicodedata.normalize("NFD", sounds) for sounds in (*found, sentence) if any(sign not in _MARKS + " " for sign in sounds)]
+    return [
+        unicodedata.normalize("NFD", sounds)
+        for sounds in (*found, sentence)
+        if any(sign not in _MARKS + " " for sign in sounds)
+    ]
 
 
 def _numbers(sounds: str, table: Mapping[str, Sequence[int]]) -> NDArray[np.int64]:
@@ -143,7 +174,9 @@ def _loaded(model: Path) -> Any:
 
 
 def _take_noise_from_outside(graph: Any) -> None:
-    """Replace each generator of noise by the first numbers of an input "noise_<place>", float32 `[n]`, in the shape that it would have."""
+    """Replace each generator of noise by the first numbers of an input "noise_<place>", float32 `[n]`, in the shape
+    that it would have.
+    """
     from onnx import TensorProto, helper
 
     nodes = list(graph.node)

@@ -1,4 +1,5 @@
-"""The plan of a generated corpus: every clip's text, voice and manner, drawn from a seed alone before anything is spoken.
+"""The plan of a generated corpus: every clip's text, voice and manner, drawn from a seed alone before anything is
+spoken.
 
 A larger corpus begins with the smaller one of the same seed. A clip's file name holds a hash of its plan.
 """
@@ -23,10 +24,15 @@ from trainer.data.speech.ways import ALONE, ASKED, DEFAULT_MANNER, IN_FLOW, WAYS
 from wakeword.errors import ConfigError
 
 POSITIVE, NEAR_MISS, SENTENCE = "positive", "near_miss", "sentence"
-FOLDERS = {POSITIVE: Path("positive"), NEAR_MISS: Path("negative", "near_miss"), SENTENCE: Path("negative", "sentences")}
+FOLDERS = {
+    POSITIVE: Path("positive"),
+    NEAR_MISS: Path("negative", "near_miss"),
+    SENTENCE: Path("negative", "sentences"),
+}
 
 THROWN_OUT = Path("thrown_out")
-"""Folder of the clips that the pronunciation check did not let pass, beside those of the labels: no training looks there."""
+"""Folder of the clips that the pronunciation check did not let pass, beside those of the labels: no training looks
+there."""
 LABELS = ((POSITIVE,), (NEAR_MISS, SENTENCE))
 
 GAIN_RANGE_DB = (-24.0, -1.0)
@@ -49,9 +55,11 @@ class Contexts:
 
 @dataclass(frozen=True)
 class Spoken:
-    """The texts of each kind, and the contexts for the wake word and for near misses, which must not say the wake word with them.
+    """The texts of each kind, and the contexts for the wake word and for near misses, which must not say the wake word
+    with them.
 
-    `accents` are by engine the languages in whose sounds foreigners say the wake word, `accented` the texts that may be said so.
+    `accents` are by engine the languages in whose sounds foreigners say the wake word, `accented` the texts that may be
+    said so.
     """
 
     texts: Mapping[str, Sequence[str]]
@@ -62,10 +70,12 @@ class Spoken:
 
 @dataclass(frozen=True)
 class ClipPlan:
-    """All that decides what a clip sounds like. `rate` and `formant` are factors, `pitch` is in semitones, `gain_db` the peak level.
+    """All that decides what a clip sounds like. `rate` and `formant` are factors, `pitch` is in semitones, `gain_db`
+    the peak level.
 
-    `text` is all that is spoken; characters `word_from` to `word_to` of it are the wake word or the near miss, or all of a sentence.
-    `family` names what must never stand on two sides of a split, `language` is a BCP 47 tag, `way` how the text is said.
+    `text` is all that is spoken; characters `word_from` to `word_to` of it are the wake word or the near miss, or all
+    of a sentence. `family` names what must never stand on two sides of a split, `language` is a BCP 47 tag, `way` how
+    the text is said.
     """
 
     index: int
@@ -112,7 +122,8 @@ class CorpusRequest:
     near_misses: int = 1000
     sentences: int = 1000
     natural: int = 500
-    """Of these, how many of the wake word and of negatives slow engines say, whose voices are natural. With the default about 20 minutes of one core."""
+    """Of these, how many of the wake word and of negatives slow engines say, whose voices are natural. With the default
+    about 20 minutes of one core."""
     seed: int = 0
     language: str = DEFAULT_LANGUAGE
     """Tag of BCP 47."""
@@ -163,7 +174,8 @@ def plan_clips(
     late = [engine.name in slow for engine in engines]
     shares = engine_shares(speakers, late)
     generators = {
-        kind: [np.random.default_rng([seed, 3, number, index]) for index in range(count)] for number, (kind, count) in enumerate(request.counts.items())
+        kind: [np.random.default_rng([seed, 3, number, index]) for index in range(count)]
+        for number, (kind, count) in enumerate(request.counts.items())
     }
     dealt: dict[str, list[tuple[str, int]]] = {}
     for number, (kind, draws) in enumerate(generators.items()):
@@ -171,17 +183,35 @@ def plan_clips(
         texts = _in_order(spoken.texts[kind], kind, np.random.default_rng([seed, 2, number]))
         # Sentences come one a clip and in order, so that more of them do not reshuffle the first ones.
         turns = ((texts[index % len(texts)], draw) for index, draw in enumerate(draws))
-        dealt[kind] = [(text, deal(draw, [text not in (unreadable or {}).get(engine.name, ()) for engine in engines])) for text, draw in turns]
-    voices = SpeakerDealer(speakers, {kind: Counter(engine for _, engine in pairs) for kind, pairs in dealt.items()}, LABELS, seed)
-    foreign = [foreign_voices(engine, spoken.accents.get(engine.name, ())) if manner.accents else {} for engine in engines]
+        dealt[kind] = [
+            (text, deal(draw, [text not in (unreadable or {}).get(engine.name, ()) for engine in engines]))
+            for text, draw in turns
+        ]
+    voices = SpeakerDealer(
+        speakers, {kind: Counter(engine for _, engine in pairs) for kind, pairs in dealt.items()}, LABELS, seed
+    )
+    foreign = [
+        foreign_voices(engine, spoken.accents.get(engine.name, ())) if manner.accents else {} for engine in engines
+    ]
 
     def voice_of(kind: str, text: str, engine: int, draw: np.random.Generator) -> Voice:
         voice = voices(kind, engine, draw)
-        others = foreign[engine].get(voice.speaker, ()) if draw.random() < manner.accents and text in spoken.accented else ()
+        others = (
+            foreign[engine].get(voice.speaker, ()) if draw.random() < manner.accents and text in spoken.accented else ()
+        )
         return others[int(draw.integers(len(others)))] if others else voice
 
     return [
-        _plan(index, kind, text, engines[engine].name, voice_of(kind, text, engine, draw), spoken.contexts.get(kind, Contexts()), manner, draw)
+        _plan(
+            index,
+            kind,
+            text,
+            engines[engine].name,
+            voice_of(kind, text, engine, draw),
+            spoken.contexts.get(kind, Contexts()),
+            manner,
+            draw,
+        )
         for kind, pairs in dealt.items()
         for index, ((text, engine), draw) in enumerate(zip(pairs, generators[kind], strict=True))
     ]
@@ -191,14 +221,29 @@ def _in_order(texts: Sequence[str], kind: str, generator: np.random.Generator) -
     return texts if kind == SENTENCE else [texts[place] for place in generator.permutation(len(texts))]
 
 
-def _plan(index: int, kind: str, text: str, engine: str, voice: Voice, contexts: Contexts, manner: Manner, draw: np.random.Generator) -> ClipPlan:
+def _plan(
+    index: int,
+    kind: str,
+    text: str,
+    engine: str,
+    voice: Voice,
+    contexts: Contexts,
+    manner: Manner,
+    draw: np.random.Generator,
+) -> ClipPlan:
     way = _way(kind, voice, contexts, manner, draw)
     said = _said(kind, text, way, voice, contexts, draw)
     formant = _log_uniform(manner.formant_range(way), draw)
     pitch = float(draw.uniform(*WAYS[way].pitch))
     if voice.pitch_moves_formants:
         low, high = manner.formant_range(way)
-        pitch = float(np.clip(pitch, _semitones(min(low, _PLAYED_FORMANTS[0]) / formant), _semitones(max(high, _PLAYED_FORMANTS[1]) / formant)))
+        pitch = float(
+            np.clip(
+                pitch,
+                _semitones(min(low, _PLAYED_FORMANTS[0]) / formant),
+                _semitones(max(high, _PLAYED_FORMANTS[1]) / formant),
+            )
+        )
     return ClipPlan(
         index=index,
         kind=kind,
@@ -220,7 +265,9 @@ def _plan(index: int, kind: str, text: str, engine: str, voice: Voice, contexts:
 
 
 def _way(kind: str, voice: Voice, contexts: Contexts, manner: Manner, draw: np.random.Generator) -> str:
-    """How a clip is said. A sentence is in flow where a word would be alone, asked or in flow; without words around it no word is in flow."""
+    """How a clip is said. A sentence is in flow where a word would be alone, asked or in flow; without words around it
+    no word is in flow.
+    """
     names = list(manner.shares)
     weights = np.array([manner.shares[name] for name in names])
     way = names[int(draw.choice(len(names), p=weights / weights.sum()))]

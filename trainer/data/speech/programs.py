@@ -1,7 +1,8 @@
 """Engines that are programs, run once a clip or kept running, and the pitch that they cannot move.
 
-Few engines move the pitch of all its voices, so there pitch is a change of speed: the speech is made slower or faster by the factor that
-playing it at another sample rate takes back. That moves the formants too, as a shorter or longer vocal tract would.
+Few engines move the pitch of all its voices, so there pitch is a change of speed: the speech is made slower or faster
+by the factor that playing it at another sample rate takes back. That moves the formants too, as a shorter or longer
+vocal tract would.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def run_to_wav(command: list[str], factor: float) -> Speech:
     with tempfile.TemporaryDirectory(prefix="speech-") as folder:
         wav = Path(folder) / "speech.wav"
         try:
-            done = subprocess.run([*command, str(wav)], stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_S, check=False)
+            done = subprocess.run(
+                [*command, str(wav)], stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_S, check=False
+            )
         except subprocess.TimeoutExpired as error:
             raise InfrastructureError(f"{name} did not finish in {_TIMEOUT_S:.0f} s") from error
         if done.returncode or not wav.is_file():
@@ -51,9 +54,11 @@ def run_to_wav(command: list[str], factor: float) -> Speech:
 
 
 class SpeakingProgram:
-    """A program that reads a request a line, writes the wav file that the request names, and answers with a line that is empty or says what went wrong.
+    """A program that reads a request a line, writes the wav file that the request names, and answers with a line that
+    is empty or says what went wrong.
 
-    It starts with the first request, and again after it died. It ends when this process does, since its input ends then.
+    It starts with the first request, and again after it died. It ends when this process does, since its input ends
+    then.
     """
 
     def __init__(self, command: Sequence[str], name: str) -> None:
@@ -62,7 +67,9 @@ class SpeakingProgram:
         self._errors: IO[bytes] | None = None
 
     def speak(self, request: Mapping[str, object]) -> Speech:
-        """Send a request, to which the key `path` is added. Raises `InfrastructureError` when the program fails, hangs or writes something else."""
+        """Send a request, to which the key `path` is added. Raises `InfrastructureError` when the program fails, hangs
+        or writes something else.
+        """
         with tempfile.TemporaryDirectory(prefix="speech-") as folder:
             wav = Path(folder) / "speech.wav"
             if (said := self._answer(json.dumps({**request, "path": str(wav)}))) or not wav.is_file():
@@ -71,10 +78,16 @@ class SpeakingProgram:
 
     def _answer(self, line: str) -> str:
         if self._process is None:
-            # In a session of its own, so that its own processes end with it, and Ctrl-C does not end it in the middle of a clip.
+            # In a session of its own, so that its own processes end with it, and Ctrl-C does not end it in the middle
+            # of a clip.
             self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the program
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, start_new_session=True
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                text=True,
+                start_new_session=True,
             )
         assert self._process.stdin is not None
         assert self._process.stdout is not None

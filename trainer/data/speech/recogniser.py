@@ -1,6 +1,8 @@
-"""What is heard in a clip: a phoneme recogniser for English that brings its own weights (package `hama`, Apache-2.0, 4.7 MB of them).
+"""What is heard in a clip: a phoneme recogniser for English that brings its own weights (package `hama`, Apache-2.0,
+4.7 MB of them).
 
-It answers with a probability of each sound every 20 ms. Other languages have none here: nobody has measured it on people who speak them.
+It answers with a probability of each sound every 20 ms. Other languages have none here: nobody has measured it on
+people who speak them.
 """
 
 from __future__ import annotations
@@ -127,12 +129,14 @@ def english_sounds(ipa: str) -> tuple[str, ...]:
 def hear(samples: NDArray[np.int16]) -> NDArray[np.float32]:
     """Natural logarithms of the probabilities of all labels, float32 `[frames, labels]`; the last label is the pause.
 
-    `samples` is 16 kHz mono `[n]`. Frame k stands for the time around sample `k * FRAME_SAMPLES` of the clip with `PADDING_SAMPLES` before it.
-    Raises `ModuleNotFoundError` without the package.
+    `samples` is 16 kHz mono `[n]`. Frame k stands for the time around sample `k * FRAME_SAMPLES` of the clip with
+    `PADDING_SAMPLES` before it. Raises `ModuleNotFoundError` without the package.
     """
     model, order = _model()
     padded = np.pad(samples, PADDING_SAMPLES).astype(np.float32) / 32768
-    answer = model.session.run(["log_probs", "out_lengths"], {"waveform": padded[np.newaxis], "waveform_lengths": np.array([len(padded)])})[0][0]
+    answer = model.session.run(
+        ["log_probs", "out_lengths"], {"waveform": padded[np.newaxis], "waveform_lengths": np.array([len(padded)])}
+    )[0][0]
     pause = np.logaddexp.reduce(answer[:, order[len(order) - len(_PAUSE_LABELS) :]], axis=1)
     return np.column_stack((answer[:, order[: len(order) - len(_PAUSE_LABELS)]], pause)).astype(np.float32)
 

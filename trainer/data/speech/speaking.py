@@ -25,14 +25,20 @@ _MANNERS = {CALLED: called, WHISPERED: whispered}
 
 
 def speak(engine: SpeechEngine, plan: ClipPlan) -> GeneratedClip | None:
-    """The clip of a plan; without samples where the engine was silent, None where the place of its wake word is not certain. Raises as the engine does."""
+    """The clip of a plan; without samples where the engine was silent, None where the place of its wake word is not
+    certain. Raises as the engine does.
+    """
     speech = engine.synthesise(plan.text, plan.voice, plan.rate / plan.formant, plan.pitch, plan.seed)
     manner = _manner(plan)
     if plan.kind != POSITIVE or plan.way != IN_FLOW:
         return finish_clip(speech, plan.gain_db, formant=plan.formant, manner=manner)
     word = word_in(speech, plan)
     tail_s = float(np.random.default_rng([plan.seed, 1]).uniform(*_TAIL_S))
-    return None if word is None else finish_clip(speech, plan.gain_db, formant=plan.formant, manner=manner, word=word, tail_s=tail_s)
+    return (
+        None
+        if word is None
+        else finish_clip(speech, plan.gain_db, formant=plan.formant, manner=manner, word=word, tail_s=tail_s)
+    )
 
 
 def word_in(speech: Speech, plan: ClipPlan) -> Word | None:

@@ -1,4 +1,7 @@
-"""What is spoken as a negative: near misses of the phrase, and ordinary sentences. Never the phrase itself, by sound."""
+"""What is spoken as a negative: near misses of the phrase, and ordinary sentences.
+
+Never the phrase itself, by sound.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,8 @@ _LAST_ALPHABET = 0x1400
 _MIN_CUT_LETTERS = 3
 _KEPT_BEGINNING = 2 / 3
 _KEPT_END = 1 / 2
-"""Longest parts of a word that count as cut. A word without its unstressed first vowel ("'lexa") is how people say it."""
+"""Longest parts of a word that count as cut. A word without its unstressed first vowel ("'lexa") is how people say
+it."""
 _MIN_DISTANCE = 0.6
 """In sounds. Nearer than this, a speaker who means the phrase may well say the "near miss"."""
 _SENTENCE_ATTEMPTS = 12
@@ -49,27 +53,45 @@ _SENTENCE_STREAM = 4
 def clean_phrase(phrase: str, language: str = "en") -> str:
     """The phrase in lower case with single spaces and without the marks of a sentence ("¡Hola, casa!" is "hola casa").
 
-    Raises `ConfigError` when it is empty, too long, in letters that the language (tag of BCP 47) is not written in, or holds a number in digits.
+    Raises `ConfigError` when it is empty, too long, in letters that the language (tag of BCP 47) is not written in, or
+    holds a number in digits.
     """
     # One sign a letter: macOS parts é into two. And apostrophes as phones write them.
-    plain = unicodedata.normalize("NFC", phrase).replace("\u2019", "'").translate(_DOTLESS.get(primary(language), {})).lower()
+    plain = (
+        unicodedata.normalize("NFC", phrase)
+        .replace("\u2019", "'")
+        .translate(_DOTLESS.get(primary(language), {}))
+        .lower()
+    )
     cleaned = " ".join(_SENTENCE_MARKS.sub(" ", plain).split())
     if not cleaned:
         raise ConfigError("the wake phrase is empty; give one to four spoken words")
     if len(cleaned) > MAX_PHRASE_CHARACTERS:
-        raise ConfigError(f"the wake phrase has {len(cleaned)} characters; at most {MAX_PHRASE_CHARACTERS} can be one wake word")
-    if foreign := sorted({sign for sign in cleaned if unicodedata.category(sign)[0] == "L" and script_of(sign) not in scripts(language)}):
         raise ConfigError(
-            f"the wake phrase {cleaned!r} holds letters that {language} is not written in ({', '.join(foreign)}); name the language of the phrase with "
-            f"--language{_such_as(foreign)}, or write it as it sounds, in letters of this one"
+            f"the wake phrase has {len(cleaned)} characters; at most {MAX_PHRASE_CHARACTERS} can be one wake word"
         )
-    unspoken = [sign for sign in cleaned if not (sign in _BESIDE_LETTERS or unicodedata.category(sign)[0] in "LM" or sign.isdigit())]
+    if foreign := sorted(
+        {sign for sign in cleaned if unicodedata.category(sign)[0] == "L" and script_of(sign) not in scripts(language)}
+    ):
+        raise ConfigError(
+            f"the wake phrase {cleaned!r} holds letters that {language} is not written in ({', '.join(foreign)}); name"
+            f" the language of the phrase with --language{_such_as(foreign)}, or write it as it sounds, in letters of"
+            " this one"
+        )
+    unspoken = [
+        sign
+        for sign in cleaned
+        if not (sign in _BESIDE_LETTERS or unicodedata.category(sign)[0] in "LM" or sign.isdigit())
+    ]
     if unspoken or not any(sign.isalnum() for sign in cleaned):
         raise ConfigError(
-            f"the wake phrase {cleaned!r} holds characters that are not spoken ({', '.join(unspoken) or 'no letter'}); write it in words, as it sounds"
+            f"the wake phrase {cleaned!r} holds characters that are not spoken ({', '.join(unspoken) or 'no letter'});"
+            " write it in words, as it sounds"
         )
     if number := _NUMBER.search(cleaned):
-        raise ConfigError(f"the wake phrase holds the number {number[0]}, which each engine reads in its own way; write it in words")
+        raise ConfigError(
+            f"the wake phrase holds the number {number[0]}, which each engine reads in its own way; write it in words"
+        )
     return cleaned
 
 
@@ -87,9 +109,11 @@ def phrase_sounds(phrase: str, hear: Hear) -> tuple[str, ...]:
 
 
 def near_misses(phrase: str, hear: Hear, bank: Bank) -> list[str]:
-    """Texts that resemble a clean phrase: its parts, its words in other order, near-sounding words, rhymes and cut words.
+    """Texts that resemble a clean phrase: its parts, its words in other order, near-sounding words, rhymes and cut
+    words.
 
-    Where the bank knows no words, one letter of a word is changed instead. Sorted and without duplicates; none sounds like the phrase or holds it.
+    Where the bank knows no words, one letter of a word is changed instead. Sorted and without duplicates; none sounds
+    like the phrase or holds it.
     """
     target = phrase_sounds(phrase, hear)
     words = phrase.split()
@@ -105,7 +129,11 @@ def near_misses(phrase: str, hear: Hear, bank: Bank) -> list[str]:
             candidates.add(" ".join((*words[:position], other, *words[position + 1 :])))
     texts = sorted(candidates - {phrase, ""})
     spoken = hear(texts)
-    return [text for text, heard in zip(texts, spoken, strict=True) if heard[0] and not says(target, heard) and _far_enough(target, heard)]
+    return [
+        text
+        for text, heard in zip(texts, spoken, strict=True)
+        if heard[0] and not says(target, heard) and _far_enough(target, heard)
+    ]
 
 
 def sentences(count: int, phrase: str, seed: int, hear: Hear, bank: Bank) -> list[str]:
@@ -127,7 +155,9 @@ def sentences(count: int, phrase: str, seed: int, hear: Hear, bank: Bank) -> lis
             return found
         if attempt == 0 and len(missing) > max(_EVERYDAY_LEAST, _EVERYDAY_SHARE * count):
             break
-    raise ConfigError(f"{phrase!r} is part of ordinary sentences, so a device would wake all day; choose a longer wake phrase")
+    raise ConfigError(
+        f"{phrase!r} is part of ordinary sentences, so a device would wake all day; choose a longer wake phrase"
+    )
 
 
 def _rearranged(words: Sequence[str]) -> Iterator[str]:
@@ -155,9 +185,15 @@ def _altered(word: str, onsets: Sequence[str]) -> Iterator[str]:
 
 
 def _respelled(word: str, sounds: Sequence[str], hear: Hear) -> list[str]:
-    """The word with one letter of its alphabet in another's place, nearest by sound first and no two of the same sound."""
+    """The word with one letter of its alphabet in another's place, nearest by sound first and no two of the
+    same sound."""
     changed = sorted(
-        {word[:place] + other + word[place + 1 :] for place, letter in enumerate(word) for other in _alphabet(script_of(letter)) if other != letter}
+        {
+            word[:place] + other + word[place + 1 :]
+            for place, letter in enumerate(word)
+            for other in _alphabet(script_of(letter))
+            if other != letter
+        }
     )
     by_sound = {heard: text for text, heard in zip(changed, hear(changed), strict=True) if _far_enough(sounds, heard)}
     return nearest(sounds[0], [(text, heard[0]) for heard, text in by_sound.items()], _RESPELLED)
@@ -165,11 +201,17 @@ def _respelled(word: str, sounds: Sequence[str], hear: Hear) -> list[str]:
 
 @cache
 def _alphabet(script: str) -> tuple[str, ...]:
-    """The letters of an alphabet in lower case, without those that only some languages add: a letter that is not read is far away by sound."""
+    """The letters of an alphabet in lower case, without those that only some languages add: a letter that is not read
+    is far away by sound.
+    """
     if script in SYLLABIC:
         return ()
     found = map(chr, range(ord("a"), ord("z") + 1 if script == LATIN else _LAST_ALPHABET))
-    return tuple(letter for letter in found if unicodedata.category(letter) in ("Ll", "Lo") and script_of(letter) == script and _bare(letter) == letter)
+    return tuple(
+        letter
+        for letter in found
+        if unicodedata.category(letter) in ("Ll", "Lo") and script_of(letter) == script and _bare(letter) == letter
+    )
 
 
 def _bare(letter: str) -> str:

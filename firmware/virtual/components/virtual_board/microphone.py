@@ -1,4 +1,5 @@
-"""ESPHome microphone of the virtual board: PCM from a Unix socket, as fast as the board takes it or at a stated pace."""
+"""ESPHome microphone of the virtual board: PCM from a Unix socket, as fast as the board takes it or at a
+stated pace."""
 
 import esphome.codegen as cg
 import esphome.config_validation as cv
@@ -25,7 +26,9 @@ def _limits(config):
 
 
 CONFIG_SCHEMA = cv.All(
-    microphone.MICROPHONE_SCHEMA.extend({cv.GenerateID(): cv.declare_id(VirtualMicrophone)}).extend(cv.COMPONENT_SCHEMA),
+    microphone.MICROPHONE_SCHEMA.extend({cv.GenerateID(): cv.declare_id(VirtualMicrophone)}).extend(
+        cv.COMPONENT_SCHEMA
+    ),
     _limits,
 )
 

@@ -1,1 +1,3 @@
-"""Text-to-speech engines, a module each: `trainer.data.speech.registry` lists this package and reads the constant `ENGINE` of each module."""
+"""Text-to-speech engines, a module each: `trainer.data.speech.registry` lists this package and reads the constant
+`ENGINE` of each module.
+"""

@@ -6,12 +6,28 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trainer.data.speech.engine import EngineOptions, EngineSpec, SkippedEngine, Speech, SpeechEngine, Voice, letters_beyond, speaking
+from trainer.data.speech.engine import (
+    EngineOptions,
+    EngineSpec,
+    SkippedEngine,
+    Speech,
+    SpeechEngine,
+    Voice,
+    letters_beyond,
+    speaking,
+)
 from trainer.data.speech.programs import pitch_factor, run_to_wav
 
-_NAMES = (("awb", "awb", "en-GB-scotland"), ("kal", "kal", "en-US"), ("kal16", "kal", "en-US"), ("rms", "rms", "en-US"), ("slt", "slt", "en-US"))
+_NAMES = (
+    ("awb", "awb", "en-GB-scotland"),
+    ("kal", "kal", "en-US"),
+    ("kal16", "kal", "en-US"),
+    ("rms", "rms", "en-US"),
+    ("slt", "slt", "en-US"),
+)
 _VOICES = tuple(Voice(name, f"flite_{person}", language=tag, pitch_moves_formants=True) for name, person, tag in _NAMES)
-"""The general voices that Debian's flite carries; awb_time says nothing but times of day. kal and kal16 are one person."""
+"""The general voices that Debian's flite carries; awb_time says nothing but times of day. kal and kal16 are one
+person."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +50,17 @@ class FliteEngine:
         """Speak `text`; flite draws nothing at random, so the seed changes nothing."""
         del seed
         factor = pitch_factor(pitch)
-        return run_to_wav([self.program, "-voice", voice, "--setf", f"duration_stretch={factor / rate:.6f}", "-t", text, "-o"], factor)
+        return run_to_wav(
+            [self.program, "-voice", voice, "--setf", f"duration_stretch={factor / rate:.6f}", "-t", text, "-o"], factor
+        )
 
 
 def _find(options: EngineOptions) -> SpeechEngine | SkippedEngine:
     del options
     program = shutil.which("flite")
-    return FliteEngine(program) if program else SkippedEngine("flite", "the program flite is not on PATH", ENGINE.install)
+    return (
+        FliteEngine(program) if program else SkippedEngine("flite", "the program flite is not on PATH", ENGINE.install)
+    )
 
 
 ENGINE = EngineSpec("flite", "apt install flite", ("en",), "four people", _find)

@@ -1,4 +1,6 @@
-"""Hibari: small neural voices, each taught by one voice of Kokoro. The first one comes within its package; far faster than Kokoro."""
+"""Hibari: small neural voices, each taught by one voice of Kokoro. The first one comes within its package; far faster
+than Kokoro.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,30 @@ from typing import Any
 
 import numpy as np
 
-from trainer.data.speech.engine import EngineOptions, EngineSpec, SkippedEngine, Speech, SpeechEngine, Voice, letters_beyond, speaking
+from trainer.data.speech.engine import (
+    EngineOptions,
+    EngineSpec,
+    SkippedEngine,
+    Speech,
+    SpeechEngine,
+    Voice,
+    letters_beyond,
+    speaking,
+)
 from trainer.data.speech.programs import pitch_factor
 from wakeword.audio import to_int16
 from wakeword.errors import InfrastructureError
 from wakeword.extras import install
 
-FAMILIES = {"af_heart": "kokoro_f4", "af_kore": "kokoro_f6", "am_fenrir": "kokoro_f3", "bf_emma": "kokoro_f3", "bm_fable": "kokoro_f1"}
-"""Of each teacher among all voices of Kokoro (`kokoro.speakers`): its pupil has the same timbre, so the two must never stand on two sides of a split."""
+FAMILIES = {
+    "af_heart": "kokoro_f4",
+    "af_kore": "kokoro_f6",
+    "am_fenrir": "kokoro_f3",
+    "bf_emma": "kokoro_f3",
+    "bm_fable": "kokoro_f1",
+}
+"""Of each teacher among all voices of Kokoro (`kokoro.speakers`): its pupil has the same timbre, so the two must never
+stand on two sides of a split."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +46,16 @@ class HibariEngine:
     name: str = "hibari"
 
     def voices(self, language: str) -> tuple[Voice, ...]:
-        """The voices that are on this machine: the package's own, and those that `hibari --voice NAME` downloaded before."""
+        """The voices that are on this machine: the package's own, and those that `hibari --voice NAME` downloaded
+        before.
+        """
         from hibari.voices import VOICES
 
-        here = (Voice(name, f"hibari_{name}", FAMILIES.get(voice["kokoro"], ""), voice["language"]) for name, voice in VOICES.items() if _is_here(name))
+        here = (
+            Voice(name, f"hibari_{name}", FAMILIES.get(voice["kokoro"], ""), voice["language"])
+            for name, voice in VOICES.items()
+            if _is_here(name)
+        )
         return speaking(tuple(here), language)
 
     def unreadable(self, texts: Sequence[str], language: str) -> dict[str, str]:
@@ -72,7 +96,11 @@ def _loaded(voice: str) -> Any:
 
 def _find(options: EngineOptions) -> SpeechEngine | SkippedEngine:
     del options
-    return HibariEngine() if importlib.util.find_spec("hibari") else SkippedEngine("hibari", "the package hibari is not installed", ENGINE.install)
+    return (
+        HibariEngine()
+        if importlib.util.find_spec("hibari")
+        else SkippedEngine("hibari", "the package hibari is not installed", ENGINE.install)
+    )
 
 
 ENGINE = EngineSpec("hibari", install("voices"), ("en",), "a natural voice, fast enough for hours of speech", _find)

@@ -1,4 +1,6 @@
-"""Kokoro: natural voices of a neural model, and people who are blends of them. Slow: about a core-second for a second of speech."""
+"""Kokoro: natural voices of a neural model, and people who are blends of them. Slow: about a core-second for a second
+of speech.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ from wakeword.extras import install
 
 @dataclass(frozen=True)
 class KokoroEngine:
-    """Kokoro-82M. A speaker is one of its voices or a blend of up to three; the name of a voice says what it is made of."""
+    """Kokoro-82M. A speaker is one of its voices or a blend of up to three; the name of a voice says what it is made
+    of.
+    """
 
     files: KokoroFiles
     name: str = "kokoro"
@@ -44,7 +48,11 @@ class KokoroEngine:
         found = EspeakEngine().unreadable(texts, language)
         readers = sorted({reader(voice.name) for voice in self.voices(language)})
         for text, *sounds in zip(texts, *(ipa(texts, by) for by in readers), strict=True):
-            unknown = [sign for sign in dict.fromkeys("".join(sounds)) if unicodedata.category(sign).startswith("L") and sign not in NUMBERS]
+            unknown = [
+                sign
+                for sign in dict.fromkeys("".join(sounds))
+                if unicodedata.category(sign).startswith("L") and sign not in NUMBERS
+            ]
             if unknown:
                 found.setdefault(text, f"it has no sound {', '.join(unknown)}")
         return found
@@ -59,7 +67,9 @@ class KokoroEngine:
         del seed
         numbers = symbols(text, reader(voice))
         if not 0 < len(numbers) <= MOST_SYMBOLS:
-            raise InfrastructureError(f"kokoro speaks 1 to {MOST_SYMBOLS} sounds at once, and {text[:40]!r} has {len(numbers)}")
+            raise InfrastructureError(
+                f"kokoro speaks 1 to {MOST_SYMBOLS} sounds at once, and {text[:40]!r} has {len(numbers)}"
+            )
         factor = pitch_factor(pitch)
         samples = speak(self.files, numbers, voice, rate / factor)
         return Speech(to_int16(np.clip(samples, -1, 1)), round(SAMPLE_RATE_HZ * factor))
@@ -71,10 +81,15 @@ def _find(options: EngineOptions) -> SpeechEngine | SkippedEngine:
     try:
         files = find_files(options.kokoro)
     except InfrastructureError as error:
-        return SkippedEngine("kokoro", str(error), "connect this machine once, or give Kokoro's files with --kokoro DIR")
+        return SkippedEngine(
+            "kokoro", str(error), "connect this machine once, or give Kokoro's files with --kokoro DIR"
+        )
     read_voices(files.voices)
     return KokoroEngine(files)
 
 
-_GAIN = "natural voices: a model from the typed phrase snowboy alone found 93.8 % of real people's with them, 69.3 % without (simulated)"
+_GAIN = (
+    "natural voices: a model from the typed phrase snowboy alone found 93.8 % of real people's with them, 69.3 %"
+    " without (simulated)"
+)
 ENGINE = EngineSpec("kokoro", install("voices"), tuple(dict.fromkeys(map(primary, READERS))), _GAIN, _find, slow=True)

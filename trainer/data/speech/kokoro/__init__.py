@@ -1,1 +1,3 @@
-"""Kokoro-82M, a neural text-to-speech model (Apache-2.0): its files, its symbols, its speakers, and a faster order of its arithmetic."""
+"""Kokoro-82M, a neural text-to-speech model (Apache-2.0): its files, its symbols, its speakers, and a faster order of
+its arithmetic.
+"""

@@ -1,9 +1,11 @@
 """Kokoro's int8 convolutions as matrix products: the same integers in another order, in about 60 % of the time.
 
-ONNX Runtime computes `ConvInteger` by rearranging its input for each call and packing it anew; a `MatMulInteger` with constant weights packs these once.
-So each convolution over time becomes: pad with the zero point, put time first, lay the taps side by side, multiply, put time last. Weights are made
-signed (both they and their zero point less 128), because only for these the processor has one instruction; processors without it (VNNI) would
-saturate, so there the model stays as it is. Measured with onnxruntime 1.32 on one core of a Xeon: 1.13 s -> 0.62 s for "alexa", every sample equal.
+ONNX Runtime computes `ConvInteger` by rearranging its input for each call and packing it anew; a `MatMulInteger` with
+constant weights packs these once. So each convolution over time becomes: pad with the zero point, put time first, lay
+the taps side by side, multiply, put time last. Weights are made signed (both they and their zero point less 128),
+because only for these the processor has one instruction; processors without it (VNNI) would saturate, so there the
+model stays as it is. Measured with onnxruntime 1.32 on one core of a Xeon: 1.13 s -> 0.62 s for "alexa", every sample
+equal.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ def pays() -> bool:
 
 
 def faster(content: bytes) -> bytes:
-    """An ONNX model with its integer convolutions replaced. Strided and grouped ones, and those with weights that are no constants, stay."""
+    """An ONNX model with its integer convolutions replaced. Strided and grouped ones, and those with weights that are
+    no constants, stay.
+    """
     import onnx
 
     model = onnx.load_from_string(content)
@@ -55,7 +59,12 @@ class _Rewriting:
             return [node]
         settings = {one.name: list(one.ints) or one.i for one in node.attribute}
         weights = onnx.numpy_helper.to_array(self._constants[node.input[1]])
-        if weights.ndim != 3 or weights.dtype != np.uint8 or settings.get("strides", [1]) != [1] or settings.get("group", 1) != 1:
+        if (
+            weights.ndim != 3
+            or weights.dtype != np.uint8
+            or settings.get("strides", [1]) != [1]
+            or settings.get("group", 1) != 1
+        ):
             return [node]
         out: list[Any] = []
         taps = self._taps(out, node, weights.shape[2], settings.get("dilations", [1])[0], settings.get("pads", [0, 0]))
@@ -70,7 +79,9 @@ class _Rewriting:
         return out
 
     def _taps(self, out: list[Any], node: Any, width: int, dilation: int, pads: list[int]) -> str:
-        """The input of a convolution with time first and the samples under all taps side by side: uint8 `[1, time, width * channels]`."""
+        """The input of a convolution with time first and the samples under all taps side by side: uint8
+        `[1, time, width * channels]`.
+        """
         source = node.input[0]
         padded = f"{source}_pad_{pads[0]}_{pads[1]}"
         across, laid = f"{padded}_across", f"{padded}_taps_{width}_{dilation}"
@@ -83,7 +94,12 @@ class _Rewriting:
             parts = [f"{laid}_{tap}" for tap in range(width)]
             for tap, part in enumerate(parts):
                 end = -(width - 1 - tap) * dilation or _FAR
-                self._add(out, "Slice", [across, self._numbers([tap * dilation]), self._numbers([end]), self._numbers([1])], part)
+                self._add(
+                    out,
+                    "Slice",
+                    [across, self._numbers([tap * dilation]), self._numbers([end]), self._numbers([1])],
+                    part,
+                )
             self._add(out, "Concat", parts, laid, axis=2)
         return laid
 

@@ -1,7 +1,9 @@
-"""Where Kokoro's model and voices come from: a folder of the user's, wheels of pip, or the network, once and pinned by content.
+"""Where Kokoro's model and voices come from: a folder of the user's, wheels of pip, or the network, once and pinned by
+content.
 
-Wheels on PyPI hold the int8 model in four parts; the npm package kokoro-js holds the 54 voices. The release of kokoro-onnx has both as files: the
-same bytes. All of it is Apache-2.0. What was joined, fetched or rewritten is kept in the user's cache folder.
+Wheels on PyPI hold the int8 model in four parts; the npm package kokoro-js holds the 54 voices. The release of
+kokoro-onnx has both as files: the same bytes. All of it is Apache-2.0. What was joined, fetched or rewritten is kept in
+the user's cache folder.
 """
 
 from __future__ import annotations
@@ -61,9 +63,11 @@ class KokoroFiles:
 
 
 def find_files(place: Path | None = None) -> KokoroFiles:
-    """Model and voices, fetched and made ready where they are not yet. `place` is what `--kokoro` gives: a folder, or a file of voices.
+    """Model and voices, fetched and made ready where they are not yet. `place` is what `--kokoro` gives: a folder, or a
+    file of voices.
 
-    Raises `ConfigError` for a place that holds neither, and `InfrastructureError` when something is not there and cannot be fetched.
+    Raises `ConfigError` for a place that holds neither, and `InfrastructureError` when something is not there and
+    cannot be fetched.
     """
     place = place or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
     if place is None:
@@ -80,7 +84,10 @@ def find_files(place: Path | None = None) -> KokoroFiles:
     folders = [folder for folder in (place / "voices", place) if any(folder.glob("[a-z][fm]_*.bin"))]
     voices = next(iter([*sorted(found), *folders]), None)
     if preferred is None and voices is None:
-        raise ConfigError(f"{place}: holds neither a model of Kokoro (.onnx) nor voices (voices-v1.0.bin, or a folder voices of .bin files)")
+        raise ConfigError(
+            f"{place}: holds neither a model of Kokoro (.onnx) nor voices (voices-v1.0.bin, or a folder voices of .bin"
+            " files)"
+        )
     return KokoroFiles(_model(preferred), voices or _fetched_voices())
 
 
@@ -97,8 +104,19 @@ def read_voices(path: Path) -> Mapping[str, NDArray[np.float32]]:
         else:
             with np.load(content) as archive:
                 found = {name: np.asarray(archive[name], np.float32).reshape(-1, 1, 256) for name in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
-        raise ConfigError(f"{path}: Kokoro's voices cannot be read ({error}); delete it, or give another place with --kokoro") from error
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        AttributeError,
+        TypeError,
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise ConfigError(
+            f"{path}: Kokoro's voices cannot be read ({error}); delete it, or give another place with --kokoro"
+        ) from error
     if not found:
         raise ConfigError(f"{path}: holds no voices of Kokoro; give another place with --kokoro")
     return found
@@ -125,7 +143,8 @@ def _kept() -> Path:
 
 
 def _fetched_voices() -> Path:
-    """The voices in the cache folder, fetched from the first address that answers; the few of the wheel when none does."""
+    """The voices in the cache folder, fetched from the first address that answers; the few of the wheel when
+    none does."""
     targets = [_kept() / PurePosixPath(remote.address).name for remote in VOICES]
     for target in targets:
         if target.is_file():
@@ -140,7 +159,10 @@ def _fetched_voices() -> Path:
         else:
             return target
     if (own := _pip_voices()) is not None:
-        tell(f"Kokoro: speaks with 5 voices instead of 54 ({'; '.join(faults)}); connect this machine once, or give its voices with --kokoro")
+        tell(
+            f"Kokoro: speaks with 5 voices instead of 54 ({'; '.join(faults)}); connect this machine once, or give its"
+            " voices with --kokoro"
+        )
         return own
     raise InfrastructureError("its voices are not on this machine yet: " + "; ".join(faults))
 
@@ -152,7 +174,9 @@ def _pip_voices() -> Path | None:
 
 
 def _model(own: Path | None) -> Path:
-    """The model as it runs best here, kept ready in the cache folder: the user's own, or the pinned one of the wheels or the release."""
+    """The model as it runs best here, kept ready in the cache folder: the user's own, or the pinned one of the wheels
+    or the release.
+    """
     digest = MODEL_SHA256 if own is None else hashlib.sha256(own.read_bytes()).hexdigest()
     rewrite = pays() and importlib.util.find_spec("onnx") is not None
     if own is not None and not rewrite:
@@ -173,14 +197,21 @@ def _make_ready(ready: Path, rewrite: bool, own: Path | None) -> None:
 
 
 def _pinned_model() -> bytes:
-    parts = [spec.origin for name in WHEELS if (spec := importlib.util.find_spec(name)) is not None and spec.origin is not None]
+    parts = [
+        spec.origin
+        for name in WHEELS
+        if (spec := importlib.util.find_spec(name)) is not None and spec.origin is not None
+    ]
     if len(parts) == len(WHEELS):
         joined = io.BytesIO()
         for origin in parts:
             joined.write((Path(origin).parent / "part.bin").read_bytes())
         if hashlib.sha256(joined.getbuffer()).hexdigest() == MODEL_SHA256:
             return joined.getvalue()
-        tell(f"Kokoro: the packages {WHEELS[0]} to {WHEELS[-1][-1]} do not hold the model that is expected; it is fetched")
+        tell(
+            f"Kokoro: the packages {WHEELS[0]} to {WHEELS[-1][-1]} do not hold the model that is expected; it is"
+            " fetched"
+        )
     target = _kept() / PurePosixPath(MODEL.address).name
     if not target.is_file():
         tell(f"Kokoro: fetching the model, once (92 MB from {MODEL.address.split('/')[2]})")

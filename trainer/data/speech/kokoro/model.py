@@ -18,7 +18,9 @@ SPEEDS = (0.5, 2.0)
 
 
 def speak(files: KokoroFiles, symbols: list[int], voice: str, speed: float) -> NDArray[np.float32]:
-    """The sound of a text, float32 `[samples]` within -1..1 at `SAMPLE_RATE_HZ`, with the silence that the model puts around it."""
+    """The sound of a text, float32 `[samples]` within -1..1 at `SAMPLE_RATE_HZ`, with the silence that the model puts
+    around it.
+    """
     session = _session(files.model)
     kinds = {one.name: one.type for one in session.get_inputs()}
     tokens = "input_ids" if "input_ids" in kinds else "tokens"
@@ -41,4 +43,6 @@ def _session(model: Path) -> Any:
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises classes of its own without a common root
-        raise ConfigError(f"{model}: onnxruntime cannot load this model ({error}); delete it, or give another place with --kokoro") from error
+        raise ConfigError(
+            f"{model}: onnxruntime cannot load this model ({error}); delete it, or give another place with --kokoro"
+        ) from error

@@ -1,7 +1,8 @@
-"""Kokoro's speakers: its own voices, and blends of them. A voice is a point in a space of styles, and a point between voices is a person too.
+"""Kokoro's speakers: its own voices, and blends of them. A voice is a point in a space of styles, and a point between
+voices is a person too.
 
-The voices are cut into families, each with women and men of all accents, and a blend stays within its family: so one family can train, another one
-validate and a third one test, and nobody has been heard before.
+The voices are cut into families, each with women and men of all accents, and a blend stays within its family: so one
+family can train, another one validate and a third one test, and nobody has been heard before.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 
 FAMILIES = 6
 LEFT_OUT = frozenset({"am_santa", "em_santa", "pm_santa"})
-"""Voices that play a part. The official "hey jarvis" hears nothing (0.00 to 0.02) where these say it, and at least 0.86 in 50 of the other 51."""
+"""Voices that play a part. The official "hey jarvis" hears nothing (0.00 to 0.02) where these say it, and at least 0.86
+in 50 of the other 51."""
 _SMALLEST_FAMILY = 2
 """Where there are few voices there are fewer families, or nothing could be blended."""
 SPEAKERS_A_FAMILY = 60
@@ -38,7 +40,9 @@ class KokoroSpeaker:
 
 
 def speakers(voices: Sequence[str]) -> tuple[KokoroSpeaker, ...]:
-    """All speakers that can be made of these voices, the same ones on every machine: family by family the voices alone, then blends."""
+    """All speakers that can be made of these voices, the same ones on every machine: family by family the voices alone,
+    then blends.
+    """
     used = sorted(set(voices) - LEFT_OUT)
     count = max(1, min(FAMILIES, len(used) // _SMALLEST_FAMILY))
     found: list[KokoroSpeaker] = []
@@ -64,12 +68,16 @@ def style(voice: str, styles: Mapping[str, NDArray[np.float32]], length: int) ->
 
 
 def reading(voice: str, reader: str) -> str:
-    """The name of a voice that speaks another language than English, which `reader`, a voice of eSpeak-NG, reads for it."""
+    """The name of a voice that speaks another language than English, which `reader`, a voice of eSpeak-NG, reads for
+    it.
+    """
     return f"{reader}:{voice}"
 
 
 def reader(voice: str) -> str:
-    """The voice of eSpeak-NG that reads for a voice: English is British where its first voice is, as the voice's first letter says."""
+    """The voice of eSpeak-NG that reads for a voice: English is British where its first voice is, as the voice's first
+    letter says.
+    """
     own, separator, _ = voice.rpartition(":")
     return own if separator else "en" if voice.startswith("b") else "en-us"
 
@@ -77,7 +85,9 @@ def reader(voice: str) -> str:
 def _blend(members: Sequence[str], generator: np.random.Generator) -> tuple[tuple[str, int], ...]:
     count = min(len(members), int(generator.choice(_BLENDED_FROM)))
     names = generator.choice(len(members), count, replace=False)
-    shares = np.round(100 * (_LEAST_SHARE + (1 - count * _LEAST_SHARE) * generator.dirichlet(np.ones(count)))).astype(int)
+    shares = np.round(100 * (_LEAST_SHARE + (1 - count * _LEAST_SHARE) * generator.dirichlet(np.ones(count)))).astype(
+        int
+    )
     shares[0] += 100 - shares.sum()
     order = np.argsort(-shares, kind="stable")
     return tuple((members[names[place]], int(shares[place])) for place in order)
