@@ -25,7 +25,7 @@ from pathlib import Path
 
 from benchmarks.ablation import commands
 from benchmarks.ablation.commands import Asked
-from benchmarks.ablation.corpus import Corpus, open_corpus
+from benchmarks.ablation.corpus import EvaluationCorpus, open_corpus
 from benchmarks.ablation.measure import PEOPLE, hear, listening, validation_says
 from benchmarks.ablation.recipes import RECIPES, STEPS, WORDS, find_recipes
 from benchmarks.ablation.rows import Row, add_row, looks, note_look, now, read_rows
@@ -116,7 +116,7 @@ def _print(output: Path) -> None:
     print(f"{output / 'table.md'} has the same as Markdown, {output / 'rows.jsonl'} all figures.")
 
 
-def _row(asked: Asked, corpus: Corpus, output: Path, told: Callable[[str], None]) -> None:
+def _row(asked: Asked, corpus: EvaluationCorpus, output: Path, told: Callable[[str], None]) -> None:
     """Make one row, or what is missing of it."""
     recipe, word, name = asked.recipe, asked.word, asked.folder.name
     if any(row.name == name for row in read_rows(output)):
@@ -165,7 +165,7 @@ def _row(asked: Asked, corpus: Corpus, output: Path, told: Callable[[str], None]
     add_row(output, row)
 
 
-def _published(word: str, corpus: Corpus, output: Path) -> None:
+def _published(word: str, corpus: EvaluationCorpus, output: Path) -> None:
     """The row of ESPHome's own model for a word, where there is one."""
     if word not in PUBLISHED:
         return

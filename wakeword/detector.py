@@ -104,7 +104,7 @@ def detect(
     """
     check_operating_point(cutoff, window)
     _check_stream(probabilities, stride, slices)
-    return list(_Sweep(probabilities, stride, slices, step_ms).detections(cutoff, window))
+    return list(_CutoffSweep(probabilities, stride, slices, step_ms).detections(cutoff, window))
 
 
 def detections_by_cutoff(
@@ -121,7 +121,7 @@ def detections_by_cutoff(
     `detect` does.
     """
     _check_stream(probabilities, stride, slices)
-    sweep = _Sweep(probabilities, stride, slices, step_ms)
+    sweep = _CutoffSweep(probabilities, stride, slices, step_ms)
     for cutoff in cutoffs:
         check_operating_point(cutoff, window)
         yield list(sweep.detections(cutoff, window))
@@ -174,7 +174,7 @@ _BLOCK = 256
 """Inferences that are passed over at once where nothing is above the threshold."""
 
 
-class _Sweep:
+class _CutoffSweep:
     """One stream's probabilities, with what is shared between operating points computed once."""
 
     def __init__(

@@ -33,11 +33,11 @@ Label = Annotated[str, Field(min_length=1, pattern=r"^[^/\\.][^/\\]*$")]
 PRESETS = ("quiet", "noisy", "false-accepts-overnight")
 
 
-class _Part(BaseModel):
+class _DescriptionPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, allow_inf_nan=False)
 
 
-class Source(_Part):
+class Source(_DescriptionPart):
     """Recordings of one kind, 16 kHz or anything else that can be read."""
 
     label: Label
@@ -65,7 +65,7 @@ class Source(_Part):
         return self
 
 
-class NoiseBed(_Part):
+class NoiseBed(_DescriptionPart):
     """Noise that is played below the wake word."""
 
     label: Label
@@ -73,7 +73,7 @@ class NoiseBed(_Part):
     licence: Annotated[str, Field(min_length=1)]
 
 
-class Condition(_Part):
+class PlaybackCondition(_DescriptionPart):
     """How loud it is at the board. Voice as active speech level, everything else as equivalent level."""
 
     name: Label
@@ -86,7 +86,7 @@ class Condition(_Part):
     weighting: Literal["A", "C", "Z"] = "A"
 
     @model_validator(mode="after")
-    def _is_of_something(self) -> Condition:
+    def _is_of_something(self) -> PlaybackCondition:
         if self.voice_spl is None and self.background_spl is None:
             raise ValueError("give voice_spl, background_spl or both")
         if self.snr_db is not None and self.voice_spl is None:
@@ -94,7 +94,7 @@ class Condition(_Part):
         return self
 
 
-class Corpus(_Part):
+class CorpusDescription(_DescriptionPart):
     """The whole description."""
 
     name: Label
@@ -105,12 +105,12 @@ class Corpus(_Part):
     """dB SPL at the board that an rms of 1.0 stands for; a calibration knows better."""
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     noise: tuple[NoiseBed, ...] = ()
-    conditions: Annotated[tuple[Condition, ...], Field(min_length=1)]
+    conditions: Annotated[tuple[PlaybackCondition, ...], Field(min_length=1)]
     hours: Annotated[float, Field(gt=0, le=1000)] | None = None
     """Of sound without the wake word, at most; None for all there is."""
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Corpus:
+    def _fits_together(self) -> CorpusDescription:
         for what, names in (
             ("sources", [one.label for one in self.sources]),
             ("conditions", [one.name for one in self.conditions]),
@@ -127,12 +127,12 @@ class Corpus(_Part):
         return self
 
     @staticmethod
-    def heard(source: Source, condition: Condition) -> bool:
+    def heard(source: Source, condition: PlaybackCondition) -> bool:
         """Whether a condition says how loud a source is."""
         return (condition.voice_spl if source.kind == "wake" else condition.background_spl) is not None
 
 
-def read_corpus(path: Path) -> Corpus:
+def read_corpus(path: Path) -> CorpusDescription:
     """Read a description; its preset fills in what it does not say itself. Paths become absolute. Raises `ConfigError`
     for anything wrong in it.
     """
@@ -141,7 +141,7 @@ def read_corpus(path: Path) -> Corpus:
         raise ConfigError(f"{path}: a corpus is a set of keys, such as name and sources; see docs/acoustic-bench.md")
     values = _preset(path, values.get("preset")) | values
     try:
-        corpus = Corpus.model_validate(values)
+        corpus = CorpusDescription.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "corpus"
@@ -169,6 +169,6 @@ def _preset(path: Path, name: object) -> dict[str, Any]:
 
 
 def _hint(error: Any) -> str:
-    parts: dict[str, type[BaseModel]] = {"sources": Source, "noise": NoiseBed, "conditions": Condition}
-    part = parts.get(str(error["loc"][0]), Corpus)
+    parts: dict[str, type[BaseModel]] = {"sources": Source, "noise": NoiseBed, "conditions": PlaybackCondition}
+    part = parts.get(str(error["loc"][0]), CorpusDescription)
     return f"unknown key; {nearest(str(error['loc'][-1]), part.model_fields, 'known are', cutoff=0.5)}"

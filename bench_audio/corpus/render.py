@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from bench_audio.corpus.description import Condition, Corpus, Source
+from bench_audio.corpus.description import CorpusDescription, PlaybackCondition, Source
 from wakeword.audio import read_samples
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.corpus.provenance import Provenance, provenance_of
@@ -58,7 +58,7 @@ class RenderedSection:
 
 
 def render(
-    corpus: Corpus, full_scale_spl: float, folder: Path, progress: Callable[[str], None] = lambda _: None
+    corpus: CorpusDescription, full_scale_spl: float, folder: Path, progress: Callable[[str], None] = lambda _: None
 ) -> tuple[RenderedSection, ...]:
     """Render all that the conditions ask for into a folder. `full_scale_spl`: dB SPL at the board for an rms of 1.0.
 
@@ -98,7 +98,13 @@ def render(
 
 
 def _render_one(
-    source: Source, condition: Condition, path: Path, repetition: int, beds: _Beds, full_scale_spl: float, folder: Path
+    source: Source,
+    condition: PlaybackCondition,
+    path: Path,
+    repetition: int,
+    beds: _Beds,
+    full_scale_spl: float,
+    folder: Path,
 ) -> tuple[Path, float]:
     noise, offset, bed_hash = beds.choose(condition, path, repetition)
     made_of = [
@@ -145,7 +151,7 @@ def _render_one(
     return target, len(sound) / SAMPLE_RATE_HZ
 
 
-def _word_end(source: Source, condition: Condition, path: Path) -> int | None:
+def _word_end(source: Source, condition: PlaybackCondition, path: Path) -> int | None:
     """Where the word ends in the rendered file: known from the recording before noise is laid under it."""
     if source.kind != "wake":
         return None
@@ -159,13 +165,15 @@ class _Beds:
     names alone.
     """
 
-    def __init__(self, corpus: Corpus) -> None:
+    def __init__(self, corpus: CorpusDescription) -> None:
         self._seed = corpus.seed
         needed = any(condition.snr_db is not None for condition in corpus.conditions)
         self._paths: Sequence[Path] = find_recordings([bed.path for bed in corpus.noise]) if needed else []
         self._kept: dict[Path, tuple[NDArray[np.float32], str]] = {}
 
-    def choose(self, condition: Condition, path: Path, repetition: int) -> tuple[NDArray[np.float32] | None, int, str]:
+    def choose(
+        self, condition: PlaybackCondition, path: Path, repetition: int
+    ) -> tuple[NDArray[np.float32] | None, int, str]:
         """Noise, first sample and hash of its file; no noise where the condition has none."""
         if condition.snr_db is None:
             return None, 0, ""
@@ -196,7 +204,7 @@ def _over(voice: NDArray[np.float32], noise: NDArray[np.float32], offset: int, g
     return bed
 
 
-def _level(samples: NDArray[np.float32], condition: Condition, path: Path, *, voice: bool) -> float:
+def _level(samples: NDArray[np.float32], condition: PlaybackCondition, path: Path, *, voice: bool) -> float:
     """dBFS with the condition's weighting: active speech level of a voice, equivalent level of everything else."""
     from bench_audio.calibration.levels import equivalent_level, weighted
     from bench_audio.calibration.speech_level import active_speech_level

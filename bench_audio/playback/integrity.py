@@ -151,13 +151,13 @@ def find_markers(
 
 
 @dataclass(frozen=True)
-class _Step:
+class _AlignmentStep:
     place: float
     """Where the pieces of the alignment meet."""
     fault: tuple[str, int, int, str, float]
 
 
-def _steps(windows: Sequence[Tracked], pauses: Sequence[Pause]) -> Iterator[_Step]:
+def _steps(windows: Sequence[Tracked], pauses: Sequence[Pause]) -> Iterator[_AlignmentStep]:
     """Places where what follows is further on, or further back, than what came before. A window that the next one does
     not agree with is left out.
     """
@@ -181,7 +181,7 @@ def _steps(windows: Sequence[Tracked], pauses: Sequence[Pause]) -> Iterator[_Ste
             count = moved(last, one)
             kind, word = ("lost", "lost") if count < 0 else ("repeated", "too much")
             reason = f"{abs(count) / SAMPLE_RATE_HZ * 1000:.1f} ms of sound {word}"
-            yield _Step((last.stop + one.played) / 2, (kind, last.played, one.stop, reason, abs(count)))
+            yield _AlignmentStep((last.stop + one.played) / 2, (kind, last.played, one.stop, reason, abs(count)))
             last = one
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.ablation.corpus import Corpus
+from benchmarks.ablation.corpus import EvaluationCorpus
 from benchmarks.ablation.recipes import SPEECH, Recipe
 from wakeword.errors import ConfigError
 
@@ -82,7 +82,7 @@ def cycle(asked: Asked) -> list[object]:
     ]
 
 
-def train(asked: Asked, corpus: Corpus) -> list[object]:
+def train(asked: Asked, corpus: EvaluationCorpus) -> list[object]:
     """The command that trains; a folder of links that it needs is made."""
     recipe = asked.recipe
     values = {"export.wake_word": asked.word, "training.seed": str(asked.seed), **_paths(asked, corpus)}
@@ -126,7 +126,7 @@ def simulate(manifest: Path, recordings: Path, result: Path, cache: Path, *, wak
     ]
 
 
-def _paths(asked: Asked, corpus: Corpus) -> dict[str, str]:
+def _paths(asked: Asked, corpus: EvaluationCorpus) -> dict[str, str]:
     """Where the recordings of a training lie.
 
     Generated speech stands for everybody where no recordings of the word validate; else it trains alone.
@@ -151,7 +151,7 @@ def _paths(asked: Asked, corpus: Corpus) -> dict[str, str]:
     return {"paths.positive_dir": _listed(positive), **paths}
 
 
-def _recorded_myself(asked: Asked, corpus: Corpus) -> Path:
+def _recorded_myself(asked: Asked, corpus: EvaluationCorpus) -> Path:
     """A folder with links to recordings of one person; the corpus's table says that they train."""
     person = asked.folder / "own" / "me"
     person.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ BESIDE = Path(__file__).parents[3] / "shared" / "corpus"
 
 
 @dataclass(frozen=True)
-class Recording:
+class CorpusRecording:
     """A recording of the corpus."""
 
     path: Path
@@ -35,11 +35,11 @@ class Recording:
 
 
 @dataclass(frozen=True)
-class Corpus:
+class EvaluationCorpus:
     """Its folder and the recordings that have a split."""
 
     folder: Path
-    recordings: tuple[Recording, ...]
+    recordings: tuple[CorpusRecording, ...]
 
     @property
     def splits(self) -> Path:
@@ -74,7 +74,7 @@ class Corpus:
         return sorted({one.path.parent for one in self.recordings if one.kind == kind})
 
 
-def open_corpus() -> Corpus:
+def open_corpus() -> EvaluationCorpus:
     """The corpus of this machine. Raises `ConfigError` where there is none, or its tables cannot be read."""
     folder = Path(os.environ.get(VARIABLE) or BESIDE).absolute()
     if not (folder / "manifest.csv").is_file():
@@ -95,8 +95,8 @@ def open_corpus() -> Corpus:
                 f"{folder / 'splits.csv'}, line {row.line}: {row['path']} does not stand in manifest.csv; add it there"
             )
         told = kinds[row["path"]]
-        found.append(Recording(folder / row["path"], told["kind"], told["word"], row["group"], row["split"]))
-    return Corpus(folder, tuple(found))
+        found.append(CorpusRecording(folder / row["path"], told["kind"], told["word"], row["group"], row["split"]))
+    return EvaluationCorpus(folder, tuple(found))
 
 
 def write_list(path: Path, recordings: Iterable[Path]) -> Path:

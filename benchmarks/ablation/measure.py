@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.ablation.commands import simulate
-from benchmarks.ablation.corpus import Corpus, write_list
+from benchmarks.ablation.corpus import EvaluationCorpus, write_list
 from benchmarks.ablation.rows import Exploratory, Figures
 from benchmarks.ablation.steps import Steps
 from harness.results.runs import run_streams, sweep_cutoffs
@@ -40,7 +40,7 @@ class Listening:
 
 
 def listening(
-    corpus: Corpus, word: str, others: Sequence[str], folder: Path, *, heard_people: bool, heard_sounds: bool
+    corpus: EvaluationCorpus, word: str, others: Sequence[str], folder: Path, *, heard_people: bool, heard_sounds: bool
 ) -> Listening:
     """Write the lists for a word. Where people or sounds of the corpus were heard in training, only the test split is
     left.

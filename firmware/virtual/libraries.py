@@ -45,7 +45,7 @@ _COMMON_FLAGS = ("-O2", "-fPIC", "-w")
 
 
 @dataclass(frozen=True)
-class Recipe:
+class LibraryRecipe:
     """How a library is made. `units` are glob patterns of sources, `include` a folder of headers, both within the
     source distribution.
     """
@@ -65,7 +65,7 @@ class Recipe:
         return f"lib{self.name}.a"
 
 
-FRONTEND = Recipe(
+FRONTEND = LibraryRecipe(
     "microfrontend",
     Package("pymicro-features", "2.0.2", ("0d0bed7843ec78b6ced82d1a2dcddeb4fe5df61b3af80a281d0868c8e279c727",)),
     (*(f"{_MICROFRONTEND}/{unit}.cc" for unit in _FRONTEND_UNITS), "kissfft/kiss_fft.cc", "kissfft/tools/kiss_fftr.cc"),
@@ -74,7 +74,7 @@ FRONTEND = Recipe(
     ".",
     ("kissfft",),
 )
-SODIUM = Recipe(
+SODIUM = LibraryRecipe(
     "sodium",
     Package("pynacl", "1.6.2", ("018494d6d696ae03c7e656e5e74cdfd8ea1326962cc401bcf018f1ed8436811c",)),
     (f"{_SODIUM}/**/*.c",),
@@ -104,7 +104,10 @@ class Library:
 
 
 def library(
-    recipe: Recipe, compilers: Compilers, environment: ToolEnvironment, report: Callable[[str], None] = lambda _: None
+    recipe: LibraryRecipe,
+    compilers: Compilers,
+    environment: ToolEnvironment,
+    report: Callable[[str], None] = lambda _: None,
 ) -> Library:
     """Find or make a library in the folder of tools. Two processes may call this at once.
 
@@ -119,7 +122,7 @@ def library(
     return found
 
 
-def _made(recipe: Recipe, work: Path, compilers: Compilers, environment: ToolEnvironment) -> Path:
+def _made(recipe: LibraryRecipe, work: Path, compilers: Compilers, environment: ToolEnvironment) -> Path:
     """The source's folder within `work`, with the library in it."""
     fetched = work / "fetched"
     fetched.mkdir()
@@ -141,7 +144,7 @@ def _made(recipe: Recipe, work: Path, compilers: Compilers, environment: ToolEnv
     return source
 
 
-def _units(recipe: Recipe, source: Path) -> list[Path]:
+def _units(recipe: LibraryRecipe, source: Path) -> list[Path]:
     found = {pattern: sorted(source.glob(pattern)) for pattern in recipe.units}
     if missing := [pattern for pattern, paths in found.items() if not paths]:
         raise InfrastructureError(

@@ -97,7 +97,7 @@ def walk(folder: Path) -> Walked:
 
 
 @dataclass(frozen=True)
-class _Link:
+class _PendingLink:
     """A link that is still to be followed, and the real folders that led to it: its own one last."""
 
     path: Path
@@ -115,9 +115,9 @@ class _Search:
     repeated: int = 0
     _entered: set[Path] = field(default_factory=set)
 
-    def enter(self, folder: Path, real: Path, parents: tuple[Path, ...]) -> list[_Link]:
+    def enter(self, folder: Path, real: Path, parents: tuple[Path, ...]) -> list[_PendingLink]:
         """Take what lies in a folder and below it; returns its links, which are to be followed later."""
-        links: list[_Link] = []
+        links: list[_PendingLink] = []
         pending = [(folder, real)]
         while pending:
             place, real = pending.pop()
@@ -132,14 +132,14 @@ class _Search:
                 if entry.name.startswith(".") or entry.name in _FOLDERS_OF_SYSTEMS:
                     self.hidden += 1
                 elif entry.is_symlink():
-                    links.append(_Link(path, (*parents, real)))
+                    links.append(_PendingLink(path, (*parents, real)))
                 elif not entry.is_dir(follow_symlinks=False):
                     self._take(path, real / entry.name, regular=entry.is_file(follow_symlinks=False))
                 elif real / entry.name not in self._entered:
                     pending.append((path, real / entry.name))
         return links
 
-    def follow(self, link: _Link) -> list[_Link]:
+    def follow(self, link: _PendingLink) -> list[_PendingLink]:
         """Take what a link leads to; returns further links."""
         try:
             mode = link.path.stat().st_mode

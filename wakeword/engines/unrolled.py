@@ -42,7 +42,7 @@ class _Ring:
 
 
 @dataclass(frozen=True)
-class _Step:
+class _OperatorStep:
     """One operator: what it reads and writes, and its kernel or the ring that it joins."""
 
     inputs: tuple[int, ...]
@@ -126,14 +126,14 @@ class UnrolledEngine:
         return Windows(base, 0, ring.rows + ring.new_rows, ring.new_rows, len(new))
 
 
-def _compile(model: TfliteModel) -> list[_Step]:
+def _compile(model: TfliteModel) -> list[_OperatorStep]:
     graph = model.main
     variables = graph.variables
     reads = {op.outputs[0]: variables[op.inputs[0]] for op in graph.operators if op.name == "READ_VARIABLE"}
     initial = _initial_values(model)
     require(sorted(reads.values()) == sorted(initial), "a variable that is not read exactly once, or not initialised")
     producers = {index: op for op in graph.operators for index in op.outputs}
-    steps: list[_Step] = []
+    steps: list[_OperatorStep] = []
     rings: dict[str, int] = {}
     for op in graph.operators:
         if op.name not in OPERATORS:
@@ -143,11 +143,11 @@ def _compile(model: TfliteModel) -> list[_Step]:
             variable = reads[op.inputs[0]]
             ring = _ring(graph, op, initial[variable])
             rings[variable] = op.outputs[0]
-            steps.append(_Step(op.inputs[1:], op.outputs, ring))
+            steps.append(_OperatorStep(op.inputs[1:], op.outputs, ring))
         elif op.name == "ASSIGN_VARIABLE":
             _check_assignment(graph, op, producers, rings.get(variables[op.inputs[0]]))
         elif kind.kernel is not None:
-            steps.append(_Step(op.inputs[: kind.data_inputs], op.outputs, kind.kernel(graph, op)))
+            steps.append(_OperatorStep(op.inputs[: kind.data_inputs], op.outputs, kind.kernel(graph, op)))
     require(
         all(index not in reads for step in steps for index in step.inputs),
         "a variable that is used outside its ring buffer",
@@ -208,7 +208,7 @@ def _initial_values(model: TfliteModel) -> dict[str, NDArray[np.int8]]:
     return values
 
 
-def _without_unused(steps: list[_Step], output: int) -> list[_Step]:
+def _without_unused(steps: list[_OperatorStep], output: int) -> list[_OperatorStep]:
     """Drop steps whose results nobody reads: the slices that only fed ASSIGN_VARIABLE."""
     needed, kept = {output}, []
     for step in reversed(steps):

@@ -165,7 +165,7 @@ def head_buffers(model: TfliteModel, *, esp_nn: bool) -> list[Buffer]:
     return activations + scratch
 
 
-class _Tail:
+class _ArenaTail:
     """The tail as TFLM fills it: downwards, each piece aligned down."""
 
     def __init__(self) -> None:
@@ -178,7 +178,7 @@ class _Tail:
 
 def _tail(model: TfliteModel) -> tuple[int, int]:
     """Bytes of the tail and the number of scratch buffers, walking the allocations in the order of TFLM."""
-    tail = _Tail()
+    tail = _ArenaTail()
     for size in (SINGLE_ARENA_BUFFER_ALLOCATOR, GREEDY_MEMORY_PLANNER, MICRO_ALLOCATOR, BUILTIN_DATA_ALLOCATOR):
         tail.take(size)
     tail.take(SUBGRAPH_ALLOCATIONS * len(model.subgraphs))

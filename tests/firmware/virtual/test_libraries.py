@@ -19,7 +19,7 @@ from firmware.packages import Package
 from firmware.toolenv import ToolEnvironment, default_tools_folder
 from firmware.virtual.compilers import Compilers, find_compilers
 from firmware.virtual.host import HERE
-from firmware.virtual.libraries import SODIUM, Recipe, library
+from firmware.virtual.libraries import SODIUM, LibraryRecipe, library
 from wakeword.errors import InfrastructureError
 from wakeword.locks import wait_for
 
@@ -46,10 +46,10 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def recipe(index: Path) -> Callable[[str], Recipe]:
+def recipe(index: Path) -> Callable[[str], LibraryRecipe]:
     """Puts a source distribution with one C source into the index; how its library is made."""
 
-    def make(source: str) -> Recipe:
+    def make(source: str) -> LibraryRecipe:
         path = index / "mww_sum-1.0.tar.gz"
         files = {
             "PKG-INFO": "Metadata-Version: 2.1\nName: mww-sum\nVersion: 1.0\n",
@@ -62,7 +62,7 @@ def recipe(index: Path) -> Callable[[str], Recipe]:
                 entry = tarfile.TarInfo(f"mww_sum-1.0/{name}")
                 entry.size = len(text)
                 archive.addfile(entry, io.BytesIO(text.encode()))
-        return Recipe(
+        return LibraryRecipe(
             "sum", Package("mww-sum", "1.0", (hashlib.sha256(path.read_bytes()).hexdigest(),)), ("*.c",), (), "include"
         )
 
@@ -74,7 +74,7 @@ def finished(folder: Path) -> list[str]:
 
 
 def test_it_is_made_once_and_found_without_the_index(
-    recipe: Callable[[str], Recipe], index: Path, compilers: Compilers, esphome: ToolEnvironment, tmp_path: Path
+    recipe: Callable[[str], LibraryRecipe], index: Path, compilers: Compilers, esphome: ToolEnvironment, tmp_path: Path
 ) -> None:
     how = recipe(SOURCE)
     said: list[str] = []
@@ -101,7 +101,7 @@ def test_it_is_made_once_and_found_without_the_index(
 
 
 def test_what_a_killed_process_left_goes(
-    recipe: Callable[[str], Recipe], compilers: Compilers, esphome: ToolEnvironment
+    recipe: Callable[[str], LibraryRecipe], compilers: Compilers, esphome: ToolEnvironment
 ) -> None:
     how = recipe(SOURCE)
     made = library(how, compilers, esphome).archive.parent
@@ -112,7 +112,7 @@ def test_what_a_killed_process_left_goes(
 
 
 def test_a_source_that_does_not_compile_leaves_nothing(
-    recipe: Callable[[str], Recipe], compilers: Compilers, esphome: ToolEnvironment
+    recipe: Callable[[str], LibraryRecipe], compilers: Compilers, esphome: ToolEnvironment
 ) -> None:
     how = recipe("int sum(int a, int b) { return a + ; }\n")
     with pytest.raises(
@@ -124,7 +124,7 @@ def test_a_source_that_does_not_compile_leaves_nothing(
 
 
 def test_another_source_than_the_pinned_one_is_not_even_read(
-    recipe: Callable[[str], Recipe], index: Path, compilers: Compilers, esphome: ToolEnvironment
+    recipe: Callable[[str], LibraryRecipe], index: Path, compilers: Compilers, esphome: ToolEnvironment
 ) -> None:
     how = recipe(SOURCE)
     (pinned,) = how.package.sha256
@@ -140,7 +140,10 @@ def test_another_source_than_the_pinned_one_is_not_even_read(
 
 
 def test_a_source_that_cannot_be_fetched_is_said(
-    recipe: Callable[[str], Recipe], compilers: Compilers, esphome: ToolEnvironment, monkeypatch: pytest.MonkeyPatch
+    recipe: Callable[[str], LibraryRecipe],
+    compilers: Compilers,
+    esphome: ToolEnvironment,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     how = recipe(SOURCE)
     monkeypatch.delenv("PIP_NO_INDEX")
@@ -159,7 +162,7 @@ def test_a_source_that_cannot_be_fetched_is_said(
 
 
 def test_another_process_is_waited_for(
-    recipe: Callable[[str], Recipe], compilers: Compilers, esphome: ToolEnvironment, tmp_path: Path
+    recipe: Callable[[str], LibraryRecipe], compilers: Compilers, esphome: ToolEnvironment, tmp_path: Path
 ) -> None:
     how = recipe(SOURCE)
     made = library(how, compilers, esphome)

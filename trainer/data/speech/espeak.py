@@ -81,7 +81,7 @@ def require_espeak() -> Path:
 
 def speak(text: str, voice: str, rate: float, pitch: float, seed: int) -> Speech:
     """Speak `text`; the seed draws the intonation range and the library's own jitter and breath noise."""
-    with _Library() as library:
+    with _EspeakLibrary() as library:
         library.set_voice(voice)
         library.set_parameter(_PARAMETER_RATE, int(np.clip(round(rate * _NORMAL_RATE_WPM), *_RATE_LIMITS_WPM)))
         library.set_parameter(
@@ -100,7 +100,7 @@ def phonemise(texts: Sequence[str], accents: Sequence[str] = ENGLISH_ACCENTS) ->
     Raises `ConfigError` without espeakng-loader.
     """
     spoken: list[list[str]] = [[] for _ in texts]
-    with _Library() as library:
+    with _EspeakLibrary() as library:
         for accent in accents:
             library.set_voice(accent)
             for text, entry in zip(texts, spoken, strict=True):
@@ -111,12 +111,12 @@ def phonemise(texts: Sequence[str], accents: Sequence[str] = ENGLISH_ACCENTS) ->
 def clauses(texts: Sequence[str], accent: str) -> list[list[tuple[str, str]]]:
     """Each text clause by clause: its IPA in an accent, and the mark (one of .,:;!?) that ends it, "" where
     none does."""
-    with _Library() as library:
+    with _EspeakLibrary() as library:
         library.set_voice(accent)
         return [library.clauses(text) for text in texts]
 
 
-class _Library:
+class _EspeakLibrary:
     """A fresh copy of the library, unloaded on exit.
 
     Synthesis leaves traces in static variables (wave phase, flutter, echo), which even `espeak_Terminate` keeps: after
