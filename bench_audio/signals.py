@@ -74,10 +74,17 @@ def pink_noise(
     band_hz: tuple[float, float] = SPEECH_BAND_HZ,
     fade_seconds: float = FADE_SECONDS,
 ) -> Samples:
-    """Gaussian pink noise within `band_hz` (Butterworth, 36 dB an octave at each edge). Raises `ConfigError` when it
-    would clip.
+    """Gaussian pink noise. Its peaks lie 13 to 14 dB above its rms: -15 dBFS is about the loudest.
 
-    Its peaks lie 13 to 14 dB above its rms: -15 dBFS is about the loudest.
+    Args:
+        seconds: Length.
+        sample_rate: Hz.
+        level_dbfs: Rms without the fades.
+        seed: The same one gives the same samples.
+        band_hz: Lowest and highest frequency (Butterworth, 36 dB an octave at each edge).
+        fade_seconds: Of each end.
+
+    Returns float64 `[samples]`. Raises `ConfigError` when it would clip.
     """
     import pyfar
 

@@ -70,10 +70,20 @@ def build(
     report: Callable[[str], None] = lambda _: None,
     progress: Progress = lambda _, __: None,
 ) -> Firmware:
-    """Build the firmware of a target with these models in `folder`, or only generate its C++.
+    """Build the firmware of a target with these models in `folder`, or only generate its C++. Building again in the
+    same folder compiles what changed.
 
-    `report` takes a line for each stage, `progress` the compiler's steps (done, all). Building again in the same folder
-    compiles what changed.
+    Args:
+        target: Name of a file of `esphome_configs/targets`.
+        manifests: Of the models.
+        folder: Of the project; new, empty, or of an earlier build.
+        name: Of the device; None: `default_name`.
+        generate_only: Compile nothing.
+        secrets_file: Secrets that the environment does not give; None: `secrets.yaml` of the working folder, if any.
+        report: Takes a line for each stage.
+        progress: Takes the compiler's steps: done, all.
+
+    Returns the files that were made, with sizes in bytes.
 
     Raises `ConfigError` for what the user can mend (before any work, but for what only ESPHome knows), and
     `InfrastructureError` when a tool, the network or the machine fails, or another process builds in the folder.

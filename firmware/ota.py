@@ -35,7 +35,15 @@ def upload(
     environment: ToolEnvironment,
     report: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Send `image` to the board at `address`, which then restarts with it. `key` is the API key that the board has now.
+    """Send a firmware to a running board, which then restarts with it.
+
+    Args:
+        image: The file for updates over the air.
+        address: Host name or IP address of the board.
+        port: TCP, of its updates.
+        key: The API key that the board has now: 32 bytes in base64.
+        environment: With ESPHome's uploader.
+        report: Takes a line when it begins.
 
     Raises `InfrastructureError` when the board does not take it; the board then runs what it ran before.
     """

@@ -117,6 +117,17 @@ def render(
 ) -> Project:
     """Write the project; files that have not changed are not touched, so that a build stays incremental.
 
+    Args:
+        target: Name of a file of `esphome_configs/targets`.
+        name: Of the device.
+        models: Read and checked.
+        secrets: Values by their names, of `collect_secrets`.
+        folder: Of the project.
+        environment: With the ESPHome whose components the target `host` copies.
+        report: Takes a line for each stage.
+
+    Returns the project, for `Esphome` to build.
+
     Raises `OSError` when the folder cannot be written, and for `host` what `firmware.virtual.prepare_host` raises.
     """
     copies = [CONFIGS / "targets" / f"{target}.yaml", *sorted((CONFIGS / "packages").glob("*.yaml"))]

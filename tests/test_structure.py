@@ -1,9 +1,11 @@
-"""How the product's code is laid out, read from its source: names are unique."""
+"""How the product's code is written, read from its source: names are unique, many parameters are described."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -24,3 +26,47 @@ def test_a_class_name_means_one_thing() -> None:
                 places[node.name.lstrip("_")].append(f"{path}:{node.lineno}")
     assert len(places) > 100
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+type Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def parameters(function: Function) -> list[str]:
+    names = [one.arg for one in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
+    return [name for name in names if name not in {"self", "cls"}]
+
+
+def with_many_parameters(tree: ast.AST) -> Iterator[tuple[Function, str]]:
+    """Public functions of more than five parameters, and how a public class is made, with their docstrings. Commands
+    describe each option where it is declared, and pytest passes the parameters of a fixture.
+    """
+    for node in ast.walk(tree):
+        of_class = node if isinstance(node, ast.ClassDef) and not node.name.startswith("_") else None
+        for function in ast.iter_child_nodes(node):
+            if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) or len(parameters(function)) <= 5:
+                continue
+            declared = ast.unparse(function.args) + "".join(map(ast.unparse, function.decorator_list))
+            if function.name == "__init__" and of_class:
+                yield function, f"{ast.get_docstring(of_class)}\n{ast.get_docstring(function)}"
+            elif not function.name.startswith("_") and "typer." not in declared and "pytest.fixture" not in declared:
+                yield function, ast.get_docstring(function) or ""
+
+
+def undescribed(function: Function, said: str) -> list[str]:
+    """What a docstring leaves out: parameters without a line of their own, and what comes back."""
+    entries = re.findall(r"^    ([\w, ]+):", said.partition("\nArgs:\n")[2], re.MULTILINE)
+    described = {name for entry in entries for name in entry.split(", ")}
+    silent = function.returns is None or ast.unparse(function.returns) == "None"
+    returns = [] if silent or re.search(r"^Returns\b", said, re.MULTILINE) else ["Returns"]
+    return [name for name in parameters(function) if name not in described] + returns
+
+
+def test_a_function_of_many_parameters_describes_each() -> None:
+    """Of five parameters the names tell enough; of more, the docstring tells what each is, and what comes back."""
+    found = {
+        f"{path}:{function.lineno} {function.name}": missing
+        for path, tree in SOURCES.items()
+        for function, said in with_many_parameters(tree)
+        if (missing := undescribed(function, said))
+    }
+    assert found == {}

@@ -119,6 +119,8 @@ def simulate(
         jobs: Processes. With more than one, a script needs the usual `if __name__ == "__main__":`.
         cache_folder: Where features are kept; None keeps none.
 
+    Returns the streams with their probabilities, uint8 `[slices // stride]`, and their detections.
+
     Raises `ConfigError` for a model, a recording or another argument that cannot be used.
     """
     known, options = _model(model), _options(jobs, cache_folder)
@@ -144,7 +146,9 @@ def curve(
         model: A manifest, or what `load_model` made of it; the sliding window is the model's.
         wake: Recordings of the wake word, presented as a session: a detection in a pause is a false accept.
         none: Recordings without it, presented as a stream.
-        resample: As in `simulate`, and so are `jobs` and `cache_folder`.
+        resample: Convert recordings that are not 16 kHz mono.
+        jobs: Processes, as in `simulate`.
+        cache_folder: Where features are kept; None keeps none.
 
     Returns counts and rates `[256]` by cutoff. Raises `ConfigError` as `simulate` does.
     """

@@ -115,10 +115,19 @@ def detections_by_cutoff(
     window: int,
     step_ms: int = contract.STEP_MS,
 ) -> Iterator[Sequence[Detection]]:
-    """The detections of one stream at each cutoff in turn; arguments as in `detect`, with many cutoffs.
+    """The detections of one stream at each cutoff in turn.
 
-    The hold-off depends on the cutoff, so each is decided anew; nothing is interpolated. Raises `ValueError` as
-    `detect` does.
+    The hold-off depends on the cutoff, so each is decided anew; nothing is interpolated.
+
+    Args:
+        probabilities: Since boot, uint8 `[slices // stride]`.
+        stride: Slices an inference.
+        slices: Of the whole stream.
+        cutoffs: Uint8.
+        window: Inferences of the sliding window.
+        step_ms: Milliseconds of a slice; they give detections their seconds.
+
+    Returns the detections of each cutoff, in the order of `cutoffs`. Raises `ValueError` as `detect` does.
     """
     _check_stream(probabilities, stride, slices)
     sweep = _CutoffSweep(probabilities, stride, slices, step_ms)

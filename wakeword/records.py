@@ -43,7 +43,7 @@ def read_record[R: Record](
         remedy: What to do where the file is of another version, or damaged.
         version: Name of the field that tells the version of the file.
 
-    Raises `ConfigError`: unreadable, another version, an unknown key, a wrong value.
+    Returns the record. Raises `ConfigError`: unreadable, another version, an unknown key, a wrong value.
     """
     values = read_json(path, give)
     found, read = values.get(version) if isinstance(values, dict) else None, kind.model_fields[version].default

@@ -82,11 +82,18 @@ def examine(
     reference: Channel | None = None,
     pauses: Sequence[Pause] = (),
 ) -> Examined:
-    """Compare a recording (int16 `[n]`, 16 kHz) with the `samples` that `played` gives, in blocks from the first on,
-    and the markers in them.
+    """Compare a recording with what was played.
 
-    `reference` is the channel whose level is right; the recording's own without one, and then a level that is wrong
-    throughout cannot be told.
+    Args:
+        played: Gives what was played from its first sample on, in blocks, int16 `[n]` at 16 kHz; called twice.
+        samples: Of what was played.
+        recording: int16 `[n]` at 16 kHz.
+        markers: First samples of the markers in what was played.
+        reference: The channel whose level is right. None: the recording's own; then a level that is wrong throughout
+        cannot be told.
+        pauses: That the player made by its own account.
+
+    Returns where each part of what was played was heard, and all that is wrong with the recording.
     """
     found = find_markers(recording, markers, pauses)
     channel = reference or estimate_channel(recording, found)

@@ -87,11 +87,19 @@ def track(
     pauses: Sequence[Pause] = (),
     drift: float = 0.0,
 ) -> Iterator[Tracked]:
-    """Follow what was played through a recording (int16 `[n]`, 16 kHz), from the shift of its first sample on.
+    """Follow what was played through a recording, from the shift of its first sample on.
 
-    `noise_db` is the level of the recording where nothing is played. `drift` is how much faster the recording's clock
-    is, as far as that is known: the end of a window then lies elsewhere than its beginning says. Ends where the
-    recording does.
+    Args:
+        played: From its first sample on, in blocks, int16 `[n]` at 16 kHz.
+        recording: int16 `[n]` at 16 kHz.
+        channel: From played to heard.
+        shift: Samples, heard minus played position of the first one.
+        noise_db: Level of the recording where nothing is played, dBFS within the markers' band.
+        pauses: That the player made by its own account.
+        drift: By how many samples the shift grows a sample played, as far as that is known: the end of a window then
+        lies elsewhere than its beginning says.
+
+    Returns the half seconds of what was played, in order, as far as the recording goes.
     """
     waiting = sorted(pauses, key=lambda pause: pause.played, reverse=True)
     lost: list[_Window] = []

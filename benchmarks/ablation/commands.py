@@ -110,7 +110,18 @@ def export(asked: Asked) -> list[object]:
 
 
 def simulate(manifest: Path, recordings: Path, result: Path, cache: Path, *, wake: bool, clips: bool) -> list[object]:
-    """The command that lets a model hear a list: each recording from a fresh start, or all as one stream."""
+    """The command that lets a model hear a list.
+
+    Args:
+        manifest: Of the model.
+        recordings: The list.
+        result: File of the result.
+        cache: Folder of features.
+        wake: Whether each recording is the wake word; else none holds it.
+        clips: Each recording from a fresh start; else all as one stream.
+
+    Returns its words.
+    """
     layout = ["--mode", "clips" if clips else "stream", "--truth", "wake" if wake else "none"]
     return [
         PROGRAMS / "mww-simulate",

@@ -42,8 +42,17 @@ class Listening:
 def listening(
     corpus: EvaluationCorpus, word: str, others: Sequence[str], folder: Path, *, heard_people: bool, heard_sounds: bool
 ) -> Listening:
-    """Write the lists for a word. Where people or sounds of the corpus were heard in training, only the test split is
-    left.
+    """Write the lists for a word.
+
+    Args:
+        corpus: Of real recordings.
+        word: The wake word.
+        others: Words that must not be accepted.
+        folder: Of the lists.
+        heard_people: Its people were heard in training: only those of the test split are left.
+        heard_sounds: Its speech and noise were heard in training: only the test split is left.
+
+    Returns the lists by their names.
     """
     lists = {PEOPLE: write_list(folder / f"{PEOPLE}.txt", corpus.people(word, *(("test",) if heard_people else ())))}
     for kind in KINDS:
@@ -61,7 +70,18 @@ def listening(
 def hear(
     manifest: Path, what: Listening, steps: Steps, results: Path, cache: Path, told: Callable[[str], None]
 ) -> Figures:
-    """Simulate a model on all lists, those that were done before left out, and count."""
+    """Simulate a model on all lists, those that were done before left out, and count.
+
+    Args:
+        manifest: Of the model.
+        what: The lists.
+        steps: Runs the commands, or knows that they were run.
+        results: Folder of the results, one a list.
+        cache: Folder of features.
+        told: Takes lines of progress.
+
+    Returns counts and intervals.
+    """
     for name, recordings in what.lists.items():
         clips = name in (PEOPLE, OTHER_WORDS)
         steps.run(

@@ -42,9 +42,14 @@ class Timing:
 class Link:
     """Keeps a connection to one board; must be made inside a running event loop.
 
-    `on_open` subscribes on every new connection; whatever it raises drops the connection again (a `MwwError` for good).
-    `on_close` is told why an established connection ended, `on_refused` why there will never be one, `on_retry` why an
-    attempt failed.
+    Args:
+        target: The board.
+        timing: Pauses and time-outs.
+        on_open: Subscribes on every new connection; whatever it raises drops the connection again (a `MwwError` for
+        good).
+        on_close: Told why an established connection ended.
+        on_refused: Told why there will never be one.
+        on_retry: Told why an attempt failed.
     """
 
     def __init__(

@@ -91,7 +91,9 @@ def leg_runs(
         number: Of the measured legs from 1 on, in the session's order; the first one's is not in its labels.
         heard: What one side made of the leg.
         voids: What of it is in no figure.
-        window: The model's sliding window.
+        window: Inferences of the model's sliding window.
+
+    Returns the runs, in the order of the sections, with detections and probabilities (uint8) of each.
     """
     return [_run(schedule, section, number, heard, voids, window) for section in leg.sections]
 

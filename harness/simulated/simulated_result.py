@@ -55,7 +55,7 @@ def make_result(
         stated: What the user says of the recordings' origin.
         notes: What their list says of figures of them.
 
-    Raises `ConfigError` where files contradict what is stated.
+    Returns the record, with one run. Raises `ConfigError` where files contradict what is stated.
     """
     run = _run(simulation, truth, label, stated, notes)
     return Result(

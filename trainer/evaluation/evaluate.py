@@ -107,6 +107,8 @@ def evaluate(
         jobs: Processes; None is one per core.
         progress: Called with the seconds of audio that were finished since the last call.
 
+    Returns the figures, each as counts and rate.
+
     Raises `ConfigError` when the split is empty or the run's recordings are gone or changed.
     """
     records = split_records(candidate.records, split, candidate.run)

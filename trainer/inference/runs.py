@@ -82,6 +82,8 @@ def find_candidate(
         run: The run of an exported model. None: the folder of the configuration's file, the run that the export record
             beside the model names, or a folder above the model: the first that holds a `recordings.csv`.
 
+    Returns the model's file with its run.
+
     Raises `ConfigError` when something of this is missing or both kinds of model, or none, are given.
     """
     if (checkpoint is None) == (tflite is None):

@@ -77,6 +77,8 @@ def accepted_stretches(
         slices: Of the model's window.
         limit: How many are wanted at most.
         taken: No stretch overlaps one of these, nor another one.
+
+    Returns the stretches in samples of the recording, each with its probability, uint8.
     """
     source = stream.recordings[recording]
     inferences = np.flatnonzero(stream.probabilities > threshold * contract.PROBABILITY_MAX)

@@ -136,6 +136,8 @@ class FineTuner:
             number: Of the iteration: its batches are those of no other.
             count: Told the steps that are done, of how many.
 
+        Returns the mean loss and the number of mined windows; the weights are in `model`.
+
         Raises `KeyboardInterrupt` between two steps, and `ConfigError` when the loss is no longer finite.
         """
         for variable, value in zip(self._state.variables, self._untouched, strict=True):
