@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from wakeword.errors import ConfigError, reports_errors
+from wakeword.command_line import reports_errors
+from wakeword.errors import ConfigError
 
 
 @reports_errors

@@ -31,8 +31,9 @@ from benchmarks.ablation.recipes import RECIPES, STEPS, WORDS, find_recipes
 from benchmarks.ablation.rows import Row, add_row, looks, note_look, now, read_rows
 from benchmarks.ablation.steps import Steps
 from benchmarks.ablation.table import as_markdown, as_text
+from wakeword.command_line import resumes
 from wakeword.corpus.recordings import hash_file
-from wakeword.errors import ConfigError, MwwError, resumes
+from wakeword.errors import ConfigError, MwwError
 from wakeword.files import write_atomically
 from wakeword.locks import hold_folder
 from wakeword.model.manifest import read_manifest

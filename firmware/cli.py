@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from wakeword.command_line import CommandApp
-from wakeword.errors import ConfigError, reports_errors, resumes
+from wakeword.command_line import CommandApp, reports_errors, resumes
+from wakeword.errors import ConfigError
 
 if TYPE_CHECKING:
     from firmware.build import Firmware

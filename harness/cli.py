@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 import typer
 
 from bench_audio.cli import calibrate
-from wakeword.command_line import CommandApp
-from wakeword.errors import ConfigError, reports_errors
+from wakeword.command_line import CommandApp, reports_errors
+from wakeword.errors import ConfigError
 
 simulate_app = CommandApp()
 report_app = CommandApp()

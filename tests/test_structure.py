@@ -1,4 +1,5 @@
-"""How the product's code is written, read from its source: names are unique, many parameters are described."""
+"""How the product's code is written, read from its source: names are unique, many parameters are described, nothing
+imports itself."""
 
 from __future__ import annotations
 
@@ -6,7 +7,10 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("wakeword", "trainer", "firmware", "bench_audio", "harness", "benchmarks", "scripts")
@@ -70,3 +74,30 @@ def test_a_function_of_many_parameters_describes_each() -> None:
         if (missing := undescribed(function, said))
     }
     assert found == {}
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {name_of(path): tree for path, tree in SOURCES.items()}
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """The product's modules that a module imports, inside functions too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            inside = [f"{node.module}.{one.name}" for one in node.names]
+            yield from (one if one in MODULES else node.module for one in inside)
+        elif isinstance(node, ast.Import):
+            yield from (one.name for one in node.names)
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    """An import inside a function hides a circle from Python, not from who wants to understand one of the modules."""
+    graph = {name: {one for one in imports(tree) if one in MODULES} for name, tree in MODULES.items()}
+    assert sum(map(len, graph.values())) > 1000
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle: {' <- '.join(error.args[1])}")

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainer.options import Config, Jobs, Overrides, RunConfig, Settings
-from wakeword.command_line import CommandApp
-from wakeword.errors import reports_errors, resumes
+from wakeword.command_line import CommandApp, reports_errors, resumes
 
 if TYPE_CHECKING:
     from trainer.config.sections import TrainerConfig

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wakeword.command_line import CommandApp
-from wakeword.errors import MeasurementFailure, reports_errors
+from wakeword.command_line import CommandApp, reports_errors
+from wakeword.errors import MeasurementFailure
 
 if TYPE_CHECKING:
     from wakeword.model.flatbuffer import Subgraph, TfliteModel

@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress, ProgressColumn
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from wakeword.time_left import TimeLeft, in_words
 
 FIRST_LINE_S = 15.0
 """Seconds without a line after which the first one says where the work stands."""
@@ -74,8 +75,6 @@ class PlainLines:
 
 def stderr() -> Console:
     """The console on which progress is shown."""
-    from rich.console import Console
-
     return Console(stderr=True)
 
 
@@ -92,8 +91,6 @@ def plain_lines(console: Console) -> PlainLines:
 def shown(*columns: ProgressColumn) -> Iterator[tuple[Progress, PlainLines]]:
     """Bars of these columns on a terminal, gone when the block ends; and what stands for them where the
     output is kept."""
-    from rich.progress import Progress
-
     console = stderr()
     with (
         plain_lines(console) as plain,
@@ -105,8 +102,6 @@ def shown(*columns: ProgressColumn) -> Iterator[tuple[Progress, PlainLines]]:
 @contextmanager
 def working(description: str) -> Iterator[None]:
     """Work of a length that nobody knows: a spinner on a terminal."""
-    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
-
     with shown(SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()) as (bars, plain):
         bars.add_task(description, total=None)
         plain.stands(description)
@@ -124,10 +119,6 @@ class Advance(Protocol):
 @contextmanager
 def audio_progress(description: str, total_seconds: float, start: str = "") -> Iterator[Advance]:
     """Yield what takes the audio that is finished; `start` is what is done until it is called."""
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-
-    from wakeword.time_left import TimeLeft
-
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -151,10 +142,3 @@ def audio_progress(description: str, total_seconds: float, start: str = "") -> I
         else:
             advance(0.0)
         yield advance
-
-
-def in_words(seconds: float) -> str:
-    """A length of time as one reads it: `40 s`, `12 min`, `3.5 h`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,15 +1,20 @@
-"""The time that work still takes, on progress bars: nothing before it means something."""
+"""Lengths of time in words, and the time that work still takes on progress bars: nothing before it means something."""
 
 from __future__ import annotations
 
 from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
-from wakeword.progress import in_words
-
 MEASURED_S = 10.0
 """A first part may come from a cache, or start programs: what is guessed from less than this is wrong by a large
 factor."""
+
+
+def in_words(seconds: float) -> str:
+    """A length of time as one reads it: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 class TimeLeft(ProgressColumn):

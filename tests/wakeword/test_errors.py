@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from wakeword.errors import BoardRefused, ConfigError, InfrastructureError, MeasurementFailure, reports_errors
+from wakeword.command_line import reports_errors
+from wakeword.errors import BoardRefused, ConfigError, InfrastructureError, MeasurementFailure
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_every_error_has_its_line_and_its_exit_code(
 def run(body: str, redirection: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the body of a command in a Python of its own, its output redirected by a shell."""
     script = (
-        "import os, signal, sys\nfrom wakeword.errors import reports_errors\n@reports_errors\ndef command():\n   "
+        "import os, signal, sys\nfrom wakeword.command_line import reports_errors\n@reports_errors\ndef command():\n   "
         f" {body}\ncommand()"
     )
     line = f'set -o pipefail; "$0" -c "$1" {redirection}'

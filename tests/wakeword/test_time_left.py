@@ -8,8 +8,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from wakeword.progress import in_words
-from wakeword.time_left import TimeLeft
+from wakeword.time_left import TimeLeft, in_words
 
 
 @pytest.mark.parametrize(

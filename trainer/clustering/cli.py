@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from trainer.options import Config, Overrides, Settings
-from wakeword.command_line import CommandApp
-from wakeword.errors import ConfigError, resumes
+from wakeword.command_line import CommandApp, resumes
+from wakeword.errors import ConfigError
 
 if TYPE_CHECKING:
     from trainer.clustering.analysis import VoiceAnalysis

@@ -8,8 +8,7 @@ import typer
 
 from trainer.data.split import Split
 from trainer.options import Checkpoint, ExportedModel, Jobs, Overrides, RunConfig, RunFolder, Settings
-from wakeword.command_line import CommandApp
-from wakeword.errors import reports_errors
+from wakeword.command_line import CommandApp, reports_errors
 
 evaluate_app = CommandApp(rich_markup_mode=None)
 

@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from trainer.options import Checkpoint, ExportedModel, Jobs, Overrides, RunConfig, RunFolder, Settings
-from wakeword.command_line import CommandApp
-from wakeword.errors import resumes
+from wakeword.command_line import CommandApp, resumes
 
 mine_app = CommandApp(rich_markup_mode=None)
 

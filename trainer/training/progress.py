@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from trainer.training.scores import Checkpoint
-from wakeword.progress import in_words
+from wakeword.time_left import in_words
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from trainer.training.progress import MiningReport, StepReport, TrainingProgress
 from trainer.training.scores import Checkpoint, ValidationScores
 from wakeword.files import write_atomically
-from wakeword.progress import in_words
+from wakeword.time_left import in_words
 
 LOG, TABLE = "training.log", "validation.csv"
 LOG_INTERVAL_S = 15.0

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from trainer.options import Jobs, Overrides, RunConfig, Settings
-from wakeword.command_line import CommandApp
-from wakeword.errors import MeasurementFailure, resumes
+from wakeword.command_line import CommandApp, resumes
+from wakeword.errors import MeasurementFailure
 
 autotune_app = CommandApp(rich_markup_mode=None)
 
