@@ -17,9 +17,9 @@ from scipy.signal import fftconvolve
 from trainer.config.sections import AugmentationSection
 from trainer.data.augment import chain
 from trainer.data.augment.chain import EFFECTS, Augmenter, place_anywhere, place_onset, place_word
-from trainer.data.augment.draws import derived_generator
 from trainer.data.augment.sounds import Sounds, store_backgrounds, store_impulses
 from trainer.data.words import WordPlace
+from wakeword.draws import derived_generator
 from wakeword.errors import ConfigError, InfrastructureError
 
 Samples = NDArray[np.int16]

@@ -37,11 +37,11 @@ from numpy.typing import NDArray
 from trainer.config.sections import AugmentationSection
 from trainer.data.augment import microphone
 from trainer.data.augment.context import PlacedClip, speech_after, speech_before
-from trainer.data.augment.draws import derived_generator
 from trainer.data.augment.sounds import Sounds, impulse_samples
 from trainer.data.words import WordPlace
 from wakeword import contract
 from wakeword.audio import to_int16
+from wakeword.draws import derived_generator
 from wakeword.errors import ConfigError
 from wakeword.extras import require
 

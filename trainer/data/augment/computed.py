@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.augment import backgrounds
-from trainer.data.augment.draws import derived_generator
 from trainer.data.augment.rooms import RoomPlan, impulse_response, room_plan
 from trainer.data.augment.sounds import SoundBank, StoredSound, kept_sound, key_of
 from trainer.data.ingest import SampleRecord
@@ -25,6 +24,7 @@ from trainer.data.split import Split
 from wakeword import contract
 from wakeword.audio import stream_samples, to_int16
 from wakeword.corpus.walk import Rejection
+from wakeword.draws import derived_generator
 from wakeword.extras import require
 
 _ROOM_FORMAT, _BACKGROUND_FORMAT, _SPEECH_FORMAT = 1, 2, 1

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.augment.context import active_rms
-from trainer.data.augment.draws import derived_generator
 from trainer.data.augment.sounds import StoredSound, impulse_samples
 from wakeword.audio import to_int16
+from wakeword.draws import derived_generator
 
 
 def heard(

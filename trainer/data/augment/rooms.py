@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.augment.draws import derived_generator
 from trainer.data.augment.sounds import BEFORE_DIRECT_SAMPLES
 from trainer.data.split import Split
 from wakeword import contract
+from wakeword.draws import derived_generator
 from wakeword.extras import require
 
 RT60_S = (0.15, 0.9)
