@@ -48,6 +48,16 @@ def simulate(
     ] = None,
     tail: Annotated[float | None, typer.Option(help="clips: seconds of zeros after each file. (default 0.75)")] = None,
     gap: Annotated[float | None, typer.Option(help="stream: seconds of zeros between files. (default 0.5)")] = None,
+    noise_floor: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DBFS",
+            help=(
+                "White noise that a microphone adds to all that the device hears, silence and recordings: -100 to -20"
+                " dBFS (rms; a sine that just does not clip has -3.01). (default: none)"
+            ),
+        ),
+    ] = None,
     cutoff: Annotated[float | None, typer.Option(help="Probability cutoff instead of the manifest's, 0-1.")] = None,
     window: Annotated[int | None, typer.Option(help="Sliding window instead of the manifest's.")] = None,
     truth: Annotated[
@@ -109,7 +119,7 @@ def simulate(
     from wakeword.simulation.simulate import Options
 
     model = load_model(manifest, cutoff, window)
-    presentation = choose_presentation(mode, lead_in, tail, gap, model.manifest.micro.feature_step_size)
+    presentation = choose_presentation(mode, lead_in, tail, gap, model.manifest.micro.feature_step_size, noise_floor)
     recordings, seconds = choose_recordings(audio, resample)
     _check_outputs(
         [path for path in (json, result) if path is not None], [manifest, Path(model.model.source), *audio, *recordings]

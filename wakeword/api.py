@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,6 +26,7 @@ from wakeword.engines import open_engine
 from wakeword.errors import ConfigError
 from wakeword.frontend import device_features
 from wakeword.model.manifest_rules import MAX_STEP_MS
+from wakeword.noise_floor import checked_noise_floor
 from wakeword.presentation import SESSION, STREAM, Mode, Presentation
 from wakeword.scoring.det import DetCurve, det_curve
 from wakeword.simulation.board import Simulation, check_recordings, choose_presentation, hear
@@ -103,6 +105,7 @@ def simulate(
     audio: Audio,
     mode: Mode = "clips",
     *,
+    noise_floor: float | None = None,
     resample: bool = False,
     jobs: int = 1,
     cache_folder: str | Path | None = None,
@@ -115,6 +118,8 @@ def simulate(
         are named `samples-000002.wav` by their place in `audio`, from 0; no such file is kept.
         mode: `clips`: each alone from boot, with silence around it; `stream`: joined, one state; `session`: joined with
         pauses.
+        noise_floor: Level of the white noise that a microphone adds to all that the device hears, -100 to -20 dBFS
+        (rms; a sine that just does not clip has -3.01). None adds none.
         resample: Convert recordings that are not 16 kHz mono.
         jobs: Processes. With more than one, a script needs the usual `if __name__ == "__main__":`.
         cache_folder: Where features are kept; None keeps none.
@@ -126,7 +131,8 @@ def simulate(
     known, options = _model(model), _options(jobs, cache_folder)
     if mode not in get_args(Mode):
         raise ConfigError(f"mode {mode!r}: give clips, session or stream")
-    presentation = choose_presentation(mode, None, None, None, known.manifest.micro.feature_step_size)
+    level = checked_noise_floor("noise_floor", noise_floor)
+    presentation = choose_presentation(mode, None, None, None, known.manifest.micro.feature_step_size, level)
     return _simulated(known, "audio", audio, presentation, resample, options)
 
 
@@ -135,6 +141,7 @@ def curve(
     wake: Audio,
     none: Audio,
     *,
+    noise_floor: float | None = None,
     resample: bool = False,
     jobs: int = 1,
     cache_folder: str | Path | None = None,
@@ -146,6 +153,7 @@ def curve(
         model: A manifest, or what `load_model` made of it; the sliding window is the model's.
         wake: Recordings of the wake word, presented as a session: a detection in a pause is a false accept.
         none: Recordings without it, presented as a stream.
+        noise_floor: Level of a microphone's noise in dBFS, as in `simulate`; None adds none.
         resample: Convert recordings that are not 16 kHz mono.
         jobs: Processes, as in `simulate`.
         cache_folder: Where features are kept; None keeps none.
@@ -153,11 +161,12 @@ def curve(
     Returns counts and rates `[256]` by cutoff. Raises `ConfigError` as `simulate` does.
     """
     known, options = _model(model), _options(jobs, cache_folder)
-    step_ms = known.manifest.micro.feature_step_size
+    step_ms, level = known.manifest.micro.feature_step_size, checked_noise_floor("noise_floor", noise_floor)
     truths = [
-        (stream, stream.truth(wake=presentation is SESSION))
-        for name, audio, presentation in (("wake", wake, SESSION), ("none", none, STREAM))
-        for stream in _simulated(known, name, audio, presentation.at_step(step_ms), resample, options).streams
+        (stream, stream.truth(wake=usual is SESSION))
+        for name, audio, usual in (("wake", wake, SESSION), ("none", none, STREAM))
+        for presentation in (replace(usual.at_step(step_ms), noise_floor_dbfs=level),)
+        for stream in _simulated(known, name, audio, presentation, resample, options).streams
     ]
     return det_curve(truths, known.point.window)
 

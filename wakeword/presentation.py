@@ -20,7 +20,7 @@ Conventions
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Literal
 
@@ -32,7 +32,7 @@ Mode = Literal["clips", "session", "stream"]
 
 @dataclass(frozen=True)
 class Presentation:
-    """The layout of recordings in time."""
+    """The layout of recordings in time, and what a microphone adds to all of it."""
 
     mode: Mode
     lead_in_seconds: float = 0.0
@@ -41,6 +41,8 @@ class Presentation:
     """Zeros after the last recording of a stream."""
     gap_seconds: float = 0.0
     """Zeros between the recordings of a stream."""
+    noise_floor_dbfs: float | None = None
+    """Level of the microphone's noise, see `wakeword.noise_floor`; None adds none."""
 
     @property
     def lead_in(self) -> int:
@@ -63,8 +65,11 @@ class Presentation:
         """
         factor = max(1.0, step_ms / STEP_MS)
         pause = factor if self.mode == "session" else 1.0
-        return Presentation(
-            self.mode, self.lead_in_seconds * factor, self.tail_seconds * pause, self.gap_seconds * pause
+        return replace(
+            self,
+            lead_in_seconds=self.lead_in_seconds * factor,
+            tail_seconds=self.tail_seconds * pause,
+            gap_seconds=self.gap_seconds * pause,
         )
 
     def silence(self, recordings: int) -> int:

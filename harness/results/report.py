@@ -21,6 +21,7 @@ from harness.results.verdict import Verdict, judge
 from wakeword.contract import HOLD_OFF_SLICES
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
+from wakeword.noise_floor import noise_words
 from wakeword.pages import render_page
 from wakeword.scoring.agreement import SIGNIFICANCE, utterances_needed
 from wakeword.scoring.det import average_viable_recall
@@ -71,6 +72,7 @@ def _context(result: Result, parts: Sequence[Result], verdict: Verdict, max_clip
         "model": model,
         "verdict": verdict,
         "source": source,
+        "noise": noise_words(result.runs[0].protocol.noise_floor_dbfs),
         "synthetic": [run.label for run in result.runs if run.provenance in ("synthetic", "partly synthetic")],
         "all_synthetic": all(run.provenance == "synthetic" for run in result.runs),
         "speakers": speaker_table(measured),

@@ -25,6 +25,7 @@ from harness.results.device_records import SessionRecord as SessionRecord
 from wakeword.contract import MAX_WINDOW, PROBABILITY_MAX, STEP_MS
 from wakeword.corpus.provenance import Provenance
 from wakeword.errors import ConfigError
+from wakeword.noise_floor import HIGHEST_DBFS, LOWEST_DBFS, noise_words
 from wakeword.presentation import Mode, Presentation
 from wakeword.records import Record, read_record, write_record
 from wakeword.scoring.matching import Span, Truth
@@ -109,6 +110,9 @@ class PresentationRecord(Record):
     lead_in_seconds: float = Field(default=0.0, ge=0)
     tail_seconds: float = Field(default=0.0, ge=0)
     gap_seconds: float = Field(default=0.0, ge=0)
+    noise_floor_dbfs: float | None = Field(default=None, ge=LOWEST_DBFS, le=HIGHEST_DBFS)
+    """White noise that the simulation added to all that the device heard, as a microphone does; None added none, and
+    neither did older versions."""
 
     @classmethod
     def of(cls, presentation: Presentation, truth: Literal["wake", "none"]) -> PresentationRecord:
@@ -180,6 +184,11 @@ class RunRecord(Record):
     def seconds(self) -> float:
         """Recorded seconds, without lead-in, tail or gap."""
         return sum(file.seconds for file in self.files)
+
+    @property
+    def way(self) -> str:
+        """How it was measured, in words: the source, and the noise that a microphone added in a simulation."""
+        return ", ".join(filter(None, (self.source, noise_words(self.protocol.noise_floor_dbfs))))
 
 
 SHARE_METHOD = "Clopper-Pearson, 95 %"

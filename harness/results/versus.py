@@ -153,10 +153,10 @@ def compare(first: Result, second: Result, margin: float = MARGIN) -> Versus:
 
 
 def _require_comparable(first: Result, second: Result) -> None:
-    sources = sorted({run.source for result in (first, second) for run in result.runs})
-    if len(sources) > 1:
+    ways = sorted({run.way for result in (first, second) for run in result.runs})
+    if len(ways) > 1:
         raise ConfigError(
-            f"cannot compare models that were measured in two ways ({', '.join(sources)}); measure both in the same way"
+            f"cannot compare models that were measured in two ways ({'; '.join(ways)}); measure both in the same way"
         )
     words = [result.model.wake_word for result in (first, second)]
     if words[0].casefold() != words[1].casefold():

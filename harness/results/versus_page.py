@@ -16,6 +16,7 @@ from harness.results.versus import Versus, compare
 from harness.results.wording import Cell, cell
 from wakeword.contract import STEP_MS
 from wakeword.files import write_atomically
+from wakeword.noise_floor import noise_words
 from wakeword.pages import render_page
 from wakeword.scoring.agreement import SIGNIFICANCE, utterances_needed
 
@@ -44,6 +45,7 @@ def write_comparison(groups: Sequence[Sequence[Result]], output: Path) -> str:
         "mcnemar": recall_sentence(versus),
         "accepts": accepts_sentence(versus),
         "source": first.runs[0].source,
+        "noise": noise_words(first.runs[0].protocol.noise_floor_dbfs),
         "listed": versus.differences[:MOST_LISTED],
         "w": wording,
     }

@@ -188,6 +188,38 @@ def test_a_stream_names_the_file_of_each_detection(run: Run, manifest: Path, cli
         assert detection["seconds"] == pytest.approx(0.03 + detection["slice"] * 0.01)
 
 
+def test_noise_of_a_microphone_is_heard_and_said(
+    run: Run, spoken: Spoken, official_models: Path, tmp_path: Path
+) -> None:
+    """The same recordings without noise, twice with it, and in the reverse order: the report refuses to join them."""
+    listed = {"forth": spoken.words[:6], "back": spoken.words[5::-1]}
+    for name, paths in listed.items():
+        (tmp_path / f"{name}.txt").write_text("".join(f"{path}\n" for path in paths))
+    given = {"plain": ["forth"], "noisy": ["forth", "--noise-floor", "-40"], "again": ["back", "--noise-floor", "-40"]}
+    results = {}
+    for name, (order, *noise) in given.items():
+        result = tmp_path / f"{name}.json"
+        done = run(
+            "mww-simulate", official_models / "alexa.json", tmp_path / f"{order}.txt", "--truth", "wake",
+            "--result", result, "--json", tmp_path / f"{name}.jsonl", *noise,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        said = " ".join(done.stdout.split()).count("Alexa, simulated, with a microphone's noise of -40 dBFS: cutoff")
+        assert said == (name != "plain")
+        results[name] = read_result(result).runs[0]
+    assert [one.protocol.noise_floor_dbfs for one in results.values()] == [None, -40.0, -40.0]
+    assert results["noisy"].probabilities == results["again"].probabilities != results["plain"].probabilities
+    assert lines(tmp_path / "noisy.jsonl") == lines(tmp_path / "again.jsonl")
+    page = tmp_path / "report.html"
+    refused = run("mww-report", tmp_path / "plain.json", tmp_path / "noisy.json", "--output", page)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "different noise of a microphone (none and -40 dBFS)" in refused.stderr
+    assert not page.exists()
+    told = run("mww-report", tmp_path / "noisy.json", "--output", page)
+    assert told.stdout.startswith("Alexa, simulated, with a microphone's noise of -40 dBFS: ")
+    assert "with a microphone's noise of -40 dBFS" in page.read_text().replace("&#39;", "'")
+
+
 def test_stereo_at_another_rate_is_refused_and_can_be_converted(run: Run, manifest: Path, tmp_path: Path) -> None:
     stereo = tmp_path / "stereo.wav"
     soundfile.write(stereo, np.zeros((44100, 2)), 44100)
@@ -263,6 +295,12 @@ def _empty_folder(manifest: Path) -> None:
         (_spoil_nothing, ["--window", "0"], "window 0: a sliding"),
         (_spoil_nothing, ["--gap", "1"], "--gap has no meaning in --mode clips"),
         (_spoil_nothing, ["--lead-in", "-1"], "give seconds from 0"),
+        (
+            _spoil_nothing,
+            ["--noise-floor", "-5"],
+            "--noise-floor -5: give -100 to -20 dBFS, or leave it out for no noise",
+        ),
+        (_spoil_nothing, ["--noise-floor", "nan"], "--noise-floor nan: give -100 to -20 dBFS"),
         (_spoil_nothing, ["--result", "r.json"], "--result needs --truth"),
         (_spoil_nothing, ["--jobs", "0"], "--jobs 0: give 1 or more"),
         (_spoil_nothing, ["--json", "."], "is a folder"),

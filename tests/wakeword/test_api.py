@@ -26,12 +26,12 @@ from wakeword.synthetic_speech import synthetic_speech
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 BLOCK = re.compile(r"^```(python|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SIGNATURES = {
-    "curve": ["model", "wake", "none", "resample", "jobs", "cache_folder"],
+    "curve": ["model", "wake", "none", "noise_floor", "resample", "jobs", "cache_folder"],
     "detections": ["model", "probabilities", "slices"],
     "features": ["audio", "step_ms"],
     "load_model": ["manifest", "cutoff", "window"],
     "probabilities": ["model", "features"],
-    "simulate": ["model", "audio", "mode", "resample", "jobs", "cache_folder"],
+    "simulate": ["model", "audio", "mode", "noise_floor", "resample", "jobs", "cache_folder"],
 }
 ATTRIBUTES = {
     "DetCurve": ["cutoffs", "detected", "false_accepts", "false_accepts_per_hour", "hours", "recall", "utterances"],
@@ -120,6 +120,29 @@ def test_a_curve_counts_what_a_simulation_detects() -> None:
             wakeword.simulate(model, "evening.flac", "stream"),
         )
         assert curve.detected[cutoff] + curve.false_accepts[cutoff] == len(session.detected) + len(stream.detected)
+
+
+@pytest.mark.usefixtures("folder")
+def test_noise_of_a_microphone_is_heard_by_both_calls(tmp_path: Path) -> None:
+    model = wakeword.load_model("alexa.json", cutoff=0.02, window=1)
+    calls = {
+        level: [wakeword.simulate(model, "evening.flac", "stream", noise_floor=level) for _ in "ab"]
+        for level in (None, -40.0)
+    }
+    plain, noisy = (calls[level][0].streams[0].probabilities for level in calls)
+    np.testing.assert_array_equal(noisy, calls[-40.0][1].streams[0].probabilities)
+    assert not np.array_equal(plain, noisy)
+    np.testing.assert_array_equal(
+        plain, wakeword.simulate(model, "evening.flac", "stream", cache_folder=tmp_path).streams[0].probabilities
+    )
+    assert calls[None][0].title == "Alexa, simulated: cutoff 0.02 (5/255), window 1"
+    assert calls[-40.0][0].title == (
+        "Alexa, simulated, with a microphone's noise of -40 dBFS: cutoff 0.02 (5/255), window 1"
+    )
+    for level, (simulation, _) in calls.items():
+        curve = wakeword.curve(model, "people", "evening.flac", noise_floor=level)
+        session = wakeword.simulate(model, "people", "session", noise_floor=level)
+        assert curve.detected[5] + curve.false_accepts[5] == len(session.detected) + len(simulation.detected)
 
 
 def test_features_at_another_step() -> None:
@@ -215,6 +238,8 @@ WRONG: list[tuple[Callable[..., Any], list[Any], dict[str, Any], str]] = [
     (wakeword.simulate, [M, SAMPLES], {"jobs": -1}, "jobs -1: give a whole number from 1"),
     (wakeword.simulate, [M, SAMPLES], {"jobs": 0}, "jobs 0: give a whole number from 1"),
     (wakeword.curve, [M, SAMPLES, SAMPLES], {"jobs": 1.5}, "jobs 1.5: give a whole number from 1"),
+    (wakeword.simulate, [M, SAMPLES], {"noise_floor": 60}, "noise_floor 60: give -100 to -20 dBFS, or leave it out"),
+    (wakeword.curve, [M, SAMPLES, SAMPLES], {"noise_floor": "-60"}, "noise_floor -60: give -100 to -20 dBFS"),
     (wakeword.simulate, [None, SAMPLES], {}, "model is NoneType; give a manifest's path or what load_model made of it"),
     (wakeword.features, [SAMPLES], {"step_ms": 0}, "step_ms 0: give a whole number from 1 to 30"),
     (wakeword.features, [SAMPLES], {"step_ms": 100}, "step_ms 100: give a whole number from 1 to 30"),

@@ -13,6 +13,7 @@ from wakeword.detector import Detection
 from wakeword.device_model import DeviceModel
 from wakeword.engines import open_engine
 from wakeword.errors import ConfigError
+from wakeword.noise_floor import checked_noise_floor, noise_words
 from wakeword.presentation import CLIPS, SESSION, STREAM, Mode, Presentation
 from wakeword.simulation.features import Progress
 from wakeword.simulation.simulate import Options, simulate, unwatched
@@ -33,11 +34,12 @@ class Simulation:
 
     @property
     def title(self) -> str:
-        """The wake word, that this is a simulation, and where it decides."""
+        """The wake word, that this is a simulation, what noise a microphone adds in it, and where it decides."""
         point, step = self.model.point, self.model.manifest.micro.feature_step_size
+        what = (self.model.manifest.wake_word, "simulated", noise_words(self.presentation.noise_floor_dbfs))
         title = (
-            f"{self.model.manifest.wake_word}, simulated: cutoff {point.probability_cutoff:g} ({point.cutoff}/255),"
-            f" window {point.window}"
+            f"{', '.join(filter(None, what))}: cutoff {point.probability_cutoff:g} ({point.cutoff}/255), window"
+            f" {point.window}"
         )
         return title + (f", step {step} ms" if step != contract.STEP_MS else "")
 
@@ -81,11 +83,25 @@ def check_recordings(paths: Sequence[Path], resample: bool, remedy: str) -> floa
 
 
 def choose_presentation(
-    mode: Mode, lead_in: float | None, tail: float | None, gap: float | None, step_ms: int
+    mode: Mode,
+    lead_in: float | None,
+    tail: float | None,
+    gap: float | None,
+    step_ms: int,
+    noise_floor_dbfs: float | None = None,
 ) -> Presentation:
-    """The layout of a mode at the model's step, with the seconds of silence that were given in place of the usual ones.
+    """The layout of a mode at the model's step, with what was given in place of the usual silence.
 
-    Raises `ConfigError` for seconds out of range, and for those that the mode does not have.
+    Args:
+        mode: Which layout.
+        lead_in: Seconds before the first recording; None for the mode's, as of the next two.
+        tail: Seconds after the last one.
+        gap: Seconds between recordings.
+        step_ms: From feature slice to slice, the manifest's `feature_step_size`.
+        noise_floor_dbfs: Level of the microphone's noise, see `wakeword.noise_floor`; None adds none.
+
+    Returns the layout. Raises `ConfigError` for seconds or a level out of range, and for seconds that the mode does not
+    have.
     """
     given = {"--lead-in": lead_in, "--tail": tail, "--gap": gap}
     foreign = [
@@ -100,10 +116,10 @@ def choose_presentation(
             raise ConfigError(f"{name} {seconds:g}: give seconds from 0 to 3600")
     usual = {"clips": CLIPS, "session": SESSION, "stream": STREAM}[mode].at_step(step_ms)
     defaults = (usual.lead_in_seconds, usual.tail_seconds, usual.gap_seconds)
-    return Presentation(
-        mode,
-        *(default if seconds is None else seconds for default, seconds in zip(defaults, given.values(), strict=True)),
+    before, after, between = (
+        default if seconds is None else seconds for default, seconds in zip(defaults, given.values(), strict=True)
     )
+    return Presentation(mode, before, after, between, checked_noise_floor("--noise-floor", noise_floor_dbfs))
 
 
 def hear(

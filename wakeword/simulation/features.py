@@ -17,6 +17,7 @@ from wakeword.corpus.feature_cache import CachedStream, FeatureCache, stream_key
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 from wakeword.frontend import open_frontend
+from wakeword.noise_floor import microphone, noise_key
 from wakeword.presentation import Presentation
 from wakeword.read_ahead import read_ahead
 from wakeword.simulation.streams import PresentedStream
@@ -44,6 +45,7 @@ def present_changed(
     cache: FeatureCache, paths: Sequence[Path], presentation: Presentation, change: Change
 ) -> PresentedStream:
     """As `present`, with the whole stream changed first; it is held in memory. Raises as `present` does."""
+    assert presentation.noise_floor_dbfs is None, "a change brings its own noise"
     hashes = [hash_file(path) for path in paths]
     key = stream_key([change.key, *hashes], presentation.lead_in, presentation.gap, presentation.tail)
     features = cache.find(key, len(paths), presentation.silence(len(paths)))
@@ -90,7 +92,12 @@ def _features(
             f"{stored}: holds features of every {STEP_MS} ms, and this model takes one every {step_ms} ms; give"
             " recordings"
         )
-    key = stream_key(hashes, presentation.lead_in, presentation.gap, presentation.tail, step_ms=step_ms)
+    dbfs = presentation.noise_floor_dbfs
+    if dbfs is not None and (stored := next(filter(is_stored, paths), None)) is not None:
+        raise ConfigError(f"{stored}: holds features, and noise can be added to sound alone; give recordings")
+    key = stream_key(
+        [*noise_key(dbfs), *hashes], presentation.lead_in, presentation.gap, presentation.tail, step_ms=step_ms
+    )
     found = cache.find(key, len(paths), presentation.silence(len(paths)), step_ms)
     if found is not None:
         progress(sum(found.samples) / SAMPLE_RATE_HZ)
@@ -100,12 +107,14 @@ def _features(
     ahead = nullcontext(_blocks(paths)) if presentation.mode == "clips" else read_ahead(_blocks(paths))
     with cache.write(key, step_ms) as writer, ahead as blocks:
 
-        def silence(samples: int) -> None:
+        def silence(samples: int, *names: str) -> None:
+            hear = microphone(dbfs, *names)
             for start in range(0, samples, BLOCK_SAMPLES):
-                writer.add_slices(quantise(frontend.process(np.zeros(min(BLOCK_SAMPLES, samples - start), np.int16))))
+                zeros = np.zeros(min(BLOCK_SAMPLES, samples - start), np.int16)
+                writer.add_slices(quantise(frontend.process(hear(zeros))))
 
-        silence(presentation.lead_in)
-        samples, recording = 0, 0
+        silence(presentation.lead_in, "before", hashes[0])
+        samples, recording, hear = 0, 0, microphone(dbfs, "recording", hashes[0])
         # A stream's first slice has heard 30 ms, a later one 10 ms more than the one before: features that begin a
         # stream lose their first two slices, and the frontend gets as many samples of silence, so that slices and
         # samples agree whatever follows.
@@ -115,18 +124,18 @@ def _features(
         for index, block in blocks:
             if index != recording:
                 writer.end_recording(samples)
-                silence(presentation.gap)
-                samples, recording = 0, index
+                silence(presentation.gap, "after", hashes[recording])
+                samples, recording, hear = 0, index, microphone(dbfs, "recording", hashes[index])
             if block.ndim == 2:
                 writer.add_slices(block[late:])
                 late, length = max(0, late - len(block)), len(block) * STEP_SAMPLES
             else:
-                writer.add_slices(quantise(frontend.process(block)))
+                writer.add_slices(quantise(frontend.process(hear(block))))
                 length = len(block)
             samples += length
             progress(length / SAMPLE_RATE_HZ)
         writer.end_recording(samples)
-        silence(presentation.tail)
+        silence(presentation.tail, "after", hashes[recording])
     return writer.stream
 
 

@@ -186,6 +186,32 @@ def test_exactly_one_source_word(tmp_path: Path, result: Result) -> None:
         page_of(tmp_path, mixed)
 
 
+def over_noise(result: Result, dbfs: float) -> Result:
+    protocols = [run.protocol.model_copy(update={"noise_floor_dbfs": dbfs}) for run in result.runs]
+    runs = [run.model_copy(update={"protocol": one}) for run, one in zip(result.runs, protocols, strict=True)]
+    return result.model_copy(update={"runs": tuple(runs)})
+
+
+def test_noise_of_a_microphone_is_said_wherever_figures_are_and_never_mixed(tmp_path: Path, result: Result) -> None:
+    words = "with a microphone's noise of -60 dBFS"
+    plain = page_of(tmp_path, result)
+    assert "microphone's noise" not in plain.source
+    page = page_of(tmp_path, over_noise(result, -60.0))
+    text = page.text
+    assert text.index(f"simulated {words} Wake word measurement") < text.index(f"Hey Test, simulated, {words}: ")
+    assert f"At cutoff 0.90 and a sliding window of 5, {words}." in text
+    assert f"{words} means: white noise of this level" in text
+    assert text.count(f"of tail, {words}; each file is one utterance") == 1
+    assert f"gaps of 0.5 s, {words}; no file holds the wake word" in text
+    assert f"<title>Hey Test — simulated, {words}</title>" in unescape(page.source)
+    half = over_noise(result, -60.0).model_copy(
+        update={"runs": (*over_noise(result, -60.0).runs[:1], *result.runs[1:])}
+    )
+    for mixed in ([result, over_noise(result, -60.0)], [half], [over_noise(result, -60.0), over_noise(result, -50.0)]):
+        with pytest.raises(ConfigError, match=r"cannot merge results with different noise of a microphone"):
+            page_of(tmp_path, *mixed)
+
+
 def test_synthetic_speech_has_a_banner(tmp_path: Path, result: Result) -> None:
     assert "Synthetic speech" not in page_of(tmp_path, result).text
     some = make_result(

@@ -235,6 +235,17 @@ def test_an_older_result_is_read_and_its_origin_not_guessed(tmp_path: Path, befo
     assert [run.provenance for run in read_result(tmp_path / "result.json").runs] == [now]
 
 
+def test_an_older_result_says_nothing_of_noise_and_had_none(tmp_path: Path) -> None:
+    result = make_result([clips_run(tmp_path, [250])])
+    values = result.model_dump(mode="json")
+    del values["runs"][0]["protocol"]["noise_floor_dbfs"]
+    (tmp_path / "result.json").write_text(json.dumps(values))
+    read = read_result(tmp_path / "result.json")
+    assert read == result
+    assert read.runs[0].way == "simulated"
+    assert merge_results([read, result]).runs == result.runs
+
+
 def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
     verdict = judge(make_result([clips_run(tmp_path, [250])]))
     assert verdict.false_accepts.name is None and "false accepts not measured" in verdict.sentence

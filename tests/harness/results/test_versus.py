@@ -11,7 +11,7 @@ from harness.results.schema import FileRecord, PresentationRecord, Result, VoidR
 from harness.results.versus import compare, model_groups
 from harness.results.versus_page import accepts_sentence, recall_sentence, write_comparison
 from tests.harness.results.builders import clips_run, make_result, silent_hours, stream_run
-from tests.harness.results.test_report import Page
+from tests.harness.results.test_report import Page, over_noise
 from wakeword.errors import ConfigError
 
 OTHER = {"tflite_sha256": "c" * 64, "manifest_path": "models/other.json"}
@@ -157,6 +157,24 @@ def test_two_ways_of_measuring_are_not_compared(tmp_path: Path) -> None:
     second = make_result([clips_run(tmp_path, [250], source="on-device")], **OTHER)
     with pytest.raises(ConfigError, match="two ways"):
         compare(first, second)
+
+
+def test_models_are_compared_over_the_same_noise_of_a_microphone_alone(tmp_path: Path) -> None:
+    first, second = both(tmp_path, [250, 100], [250, 250], [(2, 250)], [])
+    noisy, other, louder = over_noise(first, -60.0), over_noise(second, -60.0), over_noise(second, -50.0)
+    assert compare(noisy, other) == compare(first, second)
+    for mixed, said in (
+        (second, r"\(simulated; simulated, with a microphone's noise of -60 dBFS\)"),
+        (louder, "-50 dBFS"),
+    ):
+        with pytest.raises(ConfigError, match=f"measured in two ways .*{said}"):
+            compare(noisy, mixed)
+    write_comparison(model_groups([noisy, other]), tmp_path / "both.html")
+    page = Page((tmp_path / "both.html").read_text(encoding="utf-8"))
+    assert "simulated with a microphone's noise of -60 dBFS Two models on the same recordings" in page.text
+    assert (
+        "Over the recordings that both heard, with a microphone's noise of -60 dBFS, with 95 % intervals" in page.text
+    )
 
 
 def test_results_are_grouped_by_model_and_operating_point(tmp_path: Path) -> None:
