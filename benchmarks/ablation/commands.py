@@ -109,7 +109,16 @@ def export(asked: Asked) -> list[object]:
     ]
 
 
-def simulate(manifest: Path, recordings: Path, result: Path, cache: Path, *, wake: bool, clips: bool) -> list[object]:
+def simulate(
+    manifest: Path,
+    recordings: Path,
+    result: Path,
+    cache: Path,
+    *,
+    wake: bool,
+    clips: bool,
+    noise_floor_dbfs: float | None = None,
+) -> list[object]:
     """The command that lets a model hear a list.
 
     Args:
@@ -119,15 +128,18 @@ def simulate(manifest: Path, recordings: Path, result: Path, cache: Path, *, wak
         cache: Folder of features.
         wake: Whether each recording is the wake word; else none holds it.
         clips: Each recording from a fresh start; else all as one stream.
+        noise_floor_dbfs: Level of the microphone's noise; None adds none.
 
     Returns its words.
     """
     layout = ["--mode", "clips" if clips else "stream", "--truth", "wake" if wake else "none"]
+    noise = [] if noise_floor_dbfs is None else ["--noise-floor", f"{noise_floor_dbfs:g}"]
     return [
         PROGRAMS / "mww-simulate",
         manifest,
         recordings,
         *layout,
+        *noise,
         "--label",
         recordings.stem,
         "--result",

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.ablation.commands import simulate
 from benchmarks.ablation.corpus import EvaluationCorpus, write_list
-from benchmarks.ablation.rows import Exploratory, Figures
+from benchmarks.ablation.rows import Exploratory, Figures, OverNoise
 from benchmarks.ablation.steps import Steps
 from harness.results.runs import run_streams, sweep_cutoffs
-from harness.results.schema import Result, read_result
+from harness.results.schema import IntervalRecord, Result, read_result
 from harness.results.scores import hourly_record, score_runs
 from wakeword.model.float_model import read_record
 from wakeword.scoring.det import DetCurve
@@ -22,6 +22,8 @@ KINDS = ("speech", "noise")
 PEOPLE, OTHER_WORDS = "people", "other_words"
 ONE = 1
 """False accepts in all, at which a model's best recall is looked for."""
+NOISE_FLOOR_DBFS = -60.0
+"""Of the microphone's noise over which people and streams are heard besides."""
 
 
 @dataclass(frozen=True)
@@ -70,64 +72,96 @@ def listening(
 def hear(
     manifest: Path, what: Listening, steps: Steps, results: Path, cache: Path, told: Callable[[str], None]
 ) -> Figures:
-    """Simulate a model on all lists, those that were done before left out, and count.
+    """Simulate a model on all lists, people and streams also over a microphone's noise, what was done before left out,
+    and count.
 
     Args:
         manifest: Of the model.
         what: The lists.
         steps: Runs the commands, or knows that they were run.
-        results: Folder of the results, one a list.
+        results: Folder of the results, one a list and noise.
         cache: Folder of features.
         told: Takes lines of progress.
 
     Returns counts and intervals.
     """
-    for name, recordings in what.lists.items():
+
+    def heard(name: str, noise_floor_dbfs: float | None, over: str) -> Result:
+        wake, result = name == PEOPLE, results / f"{name}{over.replace(' ', '-')}.json"
         clips = name in (PEOPLE, OTHER_WORDS)
-        steps.run(
-            f"simulate {name}",
-            simulate(manifest, recordings, results / f"{name}.json", cache, wake=name == PEOPLE, clips=clips),
-            told,
+        command = simulate(
+            manifest, what.lists[name], result, cache, wake=wake, clips=clips, noise_floor_dbfs=noise_floor_dbfs
         )
-    return figures(what.people_of, {name: read_result(results / f"{name}.json") for name in what.lists})
+        steps.run(f"simulate {name}{over}", command, told)
+        return read_result(result)
+
+    plain = {name: heard(name, None, "") for name in what.lists}
+    noisy = {name: heard(name, NOISE_FLOOR_DBFS, " over noise") for name in (PEOPLE, *what.streams)}
+    return figures(what.people_of, plain).model_copy(update={"over_noise": over_noise(noisy)})
 
 
 def figures(people_of: str, results: dict[str, Result]) -> Figures:
-    """Counts and intervals of the results of `hear`, by the names of its lists."""
-    people, other = results[PEOPLE], results[OTHER_WORDS]
-    streams = {}
-    for name, result in results.items():
-        rate = score_runs(result.runs).false_accepts_per_hour
-        if name not in (PEOPLE, OTHER_WORDS):
-            assert rate is not None
-            streams[name] = rate
-    recall, accepted = score_runs(people.runs).recall, score_runs(other.runs).false_accept_clips
-    assert recall is not None
+    """Counts and intervals of the results of `hear` without noise, by the names of its lists."""
+    people, accepted = results[PEOPLE], score_runs(results[OTHER_WORDS].runs).false_accept_clips
     assert accepted is not None
-    tested = [rate for name, rate in streams.items() if name.endswith("-test")]
-    everything = [people, *(results[name] for name in streams)]
-    curve = sweep_cutoffs(
-        [
-            stream
-            for result in everything
-            for run in result.runs
-            for stream in run_streams(run, result.model.stride, result.model.feature_step_ms)
-        ],
-        people.model.window,
-    )
+    streams = _rates(results)
     return Figures(
         cutoff=people.model.cutoff,
         window=people.model.window,
-        people=recall,
+        people=_recall(people),
         people_of=people_of,
-        false_accepts_test=hourly_record(sum(one.count for one in tested), sum(one.of for one in tested)),
-        false_accepts=hourly_record(
-            sum(one.count for one in streams.values()), sum(one.of for one in streams.values())
-        ),
+        false_accepts_test=_together([rate for name, rate in streams.items() if name.endswith("-test")]),
+        false_accepts=_together(streams.values()),
         streams=streams,
         other_words=accepted,
-        at_one_false_accept=at_one_false_accept(curve),
+        at_one_false_accept=at_one_false_accept(
+            _curve([result for name, result in results.items() if name != OTHER_WORDS])
+        ),
     )
+
+
+def over_noise(results: dict[str, Result]) -> OverNoise:
+    """Counts and intervals of people and streams over noise, by the names of their lists."""
+    return OverNoise(
+        noise_floor_dbfs=NOISE_FLOOR_DBFS,
+        people=_recall(results[PEOPLE]),
+        false_accepts=_together(_rates(results).values()),
+        at_one_false_accept=at_one_false_accept(_curve(results.values())),
+    )
+
+
+def _recall(people: Result) -> IntervalRecord:
+    recall = score_runs(people.runs).recall
+    assert recall is not None
+    return recall
+
+
+def _rates(results: Mapping[str, Result]) -> dict[str, IntervalRecord]:
+    """Of the streams among them."""
+    rates = {}
+    for name, result in results.items():
+        if name in (PEOPLE, OTHER_WORDS):
+            continue
+        rate = score_runs(result.runs).false_accepts_per_hour
+        assert rate is not None
+        rates[name] = rate
+    return rates
+
+
+def _together(rates: Collection[IntervalRecord]) -> IntervalRecord:
+    return hourly_record(sum(one.count for one in rates), sum(one.of for one in rates))
+
+
+def _curve(results: Iterable[Result]) -> DetCurve:
+    """Over people and streams together."""
+    kept = list(results)
+    streams = [
+        stream
+        for result in kept
+        for run in result.runs
+        for stream in run_streams(run, result.model.stride, result.model.feature_step_ms)
+    ]
+    return sweep_cutoffs(streams, kept[0].model.window)
 
 
 def at_one_false_accept(curve: DetCurve) -> Exploratory | None:

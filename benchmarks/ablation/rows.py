@@ -34,6 +34,19 @@ class Exploratory(BaseModel):
     """uint8."""
 
 
+class OverNoise(BaseModel):
+    """What it did with a microphone's noise under all that it heard: no board hears the digital silence of a
+    recording.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    noise_floor_dbfs: float
+    people: IntervalRecord
+    false_accepts: IntervalRecord
+    at_one_false_accept: Exploratory | None
+
+
 class Figures(BaseModel):
     """What a model did on people, and on hours without the word, at the cutoff of its manifest."""
 
@@ -55,6 +68,8 @@ class Figures(BaseModel):
     """Recordings of the other wake words that were accepted."""
     at_one_false_accept: Exploratory | None
     """The best cutoff with at most one false accept in all of `streams`."""
+    over_noise: OverNoise | None = None
+    """None in rows that were made before there was such noise."""
 
 
 class Row(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.ablation.rows import Exploratory, Figures, Row
+from benchmarks.ablation.rows import Exploratory, Figures, OverNoise, Row
 from benchmarks.ablation.steps import Cost
 from harness.results.scores import hourly_record, share_record
 
@@ -17,6 +17,7 @@ def row(
     digest: str = "abc",
     people_of: str = "all",
     streams: tuple[str, ...] = ("speech-test", "speech-train"),
+    over_noise: OverNoise | None = None,
 ) -> Row:
     """A row in which `found` of 174 people are found."""
     figures = Figures(
@@ -29,6 +30,7 @@ def row(
         streams={stream: hourly_record(false_accepts, 0.9) for stream in streams},
         other_words=share_record(1, 795),
         at_one_false_accept=Exploratory(detected=found - 10, of=174, false_accepts=1, hours=1.8, cutoff=200),
+        over_noise=over_noise,
     )
     said = {
         "step": 1000.0,

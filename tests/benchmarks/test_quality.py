@@ -17,6 +17,7 @@ from benchmarks.ablation import commands, recipes
 from benchmarks.ablation.corpus import VARIABLE, open_corpus
 from benchmarks.ablation.recipes import RECIPES, SPEECH, Recipe
 from benchmarks.ablation.rows import looks, read_rows
+from harness.results.schema import read_result
 from tests.spoken import Spoken
 from trainer.data.split import Split, Splitter, read_splits
 from wakeword.errors import ConfigError
@@ -142,11 +143,16 @@ def test_a_row_that_failed_goes_on_and_one_that_is_there_is_not_made_again(
 
     (tmp_path / "may_train").touch()
     assert call(output, monkeypatch, "--words", "alexa") == 0
-    assert called() == ["mww-train", "mww-export", *["mww-simulate"] * 4]
+    assert called() == ["mww-train", "mww-export", *["mww-simulate"] * 7]
     (row,) = read_rows(output)
     assert (row.recipe, row.word, row.figures.people.of, row.figures.other_words.of) == ("plain", "alexa", 2, 5)
     assert sorted(row.figures.streams) == ["speech-test", "speech-train"]
     assert row.figures.false_accepts.of > row.figures.false_accepts_test.of > 0
+    noisy = row.figures.over_noise
+    assert noisy is not None
+    assert (noisy.noise_floor_dbfs, noisy.people.of, noisy.false_accepts.of) == (-60.0, 2, row.figures.false_accepts.of)
+    heard = [read_result(path) for path in sorted((output / "rows" / row.name / "results").iterdir())]
+    assert [one.runs[0].protocol.noise_floor_dbfs for one in heard] == [None, *[-60.0, None] * 3]
     assert (row.validation["step"], row.validation["recall"]) == (1000, 0.9)
     assert row.costs["train"].attempts == 2
     assert looks(output) == {"alexa": 1}
@@ -159,7 +165,7 @@ def test_a_row_that_failed_goes_on_and_one_that_is_there_is_not_made_again(
 
     # Another seed shares the speech that is there, and is another look.
     assert call(output, monkeypatch, "--words", "alexa", "--seeds", "0", "1") == 0
-    assert called() == ["mww-train", "mww-export", *["mww-simulate"] * 4]
+    assert called() == ["mww-train", "mww-export", *["mww-simulate"] * 7]
     assert looks(output) == {"alexa": 2}
 
 
@@ -253,6 +259,7 @@ def test_a_recipe_from_type_to_table(
         "train",
         "export",
         "simulate people",
+        "simulate people over noise",
         "simulate speech-test",
         "simulate other_words",
     }

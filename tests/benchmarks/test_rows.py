@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,13 @@ def test_rows_are_read_as_they_were_added(tmp_path: Path) -> None:
     add_row(tmp_path, second)
     assert read_rows(tmp_path) == [first, second]
     assert [path.name for path in tmp_path.iterdir()] == [ROWS]
+
+
+def test_a_row_of_an_older_program_is_read(tmp_path: Path) -> None:
+    values = row("one").model_dump(mode="json")
+    del values["figures"]["over_noise"]
+    (tmp_path / ROWS).write_text(f"{json.dumps(values)}\n")
+    assert read_rows(tmp_path) == [row("one")]
 
 
 def test_a_row_that_cannot_be_written_leaves_those_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

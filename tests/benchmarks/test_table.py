@@ -5,7 +5,9 @@ from collections import Counter
 import pytest
 
 from benchmarks.ablation import ranks
+from benchmarks.ablation.rows import Exploratory, OverNoise
 from benchmarks.ablation.table import HEADINGS, as_markdown, as_text
+from harness.results.scores import hourly_record, share_record
 from tests.benchmarks.ablation_rows import row
 
 
@@ -28,13 +30,34 @@ def test_a_row_shows_counts_rates_and_intervals() -> None:
     assert "Spearman" not in text
 
 
+def test_a_row_that_was_heard_over_noise_shows_it_and_an_older_one_a_dash() -> None:
+    noisy = OverNoise(
+        noise_floor_dbfs=-60.0,
+        people=share_record(160, 174),
+        false_accepts=hourly_record(3, 1.8),
+        at_one_false_accept=Exploratory(detected=155, of=174, false_accepts=1, hours=1.8, cutoff=210),
+    )
+    other = noisy.model_copy(update={"noise_floor_dbfs": -50.0})
+    rows = [row("old"), row("new", over_noise=noisy), row("other", over_noise=other)]
+    text = as_markdown(rows, Counter()).replace("\N{NO-BREAK SPACE}", " ")
+    head, _, *lines = text.splitlines()[:5]
+    start = head.split(" | ").index("people found, over -60 dBFS")
+    columns = [line.split(" | ")[start : start + 3] for line in lines]
+    assert columns[0] == columns[2] == ["\N{EM DASH}"] * 3
+    assert columns[1] == [
+        "160/174 = 92.0 % (86.9\N{EN DASH}95.5 %)",
+        "3 in 1.80 h = 1.67/h (0.344\N{EN DASH}4.87)",
+        "155/174 = 89.1 % at 210/255",
+    ]
+
+
 def test_published_models_stand_first_and_say_nothing_of_a_training() -> None:
     published = row("official", digest="").model_copy(
         update={"validation": {}, "costs": {}, "steps": None, "recipe": "official"}
     )
     lines = as_markdown([row(), published], Counter()).splitlines()
     assert [line.split(" | ")[1] for line in lines[2:4]] == ["official", "plain"]
-    assert lines[2].count("\N{EM DASH}") == 6
+    assert lines[2].count("\N{EM DASH}") == 9
 
 
 def test_recipes_are_kept_whole_on_a_terminal() -> None:
