@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from firmware import credentials
 from firmware.esphome_yaml import dump
 from firmware.models import CheckedModel
-from wakeword.errors import ConfigError
+from wakeword.errors import ArgumentError, ConfigError
 from wakeword.files import write_atomically
 from wakeword.model.manifest import manifest_text
 
@@ -77,12 +77,14 @@ def check_target(target: str) -> None:
 def check_name(name: str) -> None:
     """Raise `ConfigError` when ESPHome would not take this device name."""
     if not _NAME.fullmatch(name):
-        raise ConfigError(
-            f"name {name!r}: a device's name has at most 31 characters of a-z, 0-9 and -, and neither begins nor ends"
-            " with -; choose another"
+        raise ArgumentError(
+            "name",
+            repr(name),
+            "a device's name has at most 31 characters of a-z, 0-9 and -, and neither begins nor ends with -; choose"
+            " another",
         )
     if name in _TAKEN:
-        raise ConfigError(f"name {name!r}: {name}.yaml is another file of the project; choose another name")
+        raise ArgumentError("name", repr(name), f"{name}.yaml is another file of the project; choose another name")
 
 
 def check_folder(folder: Path) -> None:

@@ -22,6 +22,7 @@ from wakeword.errors import (
     BROKEN_PIPE_EXIT_CODE,
     INTERRUPTED_EXIT_CODE,
     TERMINATED_EXIT_CODE,
+    ArgumentError,
     ConfigError,
     InfrastructureError,
     MwwError,
@@ -139,7 +140,7 @@ def _reporting[**P, R](command: Callable[P, R], interrupted: str) -> Callable[P,
                 result = command(*args, **kwargs)
                 sys.stdout.flush()
         except MwwError as error:
-            _die(str(error), error.exit_code)
+            _die(error.of_option if isinstance(error, ArgumentError) else str(error), error.exit_code)
         except KeyboardInterrupt as stop:
             terminated = isinstance(stop, _Terminated)
             what = "terminated" if terminated else "interrupted"

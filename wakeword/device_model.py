@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wakeword import contract
-from wakeword.errors import ConfigError
+from wakeword.errors import ArgumentError, ConfigError
 from wakeword.model.flatbuffer import TfliteModel, read_model
 from wakeword.model.manifest import Manifest, read_manifest
 from wakeword.operators import foreign_operators
@@ -58,10 +58,12 @@ def load_model(manifest: str | Path, cutoff: float | None = None, window: int | 
     probability_cutoff = read.micro.probability_cutoff if cutoff is None else cutoff
     size = read.micro.sliding_window_size if window is None else window
     if not 0 <= probability_cutoff <= 1:
-        raise ConfigError(f"cutoff {probability_cutoff:g}: a probability is between 0 and 1; give for example 0.97")
+        raise ArgumentError(
+            "cutoff", f"{probability_cutoff:g}", "a probability is between 0 and 1; give for example 0.97"
+        )
     if not 1 <= size <= contract.MAX_WINDOW:
-        raise ConfigError(
-            f"window {size}: a sliding window has 1 to {contract.MAX_WINDOW} probabilities; give for example 5"
+        raise ArgumentError(
+            "window", f"{size}", f"a sliding window has 1 to {contract.MAX_WINDOW} probabilities; give for example 5"
         )
     model = read_model(model_path)
     refuse_unloadable(model)

@@ -27,6 +27,24 @@ class ConfigError(MwwError):
     exit_code = 2
 
 
+class ArgumentError(ConfigError):
+    """An argument has a value that it cannot have: Python reads the argument's name, who typed a command its option."""
+
+    def __init__(self, argument: str, value: str, remedy: str) -> None:
+        """`argument` as Python names it, `value` as it is shown, `remedy` says what is wrong and what to give."""
+        super().__init__(argument, value, remedy)
+        self._argument, self._said = argument, f"{value}: {remedy}"
+
+    def __str__(self) -> str:
+        """In words of Python."""
+        return f"{self._argument} {self._said}"
+
+    @property
+    def of_option(self) -> str:
+        """As a command says it."""
+        return f"--{self._argument.replace('_', '-')} {self._said}"
+
+
 class InfrastructureError(MwwError):
     """Disk, board or network failed: the run is void and says nothing about the model."""
 

@@ -51,7 +51,7 @@ class Circumstances:
     def __post_init__(self) -> None:
         """Raise `ConfigError` for a validity that is none."""
         if not 0 < self.valid_days <= 366:
-            raise ConfigError(f"valid for {self.valid_days:g} days; give more than 0 and at most 366")
+            raise ConfigError(f"--valid-days {self.valid_days:g}: give more than 0 and at most 366")
 
 
 class SweepResponse(Record):

@@ -144,7 +144,7 @@ def design_inverse(
 def check_boost(max_boost_db: float) -> None:
     """Raise `ConfigError` for a boost outside 0 to 24 dB."""
     if not 0 <= max_boost_db <= 24:
-        raise ConfigError(f"a boost of {max_boost_db:g} dB: give 0 to 24 dB; more than that breaks loudspeakers")
+        raise ConfigError(f"--max-boost {max_boost_db:g}: give 0 to 24 dB; more than that breaks loudspeakers")
 
 
 def _points(response: Response, band_hz: tuple[float, float]) -> NDArray[np.float64]:

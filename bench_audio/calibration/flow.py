@@ -86,7 +86,7 @@ class CalibrationSettings:
     def __post_init__(self) -> None:
         """Raise `ConfigError` for what cannot be done."""
         if not self.steps:
-            raise ConfigError(f"no step to do; choose from {', '.join(STEPS)}")
+            raise ConfigError(f"--steps: no step to do; choose from {', '.join(STEPS)}")
         if ("calibrator" in self.steps) == (self.full_scale_spl is not None):
             raise ConfigError(
                 "give either the step 'calibrator' or --sensitivity: the microphone's sensitivity is measured or"
@@ -94,19 +94,19 @@ class CalibrationSettings:
             )
         if not 60 <= self.calibrator_spl <= 130:
             raise ConfigError(
-                f"a calibrator of {self.calibrator_spl:g} dB SPL; give what is printed on it, mostly 94 or 114"
+                f"--calibrator-level {self.calibrator_spl:g}: give what is printed on it, dB SPL, mostly 94 or 114"
             )
         if self.full_scale_spl is not None and not 40 <= self.full_scale_spl <= 200:
             raise ConfigError(
-                f"a sensitivity of {self.full_scale_spl:g} dB SPL at full scale; give 40 to 200 dB, mostly about 120"
+                f"--sensitivity {self.full_scale_spl:g}: give 40 to 200 dB SPL at full scale, mostly about 120"
             )
         check_boost(self.max_boost_db)
         if not -60 <= self.sweep_dbfs <= -3.1:
             raise ConfigError(
-                f"a sweep of {self.sweep_dbfs:g} dBFS; give -60 to -3.1 dBFS: a sine clips above -3.01 dBFS"
+                f"--sweep-level {self.sweep_dbfs:g}: give -60 to -3.1 dBFS: a sine clips above -3.01 dBFS"
             )
         if not 30 <= self.level_spl <= 100:
-            raise ConfigError(f"a level of {self.level_spl:g} dB SPL at the board; give 30 to 100 dB")
+            raise ConfigError(f"--level {self.level_spl:g}: give 30 to 100 dB SPL at the board")
         for name, seconds, lowest in (
             ("sweep", self.sweep_seconds, 3),
             ("noise", self.noise_seconds, 5),

@@ -110,9 +110,13 @@ def test_defaults_are_those_of_the_settings() -> None:
         (("--simulate", "--steps", "nois", "--sensitivity", "120"), "did you mean noise?"),
         (("--simulate", "--steps", "noise"), "measured or stated, one of both"),
         (("--simulate", "--gain", "amplifier"), "give KNOB=SETTING"),
-        (("--simulate", "--valid-days", "0"), "valid for 0 days"),
+        (("--simulate", "--valid-days", "0"), "--valid-days 0: give more than 0"),
         (("--simulate", "--microphone-rate", "48000"), "--simulate alone"),
-        (("--simulate", "--sensitivity", "nan"), "sensitivity of nan dB"),
+        (("--simulate", "--sensitivity", "nan"), "--sensitivity nan: give 40 to 200 dB SPL"),
+        (("--simulate", "--level", "120"), "--level 120: give 30 to 100 dB SPL"),
+        (("--simulate", "--calibrator-level", "20"), "--calibrator-level 20: give what is printed on it"),
+        (("--simulate", "--sweep-level", "3"), "--sweep-level 3: give -60 to -3.1 dBFS"),
+        (("--simulate", "--max-boost", "60"), "--max-boost 60: give 0 to 24 dB"),
         (("--speaker", "x", "--microphone", "y", "--yes"), "a calibrator is put on and taken off by hand"),
         (("--simulate", "--microphone-curve", "/nonexistent.txt"), "/nonexistent.txt: No such file"),
     ],
@@ -120,8 +124,9 @@ def test_defaults_are_those_of_the_settings() -> None:
 def test_wrong_input_is_one_line_and_exit_code_2(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
     code, _, error = invoke(*arguments, "--output", str(tmp_path / "calibration.json"))
     assert code == 2
-    assert message in error
-    assert error.count("\n") == 1
+    # A slow machine may hear of the progress before.
+    (told,) = (line for line in error.splitlines() if not line.startswith("calibrating ("))
+    assert message in told
     assert list(tmp_path.iterdir()) == []
 
 

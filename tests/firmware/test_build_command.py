@@ -242,12 +242,12 @@ def test_inputs_are_refused_before_any_work(
     assert_refused(
         run("build", "--target", "host", "--model", alexa, "--name", "My Board", "--output", folder),
         2,
-        "a device's name has at most 31",
+        "--name 'My Board': a device's name has at most 31",
     )
     assert_refused(
         run("build", "--target", "host", "--model", alexa, "--name", "models", "--output", folder),
         2,
-        "models.yaml is another file of the project",
+        "--name 'models': models.yaml is another file of the project",
     )
     assert_refused(build_box(folder, tmp_path / "none.json"), 2, "cannot read the manifest")
     assert_refused(build_box(folder, manifest(version=1)), 2, "version")

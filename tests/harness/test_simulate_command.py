@@ -291,8 +291,8 @@ def _empty_folder(manifest: Path) -> None:
         (_unreadable_audio, [], "1.wav"),
         (_truncated_audio, [], "truncated"),
         (_empty_folder, [], "no recordings in this folder"),
-        (_spoil_nothing, ["--cutoff", "1.5"], "cutoff 1.5: a probability is between 0 and 1"),
-        (_spoil_nothing, ["--window", "0"], "window 0: a sliding"),
+        (_spoil_nothing, ["--cutoff", "1.5"], "error: --cutoff 1.5: a probability is between 0 and 1"),
+        (_spoil_nothing, ["--window", "0"], "error: --window 0: a sliding"),
         (_spoil_nothing, ["--gap", "1"], "--gap has no meaning in --mode clips"),
         (_spoil_nothing, ["--lead-in", "-1"], "give seconds from 0"),
         (

@@ -252,7 +252,7 @@ def test_devices_may_have_rates_of_their_own() -> None:
         ({"steps": ("noise",)}, "one of both"),
         ({"calibrator_spl": 20.0}, "printed on it"),
         ({"level_spl": 120.0}, "30 to 100 dB"),
-        ({"steps": ("noise",), "full_scale_spl": math.nan}, "sensitivity of nan dB"),
+        ({"steps": ("noise",), "full_scale_spl": math.nan}, "--sensitivity nan: give 40"),
         ({"steps": ("noise",), "full_scale_spl": 9999.0}, "give 40 to 200 dB"),
         ({"max_boost_db": 60.0}, "breaks loudspeakers"),
         ({"sweep_dbfs": 3.0}, "-60 to -3.1 dBFS"),

@@ -121,7 +121,7 @@ def test_missing_engines_are_named_with_what_to_install(tmp_path: Path, monkeypa
     assert set(installed.values()) == {'in the project\'s folder: pip install ".[voices]"'}
     with pytest.raises(ConfigError, match="flite cannot speak: the program flite is not on PATH: apt install flite"):
         choose_engines(["espeak", "flite"])
-    with pytest.raises(ConfigError, match="unknown speech engine 'festival'"):
+    with pytest.raises(ConfigError, match="--engine 'festival': no such speech engine"):
         choose_engines(["festival"])
 
 

@@ -341,7 +341,7 @@ def test_an_engine_without_a_voice_of_the_language_is_left_out_or_an_error(tmp_p
         match=r"no engine speaks German \(flite: it has no voice that speaks German\); install another engine",
     ):
         generated_corpus("hallo haus", tmp_path, engines=EngineChoice(engines[1:], ()), language="de")
-    with pytest.raises(ConfigError, match="language 'deutsch' is not known"):
+    with pytest.raises(ConfigError, match="--language 'deutsch': not known"):
         generated_corpus("hallo haus", tmp_path, engines=EngineChoice(engines, ()), language="deutsch")
 
 

@@ -63,7 +63,7 @@ def check_language(tag: str) -> str:
     known = known_languages()
     meant = [language for language, title in known.items() if title.lower() == tag.strip().lower()]
     hint = f"its tag is {meant[0]}" if meant else f"known are {', '.join(known)}; a region may follow, as in en-GB"
-    raise ConfigError(f"language {tag!r} is not known; {hint}")
+    raise ConfigError(f"--language {tag!r}: not known; {hint}")
 
 
 def known_languages() -> dict[str, str]:

@@ -103,7 +103,7 @@ def choose_engines(
     specs = engine_specs()
     unknown = [name for name in names or () if name not in specs]
     if unknown:
-        raise ConfigError(f"unknown speech engine {unknown[0]!r}; choose from {', '.join(specs)}")
+        raise ConfigError(f"--engine {unknown[0]!r}: no such speech engine; choose from {', '.join(specs)}")
     options = options or EngineOptions()
     # Looking for an engine may mean to fetch its voices, so what cannot be of use is not looked for.
     wanted = [
