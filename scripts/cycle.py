@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from firmware.boards.entry import HOST_TARGET, BoardEntry
@@ -28,7 +30,11 @@ from harness.results.schema import read_result
 from harness.results.verdict import judge
 from trainer.config.checks import check_config
 from trainer.config.loader import load_config
+from trainer.data.feature_sets import refuse_feature_sets
+from trainer.data.ingest import FoundFile, Label, find_files
+from trainer.data.split import refuse_repeated
 from trainer.exporting import default_name
+from wakeword.audio import probe
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import INTERRUPTED_EXIT_CODE, ConfigError, MwwError
 from wakeword.extras import missing
@@ -39,6 +45,10 @@ STEPS_AFTER = 3
 """Steps that follow training and verifying: two simulations and the report, or building, measuring and the report."""
 SENTENCES_PER_CLIP = 3
 """Hours without the wake word are what a rate of false accepts needs most."""
+MORE_NEGATIVES = (
+    "What gains most is speech of people as negatives: your own recordings without the word (--negatives DIR). See"
+    " docs/training.md, 'People's speech as negatives'."
+)
 
 
 type Step = tuple[str, list[object]]
@@ -55,20 +65,22 @@ def main() -> int:
         # Settings that the training would refuse after minutes of speech are refused now.
         check_config(load_config(options.config, (), [f"export.wake_word={options.phrase}", *options.set]))
         work = options.output or Path("runs") / f"cycle_{name}"
+        _check_negatives(options.negatives, work)
         board = None if options.board is None else _board(options, work / "firmware")
     except MwwError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     generated, run, exported, results = work / "generated", work / "run", work / "exported", work / "results"
     manifest, report = exported / f"{name}.json", work / "report.html"
+    synthetic = "wake words are" if options.negatives else "corpus is"
     print(
-        f"Cycle for {options.phrase!r} in {work}. Its corpus is synthetic: it shows that every part works, not how real"
-        " people are recognised."
+        f"Cycle for {options.phrase!r} in {work}. Its {synthetic} synthetic: it shows that every part works, not how"
+        " real people are recognised."
     )
     settings = {
         "export.wake_word": options.phrase,
         "paths.positive_dir": generated / "positive",
-        "paths.negative_dir": generated / "negative",
+        "paths.negative_dir": _listed([generated / "negative", *options.negatives]),
         "training.seed": options.seed,
     }
     train = [
@@ -152,11 +164,18 @@ def main() -> int:
         last = [
             (
                 "Simulate: utterances of test speakers",
-                _simulate(manifest, run, "positive", "session", "wake", results, options.seed),
+                _simulate(manifest, run, "positive", "test utterances, synthetic", results, options.seed),
             ),
             (
                 "Simulate: other speech of test speakers",
-                _simulate(manifest, run, "negative", "stream", "none", results, options.seed),
+                _simulate(
+                    manifest,
+                    run,
+                    "negative",
+                    f"test speech, {'partly ' if options.negatives else ''}synthetic",
+                    results,
+                    options.seed,
+                ),
             ),
         ]
     for step in [*last, ("Report", ["mww-report", *results_files, "--output", report])]:
@@ -166,14 +185,46 @@ def main() -> int:
     verdict = judge(merge_results([read_result(path) for path in results_files]))
     print(f"\n{'Summary ':─<{WIDTH}}\n{verdict.sentence}")
     print(
-        "The corpus is synthetic: these figures say nothing about real people. Measure with recordings of your own"
-        " next."
+        f"The {synthetic} synthetic: these figures say nothing about how real people are recognised. Measure with"
+        " recordings of your own next."
     )
+    if not options.negatives:
+        print(MORE_NEGATIVES)
     print(
         f"Model and manifest: {manifest.with_suffix('.tflite')}, {manifest}\nReport: {report.absolute()}\nTook"
         f" {(time.monotonic() - began) / 60:.1f} min"
     )
     return 0
+
+
+def _check_negatives(folders: Sequence[Path], work: Path) -> None:
+    """The user's recordings without the wake word: each folder is there, holds recordings, and one of them can be read;
+    nothing is given twice. Decoding all of them is left to the training.
+    """
+    files: list[FoundFile] = []
+    for folder in folders:
+        refuse_feature_sets(folder, "paths.negative_dir")
+        found = find_files(folder.absolute(), Label.NEGATIVE)
+        if work.resolve().is_relative_to(folder.resolve()):
+            raise ConfigError(f"{folder}: the cycle's own folder {work} lies in it; give another --output")
+        faults = [f"{one.path}: {one.reason}" for one in found.rejections]
+        for file in found.files:
+            try:
+                probe(file.path)
+                break
+            except ConfigError as error:
+                faults.append(str(error))
+        else:
+            first = f" (first: {faults[0]})" if faults else ""
+            raise ConfigError(f"{folder}: no recording in it can be read{first}; --negatives names folders of them")
+        files += found.files
+    refuse_repeated(file.path for file in files)
+
+
+def _listed(folders: Sequence[Path]) -> str:
+    """The value of a setting that names folders: as it is for one, else a list in which any name may stand."""
+    names = [str(folder) for folder in folders]
+    return names[0] if len(names) == 1 else json.dumps(names, ensure_ascii=False).replace("${", "$${")
 
 
 def _board(options: argparse.Namespace, firmware: Path) -> BoardEntry:
@@ -270,9 +321,9 @@ def _run(command: list[str]) -> int:
             return INTERRUPTED_EXIT_CODE if interrupted else code
 
 
-def _simulate(manifest: Path, run: Path, label: str, mode: str, truth: str, results: Path, seed: int) -> list[object]:
+def _simulate(manifest: Path, run: Path, label: str, name: str, results: Path, seed: int) -> list[object]:
     audio = run / "lists" / f"test_{label}.txt"
-    name = {"wake": "test utterances, synthetic", "none": "test speech, synthetic"}[truth]
+    mode, truth = {"positive": ("session", "wake"), "negative": ("stream", "none")}[label]
     return [
         "mww-simulate",
         manifest,
@@ -314,6 +365,15 @@ def _parse() -> argparse.Namespace:
         type=int,
         default=250,
         help="utterances, and as many negatives, by natural voices, a core-second each (0: none)",
+    )
+    parser.add_argument(
+        "--negatives",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="DIR",
+        help="folders of your own recordings without the wake word (a radio, podcasts, a dinner): further negatives",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
