@@ -94,7 +94,7 @@ def holder(path: Path) -> Holder | None:
     except FileNotFoundError:
         return None
     try:
-        return None if _try_lock(descriptor, 1, fcntl.LOCK_SH) else _read(path)
+        return None if try_lock(descriptor, 1, fcntl.LOCK_SH) else _read(path)
     finally:
         os.close(descriptor)
 
@@ -109,7 +109,7 @@ def wait_for(path: Path, on_busy: Callable[[], None]) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        if not _try_lock(descriptor, 1):
+        if not try_lock(descriptor, 1):
             on_busy()
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -130,7 +130,7 @@ def _taken(path: Path, what: str, remedy: str) -> int:
             if not tries:
                 raise
             continue  # an owner has just removed the folder
-        if not _try_lock(descriptor, ATTEMPTS):
+        if not try_lock(descriptor):
             os.close(descriptor)
             raise InfrastructureError(f"{what} in use by {_read(path)}; wait until it has ended, or {remedy}")
         if _is_still(path, descriptor):
@@ -150,7 +150,8 @@ def _is_still(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _try_lock(descriptor: int, attempts: int, kind: int = fcntl.LOCK_EX) -> bool:
+def try_lock(descriptor: int, attempts: int = ATTEMPTS, kind: int = fcntl.LOCK_EX) -> bool:
+    """Lock an open file or folder until its descriptor is closed. False where another process holds it."""
     for attempt in range(attempts):
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)

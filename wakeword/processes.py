@@ -14,7 +14,6 @@ from functools import partial
 
 from wakeword.errors import TERMINATED_EXIT_CODE, InfrastructureError
 
-WORKER_DIED = "a worker process died, perhaps for lack of memory; free some, or run again with fewer processes (jobs)"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -30,20 +29,34 @@ def process_map[T, R](
     what `function` raises, and `InfrastructureError` when a process dies.
     """
     others = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")
+    with worker_pool(min(processes, len(items)), _start_worker, initialise, arguments) as pool:
+        try:
+            with threads_of_workers(1), deaf_to_interrupts():
+                results = pool.map(partial(_work, function), items)
+            yield results
+        except BaseException:
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
+            raise
+
+
+@contextmanager
+def worker_pool(processes: int, initialise: Callable[..., None], *arguments: object) -> Iterator[ProcessPoolExecutor]:
+    """Processes that call `initialise(*arguments)` once. What has not begun when the block is left is dropped, what has
+    is waited for.
+
+    They are spawned, not forked: a fork copies the threads of libraries half-alive. Raises `InfrastructureError` when
+    one of them dies.
+    """
     pool = ProcessPoolExecutor(
-        min(processes, len(items)), context, initializer=_start_worker, initargs=(initialise, arguments)
+        processes, multiprocessing.get_context("spawn"), initializer=initialise, initargs=arguments
     )
     try:
-        with threads_of_workers(1), deaf_to_interrupts():
-            results = pool.map(partial(_work, function), items)
-        yield results
+        yield pool
     except BrokenProcessPool as error:
-        raise InfrastructureError(WORKER_DIED) from error
-    except BaseException:
-        for worker in set(multiprocessing.active_children()) - others:
-            worker.terminate()
-        raise
+        raise InfrastructureError(
+            "a worker process died, perhaps for lack of memory; free some, or run again with fewer processes (jobs)"
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -12,7 +12,6 @@ All of its state lies in one folder below the system's temporary one: Unix socke
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
@@ -29,6 +28,7 @@ import numpy as np
 
 from firmware.toolenv import neutral_environment
 from wakeword.errors import InfrastructureError
+from wakeword.locks import try_lock
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -231,7 +231,7 @@ def _own(folder: Path) -> int:
     """
     fresh = folder / f"{_OWNER}.partial"
     descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try_lock(descriptor)  # nobody else knows the file
     fresh.rename(folder / _OWNER)
     return descriptor
 
@@ -245,13 +245,9 @@ def _remove_orphans(temporary: Path) -> None:
             descriptor = os.open(owner, os.O_RDWR)
         except OSError:  # another user's, or gone just now
             continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if try_lock(descriptor, attempts=1):
             shutil.rmtree(owner.parent, ignore_errors=True)
-        except BlockingIOError:
-            pass
-        finally:
-            os.close(descriptor)
+        os.close(descriptor)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -7,7 +7,6 @@ identity, play, leg, fatal, note.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import threading
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from wakeword.errors import ConfigError, InfrastructureError
+from wakeword.locks import try_lock
 
 SYNC_SECONDS = 1.0
 """A power cut loses at most this much of what was written; a killed process loses nothing."""
@@ -177,14 +177,10 @@ def _open(path: Path) -> int:
     except OSError as error:
         raise ConfigError(f"{path}: cannot write raw events there ({error.strerror}); give another folder") from error
     try:
-        # The system releases the lock with the process, however it ends.
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not try_lock(descriptor):
+            os.close(descriptor)
+            raise ConfigError(f"{path}: another process is recording into it; wait for its end, or give another folder")
         _cut_torn_line(descriptor)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise ConfigError(
-            f"{path}: another process is recording into it; wait for its end, or give another folder"
-        ) from error
     except OSError as error:
         os.close(descriptor)
         raise ConfigError(f"{path}: cannot record raw events there ({error.strerror}); give another folder") from error

@@ -6,7 +6,6 @@ again, or be followed by the other. Speakers' old folders stay, empty if they ar
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -27,6 +26,7 @@ from trainer.clustering.plan import Plan, checked_root, listed, plan_moves
 from trainer.data.parallel import Progress
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError, InfrastructureError
+from wakeword.locks import try_lock
 
 
 @dataclass(frozen=True)
@@ -215,10 +215,8 @@ def _locked(manifest: MoveManifest) -> Iterator[None]:
         for root in manifest.roots:
             descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
             stack.callback(os.close, descriptor)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+            if not try_lock(descriptor):
                 raise InfrastructureError(
                     f"{root}: another mww-cluster-apply moves files there; wait for it, then run again"
-                ) from error
+                )
         yield

@@ -7,15 +7,12 @@ Python, and an exception that a signal raises there would be lost.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol
 
-from wakeword.errors import ConfigError, InfrastructureError
-from wakeword.processes import WORKER_DIED, deaf_to_interrupts, end_with_parent
+from wakeword.errors import ConfigError
+from wakeword.processes import deaf_to_interrupts, end_with_parent, worker_pool
 
 Progress = Callable[[int, int], None]
 """Told how many items are done, of how many. The first call comes with 0."""
@@ -70,19 +67,11 @@ def map_in_processes[T, R](
             report(done, len(items))
         return
     chunk = max(1, min(_MAX_CHUNK, len(items) // (jobs * _CHUNKS_PER_JOB)))
-    # Spawned, not forked: a fork copies TensorFlow's threads half-alive.
-    executor = ProcessPoolExecutor(
-        min(jobs, len(items)), multiprocessing.get_context("spawn"), initializer=end_with_parent
-    )
-    try:
+    with worker_pool(min(jobs, len(items)), end_with_parent) as pool:
         # Ctrl-C reaches the whole process group; only this process answers it, so that workers finish the file they
         # write.
         with deaf_to_interrupts():
-            results = executor.map(function, items, chunksize=chunk)
+            results = pool.map(function, items, chunksize=chunk)
         for done, result in enumerate(results, 1):
             yield result
             report(done, len(items))
-    except BrokenProcessPool as error:
-        raise InfrastructureError(WORKER_DIED) from error
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
