@@ -64,6 +64,25 @@ class PenaltyWeights(Section):
     feature_sets: Weight = 1.0
 
 
+class FilterAugment(Section):
+    """Random gains and frequency responses for the windows of each batch, in steps of the int8 features: in low noise
+    12 dB of level are about 12 steps."""
+
+    share: Annotated[float, Field(ge=0, le=1)] = 0.75
+    """Of the windows that get one."""
+    gain: Annotated[float, Field(ge=0, le=64)] = 0.0
+    """Most that a window is raised or lowered."""
+    tilt: Annotated[float, Field(ge=0, le=64)] = 0.0
+    """Most that the highest channel is raised over the middle, or lowered, and the lowest the other way."""
+    ripple: Annotated[float, Field(ge=0, le=64)] = 0.0
+    """Most that one channel is raised or lowered by itself."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is changed."""
+        return bool(self.share and (self.gain or self.tilt or self.ripple))
+
+
 class TrainingSection(Section):
     """Steps, rates and weights; a list has one value a phase."""
 
@@ -90,6 +109,8 @@ class TrainingSection(Section):
     """Most masked mel bins in a row, likewise."""
     freq_mask_count: tuple[_Count, ...] = (0, 0)
     """Masked rows of mel bins in a window, likewise."""
+    filter_augment: FilterAugment = FilterAugment()
+    """Other rooms, microphones and levels, drawn for each window at each step; off where all are 0."""
     weight_averaging: float = Field(0.999, ge=0, lt=1)
     """What a running mean of the weights keeps of itself a step. Evaluations, checkpoints and export have the mean; 0:
     no mean."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from trainer.config.training_sections import END_SHIFT_SLICES, TrainingSection
 from trainer.data.clip_rows import ClipRows
+from trainer.data.filter_augment import filter_augment
 from trainer.data.spec_augment import MaskSettings, spec_augment, to_tensor
 from wakeword import contract
 from wakeword.errors import ConfigError
@@ -164,10 +165,13 @@ class BatchSampler:
             before_end,
         )
         features = self._windows(clips, self._starts[clips] + self._lengths[clips] - before_end)
-        masks = self._masks(phase)
+        masks, filters = self._masks(phase), settings.filter_augment
+        if filters.is_on:
+            features = filter_augment(features, filters, settings.seed, step, self._xp)
         if masks != MaskSettings():
             features = spec_augment(features, masks, settings.seed, step, self._xp)
-            features = features if self._xp is np else to_tensor(features, self._xp)
+        if self._xp is not np and (filters.is_on or masks != MaskSettings()):
+            features = to_tensor(features, self._xp)
         truth = self._truth[clips]
         of_class = (settings.positive_class_weight, settings.negative_class_weight, settings.hard_negative_class_weight)
         positive, negative, hard_negative = (np.float32(weights[phase]) for weights in of_class)
@@ -222,6 +226,8 @@ class BatchSampler:
             self._cumulative,
         ):
             digest.update(values.tobytes())
+        if settings.filter_augment.is_on:
+            digest.update(settings.filter_augment.model_dump_json().encode())
         return digest.hexdigest()
 
 

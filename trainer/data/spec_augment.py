@@ -115,11 +115,11 @@ def _range(dtype: Any) -> tuple[np.generic, np.generic]:
 
 
 def spec_augment(
-    features: NDArray[np.int8], settings: MaskSettings, seed: int, step: int, xp: ModuleType | Any = np
+    features: NDArray[np.int8] | Any, settings: MaskSettings, seed: int, step: int, xp: ModuleType | Any = np
 ) -> Any:
-    """A batch of features `[batch, slices, 40]` on the host, masked, as an array of `xp` on its device.
+    """A batch of features `[batch, slices, 40]`, on the host or the device, masked, as an array of `xp` on its device.
 
-    The host's array is left as it is; on a GPU the copy to the device is the only one.
+    The array that is given is left as it is.
     """
     array = xp.array(features)
     apply_masks(array, draw_masks(settings, features.shape[0], features.shape[1], seed, step), xp)

@@ -18,7 +18,7 @@ from trainer.training.losses import Distillation
 from trainer.training.progress import Silent, TrainingProgress
 from trainer.training.scores import ValidationScores
 
-_FORMAT = 1
+_FORMAT = 2
 """Raise it when what validation hears or what chooses a checkpoint changes: scores of before and after it cannot be
 compared in one run."""
 

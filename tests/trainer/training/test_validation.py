@@ -20,6 +20,7 @@ from trainer.data.split import Split
 from trainer.inference.models import FloatModel
 from trainer.inference.splits import PresentedSplit, SimulatedSplit, SplitRecords, present_split
 from trainer.mixednet.scaling import dequantise
+from trainer.mixednet.temperature import WORD_LOG_ODDS
 from trainer.training.validation import StreamingValidation
 from wakeword import contract
 from wakeword.corpus.feature_cache import CachedStream, FeatureCache
@@ -28,6 +29,7 @@ from wakeword.frontend import device_features
 from wakeword.presentation import SESSION, STREAM, Presentation
 from wakeword.scoring.matching import TOLERANCE_SECONDS, Span, match
 from wakeword.scoring.operating_point import choose_cutoff
+from wakeword.scoring.separation import average_log_odds, word_peaks
 from wakeword.simulation.streams import PresentedStream
 
 WINDOW = 4
@@ -188,6 +190,34 @@ def test_each_evaluation_takes_the_models_weights_of_that_time(trained: Trained)
     finally:
         head.set_weights(weights)
     assert scored(trained.model) == before
+
+
+def test_words_beyond_the_devices_scale_get_a_temperature(trained: Trained) -> None:
+    """Where the device would say 255 to words and false accepts alike, no cutoff could tell them apart."""
+    scored, head = validation(trained, cutoff=0.3), trained.model.get_layer("head")
+    weights = head.get_weights()
+    try:
+        head.set_weights([weights[0] * 10, weights[1] * 10])
+        assert np.median(word_levels(trained)) > 10
+        surest = np.concatenate([stream.probabilities for stream, _ in heard(trained).streams])
+        scored(trained.model)
+        assert np.median(word_levels(trained)) == pytest.approx(WORD_LOG_ODDS, abs=0.05)
+        now = np.concatenate([stream.probabilities for stream, _ in heard(trained).streams])
+        assert len(np.unique(now[surest == 255])) > 5, "what was one level is several"
+        assert now[surest > 150].min() >= 128 >= now[surest < 106].max(), "likelier than not is still likelier"
+        kept = head.get_weights()
+        scored(trained.model)
+        np.testing.assert_allclose(head.get_weights()[0], kept[0], rtol=0.02)
+    finally:
+        head.set_weights(weights)
+
+
+def word_levels(trained: Trained) -> NDArray[np.float64]:
+    """Highest log-odds of each of the three words."""
+    model = FloatModel(trained.config, trained.slices)
+    model.load(trained.model)
+    levels = average_log_odds(model.probabilities(trained.streams[0]), trained.config.stride, WINDOW)
+    return word_peaks(levels, trained.config.stride, [each.span for each in trained.data.positives.recordings])
 
 
 def test_recordings_are_presented_as_the_simulated_board_does(tmp_path: Path) -> None:
