@@ -16,7 +16,7 @@ from benchmarks.ablation.steps import Cost, minutes
 from harness.results import wording
 from harness.results.schema import IntervalRecord
 
-WIDTH = 220
+WIDTH = 250
 OVER_NOISE = f"over {NOISE_FLOOR_DBFS:g} dBFS"
 HEADINGS = (
     "word",

@@ -51,7 +51,7 @@ def make_result(
         truth: Whether each recording is the wake word, or none holds it.
         label: What the reader calls the run.
         command: As it was typed, in words.
-        seed: Of what was drawn by chance; None where nothing was.
+        seed: Of what was drawn by chance; None where nothing was. A microphone's noise follows from the recordings.
         stated: What the user says of the recordings' origin.
         notes: What their list says of figures of them.
 

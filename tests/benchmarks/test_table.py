@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.ablation import ranks
 from benchmarks.ablation.rows import Exploratory, OverNoise
-from benchmarks.ablation.table import HEADINGS, as_markdown, as_text
+from benchmarks.ablation.table import HEADINGS, WIDTH, as_markdown, as_text
 from harness.results.scores import hourly_record, share_record
 from tests.benchmarks.ablation_rows import row
 
@@ -64,7 +64,7 @@ def test_recipes_are_kept_whole_on_a_terminal() -> None:
     text = as_text([row()], Counter(alexa=1))
     assert "plain" in text
     assert "0123abc" in text
-    assert max(map(len, text.splitlines())) <= 220
+    assert max(map(len, text.splitlines())) <= WIDTH
 
 
 def test_validation_is_ranked_against_people_and_hours() -> None:

@@ -201,6 +201,9 @@ def test_noise_of_a_microphone_is_said_wherever_figures_are_and_never_mixed(tmp_
     assert text.index(f"simulated {words} Wake word measurement") < text.index(f"Hey Test, simulated, {words}: ")
     assert f"At cutoff 0.90 and a sliding window of 5, {words}." in text
     assert f"{words} means: white noise of this level" in text
+    seedless = page_of(tmp_path, over_noise(result.model_copy(update={"seed": None}), -60.0)).text
+    assert "none: the microphone's noise follows from the recordings" in seedless
+    assert "nothing was drawn by chance" not in seedless
     assert text.count(f"of tail, {words}; each file is one utterance") == 1
     assert f"gaps of 0.5 s, {words}; no file holds the wake word" in text
     assert f"<title>Hey Test — simulated, {words}</title>" in unescape(page.source)
