@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import math
 import shlex
 import subprocess
 import sys
@@ -45,9 +46,11 @@ STEPS_AFTER = 3
 """Steps that follow training and verifying: two simulations and the report, or building, measuring and the report."""
 SENTENCES_PER_CLIP = 3
 """Hours without the wake word are what a rate of false accepts needs most."""
+REAL_SPEECH_HOURS = 2.0
+"""Of `--real-speech` without a number: docs/training.md says what an hour costs."""
 MORE_NEGATIVES = (
-    "What gains most is speech of people as negatives: your own recordings without the word (--negatives DIR). See"
-    " docs/training.md, 'People's speech as negatives'."
+    "What gains most is people's speech as negatives: your own recordings without the word (--negatives DIR), or"
+    " LibriSpeech, fetched once (--real-speech). See docs/training.md, 'People's speech as negatives'."
 )
 
 
@@ -72,7 +75,8 @@ def main() -> int:
         return error.exit_code
     generated, run, exported, results = work / "generated", work / "run", work / "exported", work / "results"
     manifest, report = exported / f"{name}.json", work / "report.html"
-    synthetic = "wake words are" if options.negatives else "corpus is"
+    people = bool(options.negatives or options.real_speech)
+    synthetic = "wake words are" if people else "corpus is"
     print(
         f"Cycle for {options.phrase!r} in {work}. Its {synthetic} synthetic: it shows that every part works, not how"
         " real people are recognised."
@@ -102,6 +106,8 @@ def main() -> int:
         SENTENCES_PER_CLIP * options.clips,
     ]
     voices = ["--natural", options.natural]
+    if options.real_speech:
+        voices += ["--real-speech", options.real_speech]
     steps: list[Step] = [
         (
             "Generate speech",
@@ -172,7 +178,7 @@ def main() -> int:
                     manifest,
                     run,
                     "negative",
-                    f"test speech, {'partly ' if options.negatives else ''}synthetic",
+                    f"test speech, {'partly ' if people else ''}synthetic",
                     results,
                     options.seed,
                 ),
@@ -188,7 +194,7 @@ def main() -> int:
         f"The {synthetic} synthetic: these figures say nothing about how real people are recognised. Measure with"
         " recordings of your own next."
     )
-    if not options.negatives:
+    if not people:
         print(MORE_NEGATIVES)
     print(
         f"Model and manifest: {manifest.with_suffix('.tflite')}, {manifest}\nReport: {report.absolute()}\nTook"
@@ -341,6 +347,13 @@ def _simulate(manifest: Path, run: Path, label: str, name: str, results: Path, s
     ]
 
 
+def _hours(text: str) -> float:
+    hours = float(text)
+    if not 0 <= hours < math.inf:
+        raise ValueError(text)
+    return hours
+
+
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="nox -s cycle --", description=__doc__)
     parser.add_argument("--phrase", default="computer", help="the wake word")
@@ -374,6 +387,15 @@ def _parse() -> argparse.Namespace:
         default=[],
         metavar="DIR",
         help="folders of your own recordings without the wake word (a radio, podcasts, a dinner): further negatives",
+    )
+    parser.add_argument(
+        "--real-speech",
+        type=_hours,
+        nargs="?",
+        const=REAL_SPEECH_HOURS,
+        metavar="HOURS",
+        help="so many hours of people's speech (LibriSpeech, English, CC BY 4.0; 650 MB, fetched once) as negatives"
+        f" ({REAL_SPEECH_HOURS:g} where no number is given)",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(

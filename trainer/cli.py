@@ -89,6 +89,18 @@ def generate(
             help="Throw out clips that a phoneme recogniser does not hear as what they should say.",
         ),
     ] = True,
+    real_speech: Annotated[
+        float | None,
+        typer.Option(
+            metavar="HOURS",
+            help=(
+                "Beside them, so many hours of people's speech as negatives, of LibriSpeech (English, CC BY 4.0, 10.7"
+                " h): 650 MB, fetched once. docs/training.md says what it gains."
+            ),
+            min=0,
+            show_default=False,
+        ),
+    ] = None,
     jobs: Jobs = None,
 ) -> None:
     """Speak a wake word, phrases near it and ordinary sentences in many voices.
@@ -99,11 +111,16 @@ def generate(
 
       mww-generate "okay house" --output generated/okay_house
       mww-generate "hallo haus" --language de --output generated/hallo_haus
+      mww-generate "okay house" --real-speech 2 --output generated/okay_house
     """
     from trainer.data.generate import generate_corpus
+    from trainer.data.librispeech import FOLDER, add_speech, fetched_speech
     from trainer.data.speech.engine import EngineOptions
+    from trainer.data.speech.espeak_languages import check_language, language_title
+    from trainer.data.speech.languages import primary
     from trainer.data.speech.plan import CorpusRequest
     from trainer.data.speech.registry import choose_engines, skipped_lines
+    from trainer.data.speech.texts import clean_phrase
     from trainer.data.speech.ways import manner_of
     from trainer.terminal import Terminal
 
@@ -115,6 +132,9 @@ def generate(
         engine, EngineOptions(tuple(piper_voice or ()), kokoro), language=language, slow=natural > 0
     )
     with Terminal() as terminal:
+        if real_speech:
+            clean_phrase(phrase, check_language(language))  # a slip of the pen is told before anything is fetched
+            utterances = fetched_speech(terminal.counting)
         missing, counted = iter(skipped_lines(choice.skipped)), terminal.counting("speaking")
 
         def speaking(done: int, total: int) -> None:
@@ -134,6 +154,17 @@ def generate(
         details = {dropped.reason: dropped.detail for dropped in reversed(corpus.dropped)}
         for reason, count in Counter(dropped.reason for dropped in corpus.dropped).most_common():
             terminal.told(f"{count} clips are left out: {reason}{details[reason] and f' (first: {details[reason]})'}")
+        if real_speech:
+            terminal.told(str(add_speech(output, utterances, phrase, real_speech)))
+            if primary(language) != "en":
+                terminal.told(
+                    f"it is English, which must not wake a model for {language_title(check_language(language))} either"
+                )
+        elif (output / FOLDER).is_dir():
+            terminal.told(
+                f"{output / FOLDER} has people's speech of an earlier call, which a training takes; delete it if it"
+                " should not"
+            )
     typer.echo(
         f"{len(corpus.clips)} clips in {output} ({corpus.made} new), described in {corpus.table}; listen to some:"
         f" {corpus.page}"

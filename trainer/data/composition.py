@@ -13,6 +13,7 @@ from pathlib import Path
 
 from trainer.config.data_sections import PathsSection
 from trainer.data.ingest import Label, SampleRecord
+from trainer.data.librispeech import FOLDER
 from trainer.data.split import Split
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
@@ -102,7 +103,8 @@ def _roots(paths: PathsSection) -> Iterator[tuple[Path, str]]:
     """Each folder, and what its kinds' names begin with."""
     for folders in (paths.negative_dir, paths.hard_negative_dir):
         yield from ((folder.absolute(), f"{folder.name}/" if len(folders) > 1 else "") for folder in folders)
-    yield from ((folder.absolute(), f"{folder.name}/") for folder in paths.generated_dir)
+    for folder in paths.generated_dir:
+        yield from ((folder.absolute(), f"{folder.name}/"), ((folder / FOLDER).absolute(), ""))
 
 
 def _kind(record: SampleRecord, roots: Sequence[tuple[Path, str]]) -> str:

@@ -15,7 +15,16 @@ from trainer.config.data_sections import PathsSection
 from trainer.config.training_sections import HeldOut
 from trainer.data.feature_sets import feature_set_records, refuse_feature_sets
 from trainer.data.grouping import by_families, grouped, in_families, session_note, shared_speakers
-from trainer.data.ingest import FoundFiles, Ingestion, Label, SampleRecord, find_files, find_generated, ingest
+from trainer.data.ingest import (
+    FoundFile,
+    FoundFiles,
+    Ingestion,
+    Label,
+    SampleRecord,
+    find_files,
+    find_generated,
+    ingest,
+)
 from trainer.data.mined import place_mined
 from trainer.data.parallel import Progress
 from trainer.data.split import PlacedGroup, Split, Splitter, read_splits, refuse_repeated
@@ -58,8 +67,11 @@ def load_recordings(
     from a split.
     """
     table = read_splits(paths.splits) if paths.splits else None
-    found = find_recorded(paths)
+    tables = SpokenTables()
     generated = sum((find_generated(folder.absolute()) for folder in paths.generated_dir), FoundFiles())
+    recorded_beside = {file.path for file in generated.files if tables.speakers_folder(file.path) is not None}
+    found = find_recorded(paths, [file for file in generated.files if file.path in recorded_beside])
+    generated = replace(generated, files=tuple(file for file in generated.files if file.path not in recorded_beside))
     refuse_repeated(file.path for file in (*found.files, *generated.files))
     stored = feature_set_records(paths.feature_sets, jobs=jobs) if paths.feature_sets else []
     check = partial(
@@ -67,7 +79,6 @@ def load_recordings(
         others=[PlacedGroup(record.label, "recordings", record.speaker, record.split, fixed=True) for record in stored],
         jobs=jobs,
     )
-    tables = SpokenTables()
     recorded_files = [file for file in found.files if tables.root_of(file.path) is None]
     spoken = [*(file for file in found.files if tables.root_of(file.path) is not None), *generated.files]
     apart = bool(paths.generated_dir)
@@ -113,14 +124,16 @@ def _held_out_note(people: bool, engines: Sequence[str], records: Sequence[Sampl
     )
 
 
-def find_recorded(paths: PathsSection) -> FoundFiles:
-    """The recorded files of a run with their groups. Raises `ConfigError` as `load_recordings` does for folders."""
+def find_recorded(paths: PathsSection, others: Sequence[FoundFile] = ()) -> FoundFiles:
+    """The recorded files of a run, and `others`, with their groups. Raises `ConfigError` as `load_recordings` does for
+    folders.
+    """
     labelled = [(label, folder) for label in Label for folder in paths.folders(f"{label}_dir")]
     for label, folder in labelled:
         if label is not Label.POSITIVE:
             refuse_feature_sets(folder, f"paths.{label}_dir")
     found = sum((find_files(folder.absolute(), label) for label, folder in labelled), FoundFiles())
-    return replace(found, files=tuple(grouped(found.files, paths.grouped_negative_dir)))
+    return replace(found, files=tuple(grouped((*found.files, *others), paths.grouped_negative_dir)))
 
 
 def _with_mined(ingestion: Ingestion) -> Ingestion:

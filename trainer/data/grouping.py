@@ -6,8 +6,8 @@
   speaker's, or file by file. A test then says nothing of other people, and whoever shows its figures says so.
 - Generated speech, where it validates or tests: a family of voices of its engine, and all that it says.
 - Recordings without the wake word: each by itself. But one that has the name of a speaker of wake words, as a folder's
-  or before the take in its own, belongs to that speaker, and each folder in one of `paths.grouped_negative_dir` is a
-  group.
+  or before the take in its own, belongs to that speaker, and each folder in one of `paths.grouped_negative_dir`, or in
+  a folder of recorded speakers (`recorded.json`), is a group.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def grouped(files: Sequence[FoundFile], grouped_folders: Iterable[Path] = ()) ->
             _of_a_folder(file, folder.absolute()) if within else file
             for file, within in zip(files, inside, strict=True)
         ]
-    return list(files)
+    tables = SpokenTables()
+    folders = [None if file.label is Label.POSITIVE else tables.speakers_folder(file.path) for file in files]
+    return [file if folder is None else _of_a_folder(file, folder) for file, folder in zip(files, folders, strict=True)]
 
 
 def by_families(

@@ -1,5 +1,5 @@
-"""Who spoke a generated clip: the row of `generated.csv` above it. Tables of older versions lack columns, and clips of
-other generators lack a table.
+"""Who spoke a clip: the row of `generated.csv` above it, or a person, where `recorded.json` is nearer. Tables of older
+versions lack columns, and clips of other generators lack a table.
 """
 
 from __future__ import annotations
@@ -10,25 +10,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainer.data.speech.languages import primary
-from wakeword.corpus.recordings import GENERATED_TABLE
+from wakeword.corpus.recordings import GENERATED_TABLE, RECORDED_TABLE, origin_table
 from wakeword.reading import read_csv
 
 
 @dataclass(frozen=True)
 class SpokenTables:
-    """The tables of generated speech that lie above clips, each read once."""
+    """The tables that lie above clips, each read once."""
 
     _tables: dict[Path, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
-    _roots: dict[Path, Path | None] = field(default_factory=dict)
+    _roots: dict[Path, tuple[Path, str] | None] = field(default_factory=dict)
 
     def root_of(self, path: Path) -> Path | None:
-        """The nearest folder above a clip that holds a table, by its name or where its links lead; None where none
-        does.
+        """The folder of generated speech that a clip belongs to, by its name or where its links lead; None where it is
+        a recording.
         """
         for place in dict.fromkeys((path.absolute().parent, path.resolve().parent)):
-            if (root := self._root(place)) is not None:
-                return root
+            if (root := self._root(place)) is not None and root[1] == GENERATED_TABLE:
+                return root[0]
         return None
+
+    def speakers_folder(self, path: Path) -> Path | None:
+        """The folder of recorded speakers in which a clip lies, each speaker a folder; None where it lies in none."""
+        root = self._root(path.absolute().parent)
+        return root[0] if root is not None and root[1] == RECORDED_TABLE else None
 
     def row(self, path: Path) -> Mapping[str, str] | None:
         """The row of a clip by column; None where no table above it lists it. Raises `ConfigError` for a table that
@@ -62,10 +67,9 @@ class SpokenTables:
                 counted.setdefault(self.root_of(path), Counter())[primary(tag)] += 1
         return tuple(sorted({tags.most_common(1)[0][0] for tags in counted.values()}))
 
-    def _root(self, folder: Path) -> Path | None:
+    def _root(self, folder: Path) -> tuple[Path, str] | None:
+        """The nearest folder that holds a table, and which one."""
         if folder not in self._roots:
-            above = folder.parent
-            self._roots[folder] = (
-                folder if (folder / GENERATED_TABLE).is_file() else None if above == folder else self._root(above)
-            )
+            above, table = folder.parent, origin_table(folder)
+            self._roots[folder] = (folder, table) if table else None if above == folder else self._root(above)
         return self._roots[folder]

@@ -17,6 +17,9 @@ from wakeword.stored_features import is_stored
 LIST_SUFFIXES = frozenset({".csv", ".m3u", ".m3u8", ".txt"})
 GENERATED_TABLE = "generated.csv"
 """`mww-generate` leaves this table at the root of what it made."""
+RECORDED_TABLE = "recorded.json"
+"""At the root of a folder of speakers that were recorded, also where that lies within what `mww-generate` made: who
+they are, whose work that is and under which licence."""
 NOTE = "# note: "
 """Begins a line of a list that says what figures of its recordings are worth; whoever reports them says it too."""
 HASH_BLOCK_BYTES = 1 << 20
@@ -168,6 +171,13 @@ def hash_corpus(file_hashes: Iterable[str]) -> str:
 
 
 def is_generated(path: Path) -> bool:
-    """Whether a recording lies in a folder that `mww-generate` made: its voice is a synthesiser's."""
-    places = {*path.absolute().parents, *path.resolve().parents}
-    return any((folder / GENERATED_TABLE).is_file() for folder in places)
+    """Whether a recording lies in a folder that `mww-generate` made, and in no folder of recorded speakers within that:
+    its voice is a synthesiser's.
+    """
+    ways = (path.absolute().parents, path.resolve().parents)
+    return any(next(filter(None, map(origin_table, folders)), "") == GENERATED_TABLE for folders in ways)
+
+
+def origin_table(folder: Path) -> str:
+    """Which table in a folder says where what lies below comes from: `RECORDED_TABLE`, `GENERATED_TABLE`, or empty."""
+    return next((name for name in (RECORDED_TABLE, GENERATED_TABLE) if (folder / name).is_file()), "")

@@ -60,6 +60,25 @@ def test_folders_of_negatives_stand_beside_the_generated_ones(tmp_path: Path, st
     assert "Its corpus is synthetic" in done.stdout
 
 
+def test_hours_of_peoples_speech_go_to_the_command_that_fetches_them(started: Started) -> None:
+    for given, hours in (
+        ([], None),
+        (["--real-speech"], 2.0),
+        (["--real-speech", 0.5], 0.5),
+        (["--real-speech", 0], None),
+    ):
+        done, (generate, _) = started(*given)
+        assert (
+            generate[generate.index("--real-speech") + 1 :][:1] == [str(hours)]
+            if hours
+            else ("--real-speech" not in generate)
+        )
+        assert ("Its wake words are synthetic" in done.stdout) == bool(hours)
+    for wrong in ("much", "nan", "-1"):
+        with pytest.raises(SystemExit, match="2"):
+            started(f"--real-speech={wrong}")
+
+
 def test_folders_of_negatives_are_looked_at_before_anything_is_spoken(tmp_path: Path, started: Started) -> None:
     good = sound(tmp_path / "good" / "1.wav")
     (tmp_path / "empty").mkdir()

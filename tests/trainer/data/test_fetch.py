@@ -7,72 +7,26 @@ from __future__ import annotations
 import errno
 import hashlib
 import http.client
-import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from tests.trainer.data.served import Server, serving
 from trainer.data.speech.fetch import Remote, fetch
 from wakeword.errors import InfrastructureError
 
 CONTENT = bytes(range(256)) * 40
 
 
-class Server(ThreadingHTTPServer):
-    """Serves `CONTENT`; breaks off after so many bytes an answer, for as many answers as `breaks` says."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.breaks = 0
-        self.after = 3000
-        self.lengths: list[int] = []
-        """`after` of the first answers, one each."""
-        self.ranges = True
-        self.asked: list[str | None] = []
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/file"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        wanted = self.headers.get("Range")
-        self.server.asked.append(wanted)
-        start = int(re.findall(r"\d+", wanted)[0]) if wanted and self.server.ranges else 0
-        if start >= len(CONTENT):
-            self.send_error(416)
-            return
-        rest = CONTENT[start:]
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(rest)))
-        self.end_headers()
-        if self.server.breaks:
-            self.server.breaks -= 1
-            rest = rest[: self.server.lengths.pop(0) if self.server.lengths else self.server.after]
-        self.wfile.write(rest)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing on stderr."""
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving({"/file": CONTENT}) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def remote(server: Server, content: bytes = CONTENT, algorithm: str = "sha256") -> Remote:
-    return Remote(server.address, algorithm, hashlib.new(algorithm, content).hexdigest())
+    return Remote(f"{server.address}/file", algorithm, hashlib.new(algorithm, content).hexdigest())
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
@@ -132,7 +86,7 @@ def test_a_server_that_gets_nowhere_is_given_up(server: Server, tmp_path: Path) 
     server.breaks, server.after = 1000, 0
     with pytest.raises(InfrastructureError, match="cannot be fetched"):
         fetch(remote(server), tmp_path / "file")
-    address = server.address
+    address = f"{server.address}/file"
     server.server_close()
     with pytest.raises(InfrastructureError, match=f"{address} cannot be fetched"):
         fetch(Remote(address, "sha256", ""), tmp_path / "file")

@@ -7,6 +7,7 @@ import http
 import http.client
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -31,9 +32,9 @@ class Remote:
     """In hex."""
 
 
-def fetch(remote: Remote, path: Path) -> None:
+def fetch(remote: Remote, path: Path, progress: Callable[[int, int], None] | None = None) -> None:
     """Bring a file to `path`, where it appears whole and checked. What an interrupted call had got is kept beside it,
-    and the next one goes on there.
+    and the next one goes on there. `progress` is told how many bytes are there, of how many.
 
     A transfer that breaks off is taken up again as long as it gets on. Raises `InfrastructureError` when the address
     does not answer or answers with other content, and `OSError` for the disk.
@@ -47,14 +48,15 @@ def fetch(remote: Remote, path: Path) -> None:
         most = _size(partial)
         while True:
             try:
-                _receive(remote.address, partial)
+                _receive(remote.address, partial, progress)
                 break
             except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
                 # A server that sends all of it again may break off each time at another place.
                 if _size(partial) <= most:
                     raise InfrastructureError(f"{remote.address} cannot be fetched ({error})") from error
                 most = _size(partial)
-        found = hashlib.new(remote.algorithm, partial.read_bytes()).hexdigest()
+        with partial.open("rb") as whole:
+            found = hashlib.file_digest(whole, remote.algorithm).hexdigest()
         if found != remote.digest:
             partial.unlink()
             raise InfrastructureError(
@@ -64,7 +66,7 @@ def fetch(remote: Remote, path: Path) -> None:
         partial.replace(path)
 
 
-def _receive(address: str, partial: Path) -> None:
+def _receive(address: str, partial: Path, progress: Callable[[int, int], None] | None) -> None:
     """Append to `partial` what it lacks. A server that cannot go on in the middle sends all of it again."""
     have = _size(partial)
     request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310 - the addresses are the project's own
@@ -74,11 +76,15 @@ def _receive(address: str, partial: Path) -> None:
         if have and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return  # it is complete; the digest will tell
         raise
-    with answer, partial.open("ab" if answer.status == _PARTIAL_CONTENT else "wb") as writer:
+    if answer.status != _PARTIAL_CONTENT:
+        have = 0
+    with answer, partial.open("ab" if have else "wb") as writer:
         expected = int(answer.headers.get("Content-Length") or -1)
         received = 0
         while block := _read(answer):
             received += writer.write(block)
+            if progress is not None and expected > 0:
+                progress(have + received, have + expected)
     if received < expected:
         raise http.client.IncompleteRead(b"", expected - received)
 
