@@ -13,7 +13,6 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from benchmarks.timing import CORPUS, REPETITIONS, one_thread, timed
 from trainer.config.sections import AugmentationSection
 from trainer.data.augment.chain import EFFECTS, Augmenter, place_anywhere
 from trainer.data.augment.computed import computed_backgrounds, computed_rooms
@@ -34,30 +34,11 @@ from trainer.data.words import WordPlace
 from wakeword.audio import read_samples
 from wakeword.frontend import device_features
 
-CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 CORPUS_FOLDERS = ("computer",)
 CLIPS = 100
-REPETITIONS = 3
 DRAWS = 12
 BATCHES = 50
 COMPUTED = 40
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-def one_thread() -> None:
-    """One core is measured, so BLAS gets one thread: start again with that said before NumPy is loaded."""
-    if os.environ.get("OPENBLAS_NUM_THREADS") != "1":
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | dict.fromkeys(THREAD_VARIABLES, "1"))
-
-
-def timed(work: Callable[[], object]) -> float:
-    """The shortest of some runs, in seconds: the one least disturbed."""
-    best = float("inf")
-    for _ in range(REPETITIONS):
-        began = time.perf_counter()
-        work()
-        best = min(best, time.perf_counter() - began)
-    return best
 
 
 def main() -> None:

@@ -13,8 +13,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -22,35 +20,18 @@ import numpy as np
 import pymicro_wakeword
 from pymicro_wakeword import MicroWakeWord, MicroWakeWordFeatures, Model
 
+from benchmarks.timing import CORPUS, REPETITIONS, one_thread, timed
 from wakeword.audio import read_samples
 from wakeword.corpus.recordings import find_recordings
 from wakeword.engines.reference import ReferenceEngine
 from wakeword.engines.unrolled import UnrolledEngine
 from wakeword.frontend import device_features
 from wakeword.model.flatbuffer import read_model
+from wakeword.processes import THREAD_VARIABLES
 
 MODEL = "hey_mycroft"
-CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 CORPUS_FOLDERS = ("speech_librispeech", "speech_speechocean762")
 GENERATED_SENTENCES = 200
-REPETITIONS = 3
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-def one_thread() -> None:
-    """One core is measured, so BLAS gets one thread: start again with that said before NumPy is loaded."""
-    if os.environ.get("OPENBLAS_NUM_THREADS") != "1":
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | dict.fromkeys(THREAD_VARIABLES, "1"))
-
-
-def timed(work: Callable[[], object]) -> float:
-    """The shortest of some runs, in seconds: the one least disturbed."""
-    best = float("inf")
-    for _ in range(REPETITIONS):
-        began = time.perf_counter()
-        work()
-        best = min(best, time.perf_counter() - began)
-    return best
 
 
 def run_pymicro_wakeword(paths: list[Path]) -> None:

@@ -7,13 +7,14 @@ and model may be merged; their agreement with the simulation is computed anew fr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness.results.agreement import MARGIN, make_agreement
 from harness.results.device_records import IntegrityRecord, SessionRecord
 from harness.results.schema import ArenaRecord, Result, RunRecord
 from harness.results.scores import score_runs
 from wakeword.errors import ConfigError
+from wakeword.records import Record
 
 _SAME_MODEL = {
     "wake_word": "wake word",
@@ -54,7 +55,7 @@ def merge_results(results: Sequence[Result]) -> Result:
         raise ConfigError("no result to report; give at least one result.json written by mww-simulate --result")
     first = results[0]
     for other in results[1:]:
-        _require_same_model(first, other)
+        _require_same("results of different models", _SAME_MODEL, first.model, other.model)
     _require_one_noise_floor(results)
     pairs = _distinct_runs(results)
     runs = tuple(run for run, _ in pairs)
@@ -83,13 +84,12 @@ def merge_results(results: Sequence[Result]) -> Result:
     )
 
 
-def _require_same_model(first: Result, other: Result) -> None:
-    for field, name in _SAME_MODEL.items():
-        ours, theirs = getattr(first.model, field), getattr(other.model, field)
+def _require_same(what: str, names: Mapping[str, str], first: Record, other: Record) -> None:
+    """`names`: the fields that must be equal, and what a reader calls them."""
+    for field, name in names.items():
+        ours, theirs = getattr(first, field), getattr(other, field)
         if ours != theirs:
-            raise ConfigError(
-                f"cannot merge results of different models: {name} {ours!r} and {theirs!r}; report them one by one"
-            )
+            raise ConfigError(f"cannot merge {what}: {name} {ours!r} and {theirs!r}; report them one by one")
 
 
 def _require_one_source(runs: Sequence[RunRecord]) -> None:
@@ -212,7 +212,8 @@ def merge_sessions(results: Sequence[Result]) -> SessionRecord | None:
         )
     first = sessions[0]
     for other in sessions[1:]:
-        _require_same_board(first, other)
+        _require_same("sessions of different boards", _SAME_BOARD, first.board, other.board)
+        _require_same_model_on_board(first, other)
     if len(sessions) == 1:
         return first
     return SessionRecord(
@@ -230,13 +231,7 @@ def merge_sessions(results: Sequence[Result]) -> SessionRecord | None:
     )
 
 
-def _require_same_board(first: SessionRecord, other: SessionRecord) -> None:
-    for field, name in _SAME_BOARD.items():
-        ours, theirs = getattr(first.board, field), getattr(other.board, field)
-        if ours != theirs:
-            raise ConfigError(
-                f"cannot merge sessions of different boards: {name} {ours!r} and {theirs!r}; report them one by one"
-            )
+def _require_same_model_on_board(first: SessionRecord, other: SessionRecord) -> None:
     if first.model_sha256_on_board != other.model_sha256_on_board:
         raise ConfigError(
             f"cannot merge sessions: the board ran model {first.model_sha256_on_board[:12]} in one and"

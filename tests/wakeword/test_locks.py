@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
+from tests.lock_holders import holding
 from wakeword.errors import ConfigError, InfrastructureError
 from wakeword.locks import FOLDER_LOCK, Holder, hold_folder, holder
 
@@ -41,32 +41,13 @@ while count < 200:
 """
 
 
-@contextmanager
-def held(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        process.stdin.write(f"{folder}\n")
-        process.stdin.flush()
-        process.stdout.readline()
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        process.stdin.close()
-        process.stdout.close()
+def held(folder: Path) -> AbstractContextManager[tuple[subprocess.Popen[str], str]]:
+    return holding(HOLDER, str(folder))
 
 
 def test_a_folder_in_use_is_refused_with_its_holder_and_what_to_do(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "one"
-    with held(folder) as process:
+    with held(folder) as (process, _):
         with pytest.raises(InfrastructureError) as refused, hold_folder(folder, REMEDY):
             pass
         assert (
@@ -78,7 +59,7 @@ def test_a_folder_in_use_is_refused_with_its_holder_and_what_to_do(tmp_path: Pat
 
 
 def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
-    with held(tmp_path) as process:
+    with held(tmp_path) as (process, _):
         process.kill()
         process.wait()
         assert (tmp_path / FOLDER_LOCK).is_file()

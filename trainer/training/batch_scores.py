@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from wakeword.scoring.classification import share
+
 
 @dataclass(frozen=True)
 class BatchScores:
@@ -41,28 +43,24 @@ class BatchScores:
     @property
     def loss(self) -> float:
         """Mean weighted loss of a step; NaN without steps, as all of these without what they are a share of."""
-        return _share(self.loss_sum, self.steps)
+        return share(self.loss_sum, self.steps)
 
     @property
     def accuracy(self) -> float:
         """Share of windows judged rightly."""
         wrong = self.accepts + self.positives - 2 * self.true_accepts
-        return _share(self.samples - wrong, self.samples)
+        return share(self.samples - wrong, self.samples)
 
     @property
     def recall(self) -> float:
         """Share of the wake words that were accepted."""
-        return _share(self.true_accepts, self.positives)
+        return share(self.true_accepts, self.positives)
 
     @property
     def precision(self) -> float:
         """Share of the accepted windows that held the wake word."""
-        return _share(self.true_accepts, self.accepts)
+        return share(self.true_accepts, self.accepts)
 
     def figures(self) -> dict[str, float]:
         """All four by name."""
         return {"loss": self.loss, "accuracy": self.accuracy, "recall": self.recall, "precision": self.precision}
-
-
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole else float("nan")

@@ -69,22 +69,22 @@ class Confusion:
     @property
     def accuracy(self) -> float:
         """(TP + TN) / all."""
-        return _share(self.true_positives + self.true_negatives, self.windows)
+        return share(self.true_positives + self.true_negatives, self.windows)
 
     @property
     def precision(self) -> float:
         """TP / (TP + FP); NaN when nothing was accepted."""
-        return _share(self.true_positives, self.true_positives + self.false_positives)
+        return share(self.true_positives, self.true_positives + self.false_positives)
 
     @property
     def recall(self) -> float:
         """TP / (TP + FN)."""
-        return _share(self.true_positives, self.true_positives + self.false_negatives)
+        return share(self.true_positives, self.true_positives + self.false_negatives)
 
     @property
     def f1(self) -> float:
         """2 TP / (2 TP + FP + FN), the harmonic mean of precision and recall."""
-        return _share(2 * self.true_positives, 2 * self.true_positives + self.false_positives + self.false_negatives)
+        return share(2 * self.true_positives, 2 * self.true_positives + self.false_positives + self.false_negatives)
 
 
 @dataclass(frozen=True)
@@ -256,5 +256,6 @@ def _accepted_by_score(truth: Truth, scores: Scores) -> tuple[Rates, NDArray[np.
     return ranked[last_of_value], positives, last_of_value + 1 - positives
 
 
-def _share(part: int, whole: int) -> float:
+def share(part: float, whole: float) -> float:
+    """A part of a whole, NaN where there is no whole."""
     return part / whole if whole else float("nan")

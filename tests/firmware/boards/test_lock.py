@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from firmware.boards.entry import BoardEntry
 from firmware.boards.lock import board_holder, hold_board, lock_folder, room_holder
+from tests.lock_holders import holding
 from wakeword.errors import InfrastructureError
 from wakeword.locks import Holder
 
@@ -41,28 +41,11 @@ def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @contextmanager
 def holder(entry: BoardEntry) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A process that holds a board, and a program that it has started."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[3],
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    child = 0
-    try:
-        process.stdin.write(entry.model_dump_json() + "\n")
-        process.stdin.flush()
-        child = int(process.stdout.readline())
-        yield process, child
-    finally:
-        process.kill()
-        process.wait()
-        process.stdin.close()
-        process.stdout.close()
-        if child:
-            os.kill(child, 9)
+    with holding(HOLDER, entry.model_dump_json()) as (process, child):
+        try:
+            yield process, int(child)
+        finally:
+            os.kill(int(child), 9)
 
 
 def test_a_board_in_use_is_refused_with_its_holder() -> None:

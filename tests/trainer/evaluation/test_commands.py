@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from tests import networks
 from tests.trainer.evaluation.loudness import SETTINGS, write_bursts
@@ -129,40 +129,17 @@ def test_the_commands(trained: Path, tmp_path: Path) -> None:
     audio, output = tmp_path / "audio", tmp_path / "mined"
     extra = audio / "extra.wav"
     extra.write_bytes((audio / "test" / "loud.wav").read_bytes()[:200_000])
-    done = runner.invoke(
-        mine_app,
-        [
-            "--tflite",
-            str(exported),
-            "--audio",
-            str(audio),
-            "--output",
-            str(output),
-            "--fp-threshold",
-            "0.01",
-            "--jobs",
-            "1",
-        ],
-    )
+
+    def mined(*options: str) -> Result:
+        return runner.invoke(mine_app, ["--tflite", str(exported), "--audio", str(audio), *options])
+
+    options = ("--output", str(output), "--fp-threshold", "0.01", "--jobs", "1")
+    done = mined(*options)
     assert done.exit_code == 2, "a wav that is cut short cannot be heard"
     assert "left out, tests the run: 6" in done.stderr
     extra.unlink()
     write_bursts(extra, 8, {2.0: 0.9}, seed=77)
-    done = runner.invoke(
-        mine_app,
-        [
-            "--tflite",
-            str(exported),
-            "--audio",
-            str(audio),
-            "--output",
-            str(output),
-            "--fp-threshold",
-            "0.01",
-            "--jobs",
-            "1",
-        ],
-    )
+    done = mined(*options)
     assert done.exit_code == 0, done.output
     with (output / "mined.csv").open() as lines:
         rows = list(csv.DictReader(lines))
@@ -171,31 +148,12 @@ def test_the_commands(trained: Path, tmp_path: Path) -> None:
     assert f"{len(rows)} new clip{'s' if len(rows) > 1 else ''} in" in done.stdout
     # What the command line does not say, the configuration does.
     few = ["--set", "hard_negative_mining.fp_threshold=0.01", "--set", "hard_negative_mining.max_samples=1"]
-    done = runner.invoke(
-        mine_app,
-        ["--tflite", str(exported), "--audio", str(audio), "--output", str(tmp_path / "few"), *few, "--jobs", "1"],
-    )
+    done = mined("--output", str(tmp_path / "few"), *few, "--jobs", "1")
     assert done.exit_code == 0, done.output
     assert "1 new clip in" in done.stdout
-    done = runner.invoke(
-        mine_app,
-        [
-            "--tflite",
-            str(exported),
-            "--audio",
-            str(audio),
-            "--output",
-            str(tmp_path / "two"),
-            *few,
-            "--max-samples",
-            "2",
-        ],
-    )
+    done = mined("--output", str(tmp_path / "two"), *few, "--max-samples", "2")
     assert "2 new clips" in done.stdout
-    done = runner.invoke(
-        mine_app,
-        ["--tflite", str(exported), "--audio", str(audio), "--output", str(tmp_path / "two"), "--fp-threshold", "1"],
-    )
+    done = mined("--output", str(tmp_path / "two"), "--fp-threshold", "1")
     assert done.exit_code == 2
     assert "error: --fp-threshold: hard_negative_mining.fp_threshold is 1.0: it must be below 1" in done.stderr
 
