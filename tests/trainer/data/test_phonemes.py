@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.data.speech.phonemes import distance, fold, nearest, says
+from trainer.data.speech.phonemes import distance, distance_within, fold, nearest, says
 
 folded = st.text("abdeiktuəɛøœyãõ", max_size=8)
 ipa = st.text("abdeɛœøyɑɔəɾrʁɹʔðβɲʎxç ˈˌː\u0303\u0329ʲ", max_size=12)
@@ -37,6 +37,12 @@ def test_a_part_is_held_by_the_whole(first: str, second: str, language: str) -> 
     second = second.lstrip("\u0303")
     part, whole = fold(first, language), fold(f"{first} {second}", language)
     assert says((part,), (whole,)) == bool(part)
+
+
+@given(folded, folded)
+def test_the_distance_within_is_that_of_the_nearest_stretch(part: str, whole: str) -> None:
+    stretches = {whole[start:end] for start in range(len(whole) + 1) for end in range(start, len(whole) + 1)}
+    assert distance_within(part, whole) == pytest.approx(min(distance(part, stretch) for stretch in stretches))
 
 
 def test_distance_by_hand() -> None:

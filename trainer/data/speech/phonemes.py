@@ -98,14 +98,30 @@ def distance(first: str, second: str) -> float:
     """Weighted edit distance of two folded IPA strings, in sounds: 0 alike, 0.3 a near sound, 0.7 one vowel for
     another.
     """
-    previous = [column * _INDEL_COST for column in range(len(second) + 1)]
-    for row, sound in enumerate(first, 1):
-        current = [row * _INDEL_COST]
+    return _edits(first, second, [column * _INDEL_COST for column in range(len(second) + 1)])[-1]
+
+
+def distance_within(part: str, whole: str) -> float:
+    """Least weighted edit distance of a folded IPA string from any stretch of another one, in sounds: 0 where it is in
+    there.
+    """
+    return min(_edits(part, whole, [0.0] * (len(whole) + 1)))
+
+
+def _edits(first: str, second: str, previous: list[float]) -> list[float]:
+    """Least costs of making all of `first` of each beginning of `second`; `previous` are those of making nothing."""
+    for sound in first:
+        current = [previous[0] + _INDEL_COST]
         for column, other in enumerate(second, 1):
             change = previous[column - 1] + _substitution(sound, other)
             current.append(min(change, previous[column] + _INDEL_COST, current[column - 1] + _INDEL_COST))
         previous = current
-    return previous[-1]
+    return previous
+
+
+def vowels_alike(sounds: str) -> str:
+    """Folded IPA in which all vowels are one."""
+    return "".join("ə" if sound in _VOWELS else sound for sound in sounds)
 
 
 def nearest(target: str, candidates: Sequence[tuple[str, str]], count: int) -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from trainer.data.speech.bank import Bank
 from trainer.data.speech.languages import LATIN, SYLLABIC, languages_written_in, primary, script_of, scripts
-from trainer.data.speech.phonemes import Hear, distance, nearest, says
+from trainer.data.speech.phonemes import Hear, distance_within, nearest, says, vowels_alike
 from wakeword.errors import ConfigError
 
 MAX_PHRASE_CHARACTERS = 60
@@ -41,8 +41,10 @@ _KEPT_BEGINNING = 2 / 3
 _KEPT_END = 1 / 2
 """Longest parts of a word that count as cut. A word without its unstressed first vowel ("'lexa") is how people say
 it."""
-_MIN_DISTANCE = 0.6
-"""In sounds. Nearer than this, a speaker who means the phrase may well say the "near miss"."""
+_MIN_DISTANCE = 0.65
+"""In sounds, of any stretch of a near miss from the phrase, vowels all alike. Nearer than this (other vowels, or a
+consonant or two that many do not tell apart, as in "charvis" and "komputer"), a speaker who means the phrase may well
+say the "near miss"."""
 _SENTENCE_ATTEMPTS = 12
 _EVERYDAY_SHARE, _EVERYDAY_LEAST = 0.2, 4
 """A phrase that so large a part of ordinary sentences holds, and so many of them, cannot be a wake word."""
@@ -175,9 +177,12 @@ def _rearranged(words: Sequence[str]) -> Iterator[str]:
 
 
 def _altered(word: str, onsets: Sequence[str]) -> Iterator[str]:
-    """Rhymes (other first consonants) and cut forms of a word. Not all are words; to an ear they need not be."""
+    """Rhymes (other first consonants) and cut forms of a word. Not all are words; to an ear they need not be.
+
+    A word that begins with a vowel gets no rhymes: "valexa" is "alexa" with a sound before it, as in "it's Alexa".
+    """
     first_vowel = next((place for place, letter in enumerate(word) if _bare(letter) in _VOWELS), len(word))
-    if rest := word[first_vowel:]:
+    if first_vowel and (rest := word[first_vowel:]):
         yield from (onset + rest for onset in onsets)
     shortest = 1 if script_of(word[0]) in SYLLABIC else _MIN_CUT_LETTERS
     yield from (word[:length] for length in range(shortest, int(len(word) * _KEPT_BEGINNING) + 1))
@@ -220,4 +225,8 @@ def _bare(letter: str) -> str:
 
 
 def _far_enough(phrase: Sequence[str], text: Sequence[str]) -> bool:
-    return all(distance(target, sounds) >= _MIN_DISTANCE for target, sounds in zip(phrase, text, strict=True))
+    """Vowels differ most between accents, and engines read made-up words by their own rules, so all are one here."""
+    return all(
+        distance_within(vowels_alike(target), vowels_alike(sounds)) >= _MIN_DISTANCE
+        for target, sounds in zip(phrase, text, strict=True)
+    )
