@@ -7,6 +7,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.config.mixednet import MixedNetConfig
+
+OFFICIAL = MixedNetConfig(
+    first_conv_filters=32, pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,))
+)
+"""The shape of ESPHome's official models."""
+RESIDUAL = MixedNetConfig(
+    first_conv_filters=8,
+    stride=1,
+    pointwise_filters=(8, 10),
+    mixconv_kernel_sizes=((3,), (3, 5)),
+    repeat_in_block=(1, 2),
+    residual_connection=(1, 1),
+)
+TINY = MixedNetConfig(
+    first_conv_filters=6,
+    pointwise_filters=(6,),
+    mixconv_kernel_sizes=((3, 5),),
+    repeat_in_block=(1,),
+    residual_connection=(1,),
+    dropout_rate=0.1,
+)
+"""Trains in seconds."""
+
 
 def speechlike(seed: int, length: int) -> NDArray[np.int8]:
     """Features that rise and fall over some 200 ms, as speech does, int8 `[length, 40]`."""

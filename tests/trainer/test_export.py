@@ -39,14 +39,7 @@ NETWORKS = {
         6,
     ),
     "residual, stride 1": (
-        MixedNetConfig(
-            first_conv_filters=8,
-            stride=1,
-            pointwise_filters=(8, 10),
-            mixconv_kernel_sizes=((3,), (3, 5)),
-            repeat_in_block=(1, 2),
-            residual_connection=(1, 1),
-        ),
+        networks.RESIDUAL,
         4,
     ),
 }

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests import networks
+from tests.networks import OFFICIAL
 from trainer.config.lengths import (
     channel_groups,
     encoder_receptive_field,
@@ -20,9 +21,6 @@ from trainer.mixednet.scaling import dequantise
 from wakeword.errors import ConfigError
 
 SINGLE_KERNELS = MixedNetConfig()
-MIXED_KERNELS = MixedNetConfig(
-    first_conv_filters=32, pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,))
-)
 NARROW = MixedNetConfig(
     first_conv_filters=7,
     pointwise_filters=(9, 8),
@@ -102,10 +100,10 @@ def test_channels_are_shared_with_the_remainder_first() -> None:
 
 
 def test_lengths_of_the_official_model() -> None:
-    assert encoder_receptive_field(MIXED_KERNELS) == 155
-    assert head_frames(MIXED_KERNELS, 204) == 17
-    assert fit_slices(MIXED_KERNELS, 204) == receptive_field(MIXED_KERNELS, 17) == 203
-    assert window_slices(MIXED_KERNELS, 1500) == 203
+    assert encoder_receptive_field(OFFICIAL) == 155
+    assert head_frames(OFFICIAL, 204) == 17
+    assert fit_slices(OFFICIAL, 204) == receptive_field(OFFICIAL, 17) == 203
+    assert window_slices(OFFICIAL, 1500) == 203
 
 
 def test_every_clip_duration_gives_a_window_that_fits() -> None:
@@ -118,20 +116,20 @@ def test_every_clip_duration_gives_a_window_that_fits() -> None:
 
 def test_a_window_below_the_receptive_field_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"154 slices is too short .* at least 155 \(1550 ms\)"):
-        fit_slices(MIXED_KERNELS, 154)
+        fit_slices(OFFICIAL, 154)
 
 
 def test_the_official_model_has_its_number_of_parameters() -> None:
     from trainer.mixednet.models import build_model
 
-    assert build_model(MIXED_KERNELS, fit_slices(MIXED_KERNELS, 204)).count_params() == 26_049
+    assert build_model(OFFICIAL, fit_slices(OFFICIAL, 204)).count_params() == 26_049
 
 
 def test_a_window_with_unread_slices_is_refused() -> None:
     from trainer.mixednet.models import build_model
 
     with pytest.raises(ConfigError, match="204 slices leaves 1 unread by this model; take 203"):
-        build_model(MIXED_KERNELS, 204)
+        build_model(OFFICIAL, 204)
 
 
 def test_features_become_what_the_models_input_dequantises_to() -> None:
@@ -142,7 +140,7 @@ def test_features_become_what_the_models_input_dequantises_to() -> None:
     "config",
     [
         pytest.param(SINGLE_KERNELS, id="single kernels"),
-        pytest.param(MIXED_KERNELS, id="mixed kernels"),
+        pytest.param(OFFICIAL, id="mixed kernels"),
         pytest.param(
             MixedNetConfig(residual_connection=(1, 1, 0, 1), repeat_in_block=(1, 2, 1, 1)), id="residual and repeated"
         ),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tests.networks import OFFICIAL, RESIDUAL
 from trainer.analysis.analyse import ModelAnalysis, analyse_model, fit, fits
 from trainer.analysis.boards import BOARDS, MIB, BoardProfile
 from trainer.analysis.layers import layer_costs
@@ -18,18 +19,6 @@ from trainer.config.lengths import receptive_field, window_slices
 from trainer.config.mixednet import MixedNetConfig
 from wakeword.model.arena_esp32s3 import state_sizes
 from wakeword.model.flatbuffer import TfliteModel, read_model
-
-OFFICIAL = MixedNetConfig(
-    first_conv_filters=32, pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,))
-)
-RESIDUAL = MixedNetConfig(
-    first_conv_filters=8,
-    stride=1,
-    pointwise_filters=(8, 10),
-    mixconv_kernel_sizes=((3,), (3, 5)),
-    repeat_in_block=(1, 2),
-    residual_connection=(1, 1),
-)
 
 
 def macs_of(model: TfliteModel) -> int:

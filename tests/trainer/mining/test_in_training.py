@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests import networks
+from tests.networks import TINY
 from tests.trainer.evaluation.loudness import RATE, write_bursts
 from tests.trainer.training.test_records import curves
 from trainer.config.lengths import receptive_field
-from trainer.config.mixednet import MixedNetConfig
 from trainer.config.training_sections import HardNegativeMiningSection, TrainingSection
 from trainer.data.batches import FeatureSet
 from trainer.data.clip_rows import ClipRows
@@ -46,15 +46,7 @@ from wakeword.errors import ConfigError
 from wakeword.frontend import device_features
 from wakeword.simulation.streams import PresentedStream, SimulatedStream
 
-NET = MixedNetConfig(
-    first_conv_filters=6,
-    pointwise_filters=(6,),
-    mixconv_kernel_sizes=((3, 5),),
-    repeat_in_block=(1,),
-    residual_connection=(1,),
-    dropout_rate=0.1,
-)
-WINDOW = receptive_field(NET, 8)
+WINDOW = receptive_field(TINY, 8)
 SETTINGS = TrainingSection(
     training_steps=(12, 6),
     learning_rates=(3e-3, 1e-3),
@@ -112,7 +104,7 @@ def miner_of(
         return [words, plain, *([FeatureSet("mined", False, mined, hard=True)] if len(mined) else [])]
 
     mining = HardNegativeMiningSection(fp_threshold=threshold, max_samples=limit, mining_interval_epochs=1)
-    return TrainingMiner(NET, WINDOW, negatives, mining, folder, sets, taken=taken)
+    return TrainingMiner(TINY, WINDOW, negatives, mining, folder, sets, taken=taken)
 
 
 def mined_of(sets: Sequence[FeatureSet]) -> ClipRows:
@@ -128,7 +120,7 @@ def mined_of(sets: Sequence[FeatureSet]) -> ClipRows:
 def test_what_is_mined_is_what_the_model_accepts(negatives: JoinedNegatives, words: FeatureSet, tmp_path: Path) -> None:
     from trainer.mixednet.models import build_model
 
-    model = build_model(NET, WINDOW)
+    model = build_model(TINY, WINDOW)
     networks.randomise(model, seed=3)
     miner = miner_of(tmp_path / "mined", negatives, words, limit=20)
     assert miner.restore(0).total == 0
@@ -165,7 +157,7 @@ class ChanceModel:
 
     def run(self, presented: PresentedStream) -> SimulatedStream:
         self.count += 1
-        return presented.simulated(NET.stride, self.streams[(self.count - 1) % len(self.streams)])
+        return presented.simulated(TINY.stride, self.streams[(self.count - 1) % len(self.streams)])
 
     def load(self, weights: Any, sha256: str) -> None:
         pass
@@ -200,7 +192,7 @@ def test_places_order_and_memory_of_any_mining(
         features = ClipRows(np.zeros((sum(lengths), 40), np.int8), np.array(lengths))
         joined = JoinedNegatives.of(records, features, SEED)
         chance = np.random.default_rng(data.draw(st.integers(0, 1000)))
-        streams = [chance.integers(0, 256, length // NET.stride).astype(np.uint8) for length in lengths]
+        streams = [chance.integers(0, 256, length // TINY.stride).astype(np.uint8) for length in lengths]
         patch.setattr(in_training, "FloatModel", lambda *_: ChanceModel(streams))
         patch.setattr(in_training, "weights_sha256", lambda _: "weights")
         taken = [Stretch(records[0].sha256, 0, 20_000)]
@@ -228,7 +220,7 @@ def test_places_order_and_memory_of_any_mining(
                     start + length - int(features.starts[stream]) - SHIFT_SLICES,
                     start + length - int(features.starts[stream]) + 1,
                 )
-                inferences = [end // NET.stride - 1 for end in ends if end % NET.stride == 0]
+                inferences = [end // TINY.stride - 1 for end in ends if end % TINY.stride == 0]
                 assert round(row.probability * 255) in streams[stream][inferences]
         # A session that goes on after any of the minings knows what was mined by then, and no more.
         for step, state in zip((9, 6, 3, 0), reversed(states), strict=True):
@@ -281,7 +273,7 @@ def train(negatives: JoinedNegatives, words: FeatureSet) -> Train:
         sets = [words, FeatureSet("negatives", False, negatives.features, 3.0)]
         scores = ValidationScores(0.5, 9.0, 0.25, 0.125)
         to_do = TrainingRun(
-            NET,
+            TINY,
             WINDOW,
             sets,
             SETTINGS,

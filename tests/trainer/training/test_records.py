@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.networks import TINY
 from trainer.config.lengths import receptive_field
-from trainer.config.mixednet import MixedNetConfig
 from trainer.config.training_sections import PerformanceSection, TrainingSection
 from trainer.data.batches import FeatureSet
 from trainer.mixednet import runtime
@@ -26,15 +26,7 @@ from wakeword.errors import ConfigError
 
 pytestmark = pytest.mark.usefixtures("steps_not_compiled")
 
-NET = MixedNetConfig(
-    first_conv_filters=6,
-    pointwise_filters=(6,),
-    mixconv_kernel_sizes=((3, 5),),
-    repeat_in_block=(1,),
-    residual_connection=(1,),
-    dropout_rate=0.1,
-)
-WINDOW = receptive_field(NET, 4)
+WINDOW = receptive_field(TINY, 4)
 SETTINGS = TrainingSection(
     training_steps=(12, 12),
     learning_rates=(3e-3, 1e-3),
@@ -77,7 +69,7 @@ class Interrupting(Silent):
 
 def run_in(folder: Path, **changes: Any) -> TrainingRun:
     run = TrainingRun(
-        NET, WINDOW, feature_sets(), SETTINGS, folder / "checkpoints", Falling(), performance=PROFILED, records=folder
+        TINY, WINDOW, feature_sets(), SETTINGS, folder / "checkpoints", Falling(), performance=PROFILED, records=folder
     )
     return replace(run, **changes)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.networks import OFFICIAL
 from trainer.config.lengths import receptive_field
 from trainer.config.mixednet import MixedNetConfig
 from trainer.config.training_sections import TrainingSection
@@ -17,9 +18,6 @@ from trainer.mixednet.scaling import dequantise
 from trainer.training.batch_scores import BatchScores
 from trainer.training.step import TrainState
 
-OFFICIAL = MixedNetConfig(
-    first_conv_filters=32, pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,))
-)
 UNEVEN = MixedNetConfig(
     first_conv_filters=7,
     stride=2,
