@@ -133,7 +133,8 @@ def generate(
     )
     with Terminal() as terminal:
         if real_speech:
-            clean_phrase(phrase, check_language(language))  # a slip of the pen is told before anything is fetched
+            # A slip of the pen is told before anything is fetched.
+            cleaned = clean_phrase(phrase, check_language(language))
             utterances = fetched_speech(terminal.counting)
         missing, counted = iter(skipped_lines(choice.skipped)), terminal.counting("speaking")
 
@@ -155,7 +156,7 @@ def generate(
         for reason, count in Counter(dropped.reason for dropped in corpus.dropped).most_common():
             terminal.told(f"{count} clips are left out: {reason}{details[reason] and f' (first: {details[reason]})'}")
         if real_speech:
-            terminal.told(str(add_speech(output, utterances, phrase, real_speech)))
+            terminal.told(str(add_speech(output, utterances, cleaned, real_speech)))
             if primary(language) != "en":
                 terminal.told(
                     f"it is English, which must not wake a model for {language_title(check_language(language))} either"

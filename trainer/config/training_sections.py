@@ -69,7 +69,7 @@ class FilterAugment(Section):
     12 dB of level are about 12 steps."""
 
     share: Annotated[float, Field(ge=0, le=1)] = 0.75
-    """Of the windows that get one."""
+    """Share of the windows that are filtered."""
     gain: Annotated[float, Field(ge=0, le=64)] = 0.0
     """Most that a window is raised or lowered."""
     tilt: Annotated[float, Field(ge=0, le=64)] = 0.0

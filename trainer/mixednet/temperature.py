@@ -2,10 +2,10 @@
 Modern Neural Networks", 2017, section 4.2).
 
 Guo et al. fit the number to the likelihood of validation data. Here it serves the device's output, whose 256 steps end
-at a probability of 0.998, log-odds of 5.5. A long training gives wake words log-odds of 10 to 20, and the few false
+at a probability of 0.996, log-odds of 5.5. A long training gives wake words log-odds of 10 to 20, and the few false
 accepts 6 to 9: all of them are 255 on the device, and no cutoff tells them apart. So the number brings the wake words
-down to where the steps are fine. It changes neither the order of logits nor which windows a model takes for likelier
-than not.
+down to where the steps are fine. It changes neither the order of single inferences nor which of them are likelier than
+not.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from trainer.mixednet import graph
 
 WORD_LOG_ODDS = 4.0
-"""Where half of the wake words lie at most: a probability of 0.982, 251 of 255. Half of the scale's cutoffs lie within
-4 of even odds."""
+"""Where half of the wake words lie at most: a probability of 0.982, which is 251 of 255."""
 
 
 def word_temperature(peaks: NDArray[np.float64]) -> float:

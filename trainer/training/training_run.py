@@ -47,7 +47,8 @@ _KNOWN_TO_FIRST_STATES = {
 """Keys of `training` that the fingerprint has, of themselves or by what they decide: the batches, the teachers."""
 
 Evaluate = Callable[[Any], ValidationScores]
-"""Scores a `keras.Model` of `build_model` on validation data; `SlidingModel` runs its weights over whole recordings."""
+"""Scores a `keras.Model` of `build_model` on validation data, and may divide its logits by a temperature first;
+`SlidingModel` runs its weights over whole recordings."""
 
 
 @dataclass(frozen=True)

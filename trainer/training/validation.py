@@ -50,10 +50,11 @@ class StreamingValidation:
     def __call__(self, model: Any) -> ValidationScores:
         """Recall and false accepts an hour at the cutoff in use, and what all cutoffs together allow.
 
-        The logits of `model` are divided first where its wake words are beyond the scale, in place.
+        The logits of `model` are divided first where its wake words are beyond the scale, in place; not where the
+        cutoff is given, which is meant for the probabilities as they are.
         """
         self._model.load(model)
-        for _ in range(_TEMPERATURES):
+        for _ in range(_TEMPERATURES if self._cutoff is None else 0):
             temperature = word_temperature(self._word_peaks())
             if temperature <= 1:
                 break

@@ -194,11 +194,16 @@ def test_each_evaluation_takes_the_models_weights_of_that_time(trained: Trained)
 
 def test_words_beyond_the_devices_scale_get_a_temperature(trained: Trained) -> None:
     """Where the device would say 255 to words and false accepts alike, no cutoff could tell them apart."""
-    scored, head = validation(trained, cutoff=0.3), trained.model.get_layer("head")
+    scored, head = validation(trained, target=500.0), trained.model.get_layer("head")
     weights = head.get_weights()
     try:
         head.set_weights([weights[0] * 10, weights[1] * 10])
-        assert np.median(word_levels(trained)) > 10
+        before = word_levels(trained)
+        assert np.median(before) > 10
+        validation(trained, cutoff=0.3)(trained.model)
+        np.testing.assert_array_equal(
+            word_levels(trained), before, "a cutoff that is given is one of these probabilities"
+        )
         surest = np.concatenate([stream.probabilities for stream, _ in heard(trained).streams])
         scored(trained.model)
         assert np.median(word_levels(trained)) == pytest.approx(WORD_LOG_ODDS, abs=0.05)
