@@ -50,7 +50,8 @@ REAL_SPEECH_HOURS = 2.0
 """Of `--real-speech` without a number: docs/training.md says what an hour costs."""
 MORE_NEGATIVES = (
     "What gains most is people's speech as negatives: your own recordings without the word (--negatives DIR), or"
-    " LibriSpeech, fetched once (--real-speech). See docs/training.md, 'People's speech as negatives'."
+    " LibriSpeech, fetched once (--real-speech); give such a run a folder of its own (--output). See docs/training.md,"
+    " 'People's speech as negatives'."
 )
 
 

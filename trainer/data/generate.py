@@ -246,8 +246,8 @@ def _check_output(output: Path, plans: Sequence[ClipPlan]) -> None:
     strangers = sorted(set(found) - planned)
     if strangers:
         raise ConfigError(
-            f"{output}: holds {len(strangers)} generated clips of other settings (first: {strangers[0]}); choose an"
-            " empty folder, or delete them"
+            f"{output}: holds {len(strangers)} generated clips of other settings, or of another version of this"
+            f" program (first: {strangers[0]}); choose an empty folder, or delete them"
         )
 
 
