@@ -33,6 +33,7 @@ from trainer.config.checks import check_config
 from trainer.config.loader import load_config
 from trainer.data.feature_sets import refuse_feature_sets
 from trainer.data.ingest import FoundFile, Label, find_files
+from trainer.data.librispeech import FOLDER as LIBRISPEECH
 from trainer.data.split import refuse_repeated
 from trainer.exporting import default_name
 from wakeword.audio import probe
@@ -76,7 +77,7 @@ def main() -> int:
         return error.exit_code
     generated, run, exported, results = work / "generated", work / "run", work / "exported", work / "results"
     manifest, report = exported / f"{name}.json", work / "report.html"
-    people = bool(options.negatives or options.real_speech)
+    people = bool(options.negatives or options.real_speech or (generated / LIBRISPEECH).is_dir())
     synthetic = "wake words are" if people else "corpus is"
     print(
         f"Cycle for {options.phrase!r} in {work}. Its {synthetic} synthetic: it shows that every part works, not how"

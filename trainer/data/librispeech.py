@@ -110,8 +110,8 @@ def fetched_speech(counting: Counting, archives: Sequence[SpeechArchive] | None 
     """All recordings, from the cache folder; what is not there is fetched and unpacked first.
 
     Interrupted or killed at any time, the next call goes on. Two at once: the second one waits for the first. Raises
-    `InfrastructureError` where the disk has no room for it, the network or the server fails, or the archive is not the
-    one that is expected, and `OSError` for the disk.
+    `ConfigError` where the cache folder is damaged, `InfrastructureError` where the disk has no room for it, the
+    network or the server fails, or the archive is not the one that is expected, and `OSError` for the disk.
     """
     archives = ARCHIVES if archives is None else archives
     cache = cache_folder("librispeech")
@@ -144,7 +144,8 @@ def add_speech(output: Path, utterances: Sequence[Utterance], phrase: str, hours
                 link.unlink()
         for link, target in wanted.items():
             link.parent.mkdir(exist_ok=True)
-            if not link.is_symlink():
+            # A corpus that was copied with links followed has the recording itself.
+            if not link.is_symlink() and not link.is_file():
                 link.symlink_to(target)
         for speaker in [path for path in folder.iterdir() if path.is_dir() and not any(path.iterdir())]:
             speaker.rmdir()
@@ -183,12 +184,20 @@ def _check_room(cache: Path, archives: Sequence[SpeechArchive]) -> None:
         return
     there = next(folder for folder in (cache, *cache.parents) if folder.exists())
     # An archive is removed once it is unpacked, so there is one of them at a time.
-    needed, free = math.ceil(sum(missing) * _ROOM + max(missing)), shutil.disk_usage(there).free
+    fetched = [_size(cache / f"{archive.name}.tar.gz") for archive in archives]
+    needed = math.ceil(sum(missing) * _ROOM + max(missing)) - max(fetched)
+    free = shutil.disk_usage(there).free
     if free < needed:
         raise InfrastructureError(
             f"{cache}: {_megabytes(free)} MB are free there, and people's speech needs {_megabytes(needed)} MB while it"
             " is unpacked; free space, or leave --real-speech out"
         )
+
+
+def _size(packed: Path) -> int:
+    """Bytes of an archive that are there already, whole or in part."""
+    there = (packed, packed.with_name(packed.name + PARTIAL_SUFFIX))
+    return max((path.stat().st_size for path in there if path.is_file()), default=0)
 
 
 def _unpacked(archive: SpeechArchive, cache: Path, counting: Counting) -> Path:
@@ -253,7 +262,13 @@ def _utterances(folder: Path) -> Iterator[Utterance]:
     remedy = f"delete {folder}, and the same command fetches it anew"
     for row in read_csv(folder / _UTTERANCES, ("path", "seconds", "text"), remedy).rows:
         path = folder / row["path"]
-        yield Utterance(path.parent.name, path, float(row["seconds"]), row["text"])
+        try:
+            seconds = float(row["seconds"])
+        except ValueError:
+            raise ConfigError(f"{folder / _UTTERANCES}: {row['seconds']!r} is no length in seconds; {remedy}") from None
+        if not path.is_file():
+            raise ConfigError(f"{path}: is not there, though {_UTTERANCES} names it; {remedy}")
+        yield Utterance(path.parent.name, path, seconds, row["text"])
 
 
 def _in_megabytes(count: Progress) -> Progress:

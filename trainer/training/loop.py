@@ -219,6 +219,7 @@ class _Loop:
 
     def _evaluated(self, model: Any) -> tuple[Checkpoint, bool]:
         state, settings, folder = self._state, self._settings, self._run.folder
+        self._run.within_scale(model)
         checkpoint = Checkpoint(state.step, self._run.evaluate(model))
         rate = checkpoint.scores.false_accepts_per_hour
         best = state.best is None or is_better(checkpoint, state.best, settings)
@@ -242,6 +243,7 @@ class _Loop:
         """Comes after the evaluation of the same step, whose state is saved: a kill in here repeats the mining."""
         assert self._run.hard_negatives is not None
         with self.recorder.beside_steps("mining"), self._train_state.averaged() as model:
+            self._run.within_scale(model)
             mined = self._run.hard_negatives.mine(model, self._state.step)
         self._draw_from(mined)
         self._state.mined_step = self._state.step

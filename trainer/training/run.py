@@ -123,6 +123,7 @@ def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs:
         records=folder,
         hard_negatives=miner,
         distillation=open_teachers(config),
+        within_scale=validation.within_scale,
     )
     return train(run)
 

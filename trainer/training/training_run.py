@@ -42,13 +42,16 @@ _KNOWN_TO_FIRST_STATES = {
         "sampling_weights",
         "penalty_weights",
     ),
-    *("teachers", "teaching_share", "held_out_engines"),
+    *("teachers", "teaching_share", "held_out_engines", "filter_augment"),
 }
 """Keys of `training` that the fingerprint has, of themselves or by what they decide: the batches, the teachers."""
 
 Evaluate = Callable[[Any], ValidationScores]
-"""Scores a `keras.Model` of `build_model` on validation data, and may divide its logits by a temperature first;
-`SlidingModel` runs its weights over whole recordings."""
+"""Scores a `keras.Model` of `build_model` on validation data; `SlidingModel` runs its weights over whole recordings."""
+
+
+def _as_it_is(model: Any) -> None:
+    """Leave a model alone."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +76,16 @@ class TrainingRun:
     """Lets the model hear its own negatives every so many evaluations; what it wrongly accepts joins the sets."""
     distillation: Distillation | None = None
     """Earlier models, whose logits are learned beside the truth."""
+    within_scale: Callable[[Any], None] = _as_it_is
+    """Divides the logits of a model, in place, where its words are beyond the device's output scale. What is evaluated,
+    kept and mined with has that."""
 
     def fingerprint(self, sampler: BatchSampler, tensorflow: str, precision: str) -> str:
         """A hash of everything that a run's course depends on. How far the last phase goes is not part of it: a run may
         go on with more steps.
 
-        In the words of the version that wrote the first states: its runs go on. A key of the section that came later is
-        part of it where it is not at its default.
+        A key of the section that came later than the first states is part of it where it is not at its default, so that
+        a new key alone ends no run.
         """
         settings = self.settings
         lists = (

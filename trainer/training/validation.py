@@ -4,9 +4,6 @@ At each evaluation the model runs at every stride over the validation recordings
 range from disk, and the detector gives utterances found and false accepts at every cutoff. The cutoff in use is the one
 that the export would choose. Synthetic words are also heard in hard conditions, and a figure from the float
 probabilities themselves tells models apart where counts are all alike.
-
-Before it is scored, a model whose wake words lie beyond the device's output scale gets a temperature
-(`trainer.mixednet.temperature`); what is scored is what is kept.
 """
 
 from __future__ import annotations
@@ -19,15 +16,12 @@ from numpy.typing import NDArray
 
 from trainer.inference.models import FloatModel
 from trainer.inference.splits import PresentedSplit
-from trainer.mixednet.temperature import divide_logits, word_temperature
+from trainer.inference.temperature import bring_within_scale
 from trainer.training.scores import ValidationScores
 from wakeword.contract import cutoff_to_uint8
 from wakeword.scoring.det import average_viable_recall, recall_at_no_false_accepts
 from wakeword.scoring.separation import average_log_odds, expected_recall, other_peaks, word_peaks
 from wakeword.simulation.streams import PresentedStream, SimulatedStream
-
-_TEMPERATURES = 3
-"""Log-odds of float32 probabilities end at 16.6, so words beyond need more than one division."""
 
 
 class StreamingValidation:
@@ -47,19 +41,16 @@ class StreamingValidation:
         self._model, self._data, self._window, self._target = model, data, window, target_false_accepts_per_hour
         self._cutoff = None if probability_cutoff is None else cutoff_to_uint8(probability_cutoff)
 
-    def __call__(self, model: Any) -> ValidationScores:
-        """Recall and false accepts an hour at the cutoff in use, and what all cutoffs together allow.
-
-        The logits of `model` are divided first where its wake words are beyond the scale, in place; not where the
-        cutoff is given, which is meant for the probabilities as they are.
+    def within_scale(self, model: Any) -> None:
+        """Divide the logits of a model where its wake words are beyond the device's output scale; not where the cutoff
+        is given, which is meant for the probabilities as they are.
         """
+        if self._cutoff is None:
+            bring_within_scale(model, self._model, self._data.positives, self._window)
+
+    def __call__(self, model: Any) -> ValidationScores:
+        """Recall and false accepts an hour at the cutoff in use, and what all cutoffs together allow."""
         self._model.load(model)
-        for _ in range(_TEMPERATURES if self._cutoff is None else 0):
-            temperature = word_temperature(self._word_peaks())
-            if temperature <= 1:
-                break
-            divide_logits(model, temperature)
-            self._model.load(model)
         given: list[NDArray[np.float32]] = []
 
         def run(stream: PresentedStream) -> SimulatedStream:
@@ -78,12 +69,6 @@ class StreamingValidation:
             expected_recall=None if hard_recall is None else self._expected_recall(given, curve.hours),
             hours=curve.hours,
         )
-
-    def _word_peaks(self) -> NDArray[np.float64]:
-        """Highest log-odds of each wake word as it is, float64 `[words]`."""
-        stream = self._data.positives
-        levels = average_log_odds(self._model.probabilities(stream.features), self._model.stride, self._window)
-        return word_peaks(levels, self._model.stride, [recording.span for recording in stream.recordings])
 
     def _expected_recall(self, probabilities: Sequence[NDArray[np.float32]], hours: float) -> float:
         """Of the words as they are and in each condition; the hours are the negatives', in hard conditions too, and the

@@ -34,7 +34,7 @@ from trainer.data.speech.fetch import Remote
 from trainer.data.split import Split
 from wakeword.corpus.provenance import provenance_of
 from wakeword.corpus.recordings import GENERATED_TABLE, RECORDED_TABLE
-from wakeword.errors import InfrastructureError
+from wakeword.errors import ConfigError, InfrastructureError
 
 SPEAKERS, TAKES, SECONDS = 20, 3, 1.0
 TEXTS = ("HE READ ON", "THE COMPUTER'S VOICE", "NOBODY COMPUTES HERE")
@@ -127,6 +127,30 @@ def test_both_parts_are_fetched_unpacked_and_kept(
     assert fetched_speech(silent, archives) == first
     assert len(server.asked) == asked, "the second call asks nobody"
     assert capsys.readouterr().err == ""
+
+
+def test_a_cache_that_is_not_whole_is_told_with_what_to_do(archives: list[SpeechArchive], cache: Path) -> None:
+    first = fetched_speech(silent, archives)[0]
+    first.path.unlink()
+    with pytest.raises(ConfigError, match=r"is not there, though utterances\.csv names it; delete .*fetches it anew"):
+        fetched_speech(silent, archives)
+    table = cache / "dev-clean" / "utterances.csv"
+    table.write_text(table.read_text().replace(",1.0,", ",one,", 1))
+    with pytest.raises(ConfigError, match="'one' is no length in seconds; delete"):
+        fetched_speech(silent, archives)
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_corpus_that_was_copied_with_its_recordings_gets_no_second_ones(
+    archives: list[SpeechArchive], tmp_path: Path
+) -> None:
+    utterances, hours = fetched_speech(silent, archives), 10 / 3600
+    added = add_speech(tmp_path / "corpus", utterances, "jarvis", hours)
+    copy = tmp_path / "copy"
+    shutil.copytree(tmp_path / "corpus", copy)
+    again = add_speech(copy, utterances, "jarvis", 2 * hours)
+    assert added.recordings == 10
+    assert again.recordings == len(list((copy / FOLDER).glob("*/*.flac"))) == 20
 
 
 def test_a_transfer_that_was_killed_goes_on(server: Server, archives: list[SpeechArchive], cache: Path) -> None:

@@ -137,6 +137,27 @@ def assert_same_weights(first: loop.TrainingResult, second: loop.TrainingResult)
         np.testing.assert_array_equal(one, other)
 
 
+def test_what_is_scored_and_kept_is_within_the_scale_and_training_goes_on_without(tmp_path: Path) -> None:
+    def halved(model: Any) -> None:
+        for weight in model.get_layer("head").weights:
+            weight.assign(weight / 2)
+
+    def heads(folder: str, **changes: Any) -> tuple[list[Any], Any]:
+        seen = []
+
+        def evaluate(model: Any) -> ValidationScores:
+            seen.append(model.get_layer("head").get_weights()[0])
+            return ValidationScores(0.5, 0, len(seen) / 10)
+
+        result = train(tmp_path / folder, evaluate=evaluate, **changes)
+        return seen, result.model.get_layer("head").get_weights()[0]
+
+    (plain, kept), (divided, kept_divided) = heads("plain"), heads("divided", within_scale=halved)
+    np.testing.assert_array_equal(kept, plain[-1])
+    np.testing.assert_array_equal(kept_divided, divided[-1])
+    np.testing.assert_allclose(divided, np.array(plain) / 2, rtol=1e-6)
+
+
 def test_a_run_learns_and_keeps_its_best_weights(whole_run: tuple[loop.TrainingResult, Recorder]) -> None:
     from trainer.mixednet.models import build_model
 

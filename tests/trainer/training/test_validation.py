@@ -19,8 +19,8 @@ from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from trainer.inference.models import FloatModel
 from trainer.inference.splits import PresentedSplit, SimulatedSplit, SplitRecords, present_split
+from trainer.inference.temperature import WORD_LOG_ODDS
 from trainer.mixednet.scaling import dequantise
-from trainer.mixednet.temperature import WORD_LOG_ODDS
 from trainer.training.validation import StreamingValidation
 from wakeword import contract
 from wakeword.corpus.feature_cache import CachedStream, FeatureCache
@@ -200,18 +200,18 @@ def test_words_beyond_the_devices_scale_get_a_temperature(trained: Trained) -> N
         head.set_weights([weights[0] * 10, weights[1] * 10])
         before = word_levels(trained)
         assert np.median(before) > 10
-        validation(trained, cutoff=0.3)(trained.model)
+        validation(trained, cutoff=0.3).within_scale(trained.model)
         np.testing.assert_array_equal(
             word_levels(trained), before, "a cutoff that is given is one of these probabilities"
         )
         surest = np.concatenate([stream.probabilities for stream, _ in heard(trained).streams])
-        scored(trained.model)
+        scored.within_scale(trained.model)
         assert np.median(word_levels(trained)) == pytest.approx(WORD_LOG_ODDS, abs=0.05)
         now = np.concatenate([stream.probabilities for stream, _ in heard(trained).streams])
         assert len(np.unique(now[surest == 255])) > 5, "what was one level is several"
         assert now[surest > 150].min() >= 128 >= now[surest < 106].max(), "likelier than not is still likelier"
         kept = head.get_weights()
-        scored(trained.model)
+        scored.within_scale(trained.model)
         np.testing.assert_allclose(head.get_weights()[0], kept[0], rtol=0.02)
     finally:
         head.set_weights(weights)

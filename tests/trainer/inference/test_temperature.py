@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests import networks
 from tests.trainer.training.test_validation import FRAMES, network
 from trainer.config.lengths import receptive_field
+from trainer.inference.temperature import WORD_LOG_ODDS, divide_logits, word_temperature
 from trainer.mixednet.scaling import dequantise
-from trainer.mixednet.temperature import WORD_LOG_ODDS, divide_logits, word_temperature
 
 peaks = st.lists(st.floats(-20, 17), min_size=1, max_size=40).map(np.array)
 

@@ -15,10 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.inference.models import FloatModel
 from trainer.mixednet import graph
+from wakeword.scoring.separation import average_log_odds, word_peaks
+from wakeword.simulation.streams import PresentedStream
 
 WORD_LOG_ODDS = 4.0
 """Where half of the wake words lie at most: a probability of 0.982, which is 251 of 255."""
+_DIVISIONS = 3
+"""Log-odds of float32 probabilities end at 16.6, so words beyond need more than one."""
 
 
 def word_temperature(peaks: NDArray[np.float64]) -> float:
@@ -34,3 +39,27 @@ def divide_logits(model: Any, temperature: float) -> None:
     head = model.get_layer(graph.HEAD)
     for weight in head.weights:
         weight.assign(weight / temperature)
+
+
+def bring_within_scale(model: Any, runner: FloatModel, words: PresentedStream, window: int) -> float:
+    """Divide the logits of a `keras.Model` of `build_model`, in place, where its wake words are beyond the scale.
+
+    Args:
+        model: Whose logits are divided.
+        runner: Runs its weights, which it takes over, over the words.
+        words: Wake words as they are always presented.
+        window: Inferences that the detector averages.
+
+    Returns what the logits were divided by, 1 where nothing was.
+    """
+    divided = 1.0
+    for _ in range(_DIVISIONS):
+        runner.load(model)
+        levels = average_log_odds(runner.probabilities(words.features), runner.stride, window)
+        spoken = [recording.span for recording in words.recordings]
+        temperature = word_temperature(word_peaks(levels, runner.stride, spoken))
+        if temperature <= 1:
+            break
+        divide_logits(model, temperature)
+        divided *= temperature
+    return divided
