@@ -7,7 +7,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from trainer.config.base import Files, Section
 from wakeword import contract
@@ -21,6 +21,20 @@ MaximizationMetric = Literal["auto", "average_viable_recall", "expected_recall",
 Weight = Annotated[float, Field(ge=0)]
 _Positive = Annotated[float, Field(gt=0)]
 _Count = Annotated[int, Field(ge=0)]
+
+
+def _limit(value: object) -> object:
+    try:
+        norm = 1.0 if value in ("none", "adaptive") else float(str(value))
+    except ValueError:
+        norm = 0.0
+    if not 0 < norm < float("inf"):
+        raise ValueError("it must be none, adaptive, or a norm above 0, for example 1.0")
+    return value
+
+
+_Clipping = Literal["none", "adaptive"] | Annotated[float, Field(gt=0)]
+GradientClipping = Annotated[_Clipping, BeforeValidator(_limit, json_schema_input_type=_Clipping)]
 
 _MASKS = ("time_mask_max_size", "time_mask_count", "freq_mask_max_size", "freq_mask_count")
 _PER_PHASE = ("learning_rates", "positive_class_weight", "negative_class_weight", "hard_negative_class_weight", *_MASKS)
@@ -114,6 +128,9 @@ class TrainingSection(Section):
     weight_averaging: float = Field(0.999, ge=0, lt=1)
     """What a running mean of the weights keeps of itself a step. Evaluations, checkpoints and export have the mean; 0:
     no mean."""
+    gradient_clipping: GradientClipping = "none"
+    """Limit of each step's gradient, by its global norm, which `validation.csv` tells: against single steps that throw
+    a training back. A number: this norm; adaptive: five times the running median, and never above 1; none: no limit."""
     sampling_weights: SamplingWeights = SamplingWeights()
     """What a batch is drawn from."""
     penalty_weights: PenaltyWeights = PenaltyWeights()

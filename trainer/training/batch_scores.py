@@ -1,4 +1,4 @@
-"""Loss, accuracy, recall and precision over the training batches, from four numbers a step."""
+"""Loss, accuracy, recall, precision and gradients over the training batches, from five numbers a step."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from wakeword.scoring.classification import share
 
 @dataclass(frozen=True)
 class BatchScores:
-    """Sums over steps. A step gives `[loss, accepted wake words, accepted, wake words]`, at a probability of one half;
-    sums of sums add up.
+    """Sums over steps. A step gives `[loss, accepted wake words, accepted, wake words, norm of the gradient]`, at a
+    probability of one half; sums of sums add up. A step whose loss or norm is not finite was skipped, and is counted as
+    such alone.
     """
 
     steps: int = 0
@@ -23,12 +24,26 @@ class BatchScores:
     true_accepts: float = 0.0
     accepts: float = 0.0
     positives: float = 0.0
+    skipped: int = 0
+    gradient_norms: Sequence[float] = ()
+    """Of each step, in order."""
 
     @classmethod
     def of(cls, steps: Sequence[Any], batch_size: int) -> BatchScores:
         """The scores of so many steps' tensors; waits for those that are still being computed."""
-        sums = np.sum([step.numpy() for step in steps], axis=0, dtype=np.float64)
-        return cls(len(steps), len(steps) * batch_size, *map(float, sums))
+        of_steps = np.array([step.numpy() for step in steps], np.float64)
+        done = of_steps[are_finite(steps)]
+        loss, true_accepts, accepts, positives = map(float, done[:, :4].sum(axis=0))
+        return cls(
+            len(done),
+            len(done) * batch_size,
+            loss,
+            true_accepts,
+            accepts,
+            positives,
+            skipped=len(of_steps) - len(done),
+            gradient_norms=tuple(done[:, 4].tolist()),
+        )
 
     def __add__(self, other: BatchScores) -> BatchScores:
         return BatchScores(
@@ -38,6 +53,8 @@ class BatchScores:
             self.true_accepts + other.true_accepts,
             self.accepts + other.accepts,
             self.positives + other.positives,
+            self.skipped + other.skipped,
+            (*self.gradient_norms, *other.gradient_norms),
         )
 
     @property
@@ -61,6 +78,26 @@ class BatchScores:
         """Share of the accepted windows that held the wake word."""
         return share(self.true_accepts, self.accepts)
 
+    @property
+    def gradient(self) -> tuple[float, float]:
+        """Median and largest norm of the steps' gradients, before any limit."""
+        norms = self.gradient_norms
+        return (float(np.median(norms)), max(norms)) if norms else (float("nan"), float("nan"))
+
     def figures(self) -> dict[str, float]:
-        """All four by name."""
-        return {"loss": self.loss, "accuracy": self.accuracy, "recall": self.recall, "precision": self.precision}
+        """All of them by name."""
+        median, largest = self.gradient
+        return {
+            "loss": self.loss,
+            "accuracy": self.accuracy,
+            "recall": self.recall,
+            "precision": self.precision,
+            "gradient_norm_median": median,
+            "gradient_norm_largest": largest,
+            "skipped_steps": self.skipped,
+        }
+
+
+def are_finite(steps: Sequence[Any]) -> list[bool]:
+    """Of each step's tensor, whether the step was done: its loss and the norm of its gradient are finite."""
+    return [bool(np.isfinite(step[0]) and np.isfinite(step[4])) for step in (each.numpy() for each in steps)]

@@ -47,6 +47,8 @@ class RunState:
     """Names what had been mined then, so that a folder from which some is gone is noticed."""
     planned: int = 0
     """Steps of the whole run, as it was planned then; 0 in states of older versions."""
+    skipped_in_a_row: int = 0
+    """Steps just before this one that were not finite."""
 
 
 def save_numbered(model: Any, folder: Path, kind: str, step: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -18,7 +17,8 @@ from trainer.mixednet.models import build_model
 from trainer.mixednet.runtime import compute_dtype, start_tensorflow
 from trainer.mixednet.weights import load_weights, save_weights
 from trainer.training import checkpoints
-from trainer.training.batch_scores import BatchScores
+from trainer.training.batch_scores import BatchScores, are_finite
+from trainer.training.gradients import skipped_steps
 from trainer.training.interrupt import delayed_interrupt
 from trainer.training.pace import Pace
 from trainer.training.progress import MiningReport, StepReport
@@ -56,7 +56,7 @@ def train(run: TrainingRun) -> TrainingResult:
     number of steps go on with the same run, which is the one that they would have made from the start.
 
     Raises `ConfigError` when the window does not fit the model, the sets lack a class, the folder holds another run, or
-    the loss is no longer finite; `KeyboardInterrupt` after the state is saved.
+    the loss or its gradient is not finite at two steps in a row; `KeyboardInterrupt` after the state is saved.
     """
     loop = _Loop(run)
     loop.resume()
@@ -200,14 +200,25 @@ class _Loop:
     def _report(self, phase: int, given: Sequence[Any]) -> None:
         scores, step, settings = BatchScores.of(given, self._settings.batch_size), self._state.step, self._settings
         self._state.batches += scores
-        if not math.isfinite(scores.loss):
-            raise ConfigError(f"the loss is {scores.loss} at step {step}; lower training.learning_rates")
+        skipped, self._state.skipped_in_a_row = skipped_steps(
+            are_finite(given), step - len(given) + 1, self._state.skipped_in_a_row, self._remedy()
+        )
+        for each in skipped:
+            self._progress.skipped(each)
         self._pace.stepped(step)
         self._worked = True
         remaining_s = self._pace.remaining_s(settings.steps - step, settings.evaluations_after(step))
         phases, rate = len(settings.training_steps), settings.learning_rates[phase]
         self._progress.stepped(
             StepReport(phase + 1, phases, step, settings.steps, self._elapsed_s(), remaining_s, scores.loss, rate)
+        )
+
+    def _remedy(self) -> str:
+        best = self._state.best
+        kept = f"; the weights of step {best.step} are kept in {self._weights_file}" if best else ""
+        return (
+            "Lower training.learning_rates, or limit the gradient (--set training.gradient_clipping=adaptive), and give"
+            f" another --output{kept}"
         )
 
     def _evaluate_now(self) -> None:

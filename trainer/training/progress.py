@@ -55,6 +55,11 @@ class MiningReport:
         return f"step {self.step}: {self.new} {many} from {where}, highest {self.highest:.2f}, {self.total} in all"
 
 
+def skipped_line(step: int) -> str:
+    """What is told of a step that was not finite."""
+    return f"step {step}: its loss or gradient is not finite, so it is skipped; a second one in a row ends the training"
+
+
 class TrainingProgress(Protocol):
     """Receives the events of a run, in the thread that trains."""
 
@@ -68,6 +73,10 @@ class TrainingProgress(Protocol):
 
     def stepped(self, report: StepReport) -> None:
         """Steps were done."""
+        ...
+
+    def skipped(self, step: int) -> None:
+        """The loss of a step, counted from 1, or its gradient was not finite: it changed nothing."""
         ...
 
     def evaluated(self, checkpoint: Checkpoint, best: bool) -> None:
@@ -96,6 +105,9 @@ class Silent:
         """Ignore."""
 
     def stepped(self, report: StepReport) -> None:
+        """Ignore."""
+
+    def skipped(self, step: int) -> None:
         """Ignore."""
 
     def evaluated(self, checkpoint: Checkpoint, best: bool) -> None:

@@ -80,7 +80,7 @@ class Recorder:
         the one before.
         """
         if self._files:
-            self._files.tabulate(checkpoint, best, int(training["mined_hard_negatives"]))
+            self._files.tabulate(checkpoint, best, training)
         if self._curves:
             self._curves.evaluated(checkpoint, training, self._measured, model, batch)
         if self._times:

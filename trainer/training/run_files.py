@@ -8,9 +8,10 @@ import csv
 import dataclasses
 import io
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
-from trainer.training.progress import MiningReport, StepReport, TrainingProgress
+from trainer.training.progress import MiningReport, StepReport, TrainingProgress, skipped_line
 from trainer.training.scores import Checkpoint, ValidationScores
 from wakeword.files import write_atomically
 from wakeword.time_left import in_words
@@ -18,7 +19,9 @@ from wakeword.time_left import in_words
 LOG, TABLE = "training.log", "validation.csv"
 LOG_INTERVAL_S = 15.0
 """Seconds between two lines of steps."""
-_COLUMNS = ("step", *(field.name for field in dataclasses.fields(ValidationScores)), "best", "mined")
+_OF_STEPS = ("mined_hard_negatives", "gradient_norm_median", "gradient_norm_largest", "skipped_steps")
+"""Figures of the steps since the evaluation before."""
+_COLUMNS = ("step", *(field.name for field in dataclasses.fields(ValidationScores)), "best", "mined", *_OF_STEPS[1:])
 
 
 class RunFiles:
@@ -45,11 +48,16 @@ class RunFiles:
         writer.writerows(rows)
         write_atomically(self._table, text.getvalue())
 
-    def tabulate(self, checkpoint: Checkpoint, best: bool, mined: int) -> None:
-        """Add an evaluation to the table; so many `mined` hard negatives were trained on before it."""
+    def tabulate(self, checkpoint: Checkpoint, best: bool, training: Mapping[str, float]) -> None:
+        """Add an evaluation to the table, with figures of the `training` since the one before."""
         with self._table.open("a", newline="") as file:
             csv.writer(file, lineterminator="\n").writerow(
-                [checkpoint.step, *dataclasses.astuple(checkpoint.scores), int(best), mined]
+                [
+                    checkpoint.step,
+                    *dataclasses.astuple(checkpoint.scores),
+                    int(best),
+                    *(f"{training[name]:.6g}" for name in _OF_STEPS),
+                ]
             )
 
     def resumed(self, step: int, best: Checkpoint | None) -> None:
@@ -71,6 +79,11 @@ class RunFiles:
                 f"learning rate {report.learning_rate:g}, {in_words(report.elapsed_s)}{report.to_go}"
             )
         self._progress.stepped(report)
+
+    def skipped(self, step: int) -> None:
+        """A step was not finite."""
+        self._say(skipped_line(step))
+        self._progress.skipped(step)
 
     def evaluated(self, checkpoint: Checkpoint, best: bool) -> None:
         """An evaluation ended."""

@@ -9,6 +9,7 @@ from typing import Any
 from trainer.config.mixednet import MixedNetConfig
 from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import Batch
+from trainer.training.gradients import GradientLimit, guarded
 from trainer.training.losses import Distillation, Loss
 
 COMPILED = True
@@ -43,14 +44,17 @@ class TrainState:
             *model.trainable_variables,
             *(variable for layer in model.layers for variable in layer.non_trainable_weights),
         ]
+        self._limit = GradientLimit(settings.gradient_clipping, self._optimizer)
         self._averaging = settings.weight_averaging
         self._means = [keras.Variable(weight, trainable=False) for weight in self._weights] if self._averaging else []
         self._step = self._compiled(network, Loss(settings, distillation, compute_dtype), compute_dtype)
 
     @property
     def variables(self) -> list[Any]:
-        """All of it, in a fixed order: weights, statistics, random seeds, the optimizer's moments, the means."""
-        return [*self.model.variables, *self._optimizer.variables, *self._means]
+        """All of it, in a fixed order: weights, statistics, random seeds, the optimizer's moments, the means, what the
+        gradient's limit remembers.
+        """
+        return [*self.model.variables, *self._optimizer.variables, *self._means, *self._limit.variables]
 
     @contextmanager
     def averaged(self) -> Iterator[Any]:
@@ -69,7 +73,9 @@ class TrainState:
         self._optimizer.learning_rate = learning_rate
 
     def train_step(self, batch: Batch) -> Any:
-        """Do one step; see `BatchScores` for the float32 tensor that it returns without waiting for it."""
+        """Do one step; see `BatchScores` for the float32 tensor that it returns without waiting for it. A step whose
+        loss or gradient is not finite changes nothing.
+        """
         return self._step(batch.features, batch.truth, batch.weights)
 
     def _compiled(self, network: MixedNetConfig, loss_of: Loss, compute_dtype: str) -> Callable[..., Any]:
@@ -77,7 +83,7 @@ class TrainState:
 
         from trainer.mixednet.channel_first import ChannelFirst, dequantised
 
-        model, optimizer, averaging = self.model, self._optimizer, self._averaging
+        model, optimizer, averaging, limit = self.model, self._optimizer, self._averaging, self._limit
         averages = list(zip(self._weights, self._means, strict=False))
         logits_of = ChannelFirst(model, network, compute_dtype).train
 
@@ -90,6 +96,7 @@ class TrainState:
             # Biases that a normalisation takes out again have no gradient.
             weights_now = [variable.value for variable in model.trainable_variables]
             gradients = tape.gradient(loss, weights_now, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            gradients, norm = limit(gradients)
             optimizer.apply(gradients, model.trainable_variables)
             if averages:
                 steps = tf.cast(optimizer.iterations, tf.float32)
@@ -98,9 +105,12 @@ class TrainState:
                 for weight, mean in averages:
                     mean.assign(kept * mean + (1.0 - kept) * weight)
             accepted = tf.cast(logits > 0, tf.float32)
-            return tf.stack([loss, tf.reduce_sum(accepted * truth), tf.reduce_sum(accepted), tf.reduce_sum(truth)])
+            sums = [tf.reduce_sum(accepted * truth), tf.reduce_sum(accepted), tf.reduce_sum(truth)]
+            return tf.stack([loss, *sums, *norm])
+
+        whole = guarded(step, self.variables, limit)
 
         def run(*batch: Any) -> Any:
-            return step(*map(tf.convert_to_tensor, batch))  # features that lie on a GPU already stay there
+            return whole(*map(tf.convert_to_tensor, batch))  # features that lie on a GPU already stay there
 
         return run

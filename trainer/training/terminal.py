@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import TaskID
 
 from trainer.terminal import Terminal
-from trainer.training.progress import MiningReport, StepReport
+from trainer.training.progress import MiningReport, StepReport, skipped_line
 from trainer.training.scores import Checkpoint
 
 _COLUMNS = ("   step", "recall", "false accepts/h", "average viable recall", "recall at no false accepts")
@@ -41,6 +41,10 @@ class TrainingTerminal(Terminal):
             self._steps = self._bars.add_task(line, total=report.steps, completed=report.step, left_s=None)
         self._bars.update(self._steps, completed=report.step, description=line, left_s=report.remaining_s)
         self._plain.stands(f"step {report.step} of {report.steps}, {line}{report.to_go}")
+
+    def skipped(self, step: int) -> None:
+        """A step was not finite."""
+        self.told(skipped_line(step))
 
     def evaluated(self, checkpoint: Checkpoint, best: bool) -> None:
         """An evaluation ended."""

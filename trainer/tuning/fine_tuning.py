@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -24,7 +23,8 @@ from trainer.inference.models import FloatModel
 from trainer.mixednet.models import build_model
 from trainer.mixednet.runtime import compute_dtype
 from trainer.mixednet.weights import load_weights
-from trainer.training.batch_scores import BatchScores
+from trainer.training.batch_scores import BatchScores, are_finite
+from trainer.training.gradients import skipped_steps
 from trainer.training.interrupt import delayed_interrupt
 from trainer.training.loop import run_steps
 from trainer.training.progress import Silent
@@ -33,7 +33,6 @@ from trainer.training.step import TrainState
 from trainer.tuning.accepted import accepted_windows
 from trainer.tuning.policy import TuningRecipe
 from wakeword.contract import PROBABILITY_MAX
-from wakeword.errors import ConfigError
 
 NEARLY_ACCEPTED = 0.5
 """Training negatives count as nearly accepted from this share of the cutoff on: the model has heard them often, and is
@@ -138,7 +137,8 @@ class FineTuner:
 
         Returns the mean loss and the number of mined windows; the weights are in `model`.
 
-        Raises `KeyboardInterrupt` between two steps, and `ConfigError` when the loss is no longer finite.
+        Raises `KeyboardInterrupt` between two steps, and `ConfigError` when the loss or its gradient is not finite
+        at two steps in a row.
         """
         for variable, value in zip(self._state.variables, self._untouched, strict=True):
             variable.assign(value)
@@ -153,11 +153,6 @@ class FineTuner:
         # Batches that no step of the run and no other iteration has seen.
         first = self._config.training.steps + number * self._steps
         loss = self._steps_of(sampler, range(first, first + self._steps), count)
-        if not math.isfinite(loss):
-            raise ConfigError(
-                f"the loss is {loss} in iteration {number}; lower training.learning_rates, whose last value the tuning"
-                " starts with"
-            )
         return IterationTraining(loss, len(mined.clips) if mined else 0)
 
     def _steps_of(self, sampler: BatchSampler, steps: range, count: Progress) -> float:
@@ -173,6 +168,13 @@ class FineTuner:
                 if (left := len(steps) - done) <= AVERAGED_SHARE * len(steps) and left % AVERAGED_EVERY == 0:
                     average.add()
                 count(done, len(steps))
+        skipped_steps(
+            are_finite(losses),
+            1,
+            0,
+            "Lower training.learning_rates, whose last value the tuning starts with, or set"
+            " training.gradient_clipping=adaptive",
+        )
         average.assign()
         return BatchScores.of(losses, self._config.training.batch_size).loss
 
