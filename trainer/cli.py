@@ -259,6 +259,12 @@ def export(
     no_quantize: Annotated[
         bool, typer.Option("--no-quantize", help="Write a float32 model for computers instead; no device runs it.")
     ] = False,
+    onnx: Annotated[
+        bool,
+        typer.Option(
+            "--onnx", help="Write the float32 streaming model as ONNX for computers instead; no device runs it."
+        ),
+    ] = False,
     jobs: Jobs = None,
 ) -> None:
     """Export trained weights as an int8 streaming model with its ESPHome manifest.
@@ -272,20 +278,28 @@ def export(
 
       mww-export --checkpoint runs/computer/checkpoints/best_weights.weights.h5 --output models/computer
     """
-    from trainer.exporting import default_name, export_float, export_run
+    from trainer.export.onnx import require_onnx
+    from trainer.exporting import default_name, export_float, export_onnx, export_run
     from trainer.inference.runs import run_config
     from trainer.mixednet.runtime import require_tensorflow
     from trainer.terminal import Terminal
     from trainer.training.memory import workers
+    from wakeword.errors import ConfigError
     from wakeword.locks import hold_folder
 
+    if onnx and no_quantize:
+        raise ConfigError("--onnx and --no-quantize write different files; give one of them, then the other")
+    if onnx:
+        require_onnx()
     configuration = run_config(
         checkpoint, config, override or (), [*(setting or ()), *(["export.quantize=false"] if no_quantize else [])]
     )
     output, name = output or configuration.paths.export_dir, model_name or default_name(configuration.export.wake_word)
     require_tensorflow()
     with hold_folder(output, "give another --output"), Terminal() as terminal:
-        if configuration.export.quantize:
+        if onnx:
+            _print_onnx_export(export_onnx(checkpoint, configuration, output, name, terminal))
+        elif configuration.export.quantize:
             _print_export(
                 export_run(checkpoint, configuration, output, name, terminal, workers(configuration.performance, jobs))
             )
@@ -324,6 +338,17 @@ def _print_float_export(exported: ExportedFloat) -> None:
         f"Model: {exported.model}\nThis float32 model is for computers: no ESPHome device runs it. So it has no"
         " manifest, no cutoff was chosen, and the device contract was not checked. Export without --no-quantize"
         " (export.quantize: true) for a device."
+    )
+
+
+def _print_onnx_export(exported: ExportedFloat) -> None:
+    from trainer.exporting import ONNX_TOLERANCE
+
+    agreement = exported.agreement
+    typer.echo(
+        f"ONNX Runtime against Keras: largest difference {agreement.maximum:.1e} (allowed: {ONNX_TOLERANCE:g}), over"
+        f" {agreement.inferences} inferences\nModel: {exported.model}\nThis float32 model is for computers: no ESPHome"
+        " device runs it. Its metadata says what goes in. Export without --onnx for a device."
     )
 
 

@@ -26,11 +26,13 @@ from trainer.data.split import Split
 from trainer.data.spoken import SpokenTables
 from trainer.data.training_sets import recorded_clips
 from trainer.export.convert import SAVED_MODEL, convert, convert_float
-from trainer.export.package import FLOAT_SUFFIX, ModelPackage, package_paths, write_package
+from trainer.export.onnx import convert_onnx, require_onnx
+from trainer.export.package import FLOAT_SUFFIX, ONNX_SUFFIX, ModelPackage, package_paths, write_package
 from trainer.inference.models import Int8Model
 from trainer.inference.runs import run_folder
 from trainer.inference.splits import SplitRecords, simulate_split
 from trainer.inference.trained import RunCheckpoint, open_checkpoint
+from wakeword import contract
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError, MeasurementFailure
 from wakeword.files import PARTIAL_SUFFIX, check_writable, write_atomically
@@ -41,6 +43,9 @@ from wakeword.scoring.operating_point import CutoffChoice
 
 REPRESENTATIVE_SECONDS = 1800
 """Training recordings of each kind, drawn by the seed, from which the converter's 500 windows are taken."""
+ONNX_TOLERANCE = 1e-4
+"""Largest difference of a probability between ONNX Runtime and Keras: some thousand times float32's rounding, and a
+fortieth of a step of the device's output."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,43 @@ def export_float(checkpoint: Path, config: TrainerConfig, output: Path, name: st
     return ExportedFloat(model, agreement)
 
 
+def export_onnx(checkpoint: Path, config: TrainerConfig, output: Path, name: str, progress: Stages) -> ExportedFloat:
+    """Export the weights of a run as `<name>.streaming.onnx`, with the configuration and what was measured.
+
+    Other exports of the same name are left as they are. Raises `InfrastructureError` where tf2onnx or ONNX Runtime is
+    missing, `MeasurementFailure` where ONNX Runtime gives other probabilities than Keras (`ONNX_TOLERANCE`); then no
+    file is written. Else raises as `export_run` does.
+    """
+    require_onnx()
+    _check_target(output, name)
+    trained = open_checkpoint(checkpoint, config)
+    progress.told("converting to ONNX")
+    content = convert_onnx(trained.model, config.model, config.slices, _about(config))
+    progress.told("comparing the ONNX file with the model")
+    agreement = trained.onnx_agreement_of(content)
+    if agreement.maximum > ONNX_TOLERANCE:
+        raise MeasurementFailure(
+            f"ONNX Runtime gives other probabilities than Keras: the largest difference is {agreement.maximum:.2g},"
+            f" allowed are {ONNX_TOLERANCE:g}; nothing was written. Report it with the model's configuration"
+        )
+    model = output / f"{name}{ONNX_SUFFIX}"
+    output.mkdir(parents=True, exist_ok=True)
+    write_atomically(model, content)
+    _write_records(trained, model, content, agreement, software=("keras", "onnxruntime", "tensorflow", "tf2onnx"))
+    return ExportedFloat(model, agreement)
+
+
+def _about(config: TrainerConfig) -> dict[str, str]:
+    """What a caller of the .onnx file must know."""
+    return {
+        "wake_word": config.export.wake_word,
+        "stride": str(config.model.stride),
+        "feature_step_ms": str(contract.STEP_MS),
+        "features": "(q + 128) * 26 / 255, q being the device's int8 features of the TFLM micro frontend, 40 a slice",
+        "rings": "zeros at the start; then each ..._ring is the ..._ring_next of the call before",
+    }
+
+
 def _check_target(output: Path, name: str) -> None:
     """What is wrong with the place is said before minutes of work."""
     package = package_paths(output, name)
@@ -175,7 +217,12 @@ def _replace_saved_model(staging: Path, output: Path) -> None:
 
 
 def _write_records(
-    trained: RunCheckpoint, model: Path, content: bytes, agreement: Agreement, exported: Exported | None = None
+    trained: RunCheckpoint,
+    model: Path,
+    content: bytes,
+    agreement: Agreement,
+    exported: Exported | None = None,
+    software: Sequence[str] = ("keras", "tensorflow", "tflite-micro"),
 ) -> None:
     """The configuration and the export record beside a model; the record last, and it names what it belongs to."""
     write_config(trained.config, model.with_suffix(".config.yaml"))
@@ -191,7 +238,7 @@ def _write_records(
         chosen_on_validation=asdict(choice) if choice else None,
         tensor_arena_size=exported.arena_bytes if exported else None,
         agreement=agreement,
-        software={package: version(package) for package in ("keras", "tensorflow", "tflite-micro")},
+        software={package: version(package) for package in software},
     )
     write_record(record, model)
 

@@ -12,6 +12,7 @@ MODULES = {
     "audio": ("pyfar", "sounddevice"),
     "cluster": ("speechbrain", "torch", "torchaudio"),
     "gpu": ("cupy",),
+    "litert": ("ai_edge_litert",),
     "train": (
         "audiomentations",
         "espeakng_loader",
@@ -31,6 +32,7 @@ MODULES = {
         "onnxruntime",
         "py_nanotts",
     ),
+    "onnx": ("onnx", "onnxruntime", "tf2onnx"),
 }
 """Modules by extra of pyproject.toml. No index has this project, so extras are installed from its folder."""
 
@@ -53,12 +55,12 @@ def missing(module: str) -> str:
     return f"the package {module.partition('.')[0]} is not installed; {install(extra)}"
 
 
-def require(what: str, *modules: str) -> None:
+def require(what: str, *modules: str, extra: str | None = None) -> None:
     """Raise `InfrastructureError`, "`what` needs ...", where one of the modules is not installed: for work that would
-    come to it after minutes.
+    come to it after minutes. `extra` brings them, where others bring some of them too.
     """
     for module in modules:
         if importlib.util.find_spec(module) is None:
             raise InfrastructureError(
-                f"{what} needs the package {module}, which is not installed; {install(extra_of(module) or '')}"
+                f"{what} needs the package {module}, which is not installed; {install(extra or extra_of(module) or '')}"
             )

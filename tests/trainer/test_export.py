@@ -17,10 +17,11 @@ from trainer.config.mixednet import MixedNetConfig
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from trainer.export.convert import SAVED_MODEL, convert, convert_float
+from trainer.export.onnx import OPSET, convert_onnx
 from trainer.export.package import package_paths, write_package
 from trainer.export.representative import representative_chunks
-from trainer.exporting import trained_languages
-from trainer.inference.agreement import measure_agreement
+from trainer.exporting import ONNX_TOLERANCE, trained_languages
+from trainer.inference.agreement import measure_agreement, measure_onnx_agreement
 from wakeword import contract
 from wakeword.errors import ConfigError
 from wakeword.model.flatbuffer import TfliteModel, parse_model
@@ -130,6 +131,29 @@ def test_another_models_export_does_not_agree(exported: Exported) -> None:
     )
     assert agreement.mean > 0.1
     assert agreement.suspicious
+
+
+def test_onnx_runtime_gives_the_float_models_probabilities(exported: Exported) -> None:
+    import onnx
+
+    content = convert_onnx(exported.model, exported.config, exported.slices, {"wake_word": "Grüß dich"})
+    recordings = [networks.speechlike(seed, 400) for seed in (20, 21)]
+    agreement = measure_onnx_agreement(content, exported.model, exported.config, exported.slices, recordings)
+    assert agreement.inferences == 2 * (400 // exported.config.stride)
+    assert agreement.maximum < ONNX_TOLERANCE / 10
+    from trainer.mixednet.models import build_model
+
+    other = build_model(exported.config, exported.slices)
+    networks.randomise(other, seed=77)
+    assert (
+        measure_onnx_agreement(content, other, exported.config, exported.slices, recordings).maximum
+        > ONNX_TOLERANCE * 100
+    )
+    written = onnx.load_from_string(content)
+    rings = {name.name for name in written.graph.input} - {"features"}
+    assert {output.name for output in written.graph.output} == {"probability", *(f"{ring}_next" for ring in rings)}
+    assert {entry.key: entry.value for entry in written.metadata_props} == {"wake_word": "Grüß dich"}
+    assert [opset.version for opset in written.opset_import if not opset.domain] == [OPSET]
 
 
 def test_a_model_that_gives_no_numbers_is_told(exported: Exported) -> None:

@@ -17,9 +17,11 @@ MANIFEST_SUFFIX = ".json"
 YAML_SUFFIX = ".esphome.yaml"
 FLOAT_SUFFIX = ".float32.tflite"
 """Another name than the device's model has: the two can lie side by side, and no manifest names this one."""
+ONNX_SUFFIX = ".streaming.onnx"
+"""As for the other float model: its record has a name of its own too."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_TAKEN = (".float32", ".export")
-"""Endings that would give a model the name of another one's float32 file, and a manifest that of its record."""
+_TAKEN = (".float32", ".streaming", ".export")
+"""Endings that would give a model the name of another one's float file, and a manifest that of its record."""
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.config.mixednet import MixedNetConfig
-from trainer.mixednet.models import reset_streaming, streaming_clone
+from trainer.mixednet.models import NEXT, reset_streaming, streaming_clone
 from trainer.mixednet.scaling import dequantise
 from wakeword import contract
 from wakeword.errors import ConfigError
@@ -19,6 +19,8 @@ from wakeword.model.float_model import Agreement
 ARENA_BYTES = 512 * 1024
 """Plenty for tflite-micro on a 64-bit host; says nothing about a device."""
 OUTPUT_STEPS = 256
+Strides = Sequence[NDArray[np.int8]]
+"""Of each recording the device's features, a stride an inference: int8 `[n, stride, 40]`."""
 
 
 def measure_agreement(
@@ -37,6 +39,26 @@ def measure_agreement(
             f"the exported model takes {exported.stride} slices an inference and the float model {config.stride}; give"
             " the checkpoint it came from"
         )
+    floating = exported.main.tensors[exported.main.inputs[0]].type_name == "FLOAT32"
+    return _agreement(
+        lambda strides: _exported_probabilities(content, strides, floating), model, config, slices, recordings
+    )
+
+
+def measure_onnx_agreement(
+    content: bytes, model: Any, config: MixedNetConfig, slices: int, recordings: Sequence[NDArray[np.int8]]
+) -> Agreement:
+    """As `measure_agreement` does, of the model of an .onnx file in ONNX Runtime. Raises what that does."""
+    return _agreement(lambda strides: _onnx_probabilities(content, strides), model, config, slices, recordings)
+
+
+def _agreement(
+    approximately: Callable[[Strides], Sequence[NDArray[Any]]],
+    model: Any,
+    config: MixedNetConfig,
+    slices: int,
+    recordings: Sequence[NDArray[np.int8]],
+) -> Agreement:
     strides = [
         recording[: len(recording) // config.stride * config.stride].reshape(
             -1, config.stride, contract.FEATURE_CHANNELS
@@ -49,11 +71,7 @@ def measure_agreement(
             f"no recording has the {config.stride} feature slices of one inference to compare the models on; give"
             " longer recordings"
         )
-    floating = exported.main.tensors[exported.main.inputs[0]].type_name == "FLOAT32"
-    exact, approximate = (
-        _keras_probabilities(model, config, slices, strides),
-        _exported_probabilities(content, strides, floating),
-    )
+    exact, approximate = _keras_probabilities(model, config, slices, strides), approximately(strides)
     difference = np.abs(np.concatenate(exact) - np.concatenate(approximate))
     if not np.isfinite(difference).all():
         raise ConfigError(
@@ -63,9 +81,7 @@ def measure_agreement(
     return Agreement(mean=float(difference.mean()), maximum=float(difference.max()), inferences=len(difference))
 
 
-def _exported_probabilities(
-    content: bytes, recordings: Sequence[NDArray[np.int8]], floating: bool
-) -> list[NDArray[np.float64]]:
+def _exported_probabilities(content: bytes, recordings: Strides, floating: bool) -> list[NDArray[np.float64]]:
     from tflite_micro import runtime
 
     try:
@@ -84,8 +100,29 @@ def _exported_probabilities(
     return result
 
 
+def _onnx_probabilities(content: bytes, recordings: Strides) -> list[NDArray[np.float64]]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # An inference is too little work to share.
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    rings = {ring.name: ring.shape for ring in session.get_inputs() if f"{ring.name}{NEXT}" in names}
+    result = []
+    for chunks in recordings:
+        state = {name: np.zeros(shape, np.float32) for name, shape in rings.items()}
+        outputs = np.empty(len(chunks), np.float64)
+        for index, chunk in enumerate(dequantise(chunks)):
+            given = dict(zip(names, session.run(names, {"features": chunk[None], **state}), strict=True))
+            outputs[index] = given["probability"][0, 0]
+            state = {name: given[f"{name}{NEXT}"] for name in rings}
+        result.append(outputs)
+    return result
+
+
 def _keras_probabilities(
-    model: Any, config: MixedNetConfig, slices: int, recordings: Sequence[NDArray[np.int8]]
+    model: Any, config: MixedNetConfig, slices: int, recordings: Strides
 ) -> list[NDArray[np.float32]]:
     import tensorflow as tf
 

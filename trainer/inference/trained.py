@@ -13,7 +13,7 @@ from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import TABLE_NAME, chosen, read_recordings, refuse_changed
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
-from trainer.inference.agreement import measure_agreement
+from trainer.inference.agreement import measure_agreement, measure_onnx_agreement
 from trainer.inference.runs import run_config, run_folder
 from trainer.mixednet.runtime import require_tensorflow
 from trainer.mixednet.weights import open_weights
@@ -50,10 +50,16 @@ class RunCheckpoint:
 
         Raises as `measure_agreement` does.
         """
-        compared = [
+        return measure_agreement(content, self.model, self.config.model, self.config.slices, self._compared())
+
+    def onnx_agreement_of(self, content: bytes) -> Agreement:
+        """The same of the model of an .onnx file. Raises as `measure_onnx_agreement` does."""
+        return measure_onnx_agreement(content, self.model, self.config.model, self.config.slices, self._compared())
+
+    def _compared(self) -> list[NDArray[np.int8]]:
+        return [
             _beginning(record.path) for kind in (self.positives, self.negatives) for record in kind[:AGREEMENT_CLIPS]
         ]
-        return measure_agreement(content, self.model, self.config.model, self.config.slices, compared)
 
 
 def open_checkpoint(checkpoint: Path, config: TrainerConfig) -> RunCheckpoint:

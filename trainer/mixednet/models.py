@@ -14,6 +14,9 @@ from trainer.mixednet import graph
 from wakeword import contract
 from wakeword.errors import ConfigError
 
+NEXT = "_next"
+"""Ends the name of a ring buffer that goes out of `build_stateless`."""
+
 
 def build_model(config: MixedNetConfig, slices: int) -> Any:
     """The model over one window: float32 `[batch, slices, 40]` to a probability `[batch, 1]`, a `keras.Model`.
@@ -45,14 +48,42 @@ def build_streaming(config: MixedNetConfig, slices: int) -> Any:
 
     from trainer.mixednet.layers import RingBuffer
 
+    features, probability = _stream(config, slices, lambda net, count, name: RingBuffer(count, name=name)(net))
+    return keras.Model(features, probability, name="mixednet_streaming")
+
+
+def build_stateless(config: MixedNetConfig, slices: int) -> Any:
+    """The streaming model with its past as inputs and outputs, for formats that keep no state.
+
+    Inputs: `features` float32 `[1, stride, 40]`, and a `..._ring` float32 `[1, frames, 1, channels]` a ring buffer.
+    Outputs, by name: `probability` `[1, 1]`, and a `..._ring_next` a ring buffer, which the next call is given. Raises
+    `ConfigError` as `build_model` does.
+    """
+    import keras
+
+    rings: dict[str, Any] = {}
+    following: dict[str, Any] = {}
+
     def ring(net: Any, count: int, name: str) -> Any:
-        return RingBuffer(count, name=name)(net) if count else net
+        rings[name] = keras.Input((count, *net.shape[2:]), batch_size=1, name=name)
+        joined = keras.layers.Concatenate(axis=1, name=f"{name}_joined")([rings[name], net])
+        following[f"{name}{NEXT}"] = joined[:, -count:]
+        return joined
+
+    features, probability = _stream(config, slices, ring)
+    outputs = {"probability": probability, **following}
+    return keras.Model([features, *rings.values()], outputs, name="mixednet_stateless")
+
+
+def _stream(config: MixedNetConfig, slices: int, ring: graph.History) -> tuple[Any, Any]:
+    """Input and output of the graph as the device runs it; `ring` is asked where there is a past to keep."""
+    import keras
 
     _check_slices(config, slices)
     features = keras.Input((config.stride, contract.FEATURE_CHANNELS), batch_size=1, name="features")
     net = graph.encode(features, config, ring)
-    net = ring(net, head_frames(config, slices) - 1, "head_ring")
-    return keras.Model(features, graph.dense_head(net, config), name="mixednet_streaming")
+    past = head_frames(config, slices) - 1
+    return features, graph.dense_head(ring(net, past, "head_ring") if past else net, config)
 
 
 def streaming_clone(model: Any, config: MixedNetConfig, slices: int) -> Any:

@@ -14,7 +14,7 @@ from tests.trainer.commands.cycle import WEIGHTS, Cycle
 from trainer.config.loader import load_config
 from trainer.data.dataset import read_recordings
 from trainer.data.split import Split
-from trainer.exporting import default_name, export_run
+from trainer.exporting import ONNX_TOLERANCE, default_name, export_run
 from trainer.inference.runs import run_folder
 from trainer.terminal import Terminal
 from wakeword.errors import ConfigError, MeasurementFailure
@@ -43,6 +43,42 @@ def test_a_float_export_says_what_it_is_not_for_and_leaves_the_devices_model(cyc
     assert run(cycle.cache, "mww-verify", folder / "computer.float32.tflite").returncode == 1
     evaluated = run(cycle.cache, "mww-evaluate", "--tflite", folder / "computer.float32.tflite", "--run", cycle.run)
     assert "takes FLOAT32 and gives FLOAT32, and a device needs INT8 and UINT8" in one_line_error(evaluated)
+
+
+def test_an_onnx_export_runs_where_nothing_of_ours_is_and_leaves_the_others(cycle: Cycle, tmp_path: Path) -> None:
+    import numpy as np
+    import onnxruntime
+
+    folder = shutil.copytree(cycle.manifest.parent, tmp_path / "exported")
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    arguments = ("mww-export", "--checkpoint", cycle.run / WEIGHTS, "--output", folder, "--onnx")
+    done = run(cycle.cache, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "ONNX Runtime against Keras: largest difference " in done.stdout
+    names = {f"computer.streaming.{ending}" for ending in ("onnx", "config.yaml", "export.json")}
+    assert {path.name for path in folder.iterdir()} == {*before, *names, "streaming"}
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    record = json.loads((folder / "computer.streaming.export.json").read_text())
+    assert (record["quantized"], record["model"]) == (False, "computer.streaming.onnx")
+    assert record["agreement"]["maximum"] <= ONNX_TOLERANCE
+    assert {"onnxruntime", "tf2onnx"} < set(record["software"])
+    session = onnxruntime.InferenceSession(folder / "computer.streaming.onnx")
+    about = session.get_modelmeta().custom_metadata_map
+    assert (about["wake_word"], about["stride"]) == ("Computer", str(session.get_inputs()[0].shape[1]))
+    given = {one.name: np.zeros(one.shape, np.float32) for one in session.get_inputs()}
+    assert 0 <= session.run(["probability"], given)[0][0, 0] <= 1
+    assert "give one of them" in one_line_error(run(cycle.cache, *arguments, "--no-quantize"))
+
+
+def test_an_onnx_file_that_gives_other_probabilities_is_not_written(
+    cycle: Cycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.exporting.ONNX_TOLERANCE", 0.0)
+    done = run(cycle.cache, "mww-export", "--checkpoint", cycle.run / WEIGHTS, "--output", tmp_path / "new", "--onnx")
+    assert done.returncode == 1
+    complaint = "error: ONNX Runtime gives other probabilities than Keras: the largest difference is "
+    assert done.stderr.splitlines()[-1].startswith(complaint)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_a_given_cutoff_and_arena_are_the_manifests(cycle: Cycle, tmp_path: Path) -> None:

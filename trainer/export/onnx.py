@@ -1,0 +1,61 @@
+"""A trained model to ONNX: the float streaming model for ONNX Runtime on computers.
+
+ONNX keeps no variables from call to call, so each ring buffer is an input and an output: a caller starts with zeros and
+gives each output back with the next stride. tf2onnx converts it, the converter that Keras uses too.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from trainer.config.mixednet import MixedNetConfig
+from trainer.mixednet import graph
+from trainer.mixednet.models import build_stateless
+from trainer.mixednet.runtime import start_tensorflow
+from wakeword.errors import InfrastructureError
+from wakeword.extras import require
+
+OPSET = 18
+"""Of ONNX 1.13, early 2023: what runs it need not be new."""
+
+
+def require_onnx() -> None:
+    """Raise `InfrastructureError` where what converts or checks is not installed; said before minutes of work."""
+    require("an export to ONNX", "tf2onnx", "onnx", "onnxruntime", extra="onnx")
+
+
+def convert_onnx(model: Any, config: MixedNetConfig, slices: int, about: Mapping[str, str]) -> bytes:
+    """Convert a `keras.Model` of `build_model`; inputs and outputs are those of `build_stateless`.
+
+    Args:
+        model: The model.
+        config: Its shape.
+        slices: Of the window that it was trained on.
+        about: Keys and values that the file carries as its metadata.
+
+    Returns the bytes of the .onnx file. Raises `ConfigError` when the model, the configuration and the window do not
+    belong together, `InfrastructureError` when tf2onnx cannot convert the model.
+    """
+    tf = start_tensorflow()
+    import onnx
+    import tf2onnx
+
+    stateless = build_stateless(config, slices)
+    graph.copy_weights(model, stateless)
+    signature = [tf.TensorSpec(given.shape, tf.float32, name=given.name) for given in stateless.inputs]
+    call = tf.function(lambda *given: stateless(list(given), training=False), input_signature=signature)
+    # It tells of its optimisations on the terminal.
+    logging.getLogger("tf2onnx").setLevel(logging.WARNING)
+    try:
+        converted, _ = tf2onnx.convert.from_function(call, input_signature=signature, opset=OPSET)
+    except (NotImplementedError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise InfrastructureError(
+            f"tf2onnx cannot convert the model ({reason[0]}); report it with the model's configuration"
+        ) from error
+    onnx.helper.set_model_props(converted, dict(about))
+    onnx.checker.check_model(converted, full_check=True)
+    content: bytes = converted.SerializeToString()
+    return content
