@@ -78,8 +78,13 @@ def simulate(
     ] = None,
     resample: Annotated[bool, typer.Option("--resample", help="Convert recordings that are not 16 kHz mono.")] = False,
     engine: Annotated[
-        Literal["auto", "unrolled", "reference"],
-        typer.Option(help="unrolled is exact and fast; reference is tflite-micro, invocation by invocation."),
+        Literal["auto", "unrolled", "reference", "litert"],
+        typer.Option(
+            help=(
+                "unrolled is exact and fast; reference is tflite-micro, invocation by invocation; litert is what a"
+                " Raspberry Pi runs, not an ESP32."
+            )
+        ),
     ] = "auto",
     jobs: Annotated[int | None, typer.Option(help="Processes. (default: one per core)")] = None,
     cache_dir: Annotated[

@@ -1,8 +1,8 @@
 """Several results of one model become one: components are added, rates are computed from them.
 
-What would make a merged figure a lie is refused: another model or operating point, another source, another noise of a
-microphone, the same audio counted twice. The very same run given twice is counted once. Several sessions of one board
-and model may be merged; their agreement with the simulation is computed anew from the runs.
+What would make a merged figure a lie is refused: another model or operating point, another source, other kernels,
+another noise of a microphone, the same audio counted twice. The very same run given twice is counted once. Several
+sessions of one board and model may be merged; their agreement with the simulation is computed anew from the runs.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ _SAME_BOARD = {
 def merge_results(results: Sequence[Result]) -> Result:
     """Merge results of one model, in the order given, and score them together.
 
-    Raises `ConfigError` when there is no result, when two differ in model, operating point, source, microphone's noise
-    or arena, or when they share recordings without being the same run.
+    Raises `ConfigError` when there is no result, when two differ in model, operating point, source, microphone's
+    noise, kernels or arena, or when they share recordings without being the same run.
     """
     if not results:
         raise ConfigError("no result to report; give at least one result.json written by mww-simulate --result")
@@ -57,6 +57,7 @@ def merge_results(results: Sequence[Result]) -> Result:
     for other in results[1:]:
         _require_same("results of different models", _SAME_MODEL, first.model, other.model)
     _require_one_noise_floor(results)
+    _require_same_kernels(results)
     pairs = _distinct_runs(results)
     runs = tuple(run for run, _ in pairs)
     simulation = tuple(simulated for _, simulated in pairs if simulated is not None)
@@ -107,6 +108,16 @@ def _require_one_noise_floor(results: Sequence[Result]) -> None:
         raise ConfigError(
             f"cannot merge results with different noise of a microphone ({named}); report each by itself, or simulate"
             " all with the same --noise-floor"
+        )
+
+
+def _require_same_kernels(results: Sequence[Result]) -> None:
+    kernels = dict.fromkeys(run.kernels for result in results for run in result.runs)
+    if len(kernels) > 1:
+        named = " and ".join(one or "with TFLM's kernels" for one in kernels)
+        raise ConfigError(
+            f"cannot merge results that were simulated {named}; report each by itself, or simulate all with the same"
+            " --engine"
         )
 
 

@@ -73,6 +73,7 @@ def _context(result: Result, parts: Sequence[Result], verdict: Verdict, max_clip
         "verdict": verdict,
         "source": source,
         "noise": noise_words(result.runs[0].protocol.noise_floor_dbfs),
+        "kernels": result.runs[0].kernels,
         "synthetic": [run.label for run in result.runs if run.provenance in ("synthetic", "partly synthetic")],
         "all_synthetic": all(run.provenance == "synthetic" for run in result.runs),
         "speakers": speaker_table(measured),

@@ -24,6 +24,7 @@ from harness.results.device_records import IntegrityRecord as IntegrityRecord
 from harness.results.device_records import SessionRecord as SessionRecord
 from wakeword.contract import MAX_WINDOW, PROBABILITY_MAX, STEP_MS
 from wakeword.corpus.provenance import Provenance
+from wakeword.engines.litert import engine_words
 from wakeword.errors import ConfigError
 from wakeword.noise_floor import HIGHEST_DBFS, LOWEST_DBFS, noise_words
 from wakeword.presentation import Mode, Presentation
@@ -161,6 +162,7 @@ class RunRecord(Record):
     is of unknown origin."""
     source: Source
     engine: str
+    """`unrolled` and `reference` are exact; `litert` has other kernels than a device."""
     files: tuple[FileRecord, ...]
     detections: tuple[DetectionRecord, ...]
     probabilities: str
@@ -187,8 +189,15 @@ class RunRecord(Record):
 
     @property
     def way(self) -> str:
-        """How it was measured, in words: the source, and the noise that a microphone added in a simulation."""
-        return ", ".join(filter(None, (self.source, noise_words(self.protocol.noise_floor_dbfs))))
+        """How it was measured, in words: the source, and whose kernels and what noise of a microphone were in a
+        simulation.
+        """
+        return ", ".join(filter(None, (self.source, self.kernels, noise_words(self.protocol.noise_floor_dbfs))))
+
+    @property
+    def kernels(self) -> str:
+        """Whose kernels computed a simulation, in words; empty for TFLM's."""
+        return engine_words(self.engine)
 
 
 SHARE_METHOD = "Clopper-Pearson, 95 %"

@@ -46,6 +46,7 @@ def write_comparison(groups: Sequence[Sequence[Result]], output: Path) -> str:
         "accepts": accepts_sentence(versus),
         "source": first.runs[0].source,
         "noise": noise_words(first.runs[0].protocol.noise_floor_dbfs),
+        "kernels": first.runs[0].kernels,
         "listed": versus.differences[:MOST_LISTED],
         "w": wording,
     }

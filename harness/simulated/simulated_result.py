@@ -33,6 +33,7 @@ from wakeword.simulation.streams import Recording
 
 PACKAGES = ("wakeword-bench", "numpy", "pymicro-features", "soundfile", "soxr", "tflite-micro")
 """What decides figures: decoding, resampling, frontend, model."""
+ENGINE_PACKAGES = {"litert": ("ai-edge-litert",)}
 
 
 def make_result(
@@ -62,7 +63,8 @@ def make_result(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=shlex.join(command),
         seed=seed,
-        versions={"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES},
+        versions={"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in (*PACKAGES, *ENGINE_PACKAGES.get(simulation.engine, ()))},
         model=model_record(simulation.model),
         arena=arena_record(simulation.model),
         runs=(run,),

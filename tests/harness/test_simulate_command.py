@@ -220,6 +220,33 @@ def test_noise_of_a_microphone_is_heard_and_said(
     assert "with a microphone's noise of -40 dBFS" in page.read_text().replace("&#39;", "'")
 
 
+def test_litert_is_named_wherever_its_figures_are_and_never_mixed(
+    run: Run, spoken: Spoken, official_models: Path, tmp_path: Path
+) -> None:
+    listed = tmp_path / "words.txt"
+    listed.write_text("".join(f"{path}\n" for path in spoken.words[:6]))
+    manifest, results = official_models / "alexa.json", {}
+    for engine in ("litert", "reference"):
+        result = tmp_path / f"{engine}.json"
+        done = run(
+            "mww-simulate", manifest, listed, "--truth", "wake", "--engine", engine, "--result", result
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        assert ("Alexa, simulated, with LiteRT's kernels: cutoff" in done.stdout) == (engine == "litert")
+        results[engine] = read_result(result)
+        assert [one.engine for one in results[engine].runs] == [engine]
+        assert ("ai-edge-litert" in results[engine].versions) == (engine == "litert")
+    page = tmp_path / "report.html"
+    refused = run("mww-report", tmp_path / "litert.json", tmp_path / "reference.json", "--output", page)
+    assert refused.returncode == 2
+    assert "simulated with LiteRT's kernels and with TFLM's kernels; report each by itself" in refused.stderr
+    told = run("mww-report", tmp_path / "litert.json", "--output", page)
+    assert told.stdout.startswith("Alexa, simulated, with LiteRT's kernels: ")
+    text = page.read_text()
+    assert "no ESPHome device does, and its probabilities may differ" in text
+    assert "bit for bit, and through" not in text
+
+
 def test_stereo_at_another_rate_is_refused_and_can_be_converted(run: Run, manifest: Path, tmp_path: Path) -> None:
     stereo = tmp_path / "stereo.wav"
     soundfile.write(stereo, np.zeros((44100, 2)), 44100)
@@ -347,7 +374,7 @@ def test_a_damaged_model_does_not_take_the_command_down(run_apart: Run, manifest
     path = manifest.with_suffix(".tflite")
     content = path.read_bytes()
     rng = np.random.default_rng(7)
-    for engine in ("auto", "reference") * 3:
+    for engine in ("auto", "reference", "litert") * 3:
         damaged = np.frombuffer(content, np.uint8).copy()
         damaged[rng.integers(len(content) - 9000, len(content), 6)] = rng.integers(0, 256, 6)
         path.write_bytes(damaged.tobytes())

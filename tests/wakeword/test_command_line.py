@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pymicro_wakeword
 import pytest
 
 from tests.commands import run
@@ -95,6 +96,7 @@ def test_what_is_missing_is_said_with_what_installs_it_from_a_checkout() -> None
 
 
 WAV = "tone.wav"
+ALEXA = Path(pymicro_wakeword.__file__).parent / "models" / "alexa.json"
 NEEDS: dict[str, tuple[str, list[str]]] = {
     "calibrate": ("audio", ["mww-bench", "calibrate", "--simulate", "--output", "calibration.json"]),
     "calibrate with devices": ("audio", ["mww-bench", "calibrate", "--speaker", "KH 80", "--microphone", "UMIK"]),
@@ -115,6 +117,8 @@ NEEDS: dict[str, tuple[str, list[str]]] = {
     ),
     "train": ("train", ["mww-train", "--set", "export.wake_word=computer"]),
     "train, dry": ("train", ["mww-train", "--set", "export.wake_word=computer", "--dry-run"]),
+    "export to ONNX": ("onnx", ["mww-export", "--checkpoint", "no.weights.h5", "--onnx"]),
+    "simulate with LiteRT": ("litert", ["mww-simulate", str(ALEXA), "words", "--engine", "litert"]),
     "analyze": (
         "cluster",
         ["mww-cluster-analyze", "--set", "export.wake_word=computer", "--set", "paths.positive_dir=words"],

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from trainer.config.mixednet import MixedNetConfig
 from trainer.export.representative import WINDOWS, representative_chunks
 from trainer.mixednet.models import streaming_clone
-from trainer.mixednet.runtime import start_tensorflow, stderr_on_failure
+from trainer.mixednet.runtime import start_tensorflow
 from wakeword import contract
 from wakeword.errors import InfrastructureError
+from wakeword.native_output import stderr_on_failure
 
 Chunks = Callable[[], Iterable[NDArray[np.float32]]]
 SAVED_MODEL = "streaming"

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from trainer.config.training_sections import PerformanceSection
 from wakeword.errors import ConfigError
 from wakeword.extras import MODULES, install, require
+from wakeword.native_output import stderr_on_failure
 
 MAX_THREADS = 8
 """A model of 25,000 parameters gains nothing from more threads, and other work on the machine loses."""
@@ -96,22 +93,3 @@ def _import(intra: int, inter: int) -> Any:
             return tf
         tf.config.list_logical_devices()
     return tf
-
-
-@contextmanager
-def stderr_on_failure() -> Iterator[None]:
-    """Hold back what C++ code writes to file descriptor 2; show it when the block raises."""
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
-        terminal = os.dup(2)
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except Exception:
-            held.seek(0)
-            os.write(terminal, held.read())
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(terminal, 2)
-            os.close(terminal)

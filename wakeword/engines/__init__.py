@@ -1,4 +1,4 @@
-"""Running a model over features: the reference interpreter, and an exact time-batched evaluation.
+"""Running a model over features: the reference interpreter, an exact time-batched evaluation, and LiteRT.
 
 One small protocol.
 """
@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 from wakeword.errors import ConfigError
 from wakeword.model.flatbuffer import TfliteModel
 
-EngineChoice = Literal["auto", "unrolled", "reference"]
+EngineChoice = Literal["auto", "unrolled", "reference", "litert"]
 
 
 class Engine(Protocol):
-    """A model with its streaming state. Two engines of the same model give the same probabilities, bit for bit."""
+    """A model with its streaming state. `unrolled` and `reference` give the same probabilities, bit for bit; `litert`
+    gives those of another device.
+    """
 
     @property
     def name(self) -> str:
-        """`reference` or `unrolled`, as written into results."""
+        """`reference`, `unrolled` or `litert`, as written into results."""
         ...
 
     @property
@@ -46,7 +48,7 @@ def open_engine(model: TfliteModel, choice: EngineChoice = "auto") -> tuple[Engi
 
     `auto` and `unrolled` take the unrolled engine; a graph that it does not compute exactly falls back to the
     reference, and the second value names the reason (empty otherwise). Raises `ConfigError` when the model cannot be
-    loaded, or has not the types of a device's model.
+    loaded, or has not the types of a device's model, `InfrastructureError` where LiteRT is asked for and missing.
     """
     taken, given = (model.main.tensors[ends[0]].type_name for ends in (model.main.inputs, model.main.outputs))
     if (taken, given) != ("INT8", "UINT8"):
@@ -59,6 +61,11 @@ def open_engine(model: TfliteModel, choice: EngineChoice = "auto") -> tuple[Engi
 
     if choice == "reference":
         return _reference(model), ""
+    if choice == "litert":
+        from wakeword.engines.litert import LiteRtEngine
+
+        _try(model)
+        return LiteRtEngine(model), ""
     try:
         return UnrolledEngine(model), ""
     except UnsupportedGraph as reason:
@@ -66,11 +73,17 @@ def open_engine(model: TfliteModel, choice: EngineChoice = "auto") -> tuple[Engi
 
 
 def _reference(model: TfliteModel) -> Engine:
-    from wakeword.engines.reference import ReferenceEngine, arena_bytes
+    from wakeword.engines.reference import ReferenceEngine
+
+    _try(model)
+    return ReferenceEngine(model)
+
+
+def _try(model: TfliteModel) -> None:
+    """A damaged model can crash an interpreter, and this process with it: a child tries first."""
+    from wakeword.engines.reference import arena_bytes
     from wakeword.model.arena_host import try_model
 
-    # A damaged model can crash the interpreter, and this process with it: a child tries first.
     trial = try_model(model.content, arena_bytes(model))
     if not trial.passed:
         raise ConfigError(f"{model.source}: tflite-micro cannot run the model ({trial.detail}); run mww-verify on it")
-    return ReferenceEngine(model)

@@ -12,6 +12,7 @@ from wakeword.corpus.recordings import find_recordings
 from wakeword.detector import Detection
 from wakeword.device_model import DeviceModel
 from wakeword.engines import open_engine
+from wakeword.engines.litert import engine_words
 from wakeword.errors import ConfigError
 from wakeword.noise_floor import checked_noise_floor, noise_words
 from wakeword.presentation import CLIPS, SESSION, STREAM, Mode, Presentation
@@ -34,9 +35,12 @@ class Simulation:
 
     @property
     def title(self) -> str:
-        """The wake word, that this is a simulation, what noise a microphone adds in it, and where it decides."""
+        """The wake word, that this is a simulation, whose kernels and what noise of a microphone are in it, and where
+        it decides.
+        """
         point, step = self.model.point, self.model.manifest.micro.feature_step_size
-        what = (self.model.manifest.wake_word, "simulated", noise_words(self.presentation.noise_floor_dbfs))
+        noise = noise_words(self.presentation.noise_floor_dbfs)
+        what = (self.model.manifest.wake_word, "simulated", engine_words(self.engine), noise)
         title = (
             f"{', '.join(filter(None, what))}: cutoff {point.probability_cutoff:g} ({point.cutoff}/255), window"
             f" {point.window}"

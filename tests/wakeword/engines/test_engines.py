@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from tests.model_builder import ModelBuilder
 from wakeword.engines import EngineChoice, open_engine
+from wakeword.engines.litert import LiteRtEngine
 from wakeword.engines.reference import ReferenceEngine
 from wakeword.engines.unrolled import UnrolledEngine
 from wakeword.errors import ConfigError
@@ -205,3 +207,35 @@ def test_no_slices_give_no_probability(official_models: Path) -> None:
         engine, _ = open_engine(read_model(official_models / "alexa.tflite"), choice)
         assert engine.run(np.zeros((2, 40), np.int8)).shape == (0,)
         assert engine.run(np.zeros((1, 40), np.int8)).shape == (1,)
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_litert_is_near_the_reference(name: str, official_models: Path, speech: NDArray[np.int8]) -> None:
+    """Its kernels round otherwise; with a state that is lost, or slices out of order, most would differ."""
+    model = read_model(official_models / f"{name}.tflite")
+    exact, other = UnrolledEngine(model).run(speech), LiteRtEngine(model).run(speech)
+    assert other.max() > 200
+    steps = np.abs(exact.astype(int) - other)
+    assert 0 < (steps > 0).mean() < 0.1
+    assert steps.max() < 64
+
+
+def test_litert_goes_on_where_it_was_and_forgets_at_boot(
+    official_models: Path, inputs: dict[str, NDArray[np.int8]]
+) -> None:
+    model, features = read_model(official_models / "hey_mycroft.tflite"), inputs["patches"]
+    engine = LiteRtEngine(model)
+    whole = engine.run(features)
+    assert np.abs(whole.astype(int) - ReferenceEngine(model).run(features)).max() < 64
+    assert whole.max() > 10
+    assert not np.array_equal(engine.run(features), whole)  # it has not forgotten
+    engine.reset()
+    parts = [engine.run(features[start : start + 100]) for start in range(0, len(features), 100)]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_what_litert_cannot_load_is_refused_in_one_line(official_models: Path) -> None:
+    model = read_model(official_models / "alexa.tflite")
+    with pytest.raises(ConfigError, match=r"alexa\.tflite: LiteRT cannot load the model \(.+\); run mww-verify on it$"):
+        LiteRtEngine(replace(model, content=b"no model at all"))
