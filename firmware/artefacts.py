@@ -7,6 +7,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from wakeword.errors import InfrastructureError
 
@@ -28,17 +29,21 @@ class Artefacts:
     ram_bytes: int | None
 
 
-def find_artefacts(build_folder: Path, name: str, host: bool, printed: tuple[int | None, int | None]) -> Artefacts:
-    """Find what ESPHome built in `build_folder` (`.esphome/build/NAME`); `printed` are the `printed_sizes`.
+Way = Literal["host", "native", "platformio"]
+"""What compiled: this machine's compiler, ESP-IDF's own build, or PlatformIO."""
+
+
+def find_artefacts(build_folder: Path, name: str, way: Way, printed: tuple[int | None, int | None]) -> Artefacts:
+    """Find what ESPHome built in `build_folder` (`.esphome/build/NAME`); `printed` are the `printed_sizes`. A folder
+    may hold what another toolchain made before.
 
     Raises `InfrastructureError` when a file is missing although ESPHome ended well.
     """
-    if host:
+    if way == "host":
         program = _existing(build_folder / ".pioenvs" / name / "program")
         return Artefacts(program, program, None, program, *section_sizes(program))
-    # The native ESP-IDF build; the other is that of `--toolchain platformio`.
     native, platformio = build_folder / "build", build_folder / ".pioenvs" / name
-    folder, elf = (native, native / f"{name}.elf") if native.is_dir() else (platformio, platformio / "firmware.elf")
+    folder, elf = (native, native / f"{name}.elf") if way == "native" else (platformio, platformio / "firmware.elf")
     image = _existing(folder / "firmware.ota.bin")
     return Artefacts(image, image, _existing(folder / "firmware.factory.bin"), _existing(elf), *printed)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from firmware import project as projects
-from firmware.artefacts import Artefacts, find_artefacts
+from firmware.artefacts import Artefacts, Way, find_artefacts
 from firmware.credentials import api_key
 from firmware.esphome import Esphome, Progress
 from firmware.models import FirmwareModel, check_models
@@ -66,6 +66,7 @@ def build(
     *,
     name: str | None = None,
     generate_only: bool = False,
+    toolchain: str = projects.NATIVE,
     secrets_file: Path | None = None,
     report: Callable[[str], None] = lambda _: None,
     progress: Progress = lambda _, __: None,
@@ -79,6 +80,7 @@ def build(
         folder: Of the project; new, empty, or of an earlier build.
         name: Of the device; None: `default_name`.
         generate_only: Compile nothing.
+        toolchain: `projects.NATIVE`, or `projects.PLATFORMIO` for a board.
         secrets_file: Secrets that the environment does not give; None: `secrets.yaml` of the working folder, if any.
         report: Takes a line for each stage.
         progress: Takes the compiler's steps: done, all.
@@ -91,6 +93,7 @@ def build(
     name = default_name(target) if name is None else name
     folder = folder.absolute()
     projects.check_target(target)
+    projects.check_toolchain(target, toolchain)
     projects.check_name(name)
     projects.check_folder(folder)
     models = check_models(manifests)
@@ -102,7 +105,7 @@ def build(
         report(
             f"rendering {target} with {', '.join(repr(model.described.wake_word) for model in models)} into {folder}"
         )
-        project = projects.render(target, name, models, secrets, folder, environment, report)
+        project = projects.render(target, name, models, secrets, folder, environment, report, toolchain)
         # The generated code and the program hold the secrets too.
         project.private.mkdir(mode=0o700, exist_ok=True)
         project.private.chmod(0o700)
@@ -115,7 +118,7 @@ def build(
                 artefacts = None
             else:
                 esphome.compile()
-                artefacts = find_artefacts(_build_folder(folder, name), name, target == projects.HOST, esphome.sizes)
+                artefacts = find_artefacts(_build_folder(folder, name), name, _way(target, toolchain), esphome.sizes)
         firmware = _firmware(project, environment.version, artefacts)
         write_atomically(folder / RECORD_FILE, json.dumps(_record(firmware), indent=2, ensure_ascii=False) + "\n")
         return firmware
@@ -167,6 +170,10 @@ def _record(firmware: Firmware) -> dict[str, Any]:
     for model in record["models"]:
         model["manifest_path"] = str(model["manifest_path"])
     return {"format": RECORD_FORMAT, **record}
+
+
+def _way(target: str, toolchain: str) -> Way:
+    return "host" if target == projects.HOST else "platformio" if toolchain == projects.PLATFORMIO else "native"
 
 
 def _build_folder(folder: Path, name: str) -> Path:

@@ -56,6 +56,15 @@ def build(
             help="Validate and write the program's C++, and do not compile it: no ESP-IDF is downloaded.",
         ),
     ] = False,
+    toolchain: Annotated[
+        Literal["native", "platformio"],
+        typer.Option(
+            help=(
+                "What compiles for a board: native, ESP-IDF's own build, or platformio, which ESPHome drops with"
+                " 2027.2. Either is downloaded by the first build."
+            )
+        ),
+    ] = "native",
 ) -> None:
     """Build the firmware of a board with one or more models.
 
@@ -84,6 +93,7 @@ def build(
             folder,
             name=name,
             generate_only=generate_only,
+            toolchain=toolchain,
             secrets_file=secrets,
             report=report,
             progress=progress,

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 CONFIGS = Path(__file__).resolve().parent.parent / "esphome_configs"
 HOST = "host"
+NATIVE, PLATFORMIO = "native", "platformio"
+"""What compiles for a board: ESP-IDF's own build, ESPHome's default, or PlatformIO."""
 LOCK_FILE = "firmware.lock"
 """Made before everything else, so it also says that a folder is ours."""
 
@@ -74,6 +76,15 @@ def check_target(target: str) -> None:
         raise ConfigError(f"--target {target}: there is no such target; choose one of {', '.join(targets())}")
 
 
+def check_toolchain(target: str, toolchain: str) -> None:
+    """Raise `ConfigError` for PlatformIO where there is none to choose."""
+    if target == HOST and toolchain == PLATFORMIO:
+        raise ConfigError(
+            f"--toolchain {PLATFORMIO}: the virtual board is compiled by this machine's compiler; leave it out, or give"
+            " another --target"
+        )
+
+
 def check_name(name: str) -> None:
     """Raise `ConfigError` when ESPHome would not take this device name."""
     if not _NAME.fullmatch(name):
@@ -116,6 +127,7 @@ def render(
     folder: Path,
     environment: ToolEnvironment,
     report: Callable[[str], None] = lambda _: None,
+    toolchain: str = NATIVE,
 ) -> Project:
     """Write the project; files that have not changed are not touched, so that a build stays incremental.
 
@@ -127,6 +139,7 @@ def render(
         folder: Of the project.
         environment: With the ESPHome whose components the target `host` copies.
         report: Takes a line for each stage.
+        toolchain: `NATIVE` or `PLATFORMIO`.
 
     Returns the project, for `Esphome` to build.
 
@@ -152,7 +165,7 @@ def render(
         _write(folder / "host.yaml", dump(_host_section(support.components, support.build_flags, support.lib_ignore)))
         included["host"], variables = "host.yaml", support.variables
     project = Project(target, name, folder, tuple(models), tuple(secrets.values()), variables)
-    _write(project.configuration, _main_file(target, name, included))
+    _write(project.configuration, _main_file(target, name, included, toolchain))
     credentials.write(folder / credentials.SECRETS_FILE, secrets)
     return project
 
@@ -171,12 +184,14 @@ def _write(path: Path, content: str | bytes) -> None:
         write_atomically(path, data)
 
 
-def _main_file(target: str, name: str, included: dict[str, str]) -> str:
+def _main_file(target: str, name: str, included: dict[str, str], toolchain: str) -> str:
     substitutions = {"name": name, "target": target, "mac_address": host_mac_address(name)}
+    # ESPHome's default is the native one, from 2026.10 on.
+    chosen = f"\n{dump({'esp32': {'toolchain': PLATFORMIO}})}" if toolchain == PLATFORMIO else ""
     packages = "".join(f"  {key}: !include {path}\n" for key, path in included.items())
     return (
         "# Rendered by mww-firmware; it is written anew with every"
-        f" build.\n\n{dump({'substitutions': substitutions})}\npackages:\n{packages}"
+        f" build.\n\n{dump({'substitutions': substitutions})}\npackages:\n{packages}{chosen}"
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.artefacts import find_artefacts, printed_sizes, section_sizes
+from firmware.artefacts import Way, find_artefacts, printed_sizes, section_sizes
 from tests.programs import needs
 from wakeword.errors import InfrastructureError
 
@@ -24,17 +24,18 @@ def test_esphomes_closing_lines() -> None:
 
 
 @pytest.mark.parametrize("toolchain", ["native", "platformio"])
-def test_files_of_a_board(toolchain: str, tmp_path: Path) -> None:
+def test_files_of_a_board(toolchain: Way, tmp_path: Path) -> None:
+    (tmp_path / "build").mkdir()  # of the other toolchain, which built here before
     folder, elf = (
         (tmp_path / "build", "mww.elf") if toolchain == "native" else (tmp_path / ".pioenvs" / "mww", "firmware.elf")
     )
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "firmware.ota.bin").touch()
     (folder / "firmware.factory.bin").touch()
     with pytest.raises(InfrastructureError, match=rf"{elf}: ESPHome ended well, but did not make this file"):
-        find_artefacts(tmp_path, "mww", host=False, printed=printed_sizes(CLOSING_LINES))
+        find_artefacts(tmp_path, "mww", way=toolchain, printed=printed_sizes(CLOSING_LINES))
     (folder / elf).touch()
-    found = find_artefacts(tmp_path, "mww", host=False, printed=printed_sizes(CLOSING_LINES))
+    found = find_artefacts(tmp_path, "mww", way=toolchain, printed=printed_sizes(CLOSING_LINES))
     assert found.program == found.ota_image == folder / "firmware.ota.bin"
     assert (found.factory_image, found.elf) == (folder / "firmware.factory.bin", folder / elf)
     assert (found.flash_bytes, found.ram_bytes) == (888511, 47932)

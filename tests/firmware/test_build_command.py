@@ -249,6 +249,11 @@ def test_inputs_are_refused_before_any_work(
         2,
         "--name 'models': models.yaml is another file of the project",
     )
+    assert_refused(
+        run("build", "--target", "host", "--model", alexa, "--toolchain", "platformio", "--output", folder),
+        2,
+        "--toolchain platformio: the virtual board is compiled by this machine's compiler",
+    )
     assert_refused(build_box(folder, tmp_path / "none.json"), 2, "cannot read the manifest")
     assert_refused(build_box(folder, manifest(version=1)), 2, "version")
     assert_refused(build_box(folder, alexa, manifest("okay_nabu", wake_word="Alexa")), 2, "could not be told apart")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from firmware.build import Firmware, build, default_name
-from firmware.project import HOST, check_name, targets
+from firmware.project import HOST, NATIVE, PLATFORMIO, check_name, targets
 from firmware.toolenv import ToolEnvironment
 from wakeword.errors import ConfigError
 
@@ -73,6 +73,26 @@ def test_a_board(target: str, official_models: Path, tmp_path: Path) -> None:
     defines = (made.source.parent / "esphome" / "core" / "defines.h").read_text()
     assert "#define USE_OTA_ENCRYPTION_REQUIRED" in defines
     assert "#define USE_API_PLAINTEXT" not in defines
+
+
+def test_platformio_compiles_the_same_program(official_models: Path, tmp_path: Path) -> None:
+    """Which of the two compiles is ESPHome's to say: PlatformIO's project has a platformio.ini, the native one none."""
+    made, programs = {}, {}
+    for toolchain in (NATIVE, PLATFORMIO):
+        one = build(
+            "esp32-s3-box-3",
+            [official_models / "alexa.json"],
+            tmp_path / toolchain,
+            generate_only=True,
+            toolchain=toolchain,
+        )
+        made[toolchain] = one.build_folder
+        programs[toolchain] = one.source.read_text(encoding="utf-8")
+    assert_model(programs[PLATFORMIO], one, 0)
+    ini = (made[PLATFORMIO] / "platformio.ini").read_text()
+    assert re.search(r"^platform = .*platform-espressif32", ini, re.MULTILINE)
+    assert "board = esp32s3box" in ini
+    assert not (made[NATIVE] / "platformio.ini").exists()
 
 
 def test_two_models_and_a_cutoff_of_ones_own(official_models: Path, manifest: MakeManifest, tmp_path: Path) -> None:
