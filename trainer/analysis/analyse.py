@@ -16,17 +16,15 @@ from trainer.config.lengths import receptive_field, window_slices
 from trainer.config.mixednet import MixedNetConfig
 from wakeword.contract import FEATURE_CHANNELS, STEP_MS
 
-CYCLES_PER_MAC = 10
-"""Of int8 kernels on an ESP32-S3, with all that lies around the products. A pessimistic guess: nothing was measured."""
 RESOURCE_VARIABLES_ARENA = 1024
 """ESPHome's second arena (`STREAMING_MODEL_VARIABLE_ARENA_SIZE`)."""
 _CONVERSION_WINDOWS = 2
 """Representative windows: enough to convert, and the ranges decide nothing that is measured here."""
 
 ESTIMATED = (
-    "estimated: the arena (from ESP-NN 1.1.2's and tflite-micro's rules, within 2 % of published ones), the"
-    f" processor's load ({CYCLES_PER_MAC} cycles a MAC, a guess on the safe side), and what the rest of the firmware"
-    " leaves of flash and PSRAM; counted: everything else"
+    "estimated: the arena (an ESP32-S3's, from ESP-NN 1.1.2's and tflite-micro's rules, within 2 % of published ones;"
+    " other chips have other kernels), the processor's load (10 cycles a MAC on an ESP32-S3, else 15 to 40: guesses on"
+    " the safe side), and what the rest of the firmware leaves of flash and memory; counted: everything else"
 )
 
 
@@ -66,6 +64,11 @@ class ModelAnalysis:
     def weight_bytes(self) -> int:
         """Weights and biases; the rest of the file describes the graph."""
         return sum(layer.weight_bytes for layer in self.layers)
+
+    @property
+    def ram_bytes(self) -> int:
+        """The arena, and the one that ESPHome makes for resource variables."""
+        return self.arena_bytes + RESOURCE_VARIABLES_ARENA
 
     @property
     def window_ms(self) -> int:
@@ -114,8 +117,8 @@ def fit(analysis: ModelAnalysis, board: BoardProfile) -> Fit:
     return Fit(
         board,
         flash_fits=analysis.model_bytes <= board.flash_for_model,
-        ram_fits=analysis.arena_bytes + RESOURCE_VARIABLES_ARENA <= board.ram_for_model,
-        load=analysis.macs_per_second * CYCLES_PER_MAC / board.clock_hz,
+        ram_fits=analysis.ram_bytes <= board.ram_for_model,
+        load=analysis.macs_per_second * board.cycles_per_mac / board.clock_hz,
     )
 
 

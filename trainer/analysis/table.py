@@ -24,9 +24,9 @@ def rendered(analysis: ModelAnalysis) -> Group:
     boards = Table("board", "flash", "memory", "load", "", box=None, pad_edge=False)
     for one in fits(analysis):
         boards.add_row(
-            one.board.name,
+            one.board.name if one.board.esphome else f"{one.board.name} (not under ESPHome)",
             f"{analysis.model_bytes / one.board.flash_for_model:.1%} of {one.board.flash_for_model:,}",
-            f"{analysis.arena_bytes / one.board.ram_for_model:.1%} of {one.board.ram_for_model:,}",
+            f"{analysis.ram_bytes / one.board.ram_for_model:.1%} of {one.board.ram_for_model:,}",
             f"{one.load:.1%} of a core",
             Text("fits", "green") if one.fits else Text("does not fit", "bold red"),
         )

@@ -26,6 +26,7 @@ __all__ = [
     "MixedNetConfig",
     "PathsSection",
     "PerformanceSection",
+    "SizeTargetsSection",
     "SpeakerClusteringSection",
     "TrainerConfig",
     "TrainingSection",
@@ -72,6 +73,17 @@ class ExportSection(Section):
         return self
 
 
+class SizeTargetsSection(Section):
+    """How large the model may be: a larger one is refused before it is trained."""
+
+    max_flash_kb: float | None = Field(None, gt=0)
+    """Most KiB of flash that the int8 file may take, so that nobody trains for hours what the firmware has no room for.
+    None: any size."""
+    max_ram_kb: float | None = Field(None, gt=0)
+    """Most KiB of memory that the tensor arenas of an ESP32-S3 may take, by the estimate that a manifest gets; for
+    boards that share little memory. None: any size."""
+
+
 class TrainerConfig(Section):
     """A whole configuration."""
 
@@ -83,6 +95,7 @@ class TrainerConfig(Section):
     performance: PerformanceSection = PerformanceSection()
     speaker_clustering: SpeakerClusteringSection = SpeakerClusteringSection()
     hard_negative_mining: HardNegativeMiningSection = HardNegativeMiningSection()
+    size_targets: SizeTargetsSection = SizeTargetsSection()
     export: ExportSection
 
     @property

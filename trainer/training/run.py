@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from trainer.analysis.targets import check_size
 from trainer.config.checks import check_config
 from trainer.config.loader import CONFIG_NAME, load_config, write_config
 from trainer.config.sections import TrainerConfig
@@ -57,7 +58,8 @@ DUPLICATES_NAME = "duplicates.csv"
 """Recordings that hold the same sound, those in two splits first."""
 
 _WHERE_NOT_WHAT = {"paths.processed_dir", "paths.checkpoint_dir", "paths.export_dir"}
-"""Keys that may change between the sessions of a run, as those of `performance` but for `mixed_precision` may."""
+"""Keys that may change between the sessions of a run, as those of `performance` but for `mixed_precision` and of
+`size_targets` may."""
 
 
 class RunProgress(TrainingProgress, Stages, Protocol):
@@ -139,6 +141,7 @@ def checked_recordings(config: TrainerConfig, folder: Path, progress: Stages, jo
     performance = config.performance
     choose_array_module(performance.gpu_only)
     compute_dtype(performance)  # both refuse what this machine cannot do
+    check_size(config)
     with threads_of_workers(performance.num_threads_per_worker):
         counter, training = progress.counting("checking recordings"), config.training
         ingestion = load_recordings(
@@ -218,7 +221,8 @@ def _refuse_other_configuration(config: TrainerConfig, folder: Path) -> None:
     changed = [
         key
         for key in changed
-        if key not in _WHERE_NOT_WHAT and (not key.startswith("performance.") or key == "performance.mixed_precision")
+        if key not in _WHERE_NOT_WHAT
+        and (not key.startswith(("performance.", "size_targets.")) or key == "performance.mixed_precision")
     ]
     if _STEPS in changed:
         before, now = earlier["training"]["training_steps"], wanted["training"]["training_steps"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,11 @@ from trainer.analysis.analyse import ModelAnalysis, analyse_model, fit, fits
 from trainer.analysis.boards import BOARDS, MIB, BoardProfile
 from trainer.analysis.layers import layer_costs
 from trainer.analysis.table import rendered
+from trainer.analysis.targets import check_size
 from trainer.config.lengths import receptive_field, window_slices
+from trainer.config.loader import load_config
 from trainer.config.mixednet import MixedNetConfig
+from wakeword.errors import ConfigError
 from wakeword.model.arena_esp32s3 import state_sizes
 from wakeword.model.flatbuffer import TfliteModel, read_model
 
@@ -82,7 +86,7 @@ def test_the_untrained_export_is_what_was_counted(config: MixedNetConfig, monkey
     assert analysis.weight_bytes - sum(tensor.size_bytes for tensor in constants) in (0, 4)
     assert analysis.weight_bytes < analysis.model_bytes == len(model.content)
     assert analysis.arena_bytes > analysis.state_bytes
-    assert all(one.fits for one in fits(analysis))
+    assert all(one.fits for one in fits(analysis) if one.board.esphome)
     console = Console(width=160, file=io.StringIO())
     with console.capture() as capture:
         console.print(rendered(analysis))
@@ -103,3 +107,45 @@ def test_what_a_board_lacks_is_said() -> None:
 
 def test_slots_are_as_esphome_divides_the_flash() -> None:
     assert [BoardProfile("", size * MIB, 0).app_slot for size in (4, 8, 16)] == [0x1C0000, 0x3C0000, 0x7C0000]
+
+
+def test_what_a_board_leaves_to_a_model_is_within_it() -> None:
+    for board in BOARDS:
+        assert 0 < board.flash_for_model < board.app_slot <= board.flash
+        assert 0 < board.ram_for_model < max(board.psram, board.sram)
+    others = [board for board in BOARDS if not board.esphome]
+    assert {board.name for board in others} == {"Raspberry Pi Pico", "Arduino Nano 33 BLE"}
+    assert all(board.psram == 0 for board in others)
+
+
+@pytest.mark.parametrize(
+    ("target", "what", "needs"),
+    [("max_flash_kb=40", "the int8 file", "model_bytes"), ("max_ram_kb=20", "the tensor arena", "ram_bytes")],
+)
+def test_a_model_beyond_its_target_is_refused_with_what_shrinks_it_most(target: str, what: str, needs: str) -> None:
+    given = ["export.wake_word=computer", f"size_targets.{target}"]
+    with pytest.raises(ConfigError) as raised:
+        check_size(load_config("standard", settings=given))
+    found = re.fullmatch(
+        rf"size_targets\.(.+) is (\d+), and {what} would take ([\d.]+) KiB; shrink ([\w.]+) to (.+), which makes it"
+        r" ([\d.]+), or raise the target",
+        str(raised.value),
+    )
+    assert found is not None, raised.value
+    key, limit, before, setting, value, after = found.groups()
+    assert f"{key}={limit}" == target
+    assert float(after) < float(before) > float(limit)
+    # What it says is so: with that value alone the model has that size.
+    smaller = load_config("standard", settings=["export.wake_word=computer", f"{setting}={value}"])
+    analysis = analyse_model(smaller.model, smaller.hardware.clip_duration_ms)
+    assert getattr(analysis, needs) / 1024 == pytest.approx(float(after), abs=0.06)
+
+
+def test_a_model_within_its_targets_is_not_refused() -> None:
+    targets = ["size_targets.max_flash_kb=80", "size_targets.max_ram_kb=40"]
+    check_size(load_config("standard", settings=["export.wake_word=computer", *targets]))
+
+
+def test_without_a_target_nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.analysis.targets.analyse_model", lambda *_: pytest.fail("built a model"))
+    check_size(load_config("standard", settings=["export.wake_word=computer"]))
