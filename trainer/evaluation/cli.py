@@ -27,6 +27,19 @@ def evaluate(
     analyze: Annotated[
         bool, typer.Option("--analyze", help="Also the worst utterances, confusing negatives and histograms.")
     ] = False,
+    temperature: Annotated[
+        bool,
+        typer.Option(
+            "--temperature",
+            help="Also the calibration error with a temperature that is fitted on validation; a figure, no change.",
+        ),
+    ] = False,
+    robustness: Annotated[
+        bool,
+        typer.Option(
+            "--robustness", help="Also recall of the words shifted by less than an inference, and at other levels."
+        ),
+    ] = False,
     jobs: Jobs = None,
 ) -> None:
     """Measure a trained or an exported model on one split of its run.
@@ -53,7 +66,16 @@ def evaluate(
         records = split_records(candidate.records, split, candidate.run)
     model = open_model(candidate, jobs)
     with audio_progress("listening", records.seconds) as progress:
-        evaluation = measure(candidate, model, split, analysis=analyze, jobs=jobs, progress=progress)
+        evaluation = measure(
+            candidate,
+            model,
+            split,
+            analysis=analyze,
+            temperature=temperature,
+            robust=robustness,
+            jobs=jobs,
+            progress=progress,
+        )
     if as_json:
         typer.echo(written(evaluation))
     else:

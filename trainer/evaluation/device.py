@@ -16,6 +16,12 @@ from trainer.evaluation.windows import WordEnd
 from trainer.inference.splits import EvaluationPoint, SimulatedSplit
 from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ
 from wakeword.detector import Detection
+from wakeword.scoring.det import (
+    DetCurve,
+    average_viable_recall,
+    cutoff_at_no_false_accepts,
+    recall_at_no_false_accepts,
+)
 from wakeword.scoring.rates import Interval, clopper_pearson, garwood
 from wakeword.simulation.streams import SimulatedStream
 
@@ -56,6 +62,20 @@ class Latency:
 
 
 @dataclass(frozen=True)
+class AllCutoffs:
+    """What the best of all cutoffs would do, read off these very recordings: it says how well the model tells them
+    apart, and promises nothing. The names are microWakeWord's.
+    """
+
+    average_viable_recall: float
+    """Mean recall over 0 to 2 false accepts an hour, 0 to 1."""
+    recall_at_no_faph: float
+    """Highest recall of all cutoffs without a false accept, 0 to 1; 0 where there is none."""
+    cutoff_for_no_faph: float | None
+    """The lowest of those cutoffs, 0 to 1; None where there is none."""
+
+
+@dataclass(frozen=True)
 class DeviceFigures:
     """At one operating point."""
 
@@ -75,6 +95,7 @@ class DeviceFigures:
     """
     false_accepts: tuple[FalseAccept, ...]
     """In the order of the recordings, those of the session first."""
+    all_cutoffs: AllCutoffs
 
 
 def device_figures(
@@ -102,12 +123,22 @@ def device_figures(
         per_hour=len(false) / hours,
         per_hour_interval=garwood(len(false), hours),
         hours=hours,
-        recall=_recall(spoken.found, spoken.utterances),
+        recall=recall_of(spoken.found, spoken.utterances),
         latency=_latency(delays, sum(not word_ends[utterance].known for utterance, _ in spoken.matches)),
-        speakers={name: _recall(sum(found), len(found)) for name, found in sorted(by_speaker.items())},
+        speakers={name: recall_of(sum(found), len(found)) for name, found in sorted(by_speaker.items())},
         missed=spoken.missed,
         after_words=spoken.false_accepts,
         false_accepts=false,
+        all_cutoffs=_all_cutoffs(simulated.curve(point.window)),
+    )
+
+
+def _all_cutoffs(curve: DetCurve) -> AllCutoffs:
+    cutoff = cutoff_at_no_false_accepts(curve)
+    return AllCutoffs(
+        average_viable_recall(curve),
+        recall_at_no_false_accepts(curve),
+        None if cutoff is None else cutoff / PROBABILITY_MAX,
     )
 
 
@@ -118,7 +149,8 @@ def _false_accept(stream: SimulatedStream, detection: Detection) -> FalseAccept:
     )
 
 
-def _recall(found: int, utterances: int) -> Recall:
+def recall_of(found: int, utterances: int) -> Recall:
+    """A share of utterances with its interval."""
     return Recall(found / utterances, clopper_pearson(found, utterances), found, utterances)
 
 

@@ -13,6 +13,8 @@ from trainer.data.ingest import Label
 from trainer.data.split import Split
 from trainer.evaluation.analysis import ErrorAnalysis, analyse
 from trainer.evaluation.device import DeviceFigures, device_figures
+from trainer.evaluation.robustness import Robustness, robustness
+from trainer.evaluation.temperature import FittedTemperature, fitted_temperature
 from trainer.evaluation.windows import (
     ProbabilityCalibration,
     WindowMetrics,
@@ -33,6 +35,7 @@ from trainer.inference.splits import (
     validation_point,
 )
 from wakeword.corpus.provenance import Provenance, provenance_of, together
+from wakeword.scoring.classification import Scores, Truth
 from wakeword.scoring.grades import Grade, grade_false_accepts, grade_recall
 from wakeword.simulation.features import Progress
 
@@ -83,6 +86,10 @@ class Evaluation:
     grades: Grades
     windows: WindowMetrics
     calibration: ProbabilityCalibration
+    temperature: FittedTemperature | None
+    """What one that is fitted on validation would do; None where it was not asked for."""
+    robustness: tuple[Robustness, ...]
+    """Empty where it was not asked for."""
     analysis: ErrorAnalysis | None
 
 
@@ -92,6 +99,8 @@ def evaluate(
     split: Split,
     *,
     analysis: bool = False,
+    temperature: bool = False,
+    robust: bool = False,
     jobs: int | None = None,
     progress: Progress,
 ) -> Evaluation:
@@ -104,6 +113,8 @@ def evaluate(
         model: The same, opened.
         split: Whose recordings are measured.
         analysis: Whether the worst utterances and negatives are looked for.
+        temperature: Whether one is fitted, on validation whatever the split.
+        robust: Whether the words are heard shifted and at other levels too.
         jobs: Processes; None is one per core.
         progress: Called with the seconds of audio that were finished since the last call.
 
@@ -133,6 +144,14 @@ def evaluate(
         grades=grades_of(device, records),
         windows=window_metrics(truth, scores, point.probability_cutoff),
         calibration=calibration_of(truth, scores),
+        temperature=(
+            fitted_temperature(
+                (truth, scores) if split is Split.VAL else _validation_windows(candidate, model, jobs), (truth, scores)
+            )
+            if temperature
+            else None
+        ),
+        robustness=(robustness(model, simulated.positives.stride, records, point) if robust else ()),
         analysis=analyse(simulated, records.positives, point, device.missed) if analysis else None,
     )
 
@@ -153,6 +172,12 @@ def grades_of(device: DeviceFigures, records: SplitRecords) -> Grades:
 def as_json(evaluation: Evaluation) -> str:
     """All of it as JSON: paths as text, NaN and infinity as null."""
     return TypeAdapter(Evaluation).dump_json(evaluation, indent=2).decode()
+
+
+def _validation_windows(candidate: ModelCandidate, model: WordModel, jobs: int | None) -> tuple[Truth, Scores]:
+    records = split_records(candidate.records, Split.VAL, candidate.run)
+    ends = word_ends_of([record.path for record in records.positives], jobs)
+    return scored_windows(simulate_split(model, records), ends)
 
 
 def _operating_point(candidate: ModelCandidate, model: WordModel, simulated: SimulatedSplit) -> EvaluationPoint:

@@ -9,9 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from trainer.data.composition import of_split
+from trainer.data.split import Split
 from trainer.evaluation.analysis import ErrorAnalysis, Histogram
 from trainer.evaluation.device import DeviceFigures, Recall
 from trainer.evaluation.evaluate import Evaluation
+from trainer.evaluation.temperature import FittedTemperature
 from trainer.evaluation.windows import ProbabilityCalibration, WindowMetrics
 from wakeword.scoring.grades import Grade
 
@@ -39,6 +41,8 @@ def rendered(evaluation: Evaluation) -> Group:
         Text(),
         Text("Calibration of the same windows", "bold"),
         *_calibration(evaluation.calibration),
+        *(_temperature(evaluation.temperature, evaluation.split) if evaluation.temperature else ()),
+        *(_robustness(evaluation) if evaluation.robustness else ()),
         *(_analysis(evaluation.analysis) if evaluation.analysis else ()),
         Text(),
         Text(evaluation.note, "italic"),
@@ -56,6 +60,11 @@ def _device_table(figures: DeviceFigures) -> Table:
         f"{len(figures.false_accepts)} in {figures.hours:.2f} h",
     )
     table.add_row("recall", *_recall_cells(figures.recall))
+    best = figures.all_cutoffs
+    lowest = best.cutoff_for_no_faph
+    where = "no cutoff has none" if lowest is None else f"from cutoff {lowest:.3f} on"
+    table.add_row("average viable recall", f"{best.average_viable_recall:.3f}", "", "all cutoffs, 0-2 false accepts/h")
+    table.add_row("recall at no false accepts", f"{best.recall_at_no_faph:.1%}", "", where)
     if figures.latency is not None:
         early, middle, late = figures.latency.percentiles_ms
         spread = f"{early:.0f} to {late:.0f} ms (5-95 %)"
@@ -150,6 +159,26 @@ def _calibration(calibration: ProbabilityCalibration) -> Iterator[RenderableType
             f"{part.interval.low:.3f}-{part.interval.high:.3f}",
             f"{part.positives} of {part.windows}",
         )
+    yield table
+
+
+def _temperature(fitted: FittedTemperature, split: Split) -> Iterator[RenderableType]:
+    these = ", which are these" if split is Split.VAL else ""
+    yield Text(
+        f"A temperature of {fitted.temperature:.2f}, fitted on {fitted.fitted_windows} windows of validation{these},"
+        f" would make the mean error {fitted.error_after:.4f} instead of {fitted.error_before:.4f} (negative"
+        f" log-likelihood {fitted.likelihood_after:.4f} instead of {fitted.likelihood_before:.4f}). The model does not"
+        " have it: docs/evaluation.md says why."
+    )
+
+
+def _robustness(evaluation: Evaluation) -> Iterator[RenderableType]:
+    yield Text()
+    yield Text("Robustness, at the same cutoff: the same words, changed (no figure of the device)", "bold")
+    table = Table("change", "recall", "95 % interval", "found", box=None, pad_edge=False)
+    table.add_row("none", *_recall_cells(evaluation.device.recall))
+    for one in evaluation.robustness:
+        table.add_row(one.change, *_recall_cells(one.recall))
     yield table
 
 

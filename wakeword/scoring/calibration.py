@@ -17,6 +17,8 @@ Metrics
 - `brier_score`: mean squared difference (Brier 1950, Monthly Weather Review 78:1), 0 best; `brier_skill` against always
   saying the base rate.
 - `calibration_curve`: a bin's mean probability against its frequency, in bins of equal width or of equal mass.
+- `fit_temperature`: the number by which log-odds are divided so that the probabilities are likeliest (Guo et al. 2017,
+  ICML, section 4.2); `negative_log_likelihood` is what it makes smallest.
 - `calibration_error`: mean distance of the two, weighted by windows (Naeini et al. 2015, AAAI: expected calibration
   error), and the largest one.
 """
@@ -36,6 +38,8 @@ from wakeword.scoring.rates import Interval, clopper_pearson
 
 Binning = Literal["width", "mass"]
 BINS = 10
+HIGHEST_TEMPERATURE = 20.0
+HALF_STEP = 1 / 510
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,37 @@ def calibration_error(curve: tuple[Bin, ...]) -> CalibrationError:
     return CalibrationError(
         float(np.average(distances, weights=[part.windows for part in curve])), float(distances.max())
     )
+
+
+def log_odds(probabilities: Scores) -> NDArray[np.float64]:
+    """Of probabilities in steps of 1/255, 0 to 1, float64 `[n]`; the first and the last step are taken for their
+    middle, half a step from the end.
+    """
+    inside = np.clip(probabilities.astype(np.float64), HALF_STEP, 1 - HALF_STEP)
+    return np.asarray(np.log(inside) - np.log1p(-inside))
+
+
+def negative_log_likelihood(truth: Truth, logits: NDArray[np.float64], temperature: float = 1.0) -> float:
+    """Mean of -log p of what is true, p being the sigmoid of `logits / temperature`, 0 best; logits float64 `[n]`."""
+    return float(np.mean(np.logaddexp(0.0, np.where(truth, -logits, logits) / temperature)))
+
+
+def fit_temperature(truth: Truth, logits: NDArray[np.float64]) -> float:
+    """The temperature with the smallest `negative_log_likelihood`, from 1/20 to 20.
+
+    One number is fitted, and the mean is convex in its inverse, so the minimum is the only one. Raises `ValueError`
+    unless both kinds of windows are there.
+    """
+    from scipy.optimize import minimize_scalar
+
+    validate_scores(truth, logits)
+    found = minimize_scalar(
+        lambda inverse: negative_log_likelihood(truth, logits, 1 / inverse),
+        bounds=(1 / HIGHEST_TEMPERATURE, HIGHEST_TEMPERATURE),
+        method="bounded",
+        options={"xatol": 1e-8},
+    )
+    return float(1 / found.x)
 
 
 def _equal_width(values: NDArray[np.float64], bins: int) -> Iterator[tuple[float, float, int, int]]:

@@ -116,5 +116,18 @@ def average_viable_recall(curve: DetCurve, highest_rate: float = 2.0) -> float:
 
 def recall_at_no_false_accepts(curve: DetCurve) -> float:
     """The highest recall of all cutoffs without a single false accept, 0 where there is none."""
-    none = (curve.false_accepts == 0) & (curve.cutoffs > 0)  # at cutoff 0 the device never detects
+    none = _without_false_accepts(curve)
     return float(curve.recall[none].max()) if none.any() and curve.utterances else 0.0
+
+
+def cutoff_at_no_false_accepts(curve: DetCurve) -> int | None:
+    """The lowest uint8 cutoff without a single false accept that has that recall; None where there is none."""
+    none = _without_false_accepts(curve)
+    if not none.any() or not curve.utterances:
+        return None
+    return int(curve.cutoffs[none & (curve.recall == curve.recall[none].max())][0])
+
+
+def _without_false_accepts(curve: DetCurve) -> NDArray[np.bool_]:
+    # At cutoff 0 the device never detects.
+    return np.asarray((curve.false_accepts == 0) & (curve.cutoffs > 0))

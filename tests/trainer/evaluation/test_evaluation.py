@@ -19,11 +19,15 @@ from trainer.data.ingest import Ingestion, Label
 from trainer.data.split import Split
 from trainer.evaluation import evaluate as evaluating
 from trainer.evaluation.evaluate import Evaluation, as_json, evaluate
+from trainer.evaluation.robustness import changed_words
 from trainer.evaluation.table import rendered
 from trainer.evaluation.windows import word_ends_of
 from trainer.inference.runs import ModelCandidate
 from trainer.inference.splits import simulate_split, split_records, validation_point
+from wakeword.audio import read_samples
+from wakeword.corpus.feature_cache import FeatureCache
 from wakeword.errors import ConfigError
+from wakeword.frontend import device_features
 from wakeword.model.manifest import Manifest, MicroSection
 from wakeword.scoring.grades import grade_false_accepts, grade_recall
 from wakeword.scoring.rates import clopper_pearson, garwood
@@ -38,10 +42,8 @@ def candidate(folder: Path, cutoff: float | None = 0.7) -> ModelCandidate:
     return ModelCandidate(None, folder / "loud.tflite", manifest, config, folder, read_recordings(folder))
 
 
-def measured(folder: Path, split: Split = Split.TEST, cutoff: float | None = 0.7, analysis: bool = False) -> Evaluation:
-    return evaluate(
-        candidate(folder, cutoff), LoudnessModel(), split, analysis=analysis, jobs=1, progress=lambda _: None
-    )
+def measured(folder: Path, split: Split = Split.TEST, cutoff: float | None = 0.7, **also: bool) -> Evaluation:
+    return evaluate(candidate(folder, cutoff), LoudnessModel(), split, **also, jobs=1, progress=lambda _: None)
 
 
 def test_the_device_figures(run_folder: Path) -> None:
@@ -215,3 +217,64 @@ def test_one_speaker_and_what_the_negatives_are_stand_in_the_report(run_folder: 
         ("test", 2, 30),
         ("val", 0, 0),
     ]
+
+
+def test_the_best_of_all_cutoffs_is_told_beside_the_one_in_use(run_folder: Path) -> None:
+    """The loudest negative has 0.85: above it, two words of four are left."""
+    best = measured(run_folder).device.all_cutoffs
+    assert best.recall_at_no_faph == 0.5
+    assert best.cutoff_for_no_faph is not None
+    assert 0.8 < best.cutoff_for_no_faph < 0.9
+    # The rate of one false accept in these two minutes is far above 2 an hour.
+    assert best.average_viable_recall == 0.5
+    assert best == measured(run_folder, cutoff=0.2).device.all_cutoffs
+
+
+def test_a_temperature_is_fitted_on_validation_whatever_is_measured(run_folder: Path) -> None:
+    assert measured(run_folder).temperature is None
+    of_test, of_val = (measured(run_folder, split, temperature=True) for split in (Split.TEST, Split.VAL))
+    assert of_test.temperature is not None
+    assert of_val.temperature is not None
+    assert of_test.temperature.temperature == of_val.temperature.temperature
+    assert of_test.temperature.fitted_windows == of_val.windows.positives + of_val.windows.negatives
+    assert of_val.temperature.likelihood_after < of_val.temperature.likelihood_before
+    # But for the ends of the scale, whose steps are taken for their middle.
+    assert of_test.temperature.error_before == pytest.approx(of_test.calibration.error.expected, abs=1 / 510)
+    assert of_test.temperature.error_after != of_test.temperature.error_before
+    console = Console(width=400)
+    with console.capture() as capture:
+        console.print(rendered(of_test))
+    fitted = of_test.temperature
+    assert f"A temperature of {fitted.temperature:.2f}, fitted on {fitted.fitted_windows} windows" in capture.get()
+
+
+def test_robustness_hears_every_word_under_every_change(run_folder: Path) -> None:
+    assert measured(run_folder).robustness == ()
+    evaluation = measured(run_folder, robust=True)
+    changes = [one.change for one in evaluation.robustness]
+    shifts = [f"{ms} ms later" for ms in (5, 10, 15, 20, 25)]
+    assert changes == [*shifts, "-30 dB", "-20 dB", "-10 dB", "+6 dB", "+12 dB"]
+    # This model's memory is 0.2 s: no shift changes what it finds.
+    assert [one.recall for one in evaluation.robustness[:5]] == [evaluation.device.recall] * 5
+    console = Console(width=160)
+    with console.capture() as capture:
+        console.print(rendered(evaluation))
+    assert "Robustness, at the same cutoff: the same words, changed (no figure of the device)" in capture.get()
+
+
+def test_what_is_heard_is_changed_as_it_says(run_folder: Path, tmp_path: Path) -> None:
+    words = [record.path for record in split_records(read_recordings(run_folder), Split.TEST, run_folder).positives]
+    heard = dict(changed_words(FeatureCache(tmp_path), words, 3))
+    parts = [np.zeros(24_000, np.int16)]
+    for path in words:
+        parts += [read_samples(path), np.zeros(56_000, np.int16)]
+    sound = np.concatenate(parts)
+    louder = np.clip(np.rint(sound * 10 ** (12 / 20)), -32768, 32767).astype(np.int16)
+    assert np.abs(louder.astype(int)).max() == 32768 or louder.max() == 32767
+    expected = {
+        "-20 dB": np.rint(sound * 0.1).astype(np.int16),
+        "+12 dB": louder,
+        "15 ms later": np.concatenate([np.zeros(240, np.int16), sound]),
+    }
+    for change, samples in expected.items():
+        np.testing.assert_array_equal(heard[change].features.read(), device_features(samples))

@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from wakeword.scoring.calibration import base_rate, brier_score, brier_skill, calibration_curve, calibration_error
+from wakeword.scoring.calibration import (
+    base_rate,
+    brier_score,
+    brier_skill,
+    calibration_curve,
+    calibration_error,
+    fit_temperature,
+    log_odds,
+    negative_log_likelihood,
+)
 from wakeword.scoring.rates import clopper_pearson
 
 Windows = tuple[NDArray[np.bool_], NDArray[np.float64]]
@@ -106,3 +115,48 @@ def test_what_is_no_probability_is_refused() -> None:
         brier_score(np.zeros(0, bool), np.zeros(0))
     with pytest.raises(ValueError, match="no error"):
         calibration_error(())
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 3.0])
+def test_the_temperature_of_a_model_that_is_too_sure_is_found(factor: float) -> None:
+    """Truth is drawn with the probabilities of some log-odds; the model says `factor` times those."""
+    rng = np.random.default_rng(5)
+    logits = rng.normal(-1, 2, 40_000)
+    truth = rng.random(len(logits)) < 1 / (1 + np.exp(-logits))
+    assert fit_temperature(truth, factor * logits) == pytest.approx(factor, rel=0.03)
+    error = {
+        divided: calibration_error(calibration_curve(truth, 1 / (1 + np.exp(-factor * logits / divided)))).expected
+        for divided in (1.0, factor)
+    }
+    assert error[factor] < 0.01
+    assert factor == 1 or error[1.0] > 5 * error[factor]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(-6, 6)), min_size=4, max_size=40))
+def test_no_other_temperature_is_likelier(drawn: list[tuple[bool, float]]) -> None:
+    truth, logits = (
+        np.array([True, False, *(row[0] for row in drawn)]),
+        np.array([1.0, 2.0, *(row[1] for row in drawn)]),
+    )
+    fitted = fit_temperature(truth, logits)
+    least = negative_log_likelihood(truth, logits, fitted)
+    assert all(least <= negative_log_likelihood(truth, logits, other) + 1e-6 for other in np.geomspace(0.05, 20, 60))
+
+
+def test_likelihood_is_that_of_the_probabilities() -> None:
+    truth, logits = np.array([True, False]), np.array([0.0, np.log(3)])
+    assert negative_log_likelihood(truth, logits) == pytest.approx((np.log(2) + np.log(4)) / 2)
+    assert negative_log_likelihood(truth, np.array([1e4, -1e4])) == 0
+
+
+def test_log_odds_of_the_devices_first_and_last_step_are_finite() -> None:
+    levels = np.arange(256) / 255
+    logits = log_odds(levels)
+    assert np.all(np.diff(logits) > 0)
+    assert logits[255] == pytest.approx(np.log(509)) == -logits[0]
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits[1:-1])), levels[1:-1])
+
+
+def test_a_temperature_needs_both_kinds_of_windows() -> None:
+    with pytest.raises(ValueError, match="both kinds"):
+        fit_temperature(np.array([True, True]), np.array([0.5, 1.0]))

@@ -10,7 +10,14 @@ import pytest
 from wakeword.contract import slice_count
 from wakeword.detector import detect
 from wakeword.presentation import CLIPS, SESSION, STREAM, Presentation
-from wakeword.scoring.det import DetCurve, Stream, average_viable_recall, det_curve, recall_at_no_false_accepts
+from wakeword.scoring.det import (
+    DetCurve,
+    Stream,
+    average_viable_recall,
+    cutoff_at_no_false_accepts,
+    det_curve,
+    recall_at_no_false_accepts,
+)
 from wakeword.scoring.matching import Span, Truth
 
 STRIDE = 3
@@ -119,5 +126,10 @@ def test_recall_without_false_accepts_is_the_best_of_the_cutoffs_that_have_none(
     detected[0] = 0
     curve = DetCurve(cutoffs, detected, np.where((cutoffs > 0) & (cutoffs < 120), 1, 0), 10, 1.0)
     assert recall_at_no_false_accepts(curve) == 0.6
+    lowest = cutoff_at_no_false_accepts(curve)
+    assert lowest is not None
+    assert (curve.recall[lowest], curve.false_accepts[lowest]) == (0.6, 0)
+    assert all(curve.false_accepts[1:lowest] > 0)
     always = DetCurve(cutoffs, detected, np.where(cutoffs > 0, 1, 0), 10, 1.0)
     assert recall_at_no_false_accepts(always) == 0.0
+    assert cutoff_at_no_false_accepts(always) is None
