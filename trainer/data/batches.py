@@ -8,6 +8,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import accumulate
 from types import ModuleType
@@ -147,9 +148,9 @@ class BatchSampler:
         """A sampler of the same window and settings for other sets. Raises `ConfigError` as a new one does."""
         return BatchSampler(sets, self._slices, self._settings, self._xp)
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int, augmenting: Callable[[], AbstractContextManager[None]] = nullcontext) -> Batch:
         """The batch of a step, the same in every run: its random numbers depend on the seed and the step alone, its
-        class weights and masks on the phase.
+        class weights and masks on the phase. Filters and masks are drawn within `augmenting`.
         """
         settings, phase = self._settings, self._settings.phase_of(step)
         chance = np.random.default_rng((settings.seed, step)).random((2, settings.batch_size))
@@ -166,12 +167,13 @@ class BatchSampler:
         )
         features = self._windows(clips, self._starts[clips] + self._lengths[clips] - before_end)
         masks, filters = self._masks(phase), settings.filter_augment
-        if filters.is_on:
-            features = filter_augment(features, filters, settings.seed, step, self._xp)
-        if masks != MaskSettings():
-            features = spec_augment(features, masks, settings.seed, step, self._xp)
-        if self._xp is not np and (filters.is_on or masks != MaskSettings()):
-            features = to_tensor(features, self._xp)
+        with augmenting():
+            if filters.is_on:
+                features = filter_augment(features, filters, settings.seed, step, self._xp)
+            if masks != MaskSettings():
+                features = spec_augment(features, masks, settings.seed, step, self._xp)
+            if self._xp is not np and (filters.is_on or masks != MaskSettings()):
+                features = to_tensor(features, self._xp)
         truth = self._truth[clips]
         of_class = (settings.positive_class_weight, settings.negative_class_weight, settings.hard_negative_class_weight)
         positive, negative, hard_negative = (np.float32(weights[phase]) for weights in of_class)

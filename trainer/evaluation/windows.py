@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.data.features import first_slice_after
 from trainer.data.parallel import map_in_processes
@@ -45,6 +46,7 @@ from wakeword.scoring.classification import (
     threshold_counts,
 )
 from wakeword.simulation.simulate import FEWEST_CLIPS_FOR_PROCESSES
+from wakeword.simulation.streams import Recording
 
 SLICES_AFTER_WORD = 15
 SLICES_BETWEEN_NEGATIVES = 30
@@ -106,14 +108,29 @@ def scored_windows(simulated: SimulatedSplit, word_ends: Sequence[WordEnd]) -> t
     """The windows of a split: truth bool `[n]`, probabilities float64 `[n]` in 0-1; utterances first, then negatives in
     order.
     """
-    positive_stream, stride = simulated.positives, simulated.positives.stride
-    positives = []
-    for recording, word_end in zip(positive_stream.recordings, word_ends, strict=True):
-        last = first_slice_after(recording.start + word_end.sample) + SLICES_AFTER_WORD
-        positives.append(positive_stream.probabilities[(last + 1) // stride - 1])
-    negatives = simulated.negatives.probabilities[:: max(1, SLICES_BETWEEN_NEGATIVES // stride)]
-    probabilities = np.concatenate([np.array(positives, np.uint8), negatives]) / contract.PROBABILITY_MAX
-    return np.arange(len(probabilities)) < len(positives), probabilities
+    positives, negatives = simulated.positives, simulated.negatives
+    truth, levels = windows_of(
+        positives.recordings, word_ends, positives.stride, positives.probabilities, negatives.probabilities
+    )
+    return truth, levels / contract.PROBABILITY_MAX
+
+
+def windows_of[Value: (np.uint8, np.float32)](
+    words: Sequence[Recording],
+    word_ends: Sequence[WordEnd],
+    stride: int,
+    positives: NDArray[Value],
+    negatives: NDArray[Value],
+) -> tuple[Truth, NDArray[Value]]:
+    """The windows of a split among what a model gave at each inference of both its streams: truth bool `[n]`, values
+    `[n]`; utterances first, then negatives in order.
+    """
+    chosen = [
+        (first_slice_after(recording.start + word_end.sample) + SLICES_AFTER_WORD + 1) // stride - 1
+        for recording, word_end in zip(words, word_ends, strict=True)
+    ]
+    values = np.concatenate([positives[chosen], negatives[:: max(1, SLICES_BETWEEN_NEGATIVES // stride)]])
+    return np.arange(len(values)) < len(chosen), values
 
 
 def window_metrics(truth: Truth, scores: Scores, threshold: float) -> WindowMetrics:

@@ -79,6 +79,11 @@ class BatchScores:
         return share(self.true_accepts, self.accepts)
 
     @property
+    def f1(self) -> float:
+        """Harmonic mean of both."""
+        return share(2 * self.true_accepts, self.accepts + self.positives)
+
+    @property
     def gradient(self) -> tuple[float, float]:
         """Median and largest norm of the steps' gradients, before any limit."""
         norms = self.gradient_norms
@@ -92,6 +97,7 @@ class BatchScores:
             "accuracy": self.accuracy,
             "recall": self.recall,
             "precision": self.precision,
+            "f1": self.f1,
             "gradient_norm_median": median,
             "gradient_norm_largest": largest,
             "skipped_steps": self.skipped,

@@ -74,8 +74,8 @@ def run_steps(state: TrainState, sampler: BatchSampler, steps: range, ahead: int
     """
 
     def make(step: int) -> Batch:
-        with recorder.timed("batch"):  # in the background, masks included
-            return sampler.batch(step)
+        with recorder.timed("batch"):  # in the background; what of it is masks and filters is told besides
+            return sampler.batch(step, lambda: recorder.timed("augmentation"))
 
     with closing(prefetch(make, steps, ahead)) as batches:
         for step in steps:

@@ -68,6 +68,17 @@ class StepTimes:
         self._steps, self._began = 0, time.perf_counter()
 
 
+def gpu_memory() -> dict[str, float]:
+    """MiB that TensorFlow holds of all GPUs now, and held at most so far; nothing where there is none."""
+    from trainer.mixednet.runtime import start_tensorflow
+
+    tf = start_tensorflow()
+    gpus = len(tf.config.list_logical_devices("GPU"))
+    used = [tf.config.experimental.get_memory_info(f"GPU:{index}") for index in range(gpus)]
+    names = {"gpu_memory_mib": "current", "peak_gpu_memory_mib": "peak"}
+    return {name: sum(one[key] for one in used) / 2**20 for name, key in names.items()} if used else {}
+
+
 class Profiler:
     """Profiles `PROFILED_STEPS` steps from every so many steps on: `step_N.prof` for tools, `step_N.txt` to read."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from trainer.config.training_sections import PerformanceSection
 from trainer.data.batches import Batch
-from trainer.training.profiling import Profiler, StepTimes
+from trainer.training.profiling import Profiler, StepTimes, gpu_memory
 from trainer.training.progress import TrainingProgress
 from trainer.training.run_files import RunFiles
 from trainer.training.scores import Checkpoint
@@ -71,7 +71,7 @@ class Recorder:
     def before_evaluation(self) -> None:
         """Steps end and an evaluation begins: times since the one before are taken now."""
         if self._times:
-            self._measured = self._times.report()
+            self._measured = self._times.report() | gpu_memory()
 
     def evaluated(
         self, checkpoint: Checkpoint, best: bool, training: Mapping[str, float], model: Any, batch: Batch

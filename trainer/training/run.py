@@ -35,6 +35,7 @@ from trainer.data.spec_augment import choose_array_module
 from trainer.data.split import Split
 from trainer.data.training_sets import SetClips, stored_clips, training_sets
 from trainer.data.word_lengths import too_long_words
+from trainer.evaluation.windows import word_ends_of
 from trainer.inference.models import FloatModel
 from trainer.inference.splits import PresentedSplit, SplitRecords, are_synthetic_words, present_split, seconds_counted
 from trainer.mining.in_training import FOLDER as MINED_FOLDER
@@ -106,12 +107,14 @@ def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs:
     sets = training_sets(config, clips)
     miner = _miner(config, folder, ingestion.records, clips, progress) if config.hard_negative_mining.enabled else None
     start_tensorflow(settings=performance)  # the first to start it decides the threads
+    presented = _validation_features(ingestion.records, progress)
     validation = StreamingValidation(
         FloatModel(config.model, config.slices),
-        _validation_features(ingestion.records, progress),
+        presented,
         config.export.sliding_window_size,
         config.training.target_minimization,
         config.export.probability_cutoff,
+        word_ends_of([recording.path for recording in presented.positives.recordings], jobs),
     )
     run = TrainingRun(
         config.model,

@@ -28,6 +28,18 @@ class ValidationScores:
     (`wakeword.scoring.separation`); None as above."""
     hours: float = 0.0
     """What the false accepts are counted in."""
+    loss: float | None = None
+    """Mean cross-entropy of the windows that `mww-evaluate` takes too, one an utterance and one every 300 ms of the
+    negatives, without weights. This and what follows say nothing of a device, and choose nothing; None where a run had
+    none."""
+    accuracy: float | None = None
+    """Share of those windows judged rightly at a probability of one half, 0 to 1; what follows is of them too."""
+    precision: float | None = None
+    """Share of the accepted windows that hold the wake word; None when nothing was accepted."""
+    f1: float | None = None
+    """Harmonic mean of precision and of the share of utterances accepted."""
+    auc: float | None = None
+    """Area under the ROC."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +58,17 @@ class Checkpoint:
         return (
             f"step {self.step}: recall {scores.recall:.1%}, {scores.false_accepts_per_hour:.2f} false accepts/h,"
             f" average viable recall {scores.average_viable_recall:.3f}, recall at no false accepts"
-            f" {scores.recall_at_no_faph:.1%}{hard}{'  (best)' if best else ''}"
+            f" {scores.recall_at_no_faph:.1%}{hard}{self._windows()}{'  (best)' if best else ''}"
+        )
+
+    def _windows(self) -> str:
+        scores = self.scores
+        if scores.loss is None or scores.accuracy is None or scores.f1 is None or scores.auc is None:
+            return ""
+        precision = "none accepted" if scores.precision is None else f"precision {scores.precision:.3f}"
+        return (
+            f"; windows: loss {scores.loss:.4f}, accuracy {scores.accuracy:.4f}, {precision}, F1 {scores.f1:.3f}, AUC"
+            f" {scores.auc:.4f}"
         )
 
 

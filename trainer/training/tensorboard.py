@@ -23,6 +23,8 @@ from trainer.training.scores import Checkpoint
 IMAGES = 4
 """Spectrograms of a batch that are shown."""
 BUCKETS = 30
+_SOMETIMES = ("hard_recall", "expected_recall", "loss", "accuracy", "precision", "f1", "auc")
+"""Figures of a validation that not every evaluation has."""
 PATTERN = "events.out.tfevents.*"
 
 
@@ -57,9 +59,7 @@ class Curves:
             "average_viable_recall": scores.average_viable_recall,
             "recall_at_no_faph": scores.recall_at_no_faph,
         }
-        validation |= {
-            name: value for name in ("hard_recall", "expected_recall") if (value := getattr(scores, name)) is not None
-        }
+        validation |= {name: value for name in _SOMETIMES if (value := getattr(scores, name)) is not None}
         groups: dict[str, Mapping[str, float]] = {
             "training": training,
             "validation": validation,

@@ -10,6 +10,8 @@ from trainer.training.progress import MiningReport, StepReport, skipped_line
 from trainer.training.scores import Checkpoint
 
 _COLUMNS = ("   step", "recall", "false accepts/h", "average viable recall", "recall at no false accepts")
+_OF_WINDOWS = ("  loss", "accuracy", "precision", "   F1", "   AUC")
+"""Where there is room for them: single windows, no device."""
 
 
 class TrainingTerminal(Terminal):
@@ -51,18 +53,23 @@ class TrainingTerminal(Terminal):
         if not self._console.is_terminal:
             self.told(checkpoint.line(best))
             return
-        if not self._headed:
-            self._print("  ".join(_COLUMNS), "bold")
-            self._headed = True
         scores = checkpoint.scores
-        values = (
+        columns: tuple[str, ...] = _COLUMNS
+        values = [
             f"{checkpoint.step}",
             f"{scores.recall:.1%}",
             f"{scores.false_accepts_per_hour:.2f}",
             f"{scores.average_viable_recall:.3f}",
             f"{scores.recall_at_no_faph:.1%}",
-        )
-        row = "  ".join(value.rjust(len(column)) for value, column in zip(values, _COLUMNS, strict=True))
+        ]
+        if scores.loss is not None and self._console.width >= len("  ".join((*_COLUMNS, *_OF_WINDOWS, "best"))):
+            columns += _OF_WINDOWS
+            figures = (scores.loss, scores.accuracy, scores.precision, scores.f1, scores.auc)
+            values += ["" if figure is None else f"{figure:.4f}" for figure in figures]
+        if not self._headed:
+            self._print("  ".join(columns), "bold")
+            self._headed = True
+        row = "  ".join(value.rjust(len(column)) for value, column in zip(values, columns, strict=True))
         self._print(f"{row}{'  best' if best else ''}", "green" if best else None)
 
     def mined(self, report: MiningReport) -> None:

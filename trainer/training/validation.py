@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.evaluation.windows import WordEnd, windows_of
 from trainer.inference.models import FloatModel
 from trainer.inference.splits import PresentedSplit
 from trainer.inference.temperature import bring_within_scale
 from trainer.training.scores import ValidationScores
 from wakeword.contract import cutoff_to_uint8
+from wakeword.scoring.classification import confusion, cross_entropy, roc_auc, roc_curve
 from wakeword.scoring.det import average_viable_recall, recall_at_no_false_accepts
 from wakeword.scoring.separation import average_log_odds, expected_recall, other_peaks, word_peaks
 from wakeword.simulation.streams import PresentedStream, SimulatedStream
@@ -34,10 +36,19 @@ class StreamingValidation:
         window: int,
         target_false_accepts_per_hour: float,
         probability_cutoff: float | None = None,
+        word_ends: Sequence[WordEnd] = (),
     ) -> None:
-        """`model` takes over the weights that are scored. `probability_cutoff` None scores at the cutoff that the
-        export would choose of the same data.
+        """Of the recordings in `data`.
+
+        Args:
+            model: Takes over the weights that are scored.
+            data: The features of the validation split.
+            window: Inferences that the detector averages.
+            target_false_accepts_per_hour: What the cutoff is chosen for.
+            probability_cutoff: None scores at the cutoff that the export would choose of the same data.
+            word_ends: Those of `word_ends_of`, for the figures of windows; without them there are none.
         """
+        self._word_ends = word_ends
         self._model, self._data, self._window, self._target = model, data, window, target_false_accepts_per_hour
         self._cutoff = None if probability_cutoff is None else cutoff_to_uint8(probability_cutoff)
 
@@ -68,7 +79,22 @@ class StreamingValidation:
             hard_recall=None if hard_recall is None else float(hard_recall[cutoff]),
             expected_recall=None if hard_recall is None else self._expected_recall(given, curve.hours),
             hours=curve.hours,
+            **(self._of_windows(given[0], given[1]) if self._word_ends else {}),
         )
+
+    def _of_windows(self, positives: NDArray[np.float32], negatives: NDArray[np.float32]) -> dict[str, float | None]:
+        """Figures of single windows at a probability of one half, without weights."""
+        words, stride = self._data.positives.recordings, self._model.stride
+        truth, probabilities = windows_of(words, self._word_ends, stride, positives, negatives)
+        counts = confusion(truth, probabilities, 0.5)
+        accepted = counts.true_positives + counts.false_positives
+        return {
+            "loss": cross_entropy(truth, probabilities),
+            "accuracy": counts.accuracy,
+            "precision": counts.precision if accepted else None,
+            "f1": counts.f1,
+            "auc": roc_auc(roc_curve(truth, probabilities)),
+        }
 
     def _expected_recall(self, probabilities: Sequence[NDArray[np.float32]], hours: float) -> float:
         """Of the words as they are and in each condition; the hours are the negatives', in hard conditions too, and the

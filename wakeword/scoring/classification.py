@@ -23,6 +23,7 @@ Metrics
   them.
 - `roc_curve`, `roc_auc`: area under the ROC; the probability that a wake word outscores another window, ties half
   (Mann-Whitney).
+- `cross_entropy`: mean negative log-likelihood of probabilities.
 - `partial_auc`: area up to a rate of false positives, standardised (McClish 1989, Medical Decision Making 9:190).
 - `equal_error_rate`: where the rates of misses and of false positives are equal.
 - `precision_recall_curve`, `average_precision`: sum of precision times the step in recall.
@@ -42,6 +43,7 @@ Rates = NDArray[np.float64]
 THRESHOLDS: Rates = np.linspace(0.0, 1.0, 101)
 """As microWakeWord's: 0, 0.01, ..., 1."""
 PARTIAL_AUC_LIMIT = 0.1
+NEAREST_TO_CERTAIN = 1e-7
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,15 @@ def confusion(truth: Truth, scores: Scores, threshold: float) -> Confusion:
         true_negatives=int((~accepted & ~truth).sum()),
         false_negatives=int((~accepted & truth).sum()),
     )
+
+
+def cross_entropy(truth: Truth, probabilities: Scores) -> float:
+    """Mean of -log p of what is true, 0 best; probabilities are kept 1e-7 from 0 and 1, as Keras does. Raises
+    `ValueError` without windows.
+    """
+    validate(truth, probabilities, both_kinds=False)
+    inside = np.clip(probabilities.astype(np.float64), NEAREST_TO_CERTAIN, 1 - NEAREST_TO_CERTAIN)
+    return float(-np.mean(np.where(truth, np.log(inside), np.log1p(-inside))))
 
 
 def threshold_counts(truth: Truth, scores: Scores, thresholds: Rates = THRESHOLDS) -> ThresholdCounts:

@@ -19,6 +19,7 @@ from trainer.config.training_sections import PerformanceSection, TrainingSection
 from trainer.data.batches import FeatureSet
 from trainer.mixednet import runtime
 from trainer.training import checkpoints, loop
+from trainer.training.profiling import gpu_memory
 from trainer.training.progress import Silent, StepReport
 from trainer.training.scores import ValidationScores
 from trainer.training.training_run import TrainingRun
@@ -58,7 +59,7 @@ class Falling:
         self._calls += 1
         if self._calls == self._dies_at:
             raise SystemExit
-        return ValidationScores(0.5, 9.0, 0.25, 0.125)
+        return ValidationScores(0.5, 9.0, 0.25, 0.125, loss=0.5, accuracy=0.75, precision=None, f1=0.625, auc=0.875)
 
 
 class Interrupting(Silent):
@@ -106,11 +107,16 @@ def test_curves_images_and_histograms_are_written_at_every_evaluation(whole: tup
     found = curves(whole[0])
     assert {name: [step for step, _ in points] for name, points in found.items()} == dict.fromkeys(found, STEPS)
     scalars = {
-        "training": {"loss", "accuracy", "recall", "precision", "learning_rate"},
-        "performance": {"batch_ms", "step_ms", "steps_per_second"},
+        "training": {"loss", "accuracy", "recall", "precision", "f1", "learning_rate"},
+        "validation": {"loss", "accuracy", "f1", "auc"},
+        "performance": {"batch_ms", "augmentation_ms", "step_ms", "steps_per_second"},
     }
     for group, names in scalars.items():
         assert {f"{group}/{name}" for name in names} <= found.keys()
+    assert "validation/precision" not in found  # nothing was accepted
+    assert not [name for name in found if "gpu" in name]  # no GPU, no figure of one
+    of_batch = zip(found["performance/augmentation_ms"], found["performance/batch_ms"], strict=True)
+    assert all(0 <= augmentation[1] <= batch[1] for augmentation, batch in of_batch)
     assert found["validation/recall_at_no_faph"] == [(step, 0.125) for step in STEPS]
     assert [value for _, value in found["training/learning_rate"]] == pytest.approx([3e-3] * 3 + [1e-3] * 3)
     assert all(0 <= value <= 1 for _, value in found["training/accuracy"])
@@ -123,10 +129,13 @@ def test_log_and_table_hold_every_evaluation(whole: tuple[Path, loop.TrainingRes
     assert [(int(row["step"]), float(row["false_accepts_per_hour"]), row["best"]) for row in rows] == [
         (step, 9.0, "1") for step in STEPS
     ]
+    assert {(row["loss"], row["accuracy"], row["precision"], row["f1"], row["auc"]) for row in rows} == {
+        ("0.5", "0.75", "", "0.625", "0.875")
+    }
     log = (whole[0] / "training.log").read_text()
     assert (
-        "step 24: recall 50.0%, 9.00 false accepts/h, average viable recall 0.250, recall at no false accepts 12.5% "
-        " (best)" in log
+        "step 24: recall 50.0%, 9.00 false accepts/h, average viable recall 0.250, recall at no false accepts 12.5%;"
+        " windows: loss 0.5000, accuracy 0.7500, none accepted, F1 0.625, AUC 0.8750  (best)" in log
     )
     assert "\x1b" not in log
 
@@ -225,3 +234,14 @@ def test_a_gpu_that_is_asked_for_and_missing_is_an_error_that_says_what_to_insta
     ):
         runtime.compute_dtype(PerformanceSection(mixed_precision=True))
     assert runtime.compute_dtype(PerformanceSection()) == "float32"
+
+
+def test_the_memory_of_all_gpus_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has a GPU here: what TensorFlow would say of two of them."""
+    import tensorflow as tf
+
+    said = {"GPU:0": {"current": 1 << 20, "peak": 3 << 20}, "GPU:1": {"current": 1 << 20, "peak": 4 << 20}}
+    assert gpu_memory() == {}
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [f"{kind}:{index}" for index in range(2)])
+    monkeypatch.setattr(tf.config.experimental, "get_memory_info", lambda name: said[name])
+    assert gpu_memory() == {"gpu_memory_mib": 2.0, "peak_gpu_memory_mib": 7.0}

@@ -55,3 +55,19 @@ def test_a_terminal_gets_a_table_whose_head_stands_above_it() -> None:
         head,
         "  12000   98.7%             0.40                  0.912                       95.1%  best",
     ]
+
+
+def test_a_wide_terminal_shows_the_figures_of_windows_too() -> None:
+    scores = ValidationScores(0.987, 0.4, 0.912, 0.951, loss=0.0123, accuracy=0.9987, precision=None, f1=0.5, auc=1.0)
+    head = "   step  recall  false accepts/h  average viable recall  recall at no false accepts"
+    shown = {}
+    for width in (100, 200):
+        output = io.StringIO()
+        with TrainingTerminal(Console(file=output, force_terminal=True, no_color=True, width=width)) as progress:
+            progress.evaluated(Checkpoint(500, scores), best=True)
+        shown[width] = [CONTROL.sub("", line).rstrip() for line in output.getvalue().splitlines()]
+    assert head in shown[100]
+    wide = f"{head}    loss  accuracy  precision     F1     AUC"
+    row = "    500   98.7%             0.40                  0.912                       95.1%"
+    assert wide in shown[200]
+    assert f"{row}  0.0123    0.9987             0.5000  1.0000  best" in shown[200]

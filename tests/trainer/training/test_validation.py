@@ -17,6 +17,7 @@ from trainer.config.lengths import receptive_field
 from trainer.config.mixednet import MixedNetConfig
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
+from trainer.evaluation.windows import WordEnd
 from trainer.inference.models import FloatModel
 from trainer.inference.splits import PresentedSplit, SimulatedSplit, SplitRecords, present_split
 from trainer.inference.temperature import WORD_LOG_ODDS
@@ -250,3 +251,31 @@ def test_recordings_are_presented_as_the_simulated_board_does(tmp_path: Path) ->
         data.negatives.features.read(), device_features(np.concatenate([sounds["a"], gap, sounds["b"]]))
     )
     assert sum(seconds) == pytest.approx((12_345 + 32_000) / 16_000)
+
+
+def test_figures_of_windows_are_those_that_an_evaluation_takes(trained: Trained) -> None:
+    """Counted here by hand: of the windows 150 ms after each word, and of every 300 ms of the negatives."""
+    words = trained.data.positives.recordings
+    ends = [WordEnd(recording.samples - 1600, known=True) for recording in words]
+    scorer = StreamingValidation(FloatModel(trained.config, trained.slices), trained.data, WINDOW, 2.0, word_ends=ends)
+    scores, without = scorer(trained.model), validation(trained)(trained.model)
+    assert (without.loss, without.accuracy, without.precision, without.f1, without.auc) == (None,) * 5
+    assert (scores.recall, scores.false_accepts_per_hour) == (without.recall, without.false_accepts_per_hour)
+    model, stride = FloatModel(trained.config, trained.slices), trained.config.stride
+    model.load(trained.model)
+    of_words, of_negatives = (model.probabilities(features) for features in trained.streams)
+    heard = [
+        contract.WINDOW_SAMPLES + ((index + 1) * stride - 1) * contract.STEP_SAMPLES for index in range(len(of_words))
+    ]
+    spoken = []
+    for recording, end in zip(words, ends, strict=True):
+        due = recording.start + end.sample + 15 * contract.STEP_SAMPLES
+        spoken.append(of_words[max(index for index, samples in enumerate(heard) if samples < due + 160)])
+    others = of_negatives[:: 30 // stride]
+    likelihoods = [*np.log(spoken), *np.log1p(-others)]
+    assert scores.loss == pytest.approx(-np.mean(likelihoods), abs=1e-4)
+    found, false = sum(one > 0.5 for one in spoken), sum(one > 0.5 for one in others)
+    assert scores.accuracy == pytest.approx((found + sum(one <= 0.5 for one in others)) / len(likelihoods))
+    assert scores.precision == pytest.approx(found / (found + false))
+    pairs = [(one > other) + (one == other) / 2 for one in spoken for other in others]
+    assert scores.auc == pytest.approx(np.mean(pairs), abs=1e-4)

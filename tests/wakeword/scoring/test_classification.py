@@ -16,6 +16,7 @@ from wakeword.scoring.classification import (
     Confusion,
     average_precision,
     confusion,
+    cross_entropy,
     equal_error_rate,
     partial_auc,
     precision_recall_curve,
@@ -168,3 +169,9 @@ def test_what_cannot_be_scored_is_refused() -> None:
         true_positive_rate_at(roc_curve(TRUTH, SCORES), 1.5)
     with pytest.raises(ValueError, match="is none"):
         partial_auc(roc_curve(TRUTH, SCORES), 0)
+
+
+def test_cross_entropy_is_the_likelihood_and_never_infinite() -> None:
+    truth = np.array([True, False, True])
+    assert cross_entropy(truth, np.array([0.5, 0.25, 1.0])) == pytest.approx((np.log(2) - np.log(0.75)) / 3, abs=1e-6)
+    assert cross_entropy(truth, np.array([0.0, 1.0, 0.0], np.float32)) == pytest.approx(-np.log(1e-7), rel=1e-3)
