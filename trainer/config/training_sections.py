@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from trainer.config.base import Files, Section
+from trainer.config.learning import LearningSettings
 from wakeword import contract
 
 END_SHIFT_SLICES = 10
@@ -97,7 +98,7 @@ class FilterAugment(Section):
         return bool(self.share and (self.gain or self.tilt or self.ripple))
 
 
-class TrainingSection(Section):
+class TrainingSection(LearningSettings):
     """Steps, rates and weights; a list has one value a phase."""
 
     training_steps: tuple[Annotated[int, Field(ge=1)], ...] = Field((20_000, 10_000), min_length=1)

@@ -143,6 +143,9 @@ class BatchSampler:
             _clip_shares(feature_set, of_set.lengths, slices) for feature_set, of_set in zip(sets, clips, strict=True)
         ]
         self._cumulative = np.cumsum(np.concatenate(shares))
+        self._word_share = sum(one.sampling_weight for one in sets if one.truth) / sum(
+            one.sampling_weight for one in sets
+        )
 
     def drawing_from(self, sets: Sequence[FeatureSet]) -> BatchSampler:
         """A sampler of the same window and settings for other sets. Raises `ConfigError` as a new one does."""
@@ -175,12 +178,28 @@ class BatchSampler:
             if self._xp is not np and (filters.is_on or masks != MaskSettings()):
                 features = to_tensor(features, self._xp)
         truth = self._truth[clips]
-        of_class = (settings.positive_class_weight, settings.negative_class_weight, settings.hard_negative_class_weight)
-        positive, negative, hard_negative = (np.float32(weights[phase]) for weights in of_class)
+        positive, negative, hard_negative = map(np.float32, self._class_weights(phase))
         weights = self._penalty[clips] * np.where(
             truth > 0, positive, np.where(self._hard[clips], hard_negative, negative)
         )
         return Batch(features, truth, weights, clips)
+
+    def _class_weights(self, phase: int) -> tuple[float, float, float]:
+        """Of a wake word, a negative and a hard one.
+
+        Balanced they are samples / (classes x samples of the class), as scikit-learn has it after King and Zeng,
+        "Logistic Regression in Rare Events Data" (2001): the mean weight of a sample is 1, and each class has half of
+        the whole. The samples of a class are those that a batch has on the average, by the sampling weights.
+        """
+        settings = self._settings
+        if settings.class_weights == "balanced":
+            negative = 0.5 / (1 - self._word_share)
+            return 0.5 / self._word_share, negative, negative
+        return (
+            settings.positive_class_weight[phase],
+            settings.negative_class_weight[phase],
+            settings.hard_negative_class_weight[phase],
+        )
 
     def _masks(self, phase: int) -> MaskSettings:
         settings = self._settings

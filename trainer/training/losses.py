@@ -1,5 +1,10 @@
 """What a step makes smaller: the loss of a batch, and what an earlier model's word weighs in it.
 
+The truth's loss is a mean over both classes of what each would cost, weighted by how far the label says so: 1 and 0, or
+less sure with label smoothing (Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, "Rethinking the Inception Architecture for
+Computer Vision", 2016). What a class costs is its cross-entropy, or the focal loss (Lin, Goyal, Girshick, He and
+Dollar, "Focal Loss for Dense Object Detection", 2017). The teachers' loss is the same whatever the truth's is.
+
 Distillation after Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network" (2015). Models that were
 trained alike but for their seed err on different sounds. The mean of their logits errs on fewer, and one model of the
 same size can learn much of that mean: a label says that a sound is no wake word, a teacher also says how nearly it is
@@ -47,7 +52,7 @@ class Loss:
         """
         from trainer.mixednet.channel_first import ChannelFirst
 
-        self._share = settings.teaching_share
+        self._settings, self._share = settings, settings.teaching_share
         self._teachers = (
             [ChannelFirst(teacher.model, teacher.network, compute_dtype) for teacher in distillation.teachers]
             if distillation
@@ -68,7 +73,7 @@ class Loss:
         return loss
 
     def of_samples(self, features: Any, truth: Any, logits: Any) -> Any:
-        """Binary cross-entropies, float32 `[batch]`, of dequantised features `[batch, slices, 40]`, their truth and the
+        """What each sample costs, float32 `[batch]`, of dequantised features `[batch, slices, 40]`, their truth and the
         student's logits `[batch]`.
 
         The teachers' part is multiplied by the temperature, which leaves its gradient, a difference of two
@@ -76,10 +81,36 @@ class Loss:
         """
         import tensorflow as tf
 
-        of_truth = tf.nn.sigmoid_cross_entropy_with_logits(truth, logits)
+        of_truth = self.of_truth(truth, logits)
         if not self._teachers:
             return of_truth
         mean = tf.add_n([teacher.infer(features) for teacher in self._teachers]) / len(self._teachers)
         wanted = tf.stop_gradient(tf.sigmoid(mean / TEMPERATURE))
         of_teachers = TEMPERATURE * tf.nn.sigmoid_cross_entropy_with_logits(wanted, logits / TEMPERATURE)
         return (1.0 - self._share) * of_truth + self._share * of_teachers
+
+    def of_truth(self, truth: Any, logits: Any) -> Any:
+        """What the truth alone makes each sample cost, float32 `[batch]`, of float32 `[batch]`."""
+        import tensorflow as tf
+
+        smoothing, settings = self._settings.label_smoothing, self._settings
+        wanted = truth * (1.0 - smoothing) + smoothing / 2.0 if smoothing else truth
+        if settings.loss == "focal":
+            return focal(wanted, logits, settings.focal_alpha, settings.focal_gamma)
+        return tf.nn.sigmoid_cross_entropy_with_logits(wanted, logits)
+
+
+def focal(truth: Any, logits: Any, alpha: float, gamma: float) -> Any:
+    """The focal loss of each sample, float32 `[batch]`, of labels from 0 to 1 and logits, float32 `[batch]`.
+
+    With the probability p of a wake word, one costs -alpha (1 - p)^gamma log p and a negative -(1 - alpha) p^gamma
+    log(1 - p) (Lin et al., equation 5); a label in between costs the mean of both by its shares. Written in
+    softplus(z) = -log(1 - p) and softplus(-z) = -log p, so that no probability is rounded to 0 or 1: values and
+    gradients are finite at any logit.
+    """
+    import tensorflow as tf
+
+    to_word, to_negative = tf.nn.softplus(-logits), tf.nn.softplus(logits)
+    of_word = alpha * tf.exp(-gamma * to_negative) * to_word
+    of_negative = (1.0 - alpha) * tf.exp(-gamma * to_word) * to_negative
+    return truth * of_word + (1.0 - truth) * of_negative

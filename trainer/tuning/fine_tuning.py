@@ -60,10 +60,13 @@ def first_recipe(config: TrainerConfig, records: Iterable[SampleRecord]) -> Tuni
     positives = weights.positive + weights.positive_augmented
     negatives = weights.after_positive + weights.negative_joined + weights.negative_alone + weights.negative_augmented
     negatives += weights.hard_negative if chosen(records, Split.TRAIN, Label.HARD_NEGATIVE) else 0.0
+    of_negative, of_hard = section.negative_class_weight[-1], section.hard_negative_class_weight[-1]
+    if section.class_weights == "balanced":
+        of_negative = of_hard = positives / negatives  # of a wake word's, which weighs 1 in an iteration
     return TuningRecipe(
         learning_rate=section.learning_rates[-1],
-        negative_class_weight=section.negative_class_weight[-1],
-        hard_negative_class_weight=section.hard_negative_class_weight[-1],
+        negative_class_weight=of_negative,
+        hard_negative_class_weight=of_hard,
         word_share=positives / (positives + negatives),
     )
 
@@ -148,6 +151,7 @@ class FineTuner:
         settings = self._config.training.last_phase(
             negative_class_weight=(recipe.negative_class_weight,),
             hard_negative_class_weight=(recipe.hard_negative_class_weight,),
+            class_weights="given",
         )
         sampler = BatchSampler(self._drawn(recipe, mined), self._slices, settings, self._array_module)
         # Batches that no step of the run and no other iteration has seen.

@@ -105,6 +105,18 @@ def test_a_default_folder_that_is_there_is_used(project: Path) -> None:
         (["training.freq_mask_count=[1, 1, 1]"], "2 phases, and training.freq_mask_count has 3"),
         (["training.hard_negative_class_weight=[1, 1, 1]"], "2 phases, and training.hard_negative_class_weight has 3"),
         (["training.batch_size=0"], "training.batch_size is 0"),
+        (["training.loss=hinge"], "training.loss is 'hinge'"),
+        (["training.loss=focal", "training.focal_gamma=-1"], "training.focal_gamma is -1: it must be 0 or more"),
+        (["training.loss=focal", "training.focal_alpha=1"], "training.focal_alpha is 1: it must be below 1"),
+        (["training.label_smoothing=1"], "training.label_smoothing is 1: it must be below 1"),
+        (
+            ["training.focal_gamma=3"],
+            "focal_gamma is 3, and training.loss binary_crossentropy has no use for it; give --set training.loss=focal",
+        ),
+        (
+            ["training.class_weights=balanced", "training.negative_class_weight=[20, 10]"],
+            "training.negative_class_weight is given, and training.class_weights balanced computes",
+        ),
         (
             ["training.sampling_weights.positive=0", "training.sampling_weights.positive_augmented=0"],
             "leave a batch without wake words",

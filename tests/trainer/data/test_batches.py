@@ -86,6 +86,27 @@ def test_hard_negatives_have_the_weight_of_their_phase() -> None:
         replace(WORDS, right_cutoff_slices=-1)
 
 
+def test_balanced_each_class_has_half_of_the_weight_however_much_of_it_is_drawn() -> None:
+    words, negatives, hard = (
+        replace(WORDS, sampling_weight=1),
+        replace(NEGATIVES, sampling_weight=5, penalty_weight=2),
+        replace(NEGATIVES, name="hard", hard=True, sampling_weight=4),
+    )
+    balanced = sampler(
+        words, negatives, hard, batch_size=4000, class_weights="balanced", negative_class_weight=(20.0, 20.0)
+    )
+    batch = balanced.batch(0)
+    assert set(batch.weights[batch.truth == 1]) == {np.float32(5.0)}, "one of ten: 10 / (2 classes x 1)"
+    of_negatives = np.float32(10 / (2 * 9))
+    assert set(batch.weights[batch.truth == 0]) == {of_negatives, 2 * of_negatives}, "penalty weights count beside it"
+    of_words = batch.weights[batch.truth == 1].sum()
+    without_penalty = np.where(batch.truth == 0, of_negatives, 0).sum()
+    assert of_words / without_penalty == pytest.approx(1, abs=0.15), "of 4,000 drawn windows"
+    np.testing.assert_array_equal(balanced.batch(7).weights, balanced.batch(7).weights)
+    other = balanced.drawing_from([words, replace(negatives, sampling_weight=1)]).batch(0)
+    assert set(other.weights[other.truth == 1]) == {np.float32(1.0)}, "mined sets change what is drawn"
+
+
 def test_masks_are_those_of_the_phase_and_the_same_for_the_same_step() -> None:
     plain = sampler(WORDS, NEGATIVES, batch_size=50)
     masks = {

@@ -1,7 +1,10 @@
-"""The loss, distillation: what is learned of earlier models, and that a run keeps its teachers."""
+"""The losses against their papers' formulas; distillation: what is learned of earlier models, and that a run keeps its
+teachers.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,14 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given as for_all
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.trainer.training.test_step import LATEST, SINGLE, batch, model_of
+from tests.trainer.training.test_step import BATCH_SIZE, LATEST, SINGLE, batch, model_of
 from trainer.config.lengths import receptive_field
 from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import FeatureSet
 from trainer.mixednet.scaling import dequantise
 from trainer.training import loop
+from trainer.training.batch_scores import BatchScores
 from trainer.training.losses import TEMPERATURE, Distillation, Loss, Teacher
 from trainer.training.scores import ValidationScores
 from trainer.training.step import TrainState
@@ -51,6 +57,101 @@ def sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return 1 / (1 + np.exp(-values))
 
 
+def by_the_formula(truth: float, logit: float, settings: TrainingSection) -> float:
+    """One sample's loss, number by number, from what the papers write."""
+    word, negative = 1 / (1 + math.exp(-logit)), 1 / (1 + math.exp(logit))
+    of_word, of_negative = -math.log(word), -math.log(negative)
+    if settings.loss == "focal":  # -alpha_t (1 - p_t)^gamma log p_t
+        of_word *= settings.focal_alpha * (1 - word if logit < 0 else negative) ** settings.focal_gamma
+        of_negative *= (1 - settings.focal_alpha) * (1 - negative if logit > 0 else word) ** settings.focal_gamma
+    uniform = 1 / 2
+    likely = (1 - settings.label_smoothing) * truth + settings.label_smoothing * uniform
+    return likely * of_word + (1 - likely) * of_negative
+
+
+def of_truth(settings: TrainingSection, truth: Any, logits: Any) -> tuple[Any, Any]:
+    """The losses of samples, and the gradient of each by its logit."""
+    import tensorflow as tf
+
+    given = tf.constant(logits, tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(given)
+        losses = Loss(settings).of_truth(tf.constant(truth, tf.float32), given)
+    return losses.numpy(), tape.gradient(losses, given).numpy()
+
+
+LOSSES = st.builds(
+    TrainingSection,
+    loss=st.just("focal"),
+    focal_alpha=st.floats(0.01, 0.99),
+    focal_gamma=st.floats(0, 5, allow_subnormal=False),
+    label_smoothing=st.just(0.0) | st.floats(0, 0.5, allow_subnormal=False),
+) | st.builds(TrainingSection, label_smoothing=st.just(0.0) | st.floats(0, 0.5, allow_subnormal=False))
+SAMPLES = st.lists(
+    st.tuples(st.sampled_from((0.0, 1.0)), st.floats(-30, 30, width=32, allow_subnormal=False)), min_size=1, max_size=8
+)
+
+
+@for_all(LOSSES, SAMPLES)
+def test_each_loss_and_its_gradient_are_those_of_the_formula(
+    settings: TrainingSection, samples: list[tuple[float, float]]
+) -> None:
+    truth, logits = map(list, zip(*samples, strict=True))
+    losses, gradients = of_truth(settings, truth, logits)
+    wanted = [by_the_formula(*sample, settings) for sample in samples]
+    np.testing.assert_allclose(losses, wanted, rtol=2e-4, atol=1e-12)
+    step = 1e-4
+    slopes = [
+        (by_the_formula(label, logit + step, settings) - by_the_formula(label, logit - step, settings)) / (2 * step)
+        for label, logit in samples
+    ]
+    np.testing.assert_allclose(gradients, slopes, rtol=1e-3, atol=1e-5)
+
+
+@for_all(LOSSES, st.sampled_from((0.0, 1.0)), st.floats(-1e30, 1e30, allow_subnormal=False))
+def test_no_logit_is_too_large_for_a_gradient(settings: TrainingSection, truth: float, logit: float) -> None:
+    losses, gradients = of_truth(settings, [truth] * 3, [logit, 1e30, -1e30])
+    assert np.isfinite(losses).all() and np.isfinite(gradients).all()
+    assert (losses >= 0).all()
+
+
+def test_the_losses_are_those_that_they_come_down_to() -> None:
+    import tensorflow as tf
+
+    rng = np.random.default_rng(1)
+    truth, logits = (rng.random(64) > 0.5).astype(np.float32), rng.normal(0, 4, 64).astype(np.float32)
+    entropies = tf.nn.sigmoid_cross_entropy_with_logits(truth, logits).numpy()
+    np.testing.assert_array_equal(of_truth(TrainingSection(), truth, logits)[0], entropies, "the default is as it was")
+    flat = TrainingSection(loss="focal", focal_alpha=0.5, focal_gamma=0)
+    np.testing.assert_allclose(of_truth(flat, truth, logits)[0], entropies / 2, rtol=1e-5, atol=1e-9)
+    focal = TrainingSection(loss="focal")
+    assert (focal.focal_alpha, focal.focal_gamma) == (0.25, 2), "as Lin et al. found best"
+    well_judged, half = of_truth(focal, [1.0, 1.0], [math.log(9), 0.0])[0]
+    assert math.log(2) / math.log(1 / 0.9) * well_judged / half == pytest.approx((0.1 / 0.5) ** 2)
+    smoothed = TrainingSection(label_smoothing=0.1)
+    logit = math.log(0.95 / 0.05)
+    _, gradients = of_truth(smoothed, [1.0, 1.0], [logit, 20.0])
+    assert gradients[0] == pytest.approx(0, abs=1e-6) and gradients[1] > 0, "as sure as 95 %, and no surer"
+
+
+CHOICES = {
+    "cross-entropy": TrainingSection(weight_averaging=0),
+    "focal": TrainingSection(weight_averaging=0, loss="focal"),
+    "smoothed": TrainingSection(weight_averaging=0, label_smoothing=0.1),
+    "focal, smoothed": TrainingSection(weight_averaging=0, loss="focal", label_smoothing=0.1),
+}
+
+
+@pytest.mark.parametrize("name", ["focal", "focal, smoothed"])
+def test_a_step_with_another_loss_learns(name: str) -> None:
+    state = TrainState(model_of(SINGLE, SLICES), SINGLE, CHOICES[name])
+    state.set_learning_rate(1e-2)
+    steps = [state.train_step(batch(SLICES, number)) for number in range(60)]
+    first, last = BatchScores.of(steps[:4], BATCH_SIZE), BatchScores.of(steps[-8:], BATCH_SIZE)
+    assert last.loss < first.loss / 2
+    assert last.accuracy > 0.9 > first.accuracy
+
+
 def test_the_loss_is_a_mean_of_the_truths_and_the_teachers() -> None:
     import tensorflow as tf
 
@@ -58,17 +159,17 @@ def test_the_loss_is_a_mean_of_the_truths_and_the_teachers() -> None:
     one = batch(SLICES, 1)
     given = np.linspace(-3, 3, len(one.truth))
     features, own = tf.constant(dequantise(one.features)), tf.constant(given, tf.float32)
-    losses = Loss(LATEST.model_copy(update={"teaching_share": 0.25}), Distillation(teachers, "")).of_samples(
-        features, tf.constant(one.truth), own
-    )
     mean = np.mean([logits(each.model, one.features) for each in teachers], axis=0).astype(np.float64)
     assert np.ptp(mean) > 1, "teachers that say the same of everything would prove nothing"
     of_teachers = TEMPERATURE * entropy(sigmoid(mean / TEMPERATURE), sigmoid(given / TEMPERATURE))
-    np.testing.assert_allclose(
-        losses, 0.75 * entropy(one.truth.astype(np.float64), sigmoid(given)) + 0.25 * of_teachers, rtol=1e-4
-    )
-    alone = Loss(LATEST).of_samples(features, tf.constant(one.truth), own)
-    np.testing.assert_allclose(alone, entropy(one.truth.astype(np.float64), sigmoid(given)), rtol=1e-5)
+    for name, settings in CHOICES.items():
+        losses = Loss(settings.model_copy(update={"teaching_share": 0.25}), Distillation(teachers, "")).of_samples(
+            features, tf.constant(one.truth), own
+        )
+        truths = np.array([by_the_formula(*sample, settings) for sample in zip(one.truth, given, strict=True)])
+        np.testing.assert_allclose(losses, 0.75 * truths + 0.25 * of_teachers, rtol=1e-4, err_msg=name)
+        alone = Loss(settings).of_samples(features, tf.constant(one.truth), own)
+        np.testing.assert_allclose(alone, truths, rtol=1e-4, err_msg=name)
 
 
 def test_a_student_comes_to_say_what_its_teachers_say_whatever_the_labels_are() -> None:
