@@ -1,4 +1,4 @@
-"""How a training learns, as keys of the section `training`: the loss and what a sample weighs in it."""
+"""How a training learns, as keys of the section `training`: loss, weights of the classes, optimizer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from pydantic import Field, model_validator
 
 from trainer.config.base import Section
 
-_OF_CHOICE = {"focal_alpha": ("loss", "focal"), "focal_gamma": ("loss", "focal")}
+_OF_CHOICE = {
+    "focal_alpha": ("loss", "focal"),
+    "focal_gamma": ("loss", "focal"),
+    "weight_decay": ("optimizer", "adamw"),
+    "momentum": ("optimizer", "sgd"),
+}
 """Keys that act with one choice of another key alone."""
 _GIVEN_WEIGHTS = ("positive_class_weight", "negative_class_weight", "hard_negative_class_weight")
 
@@ -29,6 +34,16 @@ class LearningSettings(Section):
     class_weights: Literal["given", "balanced"] = "given"
     """given: the three weights of the classes. balanced: wake words and negatives have the same weight together,
     however many of each are drawn; the penalty weights count beside it. For an even start, without weights to tune."""
+
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """How gradients move the weights. adamw (Loshchilov and Hutter 2019): adam, and the weights shrink a little at each
+    step: against a model that is too sure of few recordings. sgd: the gradient itself, with momentum: it sometimes
+    generalises better, and needs other `learning_rates` than adam's."""
+    weight_decay: float = Field(0.01, ge=0)
+    """What adamw takes off a weight at each step, as a share of it and of the learning rate; biases and normalisations
+    keep theirs."""
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """What sgd keeps of the step before: smoother steps where gradients are noisy."""
 
     @model_validator(mode="after")
     def _nothing_is_given_in_vain(self) -> Self:

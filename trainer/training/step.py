@@ -11,6 +11,7 @@ from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import Batch
 from trainer.training.gradients import GradientLimit, guarded
 from trainer.training.losses import Distillation, Loss
+from trainer.training.optimizers import build_optimizer
 
 COMPILED = True
 """Whether XLA compiles the step. It takes some seconds a training, so tests of what surrounds a step do without. No
@@ -38,8 +39,7 @@ class TrainState:
         import keras
 
         self.model = model
-        self._optimizer = keras.optimizers.Adam()
-        self._optimizer.build(model.trainable_variables)
+        self._optimizer = build_optimizer(settings, model.trainable_variables)
         self._weights = [
             *model.trainable_variables,
             *(variable for layer in model.layers for variable in layer.non_trainable_weights),
@@ -51,7 +51,7 @@ class TrainState:
 
     @property
     def variables(self) -> list[Any]:
-        """All of it, in a fixed order: weights, statistics, random seeds, the optimizer's moments, the means, what the
+        """All of it, in a fixed order: weights, statistics, random seeds, the optimizer's own, the means, what the
         gradient's limit remembers.
         """
         return [*self.model.variables, *self._optimizer.variables, *self._means, *self._limit.variables]

@@ -108,6 +108,10 @@ def test_a_default_folder_that_is_there_is_used(project: Path) -> None:
         (["training.loss=hinge"], "training.loss is 'hinge'"),
         (["training.loss=focal", "training.focal_gamma=-1"], "training.focal_gamma is -1: it must be 0 or more"),
         (["training.loss=focal", "training.focal_alpha=1"], "training.focal_alpha is 1: it must be below 1"),
+        (["training.optimizer=adagrad"], "training.optimizer is 'adagrad'"),
+        (["training.optimizer=adamw", "training.weight_decay=-1"], "training.weight_decay is -1: it must be 0 or more"),
+        (["training.optimizer=sgd", "training.momentum=1"], "training.momentum is 1: it must be below 1"),
+        (["training.momentum=0.5"], "training.optimizer adam has no use for it; give --set training.optimizer=sgd"),
         (["training.label_smoothing=1"], "training.label_smoothing is 1: it must be below 1"),
         (
             ["training.focal_gamma=3"],
