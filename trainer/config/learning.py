@@ -1,4 +1,4 @@
-"""How a training learns, as keys of the section `training`: loss, weights of the classes, optimizer."""
+"""How a training learns, as keys of the section `training`: loss, weights of the classes, optimizer, schedule."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pydantic import Field, model_validator
 from trainer.config.base import Section
 
 _OF_CHOICE = {
-    "focal_alpha": ("loss", "focal"),
-    "focal_gamma": ("loss", "focal"),
+    **dict.fromkeys(("focal_alpha", "focal_gamma"), ("loss", "focal")),
     "weight_decay": ("optimizer", "adamw"),
     "momentum": ("optimizer", "sgd"),
+    **dict.fromkeys(("warm_up_steps", "cosine_final_fraction"), ("schedule", "cosine")),
+    **dict.fromkeys(("plateau_patience", "plateau_factor"), ("schedule", "plateau")),
 }
 """Keys that act with one choice of another key alone."""
 _GIVEN_WEIGHTS = ("positive_class_weight", "negative_class_weight", "hard_negative_class_weight")
@@ -45,6 +46,24 @@ class LearningSettings(Section):
     momentum: float = Field(0.9, ge=0, lt=1)
     """What sgd keeps of the step before: smoother steps where gradients are noisy."""
 
+    schedule: Literal["phases", "cosine", "plateau"] = "phases"
+    """Where the learning rate of a step comes from. phases: `learning_rates`. cosine: up over `warm_up_steps` to the
+    first of `learning_rates`, then down along a cosine to the end of the training (Loshchilov and Hutter 2017): one
+    curve for all phases, without steps to place. plateau: the first of `learning_rates`, lowered where no evaluation is
+    better: for a length that is not known before. The rates of later phases have no part in cosine and plateau."""
+    warm_up_steps: int = Field(0, ge=0)
+    """Steps over which a cosine's rate rises to its highest (Goyal et al. 2017): against a bad start at a high rate."""
+    cosine_final_fraction: float = Field(0.0, ge=0, lt=1)
+    """What a cosine goes down to, as a share of its highest rate: above 0 the last steps still train."""
+    plateau_patience: int = Field(5, ge=1)
+    """Evaluations in a row that are no better before a plateau lowers the rate; better is what would be kept as the
+    best checkpoint."""
+    plateau_factor: float = Field(0.5, gt=0, lt=1)
+    """What a plateau multiplies the rate by: a smaller one goes down faster."""
+    early_stopping_evaluations: int = Field(0, ge=0)
+    """Evaluations in a row that are no better before the training ends, with any schedule: to spend no time on steps
+    that are not kept. 0: it does not end early."""
+
     @model_validator(mode="after")
     def _nothing_is_given_in_vain(self) -> Self:
         for name, (chooser, choice) in _OF_CHOICE.items():
@@ -54,6 +73,12 @@ class LearningSettings(Section):
                     f"training.{name} is {value:g}, and training.{chooser} {chosen} has no use for it; give --set"
                     f" training.{chooser}={choice}, or leave training.{name} out"
                 )
+        if self.schedule == "plateau" and 0 < self.early_stopping_evaluations <= self.plateau_patience:
+            raise ValueError(
+                f"training.early_stopping_evaluations is {self.early_stopping_evaluations}, and a plateau would lower"
+                f" the rate after training.plateau_patience {self.plateau_patience}, when the training has ended; give"
+                f" {self.plateau_patience + 1} or more"
+            )
         if self.class_weights == "balanced":
             for name in _GIVEN_WEIGHTS:
                 usual = type(self).model_fields[name].default[0]

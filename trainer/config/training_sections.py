@@ -104,7 +104,7 @@ class TrainingSection(LearningSettings):
     training_steps: tuple[Annotated[int, Field(ge=1)], ...] = Field((20_000, 10_000), min_length=1)
     """Steps of each phase."""
     learning_rates: tuple[_Positive, ...] = (1e-3, 1e-4)
-    """Of each phase."""
+    """Of each phase; see `schedule`."""
     batch_size: int = Field(128, ge=1)
     """Windows a step."""
     eval_step_interval: int = Field(500, ge=1)
@@ -189,6 +189,15 @@ class TrainingSection(LearningSettings):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _warm_up_ends_before_the_training(self) -> Self:
+        if self.warm_up_steps >= self.steps:
+            raise ValueError(
+                f"training.warm_up_steps is {self.warm_up_steps}, and training.training_steps are {self.steps} in all;"
+                " give fewer than these"
+            )
+        return self
+
     @property
     def steps(self) -> int:
         """Steps of all phases together."""
@@ -206,10 +215,12 @@ class TrainingSection(LearningSettings):
         return at_interval + (self.steps % self.eval_step_interval > 0)
 
     def last_phase(self, **changes: Any) -> TrainingSection:
-        """This section with its last phase alone, and with other values for some keys, which are not checked."""
-        return self.model_copy(
-            update={name: getattr(self, name)[-1:] for name in ("training_steps", *_PER_PHASE)} | changes
-        )
+        """This section with its last phase alone, at its rate to the end, and with other values for some keys, which
+        are not checked.
+        """
+        values = {name: getattr(self, name)[-1:] for name in ("training_steps", *_PER_PHASE)}
+        to_the_end = {"schedule": "phases", "early_stopping_evaluations": 0}
+        return self.model_copy(update=values | to_the_end | changes)
 
 
 class HardNegativeMiningSection(Section):

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from trainer.config.training_sections import TrainingSection
 from trainer.mixednet.weights import WEIGHTS_SUFFIX, save_weights
 from trainer.training.batch_scores import BatchScores
+from trainer.training.patience import Patience
 from trainer.training.scores import Checkpoint, ValidationScores
 from wakeword.errors import ConfigError
 from wakeword.files import PARTIAL_SUFFIX, partial_file
@@ -39,6 +41,7 @@ class RunState:
     best: Checkpoint | None = None
     batches: BatchScores = field(default_factory=BatchScores)
     """Of the steps since the last evaluation."""
+    patience: Patience = field(default_factory=Patience)
     best_rate: float = math.inf
     """The fewest false accepts an hour of all evaluations."""
     mined_step: int = 0
@@ -103,17 +106,32 @@ def load_state(path: Path, run: str, variables: list[Any]) -> RunState | None:
 
 def steps_done(path: Path) -> int:
     """Steps that the run of a state has done; 0 where there is no state, or one that cannot be read."""
+    state = _state_at(path)
+    return state.step if state else 0
+
+
+def stopped_early(path: Path, settings: TrainingSection) -> bool:
+    """Whether the run of a state has ended before its last step, by `early_stopping_evaluations`."""
+    state = _state_at(path)
+    return state is not None and state.patience.is_over(settings)
+
+
+def _state_at(path: Path) -> RunState | None:
+    """None where there is no state, or one that cannot be read."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return int(json.loads(str(stored["header"]))["step"])
+            return _read_header(str(stored["header"]))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
-        return 0
+        return None
 
 
 def _read_header(text: str) -> RunState:
     header = json.loads(text)
-    best = header.pop("best")
+    best, waiting = _checkpoint(header.pop("best")), header.pop("patience", {"best": None})
     batches = BatchScores(**header.pop("batches", {}))
-    return RunState(
-        **header, best=best and Checkpoint(best["step"], ValidationScores(**best["scores"])), batches=batches
-    )
+    patience = Patience(**waiting | {"best": _checkpoint(waiting["best"])})
+    return RunState(**header, best=best, batches=batches, patience=patience)
+
+
+def _checkpoint(stored: dict[str, Any] | None) -> Checkpoint | None:
+    return Checkpoint(stored["step"], ValidationScores(**stored["scores"])) if stored else None

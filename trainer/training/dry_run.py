@@ -14,7 +14,7 @@ from rich.text import Text
 
 from trainer.analysis import table as analysis_table
 from trainer.analysis.analyse import ModelAnalysis, analyse_model
-from trainer.config.sections import TrainerConfig
+from trainer.config.sections import TrainerConfig, TrainingSection
 from trainer.data.composition import composition, length
 from trainer.data.dataset import chosen, sounds
 from trainer.data.duplicates import duplicate_summary, find_duplicates
@@ -134,9 +134,14 @@ def _plan(dry: DryRun) -> list[str]:
         f"folder {dry.folder}: {state}",
         (
             f"{' + '.join(f'{steps:,}' for steps in section.training_steps)} steps of {section.batch_size} windows,"
-            f" {section.evaluations_after(0)} evaluations"
+            f" {section.evaluations_after(0)} evaluations{_early_end(section)}"
         ),
         f"{copies} augmented copies of each wake word" if copies else "no augmentation",
         *([teachers_summary(dry.config)] if section.teachers else []),
         memory,
     ]
+
+
+def _early_end(section: TrainingSection) -> str:
+    evaluations = section.early_stopping_evaluations
+    return f", and an early end after {evaluations} in a row that are no better" if evaluations else ""

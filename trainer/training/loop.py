@@ -23,6 +23,7 @@ from trainer.training.interrupt import delayed_interrupt
 from trainer.training.pace import Pace
 from trainer.training.progress import MiningReport, StepReport
 from trainer.training.recorder import Recorder
+from trainer.training.schedules import learning_rate
 from trainer.training.scores import Checkpoint, is_better
 from trainer.training.step import TrainState
 from trainer.training.training_run import TrainingRun
@@ -149,6 +150,8 @@ class _Loop:
                 self._save()
                 with self._pace.beside_steps(evaluation=True):
                     self._evaluate_now()
+            elif self._state.patience.is_over(self._settings):
+                return
             elif self._mining_due():
                 with self._pace.beside_steps(evaluation=False):
                     self._mine_now()
@@ -174,7 +177,7 @@ class _Loop:
         """Do steps up to the next evaluation, the end of the phase, or an interrupt."""
         state, settings = self._state, self._settings
         phase = settings.phase_of(state.step)
-        self._train_state.set_learning_rate(settings.learning_rates[phase])
+        self._train_state.set_learning_rate(self._rate(state.step))
         next_evaluation = (state.step // settings.eval_step_interval + 1) * settings.eval_step_interval
         last = min(next_evaluation, sum(settings.training_steps[: phase + 1]))
         given: list[Any] = []
@@ -190,12 +193,17 @@ class _Loop:
             for sums in steps:
                 given.append(sums)
                 state.step += 1
+                if settings.schedule == "cosine":
+                    self._train_state.set_learning_rate(self._rate(state.step))
                 if interrupted() or state.step == last or time.monotonic() - reported >= REPORT_INTERVAL_S:
                     self._report(phase, given)
                     given, reported = [], time.monotonic()
                 if interrupted():
                     break
         self.recorder.pause()
+
+    def _rate(self, step: int) -> float:
+        return learning_rate(self._settings, step, self._state.patience.lowered)
 
     def _report(self, phase: int, given: Sequence[Any]) -> None:
         scores, step, settings = BatchScores.of(given, self._settings.batch_size), self._state.step, self._settings
@@ -208,7 +216,7 @@ class _Loop:
         self._pace.stepped(step)
         self._worked = True
         remaining_s = self._pace.remaining_s(settings.steps - step, settings.evaluations_after(step))
-        phases, rate = len(settings.training_steps), settings.learning_rates[phase]
+        phases, rate = len(settings.training_steps), self._rate(step - 1)
         self._progress.stepped(
             StepReport(phase + 1, phases, step, settings.steps, self._elapsed_s(), remaining_s, scores.loss, rate)
         )
@@ -225,8 +233,23 @@ class _Loop:
         self.recorder.before_evaluation()
         with self._train_state.averaged() as model:
             checkpoint, best = self._evaluated(model)
+        lowered = self._state.patience.evaluated(checkpoint, self._settings)
         self._save()
         self._progress.evaluated(checkpoint, best)
+        self._tell_of_patience(lowered)
+
+    def _tell_of_patience(self, lowered: bool) -> None:
+        patience, step = self._state.patience, self._state.step
+        if patience.best is None:
+            return
+        waited = f"step {step}: {patience.waited} evaluations in a row were no better than step {patience.best.step}"
+        if lowered:
+            self._progress.told(f"{waited}; the learning rate goes down to {self._rate(step):g}")
+        elif patience.is_over(self._settings) and step < self._settings.steps:
+            self._progress.told(
+                f"{waited}; the training ends here, {self._settings.steps - step} steps early"
+                " (training.early_stopping_evaluations)"
+            )
 
     def _evaluated(self, model: Any) -> tuple[Checkpoint, bool]:
         state, settings, folder = self._state, self._settings, self._run.folder
@@ -243,7 +266,7 @@ class _Loop:
             state.best = checkpoint
         state.best_rate = min(state.best_rate, rate)
         training = state.batches.figures() | {
-            "learning_rate": settings.learning_rates[settings.phase_of(state.step - 1)],
+            "learning_rate": self._rate(state.step - 1),
             "mined_hard_negatives": self._mined_total,
         }
         self.recorder.evaluated(checkpoint, best, training, model, self._sampler.batch(state.step - 1))

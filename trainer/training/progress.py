@@ -63,6 +63,10 @@ def skipped_line(step: int) -> str:
 class TrainingProgress(Protocol):
     """Receives the events of a run, in the thread that trains."""
 
+    def told(self, message: str) -> None:
+        """Something changes the run's course."""
+        ...
+
     def resumed(self, step: int, best: Checkpoint | None) -> None:
         """The run goes on after so many steps of an earlier session."""
         ...

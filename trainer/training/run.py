@@ -230,6 +230,11 @@ def _refuse_other_configuration(config: TrainerConfig, folder: Path) -> None:
     if _STEPS in changed:
         before, now = earlier["training"]["training_steps"], wanted["training"]["training_steps"]
         done = steps_done(folder / CHECKPOINTS / STATE)
+        if config.training.schedule == "cosine" == earlier["training"]["schedule"]:
+            raise ConfigError(
+                f"{folder}: holds a run with another {', '.join(changed)}, and with training.schedule cosine all its"
+                " learning rates depend on the number of steps; give another --output, or remove the folder"
+            )
         if len(now) == len(before) and now[:-1] == before[:-1] and sum(now) >= done:
             changed.remove(_STEPS)
         else:

@@ -90,6 +90,11 @@ class RunFiles:
         self._say(checkpoint.line(best))
         self._progress.evaluated(checkpoint, best)
 
+    def told(self, message: str) -> None:
+        """Something changes the run's course."""
+        self._say(message)
+        self._progress.told(message)
+
     def mined(self, report: MiningReport) -> None:
         """Hard negatives were mined."""
         self._say(str(report))

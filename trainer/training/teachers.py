@@ -18,6 +18,7 @@ from trainer.data.mined import SoundIndex, mined_among
 from trainer.data.split import Split
 from trainer.inference.runs import run_config, run_folder
 from trainer.mixednet.weights import open_weights
+from trainer.training.checkpoints import STATE, stopped_early
 from trainer.training.losses import Distillation, Teacher
 from trainer.training.run_files import TABLE as VALIDATION_NAME
 from wakeword.corpus.recordings import hash_file
@@ -80,7 +81,7 @@ def _check_file(checkpoint: Path, taught: TrainerConfig) -> None:
         done = max((int(row["step"]) for row in read_csv(table, ("step",), "").rows), default=0)
     except (ConfigError, ValueError):
         done = 0
-    if done < steps:
+    if done < steps and not stopped_early(checkpoint.parent / STATE, taught.training):
         raise ConfigError(
             f"{checkpoint}: its run has done {done} of {steps} steps, by {table}; let it finish first (the same"
             " mww-train goes on with it)"

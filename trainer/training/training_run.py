@@ -81,15 +81,16 @@ class TrainingRun:
     kept and mined with has that."""
 
     def fingerprint(self, sampler: BatchSampler, tensorflow: str, precision: str) -> str:
-        """A hash of everything that a run's course depends on. How far the last phase goes is not part of it: a run may
-        go on with more steps.
+        """A hash of everything that a run's course depends on. How far the last phase goes is not part of it, unless
+        the learning rate depends on it: a run may go on with more steps.
 
         A key of the section that came later than the first states is part of it where it is not at its default, so that
         a new key alone ends no run.
         """
         settings = self.settings
+        last = settings.training_steps[-1] if settings.schedule == "cosine" else 1
         lists = (
-            (*settings.training_steps[:-1], 1),
+            (*settings.training_steps[:-1], last),
             settings.learning_rates,
             settings.positive_class_weight,
             settings.negative_class_weight,

@@ -112,6 +112,21 @@ def test_a_default_folder_that_is_there_is_used(project: Path) -> None:
         (["training.optimizer=adamw", "training.weight_decay=-1"], "training.weight_decay is -1: it must be 0 or more"),
         (["training.optimizer=sgd", "training.momentum=1"], "training.momentum is 1: it must be below 1"),
         (["training.momentum=0.5"], "training.optimizer adam has no use for it; give --set training.optimizer=sgd"),
+        (
+            ["training.schedule=cosine", "training.warm_up_steps=30000"],
+            "training.warm_up_steps is 30000, and training.training_steps are 30000 in all; give fewer",
+        ),
+        (
+            ["training.warm_up_steps=10"],
+            "training.schedule phases has no use for it; give --set training.schedule=cosine",
+        ),
+        (["training.schedule=cosine", "training.plateau_patience=3"], "training.schedule cosine has no use for it"),
+        (["training.schedule=plateau", "training.plateau_factor=1"], "plateau_factor is 1: it must be below 1"),
+        (
+            ["training.schedule=plateau", "training.early_stopping_evaluations=5"],
+            "training.early_stopping_evaluations is 5, and a plateau would lower the rate after",
+        ),
+        (["training.early_stopping_evaluations=-1"], "early_stopping_evaluations is -1: it must be 0 or more"),
         (["training.label_smoothing=1"], "training.label_smoothing is 1: it must be below 1"),
         (
             ["training.focal_gamma=3"],

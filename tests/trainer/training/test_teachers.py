@@ -14,7 +14,8 @@ from trainer.data.ingest import Ingestion, Label, SampleRecord
 from trainer.data.mined import MinedClip, write_table
 from trainer.data.split import Split
 from trainer.mixednet.weights import save_weights
-from trainer.training.checkpoints import BEST_WEIGHTS
+from trainer.training.checkpoints import BEST_WEIGHTS, STATE, RunState, save_state
+from trainer.training.patience import Patience
 from trainer.training.run_files import TABLE as VALIDATION_NAME
 from trainer.training.teachers import check_teachers, open_teachers
 from wakeword.errors import ConfigError
@@ -137,6 +138,17 @@ def test_a_teacher_that_is_not_finished_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run" / VALIDATION_NAME).unlink()
     with pytest.raises(ConfigError, match="its run has done 0 of 30000 steps"):
         check_teachers(taught_by(checkpoint), RECORDS)
+
+
+def test_a_teacher_whose_training_ended_early_is_finished(tmp_path: Path) -> None:
+    checkpoint = run(tmp_path / "run", RECORDS, "training.early_stopping_evaluations=3")
+    (tmp_path / "run" / VALIDATION_NAME).write_text("step,recall\n500,0.5\n")
+    for waited in (2, 3):
+        save_state(checkpoint.parent / STATE, RunState("", step=500, patience=Patience(waited=waited)), [])
+        if waited == 2:
+            with pytest.raises(ConfigError, match="its run has done 500 of 30000 steps"):
+                check_teachers(taught_by(checkpoint), RECORDS)
+    check_teachers(taught_by(checkpoint), RECORDS)
 
 
 def test_a_teacher_whose_recordings_are_unknown_is_refused(tmp_path: Path) -> None:
