@@ -12,6 +12,7 @@ from trainer.data.batches import Batch
 from trainer.training.gradients import GradientLimit, guarded
 from trainer.training.losses import Distillation, Loss
 from trainer.training.optimizers import build_optimizer
+from trainer.training.weight_mean import WeightMean
 
 COMPILED = True
 """Whether XLA compiles the step. It takes some seconds a training, so tests of what surrounds a step do without. No
@@ -36,8 +37,6 @@ class TrainState:
         """Of a `keras.Model` of `build_model`. `compute_dtype` is what its convolutions multiply in; see
         `ChannelFirst`.
         """
-        import keras
-
         self.model = model
         self._optimizer = build_optimizer(settings, model.trainable_variables)
         self._weights = [
@@ -46,7 +45,7 @@ class TrainState:
         ]
         self._limit = GradientLimit(settings.gradient_clipping, self._optimizer)
         self._averaging = settings.weight_averaging
-        self._means = [keras.Variable(weight, trainable=False) for weight in self._weights] if self._averaging else []
+        self._mean = WeightMean(self._weights) if self._averaging else None
         self._step = self._compiled(network, Loss(settings, distillation, compute_dtype), compute_dtype)
 
     @property
@@ -54,15 +53,18 @@ class TrainState:
         """All of it, in a fixed order: weights, statistics, random seeds, the optimizer's own, the means, what the
         gradient's limit remembers.
         """
-        return [*self.model.variables, *self._optimizer.variables, *self._means, *self._limit.variables]
+        means = self._mean.variables if self._mean else []
+        return [*self.model.variables, *self._optimizer.variables, *means, *self._limit.variables]
 
     @contextmanager
     def averaged(self) -> Iterator[Any]:
-        """The model, which has the mean of its weights meanwhile; without averaging those that it has."""
+        """The model, which has the mean of its weights meanwhile; without averaging those that it has. What is done to
+        its weights there is undone afterwards.
+        """
         latest = [weight.numpy() for weight in self._weights]
         try:
-            for weight, mean in zip(self._weights, self._means, strict=False):
-                weight.assign(mean)
+            if self._mean:
+                self._mean.assign()
             yield self.model
         finally:
             for weight, value in zip(self._weights, latest, strict=True):
@@ -83,8 +85,8 @@ class TrainState:
 
         from trainer.mixednet.channel_first import ChannelFirst, dequantised
 
-        model, optimizer, averaging, limit = self.model, self._optimizer, self._averaging, self._limit
-        averages = list(zip(self._weights, self._means, strict=False))
+        model, optimizer, averaging = self.model, self._optimizer, self._averaging
+        mean, limit = self._mean, self._limit
         logits_of = ChannelFirst(model, network, compute_dtype).train
 
         @tf.function(jit_compile=COMPILED, autograph=False)  # type: ignore[untyped-decorator]  # TensorFlow carries no types
@@ -98,12 +100,11 @@ class TrainState:
             gradients = tape.gradient(loss, weights_now, unconnected_gradients=tf.UnconnectedGradients.ZERO)
             gradients, norm = limit(gradients)
             optimizer.apply(gradients, model.trainable_variables)
-            if averages:
+            if mean:
                 steps = tf.cast(optimizer.iterations, tf.float32)
                 # A young mean forgets sooner, or the first weights would stay in it for a thousand steps.
                 kept = tf.minimum(averaging, (1.0 + steps) / (10.0 + steps))
-                for weight, mean in averages:
-                    mean.assign(kept * mean + (1.0 - kept) * weight)
+                mean.take_in(kept, 1.0 - kept)
             accepted = tf.cast(logits > 0, tf.float32)
             sums = [tf.reduce_sum(accepted * truth), tf.reduce_sum(accepted), tf.reduce_sum(truth)]
             return tf.stack([loss, *sums, *norm])

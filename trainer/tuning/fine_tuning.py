@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from trainer.config.sections import TrainerConfig
 from trainer.config.training_sections import PerformanceSection
 from trainer.data.batches import BatchSampler, FeatureSet
@@ -30,6 +28,7 @@ from trainer.training.loop import run_steps
 from trainer.training.progress import Silent
 from trainer.training.recorder import Recorder
 from trainer.training.step import TrainState
+from trainer.training.weight_mean import WeightMean
 from trainer.tuning.accepted import accepted_windows
 from trainer.tuning.policy import TuningRecipe
 from wakeword.contract import PROBABILITY_MAX
@@ -71,26 +70,6 @@ def first_recipe(config: TrainerConfig, records: Iterable[SampleRecord]) -> Tuni
     )
 
 
-class _Average:
-    """The mean of a model's weights, statistics included, over several moments."""
-
-    def __init__(self, weights: Sequence[Any]) -> None:
-        self._weights = weights
-        self._sums = [np.zeros(weight.shape) for weight in weights]
-        self._moments = 0
-
-    def add(self) -> None:
-        """Take the present weights in."""
-        for total, weight in zip(self._sums, self._weights, strict=True):
-            total += weight.value.numpy()
-        self._moments += 1
-
-    def assign(self) -> None:
-        """Give the model the mean."""
-        for total, weight in zip(self._sums, self._weights, strict=True):
-            weight.assign((total / self._moments).astype(np.float32))
-
-
 class FineTuner:
     """A model in training that begins every iteration anew, from weights in a file and an optimizer without a past.
 
@@ -113,6 +92,8 @@ class FineTuner:
         self._state = TrainState(
             build_model(network, self._slices), network, settings, compute_dtype(config.performance)
         )
+        # Added up in float64, so that the mean is rounded once.
+        self._mean = WeightMean(self.model.weights, "float64")
         self._untouched = [variable.value.numpy() for variable in self._state.variables]
         self._mined: tuple[tuple[Path, str, float], FeatureSet | None] | None = None
 
@@ -161,7 +142,7 @@ class FineTuner:
 
     def _steps_of(self, sampler: BatchSampler, steps: range, count: Progress) -> float:
         losses: list[Any] = []
-        ahead, average = self._config.performance.prefetch_factor, _Average(self.model.weights)
+        ahead, moments = self._config.performance.prefetch_factor, 0
         count(0, len(steps))
         trained = run_steps(self._state, sampler, steps, ahead, Recorder(None, PerformanceSection(), Silent()))
         with delayed_interrupt() as interrupted, closing(trained):
@@ -170,7 +151,8 @@ class FineTuner:
                 if interrupted():
                     raise KeyboardInterrupt
                 if (left := len(steps) - done) <= AVERAGED_SHARE * len(steps) and left % AVERAGED_EVERY == 0:
-                    average.add()
+                    self._mean.take_in(min(moments, 1), 1)
+                    moments += 1
                 count(done, len(steps))
         skipped_steps(
             are_finite(losses),
@@ -179,7 +161,7 @@ class FineTuner:
             "Lower training.learning_rates, whose last value the tuning starts with, or set"
             " training.gradient_clipping=adaptive",
         )
-        average.assign()
+        self._mean.assign(moments)
         return BatchScores.of(losses, self._config.training.batch_size).loss
 
     def _drawn(self, recipe: TuningRecipe, mined: FeatureSet | None) -> list[FeatureSet]:
