@@ -1,0 +1,143 @@
+"""Options of the cycle, and what of them is refused before anything is spoken or trained."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from firmware.boards.entry import HOST_TARGET, BoardEntry
+from firmware.boards.inventory import find_board, inventory_path
+from firmware.boards.lock import check_free
+from firmware.boards.registry import kind_of
+from firmware.project import collect_secrets
+from harness.air.settings import AirOptions, air_settings, check_sound
+from trainer.data.feature_sets import refuse_feature_sets
+from trainer.data.ingest import FoundFile, Label, find_files
+from trainer.data.split import refuse_repeated
+from wakeword.audio import probe
+from wakeword.errors import ConfigError
+
+SENTENCES_PER_CLIP = 3
+"""Hours without the wake word are what a rate of false accepts needs most."""
+REAL_SPEECH_HOURS = 2.0
+"""Of `--real-speech` without a number: docs/training.md says what an hour costs."""
+
+
+def parse(description: str) -> argparse.Namespace:
+    """The options of the command line; ends the program where they are wrong."""
+    parser = argparse.ArgumentParser(prog="nox -s cycle --", description=description)
+    parser.add_argument("--phrase", default="computer", help="the wake word")
+    parser.add_argument(
+        "--language", default="en", help="its language, as a tag: en, en-GB, de, fr, es, it, nl, pt-BR, …"
+    )
+    parser.add_argument(
+        "--model-name", help="name of the folder and of the model's files (default: from the wake word)"
+    )
+    parser.add_argument(
+        "--output", type=Path, help="folder of everything that the cycle makes (default: runs/cycle_PHRASE)"
+    )
+    parser.add_argument("--config", default="quick", help="preset or YAML file for mww-train")
+    parser.add_argument(
+        "--clips",
+        type=int,
+        default=800,
+        help=f"utterances and near misses to generate; sentences are {SENTENCES_PER_CLIP} times as many",
+    )
+    parser.add_argument(
+        "--natural",
+        type=int,
+        default=250,
+        help="utterances, and as many negatives, by natural voices, a core-second each (0: none)",
+    )
+    parser.add_argument(
+        "--negatives",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="DIR",
+        help="folders of your own recordings without the wake word (a radio, podcasts, a dinner): further negatives",
+    )
+    parser.add_argument(
+        "--real-speech",
+        type=_hours,
+        nargs="?",
+        const=REAL_SPEECH_HOURS,
+        metavar="HOURS",
+        help="so many hours of people's speech (LibriSpeech, English, CC BY 4.0; 650 MB, fetched once) as negatives"
+        f" ({REAL_SPEECH_HOURS:g} where no number is given)",
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--board", help="measure on this board of boards.yaml; 'virtual' needs no hardware (default: simulate)"
+    )
+    parser.add_argument(
+        "--calibration", type=Path, help="calibration.json of mww-bench calibrate, for a board that hears a loudspeaker"
+    )
+    parser.add_argument(
+        "--gain",
+        action="append",
+        default=[],
+        help="a knob and its setting, KNOB=SETTING, where it is not as calibrated; may be repeated",
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], help="a setting for mww-train, section.key=value; may be repeated"
+    )
+    return parser.parse_args()
+
+
+def check_negatives(folders: Sequence[Path], work: Path) -> None:
+    """The user's recordings without the wake word: each folder is there, holds recordings, and one of them can be read;
+    nothing is given twice. Decoding all of them is left to the training.
+    """
+    files: list[FoundFile] = []
+    for folder in folders:
+        refuse_feature_sets(folder, "paths.negative_dir")
+        found = find_files(folder.absolute(), Label.NEGATIVE)
+        if work.resolve().is_relative_to(folder.resolve()):
+            raise ConfigError(f"{folder}: the cycle's own folder {work} lies in it; give another --output")
+        faults = [f"{one.path}: {one.reason}" for one in found.rejections]
+        for file in found.files:
+            try:
+                probe(file.path)
+                break
+            except ConfigError as error:
+                faults.append(str(error))
+        else:
+            first = f" (first: {faults[0]})" if faults else ""
+            raise ConfigError(f"{folder}: no recording in it can be read{first}; --negatives names folders of them")
+        files += found.files
+    refuse_repeated(file.path for file in files)
+
+
+def board_of(options: argparse.Namespace, firmware: Path) -> BoardEntry:
+    """The board to measure on. What would be refused after minutes of training is refused now: board, sound,
+    calibration, gains, secrets, another user.
+    """
+    name = options.board
+    board = find_board(name, inventory_path(None))
+    kind = kind_of(board)
+    if not kind.fed and board.speaker is None:
+        raise ConfigError(
+            f"board {name!r} is a real one and boards.yaml names no speaker for it; add the playing device that it"
+            " hears"
+        )
+    if not kind.runs_here and board.target == HOST_TARGET:
+        raise ConfigError(
+            f"board {name!r} is a real one and boards.yaml gives it no target; add one, such as 'target:"
+            " esp32-s3-devkitc-1'"
+        )
+    air = air_settings(board, AirOptions(calibration=options.calibration, gains=tuple(options.gain)))
+    check_sound(air)
+    check_free(board)
+    collect_secrets(board.target, firmware, None)
+    return board
+
+
+def _hours(text: str) -> float:
+    hours = float(text)
+    if not 0 <= hours < math.inf:
+        raise ValueError(text)
+    return hours
