@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -70,6 +70,20 @@ def check_writable(path: Path) -> None:
         raise ConfigError(f"{path}: {folder} is not a folder; choose another place to write")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ConfigError(f"{path}: {folder} may not be written to; choose another place or change its permissions")
+
+
+def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
+    """Raise `ConfigError` for an output that cannot be written, or that is an input or another output: before the work,
+    not after it.
+    """
+    taken = {path.resolve() for path in inputs}
+    for output in outputs:
+        check_writable(output)
+        if output.resolve() in taken:
+            raise ConfigError(
+                f"{output}: would be overwritten, but it is also an input or another output; give it another name"
+            )
+        taken.add(output.resolve())
 
 
 def cache_folder(name: str) -> Path:

@@ -11,27 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import math
-import secrets
 import time
-from collections.abc import Mapping
 from typing import Any, Self
 
 from aioesphomeapi.api_pb2 import SubscribeLogsResponse  # type: ignore[attr-defined]
 from aioesphomeapi.core import APIConnectionError
 from aioesphomeapi.model import EntityState, Event, HomeassistantServiceCall, LogLevel, UserService
 
-from firmware.answers import (
-    CLOCK_EVENT,
-    DETECTION_EVENT,
-    IDENTITY_EVENT,
-    ClockSample,
-    Identity,
-    parse_identity,
-    parse_stamp,
-)
+from firmware.answers import CLOCK_EVENT, DETECTION_EVENT, IDENTITY_EVENT, ClockSample, Identity, parse_identity
 from firmware.native_api import Target
 from firmware.redaction import Redactor, without_concealed
 from harness.collect.link import Link, Timing
+from harness.collect.questions import Answer, ConnectionLostError, Questions
 from harness.collect.raw import RawLog
 from harness.collect.witnesses import RUNNING_STATE, STOPPED_STATE, AlreadyRunning, StateChanged, parse_fact
 from wakeword.contract import PROBABILITY_MAX
@@ -39,7 +30,6 @@ from wakeword.errors import BoardRefused, ConfigError, InfrastructureError, MwwE
 
 ACTIONS = ("mww_clock", "mww_identify", "mww_set_cutoff", "mww_start", "mww_stop")
 ANSWER_SECONDS = 10.0
-_INT32 = 1 << 31
 
 
 class Collector:
@@ -62,9 +52,7 @@ class Collector:
         self._settled = asyncio.Event()  # connected, or never again
         self._services: dict[str, UserService] = {}
         self._entities: dict[int, str] = {}
-        # Answers go to every harness on the board: a random start keeps the questions of two apart.
-        self._probe = secrets.randbelow(_INT32 // 2)
-        self._waiting: dict[int, _Question] = {}
+        self._questions = Questions()
         self._news = asyncio.Event()  # set, and replaced, whenever the state below may have changed
         self._detection_state: str | None = None
         self._last_trouble = ""
@@ -104,7 +92,7 @@ class Collector:
         self._closed = True
         self._connected.clear()
         self._settled.set()
-        self._abandon(_ConnectionLostError(f"{self._target.where}: the collector was closed before the answer"))
+        self._abandon(ConnectionLostError(f"{self._target.where}: the collector was closed before the answer"))
         await link.stop(established=established)
 
     # Waiting
@@ -201,7 +189,7 @@ class Collector:
                     await self.wait_connected(left)
                     connection = self._connection if connection < 0 else connection
                     await self.clock(min(left, ANSWER_SECONDS))
-            except _ConnectionLostError:
+            except ConnectionLostError:
                 if time.monotonic() >= end:
                     raise
                 continue
@@ -228,34 +216,29 @@ class Collector:
                 f" {self._detection_state}); restart the board"
             ) from None
 
-    async def _ask(self, action: str, timeout: float) -> tuple[ClockSample, Mapping[str, str]]:
+    async def _ask(self, action: str, timeout: float) -> Answer:
         end = time.monotonic() + timeout
         await self.wait_connected(timeout)
         return await self._question(action, max(end - time.monotonic(), 0.0))
 
-    async def _question(self, action: str, timeout: float) -> tuple[ClockSample, Mapping[str, str]]:
-        self._probe = (self._probe + 1) % _INT32
-        probe, question = self._probe, _Question(time.monotonic(), self._raw.position)
-        self._waiting[probe] = question
-        try:
-            await self._call(action, probe=probe)
-            async with asyncio.timeout(timeout):
-                return await question.answer
-        except TimeoutError:
-            raise InfrastructureError(
-                f"{self._target.where}: {action} was not answered within {timeout:g} s; check the connection to the"
-                " board"
-            ) from None
-        finally:
-            self._waiting.pop(probe, None)
-            question.answer.cancel()
+    async def _question(self, action: str, timeout: float) -> Answer:
+        with self._questions.asked(self._raw.position) as question:
+            try:
+                await self._call(action, probe=question.probe)
+                async with asyncio.timeout(timeout):
+                    return await question.answer
+            except TimeoutError:
+                raise InfrastructureError(
+                    f"{self._target.where}: {action} was not answered within {timeout:g} s; check the connection to the"
+                    " board"
+                ) from None
 
     async def _call(self, action: str, **arguments: bool | float | str) -> None:
         self._check()
         try:
             await self._opened().client.execute_service(self._services[action], dict(arguments))
         except APIConnectionError as error:
-            raise _ConnectionLostError(
+            raise ConnectionLostError(
                 f"{self._target.where}: the connection was lost ({type(error).__name__}) before {action}"
             ) from error
 
@@ -308,13 +291,13 @@ class Collector:
             if self._fatal is None:
                 self._settled.clear()
         self._detection_state = None
-        self._abandon(_ConnectionLostError(f"{self._target.where}: the connection was lost before the answer"))
+        self._abandon(ConnectionLostError(f"{self._target.where}: the connection was lost before the answer"))
 
     def _abandon(self, error: MwwError) -> None:
-        for question in self._waiting.values():
-            if not question.answer.done():
-                question.answer.set_exception(error)
-                question.answer.exception()  # seen: nobody may be waiting any more
+        self._questions.abandon(error)
+        self._tell_news()
+
+    def _tell_news(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
 
@@ -337,7 +320,7 @@ class Collector:
             connection = self._connection
             try:
                 await self._question("mww_clock", self._timing.stall_seconds)
-            except _ConnectionLostError:
+            except ConnectionLostError:
                 pass
             except InfrastructureError:
                 if self.connected and connection == self._connection:
@@ -362,17 +345,12 @@ class Collector:
 
     def _on_answer(self, kind: str, data: dict[str, str]) -> None:
         received = time.monotonic()
-        probe = int(data["probe"]) if data.get("probe", "").isdecimal() else -1
-        question = self._waiting.get(probe)
-        if question is None or question.answer.done():
+        question = self._questions.answered_by(data)
+        if question is None:
             self._record(kind, data=data, sent=None, received=None, sent_position=None)
             return
         self._record(kind, data=data, sent=question.sent, received=received, sent_position=question.sent_position)
-        try:
-            sample = ClockSample(probe, parse_stamp(data), question.sent, received, question.sent_position)
-        except (KeyError, ValueError):
-            return  # recorded; the question runs into its time-out
-        question.answer.set_result((sample, data))
+        question.settle(data, received)
 
     def _on_state(self, state: EntityState) -> None:
         if isinstance(state, Event):
@@ -399,8 +377,7 @@ class Collector:
                 self._detection_state = RUNNING_STATE
             case _:
                 return
-        self._news.set()
-        self._news = asyncio.Event()
+        self._tell_news()
 
     def _record(self, kind: str, **values: Any) -> None:
         if self._closed or (self._fatal is not None and kind != "fatal"):
@@ -413,13 +390,3 @@ class Collector:
             if self._fatal is None:
                 self._end_for_good(error)
                 self._opened().end()
-
-
-class _ConnectionLostError(InfrastructureError):
-    """The connection went away between a question and its answer."""
-
-
-class _Question:
-    def __init__(self, sent: float, sent_position: int) -> None:
-        self.sent, self.sent_position = sent, sent_position
-        self.answer: asyncio.Future[tuple[ClockSample, Mapping[str, str]]] = asyncio.get_running_loop().create_future()
