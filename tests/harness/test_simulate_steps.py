@@ -3,55 +3,31 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness.results.runs import run_streams
 from harness.results.schema import read_result
 from tests.commands import Run
+from tests.manifests import first_format
 from tests.spoken import Spoken, listed
 from wakeword.contract import slice_count
 
 FIRST_MODELS = Path(__file__).parents[3] / "shared" / "models" / "v1"
 
-type MakeManifest = Callable[..., Path]
-
 
 @pytest.fixture
-def first_format(official_models: Path, tmp_path: Path) -> MakeManifest:
-    """Makes a manifest of version 1 for alexa; None removes a key of `micro`."""
-
-    def make(**micro: Any) -> Path:
-        shutil.copy(official_models / "alexa.tflite", tmp_path)
-        section = {"probability_cutoff": 0.02, "sliding_window_average_size": 10} | micro
-        content = {
-            "type": "micro",
-            "wake_word": "Alexa",
-            "author": "x",
-            "website": "https://example.com",
-            "model": "alexa.tflite",
-            "version": 1,
-        }
-        path = tmp_path / "first.json"
-        path.write_text(
-            json.dumps(content | {"micro": {key: value for key, value in section.items() if value is not None}})
-        )
-        return path
-
-    return make
+def first_alexa(official_models: Path, tmp_path: Path) -> Path:
+    """A manifest of version 1, at a cutoff that finds words."""
+    return first_format(official_models, tmp_path, probability_cutoff=0.02)
 
 
-def test_times_in_results_are_those_of_the_step(
-    run: Run, first_format: MakeManifest, spoken: Spoken, tmp_path: Path
-) -> None:
+def test_times_in_results_are_those_of_the_step(run: Run, first_alexa: Path, spoken: Spoken, tmp_path: Path) -> None:
     words = listed(tmp_path / "words.txt", spoken.words[:8])
     done = run(
         "mww-simulate",
-        first_format(),
+        first_alexa,
         words,
         "--truth",
         "wake",
@@ -84,22 +60,21 @@ def test_times_in_results_are_those_of_the_step(
 
 
 def test_what_works_at_ten_milliseconds_alone_says_so(
-    run: Run, first_format: MakeManifest, spoken: Spoken, tmp_path: Path
+    run: Run, first_alexa: Path, spoken: Spoken, tmp_path: Path
 ) -> None:
-    path = first_format()
     measured = run(
         "mww-bench",
         "measure",
         "--board",
         "virtual",
         "--model",
-        path,
+        first_alexa,
         "--wake",
         spoken.words[0],
         "--output",
         tmp_path / "out",
     )
-    for done in (measured, run("mww-evaluate", "--tflite", path)):
+    for done in (measured, run("mww-evaluate", "--tflite", first_alexa)):
         assert done.returncode == 2
         (line,) = done.stderr.splitlines()
         assert "a feature slice every 20 ms" in line

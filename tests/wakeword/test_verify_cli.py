@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests import commands
+from tests.manifests import first_format
 
 run = partial(commands.run, None, "mww-verify")
 
@@ -200,19 +201,7 @@ def test_a_foreign_input_scale_is_measured_at_the_output(official_models: Path, 
 
 
 def test_a_version_1_manifest_is_judged_as_version_1(tmp_path: Path, official_models: Path) -> None:
-    shutil.copy(official_models / "alexa.tflite", tmp_path)
-    micro = {"probability_cutoff": 0.66, "sliding_window_average_size": 10}
-    content = {
-        "type": "micro",
-        "wake_word": "Alexa",
-        "author": "x",
-        "website": "https://example.com",
-        "model": "alexa.tflite",
-        "version": 1,
-        "micro": micro,
-    }
-    (tmp_path / "v1.json").write_text(json.dumps(content))
-    done = run(tmp_path / "v1.json", "--json")
+    done = run(first_format(official_models, tmp_path), "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert "of version 1, and takes a step of 20 ms and an arena of 45,672 bytes" in report["checks"][0]["detail"]

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.wakeword.simulation.test_simulate import assert_same, read
+from tests.wakeword.simulation.test_simulate import read
 from tests.wakeword.test_stored_features import clips, store
 from wakeword.contract import quantise
 from wakeword.corpus.feature_cache import FeatureCache
@@ -26,9 +26,8 @@ from wakeword.model.flatbuffer import TfliteModel
 from wakeword.noise_floor import HIGHEST_DBFS, LOWEST_DBFS, checked_noise_floor, microphone
 from wakeword.presentation import CLIPS, SESSION, STREAM, Presentation
 from wakeword.simulation import features as features_module
-from wakeword.simulation import simulate as simulate_module
 from wakeword.simulation.features import present
-from wakeword.simulation.simulate import Options, simulate, unwatched
+from wakeword.simulation.simulate import simulate, unwatched
 
 NOISE = -60.0
 LAYOUTS = pytest.mark.parametrize("presentation", [CLIPS, SESSION, STREAM], ids=["clips", "session", "stream"])
@@ -129,28 +128,6 @@ def test_a_clip_and_a_stream_of_the_same_samples_are_heard_alike(recordings: lis
     np.testing.assert_array_equal(
         alone[clip.lead_in : clip.lead_in + length + clip.tail], joined[starts[1] :][: length + clip.tail]
     )
-
-
-@LAYOUTS
-def test_processes_cache_engine_and_order_change_nothing(
-    presentation: Presentation,
-    model: TfliteModel,
-    recordings: list[Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(simulate_module, "SLICES_PER_RANGE", 501)
-    monkeypatch.setattr(simulate_module, "FEWEST_RANGES_FOR_PROCESSES", 2)
-    noisy, clips_alone = over_noise(presentation), presentation.mode == "clips"
-    paths = recordings[: simulate_module.FEWEST_CLIPS_FOR_PROCESSES if clips_alone else 12]
-    plain = simulate(model, paths, noisy, Options(jobs=1))
-    assert_same(simulate(model, paths, noisy, Options(jobs=2, cache_folder=tmp_path)), plain)
-    assert_same(simulate(model, paths, noisy, Options(jobs=1, cache_folder=tmp_path)), plain)
-    few = simulate(model, paths[:3], noisy, Options(jobs=1))
-    assert_same(simulate(model, paths[:3], noisy, Options(engine="reference", jobs=1)), few)
-    if clips_alone:
-        assert_same(simulate(model, paths[9:4:-1], noisy, Options(jobs=1)), plain[9:4:-1])
-        assert_same(simulate(model, paths[7:8], noisy, Options(jobs=1)), plain[7:8])
 
 
 @LAYOUTS

@@ -61,22 +61,29 @@ def test_a_stream_is_joined_and_keeps_its_state(model: TfliteModel, recordings: 
     )
 
 
-@pytest.mark.parametrize("presentation", [CLIPS, SESSION, STREAM], ids=["clips", "session", "stream"])
-def test_processes_cache_and_engine_change_nothing(
-    presentation: Presentation,
+@pytest.mark.parametrize("noise_dbfs", [None, -60.0], ids=["no noise", "noise"])
+@pytest.mark.parametrize("layout", [CLIPS, SESSION, STREAM], ids=["clips", "session", "stream"])
+def test_processes_cache_engine_and_order_change_nothing(
+    layout: Presentation,
+    noise_dbfs: float | None,
     model: TfliteModel,
     recordings: list[Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Ranges of five seconds and processes for any number of them, so that this small stream is cut as a long one is.
+    # Ranges of five seconds and processes for any number of them, so that these small streams are cut as long ones are.
     monkeypatch.setattr(simulate_module, "SLICES_PER_RANGE", 501)
     monkeypatch.setattr(simulate_module, "FEWEST_RANGES_FOR_PROCESSES", 2)
-    plain = simulate(model, recordings, presentation, Options(jobs=1))
-    options = Options(jobs=2, cache_folder=tmp_path)
-    assert_same(simulate(model, recordings, presentation, options), plain)
-    assert_same(simulate(model, recordings, presentation, options), plain)
-    assert_same(simulate(model, recordings, presentation, replace(options, engine="reference")), plain)
+    presentation, clips_alone = replace(layout, noise_floor_dbfs=noise_dbfs), layout.mode == "clips"
+    paths = recordings[: simulate_module.FEWEST_CLIPS_FOR_PROCESSES if clips_alone else 12]
+    plain = simulate(model, paths, presentation, Options(jobs=1))
+    in_processes = Options(jobs=2, cache_folder=tmp_path)
+    assert_same(simulate(model, paths, presentation, in_processes), plain)
+    assert_same(simulate(model, paths, presentation, Options(jobs=1, cache_folder=tmp_path)), plain)
+    assert_same(simulate(model, paths, presentation, replace(in_processes, engine="reference")), plain)
+    if clips_alone:
+        assert_same(simulate(model, paths[9:4:-1], presentation, Options(jobs=1)), plain[9:4:-1])
+        assert_same(simulate(model, paths[7:8], presentation, Options(jobs=1)), plain[7:8])
 
 
 def test_progress_counts_every_second_once(model: TfliteModel, recordings: list[Path], tmp_path: Path) -> None:
