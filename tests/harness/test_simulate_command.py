@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,26 +19,6 @@ from harness.results.schema import read_result, unpack_probabilities
 from tests.commands import Run
 from tests.model_builder import ModelBuilder
 from tests.spoken import Spoken
-
-
-@pytest.fixture
-def manifest(official_models: Path, tmp_path: Path) -> Path:
-    """A copy of hey_mycroft that a test may spoil."""
-    for suffix in ("json", "tflite"):
-        shutil.copy(official_models / f"hey_mycroft.{suffix}", tmp_path)
-    return tmp_path / "hey_mycroft.json"
-
-
-@pytest.fixture
-def clips(tmp_path: Path) -> Path:
-    folder = tmp_path / "clips"
-    folder.mkdir()
-    rng = np.random.default_rng(2)
-    for index in range(3):
-        soundfile.write(
-            folder / f"{index}.wav", rng.normal(0, 2000, 16000 * (index + 1)).astype(np.int16), 16000, subtype="PCM_16"
-        )
-    return folder
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -370,112 +345,3 @@ def test_a_cutoff_at_which_nothing_can_be_detected_is_named(run: Run, manifest: 
     for cutoff, reason in (("0", "hold-off after boot never ends"), ("1", "no average is above it")):
         assert reason in run("mww-simulate", manifest, clips, "--cutoff", cutoff).stdout
     assert "nothing can be detected" not in run("mww-simulate", manifest, clips).stdout
-
-
-def test_a_damaged_model_does_not_take_the_command_down(run_apart: Run, manifest: Path, clips: Path) -> None:
-    # Behind the weights lie the operators; some of these models load, none may crash.
-    path = manifest.with_suffix(".tflite")
-    content = path.read_bytes()
-    rng = np.random.default_rng(7)
-    for engine in ("auto", "reference", "litert") * 3:
-        damaged = np.frombuffer(content, np.uint8).copy()
-        damaged[rng.integers(len(content) - 9000, len(content), 6)] = rng.integers(0, 256, 6)
-        path.write_bytes(damaged.tobytes())
-        done = run_apart("mww-simulate", manifest, clips, "--engine", engine)
-        assert done.returncode in (0, 2), done.stderr
-        assert done.stderr.count("\n") == (done.returncode != 0)
-
-
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_stop_leaves_no_process_behind(stop: signal.Signals, manifest: Path, tmp_path: Path) -> None:
-    folder, cache = tmp_path / "many", tmp_path / "cache"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for index in range(60):  # enough for processes, and minutes each, so that all are busy
-        soundfile.write(folder / f"{index}.flac", rng.normal(0, 2000, 16000 * 60).astype(np.int16), 16000)
-    program = Path(sys.executable).parent / "mww-simulate"
-    process = subprocess.Popen(
-        [program, manifest, folder, "--jobs", "2"],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"MWW_CACHE_DIR": str(cache)},
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 60
-    while not list(cache.rglob("*.features")):
-        assert time.monotonic() < deadline, "the simulation never began to write"
-        assert process.poll() is None
-    if stop == signal.SIGINT:
-        os.killpg(process.pid, stop)  # as a terminal does
-    else:
-        process.send_signal(stop)
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[stop]
-    while _processes_of(process.pid):
-        assert time.monotonic() < deadline, _processes_of(process.pid)
-        time.sleep(0.05)
-    if stop != signal.SIGKILL:
-        assert len(errors.splitlines()) == 1, errors
-        assert not list(cache.rglob("*.partial"))
-
-
-def _processes_of(session: int) -> list[str]:
-    """Command lines of the living processes of a session."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            state, _, _, owner = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
-            if owner == str(session) and state != "Z":
-                found.append((folder / "cmdline").read_text())
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return found
-
-
-def test_a_full_disk_is_void_and_leaves_no_half_file(manifest: Path, clips: Path, tmp_path: Path) -> None:
-    # A limit on file size makes the kernel refuse the write in the middle, as a full disk does.
-    program = Path(sys.executable).parent / "mww-simulate"
-    output = tmp_path / "out.jsonl"
-    script = f"trap '' XFSZ; ulimit -f 1; exec {program} {manifest} {clips} --json {output}"
-    done = subprocess.run(
-        ["bash", "-c", script],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"MWW_CACHE_DIR": str(tmp_path / "cache")},
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 3, done.stderr
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-    assert not output.exists()
-    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
-
-
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
-def test_a_stop_in_the_middle_leaves_no_half_file(stop: signal.Signals, manifest: Path, tmp_path: Path) -> None:
-    long = tmp_path / "long.flac"
-    rng = np.random.default_rng(0)
-    with soundfile.SoundFile(long, "w", 16000, 1, subtype="PCM_16") as file:
-        for _ in range(60):
-            file.write(rng.normal(0, 2000, 16000 * 60).astype(np.int16))
-    cache, output = tmp_path / "cache", tmp_path / "out.jsonl"
-    program = Path(sys.executable).parent / "mww-simulate"
-    process = subprocess.Popen(
-        [program, manifest, long, "--mode", "stream", "--json", output],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"MWW_CACHE_DIR": str(cache)},
-    )
-    deadline = time.monotonic() + 60
-    while not any(path.stat().st_size > 10000 for path in cache.rglob("*.partial")):
-        assert time.monotonic() < deadline, "the simulation never began to write"
-        assert process.poll() is None
-    process.send_signal(stop)
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == (130 if stop == signal.SIGINT else -signal.SIGKILL)
-    assert not output.exists()
-    assert not list(cache.rglob("*.features"))
-    if stop == signal.SIGINT:
-        assert errors.splitlines()[-1].startswith("error: interrupted")
-        assert not list(cache.rglob("*.partial"))

@@ -88,6 +88,11 @@ class Chip:
         self._blocks = 0
         self.enter_loader()
 
+    @property
+    def was_written_to(self) -> bool:
+        """Whether its flash was, by any command so far."""
+        return not {"FLASH_BEGIN", "FLASH_DATA", "FLASH_DEFL_BEGIN", "FLASH_DEFL_DATA"}.isdisjoint(self.log)
+
     def enter_loader(self) -> None:
         """Reset with IO0 low."""
         self._running, self._stub, self._baud = False, False, ROM_BAUD
