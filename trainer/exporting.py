@@ -18,7 +18,7 @@ import numpy as np
 
 from trainer.config.loader import config_hash, write_config
 from trainer.config.sections import TrainerConfig
-from trainer.data.dataset import chosen, refuse_changed
+from trainer.data.dataset import refuse_changed, select_records
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Stages
 from trainer.data.speech.engine import DEFAULT_LANGUAGE
@@ -246,7 +246,7 @@ def _write_records(
 def _representative(records: Sequence[SampleRecord], seed: int) -> Iterator[SampleRecord]:
     """Enough training recordings of each kind to draw the converter's windows from, the same for the same seed."""
     for labels in ((Label.POSITIVE,), (Label.NEGATIVE, Label.HARD_NEGATIVE)):
-        kind = chosen(records, Split.TRAIN, *labels)
+        kind = select_records(records, Split.TRAIN, *labels)
         seconds = 0.0
         for index in np.random.default_rng(seed).permutation(len(kind)):
             if seconds < REPRESENTATIVE_SECONDS:

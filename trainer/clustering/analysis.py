@@ -14,7 +14,7 @@ from trainer.clustering.leaks import SpeakerLeak, find_speaker_leaks
 from trainer.clustering.linkage import Labels, Vectors, group_voices, unit_rows
 from trainer.clustering.naming import check_speaker_name, existing_folders, folded, name_groups, present_folder
 from trainer.clustering.quality import Quality, judge
-from trainer.clustering.voices import hear
+from trainer.clustering.voices import embed_recordings
 from trainer.config.sections import SpeakerClusteringSection, TrainerConfig
 from trainer.data.dataset import find_recorded
 from trainer.data.ingest import FoundFile, Label, find_files
@@ -44,7 +44,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class HeardFile:
+class EmbeddedFile:
     """A file with its content and voice. `agreement` is the similarity of its two least similar windows."""
 
     found: Found
@@ -60,7 +60,7 @@ class VoiceAnalysis:
 
     settings: SpeakerClusteringSection
     datasets: tuple[Dataset, ...]
-    files: tuple[HeardFile, ...]
+    files: tuple[EmbeddedFile, ...]
     left_out: tuple[tuple[Found, str], ...]
     not_counted: LeftOut
     """Hidden names, tables and second links."""
@@ -140,13 +140,13 @@ def analyse(
     splitter = _splitter(config) if settings.leakage_audit_enabled else None
     groups = _groups(config) if splitter is not None else {}
     by_path = {file.path: file for file in found}
-    voices = hear([file.path for file in found], settings.embedding_model, load, cache, progress)
+    voices = embed_recordings([file.path for file in found], settings.embedding_model, load, cache, progress)
     left_out = [(by_path[entry.path], entry.reason) for entry in voices.left_out] + unusable
-    if not voices.heard:
+    if not voices.recordings:
         raise ConfigError(_nothing_heard(datasets, left_out))
-    unit = unit_rows(np.stack([voice.embedding for voice in voices.heard]))
+    unit = unit_rows(np.stack([voice.embedding for voice in voices.recordings]))
     labels = group_voices(unit, settings)
-    files = tuple(HeardFile(by_path[voice.path], voice.sha256, voice.agreement) for voice in voices.heard)
+    files = tuple(EmbeddedFile(by_path[voice.path], voice.sha256, voice.agreement) for voice in voices.recordings)
     names = _names(files, labels, datasets)
     leaks = (
         None
@@ -196,7 +196,7 @@ def _nothing_heard(datasets: Sequence[Dataset], left_out: Sequence[tuple[Found, 
     return f"{folders}: no usable recording among {len(left_out)} files{first}; add recordings"
 
 
-def _names(files: Sequence[HeardFile], labels: Labels, datasets: Sequence[Dataset]) -> list[str]:
+def _names(files: Sequence[EmbeddedFile], labels: Labels, datasets: Sequence[Dataset]) -> list[str]:
     """A dataset that is analysed alone has names of its own: its speaker 1 is nobody's speaker 1 elsewhere."""
     prefix = "speaker" if len(datasets) > 1 else f"{datasets[0].label.value}_speaker"
     roots = [root for dataset in datasets for root in dataset.roots]
@@ -233,7 +233,7 @@ def _groups(config: TrainerConfig) -> dict[Path, FoundFile]:
 
 
 def _leakage(
-    files: Sequence[HeardFile],
+    files: Sequence[EmbeddedFile],
     unit: Vectors,
     names: Sequence[str],
     splitter: Splitter,

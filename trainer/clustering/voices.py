@@ -51,11 +51,11 @@ class RecordedVoice:
 class Voices:
     """All recordings that have a voice, in the order given, and all others with their reasons."""
 
-    heard: tuple[RecordedVoice, ...]
+    recordings: tuple[RecordedVoice, ...]
     left_out: tuple[Rejection, ...]
 
 
-def hear(
+def embed_recordings(
     paths: Sequence[Path], model: str, load: EmbedderLoader, cache: Path | None = None, progress: Progress | None = None
 ) -> Voices:
     """Embed every recording that the cache does not know. Each is kept at once, so an interrupted analysis goes on
@@ -68,7 +68,7 @@ def hear(
     report: Callable[[int, int], None] = progress or (lambda _done, _total: None)
     report(0, len(paths))
     embedder: Embedder | None = None
-    heard: list[RecordedVoice] = []
+    recordings: list[RecordedVoice] = []
     left_out: list[Rejection] = []
     for done, path in enumerate(paths, 1):
         try:
@@ -87,9 +87,9 @@ def hear(
         if known is None:
             left_out.append(Rejection(path, "the model finds no voice in it: its vector is zero or not a number"))
         else:
-            heard.append(RecordedVoice(path, sha256, *known))
+            recordings.append(RecordedVoice(path, sha256, *known))
         report(done, len(paths))
-    return Voices(tuple(heard), tuple(left_out))
+    return Voices(tuple(recordings), tuple(left_out))
 
 
 class VoiceCache:

@@ -107,7 +107,7 @@ def _held_out_note(people: bool, engines: Sequence[str], records: Sequence[Sampl
     whole = (
         f", and the engine{'s' * (len(engines) > 1)} {', '.join(filter(None, engines))} whole" if any(engines) else ""
     )
-    hours = sum(record.duration for record in chosen(records, Split.VAL, Label.NEGATIVE)) / 3600
+    hours = sum(record.duration for record in select_records(records, Split.VAL, Label.NEGATIVE)) / 3600
     few = (
         "; that is little for a rate of false accepts, more sentences give more (mww-generate --sentences)"
         if hours < ENOUGH_HOURS
@@ -155,7 +155,7 @@ def sounds(records: Iterable[SampleRecord]) -> list[SampleRecord]:
     return [record for record in records if record.is_sound]
 
 
-def chosen(records: Iterable[SampleRecord], split: Split, *labels: Label) -> list[SampleRecord]:
+def select_records(records: Iterable[SampleRecord], split: Split, *labels: Label) -> list[SampleRecord]:
     """Records of one split and any of the labels, in order."""
     return [record for record in records if record.split is split and record.label in labels]
 
@@ -172,7 +172,7 @@ def write_recordings(ingestion: Ingestion, folder: Path) -> None:
     note = session_note(shared_speakers(ingestion.records))
     for split in (Split.VAL, Split.TEST):
         for label in (Label.POSITIVE, Label.NEGATIVE):
-            listed = "".join(f"{record.path}\n" for record in chosen(ingestion.records, split, label))
+            listed = "".join(f"{record.path}\n" for record in select_records(ingestion.records, split, label))
             listed = f"{NOTE}{note}\n{listed}" if note and label is Label.POSITIVE else listed
             write_atomically(folder / LISTS_FOLDER / f"{split.value}_{label.value}.txt", listed)
 

@@ -13,7 +13,7 @@ from trainer.config.sections import TrainerConfig
 from trainer.data.augmented import augmented_clips, prepare_augmentation
 from trainer.data.batches import FeatureSet, TruncationStrategy
 from trainer.data.clip_rows import ClipRows
-from trainer.data.dataset import MIN_HARD_NEGATIVES, chosen, sounds
+from trainer.data.dataset import MIN_HARD_NEGATIVES, select_records, sounds
 from trainer.data.feature_sets import representative_clips, stored_sets
 from trainer.data.features import FeatureSettings, negative_features, positive_features
 from trainer.data.ingest import Label, SampleRecord
@@ -76,7 +76,8 @@ def recorded_clips(
     The same records and seed give the same features.
     """
     positives, negatives, hard = (
-        sounds(chosen(records, Split.TRAIN, label)) for label in (Label.POSITIVE, Label.NEGATIVE, Label.HARD_NEGATIVE)
+        sounds(select_records(records, Split.TRAIN, label))
+        for label in (Label.POSITIVE, Label.NEGATIVE, Label.HARD_NEGATIVE)
     )
     return SetClips(
         *_positives(positives, slices, seed, counting, jobs),
@@ -97,7 +98,8 @@ def stored_clips(
     folder, counting = config.paths.processed_dir or default_cache_folder(), stages.counting
     store, seed = FeatureStore(folder / "training"), config.training.seed
     positives, negatives, hard = (
-        sounds(chosen(records, Split.TRAIN, label)) for label in (Label.POSITIVE, Label.NEGATIVE, Label.HARD_NEGATIVE)
+        sounds(select_records(records, Split.TRAIN, label))
+        for label in (Label.POSITIVE, Label.NEGATIVE, Label.HARD_NEGATIVE)
     )
     settings, word_places = FeatureSettings(), (slices, SLICES_AFTER_WORD, SLICES_TOO_LATE)
     clips: dict[str, ClipRows] = store.sets(
@@ -125,7 +127,7 @@ def stored_clips(
 
 
 def _of_sets(records: Sequence[SampleRecord]) -> list[SampleRecord]:
-    return [record for record in chosen(records, Split.TRAIN, Label.NEGATIVE) if not record.is_sound]
+    return [record for record in select_records(records, Split.TRAIN, Label.NEGATIVE) if not record.is_sound]
 
 
 def training_sets(config: TrainerConfig, clips: SetClips, mined: ClipRows | None = None) -> list[FeatureSet]:

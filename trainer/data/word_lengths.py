@@ -36,25 +36,29 @@ def too_long_words(
     longer than the window. Raises `ConfigError` as `read_samples` does.
     """
     network, duration = config.model, config.hardware.clip_duration_ms
-    heard = _heard_ms(network, duration)
+    window = _window_ms(network, duration)
     least_pause = (SLICES_AFTER_WORD - END_SHIFT_SLICES + 1) * contract.STEP_MS
     pause = max(
         SLICES_AFTER_WORD * contract.STEP_MS,
         round(1000 * config.augmentation.max_jitter_s) if config.augmentation.copies else 0,
     )
     words = [record for record in records if record.label is Label.POSITIVE]
-    candidates = [record for record in words if 1000 * record.duration > heard - least_pause]
+    candidates = [record for record in words if 1000 * record.duration > window - least_pause]
     lengths = list(map_in_processes(_word_ms, candidates, jobs=jobs, progress=progress)) if candidates else []
     long = sorted(
         (length, record.path)
         for length, record in zip(lengths, candidates, strict=True)
-        if length > heard - least_pause
+        if length > window - least_pause
     )
     if not long:
         return ""
     longest, where = long[-1]
     fits = next(
-        (ms for ms in range(_rounded_up(duration), _LONGEST_MS, _STEP_MS) if _heard_ms(network, ms) >= longest + pause),
+        (
+            ms
+            for ms in range(_rounded_up(duration), _LONGEST_MS, _STEP_MS)
+            if _window_ms(network, ms) >= longest + pause
+        ),
         _LONGEST_MS,
     )
     settings = [f"--set hardware.clip_duration_ms={fits}"]
@@ -63,7 +67,7 @@ def too_long_words(
         settings.append(f"--set augmentation.augmentation_duration_s={math.ceil(10 * read) / 10:g}")
     are, their = ("is", "its beginning is") if len(long) == 1 else ("are", "their beginnings are")
     return (
-        f"{len(long)} of {len(words)} wake words {are} longer than the window: it hears {heard / 1000:.2f} s and ends"
+        f"{len(long)} of {len(words)} wake words {are} longer than the window: it hears {window / 1000:.2f} s and ends"
         f" {least_pause} ms or more after the word, so {their} never heard. Longest: {where} ({longest / 1000:.2f} s)."
         f" {' '.join(settings)} fits them all; or cut the recordings to the word"
     )
@@ -73,7 +77,7 @@ def _rounded_up(milliseconds: int) -> int:
     return -(-milliseconds // _STEP_MS) * _STEP_MS
 
 
-def _heard_ms(network: MixedNetConfig, clip_duration_ms: int) -> int:
+def _window_ms(network: MixedNetConfig, clip_duration_ms: int) -> int:
     """Milliseconds of sound that the slices of a window hear."""
     return (window_slices(network, clip_duration_ms) - 1) * contract.STEP_MS + contract.WINDOW_MS
 

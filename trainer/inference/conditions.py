@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.augment.computed import computed_backgrounds, computed_rooms, speech_bank
-from trainer.data.augment.conditions import heard, noise_instead
+from trainer.data.augment.conditions import noise_instead, with_room_and_noise
 from trainer.data.augment.sounds import StoredSound
 from trainer.data.ingest import SampleRecord
 from trainer.data.speech.plan import FOLDERS, NEAR_MISS
@@ -119,7 +119,7 @@ def hard_streams(
         )
         places = tuple(Place(room, noise) for room, noise in pairs)
         sounds = [sound.content for place in places for sound in (place.room, place.noise) if sound is not None]
-        change = Change(f"{_FORMAT} {condition}: {', '.join(sounds)}", partial(heard_in_places, condition, places))
+        change = Change(f"{_FORMAT} {condition}: {', '.join(sounds)}", partial(in_places, condition, places))
         sessions.append(present_changed(cache, positive_paths, SESSION, change))
         streams += [present_changed(cache, negative_paths, IN_A_ROOM, change)] if negative_paths else []
     if negative_paths:
@@ -144,7 +144,7 @@ def _up_to(seconds: float, records: Iterable[SampleRecord]) -> Iterator[SampleRe
             yield record
 
 
-def heard_in_places(
+def in_places(
     condition: Condition, places: Sequence[Place], session: NDArray[np.int16], starts: Sequence[int]
 ) -> NDArray[np.int16]:
     """A stream, int16 `[n]`, whose recordings begin at `starts`: an equal share of them in each place.
@@ -153,7 +153,7 @@ def heard_in_places(
     """
     borders = [0, *(starts[place * len(starts) // len(places)] for place in range(1, len(places))), len(session)]
     parts = [
-        heard(
+        with_room_and_noise(
             session[first:last],
             place.room,
             place.noise,

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.dataset import TABLE_NAME, chosen, refuse_changed
+from trainer.data.dataset import TABLE_NAME, refuse_changed, select_records
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress as CountProgress
 from trainer.data.split import Split
@@ -52,7 +52,7 @@ class SplitRecords:
     @classmethod
     def of(cls, records: Sequence[SampleRecord], split: Split) -> SplitRecords:
         """Those of a run; of a kind that is not in the split there are none."""
-        kinds = (chosen(records, split, label) for label in (Label.POSITIVE, Label.NEGATIVE))
+        kinds = (select_records(records, split, label) for label in (Label.POSITIVE, Label.NEGATIVE))
         return cls(split, *(tuple(sorted(kind, key=lambda record: record.path.as_posix())) for kind in kinds))
 
     @property

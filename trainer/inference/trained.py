@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.config.sections import TrainerConfig
-from trainer.data.dataset import TABLE_NAME, chosen, read_recordings, refuse_changed
+from trainer.data.dataset import TABLE_NAME, read_recordings, refuse_changed, select_records
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from trainer.inference.agreement import measure_agreement, measure_onnx_agreement
@@ -69,7 +69,7 @@ def open_checkpoint(checkpoint: Path, config: TrainerConfig) -> RunCheckpoint:
     """
     folder = run_folder(checkpoint)
     records = read_recordings(folder)
-    positives, negatives = (chosen(records, Split.VAL, label) for label in (Label.POSITIVE, Label.NEGATIVE))
+    positives, negatives = (select_records(records, Split.VAL, label) for label in (Label.POSITIVE, Label.NEGATIVE))
     if not positives or not negatives:
         raise ConfigError(f"{folder / TABLE_NAME}: holds no validation recordings of both kinds; train again")
     refuse_changed((*positives, *negatives), folder)

@@ -16,7 +16,7 @@ from trainer.analysis import table as analysis_table
 from trainer.analysis.analyse import ModelAnalysis, analyse_model
 from trainer.config.sections import TrainerConfig, TrainingSection
 from trainer.data.composition import composition, length
-from trainer.data.dataset import chosen, sounds
+from trainer.data.dataset import select_records, sounds
 from trainer.data.duplicates import duplicate_summary, find_duplicates
 from trainer.data.ingest import Ingestion, Label
 from trainer.data.parallel import Stages, core_count
@@ -84,7 +84,7 @@ def _recordings(ingestion: Ingestion) -> Table:
     for split in Split:
         cells = []
         for label in Label:
-            records = chosen(ingestion.records, split, label)
+            records = select_records(ingestion.records, split, label)
             cells.append(f"{len(records):,}")
             if label is Label.POSITIVE:
                 cells.append(f"{len({record.speaker for record in records}):,}")

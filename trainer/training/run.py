@@ -19,11 +19,11 @@ from trainer.data.clip_rows import ClipRows
 from trainer.data.composition import Share, composition, of_split, write_composition
 from trainer.data.dataset import (
     TABLE_NAME,
-    chosen,
     load_recordings,
     read_recordings,
     rejection_summary,
     same_recordings,
+    select_records,
     sounds,
     write_recordings,
 )
@@ -188,7 +188,9 @@ def _miner(
     return TrainingMiner(
         config.model,
         config.slices,
-        JoinedNegatives.of(sounds(chosen(records, Split.TRAIN, Label.NEGATIVE)), features, config.training.seed),
+        JoinedNegatives.of(
+            sounds(select_records(records, Split.TRAIN, Label.NEGATIVE)), features, config.training.seed
+        ),
         config.hard_negative_mining,
         folder / MINED_FOLDER,
         lambda mined: training_sets(config, clips, mined),
@@ -266,7 +268,7 @@ def split_summary(records: Sequence[SampleRecord], shares: Sequence[Share]) -> I
     numbers of files.
     """
     for split in Split:
-        positives = chosen(records, split, Label.POSITIVE)
+        positives = select_records(records, split, Label.POSITIVE)
         speakers = len({record.speaker for record in positives})
         hard = of_split(shares, split, Label.HARD_NEGATIVE)
         besides = f"; hard negatives: {hard}" if hard and split is Split.TRAIN else ""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainer.config.sections import TrainerConfig
-from trainer.data.dataset import TABLE_NAME, chosen, read_recordings
+from trainer.data.dataset import TABLE_NAME, read_recordings, select_records
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.mined import SoundIndex, mined_among
 from trainer.data.split import Split
@@ -110,7 +110,7 @@ def _check_recordings(checkpoint: Path, records: Sequence[SampleRecord]) -> None
         SoundIndex((record, str(record.path)) for record in records if record.split in splits)
         for splits in (_CHOOSE_OR_TEST, {Split.TEST})
     )
-    mined = mined_among(record.path for record in chosen(known, Split.TRAIN, Label.HARD_NEGATIVE)).values()
+    mined = mined_among(record.path for record in select_records(known, Split.TRAIN, Label.HARD_NEGATIVE)).values()
     found = [held_back.like(record) for record in known if record.split is Split.TRAIN]
     found += [held_back.with_source_of(clip, by_path=False) for clip in mined]
     found += [tests.like(record) for record in known if record.split is Split.VAL]

@@ -12,7 +12,7 @@ from trainer.config.sections import TrainerConfig
 from trainer.config.training_sections import PerformanceSection
 from trainer.data.batches import BatchSampler, FeatureSet
 from trainer.data.clip_rows import ClipRows
-from trainer.data.dataset import MIN_HARD_NEGATIVES, chosen
+from trainer.data.dataset import MIN_HARD_NEGATIVES, select_records
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress
 from trainer.data.spec_augment import choose_array_module
@@ -58,7 +58,7 @@ def first_recipe(config: TrainerConfig, records: Iterable[SampleRecord]) -> Tuni
     section, weights = config.training, config.training.sampling_weights
     positives = weights.positive + weights.positive_augmented
     negatives = weights.after_positive + weights.negative_joined + weights.negative_alone + weights.negative_augmented
-    negatives += weights.hard_negative if chosen(records, Split.TRAIN, Label.HARD_NEGATIVE) else 0.0
+    negatives += weights.hard_negative if select_records(records, Split.TRAIN, Label.HARD_NEGATIVE) else 0.0
     of_negative, of_hard = section.negative_class_weight[-1], section.hard_negative_class_weight[-1]
     if section.class_weights == "balanced":
         of_negative = of_hard = positives / negatives  # of a wake word's, which weighs 1 in an iteration

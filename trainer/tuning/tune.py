@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from trainer.config.checks import check_config
 from trainer.config.sections import TrainerConfig
-from trainer.data.dataset import chosen, refuse_changed
+from trainer.data.dataset import refuse_changed, select_records
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Stages
 from trainer.data.spec_augment import choose_array_module
@@ -102,7 +102,7 @@ class TuningTask:
         """The recordings of a split. Raises `ConfigError` when one kind is missing, or files are gone or changed."""
         uses = {Split.VAL: "choose with", Split.TEST: "measure the result with: data that was not used to choose"}
         for label in (Label.POSITIVE, Label.NEGATIVE):
-            if not chosen(self.candidate.records, split, label):
+            if not select_records(self.candidate.records, split, label):
                 raise ConfigError(
                     f"{self.candidate.run}: its {split} split holds no {label} recordings to {uses[split]}; train anew"
                     " with some"

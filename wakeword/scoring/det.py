@@ -20,7 +20,7 @@ from wakeword.scoring.matching import Truth
 CUTOFFS = range(PROBABILITY_MAX + 1)
 
 
-class HeardStream(Protocol):
+class ProbabilityStream(Protocol):
     """What a model gave for one stream since boot."""
 
     @property
@@ -78,7 +78,7 @@ class DetCurve:
         return self.false_accepts / self.hours if self.hours else np.full(len(self.cutoffs), np.nan)
 
 
-def det_curve(streams: Iterable[tuple[HeardStream, Truth]], window: int) -> DetCurve:
+def det_curve(streams: Iterable[tuple[ProbabilityStream, Truth]], window: int) -> DetCurve:
     """Decide each stream at every cutoff with one sliding window, match what is detected with what is true of it, and
     add up.
     """

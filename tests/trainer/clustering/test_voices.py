@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tests.trainer.clustering.voices import record
 from trainer.clustering.embedder import Embedder
-from trainer.clustering.voices import MAX_WINDOWS, WINDOW_SECONDS, Voices, hear
+from trainer.clustering.voices import MAX_WINDOWS, WINDOW_SECONDS, Voices, embed_recordings
 from wakeword.errors import ConfigError, InfrastructureError
 
 MODEL = "somebody/encoder"
@@ -40,24 +40,26 @@ class Ear:
 
 
 def listen(paths: list[Path], ear: Ear, cache: Path, model: str = MODEL) -> Voices:
-    return hear(paths, model, ear.load, cache)
+    return embed_recordings(paths, model, ear.load, cache)
 
 
 def test_a_recording_is_heard_once_whatever_its_name(tmp_path: Path) -> None:
     first, second = record(tmp_path / "a.wav"), record(tmp_path / "b.wav", amplitude=2000)
     ear, cache = Ear(), tmp_path / "cache"
     found = listen([first, second], ear, cache)
-    assert [voice.path for voice in found.heard] == [first, second]
+    assert [voice.path for voice in found.recordings] == [first, second]
     assert all(
         np.linalg.norm(voice.embedding) == pytest.approx(1) and voice.agreement == pytest.approx(1)
-        for voice in found.heard
+        for voice in found.recordings
     )
     moved = first.rename(tmp_path / "moved.wav")
     again = listen([moved, second], ear, cache)
     assert (len(ear.heard), ear.loaded) == (2, 1), "the second time no model is even loaded"
-    assert [voice.embedding.tolist() for voice in again.heard] == [voice.embedding.tolist() for voice in found.heard]
+    assert [voice.embedding.tolist() for voice in again.recordings] == [
+        voice.embedding.tolist() for voice in found.recordings
+    ]
     ear_of_other = Ear()
-    hear([moved], "other/encoder", lambda _model: ear_of_other, cache)
+    embed_recordings([moved], "other/encoder", lambda _model: ear_of_other, cache)
     assert len(ear_of_other.heard) == 1, "another model hears for itself"
 
 
@@ -66,7 +68,7 @@ def test_an_interrupt_loses_one_recording_at_most(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         listen(paths, Ear(stop_after=3), tmp_path / "cache")
     ear = Ear()
-    assert len(listen(paths, ear, tmp_path / "cache").heard) == 5
+    assert len(listen(paths, ear, tmp_path / "cache").recordings) == 5
     assert len(ear.heard) == 2
 
 
@@ -80,7 +82,7 @@ def test_a_damaged_entry_is_heard_again(tmp_path: Path, damage: bytes | None) ->
     else:
         entry.write_bytes(damage)
     ear = Ear()
-    assert listen([path], ear, cache).heard[0].embedding.tolist() == good.heard[0].embedding.tolist()
+    assert listen([path], ear, cache).recordings[0].embedding.tolist() == good.recordings[0].embedding.tolist()
     assert ear.heard
 
 
@@ -90,7 +92,7 @@ def test_unusable_files_have_reasons(tmp_path: Path) -> None:
     record(tmp_path / "short.wav", seconds=0.1)
     record(tmp_path / "silent.wav", amplitude=20)
     found = listen(sorted(tmp_path.iterdir()), Ear(), tmp_path / "cache")
-    assert [voice.path.name for voice in found.heard] == ["good.wav"]
+    assert [voice.path.name for voice in found.recordings] == ["good.wav"]
     reasons = {entry.path.name: entry.reason for entry in found.left_out}
     assert reasons.keys() == {"broken.wav", "short.wav", "silent.wav"}
     assert "cannot be read as sound" in reasons["broken.wav"]
@@ -112,13 +114,13 @@ def test_a_missing_model_is_no_fault_of_the_file(tmp_path: Path) -> None:
         raise ConfigError("the hub has no such model")
 
     with pytest.raises(ConfigError, match="the hub has no such model"):
-        hear([record(tmp_path / "a.wav")], MODEL, missing, tmp_path / "cache")
+        embed_recordings([record(tmp_path / "a.wav")], MODEL, missing, tmp_path / "cache")
 
     def unreachable(_model: str) -> Embedder:
         raise InfrastructureError("not reached")
 
     with pytest.raises(InfrastructureError, match="not reached"):
-        hear([tmp_path / "a.wav"], MODEL, unreachable, tmp_path / "cache")
+        embed_recordings([tmp_path / "a.wav"], MODEL, unreachable, tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
@@ -150,5 +152,5 @@ def test_two_voices_in_one_file_disagree(tmp_path: Path) -> None:
         [np.full(5 * SECOND, 9000), np.full(5 * SECOND, 1), np.full(5 * SECOND, 1), np.full(5 * SECOND, 9000)]
     )
     soundfile.write(path, halves.astype(np.int16), SECOND)
-    (voice,) = listen([path], Ear(), tmp_path / "cache").heard
+    (voice,) = listen([path], Ear(), tmp_path / "cache").recordings
     assert voice.agreement < 0.01

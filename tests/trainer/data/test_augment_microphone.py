@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from trainer.data.augment.conditions import heard
+from trainer.data.augment.conditions import with_room_and_noise
 from trainer.data.augment.context import PlacedClip, active_rms, speech_after, speech_before
 from trainer.data.augment.microphone import automatic_gain, band_limits, clipping, level, self_noise
 from trainer.data.augment.sounds import SoundBank, StoredSound, store_backgrounds, store_impulses
@@ -156,27 +156,27 @@ def test_a_condition_has_the_ratio_and_the_level_that_are_asked_for(
     snr_db: float, bank: SoundBank, room: StoredSound
 ) -> None:
     clip = np.pad(synthetic_speech(1.0, 5), 24_000)
-    alone = heard(clip, room, None, snr_db, 3, level_dbfs=-20)
+    alone = with_room_and_noise(clip, room, None, snr_db, 3, level_dbfs=-20)
     assert 20 * np.log10(np.abs(alone.astype(float)).max() / 32768) == pytest.approx(-20, abs=0.05)
-    both = heard(clip, room, bank.sounds[0], snr_db, 3, level_dbfs=-20)
+    both = with_room_and_noise(clip, room, bank.sounds[0], snr_db, 3, level_dbfs=-20)
     noise = both.astype(float) - alone
     assert 20 * np.log10(active_rms(alone.astype(float)) / np.sqrt(np.mean(noise**2))) == pytest.approx(snr_db, abs=1.5)
     assert noise[:8000].any(), "noise in the pauses too"
-    np.testing.assert_array_equal(both, heard(clip, room, bank.sounds[0], snr_db, 3, level_dbfs=-20))
-    assert (both != heard(clip, room, bank.sounds[0], snr_db, 4, level_dbfs=-20)).any()
+    np.testing.assert_array_equal(both, with_room_and_noise(clip, room, bank.sounds[0], snr_db, 3, level_dbfs=-20))
+    assert (both != with_room_and_noise(clip, room, bank.sounds[0], snr_db, 4, level_dbfs=-20)).any()
 
 
 def test_in_a_room_a_word_keeps_its_place_and_silence_stays_silent(bank: SoundBank, room: StoredSound) -> None:
     click = np.zeros(16_000, np.int16)
     click[8000] = 20_000
-    assert np.abs(heard(click, room, None, 0, 0).astype(int)).argmax() == 8016
-    np.testing.assert_array_equal(heard(click, None, None, 0, 0), click)
-    assert not heard(np.zeros(8000, np.int16), room, bank.sounds[0], 0, 0).any()
+    assert np.abs(with_room_and_noise(click, room, None, 0, 0).astype(int)).argmax() == 8016
+    np.testing.assert_array_equal(with_room_and_noise(click, None, None, 0, 0), click)
+    assert not with_room_and_noise(np.zeros(8000, np.int16), room, bank.sounds[0], 0, 0).any()
 
 
 def test_a_sum_beyond_full_scale_is_scaled(bank: SoundBank) -> None:
     clip = synthetic_speech(2.0, 5)
-    loud = heard(clip, None, bank.sounds[0], -10, 0, level_dbfs=0)
+    loud = with_room_and_noise(clip, None, bank.sounds[0], -10, 0, level_dbfs=0)
     assert np.sum(np.abs(loud.astype(int)) >= 32_767) <= 2
 
 
@@ -184,4 +184,6 @@ def test_paths_are_not_looked_at(tmp_path: Path, room: StoredSound) -> None:
     """Who renames a room's file hears the same room."""
     moved = StoredSound(tmp_path / "other", room.content, room.stored, room.samples, room.peak)
     clip = synthetic_speech(1.0, 5)
-    np.testing.assert_array_equal(heard(clip, room, None, 0, 0), heard(clip, moved, None, 0, 0))
+    np.testing.assert_array_equal(
+        with_room_and_noise(clip, room, None, 0, 0), with_room_and_noise(clip, moved, None, 0, 0)
+    )

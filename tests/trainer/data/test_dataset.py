@@ -16,12 +16,12 @@ from trainer.data.dataset import (
     LISTS_FOLDER,
     REJECTED_NAME,
     TABLE_NAME,
-    chosen,
     load_recordings,
     read_recordings,
     refuse_changed,
     rejection_summary,
     same_recordings,
+    select_records,
     write_recordings,
 )
 from trainer.data.ingest import Ingestion, Label, SampleRecord
@@ -143,7 +143,7 @@ def test_tables_and_lists_of_a_run(dataset: Path, monkeypatch: pytest.MonkeyPatc
     for split in (Split.VAL, Split.TEST):
         for label in (Label.POSITIVE, Label.NEGATIVE):
             listed = find_recordings([folder / LISTS_FOLDER / f"{split}_{label}.txt"])
-            assert listed == sorted(record.path for record in chosen(found.records, split, label))
+            assert listed == sorted(record.path for record in select_records(found.records, split, label))
     assert sorted(path.name for path in folder.iterdir()) == [LISTS_FOLDER, TABLE_NAME, REJECTED_NAME]
 
 
@@ -156,8 +156,8 @@ def test_chosen_keeps_order_and_takes_any_of_the_labels() -> None:
         record("b", Split.TRAIN, Label.HARD_NEGATIVE),
         record("c", Split.VAL, Label.NEGATIVE),
     ]
-    assert chosen(records, Split.TRAIN, Label.NEGATIVE, Label.HARD_NEGATIVE) == records[:2]
-    assert chosen(records, Split.VAL, Label.POSITIVE) == []
+    assert select_records(records, Split.TRAIN, Label.NEGATIVE, Label.HARD_NEGATIVE) == records[:2]
+    assert select_records(records, Split.VAL, Label.POSITIVE) == []
 
 
 def test_nothing_rejected_says_nothing() -> None:

@@ -15,7 +15,7 @@ from trainer.data.augment.computed import computed_backgrounds
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from trainer.inference import conditions
-from trainer.inference.conditions import CONDITIONS, Condition, Place, hard_streams, heard_in_places, noises_alone
+from trainer.inference.conditions import CONDITIONS, Condition, Place, hard_streams, in_places, noises_alone
 from trainer.inference.splits import PresentedSplit, SplitRecords, present_split
 from wakeword.audio import read_samples
 from wakeword.corpus.feature_cache import FeatureCache
@@ -107,7 +107,7 @@ def test_features_are_computed_once(
     def refuse(*_: object) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr("trainer.inference.conditions.heard_in_places", refuse)
+    monkeypatch.setattr("trainer.inference.conditions.in_places", refuse)
     monkeypatch.setattr("trainer.inference.conditions.noises_alone", refuse)
     again = hard_streams(cache, split.positives, split.negatives)
     for one, other in zip(
@@ -136,7 +136,7 @@ def test_a_share_of_the_words_is_in_each_place_and_none_moves(words: int) -> Non
     for start in starts:
         session[start : start + 8000] = (3000 * np.sin(np.arange(8000) / 8)).astype(np.int16)
     # Without a room or noise the level is all that changes.
-    quiet = heard_in_places(Condition("quiet", level_dbfs=-40), [Place(None, None)] * 4, session, starts)  # type: ignore[arg-type]
+    quiet = in_places(Condition("quiet", level_dbfs=-40), [Place(None, None)] * 4, session, starts)  # type: ignore[arg-type]
     assert quiet.shape == session.shape
     for start in starts:
         assert np.abs(quiet[start : start + 8000].astype(int)).max() == pytest.approx(327.68, abs=1)

@@ -13,7 +13,7 @@ from wakeword.audio import to_int16
 from wakeword.draws import derived_generator
 
 
-def heard(
+def with_room_and_noise(
     samples: NDArray[np.int16],
     room: StoredSound | None,
     noise: StoredSound | None,

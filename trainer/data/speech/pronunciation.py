@@ -20,7 +20,7 @@ from trainer.data.speech import espeak
 from trainer.data.speech.alignment import AlignmentPath, best_path
 from trainer.data.speech.espeak_languages import compared_accents
 from trainer.data.speech.plan import POSITIVE, SENTENCE, ClipPlan
-from trainer.data.speech.recogniser import LANGUAGE, english_sounds, hear, heard_as
+from trainer.data.speech.recogniser import LANGUAGE, english_sounds, greedy_labels, hear
 from trainer.data.speech.ways import IN_FLOW
 
 # Chosen on the words "alexa" and "jarvis" of the development corpus, so that at least 97 % of people's words pass: all
@@ -115,7 +115,7 @@ def judge_positive(samples: NDArray[np.int16], phrase: str, *, in_flow: bool = F
     """Whether samples say an English phrase, alone or `in_flow`, where other words around it do not count."""
     heard = hear(samples)
     path = _likeliest(heard, phrase, in_flow)
-    return ClipVerdict(_fault(path), heard_as(heard), _rounded(_mean(path)))
+    return ClipVerdict(_fault(path), greedy_labels(heard), _rounded(_mean(path)))
 
 
 def judge_negative(samples: NDArray[np.int16], phrase: str, text: str, *, in_flow: bool = False) -> ClipVerdict:
@@ -127,7 +127,9 @@ def judge_negative(samples: NDArray[np.int16], phrase: str, text: str, *, in_flo
     heard = hear(samples)
     score, own = (_mean(_likeliest(heard, words, in_flow)) for words in (phrase, text))
     return ClipVerdict(
-        THE_PHRASE if score >= HEARD_AS_PHRASE and score > own + _NEARLY else SAID, heard_as(heard), _rounded(score)
+        THE_PHRASE if score >= HEARD_AS_PHRASE and score > own + _NEARLY else SAID,
+        greedy_labels(heard),
+        _rounded(score),
     )
 
 

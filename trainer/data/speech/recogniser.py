@@ -141,16 +141,16 @@ def hear(samples: NDArray[np.int16]) -> NDArray[np.float32]:
     return np.column_stack((answer[:, order[: len(order) - len(_PAUSE_LABELS)]], pause)).astype(np.float32)
 
 
-def emissions(heard: NDArray[np.float32], sounds: tuple[str, ...]) -> NDArray[np.float64]:
+def emissions(log_probabilities: NDArray[np.float32], sounds: tuple[str, ...]) -> NDArray[np.float64]:
     """Log probability of each sound in each frame `[frames, sounds]`, near labels counted in part."""
     weights = _weights()[[list(SOUNDS).index(sound) for sound in sounds]]
-    return np.log(np.maximum(np.exp(heard[:, :-1].astype(np.float64)) @ weights.T, np.exp(_UNLIKELY)))
+    return np.log(np.maximum(np.exp(log_probabilities[:, :-1].astype(np.float64)) @ weights.T, np.exp(_UNLIKELY)))
 
 
-def heard_as(heard: NDArray[np.float32]) -> str:
+def greedy_labels(log_probabilities: NDArray[np.float32]) -> str:
     """The likeliest label of each frame as text, repetitions and pauses left out: for a person to read."""
     labels = labels_of_recogniser()
-    best = heard.argmax(axis=1)
+    best = log_probabilities.argmax(axis=1)
     changes = best[np.flatnonzero(np.diff(best, prepend=-1))]
     return " ".join(labels[place] for place in changes if place < len(labels))
 
