@@ -89,7 +89,7 @@ def model_record(candidate: DeviceModel) -> ModelRecord:
 
 
 def arena_record(candidate: DeviceModel, probed: int | None = None) -> ArenaRecord:
-    """What the model's tensor arena needs, in bytes; `probed` is what a board said. Takes seconds."""
+    """What the model's tensor arena needs, in bytes; `probed` is what a board said. Takes a second."""
     from wakeword.model.arena import esp32s3_estimate, host_arena
 
     host = host_arena(candidate.model.content)

@@ -5,6 +5,7 @@ One small protocol.
 
 from __future__ import annotations
 
+import functools
 from typing import Literal, Protocol
 
 import numpy as np
@@ -82,8 +83,15 @@ def _reference(model: TfliteModel) -> Engine:
 def _try(model: TfliteModel) -> None:
     """A damaged model can crash an interpreter, and this process with it: a child tries first."""
     from wakeword.engines.reference import arena_bytes
+
+    _refuse_what_crashes(model.content, arena_bytes(model), model.source)
+
+
+@functools.lru_cache(maxsize=8)
+def _refuse_what_crashes(content: bytes, arena: int, source: str) -> None:
+    """What passed once is not tried again."""
     from wakeword.model.arena_host import try_model
 
-    trial = try_model(model.content, arena_bytes(model))
+    trial = try_model(content, arena)
     if not trial.passed:
-        raise ConfigError(f"{model.source}: tflite-micro cannot run the model ({trial.detail}); run mww-verify on it")
+        raise ConfigError(f"{source}: tflite-micro cannot run the model ({trial.detail}); run mww-verify on it")

@@ -1,20 +1,28 @@
-"""How much tensor arena a model uses on this machine, measured with tflite-micro in child processes.
+"""How much tensor arena a model uses on this machine, measured with tflite-micro in child processes (`arena_child`).
 
-A child, because an arena that is too small raises at some sizes and crashes at others, and because what the interpreter
-reports goes to the C library's stderr. Host figures understate an ESP32-S3 by 10-25 %: they never belong in a manifest.
+Host figures understate an ESP32-S3 by 10-25 %: they never belong in a manifest.
 """
 
 from __future__ import annotations
 
+import functools
+import json
+import os
 import re
+import select
+import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from wakeword.errors import ConfigError, InfrastructureError
+from wakeword.model.arena_child import REFUSED_EXIT_CODE
 from wakeword.model.arena_kernels import BUFFER_ALIGNMENT, aligned
+from wakeword.processes import THREAD_VARIABLES
 
 FIRST_GUESS_BYTES = 1 << 18
 """Larger than any arena of a microphone-sized model; doubled until the model loads."""
@@ -22,22 +30,7 @@ LARGEST_ARENA_BYTES = 1 << 24
 CHILD_TIMEOUT_S = 60.0
 
 _FIRST_STEP_BYTES = 512
-_REFUSED_EXIT_CODE = 9
-_CHILD = f"""
-import sys
-import numpy as np
-from tflite_micro import runtime
-try:
-    interpreter = runtime.Interpreter.from_file(sys.argv[1], arena_size=int(sys.argv[2]))
-    details = interpreter.get_input_details(0)
-    interpreter.set_input(np.zeros(details["shape"], details["dtype"]), 0)
-    interpreter.invoke()
-    interpreter.invoke()
-except (RuntimeError, ValueError) as error:
-    print(error, file=sys.stderr)
-    sys.exit({_REFUSED_EXIT_CODE})
-interpreter.print_allocations()
-"""
+_CHILD = Path(__file__).with_name("arena_child.py")
 _USED = re.compile(r"Arena allocation total (\d+) bytes")
 
 
@@ -63,19 +56,96 @@ class Trial:
         return self.used is not None
 
 
+class _Trials:
+    """Trials of one model, in processes that a child forks: the interpreter is imported once. A context manager."""
+
+    def __init__(self, content: bytes) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="mww-arena-")
+        model = Path(self._folder.name) / "model.tflite"
+        model.write_bytes(content)
+        self._errors = (Path(self._folder.name) / "errors").open("w+b")
+        try:
+            # In a session of its own: a trial that hangs ends with it. No threads, which a fork would not have.
+            self._child = subprocess.Popen(
+                [sys.executable, "-P", _CHILD, model],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env=os.environ | dict.fromkeys(THREAD_VARIABLES, "1"),
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._discard()
+            raise InfrastructureError(
+                f"cannot start {sys.executable} ({error.strerror}); free memory and run again"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.communicate()
+        self._discard()
+
+    def _discard(self) -> None:
+        self._errors.close()
+        self._folder.cleanup()
+
+    def run(self, arena_bytes: int) -> Trial:
+        """Load the model with an arena of this size and run it twice. Raises `InfrastructureError` as `try_model`."""
+        code, printed = self._answer(arena_bytes)
+        lines = [line for line in printed.splitlines() if line.strip()]
+        if code == 0:
+            found = _USED.search(printed)
+            if found is None:
+                raise InfrastructureError(
+                    "tflite-micro reported no arena use; install the version that pyproject.toml pins"
+                )
+            return Trial(int(found.group(1)), "loaded and run twice")
+        if code == REFUSED_EXIT_CODE:
+            # The interpreter's first complaint: what follows it is a consequence.
+            return Trial(None, lines[0].strip() if lines else "no reason given")
+        if code < 0:
+            return Trial(None, f"the interpreter crashed with signal {-code}")
+        raise InfrastructureError(
+            f"the child that runs tflite-micro failed: {lines[-1] if lines else f'exit code {code}'}"
+        )
+
+    def _answer(self, arena_bytes: int) -> tuple[int, str]:
+        """Exit code and output of a trial; of the child where it is the child that ended."""
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        with suppress(BrokenPipeError):
+            self._child.stdin.write(f"{arena_bytes}\n".encode())
+            self._child.stdin.flush()
+        # One line is answered to one line, so nothing lies in the reader's buffer when this waits.
+        if not select.select([self._child.stdout], [], [], CHILD_TIMEOUT_S)[0]:
+            raise InfrastructureError(
+                f"tflite-micro did not finish within {CHILD_TIMEOUT_S:.0f} s; free the machine and run again"
+            )
+        if answer := self._child.stdout.readline():
+            code, printed = json.loads(answer)
+            return code, printed
+        ended = self._child.wait()
+        self._errors.seek(0)
+        return ended, self._errors.read().decode(errors="replace")
+
+
+@functools.lru_cache(maxsize=8)
 def host_arena(content: bytes) -> HostArena:
-    """Measure a model's arena on this machine, in about ten child processes of a quarter of a second each.
+    """Measure a model's arena on this machine, in about ten child processes that share what is slow to import; once for
+    a model that is asked for again.
 
     Raises `ConfigError` when tflite-micro cannot run the model in any arena, and `InfrastructureError` when a child
     could not be run at all.
     """
-    with tempfile.TemporaryDirectory(prefix="mww-arena-") as folder:
-        path = Path(folder) / "model.tflite"
-        path.write_bytes(content)
-        used = _used_bytes(path)
+    with _Trials(content) as trials:
+        used = _used_bytes(trials)
         fails, fits, step = used - BUFFER_ALIGNMENT, used, _FIRST_STEP_BYTES
         # Planning needs room that the finished plan does not; it is seldom more than a kilobyte or two.
-        while not _try_file(path, fits).passed:
+        while not trials.run(fits).passed:
             if fits > LARGEST_ARENA_BYTES:
                 raise InfrastructureError(
                     f"the model ran in a large arena, then in none up to {fits} bytes; free memory and measure again"
@@ -83,7 +153,7 @@ def host_arena(content: bytes) -> HostArena:
             fails, fits, step = fits, fits + step, 2 * step
         while fits - fails > BUFFER_ALIGNMENT:
             middle = (fits + fails) // 2 // BUFFER_ALIGNMENT * BUFFER_ALIGNMENT
-            if _try_file(path, middle).passed:
+            if trials.run(middle).passed:
                 fits = middle
             else:
                 fails = middle
@@ -95,54 +165,16 @@ def try_model(content: bytes, arena_bytes: int = FIRST_GUESS_BYTES) -> Trial:
 
     Raises `InfrastructureError` when the child could not be run: it hung, or something other than the model broke it.
     """
-    with tempfile.TemporaryDirectory(prefix="mww-arena-") as folder:
-        path = Path(folder) / "model.tflite"
-        path.write_bytes(content)
-        return _try_file(path, arena_bytes)
+    with _Trials(content) as trials:
+        return trials.run(arena_bytes)
 
 
-def _used_bytes(path: Path) -> int:
+def _used_bytes(trials: _Trials) -> int:
     size = FIRST_GUESS_BYTES
     while True:
-        trial = _try_file(path, size)
+        trial = trials.run(size)
         if trial.used is not None:
             return aligned(trial.used)
         size *= 4
         if size > LARGEST_ARENA_BYTES:
             raise ConfigError(f"tflite-micro cannot run the model ({trial.detail}); run mww-verify on it")
-
-
-def _try_file(path: Path, arena_bytes: int) -> Trial:
-    command = [sys.executable, "-c", _CHILD, str(path), str(arena_bytes)]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=CHILD_TIMEOUT_S, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise InfrastructureError(
-            f"tflite-micro did not finish within {CHILD_TIMEOUT_S:.0f} s; free the machine and run again"
-        ) from error
-    except OSError as error:
-        raise InfrastructureError(
-            f"cannot start {sys.executable} ({error.strerror}); free memory and run again"
-        ) from error
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    if done.returncode == 0:
-        found = _USED.search(done.stderr)
-        if found is None:
-            raise InfrastructureError(
-                "tflite-micro reported no arena use; install the version that pyproject.toml pins"
-            )
-        return Trial(int(found.group(1)), "loaded and run twice")
-    if done.returncode == _REFUSED_EXIT_CODE:
-        return Trial(None, _most_telling(lines))
-    if done.returncode < 0:
-        return Trial(None, f"the interpreter crashed with signal {-done.returncode}")
-    raise InfrastructureError(
-        f"the child that runs tflite-micro failed: {lines[-1] if lines else f'exit code {done.returncode}'}"
-    )
-
-
-def _most_telling(lines: list[str]) -> str:
-    """The interpreter's first complaint: what follows it is a consequence."""
-    return lines[0].strip() if lines else "no reason given"

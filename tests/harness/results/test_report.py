@@ -94,20 +94,30 @@ def page_of(tmp_path: Path, *results: Result, max_clips: int = 20) -> Page:
     return Page(output.read_text(encoding="utf-8"))
 
 
-@pytest.fixture
-def result(tmp_path: Path) -> Result:
+def result_in(folder: Path) -> Result:
     """Two of four utterances missed, two false accepts in a stream, one of two clips accepted falsely."""
     return make_result(
         [
-            clips_run(tmp_path / "wake", [250, 250, 210, 100]),
-            stream_run(tmp_path / "stream", [6, 6], [(3, 250), (9, 245)]),
-            clips_run(tmp_path / "none", [240, 10], truth="none", label="noise"),
+            clips_run(folder / "wake", [250, 250, 210, 100]),
+            stream_run(folder / "stream", [6, 6], [(3, 250), (9, 245)]),
+            clips_run(folder / "none", [240, 10], truth="none", label="noise"),
         ]
     )
 
 
-def test_the_page_is_whole(tmp_path: Path, result: Result) -> None:
-    page = page_of(tmp_path, result)
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """Tests leave its recordings as they are."""
+    return result_in(tmp_path_factory.mktemp("result"))
+
+
+@pytest.fixture(scope="module")
+def page(result: Result, tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """Of the result."""
+    return page_of(tmp_path_factory.mktemp("page"), result)
+
+
+def test_the_page_is_whole(page: Page, result: Result) -> None:
     assert [tag for tag, _ in page.tags if tag == "h1"] == ["h1"]
     assert {"figures", "arena", "curves", "misses", "false-accepts", "method"} <= set(page.ids)
     assert "2 of 4 utterances recognised" in page.text
@@ -122,20 +132,17 @@ def test_the_page_is_whole(tmp_path: Path, result: Result) -> None:
         assert recorded in page.text
 
 
-def test_false_accepts_come_first(tmp_path: Path, result: Result) -> None:
-    text = page_of(tmp_path, result).text
-    assert text.index("False accepts per hour") < text.index("Recall")
+def test_false_accepts_come_first(page: Page) -> None:
+    assert page.text.index("False accepts per hour") < page.text.index("Recall")
 
 
-def test_ids_are_unique_and_links_meet_them(tmp_path: Path, result: Result) -> None:
-    page = page_of(tmp_path, result)
+def test_ids_are_unique_and_links_meet_them(page: Page) -> None:
     assert len(page.ids) == len(set(page.ids))
     targets = {href[1:] for _, attributes in page.tags if (href := attributes.get("href") or "").startswith("#")}
     assert targets <= set(page.ids)
 
 
-def test_nothing_is_loaded_from_outside(tmp_path: Path, result: Result) -> None:
-    page = page_of(tmp_path, result)
+def test_nothing_is_loaded_from_outside(page: Page) -> None:
     loads = {
         value or ""
         for tag, attributes in page.tags
@@ -143,12 +150,10 @@ def test_nothing_is_loaded_from_outside(tmp_path: Path, result: Result) -> None:
         if name in LOADING and tag != "path"
     }
     assert all(load.startswith(("#", "data:audio/wav;base64,")) for load in loads)
-    text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert not re.search(r"https?://|@import|url\((?!#)|<script", text)
+    assert not re.search(r"https?://|@import|url\((?!#)|<script", page.source)
 
 
-def test_every_table_header_has_a_scope_and_every_picture_words(tmp_path: Path, result: Result) -> None:
-    page = page_of(tmp_path, result)
+def test_every_table_header_has_a_scope_and_every_picture_words(page: Page) -> None:
     assert all(header.get("scope") in {"col", "row", "rowgroup"} for header in page.all("th"))
     assert all(attributes.get("aria-label") for _, attributes in page.tags if attributes.get("role") == "img")
     assert all(audio.get("aria-label") and "controls" in audio for audio in page.all("audio"))
@@ -178,9 +183,8 @@ def test_everything_is_escaped(tmp_path: Path) -> None:
     assert page.all("audio")[0]["aria-label"] == f"Recording {path}"
 
 
-def test_exactly_one_source_word(tmp_path: Path, result: Result) -> None:
-    text = page_of(tmp_path, result).text
-    assert "simulated" in text and "on-device" not in text and "virtual board" not in text
+def test_exactly_one_source_word(tmp_path: Path, page: Page, result: Result) -> None:
+    assert "simulated" in page.text and "on-device" not in page.text and "virtual board" not in page.text
     mixed = make_result([*result.runs, silent_hours(1, source="virtual board")])
     with pytest.raises(ConfigError, match="sources"):
         page_of(tmp_path, mixed)
@@ -192,12 +196,13 @@ def over_noise(result: Result, dbfs: float) -> Result:
     return result.model_copy(update={"runs": tuple(runs)})
 
 
-def test_noise_of_a_microphone_is_said_wherever_figures_are_and_never_mixed(tmp_path: Path, result: Result) -> None:
+def test_noise_of_a_microphone_is_said_wherever_figures_are_and_never_mixed(
+    tmp_path: Path, page: Page, result: Result
+) -> None:
     words = "with a microphone's noise of -60 dBFS"
-    plain = page_of(tmp_path, result)
-    assert "microphone's noise" not in plain.source
-    page = page_of(tmp_path, over_noise(result, -60.0))
-    text = page.text
+    assert "microphone's noise" not in page.source
+    noisy = page_of(tmp_path, over_noise(result, -60.0))
+    text = noisy.text
     assert text.index(f"simulated {words} Wake word measurement") < text.index(f"Hey Test, simulated, {words}: ")
     assert f"At cutoff 0.90 and a sliding window of 5, {words}." in text
     assert f"{words} means: white noise of this level" in text
@@ -206,7 +211,7 @@ def test_noise_of_a_microphone_is_said_wherever_figures_are_and_never_mixed(tmp_
     assert "nothing was drawn by chance" not in seedless
     assert text.count(f"of tail, {words}; each file is one utterance") == 1
     assert f"gaps of 0.5 s, {words}; no file holds the wake word" in text
-    assert f"<title>Hey Test — simulated, {words}</title>" in unescape(page.source)
+    assert f"<title>Hey Test — simulated, {words}</title>" in unescape(noisy.source)
     half = over_noise(result, -60.0).model_copy(
         update={"runs": (*over_noise(result, -60.0).runs[:1], *result.runs[1:])}
     )
@@ -215,8 +220,8 @@ def test_noise_of_a_microphone_is_said_wherever_figures_are_and_never_mixed(tmp_
             page_of(tmp_path, *mixed)
 
 
-def test_synthetic_speech_has_a_banner(tmp_path: Path, result: Result) -> None:
-    assert "Synthetic speech" not in page_of(tmp_path, result).text
+def test_synthetic_speech_has_a_banner(tmp_path: Path, page: Page, result: Result) -> None:
+    assert "Synthetic speech" not in page.text
     some = make_result(
         [result.runs[0].model_copy(update={"provenance": "synthetic", "label": "generated"}), *result.runs[1:]]
     )
@@ -239,8 +244,8 @@ def test_misses_and_false_accepts_are_capped(tmp_path: Path, result: Result) -> 
         page_of(tmp_path, result, max_clips=-1)
 
 
-def test_nearest_misses_and_surest_false_accepts_come_first(tmp_path: Path, result: Result) -> None:
-    text = page_of(tmp_path, result).text
+def test_nearest_misses_and_surest_false_accepts_come_first(page: Page) -> None:
+    text = page.text
     assert text.index("wake2.wav") < text.index("wake3.wav")
     assert text.index("none-stream0.flac") < text.index("none-stream1.flac")
 
@@ -268,7 +273,8 @@ def test_a_response_that_came_too_late_is_on_the_timeline_of_a_stream(tmp_path: 
     assert "Probability over 4.0 s" in exhibit.timelines[0][1].description
 
 
-def test_sound_is_the_recording_or_a_reason(tmp_path: Path, result: Result) -> None:
+def test_sound_is_the_recording_or_a_reason(tmp_path: Path) -> None:
+    result = result_in(tmp_path)
     Path(result.runs[0].files[2].path).unlink()
     write_tone(Path(result.runs[0].files[3].path), 0.5)
     page = page_of(tmp_path, result)

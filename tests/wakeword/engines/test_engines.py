@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.model_builder import ModelBuilder
+from wakeword import engines
 from wakeword.engines import EngineChoice, open_engine
 from wakeword.engines.litert import LiteRtEngine
 from wakeword.engines.reference import ReferenceEngine
@@ -179,9 +180,11 @@ def test_a_graph_that_does_not_fit_together_is_left_to_the_reference(streaming_m
 
 
 def test_a_model_that_crashes_the_interpreter_is_an_error(
-    streaming_model: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+    streaming_model: Callable[..., bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arena_host, "_CHILD", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    (tmp_path / "child.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    monkeypatch.setattr(arena_host, "_CHILD", tmp_path / "child.py")
+    engines._refuse_what_crashes.cache_clear()  # of a test that ran this model before
     with pytest.raises(ConfigError, match="crashed with signal 11"):
         open_engine(parse_model(streaming_model()), "reference")
 
