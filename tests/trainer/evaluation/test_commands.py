@@ -116,15 +116,20 @@ def test_both_forms_of_a_model_hear_the_same(trained: Path, monkeypatch: pytest.
 
 def test_the_commands(trained: Path, tmp_path: Path) -> None:
     runner, exported = CliRunner(), trained / "exported" / "loud.tflite"
-    done = runner.invoke(evaluate_app, ["--tflite", str(exported), "--split", "test", "--json", "--jobs", "1"])
+    also = ["--temperature", "--robustness"]
+    done = runner.invoke(evaluate_app, ["--tflite", str(exported), "--split", "test", "--json", "--jobs", "1", *also])
     assert done.exit_code == 0, done.output
     values = json.loads(done.stdout)
+    assert values["temperature"]["temperature"] > 0
+    assert {one["recall"]["utterances"] for one in values["robustness"]} == {4}
+    assert set(values["device"]["all_cutoffs"]) == {"average_viable_recall", "recall_at_no_faph", "cutoff_for_no_faph"}
     assert (values["form"], values["run"], values["device"]["recall"]["utterances"]) == ("int8", str(trained), 4)
     weights = trained / "checkpoints" / "best_weights.weights.h5"
     done = runner.invoke(evaluate_app, ["--checkpoint", str(weights), "--analyze", "--jobs", "1"])
     assert done.exit_code == 0, done.output
     assert "(float), val split" in " ".join(done.stdout.split())
     assert "least sure of" in done.stdout
+    assert "A temperature of" not in done.stdout
 
     audio, output = tmp_path / "audio", tmp_path / "mined"
     extra = audio / "extra.wav"
