@@ -16,6 +16,10 @@ nox.options.sessions = ["lint", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 
 PYTHON = "3.12"
+USED = [word for extra in ("train", "bench", "audio", "voices") for word in ("--extra", extra)]
+"""What a user of the whole project installs on a machine without a GPU."""
+TESTED = [*USED, "--extra", "judge", "--group", "test"]
+"""What the tests need."""
 
 
 def install(session: nox.Session, *arguments: str) -> None:
@@ -44,7 +48,7 @@ def cycle(session: nox.Session) -> None:
     model is also built into a firmware and measured on a virtual board; with a board of `boards.yaml` it is flashed and
     hears a loudspeaker.
     """
-    install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--extra", "voices")
+    install(session, *USED)
     # After Ctrl-C the training saves its state before it ends.
     session.run(
         "python", str(Path("scripts") / "cycle.py"), *session.posargs, interrupt_timeout=60, terminate_timeout=10
@@ -71,7 +75,7 @@ def tests(session: nox.Session) -> None:
     """Run the tests on all cores; arguments go to pytest. `nox -s tests -- -m slow` runs those that take minutes,
     `-n 0` one after the other.
     """
-    install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--extra", "voices", "--group", "test")
+    install(session, *TESTED)
     selection = [] if any(argument.startswith("-m") for argument in session.posargs) else ["-m", "not slow"]
     # Tests start hundreds of programs of ours, which would all be compiled again where the machine's user keeps no
     # bytecode.
@@ -83,28 +87,14 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=PYTHON, default=False)
 def hardware(session: nox.Session) -> None:
     """Run the tests that any board passes: `nox -s hardware -- --board NAME`, a board of `boards.yaml` or `virtual`."""
-    install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--extra", "voices", "--group", "test")
+    install(session, *TESTED)
     session.run("pytest", "-m", "hardware", *session.posargs)
 
 
 @nox.session(python=PYTHON)
 def lint(session: nox.Session) -> None:
     """Check format, style and types."""
-    install(
-        session,
-        "--extra",
-        "train",
-        "--extra",
-        "bench",
-        "--extra",
-        "audio",
-        "--extra",
-        "voices",
-        "--group",
-        "test",
-        "--group",
-        "lint",
-    )
+    install(session, *TESTED, "--group", "lint")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
@@ -124,7 +114,7 @@ def quality(session: nox.Session) -> None:
     """Train from a typed phrase by several recipes and test each on real people:
     `nox -s quality -- --recipes plain --words alexa`. Hours.
     """
-    install(session, "--extra", "train", "--extra", "bench", "--extra", "audio", "--extra", "voices", "--group", "test")
+    install(session, *TESTED)
     session.run(
         "python", str(Path("benchmarks") / "quality.py"), *session.posargs, interrupt_timeout=60, terminate_timeout=10
     )

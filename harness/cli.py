@@ -74,6 +74,24 @@ def simulate(
         ),
     ] = None,
     resample: Annotated[bool, typer.Option("--resample", help="Convert recordings that are not 16 kHz mono.")] = False,
+    judge: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help=(
+                "A second stage that is asked about each detection: a model's manifest (.json) or the folder of a run;"
+                " may be repeated, they answer together."
+            )
+        ),
+    ] = None,
+    judge_cutoff: Annotated[
+        float | None, typer.Option(help="Score from which the judge says yes, 0-1. (default: its models' own cutoff)")
+    ] = None,
+    judge_before: Annotated[
+        float | None, typer.Option(help="Seconds of sound before a detection that the judge hears. (default 2)")
+    ] = None,
+    judge_after: Annotated[
+        float | None, typer.Option(help="Seconds of sound after a detection that it hears. (default 0.5)")
+    ] = None,
     engine: Annotated[
         Literal["auto", "unrolled", "reference", "litert"],
         typer.Option(
@@ -99,6 +117,8 @@ def simulate(
       mww-simulate alexa.json clips/ --truth wake --json alexa.jsonl
 
       mww-simulate alexa.json tv_evening.flac --mode stream --truth none --result evening.json
+
+      mww-simulate alexa.json clips/ --truth wake --judge larger.json --judge-cutoff 0.5 --result judged.json
     """
     if mode == "session" and truth != "wake":
         raise ConfigError(
@@ -109,29 +129,44 @@ def simulate(
         raise ConfigError("--result needs --truth wake or --truth none: without it there is nothing to score")
     if jobs is not None and jobs < 1:
         raise ConfigError(f"--jobs {jobs}: give 1 or more processes, or leave it out for one per core")
+    if not judge and (judge_cutoff, judge_before, judge_after) != (None, None, None):
+        raise ConfigError("--judge-cutoff, --judge-before and --judge-after are settings of a judge; give --judge too")
+    from harness.simulated.judged import judge_simulation
     from harness.simulated.lines import write_lines
     from harness.simulated.table import results_table
     from harness.terminal import stdout
+    from judge.deciding import AFTER_SECONDS, BEFORE_SECONDS, open_judge, refuse_other_word
     from wakeword.corpus.feature_cache import default_cache_folder
     from wakeword.corpus.recordings import list_notes
     from wakeword.device_model import load_model
     from wakeword.files import check_outputs
-    from wakeword.progress import audio_progress
+    from wakeword.progress import audio_progress, working
     from wakeword.simulation.board import choose_presentation, choose_recordings, hear
     from wakeword.simulation.simulate import Options
 
     model = load_model(manifest, cutoff, window)
     presentation = choose_presentation(mode, lead_in, tail, gap, model.manifest.micro.feature_step_size, noise_floor)
+    asked = None
+    if judge:
+        before = BEFORE_SECONDS if judge_before is None else judge_before
+        after = AFTER_SECONDS if judge_after is None else judge_after
+        asked = open_judge(judge, judge_cutoff, before, after, "judge_cutoff")
+        refuse_other_word(model.manifest.wake_word, asked.wake_word, str(asked.members[0].path))
     recordings, seconds = choose_recordings(audio, resample)
     check_outputs(
-        [path for path in (json, result) if path is not None], [manifest, Path(model.model.source), *audio, *recordings]
+        [path for path in (json, result) if path is not None],
+        [manifest, Path(model.model.source), *audio, *recordings, *(judge or ())],
     )
     notes = list_notes(audio)
     options = Options(engine, jobs, None if no_cache else cache_dir or default_cache_folder())
     with audio_progress(f"{model.manifest.wake_word}, {mode}", seconds) as progress:
         simulation = hear(model, recordings, presentation, options, progress)
+    judged = None
+    if asked is not None:
+        with working("asking the judge"):
+            judged = judge_simulation(simulation, asked)
     if json is not None:
-        write_lines(simulation, json)
+        write_lines(simulation, json, judged)
     if result is not None:
         from harness.results.schema import write_result
         from harness.simulated.simulated_result import make_result
@@ -146,11 +181,14 @@ def simulate(
                 seed,
                 provenance,
                 notes,
+                judged,
             ),
             result,
         )
     console = stdout()
     console.print(results_table(simulation, truth))
+    if judged is not None:
+        console.print(results_table(judged.kept, truth, judged.title))
     for note in notes:
         console.print(f"{note[0].upper()}{note[1:]}.", markup=False)
     if simulation.note:
@@ -192,12 +230,14 @@ def report(
             raise ConfigError(
                 f"results of {len(groups)} models or operating points; a page is about one, or compares two"
             )
-        sentence = (
-            write_comparison(groups, output)
-            if len(groups) == 2
-            else write_report(read, output, max_clips=max_clips).sentence
-        )
-    typer.echo(f"{sentence}\nReport: {output.absolute()}")
+        if len(groups) == 2:
+            said = [write_comparison(groups, output)]
+        else:
+            verdict = write_report(read, output, max_clips=max_clips)
+            said = [verdict.sentence, *filter(None, [verdict.with_judge])]
+    for sentence in said:
+        typer.echo(sentence)
+    typer.echo(f"Report: {output.absolute()}")
 
 
 @bench_app.callback()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("wakeword", "trainer", "firmware", "bench_audio", "harness", "benchmarks", "scripts")
+PACKAGES = ("wakeword", "trainer", "firmware", "bench_audio", "judge", "harness", "benchmarks", "scripts")
 SOURCES = {
     path.relative_to(ROOT): ast.parse(path.read_text())
     for package in PACKAGES

@@ -12,6 +12,7 @@ MODULES = {
     "audio": ("pyfar", "sounddevice"),
     "cluster": ("speechbrain", "torch", "torchaudio"),
     "gpu": ("cupy",),
+    "judge": ("h11", "wyoming"),
     "litert": ("ai_edge_litert",),
     "train": (
         "audiomentations",

@@ -11,7 +11,7 @@ from harness.results import wording
 from harness.results.clips import Clip, ClipReader
 from harness.results.device_records import DisagreementRecord
 from harness.results.runs import RunStream
-from harness.results.schema import DetectionRecord, FileRecord, ModelRecord
+from harness.results.schema import FileRecord, ModelRecord
 from harness.results.timeline import Timeline, draw
 
 CONTEXT_SECONDS = 2.0
@@ -82,11 +82,9 @@ def misses(streams: Iterable[PairedStream], model: ModelRecord, limit: int, read
 def false_accepts(streams: Iterable[PairedStream], model: ModelRecord, limit: int, reader: ClipReader) -> Evidence:
     """Detections without an utterance where the rate counts them and no time is void, the most confident first."""
     rated = [paired for paired in streams if paired.stream.run.protocol.tells_rate]
-    found = [(paired, paired.stream.run.detections[number]) for paired in rated for number in paired.stream.false]
-    found.sort(key=lambda accept: -accept[1].average)
-    return Evidence(
-        tuple(_false_accept(paired, detection, model, reader) for paired, detection in found[:limit]), len(found)
-    )
+    found = [(paired, number) for paired in rated for number in paired.stream.false]
+    found.sort(key=lambda accept: -accept[0].stream.run.detections[accept[1]].average)
+    return Evidence(tuple(_false_accept(paired, number, model, reader) for paired, number in found[:limit]), len(found))
 
 
 def disagreements(
@@ -130,10 +128,14 @@ def _miss(paired: PairedStream, index: int, model: ModelRecord, reader: ClipRead
     return _exhibit(paired, file, facts, (begin, end), model, reader)
 
 
-def _false_accept(paired: PairedStream, detection: DetectionRecord, model: ModelRecord, reader: ClipReader) -> Exhibit:
+def _false_accept(paired: PairedStream, number: int, model: ModelRecord, reader: ClipReader) -> Exhibit:
     stream = paired.stream
+    detection = stream.run.detections[number]
     file = stream.run.files[detection.file_index]
     facts = [f"average {wording.probability(detection.average)}", f"max {wording.probability(detection.max)}"]
+    if stream.run.judged:
+        answer = stream.run.judged[number]
+        facts.append(f"the judge says {'yes' if answer.yes else 'no'} ({wording.probability(answer.score)})")
     where = detection.seconds - file.stream_start
     if stream.run.protocol.mode != "clips":
         facts.append(f"at {wording.clock(detection.seconds)} of the stream, {wording.clock(where)} of the file")

@@ -49,7 +49,7 @@ def merge_results(results: Sequence[Result]) -> Result:
     """Merge results of one model, in the order given, and score them together.
 
     Raises `ConfigError` when there is no result, when two differ in model, operating point, source, microphone's
-    noise, kernels or arena, or when they share recordings without being the same run.
+    noise, kernels, judge or arena, or when they share recordings without being the same run.
     """
     if not results:
         raise ConfigError("no result to report; give at least one result.json written by mww-simulate --result")
@@ -58,6 +58,7 @@ def merge_results(results: Sequence[Result]) -> Result:
         _require_same("results of different models", _SAME_MODEL, first.model, other.model)
     _require_one_noise_floor(results)
     _require_same_kernels(results)
+    _require_one_judge(results)
     pairs = _distinct_runs(results)
     runs = tuple(run for run, _ in pairs)
     simulation = tuple(simulated for _, simulated in pairs if simulated is not None)
@@ -67,8 +68,10 @@ def merge_results(results: Sequence[Result]) -> Result:
             "cannot merge results: one holds the simulation of its audio and another does not; report them one by one"
         )
     agreement = make_agreement(runs, simulation, _margin(results), model=first.model) if simulation else None
+    judged_scores = None if first.judge is None else score_runs([run.with_judge for run in runs])
     if len(results) == 1 and len(runs) == len(first.runs):
-        return first.model_copy(update={"scores": score_runs(runs), "agreement": agreement})
+        updated = {"scores": score_runs(runs), "agreement": agreement, "judged_scores": judged_scores}
+        return first.model_copy(update=updated)
     seeds = {result.seed for result in results}
     return Result(
         created=max(result.created for result in results),
@@ -82,6 +85,8 @@ def merge_results(results: Sequence[Result]) -> Result:
         simulation=simulation,
         agreement=agreement,
         session=merge_sessions(results),
+        judge=first.judge,
+        judged_scores=judged_scores,
     )
 
 
@@ -118,6 +123,14 @@ def _require_same_kernels(results: Sequence[Result]) -> None:
         raise ConfigError(
             f"cannot merge results that were simulated {named}; report each by itself, or simulate all with the same"
             " --engine"
+        )
+
+
+def _require_one_judge(results: Sequence[Result]) -> None:
+    if len({None if result.judge is None else result.judge.same for result in results}) > 1:
+        raise ConfigError(
+            "cannot merge results with different judges, or with and without one; report each by itself, or simulate"
+            " all with the same --judge and its settings"
         )
 
 
@@ -171,6 +184,7 @@ def _measured(run: RunRecord) -> tuple[object, ...]:
         run.probabilities,
         run.inferences_per_file,
         run.voids,
+        run.judged,
     )
 
 

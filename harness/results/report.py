@@ -4,6 +4,7 @@ a network."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from harness.results import wording
 from harness.results.clips import ClipReader
 from harness.results.evidence import CONTEXT_SECONDS, PairedStream, disagreements, false_accepts, misses
 from harness.results.figures import cutoff_table, figure_tables, ruler, speaker_table, void_rows
+from harness.results.judged import judged_sentence, judged_view
 from harness.results.merge import merge_results
 from harness.results.plots import MeasuredPoint, cutoff_plot, det_plot
 from harness.results.runs import RunStream, ScoredRun, run_streams, simulated_runs, sweep_cutoffs
@@ -42,6 +44,8 @@ def write_report(results: Sequence[Result], output: Path, *, max_clips: int) -> 
         raise ConfigError(f"--max-clips {max_clips}: give 0 or more")
     result = merge_results(results)
     verdict = judge(result)
+    if result.judged_scores is not None and not verdict.withheld:
+        verdict = replace(verdict, with_judge=judged_sentence(result.judged_scores))
     write_atomically(
         output, render_page("harness.results", "report.html.j2", _context(result, results, verdict, max_clips))
     )
@@ -95,6 +99,8 @@ def _context(result: Result, parts: Sequence[Result], verdict: Verdict, max_clip
         "false_accepts": (
             false_accepts(paired, model, max_clips, reader) if scores.false_accepts_per_hour is not None else None
         ),
+        "judge": result.judge,
+        "judged": judged_view(result),
         "agreement": agreement,
         "disagreements": (
             disagreements(agreement.disagreements, by_run, model, max_clips, reader) if agreement is not None else None

@@ -22,6 +22,8 @@ from harness.results.device_records import BoardRecord as BoardRecord
 from harness.results.device_records import ClockRecord as ClockRecord
 from harness.results.device_records import IntegrityRecord as IntegrityRecord
 from harness.results.device_records import SessionRecord as SessionRecord
+from harness.results.judge_records import JudgedRecord as JudgedRecord
+from harness.results.judge_records import JudgeRecord as JudgeRecord
 from wakeword.contract import MAX_WINDOW, PROBABILITY_MAX, STEP_MS
 from wakeword.corpus.provenance import Provenance
 from wakeword.engines.litert import engine_words
@@ -173,6 +175,8 @@ class RunRecord(Record):
     """What the list of recordings says of figures of them, e.g. that training knew the speaker."""
     inferences_per_file: tuple[int, ...]
     """Inferences of each file's own stream in `clips` mode; one entry, the whole stream, otherwise."""
+    judged: tuple[JudgedRecord, ...] = ()
+    """What the result's judge says of each of `detections`; empty where there is no judge."""
 
     @model_validator(mode="before")
     @classmethod
@@ -186,6 +190,12 @@ class RunRecord(Record):
     def seconds(self) -> float:
         """Recorded seconds, without lead-in, tail or gap."""
         return sum(file.seconds for file in self.files)
+
+    @property
+    def with_judge(self) -> RunRecord:
+        """The run with those detections alone that the judge says yes to."""
+        kept = (one for one, judged in zip(self.detections, self.judged, strict=True) if judged.yes)
+        return self.model_copy(update={"detections": tuple(kept), "judged": ()})
 
     @property
     def way(self) -> str:
@@ -287,6 +297,10 @@ class Result(Record):
     """`runs` against `simulation`."""
     session: SessionRecord | None = None
     """How the board was measured; None for a simulation."""
+    judge: JudgeRecord | None = None
+    """The second stage that was asked about each detection of `runs`; None where there was none."""
+    judged_scores: ScoresRecord | None = None
+    """Scores of the detections that the judge says yes to; `scores` are those of the device alone."""
 
     @model_validator(mode="after")
     def _paired(self) -> Result:
@@ -298,6 +312,10 @@ class Result(Record):
             raise ValueError("an agreement without the simulation it is about")
         if self.agreement is not None and any(one.run >= len(self.runs) for one in self.agreement.disagreements):
             raise ValueError("a disagreement names a run that is not there")
+        if (self.judge is None) != (self.judged_scores is None):
+            raise ValueError("a judge without its scores, or scores without their judge")
+        if any(len(run.judged) != (len(run.detections) if self.judge else 0) for run in self.runs):
+            raise ValueError("a run with other answers of a judge than it has detections")
         return self
 
     @property

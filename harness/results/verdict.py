@@ -22,6 +22,8 @@ class Verdict:
     sentence: str
     remarks: tuple[str, ...]
     """What a reader must know beside the sentence, e.g. that the hours are too few."""
+    with_judge: str = ""
+    """The figures with a judge, in one sentence; empty without one."""
     withheld: bool = False
     """True when the figures are not about the model: the board ran another one. There is no verdict then, only the
     reason."""

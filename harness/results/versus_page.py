@@ -47,6 +47,7 @@ def write_comparison(groups: Sequence[Sequence[Result]], output: Path) -> str:
         "source": first.runs[0].source,
         "noise": noise_words(first.runs[0].protocol.noise_floor_dbfs),
         "kernels": first.runs[0].kernels,
+        "judged": any(one.judge is not None for one in (first, second)),
         "listed": versus.differences[:MOST_LISTED],
         "w": wording,
     }

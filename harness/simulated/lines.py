@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from harness.simulated.judged import JudgedSimulation
 from wakeword.contract import PROBABILITY_MAX
 from wakeword.detector import Detection
 from wakeword.files import write_atomically
@@ -14,23 +15,28 @@ from wakeword.simulation.board import Simulation
 DECIMALS = 6
 
 
-def write_lines(simulation: Simulation, path: Path) -> None:
+def write_lines(simulation: Simulation, path: Path, judged: JudgedSimulation | None = None) -> None:
     """Write the JSON lines whole or not at all. Raises `OSError` when the disk is full."""
-    write_atomically(path, "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in json_lines(simulation)))
+    lines = json_lines(simulation, judged)
+    write_atomically(path, "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines))
 
 
-def json_lines(simulation: Simulation) -> list[dict[str, Any]]:
-    """One object a recording: `path`, `seconds`, `max_probability` and its `detections`.
+def json_lines(simulation: Simulation, judged: JudgedSimulation | None = None) -> list[dict[str, Any]]:
+    """One object a recording: `path`, `seconds`, `max_probability` and its `detections`, each with what a judge says of
+    it where one was asked.
 
     Probabilities are the device's uint8 values over 255; the highest is of the time in which a detection is possible.
     In a stream or session the slices count since it began, and each detection names its file.
     """
     lines: list[dict[str, Any]] = []
-    for stream, detections in zip(simulation.streams, simulation.detections, strict=True):
+    for number, (stream, detections) in enumerate(zip(simulation.streams, simulation.detections, strict=True)):
         fallen: list[list[dict[str, Any]]] = [[] for _ in stream.recordings]
-        for detection in detections:
+        answers = [None] * len(detections) if judged is None else judged.answers[number]
+        for detection, answer in zip(detections, answers, strict=True):
             owner = stream.recording_at(detection.slice_index)
             entry = _detection(detection)
+            if answer is not None:
+                entry["judge"] = {"score": round(answer.score, DECIMALS), "yes": answer.yes}
             if simulation.presentation.mode != "clips":
                 entry["file"] = str(stream.recordings[owner].path)
             fallen[owner].append(entry)

@@ -23,6 +23,7 @@ from harness.results.schema import (
     pack_probabilities,
 )
 from harness.results.scores import score_runs
+from harness.simulated.judged import JudgedSimulation, judge_record, judged_records
 from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ
 from wakeword.corpus.provenance import Stated, provenance_of
 from wakeword.corpus.recordings import hash_corpus
@@ -44,6 +45,7 @@ def make_result(
     seed: int | None,
     stated: Stated | None = None,
     notes: Sequence[str] = (),
+    judged: JudgedSimulation | None = None,
 ) -> Result:
     """The record of one simulation. Takes seconds: the arena is measured in processes of its own.
 
@@ -55,10 +57,13 @@ def make_result(
         seed: Of what was drawn by chance; None where nothing was. A microphone's noise follows from the recordings.
         stated: What the user says of the recordings' origin.
         notes: What their list says of figures of them.
+        judged: What a judge says of its detections; None where none was asked.
 
     Returns the record, with one run. Raises `ConfigError` where files contradict what is stated.
     """
     run = _run(simulation, truth, label, stated, notes)
+    if judged is not None:
+        run = run.model_copy(update={"judged": judged_records(judged)})
     return Result(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=shlex.join(command),
@@ -69,6 +74,8 @@ def make_result(
         arena=arena_record(simulation.model),
         runs=(run,),
         scores=score_runs([run]),
+        judge=None if judged is None else judge_record(judged.judge),
+        judged_scores=None if judged is None else score_runs([run.with_judge]),
     )
 
 

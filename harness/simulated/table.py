@@ -34,15 +34,15 @@ class _Count:
     """That count as hours where a rate is told."""
 
 
-def results_table(simulation: Simulation, truth: Truth) -> Table:
-    """Counts and rates per folder and in all.
+def results_table(simulation: Simulation, truth: Truth, title: str | None = None) -> Table:
+    """Counts and rates per folder and in all; the simulation's own title unless another is given.
 
     With the truth known, only the figures that it gives a meaning to are shown: recall where every recording holds the
     wake word, false accepts an hour where none does, both in a session.
     """
     counts = _count_by_folder(simulation, truth)
     rated = truth != "wake" or simulation.presentation.mode == "session"
-    table = Table(title=Text(simulation.title), title_justify="left")
+    table = Table(title=Text(title or simulation.title), title_justify="left")
     table.add_column("folder", overflow="fold")
     for column in ("recordings", "length"):
         table.add_column(column, justify="right")

@@ -1,0 +1,41 @@
+"""The float model of a run over windows of features: what a judge asks of the trainer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trainer.inference.runs import require_tensorflow, run_config
+from trainer.mixednet.sliding import SlidingModel
+from trainer.mixednet.weights import load_weights
+from wakeword.corpus.recordings import hash_file
+from wakeword.model.float_windows import FloatWindows
+
+BEST_WEIGHTS = Path("checkpoints") / "best_weights.weights.h5"
+"""Of a run, in its folder."""
+
+
+def open_windows(path: Path) -> FloatWindows:
+    """Open a run by its folder, which means its best weights, or by a checkpoint in it.
+
+    Raises `ConfigError` where they are missing, damaged or of another configuration, `InfrastructureError` without
+    TensorFlow.
+    """
+    weights = path / BEST_WEIGHTS if path.is_dir() else path
+    config = run_config(weights)
+    require_tensorflow()
+    from trainer.mixednet.runtime import start_tensorflow
+
+    start_tensorflow()
+    sliding = SlidingModel(config.model, config.slices)
+    load_weights(sliding.model, weights)
+    export = config.export
+    return FloatWindows(
+        weights=weights,
+        sha256=hash_file(weights),
+        wake_word=export.wake_word,
+        slices=config.slices,
+        stride=config.model.stride,
+        window=export.sliding_window_size,
+        cutoff=export.probability_cutoff,
+        run=sliding.run,
+    )
