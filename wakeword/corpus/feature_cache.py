@@ -22,11 +22,13 @@ from numpy.typing import NDArray
 
 from wakeword.audio import conversion_id
 from wakeword.contract import FEATURE_CHANNELS, STEP_MS, slice_count
+from wakeword.errors import ConfigError
 from wakeword.files import PARTIAL_SUFFIX, cache_folder, partial_file
 from wakeword.frontend import frontend_id
 
 CACHE_VARIABLE = "MWW_CACHE_DIR"
-DEFAULT_LIMIT_BYTES = 8 << 30
+LIMIT_VARIABLE = "MWW_CACHE_GB"
+DEFAULT_LIMIT_GB = 8.0
 SUFFIX = ".features"
 LENGTH_BYTES = 8
 SLICES_HELD = 60_000
@@ -39,6 +41,21 @@ def default_cache_folder() -> Path:
     """`$MWW_CACHE_DIR`, else `mww/features` in the user's cache folder."""
     given = os.environ.get(CACHE_VARIABLE)
     return Path(given) if given else cache_folder("features")
+
+
+def cache_limit_bytes(gigabytes: float | None = None) -> int:
+    """What a cache may hold: `gigabytes` (GiB), else `$MWW_CACHE_GB`, else 8. Raises `ConfigError` for a variable that
+    is no size.
+    """
+    given = os.environ.get(LIMIT_VARIABLE)
+    if gigabytes is None and given:
+        try:
+            gigabytes = float(given)
+        except ValueError:
+            gigabytes = -1.0
+        if not 0 < gigabytes < float("inf"):
+            raise ConfigError(f"{LIMIT_VARIABLE} is {given!r}; give GiB above 0, for example {DEFAULT_LIMIT_GB:g}")
+    return int((DEFAULT_LIMIT_GB if gigabytes is None else gigabytes) * (1 << 30))
 
 
 def folder_beside_features(name: str) -> Path:
@@ -112,13 +129,17 @@ class StreamWriter:
 
 
 class FeatureCache:
-    """Features of streams by key."""
+    """Features of streams by key. `hits` streams were found, `misses` were not."""
 
-    def __init__(self, folder: Path, limit_bytes: int = DEFAULT_LIMIT_BYTES, *, keep: bool = True) -> None:
-        """`keep` False only puts on disk what is too long for memory; the folder is then the caller's to remove."""
+    def __init__(self, folder: Path, limit_bytes: int | None = None, *, keep: bool = True) -> None:
+        """`limit_bytes` None: `cache_limit_bytes`. `keep` False only puts on disk what is too long for memory; the
+        folder is then the caller's to remove.
+        """
         self.folder = folder
         self.keep = keep
-        self._limit_bytes = limit_bytes
+        self.hits = self.misses = 0
+        self._limit_bytes = cache_limit_bytes() if limit_bytes is None else limit_bytes
+        self._own: set[Path] = set()
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}{SUFFIX}"
@@ -129,6 +150,11 @@ class FeatureCache:
 
         A machine that loses power can leave a file short or full of zeros: then the lengths do not give the slices.
         """
+        found = self._whole(key, recordings, silence, step_ms)
+        self.hits, self.misses = self.hits + (found is not None), self.misses + (found is None)
+        return found
+
+    def _whole(self, key: str, recordings: int, silence: int, step_ms: int) -> CachedStream | None:
         path = self._path(key)
         try:
             size = path.stat().st_size
@@ -141,6 +167,7 @@ class FeatureCache:
             return None
         with suppress(OSError):  # a cache that is only read may belong to someone else
             os.utime(path)
+        self._own.add(path)
         return CachedStream(path, slices, tuple(map(int, lengths)), step_ms=step_ms)
 
     @contextmanager
@@ -149,6 +176,7 @@ class FeatureCache:
         `stream`.
         """
         path = self._path(key)
+        self._own.add(path)
         with ExitStack() as stack:
 
             def open_file() -> BinaryIO:
@@ -158,9 +186,10 @@ class FeatureCache:
             yield writer
             writer.finish(self.keep)
 
-    def prune(self) -> None:
+    def prune(self, *, in_use: bool = False) -> int:
         """Remove the entries used longest ago until the cache is within its limit, and what killed processes left
-        half-written.
+        half-written. Returns the bytes of what is there afterwards. With `in_use` the streams that this object has
+        found or written are still read, and stay.
         """
         entries = []
         for path in self.folder.glob("*/*"):
@@ -172,12 +201,22 @@ class FeatureCache:
                 entries.append((status.st_mtime, status.st_size, path))
             elif path.suffix == PARTIAL_SUFFIX and time.time() - status.st_mtime > ABANDONED_AFTER_S:
                 path.unlink(missing_ok=True)
-        excess = sum(size for _, size, _ in entries) - self._limit_bytes
+        held = sum(size for _, size, _ in entries)
         for _, size, path in sorted(entries):
-            if excess <= 0:
-                return
-            path.unlink(missing_ok=True)
-            excess -= size
+            if held <= self._limit_bytes:
+                break
+            if not (in_use and path in self._own):
+                path.unlink(missing_ok=True)
+                held -= size
+        return held
+
+    def summary(self, held: int) -> str:
+        """A line on what was found and what had to be computed, and of the `held` bytes."""
+        over = ", all of it in use" if held > self._limit_bytes else ""
+        return (
+            f"{self.hits} of {self.hits + self.misses} streams found in the feature cache, {self.misses} computed;"
+            f" {self.folder} holds {held / (1 << 30):.2f} GiB of at most {self._limit_bytes / (1 << 30):g}{over}"
+        )
 
 
 def stream_key(file_hashes: Sequence[str], *paddings: int, step_ms: int = STEP_MS) -> str:

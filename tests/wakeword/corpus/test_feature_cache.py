@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from wakeword.corpus import feature_cache
-from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder, stream_key
+from wakeword.corpus.feature_cache import FeatureCache, cache_limit_bytes, default_cache_folder, stream_key
+from wakeword.errors import ConfigError
 
 
 def fill(cache: FeatureCache, key: str, slices: int, samples: list[int]) -> None:
@@ -80,6 +81,41 @@ def test_the_entries_used_longest_ago_go_first(tmp_path: Path) -> None:
     cache.find("aa", 1, 0)  # used now
     cache.prune()
     assert [cache.find(key, 1, 0) is not None for key in ("aa", "bb", "cc")] == [True, False, True]
+
+
+def test_what_is_in_use_stays_and_what_was_found_is_counted(tmp_path: Path) -> None:
+    for age, key in enumerate(("aa", "bb", "cc")):
+        fill(FeatureCache(tmp_path), key, 10, [1920])
+        os.utime(tmp_path / key / f"{key}.features", (1000 + age, 1000 + age))
+    cache = FeatureCache(tmp_path, limit_bytes=1)
+    assert cache.find("aa", 1, 0) is not None
+    assert cache.find("dd", 1, 0) is None
+    fill(cache, "dd", 10, [1920])
+    assert (cache.hits, cache.misses) == (1, 1)
+    held = cache.prune(in_use=True)
+    assert held == 2 * 408
+    assert sorted(path.stem for path in tmp_path.rglob("*.features")) == ["aa", "dd"]
+    said = cache.summary(held)
+    assert said.startswith("1 of 2 streams found in the feature cache, 1 computed; ")
+    assert said.endswith("all of it in use")
+    assert cache.prune() == 0
+
+
+@pytest.mark.parametrize(
+    ("variable", "given", "limit"), [("", None, 8 << 30), ("0.5", None, 1 << 29), ("0.5", 2.0, 2 << 30)]
+)
+def test_the_limit_can_be_chosen(
+    variable: str, given: float | None, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MWW_CACHE_GB", variable)
+    assert cache_limit_bytes(given) == limit
+
+
+@pytest.mark.parametrize("variable", ["much", "0", "-1", "inf", "nan"])
+def test_a_limit_that_is_no_size_is_refused(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MWW_CACHE_GB", variable)
+    with pytest.raises(ConfigError, match=r"MWW_CACHE_GB is .*; give GiB above 0, for example 8"):
+        cache_limit_bytes()
 
 
 def test_keys_tell_order_and_padding_apart() -> None:
