@@ -218,7 +218,8 @@ def _nameable(folder: str | None) -> str | None:
 
 
 def _splitter(config: TrainerConfig) -> Splitter:
-    return Splitter(config.training.seed, table=read_splits(config.paths.splits) if config.paths.splits else None)
+    table = read_splits(config.paths.splits) if config.paths.splits else None
+    return Splitter(config.training.seed, table=table, fractions=config.training.split_fractions)
 
 
 def _groups(config: TrainerConfig) -> dict[Path, FoundFile]:

@@ -3,8 +3,8 @@ after an hour."""
 
 from __future__ import annotations
 
+from trainer.config.batch_settings import END_SHIFT_SLICES
 from trainer.config.sections import TrainerConfig
-from trainer.config.training_sections import END_SHIFT_SLICES
 from wakeword import contract
 from wakeword.errors import ConfigError
 
@@ -47,6 +47,11 @@ def _check_mining(config: TrainerConfig) -> None:
                 f"training.{key}.hard_negative is 0, so what is mined would not be trained on; set"
                 " hard_negative_mining.enabled to false"
             )
+    if training.batch_ratios and not training.batch_ratios[2]:
+        raise ConfigError(
+            f"training.batch_ratios {list(training.batch_ratios)} leave out hard negatives, so what is mined would not"
+            " be trained on; give a third number above 0, or set hard_negative_mining.enabled to false"
+        )
     first, steps = section.mining_interval_epochs * training.eval_step_interval, training.steps
     if first >= steps:
         raise ConfigError(

@@ -92,9 +92,9 @@ class AugmentationSection(Section):
     """What is done to training clips, and how often: what is said around them, then effects in this order, each with
     its probability.
 
-    Order and values of the first eight effects are those of the reference implementation (microWakeWord's training
-    notebook), as is that the background's ratio is against the RMS of the whole augmented clip, the padding before a
-    short word included. The others are what a microphone does.
+    Order and values of the effects up to `RIR` are those of the reference implementation (microWakeWord's training
+    notebook, which has no `TimeStretch`), as is that the background's ratio is against the RMS of the whole augmented
+    clip, the padding before a short word included. The others are what a microphone does.
     """
 
     copies: int = Field(4, ge=0, le=1000)
@@ -106,6 +106,8 @@ class AugmentationSection(Section):
     """Probability of soft clipping."""
     PitchShift: Probability = 0.1
     """Probability of another pitch, up to 3 semitones."""
+    TimeStretch: Probability = 0.0
+    """Probability of a rate between 0.9 and 1.1 at the same pitch: for few speakers, who all speak equally fast."""
     BandStopFilter: Probability = 0.1
     """Probability of a missing band."""
     AddColorNoise: Probability = 0.1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from itertools import accumulate
 from pathlib import Path
@@ -10,16 +11,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from trainer.config.base import Files, Section
+from trainer.config.batch_settings import BatchSettings, FilterAugment
 from trainer.config.learning import LearningSettings
 from wakeword import contract
 
-END_SHIFT_SLICES = 10
-"""Shifts of a window's end behind a wake word, in slices of 10 ms: how late the model may fire is drawn from so
-many."""
-
 HeldOut = Literal["auto"] | tuple[str, ...]
 MaximizationMetric = Literal["auto", "average_viable_recall", "expected_recall", "recall"]
-Weight = Annotated[float, Field(ge=0)]
 _Positive = Annotated[float, Field(gt=0)]
 _Count = Annotated[int, Field(ge=0)]
 
@@ -43,62 +40,7 @@ _FILLED = {"hard_negative_class_weight": 40.0, **dict.fromkeys(_MASKS, 0)}
 """Keys with a value a phase that is the same in all phases unless it is given."""
 
 
-class SamplingWeights(Section):
-    """How much of a batch each set of features gets, relative to the others; a set that has no recordings
-    gets nothing."""
-
-    positive: Weight = 0.5
-    """Wake words in silence or low noise."""
-    positive_augmented: Weight = 0.5
-    """Augmented wake words."""
-    after_positive: Weight = 0.5
-    """The pause after each wake word, in which it is too late to detect it."""
-    negative_joined: Weight = 3.0
-    """All negatives, joined into long streams: false accepts happen at the onset of speech after a pause."""
-    negative_alone: Weight = 0.5
-    """Some short negatives, each after a pause."""
-    negative_augmented: Weight = 2.0
-    """Augmented negatives. With fewer, rooms, noise and low levels are heard more often in wake words than in
-    negatives, and become a sign of them."""
-    hard_negative: Weight = 0.5
-    """Recordings of `paths.hard_negative_dir`, and what is mined within the training."""
-    feature_sets: Weight = 3.0
-    """All of `paths.feature_sets` together, each set as much as another."""
-
-
-class PenaltyWeights(Section):
-    """What a sample's loss is multiplied by, beside the class weight of its phase, for each set of features."""
-
-    positive: Weight = 1.0
-    positive_augmented: Weight = 1.0
-    after_positive: Weight = 1.0
-    negative_joined: Weight = 1.0
-    negative_alone: Weight = 1.0
-    negative_augmented: Weight = 1.0
-    hard_negative: Weight = 1.0
-    feature_sets: Weight = 1.0
-
-
-class FilterAugment(Section):
-    """Random gains and frequency responses for the windows of each batch, in steps of the int8 features: in low noise
-    12 dB of level are about 12 steps."""
-
-    share: Annotated[float, Field(ge=0, le=1)] = 0.75
-    """Share of the windows that are filtered."""
-    gain: Annotated[float, Field(ge=0, le=64)] = 0.0
-    """Most that a window is raised or lowered."""
-    tilt: Annotated[float, Field(ge=0, le=64)] = 0.0
-    """Most that the highest channel is raised over the middle, or lowered, and the lowest the other way."""
-    ripple: Annotated[float, Field(ge=0, le=64)] = 0.0
-    """Most that one channel is raised or lowered by itself."""
-
-    @property
-    def is_on(self) -> bool:
-        """Whether anything is changed."""
-        return bool(self.share and (self.gain or self.tilt or self.ripple))
-
-
-class TrainingSection(LearningSettings):
+class TrainingSection(LearningSettings, BatchSettings):
     """Steps, rates and weights; a list has one value a phase."""
 
     training_steps: tuple[Annotated[int, Field(ge=1)], ...] = Field((20_000, 10_000), min_length=1)
@@ -129,13 +71,14 @@ class TrainingSection(LearningSettings):
     weight_averaging: float = Field(0.999, ge=0, lt=1)
     """What a running mean of the weights keeps of itself a step. Evaluations, checkpoints and export have the mean; 0:
     no mean."""
+    final_weight_averaging: float = Field(0, ge=0, lt=1)
+    """What the mean keeps a step in its final phase, such as 0.9995: a longer memory where the learning rate is low
+    evens out more. 0: no final phase."""
+    final_averaging_from: int | None = Field(None, ge=1)
+    """Steps after which the final phase of the mean begins. None: with the last phase of `training_steps`."""
     gradient_clipping: GradientClipping = "none"
     """Limit of each step's gradient, by its global norm, which `validation.csv` tells: against single steps that throw
     a training back. A number: this norm; adaptive: five times the running median, and never above 1; none: no limit."""
-    sampling_weights: SamplingWeights = SamplingWeights()
-    """What a batch is drawn from."""
-    penalty_weights: PenaltyWeights = PenaltyWeights()
-    """What counts more or less than its class."""
     minimization_metric: Literal["ambient_false_positives_per_hour"] = "ambient_false_positives_per_hour"
     """What checkpoints must bring below `target_minimization` before anything else counts."""
     target_minimization: float = Field(0.5, ge=0)
@@ -152,6 +95,9 @@ class TrainingSection(LearningSettings):
     """Speech engines of which nothing trains, where synthetic voices validate because nobody's recordings do: a list of
     names of generated.csv. auto: the seed chooses. []: none; families of voices are held out all the same. Hibari
     counts as Kokoro, whose voices taught its own."""
+    split_fractions: tuple[_Positive, _Positive, _Positive] = (0.7, 0.15, 0.15)
+    """Expected shares of the groups that train, validate and test, together 1: more validation where there are few
+    groups, less where there are many. `paths.splits` goes before it."""
     seed: int = Field(0, ge=0)
     """The same seed, recordings and settings give the same splits, batches and, on one machine, weights."""
 
@@ -197,6 +143,39 @@ class TrainingSection(LearningSettings):
                 " give fewer than these"
             )
         return self
+
+    @model_validator(mode="after")
+    def _keys_fit(self) -> Self:
+        if not math.isclose(sum(self.split_fractions), 1, abs_tol=1e-6):
+            raise ValueError(
+                f"training.split_fractions {list(self.split_fractions)} make {sum(self.split_fractions):g}; train,"
+                " validation and test together must make 1, for example [0.7, 0.15, 0.15]"
+            )
+        self._check_averaging()
+        return self
+
+    def _check_averaging(self) -> None:
+        if self.final_averaging_from is not None and not self.final_weight_averaging:
+            raise ValueError(
+                f"training.final_averaging_from is {self.final_averaging_from}, and"
+                " training.final_weight_averaging is 0; give that one, for example 0.9995"
+            )
+        if self.final_weight_averaging and not self.weight_averaging:
+            raise ValueError(
+                f"training.final_weight_averaging is {self.final_weight_averaging:g}, and training.weight_averaging is"
+                " 0, so there is no mean; give that one, for example 0.999"
+            )
+        if self.final_weight_averaging and self.final_averaging_begins >= self.steps:
+            raise ValueError(
+                f"training.final_averaging_from is {self.final_averaging_begins}, and the training ends at"
+                f" {self.steps}; give less"
+            )
+
+    @property
+    def final_averaging_begins(self) -> int:
+        """Steps after which the mean of the weights has its final phase."""
+        first = sum(self.training_steps[:-1])
+        return first if self.final_averaging_from is None else self.final_averaging_from
 
     @property
     def steps(self) -> int:
@@ -258,6 +237,9 @@ class PerformanceSection(Section):
     max_memory_gb: float = Field(0, ge=0)
     """Main memory in GiB that the run may take, by estimate: fewer processes compute, and a run that cannot fit is
     refused before its features. 0: none."""
+    feature_cache_gb: float | None = Field(None, gt=0)
+    """GiB that features of validation may take on disk, for the next run and other commands; those used longest ago go
+    first. None: `$MWW_CACHE_GB`, or 8."""
     inter_op_parallelism: int = Field(0, ge=0)
     """Threads that run TensorFlow operations side by side; 0: TensorFlow's choice."""
     intra_op_parallelism: int = Field(0, ge=0)

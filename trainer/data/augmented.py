@@ -34,7 +34,7 @@ _NOT_IN_A_CLIP = {
     "computed_speech_share",
 }
 """Keys that say which sounds there are and how many clips are made: the clips' name in the store has those sounds, and
-their number, itself."""
+their number, itself. `TimeStretch` came later: where it is off, clips of before it are the same, and are found."""
 _SPEECH_CLIPS = 256
 """Recordings that give what is said around words, and behind them: many enough that none is learned by heart."""
 
@@ -132,7 +132,7 @@ def _recorded(
     bank = kind.store(
         found.recordings, folder, jobs=jobs, progress=counting("backgrounds and rooms") if found.recordings else None
     )
-    mine = split_sounds(bank, config.training.seed)[Split.TRAIN]
+    mine = split_sounds(bank, config.training.seed, config.training.split_fractions)[Split.TRAIN]
     rejections = (*found.rejections, *bank.rejections)
     if rejections:
         files = len(found.recordings) + len(found.rejections)
@@ -195,7 +195,7 @@ def augmented_clips(
     key = store.key(
         records,
         _FORMAT,
-        settings.model_dump(exclude=_NOT_IN_A_CLIP),
+        settings.model_dump(exclude=_NOT_IN_A_CLIP | (set() if settings.TimeStretch else {"TimeStretch"})),
         augmentation.sounds.contents,
         tuple(draws),
         augmentation.seed,

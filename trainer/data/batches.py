@@ -12,12 +12,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import accumulate
 from types import ModuleType
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.config.training_sections import END_SHIFT_SLICES, TrainingSection
+from trainer.config.batch_settings import END_SHIFT_SLICES, TruncationStrategy
+from trainer.config.training_sections import TrainingSection
+from trainer.data.batch_ratios import BatchRatios, drawn
 from trainer.data.clip_rows import ClipRows
 from trainer.data.filter_augment import filter_augment
 from trainer.data.spec_augment import MaskSettings, spec_augment, to_tensor
@@ -26,8 +28,6 @@ from wakeword.errors import ConfigError
 
 _ROWS_HASHED_AT_ONCE = 1 << 16
 """2.6 MB: a mapped file is never in memory as a whole."""
-
-TruncationStrategy = Literal["random", "truncate_start", "truncate_end", "split", "fixed_right_cutoff"]
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,9 @@ class BatchSampler:
         """Windows of so many `slices`. `xp` is NumPy or CuPy, where masks are applied: with CuPy a batch's features are
         a tensor on the GPU.
         """
-        drawn = {feature_set.truth for feature_set in sets if feature_set.sampling_weight > 0}
-        if drawn != {True, False}:
-            missing = "wake words (truth: true)" if True not in drawn else "negatives (truth: false)"
+        kinds_drawn = {feature_set.truth for feature_set in sets if feature_set.sampling_weight > 0}
+        if kinds_drawn != {True, False}:
+            missing = "wake words (truth: true)" if True not in kinds_drawn else "negatives (truth: false)"
             raise ConfigError(f"no feature set with a sampling weight above 0 has {missing}; training needs both")
         self._slices, self._settings, self._xp = slices, settings, xp
         clips = [ClipRows.of(feature_set.clips) for feature_set in sets]
@@ -143,9 +143,15 @@ class BatchSampler:
             _clip_shares(feature_set, of_set.lengths, slices) for feature_set, of_set in zip(sets, clips, strict=True)
         ]
         self._cumulative = np.cumsum(np.concatenate(shares))
-        self._word_share = sum(one.sampling_weight for one in sets if one.truth) / sum(
-            one.sampling_weight for one in sets
+        kinds = np.repeat([0 if each.truth else 2 if each.hard else 1 for each in sets], counts)
+        self._ratios = (
+            BatchRatios(settings.batch_ratios, settings.batch_size, kinds, np.concatenate(shares))
+            if settings.batch_ratios
+            else None
         )
+        words = sum(one.sampling_weight for one in sets if one.truth) / sum(one.sampling_weight for one in sets)
+        ratios = settings.batch_ratios
+        self._word_share = ratios[0] / sum(ratios) if ratios else words
 
     def drawing_from(self, sets: Sequence[FeatureSet]) -> BatchSampler:
         """A sampler of the same window and settings for other sets. Raises `ConfigError` as a new one does."""
@@ -157,10 +163,7 @@ class BatchSampler:
         """
         settings, phase = self._settings, self._settings.phase_of(step)
         chance = np.random.default_rng((settings.seed, step)).random((2, settings.batch_size))
-        # The last clip's cumulative share may fall short of the total by rounding, so the total itself is the range.
-        clips = np.minimum(
-            np.searchsorted(self._cumulative, chance[0] * self._cumulative[-1], side="right"), len(self._lengths) - 1
-        )
+        clips = drawn(self._cumulative, chance[0]) if self._ratios is None else self._ratios.clips(step, chance[0])
         before_end = self._first[clips] + self._step[clips] * (chance[1] * self._places[clips]).astype(np.int64)
         # No window begins before its clip, where the clip is as long as a window.
         before_end = np.where(
@@ -247,6 +250,8 @@ class BatchSampler:
             self._cumulative,
         ):
             digest.update(values.tobytes())
+        if settings.batch_ratios:
+            digest.update(f"batch_ratios={settings.batch_ratios}".encode())
         if settings.filter_augment.is_on:
             digest.update(settings.filter_augment.model_dump_json().encode())
         return digest.hexdigest()

@@ -27,7 +27,7 @@ from trainer.data.ingest import (
 )
 from trainer.data.mined import place_mined
 from trainer.data.parallel import Progress
-from trainer.data.split import PlacedGroup, Split, Splitter, read_splits, refuse_repeated
+from trainer.data.split import FRACTIONS, Fractions, PlacedGroup, Split, Splitter, read_splits, refuse_repeated
 from trainer.data.spoken import SpokenTables
 from wakeword.corpus.recordings import NOTE, hash_file, is_recording
 from wakeword.corpus.walk import Rejection
@@ -44,7 +44,7 @@ MIN_HARD_NEGATIVES = 50
 ENOUGH_HOURS = 0.5
 """Without the wake word, to validate with synthetic voices: the tail of false accepts is fitted to some twenty
 peaks."""
-_COLUMNS = ("path", "group", "split", "label", "seconds", "sample_rate", "weight", "sha256")
+_COLUMNS = ("path", "group", "split", "label", "seconds", "sample_rate", "sha256")
 _SHA256 = re.compile("[0-9a-f]{64}|")
 _READERS = 8
 
@@ -55,6 +55,7 @@ def load_recordings(
     jobs: int | None = None,
     progress: Progress | None = None,
     held_out: HeldOut = "auto",
+    fractions: Fractions = FRACTIONS,
 ) -> Ingestion:
     """Find, check and split all recordings of a run; paths become absolute. What was mined trains, unless its source
     validates or tests.
@@ -62,6 +63,17 @@ def load_recordings(
     Where people say the wake word, generated speech trains only: speech of a synthesiser says little about people.
     Without them, or with a table that lets all of them train, generated speech validates and tests too, by voices and
     engines that never train (`held_out.py`).
+
+    Args:
+        paths: Where they lie.
+        seed: Of the splits.
+        jobs: Processes; None: one a core.
+        progress: Told how many files are checked.
+        held_out: Engines of which nothing trains, where synthetic voices validate.
+        fractions: Expected shares of the groups that train, validate and test.
+
+    Returns:
+        The records with their splits, in order of label and path, what was rejected, and warnings.
 
     Raises `ConfigError` for a missing folder, a file that two folders hold, or when positives or negatives are missing
     from a split.
@@ -82,14 +94,14 @@ def load_recordings(
     recorded_files = [file for file in found.files if tables.root_of(file.path) is None]
     spoken = [*(file for file in found.files if tables.root_of(file.path) is not None), *generated.files]
     apart = bool(paths.generated_dir)
-    rule = Splitter(seed, table=table)
+    rule = Splitter(seed, table=table, fractions=fractions)
     people = [rule.listed(file.path, file.speaker) for file in recorded_files if file.label is Label.POSITIVE]
     if any(listed is None or listed[1] is not Split.TRAIN for listed in people) or not spoken:
         given = in_families([file for file in found.files if tables.root_of(file.path) is not None])
         recorded = check(replace(found, files=(*recorded_files, *given)), rule, progress=progress)
         note = session_note(shared_speakers(recorded.records))
     else:
-        families, placed, engines = by_families(spoken, seed, held_out)
+        families, placed, engines = by_families(spoken, seed, held_out, fractions)
         both = replace(found + generated, files=(*recorded_files, *families))
         recorded, apart = check(both, replace(rule, placed=placed), progress=progress), False
         note = _held_out_note(bool(people), engines, [*recorded.records, *stored])
@@ -223,7 +235,7 @@ def refuse_changed(records: Sequence[SampleRecord], run: Path) -> None:
 
 
 def _record(row: Mapping[str, str]) -> SampleRecord:
-    numbers = float(row["seconds"]), int(row["sample_rate"]), float(row["weight"])
+    numbers = float(row["seconds"]), int(row["sample_rate"])
     sha256 = row["sha256"]
     if not _SHA256.fullmatch(sha256):
         raise ValueError(f"{sha256!r} is no SHA-256")
@@ -241,7 +253,6 @@ def _records_table(records: Sequence[SampleRecord]) -> str:
             record.label,
             str(record.duration),
             str(record.sample_rate),
-            str(record.weight),
             record.sha256,
         )
         for record in records

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.config.training_sections import FilterAugment
+from trainer.config.batch_settings import FilterAugment
 from wakeword import contract
 
 _STREAM: Final = 2

@@ -19,7 +19,7 @@ from pathlib import Path
 from trainer.config.training_sections import HeldOut
 from trainer.data.held_out import Family, family_of, held_out_engines, split_families
 from trainer.data.ingest import FoundFile, Label, SampleRecord, speaker_of_name
-from trainer.data.split import Split, split_of
+from trainer.data.split import FRACTIONS, Fractions, Split, split_of
 from trainer.data.spoken import SpokenTables
 from wakeword.errors import ConfigError
 
@@ -52,7 +52,7 @@ def grouped(files: Sequence[FoundFile], grouped_folders: Iterable[Path] = ()) ->
 
 
 def by_families(
-    files: Sequence[FoundFile], seed: int, held_out: HeldOut = "auto"
+    files: Sequence[FoundFile], seed: int, held_out: HeldOut = "auto", fractions: Fractions = FRACTIONS
 ) -> tuple[list[FoundFile], dict[str, Split], tuple[str, ...]]:
     """Generated files with their groups, which are families of voices, the split of each group, and the engines of
     which nothing trains.
@@ -63,9 +63,9 @@ def by_families(
     families = _families(files)
     say_the_word = {family for file, family in zip(files, families, strict=True) if file.label is Label.POSITIVE}
     engines = held_out_engines(say_the_word, seed, held_out)
-    placed = split_families(say_the_word, seed, held_out)
+    placed = split_families(say_the_word, seed, held_out, fractions)
     for family in set(families) - say_the_word:
-        placed[family] = Split.VAL if family[0] in engines else split_of("/".join(family), seed)
+        placed[family] = Split.VAL if family[0] in engines else split_of("/".join(family), seed, fractions)
     found = [replace(file, group="/".join(family)) for file, family in zip(files, families, strict=True)]
     return found, {"/".join(family): split for family, split in placed.items()}, engines
 

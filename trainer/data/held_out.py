@@ -24,7 +24,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
 from trainer.config.training_sections import HeldOut
-from trainer.data.split import Split, split_of
+from trainer.data.split import FRACTIONS, Fractions, Split, split_of
 from wakeword.errors import ConfigError
 
 Family = tuple[str, str]
@@ -68,8 +68,11 @@ def held_out_engines(families: Iterable[Family], seed: int, setting: HeldOut = "
     return tuple(sorted(may[: max(1, len(may) // ENGINES_FOR_ONE_HELD_OUT)]))
 
 
-def split_families(families: Iterable[Family], seed: int, setting: HeldOut = "auto") -> dict[Family, Split]:
-    """The split of each family. With three families or more none of the splits is empty. Raises `ConfigError` as
+def split_families(
+    families: Iterable[Family], seed: int, setting: HeldOut = "auto", fractions: Fractions = FRACTIONS
+) -> dict[Family, Split]:
+    """The split of each family. With three families or more none of the splits is empty. The `fractions` count where
+    the hash divides them: where there are many, and no engine is held out for validation. Raises `ConfigError` as
     `held_out_engines` does.
     """
     by_engine = _by_engine(families)
@@ -84,11 +87,13 @@ def split_families(families: Iterable[Family], seed: int, setting: HeldOut = "au
         elif held_out and engine not in ALWAYS_TRAIN:
             tests = len(ranked) >= FEWEST_TO_HASH
             placed |= {
-                family: Split.TEST if tests and split_of("/".join(family), seed) is Split.TEST else Split.TRAIN
+                family: Split.TEST
+                if tests and split_of("/".join(family), seed, fractions) is Split.TEST
+                else Split.TRAIN
                 for family in ranked
             }
         elif len(ranked) >= FEWEST_TO_HASH:
-            placed |= {family: split_of("/".join(family), seed) for family in ranked}
+            placed |= {family: split_of("/".join(family), seed, fractions) for family in ranked}
         elif len(ranked) >= len(Split):
             placed |= _ranked(
                 ranked,

@@ -77,8 +77,8 @@ class FoundFiles:
 class SampleRecord:
     """A checked recording, or a stretch of one: then `path` names a part of a file (`wakeword.part`).
 
-    `duration` in seconds, `sample_rate` of the file itself (0: features without sound, see `feature_sets.py`), `weight`
-    relative to others of its label, `sha256` of the whole file's bytes, empty where it is not known.
+    `duration` in seconds, `sample_rate` of the file itself (0: features without sound, see `feature_sets.py`), `sha256`
+    of the whole file's bytes, empty where it is not known.
     """
 
     path: Path
@@ -87,7 +87,6 @@ class SampleRecord:
     speaker: str
     duration: float
     sample_rate: int
-    weight: float = 1.0
     sha256: str = ""
 
     @property
@@ -266,7 +265,7 @@ def _pieces(file: FoundFile, seconds: float, rule: Splitter) -> list[tuple[Path,
     by_itself = file.label is not Label.POSITIVE and not file.group and rule.may_cut(file.path, file.speaker)
     if not by_itself or seconds < LONG_SECONDS:
         return [(file.path, rule.place(file.path, file.speaker, file.group))]
-    cut = stretches(file.speaker, seconds, rule.seed)
+    cut = stretches(file.speaker, seconds, rule.seed, rule.fractions)
     return [(Part(file.path, start, stop).path, (file.speaker, split)) for start, stop, split in cut]
 
 

@@ -23,10 +23,12 @@ from wakeword.part import Part, part_of, resolved
 from wakeword.reading import read_csv
 
 _COLUMNS = ("path", "group", "split")
-_COLUMNS_OF_A_RUN = {*_COLUMNS, "label", "weight", "sha256"}
+_COLUMNS_OF_A_RUN = {*_COLUMNS, "label", "sha256"}
 _SEEDS_TRIED = 2000
-VAL_SHARE, TEST_SHARE = 0.15, 0.15
-"""Expected shares of the groups; the rest trains."""
+Fractions = tuple[float, float, float]
+"""Expected shares of the groups that train, validate and test; together 1."""
+FRACTIONS: Fractions = (0.7, 0.15, 0.15)
+"""Those of `training.split_fractions`, where nobody says otherwise."""
 
 
 class Split(StrEnum):
@@ -72,6 +74,7 @@ class Splitter:
     """The split of all, whatever a table says: generated speech trains."""
     placed: Mapping[str, Split] = field(default_factory=dict)
     """Groups whose split is not the hash's: families of synthetic voices. A table goes before it."""
+    fractions: Fractions = FRACTIONS
 
     def listed(self, path: Path, speaker: str) -> tuple[str, Split] | None:
         """The group and split that the table gives to a file, or to its speaker."""
@@ -89,20 +92,21 @@ class Splitter:
         empty: the speaker.
         """
         listed, placed = self.listed(path, speaker), self.placed.get(group)
-        return listed or (speaker, placed or split_of(group or speaker, self.seed))
+        return listed or (speaker, placed or split_of(group or speaker, self.seed, self.fractions))
 
     def may_cut(self, path: Path, speaker: str) -> bool:
         """Whether a long recording is split by stretches: unless all of it is listed."""
         return self.listed(path, speaker) is None
 
 
-def split_of(group: str, seed: int) -> Split:
+def split_of(group: str, seed: int, fractions: Fractions = FRACTIONS) -> Split:
     """The split of a group: SHA-256 of "<seed>:<group>" as a number in [0, 1); test lies lowest, val above it."""
+    _, validate, test = fractions
     digest = hashlib.sha256(f"{seed}:{group}".encode()).digest()
     position = int.from_bytes(digest[:8]) / 2**64
-    if position < TEST_SHARE:
+    if position < test:
         return Split.TEST
-    return Split.VAL if position < TEST_SHARE + VAL_SHARE else Split.TRAIN
+    return Split.VAL if position < test + validate else Split.TRAIN
 
 
 @dataclass(frozen=True)
@@ -131,10 +135,10 @@ def check_filled(placed: Iterable[PlacedGroup], splitter: Splitter) -> None:
         where = f"{label}: none of {len({one.group for one in ones})} {ones[0].kind} is in {' and '.join(empty)}"
         if splitter.table is not None:
             raise ConfigError(f"{where}; add such files to the splits table, or more {ones[0].kind}")
-        raise ConfigError(f"{where}; {_advice(list(by_label.values()), ones)}")
+        raise ConfigError(f"{where}; {_advice(list(by_label.values()), ones, splitter.fractions)}")
 
 
-def _advice(labels: list[list[PlacedGroup]], missing: list[PlacedGroup]) -> str:
+def _advice(labels: list[list[PlacedGroup]], missing: list[PlacedGroup], fractions: Fractions) -> str:
     kind = missing[0].kind
     groups = [
         ({one.split for one in ones if one.fixed}, {one.group for one in ones if not one.fixed}) for ones in labels
@@ -142,7 +146,7 @@ def _advice(labels: list[list[PlacedGroup]], missing: list[PlacedGroup]) -> str:
     groups.sort(key=lambda one: len(one[1]))
     if all(len(fixed) + len(names) >= len(Split) for fixed, names in groups):
         for seed in range(_SEEDS_TRIED):
-            if all(_fills(fixed, names, seed) for fixed, names in groups):
+            if all(_fills(fixed, names, seed, fractions) for fixed, names in groups):
                 return (
                     f"--set training.seed={seed} fills all three splits, as would more {kind} or a splits table"
                     " (paths.splits)"
@@ -151,12 +155,12 @@ def _advice(labels: list[list[PlacedGroup]], missing: list[PlacedGroup]) -> str:
     return f"give at least three {kind}, or a splits table (paths.splits)"
 
 
-def _fills(fixed: set[Split], groups: Iterable[str], seed: int) -> bool:
+def _fills(fixed: set[Split], groups: Iterable[str], seed: int, fractions: Fractions) -> bool:
     filled = set(fixed)
     for group in groups:
         if len(filled) == len(Split):
             break
-        filled.add(split_of(group, seed))
+        filled.add(split_of(group, seed, fractions))
     return len(filled) == len(Split)
 
 

@@ -42,10 +42,11 @@ _UNUSED_AFTER_S = 30 * 24 * 3600
 
 
 class FeatureStore:
-    """Sets of features in a folder."""
+    """Sets of features in a folder. `hits` sets were there, `misses` had to be computed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.hits = self.misses = 0
         self._hashes: dict[Path, str] = {}
 
     def key(self, records: Sequence[SampleRecord], *settings: object) -> str:
@@ -79,7 +80,10 @@ class FeatureStore:
         `InfrastructureError` for a damaged set, `OSError` when the disk is full, and what `make` raises.
         """
         places = {name: self._folder / f"{key}_{name}" for name in names}
-        if not all(place.is_dir() for place in places.values()):
+        if all(place.is_dir() for place in places.values()):
+            self.hits += len(places)
+        else:
+            self.misses += len(places)
             for place, clips in zip(places.values(), make(), strict=True):
                 _write(clips, place, clips_at_once)
             self._remove_unused()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import math
 
-from trainer.data.split import TEST_SHARE, VAL_SHARE, Split
+from trainer.data.split import FRACTIONS, Fractions, Split
 
 LONG_SECONDS = 300.0
 """A recording so long is split by stretches; shorter ones are songs and clips, and stay whole."""
@@ -20,18 +20,19 @@ PART_SECONDS = 1200.0
 GAP_SECONDS = 3
 
 
-def stretches(name: str, seconds: float, seed: int) -> list[tuple[int, int, Split]]:
+def stretches(name: str, seconds: float, seed: int, fractions: Fractions = FRACTIONS) -> list[tuple[int, int, Split]]:
     """First and last second of each stretch of a recording, and its split, in order of time; the last one ends with the
     recording.
     """
+    _, validate, test = fractions
     parts, end = math.ceil(seconds / PART_SECONDS), math.ceil(seconds)
     borders: list[tuple[int, Split]] = []
     for part in range(parts):
         begin, length = end * part / parts, end / parts
         lengths = {
-            Split.TEST: length * TEST_SHARE,
-            Split.VAL: length * VAL_SHARE,
-            Split.TRAIN: length * (1 - TEST_SHARE - VAL_SHARE),
+            Split.TEST: length * test,
+            Split.VAL: length * validate,
+            Split.TRAIN: length * (1 - test - validate),
         }
         for split in sorted(Split, key=lambda split: hashlib.sha256(f"{seed}:{name}:{part}:{split}".encode()).digest()):
             if not borders or borders[-1][1] is not split:

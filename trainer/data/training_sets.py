@@ -9,9 +9,11 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.config.batch_settings import TruncationStrategy
 from trainer.config.sections import TrainerConfig
+from trainer.config.training_sections import TrainingSection
 from trainer.data.augmented import augmented_clips, prepare_augmentation
-from trainer.data.batches import FeatureSet, TruncationStrategy
+from trainer.data.batches import FeatureSet
 from trainer.data.clip_rows import ClipRows
 from trainer.data.dataset import MIN_HARD_NEGATIVES, select_records, sounds
 from trainer.data.feature_sets import representative_clips, stored_sets
@@ -123,7 +125,12 @@ def stored_clips(
         for label, records_of_it in ((Label.POSITIVE, positives), (Label.NEGATIVE, negatives)):
             counter = counting(f"augmenting {label}s")
             clips[f"{label}_augmented"] = augmented_clips(store, label, records_of_it, augmentation, jobs, counter)
-    return SetClips(**clips, feature_sets=stored_sets(store, _of_sets(records)))
+    feature_sets = stored_sets(store, _of_sets(records))
+    stages.told(
+        f"{store.hits} of {store.hits + store.misses} sets of training features found in {folder}, {store.misses}"
+        " computed"
+    )
+    return SetClips(**clips, feature_sets=feature_sets)
 
 
 def _of_sets(records: Sequence[SampleRecord]) -> list[SampleRecord]:
@@ -167,7 +174,8 @@ def training_sets(config: TrainerConfig, clips: SetClips, mined: ClipRows | None
             of_set,
             sampling[name],
             penalty[name],
-            _strategy(name),
+            _strategy(name, config.training),
+            right_cutoff_slices=config.training.right_cutoff_slices,
             hard=name in ("hard_negative", MINED_SET),
         )
         for name, of_set in by_name.items()
@@ -185,8 +193,12 @@ def _mined_share(mined: ClipRows, recorded: Sequence[NDArray[np.int8]]) -> float
     return slices / (slices + sum(len(clip) for clip in recorded))
 
 
-def _strategy(name: str) -> TruncationStrategy:
-    return "truncate_start" if name.startswith("positive") else "random"
+def _strategy(name: str, settings: TrainingSection) -> TruncationStrategy:
+    """Of a set, by its key; mined windows are hard negatives, and what has no key of its own is a feature set."""
+    key = "hard_negative" if name == MINED_SET else name
+    strategies = settings.truncation_strategies
+    strategy: TruncationStrategy = getattr(strategies, key, strategies.feature_sets)
+    return strategy
 
 
 type _Clips = list[NDArray[np.int8]]

@@ -7,11 +7,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from trainer.config.batch_settings import END_SHIFT_SLICES
 from trainer.config.checks import clip_seconds
 from trainer.config.lengths import window_slices
 from trainer.config.mixednet import MixedNetConfig
 from trainer.config.sections import TrainerConfig
-from trainer.config.training_sections import END_SHIFT_SLICES
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress, map_in_processes
 from trainer.data.training_sets import SLICES_AFTER_WORD

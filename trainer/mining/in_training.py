@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from trainer.config.batch_settings import END_SHIFT_SLICES
 from trainer.config.mixednet import MixedNetConfig
 from trainer.config.sections import HardNegativeMiningSection
-from trainer.config.training_sections import END_SHIFT_SLICES
 from trainer.data.batches import FeatureSet
 from trainer.data.clip_rows import ClipRows
 from trainer.data.features import FeatureSettings, joined_recordings

@@ -125,7 +125,7 @@ class _Loop:
                     " are no longer all there; bring their folder back, or delete the run to train from the start"
                 )
             self._draw_from(mined)
-        self.recorder.begin(self._state.evaluated_step)
+        self.recorder.begin(self._state.evaluated_step, self._run.preparation)
 
     def _take_up(self, state: checkpoints.RunState) -> None:
         before, steps = state.planned, self._settings.steps

@@ -31,15 +31,19 @@ class Recorder:
         self._curves: Curves | None = None
         self._times = StepTimes() if self._curves_folder else None
         self._measured: dict[str, float] = {}
+        self._preparation: Mapping[str, float] = {}
         profiles = settings.profile_output_dir or (folder / "profiles" if folder else None)
         self._profiler = (
             Profiler(profiles, settings.profile_every_n_steps) if settings.enable_profiling and profiles else None
         )
 
-    def begin(self, evaluated_step: int) -> None:
-        """Take up the records after an evaluation of an earlier session, 0 for a new run."""
+    def begin(self, evaluated_step: int, preparation: Mapping[str, float]) -> None:
+        """Take up the records after an evaluation of an earlier session, 0 for a new run. `preparation` are figures of
+        what came before this one's first step.
+        """
+        self._preparation = preparation
         if self._files:
-            self._files.begin(evaluated_step)
+            self._files.begin(evaluated_step, preparation)
         if self._curves_folder:
             self._curves = Curves(self._curves_folder, evaluated_step)
 
@@ -82,7 +86,7 @@ class Recorder:
         if self._files:
             self._files.tabulate(checkpoint, best, training)
         if self._curves:
-            self._curves.evaluated(checkpoint, training, self._measured, model, batch)
+            self._curves.evaluated(checkpoint, training, {**self._preparation, **self._measured}, model, batch)
         if self._times:
             self._times.restart()
 

@@ -49,7 +49,7 @@ from trainer.training.progress import TrainingProgress
 from trainer.training.teachers import check_teachers, open_teachers, teachers_summary
 from trainer.training.training_run import TrainingRun
 from trainer.training.validation import StreamingValidation
-from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
+from wakeword.corpus.feature_cache import FeatureCache, cache_limit_bytes, default_cache_folder
 from wakeword.errors import ConfigError
 from wakeword.files import check_writable
 from wakeword.locks import hold_folder
@@ -106,8 +106,9 @@ def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs:
         clips = stored_clips(config, ingestion.records, config.slices, progress, jobs)
     sets = training_sets(config, clips)
     miner = _miner(config, folder, ingestion.records, clips, progress) if config.hard_negative_mining.enabled else None
+    cache = FeatureCache(default_cache_folder(), cache_limit_bytes(performance.feature_cache_gb))
     start_tensorflow(settings=performance)  # the first to start it decides the threads
-    presented = _validation_features(ingestion.records, progress)
+    presented = _validation_features(ingestion.records, cache, progress)
     validation = StreamingValidation(
         FloatModel(config.model, config.slices),
         presented,
@@ -116,6 +117,7 @@ def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs:
         config.export.probability_cutoff,
         word_ends_of([recording.path for recording in presented.positives.recordings], jobs),
     )
+    progress.told(cache.summary(cache.prune(in_use=True)))
     run = TrainingRun(
         config.model,
         config.slices,
@@ -129,18 +131,22 @@ def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs:
         hard_negatives=miner,
         distillation=open_teachers(config),
         within_scale=validation.within_scale,
+        preparation={"feature_cache_hits": cache.hits, "feature_cache_misses": cache.misses},
     )
     return train(run)
 
 
-def checked_recordings(config: TrainerConfig, folder: Path, progress: Stages, jobs: int | None = None) -> Ingestion:
+def checked_recordings(
+    config: TrainerConfig, folder: Path | None, progress: Stages, jobs: int | None = None
+) -> Ingestion:
     """The recordings that a configuration trains with, once everything is checked that can be checked before the work
-    begins. Writes nothing.
+    begins. Writes nothing. `folder` None: of no run.
 
     Raises `ConfigError` as `train_run` does.
     """
     check_config(config)
-    _refuse_other_configuration(config, folder)
+    if folder is not None:
+        _refuse_other_configuration(config, folder)
     performance = config.performance
     choose_array_module(performance.gpu_only)
     compute_dtype(performance)  # both refuse what this machine cannot do
@@ -148,7 +154,12 @@ def checked_recordings(config: TrainerConfig, folder: Path, progress: Stages, jo
     with threads_of_workers(performance.num_threads_per_worker):
         counter, training = progress.counting("checking recordings"), config.training
         ingestion = load_recordings(
-            config.paths, training.seed, workers(performance, jobs), counter, training.held_out_engines
+            config.paths,
+            training.seed,
+            workers(performance, jobs),
+            counter,
+            training.held_out_engines,
+            training.split_fractions,
         )
         too_long = too_long_words(
             config, ingestion.records, workers(performance, jobs), progress.counting("measuring long wake words")
@@ -160,10 +171,23 @@ def checked_recordings(config: TrainerConfig, folder: Path, progress: Stages, jo
             "training.maximization_metric is expected_recall, which only synthetic words have, but other words"
             " validate; give auto"
         )
-    _refuse_other_recordings(ingestion.records, folder)
+    if folder is not None:
+        _refuse_other_recordings(ingestion.records, folder)
     check_teachers(config, ingestion.records)
+    _check_ratios(config, ingestion.records)
     check_memory(config, ingestion.records)
     return replace(ingestion, warnings=(*ingestion.warnings, too_long)) if too_long else ingestion
+
+
+def _check_ratios(config: TrainerConfig, records: Sequence[SampleRecord]) -> None:
+    ratios = config.training.batch_ratios
+    if not ratios or not ratios[2] or config.hard_negative_mining.enabled:
+        return
+    if not select_records(records, Split.TRAIN, Label.HARD_NEGATIVE):
+        raise ConfigError(
+            f"training.batch_ratios {list(ratios)} want hard negatives, and none train; give paths.hard_negative_dir"
+            " recordings, or hard_negative_mining.enabled=true, or 0 as the third number"
+        )
 
 
 def audit_recordings(records: Sequence[SampleRecord], folder: Path, progress: Stages, jobs: int | None = None) -> None:
@@ -199,7 +223,7 @@ def _miner(
     )
 
 
-def _validation_features(records: Sequence[SampleRecord], progress: Stages) -> PresentedSplit:
+def _validation_features(records: Sequence[SampleRecord], cache: FeatureCache, progress: Stages) -> PresentedSplit:
     validation = SplitRecords.of(records, Split.VAL)
     if are_synthetic_words(validation):
         progress.told(
@@ -207,7 +231,7 @@ def _validation_features(records: Sequence[SampleRecord], progress: Stages) -> P
             " computed once"
         )
     counted = seconds_counted(progress.counting("seconds of validation recordings"), validation.seconds)
-    return present_split(FeatureCache(default_cache_folder()), validation, counted)
+    return present_split(cache, validation, counted)
 
 
 def _refuse_other_configuration(config: TrainerConfig, folder: Path) -> None:

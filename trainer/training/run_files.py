@@ -32,8 +32,12 @@ class RunFiles:
         self._log, self._table, self._progress = folder / LOG, folder / TABLE, progress
         self._said = 0.0
 
-    def begin(self, evaluated_step: int) -> None:
-        """Drop evaluations after this step: a killed run wrote them down before its state, and does them again."""
+    def begin(self, evaluated_step: int, preparation: Mapping[str, float]) -> None:
+        """Drop evaluations after this step: a killed run wrote them down before its state, and does them again. Note
+        the figures of the `preparation`.
+        """
+        if preparation:
+            self._say(", ".join(f"{name} {value:g}" for name, value in preparation.items()))
         rows = []
         if self._table.is_file():
             with self._table.open(newline="") as file:

@@ -45,6 +45,7 @@ class TrainState:
         ]
         self._limit = GradientLimit(settings.gradient_clipping, self._optimizer)
         self._averaging = settings.weight_averaging
+        self._final_averaging = settings.final_weight_averaging, settings.final_averaging_begins
         self._mean = WeightMean(self._weights) if self._averaging else None
         self._step = self._compiled(network, Loss(settings, distillation, compute_dtype), compute_dtype)
 
@@ -103,7 +104,10 @@ class TrainState:
             if mean:
                 steps = tf.cast(optimizer.iterations, tf.float32)
                 # A young mean forgets sooner, or the first weights would stay in it for a thousand steps.
-                kept = tf.minimum(averaging, (1.0 + steps) / (10.0 + steps))
+                most, (final, begins) = averaging, self._final_averaging
+                if final:
+                    most = tf.where(steps > begins, final, averaging)
+                kept = tf.minimum(most, (1.0 + steps) / (10.0 + steps))
                 mean.take_in(kept, 1.0 - kept)
             accepted = tf.cast(logits > 0, tf.float32)
             sums = [tf.reduce_sum(accepted * truth), tf.reduce_sum(accepted), tf.reduce_sum(truth)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,8 @@ class TrainingRun:
     """Lets the model hear its own negatives every so many evaluations; what it wrongly accepts joins the sets."""
     distillation: Distillation | None = None
     """Earlier models, whose logits are learned beside the truth."""
+    preparation: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Figures of what came before the first step of this session, for the log and the curves."""
     within_scale: Callable[[Any], None] = _as_it_is
     """Divides the logits of a model, in place, where its words are beyond the device's output scale. What is evaluated,
     kept and mined with has that."""

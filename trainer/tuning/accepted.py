@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.config.training_sections import END_SHIFT_SLICES
+from trainer.config.batch_settings import END_SHIFT_SLICES
 from trainer.data.clip_rows import ClipRows
 from trainer.inference.peaks import highest_apart
 from wakeword.corpus.feature_cache import CachedStream

@@ -55,10 +55,12 @@ class IterationTraining:
 
 def first_recipe(config: TrainerConfig, records: Iterable[SampleRecord]) -> TuningRecipe:
     """How the run of these recordings trained at its end: what the tuning starts from."""
-    section, weights = config.training, config.training.sampling_weights
+    section, weights, ratios = config.training, config.training.sampling_weights, config.training.batch_ratios
     positives = weights.positive + weights.positive_augmented
     negatives = weights.after_positive + weights.negative_joined + weights.negative_alone + weights.negative_augmented
     negatives += weights.hard_negative if select_records(records, Split.TRAIN, Label.HARD_NEGATIVE) else 0.0
+    if ratios:
+        positives, negatives = float(ratios[0]), float(ratios[1] + ratios[2])
     of_negative, of_hard = section.negative_class_weight[-1], section.hard_negative_class_weight[-1]
     if section.class_weights == "balanced":
         of_negative = of_hard = positives / negatives  # of a wake word's, which weighs 1 in an iteration
@@ -88,7 +90,7 @@ class FineTuner:
         self._array_module = choose_array_module(config.performance.gpu_only)
         self._slices, self._runner = config.slices, runner
         keras.utils.set_random_seed(config.training.seed)
-        settings = config.training.model_copy(update={"weight_averaging": 0.0})
+        settings = config.training.model_copy(update={"weight_averaging": 0.0, "final_weight_averaging": 0.0})
         self._state = TrainState(
             build_model(network, self._slices), network, settings, compute_dtype(config.performance)
         )
@@ -133,6 +135,7 @@ class FineTuner:
             negative_class_weight=(recipe.negative_class_weight,),
             hard_negative_class_weight=(recipe.hard_negative_class_weight,),
             class_weights="given",
+            batch_ratios=None,  # the recipe's share of wake words takes their place
         )
         sampler = BatchSampler(self._drawn(recipe, mined), self._slices, settings, self._array_module)
         # Batches that no step of the run and no other iteration has seen.

@@ -55,6 +55,9 @@ def test_a_run_folder_describes_itself(cycle: Cycle) -> None:
     assert load_config(str(cycle.run / "config.yaml")).export.author == "nobody"
     assert "step 160: recall" in cycle.said["trained"]
     assert f"Weights: {cycle.run / WEIGHTS}" in cycle.said["trained"]
+    assert " streams found in the feature cache, " in cycle.said["trained"]
+    assert " sets of training features found in " in cycle.said["trained"]
+    assert ", feature_cache_misses " in (cycle.run / "training.log").read_text()
 
 
 def test_an_export_is_a_model_its_manifest_and_how_they_came_to_be(cycle: Cycle) -> None:

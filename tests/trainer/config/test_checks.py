@@ -259,7 +259,9 @@ def test_the_schema_describes_every_key() -> None:
     assert all(not model.get("required") and model["additionalProperties"] is False for model in sections)
     for model in sections:
         for name, key in model["properties"].items():
-            assert key.get("description") or model is schema["$defs"]["PenaltyWeights"], name
+            # What all of their keys are says the section.
+            alike = [schema["$defs"][section] for section in ("PenaltyWeights", "TruncationStrategies")]
+            assert key.get("description") or model in alike, name
     assert schema["$defs"]["HardwareSection"]["properties"]["mel_bins"]["anyOf"][0]["const"] == 40
 
 
@@ -287,6 +289,10 @@ def test_which_presets_mine() -> None:
         (
             ["training.penalty_weights.hard_negative=0"],
             "training.penalty_weights.hard_negative is 0, so what is mined would not be trained on",
+        ),
+        (
+            ["training.batch_ratios=[1,2,0]"],
+            r"training.batch_ratios \[1, 2, 0\] leave out hard negatives, so what is mined would not be trained on",
         ),
         (
             ["hard_negative_mining.mining_interval_epochs=60"],

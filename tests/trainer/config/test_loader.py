@@ -251,7 +251,7 @@ def test_an_option_of_a_command_is_a_layer_above_all_others(tmp_path: Path) -> N
         ("training", "holds no sections"),
         ("training: 3", "training is a section, not 3; write its keys below it"),
         ("batch_size: 64", "unknown key batch_size; did you mean training.batch_size?"),
-        ("training: {1: 2}", "unknown key training.1; known are loss"),
+        ("training: {1: 2}", "unknown key training.1; known are "),
         ("export: {wake_word: yes}", "export.wake_word is True"),
     ],
 )

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from trainer.config.batch_settings import TruncationStrategy
 from trainer.config.training_sections import TrainingSection
-from trainer.data.batches import Batch, BatchSampler, FeatureSet, TruncationStrategy, prefetch
+from trainer.data.batches import Batch, BatchSampler, FeatureSet, prefetch
 from wakeword.errors import ConfigError
 
 SLICES = 20

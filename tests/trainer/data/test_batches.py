@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from trainer.config.batch_settings import TruncationStrategy
 from trainer.config.training_sections import TrainingSection
-from trainer.data.batches import BatchSampler, FeatureSet, TruncationStrategy
+from trainer.data.batches import BatchSampler, FeatureSet
 from trainer.data.clip_rows import ClipRows
 from wakeword.errors import ConfigError
 

@@ -20,7 +20,7 @@ from trainer.config.loader import load_config
 from trainer.data.dataset import find_recorded, load_recordings, read_recordings, refuse_changed, write_recordings
 from trainer.data.grouping import session_note, shared_speakers
 from trainer.data.ingest import GENERATED, Label, SampleRecord, find_generated, speaker_of_name
-from trainer.data.split import TEST_SHARE, VAL_SHARE, Split, split_of
+from trainer.data.split import FRACTIONS, Split, split_of
 from trainer.data.stretches import GAP_SECONDS, LONG_SECONDS, stretches
 from wakeword.audio import read_samples
 from wakeword.corpus.recordings import find_recordings, hash_file, list_notes
@@ -116,7 +116,7 @@ def test_stretches_share_a_recording_as_speakers_are_shared(seconds: float, seed
     for (_, stop, split), (start, _, following) in pairwise(cut):
         assert start - stop == GAP_SECONDS
         assert split is not following
-    for split, share in ((Split.VAL, VAL_SHARE), (Split.TEST, TEST_SHARE)):
+    for split, share in ((Split.VAL, FRACTIONS[1]), (Split.TEST, FRACTIONS[2])):
         length = sum(stop - start for start, stop, one in cut if one is split)
         assert length == pytest.approx(share * seconds, abs=(GAP_SECONDS + 1) * len(cut))
 

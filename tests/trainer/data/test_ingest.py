@@ -49,7 +49,7 @@ def test_a_dataset_becomes_records(dataset: Path) -> None:
         "hard_negative": 1,
     }
     first = result.records[0]
-    assert (first.speaker, first.duration, first.sample_rate, first.weight) == ("speaker0", 1.0, 44_100, 1.0)
+    assert (first.speaker, first.duration, first.sample_rate) == ("speaker0", 1.0, 44_100)
     assert all(record.split is split_of(record.speaker, 2) for record in result.records)
     by_speaker = {(record.speaker, record.split) for record in result.records}
     assert len(by_speaker) == 13, "a speaker of both labels is in one split"

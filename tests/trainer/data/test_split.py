@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.data.split import TEST_SHARE, VAL_SHARE, PlacedGroup, Split, Splitter, check_filled, read_splits, split_of
+from trainer.data.split import FRACTIONS, PlacedGroup, Split, Splitter, check_filled, read_splits, split_of
+from trainer.data.stretches import stretches
 from wakeword.errors import ConfigError
 
 speakers = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=30)
@@ -31,9 +32,10 @@ def test_a_speaker_is_in_one_split_whatever_the_file(names: list[str], seed: int
 
 
 def test_shares_are_as_asked_and_the_seed_matters() -> None:
-    counts = Counter(split_of(f"speaker {number}", 3) for number in range(5000))
-    assert counts[Split.VAL] == pytest.approx(VAL_SHARE * 5000, abs=100)
-    assert counts[Split.TEST] == pytest.approx(TEST_SHARE * 5000, abs=100)
+    for fractions in (FRACTIONS, (0.5, 0.3, 0.2)):
+        counts = Counter(split_of(f"speaker {number}", 3, fractions) for number in range(5000))
+        assert [counts[split] for split in Split] == pytest.approx([5000 * share for share in fractions], abs=110)
+    assert all(split_of(str(number), 3) is split_of(str(number), 3, (0.7, 0.15, 0.15)) for number in range(50))
     assert any(split_of(str(number), 3) is not split_of(str(number), 4) for number in range(50))
 
 
@@ -166,3 +168,21 @@ def test_a_table_may_list_parts_of_a_recording(tmp_path: Path) -> None:
     assert [(part.start, part.end) for part in parts] == [(0, 60), (60, 120)]
     assert [Splitter(table=found).place(part.path, "x") for part in parts] == [("a", Split.TRAIN), ("b", Split.TEST)]
     assert found.parts(tmp_path / "other.flac") == []
+
+
+def test_fractions_divide_long_recordings_and_find_seeds() -> None:
+    fractions = (0.5, 0.3, 0.2)
+    seconds = dict.fromkeys(Split, 0)
+    for start, stop, split in stretches("evening", 36_000, 1, fractions):
+        seconds[split] += stop - start
+    assert [seconds[split] / 36_000 for split in Split] == pytest.approx(fractions, abs=0.01)
+    names = ["ann", "ben", "cid", "dora"]
+    rule = next(
+        rule
+        for rule in (Splitter(seed, fractions=(0.1, 0.8, 0.1)) for seed in range(50))
+        if len({rule.place(Path("a.wav"), name)[1] for name in names}) < 3
+    )
+    with pytest.raises(ConfigError) as caught:
+        check_filled(placed_by(rule, names), rule)
+    better = Splitter(int(str(caught.value).split("seed=")[1].split()[0]), fractions=rule.fractions)
+    check_filled(placed_by(better, names), better)

@@ -106,6 +106,7 @@ def test_sets_come_from_the_store_the_second_time(dataset: Path) -> None:
     assert told == [
         "paths.background_dir: no recordings in dataset/background, so clips are augmented without background noise",
         "paths.rir_dir: no recordings in dataset/rirs, so clips are augmented without room",
+        "0 of 7 sets of training features found in processed, 7 computed",
     ]
     training = [record for record in records_of(config) if record.split is Split.TRAIN]
     positives = sum(record.label is Label.POSITIVE for record in training)
@@ -114,7 +115,8 @@ def test_sets_come_from_the_store_the_second_time(dataset: Path) -> None:
     assert len(first.negative_augmented) >= sum(record.label is Label.NEGATIVE for record in training)
     made = {path: path.stat().st_mtime_ns for path in (dataset / "processed" / "training").rglob("*.ninja")}
     assert made
-    again = stored(config)
+    again = stored(config, told)
+    assert told[-1] == "7 of 7 sets of training features found in processed, 0 computed"
     for one, other in zip(first.clips(), again.clips(), strict=True):
         np.testing.assert_array_equal(one, other)
     assert {path: path.stat().st_mtime_ns for path in (dataset / "processed" / "training").rglob("*.ninja")} == made
@@ -135,6 +137,46 @@ def test_weights_reach_the_sets() -> None:
     assert (by_name["hard_negative"].sampling_weight, by_name["hard_negative"].hard) == (2.0, True)
     assert (by_name["negative_joined"].penalty_weight, by_name["negative_joined"].hard) == (3.0, False)
     assert {one.name for one in sets if one.truth} == {"positive", "positive_augmented"}
+
+
+def test_strategies_reach_the_sets() -> None:
+    one = [np.zeros((60, 40), np.int8)]
+    clips = SetClips(one, one, one, one, one, feature_sets={"dinner": one})
+    mined = ClipRows(np.zeros((60, 40), np.int8), np.full(3, 50), np.zeros(3, np.int64))
+
+    def strategies(*settings: str) -> dict[str, str]:
+        config = configuration(*(f"training.{setting}" for setting in settings))
+        return {one.name: one.truncation_strategy for one in training_sets(config, clips, mined=mined)}
+
+    negatives = (
+        "after_positive",
+        "negative_joined",
+        "negative_alone",
+        "hard_negative",
+        "hard_negative_mined",
+        "dinner",
+    )
+    assert strategies() == {"positive": "truncate_start"} | dict.fromkeys(negatives, "random")
+    changed = strategies(
+        "truncation_strategies.positive=fixed_right_cutoff",
+        "truncation_strategies.negative_joined=split",
+        "truncation_strategies.negative_alone=truncate_end",
+        "truncation_strategies.hard_negative=truncate_start",
+        "truncation_strategies.feature_sets=split",
+    )
+    assert changed == {
+        "positive": "fixed_right_cutoff",
+        "after_positive": "random",
+        "negative_joined": "split",
+        "negative_alone": "truncate_end",
+        "hard_negative": "truncate_start",
+        "hard_negative_mined": "truncate_start",
+        "dinner": "split",
+    }
+    config = configuration(
+        "training.right_cutoff_slices=7", "training.truncation_strategies.positive=fixed_right_cutoff"
+    )
+    assert {one.right_cutoff_slices for one in training_sets(config, clips)} == {7}
 
 
 def test_without_augmentation_its_share_is_that_of_the_recorded() -> None:
@@ -202,6 +244,7 @@ def test_without_recordings_of_rooms_and_noises_they_are_computed(dataset: Path)
     assert told == [
         "paths.background_dir: no recordings in dataset/background, so clips are augmented over 5 computed backgrounds",
         "paths.rir_dir: no recordings in dataset/rirs, so clips are augmented in 2 computed rooms",
+        "0 of 7 sets of training features found in processed, 7 computed",
     ]
     assert len(clips.positive_augmented)
     sound(dataset / "dataset" / "rirs" / "mine.wav", 0.2, 5)
@@ -209,7 +252,7 @@ def test_without_recordings_of_rooms_and_noises_they_are_computed(dataset: Path)
         sound(dataset / "dataset" / "rirs" / f"{number}.wav", 0.2, 1000 + number)
     told.clear()
     stored(configuration(*some), told)
-    assert [line.partition(":")[0] for line in told] == ["paths.background_dir"], "who has rooms hears those"
+    assert [line.partition(":")[0] for line in told[:-1]] == ["paths.background_dir"], "who has rooms hears those"
 
 
 def test_what_is_said_around_words_comes_from_the_negatives_of_training(dataset: Path) -> None:

@@ -11,11 +11,11 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainer.config.batch_settings import END_SHIFT_SLICES
 from trainer.config.checks import check_config
 from trainer.config.lengths import window_slices
 from trainer.config.loader import load_config
 from trainer.config.sections import TrainerConfig
-from trainer.config.training_sections import END_SHIFT_SLICES
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from trainer.data.training_sets import SLICES_AFTER_WORD

@@ -251,3 +251,24 @@ def test_the_mean_of_the_weights_follows_them_and_training_does_not_see_it() -> 
     # The mean is beside the training: with and without one the same weights are trained, but for what another
     # compilation rounds.
     assert np.linalg.norm(flat(state.model) - flat(without.model)) < 1e-3 * np.linalg.norm(flat(without.model))
+
+
+def test_the_mean_has_a_final_phase() -> None:
+    slices = receptive_field(SINGLE, 6)
+    settings = TrainingSection(
+        training_steps=(5, 5), weight_averaging=0.2, final_weight_averaging=0.5, final_averaging_from=None
+    )
+    assert settings.final_averaging_begins == 5
+    state = TrainState(model_of(SINGLE, slices), SINGLE, settings)
+    state.set_learning_rate(1e-2)
+    means = [np.array(weight) for weight in state.model.get_weights()]
+    for number in range(10):
+        state.train_step(batch(slices, number))
+        # The optimizer has counted this step; a young mean forgets sooner.
+        share = min(0.2 if number < 5 else 0.5, (number + 2) / (number + 11))
+        means = [
+            share * mean + (1 - share) * weight for mean, weight in zip(means, state.model.get_weights(), strict=True)
+        ]
+    with state.averaged() as model:
+        for weight, mean in zip(model.get_weights(), means, strict=True):
+            np.testing.assert_allclose(weight, mean, rtol=1e-4, atol=1e-6)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from trainer.config.training_sections import END_SHIFT_SLICES
+from trainer.config.batch_settings import END_SHIFT_SLICES
 from trainer.data.clip_rows import ClipRows
 from trainer.tuning.accepted import accepted_windows
 from wakeword.corpus.feature_cache import CachedStream

@@ -52,6 +52,7 @@ _Effect = Callable[[Waveform, np.random.Generator], Waveform]
 _EQ_GAIN_DB = 6.0
 _MIN_DISTORTION, _MAX_DISTORTION = 0.0001, 0.10
 _SEMITONES = 3.0
+_SLOWEST, _FASTEST = 0.9, 1.1
 _COLOR_MIN_SNR_DB, _COLOR_MAX_SNR_DB = 10.0, 30.0
 
 _QUIETEST_BACKGROUND_RMS = 1e-4
@@ -75,7 +76,7 @@ def place_word(
     jitter = round(generator.uniform(settings.min_jitter_s, settings.max_jitter_s) * contract.SAMPLE_RATE_HZ)
     end = settings.samples - jitter
     start = word.end - end
-    return PlacedClip(_windowed(samples, start, settings.samples), end, (max(0, word.start - start), end))
+    return PlacedClip(_part(samples, start, settings.samples), end, (max(0, word.start - start), end))
 
 
 def place_anywhere(
@@ -109,12 +110,12 @@ def place_onset(
 
 
 def _own(samples: NDArray[np.int16], start: int, count: int) -> PlacedClip:
-    return PlacedClip(_windowed(samples, start, count), None, (max(0, -start), min(count, len(samples) - start)))
+    return PlacedClip(_part(samples, start, count), None, (max(0, -start), min(count, len(samples) - start)))
 
 
-def _windowed(samples: NDArray[np.int16], start: int, count: int) -> NDArray[np.int16]:
+def _part[T: np.generic](samples: NDArray[T], start: int, count: int) -> NDArray[T]:
     """Samples `start` to `start + count`, zeros where there are none."""
-    window = np.zeros(count, np.int16)
+    window = np.zeros(count, samples.dtype)
     first, last = max(start, 0), min(start + count, len(samples))
     if first < last:
         window[first - start : last - start] = samples[first:last]
@@ -214,6 +215,22 @@ class Augmenter:
             excerpt = np.resize(np.roll(chosen.read(), -int(generator.integers(chosen.samples))), count)
         return excerpt.astype(np.float32) / np.float32(32768)
 
+    def _stretch(self, library: Any) -> _Effect:
+        """Another rate of the whole clip. What lies where a word ends stays there: the sound before it reaches less or
+        further back, and zeros stand where there is none.
+        """
+        seeded = _seeded(library.TimeStretch(_SLOWEST, _FASTEST, leave_length_unchanged=False, p=1.0))
+        settings = self.settings
+        pause = round((settings.min_jitter_s + settings.max_jitter_s) / 2 * contract.SAMPLE_RATE_HZ)
+
+        def apply(sound: Waveform, generator: np.random.Generator) -> Waveform:
+            stretched = seeded(sound, generator)
+            end = max(0, len(sound) - pause)
+            start = round(end * len(stretched) / len(sound)) - end
+            return _part(stretched, start, len(sound))
+
+        return apply
+
     def _reverberate(self, sound: Waveform, generator: np.random.Generator) -> Waveform:
         from scipy.signal import fftconvolve
 
@@ -229,6 +246,7 @@ EFFECTS: Mapping[str, Callable[[Augmenter, Any], _Effect]] = {
     ),
     "TanhDistortion": lambda _, library: _seeded(library.TanhDistortion(_MIN_DISTORTION, _MAX_DISTORTION, p=1.0)),
     "PitchShift": lambda _, library: _seeded(library.PitchShift(-_SEMITONES, _SEMITONES, p=1.0)),
+    "TimeStretch": lambda chain, library: chain._stretch(library),
     "BandStopFilter": lambda _, library: _seeded(library.BandStopFilter(p=1.0)),
     "AddColorNoise": lambda _, library: _seeded(library.AddColorNoise(_COLOR_MIN_SNR_DB, _COLOR_MAX_SNR_DB, p=1.0)),
     "AddBackgroundNoise": lambda chain, _: chain._add_background,

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.parallel import Progress, map_in_processes
-from trainer.data.split import Split, split_of
+from trainer.data.split import FRACTIONS, Fractions, Split, split_of
 from wakeword import contract
 from wakeword.audio import conversion_id, stream_samples
 from wakeword.corpus.walk import LeftOut, Rejection, Walked, walk
@@ -124,7 +124,7 @@ def store_impulses(
     return _store(paths, folder, _objection_to_impulse, jobs, progress)
 
 
-def split_sounds(bank: SoundBank, seed: int) -> dict[Split, SoundBank]:
+def split_sounds(bank: SoundBank, seed: int, fractions: Fractions = FRACTIONS) -> dict[Split, SoundBank]:
     """Share sounds out between the splits, so that no noise or room of the training serves validation or test.
 
     A sound's split is a hash of the seed and its content (`trainer.data.split.split_of`): the same for a renamed or
@@ -133,7 +133,7 @@ def split_sounds(bank: SoundBank, seed: int) -> dict[Split, SoundBank]:
     """
     placed: dict[Split, list[StoredSound]] = {split: [] for split in Split}
     for sound in bank.sounds:
-        placed[split_of(sound.content, seed)].append(sound)
+        placed[split_of(sound.content, seed, fractions)].append(sound)
     return {split: SoundBank(tuple(sounds), bank.rejections) for split, sounds in placed.items()}
 
 
