@@ -11,6 +11,7 @@ import typer
 
 from trainer.options import Config, Jobs, Overrides, RunConfig, Settings
 from wakeword.command_line import CommandApp, reports_errors, resumes
+from wakeword.errors import ConfigError
 
 if TYPE_CHECKING:
     from trainer.config.sections import TrainerConfig
@@ -189,6 +190,16 @@ def train(
             "--dry-run", help="Check all, say what would be trained and what it costs on a board; write nothing."
         ),
     ] = False,
+    find_lr: Annotated[
+        bool,
+        typer.Option(
+            "--find-lr",
+            help=(
+                "Try rising learning rates on the run's own batches, draw the loss beside the run's folder, suggest a"
+                " rate; train nothing that is kept."
+            ),
+        ),
+    ] = False,
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON Schema of a configuration file, for editors, and end.")
     ] = False,
@@ -212,11 +223,16 @@ def train(
         return
     configuration = load_config(config, override or (), setting or ())
     output = output or configuration.paths.checkpoint_dir
+    if dry_run and find_lr:
+        raise ConfigError("--dry-run writes nothing, and --find-lr draws a plot; give one of the two")
     from trainer.mixednet.runtime import require_tensorflow
 
     require_tensorflow()
     if dry_run:
         _print_dry_run(configuration, output, jobs)
+        return
+    if find_lr:
+        _print_rate(configuration, output, jobs)
         return
     from trainer.training.run import train_run
     from trainer.training.terminal import TrainingTerminal
@@ -243,6 +259,24 @@ def _print_dry_run(configuration: TrainerConfig, output: Path, jobs: int | None)
     with Terminal() as terminal:
         found = dry_run(configuration, output, terminal, jobs)
     Console(highlight=False).print(rendered(found))
+
+
+def _print_rate(configuration: TrainerConfig, output: Path, jobs: int | None) -> None:
+    from trainer.terminal import Terminal
+    from trainer.training.rate_test import find_rate
+
+    plot = output.with_name(f"{output.name}.find-lr.png")
+    with Terminal() as terminal:
+        test = find_rate(configuration, plot, terminal, jobs)
+    typer.echo(f"{str(test)[0].upper()}{str(test)[1:]}\nPlot: {plot}")
+    if test.suggestion is not None:
+        phases = [
+            f"{test.suggestion * rate / configuration.training.learning_rates[0]:g}"
+            for rate in configuration.training.learning_rates
+        ]
+        typer.echo(
+            f"To train with it: --set training.learning_rates=[{', '.join(phases)}] (all phases in the old proportion)"
+        )
 
 
 @export_app.command()

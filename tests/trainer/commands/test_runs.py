@@ -40,6 +40,29 @@ def test_a_run_learns_from_the_one_before(cycle: Cycle, tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
+def test_learning_rates_are_tried_and_nothing_but_a_plot_is_left(cycle: Cycle, tmp_path: Path) -> None:
+    arguments = [*cycle.train_arguments(tmp_path / "run"), "--jobs", 1, "--find-lr"]
+    done = run(cycle.cache, "mww-train", *arguments, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["run.find-lr.png"]
+    assert (tmp_path / "run.find-lr.png").read_bytes().startswith(b"\x89PNG")
+    assert "a tenth of" in done.stdout
+    assert "To train with it: --set training.learning_rates=[" in done.stdout
+    again = run(cycle.cache, "mww-train", *arguments, folder=tmp_path)
+    assert again.stdout.splitlines()[0] == done.stdout.splitlines()[0], "the same configuration gives the same rate"
+    both = run(cycle.cache, "mww-train", *arguments, "--dry-run", folder=tmp_path)
+    assert (both.returncode, both.stdout) == (2, "")
+    assert "--dry-run writes nothing, and --find-lr draws a plot" in one_line_error(both)
+
+
+def test_ratios_want_hard_negatives_that_are_there(cycle: Cycle, tmp_path: Path) -> None:
+    ratios = ["--set", "training.batch_ratios=[1,2,1]"]
+    refused = run(cycle.cache, "mww-train", *cycle.train_arguments(tmp_path / "run"), *ratios)
+    assert refused.returncode == 2
+    assert "training.batch_ratios [1, 2, 1] want hard negatives, and none train" in refused.stderr.splitlines()[-1]
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_dry_run_tells_what_would_be_trained_and_writes_nothing(cycle: Cycle, tmp_path: Path) -> None:
     cycle_before = [(path, path.stat().st_mtime_ns) for path in sorted(cycle.root.rglob("*"))]
     cache, corpus = tmp_path / "cache", shutil.copytree(cycle.corpus, tmp_path / "corpus")
