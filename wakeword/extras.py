@@ -14,6 +14,7 @@ MODULES = {
     "gpu": ("cupy",),
     "judge": ("h11", "wyoming"),
     "litert": ("ai_edge_litert",),
+    "search": ("optuna",),
     "train": (
         "audiomentations",
         "espeakng_loader",

@@ -1,13 +1,7 @@
-"""Curves over the cutoff, drawn by matplotlib and made fit for the page: themed by CSS, deterministic, without any
-address.
-
-Each figure is drawn twice, for wide and for narrow screens, because the text of one SVG cannot be readable on both.
-"""
+"""Curves over the cutoff, for the page of a report."""
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +13,7 @@ from harness.results import wording
 from harness.results.schema import IntervalRecord
 from harness.results.scores import hourly_record, share_record
 from wakeword.contract import PROBABILITY_MAX
+from wakeword.drawing import ACCENT, INK, RULE, SECOND, Plot, draw
 from wakeword.scoring.det import DetCurve
 from wakeword.scoring.grades import ACCEPTABLE_TO, EXCELLENT_BELOW
 
@@ -26,43 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Colours that stand for variables of the style sheet: matplotlib writes them, `_themed` replaces them.
-_INK, _MUTED, _RULE, _ACCENT, _SECOND = "#010203", "#020304", "#030405", "#040506", "#050607"
-_VARIABLES = {_INK: "--ink", _MUTED: "--muted", _RULE: "--rule", _ACCENT: "--accent", _SECOND: "--second"}
-
-_STYLE = {
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 10,
-    "axes.edgecolor": _RULE,
-    "axes.labelcolor": _MUTED,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "text.color": _INK,
-    "xtick.color": _RULE,
-    "ytick.color": _RULE,
-    "xtick.labelcolor": _MUTED,
-    "ytick.labelcolor": _MUTED,
-    "xtick.minor.visible": False,
-    "ytick.minor.visible": False,
-    "grid.color": _RULE,
-    "grid.linewidth": 0.5,
-    "lines.linewidth": 1.8,
-    "lines.solid_joinstyle": "round",
-}
-_WIDE_INCHES, _NARROW_INCHES = 8.2, 3.9
 _RATE_TICKS = (0.001, 0.01, 0.1, 0.5, 2, 10, 100, 1000, 10000)
 _MISS_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
-
-
-@dataclass(frozen=True)
-class Plot:
-    """One figure as two SVG fragments."""
-
-    wide: str
-    narrow: str
 
 
 @dataclass(frozen=True)
@@ -85,7 +45,7 @@ def det_plot(curve: DetCurve, point: MeasuredPoint) -> Plot | None:
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         rates, miss_rates = curve.false_accepts_per_hour, 100 * (1 - curve.recall)
-        axes.plot(rates[1:], miss_rates[1:], color=_ACCENT, linewidth=1.4, marker=".", markersize=4.5, zorder=3)
+        axes.plot(rates[1:], miss_rates[1:], color=ACCENT, linewidth=1.4, marker=".", markersize=4.5, zorder=3)
         _rate_axis(axes, "x", curve)
         _miss_axis(axes, curve)
         _grade_lines(axes, "x")
@@ -106,7 +66,7 @@ def det_plot(curve: DetCurve, point: MeasuredPoint) -> Plot | None:
                 zorder=6,
             )
 
-    return _draw("det", paint, 4.4)
+    return draw("det", paint, 4.4)
 
 
 def cutoff_plot(curve: DetCurve, point: MeasuredPoint) -> Plot | None:
@@ -126,17 +86,17 @@ def cutoff_plot(curve: DetCurve, point: MeasuredPoint) -> Plot | None:
     def paint(figure: Figure) -> None:
         grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False)
         for axes, panel in zip(grid[:, 0], panels, strict=True):
-            axes.axvline(point.cutoff, color=_INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=2)
+            axes.axvline(point.cutoff, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=2)
             panel(axes)
         grid[-1, 0].set_xlabel("probability cutoff")
         grid[-1, 0].set_xlim(0, 1)
         grid[-1, 0].set_xticks(np.arange(0, 1.01, 0.2))
 
-    return _draw("cutoffs", paint, 2.6 * len(panels) + 0.4)
+    return draw("cutoffs", paint, 2.6 * len(panels) + 0.4)
 
 
 def _recall_panel(axes: Axes, curve: DetCurve, point: MeasuredPoint, records: list[IntervalRecord]) -> None:
-    _banded(axes, curve, 100 * curve.recall, records, 100, _ACCENT)
+    _banded(axes, curve, 100 * curve.recall, records, 100, ACCENT)
     axes.set_ylim(-3, 103)
     axes.set_ylabel("recall, %")
     if point.recall is not None and point.recall.rate is not None:
@@ -145,7 +105,7 @@ def _recall_panel(axes: Axes, curve: DetCurve, point: MeasuredPoint, records: li
 
 
 def _rate_panel(axes: Axes, curve: DetCurve, point: MeasuredPoint, records: list[IntervalRecord]) -> None:
-    _banded(axes, curve, curve.false_accepts_per_hour, records, 1, _SECOND)
+    _banded(axes, curve, curve.false_accepts_per_hour, records, 1, SECOND)
     _rate_axis(axes, "y", curve)
     _grade_lines(axes, "y")
     axes.set_ylabel("false accepts per hour")
@@ -197,7 +157,7 @@ def _miss_axis(axes: Axes, curve: DetCurve) -> None:
 
 def _grade_lines(axes: Axes, which: str) -> None:
     for limit in (EXCELLENT_BELOW, ACCEPTABLE_TO):
-        (axes.axvline if which == "x" else axes.axhline)(limit, color=_RULE, linewidth=1, zorder=1)
+        (axes.axvline if which == "x" else axes.axhline)(limit, color=RULE, linewidth=1, zorder=1)
 
 
 def _interval_bar(axes: Axes, direction: str, value: float, other: float, record: IntervalRecord, scale: float) -> None:
@@ -205,60 +165,14 @@ def _interval_bar(axes: Axes, direction: str, value: float, other: float, record
     errors = [[max(value - low, 0)], [max(high - value, 0)]]
     x, y = (value, other) if direction == "x" else (other, value)
     xerr, yerr = (errors, None) if direction == "x" else (None, errors)
-    axes.errorbar([x], [y], xerr=xerr, yerr=yerr, fmt="none", ecolor=_INK, elinewidth=1.2, capsize=3, zorder=4)
+    axes.errorbar([x], [y], xerr=xerr, yerr=yerr, fmt="none", ecolor=INK, elinewidth=1.2, capsize=3, zorder=4)
 
 
 def _point(axes: Axes, x: float, y: float) -> None:
-    axes.plot([x], [y], marker="o", markersize=6, color=_INK, linestyle="none", zorder=5, clip_on=False)
+    axes.plot([x], [y], marker="o", markersize=6, color=INK, linestyle="none", zorder=5, clip_on=False)
 
 
 def _complement(record: IntervalRecord) -> IntervalRecord:
     """The interval of misses from that of hits."""
     low, high = record.low or 0, record.high or 0
     return record.model_copy(update={"low": 1 - high, "high": 1 - low})
-
-
-def _draw(name: str, paint: Callable[[Figure], None], height: float) -> Plot:
-    return Plot(
-        wide=_svg(f"{name}-wide", paint, _WIDE_INCHES, height),
-        narrow=_svg(f"{name}-narrow", paint, _NARROW_INCHES, height * 0.85),
-    )
-
-
-def _svg(name: str, paint: Callable[[Figure], None], width: float, height: float) -> str:
-    """Draw one figure. No state of pyplot is touched, no style of the user's and no date gets in."""
-    from matplotlib import style
-    from matplotlib.figure import Figure
-
-    buffer = io.StringIO()
-    with style.context(["default", {**_STYLE, "svg.hashsalt": name}]):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        paint(figure)
-        figure.savefig(
-            buffer,
-            format="svg",
-            transparent=True,
-            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
-        )
-    return _themed(_embeddable(buffer.getvalue(), name))
-
-
-def _embeddable(svg: str, name: str) -> str:
-    """Only the `<svg>` element, without namespaces, metadata or a fixed size; ids made unique on the page."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", svg)
-    svg = svg.replace("xlink:href", "href")
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = re.sub(r'href="#', f'href="#{name}-', svg)
-    svg = re.sub(r"url\(#", f"url(#{name}-", svg)
-    return re.sub(
-        r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true" focusable="false">', svg, count=1
-    )
-
-
-def _themed(svg: str) -> str:
-    """Colours become variables of the page's style sheet, the font becomes the page's."""
-    for color, variable in _VARIABLES.items():
-        svg = svg.replace(color, f"var({variable})")
-    return re.sub(r"font: (?:(?:normal|bold|\d+) )*(\d+(?:\.\d+)?px)[^;\"]*", r"font-size: \1", svg)

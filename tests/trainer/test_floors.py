@@ -14,7 +14,7 @@ FLOORS = (
     {"inference", "export"},
     {"evaluation", "mining", "clustering", "analysis", "exporting"},
     {"training"},
-    {"tuning", "cli"},
+    {"tuning", "search", "cli"},
 )
 """From the ground up."""
 ROOT = Path(trainer.__file__).parent

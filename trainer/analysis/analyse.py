@@ -18,6 +18,8 @@ from wakeword.contract import FEATURE_CHANNELS, STEP_MS
 
 RESOURCE_VARIABLES_ARENA = 1024
 """ESPHome's second arena (`STREAMING_MODEL_VARIABLE_ARENA_SIZE`)."""
+MOST_LOAD = 0.5
+"""Share of a core that a model may take; the rest is the device's."""
 _CONVERSION_WINDOWS = 2
 """Representative windows: enough to convert, and the ranges decide nothing that is measured here."""
 
@@ -89,7 +91,7 @@ class Fit:
     @property
     def fits(self) -> bool:
         """Flash, memory, and no more than half of a core."""
-        return self.flash_fits and self.ram_fits and self.load <= 0.5
+        return self.flash_fits and self.ram_fits and self.load <= MOST_LOAD
 
 
 def analyse_model(config: MixedNetConfig, clip_duration_ms: int) -> ModelAnalysis:

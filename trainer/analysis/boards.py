@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wakeword.errors import ArgumentError
+
 KIB, MIB = 1 << 10, 1 << 20
 
 PARTITIONED_OTHERWISE = 0x10000 + 0x70000
@@ -92,3 +94,17 @@ BOARDS = (
         esphome=False,
     ),
 )
+
+
+def find_board(name: str) -> BoardProfile:
+    """The board of a name, or of a part of it that no other board has; letters count whatever their case.
+
+    Raises `ArgumentError` for a name of none or of several.
+    """
+    found = [board for board in BOARDS if name.lower() == board.name.lower()] or [
+        board for board in BOARDS if name.lower() in board.name.lower()
+    ]
+    if len(found) != 1:
+        what = "no known board" if not found else "the name of several boards"
+        raise ArgumentError("board", name, f"{what}; give one of {', '.join(board.name for board in BOARDS)}")
+    return found[0]

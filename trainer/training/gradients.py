@@ -25,6 +25,10 @@ SKIPPED_IN_A_ROW = 2
 """So many steps in a row that are not finite end a training: one may be chance, two are weights that have gone."""
 
 
+class LossNotFinite(ConfigError):
+    """A training has ended because its loss, or the gradient of it, is infinite or no number."""
+
+
 class GradientLimit:
     """What a step does with its gradient. Imports TensorFlow: make one inside functions only.
 
@@ -126,8 +130,8 @@ def skipped_steps(finite: Sequence[bool], first: int, in_a_row: int, remedy: str
     """Which of some steps were skipped, of those that come after `in_a_row` skipped ones.
 
     `finite` says it of each, `first` is the number of the first. Returns the numbers of the skipped ones, and how many
-    in a row the last ones are. Raises `ConfigError`, which ends with the `remedy`, once there are `SKIPPED_IN_A_ROW` in
-    a row.
+    in a row the last ones are. Raises `LossNotFinite`, which ends with the `remedy`, once there are `SKIPPED_IN_A_ROW`
+    in a row.
     """
     skipped = []
     for step, is_finite in enumerate(finite, first):
@@ -135,7 +139,7 @@ def skipped_steps(finite: Sequence[bool], first: int, in_a_row: int, remedy: str
         if not is_finite:
             skipped.append(step)
         if in_a_row == SKIPPED_IN_A_ROW:
-            raise ConfigError(
+            raise LossNotFinite(
                 f"the loss or its gradient was not finite at {SKIPPED_IN_A_ROW} steps in a row, up to step {step}:"
                 f" these changed nothing. {remedy}"
             )

@@ -90,20 +90,40 @@ def is_better(candidate: Checkpoint, best: Checkpoint, settings: TrainingSection
     return _rank(candidate, settings) >= _rank(best, settings)
 
 
+def figure(checkpoint: Checkpoint, settings: TrainingSection) -> float:
+    """One number for what chooses checkpoints, so that whole trainings can be compared.
+
+    At or under the target of false accepts it is the maximization metric, 0 to 1. Above it, it is below 0, the lower
+    the more false accepts: `-x / (1 + x)` with x false accepts an hour above the target.
+    """
+    reaches, value, rate = _standing(checkpoint, settings)
+    above = rate - settings.target_minimization
+    return value if reaches else -above / (1 + above)
+
+
 def _rank(checkpoint: Checkpoint, settings: TrainingSection) -> tuple[bool, int, float, float, float]:
     scores = checkpoint.scores
-    metric, rate, phase = _metric(scores, settings), scores.false_accepts_per_hour, 0
-    if metric == "expected_recall":
-        phase = settings.phase_of(checkpoint.step - 1)
-        if scores.hours:
-            rate = garwood(round(rate * scores.hours), scores.hours, BOUND_CONFIDENCE).low
-    if rate <= settings.target_minimization:
-        value = getattr(scores, metric)
-        return True, phase, -1.0 if value is None else float(value), scores.recall, -scores.false_accepts_per_hour
-    return False, 0, -scores.false_accepts_per_hour, scores.recall, 0.0
+    reaches, value, rate = _standing(checkpoint, settings)
+    if reaches:
+        phase = settings.phase_of(checkpoint.step - 1) if metric_of(scores, settings) == "expected_recall" else 0
+        return True, phase, value, scores.recall, -scores.false_accepts_per_hour
+    return False, 0, -rate, scores.recall, 0.0
 
 
-def _metric(scores: ValidationScores, settings: TrainingSection) -> str:
+def _standing(checkpoint: Checkpoint, settings: TrainingSection) -> tuple[bool, float, float]:
+    """Whether a checkpoint is at or under the target, its maximization metric, and its false accepts an hour.
+
+    Where the expected recall decides, that is the rate which its false accepts prove.
+    """
+    scores = checkpoint.scores
+    metric, rate = metric_of(scores, settings), scores.false_accepts_per_hour
+    if metric == "expected_recall" and scores.hours:
+        rate = garwood(round(rate * scores.hours), scores.hours, BOUND_CONFIDENCE).low
+    value = getattr(scores, metric)
+    return rate <= settings.target_minimization, -1.0 if value is None else float(value), rate
+
+
+def metric_of(scores: ValidationScores, settings: TrainingSection) -> str:
     """The maximization metric; `auto` is the expected recall where synthetic words validate, else the average viable
     recall.
     """

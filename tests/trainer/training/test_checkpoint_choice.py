@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from trainer.config.training_sections import TrainingSection
-from trainer.training.scores import Checkpoint, ValidationScores, is_better
+from trainer.training.scores import Checkpoint, ValidationScores, figure, is_better
 
 SETTINGS = TrainingSection(training_steps=(90, 30), learning_rates=(3e-3, 1e-3))
 
@@ -89,3 +89,24 @@ def test_beside_the_expected_recall_few_false_accepts_prove_nothing(false_accept
     assert is_better(
         after(short), after(long), settings.model_copy(update={"maximization_metric": "average_viable_recall"})
     )
+
+
+def test_the_figure_of_a_training_ranks_as_checkpoints_do() -> None:
+    """Of one phase: what replaces another has at least its figure; below 0 is what misses the target."""
+    settings = TrainingSection(target_minimization=0.5)
+    rates, recalls = (0.0, 0.4, 0.6, 3.0, 50.0), (0.1, 0.5, 0.9)
+    for expected in (False, True):
+        candidates = [
+            Checkpoint(
+                25_000, ValidationScores(0.5, rate, recall, expected_recall=recall if expected else None, hours=10.0)
+            )
+            for rate in rates
+            for recall in recalls
+        ]
+        for one in candidates:
+            assert -1 < figure(one, settings) <= 1
+            for other in candidates:
+                if figure(one, settings) > figure(other, settings):
+                    assert is_better(one, other, settings)
+    assert figure(candidates[2], settings) == 0.9
+    assert figure(candidates[-1], settings) < figure(candidates[-4], settings) < 0

@@ -1,0 +1,67 @@
+"""Which trial is the best, and which none beats at less."""
+
+from __future__ import annotations
+
+from trainer.search.budget import ModelCost
+from trainer.search.results import BASE, Outcome, SeedRun, TrialRecord, best_of, pareto_front, summary
+from trainer.search.sentences import flattery, headline, measured_line
+from trainer.training.scores import ValidationScores
+
+
+def trial(name: str, *figures: float, arena: int = 1000, recall: float = 0.5) -> TrialRecord:
+    runs = tuple(
+        SeedRun(seed, name, 100, figure, ValidationScores(recall, 2.0 if figure < 0 else 0.0, figure), 60.0)
+        for seed, figure in enumerate(figures)
+    )
+    return TrialRecord(name, Outcome.DONE if runs else Outcome.PRUNED, {}, ModelCost(1, arena, 1.0), runs)
+
+
+def test_the_mean_over_the_seeds_counts() -> None:
+    lucky, steady = trial("000", 0.9, 0.5), trial("001", 0.75, 0.75)
+    assert best_of([lucky, steady, trial("002")]) is steady
+    assert lucky.best_run.figure == 0.9
+    assert best_of([trial("000")]) is None
+
+
+def test_of_equals_the_one_that_finds_more_then_the_smaller_one() -> None:
+    large, small, deaf = trial("000", 0.9, arena=9), trial("001", 0.9, arena=8), trial("002", 0.9, arena=1, recall=0.4)
+    assert best_of([large, small, deaf]) is small
+
+
+def test_the_front_has_what_none_beats_at_less() -> None:
+    records = [
+        trial("000", 0.5, arena=10),
+        trial("001", 0.4, arena=20),
+        trial("002", 0.8, arena=20),
+        trial("003", 0.8, arena=30),
+        trial("004", 0.9, arena=40),
+        trial("005", 0.3, arena=5),
+        trial("006", arena=1),
+    ]
+    front = pareto_front(records, lambda cost: cost.arena)
+    assert [record.name for record in front] == ["005", "000", "002", "004"]
+    for record in records[:-1]:
+        beaten = any(
+            other.figure >= record.figure and other.cost.arena <= record.cost.arena and other is not record
+            for other in front
+            if other.cost and record.cost
+        )
+        assert beaten != (record in front)
+
+
+def test_sentences() -> None:
+    base, better = trial(BASE, 0.8), trial("003", 0.9)
+    assert headline([base, better], better, "expected recall") == (
+        "Trial 003 has the highest expected recall on validation: 0.9000; the configuration itself has 0.8000."
+    )
+    assert "No trial has a higher expected recall" in headline([base], base, "expected recall")
+    above = trial("001", -0.3)
+    assert "No trial reaches the target" in headline([above], above, "expected recall")
+    assert "does not reach the target" in headline([trial(BASE, -0.1), better], better, "expected recall")
+    assert "among 3 trainings" in flattery([base, better, trial("004")])
+    assert "with 2 seeds" in flattery([trial("000", 0.1, 0.2)])
+    assert summary([base, better, trial("004")]) == "2 done, 1 pruned"
+    line = measured_line({"name": "003", "found": 90, "utterances": 100, "false_accepts": 1, "hours": 2.0})
+    assert line.startswith(
+        "trial 003: found 90 of 100 utterances, 90.0% (95 %: 82.4% to 95.1%); 1 false accept in 2.00"
+    )

@@ -1,0 +1,1 @@
+"""A search over settings, augmentation and architecture, under a board's budget."""
