@@ -16,7 +16,7 @@ from wakeword.errors import ConfigError
 if TYPE_CHECKING:
     from trainer.config.sections import TrainerConfig
     from trainer.exporting import Exported, ExportedFloat
-    from wakeword.model.float_model import Agreement
+    from wakeword.model.float_model import Agreement, FormFigures
 
 generate_app = CommandApp()
 train_app = CommandApp()
@@ -242,8 +242,13 @@ def train(
     scores = result.best.scores
     typer.echo(
         f"Best weights after step {result.best.step} of {result.steps}: recall {scores.recall:.1%},"
-        f" {scores.false_accepts_per_hour:.2f} false accepts/h (float model, validation data, which chose them)"
+        f" {scores.false_accepts_per_hour:.2f} false accepts/h ({result.arithmetic}, validation data, which chose them)"
     )
+    if result.before is not None:
+        typer.echo(
+            f"Before the fine-tuning, in the same arithmetic: recall {result.before.recall:.1%},"
+            f" {result.before.false_accepts_per_hour:.2f} false accepts/h"
+        )
     export_command = shlex.join(
         ["mww-export", "--checkpoint", str(result.weights), "--output", str(output / "exported")]
     )
@@ -306,7 +311,8 @@ def export(
     The cutoff is chosen on validation data for training.target_minimization false accepts an hour, unless
     export.probability_cutoff gives it. No file is written when mww-verify would not pass model and manifest. Beside
     both lie the lines for an ESPHome device's configuration (NAME.esphome.yaml), the float model (streaming/), the
-    configuration, and a record of what was measured.
+    configuration, and a record of what was measured. What the float model finds on validation data and what int8
+    arithmetic makes of it is told; an export that loses more than export.max_recall_drop is refused.
 
     Example:
 
@@ -354,6 +360,7 @@ def _print_export(exported: Exported) -> None:
             typer.echo(
                 "warning: no cutoff reaches the target of false accepts; the one with the fewest was taken", err=True
             )
+    _print_forms(exported.forms)
     _print_agreement("int8 against float", agreement)
     if agreement.suspicious:
         typer.echo("warning: quantisation has changed the model by more than 0.02 on average", err=True)
@@ -384,6 +391,21 @@ def _print_onnx_export(exported: ExportedFloat) -> None:
         f" {agreement.inferences} inferences\nModel: {exported.model}\nThis float32 model is for computers: no ESPHome"
         " device runs it. Its metadata says what goes in. Export without --onnx for a device."
     )
+
+
+def _print_forms(forms: tuple[FormFigures, ...]) -> None:
+    """A line a form of the model: what it finds on validation data at the float model's false accepts."""
+    for figures in forms:
+        difference = (
+            f"; probabilities differ by {figures.agreement.mean:.4f} on average, {figures.agreement.maximum:.3f} at"
+            " most"
+            if figures.agreement
+            else ""
+        )
+        typer.echo(
+            f"{figures.form}: {figures.detected}/{figures.utterances} utterances found ({figures.recall:.1%}),"
+            f" {figures.false_accepts} false accepts in {figures.hours:.2f} h{difference}"
+        )
 
 
 def _print_agreement(what: str, agreement: Agreement) -> None:

@@ -15,34 +15,36 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.config.loader import config_hash, write_config
 from trainer.config.sections import TrainerConfig
-from trainer.data.dataset import refuse_changed, select_records
+from trainer.data.dataset import refuse_changed
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Stages
 from trainer.data.speech.engine import DEFAULT_LANGUAGE
 from trainer.data.split import Split
 from trainer.data.spoken import SpokenTables
-from trainer.data.training_sets import recorded_clips
 from trainer.export.convert import SAVED_MODEL, convert, convert_float
 from trainer.export.onnx import convert_onnx, require_onnx
 from trainer.export.package import FLOAT_SUFFIX, ONNX_SUFFIX, ModelPackage, package_paths, write_package
-from trainer.inference.models import Int8Model
+from trainer.export.representative import representative_features, representative_records
+from trainer.inference.models import FloatModel, Int8Model
+from trainer.inference.quantisation_loss import ModelForm, compared, refuse_loss
 from trainer.inference.runs import run_folder
-from trainer.inference.splits import SplitRecords, simulate_split
+from trainer.inference.splits import SplitRecords, present_split
 from trainer.inference.trained import RunCheckpoint, open_checkpoint
+from trainer.mixednet.weights import BEST_WEIGHTS, CHECKPOINTS, QUANTIZATION_AWARE
 from wakeword import contract
+from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError, MeasurementFailure
 from wakeword.files import PARTIAL_SUFFIX, check_writable, write_atomically
 from wakeword.model.flatbuffer import parse_model
-from wakeword.model.float_model import Agreement, ExportRecord, write_record
+from wakeword.model.float_model import Agreement, ExportRecord, FormFigures, write_record
 from wakeword.model.manifest import Manifest, MicroSection
 from wakeword.scoring.operating_point import CutoffChoice
 
-REPRESENTATIVE_SECONDS = 1800
-"""Training recordings of each kind, drawn by the seed, from which the converter's 500 windows are taken."""
 ONNX_TOLERANCE = 1e-4
 """Largest difference of a probability between ONNX Runtime and Keras: some thousand times float32's rounding, and a
 fortieth of a step of the device's output."""
@@ -57,6 +59,8 @@ class Exported:
     """None when the configuration gives the cutoff."""
     probability_cutoff: float
     agreement: Agreement
+    forms: tuple[FormFigures, ...]
+    """What the float model finds, and what int8 arithmetic makes of it; see `quantisation_loss`."""
     arena_bytes: int
     """As the manifest states it: computed, unless the configuration gives it."""
 
@@ -103,22 +107,22 @@ def export_run(
     """
     _check_target(output, name)
     trained = open_checkpoint(checkpoint, config)
-    representative, seed = list(_representative(trained.records, config.training.seed)), config.training.seed
+    representative, seed = list(representative_records(trained.records, config.training.seed)), config.training.seed
     refuse_changed(representative, run_folder(checkpoint))
-    data = recorded_clips(representative, config.slices, seed, progress.counting, jobs)
+    clips = representative_features(representative, config.slices, seed, progress.counting, jobs)
     with _staging(output) as staging:
         progress.told("converting to int8")
-        content = convert(trained.model, config.model, config.slices, data.clips(), folder=staging, seed=seed)
+        content = convert(trained.model, config.model, config.slices, clips, folder=staging, seed=seed)
         arena = _check_contract(content, config)
         progress.told("comparing the int8 with the float model")
         agreement = trained.agreement_of(content)
+        progress.told("comparing what both find, and choosing the cutoff, on validation data")
+        forms = _forms(trained, content, agreement, clips, jobs)
+        window, target = config.export.sliding_window_size, config.training.target_minimization
+        refuse_loss(forms[0], forms[-1], window, target, config.export.max_recall_drop)
         choice, cutoff = None, config.export.probability_cutoff
         if cutoff is None:
-            progress.told("choosing the cutoff on validation data")
-            simulated = simulate_split(
-                Int8Model(parse_model(content, name), jobs), SplitRecords.of(trained.records, Split.VAL)
-            )
-            choice = simulated.choice(config.export.sliding_window_size, config.training.target_minimization)
+            choice = forms[-1].simulated.choice(window, target)
             cutoff = choice.probability_cutoff
         manifest = manifest_for(config, name, cutoff, arena, trained_languages(config, trained.records))
         origin = (
@@ -129,9 +133,38 @@ def export_run(
         _check_package(write_package(staging, name, content, manifest, origin))
         package = write_package(output, name, content, manifest, origin)
         _replace_saved_model(staging, output)
-    exported = Exported(package, choice, cutoff, agreement, manifest.micro.tensor_arena_size)
+    figures = compared(forms, window, target)
+    exported = Exported(package, choice, cutoff, agreement, figures, manifest.micro.tensor_arena_size)
     _write_records(trained, package.model, content, agreement, exported)
     return exported
+
+
+def _forms(
+    trained: RunCheckpoint, content: bytes, agreement: Agreement, clips: Sequence[NDArray[np.int8]], jobs: int | None
+) -> list[ModelForm]:
+    """The float model, what quantisation after the training makes of it, and, where `trained` was fine-tuned for int8
+    arithmetic, what it has become; the last is the exported one.
+    """
+    config = trained.config
+    cache = FeatureCache(default_cache_folder())
+    data = present_split(cache, SplitRecords.of(trained.records, Split.VAL), lambda _: None)
+    floating, aware = trained, trained.checkpoint.absolute().parent.name == QUANTIZATION_AWARE
+    if aware:
+        floating = open_checkpoint(run_folder(trained.checkpoint) / CHECKPOINTS / BEST_WEIGHTS, config)
+    runner = FloatModel(config.model, config.slices, jobs)
+    runner.load(floating.model)
+    forms = [ModelForm("float", data.simulated(runner.run), None)]
+    after = content
+    if aware:
+        after = convert(floating.model, config.model, config.slices, clips, seed=config.training.seed)
+    for form, exported, differs in (
+        ("int8", after, floating.agreement_of(after) if aware else agreement),
+        *([("int8, quantisation-aware", content, agreement)] if aware else []),
+    ):
+        model = Int8Model(parse_model(exported, form), jobs)
+        forms.append(ModelForm(form, data.simulated(model.run), differs))
+    cache.prune()
+    return forms
 
 
 def export_float(checkpoint: Path, config: TrainerConfig, output: Path, name: str, progress: Stages) -> ExportedFloat:
@@ -238,20 +271,10 @@ def _write_records(
         chosen_on_validation=asdict(choice) if choice else None,
         tensor_arena_size=exported.arena_bytes if exported else None,
         agreement=agreement,
+        forms=exported.forms if exported else (),
         software={package: version(package) for package in software},
     )
     write_record(record, model)
-
-
-def _representative(records: Sequence[SampleRecord], seed: int) -> Iterator[SampleRecord]:
-    """Enough training recordings of each kind to draw the converter's windows from, the same for the same seed."""
-    for labels in ((Label.POSITIVE,), (Label.NEGATIVE, Label.HARD_NEGATIVE)):
-        kind = select_records(records, Split.TRAIN, *labels)
-        seconds = 0.0
-        for index in np.random.default_rng(seed).permutation(len(kind)):
-            if seconds < REPRESENTATIVE_SECONDS:
-                yield kind[index]
-            seconds += kind[index].duration
 
 
 def _check_contract(content: bytes, config: TrainerConfig) -> int:

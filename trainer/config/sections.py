@@ -58,6 +58,9 @@ class ExportSection(Section):
     """Probabilities whose mean the device compares with the cutoff."""
     tensor_arena_size: int = Field(0, ge=0)
     """Bytes; 0 writes the computed size. One with which no device could load the model is refused."""
+    max_recall_drop: float = Field(0.02, ge=0, le=1)
+    """Share of the wake words that int8 arithmetic may lose against the float model, at no more false accepts. An
+    export that loses more, by more than chance explains, is refused; 1: none is."""
     minimum_esphome_version: str = "2024.7.0"
     """Oldest ESPHome that runs the model."""
 

@@ -79,6 +79,11 @@ class TrainingSection(LearningSettings, BatchSettings):
     gradient_clipping: GradientClipping = "none"
     """Limit of each step's gradient, by its global norm, which `validation.csv` tells: against single steps that throw
     a training back. A number: this norm; adaptive: five times the running median, and never above 1; none: no limit."""
+    quantization_aware_steps: int = Field(0, ge=0)
+    """Steps of fine-tuning after all phases, in which the exported int8 arithmetic is simulated, so that the weights
+    learn to live with its rounding; for small models. 0: none."""
+    quantization_aware_learning_rate: float = Field(1e-4, gt=0)
+    """Of those steps."""
     minimization_metric: Literal["ambient_false_positives_per_hour"] = "ambient_false_positives_per_hour"
     """What checkpoints must bring below `target_minimization` before anything else counts."""
     target_minimization: float = Field(0.5, ge=0)

@@ -1,4 +1,6 @@
-"""The inputs that the converter measures activation ranges on."""
+"""The inputs that the converter measures activation ranges on, and that quantisation-aware training takes its ranges
+from: the same ones.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,44 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.dataset import select_records
+from trainer.data.ingest import Label, SampleRecord
+from trainer.data.split import Split
+from trainer.data.training_sets import Counting, recorded_clips
 from trainer.mixednet.scaling import FLOAT_MAX, dequantise
 from wakeword import contract
 from wakeword.errors import ConfigError
 
 WINDOWS = 500
+REPRESENTATIVE_SECONDS = 1800
+"""Training recordings of each kind, drawn by the seed, from which the windows are taken."""
+
+
+def representative_records(records: Sequence[SampleRecord], seed: int) -> Iterator[SampleRecord]:
+    """Enough training recordings of each kind to draw the converter's windows from, the same for the same seed."""
+    for labels in ((Label.POSITIVE,), (Label.NEGATIVE, Label.HARD_NEGATIVE)):
+        kind = select_records(records, Split.TRAIN, *labels)
+        seconds = 0.0
+        for index in np.random.default_rng(seed).permutation(len(kind)):
+            if seconds < REPRESENTATIVE_SECONDS:
+                yield kind[index]
+            seconds += kind[index].duration
+
+
+def representative_features(
+    records: Sequence[SampleRecord], slices: int, seed: int, counting: Counting, jobs: int | None = None
+) -> list[NDArray[np.int8]]:
+    """Features of representative recordings, int8 `[n, 40]` each. Raises `ConfigError` for one that cannot be read."""
+    return recorded_clips(records, slices, seed, counting, jobs).clips()
+
+
+def representative_stream(
+    clips: Sequence[NDArray[np.int8]], stride: int, slices: int, seed: int = 0, windows: int = WINDOWS
+) -> NDArray[np.float32]:
+    """The chunks that the converter is given, as one stream, float32 `[n, 40]`. Raises as `representative_chunks`
+    does.
+    """
+    return np.concatenate([chunk[0] for chunk in representative_chunks(clips, stride, slices, seed, windows)])
 
 
 def representative_chunks(

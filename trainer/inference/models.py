@@ -91,13 +91,22 @@ class FloatModel:
 
     form = "float"
 
-    def __init__(self, network: MixedNetConfig, slices: int, jobs: int | None = None) -> None:
-        """Of windows of so many `slices`; it has no weights until some are loaded."""
+    def __init__(
+        self,
+        network: MixedNetConfig,
+        slices: int,
+        jobs: int | None = None,
+        representative: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Of windows of so many `slices`; it has no weights until some are loaded.
+
+        With a `representative` stream the arithmetic is that of the int8 export; see `SlidingModel`.
+        """
         from trainer.mixednet.runtime import start_tensorflow
 
         start_tensorflow()
         self.stride, self._slices, self._jobs = network.stride, slices, jobs
-        self._sliding = SlidingModel(network, slices)
+        self._sliding = SlidingModel(network, slices, representative)
         self.sha256 = ""
 
     def load(self, weights: Any, sha256: str = "") -> None:

@@ -12,6 +12,7 @@ Imports TensorFlow: import this module inside functions only.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -49,12 +50,7 @@ class ChannelFirst:
         """
         net = self._encode(features[None], training=False)[:, :, 0]
         head = self._layers[graph.HEAD]
-        channels, frames = net.shape
-        weights = tf.reshape(head.kernel, (-1, channels))
-        heard = weights.shape[0]
-        positions = frames - heard + 1
-        products = tf.matmul(weights, net)
-        return tf.add_n([products[frame, frame : frame + positions] for frame in range(heard)]) + head.bias
+        return of_positions(net, tf.reshape(head.kernel, (-1, net.shape[0]))) + head.bias
 
     def _encode(self, features: Any, *, training: bool) -> Any:
         net = self._first(features)
@@ -63,26 +59,8 @@ class ChannelFirst:
         return net
 
     def _first(self, features: Any) -> Any:
-        """The first convolution. Rows of `stride` slices do not overlap, so each is multiplied once, with all parts of
-        the kernel that meet it in one frame or another, and the products are shifted and added; patches would be a copy
-        of twice the input."""
-        kernel, stride = self._layers["first_conv"].kernel[:, 0], self._config.stride
-        taps, channels, filters = kernel.shape
-        parts = -(-taps // stride)
-        batch, slices = features.shape[0], features.shape[1]
-        frames = (slices - taps) // stride + 1
-        rows = frames + parts - 1
-        end = rows * stride
-        features = tf.pad(features, ((0, 0), (0, end - slices), (0, 0))) if end > slices else features[:, :end]
-        # Rows before samples is the order wanted of the product, and here it moves whole rows.
-        inputs = tf.transpose(tf.reshape(features, (batch, rows, stride * channels)), (1, 0, 2))
-        padded = tf.reshape(
-            tf.pad(kernel, ((0, parts * stride - taps), (0, 0), (0, 0))), (parts, stride * channels, filters)
-        )
-        weights = tf.reshape(tf.transpose(padded, (0, 2, 1)), (parts * filters, stride * channels))
-        product = self._matmul(weights, tf.reshape(inputs, (rows * batch, stride * channels)), transpose_b=True)
-        product = tf.reshape(product, (parts, filters, rows, batch))
-        return tf.nn.relu(tf.add_n([product[part, :, part : part + frames] for part in range(parts)]))
+        kernel = self._layers["first_conv"].kernel[:, 0]
+        return tf.nn.relu(first_convolution(features, kernel, self._config.stride, self._matmul))
 
     def _block(self, net: Any, block: int, *, training: bool) -> Any:
         residual = (
@@ -97,7 +75,8 @@ class ChannelFirst:
                 for group in range(len(self._config.mixconv_kernel_sizes[block]))
             ]
             bias = tf.concat([convolution.bias for convolution in convolutions], axis=0)
-            net = self._pointwise(_mixconv(net, convolutions), name, bias, training=training)
+            net = mixconv(net, [tf.transpose(convolution.kernel[:, 0, :, 0]) for convolution in convolutions])
+            net = self._pointwise(net, name, bias, training=training)
             if residual is not None:
                 residual = residual[:, residual.shape[1] - net.shape[1] :]
                 net += residual
@@ -139,11 +118,34 @@ class ChannelFirst:
         return tf.cast(product, tf.float32)
 
 
-def _mixconv(net: Any, convolutions: list[Any]) -> Any:
-    """The depthwise convolutions of all kernel sizes without their biases, each over its share of the channels, all
-    ending at the same frame.
+def first_convolution(features: Any, kernel: Any, stride: int, matmul: Callable[..., Any] = tf.matmul) -> Any:
+    """Float32 `[batch, slices, channels]` and `[taps, channels, filters]` to `[filters, frames, batch]`.
+
+    Rows of `stride` slices do not overlap, so each is multiplied once, with all parts of the kernel that meet it in one
+    frame or another, and the products are shifted and added; patches would be a copy of twice the input.
     """
-    kernels = [tf.transpose(convolution.kernel[:, 0, :, 0]) for convolution in convolutions]
+    taps, channels, filters = kernel.shape
+    parts = -(-taps // stride)
+    batch, slices = features.shape[0], features.shape[1]
+    frames = (slices - taps) // stride + 1
+    rows = frames + parts - 1
+    end = rows * stride
+    features = tf.pad(features, ((0, 0), (0, end - slices), (0, 0))) if end > slices else features[:, :end]
+    # Rows before samples is the order wanted of the product, and here it moves whole rows.
+    inputs = tf.transpose(tf.reshape(features, (batch, rows, stride * channels)), (1, 0, 2))
+    padded = tf.reshape(
+        tf.pad(kernel, ((0, parts * stride - taps), (0, 0), (0, 0))), (parts, stride * channels, filters)
+    )
+    weights = tf.reshape(tf.transpose(padded, (0, 2, 1)), (parts * filters, stride * channels))
+    product = matmul(weights, tf.reshape(inputs, (rows * batch, stride * channels)), transpose_b=True)
+    product = tf.reshape(product, (parts, filters, rows, batch))
+    return tf.add_n([product[part, :, part : part + frames] for part in range(parts)])
+
+
+def mixconv(net: Any, kernels: Sequence[Any]) -> Any:
+    """The depthwise convolutions of all kernel sizes without their biases, each over its share of the channels, all
+    ending at the same frame; a kernel is float32 `[channels, taps]`.
+    """
     longest = max(kernel.shape[1] for kernel in kernels)
     outputs, first = [], 0
     for kernel in kernels:
@@ -151,6 +153,16 @@ def _mixconv(net: Any, convolutions: list[Any]) -> Any:
         outputs.append(depthwise(net[first : first + channels, longest - size :], kernel))
         first += channels
     return tf.concat(outputs, axis=0)
+
+
+def of_positions(net: Any, weights: Any) -> Any:
+    """The head's products of one stream, float32 `[channels, frames]`, with `[heard, channels]`, at each position:
+    `[frames - heard + 1]`.
+    """
+    heard = weights.shape[0]
+    positions = net.shape[1] - heard + 1
+    products = tf.matmul(weights, net)
+    return tf.add_n([products[frame, frame : frame + positions] for frame in range(heard)])
 
 
 def _moments(values: Any) -> tuple[Any, Any]:

@@ -22,14 +22,19 @@ SHORTEST_BLOCK, LONGER_BY = 128, 4
 class SlidingModel:
     """Probabilities of a MixedNet at every stride of a recording, with weights taken from a model in training."""
 
-    def __init__(self, config: MixedNetConfig, slices: int) -> None:
+    def __init__(self, config: MixedNetConfig, slices: int, representative: NDArray[np.float32] | None = None) -> None:
+        """With a `representative` stream, float32 features `[slices, 40]`, the arithmetic is that of the model's int8
+        export (`FakeQuantised`), with ranges of that stream; the probabilities are not rounded to the output's steps.
+        """
         import tensorflow as tf
 
         from trainer.mixednet.channel_first import ChannelFirst, dequantised
+        from trainer.mixednet.fake_quantization import FakeQuantised
 
         self._stride, self._slices = config.stride, slices
         self.model = build_model(config, slices)
-        logits_of = ChannelFirst(self.model, config).slide
+        self._quantised = None if representative is None else FakeQuantised(self.model, config, representative)
+        logits_of = (self._quantised or ChannelFirst(self.model, config)).slide
         self._call = tf.function(
             lambda features: tf.sigmoid(logits_of(dequantised(features))), jit_compile=True, autograph=False
         )
@@ -37,6 +42,8 @@ class SlidingModel:
     def load(self, model: Any) -> None:
         """Take over the weights of a model from `build_model`. Raises `ConfigError` when it has other layers."""
         graph.copy_weights(model, self.model)
+        if self._quantised is not None:
+            self._quantised.collect()
 
     def run(self, features: NDArray[np.int8]) -> NDArray[np.float32]:
         """Int8 features `[n, 40]` to one probability a stride, float32 `[(n - slices) // stride + 1]` (empty below

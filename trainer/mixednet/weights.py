@@ -12,6 +12,9 @@ from trainer.mixednet.runtime import start_tensorflow
 from wakeword.errors import ConfigError
 from wakeword.files import partial_file
 
+BEST_WEIGHTS = "best_weights.weights.h5"
+CHECKPOINTS, QUANTIZATION_AWARE = "checkpoints", "quantization_aware"
+"""Folders of a run: of its training in float, and of the fine-tuning after it; each has its best weights."""
 WEIGHTS_SUFFIX = ".weights.h5"
 """Keras accepts no other path."""
 

@@ -13,14 +13,13 @@ from trainer.data.split import Split
 from trainer.evaluation.evaluate import evaluate
 from trainer.exporting import Exported, default_name, export_run
 from trainer.inference.runs import find_candidate, open_model
+from trainer.mixednet.weights import BEST_WEIGHTS, CHECKPOINTS
 from trainer.search.page import PAGE, SearchPage, write_page
 from trainer.search.results import BASE, NEVER_TRAINED, Outcome, TrialRecord, best_of, summary
 from trainer.search.sentences import evaluation, figure_name, flattery, headline, measured_line
 from trainer.search.study import SearchStudy
 from trainer.search.table import TABLE, write_table
 from trainer.search.trial import TRIALS, SearchPlan
-from trainer.training.checkpoints import BEST_WEIGHTS
-from trainer.training.run import CHECKPOINTS
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
 from wakeword.locks import hold_folder

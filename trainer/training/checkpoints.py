@@ -20,7 +20,6 @@ from trainer.training.scores import Checkpoint, ValidationScores
 from wakeword.errors import ConfigError
 from wakeword.files import PARTIAL_SUFFIX, partial_file
 
-BEST_WEIGHTS = "best_weights.weights.h5"
 STATE = "training_state.npz"
 KEPT_CHECKPOINTS = 3
 """Of each kind of numbered checkpoint; older ones are removed."""
@@ -74,7 +73,7 @@ def remove_partial(folder: Path) -> None:
 
 def save_state(path: Path, state: RunState, variables: list[Any]) -> None:
     """Write where a run stands and the values of its variables (model and optimizer, in order)."""
-    contents: dict[str, Any] = {f"variable{index}": variable.value.numpy() for index, variable in enumerate(variables)}
+    contents: dict[str, Any] = {f"variable{index}": variable.numpy() for index, variable in enumerate(variables)}
     contents["header"] = np.array(json.dumps(dataclasses.asdict(state)))
     with partial_file(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **contents)

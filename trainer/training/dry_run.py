@@ -124,6 +124,8 @@ def _plan(dry: DryRun) -> list[str]:
         else "a new run"
     )
     copies = dry.config.augmentation.copies
+    quantised = section.quantization_aware_steps
+    evaluations = section.model_copy(update={"training_steps": (quantised,)}).evaluations_after(0)
     limit = f", limited to {performance.max_memory_gb:g}" if performance.max_memory_gb else ""
     memory = (
         f"main memory about {dry.memory.training / GIB:.1f} GiB for the training; before it"
@@ -136,6 +138,7 @@ def _plan(dry: DryRun) -> list[str]:
             f"{' + '.join(f'{steps:,}' for steps in section.training_steps)} steps of {section.batch_size} windows,"
             f" {section.evaluations_after(0)} evaluations{_early_end(section)}"
         ),
+        *([f"then {quantised:,} quantisation-aware steps, {evaluations} evaluations"] if quantised else []),
         f"{copies} augmented copies of each wake word" if copies else "no augmentation",
         *([teachers_summary(dry.config)] if section.teachers else []),
         memory,

@@ -15,7 +15,7 @@ from trainer.data.spec_augment import choose_array_module
 from trainer.mining.hard_negatives import MinedSets
 from trainer.mixednet.models import build_model
 from trainer.mixednet.runtime import compute_dtype, start_tensorflow
-from trainer.mixednet.weights import load_weights, save_weights
+from trainer.mixednet.weights import BEST_WEIGHTS, load_weights, save_weights
 from trainer.training import checkpoints
 from trainer.training.batch_scores import BatchScores, are_finite
 from trainer.training.gradients import skipped_steps
@@ -24,7 +24,7 @@ from trainer.training.pace import Pace
 from trainer.training.progress import MiningReport, StepReport
 from trainer.training.recorder import Recorder
 from trainer.training.schedules import learning_rate
-from trainer.training.scores import Checkpoint, is_better
+from trainer.training.scores import Checkpoint, ValidationScores, is_better
 from trainer.training.step import TrainState
 from trainer.training.training_run import TrainingRun
 from wakeword.errors import ConfigError
@@ -46,6 +46,10 @@ class TrainingResult:
     steps: int
     elapsed_s: float
     """Of all sessions of the run, evaluations included."""
+    arithmetic: str = "float model"
+    """What the scores of the best checkpoint are of."""
+    before: ValidationScores | None = None
+    """In the same arithmetic, of the weights that a fine-tuning began with; None for a training from the start."""
 
 
 def train(run: TrainingRun) -> TrainingResult:
@@ -100,15 +104,17 @@ class _Loop:
         self._sampler = BatchSampler(run.sets, run.slices, run.settings, choose_array_module(run.performance.gpu_only))
         keras.utils.set_random_seed(run.settings.seed)
         precision = compute_dtype(run.performance)
-        self._train_state = TrainState(
-            build_model(run.network, run.slices), run.network, run.settings, precision, run.distillation
-        )
+        model, representative = build_model(run.network, run.slices), None
+        if run.simulated_export is not None:
+            load_weights(model, run.simulated_export.weights)
+            representative = run.simulated_export.representative
+        self._train_state = TrainState(model, run.network, run.settings, precision, run.distillation, representative)
         self.recorder = Recorder(run.records, run.performance, run.progress)
         self._progress, self._pace, self._mined_total = self.recorder.progress, Pace(), 0
         self._state = checkpoints.RunState(
             run.fingerprint(self._sampler, tf.__version__, precision), planned=run.settings.steps
         )
-        self._state_file, self._weights_file = run.folder / checkpoints.STATE, run.folder / checkpoints.BEST_WEIGHTS
+        self._state_file, self._weights_file = run.folder / checkpoints.STATE, run.folder / BEST_WEIGHTS
         self._earlier_s, self._begun, self._worked = 0.0, time.monotonic(), False
 
     def resume(self) -> None:
@@ -178,6 +184,8 @@ class _Loop:
         state, settings = self._state, self._settings
         phase = settings.phase_of(state.step)
         self._train_state.set_learning_rate(self._rate(state.step))
+        if state.step % settings.eval_step_interval == 0:
+            self._train_state.collect_ranges()
         next_evaluation = (state.step // settings.eval_step_interval + 1) * settings.eval_step_interval
         last = min(next_evaluation, sum(settings.training_steps[: phase + 1]))
         given: list[Any] = []

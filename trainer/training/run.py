@@ -11,6 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from trainer.analysis.targets import check_size
 from trainer.config.checks import check_config
 from trainer.config.loader import CONFIG_NAME, load_config, write_config
@@ -35,17 +38,20 @@ from trainer.data.spec_augment import choose_array_module
 from trainer.data.split import Split
 from trainer.data.training_sets import SetClips, stored_clips, training_sets
 from trainer.data.word_lengths import too_long_words
-from trainer.evaluation.windows import word_ends_of
+from trainer.evaluation.windows import WordEnd, word_ends_of
+from trainer.export.representative import representative_features, representative_records, representative_stream
 from trainer.inference.models import FloatModel
 from trainer.inference.splits import PresentedSplit, SplitRecords, are_synthetic_words, present_split, seconds_counted
 from trainer.mining.in_training import FOLDER as MINED_FOLDER
 from trainer.mining.in_training import JoinedNegatives, TrainingMiner
 from trainer.mining.windows import stretch_of
 from trainer.mixednet.runtime import compute_dtype, start_tensorflow
+from trainer.mixednet.weights import CHECKPOINTS
 from trainer.training.checkpoints import STATE, steps_done
 from trainer.training.loop import TrainingResult, train
 from trainer.training.memory import check_memory, feature_workers, workers
 from trainer.training.progress import TrainingProgress
+from trainer.training.quantization_aware import KEYS, Phase, fine_tune, steps_before
 from trainer.training.teachers import check_teachers, open_teachers, teachers_summary
 from trainer.training.training_run import TrainingRun
 from trainer.training.validation import StreamingValidation
@@ -69,8 +75,6 @@ class RunProgress(TrainingProgress, Stages, Protocol):
 
 _STEPS = "training.training_steps"
 """A run goes on with more steps of its last phase: what it has done until then is the same."""
-
-CHECKPOINTS = "checkpoints"
 
 
 def train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: int | None = None) -> TrainingResult:
@@ -109,20 +113,14 @@ def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs:
     cache = FeatureCache(default_cache_folder(), cache_limit_bytes(performance.feature_cache_gb))
     start_tensorflow(settings=performance)  # the first to start it decides the threads
     presented = _validation_features(ingestion.records, cache, progress)
-    validation = StreamingValidation(
-        FloatModel(config.model, config.slices),
-        presented,
-        config.export.sliding_window_size,
-        config.training.target_minimization,
-        config.export.probability_cutoff,
-        word_ends_of([recording.path for recording in presented.positives.recordings], jobs),
-    )
+    ends = word_ends_of([recording.path for recording in presented.positives.recordings], jobs)
+    validation = _validation(config, presented, ends)
     progress.told(cache.summary(cache.prune(in_use=True)))
     run = TrainingRun(
         config.model,
         config.slices,
         sets,
-        config.training,
+        steps_before(config.training),
         folder / CHECKPOINTS,
         validation,
         progress,
@@ -133,7 +131,34 @@ def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs:
         within_scale=validation.within_scale,
         preparation={"feature_cache_hits": cache.hits, "feature_cache_misses": cache.misses},
     )
-    return train(run)
+    trained = train(run)
+    if not config.training.quantization_aware_steps:
+        return trained
+    progress.told(f"quantisation-aware fine-tuning: {config.training.quantization_aware_steps:,} steps")
+    records = list(representative_records(ingestion.records, config.training.seed))
+    features = representative_features(records, config.slices, config.training.seed, progress.counting, jobs)
+    stream = representative_stream(features, config.model.stride, config.slices, config.training.seed)
+    quantised = _validation(config, presented, ends, stream)
+    drawn = miner.restore(trained.steps).sets if miner else sets
+    phase = Phase(stream, quantised, quantised.within_scale, drawn)
+    return fine_tune(replace(run, settings=config.training), trained, folder, phase)
+
+
+def _validation(
+    config: TrainerConfig,
+    data: PresentedSplit,
+    word_ends: Sequence[WordEnd],
+    representative: NDArray[np.float32] | None = None,
+) -> StreamingValidation:
+    """In float, or with the arithmetic of an int8 export whose ranges are those of a representative stream."""
+    return StreamingValidation(
+        FloatModel(config.model, config.slices, representative=representative),
+        data,
+        config.export.sliding_window_size,
+        config.training.target_minimization,
+        config.export.probability_cutoff,
+        word_ends,
+    )
 
 
 def checked_recordings(
@@ -253,6 +278,8 @@ def _refuse_other_configuration(config: TrainerConfig, folder: Path) -> None:
         if key not in _WHERE_NOT_WHAT
         and (not key.startswith(("performance.", "size_targets.")) or key == "performance.mixed_precision")
     ]
+    # The phase comes after all the rest, and begins anew where it does not fit its settings.
+    changed = [key for key in changed if key.removeprefix("training.") not in KEYS]
     if _STEPS in changed:
         before, now = earlier["training"]["training_steps"], wanted["training"]["training_steps"]
         done = steps_done(folder / CHECKPOINTS / STATE)

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from trainer.config.mixednet import MixedNetConfig
 from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import Batch
@@ -33,11 +36,23 @@ class TrainState:
         settings: TrainingSection,
         compute_dtype: str = "float32",
         distillation: Distillation | None = None,
+        representative: NDArray[np.float32] | None = None,
     ) -> None:
-        """Of a `keras.Model` of `build_model`. `compute_dtype` is what its convolutions multiply in; see
-        `ChannelFirst`.
+        """Of a `keras.Model` of `build_model`.
+
+        Args:
+            model: What is trained.
+            network: Its shape.
+            settings: Weights of the loss, and how the mean is kept.
+            compute_dtype: What the convolutions multiply in; see `ChannelFirst`.
+            distillation: Earlier models, whose logits are learned beside the truth.
+            representative: A stream of features `[slices, 40]` on which the ranges of the int8 export are collected,
+            whose arithmetic the steps then simulate, in float32; see `FakeQuantised`. None: the steps compute in float.
         """
+        from trainer.mixednet.fake_quantization import FakeQuantised
+
         self.model = model
+        self._quantised = None if representative is None else FakeQuantised(model, network, representative)
         self._optimizer = build_optimizer(settings, model.trainable_variables)
         self._weights = [
             *model.trainable_variables,
@@ -52,10 +67,11 @@ class TrainState:
     @property
     def variables(self) -> list[Any]:
         """All of it, in a fixed order: weights, statistics, random seeds, the optimizer's own, the means, what the
-        gradient's limit remembers.
+        gradient's limit remembers, a simulated export's ranges.
         """
         means = self._mean.variables if self._mean else []
-        return [*self.model.variables, *self._optimizer.variables, *means, *self._limit.variables]
+        ranges = self._quantised.variables if self._quantised else []
+        return [*self.model.variables, *self._optimizer.variables, *means, *self._limit.variables, *ranges]
 
     @contextmanager
     def averaged(self) -> Iterator[Any]:
@@ -70,6 +86,11 @@ class TrainState:
         finally:
             for weight, value in zip(self._weights, latest, strict=True):
                 weight.assign(value)
+
+    def collect_ranges(self) -> None:
+        """Where an export is simulated, take its ranges from the weights as they are now."""
+        if self._quantised is not None:
+            self._quantised.collect()
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """Take effect from the next step."""
@@ -88,7 +109,7 @@ class TrainState:
 
         model, optimizer, averaging = self.model, self._optimizer, self._averaging
         mean, limit = self._mean, self._limit
-        logits_of = ChannelFirst(model, network, compute_dtype).train
+        logits_of = (self._quantised or ChannelFirst(model, network, compute_dtype)).train
 
         @tf.function(jit_compile=COMPILED, autograph=False)  # type: ignore[untyped-decorator]  # TensorFlow carries no types
         def step(features: Any, truth: Any, weights: Any) -> Any:

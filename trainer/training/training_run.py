@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from trainer.config.mixednet import MixedNetConfig
 from trainer.config.training_sections import PerformanceSection, TrainingSection
 from trainer.data.batches import BatchSampler, FeatureSet
@@ -17,6 +20,7 @@ from trainer.mining.hard_negatives import HardNegatives
 from trainer.training.losses import Distillation
 from trainer.training.progress import Silent, TrainingProgress
 from trainer.training.scores import ValidationScores
+from wakeword.corpus.recordings import hash_file
 
 _FORMAT = 2
 """Raise it when what validation hears or what chooses a checkpoint changes: scores of before and after it cannot be
@@ -54,6 +58,21 @@ def _as_it_is(model: Any) -> None:
     """Leave a model alone."""
 
 
+@dataclass(frozen=True, eq=False)
+class SimulatedExport:
+    """What quantisation-aware fine-tuning begins with."""
+
+    weights: Path
+    """Of the float model."""
+    representative: NDArray[np.float32]
+    """One stream of features `[slices, 40]`, on which ranges are collected; see `FakeQuantised`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of both."""
+        return f"{hash_file(self.weights)} {hashlib.sha256(np.ascontiguousarray(self.representative)).hexdigest()}"
+
+
 @dataclass(frozen=True)
 class TrainingRun:
     """What one training is made of."""
@@ -81,6 +100,9 @@ class TrainingRun:
     within_scale: Callable[[Any], None] = _as_it_is
     """Divides the logits of a model, in place, where its words are beyond the device's output scale. What is evaluated,
     kept and mined with has that."""
+
+    simulated_export: SimulatedExport | None = None
+    """Fine-tunes weights with the arithmetic of their int8 export; None: trains from the seed, in float."""
 
     def fingerprint(self, sampler: BatchSampler, tensorflow: str, precision: str) -> str:
         """A hash of everything that a run's course depends on. How far the last phase goes is not part of it, unless
@@ -117,6 +139,7 @@ class TrainingRun:
         ]
         parts += [self.hard_negatives.fingerprint] if self.hard_negatives else []
         parts += [self.distillation.fingerprint, str(settings.teaching_share)] if self.distillation else []
+        parts += [self.simulated_export.fingerprint] if self.simulated_export else []
         later = settings.model_dump(mode="json", exclude=_KNOWN_TO_FIRST_STATES, exclude_defaults=True)
         parts += [later] if later else []
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -21,8 +21,8 @@ from trainer.config.loader import CONFIG_NAME, write_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import LISTS_FOLDER, REJECTED_NAME, TABLE_NAME
 from trainer.inference.runs import ModelCandidate
-from trainer.mixednet.weights import save_weights
-from trainer.training.checkpoints import BEST_WEIGHTS, remove_partial
+from trainer.mixednet.weights import BEST_WEIGHTS, save_weights
+from trainer.training.checkpoints import remove_partial
 from trainer.training.run import DUPLICATES_NAME
 from trainer.tuning.measurement import SplitMeasurement
 from trainer.tuning.operating_point import PointChoice, Targets

@@ -45,6 +45,26 @@ class Agreement(Record):
         return self.mean > MEAN_LIMIT
 
 
+class FormFigures(Record):
+    """What one form of a model finds on validation data, at a number of false accepts that all forms share."""
+
+    form: str
+    """`float`, `int8` (quantised after the training) or `int8, quantisation-aware`."""
+    cutoff: int = Field(ge=0, le=255)
+    """The uint8 cutoff with which it finds most."""
+    detected: int = Field(ge=0)
+    utterances: int = Field(ge=0)
+    false_accepts: int = Field(ge=0)
+    hours: float = Field(ge=0)
+    agreement: Agreement | None
+    """With the float weights that it was made of; None of the float model."""
+
+    @property
+    def recall(self) -> float:
+        """Share of the utterances found; 0 without any."""
+        return self.detected / self.utterances if self.utterances else 0.0
+
+
 class ExportRecord(BaseModel):
     """What an export knows of its model. Everything in it was measured on validation data."""
 
@@ -67,6 +87,9 @@ class ExportRecord(BaseModel):
     tensor_arena_size: int | None
     agreement: Agreement
     """With the float model, on validation recordings."""
+    forms: tuple[FormFigures, ...] = ()
+    """What the float model finds and what int8 arithmetic makes of it, on validation data; none of a float32 export and
+    in records of older versions."""
     software: dict[str, str]
     """Versions of what converted the model."""
 

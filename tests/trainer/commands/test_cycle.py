@@ -80,6 +80,8 @@ def test_an_export_is_a_model_its_manifest_and_how_they_came_to_be(cycle: Cycle)
     )
     assert manifest.micro.tensor_arena_size == record["tensor_arena_size"]
     assert record["agreement"]["mean"] < 0.05
+    assert [figures["form"] for figures in record["forms"]] == ["float", "int8"]
+    assert record["forms"][1]["agreement"] == record["agreement"]
     assert record["quantized"] is True
     assert record["model_sha256"] == hash_file(cycle.manifest.with_suffix(".tflite"))
     assert record["weights_sha256"] == hash_file(cycle.run / WEIGHTS)

@@ -12,6 +12,7 @@ from trainer.config.loader import load_config
 from trainer.data.dataset import read_recordings
 from trainer.data.split import Split
 from wakeword.locks import FOLDER_LOCK, hold_folder
+from wakeword.model.float_model import read_record
 
 
 def test_a_run_learns_from_the_one_before(cycle: Cycle, tmp_path: Path) -> None:
@@ -100,6 +101,35 @@ def test_a_dry_run_tells_what_would_be_trained_and_writes_nothing(cycle: Cycle, 
     assert refused.returncode == 2
     assert "max_memory_gb is 0.25, but training takes about" in refused.stderr
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_run_is_fine_tuned_for_int8_arithmetic_and_its_export_tells_what_that_gained(
+    cycle: Cycle, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(cycle.run, tmp_path / "run")
+    phase = ["--set", "training.quantization_aware_steps=30", "--jobs", 1]
+    arguments = [*cycle.train_arguments(folder), *phase]
+    dry = run(cycle.cache, "mww-train", *arguments, "--dry-run")
+    assert "then 30 quantisation-aware steps, 2 evaluations" in dry.stdout
+    trained = run(cycle.cache, "mww-train", *arguments)
+    assert trained.returncode == 0, trained.stderr
+    weights = folder / "quantization_aware" / WEIGHTS.name
+    assert f"Weights: {weights}" in trained.stdout
+    assert "(simulated int8 arithmetic, validation data, which chose them)" in trained.stdout
+    assert "Before the fine-tuning, in the same arithmetic: recall" in trained.stdout
+    assert (folder / WEIGHTS).read_bytes() == (cycle.run / WEIGHTS).read_bytes()
+    table = (weights.parent / "validation.csv").read_text().splitlines()
+    assert [line.partition(",")[0] for line in table[1:]] == ["20", "30"]
+
+    exported = run(cycle.cache, "mww-export", "--checkpoint", weights, "--output", tmp_path / "out", "--jobs", 1)
+    assert exported.returncode == 0, exported.stderr
+    record = read_record(tmp_path / "out" / "computer.tflite")
+    assert record is not None
+    assert [figures.form for figures in record.forms] == ["float", "int8", "int8, quantisation-aware"]
+    assert record.forms[0].agreement is None
+    assert record.forms[2].agreement == record.agreement
+    for figures in record.forms:
+        assert f"{figures.form}: {figures.detected}/{figures.utterances} utterances found" in exported.stdout
 
 
 def test_a_run_with_other_settings_or_recordings_is_refused_and_unharmed(cycle: Cycle, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from tests.trainer.search.tones import write_corpus
 from trainer.analysis.boards import BOARDS
 from trainer.config.loader import CONFIG_NAME, load_config, write_config
 from trainer.data.store import FeatureStore
+from trainer.mixednet.weights import CHECKPOINTS
 from trainer.search import trial as trial_module
 from trainer.search.budget import Budget
 from trainer.search.finish import finish
@@ -21,7 +22,6 @@ from trainer.search.space import load_space
 from trainer.search.study import STUDY_NAME, Sampling, SearchStudy, open_study
 from trainer.search.trial import SearchPlan, work_once
 from trainer.training.checkpoints import STATE, steps_done
-from trainer.training.run import CHECKPOINTS
 from wakeword.errors import ConfigError
 
 SPACE = """

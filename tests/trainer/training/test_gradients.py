@@ -20,6 +20,7 @@ from trainer.config.loader import load_config
 from trainer.config.training_sections import GradientClipping, TrainingSection
 from trainer.data.batches import BatchSampler, FeatureSet
 from trainer.mining.hard_negatives import MinedSets
+from trainer.mixednet.weights import BEST_WEIGHTS
 from trainer.training import checkpoints, loop
 from trainer.training.gradients import ENOUGH, REMEMBERED, GradientLimit, skipped_steps
 from trainer.training.progress import Silent, StepReport
@@ -197,7 +198,7 @@ def test_it_ends_when_it_repeats_and_the_best_weights_stay(tmp_path: Path) -> No
     broken = run_in(tmp_path, 1.0, watched).sets
     with pytest.raises(ConfigError, match=r"not finite at 2 steps in a row, up to step 10.*weights of step 8 are kept"):
         loop.train(replace(run, hard_negatives=Brought(run.sets, broken)))
-    assert (run.folder / checkpoints.BEST_WEIGHTS).is_file()
+    assert (run.folder / BEST_WEIGHTS).is_file()
     assert checkpoints.steps_done(run.folder / checkpoints.STATE) == 8
 
 

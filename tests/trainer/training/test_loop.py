@@ -17,7 +17,7 @@ from trainer.config.lengths import receptive_field
 from trainer.config.mixednet import MixedNetConfig
 from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import BatchSampler, FeatureSet
-from trainer.mixednet.weights import load_weights
+from trainer.mixednet.weights import BEST_WEIGHTS, load_weights
 from trainer.training import checkpoints, loop
 from trainer.training.interrupt import delayed_interrupt
 from trainer.training.progress import Silent, StepReport
@@ -174,7 +174,7 @@ def test_a_run_learns_and_keeps_its_best_weights(whole_run: tuple[loop.TrainingR
     restored = build_model(NET, WINDOW)
     load_weights(restored, result.weights)
     assert separation(restored) == result.best.scores
-    assert {path.name for path in result.weights.parent.iterdir()} == {checkpoints.BEST_WEIGHTS, checkpoints.STATE}
+    assert {path.name for path in result.weights.parent.iterdir()} == {BEST_WEIGHTS, checkpoints.STATE}
 
 
 # 45 is due for an evaluation, 90 also ends a phase, 120 ends the run.

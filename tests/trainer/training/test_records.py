@@ -18,6 +18,7 @@ from trainer.config.lengths import receptive_field
 from trainer.config.training_sections import PerformanceSection, TrainingSection
 from trainer.data.batches import FeatureSet
 from trainer.mixednet import runtime
+from trainer.mixednet.weights import BEST_WEIGHTS
 from trainer.training import checkpoints, loop
 from trainer.training.profiling import gpu_memory
 from trainer.training.progress import Silent, StepReport
@@ -152,7 +153,7 @@ def test_profiles_are_named_by_step_and_readable(whole: tuple[Path, loop.Trainin
 def test_numbered_checkpoints_are_pruned(whole: tuple[Path, loop.TrainingResult]) -> None:
     names = {path.name for path in (whole[0] / "checkpoints").iterdir()}
     numbered = {f"checkpoint_step_{step}.weights.h5" for step in (16, 20, 24)} | {"best_fah_step_4.weights.h5"}
-    assert names == numbered | {checkpoints.BEST_WEIGHTS, checkpoints.STATE}
+    assert names == numbered | {BEST_WEIGHTS, checkpoints.STATE}
 
 
 def same(one: loop.TrainingResult, other: loop.TrainingResult) -> bool:

@@ -13,8 +13,8 @@ from trainer.data.dataset import write_recordings
 from trainer.data.ingest import Ingestion, Label, SampleRecord
 from trainer.data.mined import MinedClip, write_table
 from trainer.data.split import Split
-from trainer.mixednet.weights import save_weights
-from trainer.training.checkpoints import BEST_WEIGHTS, STATE, RunState, save_state
+from trainer.mixednet.weights import BEST_WEIGHTS, save_weights
+from trainer.training.checkpoints import STATE, RunState, save_state
 from trainer.training.patience import Patience
 from trainer.training.run_files import TABLE as VALIDATION_NAME
 from trainer.training.teachers import check_teachers, open_teachers
