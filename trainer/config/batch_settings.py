@@ -102,6 +102,24 @@ class FilterAugment(Section):
         return bool(self.share and (self.gain or self.tilt or self.ripple))
 
 
+class QuietAugment(Section):
+    """Random quiet parts for the windows of each batch, in steps of the int8 features: in low noise 6 dB of level are
+    some 17 steps between silence, 0, and the loudest, 255."""
+
+    share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of the windows that are filled, and of those that are erased; a window may be both."""
+    fill: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Least distance below the loudest channel up to which a window's quiet parts are filled, 0 to fill none; the
+    distance is drawn up to 180. A room, a breath or a codec leaves sound there that no synthesiser makes."""
+    erase: Annotated[float, Field(ge=0, le=255)] = 0.0
+    """Most up to which they are silence, 0 to erase none; the loudest 50 steps of a window are kept."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is changed."""
+        return bool(self.share and (self.fill or self.erase))
+
+
 class BatchSettings(Section):
     """The keys of `training` that say what batches are drawn from."""
 

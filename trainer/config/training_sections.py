@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from trainer.config.base import Files, Section
-from trainer.config.batch_settings import BatchSettings, FilterAugment
+from trainer.config.batch_settings import BatchSettings, FilterAugment, QuietAugment
 from trainer.config.learning import LearningSettings
 from wakeword import contract
 
@@ -68,6 +68,9 @@ class TrainingSection(LearningSettings, BatchSettings):
     """Masked rows of mel bins in a window, likewise."""
     filter_augment: FilterAugment = FilterAugment()
     """Other rooms, microphones and levels, drawn for each window at each step; off where all are 0."""
+    quiet_augment: QuietAugment = QuietAugment()
+    """Other quiet parts, drawn for each window at each step; off where both are 0. A model is to know a word by what is
+    loud in it."""
     weight_averaging: float = Field(0.999, ge=0, lt=1)
     """What a running mean of the weights keeps of itself a step. Evaluations, checkpoints and export have the mean; 0:
     no mean."""

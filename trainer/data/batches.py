@@ -22,6 +22,7 @@ from trainer.config.training_sections import TrainingSection
 from trainer.data.batch_ratios import BatchRatios, drawn
 from trainer.data.clip_rows import ClipRows
 from trainer.data.filter_augment import filter_augment
+from trainer.data.quiet_augment import quiet_augment
 from trainer.data.spec_augment import MaskSettings, spec_augment, to_tensor
 from wakeword import contract
 from wakeword.errors import ConfigError
@@ -172,8 +173,10 @@ class BatchSampler:
             before_end,
         )
         features = self._windows(clips, self._starts[clips] + self._lengths[clips] - before_end)
-        masks, filters = self._masks(phase), settings.filter_augment
+        masks, filters, quiet = self._masks(phase), settings.filter_augment, settings.quiet_augment
         with augmenting():
+            if quiet.is_on:
+                features = quiet_augment(features, quiet, settings.seed, step)
             if filters.is_on:
                 features = filter_augment(features, filters, settings.seed, step, self._xp)
             if masks != MaskSettings():
@@ -252,8 +255,9 @@ class BatchSampler:
             digest.update(values.tobytes())
         if settings.batch_ratios:
             digest.update(f"batch_ratios={settings.batch_ratios}".encode())
-        if settings.filter_augment.is_on:
-            digest.update(settings.filter_augment.model_dump_json().encode())
+        for changed in (settings.filter_augment, settings.quiet_augment):
+            if changed.is_on:
+                digest.update(changed.model_dump_json().encode())
         return digest.hexdigest()
 
 

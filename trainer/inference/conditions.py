@@ -7,8 +7,7 @@ backgrounds are those of validation alone, and the same for every model; each co
 other. What follows a word is the room's own pause, with its noise.
 
 Negatives are heard in the same conditions, and noises alone besides. Clean ones are hardly ever accepted: a model with
-which clean negatives let expect 0.65 false accepts an hour had 5.4 among recordings of people and noises. Generated
-near misses are left out: no hour of speech has so many.
+which clean negatives let expect 0.65 false accepts an hour had 5.4 among recordings of people and noises.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ from trainer.data.augment.computed import computed_backgrounds, computed_rooms, 
 from trainer.data.augment.conditions import noise_instead, with_room_and_noise
 from trainer.data.augment.sounds import StoredSound
 from trainer.data.ingest import SampleRecord
-from trainer.data.speech.plan import FOLDERS, NEAR_MISS
 from trainer.data.split import Split
 from wakeword.corpus.feature_cache import FeatureCache
 from wakeword.presentation import SESSION, Presentation
@@ -98,10 +96,8 @@ def hard_streams(
     positive_paths = _by_path(sorted(positives, key=lambda record: record.content)[:MOST_WORDS])
     if not positive_paths:
         return HardStreams()
-    running = [
-        record for record in negatives if record.is_sound and record.path.parent.parent.name != FOLDERS[NEAR_MISS].name
-    ]
-    negative_paths = _by_path(_up_to(MOST_NEGATIVES_S, sorted(running, key=lambda record: record.content)))
+    with_audio = sorted((record for record in negatives if record.is_sound), key=lambda record: record.content)
+    negative_paths = _by_path(_up_to(MOST_NEGATIVES_S, with_audio))
     # Some seventy short sounds are made once a machine; starting processes for them would cost more.
     folder = cache.folder / "sounds"
     rooms = sorted(computed_rooms(folder, Split.VAL, _ROOMS, jobs=1), key=lambda room: room.plan.distance_m)

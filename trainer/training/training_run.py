@@ -46,7 +46,7 @@ _KNOWN_TO_FIRST_STATES = {
         "sampling_weights",
         "penalty_weights",
     ),
-    *("teachers", "teaching_share", "held_out_engines", "filter_augment"),
+    *("teachers", "teaching_share", "held_out_engines", "filter_augment", "quiet_augment"),
 }
 """Keys of `training` that the fingerprint has, of themselves or by what they decide: the batches, the teachers."""
 
