@@ -110,7 +110,7 @@ def simulate(
     """Run a model over recordings exactly as a device would, without a device.
 
     Features, probabilities and detections are those of ESPHome with TFLM's reference kernels, slice by slice: a
-    simulation, no measurement on a device.
+    simulation, no measurement on a device. With --engine litert the kernels are LiteRT's.
 
     Examples:
 

@@ -72,7 +72,7 @@ BOARDS = (
     BoardProfile("ESP32-S3-BOX-3", 16 * MIB, 16 * MIB),
     # No vector instructions, so that ESP-NN computes in plain C there.
     BoardProfile("ESP32-WROVER-E N4R8", 4 * MIB, 4 * MIB, 520 * KIB, firmware=PLAIN_FIRMWARE_BYTES, cycles_per_mac=30),
-    # Its cores have neither a divider nor a multiplication to 64 bits.
+    # Its cores have no instruction that divides, nor one that multiplies to 64 bits.
     BoardProfile(
         "Raspberry Pi Pico",
         2 * MIB,

@@ -30,7 +30,7 @@ def check_size(config: TrainerConfig) -> None:
     analysis = analyse_model(config.model, config.hardware.clip_duration_ms)
     for key, limit_kb, what, needed in (
         ("max_flash_kb", targets.max_flash_kb, "the int8 file", _flash_kb),
-        ("max_ram_kb", targets.max_ram_kb, "the tensor arena", _ram_kb),
+        ("max_ram_kb", targets.max_ram_kb, "the tensor arena with 1 KiB for ESPHome's variables", _ram_kb),
     ):
         if limit_kb is not None and needed(analysis) > limit_kb:
             smallest, setting = min(_halved(config, needed))
@@ -53,7 +53,8 @@ def _halved(config: TrainerConfig, needed: Callable[[ModelAnalysis], float]) -> 
     in the arena cannot be read off its own sizes, so each model is built.
     """
     network, clip_ms = config.model, config.hardware.clip_duration_ms
-    yield needed(analyse_model(network, max(SHORTEST_CLIP_MS, clip_ms // 2))), _named("clip_duration_ms", clip_ms // 2)
+    shorter_ms = max(SHORTEST_CLIP_MS, clip_ms // 2)
+    yield needed(analyse_model(network, shorter_ms)), _named("clip_duration_ms", shorter_ms)
     for key, value in (
         ("first_conv_filters", network.first_conv_filters // 2),
         ("pointwise_filters", tuple(filters // 2 for filters in network.pointwise_filters)),

@@ -103,16 +103,19 @@ class FilterAugment(Section):
 
 
 class QuietAugment(Section):
-    """Random quiet parts for the windows of each batch, in steps of the int8 features: in low noise 6 dB of level are
-    some 17 steps between silence, 0, and the loudest, 255."""
+    """Random quiet parts for the windows of each batch, in steps of the int8 features: 6 dB between two channels of one
+    slice are some 15 steps. Silence is 0, the loudest 255."""
 
     share: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Share of the windows that are filled, and of those that are erased; a window may be both."""
+    """Share of the windows whose quiet parts are filled, and of those whose quiet parts are erased; a window may
+    be both."""
     fill: Annotated[float, Field(ge=0, le=180)] = 0.0
-    """Least distance below the loudest channel up to which a window's quiet parts are filled, 0 to fill none; the
-    distance is drawn up to 180. A room, a breath or a codec leaves sound there that no synthesiser makes."""
+    """How near a filled floor comes to the loudest channel, in steps below it: the distance of a window is drawn from
+    this up to 180, so a smaller number fills more. 0 fills none. A room, a breath or a codec leaves sound there that no
+    synthesiser makes."""
     erase: Annotated[float, Field(ge=0, le=255)] = 0.0
-    """Most up to which they are silence, 0 to erase none; the loudest 50 steps of a window are kept."""
+    """What is below a level is silence; the level of a window is drawn from 0 up to this. 0 erases none. The loudest 50
+    steps of a window are kept."""
 
     @property
     def is_on(self) -> bool:

@@ -18,7 +18,7 @@ class BatchRatios:
 
     The windows of all batches, one after another, follow one pattern, in which each kind is spread evenly. So a batch
     that the pattern divides has exactly the ratios; where it does not, so many batches have them together as it takes,
-    and no batch is further from them than one window of each kind.
+    and no batch is further from them than two windows of each kind.
     """
 
     def __init__(

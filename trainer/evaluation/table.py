@@ -15,7 +15,9 @@ from trainer.evaluation.device import DeviceFigures, Recall
 from trainer.evaluation.evaluate import Evaluation
 from trainer.evaluation.temperature import FittedTemperature
 from trainer.evaluation.windows import ProbabilityCalibration, WindowMetrics
+from wakeword.contract import PROBABILITY_MAX
 from wakeword.scoring.grades import Grade
+from wakeword.scoring.operating_point import cutoff_as_probability
 
 MOST_SPEAKERS = 12
 """Of more, those with the lowest recall are shown; JSON has all."""
@@ -62,7 +64,11 @@ def _device_table(figures: DeviceFigures) -> Table:
     table.add_row("recall", *_recall_cells(figures.recall))
     best = figures.all_cutoffs
     lowest = best.cutoff_for_no_faph
-    where = "no cutoff has none" if lowest is None else f"from cutoff {lowest:.3f} on"
+    where = (
+        "no cutoff has none"
+        if lowest is None
+        else f"lowest cutoff {cutoff_as_probability(round(lowest * PROBABILITY_MAX))}"
+    )
     table.add_row("average viable recall", f"{best.average_viable_recall:.3f}", "", "all cutoffs, 0-2 false accepts/h")
     table.add_row("recall at no false accepts", f"{best.recall_at_no_faph:.1%}", "", where)
     if figures.latency is not None:

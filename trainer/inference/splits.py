@@ -17,10 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.dataset import TABLE_NAME, refuse_changed, select_records
+from trainer.data.dataset import TABLE_NAME, refuse_changed, select_records, validation_negatives
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress as CountProgress
-from trainer.data.speech.plan import FOLDERS, NEAR_MISS
 from trainer.data.split import Split
 from trainer.inference.conditions import HardStreams, hard_streams
 from trainer.inference.models import WordModel
@@ -54,24 +53,17 @@ class SplitRecords:
     def of(cls, records: Sequence[SampleRecord], split: Split) -> SplitRecords:
         """Those of a run; of a kind that is not in the split there are none.
 
-        A validation leaves generated near misses out, unless there is nothing else: a cutoff is chosen for a rate, and
-        no hour of life has so many. With them "alexa" chose 0.96 for the sake of "tralexa" and "alexis", which lost 28
-        of 174 people.
+        A validation has no generated near misses (`validation_negatives`).
         """
         positives, negatives = (select_records(records, split, label) for label in (Label.POSITIVE, Label.NEGATIVE))
         if split is Split.VAL:
-            negatives = running_speech(negatives) or negatives
+            negatives = validation_negatives(records)
         return cls(split, _by_path(positives), _by_path(negatives))
 
     @property
     def seconds(self) -> float:
         """Length of all."""
         return sum(record.duration for record in (*self.positives, *self.negatives))
-
-
-def running_speech(negatives: Iterable[SampleRecord]) -> list[SampleRecord]:
-    """Negatives without the near misses that were generated."""
-    return [record for record in negatives if record.path.parent.parent.name != FOLDERS[NEAR_MISS].name]
 
 
 def _by_path(records: Iterable[SampleRecord]) -> tuple[SampleRecord, ...]:

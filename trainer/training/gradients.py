@@ -3,7 +3,8 @@
 The size is the global norm: the root of the sum of all squares of all weights' gradients. Limits after Pascanu, Mikolov
 and Bengio, "On the difficulty of training recurrent neural networks" (2013): a gradient above the limit is scaled down
 to it, its direction stays. The adaptive limit follows what the run itself has shown, as AutoClip does (Seetharaman,
-Wichern, Pardo and Le Roux 2020), here five times the median, so that no ordinary step is touched by it.
+Wichern, Pardo and Le Roux 2020), here five times the median, and never above 1. Where the median is above 0.2 the 1
+decides, and where ordinary norms are above 1 it limits every step.
 """
 
 from __future__ import annotations

@@ -42,6 +42,9 @@ from wakeword.errors import ConfigError
 from wakeword.locks import hold_folder
 from wakeword.processes import threads_of_workers
 
+_FORMAT = 2
+"""Raise it when what validation hears changes: points of before and after it cannot be compared."""
+
 
 class TuningProgress(Stages, Protocol):
     """Receives what a tuning does."""
@@ -304,6 +307,7 @@ def _identity(task: TuningTask) -> dict[str, Any]:
     """
     config, limits, targets = task.candidate.config, task.limits, task.targets
     return {
+        "format": _FORMAT,
         "checkpoint": hash_file(task.checkpoint),
         "target-fah": targets.false_accepts_per_hour,
         "target-recall": targets.recall,

@@ -100,9 +100,10 @@ def det_curve(streams: Iterable[tuple[ProbabilityStream, Truth]], window: int) -
 
 
 def average_viable_recall(curve: DetCurve, highest_rate: float = 2.0) -> float:
-    """Area under recall over false accepts an hour from 0 to 2, divided by 2, as microWakeWord defines it.
+    """Area under recall over false accepts an hour from 0 to 2, divided by 2, as microWakeWord's figure but exact.
 
     At each rate the best recall of all cutoffs at or under it counts, so the curve is a staircase and the area exact.
+    microWakeWord draws straight lines between cutoffs, and so gives more where the negatives are short.
     """
     rates, recalls = curve.false_accepts_per_hour, curve.recall
     viable = rates <= highest_rate

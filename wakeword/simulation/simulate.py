@@ -35,7 +35,7 @@ FEWEST_RANGES_FOR_PROCESSES = 24
 
 @dataclass(frozen=True)
 class Options:
-    """How to compute, none of which changes a result."""
+    """How to compute; none but the engine `litert` changes a result."""
 
     engine: EngineChoice = "auto"
     jobs: int | None = None

@@ -120,7 +120,10 @@ def test_what_a_board_leaves_to_a_model_is_within_it() -> None:
 
 @pytest.mark.parametrize(
     ("target", "what", "needs"),
-    [("max_flash_kb=40", "the int8 file", "model_bytes"), ("max_ram_kb=20", "the tensor arena", "ram_bytes")],
+    [
+        ("max_flash_kb=40", "the int8 file", "model_bytes"),
+        ("max_ram_kb=20", "the tensor arena with 1 KiB for ESPHome's variables", "ram_bytes"),
+    ],
 )
 def test_a_model_beyond_its_target_is_refused_with_what_shrinks_it_most(target: str, what: str, needs: str) -> None:
     given = ["export.wake_word=computer", f"size_targets.{target}"]

@@ -4,37 +4,39 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from trainer.data.dataset import validation_negatives
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from trainer.inference.splits import SplitRecords
+from wakeword.corpus.recordings import GENERATED_TABLE
+
+SENTENCE, NEAR, NOISE = "negative/sentence/kokoro_a/2.wav", "negative/near_miss/kokoro_a/3.wav", "noises/room/fan.wav"
 
 
-def record(path: str, label: Label, split: Split) -> SampleRecord:
-    return SampleRecord(Path(path), label, split, "", 1.0, 16_000)
+def records(folder: Path, split: Split, *names: str) -> list[SampleRecord]:
+    return [SampleRecord(folder / name, Label.NEGATIVE, split, "", 1.0, 16_000) for name in names]
 
 
-def records(split: Split) -> list[SampleRecord]:
-    return [
-        record("/made/negative/sentence/kokoro_a/2.wav", Label.NEGATIVE, split),
-        record("/made/positive/kokoro_a/1.wav", Label.POSITIVE, split),
-        record("/made/negative/near_miss/kokoro_a/3.wav", Label.NEGATIVE, split),
-        record("/noises/fan.wav", Label.NEGATIVE, split),
-    ]
+def generated(folder: Path) -> Path:
+    (folder / GENERATED_TABLE).write_text("path\n")
+    return folder
 
 
-def test_a_validation_leaves_near_misses_out() -> None:
-    found = SplitRecords.of(records(Split.VAL), Split.VAL)
-    assert [one.path.as_posix() for one in found.negatives] == [
-        "/made/negative/sentence/kokoro_a/2.wav",
-        "/noises/fan.wav",
-    ]
-    assert len(found.positives) == 1
+def test_a_validation_leaves_generated_near_misses_out(tmp_path: Path) -> None:
+    given = records(generated(tmp_path), Split.VAL, NOISE, SENTENCE, NEAR)
+    assert [one.path for one in SplitRecords.of(given, Split.VAL).negatives] == [tmp_path / SENTENCE, tmp_path / NOISE]
 
 
-def test_a_test_has_all_negatives() -> None:
-    assert len(SplitRecords.of(records(Split.TEST), Split.TEST).negatives) == 3
+def test_near_misses_of_a_person_validate(tmp_path: Path) -> None:
+    given = records(tmp_path, Split.VAL, SENTENCE, NEAR)
+    assert len(SplitRecords.of(given, Split.VAL).negatives) == 2
 
 
-def test_a_validation_without_other_negatives_has_its_near_misses() -> None:
-    near = record("/made/negative/near_miss/kokoro_a/3.wav", Label.NEGATIVE, Split.VAL)
-    assert SplitRecords.of([near], Split.VAL).negatives == (near,)
+def test_a_test_has_all_negatives(tmp_path: Path) -> None:
+    given = records(generated(tmp_path), Split.TEST, NOISE, SENTENCE, NEAR)
+    assert len(SplitRecords.of(given, Split.TEST).negatives) == 3
+
+
+def test_a_validation_without_other_negatives_has_its_near_misses(tmp_path: Path) -> None:
+    given = records(generated(tmp_path), Split.VAL, NEAR)
+    assert validation_negatives(given) == given
