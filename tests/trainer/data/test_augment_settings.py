@@ -21,9 +21,11 @@ def test_order_and_probabilities_are_the_references() -> None:
         "Gain": 1.0,
         "RIR": 0.5,
     }
-    assert tuple(expected) == tuple(EFFECTS)[:8]
+    ours = [name for name in EFFECTS if name != "TimeStretch"]
+    assert tuple(expected) == tuple(ours)[:8]
+    assert AugmentationSection().TimeStretch == 0, "the reference has none"
     assert AugmentationSection().model_dump(include=set(expected)) == expected
-    assert tuple(EFFECTS)[8:] == (
+    assert tuple(ours)[8:] == (
         "BandLimits",
         "Level",
         "SelfNoise",
