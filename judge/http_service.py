@@ -144,7 +144,12 @@ def sound_of_wav(content: bytes) -> bytes:
                     f"{rate} Hz, {8 * width} bits, {channels} channels; send {SAMPLE_RATE_HZ} Hz, 16 bits, mono",
                 )
             return bytes(file.readframes(file.getnframes()))
-    except (wave.Error, EOFError, ValueError) as error:
+    except (
+        wave.Error,
+        EOFError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # RuntimeError: a chunk longer than the file's own
         raise Status(HTTPStatus.BAD_REQUEST, f"no WAV file of PCM ({error or 'it ends early'})") from error
 
 

@@ -13,8 +13,10 @@ from wakeword.contract import SAMPLE_RATE_HZ
 BYTES_A_SECOND = SAMPLE_RATE_HZ * 2
 LONGEST_HEADER_BYTES = 1 << 16
 """Of a line or a set of headers: no client of ours needs a tenth of it."""
-_GOODBYE_SECONDS = 1.0
-"""To read on after a refusal. Who closes a connection with unread bytes in it resets it, and the refusal is lost."""
+GOODBYE_SECONDS = 1.0
+"""To read on after a refusal. Who closes a connection with unread bytes in it resets it, and the refusal is lost. Also
+what a client has to read its last answer.
+"""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Door:
                 try:
                     await self._receive(Visit(reader, writer), serve, refuse)
                 finally:
-                    writer.close()
+                    await _let_go(writer)
 
         return enter
 
@@ -116,10 +118,21 @@ class Door:
             await asyncio.wait(list(self._inside))
 
 
+async def _let_go(writer: asyncio.StreamWriter) -> None:
+    """Close once what was answered has gone out; what a client does not read is dropped after a while."""
+    writer.close()
+    with suppress(OSError):  # also the time-out
+        try:
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await writer.wait_closed()
+        finally:
+            writer.transport.abort()
+
+
 async def say_goodbye(visit: Visit) -> None:
     """After a refusal: what was sent arrives, though the client may still be sending."""
     with suppress(ConnectionError, TimeoutError, OSError):
-        async with asyncio.timeout(_GOODBYE_SECONDS):
+        async with asyncio.timeout(GOODBYE_SECONDS):
             await visit.writer.drain()
             if visit.writer.can_write_eof():
                 visit.writer.write_eof()

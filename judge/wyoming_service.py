@@ -25,7 +25,7 @@ from wyoming.wake import Detect, Detection, NotDetected
 
 from judge.asking import AnswerRoom, ClipQuestion, TooLong
 from judge.deciding import Judge, JudgeAnswer
-from judge.limits import LONGEST_HEADER_BYTES, Door, Visit, say_goodbye
+from judge.limits import GOODBYE_SECONDS, LONGEST_HEADER_BYTES, Door, Visit, say_goodbye
 from wakeword.contract import SAMPLE_RATE_HZ
 
 NAME = "mww-judge"
@@ -99,6 +99,11 @@ class WyomingService:
     room: AnswerRoom
     door: Door
     told: Callable[[str], None]
+    info: Info = field(init=False)
+    """Made once: the version is read from the disk."""
+
+    def __post_init__(self) -> None:
+        self.info = describe(self.room.judge)
 
     async def serve(self, visit: Visit) -> None:
         """One connection, question by question, until the client leaves, is refused or takes too long."""
@@ -120,8 +125,13 @@ class WyomingService:
 
     async def _tell(self, visit: Visit, refusal: Refusal) -> None:
         self.told(f"Wyoming, {visit.who}: refused, {refusal}")
-        await send(visit, Error(str(refusal), refusal.code))
-        await say_goodbye(visit)
+        try:
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await send(visit, Error(str(refusal), refusal.code))
+        except TimeoutError:  # it does not read
+            visit.writer.transport.abort()
+        else:
+            await say_goodbye(visit)
 
 
 @dataclass(eq=False)
@@ -146,6 +156,7 @@ class _Conversation:
             event = await self._read()
             if event is None:
                 return False
+            await asyncio.sleep(0)  # events that have come already are read without a wait: others have their turn here
             try:
                 if await self._answers(event):
                     return True
@@ -169,7 +180,7 @@ class _Conversation:
         """Take one event; whether it got its answer."""
         self.visit.busy = not self.answered
         if Describe.is_type(event.type):
-            await send(self.visit, describe(self.service.room.judge))
+            await send(self.visit, self.service.info)
             return True
         if Detect.is_type(event.type):
             self._check_names(Detect.from_event(event).names)

@@ -31,6 +31,10 @@ def wav(clip: Clip, rate: int = 16_000) -> bytes:
     return buffer.getvalue()
 
 
+LONG_CHUNK = b"RIFF\x10\0\0\0WAVELIST\0\0\1\0"
+"""A WAV file with a chunk longer than the file says that it is."""
+
+
 def ask(
     server: Server, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
 ) -> tuple[int, dict[str, Any], dict[str, str]]:
@@ -84,6 +88,7 @@ def test_without_the_right_token_there_is_no_answer(given: str | None, server: S
         ("POST", "/judge", b"{}", RIGHT | {"Content-Type": "application/json"}, 415, "audio/wav"),
         ("POST", "/judge", b"no wav", WAV, 400, "no WAV file of PCM"),
         ("POST", "/judge", wav(np.zeros(100, np.int16))[:20], WAV, 400, "no WAV file of PCM"),
+        ("POST", "/judge", LONG_CHUNK, WAV, 400, "no WAV file of PCM"),
         ("POST", "/judge", wav(np.zeros(100, np.int16), 44_100), WAV, 400, "44100 Hz, 16 bits, 1 channels"),
         ("POST", "/judge", wav(np.zeros(0, np.int16)), WAV, 400, "holds no sound"),
         ("POST", "/judge", b"", RAW, 400, "holds no sound"),
