@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -45,7 +47,16 @@ def serve(
     longest: Annotated[float, typer.Option(help="Most seconds of sound in one question.", min=1, max=60)] = 10.0,
     clients: Annotated[int, typer.Option(help="Most connections at once, of both services.", min=1, max=256)] = 8,
     timeout: Annotated[
-        float, typer.Option(help="Most seconds from the beginning of a question to its answer.", min=0.5, max=600)
+        float,
+        typer.Option(
+            help="Most seconds from the beginning of a question to its answer; more than --longest for sound that is"
+            " sent as it is recorded.",
+            min=0.5,
+            max=600,
+        ),
+    ] = 15.0,
+    idle: Annotated[
+        float, typer.Option(help="Most seconds that a Wyoming client stays without a question.", min=0.5, max=3600)
     ] = 15.0,
 ) -> None:
     """Answer clients until SIGTERM or Ctrl-C: Wyoming on one port, HTTP with a token on another.
@@ -66,5 +77,16 @@ def serve(
     if places[0] is not None:
         refuse_open_wyoming(places[0], trust_network)
     token = None if places[1] is None else read_token(token_file)
-    served = Served(open_judge(models, cutoff), ServiceLimits(longest, clients, timeout), *places, token)
-    serve_until_stopped(served, lambda line: print(line, flush=True))
+    served = Served(open_judge(models, cutoff), ServiceLimits(longest, clients, timeout, idle), *places, token)
+    serve_until_stopped(served, _print_or_drop)
+
+
+def _print_or_drop(line: str) -> None:
+    """A line; whoever reads no further, or a full disk, ends no service."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        # What is left in the buffer would fail again at the end of the program.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError:
+        return

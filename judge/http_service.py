@@ -26,6 +26,8 @@ from wakeword.contract import SAMPLE_RATE_HZ
 PATH = b"/judge"
 WAV_TYPES = frozenset({b"audio/wav", b"audio/wave", b"audio/x-wav", b"audio/vnd.wave"})
 RAW_TYPE = b"application/octet-stream"
+_NO_WAV = (wave.Error, EOFError, RuntimeError, ValueError)
+"""What `wave` raises; `RuntimeError` for a chunk that is longer than the file is by its header."""
 _WAV_HEADER_BYTES = 4096
 """Of a WAV file besides its sound."""
 
@@ -63,6 +65,8 @@ class HttpService:
         else:
             if answer is not None:
                 await exchange.send(HTTPStatus.OK, answer)
+                if "score" in answer:
+                    self.told(f"HTTP, {visit.who}: {'yes' if answer['yes'] else 'no'}, {answer['score']:.3f}")
 
     async def refuse(self, visit: Visit) -> None:
         """Where too many are inside."""
@@ -70,8 +74,8 @@ class HttpService:
         await _Exchange(visit).send(HTTPStatus.SERVICE_UNAVAILABLE, full, {"retry-after": "1"})
 
     async def _refuse(self, exchange: _Exchange, status: Status) -> None:
-        self.told(f"HTTP, {exchange.visit.who}: refused, {status.status.value} {status}")
         await exchange.send(status.status, {"error": str(status)}, status.headers)
+        self.told(f"HTTP, {exchange.visit.who}: refused, {status.status.value} {status}")
         await say_goodbye(exchange.visit)
 
     async def _answer(self, exchange: _Exchange) -> dict[str, Any] | None:
@@ -98,19 +102,18 @@ class HttpService:
         try:
             most = limits.longest_bytes + (_WAV_HEADER_BYTES if kind != RAW_TYPE else 0)
             body = await exchange.body(int(headers.get(b"content-length", b"0")), most)
-            return await self._judged(sound_of_wav(body) if kind != RAW_TYPE else body, exchange.visit)
+            return await self._judged(sound_of_wav(body) if kind != RAW_TYPE else body)
         except TooLong as error:
             raise Status(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {limits.longest_seconds:g} s of sound"
             ) from error
 
-    async def _judged(self, sound: bytes, visit: Visit) -> dict[str, Any]:
+    async def _judged(self, sound: bytes) -> dict[str, Any]:
         if not sound or len(sound) % 2:
             raise Status(HTTPStatus.BAD_REQUEST, "the clip holds no sound" if not sound else "half a sample is left")
         question = self.room.question()
         await question.hear(sound)
         answer = await question.finish()
-        self.told(f"HTTP, {visit.who}: {'yes' if answer.yes else 'no'}, {answer.score:.3f}")
         return {
             "yes": answer.yes,
             "score": answer.score,
@@ -144,12 +147,7 @@ def sound_of_wav(content: bytes) -> bytes:
                     f"{rate} Hz, {8 * width} bits, {channels} channels; send {SAMPLE_RATE_HZ} Hz, 16 bits, mono",
                 )
             return bytes(file.readframes(file.getnframes()))
-    except (
-        wave.Error,
-        EOFError,
-        RuntimeError,
-        ValueError,
-    ) as error:  # RuntimeError: a chunk longer than the file's own
+    except _NO_WAV as error:
         raise Status(HTTPStatus.BAD_REQUEST, f"no WAV file of PCM ({error or 'it ends early'})") from error
 
 

@@ -29,6 +29,8 @@ class ServiceLimits:
     """Connections at once, of both services together."""
     request_seconds: float = 15.0
     """From the beginning of a question to its answer."""
+    idle_seconds: float = 15.0
+    """Of a Wyoming client without a question: from its connection, or from its last answer."""
 
     @property
     def longest_bytes(self) -> int:

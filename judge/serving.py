@@ -80,8 +80,8 @@ class Served:
 def serve(served: Served, told: Callable[[str], None]) -> None:
     """Serve until SIGTERM or Ctrl-C, then end in order: no new clients, answers that are under way are given.
 
-    `told` gets a line where each service listens, one an answer, and one at the end. Raises `InfrastructureError` where
-    a place cannot be listened on.
+    `told` gets a line where each service listens, one an answer, and one at the end; it raises nothing, or clients get
+    no answers. Raises `InfrastructureError` where a place cannot be listened on.
     """
     asyncio.run(_serve(served, told))
 

@@ -107,30 +107,31 @@ class WyomingService:
 
     async def serve(self, visit: Visit) -> None:
         """One connection, question by question, until the client leaves, is refused or takes too long."""
-        conversation = _Conversation(self, visit)
+        limit = asyncio.timeout(self.door.limits.idle_seconds)
+        conversation = _Conversation(self, visit, limit)
         try:
-            while conversation.question is not None or not self.door.stopping:
-                visit.busy = conversation.question is not None
-                async with asyncio.timeout(self.door.limits.request_seconds):
-                    if not await conversation.go_on():
+            async with limit:
+                while await conversation.go_on():
+                    if self.door.stopping and not visit.busy:
                         return
+                    await asyncio.sleep(0)  # what came already is read without a wait: others have their turn here
         except Refusal as refusal:
             await self._tell(visit, refusal)
         except TimeoutError:
-            await self._tell(visit, Refusal("time-out", f"no answer in {self.door.limits.request_seconds:g} s"))
+            await self._tell(visit, conversation.too_late())
 
     async def refuse(self, visit: Visit) -> None:
         """Where too many are inside."""
         await send(visit, Error("too many clients at once; ask again later", "busy"))
 
     async def _tell(self, visit: Visit, refusal: Refusal) -> None:
-        self.told(f"Wyoming, {visit.who}: refused, {refusal}")
         try:
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await send(visit, Error(str(refusal), refusal.code))
         except TimeoutError:  # it does not read
             visit.writer.transport.abort()
-        else:
+        self.told(f"Wyoming, {visit.who}: refused, {refusal}")
+        if not visit.writer.is_closing():
             await say_goodbye(visit)
 
 
@@ -140,6 +141,8 @@ class _Conversation:
 
     service: WyomingService
     visit: Visit
+    limit: asyncio.Timeout
+    """For the answer where a question has begun, else for the next one to begin. No other event moves it."""
     reader: BoundedReader = field(init=False)
     question: ClipQuestion | None = None
     answered: bool = False
@@ -151,20 +154,25 @@ class _Conversation:
         self.reader = BoundedReader(self.visit.reader, most)
 
     async def go_on(self) -> bool:
-        """Read events up to the next answer. Returns whether there may be another; raises `Refusal`."""
-        while True:
-            event = await self._read()
-            if event is None:
-                return False
-            await asyncio.sleep(0)  # events that have come already are read without a wait: others have their turn here
-            try:
-                if await self._answers(event):
-                    return True
-            except _MALFORMED as error:
-                raise Refusal("malformed", f"{event.type}: not of the protocol's form") from error
-            except TooLong as error:
-                longest = self.service.room.limits.longest_seconds
-                raise Refusal("too-long", f"more than {longest:g} s of sound") from error
+        """Take the next event. Returns whether there was one; raises `Refusal`."""
+        event = await self._read()
+        if event is None:
+            return False
+        try:
+            await self._answer(event)
+        except _MALFORMED as error:
+            raise Refusal("malformed", f"{event.type}: not of the protocol's form") from error
+        except TooLong as error:
+            longest = self.service.room.limits.longest_seconds
+            raise Refusal("too-long", f"more than {longest:g} s of sound") from error
+        return True
+
+    def too_late(self) -> Refusal:
+        """What is said where the limit has passed."""
+        limits = self.service.door.limits
+        if self.visit.busy:
+            return Refusal("time-out", f"no answer in {limits.request_seconds:g} s")
+        return Refusal("time-out", f"no question in {limits.idle_seconds:g} s")
 
     async def _read(self) -> Event | None:
         try:
@@ -176,23 +184,19 @@ class _Conversation:
             raise Refusal("malformed", "no event of the protocol")
         return event
 
-    async def _answers(self, event: Event) -> bool:
-        """Take one event; whether it got its answer."""
-        self.visit.busy = not self.answered
+    async def _answer(self, event: Event) -> None:
         if Describe.is_type(event.type):
             await send(self.visit, self.service.info)
-            return True
-        if Detect.is_type(event.type):
+        elif Detect.is_type(event.type):
             self._check_names(Detect.from_event(event).names)
         elif AudioStart.is_type(event.type):
             start = AudioStart.from_event(event)
             _check_format(start.rate, start.width, start.channels)
             self._begin()
         elif AudioChunk.is_type(event.type):
-            return await self._take(AudioChunk.from_event(event))
+            await self._take(AudioChunk.from_event(event))
         elif AudioStop.is_type(event.type):
-            return await self._stop()
-        return False
+            await self._stop()
 
     def _check_names(self, names: list[str] | None) -> None:
         own = model_name(self.service.room.judge)
@@ -200,33 +204,39 @@ class _Conversation:
             raise Refusal("unknown-model", f"this judge knows {own} alone")
 
     def _begin(self) -> None:
-        self.question, self.answered = self.service.room.question(), False
+        self.question, self.answered, self.visit.busy = self.service.room.question(), False, True
+        self._allow(self.service.door.limits.request_seconds)
 
-    async def _take(self, chunk: AudioChunk) -> bool:
+    def _end(self) -> None:
+        self.question, self.visit.busy = None, False
+        self._allow(self.service.door.limits.idle_seconds)
+
+    def _allow(self, seconds: float) -> None:
+        self.limit.reschedule(asyncio.get_running_loop().time() + seconds)
+
+    async def _take(self, chunk: AudioChunk) -> None:
         _check_format(chunk.rate, chunk.width, chunk.channels)
         if self.answered:
-            return False
+            return
         if self.question is None:
             self._begin()
         assert self.question is not None
         self.timestamp = chunk.timestamp
         answer = await self.question.hear(chunk.audio)
         if answer is None or not answer.yes:
-            return False
+            return
         await self._say(await self.question.finish())
-        self.question, self.answered = None, True
-        return True
+        self.answered = True
+        self._end()
 
-    async def _stop(self) -> bool:
-        question, self.question = self.question, None
+    async def _stop(self) -> None:
         if self.answered:
             self.answered = False
-            return True
-        if question is None:
+        elif self.question is None:
             await send(self.visit, NotDetected())
         else:
-            await self._say(await question.finish())
-        return True
+            await self._say(await self.question.finish())
+            self._end()
 
     async def _say(self, answer: JudgeAnswer) -> None:
         name = model_name(self.service.room.judge)

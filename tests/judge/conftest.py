@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from judge.deciding import Judge, open_judge
-from tests.judge.served import Server, served
+from tests.judge.served import PATIENT, Server, served
 from tests.spoken import Spoken
 from wakeword.audio import read_samples
 
@@ -24,15 +24,14 @@ def judge(official_models: Path) -> Judge:
 @pytest.fixture(scope="session")
 def server(official_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """With the usual limits, but for time: the machine may be busy."""
-    with served(tmp_path_factory.mktemp("cache"), official_models / "alexa.json", "--timeout", 300) as running:
+    with served(tmp_path_factory.mktemp("cache"), official_models / "alexa.json", *PATIENT) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def small_server(official_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """For two clients at once."""
-    given = ("--clients", 2, "--timeout", 300)
-    with served(tmp_path_factory.mktemp("cache"), official_models / "alexa.json", *given) as running:
+    with served(tmp_path_factory.mktemp("cache"), official_models / "alexa.json", "--clients", 2, *PATIENT) as running:
         yield running
 
 

@@ -16,6 +16,8 @@ from tests.commands import command, environment
 
 TOKEN = "correct-horse-battery-staple"
 DEADLINE_S = 120
+PATIENT = ("--timeout", 300, "--idle", 300)
+"""Limits that a busy machine does not reach."""
 
 
 @dataclass
@@ -43,8 +45,10 @@ class Server:
 
 
 @contextmanager
-def served(cache: Path, *arguments: object) -> Iterator[Server]:
-    """A server that is ready; it is stopped, and everything that it said is without the token."""
+def served(cache: Path, *arguments: object, read_to: str | None = None) -> Iterator[Server]:
+    """A server that is ready; it is stopped, and everything that it said is without the token. After a line that fits
+    `read_to` its output is closed.
+    """
     whole = command("mww-judge", "serve", *arguments, "--wyoming", "127.0.0.1:0", "--http", "127.0.0.1:0")
     process = subprocess.Popen(
         whole,
@@ -58,7 +62,11 @@ def served(cache: Path, *arguments: object) -> Iterator[Server]:
     def read() -> None:
         assert process.stdout is not None
         for line in process.stdout:
+            if last := read_to is not None and re.search(read_to, line) is not None:
+                process.stdout.close()
             server.lines.put(line.rstrip("\n"))
+            if last:
+                return
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()

@@ -5,9 +5,14 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import os
+import re
+import shutil
 import socket
+import subprocess
 import time
 import wave
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +21,11 @@ from numpy.typing import NDArray
 
 from judge.deciding import Judge
 from tests.judge.served import DEADLINE_S, TOKEN, Server
+from tests.programs import needs
 
 type Clip = NDArray[np.int16]
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}
+PAGE = Path(__file__).parents[2] / "docs" / "judge.md"
 WAV = RIGHT | {"Content-Type": "audio/wav"}
 RAW = RIGHT | {"Content-Type": "application/octet-stream"}
 
@@ -104,6 +111,40 @@ def test_what_is_no_clip_is_refused(
     found, answer, _ = ask(server, method, path, body, headers)
     assert found == status
     assert message in answer["error"]
+
+
+@needs("curl", "curl")
+@needs("openssl", "openssl")
+def test_what_the_page_prints_hides_the_token_and_asks_the_judge(server: Server, word: Clip, tmp_path: Path) -> None:
+    """Its lines of the shell, with the port of this server, and with a note of the command line that others can see."""
+    text = PAGE.read_text()
+    (make,) = re.findall(r"^.*> judge\.token.*$", text, re.MULTILINE)
+    (curl,) = re.findall(r"^printf .*\n.*/judge$", text, re.MULTILINE)
+    (tmp_path / "clip.wav").write_bytes(wav(word))
+    (tmp_path / "curl").write_text(f'#!/bin/sh\nprintf "%s " "$@" > seen\nexec {shutil.which("curl")} "$@"\n')
+    (tmp_path / "curl").chmod(0o755)
+
+    def shell(command: str) -> str:
+        environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        return subprocess.run(
+            ["sh", "-euc", f"umask 022\n{command}"],
+            cwd=tmp_path,
+            env=environment,
+            timeout=DEADLINE_S,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        ).stdout
+
+    shell(make)
+    token = tmp_path / "judge.token"
+    assert token.stat().st_mode & 0o777 == 0o600
+    assert len(token.read_text().strip()) == 64
+    token.write_text(TOKEN)
+    assert json.loads(shell(curl.replace(":10411", f":{server.http}")))["yes"] is True
+    seen = (tmp_path / "seen").read_text()
+    assert "clip.wav" in seen
+    assert TOKEN not in seen
 
 
 def exchange(server: Server, sent: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from judge.serving import ListenPlace, parse_place
 from judge.token import Token
 from tests import commands
 from tests.commands import Run, one_line_error
+from tests.judge.served import DEADLINE_S, PATIENT, TOKEN, served
 from wakeword.errors import ConfigError
 
 SECRET = "a-token-of-twenty-six-signs"
@@ -79,6 +81,20 @@ def test_a_place_that_is_taken_is_named(official_models: Path, tmp_path: Path) -
     told = one_line_error(done, 3)
     assert f"{place}: cannot be listened on" in told
     assert told.endswith("give --wyoming another place")
+
+
+def test_it_answers_though_nobody_reads_what_it_prints(official_models: Path, tmp_path: Path) -> None:
+    """As with `mww-judge serve … | head -3`."""
+    with served(tmp_path, official_models / "alexa.json", *PATIENT, read_to="ready$") as server:
+        for _ in range(2):
+            connection = http.client.HTTPConnection("127.0.0.1", server.http, timeout=DEADLINE_S)
+            headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/octet-stream"}
+            connection.request("POST", "/judge", bytes(32_000), headers)
+            assert connection.getresponse().status == 200
+            connection.request("GET", "/elsewhere", headers=headers)
+            assert connection.getresponse().status == 404
+            connection.close()
+        assert server.stop() == 0
 
 
 def test_places_are_read() -> None:

@@ -18,7 +18,7 @@ from wyoming.event import Event
 from wyoming.info import Describe, Info
 from wyoming.wake import Detect, Detection, NotDetected
 
-from tests.judge.served import DEADLINE_S, Server, served
+from tests.judge.served import DEADLINE_S, PATIENT, Server, served
 
 type Clip = NDArray[np.int16]
 
@@ -247,7 +247,7 @@ def test_a_stop_lets_an_answer_be_given(
             assert Detection.is_type(event.type)
             assert await asking.read_event() is None
 
-    with served(tmp_path, official_models / "alexa.json", "--timeout", 300) as server:
+    with served(tmp_path, official_models / "alexa.json", *PATIENT) as server:
         asyncio.run(talk(server))
         assert server.process.wait(DEADLINE_S) == 0
     assert server.said[-1] == "stopped"

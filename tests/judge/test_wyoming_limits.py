@@ -68,18 +68,49 @@ async def house(judge: Judge, **limits: float) -> AsyncIterator[House]:
 def test_a_client_that_never_reads_loses_its_place(judge: Judge) -> None:
     async def talk() -> None:
         loop = asyncio.get_running_loop()
-        async with house(judge, request_seconds=0.5) as inside:
+        async with house(judge, idle_seconds=0.5) as inside:
             with await inside.visitor() as deaf:
                 with pytest.raises(ConnectionError):  # it is cut off, in spite of what it still sends
                     while True:
                         await loop.sock_sendall(deaf, DESCRIBE * 100)
                 assert await inside.left.get() == 0
-            assert "refused, no" in inside.told[0]
+            assert "refused, no question in 0.5 s" in inside.told[0]
             with await inside.visitor() as next_one:
                 await loop.sock_sendall(next_one, DESCRIBE)
                 assert (await loop.sock_recv(next_one, 100)).startswith(b'{"type": "info"')
 
     asyncio.run(talk())
+
+
+@pytest.mark.parametrize(
+    ("events", "limits", "reason"),
+    [
+        (b'{"type": "audio-start", "data": {"rate": 16000, "width": 2, "channels": 1}}\n', (0.5, 300), "no answer"),
+        (b"", (300, 0.5), "no question"),
+        (b'{"type": "detect"}\n', (300, 0.5), "no question"),
+        (
+            b'{"type": "audio-start", "data": {"rate": 16000, "width": 2, "channels": 1}}\n{"type": "audio-stop"}\n',
+            (300, 0.5),
+            "no question",
+        ),
+    ],
+)
+def test_asking_what_it_is_gives_no_more_time(
+    events: bytes, limits: tuple[float, float], reason: str, judge: Judge
+) -> None:
+    async def talk() -> bytes:
+        loop = asyncio.get_running_loop()
+        async with house(judge, request_seconds=limits[0], idle_seconds=limits[1]) as inside:
+            with await inside.visitor() as visitor:
+                await loop.sock_sendall(visitor, events)
+                heard = b""
+                while b'"type": "error"' not in heard:
+                    await loop.sock_sendall(visitor, DESCRIBE)
+                    heard = heard[-20:] + await loop.sock_recv(visitor, 1 << 16)
+                heard += await loop.sock_recv(visitor, 1 << 16)
+            return heard
+
+    assert f"{reason} in 0.5 s".encode() in asyncio.run(talk())
 
 
 def test_answers_that_nobody_reads_are_not_kept(judge: Judge) -> None:
