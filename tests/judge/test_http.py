@@ -119,7 +119,7 @@ def test_what_the_page_prints_hides_the_token_and_asks_the_judge(server: Server,
     """Its lines of the shell, with the port of this server, and with a note of the command line that others can see."""
     text = PAGE.read_text()
     (make,) = re.findall(r"^.*> judge\.token.*$", text, re.MULTILINE)
-    (curl,) = re.findall(r"^printf .*\n.*/judge$", text, re.MULTILINE)
+    (curl,) = re.findall(r"^curl .*<<END\n.*\nEND\n", text, re.MULTILINE)
     (tmp_path / "clip.wav").write_bytes(wav(word))
     (tmp_path / "curl").write_text(f'#!/bin/sh\nprintf "%s " "$@" > seen\nexec {shutil.which("curl")} "$@"\n')
     (tmp_path / "curl").chmod(0o755)
