@@ -27,8 +27,9 @@ def headline(records: Sequence[TrialRecord], best: TrialRecord, figure_name: str
     """The best trial beside the configuration itself."""
     base = next((record for record in done(records) if record.name == BASE), None)
     if best.figure < 0:
+        seeds, nearest = ("", "with the fewest") if len(best.runs) == 1 else (" with all its seeds", "that is nearest")
         return (
-            "No trial reaches the target of false accepts on validation; the one with the fewest is"
+            f"No trial reaches the target of false accepts on validation{seeds}; the one {nearest} is"
             f" {title(best)}, with {best.false_accepts_per_hour:.2f} an hour."
         )
     if best is base:
@@ -45,7 +46,8 @@ def headline(records: Sequence[TrialRecord], best: TrialRecord, figure_name: str
 
 def flattery(records: Sequence[TrialRecord]) -> str:
     """What the figure of the best of many is worth."""
-    count = len([record for record in records if record.runs or record.outcome is Outcome.PRUNED])
+    # A trial is given up with its first seed.
+    count = sum(len(record.runs) + (record.outcome is Outcome.PRUNED) for record in records)
     seeds = max((len(record.runs) for record in records), default=1)
     chance = (
         f"Each was trained with {seeds} seeds, and their mean counts."

@@ -153,15 +153,24 @@ class SearchStudy:
     def note(self, name: str, **values: Any) -> None:
         """Keep values of a trial: `network`, `cost`, `runs`, `said`."""
         plain = {key: TypeAdapter(Any).dump_python(value, mode="json") for key, value in values.items()}
-        if name == BASE:
-            kept = self._study.user_attrs.get(BASE, {"outcome": Outcome.RUNNING.value})
-            self._study.set_user_attr(BASE, kept | plain)
-            return
-        for key, value in plain.items():
-            self._trial(name).set_user_attr(key, value)
+        with _telling_of(self._folder / DATABASE):
+            if name == BASE:
+                kept = self._study.user_attrs.get(BASE, {"outcome": Outcome.RUNNING.value})
+                self._study.set_user_attr(BASE, kept | plain)
+                return
+            for key, value in plain.items():
+                self._trial(name).set_user_attr(key, value)
 
     def report(self, name: str, step: int, figure: float, last: bool = False) -> str:
-        """Keep an evaluation; say why the trial is hopeless, or nothing: after its `last` step it is done."""
+        """Keep an evaluation; say why the trial is hopeless, or nothing: after its `last` step it is done.
+
+        Raises `ConfigError` and `InfrastructureError` as `open_study` does, so that the training which reports does not
+        take them for its own.
+        """
+        with _telling_of(self._folder / DATABASE):
+            return self._report(name, step, figure, last)
+
+    def _report(self, name: str, step: int, figure: float, last: bool) -> str:
         import numpy as np
         from optuna.pruners import PercentilePruner
         from optuna.trial import TrialState
@@ -202,12 +211,15 @@ class SearchStudy:
         states = {Outcome.DONE: TrialState.COMPLETE, Outcome.FAILED: TrialState.FAIL, Outcome.LOST: TrialState.FAIL}
         self._study.tell(int(name), value, state=states.get(outcome, TrialState.PRUNED))
 
-    def unfinished(self, space: SearchSpace) -> str | None:
-        """The name of a trial whose process was killed; one that was killed while its settings were drawn is given up.
+    def unfinished(self, space: SearchSpace, base: bool = True) -> str | None:
+        """The name of a trial whose process was killed, the configuration itself only with `base`; one that was killed
+        while its settings were drawn is given up.
 
         For whoever has the lock.
         """
         for record in self.records():
+            if record.name == BASE and not base:
+                continue
             if record.outcome is Outcome.RUNNING and not self.claimed(record.name):
                 if record.name == BASE or len(record.drawn) == len(space.parameters):
                     return record.name
@@ -261,34 +273,41 @@ def open_study(folder: Path, sampling: Sampling) -> Iterator[SearchStudy]:
     Raises `ConfigError` where the file is no study, `InfrastructureError` where it cannot be read or written.
     """
     import optuna
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import DatabaseError, OperationalError
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     path = folder / DATABASE
-    with ExitStack() as stack:
-        try:
-            # Two processes must not make the same tables.
-            with wait_for(folder / LOCK, lambda: None):
-                storage = optuna.storages.RDBStorage(
-                    f"sqlite:///{path.absolute()}", engine_kwargs={"connect_args": {"timeout": _WAIT_S}}
-                )
-                stack.callback(storage.engine.dispose)
-                stack.callback(storage.remove_session)
-                study = optuna.create_study(
-                    storage=storage, study_name=STUDY_NAME, direction="maximize", load_if_exists=True
-                )
-            yield SearchStudy(folder, study, sampling)
-        except (StorageInternalError, DatabaseError) as error:
-            cause = error if isinstance(error, DatabaseError) else error.__cause__
-            said = getattr(cause, "orig", None) or error
-            if isinstance(cause, OperationalError):
-                raise InfrastructureError(
-                    f"{path}: cannot be read or written ({said}); free space or check the disk, then run again"
-                ) from error
-            raise ConfigError(
-                f"{path}: damaged, or no study ({said}); give another --output, or remove the folder"
+    with ExitStack() as stack, _telling_of(path):
+        # Two processes must not make the same tables.
+        with wait_for(folder / LOCK, lambda: None):
+            storage = optuna.storages.RDBStorage(
+                f"sqlite:///{path.absolute()}", engine_kwargs={"connect_args": {"timeout": _WAIT_S}}
+            )
+            stack.callback(storage.engine.dispose)
+            stack.callback(storage.remove_session)
+            study = optuna.create_study(
+                storage=storage, study_name=STUDY_NAME, direction="maximize", load_if_exists=True
+            )
+        yield SearchStudy(folder, study, sampling)
+
+
+@contextmanager
+def _telling_of(path: Path) -> Iterator[None]:
+    """Tell in one line what SQLite says of a study's file, as an error of this project."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import DatabaseError, OperationalError
+
+    try:
+        yield
+    except (StorageInternalError, DatabaseError) as error:
+        cause = error if isinstance(error, DatabaseError) else error.__cause__
+        said = getattr(cause, "orig", None) or error
+        if isinstance(cause, OperationalError):
+            raise InfrastructureError(
+                f"{path}: cannot be read or written ({said}); free space or check the disk, then run again"
             ) from error
+        raise ConfigError(
+            f"{path}: damaged, or no study ({said}); give another --output, or remove the folder"
+        ) from error
 
 
 def _record(name: str, outcome: Outcome, drawn: Mapping[str, Any], kept: Mapping[str, Any]) -> TrialRecord:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,17 +17,20 @@ from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import TABLE_NAME
 from trainer.search.budget import Budget, ModelCost, least_cost, model_cost
 from trainer.search.events import SearchEvents
-from trainer.search.results import BASE, Outcome, SeedRun, TrialRecord
+from trainer.search.results import BASE, Outcome, SeedRun, TrialRecord, figure_over
 from trainer.search.space import Drawn, SearchSpace
 from trainer.search.study import Sampling, SearchStudy
 from trainer.training.gradients import LossNotFinite
 from trainer.training.progress import MiningReport, StepReport
-from trainer.training.run import train_run
+from trainer.training.run import checked_recordings, train_run
 from trainer.training.scores import Checkpoint, figure, metric_of
-from wakeword.errors import ConfigError
+from wakeword.errors import ConfigError, InfrastructureError
+from wakeword.files import write_atomically
 from wakeword.locks import wait_for
 
 TRIALS, SPACE = "trials", "space.yaml"
+TRACEBACK = "traceback.txt"
+"""In the run of a trial that has failed for a reason that nobody foresaw."""
 FEATURES_LOCK = ".features.lock"
 MOST_IN_VAIN = 50
 """Draws in a row that cannot be trained, before the search gives up: the space does not fit the budget."""
@@ -67,11 +71,12 @@ class Hopeless(Exception):  # not an error
 
 
 def work_once(plan: SearchPlan, study: SearchStudy, events: SearchEvents) -> bool:
-    """Take a trial and train it; of those that are drawn the first one that keeps within the budget. False where no
-    trial is left to take.
+    """Take a trial and train it; of those that are drawn the first one that can be trained and keeps within the budget.
+    False where no trial is left to take.
 
-    Raises `ConfigError` where the space does not fit the budget, and what concerns all trials: recordings that are
-    gone, a full disk. What was trained until then is kept, and goes on with the next call.
+    Raises `ConfigError` where the space does not fit the budget or the configuration itself cannot be trained, and what
+    concerns all trials: a full disk, a folder in use. What was trained until then is kept, and goes on with the next
+    call.
     """
     while True:
         with ExitStack() as claim:
@@ -89,7 +94,7 @@ def work_once(plan: SearchPlan, study: SearchStudy, events: SearchEvents) -> boo
 
 
 def _take(plan: SearchPlan, study: SearchStudy) -> TrialRecord | None:
-    if (name := study.unfinished(plan.space)) is not None:
+    if (name := study.unfinished(plan.space, base=plan.base)) is not None:
         return next(record for record in study.records() if record.name == name)
     if plan.base and study.base() is None:
         study.note(BASE)
@@ -112,29 +117,47 @@ class _TrialAtWork:
     def run(self) -> bool:
         """Whether it was trained, if only in part."""
         try:
-            config = self._plan.config(self._record.drawn)
-        except ConfigError as error:
-            return self._never_trained(Outcome.REFUSED, str(error))
-        cost = self._cost(config)
-        if over := self._plan.budget.exceeded(cost):
-            return self._never_trained(Outcome.OVER_BUDGET, over)
-        self._events.told(f"trial {self._name}: {in_words(self._record.drawn)}; {cost}")
-        try:
-            runs = self._trained(config)
+            return self._run()
         except Hopeless as hopeless:
             self._ended(Outcome.PRUNED, str(hopeless))
         except LossNotFinite as error:
             self._ended(Outcome.FAILED, str(error).partition(". ")[0])
-        else:
-            value = sum(run.figure for run in runs) / len(runs)
-            self._study.end(self._name, Outcome.DONE, value=value)
-            scores = runs[0].scores
-            over_seeds = f" (mean of {len(runs)} seeds)" if len(runs) > 1 else ""
-            self._events.told(
-                f"trial {self._name}: {metric_of(scores, config.training).replace('_', ' ')} {value:.4f}{over_seeds};"
-                f" recall {scores.recall:.1%}, {scores.false_accepts_per_hour:.2f} false accepts/h on validation"
-            )
+        except ConfigError as error:
+            self._refuse_faults_of_all(error)
+            return self._never_trained(Outcome.REFUSED, str(error))
+        except (OSError, InfrastructureError):
+            raise  # of the machine: the next trial would meet it too
+        except Exception as error:  # of whatever a trial's settings lead to, memory and TensorFlow among it
+            path = self._plan.run_folder(self._name) / TRACEBACK
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, traceback.format_exc())
+            first = next(iter(str(error).splitlines()), "")
+            self._ended(Outcome.FAILED, f"{type(error).__name__}: {first}; {path} has the rest")
         return True
+
+    def _run(self) -> bool:
+        config = self._plan.config(self._record.drawn)
+        cost = self._cost(config)
+        if over := self._plan.budget.exceeded(cost):
+            return self._never_trained(Outcome.OVER_BUDGET, over)
+        self._events.told(f"trial {self._name}: {in_words(self._record.drawn)}; {cost}")
+        runs = self._trained(config)
+        value = figure_over(runs)
+        self._study.end(self._name, Outcome.DONE, value=value)
+        scores = runs[0].scores
+        over_seeds = f" (mean of {len(runs)} seeds)" if len(runs) > 1 else ""
+        self._events.told(
+            f"trial {self._name}: {metric_of(scores, config.training).replace('_', ' ')} {value:.4f}{over_seeds};"
+            f" recall {scores.recall:.1%}, {scores.false_accepts_per_hour:.2f} false accepts/h on validation"
+        )
+        return True
+
+    def _refuse_faults_of_all(self, error: ConfigError) -> None:
+        """Raise where not only what was drawn is to blame: the configuration itself cannot be trained either."""
+        if self._name == BASE:
+            raise error
+        quiet = _TrialProgress(self._name, self._events, lambda: None, lambda _: "")
+        checked_recordings(self._plan.config({}), self._plan.run_folder(BASE), quiet, self._plan.jobs)
 
     def _cost(self, config: TrainerConfig) -> ModelCost:
         cycles_per_mac = self._plan.budget.cycles_per_mac

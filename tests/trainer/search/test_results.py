@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from trainer.search.budget import ModelCost
 from trainer.search.results import BASE, Outcome, SeedRun, TrialRecord, best_of, pareto_front, summary
 from trainer.search.sentences import flattery, headline, measured_line
@@ -21,6 +23,18 @@ def test_the_mean_over_the_seeds_counts() -> None:
     assert best_of([lucky, steady, trial("002")]) is steady
     assert lucky.best_run.figure == 0.9
     assert best_of([trial("000")]) is None
+
+
+def test_a_seed_above_the_target_is_not_made_up_for_by_the_recall_of_another() -> None:
+    torn, steady = trial("000", 0.98, -0.30), trial("001", 0.33, 0.33)
+    assert best_of([torn, steady]) is steady
+    assert torn.figure == pytest.approx(-0.15)
+    assert trial("002", -0.2, -0.2).figure == pytest.approx(-0.2)
+    assert [one.name for one in pareto_front([torn, steady], lambda cost: cost.arena)] == ["001"]
+    assert headline([torn], torn, "expected recall") == (
+        "No trial reaches the target of false accepts on validation with all its seeds; the one that is nearest is"
+        " trial 000, with 1.00 an hour."
+    )
 
 
 def test_of_equals_the_one_that_finds_more_then_the_smaller_one() -> None:
@@ -59,6 +73,7 @@ def test_sentences() -> None:
     assert "No trial reaches the target" in headline([above], above, "expected recall")
     assert "does not reach the target" in headline([trial(BASE, -0.1), better], better, "expected recall")
     assert "among 3 trainings" in flattery([base, better, trial("004")])
+    assert "among 4 trainings" in flattery([trial("000", 0.1, 0.2), trial("001", 0.3), trial("002")])
     assert "with 2 seeds" in flattery([trial("000", 0.1, 0.2)])
     assert summary([base, better, trial("004")]) == "2 done, 1 pruned"
     line = measured_line({"name": "003", "found": 90, "utterances": 100, "false_accepts": 1, "hours": 2.0})

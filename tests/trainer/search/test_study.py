@@ -112,6 +112,14 @@ def test_a_trial_whose_process_lives_is_not_taken(tmp_path: Path, space: SearchS
         assert study.unfinished(space) == name
 
 
+def test_the_configuration_itself_is_taken_up_only_by_who_trains_it(tmp_path: Path, space: SearchSpace) -> None:
+    with open_study(tmp_path, SAMPLING) as study:
+        study.note(BASE)
+        name = study.draw(space).name
+        assert study.unfinished(space) == BASE
+        assert study.unfinished(space, base=False) == name
+
+
 def test_one_that_was_killed_while_it_was_drawn_is_given_up(tmp_path: Path, space: SearchSpace) -> None:
     with open_study(tmp_path, SAMPLING) as study:
         half = SearchSpace(space.origin, space.parameters[:1], space.text)

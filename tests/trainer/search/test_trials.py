@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,11 +18,11 @@ from trainer.search import trial as trial_module
 from trainer.search.budget import Budget
 from trainer.search.finish import finish
 from trainer.search.results import BASE, Outcome, TrialRecord
-from trainer.search.space import load_space
+from trainer.search.space import Drawn, load_space
 from trainer.search.study import STUDY_NAME, Sampling, SearchStudy, open_study
 from trainer.search.trial import SearchPlan, work_once
 from trainer.training.checkpoints import STATE, steps_done
-from wakeword.errors import ConfigError
+from wakeword.errors import ConfigError, InfrastructureError
 
 SPACE = """
 training.learning_rates[0]: {choices: [0.02, 0.03, 1.0e-9, 1.0e+30]}
@@ -64,9 +64,9 @@ class Searched:
     """What was computed for the store, by trial: the name of the first set, and how many lines had been told."""
 
 
-def plan_of(root: Path, seeds: int = 1, trials: int = 5) -> SearchPlan:
-    settings = write_corpus(root)
-    (root / "space.yaml").write_text(SPACE)
+def plan_of(root: Path, seeds: int = 1, trials: int = 5, written: str = SPACE, more: Sequence[str] = ()) -> SearchPlan:
+    settings = [*write_corpus(root), *more]
+    (root / "space.yaml").write_text(written)
     folder = root / "search"
     folder.mkdir()
     config = load_config("standard", (), settings)
@@ -80,12 +80,18 @@ def plan_of(root: Path, seeds: int = 1, trials: int = 5) -> SearchPlan:
 
 def enqueue(plan: SearchPlan, *wanted: tuple[str, int]) -> None:
     """Let the study draw these first."""
+    draws: list[Drawn] = [{RATE: rate, FILTERS: filters} for rate, filters in wanted]
+    enqueue_draws(plan, *draws)
+
+
+def enqueue_draws(plan: SearchPlan, *wanted: Drawn) -> None:
+    """As `enqueue`, for any space."""
     import optuna
 
     storage = optuna.storages.RDBStorage(f"sqlite:///{plan.folder / 'study.db'}")
     study = optuna.load_study(storage=storage, study_name=STUDY_NAME)
-    for rate, filters in wanted:
-        study.enqueue_trial({RATE: rate, FILTERS: filters})
+    for drawn in wanted:
+        study.enqueue_trial(dict(drawn))
     storage.remove_session()
     storage.engine.dispose()
 
@@ -258,3 +264,86 @@ def test_seeds_share_their_splits_and_their_mean_counts(tmp_path: Path, monkeypa
     assert sorted(tables[0]) == sorted(tables[1])
     weights = [plan.run_folder(BASE, seed) / CHECKPOINTS / "best_weights.weights.h5" for seed in range(2)]
     assert weights[0].read_bytes() != weights[1].read_bytes()
+
+
+MIX = """
+mix:
+  choices:
+    a: {training.batch_size: 16}
+    b: {training.batch_ratios: [1, 2, 1]}
+    c: {training.batch_ratios: [2, 3, 1]}
+"""
+"""Of a corpus without hard negatives, only the recordings tell that two of them cannot be trained."""
+
+
+@pytest.fixture
+def mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps_not_compiled: None) -> SearchPlan:  # noqa: ARG001
+    monkeypatch.setenv("MWW_CACHE_DIR", str(tmp_path / "cache"))
+    return replace(plan_of(tmp_path, written=MIX), base=False)
+
+
+def test_what_only_the_recordings_refuse_ends_the_trial_and_not_the_search(mixed: SearchPlan) -> None:
+    said = Said()
+    with open_study(mixed.folder, mixed.sampling) as study:
+        enqueue_draws(mixed, {"mix": "b"}, {"mix": "c"}, {"mix": "a"})
+        assert work_once(mixed, study, said), "the third one is trained"
+        found = records(study)
+    assert {name: record.outcome for name, record in found.items()} == {
+        "000": Outcome.REFUSED,
+        "001": Outcome.REFUSED,
+        "002": Outcome.DONE,
+    }
+    assert found["001"].said.startswith("training.batch_ratios [2, 3, 1] want hard negatives")
+    assert f"trial 000: refused: {found['000'].said}" in said.lines
+
+
+def test_what_the_configuration_itself_meets_too_ends_the_search(mixed: SearchPlan) -> None:
+    (mixed.folder.parent / "dataset").rename(mixed.folder.parent / "elsewhere")
+    with open_study(mixed.folder, mixed.sampling) as study:
+        enqueue_draws(mixed, {"mix": "a"})
+        with pytest.raises(ConfigError, match="dataset"):
+            work_once(mixed, study, Said())
+        assert records(study)["000"].outcome is Outcome.RUNNING
+    (mixed.folder.parent / "elsewhere").rename(mixed.folder.parent / "dataset")
+    with open_study(mixed.folder, mixed.sampling) as study:
+        assert work_once(mixed, study, Said())
+        assert records(study)["000"].outcome is Outcome.DONE
+
+
+@pytest.mark.parametrize(
+    ("error", "ends_search"), [(ValueError("what\nis it"), False), (MemoryError(), False), (OSError("full"), True)]
+)
+def test_what_nobody_foresaw_ends_the_trial_and_a_full_disk_the_search(
+    mixed: SearchPlan, monkeypatch: pytest.MonkeyPatch, error: Exception, ends_search: bool
+) -> None:
+    def breaks(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(trial_module, "train_run", breaks)
+    with open_study(mixed.folder, mixed.sampling) as study:
+        enqueue_draws(mixed, {"mix": "a"})
+        if ends_search:
+            with pytest.raises(OSError, match="full"):
+                work_once(mixed, study, Said())
+        else:
+            assert work_once(mixed, study, Said())
+        (record,) = study.records()
+    assert record.outcome is (Outcome.RUNNING if ends_search else Outcome.FAILED)
+    trace = mixed.run_folder("000") / "traceback.txt"
+    if not ends_search:
+        assert record.said == f"{type(error).__name__}: {str(error).partition(chr(10))[0]}; {trace} has the rest"
+        assert "breaks" in trace.read_text()
+
+
+def test_a_study_that_cannot_be_written_is_no_fault_of_a_trial(
+    mixed: SearchPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(study: SearchStudy, *_: object) -> object:
+        (mixed.folder / "study.db").rename(mixed.folder / "gone")
+        return study.report("000", 15, 0.5)
+
+    with open_study(mixed.folder, mixed.sampling) as study:
+        enqueue_draws(mixed, {"mix": "a"})
+        monkeypatch.setattr(trial_module, "train_run", lambda *_: gone(study))
+        with pytest.raises(InfrastructureError, match="cannot be read or written"):
+            work_once(mixed, study, Said())
