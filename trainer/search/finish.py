@@ -13,7 +13,6 @@ from trainer.data.split import Split
 from trainer.evaluation.evaluate import evaluate
 from trainer.exporting import Exported, default_name, export_run
 from trainer.inference.runs import find_candidate, open_model
-from trainer.mixednet.weights import BEST_WEIGHTS, CHECKPOINTS
 from trainer.search.page import PAGE, SearchPage, write_page
 from trainer.search.results import BASE, NEVER_TRAINED, Outcome, TrialRecord, best_of, summary
 from trainer.search.sentences import evaluation, figure_name, flattery, headline, measured_line
@@ -89,7 +88,7 @@ def finish(plan: SearchPlan, study: SearchStudy, stages: Stages, *, test: bool, 
 
 def weights_of(plan: SearchPlan, record: TrialRecord) -> Path:
     """The weights of a trial's best seed."""
-    return plan.folder / TRIALS / record.best_run.folder / CHECKPOINTS / BEST_WEIGHTS
+    return plan.folder / TRIALS / record.best_run.folder / record.best_run.weights
 
 
 def _export(plan: SearchPlan, config: TrainerConfig, weights: Path, stages: Stages) -> tuple[Exported | None, Path]:

@@ -42,6 +42,8 @@ class SeedRun:
     seed: int
     folder: str
     """In the folder of the trials."""
+    weights: str
+    """Of the best checkpoint, in that folder: those of the fine-tuning where the run ends with one."""
     step: int
     figure: float
     """See `trainer.training.scores.figure`."""

@@ -15,11 +15,13 @@ from trainer.config.checks import check_config
 from trainer.config.loader import CONFIG_NAME, load_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import TABLE_NAME
+from trainer.mixednet.weights import CHECKPOINTS
 from trainer.search.budget import Budget, ModelCost, least_cost, model_cost
 from trainer.search.events import SearchEvents
 from trainer.search.results import BASE, Outcome, SeedRun, TrialRecord, figure_over
 from trainer.search.space import Drawn, SearchSpace
 from trainer.search.study import Sampling, SearchStudy
+from trainer.training.checkpoints import STATE, steps_done, stopped_early
 from trainer.training.gradients import LossNotFinite
 from trainer.training.progress import MiningReport, StepReport
 from trainer.training.run import checked_recordings, train_run
@@ -199,7 +201,13 @@ class _TrialAtWork:
             value = figure(result.best, seeded.training)
             runs.append(
                 SeedRun(
-                    seeded.training.seed, folder.name, result.best.step, value, result.best.scores, result.elapsed_s
+                    seeded.training.seed,
+                    folder.name,
+                    str(result.weights.relative_to(folder)),
+                    result.best.step,
+                    value,
+                    result.best.scores,
+                    result.elapsed_s,
                 )
             )
             self._study.note(self._name, runs=tuple(runs))
@@ -217,10 +225,16 @@ class _TrialAtWork:
         """What says of an evaluation why the trial is hopeless; only the first seed is asked."""
         if number:
             return lambda _: ""
-        settings = config.training
-        return lambda checkpoint: self._study.report(
-            self._name, checkpoint.step, figure(checkpoint, settings), last=checkpoint.step >= settings.steps
-        )
+        settings, state = config.training, self._plan.run_folder(self._name) / CHECKPOINTS / STATE
+
+        def judge(checkpoint: Checkpoint) -> str:
+            last = checkpoint.step >= settings.steps
+            # The steps of a fine-tuning begin again at 0, and its figures are of int8 arithmetic.
+            if not last and (steps_done(state) >= settings.steps or stopped_early(state, settings)):
+                return ""
+            return self._study.report(self._name, checkpoint.step, figure(checkpoint, settings), last=last)
+
+        return judge
 
 
 class _TrialProgress:

@@ -12,7 +12,9 @@ from trainer.training.scores import ValidationScores
 
 def trial(name: str, *figures: float, arena: int = 1000, recall: float = 0.5) -> TrialRecord:
     runs = tuple(
-        SeedRun(seed, name, 100, figure, ValidationScores(recall, 2.0 if figure < 0 else 0.0, figure), 60.0)
+        SeedRun(
+            seed, name, "weights.h5", 100, figure, ValidationScores(recall, 2.0 if figure < 0 else 0.0, figure), 60.0
+        )
         for seed, figure in enumerate(figures)
     )
     return TrialRecord(name, Outcome.DONE if runs else Outcome.PRUNED, {}, ModelCost(1, arena, 1.0), runs)

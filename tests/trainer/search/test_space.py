@@ -96,6 +96,8 @@ shape:
         ("model.pointwise_filters: ['60,60']", "give one entry a block to each"),
         ("training.seed: [1, 2]", "training.seed is not searched: all trials have the same one; give --seeds"),
         ("training.target_minimization: [1, 2]", "trials with other targets cannot be compared"),
+        ("training.split_fractions: [[0.8, 0.1, 0.1]]", "trials that validate with other recordings"),
+        ("training.quantization_aware_steps: [0, 500]", "figures in float and in int8 arithmetic cannot be"),
         ("paths.rir_dir: [a]", "paths is not searched"),
         ("a: {choices: {b: {performance.gpu_only: true}}}", "performance is not searched"),
         ("training.batch_size: [8]\na: {choices: {b: {training.batch_size: 9}}}", "is set by training.batch_size and"),

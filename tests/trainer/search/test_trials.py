@@ -16,7 +16,7 @@ from trainer.data.store import FeatureStore
 from trainer.mixednet.weights import CHECKPOINTS
 from trainer.search import trial as trial_module
 from trainer.search.budget import Budget
-from trainer.search.finish import finish
+from trainer.search.finish import finish, weights_of
 from trainer.search.results import BASE, Outcome, TrialRecord
 from trainer.search.space import Drawn, load_space
 from trainer.search.study import STUDY_NAME, Sampling, SearchStudy, open_study
@@ -347,3 +347,27 @@ def test_a_study_that_cannot_be_written_is_no_fault_of_a_trial(
         monkeypatch.setattr(trial_module, "train_run", lambda *_: gone(study))
         with pytest.raises(InfrastructureError, match="cannot be read or written"):
             work_once(mixed, study, Said())
+
+
+@pytest.mark.usefixtures("steps_not_compiled")
+def test_of_a_run_that_ends_with_a_fine_tuning_its_weights_count_and_no_evaluation_of_it_is_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MWW_CACHE_DIR", str(tmp_path / "cache"))
+    more = ("training.quantization_aware_steps=30", "training.training_steps=[30]")
+    plan, reported = replace(plan_of(tmp_path, written=MIX, more=more), base=False), list[int]()
+    report = SearchStudy.report
+
+    def counted(self: SearchStudy, name: str, step: int, figure: float, last: bool = False) -> str:
+        reported.append(step)
+        return report(self, name, step, figure, last)
+
+    monkeypatch.setattr(SearchStudy, "report", counted)
+    with open_study(plan.folder, plan.sampling) as study:
+        enqueue_draws(plan, {"mix": "a"})
+        assert work_once(plan, study, Said())
+        (record,) = study.records()
+    assert record.outcome is Outcome.DONE
+    assert record.best_run.weights == "quantization_aware/best_weights.weights.h5"
+    assert weights_of(plan, record).is_file()
+    assert reported == [15, 30, 30], "of the fine-tuning its last step alone, which is never given up"
