@@ -126,8 +126,11 @@ def _died(member: _TrialProcess, study: SearchStudy, events: SearchEvents) -> bo
             " --processes"
         )
     said = f"its process died ({how})"
-    study.end(member.trial, Outcome.FAILED, said)
-    events.told(f"trial {member.trial}: {Outcome.FAILED}: {said}")
+    with study.lock():
+        # Another process may have taken it up by now.
+        if mine := study.is_running(member.trial) and not study.claimed(member.trial):
+            study.end(member.trial, Outcome.FAILED, said)
+    events.told(f"trial {member.trial}: {f'{Outcome.FAILED}: ' if mine else ''}{said}")
     events.ended(member.trial)
     return True
 

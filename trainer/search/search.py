@@ -82,7 +82,8 @@ def search(request: SearchRequest, terminal: SearchTerminal) -> SearchResult:
         terminal.told(line)
     folder.mkdir(parents=True, exist_ok=True)
     with open_study(folder, plan.sampling) as study:
-        study.check_identity(_identity(config, plan, ingestion))
+        with study.lock():  # another session may begin with something else
+            study.check_identity(_identity(config, plan, ingestion))
         write_config(config, folder / CONFIG_NAME)
         write_atomically(folder / SPACE, space.text)
         earlier = study.records()
@@ -103,7 +104,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _identity(config: TrainerConfig, plan: SearchPlan, ingestion: Ingestion) -> Mapping[str, Any]:
-    """What all trials must have in common. Where files are, and `performance`, may change."""
+    """What all trials must have in common. Where files are, and `performance` but for `mixed_precision`, may change."""
     places = {"processed_dir", "checkpoint_dir", "export_dir"}
     values = config.model_dump(mode="json", exclude={"performance": True, "paths": places})
     contents = [f"{record.label} {record.split} {record.content}" for record in ingestion.records]
@@ -112,6 +113,7 @@ def _identity(config: TrainerConfig, plan: SearchPlan, ingestion: Ingestion) -> 
         "format": _FORMAT,
         "configuration": _digest(values),
         "space": _digest(drawn),
+        "performance.mixed_precision": config.performance.mixed_precision,
         "budget": str(plan.budget),
         "number of seeds": plan.seeds,
         "corpus": hash_corpus(contents),

@@ -128,6 +128,10 @@ class SearchStudy:
         """Whether a living process works on a trial."""
         return holder(self._claim(name)) is not None
 
+    def is_running(self, name: str) -> bool:
+        """Whether a trial has not ended."""
+        return any(record.name == name and record.outcome is Outcome.RUNNING for record in self.records())
+
     @contextmanager
     def claim(self, name: str) -> Iterator[None]:
         """Work on a trial while the block runs."""
@@ -201,9 +205,11 @@ class SearchStudy:
         )
 
     def end(self, name: str, outcome: Outcome, said: str = "", value: float | None = None) -> None:
-        """A trial has come to an end."""
+        """A trial has come to an end; one that has ended before stays as it is."""
         from optuna.trial import TrialState
 
+        if not self.is_running(name):
+            return
         self.note(name, outcome=outcome.value, said=said)
         if name == BASE:
             return

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from trainer.search.budget import ModelCost
+from trainer.analysis.boards import BOARDS
+from trainer.config.loader import load_config
+from trainer.data.ingest import Ingestion
+from trainer.search.budget import Budget, ModelCost
 from trainer.search.results import BASE, Outcome, SeedRun, TrialRecord, best_of, pareto_front, summary
+from trainer.search.search import _identity
 from trainer.search.sentences import flattery, headline, measured_line
+from trainer.search.space import SearchSpace
+from trainer.search.study import Sampling
+from trainer.search.trial import SearchPlan
 from trainer.training.scores import ValidationScores
 
 
@@ -82,3 +91,14 @@ def test_sentences() -> None:
     assert line.startswith(
         "trial 003: found 90 of 100 utterances, 90.0% (95 %: 82.4% to 95.1%); 1 false accept in 2.00"
     )
+
+
+def test_mixed_precision_is_part_of_what_a_search_is(tmp_path: Path) -> None:
+    space, budget = SearchSpace("here", (), ""), Budget.of(BOARDS[0])
+    plan, found = SearchPlan(tmp_path, space, budget, Sampling(0, 1, 0), 1), Ingestion((), (), ())
+    plain, mixed, elsewhere = (
+        _identity(load_config("standard", (), ["export.wake_word=loud", *settings]), plan, found)
+        for settings in ([], ["performance.mixed_precision=true"], ["performance.num_workers=3"])
+    )
+    assert plain == elsewhere
+    assert [key for key in plain if plain[key] != mixed[key]] == ["performance.mixed_precision"]

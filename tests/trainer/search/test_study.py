@@ -7,12 +7,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.trainer.commands.cycle import wait_until
 from trainer.search.budget import ModelCost
+from trainer.search.events import SearchTerminal
+from trainer.search.processes import _died, _TrialProcess
 from trainer.search.results import BASE, Outcome
 from trainer.search.space import SearchSpace, load_space
 from trainer.search.study import DATABASE, Sampling, SearchStudy, open_study
@@ -110,6 +113,37 @@ def test_a_trial_whose_process_lives_is_not_taken(tmp_path: Path, space: SearchS
             with pytest.raises(InfrastructureError), study.claim(name):
                 pass
         assert study.unfinished(space) == name
+
+
+def test_what_has_ended_stays_as_it_is(tmp_path: Path, space: SearchSpace) -> None:
+    with open_study(tmp_path, SAMPLING) as study:
+        name = finished(study, space, 0.5)
+        study.note(BASE)
+        study.end(BASE, Outcome.DONE)
+        for one in (name, BASE):
+            study.end(one, Outcome.FAILED, "its process died")
+        assert [(record.outcome, record.said) for record in study.records()] == [(Outcome.DONE, "")] * 2
+
+
+class _Dead:
+    """A process that was killed while it had a trial."""
+
+    exitcode = -9
+
+    def join(self) -> None: ...
+
+
+@pytest.mark.parametrize(("taken_up", "outcome"), [(True, Outcome.RUNNING), (False, Outcome.FAILED)])
+def test_a_dead_trial_that_another_process_has_taken_up_goes_on(
+    tmp_path: Path, space: SearchSpace, taken_up: bool, outcome: Outcome
+) -> None:
+    with open_study(tmp_path, SAMPLING) as study, ExitStack() as stack:
+        member = _TrialProcess(_Dead(), None)  # type: ignore[arg-type]
+        member.trial = study.draw(space).name
+        if taken_up:
+            stack.enter_context(study.claim(member.trial))
+        assert _died(member, study, SearchTerminal())
+        assert [record.outcome for record in study.records()] == [outcome]
 
 
 def test_the_configuration_itself_is_taken_up_only_by_who_trains_it(tmp_path: Path, space: SearchSpace) -> None:
