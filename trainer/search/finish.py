@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from trainer.search.study import SearchStudy
 from trainer.search.table import TABLE, write_table
 from trainer.search.trial import TRIALS, SearchPlan
 from wakeword.corpus.recordings import hash_file
-from wakeword.errors import ConfigError
+from wakeword.errors import ConfigError, MeasurementFailure
 from wakeword.locks import hold_folder
 from wakeword.model.float_model import read_record
 
@@ -62,7 +62,8 @@ class SearchResult:
 
 
 def finish(plan: SearchPlan, study: SearchStudy, stages: Stages, *, test: bool, command: str) -> SearchResult:
-    """Export the best trial into the folder `best`, and write page and table.
+    """Export the best trial into the folder `best`, and write page and table, also where the export is refused: then
+    they say so, and why.
 
     Raises `ConfigError` where no trial was trained to its end, and as `export_run` and `evaluate` do.
     """
@@ -77,7 +78,13 @@ def finish(plan: SearchPlan, study: SearchStudy, stages: Stages, *, test: bool, 
             " raise --trials, or change the space"
         )
     config, weights = plan.config(best.drawn), weights_of(plan, best)
-    exported, model = _export(plan, config, weights, stages)
+    try:
+        exported, model = _export(plan, config, weights, stages)
+    except MeasurementFailure as refused:
+        told = [replace(record, said=f"not exported: {refused}") if record is best else record for record in records]
+        write_table(plan.folder / TABLE, told)
+        write_page(SearchPage(plan, config, best, weights, None, command, str(refused)), study, plan.folder / PAGE)
+        raise
     measured = [_measured(plan, study, record, stages) for record in _to_test(records, best)] if test else []
     write_table(plan.folder / TABLE, records)
     write_page(SearchPage(plan, config, best, weights, model, command), study, plan.folder / PAGE)

@@ -34,8 +34,11 @@ class SearchPage:
     """Of the best trial."""
     best: TrialRecord
     weights: Path
-    model: Path
+    model: Path | None
+    """None where it was not exported."""
     command: str
+    refused: str = ""
+    """Why it was not exported."""
 
 
 def write_page(page: SearchPage, study: SearchStudy, path: Path) -> None:
@@ -80,6 +83,7 @@ def write_page(page: SearchPage, study: SearchStudy, path: Path) -> None:
             ),
         ],
         "model": page.model,
+        "refused": page.refused,
     }
     write_atomically(path, render_page("trainer.search", "search.html.j2", context))
 

@@ -14,6 +14,7 @@ from trainer.analysis.boards import BOARDS
 from trainer.config.loader import CONFIG_NAME, load_config, write_config
 from trainer.data.store import FeatureStore
 from trainer.mixednet.weights import CHECKPOINTS
+from trainer.search import finish as finish_module
 from trainer.search import trial as trial_module
 from trainer.search.budget import Budget
 from trainer.search.finish import finish, weights_of
@@ -22,7 +23,7 @@ from trainer.search.space import Drawn, load_space
 from trainer.search.study import STUDY_NAME, Sampling, SearchStudy, open_study
 from trainer.search.trial import SearchPlan, work_once
 from trainer.training.checkpoints import STATE, steps_done
-from wakeword.errors import ConfigError, InfrastructureError
+from wakeword.errors import ConfigError, InfrastructureError, MeasurementFailure
 
 SPACE = """
 training.learning_rates[0]: {choices: [0.02, 0.03, 1.0e-9, 1.0e+30]}
@@ -349,6 +350,10 @@ def test_a_study_that_cannot_be_written_is_no_fault_of_a_trial(
             work_once(mixed, study, Said())
 
 
+def raise_failure(said: str) -> None:
+    raise MeasurementFailure(said)
+
+
 @pytest.mark.usefixtures("steps_not_compiled")
 def test_of_a_run_that_ends_with_a_fine_tuning_its_weights_count_and_no_evaluation_of_it_is_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -367,7 +372,16 @@ def test_of_a_run_that_ends_with_a_fine_tuning_its_weights_count_and_no_evaluati
         enqueue_draws(plan, {"mix": "a"})
         assert work_once(plan, study, Said())
         (record,) = study.records()
-    assert record.outcome is Outcome.DONE
-    assert record.best_run.weights == "quantization_aware/best_weights.weights.h5"
-    assert weights_of(plan, record).is_file()
+        assert record.outcome is Outcome.DONE
+        assert record.best_run.weights == "quantization_aware/best_weights.weights.h5"
+        assert weights_of(plan, record).is_file()
+        refused = "the exported model finds less"
+        with monkeypatch.context() as patch, pytest.raises(MeasurementFailure, match=refused):
+            patch.setattr(finish_module, "export_run", lambda *_: raise_failure(refused))
+            finish(plan, study, Said(), test=False, command="")
+        assert f"Its model was not exported: {refused}." in (plan.folder / "search.html").read_text()
+        assert f"not exported: {refused}" in (plan.folder / "trials.csv").read_text()
+        result = finish(plan, study, Said(), test=False, command="")
+    assert result.weights == weights_of(plan, record)
+    assert "not exported" not in result.page.read_text() + (plan.folder / "trials.csv").read_text()
     assert reported == [15, 30, 30], "of the fine-tuning its last step alone, which is never given up"
