@@ -62,7 +62,8 @@ class LearningSettings(Section):
     """What a plateau multiplies the rate by: a smaller one goes down faster."""
     early_stopping_evaluations: int = Field(0, ge=0)
     """Evaluations in a row that are no better before the training ends, with any schedule: to spend no time on steps
-    that are not kept. 0: it does not end early."""
+    that are not kept. With `phases` those of the last phase count, and it ends in that one alone. 0: it does not end
+    early."""
 
     @model_validator(mode="after")
     def _nothing_is_given_in_vain(self) -> Self:

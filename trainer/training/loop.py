@@ -141,9 +141,11 @@ class _Loop:
                 f"{self._state_file}: has done {state.step} steps, more than the {steps} of training.training_steps;"
                 " give as many or more"
             )
-        if before not in (0, steps):
-            self._progress.extended(before, steps)
         self._state, self._earlier_s = dataclasses.replace(state, planned=steps), state.elapsed_s
+        if state.patience.is_over(self._settings):
+            self._tell_of_patience(lowered=False)
+        elif before not in (0, steps):
+            self._progress.extended(before, steps)
 
     def _draw_from(self, mined: MinedSets) -> None:
         self._sampler = self._sampler.drawing_from(mined.sets)

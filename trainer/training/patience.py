@@ -14,12 +14,16 @@ class Patience:
 
     The evaluations at `eval_step_interval` alone count. One that comes after the last step would not be there in a run
     of more steps, which goes on as if it had had them from the start.
+
+    With the schedule `phases` those of the last phase alone are counted: where synthetic words validate, a checkpoint
+    of a later phase that is at or under the target replaces all of earlier phases, so an earlier end would leave out
+    the one that is kept.
     """
 
     best: Checkpoint | None = None
     """The last one that was better than all before it."""
     waited: int = 0
-    """Evaluations since then."""
+    """Counted evaluations since then."""
     lowered: int = 0
     """How often the learning rate was lowered."""
 
@@ -31,6 +35,8 @@ class Patience:
             return False
         if self.best is None or not is_better(self.best, checkpoint, settings):
             self.best, self.waited = checkpoint, 0
+            return False
+        if settings.schedule == "phases" and checkpoint.step <= settings.steps - settings.training_steps[-1]:
             return False
         self.waited += 1
         if settings.schedule != "plateau" or self.waited % settings.plateau_patience or self.is_over(settings):

@@ -85,7 +85,8 @@ def is_better(candidate: Checkpoint, best: Checkpoint, settings: TrainingSection
     of which people were found more often, once lost to those of step 6,000. It also moves by a tenth from one
     evaluation to the next while the learning rate is high, so the highest of many is often the highest by chance. Of
     two checkpoints at or under the target, the one of the later phase therefore counts: weights of step 2,500 that had
-    the highest value found 231 people of 384 at four false accepts, those of step 8,000, the last, 283.
+    the highest value found 231 people of 384 at four false accepts, those of step 8,000, the last, 283. So it is with
+    the schedule `phases` alone: the phases of another have no rates of their own.
     """
     return _rank(candidate, settings) >= _rank(best, settings)
 
@@ -105,7 +106,8 @@ def _rank(checkpoint: Checkpoint, settings: TrainingSection) -> tuple[bool, int,
     scores = checkpoint.scores
     reaches, value, rate = _standing(checkpoint, settings)
     if reaches:
-        phase = settings.phase_of(checkpoint.step - 1) if metric_of(scores, settings) == "expected_recall" else 0
+        by_phase = settings.schedule == "phases" and metric_of(scores, settings) == "expected_recall"
+        phase = settings.phase_of(checkpoint.step - 1) if by_phase else 0
         return True, phase, value, scores.recall, -scores.false_accepts_per_hour
     return False, 0, -rate, scores.recall, 0.0
 

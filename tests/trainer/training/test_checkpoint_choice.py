@@ -79,6 +79,16 @@ def test_where_the_expected_recall_decides_the_last_phase_counts() -> None:
     )
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
+def test_phases_without_rates_of_their_own_do_not_count(schedule: str) -> None:
+    settings = TrainingSection.model_validate(SETTINGS.model_dump() | {"schedule": schedule})
+    higher, later = (
+        after(ValidationScores(0.7, 0.0, 0.8, 0.8, hard_recall=0.4, expected_recall=value), step)
+        for value, step in ((0.42, 30), (0.37, 91))
+    )
+    assert is_better(higher, later, settings) and not is_better(later, higher, settings)
+
+
 @pytest.mark.parametrize(("false_accepts", "better"), [(1, True), (2, True), (3, False)])
 def test_beside_the_expected_recall_few_false_accepts_prove_nothing(false_accepts: int, better: bool) -> None:
     """At 0.5 an hour, 1 or 2 in 1.16 h happen by chance; 3 do not (one-sided 95 %)."""

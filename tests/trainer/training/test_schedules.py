@@ -101,6 +101,10 @@ class Watching(Silent):
     interrupt_at: int = -1
     lines: list[str] = field(default_factory=list)
     rates: dict[int, float] = field(default_factory=dict)
+    extensions: list[tuple[int, int]] = field(default_factory=list)
+
+    def extended(self, before: int, steps: int) -> None:
+        self.extensions.append((before, steps))
 
     def told(self, message: str) -> None:
         self.lines.append(message)
@@ -217,7 +221,7 @@ def test_a_folder_of_a_cosine_says_why_more_steps_are_refused(tmp_path: Path) ->
         checked_recordings(config(20), tmp_path, Silent())
 
 
-STOPPING = changed(early_stopping_evaluations=3)
+STOPPING = changed(training_steps=(1, 19), early_stopping_evaluations=3)
 
 
 def test_a_training_ends_where_no_evaluation_is_better(tmp_path: Path) -> None:
@@ -233,11 +237,30 @@ def test_a_training_ends_where_no_evaluation_is_better(tmp_path: Path) -> None:
     assert line in (tmp_path / "training.log").read_text()
     again = loop.train(replace(run, evaluate=Scripted(()), progress=Watching()))
     assert (again.steps, again.best) == (8, result.best), "it has ended, also for a later session"
-    longer = replace(run, settings=STOPPING.model_copy(update={"training_steps": (10, 50)}), evaluate=Scripted(()))
-    assert loop.train(longer).steps == 8, "with more steps it would have ended there, too"
+    watching = Watching()
+    longer = replace(run, settings=STOPPING.model_copy(update={"training_steps": (1, 59)}), evaluate=Scripted(()))
+    assert loop.train(replace(longer, progress=watching)).steps == 8, "with more steps it would have ended there, too"
+    assert watching.lines == [line.replace("12 steps", "52 steps")], "it says why nothing is done"
+    assert not watching.extensions
     assert checkpoints.stopped_early(run.folder / checkpoints.STATE, STOPPING)
     assert not checkpoints.stopped_early(run.folder / checkpoints.STATE, BASE)
     assert not checkpoints.stopped_early(tmp_path / "none", STOPPING)
+
+
+def test_with_phases_a_training_ends_in_the_last_one_alone(tmp_path: Path) -> None:
+    """Where synthetic words validate, the checkpoint that is kept is nearly always one of the last phase."""
+    section = changed(early_stopping_evaluations=3)
+    result = loop.train(run_of(tmp_path, section, [0.9, 0.2, 0.2, 0.2, 0.2, *[0.3] * 5]))
+    assert result.steps == 16, "the first three of the second phase, and none of the first, were waited for"
+
+
+def test_a_run_that_waited_in_its_first_phase_is_not_over_before_the_first_evaluation_of_the_next(
+    tmp_path: Path,
+) -> None:
+    section = changed(early_stopping_evaluations=3)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(run_of(tmp_path, section, [0.9, *[0.2] * 5], progress=Watching(interrupt_at=11)))
+    assert loop.train(run_of(tmp_path, section, [0.2, 0.95, 0.2, 0.2, 0.2])).steps == 20
 
 
 def test_a_resumed_training_has_waited_as_long_as_one_that_was_not_interrupted(tmp_path: Path) -> None:
@@ -250,7 +273,7 @@ def test_a_resumed_training_has_waited_as_long_as_one_that_was_not_interrupted(t
 
 def test_an_evaluation_at_the_end_of_a_shorter_run_counts_for_no_longer_one(tmp_path: Path) -> None:
     """The one of step 7 is there only because the run ended; one of 20 steps from the start has none."""
-    short = changed(training_steps=(6, 1), early_stopping_evaluations=3)
+    short = changed(training_steps=(1, 6), early_stopping_evaluations=3)
     loop.train(run_of(tmp_path, short, [0.3, 0.2, 0.2, 0.9]))
-    long = short.model_copy(update={"training_steps": (6, 14)})
+    long = short.model_copy(update={"training_steps": (1, 19)})
     assert loop.train(run_of(tmp_path, long, [0.2, 0.2, 0.2])).steps == 8
