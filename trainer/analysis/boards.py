@@ -5,9 +5,11 @@ ESP32-S3-AUDIO-Board (N16R8 module); Espressif's board support package of the ES
 PSRAM); ESP32-WROVER-E datasheet (ESP32-WROVER-E-N4R8: 520 KB SRAM, 4 MB of flash, 8 MB of PSRAM) and the ESP32
 technical reference, of which at most 4 MB are mapped at once; Raspberry Pi Pico and RP2040 datasheets (264 KB SRAM, 2
 MB of flash, two Cortex-M0+ of 133 MHz); Arduino Nano 33 BLE and nRF52840 datasheets (256 KB RAM, 1 MB of flash, a
-Cortex-M4F of 64 MHz). A program's slot is half of the flash behind bootloader, tables and settings, as ESPHome
-2026.10 divides it under ESP-IDF (`esphome/components/esp32`, `_get_app_partition_size`). ESPHome's micro_wake_word is
-for ESP32s alone: the other two need a program of their own around TFLM, without a second slot for updates.
+Cortex-M4F of 64 MHz), and `nano33ble.upload.maximum_size` in `boards.txt` of Arduino's core for it
+(arduino/ArduinoCore-mbed: 983,040 bytes). A program's slot is half of the flash behind bootloader, tables and settings,
+as ESPHome 2026.10 divides it under ESP-IDF (`esphome/components/esp32`, `_get_app_partition_size`). ESPHome's
+micro_wake_word is for ESP32s alone: the other two need a program of their own around TFLM, without a second slot for
+updates.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ PLAIN_FIRMWARE_BYTES = 1536 * KIB
 """The same for a satellite without a display, which is all that a slot of 1.75 MiB holds; an estimate."""
 BARE_FIRMWARE_BYTES = 256 * KIB
 """The same for a program of one's own: TFLM, the frontend, a microphone; an estimate."""
+NANO_33_BLE_BOOTLOADER = 64 * KIB
+"""What Arduino's core leaves of the flash to no program."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class BoardProfile:
     firmware: int = FIRMWARE_BYTES
     cycles_per_mac: int = 10
     """Of int8 kernels, with all that lies around the products. A pessimistic guess: nothing was measured."""
+    bootloader: int = 0
+    """Flash that is no program's, where it is not ESPHome that divides it."""
     esphome: bool = True
     """Whether ESPHome's micro_wake_word runs there."""
 
@@ -49,7 +55,7 @@ class BoardProfile:
     def app_slot(self) -> int:
         """The largest program, model included. Under ESPHome it can be updated over the air: there are two slots."""
         if not self.esphome:
-            return self.flash
+            return self.flash - self.bootloader
         return (self.flash - PARTITIONED_OTHERWISE) // 2 // SLOT_ALIGNMENT * SLOT_ALIGNMENT
 
     @property
@@ -91,6 +97,7 @@ BOARDS = (
         64_000_000,
         firmware=BARE_FIRMWARE_BYTES,
         cycles_per_mac=15,
+        bootloader=NANO_33_BLE_BOOTLOADER,
         esphome=False,
     ),
 )

@@ -116,6 +116,7 @@ def test_what_a_board_leaves_to_a_model_is_within_it() -> None:
     others = [board for board in BOARDS if not board.esphome]
     assert {board.name for board in others} == {"Raspberry Pi Pico", "Arduino Nano 33 BLE"}
     assert all(board.psram == 0 for board in others)
+    assert [board.app_slot for board in others] == [2 * MIB, 983_040]
 
 
 @pytest.mark.parametrize(
