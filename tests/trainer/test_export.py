@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from trainer.export.representative import representative_chunks
 from trainer.exporting import ONNX_TOLERANCE, trained_languages
 from trainer.inference.agreement import measure_agreement, measure_onnx_agreement
 from wakeword import contract
-from wakeword.errors import ConfigError
+from wakeword.errors import ConfigError, InfrastructureError
 from wakeword.model.flatbuffer import TfliteModel, parse_model
 from wakeword.model.manifest import Manifest, MicroSection, read_manifest
 from wakeword.model.verify import verify_model
@@ -154,6 +154,36 @@ def test_onnx_runtime_gives_the_float_models_probabilities(exported: Exported) -
     assert {output.name for output in written.graph.output} == {"probability", *(f"{ring}_next" for ring in rings)}
     assert {entry.key: entry.value for entry in written.metadata_props} == {"wake_word": "Grüß dich"}
     assert [opset.version for opset in written.opset_import if not opset.domain] == [OPSET]
+
+
+def without_an_input(converted: Any) -> None:
+    """Its first operator reads what nothing gives."""
+    converted.graph.node[0].input[0] = "nothing"
+
+
+def with_another_type(converted: Any) -> None:
+    """Its output is told to be text, which no shape inference finds."""
+    converted.graph.output[0].type.tensor_type.elem_type = 8
+
+
+@pytest.mark.parametrize("broken", [without_an_input, with_another_type])
+def test_what_is_no_valid_onnx_is_told_in_one_line(
+    exported: Exported, broken: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The converter's own file, with a fault that the checker finds, or shape inference."""
+    import tf2onnx
+
+    convert_it = tf2onnx.convert.from_function
+
+    def made(*arguments: Any, **options: Any) -> tuple[Any, Any]:
+        converted, rest = convert_it(*arguments, **options)
+        broken(converted)
+        return converted, rest
+
+    monkeypatch.setattr(tf2onnx.convert, "from_function", made)
+    with pytest.raises(InfrastructureError, match="is no valid ONNX") as raised:
+        convert_onnx(exported.model, exported.config, exported.slices, {})
+    assert "\n" not in str(raised.value)
 
 
 def test_a_model_that_gives_no_numbers_is_told(exported: Exported) -> None:

@@ -36,7 +36,7 @@ def convert_onnx(model: Any, config: MixedNetConfig, slices: int, about: Mapping
         about: Keys and values that the file carries as its metadata.
 
     Returns the bytes of the .onnx file. Raises `ConfigError` when the model, the configuration and the window do not
-    belong together, `InfrastructureError` when tf2onnx cannot convert the model.
+    belong together, `InfrastructureError` when tf2onnx cannot convert the model or makes a file that is not valid.
     """
     tf = start_tensorflow()
     import onnx
@@ -51,11 +51,20 @@ def convert_onnx(model: Any, config: MixedNetConfig, slices: int, about: Mapping
     try:
         converted, _ = tf2onnx.convert.from_function(call, input_signature=signature, opset=OPSET)
     except (NotImplementedError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InfrastructureError(
-            f"tf2onnx cannot convert the model ({reason[0]}); report it with the model's configuration"
+            f"tf2onnx cannot convert the model ({_first_line(error)}); report it with the model's configuration"
         ) from error
     onnx.helper.set_model_props(converted, dict(about))
-    onnx.checker.check_model(converted, full_check=True)
+    try:
+        onnx.checker.check_model(converted, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise InfrastructureError(
+            f"what tf2onnx made of the model is no valid ONNX ({_first_line(error)}); report it with the model's"
+            " configuration"
+        ) from error
     content: bytes = converted.SerializeToString()
     return content
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
