@@ -22,8 +22,8 @@ def write_lines(simulation: Simulation, path: Path, judged: JudgedSimulation | N
 
 
 def json_lines(simulation: Simulation, judged: JudgedSimulation | None = None) -> list[dict[str, Any]]:
-    """One object a recording: `path`, `seconds`, `max_probability` and its `detections`, each with what a judge says of
-    it where one was asked.
+    """One object a recording: `path`, `seconds`, the `engine` that computed, `max_probability` and its `detections`,
+    each with what a judge says of it where one was asked.
 
     Probabilities are the device's uint8 values over 255; the highest is of the time in which a detection is possible.
     In a stream or session the slices count since it began, and each detection names its file.
@@ -47,6 +47,7 @@ def json_lines(simulation: Simulation, judged: JudgedSimulation | None = None) -
                 {
                     "path": str(recording.path),
                     "seconds": round(recording.seconds, DECIMALS),
+                    "engine": simulation.engine,
                     "max_probability": _probability(int(highest)),
                     "detections": entries,
                 }

@@ -202,10 +202,9 @@ def test_litert_is_named_wherever_its_figures_are_and_never_mixed(
     listed.write_text("".join(f"{path}\n" for path in spoken.words[:6]))
     manifest, results = official_models / "alexa.json", {}
     for engine in ("litert", "reference"):
-        result = tmp_path / f"{engine}.json"
-        done = run(
-            "mww-simulate", manifest, listed, "--truth", "wake", "--engine", engine, "--result", result
-        )  # fmt: skip
+        result, output = tmp_path / f"{engine}.json", tmp_path / f"{engine}.jsonl"
+        written = ["--result", result, "--json", output]
+        done = run("mww-simulate", manifest, listed, "--truth", "wake", "--engine", engine, *written)
         assert done.returncode == 0, done.stderr
         assert "XNNPACK" not in done.stderr
         assert ("Alexa, simulated, with LiteRT's kernels: cutoff" in " ".join(done.stdout.split())) == (
@@ -213,6 +212,7 @@ def test_litert_is_named_wherever_its_figures_are_and_never_mixed(
         )
         results[engine] = read_result(result)
         assert [one.engine for one in results[engine].runs] == [engine]
+        assert {line["engine"] for line in lines(output)} == {engine}
         assert ("ai-edge-litert" in results[engine].versions) == (engine == "litert")
     page = tmp_path / "report.html"
     refused = run("mww-report", tmp_path / "litert.json", tmp_path / "reference.json", "--output", page)
