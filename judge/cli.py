@@ -63,7 +63,9 @@ def serve(
 
     Example:
 
-      MWW_JUDGE_TOKEN=$(openssl rand -hex 32) mww-judge serve larger.json --cutoff 0.5
+      (umask 077; openssl rand -hex 32 > judge.token)
+
+      mww-judge serve larger.json --cutoff 0.5 --token-file judge.token
     """
     from judge.deciding import open_judge
     from judge.limits import ServiceLimits
