@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from pydantic import ValidationError
 
 from trainer.analysis.analyse import ModelAnalysis, analyse_model
+from trainer.analysis.boards import KIB
 from trainer.config.mixednet import MixedNetConfig
 from trainer.config.sections import TrainerConfig
 from trainer.mixednet.runtime import start_tensorflow
 from wakeword.errors import ConfigError
 
-KIB = 1024
 SHORTEST_CLIP_MS = 100
 
 

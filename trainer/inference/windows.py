@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trainer.inference.runs import require_tensorflow, run_config
+from trainer.inference.runs import run_config
+from trainer.mixednet.runtime import require_tensorflow, start_tensorflow
 from trainer.mixednet.sliding import SlidingModel
-from trainer.mixednet.weights import load_weights
+from trainer.mixednet.weights import BEST_WEIGHTS, CHECKPOINTS, load_weights
 from wakeword.corpus.recordings import hash_file
 from wakeword.model.float_windows import FloatWindows
-
-BEST_WEIGHTS = Path("checkpoints") / "best_weights.weights.h5"
-"""Of a run, in its folder."""
 
 
 def open_windows(path: Path) -> FloatWindows:
@@ -20,11 +18,9 @@ def open_windows(path: Path) -> FloatWindows:
     Raises `ConfigError` where they are missing, damaged or of another configuration, `InfrastructureError` without
     TensorFlow.
     """
-    weights = path / BEST_WEIGHTS if path.is_dir() else path
+    weights = path / CHECKPOINTS / BEST_WEIGHTS if path.is_dir() else path
     config = run_config(weights)
     require_tensorflow()
-    from trainer.mixednet.runtime import start_tensorflow
-
     start_tensorflow()
     sliding = SlidingModel(config.model, config.slices)
     load_weights(sliding.model, weights)

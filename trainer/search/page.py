@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.analysis.boards import KIB
 from trainer.config.loader import CONFIG_NAME, load_config
 from trainer.config.sections import TrainerConfig
 from trainer.search.budget import MEGA, ModelCost
@@ -54,7 +55,7 @@ def write_page(page: SearchPage, study: SearchStudy, path: Path) -> None:
         "tested": [measured_line(one) for one in tested],
         "looks": sum(one["name"] != BASE for one in tested),
         "figure": name,
-        "best": title(best),
+        "best": title(best.name),
         "settings": [
             (one.name, plan.space.base_value(base, one), _shown(best.drawn[one.name]))
             for one in plan.space.parameters
@@ -122,7 +123,7 @@ def _row(record: TrialRecord, best: TrialRecord) -> dict[str, Any]:
 
 
 def _cost_cells(cost: ModelCost) -> tuple[str, str, str]:
-    return f"{cost.flash / 1024:,.1f}", f"{cost.arena / 1024:,.1f}", f"{cost.cycles / MEGA:.1f}"
+    return f"{cost.flash / KIB:,.1f}", f"{cost.arena / KIB:,.1f}", f"{cost.cycles / MEGA:.1f}"
 
 
 def _shown(value: str | float) -> str:

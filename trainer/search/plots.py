@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from trainer.analysis.boards import KIB
 from trainer.search.budget import MEGA, ModelCost
 from trainer.search.results import BASE, TrialRecord, done, pareto_front
+from trainer.search.sentences import title
 from wakeword.drawing import ACCENT, INK, MUTED, RULE, SECOND, Plot, draw
 
 if TYPE_CHECKING:
@@ -14,8 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COSTS: dict[str, tuple[str, Callable[[ModelCost], float]]] = {
-    "flash": ("flash, KiB", lambda cost: cost.flash / 1024),
-    "arena": ("tensor arena, KiB", lambda cost: cost.arena / 1024),
+    "flash": ("flash, KiB", lambda cost: cost.flash / KIB),
+    "arena": ("tensor arena, KiB", lambda cost: cost.arena / KIB),
     "cycles": ("million cycles a second", lambda cost: cost.cycles / MEGA),
 }
 """Each cost with its unit on the axis."""
@@ -68,7 +70,7 @@ def _point(axes: Axes, cost: float, record: TrialRecord, best: TrialRecord) -> N
         # Towards the middle, where there is room on narrow screens too.
         left = cost > sum(axes.get_xlim()) / 2
         axes.annotate(
-            "the configuration itself" if is_base else f"trial {record.name}",
+            title(record.name),
             (cost, record.figure),
             (-8 if left else 8, 6),
             textcoords="offset points",

@@ -18,9 +18,9 @@ def figure_name(record: TrialRecord, config: TrainerConfig) -> str:
     return metric_of(record.runs[0].scores, config.training).replace("_", " ")
 
 
-def title(record: TrialRecord) -> str:
+def title(name: str) -> str:
     """What a trial is called in a sentence."""
-    return "the configuration itself" if record.name == BASE else f"trial {record.name}"
+    return "the configuration itself" if name == BASE else f"trial {name}"
 
 
 def headline(records: Sequence[TrialRecord], best: TrialRecord, figure_name: str) -> str:
@@ -30,7 +30,7 @@ def headline(records: Sequence[TrialRecord], best: TrialRecord, figure_name: str
         seeds, nearest = ("", "with the fewest") if len(best.runs) == 1 else (" with all its seeds", "that is nearest")
         return (
             f"No trial reaches the target of false accepts on validation{seeds}; the one {nearest} is"
-            f" {title(best)}, with {best.false_accepts_per_hour:.2f} an hour."
+            f" {title(best.name)}, with {best.false_accepts_per_hour:.2f} an hour."
         )
     if best is base:
         return f"No trial has a higher {figure_name} on validation than the configuration itself: {best.figure:.4f}."
@@ -66,7 +66,7 @@ def measured_line(measured: Mapping[str, Any]) -> str:
     accepts, hours = measured["false_accepts"], measured["hours"]
     recall, rate = clopper_pearson(found, utterances), garwood(accepts, hours)
     plural = "" if accepts == 1 else "s"
-    who = "the configuration itself" if measured["name"] == BASE else f"trial {measured['name']}"
+    who = title(measured["name"])
     return (
         f"{who}: found {found} of {utterances} utterances, {found / utterances:.1%} (95 %: {recall.low:.1%} to"
         f" {recall.high:.1%}); {accepts} false accept{plural} in {hours:.2f} h, {accepts / hours:.2f}/h"

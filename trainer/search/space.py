@@ -33,7 +33,7 @@ type Drawn = Mapping[str, str | int | float]
 
 CHOICES, KINDS = "choices", ("choices", "int", "float", "log")
 _INDEXED = re.compile(r"(.+)\[(\*|\d+)\]")
-_COMPARABLE = {
+_NOT_SEARCHED = {
     "paths": "it says where things are",
     "performance": "it changes no model",
     "speaker_clustering": "it changes no model",
@@ -259,8 +259,8 @@ def _range(given: object, step: object, kind: str, where: str) -> tuple[float, f
 def _refuse_incomparable(key: str, where: str) -> None:
     plain = match[1] if (match := _INDEXED.fullmatch(key)) else key
     for name in (plain, plain.partition(".")[0]):
-        if name in _COMPARABLE:
-            raise ConfigError(f"{where}: {name} is not searched: {_COMPARABLE[name]}; remove it")
+        if name in _NOT_SEARCHED:
+            raise ConfigError(f"{where}: {name} is not searched: {_NOT_SEARCHED[name]}; remove it")
 
 
 def _value_of(config: TrainerConfig, key: str) -> Any:

@@ -19,6 +19,7 @@ from trainer.mixednet.weights import CHECKPOINTS
 from trainer.search.budget import Budget, ModelCost, least_cost, model_cost
 from trainer.search.events import SearchEvents
 from trainer.search.results import BASE, Outcome, SeedRun, TrialRecord, figure_over
+from trainer.search.sentences import title
 from trainer.search.space import Drawn, SearchSpace
 from trainer.search.study import Sampling, SearchStudy
 from trainer.training.checkpoints import STATE, steps_done, stopped_early
@@ -58,8 +59,7 @@ class SearchPlan:
     def config(self, drawn: Drawn) -> TrainerConfig:
         """The configuration of a trial. Raises `ConfigError` where what was drawn does not go together."""
         written = str(self.folder / CONFIG_NAME)
-        config = load_config(written, (), self.space.options(load_config(written), drawn)) if drawn else None
-        config = config or load_config(written)
+        config = load_config(written, (), self.space.options(load_config(written), drawn))
         check_config(config)
         return config
 
@@ -290,7 +290,7 @@ class _TrialProgress:
 def in_words(drawn: Drawn) -> str:
     """What a trial has drawn, in one line."""
     if not drawn:
-        return "the configuration itself"
+        return title(BASE)
     return ", ".join(
         f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in drawn.items()
     )

@@ -21,6 +21,7 @@ from trainer.data.duplicates import duplicate_summary, find_duplicates
 from trainer.data.ingest import Ingestion, Label
 from trainer.data.parallel import Stages, core_count
 from trainer.data.split import Split
+from trainer.mixednet.weights import CHECKPOINTS
 from trainer.training.checkpoints import STATE
 from trainer.training.memory import GIB, MemoryNeed, feature_workers, memory_need
 from trainer.training.run import checked_recordings
@@ -120,7 +121,7 @@ def _plan(dry: DryRun) -> list[str]:
     section, performance = dry.config.training, dry.config.performance
     state = (
         "a run lies there, and what is left of it would be done"
-        if (dry.folder / "checkpoints" / STATE).is_file()
+        if (dry.folder / CHECKPOINTS / STATE).is_file()
         else "a new run"
     )
     copies = dry.config.augmentation.copies

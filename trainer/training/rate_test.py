@@ -128,11 +128,8 @@ def find_rate(config: TrainerConfig, plot: Path, progress: Stages, jobs: int | N
     Raises `ConfigError` as `train_run` does, `KeyboardInterrupt` after Ctrl-C, with nothing written.
     """
     check_writable(plot)
-    ingestion, performance, training = (
-        checked_recordings(config, None, progress, jobs),
-        config.performance,
-        config.training,
-    )
+    performance, training = config.performance, config.training
+    ingestion = checked_recordings(config, None, progress, jobs)
     with threads_of_workers(performance.num_threads_per_worker):
         clips = stored_clips(
             config, ingestion.records, config.slices, progress, feature_workers(config, ingestion.records, jobs)

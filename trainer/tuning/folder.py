@@ -21,7 +21,7 @@ from trainer.config.loader import CONFIG_NAME, write_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import LISTS_FOLDER, REJECTED_NAME, TABLE_NAME
 from trainer.inference.runs import ModelCandidate
-from trainer.mixednet.weights import BEST_WEIGHTS, save_weights
+from trainer.mixednet.weights import BEST_WEIGHTS, CHECKPOINTS, save_weights
 from trainer.training.checkpoints import remove_partial
 from trainer.training.run import DUPLICATES_NAME
 from trainer.tuning.measurement import SplitMeasurement
@@ -78,7 +78,7 @@ class TuningFolder:
     def __init__(self, folder: Path, candidate: ModelCandidate, targets: Targets) -> None:
         """Of a tuning of this model toward these targets."""
         self.path, self._config, self._run, self._targets = folder, candidate.config, candidate.run, targets
-        self.weights = folder / "checkpoints" / BEST_WEIGHTS
+        self.weights = folder / CHECKPOINTS / BEST_WEIGHTS
         self.candidate = self.weights.with_name(CANDIDATE)
 
     def check(self) -> None:

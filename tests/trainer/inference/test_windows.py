@@ -12,9 +12,8 @@ from tests.networks import TINY, randomise, speechlike
 from trainer.config.loader import CONFIG_NAME, load_config, write_config
 from trainer.config.mixednet import MixedNetConfig
 from trainer.inference.models import FloatModel
-from trainer.inference.windows import BEST_WEIGHTS
 from trainer.mixednet.models import build_model
-from trainer.mixednet.weights import save_weights
+from trainer.mixednet.weights import BEST_WEIGHTS, CHECKPOINTS, save_weights
 from wakeword.corpus.feature_cache import CachedStream
 from wakeword.errors import ConfigError
 from wakeword.model.float_windows import open_float_windows
@@ -36,14 +35,14 @@ def a_run(folder: Path, *settings: str) -> tuple[Path, MixedNetConfig, int]:
     randomise(model, 3)
     folder.mkdir()
     write_config(config, folder / CONFIG_NAME)
-    save_weights(model, folder / BEST_WEIGHTS)
+    save_weights(model, folder / CHECKPOINTS / BEST_WEIGHTS)
     return folder, config.model, config.slices
 
 
 def test_a_run_judges_as_its_validation_hears(tmp_path: Path) -> None:
     run, network, slices = a_run(tmp_path / "house", "export.sliding_window_size=4", "export.probability_cutoff=0.4")
     reference = FloatModel(network, slices)
-    reference.load_file(run / BEST_WEIGHTS)
+    reference.load_file(run / CHECKPOINTS / BEST_WEIGHTS)
     features = speechlike(1, 601)
     expected = reference.probabilities(CachedStream.in_memory(features))
     judge = open_judge([run])
@@ -66,6 +65,6 @@ def test_a_run_that_cannot_judge_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="does not exist"):
         open_float_windows(tmp_path / "empty")
-    (run / BEST_WEIGHTS).write_bytes(b"no weights")
+    (run / CHECKPOINTS / BEST_WEIGHTS).write_bytes(b"no weights")
     with pytest.raises(ConfigError, match="not the weights of this model"):
         open_judge([run], 0.5)
