@@ -1,4 +1,5 @@
-"""What each split holds without the wake word: hours of each kind of sound, by the folders in which it lies.
+"""What is heard of each split without the wake word: hours of each kind of sound, by the folders in which it lies.
+Generated near misses, which validation does not hear, are no part of its hours.
 
 A kind is the first folder that is no group's (a speaker's) below one of `paths.negative_dir`, `paths.hard_negative_dir`
 or `paths.generated_dir`; several folders of one key are told apart by their own names. A feature set is a kind. False
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.config.data_sections import PathsSection
+from trainer.data.dataset import select_records, validation_negatives
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.librispeech import FOLDER
 from trainer.data.split import Split
@@ -44,14 +46,18 @@ class Share:
 
 def composition(records: Iterable[SampleRecord], paths: PathsSection) -> tuple[Share, ...]:
     """Every kind in every split, by label and kind; empty shares too."""
-    roots = list(_roots(paths))
+    records, roots = list(records), list(_roots(paths))
+    heard = {record.path for record in validation_negatives(records)}
+    unheard = {record.path for record in select_records(records, Split.VAL, Label.NEGATIVE)} - heard
     files: dict[tuple[Label, str, Split], set[Path]] = {}
     seconds: dict[tuple[Label, str, Split], float] = {}
     for record in records:
         if record.label is not Label.POSITIVE:
             key = (record.label, _kind(record, roots), record.split)
-            files.setdefault(key, set()).add(file_of(record.path))
-            seconds[key] = seconds.get(key, 0.0) + record.duration
+            of_kind = files.setdefault(key, set())
+            if record.path not in unheard:
+                of_kind.add(file_of(record.path))
+                seconds[key] = seconds.get(key, 0.0) + record.duration
     kinds = sorted({(list(Label).index(label), kind, label) for label, kind, _ in files})
     return tuple(
         Share(

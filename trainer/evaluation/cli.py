@@ -56,6 +56,7 @@ def evaluate(
 
     from trainer.evaluation.evaluate import as_json as written
     from trainer.evaluation.evaluate import evaluate as measure
+    from trainer.evaluation.evaluate import seconds_to_hear
     from trainer.evaluation.table import rendered
     from trainer.inference.runs import find_candidate, open_model
     from trainer.inference.splits import split_records
@@ -63,9 +64,10 @@ def evaluate(
 
     candidate = find_candidate(checkpoint, tflite, config, override or (), setting or (), run)
     with working("comparing the recordings with those of the run"):
-        records = split_records(candidate.records, split, candidate.run)
+        split_records(candidate.records, split, candidate.run)
     model = open_model(candidate, jobs)
-    with audio_progress("listening", records.seconds) as progress:
+    seconds = seconds_to_hear(candidate, split, temperature=temperature, robust=robustness)
+    with audio_progress("listening", seconds) as progress:
         evaluation = measure(
             candidate,
             model,

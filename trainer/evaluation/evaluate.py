@@ -13,7 +13,7 @@ from trainer.data.ingest import Label
 from trainer.data.split import Split
 from trainer.evaluation.analysis import ErrorAnalysis, analyse
 from trainer.evaluation.device import DeviceFigures, device_figures
-from trainer.evaluation.robustness import Robustness, robustness
+from trainer.evaluation.robustness import Robustness, change_count, robustness
 from trainer.evaluation.temperature import FittedTemperature, fitted_temperature
 from trainer.evaluation.windows import (
     ProbabilityCalibration,
@@ -35,6 +35,7 @@ from trainer.inference.splits import (
     validation_point,
 )
 from wakeword.corpus.provenance import Provenance, provenance_of, together
+from wakeword.part import file_of
 from wakeword.scoring.classification import Scores, Truth
 from wakeword.scoring.grades import Grade, grade_false_accepts, grade_recall
 from wakeword.simulation.features import Progress
@@ -79,8 +80,8 @@ class Evaluation:
     session_note: str
     """That one or two speakers train and are tested too; empty where the split is of other people."""
     negatives: tuple[Share, ...]
-    """The kinds of sound without the wake word; empty for a run of an older version, which has not written them down.
-    """
+    """The kinds of sound without the wake word that were heard; empty for a run of an older version, which has not
+    written them down, or with near misses that validation no longer hears."""
     point: EvaluationPoint
     device: DeviceFigures
     grades: Grades
@@ -116,7 +117,8 @@ def evaluate(
         temperature: Whether one is fitted, on validation whatever the split.
         robust: Whether the words are heard shifted and at other levels too.
         jobs: Processes; None is one per core.
-        progress: Called with the seconds of audio that were finished since the last call.
+        progress: Called with the seconds of audio that were finished since the last call; all of them are
+            `seconds_to_hear`.
 
     Returns the figures, each as counts and rate.
 
@@ -124,7 +126,7 @@ def evaluate(
     """
     records = split_records(candidate.records, split, candidate.run)
     simulated = simulate_split(model, records, progress)
-    point = _operating_point(candidate, model, simulated)
+    point = _operating_point(candidate, model, simulated, progress)
     ends = word_ends_of([record.path for record in records.positives], jobs)
     device = device_figures(simulated, records.positives, point, ends)
     truth, scores = scored_windows(simulated, ends)
@@ -136,9 +138,7 @@ def evaluate(
         split=split,
         note=NOTES[split],
         session_note=session_note(shared_speakers(candidate.records)),
-        negatives=tuple(
-            share for share in read_composition(candidate.run) if share.split is split and share.label is Label.NEGATIVE
-        ),
+        negatives=_shares_of(candidate.run, records),
         point=point,
         device=device,
         grades=grades_of(device, records),
@@ -146,14 +146,27 @@ def evaluate(
         calibration=calibration_of(truth, scores),
         temperature=(
             fitted_temperature(
-                (truth, scores) if split is Split.VAL else _validation_windows(candidate, model, jobs), (truth, scores)
+                (truth, scores) if split is Split.VAL else _validation_windows(candidate, model, jobs, progress),
+                (truth, scores),
             )
             if temperature
             else None
         ),
-        robustness=(robustness(model, simulated.positives.stride, records, point) if robust else ()),
+        robustness=(robustness(model, simulated.positives.stride, records, point, progress) if robust else ()),
         analysis=analyse(simulated, records.positives, point, device.missed) if analysis else None,
     )
+
+
+def seconds_to_hear(
+    candidate: ModelCandidate, split: Split, *, temperature: bool = False, robust: bool = False
+) -> float:
+    """Seconds of recordings that `evaluate` tells of: of the split, of validation where it is heard besides (for the
+    cutoff, and once more for a temperature), and of the words under each change.
+    """
+    records, validation = (SplitRecords.of(candidate.records, one) for one in (split, Split.VAL))
+    besides = 0 if split is Split.VAL else _validation_chooses(candidate) + temperature
+    changed = change_count(candidate.config.model.stride) * records.word_seconds if robust else 0.0
+    return records.seconds + besides * validation.seconds + changed
 
 
 def grades_of(device: DeviceFigures, records: SplitRecords) -> Grades:
@@ -169,23 +182,39 @@ def grades_of(device: DeviceFigures, records: SplitRecords) -> Grades:
     )
 
 
+def _shares_of(run: Path, records: SplitRecords) -> tuple[Share, ...]:
+    shares = tuple(
+        share for share in read_composition(run) if share.split is records.split and share.label is Label.NEGATIVE
+    )
+    heard = {file_of(record.path) for record in records.negatives}
+    return shares if sum(share.recordings for share in shares) == len(heard) else ()
+
+
 def as_json(evaluation: Evaluation) -> str:
     """All of it as JSON: paths as text, NaN and infinity as null."""
     return TypeAdapter(Evaluation).dump_json(evaluation, indent=2).decode()
 
 
-def _validation_windows(candidate: ModelCandidate, model: WordModel, jobs: int | None) -> tuple[Truth, Scores]:
+def _validation_windows(
+    candidate: ModelCandidate, model: WordModel, jobs: int | None, progress: Progress
+) -> tuple[Truth, Scores]:
     records = split_records(candidate.records, Split.VAL, candidate.run)
     ends = word_ends_of([record.path for record in records.positives], jobs)
-    return scored_windows(simulate_split(model, records), ends)
+    return scored_windows(simulate_split(model, records, progress), ends)
 
 
-def _operating_point(candidate: ModelCandidate, model: WordModel, simulated: SimulatedSplit) -> EvaluationPoint:
+def _validation_chooses(candidate: ModelCandidate) -> bool:
+    return candidate.manifest is None and candidate.config.export.probability_cutoff is None
+
+
+def _operating_point(
+    candidate: ModelCandidate, model: WordModel, simulated: SimulatedSplit, progress: Progress
+) -> EvaluationPoint:
     export, manifest = candidate.config.export, candidate.manifest
     if manifest is not None:
         return given_point(manifest.micro.probability_cutoff, manifest.micro.sliding_window_size, "the manifest's")
     if export.probability_cutoff is not None:
         return given_point(export.probability_cutoff, export.sliding_window_size, "the configuration's")
     if simulated.split is not Split.VAL:
-        simulated = simulate_split(model, split_records(candidate.records, Split.VAL, candidate.run))
+        simulated = simulate_split(model, split_records(candidate.records, Split.VAL, candidate.run), progress)
     return validation_point(simulated, export.sliding_window_size, candidate.config.training.target_minimization)

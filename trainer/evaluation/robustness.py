@@ -21,7 +21,7 @@ from trainer.inference.splits import EvaluationPoint, SplitRecords
 from wakeword.contract import STEP_MS
 from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
 from wakeword.presentation import SESSION
-from wakeword.simulation.features import Change, present, present_changed
+from wakeword.simulation.features import Change, Progress, present, present_changed
 from wakeword.simulation.simulate import unwatched
 from wakeword.simulation.streams import PresentedStream
 
@@ -40,9 +40,11 @@ class Robustness:
     recall: Recall
 
 
-def robustness(model: WordModel, stride: int, records: SplitRecords, point: EvaluationPoint) -> tuple[Robustness, ...]:
+def robustness(
+    model: WordModel, stride: int, records: SplitRecords, point: EvaluationPoint, progress: Progress
+) -> tuple[Robustness, ...]:
     """Recall of the words of a split, each time all of them: later by less than the model's `stride` slices, and at
-    other levels.
+    other levels. `progress` is told their seconds after each change.
 
     Raises `ConfigError` for a recording that cannot be read.
     """
@@ -52,18 +54,28 @@ def robustness(model: WordModel, stride: int, records: SplitRecords, point: Eval
         heard = model.run(stream)
         outcome = heard.outcome(heard.detections(point.cutoff, point.window), wake=True)
         found.append(Robustness(change, recall_of(outcome.found, outcome.utterances)))
+        progress(records.word_seconds)
     cache.prune()
     return tuple(found)
 
 
+def change_count(stride: int) -> int:
+    """How often `robustness` hears the words."""
+    return len(_shifts_ms(stride)) + len(GAINS_DB)
+
+
 def changed_words(cache: FeatureCache, words: Sequence[Path], stride: int) -> Iterator[tuple[str, PresentedStream]]:
     """The session of these words under each change, with its name. Raises `ConfigError` as `robustness` does."""
-    for shift in range(SHIFT_MS, stride * STEP_MS, SHIFT_MS):
+    for shift in _shifts_ms(stride):
         later = replace(SESSION, lead_in_seconds=SESSION.lead_in_seconds + shift / 1000)
         yield f"{shift} ms later", present(cache, words, later, unwatched)
     for gain_db in GAINS_DB:
         change = Change(f"{_FORMAT} gain of {gain_db} dB", partial(_amplified, gain_db))
         yield f"{gain_db:+d} dB", present_changed(cache, words, SESSION, change)
+
+
+def _shifts_ms(stride: int) -> range:
+    return range(SHIFT_MS, stride * STEP_MS, SHIFT_MS)
 
 
 def _amplified(gain_db: float, sound: NDArray[np.int16], _starts: Sequence[int]) -> NDArray[np.int16]:

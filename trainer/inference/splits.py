@@ -63,7 +63,12 @@ class SplitRecords:
     @property
     def seconds(self) -> float:
         """Length of all."""
-        return sum(record.duration for record in (*self.positives, *self.negatives))
+        return self.word_seconds + sum(record.duration for record in self.negatives)
+
+    @property
+    def word_seconds(self) -> float:
+        """Length of the positives."""
+        return sum(record.duration for record in self.positives)
 
 
 def _by_path(records: Iterable[SampleRecord]) -> tuple[SampleRecord, ...]:

@@ -18,6 +18,7 @@ from trainer.data.composition import (
 )
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
+from wakeword.corpus.recordings import GENERATED_TABLE
 from wakeword.errors import ConfigError
 
 ROOT = Path("/data/negative")
@@ -58,6 +59,22 @@ def test_kinds_are_folders_that_are_no_speakers() -> None:
     assert sum(share.hours for share in shares) == pytest.approx(
         sum(one.duration for one in RECORDS if one.label is not Label.POSITIVE) / 3600
     )
+
+
+def test_generated_near_misses_are_counted_where_they_are_heard(tmp_path: Path) -> None:
+    (tmp_path / GENERATED_TABLE).touch()
+    near, other = tmp_path / "negative" / "near_miss" / "one", tmp_path / "negative" / "sentence" / "one"
+    records = [
+        record(folder / f"{split}.wav", split, speaker="one")
+        for folder in (near, other)
+        for split in (Split.VAL, Split.TEST)
+    ]
+    paths = PathsSection(negative_dir=(tmp_path / "negative",))
+    shares = composition(records, paths)
+    assert of_split(shares, Split.VAL) == "near_miss none, sentence 1.0 min (1)"
+    assert of_split(shares, Split.TEST) == "near_miss 1.0 min (1), sentence 1.0 min (1)"
+    # Where there is nothing else, validation hears them.
+    assert of_split(composition(records[:1], paths), Split.VAL) == "near_miss 1.0 min (1)"
 
 
 def test_of_many_kinds_those_with_most_hours_are_shown() -> None:

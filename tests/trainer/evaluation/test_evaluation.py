@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from tests.trainer.evaluation.loudness import LoudnessModel, write_bursts
+from tests.trainer.evaluation.loudness import STRIDE, LoudnessModel, write_bursts
 from trainer.config.loader import CONFIG_NAME, load_config
 from trainer.config.sections import PathsSection
-from trainer.data.composition import composition, write_composition
+from trainer.data.composition import Share, composition, write_composition
 from trainer.data.dataset import read_recordings, write_recordings
 from trainer.data.ingest import Ingestion, Label
 from trainer.data.split import Split
 from trainer.evaluation import evaluate as evaluating
-from trainer.evaluation.evaluate import Evaluation, as_json, evaluate
-from trainer.evaluation.robustness import changed_words
+from trainer.evaluation.evaluate import Evaluation, as_json, evaluate, seconds_to_hear
+from trainer.evaluation.robustness import change_count, changed_words
 from trainer.evaluation.table import rendered
 from trainer.evaluation.windows import word_ends_of
 from trainer.inference.runs import ModelCandidate
@@ -217,6 +217,34 @@ def test_one_speaker_and_what_the_negatives_are_stand_in_the_report(run_folder: 
         ("test", 2, 30),
         ("val", 0, 0),
     ]
+
+
+def test_a_list_of_negatives_that_were_not_all_heard_is_left_out(run_folder: Path) -> None:
+    """As of a run whose validation heard generated near misses, and no longer does."""
+    write_composition([Share(Split.VAL, Label.NEGATIVE, "audio", 1, 0.1)], run_folder)
+    assert [share.kind for share in measured(run_folder, Split.VAL).negatives] == ["audio"]
+    write_composition(
+        [
+            Share(Split.VAL, Label.NEGATIVE, "audio", 1, 0.1),
+            Share(Split.VAL, Label.NEGATIVE, "near_miss", 3, 0.1),
+        ],
+        run_folder,
+    )
+    assert measured(run_folder, Split.VAL).negatives == ()
+
+
+@pytest.mark.parametrize("split", [Split.VAL, Split.TEST])
+@pytest.mark.parametrize("cutoff", [None, 0.7])
+@pytest.mark.parametrize("also", [{}, {"temperature": True, "robust": True}], ids=["alone", "with both options"])
+def test_all_that_is_heard_is_told_and_counted(
+    run_folder: Path, split: Split, cutoff: float | None, also: dict[str, bool]
+) -> None:
+    told: list[float] = []
+    given = candidate(run_folder, cutoff)
+    evaluate(given, LoudnessModel(), split, **also, jobs=1, progress=told.append)
+    assert sum(told) == pytest.approx(seconds_to_hear(given, split, **also))
+    if also:
+        assert len(told) >= change_count(STRIDE), "one call a change"
 
 
 def test_the_best_of_all_cutoffs_is_told_beside_the_one_in_use(run_folder: Path) -> None:
