@@ -115,6 +115,14 @@ def stopped_early(path: Path, settings: TrainingSection) -> bool:
     return state is not None and state.patience.is_over(settings)
 
 
+def times_lowered(path: Path) -> int:
+    """How often a plateau has lowered the rate of the run of a state; 0 where there is no state, or one that cannot be
+    read.
+    """
+    state = _state_at(path)
+    return state.patience.lowered if state else 0
+
+
 def _state_at(path: Path) -> RunState | None:
     """None where there is no state, or one that cannot be read."""
     try:

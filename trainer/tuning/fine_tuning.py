@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from trainer.config.sections import TrainerConfig
-from trainer.config.training_sections import PerformanceSection
+from trainer.config.training_sections import PerformanceSection, TrainingSection
 from trainer.data.batches import BatchSampler, FeatureSet
 from trainer.data.clip_rows import ClipRows
 from trainer.data.dataset import MIN_HARD_NEGATIVES, select_records
@@ -22,11 +22,13 @@ from trainer.mixednet.models import build_model
 from trainer.mixednet.runtime import compute_dtype
 from trainer.mixednet.weights import load_weights
 from trainer.training.batch_scores import BatchScores, are_finite
+from trainer.training.checkpoints import steps_done, times_lowered
 from trainer.training.gradients import skipped_steps
 from trainer.training.interrupt import delayed_interrupt
 from trainer.training.loop import run_steps
 from trainer.training.progress import Silent
 from trainer.training.recorder import Recorder
+from trainer.training.schedules import learning_rate
 from trainer.training.step import TrainState
 from trainer.training.weight_mean import WeightMean
 from trainer.tuning.accepted import accepted_windows
@@ -43,6 +45,12 @@ a matter of chance.
 """
 
 
+LEAST_OF_A_COSINE = 0.1
+"""A tuning begins with at least this share of a cosine's highest rate: at the rate of its last steps, which may be next
+to nothing, a few hundred steps would change nothing.
+"""
+
+
 @dataclass(frozen=True)
 class IterationTraining:
     """What an iteration's training says of itself. The weights are in the model."""
@@ -53,11 +61,15 @@ class IterationTraining:
     """Windows of training negatives that were drawn as hard ones."""
 
 
-def first_recipe(config: TrainerConfig, records: Iterable[SampleRecord]) -> TuningRecipe:
-    """How the run of these recordings trained at its end: what the tuning starts from."""
+def first_recipe(config: TrainerConfig, records: Sequence[SampleRecord], state: Path) -> TuningRecipe:
+    """How the run of these recordings trained at its end: what the tuning starts from. The file `state`, where it is
+    there, says how far the run has come.
+    """
     section, weights, ratios = config.training, config.training.sampling_weights, config.training.batch_ratios
     positives = weights.positive + weights.positive_augmented
     negatives = weights.after_positive + weights.negative_joined + weights.negative_alone + weights.negative_augmented
+    if any(not record.is_sound for record in select_records(records, Split.TRAIN, Label.NEGATIVE)):
+        negatives += weights.feature_sets
     negatives += weights.hard_negative if select_records(records, Split.TRAIN, Label.HARD_NEGATIVE) else 0.0
     if ratios:
         positives, negatives = float(ratios[0]), float(ratios[1] + ratios[2])
@@ -65,11 +77,19 @@ def first_recipe(config: TrainerConfig, records: Iterable[SampleRecord]) -> Tuni
     if section.class_weights == "balanced":
         of_negative = of_hard = positives / negatives  # of a wake word's, which weighs 1 in an iteration
     return TuningRecipe(
-        learning_rate=section.learning_rates[-1],
+        learning_rate=_last_rate(section, state),
         negative_class_weight=of_negative,
         hard_negative_class_weight=of_hard,
         word_share=positives / (positives + negatives),
     )
+
+
+def _last_rate(settings: TrainingSection, state: Path) -> float:
+    if settings.schedule == "phases":
+        return settings.learning_rates[-1]
+    last = min(steps_done(state) or settings.steps, settings.steps) - 1
+    rate = learning_rate(settings, last, times_lowered(state))
+    return max(rate, LEAST_OF_A_COSINE * settings.learning_rates[0]) if settings.schedule == "cosine" else rate
 
 
 class FineTuner:
@@ -161,7 +181,7 @@ class FineTuner:
             are_finite(losses),
             1,
             0,
-            "Lower training.learning_rates, whose last value the tuning starts with, or set"
+            "Lower training.learning_rates, which the tuning's rates come from, or set"
             " training.gradient_clipping=adaptive",
         )
         self._mean.assign(moments)

@@ -29,6 +29,8 @@ from trainer.inference.splits import (
     split_records,
 )
 from trainer.mixednet.runtime import compute_dtype, start_tensorflow
+from trainer.mixednet.weights import CHECKPOINTS
+from trainer.training.checkpoints import STATE
 from trainer.training.memory import feature_workers
 from trainer.tuning.fine_tuning import FineTuner, first_recipe
 from trainer.tuning.folder import TuningFolder, TuningRecord
@@ -297,7 +299,9 @@ class _Tuning:
 
 
 def _given(task: TuningTask, point: PointChoice) -> Iteration:
-    return Iteration(0, Move.GIVEN, first_recipe(task.candidate.config, task.candidate.records), point, kept=True)
+    candidate = task.candidate
+    recipe = first_recipe(candidate.config, candidate.records, candidate.run / CHECKPOINTS / STATE)
+    return Iteration(0, Move.GIVEN, recipe, point, kept=True)
 
 
 def _identity(task: TuningTask) -> dict[str, Any]:
