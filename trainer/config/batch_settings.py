@@ -140,6 +140,12 @@ class BatchSettings(Section):
     """Slices of 10 ms at the end of each clip that `fixed_right_cutoff` leaves out. Clips of wake words end 200 ms
     after the word, so 10 lets the model fire 100 ms after it, without the usual spread of 90 ms."""
 
+    def end_shifts(self, name: str) -> range:
+        """Slices before a clip's end at which windows of a set may end, where that is at the end of a word."""
+        if getattr(self.truncation_strategies, name) == "fixed_right_cutoff":
+            return range(self.right_cutoff_slices, self.right_cutoff_slices + 1)
+        return range(END_SHIFT_SLICES)
+
     @model_validator(mode="after")
     def _windows_fit(self) -> Self:
         cut = [name for name, given in self.truncation_strategies if given == "fixed_right_cutoff"]

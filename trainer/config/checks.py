@@ -3,7 +3,7 @@ after an hour."""
 
 from __future__ import annotations
 
-from trainer.config.batch_settings import END_SHIFT_SLICES
+from trainer.config.batch_settings import BatchSettings
 from trainer.config.sections import TrainerConfig
 from wakeword import contract
 from wakeword.errors import ConfigError
@@ -63,7 +63,7 @@ def _check_mining(config: TrainerConfig) -> None:
 
 def _check_augmentation(config: TrainerConfig, slices: int) -> None:
     section = config.augmentation
-    seconds = clip_seconds(slices)
+    seconds = clip_seconds(slices, config.training)
     if section.samples < seconds * contract.SAMPLE_RATE_HZ:
         raise ConfigError(
             f"augmentation.augmentation_duration_s is {section.augmentation_duration_s:g}, and with"
@@ -88,11 +88,11 @@ def _check_augmentation(config: TrainerConfig, slices: int) -> None:
                 )
 
 
-def clip_seconds(slices: int) -> float:
-    """Length of the augmented clips that training draws windows of so many slices from, each up to nine slices before
-    the clip's end.
+def clip_seconds(slices: int, settings: BatchSettings) -> float:
+    """Length of the augmented clips that training draws windows of so many slices from, each as many slices before the
+    clip's end as the settings say.
     """
-    shortest = slices + END_SHIFT_SLICES - 1
+    shortest = slices + max(max(settings.end_shifts(name)) for name in ("positive_augmented", "negative_augmented"))
     return ((shortest - 1) * contract.STEP_MS + contract.WINDOW_MS) / 1000
 
 

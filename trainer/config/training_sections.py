@@ -105,7 +105,8 @@ class TrainingSection(LearningSettings, BatchSettings):
     counts as Kokoro, whose voices taught its own."""
     split_fractions: tuple[_Positive, _Positive, _Positive] = (0.7, 0.15, 0.15)
     """Expected shares of the groups that train, validate and test, together 1: more validation where there are few
-    groups, less where there are many. `paths.splits` goes before it."""
+    groups, less where there are many. They do not count where an engine is held out, or families of voices are few.
+    `paths.splits` goes before them."""
     seed: int = Field(0, ge=0)
     """The same seed, recordings and settings give the same splits, batches and, on one machine, weights."""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from trainer.config.batch_settings import END_SHIFT_SLICES
 from trainer.config.checks import clip_seconds
 from trainer.config.lengths import window_slices
 from trainer.config.mixednet import MixedNetConfig
@@ -31,13 +30,16 @@ def too_long_words(
     """A line that says how many wake words are longer than the window, and which `clip_duration_ms` fits them; empty
     where all fit.
 
-    A window ends 110 to 200 ms after the word (augmented copies: up to `max_jitter_s`). Counted are words that are
-    never whole in it; what is advised has room for the longest of them and all of the pause. Reads recordings that are
-    longer than the window. Raises `ConfigError` as `read_samples` does.
+    A window ends 110 to 200 ms after the word (augmented copies: up to `max_jitter_s`), or with `fixed_right_cutoff` at
+    a moment of 10 to 200 ms. Counted are words that are never whole in it; what is advised has room for the longest of
+    them and all of the pause. Reads recordings that are longer than the window. Raises `ConfigError` as `read_samples`
+    does.
     """
     network, duration = config.model, config.hardware.clip_duration_ms
     window = _window_ms(network, duration)
-    least_pause = (SLICES_AFTER_WORD - END_SHIFT_SLICES + 1) * contract.STEP_MS
+    sets = ("positive", "positive_augmented") if config.augmentation.copies else ("positive",)
+    latest = max(max(config.training.end_shifts(name)) for name in sets)
+    least_pause = (SLICES_AFTER_WORD - latest) * contract.STEP_MS
     pause = max(
         SLICES_AFTER_WORD * contract.STEP_MS,
         round(1000 * config.augmentation.max_jitter_s) if config.augmentation.copies else 0,
@@ -62,7 +64,7 @@ def too_long_words(
         _LONGEST_MS,
     )
     settings = [f"--set hardware.clip_duration_ms={fits}"]
-    section, read = config.augmentation, clip_seconds(window_slices(network, fits))
+    section, read = config.augmentation, clip_seconds(window_slices(network, fits), config.training)
     if section.copies and section.augmentation_duration_s < read:
         settings.append(f"--set augmentation.augmentation_duration_s={math.ceil(10 * read) / 10:g}")
     are, their = ("is", "its beginning is") if len(long) == 1 else ("are", "their beginnings are")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.config.checks import check_config
+from trainer.config.checks import check_config, clip_seconds
 from trainer.config.lengths import fit_slices, head_frames, window_slices
 from trainer.config.loader import load_config, preset_names
 from trainer.config.schema import config_schema
@@ -69,6 +69,21 @@ def test_what_the_presets_augment() -> None:
     assert configs["fast_test"].training.time_mask_count == configs["fast_test"].training.freq_mask_count == (0, 0)
     for name in ("quick", "standard", "max_quality"):
         assert all((*configs[name].training.time_mask_count, *configs[name].training.freq_mask_count))
+
+
+def test_augmented_clips_hold_a_window_before_the_cutoff() -> None:
+    """A window of `fixed_right_cutoff` ends up to 19 slices before the clip, one of the other strategies up to 9."""
+    settings = (
+        "training.truncation_strategies.positive_augmented=fixed_right_cutoff",
+        "training.right_cutoff_slices=19",
+        "augmentation.copies=2",
+    )
+    shortest = clip_seconds(loaded().slices, loaded(*settings).training)
+    assert shortest == pytest.approx(clip_seconds(loaded().slices, loaded().training) + 0.1)
+    length = "augmentation.augmentation_duration_s={}"
+    check_config(loaded(*settings, length.format(shortest)))
+    with pytest.raises(ConfigError, match="give at least that"):
+        check_config(loaded(*settings, length.format(round(shortest - 0.05, 3))))
 
 
 def test_a_default_folder_that_is_there_is_used(project: Path) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 
 from trainer.config.loader import load_config
 from trainer.config.training_sections import TrainingSection
-from trainer.data.batch_ratios import spread_evenly
+from trainer.data.batch_ratios import BatchRatios, spread_evenly
 from trainer.data.batches import Batch, BatchSampler, FeatureSet
 from wakeword.errors import ConfigError
 
@@ -42,6 +44,23 @@ def test_what_does_not_divide_is_carried_over() -> None:
     assert each[:7].sum(axis=0).tolist() == each[7:].sum(axis=0).tolist() == [48, 48, 16]
     assert np.abs(each - 16 * np.array([3, 3, 1]) / 7).max() < 1.01
     assert len({tuple(one) for one in each}) > 1
+
+
+RATIO = st.integers(0, 12) | st.integers(0, 1000)
+
+
+@example(ratios=(954, 1, 1), batch_size=9, step=53, has_hard=True)
+@given(st.tuples(RATIO, RATIO, RATIO), st.integers(1, 300), st.integers(0, 10**6), st.booleans())
+def test_no_batch_is_further_from_the_ratios_than_two_windows_of_each_kind(
+    ratios: tuple[int, int, int], batch_size: int, step: int, has_hard: bool
+) -> None:
+    assume(ratios[0] and ratios[1] + ratios[2])
+    kinds, wanted = np.arange(3 if has_hard else 2), np.array(ratios)
+    if not has_hard:
+        wanted = np.array([ratios[0], ratios[1] + ratios[2]])
+    pattern = BatchRatios(ratios, batch_size, kinds, np.ones(len(kinds)))
+    found = np.bincount(pattern.clips(step, np.full(batch_size, 0.5)), minlength=len(kinds))
+    assert np.abs(found - batch_size * wanted / wanted.sum()).max() < 2
 
 
 def test_within_a_kind_the_sampling_weights_count() -> None:

@@ -121,6 +121,24 @@ def test_stretches_share_a_recording_as_speakers_are_shared(seconds: float, seed
         assert length == pytest.approx(share * seconds, abs=(GAP_SECONDS + 1) * len(cut))
 
 
+@given(st.floats(LONG_SECONDS, 5000), st.integers(0, 1000), st.floats(0.0005, 0.02), st.floats(0.0005, 0.02))
+def test_shares_near_none_make_no_stretch_without_sound(
+    seconds: float, seed: int, validate: float, test: float
+) -> None:
+    cut = stretches("negative/evening", seconds, seed, (1 - validate - test, validate, test))
+    assert cut[0][0] >= 0 and cut[-1][1] - 1 < seconds + 1
+    assert all(stop - start >= 1 for start, stop, _ in cut)
+    assert all(start - stop >= GAP_SECONDS for (_, stop, _), (start, _, _) in pairwise(cut))
+    assert Split.TRAIN in {split for _, _, split in cut}
+
+
+def test_a_share_too_small_for_a_stretch_leaves_its_split_empty(tmp_path: Path) -> None:
+    negative = sound(tmp_path / "negative" / "evening.flac", LONG_SECONDS, 7).parent
+    sources = folders([words(tmp_path, 60)], [negative])
+    with pytest.raises(ConfigError, match="negative: none of 1 recordings is in val and test; give at least three"):
+        load_recordings(sources, SEED, jobs=1, fractions=(0.998, 0.001, 0.001))
+
+
 def test_stretches_differ_by_seed_and_name() -> None:
     orders = {tuple(split for _, _, split in stretches(name, 600, seed)) for name in "ab" for seed in range(20)}
     assert len(orders) == 6

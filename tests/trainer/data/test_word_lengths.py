@@ -55,24 +55,31 @@ def test_both_ends_of_an_utterance_are_found(tmp_path: Path) -> None:
 
 
 @settings(max_examples=25)
-@given(st.integers(300, 3500).map(lambda ms: ms / 1000), st.sampled_from([500, 1000, 1500]))
+@given(
+    st.integers(300, 3500).map(lambda ms: ms / 1000),
+    st.sampled_from([500, 1000, 1500]),
+    st.none() | st.integers(0, 19),
+)
 def test_words_that_are_never_whole_are_told_and_the_advice_fits(
-    tmp_path_factory: pytest.TempPathFactory, seconds: float, duration: int
+    tmp_path_factory: pytest.TempPathFactory, seconds: float, duration: int, cutoff: int | None
 ) -> None:
-    section = config(f"hardware.clip_duration_ms={duration}", "augmentation.copies=0")
+    fixed = "training.truncation_strategies.positive=fixed_right_cutoff"
+    cut = [] if cutoff is None else [fixed, f"training.right_cutoff_slices={cutoff}"]
+    section = config(f"hardware.clip_duration_ms={duration}", "augmentation.copies=0", *cut)
+    pause = STEP_MS * (SLICES_AFTER_WORD - (END_SHIFT_SLICES - 1 if cutoff is None else cutoff))
     record = word(tmp_path_factory.mktemp("words") / "a.wav", seconds)
     heard = (window_slices(section.model, duration) - 1) * STEP_MS + WINDOW_MS
-    room = (heard - STEP_MS * (SLICES_AFTER_WORD - END_SHIFT_SLICES + 1)) / 1000
+    room = (heard - pause) / 1000
     told = too_long_words(section, [record], jobs=1)
     if abs(seconds - room) > 0.03:
         assert bool(told) == (seconds > room), told
     if told:
         assert told.startswith(
-            f"1 of 1 wake words is longer than the window: it hears {heard / 1000:.2f} s and ends 110 ms or more after"
-            " the word, so its beginning"
+            f"1 of 1 wake words is longer than the window: it hears {heard / 1000:.2f} s and ends {pause} ms or more"
+            " after the word, so its beginning"
         )
         (fits,) = re.findall(r"--set (hardware\.clip_duration_ms=\d+) fits them all", told)
-        assert not too_long_words(config(fits, "augmentation.copies=0"), [record], jobs=1)
+        assert not too_long_words(config(fits, "augmentation.copies=0", *cut), [record], jobs=1)
         least = max(duration, int(fits.partition("=")[2]) - 50)
         heard = (window_slices(section.model, least) - 1) * STEP_MS + WINDOW_MS
         assert least == duration or heard / 1000 < seconds + 0.26, (
