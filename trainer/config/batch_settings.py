@@ -103,8 +103,7 @@ class FilterAugment(Section):
 
 
 class QuietAugment(Section):
-    """Random quiet parts for the windows of each batch, in steps of the int8 features: 6 dB between two channels of one
-    slice are some 15 steps. Silence is 0, the loudest 255."""
+    """Random quiet parts for the windows of each batch, in steps of the int8 features: silence 0, the loudest 255."""
 
     share: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Share of the windows whose quiet parts are filled, and of those whose quiet parts are erased; a window may
