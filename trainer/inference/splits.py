@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
@@ -91,6 +91,16 @@ class SplitStreams[Stream]:
 @dataclass(frozen=True, eq=False)
 class PresentedSplit(SplitStreams[PresentedStream]):
     """The features of a split, for any number of models."""
+
+    def mapped(self) -> PresentedSplit:
+        """The same for what reads it for hours, while other commands may remove files of the cache."""
+
+        def of(*streams: PresentedStream) -> tuple[PresentedStream, ...]:
+            return tuple(replace(stream, features=stream.features.mapped()) for stream in streams)
+
+        return PresentedSplit(
+            self.split, *of(self.positives, self.negatives), of(*self.hard_positives), of(*self.hard_negatives)
+        )
 
     def simulated(self, run: Callable[[PresentedStream], SimulatedStream]) -> SimulatedSplit:
         """What a model gives, where `run` is its `WordModel.run`; it is called for the streams in the order of the

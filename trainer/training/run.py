@@ -256,7 +256,7 @@ def _validation_features(records: Sequence[SampleRecord], cache: FeatureCache, p
             " computed once"
         )
     counted = seconds_counted(progress.counting("seconds of validation recordings"), validation.seconds)
-    return present_split(cache, validation, counted)
+    return present_split(cache, validation, counted).mapped()
 
 
 def _refuse_other_configuration(config: TrainerConfig, folder: Path) -> None:

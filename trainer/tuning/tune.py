@@ -176,7 +176,8 @@ class _SplitRunner:
             counted = seconds_counted(
                 self._progress.counting(f"seconds of {records.split} recordings"), records.seconds
             )
-            self._presented[records.split] = present_split(FeatureCache(default_cache_folder()), records, counted)
+            presented = present_split(FeatureCache(default_cache_folder()), records, counted)
+            self._presented[records.split] = presented.mapped()
         return self._presented[records.split]
 
     def run(self, records: SplitRecords) -> SimulatedSplit:

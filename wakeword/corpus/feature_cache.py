@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -80,6 +80,15 @@ class CachedStream:
     def in_memory(cls, features: NDArray[np.int8], samples: Sequence[int] = ()) -> CachedStream:
         """Features `[slices, 40]` that are there already, of recordings of such lengths."""
         return cls(Path(), len(features), tuple(samples), held=features)
+
+    def mapped(self) -> CachedStream:
+        """The same, its file mapped for this process: what another command removes from a full cache is still read.
+
+        Another process would get a copy of all of it. Raises `OSError` when the file is gone already.
+        """
+        if self.held is not None or not self.slices:
+            return self
+        return replace(self, held=np.memmap(self.path, np.int8, "r", shape=(self.slices, FEATURE_CHANNELS)))
 
     def read(self, start: int = 0, stop: int | None = None) -> NDArray[np.int8]:
         """Slices `start` to `stop`, int8 `[n, 40]`."""

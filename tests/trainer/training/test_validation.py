@@ -22,6 +22,8 @@ from trainer.inference.models import FloatModel
 from trainer.inference.splits import PresentedSplit, SimulatedSplit, SplitRecords, present_split
 from trainer.inference.temperature import WORD_LOG_ODDS
 from trainer.mixednet.scaling import dequantise
+from trainer.training.progress import Silent
+from trainer.training.run import _validation_features
 from trainer.training.validation import StreamingValidation
 from wakeword import contract
 from wakeword.corpus.feature_cache import CachedStream, FeatureCache
@@ -251,6 +253,22 @@ def test_recordings_are_presented_as_the_simulated_board_does(tmp_path: Path) ->
         data.negatives.features.read(), device_features(np.concatenate([sounds["a"], gap, sounds["b"]]))
     )
     assert sum(seconds) == pytest.approx((12_345 + 32_000) / 16_000)
+
+
+def test_features_that_another_command_removes_are_still_validated_with(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    records = []
+    for label in (Label.POSITIVE, Label.NEGATIVE):
+        soundfile.write(tmp_path / f"{label}.wav", rng.normal(0, 1000, 16_000).astype(np.int16), 16_000)
+        records.append(SampleRecord(tmp_path / f"{label}.wav", label, Split.VAL, "", 1.0, 16_000))
+    folder = tmp_path / "cache"
+    before = _validation_features(records, FeatureCache(folder), Silent())
+    found = _validation_features(records, FeatureCache(folder), Silent())
+    assert FeatureCache(folder, limit_bytes=1).prune() == 0, "another command's cache is full"
+    for kind in ("positives", "negatives"):
+        expected, stream = getattr(before, kind).features.read(), getattr(found, kind).features
+        np.testing.assert_array_equal(stream.read(), expected)
+        np.testing.assert_array_equal(stream.read(3, 9), expected[3:9])
 
 
 def test_figures_of_windows_are_those_that_an_evaluation_takes(trained: Trained) -> None:

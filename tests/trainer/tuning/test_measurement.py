@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
+from tests.trainer.tuning.conftest import WEIGHTS
 from tests.trainer.tuning.sessions import point, session
 from trainer.data.split import Split
+from trainer.inference.runs import find_candidate
 from trainer.tuning.measurement import (
     SplitMeasurement,
     TargetVerdict,
@@ -15,6 +20,10 @@ from trainer.tuning.measurement import (
     recall_verdict,
 )
 from trainer.tuning.operating_point import Targets
+from trainer.tuning.policy import TuningLimits
+from trainer.tuning.report import Narrator
+from trainer.tuning.tune import TuningTask, _SplitRunner
+from wakeword.corpus.feature_cache import FeatureCache
 from wakeword.scoring.rates import clopper_pearson, garwood
 
 TARGETS = Targets(0.3, 0.92)
@@ -71,3 +80,18 @@ def test_counts_are_those_of_the_session() -> None:
 def test_data_that_chose_measures_nothing(split: Split) -> None:
     with pytest.raises(ValueError, match="data has chosen what it would measure"):
         measure(session([(8, 240)], [], split), point(0, 0), "")
+
+
+def test_features_that_another_command_removes_are_still_measured_with(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MWW_CACHE_DIR", str(tmp_path))
+    candidate = find_candidate(tiny_run / WEIGHTS, None, None, (), (), None)
+    task = TuningTask(candidate, TARGETS, TuningLimits())
+    records = task.records(Split.VAL)
+    before = _SplitRunner(task, Narrator(TARGETS)).run(records)
+    runner = _SplitRunner(task, Narrator(TARGETS))
+    runner.present(records)
+    assert FeatureCache(tmp_path, limit_bytes=1).prune() == 0, "another command's cache is full"
+    for (expected, _), (found, _) in zip(before.streams, runner.run(records).streams, strict=True):
+        np.testing.assert_array_equal(found.probabilities, expected.probabilities)
