@@ -67,7 +67,8 @@ class TrainingSection(LearningSettings, BatchSettings):
     freq_mask_count: tuple[_Count, ...] = (0, 0)
     """Masked rows of mel bins in a window, likewise."""
     filter_augment: FilterAugment = FilterAugment()
-    """Other rooms, microphones and levels, drawn for each window at each step; off where all are 0."""
+    """Other rooms, microphones and levels, drawn for each window at each step; off where its share or all else is
+    0."""
     quiet_augment: QuietAugment = QuietAugment()
     """Other quiet parts, drawn for each window at each step; off where both are 0. A model is to know a word by what is
     loud in it."""
@@ -161,6 +162,34 @@ class TrainingSection(LearningSettings, BatchSettings):
                 " validation and test together must make 1, for example [0.7, 0.15, 0.15]"
             )
         self._check_averaging()
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_is_set_that_acts_nowhere(self) -> Self:
+        for name in ("filter_augment", "quiet_augment"):
+            section: FilterAugment | QuietAugment = getattr(self, name)
+            share, kinds = section.share, [key for key in type(section).model_fields if key != "share"]
+            given = [key for key in kinds if getattr(section, key)]
+            if share not in (0, type(section).model_fields["share"].default) and not given:
+                raise ValueError(
+                    f"training.{name}.share is {share:g}, and {', '.join(kinds)} are 0, so no window is changed; give"
+                    f" one of them, or leave training.{name}.share out"
+                )
+            # The presets filter, and a share of 0 switches that off.
+            if not share and given and name == "quiet_augment":
+                raise ValueError(
+                    f"training.{name}.share is 0, so training.{name}.{given[0]} would do nothing; give a share above"
+                    f" 0, or leave training.{name} out"
+                )
+        if self.teachers and self.teaching_share == 1:
+            for name in ("loss", "label_smoothing"):
+                value = getattr(self, name)
+                if value != type(self).model_fields[name].default:
+                    raise ValueError(
+                        f"training.{name} is {value}, which changes the truth's part of the loss alone, and with"
+                        " training.teaching_share 1 that has none; give a smaller share, or leave training."
+                        f"{name} out"
+                    )
         return self
 
     def _check_averaging(self) -> None:

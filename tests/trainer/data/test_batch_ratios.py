@@ -91,6 +91,19 @@ def test_the_pattern_is_spread_evenly() -> None:
 
 
 @pytest.mark.parametrize(
+    "settings",
+    [
+        ["filter_augment.share=0"],
+        ["quiet_augment={share: 0.3, fill: 20}"],
+        ["teachers=a.h5", "teaching_share=1"],
+        ["teachers=a.h5", "loss=focal", "label_smoothing=0.1"],
+    ],
+)
+def test_what_acts_is_taken(settings: list[str]) -> None:
+    load_config("standard", (), ["export.wake_word=computer", *(f"training.{setting}" for setting in settings)])
+
+
+@pytest.mark.parametrize(
     ("settings", "message"),
     [
         (["batch_ratios=[0,1,1]"], "leaves a batch without wake words, or without negatives"),
@@ -119,6 +132,17 @@ def test_the_pattern_is_spread_evenly() -> None:
         (["truncation_strategies.positive=random"], "it must be one of 'truncate_start', 'fixed_right_cutoff'"),
         (["split_fractions=[0.7,0.2,0.2]"], "must make 1, for example [0.7, 0.15, 0.15]"),
         (["split_fractions=[1,0,0]"], "it must be above 0"),
+        (["quiet_augment.share=0.3"], "fill, erase are 0, so no window is changed; give one of them"),
+        (
+            ["quiet_augment.share=0", "quiet_augment.erase=9"],
+            "quiet_augment.share is 0, so training.quiet_augment.erase would do nothing",
+        ),
+        (
+            ["filter_augment={share: 0.3, gain: 0, tilt: 0, ripple: 0}"],
+            "filter_augment.share is 0.3, and gain, tilt, ripple are 0, so no window is changed",
+        ),
+        (["teachers=a.h5", "teaching_share=1", "loss=focal"], "training.loss is focal, which changes the truth's part"),
+        (["teachers=a.h5", "teaching_share=1", "label_smoothing=0.1"], "with training.teaching_share 1 that has none"),
         (["final_averaging_from=100"], "training.final_weight_averaging is 0; give that one"),
         (["final_weight_averaging=0.9995", "weight_averaging=0"], "there is no mean; give that one"),
         (["final_weight_averaging=0.9995", "final_averaging_from=30000"], "the training ends at 30000; give less"),
