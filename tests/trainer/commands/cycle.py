@@ -19,7 +19,7 @@ from tests.commands import DEADLINE_S, command, environment
 POSITIVES, NEAR_MISSES, SENTENCES = 40, 20, 20
 CLIPS = POSITIVES + NEAR_MISSES + SENTENCES
 WEIGHTS = Path("checkpoints", "best_weights.weights.h5")
-STATE = Path("checkpoints", "training_state.npz")
+STATE = "training_state.npz"
 
 # Long enough to be interrupted in the middle, small enough to take a second.
 CONFIGURATION = """
@@ -112,9 +112,9 @@ def wait_until(holds: Callable[[], bool], process: subprocess.Popen[str] | None 
         time.sleep(0.01)
 
 
-def same_state(first: Path, second: Path) -> bool:
-    """Whether two finished runs hold the same weights, optimizer and best checkpoint."""
-    with np.load(first / STATE) as one, np.load(second / STATE) as other:
+def same_state(first: Path, second: Path, phase: str = "checkpoints") -> bool:
+    """Whether two finished runs hold the same weights, optimizer and best checkpoint of a phase."""
+    with np.load(first / phase / STATE) as one, np.load(second / phase / STATE) as other:
         best = [json.loads(str(state["header"]))["best"] for state in (one, other)]
         values = set(one.files) - {"header"}
         return (

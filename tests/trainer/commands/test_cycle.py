@@ -45,8 +45,8 @@ def test_a_run_folder_describes_itself(cycle: Cycle) -> None:
         "validation.csv",
     ]
     checkpoints = {path.name for path in (cycle.run / "checkpoints").iterdir()}
-    assert checkpoints > {WEIGHTS.name, STATE.name}
-    assert all(name.startswith(("best_", "checkpoint_step_")) for name in checkpoints - {STATE.name})
+    assert checkpoints > {WEIGHTS.name, STATE}
+    assert all(name.startswith(("best_", "checkpoint_step_")) for name in checkpoints - {STATE})
     records = read_recordings(cycle.run)
     assert len(records) == CLIPS - len(list((cycle.corpus / "thrown_out").rglob("*.wav")))
     speakers = {split: {record.speaker for record in records if record.split is split} for split in Split}

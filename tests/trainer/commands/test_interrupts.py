@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from tests.commands import DEADLINE_S, one_line_error, run_apart
 from tests.trainer.commands.cycle import Cycle, alive, same_state, started, wait_until
+from trainer.mixednet.weights import BEST_WEIGHTS, QUANTIZATION_AWARE
 from wakeword.locks import hold_folder
 
 
@@ -100,6 +102,33 @@ def test_a_training_that_is_killed_again_and_again_ends_like_one_that_was_not(cy
     ]
     assert curve_of(folder) == curve_of(cycle.run)
     assert [step for step, _ in curve_of(folder)] == list(range(20, 161, 20))
+
+
+@pytest.mark.slow
+def test_a_phase_for_int8_arithmetic_that_is_killed_ends_like_one_that_was_not(cycle: Cycle, tmp_path: Path) -> None:
+    """Both go on from a finished training; killed once its state of an evaluation is there, and once more."""
+    whole, killed, log = tmp_path / "whole", tmp_path / "killed", tmp_path / "stderr.txt"
+    for folder in (whole, killed):
+        shutil.copytree(cycle.run, folder)
+    steps = ["--set", "training.quantization_aware_steps=100"]
+    done = run_apart(cycle.cache, "mww-train", *cycle.train_arguments(whole), *steps)
+    assert done.returncode == 0, done.stderr
+    table = killed / QUANTIZATION_AWARE / "validation.csv"
+    for step in (20, 60):
+        with started(cycle.cache, "mww-train", *cycle.train_arguments(killed), *steps, log=log) as process:
+            wait_until(lambda step=step: table.is_file() and f"\n{step}," in table.read_text(), process)
+            os.killpg(process.pid, signal.SIGKILL)
+            assert process.wait(DEADLINE_S) == -signal.SIGKILL
+    assert "\n100," not in table.read_text(), "it was killed in the phase"
+    done = run_apart(cycle.cache, "mww-train", *cycle.train_arguments(killed), *steps)
+    assert done.returncode == 0, done.stderr
+    assert "going on after step " in done.stderr
+    assert same_state(killed, whole, QUANTIZATION_AWARE)
+    assert weights_in(killed / QUANTIZATION_AWARE / BEST_WEIGHTS) == weights_in(
+        whole / QUANTIZATION_AWARE / BEST_WEIGHTS
+    )
+    assert table.read_bytes() == (whole / QUANTIZATION_AWARE / "validation.csv").read_bytes()
+    assert same_state(killed, cycle.run), "the training's own state stays"
 
 
 def weights_in(path: Path) -> dict[str, bytes]:
