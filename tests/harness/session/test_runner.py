@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from harness.results.schema import Result
 from harness.results.scores import score_runs
 from harness.session.audio import leg_audio
 from harness.session.connection import TimeLimits
-from harness.session.journal import RAW_FILE, is_finished, next_item, played_legs
+from harness.session.journal import RAW_FILE, is_finished
 from harness.session.plan import SessionPlan
 from harness.session.runner import Session
 from harness.session.schedule import make_schedule
@@ -293,85 +292,6 @@ def test_a_board_that_never_hears_anything_is_given_up(plan: Plan, candidate: De
 
 
 # --- killed and resumed
-
-
-def killed_after(folder: Path, item: int) -> None:
-    """Leave the raw log as a kill does: cut after an item began, its last line torn."""
-    lines = (folder / RAW_FILE).read_bytes().splitlines(keepends=True)
-    cut = next(
-        index
-        for index, line in enumerate(lines)
-        if json.loads(line).get("event") == "item" and json.loads(line)["item"] == item
-    )
-    (folder / RAW_FILE).write_bytes(b"".join(lines[: cut + 1]) + lines[cut + 1][:10])
-
-
-def test_a_killed_session_goes_on_with_the_next_item(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
-    made = plan()
-    play(made, FakeBoard(candidate), tmp_path)
-    killed_after(tmp_path, 3)
-    legs = played_legs(read_raw(tmp_path / RAW_FILE))
-    assert (next_item(legs), legs[-1].ended) == (4, False)
-    board = FakeBoard(candidate)
-    play(made, board, tmp_path)
-    assert begun_items(tmp_path) == list(range(WORDS + OTHERS))
-    legs = played_legs(read_raw(tmp_path / RAW_FILE))
-    assert [(leg.number, leg.part, leg.first_item, leg.complete) for leg in legs] == [
-        (0, "check", 0, True),
-        (1, "measure", 0, False),
-        (2, "check", 4, True),
-        (3, "measure", 4, True),
-    ]
-    result = result_of(made, tmp_path, candidate)
-    # The legs of the measurement are counted, not the health checks between them.
-    assert [run.label for run in result.runs] == ["words", "words (leg 2)", "noise (leg 2)"]
-    assert result.session is not None
-    assert result.session.legs == 2
-    assert result.runs[0].voids
-    assert "ended while it played" in result.runs[0].voids[-1].reason
-    assert len([file for run in result.runs for file in run.files]) == WORDS + OTHERS
-
-
-def test_killed_at_any_line_it_can_be_resumed(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
-    made = plan()
-    play(made, FakeBoard(candidate), tmp_path)
-    whole = (tmp_path / RAW_FILE).read_bytes().splitlines(keepends=True)
-    for cut in range(0, len(whole), 11):
-        (tmp_path / RAW_FILE).write_bytes(b"".join(whole[:cut]))
-        play(made, FakeBoard(candidate), tmp_path)
-        assert begun_items(tmp_path) == list(range(WORDS + OTHERS)), cut
-        result = result_of(made, tmp_path, candidate)
-        scored, found = (result.scores.recall.of, result.scores.recall.count) if result.scores.recall else (0, 0)
-        assert scored + result.scores.void_utterances == WORDS, cut
-        assert scored == found, cut
-
-
-def test_a_finished_session_plays_nothing(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
-    made = plan()
-    play(made, FakeBoard(candidate), tmp_path)
-    before = (tmp_path / RAW_FILE).read_bytes()
-    board = FakeBoard(candidate)
-    assert "finished before" in play(made, board, tmp_path)[0]
-    assert (tmp_path / RAW_FILE).read_bytes() == before
-    assert board.boots == 0
-    first, second = (result_of(made, tmp_path, candidate) for _ in range(2))
-    assert first.model_copy(update={"created": ""}) == second.model_copy(update={"created": ""})
-
-
-def test_an_interrupt_keeps_what_was_measured(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
-    made = plan()
-
-    def interrupt(_: FakeBoard) -> None:
-        raise KeyboardInterrupt
-
-    board = FakeBoard(candidate, faults={middle_of(made, 3): interrupt})
-    with pytest.raises(KeyboardInterrupt):
-        play(made, board, tmp_path)
-    assert board.stops == 1
-    last = played_legs(read_raw(tmp_path / RAW_FILE))[-1]
-    assert (last.ended, last.complete, last.reason) == (True, False, "interrupted")
-    play(made, FakeBoard(candidate), tmp_path)
-    assert begun_items(tmp_path) == list(range(WORDS + OTHERS))
 
 
 def test_a_leg_without_its_trace_is_scored_all_the_same(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
