@@ -22,7 +22,7 @@ class TooLong(Exception):
     """More sound than a question may have."""
 
 
-class AnswerRoom:
+class ListenerPool:
     """Listeners that are used again, and the threads in which they hear."""
 
     def __init__(self, judge: Judge, limits: ServiceLimits) -> None:
@@ -67,8 +67,8 @@ class ClipQuestion:
     Where a call is cut off, a thread may still be at work on its listener, which nobody then uses again.
     """
 
-    def __init__(self, room: AnswerRoom) -> None:
-        self._room = room
+    def __init__(self, pool: ListenerPool) -> None:
+        self._pool = pool
         self._listener: ClipListener | None = None
         self._waiting = bytearray()
         self._bytes = 0
@@ -84,7 +84,7 @@ class ClipQuestion:
         Raises `TooLong` where it is more than a question may have.
         """
         self._bytes += len(sound)
-        if self._bytes > self._room.limits.longest_bytes:
+        if self._bytes > self._pool.limits.longest_bytes:
             raise TooLong
         self._waiting += sound
         return await self._listen() if len(self._waiting) >= _BLOCK_BYTES else None
@@ -93,7 +93,7 @@ class ClipQuestion:
         """What is said of the whole clip. An odd last byte is no sample, and is dropped."""
         answer = await self._listen()
         assert self._listener is not None
-        self._room.give_back(self._listener)
+        self._pool.give_back(self._listener)
         self._listener = None
         return answer
 
@@ -103,9 +103,9 @@ class ClipQuestion:
         del self._waiting[:whole]
 
         def work(samples: NDArray[np.int16] = samples) -> tuple[ClipListener, JudgeAnswer]:
-            listener = self._listener or self._room.take()
+            listener = self._listener or self._pool.take()
             listener.hear(samples)
             return listener, listener.answer
 
-        self._listener, answer = await self._room.run(work)
+        self._listener, answer = await self._pool.run(work)
         return answer

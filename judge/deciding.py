@@ -186,7 +186,7 @@ class _StepListener:
         self._step_ms = step_ms
         self._silence = np.zeros(CLIPS.at_step(step_ms).lead_in, np.int16)
         self._numbered = [
-            (number, member.open_ear(), _Peak(member.window, member.certain))
+            (number, member.open_model(), _Peak(member.window, member.certain))
             for number, member in enumerate(members)
             if member.step_ms == step_ms
         ]
@@ -199,15 +199,15 @@ class _StepListener:
     def reset(self) -> None:
         self._frontend = open_frontend(self._step_ms)
         silence = quantise(self._frontend.process(self._silence))
-        for _, ear, peak in self._numbered:
-            ear.reset()
-            ear.hear(silence)
+        for _, model, peak in self._numbered:
+            model.reset()
+            model.run(silence)
             peak.reset()
 
     def hear(self, samples: NDArray[np.int16]) -> None:
         features = quantise(self._frontend.process(samples))
-        for _, ear, peak in self._numbered:
-            peak.add(ear.hear(features))
+        for _, model, peak in self._numbered:
+            peak.add(model.run(features))
 
 
 class _Peak:

@@ -17,9 +17,9 @@ from typing import Any
 
 import h11
 
-from judge.asking import AnswerRoom, TooLong
+from judge.asking import ListenerPool, TooLong
 from judge.deciding import Judge
-from judge.limits import LONGEST_HEADER_BYTES, Door, Visit, say_goodbye
+from judge.limits import LONGEST_HEADER_BYTES, ClientConnection, Connections, drain
 from judge.token import Token
 from wakeword.contract import SAMPLE_RATE_HZ
 
@@ -42,19 +42,19 @@ class Status(Exception):
 
 @dataclass(eq=False)
 class HttpService:
-    """Serves visits of HTTP clients that have the token."""
+    """Serves HTTP clients that have the token."""
 
-    room: AnswerRoom
-    door: Door
+    pool: ListenerPool
+    connections: Connections
     token: Token
     told: Callable[[str], None]
 
-    async def serve(self, visit: Visit) -> None:
+    async def serve(self, client: ClientConnection) -> None:
         """One request. A refusal is answered before the rest of the request is read."""
-        exchange = _Exchange(visit)
-        visit.busy = True
+        exchange = _Exchange(client)
+        client.busy = True
         try:
-            async with asyncio.timeout(self.door.limits.request_seconds):
+            async with asyncio.timeout(self.connections.limits.request_seconds):
                 answer = await self._answer(exchange)
         except TimeoutError:
             await self._refuse(exchange, Status(HTTPStatus.REQUEST_TIMEOUT, "the request took too long"))
@@ -66,17 +66,17 @@ class HttpService:
             if answer is not None:
                 await exchange.send(HTTPStatus.OK, answer)
                 if "score" in answer:
-                    self.told(f"HTTP, {visit.who}: {'yes' if answer['yes'] else 'no'}, {answer['score']:.3f}")
+                    self.told(f"HTTP, {client.who}: {'yes' if answer['yes'] else 'no'}, {answer['score']:.3f}")
 
-    async def refuse(self, visit: Visit) -> None:
-        """Where too many are inside."""
+    async def refuse(self, client: ClientConnection) -> None:
+        """Where there are too many."""
         full = {"error": "too many clients at once; ask again later"}
-        await _Exchange(visit).send(HTTPStatus.SERVICE_UNAVAILABLE, full, {"retry-after": "1"})
+        await _Exchange(client).send(HTTPStatus.SERVICE_UNAVAILABLE, full, {"retry-after": "1"})
 
     async def _refuse(self, exchange: _Exchange, status: Status) -> None:
         await exchange.send(status.status, {"error": str(status)}, status.headers)
-        self.told(f"HTTP, {exchange.visit.who}: refused, {status.status.value} {status}")
-        await say_goodbye(exchange.visit)
+        self.told(f"HTTP, {exchange.client.who}: refused, {status.status.value} {status}")
+        await drain(exchange.client)
 
     async def _answer(self, exchange: _Exchange) -> dict[str, Any] | None:
         """What is said with 200; None where the client left without a request. Raises `Status`."""
@@ -90,7 +90,7 @@ class HttpService:
         if request.target.partition(b"?")[0] != PATH:
             raise Status(HTTPStatus.NOT_FOUND, f"there is {PATH.decode()} alone")
         if request.method == b"GET":
-            return described(self.room.judge, self.door)
+            return described(self.pool.judge, self.connections)
         if request.method != b"POST":
             raise Status(HTTPStatus.METHOD_NOT_ALLOWED, "POST a clip, or GET what the judge is", allow="GET, POST")
         kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
@@ -98,7 +98,7 @@ class HttpService:
             raise Status(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send Content-Type: audio/wav, or {RAW_TYPE.decode()} for samples"
             )
-        limits = self.door.limits
+        limits = self.connections.limits
         try:
             most = limits.longest_bytes + (_WAV_HEADER_BYTES if kind != RAW_TYPE else 0)
             body = await exchange.body(int(headers.get(b"content-length", b"0")), most)
@@ -111,19 +111,19 @@ class HttpService:
     async def _judged(self, sound: bytes) -> dict[str, Any]:
         if not sound or len(sound) % 2:
             raise Status(HTTPStatus.BAD_REQUEST, "the clip holds no sound" if not sound else "half a sample is left")
-        question = self.room.question()
+        question = self.pool.question()
         await question.hear(sound)
         answer = await question.finish()
         return {
             "yes": answer.yes,
             "score": answer.score,
-            "cutoff": self.room.judge.cutoff,
+            "cutoff": self.pool.judge.cutoff,
             "peaks": list(answer.peaks),
             "seconds": question.seconds,
         }
 
 
-def described(judge: Judge, door: Door) -> dict[str, Any]:
+def described(judge: Judge, connections: Connections) -> dict[str, Any]:
     """What `GET` tells."""
     return {
         "wake_word": judge.wake_word,
@@ -131,7 +131,7 @@ def described(judge: Judge, door: Door) -> dict[str, Any]:
         "cutoff": judge.cutoff,
         "before_seconds": judge.before_seconds,
         "after_seconds": judge.after_seconds,
-        "longest_seconds": door.limits.longest_seconds,
+        "longest_seconds": connections.limits.longest_seconds,
     }
 
 
@@ -155,7 +155,7 @@ def sound_of_wav(content: bytes) -> bytes:
 class _Exchange:
     """One request and its answer, in h11's hands."""
 
-    visit: Visit
+    client: ClientConnection
     connection: h11.Connection = field(
         default_factory=lambda: h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_HEADER_BYTES)
     )
@@ -186,7 +186,7 @@ class _Exchange:
                 return None
             if self.connection.they_are_waiting_for_100_continue:
                 self._write(h11.InformationalResponse(status_code=100, headers=[]))
-            self.connection.receive_data(await self.visit.reader.read(1 << 16))
+            self.connection.receive_data(await self.client.reader.read(1 << 16))
 
     async def send(self, status: HTTPStatus, answer: dict[str, Any], headers: dict[str, str] | None = None) -> None:
         """Answer, and end the connection."""
@@ -204,9 +204,9 @@ class _Exchange:
         )
         self._write(h11.Data(data=content))
         self._write(h11.EndOfMessage())
-        await self.visit.writer.drain()
+        await self.client.writer.drain()
 
     def _write(self, event: h11.Event) -> None:
         data = self.connection.send(event)
         if data:
-            self.visit.writer.write(data)
+            self.client.writer.write(data)

@@ -1,4 +1,4 @@
-"""What bounds a service: how much sound, how many clients, how long. And the door that keeps to it."""
+"""What bounds a service: how much sound, how many clients, how long. And the connections that keep to it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wakeword.contract import SAMPLE_RATE_HZ
 BYTES_A_SECOND = SAMPLE_RATE_HZ * 2
 LONGEST_HEADER_BYTES = 1 << 16
 """Of a line or a set of headers: no client of ours needs a tenth of it."""
-GOODBYE_SECONDS = 1.0
+DRAIN_SECONDS = 1.0
 """To read on after a refusal. Who closes a connection with unread bytes in it resets it, and the refusal is lost. Also
 what a client has to read its last answer.
 """
@@ -39,7 +39,7 @@ class ServiceLimits:
 
 
 @dataclass(eq=False)
-class Visit:
+class ClientConnection:
     """One connection."""
 
     reader: asyncio.StreamReader
@@ -54,70 +54,70 @@ class Visit:
         return str(peer[0]) if peer else "?"
 
 
-type Service = Callable[[Visit], Awaitable[None]]
+type Service = Callable[[ClientConnection], Awaitable[None]]
 
 
 @dataclass(eq=False)
-class Door:
-    """Lets in as many as the limits allow, turns others away, and ends all of them in order."""
+class Connections:
+    """As many as the limits allow at once; others are refused, and all are ended in order."""
 
     limits: ServiceLimits
     stopping: bool = False
-    """Set once nobody is let in any more; whoever is inside leaves after the answer that is under way."""
-    _inside: dict[asyncio.Task[None], Visit] = field(default_factory=dict)
+    """Set once nobody is served any more; an open connection ends after the answer that is under way."""
+    _open: dict[asyncio.Task[None], ClientConnection] = field(default_factory=dict)
     _refused: int = 0
 
-    def opens_to(
+    def handler(
         self, serve: Service, refuse: Service
     ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-        """What `asyncio.start_server` calls of each connection: `serve`, or `refuse` where the house is full."""
+        """What `asyncio.start_server` calls of each connection: `serve`, or `refuse` where there are too many."""
 
-        async def enter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             # A client that goes away, or is cut off, is nobody's fault.
             with suppress(ConnectionError, TimeoutError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 try:
-                    await self._receive(Visit(reader, writer), serve, refuse)
+                    await self._serve_or_refuse(ClientConnection(reader, writer), serve, refuse)
                 finally:
                     await _let_go(writer)
 
-        return enter
+        return handle
 
-    async def _receive(self, visit: Visit, serve: Service, refuse: Service) -> None:
-        if self.stopping or len(self._inside) >= self.limits.clients:
-            await self._turn_away(visit, refuse)
+    async def _serve_or_refuse(self, client: ClientConnection, serve: Service, refuse: Service) -> None:
+        if self.stopping or len(self._open) >= self.limits.clients:
+            await self._refuse(client, refuse)
             return
         task = asyncio.current_task()
         assert task is not None
-        self._inside[task] = visit
+        self._open[task] = client
         try:
-            await serve(visit)
+            await serve(client)
         finally:
-            del self._inside[task]
+            del self._open[task]
 
-    async def _turn_away(self, visit: Visit, refuse: Service) -> None:
+    async def _refuse(self, client: ClientConnection, refuse: Service) -> None:
         if self._refused >= self.limits.clients:
-            visit.writer.transport.abort()  # so many at once get no word
+            client.writer.transport.abort()  # so many at once get no word
             return
         self._refused += 1
         try:
-            await refuse(visit)
-            await say_goodbye(visit)
+            await refuse(client)
+            await drain(client)
         finally:
             self._refused -= 1
 
     async def close(self) -> None:
-        """End all visits: those without a question at once, the others after their answer or when their time is up."""
+        """End those without a question at once, the others after their answer or when their time is up."""
         self.stopping = True
-        for task, visit in list(self._inside.items()):
-            if not visit.busy:
+        for task, client in list(self._open.items()):
+            if not client.busy:
                 task.cancel()
         deadline = asyncio.get_running_loop().time() + self.limits.request_seconds
-        while self._inside and (left := deadline - asyncio.get_running_loop().time()) > 0:
-            await asyncio.wait(list(self._inside), timeout=left)
-        for task in list(self._inside):
+        while self._open and (left := deadline - asyncio.get_running_loop().time()) > 0:
+            await asyncio.wait(list(self._open), timeout=left)
+        for task in list(self._open):
             task.cancel()
-        if self._inside:
-            await asyncio.wait(list(self._inside))
+        if self._open:
+            await asyncio.wait(list(self._open))
 
 
 async def _let_go(writer: asyncio.StreamWriter) -> None:
@@ -125,18 +125,18 @@ async def _let_go(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with suppress(OSError):  # also the time-out
         try:
-            async with asyncio.timeout(GOODBYE_SECONDS):
+            async with asyncio.timeout(DRAIN_SECONDS):
                 await writer.wait_closed()
         finally:
             writer.transport.abort()
 
 
-async def say_goodbye(visit: Visit) -> None:
+async def drain(client: ClientConnection) -> None:
     """After a refusal: what was sent arrives, though the client may still be sending."""
     with suppress(ConnectionError, TimeoutError, OSError):
-        async with asyncio.timeout(GOODBYE_SECONDS):
-            await visit.writer.drain()
-            if visit.writer.can_write_eof():
-                visit.writer.write_eof()
-            while await visit.reader.read(1 << 16):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            await client.writer.drain()
+            if client.writer.can_write_eof():
+                client.writer.write_eof()
+            while await client.reader.read(1 << 16):
                 pass

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from wakeword import contract
 from wakeword.device_model import load_model
-from wakeword.engines import Engine, open_engine
+from wakeword.engines import open_engine
 from wakeword.errors import ConfigError
 from wakeword.model.float_windows import FloatWindows, open_float_windows
 
@@ -25,14 +25,14 @@ FLOAT_STEP = 2.0**-24
 """What is next to 1 in float32."""
 
 
-class Ear(Protocol):
-    """A model that hears one clip from its beginning."""
+class StreamingModel(Protocol):
+    """A model that runs over one clip from its beginning: an `Engine`, or float weights."""
 
     def reset(self) -> None:
         """Back to the state in which nothing was heard."""
         ...
 
-    def hear(self, features: NDArray[np.int8]) -> NDArray[Any]:
+    def run(self, features: NDArray[np.int8]) -> NDArray[Any]:
         """A probability, 0 to the member's `certain`, for each stride that these slices `[n, 40]` complete."""
         ...
 
@@ -58,7 +58,7 @@ class Member:
     """The value that means a probability of 1."""
     probability_step: float
     """Between two probabilities, 0-1, that it tells apart near 0 and 1."""
-    open_ear: Callable[[], Ear]
+    open_model: Callable[[], StreamingModel]
 
 
 def open_member(path: Path) -> Member:
@@ -90,7 +90,7 @@ def _of_manifest(path: Path) -> Member:
         cutoff=micro.probability_cutoff,
         certain=contract.PROBABILITY_MAX,
         probability_step=INT8_STEP,
-        open_ear=lambda: Int8Ear(open_engine(model.model)[0]),
+        open_model=lambda: open_engine(model.model)[0],
     )
 
 
@@ -106,26 +106,11 @@ def _of_run(windows: FloatWindows) -> Member:
         cutoff=windows.cutoff,
         certain=1,
         probability_step=FLOAT_STEP,
-        open_ear=lambda: FloatEar(windows),
+        open_model=lambda: FloatStream(windows),
     )
 
 
-class Int8Ear:
-    """An int8 model with its streaming state."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def reset(self) -> None:
-        """See `Ear.reset`."""
-        self._engine.reset()
-
-    def hear(self, features: NDArray[np.int8]) -> NDArray[np.uint8]:
-        """See `Ear.hear`."""
-        return self._engine.run(features)
-
-
-class FloatEar:
+class FloatStream:
     """A float model that slides over features: it keeps what the next window begins with."""
 
     def __init__(self, windows: FloatWindows) -> None:
@@ -133,12 +118,12 @@ class FloatEar:
         self.reset()
 
     def reset(self) -> None:
-        """See `Ear.reset`. Before a clip lies the silence that the device has heard before boot."""
+        """See `StreamingModel.reset`. Before a clip lies the silence that the device has heard before boot."""
         before = self._windows.slices - self._windows.stride
         self._kept = np.full((before, contract.FEATURE_CHANNELS), contract.INPUT_ZERO_POINT, np.int8)
 
-    def hear(self, features: NDArray[np.int8]) -> NDArray[np.float32]:
-        """See `Ear.hear`."""
+    def run(self, features: NDArray[np.int8]) -> NDArray[np.float32]:
+        """See `StreamingModel.run`."""
         joined = np.concatenate([self._kept, features])
         probabilities = self._windows.run(joined)
         self._kept = joined[len(probabilities) * self._windows.stride :]

@@ -8,10 +8,10 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from judge.asking import AnswerRoom
+from judge.asking import ListenerPool
 from judge.deciding import Judge
 from judge.http_service import PATH, HttpService
-from judge.limits import LONGEST_HEADER_BYTES, Door, Service, ServiceLimits
+from judge.limits import LONGEST_HEADER_BYTES, Connections, Service, ServiceLimits
 from judge.token import Token
 from judge.wyoming_service import WyomingService
 from wakeword.errors import ArgumentError, InfrastructureError
@@ -91,18 +91,18 @@ async def _serve(served: Served, told: Callable[[str], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    room, door = AnswerRoom(served.judge, served.limits), Door(served.limits)
+    pool, connections = ListenerPool(served.judge, served.limits), Connections(served.limits)
     servers: list[asyncio.Server] = []
     try:
-        await room.warm_up()
+        await pool.warm_up()
         if served.wyoming is not None:
-            wyoming = WyomingService(room, door, told)
-            servers.append(await _listen("wyoming", served.wyoming, door, wyoming.serve, wyoming.refuse))
+            wyoming = WyomingService(pool, connections, told)
+            servers.append(await _listen("wyoming", served.wyoming, connections, wyoming.serve, wyoming.refuse))
             told(f"Wyoming: tcp://{_bound(servers[-1], served.wyoming)}{_warning(served.wyoming, 'no authentication')}")
         if served.http is not None:
             assert served.token is not None
-            http = HttpService(room, door, served.token, told)
-            servers.append(await _listen("http", served.http, door, http.serve, http.refuse))
+            http = HttpService(pool, connections, served.token, told)
+            servers.append(await _listen("http", served.http, connections, http.serve, http.refuse))
             where = f"http://{_bound(servers[-1], served.http)}{PATH.decode()}, token of {served.token.source}"
             told(f"HTTP: {where}{_warning(served.http, 'the token can be read on the way')}")
         told(f"{served.judge.wake_word}, judge {served.judge.words}; ready")
@@ -110,15 +110,17 @@ async def _serve(served: Served, told: Callable[[str], None]) -> None:
     finally:
         for server in servers:
             server.close()
-        await door.close()
-        room.close()
+        await connections.close()
+        pool.close()
     told("stopped")
 
 
-async def _listen(option: str, place: ListenPlace, door: Door, serve: Service, refuse: Service) -> asyncio.Server:
+async def _listen(
+    option: str, place: ListenPlace, connections: Connections, serve: Service, refuse: Service
+) -> asyncio.Server:
     try:
         return await asyncio.start_server(
-            door.opens_to(serve, refuse), place.host, place.port, limit=LONGEST_HEADER_BYTES
+            connections.handler(serve, refuse), place.host, place.port, limit=LONGEST_HEADER_BYTES
         )
     except OSError as error:
         reason = error.strerror or str(error)

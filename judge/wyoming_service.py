@@ -23,9 +23,9 @@ from wyoming.event import Event, Eventable, async_read_event, async_write_event
 from wyoming.info import Attribution, Describe, Info, WakeModel, WakeProgram
 from wyoming.wake import Detect, Detection, NotDetected
 
-from judge.asking import AnswerRoom, ClipQuestion, TooLong
+from judge.asking import ClipQuestion, ListenerPool, TooLong
 from judge.deciding import Judge, JudgeAnswer
-from judge.limits import GOODBYE_SECONDS, LONGEST_HEADER_BYTES, Door, Visit, say_goodbye
+from judge.limits import DRAIN_SECONDS, LONGEST_HEADER_BYTES, ClientConnection, Connections, drain
 from wakeword.contract import SAMPLE_RATE_HZ
 
 NAME = "mww-judge"
@@ -94,45 +94,45 @@ def model_name(judge: Judge) -> str:
 
 @dataclass(eq=False)
 class WyomingService:
-    """Serves visits of Wyoming clients."""
+    """Serves Wyoming clients."""
 
-    room: AnswerRoom
-    door: Door
+    pool: ListenerPool
+    connections: Connections
     told: Callable[[str], None]
     info: Info = field(init=False)
     """Made once: the version is read from the disk."""
 
     def __post_init__(self) -> None:
-        self.info = describe(self.room.judge)
+        self.info = describe(self.pool.judge)
 
-    async def serve(self, visit: Visit) -> None:
+    async def serve(self, client: ClientConnection) -> None:
         """One connection, question by question, until the client leaves, is refused or takes too long."""
-        limit = asyncio.timeout(self.door.limits.idle_seconds)
-        conversation = _Conversation(self, visit, limit)
+        limit = asyncio.timeout(self.connections.limits.idle_seconds)
+        conversation = _Conversation(self, client, limit)
         try:
             async with limit:
                 while await conversation.go_on():
-                    if self.door.stopping and not visit.busy:
+                    if self.connections.stopping and not client.busy:
                         return
                     await asyncio.sleep(0)  # what came already is read without a wait: others have their turn here
         except Refusal as refusal:
-            await self._tell(visit, refusal)
+            await self._tell(client, refusal)
         except TimeoutError:
-            await self._tell(visit, conversation.too_late())
+            await self._tell(client, conversation.too_late())
 
-    async def refuse(self, visit: Visit) -> None:
-        """Where too many are inside."""
-        await send(visit, Error("too many clients at once; ask again later", "busy"))
+    async def refuse(self, client: ClientConnection) -> None:
+        """Where there are too many."""
+        await send(client, Error("too many clients at once; ask again later", "busy"))
 
-    async def _tell(self, visit: Visit, refusal: Refusal) -> None:
+    async def _tell(self, client: ClientConnection, refusal: Refusal) -> None:
         try:
-            async with asyncio.timeout(GOODBYE_SECONDS):
-                await send(visit, Error(str(refusal), refusal.code))
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await send(client, Error(str(refusal), refusal.code))
         except TimeoutError:  # it does not read
-            visit.writer.transport.abort()
-        self.told(f"Wyoming, {visit.who}: refused, {refusal}")
-        if not visit.writer.is_closing():
-            await say_goodbye(visit)
+            client.writer.transport.abort()
+        self.told(f"Wyoming, {client.who}: refused, {refusal}")
+        if not client.writer.is_closing():
+            await drain(client)
 
 
 @dataclass(eq=False)
@@ -140,7 +140,7 @@ class _Conversation:
     """One client's events in order."""
 
     service: WyomingService
-    visit: Visit
+    client: ClientConnection
     limit: asyncio.Timeout
     """For the answer where a question has begun, else for the next one to begin. No other event moves it."""
     reader: BoundedReader = field(init=False)
@@ -150,8 +150,8 @@ class _Conversation:
     timestamp: int | None = None
 
     def __post_init__(self) -> None:
-        most = max(self.service.room.limits.longest_bytes, LONGEST_HEADER_BYTES)
-        self.reader = BoundedReader(self.visit.reader, most)
+        most = max(self.service.pool.limits.longest_bytes, LONGEST_HEADER_BYTES)
+        self.reader = BoundedReader(self.client.reader, most)
 
     async def go_on(self) -> bool:
         """Take the next event. Returns whether there was one; raises `Refusal`."""
@@ -163,14 +163,14 @@ class _Conversation:
         except _MALFORMED as error:
             raise Refusal("malformed", f"{event.type}: not of the protocol's form") from error
         except TooLong as error:
-            longest = self.service.room.limits.longest_seconds
+            longest = self.service.pool.limits.longest_seconds
             raise Refusal("too-long", f"more than {longest:g} s of sound") from error
         return True
 
     def too_late(self) -> Refusal:
         """What is said where the limit has passed."""
-        limits = self.service.door.limits
-        if self.visit.busy:
+        limits = self.service.connections.limits
+        if self.client.busy:
             return Refusal("time-out", f"no answer in {limits.request_seconds:g} s")
         return Refusal("time-out", f"no question in {limits.idle_seconds:g} s")
 
@@ -180,13 +180,13 @@ class _Conversation:
         except _MALFORMED as error:
             raise Refusal("malformed", "no event of the protocol") from error
         # The package gives None for what is no JSON, as it does at the end of the stream.
-        if event is None and not self.visit.reader.at_eof():
+        if event is None and not self.client.reader.at_eof():
             raise Refusal("malformed", "no event of the protocol")
         return event
 
     async def _answer(self, event: Event) -> None:
         if Describe.is_type(event.type):
-            await send(self.visit, self.service.info)
+            await send(self.client, self.service.info)
         elif Detect.is_type(event.type):
             self._check_names(Detect.from_event(event).names)
         elif AudioStart.is_type(event.type):
@@ -199,17 +199,17 @@ class _Conversation:
             await self._stop()
 
     def _check_names(self, names: list[str] | None) -> None:
-        own = model_name(self.service.room.judge)
+        own = model_name(self.service.pool.judge)
         if names and own not in names:
             raise Refusal("unknown-model", f"this judge knows {own} alone")
 
     def _begin(self) -> None:
-        self.question, self.answered, self.visit.busy = self.service.room.question(), False, True
-        self._allow(self.service.door.limits.request_seconds)
+        self.question, self.answered, self.client.busy = self.service.pool.question(), False, True
+        self._allow(self.service.connections.limits.request_seconds)
 
     def _end(self) -> None:
-        self.question, self.visit.busy = None, False
-        self._allow(self.service.door.limits.idle_seconds)
+        self.question, self.client.busy = None, False
+        self._allow(self.service.connections.limits.idle_seconds)
 
     def _allow(self, seconds: float) -> None:
         self.limit.reschedule(asyncio.get_running_loop().time() + seconds)
@@ -233,15 +233,15 @@ class _Conversation:
         if self.answered:
             self.answered = False
         elif self.question is None:
-            await send(self.visit, NotDetected())
+            await send(self.client, NotDetected())
         else:
             await self._say(await self.question.finish())
             self._end()
 
     async def _say(self, answer: JudgeAnswer) -> None:
-        name = model_name(self.service.room.judge)
-        await send(self.visit, Detection(name=name, timestamp=self.timestamp) if answer.yes else NotDetected())
-        self.service.told(f"Wyoming, {self.visit.who}: {'yes' if answer.yes else 'no'}, {answer.score:.3f}")
+        name = model_name(self.service.pool.judge)
+        await send(self.client, Detection(name=name, timestamp=self.timestamp) if answer.yes else NotDetected())
+        self.service.told(f"Wyoming, {self.client.who}: {'yes' if answer.yes else 'no'}, {answer.score:.3f}")
 
 
 def _check_format(*given: int) -> None:
@@ -249,6 +249,6 @@ def _check_format(*given: int) -> None:
         raise Refusal("format", "a judge hears 16000 Hz, 2 bytes a sample, 1 channel")
 
 
-async def send(visit: Visit, event: Eventable) -> None:
+async def send(client: ClientConnection, event: Eventable) -> None:
     """Write an event."""
-    await async_write_event(event.event(), visit.writer)
+    await async_write_event(event.event(), client.writer)

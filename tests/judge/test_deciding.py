@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from judge.deciding import Judge, combined_score, open_judge
-from judge.members import FloatEar, Member
+from judge.members import FloatStream, Member
 from tests.judge.models import other_alexa
 from tests.spoken import Spoken
 from wakeword.audio import read_samples
@@ -125,10 +125,10 @@ def test_float_windows_slide_over_pieces_as_over_the_whole() -> None:
     silent = np.full((slices - stride, 40), -128, np.int8)
     expected = run(np.concatenate([silent, features]))
     assert len(expected) == len(features) // stride
-    ear = FloatEar(windows)
+    model = FloatStream(windows)
     for size in (1, 7, 50, 100):
-        ear.reset()
-        heard = [ear.hear(features[start : start + size]) for start in range(0, len(features), size)]
+        model.reset()
+        heard = [model.run(features[start : start + size]) for start in range(0, len(features), size)]
         assert np.array_equal(np.concatenate(heard), expected)
 
 
@@ -138,7 +138,9 @@ def test_a_float_model_counts_in_the_score(official_models: Path) -> None:
         Path("run/checkpoints/w.h5"), "0" * 64, "alexa", 6, 3, 2, None,
         lambda features: np.full((len(features) - 6) // 3 + 1, 0.25, np.float32),
     )  # fmt: skip
-    member = Member(windows.weights, "0" * 64, "float", "alexa", 10, 3, 2, None, 1, 2**-24, lambda: FloatEar(windows))
+    member = Member(
+        windows.weights, "0" * 64, "float", "alexa", 10, 3, 2, None, 1, 2**-24, lambda: FloatStream(windows)
+    )
     assert Judge((member,), 0.2).ask(np.zeros(8000, np.int16)).score == pytest.approx(0.25)
     both = Judge((base, member), 0.2).ask(np.zeros(8000, np.int16))
     assert both.peaks[1] == pytest.approx(0.25)

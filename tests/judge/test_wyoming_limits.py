@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from judge import wyoming_service
-from judge.asking import AnswerRoom
+from judge.asking import ListenerPool
 from judge.deciding import Judge
-from judge.limits import LONGEST_HEADER_BYTES, Door, ServiceLimits, Visit
+from judge.limits import LONGEST_HEADER_BYTES, ClientConnection, Connections, ServiceLimits
 from judge.wyoming_service import WyomingService
 from tests.judge.served import DEADLINE_S
 
@@ -44,12 +44,12 @@ class House:
 async def house(judge: Judge, **limits: float) -> AsyncIterator[House]:
     """Serves one client at a time, with the limits given."""
     bounds = ServiceLimits(clients=1, **limits)
-    room, door, told = AnswerRoom(judge, bounds), Door(bounds), list[str]()
-    inside = House(WyomingService(room, door, told.append), told)
-    enter = door.opens_to(inside.service.serve, inside.service.refuse)
+    pool, connections, told = ListenerPool(judge, bounds), Connections(bounds), list[str]()
+    inside = House(WyomingService(pool, connections, told.append), told)
+    handle = connections.handler(inside.service.serve, inside.service.refuse)
 
     async def watched(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await enter(reader, writer)
+        await handle(reader, writer)
         inside.left.put_nowait(writer.transport.get_write_buffer_size())
 
     listening = socket.create_server(("127.0.0.1", 0))
@@ -61,8 +61,8 @@ async def house(judge: Judge, **limits: float) -> AsyncIterator[House]:
             yield inside
     finally:
         server.close()
-        await door.close()
-        room.close()
+        await connections.close()
+        pool.close()
 
 
 def test_a_client_that_never_reads_loses_its_place(judge: Judge) -> None:
@@ -134,11 +134,11 @@ def test_a_client_with_many_events_leaves_others_their_turn(judge: Judge) -> Non
         reader.feed_data((DESCRIBE + b'{"type": "unknown"}\n') * events)
         reader.feed_eof()
         ours, theirs = socket.socketpair()
-        service = WyomingService(AnswerRoom(judge, ServiceLimits()), Door(ServiceLimits()), list[str]().append)
+        service = WyomingService(ListenerPool(judge, ServiceLimits()), Connections(ServiceLimits()), list[str]().append)
         _, writer = await asyncio.open_connection(sock=ours)
         other_reader, other_writer = await asyncio.open_connection(sock=theirs)
         reading = asyncio.create_task(other_reader.read())
-        serving = asyncio.create_task(service.serve(Visit(reader, writer)))
+        serving = asyncio.create_task(service.serve(ClientConnection(reader, writer)))
         turns = 0
         while not serving.done():
             await asyncio.sleep(0)
@@ -147,7 +147,7 @@ def test_a_client_with_many_events_leaves_others_their_turn(judge: Judge) -> Non
         writer.close()
         assert (await asyncio.wait_for(reading, DEADLINE_S)).count(b'"type": "info"') == events
         other_writer.close()
-        service.room.close()
+        service.pool.close()
         return turns - 2 * events
 
     assert asyncio.run(talk()) >= 0

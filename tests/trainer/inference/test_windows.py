@@ -49,8 +49,8 @@ def test_a_run_judges_as_its_validation_hears(tmp_path: Path) -> None:
     (member,) = judge.members
     assert (judge.cutoff, judge.wake_word, judge.words) == (0.4, "alexa", "house: cutoff 0.4")
     assert (member.window, member.stride, member.sha256) == (4, network.stride, reference.sha256)
-    ear = member.open_ear()
-    heard = np.concatenate([ear.hear(features[start : start + 50]) for start in range(0, len(features), 50)])
+    ear = member.open_model()
+    heard = np.concatenate([ear.run(features[start : start + 50]) for start in range(0, len(features), 50)])
     np.testing.assert_allclose(heard, expected, atol=1e-6)
     assert expected.std() > 0.01
     clip = np.random.default_rng(0).integers(-8000, 8000, 40_000).astype(np.int16)
