@@ -95,11 +95,15 @@ class PresentedSplit(SplitStreams[PresentedStream]):
     def mapped(self) -> PresentedSplit:
         """The same for what reads it for hours, while other commands may remove files of the cache."""
 
-        def of(*streams: PresentedStream) -> tuple[PresentedStream, ...]:
-            return tuple(replace(stream, features=stream.features.mapped()) for stream in streams)
+        def kept(stream: PresentedStream) -> PresentedStream:
+            return replace(stream, features=stream.features.mapped())
 
         return PresentedSplit(
-            self.split, *of(self.positives, self.negatives), of(*self.hard_positives), of(*self.hard_negatives)
+            self.split,
+            kept(self.positives),
+            kept(self.negatives),
+            tuple(map(kept, self.hard_positives)),
+            tuple(map(kept, self.hard_negatives)),
         )
 
     def simulated(self, run: Callable[[PresentedStream], SimulatedStream]) -> SimulatedSplit:

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,7 @@ def test_a_phase_for_int8_arithmetic_that_is_killed_ends_like_one_that_was_not(c
     table = killed / QUANTIZATION_AWARE / "validation.csv"
     for step in (20, 60):
         with started(cycle.cache, "mww-train", *cycle.train_arguments(killed), *steps, log=log) as process:
-            wait_until(lambda step=step: table.is_file() and f"\n{step}," in table.read_text(), process)
+            wait_until(partial(has_row, table, step), process)
             os.killpg(process.pid, signal.SIGKILL)
             assert process.wait(DEADLINE_S) == -signal.SIGKILL
     assert "\n100," not in table.read_text(), "it was killed in the phase"
@@ -129,6 +130,10 @@ def test_a_phase_for_int8_arithmetic_that_is_killed_ends_like_one_that_was_not(c
     )
     assert table.read_bytes() == (whole / QUANTIZATION_AWARE / "validation.csv").read_bytes()
     assert same_state(killed, cycle.run), "the training's own state stays"
+
+
+def has_row(table: Path, step: int) -> bool:
+    return table.is_file() and f"\n{step}," in table.read_text()
 
 
 def weights_in(path: Path) -> dict[str, bytes]:
