@@ -67,6 +67,7 @@ def build(
     name: str | None = None,
     generate_only: bool = False,
     toolchain: str = projects.NATIVE,
+    digital: bool = False,
     secrets_file: Path | None = None,
     report: Callable[[str], None] = lambda _: None,
     progress: Progress = lambda _, __: None,
@@ -81,6 +82,7 @@ def build(
         name: Of the device; None: `default_name`.
         generate_only: Compile nothing.
         toolchain: `projects.NATIVE`, or `projects.PLATFORMIO` for a board.
+        digital: Hear what the bench plays over the network instead of the board's own microphone.
         secrets_file: Secrets that the environment does not give; None: `secrets.yaml` of the working folder, if any.
         report: Takes a line for each stage.
         progress: Takes the compiler's steps: done, all.
@@ -105,7 +107,9 @@ def build(
         report(
             f"rendering {target} with {', '.join(repr(model.described.wake_word) for model in models)} into {folder}"
         )
-        project = projects.render(target, name, models, secrets, folder, environment, report, toolchain)
+        project = projects.render(
+            target, name, models, secrets, folder, environment, report, toolchain=toolchain, digital=digital
+        )
         # The generated code and the program hold the secrets too.
         project.private.mkdir(mode=0o700, exist_ok=True)
         project.private.chmod(0o700)

@@ -3,7 +3,7 @@ esphome_configs; here is what varies.
 
 <name>.yaml      the configuration that esphome is given
 models.yaml      the models, and where their bytes are
-host.yaml        for target `host`: where its components and flags are
+components.yaml  where its components and flags are: for `host`, and for a board that hears the bench's microphone
 models/          manifests and models, named by their ids
 packages/, targets/   copies, so that the folder explains itself
 secrets.yaml, .esphome/   the secrets, and what ESPHome makes of them: readable by their owner alone
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from firmware import credentials
 from firmware.esphome_yaml import dump
 from firmware.models import CheckedModel
+from firmware.overlay import HOOKED, esphome_components
 from wakeword.errors import ArgumentError, ConfigError
 from wakeword.files import write_atomically
 from wakeword.model.manifest import manifest_text
@@ -32,12 +33,14 @@ CONFIGS = Path(__file__).resolve().parent.parent / "esphome_configs"
 HOST = "host"
 NATIVE, PLATFORMIO = "native", "platformio"
 """What compiles for a board: ESP-IDF's own build, ESPHome's default, or PlatformIO."""
+DIGITAL_MICROPHONE = "digital_microphone"
+"""Id of the microphone that hears what the bench plays."""
 LOCK_FILE = "firmware.lock"
 """Made before everything else, so it also says that a folder is ours."""
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,29}[a-z0-9])?")
 """ESPHome's rule for a device's name: a host name of 31 characters at most."""
-_TAKEN = ("host", "models", "secrets")
+_TAKEN = ("components", "models", "secrets")
 """NAME.yaml would be one of the project's other files."""
 
 
@@ -127,7 +130,9 @@ def render(
     folder: Path,
     environment: ToolEnvironment,
     report: Callable[[str], None] = lambda _: None,
+    *,
     toolchain: str = NATIVE,
+    digital: bool = False,
 ) -> Project:
     """Write the project; files that have not changed are not touched, so that a build stays incremental.
 
@@ -137,9 +142,11 @@ def render(
         models: Read and checked.
         secrets: Values by their names, of `collect_secrets`.
         folder: Of the project.
-        environment: With the ESPHome whose components the target `host` copies.
+        environment: With the ESPHome whose components are copied, for the target `host` and for `digital`.
         report: Takes a line for each stage.
         toolchain: `NATIVE` or `PLATFORMIO`.
+        digital: Hear what the bench plays over the network, not the board's own microphone; the target `host` always
+            does.
 
     Returns the project, for `Esphome` to build.
 
@@ -155,17 +162,26 @@ def render(
             folder / "models" / f"{model_id}.json",
             manifest_text(model.manifest.model_copy(update={"model": f"{model_id}.tflite"})),
         )
-    _write(folder / "models.yaml", dump(_models_section(target, models)))
+    digital = digital or target == HOST
+    _write(folder / "models.yaml", dump(_models_section(target, models, digital)))
     included = {"bench": "packages/bench.yaml", "target": f"targets/{target}.yaml", "models": "models.yaml"}
     variables: Mapping[str, str] = {}
     if target == HOST:
         from firmware.virtual import prepare_host
 
         support = prepare_host(folder, environment, report)
-        _write(folder / "host.yaml", dump(_host_section(support.components, support.build_flags, support.lib_ignore)))
-        included["host"], variables = "host.yaml", support.variables
+        section, variables = (
+            _host_section(support.components, support.build_flags, support.lib_ignore),
+            support.variables,
+        )
+    elif digital:
+        HOOKED.write(esphome_components(environment), folder / "components")
+        section = _external(folder / "components")
+    if digital:
+        _write(folder / "components.yaml", dump(section))
+        included |= {"components": "components.yaml", "digital": "packages/digital.yaml"}
     project = Project(target, name, folder, tuple(models), tuple(secrets.values()), variables)
-    _write(project.configuration, _main_file(target, name, included, toolchain))
+    _write(project.configuration, _main_file(target, name, included, toolchain, digital))
     credentials.write(folder / credentials.SECRETS_FILE, secrets)
     return project
 
@@ -184,10 +200,16 @@ def _write(path: Path, content: str | bytes) -> None:
         write_atomically(path, data)
 
 
-def _main_file(target: str, name: str, included: dict[str, str], toolchain: str) -> str:
-    substitutions = {"name": name, "target": target, "mac_address": host_mac_address(name)}
-    # ESPHome's default is the native one, from 2026.10 on.
-    chosen = f"\n{dump({'esp32': {'toolchain': PLATFORMIO}})}" if toolchain == PLATFORMIO else ""
+def _main_file(target: str, name: str, included: dict[str, str], toolchain: str, digital: bool) -> str:
+    sample = "bench_microphone::detection_sample()" if digital else "-1"
+    substitutions = {"name": name, "target": target, "mac_address": host_mac_address(name), "sample": sample}
+    own: dict[str, Any] = {}
+    if digital:
+        # Of the samples as they are: a target's gain is its microphone's.
+        own["micro_wake_word"] = {"microphone": {"microphone": DIGITAL_MICROPHONE, "gain_factor": 1}}
+    if toolchain == PLATFORMIO:  # ESPHome's default is the native one, from 2026.10 on
+        own["esp32"] = {"toolchain": PLATFORMIO}
+    chosen = f"\n{dump(own)}" if own else ""
     packages = "".join(f"  {key}: !include {path}\n" for key, path in included.items())
     return (
         "# Rendered by mww-firmware; it is written anew with every"
@@ -195,7 +217,7 @@ def _main_file(target: str, name: str, included: dict[str, str], toolchain: str)
     )
 
 
-def _models_section(target: str, models: Sequence[CheckedModel]) -> dict[str, Any]:
+def _models_section(target: str, models: Sequence[CheckedModel], digital: bool) -> dict[str, Any]:
     entries = [
         {
             "model": f"models/{model.described.model_id}.json",
@@ -213,6 +235,8 @@ def _models_section(target: str, models: Sequence[CheckedModel]) -> dict[str, An
             f"virtual_board::register_model(id({model.raw_data_id}), sizeof(id({model.raw_data_id})));"
             for model in models
         ]
+    if digital:
+        lines += [f"id({DIGITAL_MICROPHONE}).add_model(id({model.raw_data_id}));" for model in models]
     boot = {"priority": 800, "then": [{"lambda": "\n".join(lines)}]}
     return {"micro_wake_word": {"models": entries}, "esphome": {"on_boot": [boot]}}
 
@@ -221,4 +245,8 @@ def _host_section(components: Path, build_flags: Sequence[str], lib_ignore: Sequ
     section: dict[str, Any] = {"build_flags": list(build_flags)}
     if lib_ignore:
         section["platformio_options"] = {"lib_ignore": list(lib_ignore)}
-    return {"external_components": [{"source": {"type": "local", "path": str(components)}}], "esphome": section}
+    return _external(components) | {"esphome": section}
+
+
+def _external(components: Path) -> dict[str, Any]:
+    return {"external_components": [{"source": {"type": "local", "path": str(components)}}]}

@@ -12,7 +12,6 @@ import json
 import queue
 import shutil
 import socket
-import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,11 +34,11 @@ from firmware.virtual.program import VirtualProgram
 from tests.firmware.rom_loader.chip import Chip
 from tests.firmware.rom_loader.images import write_images
 from tests.firmware.rom_loader.servers import on_socket
+from tests.microphone_client import MicrophoneClient
 from tests.virtual_audio import MICROPHONE, RATE_HZ, SPEAKER
 
 APP_BYTES = 150_000
 ASK_SECONDS = 30.0
-_AUDIO_HEADER, _LOSSLESS = struct.Struct("<8sdq"), 0.0
 
 
 class Board(Chip):
@@ -87,7 +86,7 @@ def desk(host: Firmware, esphome: ToolEnvironment, folder: Path, *, hears: bool 
         chip = Board(mac=mac)
         chip.program = program
         image = flash_image(host, esphome, running.built, folder / "firmware")
-        with on_socket(chip) as port, _ear(program) if hears else contextlib.nullcontext():
+        with on_socket(chip) as port, _ear(program, api_key(host.folder)) if hears else contextlib.nullcontext():
             boards = folder / "boards.yaml"
             entry = {
                 "name": "desk",
@@ -118,10 +117,9 @@ def build_as_a_board(model: Path, folder: Path) -> Firmware:
     with pytest.MonkeyPatch.context() as patch:
         configs = folder / "configs"
         shutil.copytree(project.CONFIGS, configs)
-        target = configs / "targets" / "host.yaml"
-        known = "sample: virtual_board::detection_sample()"
-        assert target.read_text().count(known) == 1
-        target.write_text(target.read_text().replace(known, 'sample: "-1"'))
+        package = configs / "packages" / "bench.yaml"
+        assert package.read_text().count("(${sample})") == 1
+        package.write_text(package.read_text().replace("(${sample})", "(-1)"))
         patch.setattr(project, "CONFIGS", configs)
         return build("host", [model], folder / "program")
 
@@ -142,27 +140,26 @@ def flash_image(host: Firmware, esphome: ToolEnvironment, built: str, folder: Pa
 
 
 @contextmanager
-def _ear(program: VirtualProgram) -> Iterator[None]:
+def _ear(program: VirtualProgram, key: str) -> Iterator[None]:
     """What the microphone hears goes to the program, while it runs."""
     blocks: queue.Queue[NDArray[np.int16] | None] = queue.Queue()
 
     def feed() -> None:
-        line: socket.socket | None = None
+        line: MicrophoneClient | None = None
         while (block := blocks.get()) is not None:
             try:
                 if line is None:
-                    line = socket.socket(socket.AF_UNIX)
-                    line.connect(str(program.audio_socket))
-                    line.sendall(_AUDIO_HEADER.pack(b"MWWAUDIO", _LOSSLESS, 0))
-                line.sendall(block.astype("<i2").tobytes())
+                    line = MicrophoneClient(program.microphone_port, key)
+                    line.start()
+                line.play(block.astype("<i2").tobytes())
                 with contextlib.suppress(BlockingIOError):
-                    line.recv(1 << 16, socket.MSG_DONTWAIT)
+                    line.line.recv(1 << 16, socket.MSG_DONTWAIT)
             except OSError:  # it is off, or has just been started again
                 if line is not None:
-                    line.close()
+                    line.line.close()
                 line = None
         if line is not None:
-            line.close()
+            line.line.close()
 
     microphone = Microphone(find_device(MICROPHONE, "input", RATE_HZ), stages=[])
     thread = threading.Thread(target=feed, name="the board's ear")

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from firmware.overlay import HOST, esphome_components
 from firmware.virtual.compilers import find_compilers
 from firmware.virtual.libraries import FRONTEND, SODIUM, library
-from firmware.virtual.overlay import write_overlay
-from wakeword.errors import ConfigError
 
 if TYPE_CHECKING:
     from firmware.toolenv import ToolEnvironment
@@ -45,7 +44,7 @@ def prepare_host(
     had, a library cannot be made, or ESPHome's sources are not those that this version knows.
     """
     components = folder / "components"
-    write_overlay(esphome_components(environment), HERE / "components", components)
+    HOST.write(esphome_components(environment), components)
     compilers = find_compilers(environment, report)
     frontend, sodium = (library(recipe, compilers, environment, report) for recipe in (FRONTEND, SODIUM))
     flags = (
@@ -61,13 +60,3 @@ def prepare_host(
     cache = folder / ".esphome" / "zig-cache"
     shutil.rmtree(cache, ignore_errors=True)
     return HostSupport(components, flags, STAND_IN_LIBRARIES, compilers.for_esphome(cache))
-
-
-def esphome_components(environment: ToolEnvironment) -> Path:
-    """The folder of ESPHome's components in its environment. Raises `ConfigError` when it is not there."""
-    found = sorted(environment.folder.glob("lib/python3.*/site-packages/esphome/components"))
-    if not found:
-        raise ConfigError(
-            f"{environment.folder}: holds no esphome/components; remove the folder, then run again to have it made anew"
-        )
-    return found[-1]

@@ -71,18 +71,13 @@ class VirtualProgram:
             shutil.copy2(executable, self.executable)
             for name in ("preferences", "trace"):
                 (self.folder / name).mkdir()
-            self.api_port, self.ota_port = _free_ports(2)
+            self.api_port, self.ota_port, self.microphone_port = _free_ports(3)
         except OSError as error:
             self.remove()
             raise InfrastructureError(
                 f"{self.folder}: {executable.name} of the virtual board cannot be put there ({error.strerror}); free"
                 " space, or set TMPDIR to another folder"
             ) from error
-
-    @property
-    def audio_socket(self) -> Path:
-        """Where the microphone listens."""
-        return self.folder / "audio"
 
     @property
     def log(self) -> Path:
@@ -107,13 +102,12 @@ class VirtualProgram:
         if self.pid is None:
             if self._program is not None:
                 _reap(self._program)
-            self.audio_socket.unlink(missing_ok=True)
             # What the last start inferred is no answer to what this one hears.
             for trace in (self.folder / "trace").iterdir():
                 trace.unlink()
             self._program = self._launch([str(self.executable)], self._variables(), self.log)
         until = time.monotonic() + START_SECONDS
-        while not (self.audio_socket.exists() and _listens(self.api_port)):
+        while not _listens(self.api_port):
             if self.pid is None or self._unwanted or time.monotonic() > until:
                 words = self.last_words()
                 self.stop()
@@ -189,7 +183,7 @@ class VirtualProgram:
             "ESPHOME_PREFDIR": str(self.folder / "preferences"),
             "MWW_API_PORT": str(self.api_port),
             "MWW_OTA_PORT": str(self.ota_port),
-            "MWW_AUDIO_SOCKET": str(self.audio_socket),
+            "MWW_MICROPHONE_PORT": str(self.microphone_port),
             "MWW_INFERENCE_SOCKET": str(self.folder / "inference"),
             "MWW_OWNED": "1",
         }

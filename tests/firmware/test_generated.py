@@ -63,7 +63,7 @@ def test_a_board(target: str, official_models: Path, tmp_path: Path) -> None:
     assert "bench_api->set_reboot_timeout(0)" in source
     assert "bench_api->set_batch_delay(0)" in source
     assert "bench_ota->set_noise_psk(noise_psk)" in source
-    assert f"bench_microphone->set_din_pin({MICROPHONE_PINS[target]})" in source
+    assert f"board_microphone->set_din_pin({MICROPHONE_PINS[target]})" in source
     for event in ("esphome.mww_clock", "esphome.mww_identity", "esphome.mww_detection"):
         assert f'"{event}"' in source
     for action in ("mww_clock", "mww_identify", "mww_set_cutoff", "mww_start", "mww_stop"):
@@ -159,7 +159,7 @@ def test_the_virtual_board(official_models: Path, tmp_path: Path) -> None:
     )
     assert_model(source, made, 0)
     assert_model(source, made, 1)
-    assert "static_cast<long long>(virtual_board::detection_sample())" in source
+    assert "static_cast<long long>(bench_microphone::detection_sample())" in source
     assert "virtual_board::register_model(ww_okay_nabu_data, sizeof(ww_okay_nabu_data));" in source
     assert "bench_api->set_port(virtual_board::api_port(6053))" in source
 

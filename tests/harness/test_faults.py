@@ -25,8 +25,9 @@ from aioesphomeapi.model import HomeassistantServiceCall
 from numpy.typing import NDArray
 
 from firmware.answers import DETECTION_EVENT
+from firmware.boards.digital import DigitalPlayer
 from firmware.boards.entry import BoardEntry
-from firmware.boards.kinds.virtual import LOOPBACK, VirtualBoard, VirtualPlayer
+from firmware.boards.kinds.virtual import LOOPBACK, VirtualBoard
 from firmware.boards.registry import board_kinds
 from firmware.build import Firmware
 from firmware.native_api import Target
@@ -106,15 +107,18 @@ class FaultyBoard(VirtualBoard):
             self.proxy = None
         await super().stop()
 
-    def feed(self) -> VirtualPlayer:
+    def make_player(self) -> DigitalPlayer:
         return FaultyPlayer(self)
 
 
-class FaultyPlayer(VirtualPlayer):
+class FaultyPlayer(DigitalPlayer):
     """Calls the fault once, when so much of a long stream was played; the health check before it is a short one."""
 
     def __init__(self, board: FaultyBoard) -> None:
-        super().__init__(board)
+        async def restart() -> None:
+            await asyncio.to_thread(board.program.restart)
+
+        super().__init__(board.microphone_address, board.pace, restart)
         self._faulty = board
         self._seconds = 0.0
 

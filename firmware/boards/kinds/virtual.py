@@ -1,4 +1,4 @@
-"""The virtual board in a session: a program on this machine that hears PCM over a Unix socket.
+"""The virtual board in a session: a program on this machine that hears what is played to the bench's microphone in it.
 
 Its figures are those of "ESPHome's detection code on Linux with TFLM reference kernels": never on-device.
 """
@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import struct
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware.boards.board import BoardGone, BoardKind
+from firmware.boards.board import BoardKind
+from firmware.boards.digital import LOSSLESS_PACE, REALTIME_PACE, DigitalPlayer
 from firmware.boards.entry import HOST_TARGET, BoardEntry
-from wakeword.contract import SAMPLE_RATE_HZ
+from firmware.boards.microphone_link import MicrophoneAddress
 from wakeword.errors import ConfigError, InfrastructureError
 
 if TYPE_CHECKING:
@@ -27,18 +26,6 @@ if TYPE_CHECKING:
     from firmware.virtual.program import VirtualProgram
 
 LOOPBACK = "127.0.0.1"
-REALTIME_PACE, LOSSLESS_PACE = 1.0, 0.0
-"""Real time: a chunk every 16 ms whether or not the last one was taken, as a microphone does. Lossless: as fast as the
-board takes it."""
-BACKLOG_SAMPLES = SAMPLE_RATE_HZ // 2
-"""What may lie between us and the board when `play` returns."""
-STALL_SECONDS = 30.0
-"""A board that hears nothing for so long, although sound is there, is gone: its program hangs, or detection was
-stopped."""
-
-_HEADER = struct.Struct("<8sdq")
-_PROGRESS = struct.Struct("<qq")
-_MAGIC = b"MWWAUDIO"
 
 
 class VirtualBoard:
@@ -74,6 +61,7 @@ class VirtualBoard:
         self.api_key = api_key(firmware.folder)
         self._firmware, self._folder = firmware, folder
         self._program: VirtualProgram | None = None
+        self._player: DigitalPlayer | None = None
 
     @property
     def program(self) -> VirtualProgram:
@@ -143,127 +131,29 @@ class VirtualBoard:
                 " again with --resume"
             )
 
-    def feed(self) -> VirtualPlayer:
-        """What brings samples to its microphone."""
-        return VirtualPlayer(self)
+    def feed(self) -> DigitalPlayer:
+        """What plays to its microphone."""
+        self._player = self.make_player()
+        return self._player
+
+    def make_player(self) -> DigitalPlayer:
+        """A player to the program as it runs, which starts it anew for each stream."""
+
+        async def restart() -> None:
+            await asyncio.to_thread(self.program.restart)
+
+        return DigitalPlayer(self.microphone_address, self.pace, restart)
+
+    def microphone_address(self) -> MicrophoneAddress:
+        """Where the running program's microphone listens."""
+        return MicrophoneAddress(LOOPBACK, self.program.microphone_port, self.api_key, self.entry.name)
 
     def probabilities(self, model_sha256: str) -> NDArray[np.uint8]:
         """Every probability of a model in the running stream: uint8 `[inferences]`."""
-        return self.program.probabilities(model_sha256)
-
-
-class VirtualPlayer:
-    """Feeds the virtual microphone."""
-
-    def __init__(self, board: VirtualBoard) -> None:
-        self._board = board
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
-        self._listener: asyncio.Task[None] | None = None
-        self._played = self._taken = self._decided = 0
-        self._progress = asyncio.Condition()
-        self._gone = False
-
-    @property
-    def position(self) -> int:
-        """Samples of the stream that the board has decided on."""
-        return self._decided
-
-    async def play(self, samples: NDArray[np.int16]) -> None:
-        """See `Player.play`."""
-        if self._writer is None:
-            await self._connect()
-        assert self._writer is not None
-        try:
-            self._writer.write(np.ascontiguousarray(samples, "<i2").tobytes())
-            self._played += len(samples)
-            await self._writer.drain()
-        except OSError as error:
-            raise self._lost() from error
-        await self._until_taken(self._played - BACKLOG_SAMPLES)
-
-    async def drain(self) -> None:
-        """See `Player.drain`."""
-        if self._writer is not None:
-            await self._wait(lambda: self._decided >= self._played)
-
-    def news(self) -> list[dict[str, Any]]:
-        """Nothing can happen to sound on its way."""
-        return []
-
-    def facts(self) -> dict[str, Any]:
-        """No devices lie between."""
-        return {}
-
-    async def restart_stream(self, keep: Path | None = None) -> None:
-        """See `Player.restart_stream`; the sound is what is played, so none is kept.
-
-        The program is started anew: stopping detection alone would keep the model's half-filled stride.
-        """
-        del keep
-        await self.close()
-        self._played = self._taken = self._decided = 0
-        await asyncio.to_thread(self._board.program.restart)
-
-    async def close(self) -> None:
-        """See `Player.close`."""
-        writer, self._writer, listener, self._listener = self._writer, None, self._listener, None
-        if listener is not None:
-            listener.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await listener
-        if writer is not None:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-
-    async def _connect(self) -> None:
-        await self._board.health()
-        try:
-            self._reader, self._writer = await asyncio.open_unix_connection(str(self._board.program.audio_socket))
-            self._writer.write(_HEADER.pack(_MAGIC, self._board.pace, self._played))
-        except OSError as error:
-            raise self._lost() from error
-        self._gone = False
-        self._listener = asyncio.create_task(self._listen(self._reader))
-
-    async def _listen(self, reader: asyncio.StreamReader) -> None:
-        try:
-            while True:
-                self._taken, self._decided = _PROGRESS.unpack(await reader.readexactly(_PROGRESS.size))
-                async with self._progress:
-                    self._progress.notify_all()
-        except (asyncio.IncompleteReadError, OSError):
-            self._gone = True
-            async with self._progress:
-                self._progress.notify_all()
-
-    async def _until_taken(self, samples: int) -> None:
-        await self._wait(lambda: self._taken >= samples)
-
-    async def _wait(self, reached: Callable[[], bool]) -> None:
-        """Wait for progress; a board that makes none for `STALL_SECONDS` is gone."""
-        last, since = (self._taken, self._decided), time.monotonic()
-        async with self._progress:
-            while not reached():
-                if self._gone:
-                    raise self._lost()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(1.0):
-                        await self._progress.wait()
-                now = (self._taken, self._decided)
-                if now != last:
-                    last, since = now, time.monotonic()
-                elif time.monotonic() - since > STALL_SECONDS:
-                    raise BoardGone(
-                        f"board {self._board.entry.name!r} heard nothing for {STALL_SECONDS:.0f} s; look at its log"
-                    )
-
-    def _lost(self) -> BoardGone:
-        return BoardGone(
-            f"board {self._board.entry.name!r}: its microphone went away at {self._decided / SAMPLE_RATE_HZ:.2f} s of"
-            " the stream"
-        )
+        hashes = [model.sha256 for model in self._firmware.models]
+        if self._player is None or model_sha256 not in hashes:
+            return np.zeros(0, np.uint8)
+        return self._player.probabilities(hashes.index(model_sha256))
 
 
 KIND = BoardKind("virtual", "virtual board", fed=True, open=VirtualBoard)

@@ -13,8 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from firmware.boards.board import BoardGone
+from firmware.boards.digital import DigitalPlayer
 from firmware.boards.entry import VIRTUAL_BOARD
-from firmware.boards.kinds.virtual import VirtualBoard, VirtualPlayer
+from firmware.boards.kinds.virtual import VirtualBoard
 from firmware.build import Firmware, build
 from harness.collect.collected import Integrity
 from harness.collect.collector import Collector
@@ -44,7 +45,7 @@ class Heard:
 
 
 @asynccontextmanager
-async def connected(board: VirtualBoard, raw_path: Path) -> AsyncIterator[tuple[Collector, VirtualPlayer]]:
+async def connected(board: VirtualBoard, raw_path: Path) -> AsyncIterator[tuple[Collector, DigitalPlayer]]:
     await board.start()
     player = board.feed()
     try:

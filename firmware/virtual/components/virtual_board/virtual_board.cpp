@@ -18,6 +18,7 @@ static uint16_t port_of(const char *variable, uint16_t configured) {
 
 uint16_t api_port(uint16_t configured) { return port_of("MWW_API_PORT", configured); }
 uint16_t ota_port(uint16_t configured) { return port_of("MWW_OTA_PORT", configured); }
+uint16_t microphone_port(uint16_t configured) { return port_of("MWW_MICROPHONE_PORT", configured); }
 
 void VirtualBoard::setup() {
   if (std::getenv("MWW_OWNED") == nullptr)

@@ -8,8 +8,6 @@
 #include <mutex>
 #include <vector>
 
-#include "virtual_board/audio_clock.h"
-
 using TickType_t = uint32_t;
 using BaseType_t = int;
 using UBaseType_t = unsigned;
@@ -45,17 +43,12 @@ struct EventGroup {
   EventBits_t bits{0};
 };
 
-// Items carry the audio clock of the moment they were sent.
 struct Queue {
-  struct Item {
-    std::vector<uint8_t> content;
-    int64_t heard;
-  };
   std::mutex mutex;
   std::condition_variable changed;
   size_t length;
   size_t item_size;
-  std::deque<Item> items;
+  std::deque<std::vector<uint8_t>> items;
 };
 
 }  // namespace esphome::virtual_board
@@ -111,7 +104,7 @@ inline BaseType_t xQueueSend(QueueHandle_t queue, const void *item, TickType_t t
   if (!esphome::virtual_board::wait_ticks(queue->changed, lock, ticks, [&] { return queue->items.size() < queue->length; }))
     return pdFALSE;
   const auto *bytes = static_cast<const uint8_t *>(item);
-  queue->items.push_back({{bytes, bytes + queue->item_size}, esphome::virtual_board::audio_clock().heard});
+  queue->items.emplace_back(bytes, bytes + queue->item_size);
   queue->changed.notify_all();
   return pdTRUE;
 }
@@ -120,8 +113,7 @@ inline BaseType_t xQueueReceive(QueueHandle_t queue, void *item, TickType_t tick
   std::unique_lock<std::mutex> lock(queue->mutex);
   if (!esphome::virtual_board::wait_ticks(queue->changed, lock, ticks, [&] { return !queue->items.empty(); }))
     return pdFALSE;
-  std::memcpy(item, queue->items.front().content.data(), queue->item_size);
-  esphome::virtual_board::audio_clock().detection = queue->items.front().heard;
+  std::memcpy(item, queue->items.front().data(), queue->item_size);
   queue->items.pop_front();
   queue->changed.notify_all();
   return pdTRUE;

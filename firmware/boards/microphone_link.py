@@ -1,0 +1,184 @@
+"""The language of the bench's microphone on a board: who may play, what is sent, what comes back. What it means stands
+in `firmware/components/bench_microphone/bench_microphone.h`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import hmac
+import secrets
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from wakeword.errors import BoardRefused, InfrastructureError
+
+MICROPHONE_PORT = 6055
+"""Where a board listens that was built with `--digital`."""
+MAGIC, VERSION = b"MWWB", 1
+HELLO = struct.Struct("<4sBB2x16s")
+VERDICT = struct.Struct("<B32sq")
+HEADER = struct.Struct("<BBH")
+START = struct.Struct("<I4xq")
+WELCOME, BUSY, WRONG_KEY = 0, 1, 2
+START_MESSAGE, AUDIO, FLUSH, PING, RESTART = 1, 2, 3, 4, 5
+PROGRESS, PROBABILITIES = 1, 2
+LARGEST_MESSAGE = 4096
+"""Bytes of sound in a message."""
+PACE_UNITS = 1000
+_NONCE_BYTES, _MAC_BYTES = 16, 16
+_PROGRESS = struct.Struct("<qqIIqq")
+_TRACE = struct.Struct("<I4xq")
+
+
+class MicrophoneBusy(InfrastructureError):
+    """Somebody else plays to this board, or a connection that broke is not forgotten yet."""
+
+
+@dataclass(frozen=True)
+class MicrophoneAddress:
+    """Where a board's microphone listens. The key shows in no text."""
+
+    host: str
+    port: int
+    key: str = field(repr=False)
+    name: str
+
+    @property
+    def where(self) -> str:
+        """For messages."""
+        return f"microphone of {self.name} at {self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the board is, in samples of the stream. Faults are counted since the stream began."""
+
+    handed_over: int = 0
+    decided: int = 0
+    underruns: int = 0
+    refused: int = 0
+    """Samples that micro_wake_word's ring buffer had no room for, or that were thrown away for that."""
+    underrun_at: int = -1
+    refused_at: int = -1
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Probabilities of a model that follow one another."""
+
+    model: int
+    first: int
+    """Number of the first inference since the stream began."""
+    position: int
+    """Samples that the frontend had taken at the first one."""
+    values: bytes
+
+
+class SignedLink:
+    """A connection that both sides have shown the key on. Made by `connect`."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, session: bytes, ever_played: int
+    ) -> None:
+        self._reader, self._writer, self._session = reader, writer, session
+        self._sent = 0
+        self.ever_played = ever_played
+        """Samples that the board was played since it started; 0: its state is that after boot."""
+
+    def send(self, kind: int, content: bytes = b"") -> None:
+        """Put a signed message on its way."""
+        message = HEADER.pack(kind, 0, len(content)) + content
+        self._writer.write(message + signature(self._session, self._sent, message))
+        self._sent += 1
+
+    def send_audio(self, samples: bytes) -> None:
+        """Put samples on their way, in as many messages as they need."""
+        for start in range(0, len(samples), LARGEST_MESSAGE):
+            self.send(AUDIO, samples[start : start + LARGEST_MESSAGE])
+
+    async def drained(self) -> None:
+        """Return when the system has taken what was sent, but for a little. Raises `OSError`."""
+        await self._writer.drain()
+
+    async def receive(self) -> Progress | Trace | None:
+        """The board's next message; None for one that this version does not know. Raises `OSError` or
+        `IncompleteReadError` at the end.
+        """
+        kind, model, length = HEADER.unpack(await self._reader.readexactly(HEADER.size))
+        content = await self._reader.readexactly(length)
+        if kind == PROGRESS:
+            return Progress(*_PROGRESS.unpack(content))
+        if kind == PROBABILITIES:
+            first, position = _TRACE.unpack_from(content)
+            return Trace(model, first, position, content[_TRACE.size :])
+        return None
+
+    async def close(self) -> None:
+        """Hang up. Never raises because the board is gone."""
+        self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+
+
+def signature(session: bytes, number: int, message: bytes) -> bytes:
+    """What proves message `number` of a session."""
+    return hmac.digest(session, struct.pack("<Q", number) + message, hashlib.sha256)[:_MAC_BYTES]
+
+
+def proofs(key: str, board: bytes, client: bytes) -> Iterator[bytes]:
+    """What the client and the board prove the key with, and the key of the session, from the random bytes of both."""
+    raw = base64.b64decode(key)
+    for text in (b"mww-bench client", b"mww-bench board", b"mww-bench session"):
+        yield hmac.digest(raw, text + board + client, hashlib.sha256)
+
+
+async def connect(address: MicrophoneAddress, timeout: float) -> SignedLink:
+    """Connect and prove the key to one another.
+
+    Raises `MicrophoneBusy`, `BoardRefused` for a wrong key or a board that does not know it, `OSError` where nothing
+    listens, and `InfrastructureError` for what is no such microphone or says nothing for `timeout` seconds.
+    """
+    writer: asyncio.StreamWriter | None = None
+    done = False
+    try:
+        async with asyncio.timeout(timeout):
+            reader, writer = await asyncio.open_connection(address.host, address.port)
+            link = await _greeted(address, reader, writer)
+            done = True
+            return link
+    except TimeoutError:
+        raise InfrastructureError(
+            f"{address.where}: no answer within {timeout:g} s; check power and network of the board"
+        ) from None
+    except asyncio.IncompleteReadError as error:
+        raise ConnectionResetError(str(error)) from error
+    finally:
+        if writer is not None and not done:
+            writer.close()
+
+
+async def _greeted(
+    address: MicrophoneAddress, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> SignedLink:
+    magic, version, status, nonce = HELLO.unpack(await reader.readexactly(HELLO.size))
+    if (magic, version) != (MAGIC, VERSION):
+        raise InfrastructureError(
+            f"{address.where}: is no microphone of this version; build and flash its firmware again"
+        )
+    if status == BUSY:
+        raise MicrophoneBusy(f"{address.where}: somebody else plays to it; wait until that has ended")
+    own = secrets.token_bytes(_NONCE_BYTES)
+    ours, theirs, session = proofs(address.key, nonce, own)
+    writer.write(own + ours)
+    verdict, proof, ever = VERDICT.unpack(await reader.readexactly(VERDICT.size))
+    if verdict == WRONG_KEY:
+        raise BoardRefused(
+            f"{address.where}: refuses the key; give the API key that this board was built with (MWW_API_KEY)"
+        )
+    if verdict != WELCOME or not hmac.compare_digest(proof, theirs):
+        raise BoardRefused(f"{address.where}: does not know the key: another board; correct boards.yaml")
+    return SignedLink(reader, writer, session, ever)

@@ -1,0 +1,445 @@
+#include "bench_microphone.h"
+
+#include "esphome/components/hmac_sha256/hmac_sha256.h"
+#include "esphome/core/application.h"
+#include "esphome/core/hal.h"
+#include "esphome/core/log.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace esphome::bench_microphone {
+
+static const char *const TAG = "bench_microphone";
+
+static constexpr size_t BYTES_PER_SAMPLE = 2;
+static constexpr size_t SAMPLES_PER_MS = 16;
+static constexpr size_t CHUNK_SAMPLES = 256;  // 16 ms, what i2s_audio reads at once
+static constexpr uint32_t SAMPLE_NS = 62500;
+static constexpr int64_t WARM_UP_SAMPLES = 3200;
+static constexpr int64_t REPORT_SAMPLES = 1600;  // the client hears of progress every 100 ms of sound
+// Of the 1920 that micro_wake_word's ring buffer holds; up to 160 are heard and not yet given back.
+static constexpr size_t MOST_IN_FLIGHT = 1600;
+static constexpr size_t MOST_PENDING = 8192;  // probabilities and bytes that a client has not fetched
+static constexpr size_t LARGEST_MESSAGE = 4096;
+static constexpr size_t NONCE = 16, MAC = 16;
+static constexpr uint32_t PREFILL_MS = 150;
+static constexpr uint32_t HANDSHAKE_MS = 5000, SILENCE_MS = 10000, REFUSAL_MS = 500;
+static constexpr uint32_t LINK_STACK = 6144, FEED_STACK = 4096;
+static constexpr UBaseType_t LINK_PRIORITY = 4, FEED_PRIORITY = 5;  // above the inference task's 3
+static constexpr uint8_t VERSION = 1;
+
+enum ClientMessage : uint8_t { START = 1, AUDIO = 2, FLUSH = 3, PING = 4, RESTART = 5 };
+enum BoardMessage : uint8_t { PROGRESS = 1, PROBABILITIES = 2 };
+enum Status : uint8_t { WELCOME = 0, BUSY = 1, WRONG_KEY = 2 };
+enum Events : EventBits_t { CLIENT_CAME = 1 << 1, SOUND_CAME = 1 << 2 };
+
+struct Hello {
+  char magic[4];
+  uint8_t version, status, reserved[2];
+  uint8_t nonce[NONCE];
+};
+static_assert(sizeof(Hello) == 24, "without padding");
+
+void BenchMicrophone::setup() {
+  this->audio_stream_info_ = audio::AudioStreamInfo(16, 1, 16000);
+  stream_clock().setup();
+  this->events_ = stream_clock().changed();
+  this->buffer_ = ring_buffer::RingBuffer::create(this->buffer_ms_ * SAMPLES_PER_MS * BYTES_PER_SAMPLE);
+  this->listener_ = socket::socket_ip_loop_monitored(SOCK_STREAM, 0);
+  if (this->events_ == nullptr || this->buffer_ == nullptr || this->listener_ == nullptr) {
+    ESP_LOGE(TAG, "No memory or no socket");
+    this->mark_failed();
+    return;
+  }
+  int yes = 1;
+  this->listener_->setsockopt(SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+  sockaddr_storage address{};
+  const socklen_t length = socket::set_sockaddr_any(reinterpret_cast<sockaddr *>(&address), sizeof(address), this->port_);
+  if (length == 0 || this->listener_->setblocking(false) != 0 ||
+      this->listener_->bind(reinterpret_cast<sockaddr *>(&address), length) != 0 || this->listener_->listen(2) != 0) {
+    ESP_LOGE(TAG, "Cannot listen on port %u: errno %d", this->port_, errno);
+    this->mark_failed();
+    return;
+  }
+  if (!this->link_task_.create(BenchMicrophone::link_task, "bench_link", LINK_STACK, this, LINK_PRIORITY, false) ||
+      !this->feed_task_.create(BenchMicrophone::feed_task, "bench_feed", FEED_STACK, this, FEED_PRIORITY, false)) {
+    ESP_LOGE(TAG, "Cannot create tasks");
+    this->mark_failed();
+  }
+}
+
+void BenchMicrophone::dump_config() {
+  ESP_LOGCONFIG(TAG, "Bench microphone: sound from the network, port %u, buffer %u ms", this->port_, unsigned(this->buffer_ms_));
+}
+
+void BenchMicrophone::on_shutdown() { this->listener_.reset(); }
+
+void BenchMicrophone::start() {
+  this->running_ = true;
+  this->state_ = microphone::STATE_RUNNING;
+  xEventGroupSetBits(this->events_, SOUND_CAME);
+}
+
+void BenchMicrophone::stop() {
+  this->running_ = false;
+  this->state_ = microphone::STATE_STOPPED;
+}
+
+// --- the main loop
+
+void BenchMicrophone::loop() {
+  if (this->listener_ != nullptr)
+    this->accept_();
+  if (this->taken_)
+    this->report_();
+  if (this->restart_) {
+    this->restart_ = false;
+    ESP_LOGI(TAG, "Restarting for a new stream");
+    App.safe_reboot();
+  }
+}
+
+void BenchMicrophone::accept_() {
+  sockaddr_storage peer{};
+  socklen_t length = sizeof(peer);
+  auto client = this->listener_->accept(reinterpret_cast<sockaddr *>(&peer), &length);
+  if (client == nullptr)
+    return;
+  if (this->taken_) {
+    ESP_LOGW(TAG, "A second client was turned away");
+    const Hello hello{{'M', 'W', 'W', 'B'}, VERSION, BUSY, {}, {}};
+    client->setblocking(false);
+    client->send(&hello, sizeof(hello), MSG_NOSIGNAL);
+    return;  // closes it
+  }
+  int yes = 1;
+  client->setsockopt(IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+  const timeval wait{1, 0};
+  client->setsockopt(SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+  this->output_.clear();
+  this->told_handed_over_ = this->told_decided_ = -1;
+  this->told_faults_ = 0;
+  {
+    LockGuard guard(this->client_mutex_);
+    this->client_ = std::move(client);
+  }
+  this->taken_ = true;
+  xEventGroupSetBits(this->events_, CLIENT_CAME);
+}
+
+void BenchMicrophone::report_() {
+  if (!this->playing_)
+    return;
+  if (this->output_.size() < MOST_PENDING) {
+    const Moment moment = stream_clock().moment();
+    // First the probabilities: what is called decided has been told.
+    for (size_t model = 0; model < stream_clock().models(); model++) {
+      const Trace trace = stream_clock().take(model);
+      if (trace.values.empty())
+        continue;
+      struct {
+        uint32_t first, zero;
+        int64_t position;
+      } header{trace.first, 0, trace.first_position};
+      this->append_(PROBABILITIES, uint8_t(model), &header, sizeof(header), trace.values.data(), trace.values.size());
+    }
+    const uint32_t underruns = this->underruns_;
+    const uint32_t faults = underruns + moment.refused;
+    if (moment.decided - this->told_decided_ >= REPORT_SAMPLES || moment.handed_over - this->told_handed_over_ >= REPORT_SAMPLES ||
+        (moment.decided == moment.handed_over && moment.decided != this->told_decided_) || faults != this->told_faults_) {
+      struct {
+        int64_t handed_over, decided;
+        uint32_t underruns, refused;
+        int64_t underrun_at, refused_at;
+      } progress{moment.handed_over, moment.decided, underruns, moment.refused, -1, moment.refused_at};
+      {
+        LockGuard guard(this->underrun_mutex_);
+        progress.underrun_at = this->underrun_at_;
+      }
+      this->append_(PROGRESS, 0, &progress, sizeof(progress));
+      this->told_handed_over_ = moment.handed_over;
+      this->told_decided_ = moment.decided;
+      this->told_faults_ = faults;
+    }
+  }
+  this->flush_();
+}
+
+void BenchMicrophone::append_(uint8_t type, uint8_t model, const void *data, size_t bytes, const void *more, size_t more_bytes) {
+  const uint16_t length = uint16_t(bytes + more_bytes);
+  const uint8_t header[4] = {type, model, uint8_t(length & 0xff), uint8_t(length >> 8)};
+  this->output_.insert(this->output_.end(), header, header + sizeof(header));
+  const auto put = [this](const void *from, size_t count) {
+    const auto *begin = static_cast<const uint8_t *>(from);
+    this->output_.insert(this->output_.end(), begin, begin + count);
+  };
+  put(data, bytes);
+  if (more_bytes > 0)
+    put(more, more_bytes);
+}
+
+void BenchMicrophone::flush_() {
+  if (this->output_.empty())
+    return;
+  LockGuard guard(this->client_mutex_);
+  if (this->client_ == nullptr)
+    return;
+  const ssize_t sent = this->client_->send(this->output_.data(), this->output_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent > 0)
+    this->output_.erase(this->output_.begin(), this->output_.begin() + sent);
+}
+
+// --- the link task
+
+void BenchMicrophone::link_task(void *self) {
+  auto *microphone = static_cast<BenchMicrophone *>(self);
+  for (;;) {
+    xEventGroupWaitBits(microphone->events_, CLIENT_CAME, pdTRUE, pdTRUE, portMAX_DELAY);
+    microphone->serve_();
+  }
+}
+
+void BenchMicrophone::serve_() {
+  if (this->authenticate_()) {
+    ESP_LOGI(TAG, "A client plays");
+    const Ended reason = this->listen_();
+    ESP_LOGI(TAG, "The client is gone (%u)", unsigned(reason));
+    this->playing_ = false;
+  }
+  {
+    LockGuard guard(this->client_mutex_);
+    this->client_.reset();
+  }
+  xEventGroupSetBits(this->events_, SOUND_CAME);
+  this->taken_ = false;
+}
+
+bool BenchMicrophone::receive_(void *data, size_t bytes) {
+  auto *next = static_cast<uint8_t *>(data);
+  while (bytes > 0) {
+    const ssize_t got = this->client_->read(next, bytes);
+    if (got == 0)
+      return false;
+    if (got < 0) {
+      if ((errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) ||
+          millis() - this->last_input_ > (this->playing_ ? SILENCE_MS : HANDSHAKE_MS))
+        return false;
+      continue;
+    }
+    // Somebody who has shown no key has one time for all of it.
+    if (this->playing_)
+      this->last_input_ = millis();
+    next += got;
+    bytes -= size_t(got);
+  }
+  return true;
+}
+
+bool BenchMicrophone::write_(const void *data, size_t bytes) {
+  LockGuard guard(this->client_mutex_);
+  return this->client_->send(data, bytes, MSG_NOSIGNAL) == ssize_t(bytes);
+}
+
+Digest BenchMicrophone::sign_(const uint8_t *key, const char *text, const void *a, size_t a_bytes, const void *b, size_t b_bytes,
+                              const void *c, size_t c_bytes) {
+  hmac_sha256::HmacSHA256 hmac;
+  hmac.init(key, 32);
+  hmac.add(text, std::strlen(text));
+  hmac.add(static_cast<const uint8_t *>(a), a_bytes);
+  hmac.add(static_cast<const uint8_t *>(b), b_bytes);
+  if (c_bytes > 0)
+    hmac.add(static_cast<const uint8_t *>(c), c_bytes);
+  hmac.calculate();
+  Digest digest;
+  hmac.get_bytes(digest.data());
+  return digest;
+}
+
+/// Whether all bytes are equal, in a time that does not tell which.
+static bool equal(const uint8_t *a, const uint8_t *b, size_t bytes) {
+  volatile uint8_t difference = 0;
+  for (size_t i = 0; i < bytes; i++)
+    difference = difference | (a[i] ^ b[i]);
+  return difference == 0;
+}
+
+bool BenchMicrophone::authenticate_() {
+  this->last_input_ = millis();
+  Hello hello{{'M', 'W', 'W', 'B'}, VERSION, WELCOME, {}, {}};
+  struct {
+    uint8_t nonce[NONCE];
+    uint8_t proof[32];
+  } answer;
+  if (!random_bytes(hello.nonce, sizeof(hello.nonce)) || !this->write_(&hello, sizeof(hello)) || !this->receive_(&answer, sizeof(answer)))
+    return false;
+  const Digest expected = this->sign_(this->key_, "mww-bench client", hello.nonce, NONCE, answer.nonce, NONCE);
+  uint8_t verdict[1 + 32 + 8] = {WELCOME};
+  if (!equal(expected.data(), answer.proof, expected.size())) {
+    ESP_LOGW(TAG, "A client with a wrong key was turned away");
+    verdict[0] = WRONG_KEY;
+    delay(REFUSAL_MS);
+    this->write_(verdict, sizeof(verdict));
+    return false;
+  }
+  const Digest proof = this->sign_(this->key_, "mww-bench board", hello.nonce, NONCE, answer.nonce, NONCE);
+  this->session_ = this->sign_(this->key_, "mww-bench session", hello.nonce, NONCE, answer.nonce, NONCE);
+  const int64_t ever = stream_clock().ever();
+  std::memcpy(verdict + 1, proof.data(), proof.size());
+  std::memcpy(verdict + 1 + proof.size(), &ever, sizeof(ever));
+  return this->write_(verdict, sizeof(verdict));
+}
+
+BenchMicrophone::Ended BenchMicrophone::listen_() {
+  std::vector<uint8_t> message(4 + LARGEST_MESSAGE);
+  uint8_t mac[MAC];
+  for (uint64_t number = 0;; number++) {
+    if (!this->receive_(message.data(), 4))
+      return millis() - this->last_input_ > SILENCE_MS ? Ended::SILENCE : Ended::BY_CLIENT;
+    const size_t bytes = size_t(message[2]) | size_t(message[3]) << 8;
+    if (bytes > LARGEST_MESSAGE)
+      return Ended::BAD_MESSAGE;
+    if (!this->receive_(message.data() + 4, bytes) || !this->receive_(mac, sizeof(mac)))
+      return Ended::BY_CLIENT;
+    const Digest expected = this->sign_(this->session_.data(), "", &number, sizeof(number), message.data(), 4 + bytes);
+    if (!equal(expected.data(), mac, sizeof(mac)))
+      return Ended::BAD_MESSAGE;
+    this->last_input_ = millis();
+    const uint8_t *content = message.data() + 4;
+    switch (message[0]) {
+      case START: {
+        if (bytes != 16 || this->playing_)
+          return Ended::BAD_MESSAGE;
+        uint32_t pace;
+        int64_t position;
+        std::memcpy(&pace, content, sizeof(pace));
+        std::memcpy(&position, content + 8, sizeof(position));
+        // The feeding task has thrown away what the last client left.
+        while (!this->idle_)
+          delay(1);
+        stream_clock().begin(position);
+        this->pace_ = pace;
+        this->underruns_ = 0;
+        this->flushed_ = false;
+        this->playing_ = true;
+        App.wake_loop_threadsafe();
+        break;
+      }
+      case AUDIO:
+        if (!this->playing_ || bytes % BYTES_PER_SAMPLE != 0)
+          return Ended::BAD_MESSAGE;
+        // The link is not read meanwhile: this is the flow control.
+        while (bytes > 0 && this->buffer_->write_without_replacement(content, bytes, pdMS_TO_TICKS(100), false) == 0)
+          this->last_input_ = millis();
+        this->flushed_ = false;
+        xEventGroupSetBits(this->events_, SOUND_CAME);
+        break;
+      case FLUSH:
+        this->flushed_ = true;
+        xEventGroupSetBits(this->events_, SOUND_CAME);
+        break;
+      case PING:
+        break;
+      case RESTART:
+        this->restart_ = true;
+        App.wake_loop_threadsafe();
+        break;
+      default:
+        return Ended::BAD_MESSAGE;
+    }
+  }
+}
+
+// --- the feeding task
+
+void BenchMicrophone::feed_task(void *self) {
+  for (;;)
+    static_cast<BenchMicrophone *>(self)->feed_();
+}
+
+bool BenchMicrophone::wait_(uint32_t milliseconds) {
+  return xEventGroupWaitBits(this->events_, SOUND_CAME | StreamClock::PROGRESS, pdTRUE, pdFALSE, pdMS_TO_TICKS(milliseconds)) != 0;
+}
+
+void BenchMicrophone::feed_() {
+  if (!this->playing_) {
+    // Nobody hears what is left of a stream whose client went away.
+    if (!this->idle_) {
+      this->buffer_->reset();
+      this->idle_ = true;
+    }
+    this->wait_(100);
+    return;
+  }
+  this->idle_ = false;
+  const uint32_t pace = this->pace_;
+  const auto over = [this] { return !this->playing_; };
+  const auto available = [this] { return this->buffer_->available() / BYTES_PER_SAMPLE; };
+  const auto step_us = [pace](size_t samples) { return uint32_t(uint64_t(samples) * SAMPLE_NS / pace); };
+  auto &clock = stream_clock();
+  std::vector<uint8_t> chunk;
+  int64_t fed = 0;
+  bool paced = false, starved = false;
+  uint32_t due = 0;
+  while (!over()) {
+    const size_t ready = available();
+    // A stream at a pace begins with some sound in hand, and a chunk is whole unless no more comes.
+    const size_t wanted = pace > 0 && fed == 0 ? PREFILL_MS * SAMPLES_PER_MS : pace > 0 ? CHUNK_SAMPLES : 1;
+    if (ready == 0 || (ready < wanted && !this->flushed_)) {
+      if (paced && !starved && !this->flushed_ && int32_t(micros() - due) > int32_t(step_us(CHUNK_SAMPLES))) {
+        starved = true;
+        LockGuard guard(this->underrun_mutex_);
+        this->underruns_++;
+        this->underrun_at_ = clock.moment().handed_over;
+      }
+      this->wait_(paced ? 2 : 50);
+      continue;
+    }
+    starved = false;
+    const size_t samples = std::min(ready, CHUNK_SAMPLES);
+    if (pace > 0 && !paced && fed >= WARM_UP_SAMPLES) {
+      // Models are loaded when the first slice comes, each in its own time: the ring is full of what came meanwhile.
+      while (!over() && clock.waiting() > CHUNK_SAMPLES)
+        this->wait_(50);
+      paced = true;
+      due = micros();
+    }
+    if (paced) {
+      // Sound that was late does not make the microphone hurry.
+      due += step_us(samples);
+      const uint32_t now = micros();
+      if (int32_t(now - due) > int32_t(step_us(samples)))
+        due = now - step_us(samples);
+      while (!over() && int32_t(due - micros()) > 0) {
+        const int32_t left = int32_t(due - micros());
+        if (left >= 1000)
+          delay(uint32_t(left) / 1000);
+        else
+          delayMicroseconds(uint32_t(left));
+      }
+    } else {
+      while (!over() && (!this->running_ || clock.waiting() + samples > MOST_IN_FLIGHT))
+        this->wait_(50);
+    }
+    // A client that does not fetch what the board tells is waited for.
+    while (!over() && clock.pending_probabilities() > MOST_PENDING)
+      this->wait_(10);
+    if (over())
+      break;
+    chunk.resize(samples * BYTES_PER_SAMPLE);
+    this->buffer_->read(chunk.data(), chunk.size(), 0);
+    clock.hand_over(samples, [this, &chunk] {
+      if (this->running_)
+        this->data_callbacks_.call(chunk);
+      else
+        stream_clock().refused();
+    });
+    const int64_t before = fed;
+    fed += int64_t(samples);
+    if (before / REPORT_SAMPLES != fed / REPORT_SAMPLES || this->buffer_->available() == 0)
+      App.wake_loop_threadsafe();
+  }
+}
+
+}  // namespace esphome::bench_microphone

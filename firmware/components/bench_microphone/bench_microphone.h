@@ -1,0 +1,115 @@
+// A microphone that hears what a bench plays over the network: 16 kHz mono int16, sample by sample, on an ESP32 and on Linux alike.
+//
+// One client at a time, which proves that it knows the key before anything is heard; the key itself is never sent. Each message of the client is
+// signed. What is played is not encrypted.
+//
+// Little-endian. At first the board says 24 bytes: "MWWB", version, status (0: welcome, 1: somebody else plays), 2 zeros, 16 random bytes.
+//   client: 16 random bytes; HMAC-SHA256(key, "mww-bench client" + the board's bytes + the client's)
+//   board:  status (0: welcome, 2: wrong key); HMAC-SHA256(key, "mww-bench board" + the same); i64 samples that it was ever played since boot
+// Then both take HMAC-SHA256(key, "mww-bench session" + the same) as the key of the session, and the client sends messages:
+//   u8 type, u8 0, u16 bytes; the bytes; the first 16 bytes of HMAC-SHA256(session, u64 number of the message + all of it)
+//   START {u32 pace in thousandths, 0: as fast as it is taken; u32 0; i64 position of the first sample}, AUDIO {samples}, FLUSH, PING, RESTART
+// FLUSH says that no more comes for now. RESTART restarts the board, so that the next stream begins as after boot. A client that says nothing for
+// 10 s is gone. The board answers, without being asked:
+//   u8 type, u8 model, u16 bytes; the bytes
+//   PROGRESS {i64 handed over, i64 decided, u32 underruns, u32 samples that the ring buffer refused, i64 position of the last underrun, i64 of the last refusal}
+//   PROBABILITIES {u32 number of the first inference, u32 0, i64 samples heard then; a uint8 an inference}
+// At a pace a chunk is handed over every 16 ms / pace, whether micro_wake_word's ring buffer takes it or not, as a real microphone does; sound that does
+// not come in time is an underrun. The first 200 ms wait all the same while the models are loaded, and the pace begins when they have caught up.
+#pragma once
+#include "stream_clock.h"
+
+#include "esphome/components/microphone/microphone.h"
+#include "esphome/components/ring_buffer/ring_buffer.h"
+#include "esphome/components/socket/socket.h"
+#include "esphome/core/component.h"
+
+#ifdef USE_HOST
+#include "virtual_board/static_task.h"
+#else
+#include "esphome/core/static_task.h"
+#endif
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <vector>
+
+namespace esphome::bench_microphone {
+
+using Digest = std::array<uint8_t, 32>;
+
+class BenchMicrophone : public microphone::Microphone, public Component {
+ public:
+  void setup() override;
+  void loop() override;
+  void dump_config() override;
+  float get_setup_priority() const override { return setup_priority::AFTER_WIFI + 1.0f; }  // before the API: who reaches that finds us
+  void on_shutdown() override;
+
+  void start() override;
+  void stop() override;
+
+  void set_port(uint16_t port) { this->port_ = port; }
+  void set_buffer_ms(uint32_t milliseconds) { this->buffer_ms_ = milliseconds; }
+  void set_key(const uint8_t *key) { this->key_ = key; }  // 32 bytes, kept by reference
+  /// The model whose probabilities have this number in reports; in the order of the calls.
+  void add_model(const uint8_t *model) { stream_clock().add_model(model); }
+
+ protected:
+  enum class Ended : uint8_t { NOT = 0, BY_CLIENT = 1, SILENCE = 2, BAD_MESSAGE = 3 };
+
+  // The main loop: who may connect, and what the board tells.
+  void accept_();
+  void report_();
+  void append_(uint8_t type, uint8_t model, const void *data, size_t bytes, const void *more = nullptr, size_t more_bytes = 0);
+  void flush_();
+
+  // The link task: what the client says.
+  static void link_task(void *self);
+  void serve_();
+  bool authenticate_();
+  Ended listen_();
+  bool receive_(void *data, size_t bytes);
+  bool write_(const void *data, size_t bytes);
+  Digest sign_(const uint8_t *key, const char *text, const void *a, size_t a_bytes, const void *b, size_t b_bytes, const void *c = nullptr,
+               size_t c_bytes = 0);
+
+  // The feeding task: a chunk at a time to micro_wake_word.
+  static void feed_task(void *self);
+  void feed_();
+  bool wait_(uint32_t milliseconds);
+
+  const uint8_t *key_{nullptr};
+  uint16_t port_{0};
+  uint32_t buffer_ms_{0};
+
+  std::unique_ptr<socket::ListenSocket> listener_;
+  Mutex client_mutex_;  // of writing to, and closing, the client
+  std::unique_ptr<socket::Socket> client_;
+  std::atomic<bool> taken_{false};     // a client is connected
+  std::atomic<bool> playing_{false};   // it is authenticated and has started a stream
+  std::atomic<bool> flushed_{false};   // no more comes for now
+  std::atomic<bool> running_{false};   // micro_wake_word listens
+  std::atomic<bool> restart_{false};
+  std::atomic<bool> idle_{true};       // the feeding task has nothing of an older stream
+  std::atomic<uint32_t> pace_{0};
+  std::atomic<uint32_t> underruns_{0};
+  std::atomic<uint32_t> last_input_{0};
+  Mutex underrun_mutex_;
+  int64_t underrun_at_{-1};
+  Digest session_{};
+
+  EventGroupHandle_t events_{nullptr};
+  std::unique_ptr<ring_buffer::RingBuffer> buffer_;
+  StaticTask link_task_;
+  StaticTask feed_task_;
+
+  // Of the main loop alone.
+  std::vector<uint8_t> output_;
+  int64_t told_handed_over_{-1};
+  int64_t told_decided_{-1};
+  uint32_t told_faults_{0};
+};
+
+}  // namespace esphome::bench_microphone

@@ -1,0 +1,78 @@
+"""A client of the bench's microphone as its header describes it, written apart from the one that is measured with;
+blocking, and able to misbehave.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import socket
+import struct
+from pathlib import Path
+from typing import Self
+
+from firmware.credentials import api_key
+from firmware.virtual.program import VirtualProgram
+
+START, AUDIO, FLUSH, PING, RESTART = 1, 2, 3, 4, 5
+TIMEOUT = 30.0
+
+
+class MicrophoneClient:
+    """Connects at once; `status` is the board's first word, `verdict` its answer to the key."""
+
+    def __init__(self, port: int, key: str, *, host: str = "127.0.0.1") -> None:
+        self.line = socket.create_connection((host, port), TIMEOUT)
+        magic, self.version, self.status, board = struct.unpack("<4sBB2x16s", self.receive(24))
+        assert magic == b"MWWB"
+        self.verdict, self.ever, self.number = -1, -1, 0
+        if self.status == 0:
+            own = b"0123456789abcdef"
+            raw = base64.b64decode(key)
+
+            def proof(text: bytes) -> bytes:
+                return hmac.new(raw, text + board + own, hashlib.sha256).digest()
+
+            self.session = proof(b"mww-bench session")
+            self.line.sendall(own + proof(b"mww-bench client"))
+            self.verdict, told, self.ever = struct.unpack("<B32sq", self.receive(41))
+            assert self.verdict != 0 or told == proof(b"mww-bench board")
+
+    @classmethod
+    def of(cls, program: VirtualProgram, folder: Path) -> Self:
+        """To a running program, with the key of its firmware's folder."""
+        return cls(program.microphone_port, api_key(folder))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.line.close()
+
+    def receive(self, count: int) -> bytes:
+        """So many bytes; `ConnectionResetError` when the board hangs up before."""
+        parts = b""
+        while len(parts) < count:
+            part = self.line.recv(count - len(parts))
+            if not part:
+                raise ConnectionResetError
+            parts += part
+        return parts
+
+    def send(self, kind: int, content: bytes = b"", *, spoil: int = 0) -> None:
+        """A signed message; `spoil` changes a bit of its signature."""
+        message = struct.pack("<BBH", kind, 0, len(content)) + content
+        mac = bytearray(hmac.new(self.session, struct.pack("<Q", self.number) + message, hashlib.sha256).digest()[:16])
+        mac[-1] ^= spoil
+        self.line.sendall(message + mac)
+        self.number += 1
+
+    def start(self, pace: float = 0.0, position: int = 0) -> None:
+        """Begin a stream."""
+        self.send(START, struct.pack("<I4xq", round(pace * 1000), position))
+
+    def play(self, samples: bytes) -> None:
+        """Send samples."""
+        for at in range(0, len(samples), 4096):
+            self.send(AUDIO, samples[at : at + 4096])
