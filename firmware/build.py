@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from firmware import project as projects
 from firmware.artefacts import Artefacts, Way, find_artefacts
+from firmware.components_used import components_used
 from firmware.credentials import api_key
 from firmware.esphome import Esphome, Progress
 from firmware.models import FirmwareModel, check_models
@@ -40,6 +41,10 @@ class Firmware:
     ota_image: Path | None = None
     factory_image: Path | None = None
     elf: Path | None = None
+    digital: bool = False
+    """It hears what the bench plays over the network, and has no ear for its room."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of the ESP-IDF and its components that compute what a model says; empty for the virtual board."""
     flash_bytes: int | None = None
     ram_bytes: int | None = None
 
@@ -145,6 +150,7 @@ def read_firmware(folder: Path) -> Firmware:
         known: dict[str, Any] = {
             key: record[key] for key in ("target", "name", "esphome_version", "flash_bytes", "ram_bytes")
         }
+        known |= {key: record[key] for key in ("digital", "versions") if key in record}
     except OSError as error:
         raise ConfigError(f"{folder}: holds no finished firmware; build it with mww-firmware build") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -162,6 +168,10 @@ def _firmware(project: projects.Project, version: str, artefacts: Artefacts | No
         if artefacts is None
         else {name: getattr(artefacts, name) for name in artefacts.__dataclass_fields__}
     )
+    versions = components_used(
+        _build_folder(project.folder, project.name), project.private / "storage" / f"{project.name}.yaml.json"
+    )
+    made |= {"digital": project.digital, "versions": versions}
     return Firmware(project.target, project.name, project.folder, models=described, esphome_version=version, **made)
 
 

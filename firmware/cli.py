@@ -65,6 +65,16 @@ def build(
             )
         ),
     ] = "native",
+    digital: Annotated[
+        bool,
+        typer.Option(
+            "--digital",
+            help=(
+                "A bench firmware that hears what mww-bench measure --source digital plays over the network, instead of"
+                " its own microphone."
+            ),
+        ),
+    ] = False,
 ) -> None:
     """Build the firmware of a board with one or more models.
 
@@ -94,6 +104,7 @@ def build(
             name=name,
             generate_only=generate_only,
             toolchain=toolchain,
+            digital=digital,
             secrets_file=secrets,
             report=report,
             progress=progress,

@@ -56,6 +56,7 @@ class Project:
     models: tuple[CheckedModel, ...]
     secrets: tuple[str, ...] = field(repr=False)
     variables: Mapping[str, str] = field(default_factory=dict)
+    digital: bool = False
 
     @property
     def private(self) -> Path:
@@ -180,7 +181,7 @@ def render(
     if digital:
         _write(folder / "components.yaml", dump(section))
         included |= {"components": "components.yaml", "digital": "packages/digital.yaml"}
-    project = Project(target, name, folder, tuple(models), tuple(secrets.values()), variables)
+    project = Project(target, name, folder, tuple(models), tuple(secrets.values()), variables, digital)
     _write(project.configuration, _main_file(target, name, included, toolchain, digital))
     credentials.write(folder / credentials.SECRETS_FILE, secrets)
     return project

@@ -130,10 +130,16 @@ class OpenBoard(Protocol):
     """Makes the board of an inventory entry, not started yet."""
 
     def __call__(
-        self, entry: BoardEntry, firmware: Firmware | None, *, folder: Path | None = None, realtime: bool = False
+        self,
+        entry: BoardEntry,
+        firmware: Firmware | None,
+        *,
+        folder: Path | None = None,
+        realtime: bool = False,
+        digital: bool = False,
     ) -> Board:
         """`firmware` is what the board runs, or is to run. `folder` is where it may keep files, `realtime` whether it
-        hears at the speed of sound.
+        hears at the speed of sound, `digital` whether it is played samples over the network instead of sound.
 
         Raises `ConfigError` where something is missing that this kind of board needs.
         """

@@ -16,6 +16,8 @@ VIRTUAL = "virtual"
 """Name of the board that everyone has."""
 API_PORT = 6053
 """Port of ESPHome's native API."""
+MICROPHONE_PORT = 6055
+"""Port of the bench's microphone on a board that was built with `--digital`."""
 OTA_PORT = 3232
 """Port of ESPHome's updates over the air on an ESP32."""
 NETWORK_PORTS = ("rfc2217://", "socket://")
@@ -75,6 +77,7 @@ class BoardEntry(BaseModel):
     """Host name or IP address on the network."""
     api_port: int = Field(default=API_PORT, ge=1, le=65535)
     ota_port: int = Field(default=OTA_PORT, ge=1, le=65535)
+    microphone_port: int = Field(default=MICROPHONE_PORT, ge=1, le=65535)
     device_name: Text | None = None
     """The name that the board's firmware announces."""
     room: Text | None = None

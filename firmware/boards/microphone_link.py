@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 
 from wakeword.errors import BoardRefused, InfrastructureError
 
-MICROPHONE_PORT = 6055
-"""Where a board listens that was built with `--digital`."""
 MAGIC, VERSION = b"MWWB", 1
 HELLO = struct.Struct("<4sBB2x16s")
 VERDICT = struct.Struct("<B32sq")

@@ -2,7 +2,7 @@
 
 Every line has `kind`, `t` (`time.monotonic` of this machine, seconds) and `position` (samples of the stream that the
 board had certainly heard); the rest depends on the kind. Kinds: connected, disconnected, detection, entity, log, clock,
-identity, play, leg, fatal, note.
+identity, play, leg, firmware, fatal, note.
 """
 
 from __future__ import annotations

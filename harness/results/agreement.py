@@ -32,6 +32,7 @@ from harness.results.device_records import (
     PositionsRecord,
     SeenRecord,
 )
+from harness.results.probabilities import compare_probabilities
 from harness.results.runs import RunPart, RunStream, ScoredRun, run_streams, score_run, with_voids_of
 from harness.results.schema import DetectionRecord, FileRecord, ModelRecord, RunRecord
 from wakeword.contract import HOLD_OFF_SLICES, PROBABILITY_MAX
@@ -76,8 +77,8 @@ def make_agreement(
     """Compare the runs of a device with the simulation of the same audio, run by run.
 
     With `model` the disagreements carry the highest probability and the highest sliding average of each side that has a
-    trace. Raises `ConfigError` when the two are not of the same audio or a run contradicts itself, `ValueError` for a
-    margin outside 0-1.
+    trace, and the probabilities are compared one by one. Raises `ConfigError` when the two are not of the same audio or
+    a run contradicts itself, `ValueError` for a margin outside 0-1.
     """
     paired = _pair_runs(device_runs, simulated_runs)
     utterances = _utterances(paired)
@@ -85,6 +86,7 @@ def make_agreement(
     if model is not None:
         traces = _Traces(paired, model)
         disagreements = [traces.complete(disagreement) for disagreement in disagreements]
+    probabilities = None if model is None else compare_probabilities(device_runs, simulated_runs, model)
     return AgreementRecord(
         utterances=utterances,
         mcnemar_p=mcnemar(utterances.device_only, utterances.simulated_only) if utterances.total else None,
@@ -92,6 +94,7 @@ def make_agreement(
         false_accepts=_false_accepts(paired),
         positions=_positions(paired),
         latency=_latencies(paired),
+        probabilities=probabilities,
         disagreements=tuple(disagreements),
     )
 

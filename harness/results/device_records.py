@@ -261,6 +261,40 @@ class LatencyRecord(Record):
     """Utterances in neither figure: noise in their recording hides where the word ends."""
 
 
+class FirstDifference(Record):
+    """The first inference for which device and simulation gave different probabilities."""
+
+    run: str
+    """Label of the run."""
+    slice: int = Field(ge=0)
+    """Of the run: the one that completed the inference's stride."""
+    seconds: float
+    device: int = Field(ge=0, le=255)
+    simulated: int = Field(ge=0, le=255)
+
+
+class DifferenceRecord(Record):
+    """How many inferences differ by so much, device minus simulated, in 1/255."""
+
+    by: int = Field(ge=-255, le=255)
+    inferences: int = Field(ge=1)
+
+
+class ProbabilitiesRecord(Record):
+    """Every probability that a board told, beside the simulation's."""
+
+    compared: int = Field(ge=0)
+    """Inferences of both sides outside of void time."""
+    differing: int = Field(ge=0)
+    missing: int = Field(ge=0)
+    """Inferences outside of void time that only one side has."""
+    crossed_cutoff: int = Field(ge=0)
+    """Of the differing ones, those with the cutoff between the two."""
+    first: FirstDifference | None
+    differences: tuple[DifferenceRecord, ...]
+    """All differences that occur, in order."""
+
+
 class AgreementRecord(Record):
     """Device and simulation of the same audio, compared utterance by utterance and detection by detection."""
 
@@ -272,4 +306,6 @@ class AgreementRecord(Record):
     false_accepts: PairedEvents
     positions: PositionsRecord
     latency: LatencyRecord
+    probabilities: ProbabilitiesRecord | None = None
+    """None where the board tells none, and in results of older versions."""
     disagreements: tuple[DisagreementRecord, ...]

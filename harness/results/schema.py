@@ -35,8 +35,9 @@ from wakeword.scoring.matching import Span, Truth
 
 SCHEMA_VERSION: Literal[1] = 1
 
-Source = Literal["simulated", "virtual board", "on-device"]
-"""Where the detections of a run come from. The words have a meaning and are never mixed."""
+Source = Literal["simulated", "virtual board", "on-device", "on-device, digital"]
+"""Where the detections of a run come from. The words have a meaning and are never mixed. `on-device, digital`: a board
+that was played samples instead of sound."""
 
 
 class ModelRecord(Record):

@@ -50,6 +50,15 @@ def measure(
         Literal["recorded", "synthetic"] | None,
         typer.Option(help="What --wake and --none are, where you know; folders of mww-generate are known."),
     ] = None,
+    source: Annotated[
+        Literal["air", "digital"],
+        typer.Option(
+            help=(
+                "air: a loudspeaker (a virtual board may do without). digital: samples over the network, to a firmware"
+                " that was built with --digital; no room and no microphone."
+            )
+        ),
+    ] = "air",
     realtime: Annotated[
         bool,
         typer.Option("--realtime", help="Let a virtual board hear at the speed of sound instead of as fast as it can."),
@@ -129,6 +138,8 @@ def measure(
 
       mww-bench measure --board desk --model alexa.json --wake clips/ --firmware runs/firmware/desk --min-recall 0.9
 
+      mww-bench measure --board desk --model alexa.json --none evening.flac --source digital --firmware runs/digital
+
       mww-bench measure --board desk --model alexa.json --corpus office.yaml --calibration calibration.json --dry-run
     """
     from harness.air.settings import AirOptions, SyntheticRoom
@@ -156,6 +167,7 @@ def measure(
         cutoff=cutoff,
         provenance=provenance,
         realtime=realtime,
+        digital=source == "digital",
         known_positive=known_positive,
         resume=resume,
         margin=margin,

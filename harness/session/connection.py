@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from firmware.answers import Identity
-from firmware.boards.board import Board, BoardGone
+from firmware.boards.board import Board, BoardGone, NoAnswer
 from harness.session.journal import SessionLog
 from wakeword.errors import InfrastructureError, MwwError
 
@@ -105,6 +105,8 @@ class Connection:
                 raise self.collector.fatal
             try:
                 await self.board.health()
+            except NoAnswer:  # a real board that starts anew is not on the network for a while
+                pass
             except InfrastructureError as error:
                 raise BoardGone(str(error)) from error
             left = until - time.monotonic()

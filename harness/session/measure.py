@@ -18,7 +18,7 @@ from firmware.boards.lock import check_free, hold_board
 from firmware.boards.registry import kind_of
 from firmware.terminal import stages
 from harness.air.player import open_player
-from harness.air.settings import AirSettings, air_settings, check_sound
+from harness.air.settings import AirSettings, check_sound
 from harness.collect.raw import read_raw
 from harness.results.schema import Result, write_result
 from harness.session.connection import OpenCollector, TimeLimits
@@ -26,7 +26,7 @@ from harness.session.firmware import find_firmware
 from harness.session.journal import RAW_FILE, SessionLog, is_finished
 from harness.session.plan import SessionPlan, changed_files, read_plan, what_changed, write_plan
 from harness.session.progress import session_progress
-from harness.session.request import SessionRequest, check_limits_of_input, make_plan
+from harness.session.request import SessionRequest, check_limits_of_input, make_plan, way_of_sound
 from harness.session.runner import Session
 from harness.session.session_result import RESULT_FILE, make_session_result
 from wakeword.contract import SAMPLE_RATE_HZ
@@ -146,7 +146,7 @@ def _candidate(request: SessionRequest) -> DeviceModel:
 
 
 def _check_sound(request: SessionRequest, entry: BoardEntry, say: Callable[[str], None]) -> AirSettings | None:
-    air = air_settings(entry, request.air)
+    air = way_of_sound(request, entry)
     check_sound(air)
     stated = {text.partition("=")[0].strip() for text in request.air.gains}
     taken = [
@@ -170,7 +170,7 @@ def _check_station(
     firmware = None if request.firmware is None else find_firmware(entry, candidate, request.firmware)
     kind = kind_of(entry)
     if firmware is not None or not kind.runs_here:  # else the firmware is built later
-        open_player(kind.open(entry, firmware), air)
+        open_player(kind.open(entry, firmware, digital=request.digital), air)
     check_free(entry)
 
 
@@ -234,7 +234,9 @@ def _play(
     say: Callable[[str], None],
 ) -> None:
     # Through the air the microphone itself is what keeps the time: its board takes the sound as it comes.
-    board = kind_of(entry).open(entry, firmware, folder=folder, realtime=plan.realtime and plan.air is None)
+    board = kind_of(entry).open(
+        entry, firmware, folder=folder, realtime=plan.realtime and plan.air is None, digital=plan.digital
+    )
     seconds = plan.schedule().samples / SAMPLE_RATE_HZ
     with session_progress(f"{plan.model.wake_word}, {entry.name}", seconds) as watch:
         session = Session(

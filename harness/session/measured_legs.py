@@ -19,8 +19,11 @@ from harness.session.journal import PlayedLeg
 from harness.session.paired import LegDetections, VoidSpan, played_part
 from harness.session.plan import SessionPlan, health_check
 from harness.session.schedule import PlannedLeg, Schedule
-from harness.session.sound import LegSound, leg_sound
+from harness.session.sound import SETTLE, LegSound, leg_sound
 from wakeword.contract import STEP_SAMPLES, WINDOW_SAMPLES
+
+RING_SAMPLES = 1920
+"""Of micro_wake_word's ring buffer, 120 ms: what is refused is known to lie within so much before it is told."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,16 @@ def leg_voids(leg: MeasuredLeg) -> list[VoidSpan]:
     ]
     if not leg.played.complete:
         voids.append(VoidSpan(min(leg.confirmed, end), end, leg.played.reason))
-    return voids + list(leg.sound.voids if leg.sound is not None else ())
+    return voids + list(leg.sound.voids if leg.sound is not None else _refused(leg))
+
+
+def _refused(leg: MeasuredLeg) -> Iterator[VoidSpan]:
+    """Samples that the board had no room for, where it was played samples."""
+    for event in leg.played.events:
+        values = event.values
+        if event.kind == "sound" and values.get("event") == "fault" and values.get("what") == "refused":
+            at, samples = int(values["at"]), int(values["samples"])
+            yield VoidSpan(max(at - samples - RING_SAMPLES, 0), at + SETTLE, "the board had no room for the sound")
 
 
 def _reconciled(

@@ -26,6 +26,9 @@ from wakeword.part import file_of
 from wakeword.records import Record, read_record, write_record
 
 PLAN_FILE = "session.json"
+DIGITAL_SOURCE: Literal["on-device, digital"] = "on-device, digital"
+"""What figures of a real board are called that was played samples: its kernels and its scheduler are in them, no room
+and no microphone."""
 
 
 class KnownPositive(Record):
@@ -44,7 +47,7 @@ class SessionPlan(Record):
     """ISO 8601, UTC."""
     command: str
     board: BoardEntry
-    source: Literal["virtual board", "on-device"]
+    source: Literal["virtual board", "on-device", "on-device, digital"]
     model: ModelRecord
     realtime: bool
     """A virtual board hears at the speed of sound; otherwise as fast as it takes the samples."""
@@ -57,7 +60,9 @@ class SessionPlan(Record):
     """Difference in recall that matters, stated before the measurement."""
     versions: dict[str, str]
     air: AirSettings | None = None
-    """The way of the sound through the air; None where a virtual board hears without it."""
+    """The way of the sound through the air; None where the board is played samples."""
+    digital: bool = False
+    """Samples were asked for; a virtual board without a loudspeaker is played them all the same."""
 
     def schedule(self) -> Schedule:
         """The order of playback. Raises `InfrastructureError` when this version orders otherwise than the one that
@@ -113,6 +118,7 @@ def what_changed(old: SessionPlan, new: SessionPlan) -> list[str]:
         "speed of playback": old.realtime != new.realtime,
         "margin": old.margin != new.margin,
         "loudspeaker, microphone or their settings": old.air != new.air,
+        "source of the sound": old.digital != new.digital,
     }
     changed = [name for name, differs in named.items() if differs]
     changed += _changed_recordings(old, new)

@@ -13,11 +13,11 @@ from pathlib import Path
 from bench_audio.markers import MARKER_SAMPLES
 from firmware.boards.entry import BoardEntry
 from firmware.boards.registry import kind_of
-from harness.air.settings import AirOptions, air_settings
+from harness.air.settings import AirOptions, AirSettings, air_settings
 from harness.session.audio import plan_recording, plan_sections
 from harness.session.connection import TimeLimits
 from harness.session.known_positive import choose_known_positive
-from harness.session.plan import SessionPlan
+from harness.session.plan import DIGITAL_SOURCE, SessionPlan
 from harness.session.schedule import PlannedSection, default_settings, make_schedule
 from harness.simulated.simulated_result import PACKAGES, model_record
 from wakeword.contract import SAMPLE_RATE_HZ
@@ -56,6 +56,8 @@ class SessionRequest:
     air: AirOptions = field(default_factory=AirOptions)
     corpus: Path | None = None
     """A description of a corpus, instead of or beside `wake` and `none`."""
+    digital: bool = False
+    """Samples over the network to the board's microphone, no sound."""
     provenance: Stated | None = None
     """What the user says of the origin of `wake` and `none`."""
     command: tuple[str, ...] = ()
@@ -77,6 +79,27 @@ def check_limits_of_input(request: SessionRequest) -> None:
         raise ConfigError(f"--reconnect-timeout {request.reconnect_timeout:g}: give seconds, up to a day")
 
 
+def way_of_sound(request: SessionRequest, entry: BoardEntry) -> AirSettings | None:
+    """The way through the air; None where the board is played samples. Raises `ConfigError` as `air_settings`, and for
+    what has no meaning without air.
+    """
+    if not request.digital:
+        return air_settings(entry, request.air)
+    given = {
+        "--speaker": request.air.speaker,
+        "--microphone": request.air.microphone,
+        "--gain-db": request.air.gain_db,
+        "--room-rt60": request.air.room,
+        "--calibration": request.air.calibration,
+        "--gain": request.air.gains,
+    }
+    if needless := next((option for option, value in given.items() if value), None):
+        raise ConfigError(
+            f"{needless} has a meaning only for sound through the air; leave it out, or give --source air"
+        )
+    return None
+
+
 def make_plan(request: SessionRequest, entry: BoardEntry, candidate: DeviceModel) -> SessionPlan:
     """What is to be played and how. Reads and hashes all recordings. Raises `ConfigError` for one that cannot be
     played.
@@ -85,7 +108,7 @@ def make_plan(request: SessionRequest, entry: BoardEntry, candidate: DeviceModel
     engine, _ = open_engine(candidate.model)
     memory = engine.memory_slices if isinstance(engine, UnrolledEngine) else None
     settings = default_settings(request.seed, model.stride, model.window, memory)
-    air = air_settings(entry, request.air)
+    kind, air = kind_of(entry), way_of_sound(request, entry)
     if air is not None:
         settings = replace(settings, marker=MARKER_SAMPLES, marker_every=round(MARKER_EVERY_SECONDS * SAMPLE_RATE_HZ))
     schedule = make_schedule(
@@ -95,15 +118,16 @@ def make_plan(request: SessionRequest, entry: BoardEntry, candidate: DeviceModel
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=shlex.join(request.command),
         board=entry,
-        source=kind_of(entry).source,
+        source=DIGITAL_SOURCE if request.digital and not kind.runs_here else kind.source,
         model=model,
-        realtime=request.realtime or not kind_of(entry).fed or air is not None,
+        realtime=request.realtime or not kind.fed or air is not None,
         settings=settings,
         sections=schedule.sections,
         schedule_sha256=schedule.sha256,
         known_positive=choose_known_positive(engine, model, schedule, request.known_positive),
         margin=request.margin,
         air=air,
+        digital=request.digital,
         versions={name: importlib.metadata.version(name) for name in (*PACKAGES, "aioesphomeapi")},
     )
 

@@ -105,6 +105,8 @@ class Session:
                 SessionLog(raw, self.plan.model.wake_word, position=lambda: self.player.position)
             )
             close_killed_leg(log, legs)
+            if self.firmware is not None:
+                log.write("firmware", versions=dict(self.firmware.versions))
             opened.push_async_callback(self.player.close)
             await self._with_the_right_model(log, legs)
 

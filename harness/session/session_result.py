@@ -70,7 +70,7 @@ def make_session_result(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=plan.command,
         seed=plan.settings.seed,
-        versions=plan.versions | {"python": platform.python_version(), "esphome": esphome},
+        versions=plan.versions | _built_of(events) | {"python": platform.python_version(), "esphome": esphome},
         model=plan.model,
         arena=arena_record(candidate, _probed(plan, events)),
         runs=tuple(runs),
@@ -180,6 +180,12 @@ def _esphome_version(events: Sequence[RawEvent]) -> str:
         str(event.values["esphome"]) for event in events if event.kind == "connected" and event.values.get("esphome")
     ]
     return ", ".join(dict.fromkeys(versions)) or "unknown"
+
+
+def _built_of(events: Sequence[RawEvent]) -> dict[str, str]:
+    """Versions of what the firmware was built of, where the session had it."""
+    told = [event.values["versions"] for event in events if event.kind == "firmware" and "versions" in event.values]
+    return {str(name): str(version) for name, version in (told[-1] if told else {}).items()}
 
 
 def _session(

@@ -36,6 +36,8 @@ def session_table(result: Result) -> Table:
             "on the same 10\N{NO-BREAK SPACE}ms slice", f"{positions.same_slice} of {positions.paired} pairs", ""
         )
         table.add_row("only on this side", *map(str, only))
+        if (compared := result.agreement.probabilities) is not None:
+            table.add_row("probabilities that differ", f"{compared.differing} of {compared.compared}", "")
     if scores.void_seconds or scores.void_utterances:
         void = f"{wording.hours(scores.void_seconds / 3600)}, {wording.number(scores.void_utterances, 'utterance')}"
         table.add_row("void, in no figure", void, "")

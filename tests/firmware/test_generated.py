@@ -4,6 +4,7 @@ in main.cpp.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.build import Firmware, build, default_name
+from firmware.build import Firmware, build, default_name, read_firmware
 from firmware.project import HOST, NATIVE, PLATFORMIO, check_name, targets
 from firmware.toolenv import ToolEnvironment
 from wakeword.errors import ConfigError
@@ -32,9 +33,9 @@ def generated(target: str, manifests: list[Path], folder: Path) -> tuple[Firmwar
 
 
 def model_bytes(source: str, name: str) -> bytes:
-    match = re.search(rf"uint8_t {name}\[\] PROGMEM = \{{([^}}]*)\}}", source)
+    match = re.search(rf"uint8_t {name}\[\d*\] PROGMEM = \{{([^}}]*)\}}", source)
     assert match is not None
-    return bytes(int(part, 16) for part in match.group(1).split(","))
+    return bytes(int(part, 0) for part in match.group(1).split(","))
 
 
 def assert_model(source: str, made: Firmware, index: int) -> None:
@@ -73,6 +74,46 @@ def test_a_board(target: str, official_models: Path, tmp_path: Path) -> None:
     defines = (made.source.parent / "esphome" / "core" / "defines.h").read_text()
     assert "#define USE_OTA_ENCRYPTION_REQUIRED" in defines
     assert "#define USE_API_PLAINTEXT" not in defines
+
+
+@pytest.mark.parametrize("target", BOARDS)
+def test_a_board_that_hears_the_bench(
+    target: str, secrets: dict[str, str], official_models: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    folder = tmp_path / "project"
+    models = [official_models / "alexa.json", official_models / "okay_nabu.json"]
+    made = build(target, models, folder, generate_only=True, digital=True, report=said.append)
+    source = made.source.read_text(encoding="utf-8")
+    assert_model(source, made, 0)
+    assert "new(digital_microphone) bench_microphone::BenchMicrophone()" in source
+    # The samples as they are, whatever gain the board's own microphone has.
+    assert "MicrophoneSource(digital_microphone, 16, 1, false)" in source
+    # Under the key of the API, which is there once.
+    assert "digital_microphone->set_key(noise_psk)" in source
+    assert "bench_api->set_noise_psk(noise_psk)" in source
+    assert model_bytes(source, "noise_psk") == base64.b64decode(secrets["MWW_API_KEY"])
+    added = [source.index(f"digital_microphone->add_model({name}_data)") for name in ("ww_alexa", "ww_okay_nabu")]
+    assert added == sorted(added)
+    assert "static_cast<long long>(bench_microphone::detection_sample())" in source
+    for name, hook in (("micro_wake_word", "heard(*processed_samples)"), ("streaming_model", "inferred(")):
+        copy = folder / "components" / "micro_wake_word" / f"{name}.cpp"
+        assert f"bench_microphone::{hook}" in copy.read_text()
+    assert made.versions.keys() == {"esp-idf", "esp-tflite-micro", "esp-nn", "esp-micro-speech-features"}
+    assert made.versions["esp-nn"] == "1.1.2"
+    assert made.versions["esp-idf"].startswith("5.5.")
+    again = read_firmware(folder)
+    assert (again.digital, again.versions) == (True, made.versions)
+    assert not any(secret in line for secret in secrets.values() for line in said)
+    closed = [path for path in folder.rglob("*") if path.is_file() and ".esphome" not in path.parts]
+    assert [path.name for path in closed if secrets["MWW_API_KEY"].encode() in path.read_bytes()] == ["secrets.yaml"]
+
+
+def test_no_other_firmware_can_be_played_to(official_models: Path, tmp_path: Path) -> None:
+    made, source = generated("esp32-s3-box-3", [official_models / "alexa.json"], tmp_path / "project")
+    assert "bench_microphone" not in source
+    assert "6055" not in source
+    assert not made.digital
 
 
 def test_platformio_compiles_the_same_program(official_models: Path, tmp_path: Path) -> None:

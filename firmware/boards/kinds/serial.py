@@ -8,8 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from firmware.boards.board import BoardKind, ForeignFirmware, NoAnswer
+from firmware.boards.digital import REALTIME_PACE, DigitalPlayer
 from firmware.boards.entry import BoardEntry
+from firmware.boards.microphone_link import MicrophoneAddress
 from wakeword.errors import BoardRefused, ConfigError, InfrastructureError
 
 if TYPE_CHECKING:
@@ -29,17 +34,24 @@ class SerialBoard:
     """
 
     def __init__(
-        self, entry: BoardEntry, firmware: Firmware | None, *, folder: Path | None = None, realtime: bool = False
+        self,
+        entry: BoardEntry,
+        firmware: Firmware | None,
+        *,
+        folder: Path | None = None,
+        realtime: bool = False,
+        digital: bool = False,
     ) -> None:
-        """Raises `ConfigError` where nothing gives the board's key. It keeps no files, and sound has one speed in its
-        room.
-        """
+        """Raises `ConfigError` where nothing gives the board's key. It keeps no files; sound has one speed for it."""
         from firmware.build import default_name
 
         del folder, realtime
         self.entry = entry
         self._name = entry.device_name or (default_name(entry.target) if firmware is None else firmware.name)
         self._key = _key(entry, firmware)
+        self._digital = digital
+        self._player: DigitalPlayer | None = None
+        self._models: tuple[str, ...] = ()
 
     @property
     def target(self) -> Target:
@@ -65,6 +77,7 @@ class SerialBoard:
             raise ForeignFirmware(str(error)) from error
         except InfrastructureError as error:
             raise NoAnswer(str(error)) from error
+        self._models = tuple(model.sha256 for model in running.identity.models)
         if running.identity.target != self.entry.target:
             found = running.identity.target
             raise ForeignFirmware(
@@ -83,13 +96,27 @@ class SerialBoard:
         await asyncio.to_thread(flash_board, entry, firmware, FlashOptions(), report=say)
         # From here on the board answers to the new firmware's name and key.
         self._name, self._key = firmware.name, api_key(firmware.folder)
+        self._models = tuple(model.sha256 for model in firmware.models)
 
-    def feed(self) -> None:
-        """It hears the room that it stands in."""
+    def feed(self) -> DigitalPlayer | None:
+        """What plays samples to it; None where it hears the room that it stands in."""
+        if not self._digital:
+            return None
+        self._player = DigitalPlayer(self.microphone_address, REALTIME_PACE)
+        return self._player
 
-    def probabilities(self, model_sha256: str) -> None:
-        """It does not tell them."""
-        del model_sha256
+    def microphone_address(self) -> MicrophoneAddress:
+        """Where its microphone listens, in a firmware that was built with `--digital`."""
+        target = self.target
+        return MicrophoneAddress(target.address, self.entry.microphone_port, self._key, self.entry.name)
+
+    def probabilities(self, model_sha256: str) -> NDArray[np.uint8] | None:
+        """Every probability of the running stream that was played as samples: uint8 `[inferences]`. It does not tell
+        those of sound in its room.
+        """
+        if self._player is None or model_sha256 not in self._models:
+            return None
+        return self._player.probabilities(self._models.index(model_sha256))
 
     async def stop(self) -> None:
         """A real board goes on running."""

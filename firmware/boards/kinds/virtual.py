@@ -38,13 +38,22 @@ class VirtualBoard:
         *,
         folder: Path | None = None,
         realtime: bool = False,
+        digital: bool = False,
         pace: float | None = None,
     ) -> None:
-        """Raises `ConfigError` without a firmware, and when it is not one for this machine.
+        """The board of an inventory entry, not started yet.
 
-        `pace` is the speed of a microphone that does not wait, 1 for real time; it goes before `realtime`. `folder`
-        gets the program's log when the board is stopped.
+        Args:
+            entry: Of the inventory.
+            firmware: With a program for this machine.
+            folder: Gets the program's log when the board is stopped.
+            realtime: Hear at the speed of sound.
+            digital: Says nothing new: it is always played samples.
+            pace: Speed of a microphone that does not wait, 1 for real time; it goes before `realtime`.
+
+        Raises `ConfigError` without a firmware, and when it is not one for this machine.
         """
+        del digital
         if firmware is None:
             raise ConfigError(
                 f"board {entry.name!r} is virtual and needs a firmware built for target 'host'; run mww-firmware build"

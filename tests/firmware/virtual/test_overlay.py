@@ -17,9 +17,9 @@ HOOKS = {
         "        bench_microphone::refused();",
         "          bench_microphone::Discarding discarding;",
         "        bench_microphone::decided();",
+        "        bench_microphone::reporting(detection_event.sample);",
         "  bench_microphone::heard(*processed_samples);",
         "      wake_word_state.sample = bench_microphone::position();",
-        "        bench_microphone::reporting(detection_event.sample);",
     ],
     "streaming_model.cpp": [
         '#include "esphome/components/bench_microphone/hooks.h"',

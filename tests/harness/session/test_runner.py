@@ -174,6 +174,7 @@ class _Firmware:
 
     def __init__(self, sha256: str) -> None:
         self.name, self.folder = "fake", Path("fake")
+        self.versions = {"esp-nn": "1.1.2"}
         self.models = [type("Model", (), {"sha256": sha256})]
 
 
