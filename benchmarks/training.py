@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.config.lengths import window_slices
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.config.training_sections import PerformanceSection, TrainingSection
 from trainer.data.batches import BatchSampler, FeatureSet, prefetch
 from trainer.data.split import Split
@@ -37,7 +37,7 @@ from wakeword.corpus.feature_cache import CachedStream
 from wakeword.presentation import SESSION, STREAM, Presentation
 from wakeword.simulation.streams import PresentedStream
 
-NETWORK = MixedNetConfig(
+NETWORK = NetworkConfig(
     first_conv_filters=32, pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,))
 )
 CLIP_MS, BATCH_SIZE = 1500, 128

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 
-OFFICIAL = MixedNetConfig(
+OFFICIAL = NetworkConfig(
     first_conv_filters=32, pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,))
 )
 """The shape of ESPHome's official models."""
-RESIDUAL = MixedNetConfig(
+RESIDUAL = NetworkConfig(
     first_conv_filters=8,
     stride=1,
     pointwise_filters=(8, 10),
@@ -21,7 +21,7 @@ RESIDUAL = MixedNetConfig(
     repeat_in_block=(1, 2),
     residual_connection=(1, 1),
 )
-TINY = MixedNetConfig(
+TINY = NetworkConfig(
     first_conv_filters=6,
     pointwise_filters=(6,),
     mixconv_kernel_sizes=((3, 5),),

@@ -34,6 +34,7 @@ from trainer.inference.quantisation_loss import ModelForm, compared, refuse_loss
 from trainer.inference.runs import run_folder
 from trainer.inference.splits import SplitRecords, present_split
 from trainer.inference.trained import RunCheckpoint, open_checkpoint
+from trainer.mixednet.models import refuse_off_devices
 from trainer.mixednet.weights import BEST_WEIGHTS, CHECKPOINTS, QUANTIZATION_AWARE
 from wakeword import contract
 from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
@@ -105,7 +106,7 @@ def export_run(
     Raises `ConfigError` when the checkpoint, its run's folder and the configuration do not belong together, and
     `MeasurementFailure` when `mww-verify` would not pass model and manifest; then no file is written.
     """
-    _check_target(output, name)
+    _check_target(config, output, name)
     trained = open_checkpoint(checkpoint, config)
     representative, seed = list(representative_records(trained.records, config.training.seed)), config.training.seed
     refuse_changed(representative, run_folder(checkpoint))
@@ -174,7 +175,7 @@ def export_float(checkpoint: Path, config: TrainerConfig, output: Path, name: st
     There is no manifest and no check of the device contract: no device runs it. An int8 export of the same name is left
     as it is. Raises as `export_run` does.
     """
-    _check_target(output, name)
+    _check_target(config, output, name)
     trained = open_checkpoint(checkpoint, config)
     with _staging(output) as staging:
         progress.told("converting to float32")
@@ -196,7 +197,7 @@ def export_onnx(checkpoint: Path, config: TrainerConfig, output: Path, name: str
     file is written. Else raises as `export_run` does.
     """
     require_onnx()
-    _check_target(output, name)
+    _check_target(config, output, name)
     trained = open_checkpoint(checkpoint, config)
     progress.told("converting to ONNX")
     content = convert_onnx(trained.model, config.model, config.slices, _about(config))
@@ -225,8 +226,9 @@ def _about(config: TrainerConfig) -> dict[str, str]:
     }
 
 
-def _check_target(output: Path, name: str) -> None:
-    """What is wrong with the place is said before minutes of work."""
+def _check_target(config: TrainerConfig, output: Path, name: str) -> None:
+    """What is wrong with the place or the network is said before minutes of work."""
+    refuse_off_devices(config.model)
     package = package_paths(output, name)
     if output.exists() and not output.is_dir():
         raise ConfigError(f"{output}: is a file; name a folder for the exported model")

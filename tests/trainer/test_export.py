@@ -13,7 +13,7 @@ import pytest
 from tests import networks
 from trainer.config.lengths import receptive_field
 from trainer.config.loader import load_config
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from trainer.export.convert import SAVED_MODEL, convert, convert_float
@@ -30,9 +30,9 @@ from wakeword.model.verify import verify_model
 from wakeword.operators import foreign_operators
 
 NETWORKS = {
-    "single kernels": (MixedNetConfig(first_conv_filters=10, pointwise_filters=(12, 12, 12, 12)), 6),
+    "single kernels": (NetworkConfig(first_conv_filters=10, pointwise_filters=(12, 12, 12, 12)), 6),
     "mixed kernels": (
-        MixedNetConfig(
+        NetworkConfig(
             first_conv_filters=10,
             pointwise_filters=(12, 12, 12, 12),
             mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,)),
@@ -50,7 +50,7 @@ NETWORKS = {
 class Exported:
     """One network, before and after its export."""
 
-    config: MixedNetConfig
+    config: NetworkConfig
     slices: int
     frames: int
     model: Any

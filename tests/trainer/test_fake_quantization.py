@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tests import networks
 from trainer.config.lengths import receptive_field
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.export.convert import convert
 from trainer.export.representative import representative_stream
 from trainer.mixednet.scaling import dequantise
@@ -19,7 +19,7 @@ from wakeword.engines import open_engine
 from wakeword.engines.fixed_point import quantise_multiplier
 from wakeword.model.flatbuffer import TfliteModel, parse_model
 
-MIXED = MixedNetConfig(
+MIXED = NetworkConfig(
     first_conv_filters=10,
     pointwise_filters=(12, 12),
     mixconv_kernel_sizes=((5,), (7, 11)),
@@ -37,7 +37,7 @@ STREAM_STEPS = 2
 class Quantised:
     """One network, its export, and the fake quantisation of it."""
 
-    config: MixedNetConfig
+    config: NetworkConfig
     slices: int
     model: Any
     tflite: TfliteModel

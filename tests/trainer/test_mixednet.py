@@ -16,12 +16,12 @@ from trainer.config.lengths import (
     window_slices,
 )
 from trainer.config.loader import load_config
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.mixednet.scaling import dequantise
 from wakeword.errors import ConfigError
 
-SINGLE_KERNELS = MixedNetConfig()
-NARROW = MixedNetConfig(
+SINGLE_KERNELS = NetworkConfig()
+NARROW = NetworkConfig(
     first_conv_filters=7,
     pointwise_filters=(9, 8),
     mixconv_kernel_sizes=((3,), (2, 5, 4)),
@@ -30,7 +30,7 @@ NARROW = MixedNetConfig(
 )
 
 
-def shaped(*settings: str) -> MixedNetConfig:
+def shaped(*settings: str) -> NetworkConfig:
     return load_config(
         "standard", settings=["export.wake_word=computer", *(f"model.{setting}" for setting in settings)]
     ).model
@@ -46,11 +46,11 @@ def test_parses_the_settings_of_the_configuration() -> None:
 
 def test_what_is_written_is_what_was_read() -> None:
     """As text, whatever form it was given in: configurations of older runs have the same hash."""
-    values = MixedNetConfig(
+    values = NetworkConfig(
         pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,))
     ).model_dump()
     assert (values["pointwise_filters"], values["mixconv_kernel_sizes"]) == ("64,64,64,64", "[5],[7,11],[9,15],[23]")
-    assert MixedNetConfig.model_validate(values).mixconv_kernel_sizes == ((5,), (7, 11), (9, 15), (23,))
+    assert NetworkConfig.model_validate(values).mixconv_kernel_sizes == ((5,), (7, 11), (9, 15), (23,))
 
 
 @pytest.mark.parametrize("text", ["", "60;60", "60,x", "60,true,60,60", "[5]", "1.5", "60]", "[60]],[["])
@@ -108,7 +108,7 @@ def test_lengths_of_the_official_model() -> None:
 
 def test_every_clip_duration_gives_a_window_that_fits() -> None:
     for stride in (1, 2, 3):
-        config = MixedNetConfig(stride=stride)
+        config = NetworkConfig(stride=stride)
         for milliseconds in range(300, 3000, 10):
             slices = window_slices(config, milliseconds)
             assert fit_slices(config, slices) == slices
@@ -142,16 +142,16 @@ def test_features_become_what_the_models_input_dequantises_to() -> None:
         pytest.param(SINGLE_KERNELS, id="single kernels"),
         pytest.param(OFFICIAL, id="mixed kernels"),
         pytest.param(
-            MixedNetConfig(residual_connection=(1, 1, 0, 1), repeat_in_block=(1, 2, 1, 1)), id="residual and repeated"
+            NetworkConfig(residual_connection=(1, 1, 0, 1), repeat_in_block=(1, 2, 1, 1)), id="residual and repeated"
         ),
         pytest.param(
-            MixedNetConfig(
+            NetworkConfig(
                 residual_connection=(0, 1, 1, 0), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,)), stride=2
             ),
             id="stride 2",
         ),
         pytest.param(
-            MixedNetConfig(
+            NetworkConfig(
                 first_conv_filters=7,
                 pointwise_filters=(9, 8),
                 mixconv_kernel_sizes=((3,), (2, 5, 4)),
@@ -162,7 +162,7 @@ def test_features_become_what_the_models_input_dequantises_to() -> None:
             id="stride 1",
         ),
         pytest.param(
-            MixedNetConfig(
+            NetworkConfig(
                 first_conv_filters=5,
                 first_conv_kernel_size=2,
                 pointwise_filters=(6,),
@@ -175,7 +175,7 @@ def test_features_become_what_the_models_input_dequantises_to() -> None:
         ),
     ],
 )
-def test_window_sliding_and_streaming_are_one_model(config: MixedNetConfig) -> None:
+def test_window_sliding_and_streaming_are_one_model(config: NetworkConfig) -> None:
     import tensorflow as tf
 
     from trainer.mixednet.models import build_model, reset_streaming, streaming_clone

@@ -13,7 +13,7 @@ import numpy as np
 from trainer.analysis.boards import BOARDS, BoardProfile
 from trainer.analysis.layers import LayerCost, layer_costs
 from trainer.config.lengths import receptive_field, window_slices
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from wakeword.contract import FEATURE_CHANNELS, STEP_MS
 
 RESOURCE_VARIABLES_ARENA = 1024
@@ -94,7 +94,7 @@ class Fit:
         return self.flash_fits and self.ram_fits and self.load <= MOST_LOAD
 
 
-def analyse_model(config: MixedNetConfig, clip_duration_ms: int) -> ModelAnalysis:
+def analyse_model(config: NetworkConfig, clip_duration_ms: int) -> ModelAnalysis:
     """Count, build and convert an untrained model. Takes seconds, most of them to start TensorFlow.
 
     Raises `ConfigError` when the model cannot be built, `InfrastructureError` when TensorFlow cannot convert it.

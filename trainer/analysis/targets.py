@@ -5,12 +5,13 @@ most.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from pydantic import ValidationError
 
 from trainer.analysis.analyse import ModelAnalysis, analyse_model
 from trainer.analysis.boards import KIB
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.config.sections import TrainerConfig
 from trainer.mixednet.runtime import start_tensorflow
 from wakeword.errors import ConfigError
@@ -55,16 +56,21 @@ def _halved(config: TrainerConfig, needed: Callable[[ModelAnalysis], float]) -> 
     network, clip_ms = config.model, config.hardware.clip_duration_ms
     shorter_ms = max(SHORTEST_CLIP_MS, clip_ms // 2)
     yield needed(analyse_model(network, shorter_ms)), _named("clip_duration_ms", shorter_ms)
-    for key, value in (
-        ("first_conv_filters", network.first_conv_filters // 2),
-        ("pointwise_filters", tuple(filters // 2 for filters in network.pointwise_filters)),
-        ("mixconv_kernel_sizes", tuple(tuple(-(-size // 2) for size in row) for row in network.mixconv_kernel_sizes)),
-    ):
+    widths, kernels = network.of.widths, network.of.kernels
+    for key in (*widths, *kernels):
+        value = _half(getattr(network, key), upwards=key in kernels)
         try:
-            smaller = MixedNetConfig.model_validate(network.model_dump() | {key: value})
+            smaller = NetworkConfig.model_validate(network.model_dump() | {key: value})
         except ValidationError:  # fewer channels than kernels, say
             continue
         yield needed(analyse_model(smaller, clip_ms)), _named(key, smaller.model_dump()[key])
+
+
+def _half(value: Any, *, upwards: bool) -> Any:
+    """A number, or each of a list of them."""
+    if isinstance(value, tuple):
+        return tuple(_half(one, upwards=upwards) for one in value)
+    return (value + upwards) // 2
 
 
 def _named(key: str, value: object) -> str:

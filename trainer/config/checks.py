@@ -18,6 +18,7 @@ def check_config(config: TrainerConfig) -> None:
             f"training.time_mask_max_size has {longest}; a training window has {slices} slices, so give less"
         )
     _check_shares(config)
+    _check_learning(config)
     if config.hard_negative_mining.enabled:
         _check_mining(config)
     if config.augmentation.copies:
@@ -36,6 +37,22 @@ def _check_shares(config: TrainerConfig) -> None:
         raise ConfigError(
             "training.sampling_weights leave a batch without wake words, or without negatives; give one set of each"
             " kind a weight above 0"
+        )
+
+
+def _check_learning(config: TrainerConfig) -> None:
+    section, architecture = config.training, config.model.architecture
+    fields = type(section).model_fields
+    for key in ("teaching_share", "teaching_temperature"):
+        if not section.is_taught and getattr(section, key) != fields[key].default:
+            raise ConfigError(
+                f"training.{key} is {getattr(section, key):g}, and nobody teaches; give training.teachers or"
+                f" training.teacher, or leave training.{key} out"
+            )
+    if section.quantization_aware_steps and architecture != "mixednet":
+        raise ConfigError(
+            f"training.quantization_aware_steps is {section.quantization_aware_steps}, and the arithmetic of an export"
+            f" is simulated for mixednet alone, not for model.architecture {architecture}; set it to 0"
         )
 
 

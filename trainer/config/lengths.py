@@ -7,27 +7,27 @@ is 10 ms; a frame is `stride` slices.
 
 from __future__ import annotations
 
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from wakeword import contract
 from wakeword.errors import ConfigError
 
 
-def head_frames(config: MixedNetConfig, slices: int) -> int:
+def head_frames(config: NetworkConfig, slices: int) -> int:
     """Frames that the head reads of a window of so many slices; below 1 when the window is too short for the model."""
-    return (slices - config.first_conv_kernel_size) // config.stride + 1 - sum(config.context_frames)
+    return (slices - config.first_slices) // config.frame_slices + 1 - sum(config.context_frames)
 
 
-def encoder_receptive_field(config: MixedNetConfig) -> int:
+def encoder_receptive_field(config: NetworkConfig) -> int:
     """Slices that one frame before the head depends on; also the shortest window that the model can be trained on."""
-    return config.first_conv_kernel_size + config.stride * sum(config.context_frames)
+    return config.first_slices + config.frame_slices * sum(config.context_frames)
 
 
-def receptive_field(config: MixedNetConfig, frames: int) -> int:
+def receptive_field(config: NetworkConfig, frames: int) -> int:
     """Slices that one probability depends on when the head reads so many frames."""
-    return encoder_receptive_field(config) + config.stride * (frames - 1)
+    return encoder_receptive_field(config) + config.frame_slices * (frames - 1)
 
 
-def fit_slices(config: MixedNetConfig, slices: int) -> int:
+def fit_slices(config: NetworkConfig, slices: int) -> int:
     """The longest window of at most `slices` whose last slice the model reads: a receptive field of a whole number of
     frames.
 
@@ -51,13 +51,13 @@ def channel_groups(channels: int, groups: int) -> tuple[int, ...]:
     return (channels - part * (groups - 1), *[part] * (groups - 1))
 
 
-def window_slices(config: MixedNetConfig, clip_duration_ms: int) -> int:
+def window_slices(config: NetworkConfig, clip_duration_ms: int) -> int:
     """Training window for clips of a given duration, always valid.
 
     microWakeWord adds to the clip's slices what the convolutions drop (`first_conv_kernel_size - 1` plus each block's
     context, 54 for the official models: 1500 ms give 204) and fails on lengths that then do not fit. Here the nearest
     window that fits is taken: 203 for 1500 ms, and never less than the model can read.
     """
-    wanted = clip_duration_ms // contract.STEP_MS + config.first_conv_kernel_size - 1 + sum(config.context_frames)
-    frames = round((wanted - encoder_receptive_field(config)) / config.stride) + 1
+    wanted = clip_duration_ms // contract.STEP_MS + config.first_slices - 1 + sum(config.context_frames)
+    frames = round((wanted - encoder_receptive_field(config)) / config.frame_slices) + 1
     return receptive_field(config, max(1, frames))

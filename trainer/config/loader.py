@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ValidationError
 from pydantic_core import ErrorDetails
 
+from trainer.config.network import architecture_names, owned_keys
 from trainer.config.sections import TrainerConfig
 from trainer.config.variables import escaped, has_variable, substitute
 from wakeword.complaints import complaint, nearest
@@ -63,12 +64,25 @@ def load_config(
     values: Values = {section: {} for section in TrainerConfig.model_fields}
     for origin, layer in layers:
         _refuse_unknown(layer, TrainerConfig, "", origin)
-        values = _merged(values, layer)
+        values = _merged(values, layer if layer is not base else _of_architecture(base, layers[1:]))
     try:
         # Last, so that the variables of an overridden value need not be set.
         return TrainerConfig.model_validate(_substituted(values, TrainerConfig, "", layers))
     except ValidationError as error:
         raise ConfigError(_explain(error.errors()[0], layers)) from error
+
+
+def _of_architecture(base: Values, over: Sequence[tuple[str, Values]]) -> Values:
+    """The base without the keys of its own architecture where a layer over it names another: a preset's MixedNet says
+    nothing of a dnn.
+    """
+    sections = [layer.get("model") for _, layer in over]
+    named = [section["architecture"] for section in sections if isinstance(section, dict) and "architecture" in section]
+    shape = base.get("model")
+    if not named or named[-1] not in architecture_names() or not isinstance(shape, dict):
+        return base
+    kept = {"architecture", *owned_keys(str(named[-1]))}
+    return base | {"model": {key: value for key, value in shape.items() if key in kept}}
 
 
 def write_config(config: TrainerConfig, path: Path) -> None:

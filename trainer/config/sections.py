@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from trainer.config.base import Section, constant, fixed
 from trainer.config.data_sections import AugmentationSection, HardwareSection, PathsSection, SpeakerClusteringSection
 from trainer.config.lengths import window_slices
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.config.training_sections import HardNegativeMiningSection, PerformanceSection, TrainingSection
 from wakeword.contract import MAX_WINDOW
 from wakeword.model.manifest_rules import version_rule, website_rule
@@ -23,7 +23,7 @@ __all__ = [
     "ExportSection",
     "HardNegativeMiningSection",
     "HardwareSection",
-    "MixedNetConfig",
+    "NetworkConfig",
     "PathsSection",
     "PerformanceSection",
     "SizeTargetsSection",
@@ -93,7 +93,7 @@ class TrainerConfig(Section):
     paths: PathsSection = PathsSection()
     hardware: HardwareSection = HardwareSection()
     training: TrainingSection = TrainingSection()
-    model: MixedNetConfig = MixedNetConfig()
+    model: NetworkConfig = NetworkConfig()
     augmentation: AugmentationSection = AugmentationSection()
     performance: PerformanceSection = PerformanceSection()
     speaker_clustering: SpeakerClusteringSection = SpeakerClusteringSection()

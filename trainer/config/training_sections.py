@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from trainer.config.base import Files, Section
+from trainer.config.base import Section
 from trainer.config.batch_settings import BatchSettings, FilterAugment, QuietAugment
 from trainer.config.learning import LearningSettings
+from trainer.config.teaching import TeachingSettings
 from wakeword import contract
 
 HeldOut = Literal["auto"] | tuple[str, ...]
@@ -40,7 +41,7 @@ _FILLED = {"hard_negative_class_weight": 40.0, **dict.fromkeys(_MASKS, 0)}
 """Keys with a value a phase that is the same in all phases unless it is given."""
 
 
-class TrainingSection(LearningSettings, BatchSettings):
+class TrainingSection(LearningSettings, TeachingSettings, BatchSettings):
     """Steps, rates and weights; a list has one value a phase."""
 
     training_steps: tuple[Annotated[int, Field(ge=1)], ...] = Field((20_000, 10_000), min_length=1)
@@ -96,10 +97,6 @@ class TrainingSection(LearningSettings, BatchSettings):
     """What checkpoints at or below `target_minimization` compete on. auto: `expected_recall` where synthetic words
     validate, else `average_viable_recall`. `expected_recall` does not saturate, and is there only where words are heard
     in hard conditions: where they are synthetic; with other words it is refused."""
-    teachers: Files = ()
-    """Checkpoints of earlier runs of the same recordings; the mean of their logits is learned beside the truth."""
-    teaching_share: float = Field(0.9, gt=0, le=1)
-    """How much of the loss is the teachers', where there are any."""
     held_out_engines: HeldOut = "auto"
     """Speech engines of which nothing trains, where synthetic voices validate because nobody's recordings do: a list of
     names of generated.csv. auto: the seed chooses. []: none; families of voices are held out all the same. Hibari
@@ -146,6 +143,15 @@ class TrainingSection(LearningSettings, BatchSettings):
         return self
 
     @model_validator(mode="after")
+    def _teacher_has_a_number_a_phase(self) -> Self:
+        if self.teacher_steps and len(self.teacher_steps) != len(self.training_steps):
+            raise ValueError(
+                f"training.teacher_steps has {len(self.teacher_steps)} values, and training.training_steps"
+                f" {len(self.training_steps)}; give one a phase, or leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _warm_up_ends_before_the_training(self) -> Self:
         if self.warm_up_steps >= self.steps:
             raise ValueError(
@@ -181,7 +187,7 @@ class TrainingSection(LearningSettings, BatchSettings):
                     f"training.{name}.share is 0, so training.{name}.{given[0]} would do nothing; give a share above"
                     f" 0, or leave training.{name} out"
                 )
-        if self.teachers and self.teaching_share == 1:
+        if self.is_taught and self.teaching_share == 1:
             for name in ("loss", "label_smoothing"):
                 value = getattr(self, name)
                 if value != type(self).model_fields[name].default:
@@ -292,3 +298,8 @@ class PerformanceSection(Section):
     """Write a log for TensorBoard."""
     tensorboard_log_dir: Path | None = None
     """Folder of that log. None: `tensorboard` in the run's folder."""
+
+    def apart(self, name: str) -> PerformanceSection:
+        """The same, with curves and profiles of a part of the run in folders of its name, apart from the training's."""
+        places = {key: getattr(self, key) for key in ("tensorboard_log_dir", "profile_output_dir")}
+        return self.model_copy(update={key: path / name for key, path in places.items() if path is not None})

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from trainer.config.checks import clip_seconds
 from trainer.config.lengths import window_slices
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.config.sections import TrainerConfig
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress, map_in_processes
@@ -79,7 +79,7 @@ def _rounded_up(milliseconds: int) -> int:
     return -(-milliseconds // _STEP_MS) * _STEP_MS
 
 
-def _window_ms(network: MixedNetConfig, clip_duration_ms: int) -> int:
+def _window_ms(network: NetworkConfig, clip_duration_ms: int) -> int:
     """Milliseconds of sound that the slices of a window hear."""
     return (window_slices(network, clip_duration_ms) - 1) * contract.STEP_MS + contract.WINDOW_MS
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.export.representative import WINDOWS, representative_chunks
 from trainer.mixednet.models import streaming_clone
 from trainer.mixednet.runtime import start_tensorflow
@@ -31,7 +31,7 @@ SAVED_MODEL = "streaming"
 
 def convert(
     model: Any,
-    config: MixedNetConfig,
+    config: NetworkConfig,
     slices: int,
     clips: Sequence[NDArray[np.int8]],
     *,
@@ -63,7 +63,7 @@ def convert(
     )
 
 
-def convert_float(model: Any, config: MixedNetConfig, slices: int, *, folder: Path | None = None) -> bytes:
+def convert_float(model: Any, config: NetworkConfig, slices: int, *, folder: Path | None = None) -> bytes:
     """Convert a `keras.Model` of `build_model` without quantising it: input float32 `[1, stride, 40]` from 0.0 to 26.0,
     output float32 `[1, 1]`.
 
@@ -72,7 +72,7 @@ def convert_float(model: Any, config: MixedNetConfig, slices: int, *, folder: Pa
     return _converted(model, config, slices, folder, None)
 
 
-def _converted(model: Any, config: MixedNetConfig, slices: int, folder: Path | None, chunks: Chunks | None) -> bytes:
+def _converted(model: Any, config: NetworkConfig, slices: int, folder: Path | None, chunks: Chunks | None) -> bytes:
     start_tensorflow()
     streaming = streaming_clone(model, config, slices)
     with tempfile.TemporaryDirectory(prefix="streaming_") as temporary:

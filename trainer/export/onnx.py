@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.mixednet import graph
 from trainer.mixednet.models import build_stateless
 from trainer.mixednet.runtime import start_tensorflow
@@ -26,7 +26,7 @@ def require_onnx() -> None:
     require("an export to ONNX", "tf2onnx", "onnx", "onnxruntime", extra="onnx")
 
 
-def convert_onnx(model: Any, config: MixedNetConfig, slices: int, about: Mapping[str, str]) -> bytes:
+def convert_onnx(model: Any, config: NetworkConfig, slices: int, about: Mapping[str, str]) -> bytes:
     """Convert a `keras.Model` of `build_model`; inputs and outputs are those of `build_stateless`.
 
     Args:

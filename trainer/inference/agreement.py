@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.mixednet.models import NEXT, reset_streaming, streaming_clone
 from trainer.mixednet.scaling import dequantise
 from wakeword import contract
@@ -24,7 +24,7 @@ Strides = Sequence[NDArray[np.int8]]
 
 
 def measure_agreement(
-    content: bytes, model: Any, config: MixedNetConfig, slices: int, recordings: Sequence[NDArray[np.int8]]
+    content: bytes, model: Any, config: NetworkConfig, slices: int, recordings: Sequence[NDArray[np.int8]]
 ) -> Agreement:
     """Run an exported model, int8 or float32, in tflite-micro, and the float streaming clone of `model`, over the same
     recordings.
@@ -46,7 +46,7 @@ def measure_agreement(
 
 
 def measure_onnx_agreement(
-    content: bytes, model: Any, config: MixedNetConfig, slices: int, recordings: Sequence[NDArray[np.int8]]
+    content: bytes, model: Any, config: NetworkConfig, slices: int, recordings: Sequence[NDArray[np.int8]]
 ) -> Agreement:
     """As `measure_agreement` does, of the model of an .onnx file in ONNX Runtime. Raises what that does."""
     return _agreement(lambda strides: _onnx_probabilities(content, strides), model, config, slices, recordings)
@@ -55,7 +55,7 @@ def measure_onnx_agreement(
 def _agreement(
     approximately: Callable[[Strides], Sequence[NDArray[Any]]],
     model: Any,
-    config: MixedNetConfig,
+    config: NetworkConfig,
     slices: int,
     recordings: Sequence[NDArray[np.int8]],
 ) -> Agreement:
@@ -122,7 +122,7 @@ def _onnx_probabilities(content: bytes, recordings: Strides) -> list[NDArray[np.
 
 
 def _keras_probabilities(
-    model: Any, config: MixedNetConfig, slices: int, recordings: Strides
+    model: Any, config: NetworkConfig, slices: int, recordings: Strides
 ) -> list[NDArray[np.float32]]:
     import tensorflow as tf
 

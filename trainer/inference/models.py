@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.data.parallel import map_in_processes
 from trainer.mixednet.scaling import FEATURE_MIN
 from trainer.mixednet.sliding import BLOCK_POSITIONS, SlidingModel
@@ -93,7 +93,7 @@ class FloatModel:
 
     def __init__(
         self,
-        network: MixedNetConfig,
+        network: NetworkConfig,
         slices: int,
         jobs: int | None = None,
         representative: NDArray[np.float32] | None = None,

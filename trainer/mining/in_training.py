@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from trainer.config.batch_settings import END_SHIFT_SLICES
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.config.sections import HardNegativeMiningSection
 from trainer.data.batches import FeatureSet
 from trainer.data.clip_rows import ClipRows
@@ -92,7 +92,7 @@ class TrainingMiner:
 
     def __init__(
         self,
-        network: MixedNetConfig,
+        network: NetworkConfig,
         slices: int,
         negatives: JoinedNegatives,
         mining: HardNegativeMiningSection,

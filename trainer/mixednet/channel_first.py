@@ -17,7 +17,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.mixednet import graph
 from trainer.mixednet.depthwise import depthwise
 from wakeword import contract
@@ -26,7 +26,9 @@ from wakeword import contract
 class ChannelFirst:
     """The logits of a model from `build_model`, whose variables are read at each call."""
 
-    def __init__(self, model: Any, config: MixedNetConfig, compute_dtype: str = "float32") -> None:
+    compiled = True
+
+    def __init__(self, model: Any, config: NetworkConfig, compute_dtype: str = "float32") -> None:
         """`compute_dtype` is what the products of the convolutions multiply in; all else is float32 whatever it is."""
         self._layers = {layer.name: layer for layer in model.layers}
         self._config = config
@@ -51,6 +53,12 @@ class ChannelFirst:
         net = self._encode(features[None], training=False)[:, :, 0]
         head = self._layers[graph.HEAD]
         return of_positions(net, tf.reshape(head.kernel, (-1, net.shape[0]))) + head.bias
+
+    def embed(self, features: Any, *, training: bool) -> Any:
+        """What the head reads, float32 `[batch, channels * frames]`."""
+        net = self._encode(features, training=training)
+        channels, frames, batch = net.shape
+        return tf.transpose(tf.reshape(net, (channels * frames, batch)))
 
     def _encode(self, features: Any, *, training: bool) -> Any:
         net = self._first(features)

@@ -26,7 +26,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.mixednet import graph
 from trainer.mixednet.channel_first import first_convolution, mixconv, of_positions
 from wakeword import contract
@@ -51,7 +51,9 @@ class FakeQuantised:
     Activations lie as `[channels, frames, batch]`, as in `ChannelFirst`. It has no ranges until `collect` is called.
     """
 
-    def __init__(self, model: Any, config: MixedNetConfig, representative: NDArray[Any]) -> None:
+    compiled = True
+
+    def __init__(self, model: Any, config: NetworkConfig, representative: NDArray[Any]) -> None:
         """`representative` is one stream of float32 features `[slices, 40]`, on which ranges are collected."""
         self._layers = {layer.name: layer for layer in model.layers}
         self._config, self._representative = config, representative
@@ -227,7 +229,7 @@ class FakeQuantised:
         return tf.pad(net, ((0, 0), (past, 0), (0, 0))[: len(net.shape)]) if self._streaming and past else net
 
 
-def tensor_names(config: MixedNetConfig) -> list[str]:
+def tensor_names(config: NetworkConfig) -> list[str]:
     """The tensors of an exported graph whose ranges are collected, in the order in which they are computed."""
     names = ["first_conv"]
     for block, residual in enumerate(config.residual_connection):

@@ -1,4 +1,4 @@
-"""The layers of MixedNet, once, for every graph that is made of them.
+"""The layers of MixedNet, once, for every graph that is made of them, and the head of all networks that stream.
 
 Every graph is the same chain of the same named layers. They differ in where a convolution's past frames come from,
 which a `History` says; weights go from one graph to another by layer name.
@@ -10,18 +10,18 @@ from collections.abc import Callable
 from typing import Any
 
 from trainer.config.lengths import channel_groups
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from wakeword import contract
 from wakeword.errors import ConfigError
 
-HEAD = "head"
-"""Name of the layer that gives the logit."""
+HEAD, EMBEDDING = "head", "flatten"
+"""Names of the layers that give the logit, and what goes into all dense layers: the encoder's output."""
 
 History = Callable[[Any, int, str], Any]
 """`(frames, count, name)` puts `count` past frames before the new ones."""
 
 
-def encode(features: Any, config: MixedNetConfig, history: History | None = None) -> Any:
+def encode(features: Any, config: NetworkConfig, history: History | None = None) -> Any:
     """Chain the layers before the head: float32 `[batch, slices, 40]` to `[batch, frames, 1, channels]`.
 
     Without a `history` the graph sees a whole window, which each convolution then shortens.
@@ -36,7 +36,7 @@ def encode(features: Any, config: MixedNetConfig, history: History | None = None
         (config.first_conv_kernel_size, 1),
         strides=(config.stride, 1),
         use_bias=False,
-        kernel_regularizer=_regulariser(config),
+        kernel_regularizer=regulariser(config),
         name="first_conv",
     )(net)
     net = layers.ReLU(name="first_relu")(net)
@@ -45,7 +45,7 @@ def encode(features: Any, config: MixedNetConfig, history: History | None = None
     return net
 
 
-def _block(net: Any, block: int, config: MixedNetConfig, history: History | None) -> Any:
+def _block(net: Any, block: int, config: NetworkConfig, history: History | None) -> Any:
     from keras import layers
 
     filters, kernels = config.pointwise_filters[block], config.mixconv_kernel_sizes[block]
@@ -65,7 +65,7 @@ def _block(net: Any, block: int, config: MixedNetConfig, history: History | None
     return net
 
 
-def _mixconv(net: Any, kernels: tuple[int, ...], name: str, config: MixedNetConfig, history: History | None) -> Any:
+def _mixconv(net: Any, kernels: tuple[int, ...], name: str, config: NetworkConfig, history: History | None) -> Any:
     """One depthwise convolution a kernel size, each over its share of the channels, all ending at the same frame."""
     from keras import layers, ops
 
@@ -80,7 +80,7 @@ def _mixconv(net: Any, kernels: tuple[int, ...], name: str, config: MixedNetConf
     for group, (share, kernel) in enumerate(zip(shares, kernels, strict=True)):
         recent = share if kernel == longest else share[:, longest - kernel :]
         convolution = layers.DepthwiseConv2D(
-            (kernel, 1), depthwise_regularizer=_regulariser(config), name=f"{name}_depthwise{group}"
+            (kernel, 1), depthwise_regularizer=regulariser(config), name=f"{name}_depthwise{group}"
         )
         outputs.append(convolution(recent))
     return outputs[0] if len(outputs) == 1 else layers.Concatenate(name=f"{name}_concat")(outputs)
@@ -90,28 +90,34 @@ def _with_history(net: Any, count: int, name: str, history: History | None) -> A
     return history(net, count, name) if history and count else net
 
 
-def _pointwise(net: Any, filters: int, name: str, config: MixedNetConfig) -> Any:
+def _pointwise(net: Any, filters: int, name: str, config: NetworkConfig) -> Any:
     from keras import layers
 
-    net = layers.Conv2D(filters, 1, use_bias=False, kernel_regularizer=_regulariser(config), name=f"{name}_pointwise")(
+    net = layers.Conv2D(filters, 1, use_bias=False, kernel_regularizer=regulariser(config), name=f"{name}_pointwise")(
         net
     )
     return layers.BatchNormalization(name=f"{name}_norm")(net)
 
 
-def _regulariser(config: MixedNetConfig) -> Any:
+def regulariser(config: NetworkConfig) -> Any:
+    """What the kernels of a network cost, or None."""
     from keras import regularizers
 
     return regularizers.L2(config.l2_regularization) if config.l2_regularization else None
 
 
-def dense_head(net: Any, config: MixedNetConfig) -> Any:
+def dense_head(net: Any, config: NetworkConfig) -> Any:
     """A probability from all frames: `[batch, frames, 1, channels]` to float32 `[batch, 1]`."""
     from keras import layers
 
-    net = layers.Flatten(name="flatten")(net)
+    net = layers.Flatten(name=EMBEDDING)(net)
     net = layers.Dropout(config.dropout_rate, name="dropout")(net)
-    net = layers.Dense(1, kernel_regularizer=_regulariser(config), name=HEAD)(net)
+    for place, dense in enumerate(config.chain.dense if config.chain else ()):
+        activation = "relu" if dense.relu else None
+        net = layers.Dense(
+            dense.units, activation=activation, kernel_regularizer=regulariser(config), name=f"dense{place}"
+        )(net)
+    net = layers.Dense(1, kernel_regularizer=regulariser(config), name=HEAD)(net)
     return layers.Activation("sigmoid", name="probability")(net)
 
 

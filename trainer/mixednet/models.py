@@ -1,4 +1,4 @@
-"""The graphs of a MixedNet: over a training window, and streaming as the device runs it.
+"""The graphs of a network: over a training window, and streaming as the device runs it.
 
 For the same weights and the same slices both give the same probability (to float32 rounding), as `SlidingModel` does
 over a recording.
@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from trainer.config.lengths import fit_slices, head_frames
-from trainer.config.mixednet import MixedNetConfig
-from trainer.mixednet import graph
+from trainer.config.network import NetworkConfig
+from trainer.mixednet import chain, graph
 from wakeword import contract
 from wakeword.errors import ConfigError
 
@@ -18,7 +18,7 @@ NEXT = "_next"
 """Ends the name of a ring buffer that goes out of `build_stateless`."""
 
 
-def build_model(config: MixedNetConfig, slices: int) -> Any:
+def build_model(config: NetworkConfig, slices: int) -> Any:
     """The model over one window: float32 `[batch, slices, 40]` to a probability `[batch, 1]`, a `keras.Model`.
 
     Raises `ConfigError` when the model cannot read a window of exactly `slices` (see `fit_slices`).
@@ -27,18 +27,21 @@ def build_model(config: MixedNetConfig, slices: int) -> Any:
 
     _check_slices(config, slices)
     features = keras.Input((slices, contract.FEATURE_CHANNELS), name="features")
-    net = graph.encode(features, config)
-    return keras.Model(features, graph.dense_head(net, config), name="mixednet")
+    if config.architecture == "bc_resnet":
+        from trainer.mixednet import bc_resnet
+
+        return keras.Model(features, bc_resnet.probability(features, config), name=config.architecture)
+    return keras.Model(features, graph.dense_head(_encode(features, config), config), name=config.architecture)
 
 
 def logit_model(model: Any) -> Any:
     """The same layers up to the logit, for a loss without the sigmoid's rounding; weights are shared, not copied."""
     import keras
 
-    return keras.Model(model.input, model.get_layer(graph.HEAD).output, name="mixednet_logit")
+    return keras.Model(model.input, model.get_layer(graph.HEAD).output, name=f"{model.name}_logit")
 
 
-def build_streaming(config: MixedNetConfig, slices: int) -> Any:
+def build_streaming(config: NetworkConfig, slices: int) -> Any:
     """The model as the device runs it: float32 `[1, stride, 40]` to a probability `[1, 1]`, with its past in ring
     buffers.
 
@@ -49,10 +52,10 @@ def build_streaming(config: MixedNetConfig, slices: int) -> Any:
     from trainer.mixednet.layers import RingBuffer
 
     features, probability = _stream(config, slices, lambda net, count, name: RingBuffer(count, name=name)(net))
-    return keras.Model(features, probability, name="mixednet_streaming")
+    return keras.Model(features, probability, name=f"{config.architecture}_streaming")
 
 
-def build_stateless(config: MixedNetConfig, slices: int) -> Any:
+def build_stateless(config: NetworkConfig, slices: int) -> Any:
     """The streaming model with its past as inputs and outputs, for formats that keep no state.
 
     Inputs: `features` float32 `[1, stride, 40]`, and a `..._ring` float32 `[1, frames, 1, channels]` a ring buffer.
@@ -72,21 +75,37 @@ def build_stateless(config: MixedNetConfig, slices: int) -> Any:
 
     features, probability = _stream(config, slices, ring)
     outputs = {"probability": probability, **following}
-    return keras.Model([features, *rings.values()], outputs, name="mixednet_stateless")
+    return keras.Model([features, *rings.values()], outputs, name=f"{config.architecture}_stateless")
 
 
-def _stream(config: MixedNetConfig, slices: int, ring: graph.History) -> tuple[Any, Any]:
+def _stream(config: NetworkConfig, slices: int, ring: graph.History) -> tuple[Any, Any]:
     """Input and output of the graph as the device runs it; `ring` is asked where there is a past to keep."""
     import keras
 
+    refuse_off_devices(config)
     _check_slices(config, slices)
     features = keras.Input((config.stride, contract.FEATURE_CHANNELS), batch_size=1, name="features")
-    net = graph.encode(features, config, ring)
+    net = _encode(features, config, ring)
     past = head_frames(config, slices) - 1
     return features, graph.dense_head(ring(net, past, "head_ring") if past else net, config)
 
 
-def streaming_clone(model: Any, config: MixedNetConfig, slices: int) -> Any:
+def _encode(features: Any, config: NetworkConfig, history: graph.History | None = None) -> Any:
+    """The layers before the head."""
+    if config.chain is None:
+        return graph.encode(features, config, history)
+    return chain.encode(features, config.chain, config, history)
+
+
+def refuse_off_devices(config: NetworkConfig) -> None:
+    """Raise `ConfigError` for a network that no device runs."""
+    if config.of.off_devices:
+        raise ConfigError(
+            f"model.architecture is {config.architecture}, which cannot be exported: {config.of.off_devices}"
+        )
+
+
+def streaming_clone(model: Any, config: NetworkConfig, slices: int) -> Any:
     """A streaming model with the weights of one from `build_model`, its ring buffers empty.
 
     Raises `ConfigError` when `model` was built from another configuration or for another window.
@@ -103,7 +122,7 @@ def reset_streaming(streaming: Any) -> None:
             layer.state.assign(layer.state * 0)
 
 
-def _check_slices(config: MixedNetConfig, slices: int) -> None:
+def _check_slices(config: NetworkConfig, slices: int) -> None:
     fitting = fit_slices(config, slices)
     if fitting != slices:
         raise ConfigError(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.mixednet import graph
 from trainer.mixednet.models import build_model
 from trainer.mixednet.scaling import FEATURE_MIN
@@ -20,23 +20,26 @@ SHORTEST_BLOCK, LONGER_BY = 128, 4
 
 
 class SlidingModel:
-    """Probabilities of a MixedNet at every stride of a recording, with weights taken from a model in training."""
+    """Probabilities of a network at every stride of a recording, with weights taken from a model in training."""
 
-    def __init__(self, config: MixedNetConfig, slices: int, representative: NDArray[np.float32] | None = None) -> None:
+    def __init__(self, config: NetworkConfig, slices: int, representative: NDArray[np.float32] | None = None) -> None:
         """With a `representative` stream, float32 features `[slices, 40]`, the arithmetic is that of the model's int8
         export (`FakeQuantised`), with ranges of that stream; the probabilities are not rounded to the output's steps.
         """
         import tensorflow as tf
 
-        from trainer.mixednet.channel_first import ChannelFirst, dequantised
+        from trainer.mixednet.arithmetic import arithmetic_of
+        from trainer.mixednet.channel_first import dequantised
         from trainer.mixednet.fake_quantization import FakeQuantised
 
         self._stride, self._slices = config.stride, slices
         self.model = build_model(config, slices)
         self._quantised = None if representative is None else FakeQuantised(self.model, config, representative)
-        logits_of = (self._quantised or ChannelFirst(self.model, config)).slide
+        arithmetic = self._quantised or arithmetic_of(self.model, config)
         self._call = tf.function(
-            lambda features: tf.sigmoid(logits_of(dequantised(features))), jit_compile=True, autograph=False
+            lambda features: tf.sigmoid(arithmetic.slide(dequantised(features))),
+            jit_compile=arithmetic.compiled,
+            autograph=False,
         )
 
     def load(self, model: Any) -> None:

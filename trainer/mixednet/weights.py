@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.mixednet.models import build_model
 from trainer.mixednet.runtime import start_tensorflow
 from wakeword.errors import ConfigError
@@ -30,7 +30,7 @@ def save_weights(model: Any, path: Path) -> None:
             staged.unlink(missing_ok=True)
 
 
-def open_weights(network: MixedNetConfig, slices: int, path: Path) -> Any:
+def open_weights(network: NetworkConfig, slices: int, path: Path) -> Any:
     """A `keras.Model` of `build_model` with the weights of a file. Raises `ConfigError` as `load_weights` does."""
     start_tensorflow()
     model = build_model(network, slices)

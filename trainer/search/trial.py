@@ -229,6 +229,8 @@ class _TrialAtWork:
 
         def judge(checkpoint: Checkpoint) -> str:
             last = checkpoint.step >= settings.steps
+            if settings.teacher != "none" and not steps_done(state):
+                return ""  # of the teacher, which is trained before the model's first step
             # The steps of a fine-tuning begin again at 0, and its figures are of int8 arithmetic.
             if not last and (steps_done(state) >= settings.steps or stopped_early(state, settings)):
                 return ""

@@ -25,6 +25,7 @@ from trainer.mixednet.weights import CHECKPOINTS
 from trainer.training.checkpoints import STATE
 from trainer.training.memory import GIB, MemoryNeed, feature_workers, memory_need
 from trainer.training.run import checked_recordings
+from trainer.training.teacher_phase import teacher_summary
 from trainer.training.teachers import open_teachers, teachers_summary
 
 SHOWN_REJECTIONS = 20
@@ -41,7 +42,8 @@ class DryRun:
     """A line on recordings in two splits, empty without any."""
     memory: MemoryNeed
     jobs: int | None
-    analysis: ModelAnalysis
+    analysis: ModelAnalysis | None
+    """None for a network that no device runs."""
 
 
 def dry_run(config: TrainerConfig, folder: Path, progress: Stages, jobs: int | None = None) -> DryRun:
@@ -57,8 +59,10 @@ def dry_run(config: TrainerConfig, folder: Path, progress: Stages, jobs: int | N
         duplicates = duplicate_summary(
             find_duplicates(sounds(ingestion.records), jobs=jobs, progress=progress.counting("comparing recordings"))
         )
-    progress.told("building the model")
-    analysis = analyse_model(config.model, config.hardware.clip_duration_ms)
+    analysis = None
+    if not config.model.of.off_devices:
+        progress.told("building the model")
+        analysis = analyse_model(config.model, config.hardware.clip_duration_ms)
     open_teachers(config)
     return DryRun(config, folder, ingestion, duplicates, memory_need(config, ingestion.records), jobs, analysis)
 
@@ -74,7 +78,12 @@ def rendered(dry: DryRun) -> Group:
             Text(f"Files that would not be used: {len(dry.ingestion.rejections)}", "bold"),
             *_rejections(dry.ingestion),
         ]
-    parts += [Text(), Text("The run", "bold"), *map(Text, _plan(dry)), Text(), analysis_table.rendered(dry.analysis)]
+    parts += [Text(), Text("The run", "bold"), *map(Text, _plan(dry)), Text()]
+    parts.append(
+        analysis_table.rendered(dry.analysis)
+        if dry.analysis
+        else Text(f"No device runs the model: {dry.config.model.of.off_devices}")
+    )
     return Group(*parts, Text(), Text("All checks are passed, and nothing was written."))
 
 
@@ -141,7 +150,8 @@ def _plan(dry: DryRun) -> list[str]:
         ),
         *([f"then {quantised:,} quantisation-aware steps, {evaluations} evaluations"] if quantised else []),
         f"{copies} augmented copies of each wake word" if copies else "no augmentation",
-        *([teachers_summary(dry.config)] if section.teachers else []),
+        *([teacher_summary(dry.config)] if section.teacher != "none" else []),
+        *([teachers_summary(dry.config)] if section.is_taught else []),
         memory,
     ]
 

@@ -16,11 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.config.training_sections import TrainingSection
-
-TEMPERATURE = 4.0
-"""Logits are divided by it before they are compared. At 1 a teacher that is sure tells no more than the label does."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class Teacher:
 
     model: Any
     """A `keras.Model` of `build_model` over the student's window."""
-    network: MixedNetConfig
+    network: NetworkConfig
 
 
 @dataclass(frozen=True)
@@ -50,31 +47,48 @@ class Loss:
         """Without a `distillation` the truth alone counts. `compute_dtype` is what the teachers' convolutions multiply
         in.
         """
-        from trainer.mixednet.channel_first import ChannelFirst
+        from trainer.mixednet.arithmetic import arithmetic_of
 
         self._settings, self._share = settings, settings.teaching_share
-        self._teachers = (
-            [ChannelFirst(teacher.model, teacher.network, compute_dtype) for teacher in distillation.teachers]
-            if distillation
-            else []
-        )
+        teachers = [
+            arithmetic_of(teacher.model, teacher.network, compute_dtype)
+            for teacher in (distillation.teachers if distillation else ())
+        ]
+        self._teachers = [teacher for teacher in teachers if teacher.compiled]
+        self._beside = [teacher for teacher in teachers if not teacher.compiled]
 
-    def __call__(self, features: Any, truth: Any, weights: Any, logits: Any, regularization: list[Any]) -> Any:
-        """The loss of a batch, a float32 scalar: the mean of the weighted losses of its samples, and the network's
-        `regularization` losses.
+    def __call__(
+        self, features: Any, truth: Any, weights: Any, logits: Any, regularization: list[Any], *beside: Any
+    ) -> Any:
+        """The loss of a batch: the mean of the weighted losses of its samples, and the network's own losses.
 
-        Averaged over the samples and not over their weights, as Keras and microWakeWord do. Shapes as in `of_samples`;
-        `weights` float32 `[batch]`.
+        Averaged over the samples and not over their weights, as Keras and microWakeWord do.
+
+        Args:
+            features: As in `of_samples`.
+            truth: Likewise.
+            weights: Of the samples, float32 `[batch]`.
+            logits: As in `of_samples`.
+            regularization: What the network's kernels cost.
+            beside: As in `of_samples`.
+
+        Returns a float32 scalar.
         """
         import tensorflow as tf
 
-        loss = tf.reduce_mean(weights * self.of_samples(features, truth, logits))
+        loss = tf.reduce_mean(weights * self.of_samples(features, truth, logits, *beside))
         loss += sum(regularization, start=tf.constant(0.0))
         return loss
 
-    def of_samples(self, features: Any, truth: Any, logits: Any) -> Any:
-        """What each sample costs, float32 `[batch]`, of dequantised features `[batch, slices, 40]`, their truth and the
-        student's logits `[batch]`.
+    def beside(self, features: Any) -> list[Any]:
+        """What teachers say that are not to be compiled with the step, float32 `[batch]` each, of dequantised features
+        `[batch, slices, 40]`.
+        """
+        return [teacher.infer(features) for teacher in self._beside]
+
+    def of_samples(self, features: Any, truth: Any, logits: Any, *beside: Any) -> Any:
+        """What each sample costs, float32 `[batch]`, of dequantised features `[batch, slices, 40]`, their truth, the
+        student's logits `[batch]` and what `beside` gave.
 
         The teachers' part is multiplied by the temperature, which leaves its gradient, a difference of two
         probabilities, of the size of the truth's.
@@ -82,11 +96,12 @@ class Loss:
         import tensorflow as tf
 
         of_truth = self.of_truth(truth, logits)
-        if not self._teachers:
+        said = [*(teacher.infer(features) for teacher in self._teachers), *beside]
+        if not said:
             return of_truth
-        mean = tf.add_n([teacher.infer(features) for teacher in self._teachers]) / len(self._teachers)
-        wanted = tf.stop_gradient(tf.sigmoid(mean / TEMPERATURE))
-        of_teachers = TEMPERATURE * tf.nn.sigmoid_cross_entropy_with_logits(wanted, logits / TEMPERATURE)
+        temperature = self._settings.teaching_temperature
+        wanted = tf.stop_gradient(tf.sigmoid(tf.add_n(said) / len(said) / temperature))
+        of_teachers = temperature * tf.nn.sigmoid_cross_entropy_with_logits(wanted, logits / temperature)
         return (1.0 - self._share) * of_truth + self._share * of_teachers
 
     def of_truth(self, truth: Any, logits: Any) -> Any:

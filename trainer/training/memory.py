@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainer.config.lengths import head_frames
-from trainer.config.mixednet import MixedNetConfig
 from trainer.config.sections import PerformanceSection, TrainerConfig
 from trainer.data.features import FeatureSettings
 from trainer.data.ingest import Label, SampleRecord
@@ -108,7 +107,8 @@ def memory_need(config: TrainerConfig, records: Sequence[SampleRecord]) -> Memor
     network, performance, batch = config.model, config.performance, config.training.batch_size
     window = config.slices * FEATURE_CHANNELS
     training = TRAINING_BYTES + batch * (
-        ACTIVATION_BYTES * _outputs(network, config.slices) + window * (performance.prefetch_factor + 2)
+        ACTIVATION_BYTES * network.of.outputs(network, head_frames(network, config.slices))
+        + window * (performance.prefetch_factor + 2)
     )
     trained = [record for record in records if record.split is Split.TRAIN and record.is_sound]
     longest = max((record.duration for record in trained), default=0.0)
@@ -122,17 +122,6 @@ def _kept_seconds(records: Sequence[SampleRecord], label: Label) -> float:
     if label is Label.POSITIVE:
         return sum(durations) + len(durations) * (settings.lead_s + settings.positive_tail_s)
     return (sum(durations) + len(durations) * settings.gap_s) * (1 + settings.alone_share)
-
-
-def _outputs(network: MixedNetConfig, slices: int) -> int:
-    """Values that the convolutions of a model give for one window."""
-    frames = head_frames(network, slices) + sum(network.context_frames)
-    outputs, contexts = frames * network.first_conv_filters, iter(network.context_frames)
-    for filters, repeat in zip(network.pointwise_filters, network.repeat_in_block, strict=True):
-        for _ in range(repeat):
-            frames -= next(contexts)
-            outputs += frames * filters
-    return outputs
 
 
 def _limit(performance: PerformanceSection) -> int:

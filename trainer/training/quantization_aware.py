@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.config.training_sections import PerformanceSection, TrainingSection
+from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import FeatureSet
 from trainer.mixednet.weights import QUANTIZATION_AWARE, load_weights, save_weights
 from trainer.training.loop import TrainingResult, train
@@ -67,7 +67,7 @@ def fine_tune(run: TrainingRun, trained: TrainingResult, folder: Path, phase: Ph
     tuning = dataclasses.replace(
         run,
         settings=_settings(run.settings),
-        performance=_performance(run.performance),
+        performance=run.performance.apart(QUANTIZATION_AWARE),
         folder=own,
         records=own if run.records else None,
         sets=phase.sets,
@@ -112,13 +112,4 @@ def _settings(settings: TrainingSection) -> TrainingSection:
             final_weight_averaging=0.0,
             final_averaging_from=None,
         )
-    )
-
-
-def _performance(performance: PerformanceSection) -> PerformanceSection:
-    """Curves and profiles apart from the training's."""
-    places = ("tensorboard_log_dir", "profile_output_dir")
-    given = {name: getattr(performance, name) for name in places}
-    return performance.model_copy(
-        update={name: path / QUANTIZATION_AWARE for name, path in given.items() if path is not None}
     )

@@ -134,6 +134,8 @@ def find_rate(config: TrainerConfig, plot: Path, progress: Stages, jobs: int | N
         clips = stored_clips(
             config, ingestion.records, config.slices, progress, feature_workers(config, ingestion.records, jobs)
         )
+    if training.teacher != "none":
+        progress.told("the test is without the teacher of training.teacher, which is not trained yet")
     start_tensorflow(settings=performance)
     import keras
 

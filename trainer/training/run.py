@@ -52,6 +52,8 @@ from trainer.training.loop import TrainingResult, train
 from trainer.training.memory import check_memory, feature_workers, workers
 from trainer.training.progress import TrainingProgress
 from trainer.training.quantization_aware import KEYS, Phase, fine_tune, steps_before
+from trainer.training.teacher_phase import FOLDER as TEACHER
+from trainer.training.teacher_phase import teacher_config, teacher_summary, train_teacher
 from trainer.training.teachers import check_teachers, open_teachers, teachers_summary
 from trainer.training.training_run import TrainingRun
 from trainer.training.validation import StreamingValidation
@@ -102,7 +104,9 @@ def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs:
         progress.told(line)
     if config.hard_negative_mining.enabled and config.paths.feature_sets:
         progress.told("feature sets train as they are: mining hears recordings alone")
-    if config.training.teachers:
+    if config.training.teacher != "none":
+        progress.told(teacher_summary(config))
+    if config.training.is_taught:
         progress.told(teachers_summary(config))
     with threads_of_workers(performance.num_threads_per_worker):
         if config.speaker_clustering.leakage_audit_enabled:
@@ -127,10 +131,21 @@ def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs:
         performance,
         records=folder,
         hard_negatives=miner,
-        distillation=open_teachers(config),
         within_scale=validation.within_scale,
         preparation={"feature_cache_hits": cache.hits, "feature_cache_misses": cache.misses},
     )
+    own = None
+    if config.training.teacher != "none":
+        progress.told(f"the teacher, in {folder / TEACHER}")
+        own = train_teacher(
+            run,
+            config,
+            folder,
+            lambda taught: _validation(taught, presented, ends),
+            lambda place: write_recordings(ingestion, place),
+        )
+        progress.told("the model, which learns from it")
+    run = replace(run, distillation=open_teachers(config, own))
     trained = train(run)
     if not config.training.quantization_aware_steps:
         return trained
@@ -201,6 +216,8 @@ def checked_recordings(
     check_teachers(config, ingestion.records)
     _check_ratios(config, ingestion.records)
     check_memory(config, ingestion.records)
+    if config.training.teacher != "none":
+        check_memory(teacher_config(config), ingestion.records)
     return replace(ingestion, warnings=(*ingestion.warnings, too_long)) if too_long else ingestion
 
 

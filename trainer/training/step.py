@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import Batch
 from trainer.training.gradients import GradientLimit, guarded
@@ -25,14 +25,14 @@ Python of a step decides by a tensor, so AutoGraph, which would rewrite it, has 
 class TrainState:
     """Everything that a step changes: a model, its optimizer, and the running mean of its weights.
 
-    The step computes the model by `ChannelFirst` and is compiled by XLA; `benchmarks/training.py` says what that gains.
+    The step computes the model by its `Arithmetic`, and XLA compiles it; `benchmarks/training.py` says what that gains.
     The weights are those of the plain form.
     """
 
     def __init__(
         self,
         model: Any,
-        network: MixedNetConfig,
+        network: NetworkConfig,
         settings: TrainingSection,
         compute_dtype: str = "float32",
         distillation: Distillation | None = None,
@@ -44,7 +44,7 @@ class TrainState:
             model: What is trained.
             network: Its shape.
             settings: Weights of the loss, and how the mean is kept.
-            compute_dtype: What the convolutions multiply in; see `ChannelFirst`.
+            compute_dtype: What products multiply in; see `Arithmetic`.
             distillation: Earlier models, whose logits are learned beside the truth.
             representative: A stream of features `[slices, 40]` on which the ranges of the int8 export are collected,
             whose arithmetic the steps then simulate, in float32; see `FakeQuantised`. None: the steps compute in float.
@@ -102,21 +102,22 @@ class TrainState:
         """
         return self._step(batch.features, batch.truth, batch.weights)
 
-    def _compiled(self, network: MixedNetConfig, loss_of: Loss, compute_dtype: str) -> Callable[..., Any]:
+    def _compiled(self, network: NetworkConfig, loss_of: Loss, compute_dtype: str) -> Callable[..., Any]:
         import tensorflow as tf
 
-        from trainer.mixednet.channel_first import ChannelFirst, dequantised
+        from trainer.mixednet.arithmetic import arithmetic_of
+        from trainer.mixednet.channel_first import dequantised
 
         model, optimizer, averaging = self.model, self._optimizer, self._averaging
         mean, limit = self._mean, self._limit
-        logits_of = (self._quantised or ChannelFirst(model, network, compute_dtype)).train
+        arithmetic = self._quantised or arithmetic_of(model, network, compute_dtype)
 
-        @tf.function(jit_compile=COMPILED, autograph=False)  # type: ignore[untyped-decorator]  # TensorFlow carries no types
-        def step(features: Any, truth: Any, weights: Any) -> Any:
+        @tf.function(jit_compile=COMPILED and arithmetic.compiled, autograph=False)  # type: ignore[untyped-decorator]  # TensorFlow carries no types
+        def step(features: Any, truth: Any, weights: Any, *beside: Any) -> Any:
             inputs = dequantised(features)
             with tf.GradientTape() as tape:
-                logits = logits_of(inputs)
-                loss = loss_of(inputs, truth, weights, logits, model.losses)
+                logits = arithmetic.train(inputs)
+                loss = loss_of(inputs, truth, weights, logits, model.losses, *beside)
             # Biases that a normalisation takes out again have no gradient.
             weights_now = [variable.value for variable in model.trainable_variables]
             gradients = tape.gradient(loss, weights_now, unconnected_gradients=tf.UnconnectedGradients.ZERO)
@@ -134,7 +135,10 @@ class TrainState:
             sums = [tf.reduce_sum(accepted * truth), tf.reduce_sum(accepted), tf.reduce_sum(truth)]
             return tf.stack([loss, *sums, *norm])
 
-        whole = guarded(step, self.variables, limit)
+        def taught(features: Any, truth: Any, weights: Any) -> Any:
+            return step(features, truth, weights, *loss_of.beside(dequantised(features)))
+
+        whole = guarded(taught, self.variables, limit)
 
         def run(*batch: Any) -> Any:
             return whole(*map(tf.convert_to_tensor, batch))  # features that lie on a GPU already stay there

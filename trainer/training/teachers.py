@@ -49,11 +49,11 @@ def check_teachers(config: TrainerConfig, records: Sequence[SampleRecord]) -> No
         _check_recordings(checkpoint, records)
 
 
-def open_teachers(config: TrainerConfig) -> Distillation | None:
-    """The teachers of a configuration with their weights; None without any. Raises `ConfigError` for weights that
-    cannot be read.
+def open_teachers(config: TrainerConfig, own: tuple[Teacher, Path] | None = None) -> Distillation | None:
+    """The teachers of a configuration with their weights, with one that its run has trained itself and the file of its
+    weights; None without any. Raises `ConfigError` for weights that cannot be read.
     """
-    teachers, hashes = [], []
+    teachers, hashes = ([own[0]], [hash_file(own[1])]) if own else ([], [])
     for checkpoint in config.training.teachers:
         taught = run_config(checkpoint)
         teachers.append(Teacher(open_weights(taught.model, taught.slices, checkpoint), taught.model))
@@ -65,10 +65,10 @@ def teachers_summary(config: TrainerConfig) -> str:
     """A line for the user of a configuration with teachers."""
     section = config.training
     count = len(section.teachers)
-    return (
-        f"{section.teaching_share:.0%} of the loss is what"
-        f" {f'{count} earlier models say' if count > 1 else 'an earlier model says'}"
-    )
+    earlier = f"{count} earlier models" if count > 1 else "an earlier model" if count else ""
+    who = " and ".join(filter(None, (earlier, "its teacher" if section.teacher != "none" else "")))
+    plural = count > 1 or " and " in who
+    return f"{section.teaching_share:.0%} of the loss is what {who} {'say' if plural else 'says'}"
 
 
 def _check_file(checkpoint: Path, taught: TrainerConfig) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.config.training_sections import PerformanceSection, TrainingSection
 from trainer.data.batches import BatchSampler, FeatureSet
 from trainer.mining.hard_negatives import HardNegatives
@@ -50,6 +50,12 @@ _KNOWN_TO_FIRST_STATES = {
 }
 """Keys of `training` that the fingerprint has, of themselves or by what they decide: the batches, the teachers."""
 
+_MIXEDNET = (
+    *("first_conv_filters", "first_conv_kernel_size", "stride", "pointwise_filters", "mixconv_kernel_sizes"),
+    *("repeat_in_block", "residual_connection", "dropout_rate", "l2_regularization"),
+)
+"""In the order in which states have them."""
+
 Evaluate = Callable[[Any], ValidationScores]
 """Scores a `keras.Model` of `build_model` on validation data; `SlidingModel` runs its weights over whole recordings."""
 
@@ -77,7 +83,7 @@ class SimulatedExport:
 class TrainingRun:
     """What one training is made of."""
 
-    network: MixedNetConfig
+    network: NetworkConfig
     slices: int
     """Of the windows that the model is trained on."""
     sets: Sequence[FeatureSet]
@@ -131,7 +137,7 @@ class TrainingRun:
         }
         parts = [
             _FORMAT,
-            {key: value for key, value in self.network if key != "architecture"},
+            self._shape(),
             course,
             sampler.fingerprint(),
             tensorflow,
@@ -143,3 +149,10 @@ class TrainingRun:
         later = settings.model_dump(mode="json", exclude=_KNOWN_TO_FIRST_STATES, exclude_defaults=True)
         parts += [later] if later else []
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def _shape(self) -> dict[str, Any]:
+        """The network, a MixedNet as the first states have it."""
+        network = self.network
+        if network.architecture == "mixednet":
+            return {key: getattr(network, key) for key in _MIXEDNET}
+        return {"architecture": network.architecture, **network.own_keys}

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from trainer.config.checks import check_config
 from trainer.config.sections import TrainerConfig
+from trainer.config.teaching import TeachingSettings
 from trainer.data.dataset import refuse_changed, select_records
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Stages
@@ -342,6 +343,6 @@ def _settings_hash(config: TrainerConfig) -> str:
     values = config.model_dump(
         mode="json",
         include={"hardware", "training", "model", "augmentation"},
-        exclude={"training": {"teachers", "teaching_share"}},
+        exclude={"training": set(TeachingSettings.model_fields)},
     )
     return hashlib.sha256(json.dumps([values, config.export.sliding_window_size], sort_keys=True).encode()).hexdigest()

@@ -81,29 +81,33 @@ def _per_channel(source: Tensor, weights: Tensor, output: Tensor) -> Multiplier:
 
 
 def convolution(graph: Subgraph, operator: Operator) -> Kernel:
-    """CONV_2D over rows: any kernel height, width 1, VALID padding (or 1x1), any row stride."""
+    """CONV_2D over rows and columns: any kernel, VALID padding (or 1x1), any strides."""
     source, weights, output = (graph.tensors[i] for i in (*operator.inputs[:2], *operator.outputs))
     kernel = _weights(weights)
     channels_out, height, width, channels_in = kernel.shape
     options = operator.options
-    require(width == 1 and source.shape[2] == 1, "CONV_2D over more than one column")
     require(source.shape[3] == channels_in, "grouped CONV_2D")
-    require(height == 1 or options.padding == VALID_PADDING, "CONV_2D with SAME padding")
-    require(options.dilationHFactor == 1 and options.strideW == 1, "CONV_2D with dilation or column stride")
+    require(height == width == 1 or options.padding == VALID_PADDING, "CONV_2D with SAME padding")
+    require(options.dilationHFactor == options.dilationWFactor == 1, "CONV_2D with dilation")
     bias = _bias(graph, operator, channels_out)
     dtype = _exact_dtype(kernel, (1, 2, 3))
     matrix = np.ascontiguousarray(kernel.reshape(channels_out, -1).T.astype(dtype))
-    zero_point, stride = dtype(source.zero_point), int(options.strideH)
+    zero_point, stride, column_stride = dtype(source.zero_point), int(options.strideH), int(options.strideW)
     finish = _Output(output, _per_channel(source, weights, output), options.fusedActivationFunction)
+    columns_out = (source.shape[2] - width) // column_stride + 1
 
     def run(values: Sequence[Value]) -> Value:
         value = as_array(values[0])
         rows_out = (value.shape[1] - height) // stride + 1
-        patches = [value[:, row * stride : row * stride + height] for row in range(rows_out)]
-        flat = patches[0] if rows_out == 1 else np.stack(patches, axis=1)
-        flat = flat.reshape(len(value) * rows_out, height * channels_in).astype(dtype) - zero_point
+        patches = [
+            value[:, row * stride : row * stride + height, column * column_stride : column * column_stride + width]
+            for row in range(rows_out)
+            for column in range(columns_out)
+        ]
+        flat = patches[0] if len(patches) == 1 else np.stack(patches, axis=1)
+        flat = flat.reshape(len(value) * len(patches), height * width * channels_in).astype(dtype) - zero_point
         accumulators = (flat @ matrix).astype(np.int64) + bias
-        return finish(accumulators).reshape(len(value), rows_out, 1, channels_out)
+        return finish(accumulators).reshape(len(value), rows_out, columns_out, channels_out)
 
     return run
 
@@ -237,29 +241,40 @@ def mean(graph: Subgraph, operator: Operator) -> Kernel:
 
 
 def pool(graph: Subgraph, operator: Operator) -> Kernel:
-    """AVERAGE_POOL_2D and MAX_POOL_2D over rows, VALID padding: half away from zero, no rescaling."""
+    """AVERAGE_POOL_2D over rows and MAX_POOL_2D over rows and columns, VALID padding: half away from zero, no
+    rescaling.
+    """
     source, output = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
     options = operator.options
     height, stride = int(options.filterHeight), int(options.strideH)
-    require(options.filterWidth == 1 and source.shape[2] == 1, "pooling over more than one column")
-    require(options.padding == VALID_PADDING or (height == source.shape[1] == stride), "pooling with SAME padding")
+    width, column_stride = int(options.filterWidth), int(options.strideW)
+    one_column = width == source.shape[2] == 1
+    require(
+        options.padding == VALID_PADDING or (one_column and height == source.shape[1] == stride),
+        "pooling with SAME padding",
+    )
+    averages = operator.name == "AVERAGE_POOL_2D"
+    require(one_column or not averages, "averages over more than one column")
+    columns_out = (source.shape[2] - width) // column_stride + 1
     require(options.fusedActivationFunction in ACTIVATIONS, "pooling with an unknown activation")
     low, high = activation_range(ACTIVATIONS[options.fusedActivationFunction], output.scale, output.zero_point)
-    averages = operator.name == "AVERAGE_POOL_2D"
 
     def run(values: Sequence[Value]) -> Value:
         value = as_array(values[0])
         rows_out = (value.shape[1] - height) // stride + 1
         pooled: list[NDArray[np.int64]] = []
         for row in range(rows_out):
-            patch = value[:, row * stride : row * stride + height]
-            if averages:
-                total = patch.sum(axis=1, dtype=np.int64)
-                rounded = np.abs(total) + height // 2
-                pooled.append(np.sign(total) * (rounded // height))
-            else:
-                pooled.append(patch.max(axis=1).astype(np.int64))
-        result: NDArray[np.int8] = np.clip(np.stack(pooled, axis=1), low, high).astype(np.int8)
+            for column in range(columns_out):
+                left = column * column_stride
+                patch = value[:, row * stride : row * stride + height, left : left + width]
+                if averages:
+                    total = patch.sum(axis=(1, 2), dtype=np.int64)
+                    rounded = np.abs(total) + height // 2
+                    pooled.append(np.sign(total) * (rounded // height))
+                else:
+                    pooled.append(patch.max(axis=(1, 2)).astype(np.int64))
+        stacked = np.stack(pooled, axis=1).reshape(len(value), rows_out, columns_out, -1)
+        result: NDArray[np.int8] = np.clip(stacked, low, high).astype(np.int8)
         return result
 
     return run

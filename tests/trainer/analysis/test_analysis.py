@@ -19,7 +19,7 @@ from trainer.analysis.table import rendered
 from trainer.analysis.targets import check_size
 from trainer.config.lengths import receptive_field, window_slices
 from trainer.config.loader import load_config
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from wakeword.errors import ConfigError
 from wakeword.model.arena_esp32s3 import state_sizes
 from wakeword.model.flatbuffer import TfliteModel, read_model
@@ -44,7 +44,7 @@ def test_the_official_shape_has_its_known_counts() -> None:
 
 def test_an_official_file_has_the_counts_of_its_shape(official_models: Path) -> None:
     model = read_model(official_models / "hey_jarvis.tflite")
-    shape = MixedNetConfig()
+    shape = NetworkConfig()
     states = sum(state_sizes(model).values())
     # The shape is published, the length of its training windows is not: the head's frames follow from its state.
     before_head = sum(layer.state_bytes for layer in layer_costs(shape, receptive_field(shape, 1)))
@@ -54,8 +54,8 @@ def test_an_official_file_has_the_counts_of_its_shape(official_models: Path) -> 
     assert states == sum(layer.state_bytes for layer in layers) == 2840
 
 
-@pytest.mark.parametrize("config", [MixedNetConfig(), OFFICIAL, RESIDUAL], ids=["default", "official", "residual"])
-def test_parameters_are_keras_count(config: MixedNetConfig) -> None:
+@pytest.mark.parametrize("config", [NetworkConfig(), OFFICIAL, RESIDUAL], ids=["default", "official", "residual"])
+def test_parameters_are_keras_count(config: NetworkConfig) -> None:
     from trainer.mixednet.models import build_model
 
     slices = window_slices(config, 900)
@@ -63,7 +63,7 @@ def test_parameters_are_keras_count(config: MixedNetConfig) -> None:
 
 
 @pytest.mark.parametrize("config", [OFFICIAL, RESIDUAL], ids=["official", "residual"])
-def test_the_untrained_export_is_what_was_counted(config: MixedNetConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_untrained_export_is_what_was_counted(config: NetworkConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     from wakeword.model import flatbuffer
 
     parsed: list[TfliteModel] = []

@@ -10,7 +10,7 @@ import pytest
 from judge.deciding import open_judge
 from tests.networks import TINY, randomise, speechlike
 from trainer.config.loader import CONFIG_NAME, load_config, write_config
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.inference.models import FloatModel
 from trainer.mixednet.models import build_model
 from trainer.mixednet.weights import BEST_WEIGHTS, CHECKPOINTS, save_weights
@@ -27,7 +27,7 @@ SHAPE = (
 )
 
 
-def a_run(folder: Path, *settings: str) -> tuple[Path, MixedNetConfig, int]:
+def a_run(folder: Path, *settings: str) -> tuple[Path, NetworkConfig, int]:
     """A run of random weights."""
     config = load_config("standard", (), ["export.wake_word=alexa", *SHAPE, *settings])
     assert config.model.pointwise_filters == TINY.pointwise_filters

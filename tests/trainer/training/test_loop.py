@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from trainer.config.lengths import receptive_field
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import BatchSampler, FeatureSet
 from trainer.mixednet.weights import BEST_WEIGHTS, load_weights
@@ -56,7 +56,7 @@ def test_a_second_interrupt_stops_at_once_and_the_handler_is_given_back() -> Non
     assert signal.getsignal(signal.SIGINT) is before
 
 
-NET = MixedNetConfig(
+NET = NetworkConfig(
     first_conv_filters=8,
     pointwise_filters=(8, 8),
     mixconv_kernel_sizes=((3,), (3, 5)),

@@ -23,7 +23,7 @@ from trainer.data.batches import FeatureSet
 from trainer.mixednet.scaling import dequantise
 from trainer.training import loop
 from trainer.training.batch_scores import BatchScores
-from trainer.training.losses import TEMPERATURE, Distillation, Loss, Teacher
+from trainer.training.losses import Distillation, Loss, Teacher
 from trainer.training.scores import ValidationScores
 from trainer.training.step import TrainState
 from trainer.training.training_run import TrainingRun
@@ -161,11 +161,12 @@ def test_the_loss_is_a_mean_of_the_truths_and_the_teachers() -> None:
     features, own = tf.constant(dequantise(one.features)), tf.constant(given, tf.float32)
     mean = np.mean([logits(each.model, one.features) for each in teachers], axis=0).astype(np.float64)
     assert np.ptp(mean) > 1, "teachers that say the same of everything would prove nothing"
-    of_teachers = TEMPERATURE * entropy(sigmoid(mean / TEMPERATURE), sigmoid(given / TEMPERATURE))
-    for name, settings in CHOICES.items():
-        losses = Loss(settings.model_copy(update={"teaching_share": 0.25}), Distillation(teachers, "")).of_samples(
-            features, tf.constant(one.truth), own
-        )
+    assert TrainingSection().teaching_temperature == 4
+    for (name, settings), temperature in zip(CHOICES.items(), (4.0, 4.0, 1.0, 10.0), strict=True):
+        # Hinton et al. 2015: softened by the temperature, and once times it, so that gradients keep their size.
+        of_teachers = temperature * entropy(sigmoid(mean / temperature), sigmoid(given / temperature))
+        taught = settings.model_copy(update={"teaching_share": 0.25, "teaching_temperature": temperature})
+        losses = Loss(taught, Distillation(teachers, "")).of_samples(features, tf.constant(one.truth), own)
         truths = np.array([by_the_formula(*sample, settings) for sample in zip(one.truth, given, strict=True)])
         np.testing.assert_allclose(losses, 0.75 * truths + 0.25 * of_teachers, rtol=1e-4, err_msg=name)
         alone = Loss(settings).of_samples(features, tf.constant(one.truth), own)
@@ -245,3 +246,25 @@ def test_teachers_are_heard_in_sixteen_bits_too() -> None:
     student = TrainState(model_of(SINGLE, SLICES), SINGLE, TEACHERS_ALONE, "bfloat16", Distillation((teacher(3),), ""))
     losses = [float(student.train_step(batch(SLICES, 1))[0]) for _ in range(2)]
     assert np.isfinite(losses).all()
+
+
+def test_a_teacher_that_is_not_compiled_with_the_step_teaches_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A BC-ResNet is computed beside the compiled step; what the step learns of it is what the loss says."""
+    from trainer.config.architectures.bc_resnet import BcStage
+    from trainer.config.network import NetworkConfig
+    from trainer.mixednet import bc_resnet
+
+    monkeypatch.setattr(bc_resnet, "STAGES", (BcStage(1, 8, 2, 1), BcStage(2, 12, 2, 2)))
+    network = NetworkConfig(architecture="bc_resnet", bc_resnet_width=0.25)
+    teachers = (Teacher(model_of(network, SLICES), network),)
+    one = batch(SLICES, 1)
+    loss = Loss(TEACHERS_ALONE, Distillation(teachers, ""))
+    features = dequantise(one.features)
+    (said,) = loss.beside(features)
+    np.testing.assert_allclose(said, logits(teachers[0].model, one.features), rtol=1e-4, atol=1e-5)
+    student = TrainState(model_of(SINGLE, SLICES), SINGLE, TEACHERS_ALONE, distillation=Distillation(teachers, ""))
+    from trainer.mixednet.models import logit_model
+
+    own = logit_model(student.model)(features, training=True)[:, 0]
+    wanted = float(np.mean(one.weights * loss.of_samples(features, one.truth, own, said)))
+    assert float(student.train_step(one)[0]) == pytest.approx(wanted, rel=1e-3)

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from tests.networks import OFFICIAL
 from trainer.config.lengths import receptive_field
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import Batch
 from trainer.mixednet.scaling import dequantise
 from trainer.training.batch_scores import BatchScores
 from trainer.training.step import TrainState
 
-UNEVEN = MixedNetConfig(
+UNEVEN = NetworkConfig(
     first_conv_filters=7,
     stride=2,
     pointwise_filters=(9, 8),
@@ -28,7 +28,7 @@ UNEVEN = MixedNetConfig(
     dropout_rate=0.3,
     l2_regularization=1e-2,
 )
-SINGLE = MixedNetConfig(
+SINGLE = NetworkConfig(
     first_conv_filters=5,
     first_conv_kernel_size=3,
     pointwise_filters=(6,),
@@ -49,7 +49,7 @@ def batch(slices: int, seed: int, size: int = BATCH_SIZE) -> Batch:
     return Batch(features, truth, rng.uniform(0.5, 20, size).astype(np.float32), np.zeros(size, np.int64))
 
 
-def model_of(config: MixedNetConfig, slices: int) -> Any:
+def model_of(config: NetworkConfig, slices: int) -> Any:
     import keras
 
     from trainer.mixednet.models import build_model
@@ -88,7 +88,7 @@ def plain_step(model: Any, optimizer: Any) -> Callable[[Batch], float]:
     ],
 )
 def test_logits_gradients_and_statistics_are_those_of_keras_layers(
-    config: MixedNetConfig, unrolled: int, monkeypatch: pytest.MonkeyPatch
+    config: NetworkConfig, unrolled: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import tensorflow as tf
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tests import networks
 from trainer.config.lengths import receptive_field
-from trainer.config.mixednet import MixedNetConfig
+from trainer.config.network import NetworkConfig
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from trainer.evaluation.windows import WordEnd
@@ -40,8 +40,8 @@ FRAMES = 6
 SECONDS = 4
 
 
-def network(stride: int) -> MixedNetConfig:
-    return MixedNetConfig(
+def network(stride: int) -> NetworkConfig:
+    return NetworkConfig(
         first_conv_filters=8,
         first_conv_kernel_size=5,
         stride=stride,
@@ -56,7 +56,7 @@ def network(stride: int) -> MixedNetConfig:
 class Trained:
     """A model that behaves as a trained one, and validation data."""
 
-    config: MixedNetConfig
+    config: NetworkConfig
     slices: int
     model: Any
     data: PresentedSplit
@@ -85,7 +85,7 @@ def stored(folder: Path, seed: int, presentation: Presentation, samples: tuple[i
 
 
 def run_streaming(
-    model: Any, config: MixedNetConfig, slices: int, streams: Sequence[CachedStream]
+    model: Any, config: NetworkConfig, slices: int, streams: Sequence[CachedStream]
 ) -> Iterator[NDArray[np.float32]]:
     import tensorflow as tf
 

@@ -1,0 +1,1 @@
+"""The architectures that `model.architecture` names, a module each with the constant `ARCHITECTURE`."""
