@@ -30,8 +30,8 @@ def build(
         str,
         typer.Option(
             help=(
-                "esp32-s3-devkitc-1, esp32-s3-box-3, waveshare-esp32-s3-audio, or host: a virtual board on this"
-                " machine."
+                "esp32-s3-devkitc-1, esp32-s3-box-3, home-assistant-voice-pe, m5stack-atoms3r-echo-base,"
+                " seeed-respeaker-lite, waveshare-esp32-s3-audio, or host: a virtual board on this machine."
             )
         ),
     ],

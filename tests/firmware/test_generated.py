@@ -21,7 +21,15 @@ from wakeword.errors import ConfigError
 type MakeManifest = Callable[..., Path]
 
 BOARDS = [target for target in targets() if target != HOST]
-MICROPHONE_PINS = {"esp32-s3-devkitc-1": 4, "esp32-s3-box-3": 16, "waveshare-esp32-s3-audio": 15}
+MICROPHONE_PINS = {
+    "esp32-s3-devkitc-1": 4,
+    "esp32-s3-box-3": 16,
+    "home-assistant-voice-pe": 15,
+    "m5stack-atoms3r-echo-base": 7,
+    "seeed-respeaker-lite": 44,
+    "waveshare-esp32-s3-audio": 15,
+}
+XMOS_RESET_PINS = {"home-assistant-voice-pe": 4, "seeed-respeaker-lite": 2}
 
 pytestmark = pytest.mark.usefixtures("esphome", "secrets")
 
@@ -114,6 +122,35 @@ def test_no_other_firmware_can_be_played_to(official_models: Path, tmp_path: Pat
     assert "bench_microphone" not in source
     assert "6055" not in source
     assert not made.digital
+
+
+@pytest.mark.parametrize("target", XMOS_RESET_PINS)
+def test_a_board_whose_microphones_are_behind_an_xmos(target: str, official_models: Path, tmp_path: Path) -> None:
+    """The XMOS is started before anything is set up, drives the clocks, and its second channel is heard, as in the
+    configurations that its makers publish.
+    """
+    _, source = generated(target, [official_models / "alexa.json"], tmp_path / "project")
+    (pin,) = re.findall(r"bench_xmos_reset->set_pin\((\w+)\)", source)
+    assert f"{pin}->set_pin(::GPIO_NUM_{XMOS_RESET_PINS[target]})" in source
+    assert "StartupTrigger(600.0f)" in source, "after the pin's own set-up, which is at 800"
+    assert source.index("bench_xmos_reset->turn_on()") < source.index("bench_xmos_reset->turn_off()")
+    assert "bench_microphone->set_i2s_role(::I2S_ROLE_SLAVE)" in source
+    assert "MicrophoneSource(bench_microphone, 16, 4, false)" in source
+    assert "microphonesource_id->add_channel(1)" in source
+
+
+def test_a_codec_whose_clock_is_the_bit_clock(official_models: Path, tmp_path: Path) -> None:
+    """ESPHome's table of the ES8311 has no 0.512 MHz, so at 16 bits the codec would fail at the start; the frames of
+    the microphone must be as wide as the codec's.
+    """
+    _, source = generated("m5stack-atoms3r-echo-base", [official_models / "alexa.json"], tmp_path / "project")
+    for call in (
+        "set_use_mclk(false)",
+        "set_sample_frequency(16000)",
+        "set_bits_per_sample(es8311::ES8311_RESOLUTION_32)",
+    ):
+        assert f"bench_codec->{call}" in source
+    assert "bench_microphone->set_slot_bit_width(::I2S_SLOT_BIT_WIDTH_32BIT)" in source
 
 
 def test_platformio_compiles_the_same_program(official_models: Path, tmp_path: Path) -> None:
