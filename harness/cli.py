@@ -201,20 +201,24 @@ def simulate(
 @reports_errors
 def report(
     results: Annotated[
-        list[Path], typer.Argument(help="result.json files of one model, or of two on the same recordings.")
+        list[Path], typer.Argument(help="result.json files of one model, or of several models, ways or boards.")
     ],
     output: Annotated[Path, typer.Option(help="The HTML page to write.")] = Path("report.html"),
     max_clips: Annotated[int, typer.Option(help="Misses and false accepts shown, of each at most.")] = 12,
 ) -> None:
-    """Make one self-contained HTML page from results of one model, or one that compares two models on the same
-    recordings, pair by pair.
+    """Make one self-contained HTML page: of one model; of two on the same recordings, pair by pair; or of several
+    models, ways of measuring and boards side by side.
 
     Examples:
 
       mww-report wake.json speech.json noise.json --output report.html
 
       mww-report old_wake.json old_none.json new_wake.json new_none.json --output old_and_new.html
+
+      mww-report a/result.json b/result.json c/result.json --output three_boards.html
     """
+    from harness.results.matrix import measurement_groups
+    from harness.results.matrix_page import write_matrix
     from harness.results.report import write_report
     from harness.results.schema import read_result
     from harness.results.versus import model_groups
@@ -225,13 +229,11 @@ def report(
     check_outputs([output], results)
     with working("making the report"):
         read = [read_result(path) for path in results]
-        groups = model_groups(read)
-        if len(groups) > 2:
-            raise ConfigError(
-                f"results of {len(groups)} models or operating points; a page is about one, or compares two"
-            )
-        if len(groups) == 2:
+        groups, models = measurement_groups(read), len(model_groups(read))
+        if len(groups) == models == 2:
             said = [write_comparison(groups, output)]
+        elif len(groups) > 1:
+            said = [write_matrix(groups, output)]
         else:
             verdict = write_report(read, output, max_clips=max_clips)
             said = [verdict.sentence, *filter(None, [verdict.with_judge])]

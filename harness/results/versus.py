@@ -32,6 +32,10 @@ type Key = tuple[str, int]
 """A recording: its hash, and which of several with it."""
 
 
+class NothingSharedError(ConfigError):
+    """No recording without void time is in both."""
+
+
 @dataclass(frozen=True)
 class Difference:
     """An utterance or a false accept of one model only."""
@@ -123,7 +127,7 @@ def compare(first: Result, second: Result, margin: float = MARGIN) -> Versus:
     )
     shared = sorted(noise.keys() & its_noise.keys(), key=lambda key: noise[key].path)
     if not common and not shared:
-        raise ConfigError(
+        raise NothingSharedError(
             "the results of the two models share no recording without void time; measure both with the same recordings"
         )
     events, alone = _paired_events([(noise[key], its_noise[key]) for key in shared])

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.results import wording
+from harness.results.matrix import model_names
 from harness.results.merge import merge_results
 from harness.results.schema import Result
 from harness.results.scores import hourly_record, share_record
@@ -31,7 +32,7 @@ def write_comparison(groups: Sequence[Sequence[Result]], output: Path) -> str:
     first, second = (merge_results(group) for group in groups)
     versus = compare(first, second)
     sentence = headline(versus)
-    names, verdicts = _names(first, second), (judge(first), judge(second))
+    names, verdicts = model_names((first, second)), (judge(first), judge(second))
     context = {
         "versus": versus,
         "sentence": sentence,
@@ -110,20 +111,6 @@ def _remarks(verdicts: tuple[Verdict, Verdict]) -> list[str]:
         for remark in verdict.remarks:
             owners.setdefault(remark, []).append(letter)
     return [f"{' and '.join(letters)}: {remark}" for remark, letters in owners.items()]
-
-
-def _names(first: Result, second: Result) -> tuple[str, str]:
-    """The models as short as they can be told apart."""
-    paths = [Path(result.model.manifest_path) for result in (first, second)]
-    names = [path.stem for path in paths]
-    if names[0] == names[1]:
-        names = [f"{path.parent.name}/{path.stem}" for path in paths]
-    if names[0] == names[1]:
-        names = [
-            f"{path.stem}, cutoff {wording.cutoff(one.model.cutoff)}"
-            for path, one in zip(paths, (first, second), strict=True)
-        ]
-    return names[0], names[1]
 
 
 def _rows(

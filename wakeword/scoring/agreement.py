@@ -93,6 +93,20 @@ def mcnemar(first_only: int, second_only: int) -> float:
     return min(1.0, 2 * float(bdtr(min(first_only, second_only), first_only + second_only, 0.5)))
 
 
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """p values of several tests, corrected so that the probability of any false finding stays what it is for one (Holm
+    1979, Scandinavian Journal of Statistics 6:65): the k-th smallest of m times m - k + 1, no less than the one before,
+    at most 1. None stays None and is no test.
+    """
+    ordered = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
+    corrected: list[float | None] = [None] * len(p_values)
+    highest = 0.0
+    for rank, (p, index) in enumerate(ordered):
+        highest = max(highest, min(1.0, (len(ordered) - rank) * p))
+        corrected[index] = highest
+    return corrected
+
+
 def equivalence(first_only: int, second_only: int, utterances: int, margin: float) -> Equivalence:
     """Test that the recalls differ by less than `margin` (0-1), over so many paired utterances.
 

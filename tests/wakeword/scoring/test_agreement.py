@@ -17,6 +17,7 @@ from wakeword.scoring.agreement import (
     SIGNIFICANCE,
     _p_below,
     equivalence,
+    holm,
     mcnemar,
     pair_positions,
     utterances_needed,
@@ -218,3 +219,21 @@ def test_the_nearest_goes_first_and_the_tolerance_is_inclusive() -> None:
     assert pair_positions([100, 300], [104, 149, 351], 49).pairs == ((0, 0),)
     assert pair_positions([100], [149], 49).pairs == ((0, 0),)
     assert pair_positions([100], [150], 49) == pair_positions([100], [50], 49)
+
+
+def test_holm_corrects_the_smallest_most() -> None:
+    """Worked by hand: 3 * 0.01, then 2 * 0.02, then 0.03 raised to what the one before got."""
+    assert holm([0.03, 0.01, None, 0.02]) == pytest.approx([0.04, 0.03, None, 0.04])
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm([0.2]) == [0.2]
+    assert holm([]) == []
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=8))
+def test_holm_lies_between_no_correction_and_bonferroni(p_values: list[float | None]) -> None:
+    corrected = holm(p_values)
+    tests = [(p, c) for p, c in zip(p_values, corrected, strict=True) if p is not None and c is not None]
+    assert len(tests) == sum(p is not None for p in p_values) == sum(c is not None for c in corrected)
+    for p, c in tests:
+        assert p <= c <= min(1.0, len(tests) * p)
+    assert [c for _, c in sorted(tests)] == sorted(c for _, c in tests)
