@@ -29,7 +29,7 @@ from wakeword.errors import ConfigError
 from wakeword.files import check_writable, write_atomically
 from wakeword.locks import wait_for
 
-_FORMAT = 2
+_FORMAT = 3
 """Raise it when what a trial's figure means changes: trials of before and after it cannot be compared."""
 
 

@@ -22,7 +22,7 @@ from trainer.training.progress import Silent, TrainingProgress
 from trainer.training.scores import ValidationScores
 from wakeword.corpus.recordings import hash_file
 
-_FORMAT = 3
+_FORMAT = 4
 """Raise it when what validation hears or what chooses a checkpoint changes: scores of before and after it cannot be
 compared in one run."""
 

@@ -45,7 +45,7 @@ from wakeword.errors import ConfigError
 from wakeword.locks import hold_folder
 from wakeword.processes import threads_of_workers
 
-_FORMAT = 2
+_FORMAT = 3
 """Raise it when what validation hears changes: points of before and after it cannot be compared."""
 
 

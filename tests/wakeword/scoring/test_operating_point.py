@@ -134,7 +134,7 @@ def test_a_margin_ends_where_nothing_is_found() -> None:
     """Of a weak model no cutoff has so low a rate: one that finds nothing is no choice."""
     part = curve({range(1, 251): 20}, {range(1, 241): 20, range(241, 251): 3}, hours=0.2)
     for hard in (FALLING, np.where(np.arange(256) < 251, 0.5, 0.0), np.zeros(256)):
-        choice = choose_cutoff(part, 20.0, hard=hard)
+        choice = choose_cutoff(part, 15.0, hard=hard)
         assert (choice.cutoff, choice.detected) == (250, 20)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wakeword.scoring.det import DetCurve
-from wakeword.scoring.tail import FITTED_PEAKS, PRIOR_EXCESS, fit_tail, log_odds
+from wakeword.scoring.tail import FITTED_PEAKS, PRIOR_EXCESS, PRIOR_PEAKS, fit_tail, log_odds
 
 CUTOFFS = np.arange(256)
 
@@ -25,16 +25,16 @@ def exponential(seed: int, count: int, excess: float, begins: float = -5.0) -> n
     return begins + np.random.default_rng(seed).exponential(excess, count)
 
 
-@pytest.mark.parametrize("excess", [0.8, 1.5, 2.5])
+@pytest.mark.parametrize("excess", [0.5, 0.8, 1.5])
 def test_the_mean_excess_of_many_peaks_is_found(excess: float) -> None:
     found = [fit_tail(curve(exponential(seed, 500, excess), 5.0)) for seed in range(40)]
-    # Of twenty peaks and the ten of the prior.
-    expected = (FITTED_PEAKS * excess + 10 * PRIOR_EXCESS) / (FITTED_PEAKS + 10)
+    # Of twenty peaks and those of the prior.
+    expected = (FITTED_PEAKS * excess + PRIOR_PEAKS * PRIOR_EXCESS) / (FITTED_PEAKS + PRIOR_PEAKS)
     assert np.mean([tail.mean_excess for tail in found]) == pytest.approx(expected, rel=0.1)
     assert all(tail.peaks >= FITTED_PEAKS for tail in found)
 
 
-@pytest.mark.parametrize("excess", [1.0, 1.5, 2.0])
+@pytest.mark.parametrize("excess", [0.5, 0.7, 1.0, 1.5, 2.0])
 def test_the_bound_holds_as_often_as_it_says(excess: float) -> None:
     level = 1.0
     truth = 300 / 5.0 * float(np.exp(-(level + 5.0) / excess))
