@@ -46,12 +46,41 @@ def cycle(session: nox.Session) -> None:
 
     Arguments go to the cycle: `nox -s cycle -- --phrase "okay house" --output runs/house`. With `--board virtual` the
     model is also built into a firmware and measured on a virtual board; with a board of `boards.yaml` it is flashed and
-    hears a loudspeaker.
+    hears a loudspeaker. `--phrase` and `--board` may be repeated: one report then tells of all.
     """
+    run_cycle(session)
+
+
+@nox.session(python=PYTHON)
+def train(session: nox.Session) -> None:
+    """The cycle's first part: a model from a phrase. `nox -s train -- --phrase "okay house"`; options as `cycle` has
+    them.
+    """
+    run_cycle(session, "--only", "train")
+
+
+@nox.session(python=PYTHON)
+def flash(session: nox.Session) -> None:
+    """The cycle's second part: the trained model in a firmware, on a board:
+    `nox -s flash -- --phrase "okay house" --board desk`.
+    """
+    run_cycle(session, "--only", "flash")
+
+
+@nox.session(python=PYTHON)
+def measure(session: nox.Session) -> None:
+    """The cycle's last part: the model measured and reported, on the board that `flash` prepared or, without `--board`,
+    simulated: `nox -s measure -- --phrase "okay house" --board desk`.
+    """
+    run_cycle(session, "--only", "measure")
+
+
+def run_cycle(session: nox.Session, *only: str) -> None:
+    """Run the cycle, or what it shall do alone, with the session's arguments."""
     install(session, *USED)
     # After Ctrl-C the training saves its state before it ends.
     session.run(
-        "python", str(Path("scripts") / "cycle.py"), *session.posargs, interrupt_timeout=60, terminate_timeout=10
+        "python", str(Path("scripts") / "cycle.py"), *only, *session.posargs, interrupt_timeout=60, terminate_timeout=10
     )
 
 

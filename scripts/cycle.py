@@ -3,7 +3,8 @@ report.
 
 Without `--board` the measurement is a simulation; with one the model is built into a firmware, brought to the board and
 measured there, beside the simulation of the same audio; a real board hears it through the loudspeaker that
-`boards.yaml` names. Run by `nox -s cycle`; every step is one of the project's commands, printed as a user would type
+`boards.yaml` names. Several wake words and boards make a matrix, with one report. Run by `nox -s cycle`, and a part of
+it by `nox -s train`, `flash` and `measure`; every step is one of the project's commands, printed as a user would type
 it. Interrupted, the same call goes on: finished clips are kept, the training and the session resume.
 """
 
@@ -14,17 +15,20 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
+from firmware.project import collect_secrets
 from harness.results.merge import merge_results
 from harness.results.schema import read_result
 from harness.results.verdict import judge
-from scripts.cycle_options import board_of, check_negatives, parse
+from scripts.cycle_options import board_of, check_named_once, check_negatives, parse
 from scripts.cycle_steps import Cycle, Step
 from trainer.config.checks import check_config
 from trainer.config.loader import load_config
 from trainer.exporting import default_name
-from wakeword.errors import INTERRUPTED_EXIT_CODE, MwwError
+from wakeword.errors import INTERRUPTED_EXIT_CODE, ConfigError, MwwError
 from wakeword.extras import missing
 
 PROGRAMS = Path(sys.executable).parent
@@ -40,50 +44,99 @@ def main() -> int:
     """Run all steps; the exit code of the first that fails, else 0."""
     began = time.monotonic()
     try:
-        cycle = _asked()
+        cycles = _asked()
     except MwwError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    synthetic = "wake words are" if cycle.hears_people else "corpus is"
-    print(
-        f"Cycle for {cycle.options.phrase!r} in {cycle.work}. Its {synthetic} synthetic: it shows that every part"
-        " works, not how real people are recognised."
-    )
-    for number, step in enumerate(cycle.steps(), 1):
-        if code := _do(number, cycle.count, step):
+    synthetic = "wake words are" if cycles[0].hears_people else "corpus is"
+    for cycle in cycles:
+        print(
+            f"Cycle for {cycle.phrase!r} in {cycle.work}. Its {synthetic} synthetic: it shows that every part works,"
+            " not how real people are recognised."
+        )
+    count = sum(cycle.count for cycle in cycles) + _has_report_of_all(cycles)
+    steps = chain(chain.from_iterable(cycle.steps() for cycle in cycles), _all_reported(cycles))
+    for number, step in enumerate(steps, 1):
+        if code := _do(number, count, step):
             print(
                 f"\n{step[0]} failed with exit code {code}; mend it and run the cycle again: finished work is kept.",
                 file=sys.stderr,
             )
             return code
-    verdict = judge(merge_results([read_result(path) for path in cycle.results]))
-    print(f"\n{'Summary ':─<{WIDTH}}\n{verdict.sentence}")
+    print(f"\n{'Summary ':─<{WIDTH}}")
+    for cycle in cycles:
+        _tell(cycle, synthetic)
+    if _has_report_of_all(cycles):
+        print(f"Report of all: {_report_of_all(cycles).absolute()}")
+    print(f"Took {(time.monotonic() - began) / 60:.1f} min")
+    return 0
+
+
+def _tell(cycle: Cycle, synthetic: str) -> None:
+    """What came of it, and what to do next."""
+    model = f"Model and manifest: {cycle.manifest.with_suffix('.tflite')}, {cycle.manifest}"
+    if "measure" not in cycle.parts:
+        print(model)
+        for part, done in (("flash", "built into a firmware"), ("measure", "measured")):
+            if part not in cycle.parts and (part == "measure" or "train" in cycle.parts):
+                print(f"`nox -s {part} -- --phrase {shlex.quote(cycle.phrase)}` has it {done}.")
+        return
+    for results in cycle.measurements:
+        print(judge(merge_results([read_result(path) for path in results])).sentence)
     print(
         f"The {synthetic} synthetic: these figures say nothing about how real people are recognised. Measure with"
         " recordings of your own next."
     )
     if not cycle.hears_people:
         print(MORE_NEGATIVES)
-    print(
-        f"Model and manifest: {cycle.manifest.with_suffix('.tflite')}, {cycle.manifest}\nReport:"
-        f" {cycle.report.absolute()}\nTook {(time.monotonic() - began) / 60:.1f} min"
-    )
-    return 0
+    print(f"{model}\nReport: {cycle.report.absolute()}")
 
 
-def _asked() -> Cycle:
+def _all_reported(cycles: Sequence[Cycle]) -> Iterator[Step]:
+    """One report of all, where there are several models."""
+    if _has_report_of_all(cycles):
+        results = [path for cycle in cycles for measurement in cycle.measurements for path in measurement]
+        yield "Report of all", ["mww-report", *results, "--output", _report_of_all(cycles)]
+
+
+def _has_report_of_all(cycles: Sequence[Cycle]) -> bool:
+    return len(cycles) > 1 and "measure" in cycles[0].parts
+
+
+def _report_of_all(cycles: Sequence[Cycle]) -> Path:
+    return cycles[0].work.parent / "report.html"
+
+
+def _asked() -> list[Cycle]:
     """What the command line asks for. Settings, folders and boards that would be refused after minutes of speech or
     training are refused now: raises `MwwError`.
     """
     options = parse(__doc__ or "")
-    name = options.model_name or default_name(options.phrase)
-    if options.board is not None and (reason := _missing_client()):
-        print(f"{reason}: the model will be simulated instead of measured on board {options.board!r}.")
-        options.board = None
-    check_config(load_config(options.config, (), [f"export.wake_word={options.phrase}", *options.set]))
-    work = options.output or Path("runs") / f"cycle_{name}"
-    check_negatives(options.negatives, work)
-    return Cycle(options, name, work, None if options.board is None else board_of(options, work / "firmware"))
+    if options.boards and (reason := _missing_client()):
+        print(f"{reason}: the model will be simulated instead of measured on board {', '.join(options.boards)}.")
+        options.boards = []
+    if options.only == "flash" and not options.boards:
+        raise ConfigError("nox -s flash: --board is missing; name a board of boards.yaml, or virtual")
+    check_named_once(options)
+    names = [options.model_name or default_name(phrase) for phrase in options.phrases]
+    works = [options.output or Path("runs") / f"cycle_{names[0]}"]
+    if len(names) > 1:
+        works = [(options.output or Path("runs")) / f"cycle_{name}" for name in names]
+    for phrase in options.phrases:
+        check_config(load_config(options.config, (), [f"export.wake_word={phrase}", *options.set]))
+    for work in works:
+        check_negatives(options.negatives, work)
+    boards = tuple(board_of(options, name) for name in options.boards)
+    cycles = [
+        Cycle(options, phrase, name, work, boards)
+        for phrase, name, work in zip(options.phrases, names, works, strict=True)
+    ]
+    for cycle in cycles:
+        cycle.check_parts()
+        for board in boards:
+            if options.only != "train":
+                collect_secrets(board.target, cycle.firmware(board), None)
+    return cycles
 
 
 def _do(number: int, count: int, step: Step) -> int:

@@ -11,16 +11,15 @@ from firmware.boards.entry import HOST_TARGET, BoardEntry
 from firmware.boards.inventory import find_board, inventory_path
 from firmware.boards.lock import check_free
 from firmware.boards.registry import kind_of
-from firmware.project import collect_secrets
 from harness.air.settings import AirOptions, air_settings, check_sound
+from scripts.cycle_steps import PARTS, SENTENCES_PER_CLIP
 from trainer.data.feature_sets import refuse_feature_sets
 from trainer.data.ingest import FoundFile, Label, find_files
 from trainer.data.split import refuse_repeated
+from trainer.exporting import default_name
 from wakeword.audio import probe
 from wakeword.errors import ConfigError
 
-SENTENCES_PER_CLIP = 3
-"""Hours without the wake word are what a rate of false accepts needs most."""
 REAL_SPEECH_HOURS = 2.0
 """Of `--real-speech` without a number: docs/training.md says what an hour costs."""
 
@@ -28,15 +27,28 @@ REAL_SPEECH_HOURS = 2.0
 def parse(description: str) -> argparse.Namespace:
     """The options of the command line; ends the program where they are wrong."""
     parser = argparse.ArgumentParser(prog="nox -s cycle --", description=description)
-    parser.add_argument("--phrase", default="computer", help="the wake word")
+    parser.add_argument(
+        "--only",
+        choices=PARTS,
+        help="a part alone; `nox -s train`, `nox -s flash` and `nox -s measure` give it (default: all)",
+    )
+    parser.add_argument(
+        "--phrase",
+        action="append",
+        dest="phrases",
+        help="the wake word; repeated, a model of each is made, and one report tells of all (default: computer)",
+    )
     parser.add_argument(
         "--language", default="en", help="its language, as a tag: en, en-GB, de, fr, es, it, nl, pt-BR, …"
     )
     parser.add_argument(
-        "--model-name", help="name of the folder and of the model's files (default: from the wake word)"
+        "--model-name", help="name of the folder and of the model's files (default: from the wake word); of one phrase"
     )
     parser.add_argument(
-        "--output", type=Path, help="folder of everything that the cycle makes (default: runs/cycle_PHRASE)"
+        "--output",
+        type=Path,
+        help="folder of everything that the cycle makes (default: runs/cycle_PHRASE); of several phrases, the folder"
+        " of their folders (default: runs)",
     )
     parser.add_argument("--config", default="quick", help="preset or YAML file for mww-train")
     parser.add_argument(
@@ -71,7 +83,11 @@ def parse(description: str) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--board", help="measure on this board of boards.yaml; 'virtual' needs no hardware (default: simulate)"
+        "--board",
+        action="append",
+        dest="boards",
+        default=[],
+        help="measure on this board of boards.yaml; 'virtual' needs no hardware; repeated, on each (default: simulate)",
     )
     parser.add_argument(
         "--calibration", type=Path, help="calibration.json of mww-bench calibrate, for a board that hears a loudspeaker"
@@ -85,7 +101,20 @@ def parse(description: str) -> argparse.Namespace:
     parser.add_argument(
         "--set", action="append", default=[], help="a setting for mww-train, section.key=value; may be repeated"
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.phrases = options.phrases or ["computer"]
+    return options
+
+
+def check_named_once(options: argparse.Namespace) -> None:
+    """Raise `ConfigError` where a wake word or a board is given twice, or one name is given for several models."""
+    names = [default_name(phrase) for phrase in options.phrases]
+    for option, given in (("--phrase", names), ("--board", options.boards)):
+        for name in given:
+            if given.count(name) > 1:
+                raise ConfigError(f"{option}: {name!r} is given twice; give each once")
+    if options.model_name and len(names) > 1:
+        raise ConfigError(f"--model-name {options.model_name}: names one model, and {len(names)} phrases are given")
 
 
 def check_negatives(folders: Sequence[Path], work: Path) -> None:
@@ -112,11 +141,10 @@ def check_negatives(folders: Sequence[Path], work: Path) -> None:
     refuse_repeated(file.path for file in files)
 
 
-def board_of(options: argparse.Namespace, firmware: Path) -> BoardEntry:
-    """The board to measure on. What would be refused after minutes of training is refused now: board, sound,
-    calibration, gains, secrets, another user.
+def board_of(options: argparse.Namespace, name: str) -> BoardEntry:
+    """A board to measure on. What would be refused after minutes of training is refused now: board, sound, calibration,
+    gains, another user.
     """
-    name = options.board
     board = find_board(name, inventory_path(None))
     kind = kind_of(board)
     if not kind.fed and board.speaker is None:
@@ -132,7 +160,6 @@ def board_of(options: argparse.Namespace, firmware: Path) -> BoardEntry:
     air = air_settings(board, AirOptions(calibration=options.calibration, gains=tuple(options.gain)))
     check_sound(air)
     check_free(board)
-    collect_secrets(board.target, firmware, None)
     return board
 
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from firmware.boards.entry import BoardEntry
 from firmware.boards.registry import kind_of
-from scripts.cycle_options import SENTENCES_PER_CLIP
+from firmware.build import RECORD_FILE
 from trainer.data.librispeech import FOLDER as LIBRISPEECH
 from wakeword.corpus.recordings import hash_file
+from wakeword.errors import ConfigError
+
+PARTS = ("train", "flash", "measure")
+"""What a cycle can do alone: `nox -s train`, `flash`, `measure`. Each takes what the one before it left."""
+
+SENTENCES_PER_CLIP = 3
+"""Hours without the wake word are what a rate of false accepts needs most."""
 
 type Step = tuple[str, list[object]]
 """What it does, and its command."""
@@ -20,24 +28,25 @@ type Step = tuple[str, list[object]]
 
 @dataclass(frozen=True)
 class Cycle:
-    """A cycle that is asked for, and its folders."""
+    """A cycle that is asked for, of one wake word, and its folders."""
 
     options: argparse.Namespace
+    phrase: str
     name: str
     """Of the model's files."""
     work: Path
-    board: BoardEntry | None
-    """What measures; None: the model is simulated."""
+    boards: tuple[BoardEntry, ...]
+    """What measures; empty: the model is simulated."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What of it is asked for."""
+        return PARTS if self.options.only is None else (self.options.only,)
 
     @property
     def manifest(self) -> Path:
         """The exported model's."""
         return self.work / "exported" / f"{self.name}.json"
-
-    @property
-    def firmware(self) -> Path:
-        """The folder of the firmware for the board."""
-        return self.work / "firmware"
 
     @property
     def report(self) -> Path:
@@ -51,39 +60,62 @@ class Cycle:
         return bool(self.options.negatives or self.options.real_speech or fetched.is_dir())
 
     @property
-    def results(self) -> list[Path]:
-        """What is reported. Of a board it can be told once there is a model."""
-        if self.board is not None:
-            return [self._session / "result.json"]
-        return [self._simulated("wake"), self._simulated("none")]
+    def measurements(self) -> list[list[Path]]:
+        """What is reported: the results of each measurement. Of boards they can be told once there is a model."""
+        if self.boards:
+            return [[self._session(board) / "result.json"] for board in self.boards]
+        return [[self._simulated("wake"), self._simulated("none")]]
 
     @property
     def count(self) -> int:
         """Of the steps."""
-        # Either two simulations, or the firmware and the session; a board beside this machine is flashed too.
-        return 7 + (self.board is not None and not kind_of(self.board).runs_here)
+        flashed = sum(not kind_of(board).runs_here for board in self.boards)
+        measured = (len(self.boards) or 2) + 1  # two simulations where there is no board, and the report
+        steps = {"train": 4, "flash": len(self._targets) + flashed, "measure": measured}
+        return sum(steps[part] for part in self.parts)
+
+    def check_parts(self) -> None:
+        """Raise `ConfigError` where what an earlier part leaves is not there."""
+        again = shlex.quote(self.phrase)
+        if "train" not in self.parts and not self.manifest.is_file():
+            raise ConfigError(f"{self.manifest}: no model is there; `nox -s train -- --phrase {again}` makes one")
+        if "flash" not in self.parts and "measure" in self.parts:
+            for board in self.boards:
+                if not (self.firmware(board) / RECORD_FILE).is_file():
+                    raise ConfigError(
+                        f"{self.firmware(board)}: no firmware for board {board.name!r} is there; `nox -s flash --"
+                        f" --phrase {again} --board {board.name}` builds it"
+                    )
 
     def steps(self) -> Iterator[Step]:
         """One after the other: what comes later is named by what was made before."""
-        yield "Generate speech", self._generate()
-        yield "Train", self._train()
-        weights = self._run / "checkpoints" / "best_weights.weights.h5"
-        export = ["mww-export", "--checkpoint", weights, "--output", self.manifest.parent, "--model-name", self.name]
-        yield "Export", export
-        yield "Verify the device contract", ["mww-verify", self.manifest]
-        if self.board is not None:
-            yield from self._on_board(self.board)
-        else:
-            people = "partly " if self.hears_people else ""
+        if "train" in self.parts:
+            yield "Generate speech", self._generate()
+            yield "Train", self._train()
+            weights = self._run / "checkpoints" / "best_weights.weights.h5"
             yield (
-                "Simulate: utterances of test speakers",
-                self._simulate("positive", "session", "wake", "test utterances, synthetic"),
+                "Export",
+                [
+                    *("mww-export", "--checkpoint", weights),
+                    *("--output", self.manifest.parent, "--model-name", self.name),
+                ],
             )
-            yield (
-                "Simulate: other speech of test speakers",
-                self._simulate("negative", "stream", "none", f"test speech, {people}synthetic"),
-            )
-        yield "Report", ["mww-report", *self.results, "--output", self.report]
+            yield "Verify the device contract", ["mww-verify", self.manifest]
+        if "flash" in self.parts:
+            yield from self._onto_boards()
+        if "measure" in self.parts:
+            yield from self._measured()
+            results = [result for measurement in self.measurements for result in measurement]
+            yield "Report", ["mww-report", *results, "--output", self.report]
+
+    def firmware(self, board: BoardEntry) -> Path:
+        """The folder of the firmware for boards of one target."""
+        return self.work / "firmware" / board.target
+
+    @property
+    def _targets(self) -> dict[str, BoardEntry]:
+        """A board of each target, in order."""
+        return {board.target: board for board in reversed(self.boards)}
 
     @property
     def _generated(self) -> Path:
@@ -93,10 +125,9 @@ class Cycle:
     def _run(self) -> Path:
         return self.work / "run"
 
-    @property
-    def _session(self) -> Path:
+    def _session(self, board: BoardEntry) -> Path:
         """Another model is another session; the same one is resumed, or only reported when it was finished."""
-        return self.work / f"session_{hash_file(self.manifest.with_suffix('.tflite'))[:12]}"
+        return self.work / f"session_{board.name}_{hash_file(self.manifest.with_suffix('.tflite'))[:12]}"
 
     def _simulated(self, truth: str) -> Path:
         return self.work / "results" / f"{truth}.json"
@@ -107,12 +138,12 @@ class Cycle:
         clips = ["--positives", options.clips, "--near-misses", options.clips]
         clips += ["--sentences", SENTENCES_PER_CLIP * options.clips, "--natural", options.natural]
         people = ["--real-speech", options.real_speech] if options.real_speech else []
-        return ["mww-generate", options.phrase, *spoken, *clips, *people]
+        return ["mww-generate", self.phrase, *spoken, *clips, *people]
 
     def _train(self) -> list[object]:
         options = self.options
         settings = [
-            f"export.wake_word={options.phrase}",
+            f"export.wake_word={self.phrase}",
             f"paths.positive_dir={self._generated / 'positive'}",
             f"paths.negative_dir={_listed([self._generated / 'negative', *options.negatives])}",
             f"training.seed={options.seed}",
@@ -121,19 +152,34 @@ class Cycle:
         command = ["mww-train", "--config", options.config, "--output", self._run]
         return [*command, *(part for setting in settings for part in ("--set", setting))]
 
-    def _on_board(self, board: BoardEntry) -> Iterator[Step]:
-        build = ["mww-firmware", "build", "--target", board.target, "--model", self.manifest, "--output", self.firmware]
-        yield "Build the firmware", build
-        if not kind_of(board).runs_here:
-            flash = ["mww-firmware", "flash", "--board", board.name, "--firmware", self.firmware]
-            yield "Flash the board", flash
-        yield "Measure on the board, beside the simulation", self._measure(board)
+    def _onto_boards(self) -> Iterator[Step]:
+        for target, board in self._targets.items():
+            build = ["mww-firmware", "build", "--target", target, "--model", self.manifest]
+            yield f"Build the firmware for {target}", [*build, "--output", self.firmware(board)]
+        for board in self.boards:
+            if not kind_of(board).runs_here:
+                flash = ["mww-firmware", "flash", "--board", board.name, "--firmware", self.firmware(board)]
+                yield f"Flash board {board.name}", flash
+
+    def _measured(self) -> Iterator[Step]:
+        for board in self.boards:
+            yield f"Measure on board {board.name}, beside the simulation", self._measure(board)
+        if not self.boards:
+            people = "partly " if self.hears_people else ""
+            yield (
+                "Simulate: utterances of test speakers",
+                self._simulate("positive", "session", "wake", "test utterances, synthetic"),
+            )
+            yield (
+                "Simulate: other speech of test speakers",
+                self._simulate("negative", "stream", "none", f"test speech, {people}synthetic"),
+            )
 
     def _measure(self, board: BoardEntry) -> list[object]:
-        options, lists, session = self.options, self._run / "lists", self._session
+        options, lists, session = self.options, self._run / "lists", self._session(board)
         heard = ["--wake", lists / "test_positive.txt", "--none", lists / "test_negative.txt"]
         command = ["mww-bench", "measure", "--board", board.name, "--model", self.manifest, *heard]
-        command += ["--firmware", self.firmware, "--seed", options.seed, "--output", session]
+        command += ["--firmware", self.firmware(board), "--seed", options.seed, "--output", session]
         if options.calibration is not None:
             command += ["--calibration", options.calibration]
         command += [part for gain in options.gain for part in ("--gain", gain)]

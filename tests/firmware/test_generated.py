@@ -134,8 +134,8 @@ def test_a_board_whose_microphones_are_behind_an_xmos(target: str, official_mode
     assert f"{pin}->set_pin(::GPIO_NUM_{XMOS_RESET_PINS[target]})" in source
     assert "StartupTrigger(600.0f)" in source, "after the pin's own set-up, which is at 800"
     assert source.index("bench_xmos_reset->turn_on()") < source.index("bench_xmos_reset->turn_off()")
-    assert "bench_microphone->set_i2s_role(::I2S_ROLE_SLAVE)" in source
-    assert "MicrophoneSource(bench_microphone, 16, 4, false)" in source
+    assert "board_microphone->set_i2s_role(::I2S_ROLE_SLAVE)" in source
+    assert "MicrophoneSource(board_microphone, 16, 4, false)" in source
     assert "microphonesource_id->add_channel(1)" in source
 
 
@@ -150,7 +150,7 @@ def test_a_codec_whose_clock_is_the_bit_clock(official_models: Path, tmp_path: P
         "set_bits_per_sample(es8311::ES8311_RESOLUTION_32)",
     ):
         assert f"bench_codec->{call}" in source
-    assert "bench_microphone->set_slot_bit_width(::I2S_SLOT_BIT_WIDTH_32BIT)" in source
+    assert "board_microphone->set_slot_bit_width(::I2S_SLOT_BIT_WIDTH_32BIT)" in source
 
 
 def test_platformio_compiles_the_same_program(official_models: Path, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_rows_are_models_ways_and_boards(tmp_path: Path) -> None:
     assert "0, 0 of 4" in page.text
     assert "0, 1" not in page.text
     assert "1, 0 of 4" in page.text, "one utterance that the desk alone found"
-    assert not [one for one in page.all("link") + page.all("img") + page.all("script")]
+    assert not page.all("link") + page.all("img") + page.all("script")
 
 
 def test_many_pairs_are_corrected(tmp_path: Path) -> None:

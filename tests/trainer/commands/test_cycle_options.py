@@ -28,7 +28,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
         def run(command: list[str]) -> int:
             commands.append([Path(command[0]).name, *command[1:]])
-            return 1 if commands[-1][0] == "mww-train" else 0
+            return 1 if commands[-1][0] in ("mww-train", "mww-report") else 0
 
         monkeypatch.setattr(cycle, "_run", run)
         monkeypatch.setattr("sys.argv", ["cycle.py", "--output", str(tmp_path / "cycle"), *map(str, arguments)])
@@ -109,3 +109,58 @@ def test_one_recording_that_can_be_read_is_enough(tmp_path: Path, started: Start
     (folder / "1.wav").write_bytes(b"RIFF")
     _, commands = started("--negatives", folder)
     assert [command[0] for command in commands] == ["mww-generate", "mww-train"]
+
+
+def test_several_words_are_several_models_and_one_report(tmp_path: Path, started: Started) -> None:
+    done, commands = started("--phrase", "okay house", "--phrase", "hola casa")
+    assert [command[0] for command in commands] == ["mww-generate", "mww-train"], "the first that fails ends it"
+    assert commands[0][1] == "okay house"
+    assert commands[0][commands[0].index("--output") + 1] == str(tmp_path / "cycle" / "cycle_okay_house" / "generated")
+    assert "Cycle for 'hola casa' in" in done.stdout
+    assert "[1/15] Generate speech" in done.stdout, "seven steps each, and the report of all"
+
+
+def test_a_part_needs_what_the_one_before_left(tmp_path: Path, started: Started) -> None:
+    cycle = tmp_path / "cycle"
+    for arguments, message in (
+        (["--only", "measure"], "computer.json: no model is there; `nox -s train -- --phrase computer` makes one"),
+        (["--only", "flash", "--board", "virtual"], "computer.json: no model is there"),
+        (["--only", "flash"], "nox -s flash: --board is missing; name a board of boards.yaml, or virtual"),
+        (["--phrase", "a b", "--phrase", "A b"], "--phrase: 'a_b' is given twice; give each once"),
+        (["--board", "virtual", "--board", "virtual"], "--board: 'virtual' is given twice"),
+        (["--phrase", "ab", "--phrase", "cd", "--model-name", "x"], "--model-name x: names one model, and 2 phrases"),
+    ):
+        done, commands = started(*arguments)
+        assert message in one_line_error(done)
+        assert not commands
+        assert not cycle.exists()
+    manifest = cycle / "exported" / "computer.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("{}")
+    manifest.with_suffix(".tflite").write_bytes(b"model")
+    done, _ = started("--only", "measure", "--board", "virtual")
+    assert (
+        "no firmware for board 'virtual' is there; `nox -s flash -- --phrase computer --board virtual` builds it"
+        in (one_line_error(done))
+    )
+
+
+def test_parts_are_the_commands_of_the_whole(tmp_path: Path, started: Started) -> None:
+    manifest = tmp_path / "cycle" / "exported" / "computer.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("{}")
+    manifest.with_suffix(".tflite").write_bytes(b"model")
+    done, commands = started("--only", "flash", "--board", "virtual")
+    assert done.returncode == 0, done.stderr
+    (build,) = commands
+    firmware = tmp_path / "cycle" / "firmware" / "host"
+    assert build == [
+        *("mww-firmware", "build", "--target", "host", "--model", str(manifest), "--output", str(firmware)),
+    ]
+    assert "`nox -s measure -- --phrase computer` has it measured." in done.stdout
+    firmware.mkdir(parents=True)
+    (firmware / "firmware.json").write_text("{}")
+    _, commands = started("--only", "measure", "--board", "virtual")
+    assert [command[0] for command in commands[:1]] == ["mww-bench"]
+    assert commands[0][commands[0].index("--firmware") + 1] == str(firmware)
+    assert Path(commands[0][commands[0].index("--output") + 1]).name.startswith("session_virtual_")
