@@ -207,7 +207,7 @@ def _main_file(target: str, name: str, included: dict[str, str], toolchain: str,
     own: dict[str, Any] = {}
     if digital:
         # Of the samples as they are: a target's gain is its microphone's.
-        own["micro_wake_word"] = {"microphone": {"microphone": DIGITAL_MICROPHONE, "gain_factor": 1}}
+        own["micro_wake_word"] = {"microphone": {"microphone": DIGITAL_MICROPHONE, "channels": 0, "gain_factor": 1}}
     if toolchain == PLATFORMIO:  # ESPHome's default is the native one, from 2026.10 on
         own["esp32"] = {"toolchain": PLATFORMIO}
     chosen = f"\n{dump(own)}" if own else ""
