@@ -10,7 +10,7 @@ import typer
 
 from bench_audio.cli import calibrate
 from harness.session.cli import list_boards, measure
-from wakeword.command_line import CommandApp, reports_errors
+from wakeword.command_line import ClusterAddress, CommandApp, reports_errors
 from wakeword.errors import ConfigError
 
 simulate_app = CommandApp()
@@ -102,6 +102,7 @@ def simulate(
         ),
     ] = "auto",
     jobs: Annotated[int | None, typer.Option(help="Processes. (default: one per core)")] = None,
+    cluster: ClusterAddress = None,
     cache_dir: Annotated[
         Path | None, typer.Option(help="Where features are kept. (default: $MWW_CACHE_DIR or ~/.cache/mww/features)")
     ] = None,
@@ -129,6 +130,10 @@ def simulate(
         raise ConfigError("--result needs --truth wake or --truth none: without it there is nothing to score")
     if jobs is not None and jobs < 1:
         raise ConfigError(f"--jobs {jobs}: give 1 or more processes, or leave it out for one per core")
+    if cluster is not None and no_cache:
+        raise ConfigError("--cluster needs the cache, in a folder that all machines see; leave --no-cache out")
+    if cluster is not None and jobs is not None:
+        raise ConfigError("--jobs is for processes of this machine, --cluster for workers of others; give one of them")
     if not judge and (judge_cutoff, judge_before, judge_after) != (None, None, None):
         raise ConfigError("--judge-cutoff, --judge-before and --judge-after are settings of a judge; give --judge too")
     from harness.simulated.judged import judge_simulation
@@ -136,9 +141,11 @@ def simulate(
     from harness.simulated.table import results_table
     from harness.terminal import stdout
     from judge.deciding import AFTER_SECONDS, BEFORE_SECONDS, open_judge, refuse_other_word
+    from wakeword.cluster.connection import working_on
     from wakeword.corpus.feature_cache import default_cache_folder
     from wakeword.corpus.recordings import list_notes
     from wakeword.device_model import load_model
+    from wakeword.engines import open_engine
     from wakeword.files import check_outputs
     from wakeword.progress import audio_progress, working
     from wakeword.simulation.board import choose_presentation, choose_recordings, hear
@@ -146,6 +153,11 @@ def simulate(
 
     model = load_model(manifest, cutoff, window)
     presentation = choose_presentation(mode, lead_in, tail, gap, model.manifest.micro.feature_step_size, noise_floor)
+    if cluster is not None and mode != "clips" and (found := open_engine(model.model, engine)[0].name) != "unrolled":
+        raise ConfigError(
+            f"--mode {mode} with the engine {found} runs in one piece, which no cluster makes faster; leave --cluster"
+            " out, or simulate each recording alone: --mode clips"
+        )
     asked = None
     if judge:
         before = BEFORE_SECONDS if judge_before is None else judge_before
@@ -158,8 +170,12 @@ def simulate(
         [manifest, Path(model.model.source), *audio, *recordings, *(judge or ())],
     )
     notes = list_notes(audio)
-    options = Options(engine, jobs, None if no_cache else cache_dir or default_cache_folder())
-    with audio_progress(f"{model.manifest.wake_word}, {mode}", seconds) as progress:
+    cache = None if no_cache else cache_dir or default_cache_folder()
+    options = Options(engine, jobs, cache)
+    with (
+        working_on(cluster, read=recordings, written=[cache] if cache else []),
+        audio_progress(f"{model.manifest.wake_word}, {mode}", seconds) as progress,
+    ):
         simulation = hear(model, recordings, presentation, options, progress)
     judged = None
     if asked is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.clusters import LocalCluster, local_cluster
 from tests.once import made_once, one_at_a_time, shared_folder
 from tests.programs import what_to_install
 from tests.spoken import Spoken, generate, recorded
@@ -168,3 +169,17 @@ def virtual_board(host_firmware: Firmware) -> VirtualBoard:
     from firmware.boards.kinds.virtual import VirtualBoard
 
     return VirtualBoard(VIRTUAL_BOARD, host_firmware)
+
+
+@pytest.fixture(scope="session")
+def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """A scheduler and two worker processes on this machine."""
+    with local_cluster(tmp_path_factory.mktemp("cluster"), 2) as running:
+        yield running
+
+
+@pytest.fixture
+def cluster(two_workers: LocalCluster) -> LocalCluster:
+    """The same with both workers there, whatever an earlier test did to them."""
+    two_workers.whole(2)
+    return two_workers

@@ -46,6 +46,7 @@ OTHER_PROGRAMS = (
     "tensorboard",
     "esphome",
     "docker",
+    "dask",
     "less",
     "apt-get",
     "apt",
@@ -185,6 +186,11 @@ def check_uv(arguments: list[str]) -> None:
     assert extras <= set(PROJECT["optional-dependencies"]), arguments
 
 
+def check_dask(arguments: list[str]) -> None:
+    cli = pytest.importorskip(f"distributed.cli.dask_{arguments[0]}", reason="the extra dask is not installed")
+    cli.main.make_context(f"dask {arguments[0]}", arguments[1:])
+
+
 CHECKS: dict[str, Callable[[list[str]], None]] = {
     "pip": check_pip,
     "nox": check_nox,
@@ -192,6 +198,7 @@ CHECKS: dict[str, Callable[[list[str]], None]] = {
     "python": check_module,
     "python3": check_module,
     "uv": check_uv,
+    "dask": check_dask,
     # Programs of others: that they are there is all that is known of them here.
     "tensorboard": lambda arguments: None if arguments[0] == "--logdir" else pytest.fail(str(arguments)),
     "esphome": lambda arguments: (

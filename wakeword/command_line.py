@@ -31,6 +31,13 @@ from wakeword.errors import (
 from wakeword.extras import extra_of, missing
 
 DISTRIBUTION = "wakeword-bench"
+ClusterAddress = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Spread the work over a Dask cluster, tcp://HOST:8786 or tls://HOST:8786; docs/cluster.md.",
+    ),
+]
 
 
 def _print_version(context: typer.Context, wanted: bool) -> None:

@@ -11,6 +11,7 @@ MODULES = {
     "bench": ("aioesphomeapi", "serial"),
     "audio": ("pyfar", "sounddevice"),
     "cluster": ("speechbrain", "torch", "torchaudio"),
+    "dask": ("dask", "distributed"),
     "gpu": ("cupy",),
     "judge": ("h11", "wyoming"),
     "litert": ("ai_edge_litert",),

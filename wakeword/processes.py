@@ -11,31 +11,37 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 from wakeword.errors import TERMINATED_EXIT_CODE, InfrastructureError
+from wakeword.workers import elsewhere
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @contextmanager
-def process_map[T, R](
-    function: Callable[[T], R], items: Sequence[T], processes: int, initialise: Callable[..., None], *arguments: object
+def process_map[C, T, R](
+    function: Callable[[C, T], R], items: Sequence[T], processes: int, prepare: Callable[..., C], *arguments: object
 ) -> Iterator[Iterator[R]]:
-    """Yield an iterator over `function(item)`, in the order of the items, computed in processes with one BLAS thread
-    each.
+    """Yield an iterator over `function(prepared, item)`, in the order of the items, computed in processes with one BLAS
+    thread each, or by the workers that the block around it was given (`wakeword.workers`).
 
-    Each process calls `initialise(*arguments)` once. When the block is left by an error or an interrupt, running work
-    is stopped (its `finally` blocks run) and what has not begun is dropped; when it is left, no process remains. Raises
-    what `function` raises, and `InfrastructureError` when a process dies.
+    Each process calls `prepare(*arguments)` once, which gives `prepared`. When the block is left by an error or an
+    interrupt, running work is stopped (its `finally` blocks run) and what has not begun is dropped; when it is left, no
+    process remains. Raises what `function` raises, and `InfrastructureError` when a process dies.
     """
-    others = set(multiprocessing.active_children())
-    with worker_pool(min(processes, len(items)), _start_worker, initialise, arguments) as pool:
+    if (others := elsewhere()) is not None:
+        with others.executor(prepare, *arguments) as executor:
+            yield executor.map(function, items)
+        return
+    before = set(multiprocessing.active_children())
+    with worker_pool(min(processes, len(items)), _start_worker, prepare, arguments) as pool:
         try:
             with threads_of_workers(1), deaf_to_interrupts():
                 results = pool.map(partial(_work, function), items)
             yield results
         except BaseException:
-            for worker in set(multiprocessing.active_children()) - others:
+            for worker in set(multiprocessing.active_children()) - before:
                 worker.terminate()
             raise
 
@@ -95,6 +101,8 @@ def threads_of_workers(count: int) -> Iterator[None]:
 _working = False
 _stopping = False
 """State of a worker: inside the caller's function, told to stop."""
+_prepared: object = None
+"""In a worker: what `prepare` gave."""
 
 
 def end_with_parent() -> None:
@@ -111,9 +119,10 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _start_worker(initialise: Callable[..., None], arguments: Sequence[object]) -> None:
+def _start_worker(prepare: Callable[..., object], arguments: Sequence[object]) -> None:
+    global _prepared
     end_with_parent()
-    initialise(*arguments)
+    _prepared = prepare(*arguments)
     # Until here there is nothing to clean up, and the executor would print the exception.
     signal.signal(signal.SIGTERM, _stop)
 
@@ -131,14 +140,14 @@ def _stop(number: int, _: object) -> None:
         os._exit(128 + number)
 
 
-def _work[T, R](function: Callable[[T], R], item: T) -> R:
+def _work[T, R](function: Callable[[Any, T], R], item: T) -> R:
     global _working
     try:
         _working = True
         if _stopping:
             raise SystemExit(TERMINATED_EXIT_CODE)  # noqa: TRY301 - the end is the same
         try:
-            return function(item)
+            return function(_prepared, item)
         finally:
             _working = False
     except SystemExit:

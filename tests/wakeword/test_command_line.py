@@ -118,6 +118,7 @@ NEEDS: dict[str, tuple[str, list[str]]] = {
     "train": ("train", ["mww-train", "--set", "export.wake_word=computer"]),
     "train, dry": ("train", ["mww-train", "--set", "export.wake_word=computer", "--dry-run"]),
     "export to ONNX": ("onnx", ["mww-export", "--checkpoint", "no.weights.h5", "--onnx"]),
+    "simulate on a cluster": ("dask", ["mww-simulate", str(ALEXA), "words", "--cluster", "tcp://127.0.0.1:1"]),
     "simulate with LiteRT": ("litert", ["mww-simulate", str(ALEXA), "words", "--engine", "litert"]),
     "analyze": (
         "cluster",

@@ -16,27 +16,24 @@ import pytest
 from wakeword.errors import InfrastructureError
 from wakeword.processes import process_map
 
-_offset = 0
+
+def start(offset: int) -> int:
+    return offset
 
 
-def start(offset: int) -> None:
-    global _offset
-    _offset = offset
+def add(offset: int, value: int) -> int:
+    return value + offset
 
 
-def add(value: int) -> int:
-    return value + _offset
-
-
-def divide(value: int) -> float:
+def divide(_: int, value: int) -> float:
     return 1 / value
 
 
-def die(_: int) -> None:
+def die(_: int, __: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def hold(folder: Path) -> None:
+def hold(_: int, folder: Path) -> None:
     """Hold a file until it is stopped."""
     path = folder / str(os.getpid())
     path.touch()

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from trainer.options import Jobs
-from wakeword.command_line import resumes
+from wakeword.command_line import ClusterAddress, resumes
 
 
 @resumes
@@ -91,6 +91,7 @@ def generate(
         ),
     ] = None,
     jobs: Jobs = None,
+    cluster: ClusterAddress = None,
 ) -> None:
     """Speak a wake word, phrases near it and ordinary sentences in many voices.
 
@@ -133,7 +134,7 @@ def generate(
                 terminal.told(line)
             counted(done, total)
 
-        corpus = generate_corpus(request, output, choice, jobs=jobs, progress=speaking)
+        corpus = generate_corpus(request, output, choice, jobs=jobs, progress=speaking, cluster=cluster)
         for line in (
             *missing,
             *skipped_lines([skipped for skipped in corpus.skipped if skipped not in choice.skipped]),

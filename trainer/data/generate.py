@@ -45,6 +45,7 @@ from trainer.data.speech.recogniser import recogniser_missing
 from trainer.data.speech.registry import EngineChoice, choose_engines, slow_engines
 from trainer.data.speech.ways import IN_FLOW
 from wakeword import contract
+from wakeword.cluster.connection import working_on
 from wakeword.corpus.recordings import GENERATED_TABLE
 from wakeword.errors import ConfigError
 from wakeword.files import write_atomically
@@ -102,6 +103,7 @@ def generate_corpus(
     *,
     jobs: int | None = None,
     progress: Progress | None = None,
+    cluster: str | None = None,
 ) -> GeneratedCorpus:
     """Speak a phrase and its negatives into `output` as 16 kHz mono 16-bit wav files, and write generated.csv at the
     end.
@@ -110,7 +112,17 @@ def generate_corpus(
     it stopped. An engine that has no voice of the language, or cannot read the phrase whole, is left out of all of it:
     a voice in the negatives alone would be learned as a negative. Slow engines say every second clip, up to `natural`
     of the wake word and as many negatives. With `check`, wake words that were said wrong and near misses that are heard
-    as the wake word go to the folder `thrown_out`, which never trains. Raises `ConfigError` for an unknown language, an
+    as the wake word go to the folder `thrown_out`, which never trains.
+
+    Args:
+        request: What is said, how often, in which language.
+        output: The corpus's folder.
+        engines: Who speaks; None: all that are installed.
+        jobs: Processes; None: one a core.
+        progress: Told how many clips are done.
+        cluster: Address of a cluster whose workers speak instead; they see `output`.
+
+    Returns what was made. Raises `ConfigError` for an unknown language, an
     engine that was asked for and cannot speak it, a phrase that no engine reads, that is too long or cannot be kept out
     of sentences, or an output folder that holds clips of another plan; `InfrastructureError` when an engine fails on
     many clips or another process fills the folder; `OSError` when the disk is full.
@@ -119,7 +131,7 @@ def generate_corpus(
     choice = (engines or choose_engines()).speaking(language, language_title(language))
     request = dataclasses.replace(request, language=language, phrase=texts.clean_phrase(request.phrase, language))
     bank = bank_of(language, request.own_lines)
-    with hold_folder(output, "give another --output"):
+    with hold_folder(output, "give another --output"), working_on(cluster, written=[output] if cluster else []):
         return _generate(request, bank, output, choice, jobs, progress)
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from typing import Protocol
 
 from wakeword.errors import ConfigError
 from wakeword.processes import deaf_to_interrupts, end_with_parent, worker_pool
+from wakeword.workers import call, elsewhere
 
 Progress = Callable[[int, int], None]
 """Told how many items are done, of how many. The first call comes with 0."""
@@ -48,7 +50,8 @@ def map_in_processes[T, R](
     isolate: bool = False,
     progress: Progress | None = None,
 ) -> Generator[R]:
-    """Yield `function(item)` for every item, in order. `jobs` None takes all cores.
+    """Yield `function(item)` for every item, in order. `jobs` None takes all cores. In a block that was given workers
+    of other machines (`wakeword.workers`) these do it.
 
     One job runs in this process, unless `isolate` asks for a worker even then (for libraries with global state, or that
     may crash). `function` must be a module's function or a partial of one. Raises what `function` raises, `ConfigError`
@@ -61,17 +64,27 @@ def map_in_processes[T, R](
     report(0, len(items))
     if not items:
         return
+    if (others := elsewhere()) is not None:
+        with others.executor(partial, function) as executor:
+            results = executor.map(call, items, chunksize=_chunk(items, others.count))
+            for done, result in enumerate(results, 1):
+                yield result
+                report(done, len(items))
+        return
     if jobs == 1 and not isolate:
         for done, item in enumerate(items, 1):
             yield function(item)
             report(done, len(items))
         return
-    chunk = max(1, min(_MAX_CHUNK, len(items) // (jobs * _CHUNKS_PER_JOB)))
     with worker_pool(min(jobs, len(items)), end_with_parent) as pool:
         # Ctrl-C reaches the whole process group; only this process answers it, so that workers finish the file they
         # write.
         with deaf_to_interrupts():
-            results = pool.map(function, items, chunksize=chunk)
+            results = pool.map(function, items, chunksize=_chunk(items, jobs))
         for done, result in enumerate(results, 1):
             yield result
             report(done, len(items))
+
+
+def _chunk(items: Sequence[object], jobs: int) -> int:
+    return max(1, min(_MAX_CHUNK, len(items) // (max(1, jobs) * _CHUNKS_PER_JOB)))

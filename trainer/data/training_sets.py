@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +90,11 @@ def recorded_clips(
     )
 
 
+def features_folder(config: TrainerConfig) -> Path:
+    """Where features and decoded sounds are kept: `paths.processed_dir` or the user's cache."""
+    return config.paths.processed_dir or default_cache_folder()
+
+
 def stored_clips(
     config: TrainerConfig, records: Sequence[SampleRecord], slices: int, stages: Stages, jobs: int | None = None
 ) -> SetClips:
@@ -97,7 +103,7 @@ def stored_clips(
 
     Raises `ConfigError` for sounds or recordings that cannot be used, and `InfrastructureError` for a damaged store.
     """
-    folder, counting = config.paths.processed_dir or default_cache_folder(), stages.counting
+    folder, counting = features_folder(config), stages.counting
     store, seed = FeatureStore(folder / "training"), config.training.seed
     positives, negatives, hard = (
         sounds(select_records(records, Split.TRAIN, label))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainer.options import Config, Jobs, Overrides, Settings
-from wakeword.command_line import resumes
+from wakeword.command_line import ClusterAddress, resumes
 from wakeword.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def train(
         typer.Option(help="Folder of the run; an interrupted run in it goes on. (default: paths.checkpoint_dir)"),
     ] = None,
     jobs: Jobs = None,
+    cluster: ClusterAddress = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -67,6 +68,8 @@ def train(
     output = output or configuration.paths.checkpoint_dir
     if dry_run and find_lr:
         raise ConfigError("--dry-run writes nothing, and --find-lr draws a plot; give one of the two")
+    if cluster is not None and (dry_run or find_lr):
+        raise ConfigError("--cluster computes the features of a training; leave it out with --dry-run and --find-lr")
     from trainer.mixednet.runtime import require_tensorflow
 
     require_tensorflow()
@@ -80,7 +83,7 @@ def train(
     from trainer.training.terminal import TrainingTerminal
 
     with TrainingTerminal() as terminal:
-        result = train_run(configuration, output, terminal, jobs)
+        result = train_run(configuration, output, terminal, jobs, cluster)
     scores = result.best.scores
     typer.echo(
         f"Best weights after step {result.best.step} of {result.steps}: recall {scores.recall:.1%},"

@@ -36,7 +36,7 @@ from trainer.data.mined import rows_below
 from trainer.data.parallel import Stages
 from trainer.data.spec_augment import choose_array_module
 from trainer.data.split import Split
-from trainer.data.training_sets import SetClips, stored_clips, training_sets
+from trainer.data.training_sets import SetClips, features_folder, stored_clips, training_sets
 from trainer.data.word_lengths import too_long_words
 from trainer.evaluation.windows import WordEnd, word_ends_of
 from trainer.export.representative import representative_features, representative_records, representative_stream
@@ -57,6 +57,7 @@ from trainer.training.teacher_phase import teacher_config, teacher_summary, trai
 from trainer.training.teachers import check_teachers, open_teachers, teachers_summary
 from trainer.training.training_run import TrainingRun
 from trainer.training.validation import StreamingValidation
+from wakeword.cluster.connection import working_on
 from wakeword.corpus.feature_cache import FeatureCache, cache_limit_bytes, default_cache_folder
 from wakeword.errors import ConfigError
 from wakeword.files import check_writable
@@ -79,39 +80,26 @@ _STEPS = "training.training_steps"
 """A run goes on with more steps of its last phase: what it has done until then is the same."""
 
 
-def train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: int | None = None) -> TrainingResult:
-    """Train what a configuration asks for in `folder`; a run that was interrupted goes on where it was.
+def train_run(
+    config: TrainerConfig, folder: Path, progress: RunProgress, jobs: int | None = None, cluster: str | None = None
+) -> TrainingResult:
+    """Train what a configuration asks for in `folder`; a run that was interrupted goes on where it was. Recordings are
+    checked, and features computed, by the workers of the cluster at an address, where one is given.
 
     Raises `ConfigError` for recordings or settings that cannot be used, and when `folder` holds a run with another
     configuration or other recordings; `InfrastructureError` when another process trains in it.
     """
     with hold_folder(folder, "give another --output"):
-        return _train_run(config, folder, progress, jobs)
+        return _train_run(config, folder, progress, jobs, cluster)
 
 
-def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs: int | None) -> TrainingResult:
-    ingestion = checked_recordings(config, folder, progress, jobs)
-    performance, jobs = config.performance, feature_workers(config, ingestion.records, jobs)
-    shares = composition(ingestion.records, config.paths)
-    # Before anything is told: who reads only the first lines finds the rest in the folder.
-    write_config(config, folder / CONFIG_NAME)
-    write_recordings(ingestion, folder)
-    write_composition(shares, folder)
-    for line in (*ingestion.warnings, rejection_summary(ingestion.rejections)):
-        if line:
-            progress.told(line)
-    for line in split_summary(ingestion.records, shares):
-        progress.told(line)
-    if config.hard_negative_mining.enabled and config.paths.feature_sets:
-        progress.told("feature sets train as they are: mining hears recordings alone")
-    if config.training.teacher != "none":
-        progress.told(teacher_summary(config))
-    if config.training.is_taught:
-        progress.told(teachers_summary(config))
-    with threads_of_workers(performance.num_threads_per_worker):
-        if config.speaker_clustering.leakage_audit_enabled:
-            audit_recordings(ingestion.records, folder, progress, jobs)
-        clips = stored_clips(config, ingestion.records, config.slices, progress, jobs)
+def _train_run(
+    config: TrainerConfig, folder: Path, progress: RunProgress, jobs: int | None, cluster: str | None
+) -> TrainingResult:
+    with working_on(cluster, read=_folders_heard(config), written=[features_folder(config)] if cluster else []):
+        ingestion = checked_recordings(config, folder, progress, jobs)
+        performance, jobs = config.performance, feature_workers(config, ingestion.records, jobs)
+        clips = _prepared(config, ingestion, folder, progress, jobs)
     sets = training_sets(config, clips)
     miner = _miner(config, folder, ingestion.records, clips, progress) if config.hard_negative_mining.enabled else None
     cache = FeatureCache(default_cache_folder(), cache_limit_bytes(performance.feature_cache_gb))
@@ -157,6 +145,38 @@ def _train_run(config: TrainerConfig, folder: Path, progress: RunProgress, jobs:
     drawn = miner.restore(trained.steps).sets if miner else sets
     phase = Phase(stream, quantised, quantised.within_scale, drawn)
     return fine_tune(replace(run, settings=config.training), trained, folder, phase)
+
+
+def _folders_heard(config: TrainerConfig) -> list[Path]:
+    keys = ("positive_dir", "negative_dir", "hard_negative_dir", "background_dir", "rir_dir", "generated_dir")
+    folders = [folder for key in keys for folder in config.paths.folders(key)]
+    return [*folders, *config.augmentation.background_paths, *config.augmentation.impulse_paths]
+
+
+def _prepared(
+    config: TrainerConfig, ingestion: Ingestion, folder: Path, progress: RunProgress, jobs: int | None
+) -> SetClips:
+    """What a run is given is written to its folder and told; then the features that it trains on."""
+    shares = composition(ingestion.records, config.paths)
+    # Before anything is told: who reads only the first lines finds the rest in the folder.
+    write_config(config, folder / CONFIG_NAME)
+    write_recordings(ingestion, folder)
+    write_composition(shares, folder)
+    for line in (*ingestion.warnings, rejection_summary(ingestion.rejections)):
+        if line:
+            progress.told(line)
+    for line in split_summary(ingestion.records, shares):
+        progress.told(line)
+    if config.hard_negative_mining.enabled and config.paths.feature_sets:
+        progress.told("feature sets train as they are: mining hears recordings alone")
+    if config.training.teacher != "none":
+        progress.told(teacher_summary(config))
+    if config.training.is_taught:
+        progress.told(teachers_summary(config))
+    with threads_of_workers(config.performance.num_threads_per_worker):
+        if config.speaker_clustering.leakage_audit_enabled:
+            audit_recordings(ingestion.records, folder, progress, jobs)
+        return stored_clips(config, ingestion.records, config.slices, progress, jobs)
 
 
 def _validation(

@@ -23,6 +23,7 @@ from wakeword.presentation import Presentation
 from wakeword.processes import process_map
 from wakeword.simulation.features import Progress, present
 from wakeword.simulation.streams import SimulatedStream
+from wakeword.workers import elsewhere
 
 SLICES_PER_RANGE = 60_000
 """A stream is cut into ranges of ten minutes; the engine's memory before each range makes the cut invisible."""
@@ -133,12 +134,12 @@ def _simulate_clips(
             results.extend(batch)
             progress(sum(recording.seconds for stream in batch for recording in stream.recordings))
 
-    if options.processes == 1 or not worth_processes(paths):
+    if elsewhere() is None and (options.processes == 1 or not worth_processes(paths)):
         worker = _ClipWorker(open_engine(model, options.engine)[0], presentation, cache, step_ms)
         collect(map(worker.run, tasks))
     else:
         arguments = (model.content, model.source, options.engine, presentation, cache.folder, cache.keep, step_ms)
-        with process_map(_run_clips, tasks, options.processes, _start_clip_worker, *arguments) as batches:
+        with process_map(_ClipWorker.run, tasks, options.processes, _clip_worker, *arguments) as batches:
             collect(batches)
     return results
 
@@ -154,11 +155,7 @@ def worth_processes(recordings: Sequence[Path]) -> bool:
     return False
 
 
-_clip_worker: _ClipWorker
-"""The worker of this process; set when the process starts."""
-
-
-def _start_clip_worker(
+def _clip_worker(
     content: bytes,
     source: str,
     choice: EngineChoice,
@@ -166,15 +163,9 @@ def _start_clip_worker(
     folder: Path,
     keep: bool,
     step_ms: int,
-) -> None:
-    global _clip_worker
-    _clip_worker = _ClipWorker(
-        open_engine(parse_model(content, source), choice)[0], presentation, FeatureCache(folder, keep=keep), step_ms
-    )
-
-
-def _run_clips(paths: Sequence[Path]) -> list[SimulatedStream]:
-    return _clip_worker.run(paths)
+) -> _ClipWorker:
+    engine, _ = open_engine(parse_model(content, source), choice)
+    return _ClipWorker(engine, presentation, FeatureCache(folder, keep=keep), step_ms)
 
 
 # --- streams ----------------------------------------------------------------------------------------------------------
@@ -188,9 +179,10 @@ def run_stream(model: TfliteModel, features: CachedStream, options: Options) -> 
     inferences = features.slices // engine.stride
     per_range = SLICES_PER_RANGE // engine.stride
     ranges = [(start, min(start + per_range, inferences)) for start in range(0, inferences, per_range)]
-    if isinstance(engine, UnrolledEngine) and options.processes > 1 and len(ranges) >= FEWEST_RANGES_FOR_PROCESSES:
+    worth_processes = options.processes > 1 and len(ranges) >= FEWEST_RANGES_FOR_PROCESSES
+    if isinstance(engine, UnrolledEngine) and ranges and (worth_processes or elsewhere() is not None):
         with process_map(
-            _run_range, ranges, options.processes, _start_range_worker, model.content, model.source, features
+            _RangeWorker.run, ranges, options.processes, _range_worker, model.content, model.source, features
         ) as parts:
             return np.concatenate(list(parts))
     return _run_in_order(engine, features)
@@ -207,17 +199,19 @@ def _run_in_order(engine: Engine, features: CachedStream) -> NDArray[np.uint8]:
     return np.concatenate([np.zeros(0, np.uint8), *parts])
 
 
-_range_engine: UnrolledEngine
-_range_features: CachedStream
+@dataclass
+class _RangeWorker:
+    """What a process needs to run ranges of a stream; built once a process."""
+
+    engine: UnrolledEngine
+    features: CachedStream
+
+    def run(self, bounds: tuple[int, int]) -> NDArray[np.uint8]:
+        return run_range(self.engine, self.features, *bounds)
 
 
-def _start_range_worker(content: bytes, source: str, features: CachedStream) -> None:
-    global _range_engine, _range_features
-    _range_engine, _range_features = UnrolledEngine(parse_model(content, source)), features
-
-
-def _run_range(bounds: tuple[int, int]) -> NDArray[np.uint8]:
-    return run_range(_range_engine, _range_features, *bounds)
+def _range_worker(content: bytes, source: str, features: CachedStream) -> _RangeWorker:
+    return _RangeWorker(UnrolledEngine(parse_model(content, source)), features)
 
 
 def run_range(engine: UnrolledEngine, features: CachedStream, start: int, stop: int) -> NDArray[np.uint8]:

@@ -19,6 +19,7 @@ from wakeword.audio import read_samples
 from wakeword.errors import ConfigError
 from wakeword.frontend import device_features
 from wakeword.processes import process_map
+from wakeword.workers import call, elsewhere
 
 _DRAWS_A_TASK = 16
 """Draws that one message to a worker asks for: a clip is decoded once for them."""
@@ -76,11 +77,11 @@ def augmented_features(
 
 
 def _run(augmenter: Augmenter, seed: int, tasks: Sequence[_Task], processes: int) -> Iterator[Drawn]:
-    if processes == 1 or len(tasks) < 2:
+    if elsewhere() is None and (processes == 1 or len(tasks) < 2):
         for task in tasks:
             yield from _features(augmenter, seed, task)
         return
-    with process_map(_features_in_worker, tasks, processes, _start_worker, augmenter, seed) as results:
+    with process_map(call, tasks, processes, partial, _features, augmenter, seed) as results:
         for result in results:
             yield from result
 
@@ -116,17 +117,3 @@ def _features(augmenter: Augmenter, seed: int, task: _Task) -> list[Drawn]:
     word = word_place(task.record.path, samples) if task.record.label is Label.POSITIVE else None
     clips = (augmented_clip(augmenter, task.record, samples, word, seed, draw) for draw in task.draws)
     return [(task.index, draw, device_features(clip.samples)) for draw, clip in zip(task.draws, clips, strict=True)]
-
-
-_work: partial[list[Drawn]] | None = None
-"""In a worker: what it does with a task. The sounds' names are sent to it once, not with every task."""
-
-
-def _start_worker(augmenter: Augmenter, seed: int) -> None:
-    global _work
-    _work = partial(_features, augmenter, seed)
-
-
-def _features_in_worker(task: _Task) -> list[Drawn]:
-    assert _work is not None
-    return _work(task)
