@@ -109,10 +109,10 @@ def check_arithmetic(one: Network) -> None:
 
     arithmetic, windows = arithmetic_of(one.model, one.config), tf.constant(one.windows)
     np.testing.assert_allclose(tf.sigmoid(arithmetic.infer(windows)), one.expected, atol=1e-5)
-    embedded = arithmetic.embed(windows, training=False)
-    assert (embedded.shape[0], len(embedded.shape)) == (POSITIONS, 2)
-    assert float(tf.reduce_max(tf.math.reduce_std(embedded, axis=0))) > 0
     kept = one.model.get_weights()
+    trained, embedded = arithmetic.train_embedded(windows)
+    assert (trained.shape, embedded.shape[0], len(embedded.shape)) == ((POSITIONS,), POSITIONS, 2)
+    assert float(tf.reduce_max(tf.math.reduce_std(embedded, axis=0))) > 0
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(arithmetic.train(windows))
     variables = one.model.trainable_variables

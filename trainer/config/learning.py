@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -32,6 +32,16 @@ class LearningSettings(Section):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     """Share of the truth that is given to both classes alike (Szegedy et al. 2016), with any loss: for labels that may
     be wrong, and against a model that is too sure of itself. 0: none."""
+    triplet_weight: tuple[Annotated[float, Field(ge=0)], ...] = (0.0, 0.0)
+    """What the triplet loss (FaceNet, Schroff et al. 2015) on the encoder's output counts beside the rest, a value a
+    phase or one for all, such as [0, 0.5] to fine-tune with it: wake words come to lie together, apart from all else.
+    0: none, also where it is not given."""
+    triplet_margin: float = Field(0.2, gt=0, le=4)
+    """How much nearer a wake word is to be to another than to a negative: squared distance of embeddings of length 1,
+    which is 4 at most."""
+    triplet_mining: Literal["semi_hard", "hard"] = "semi_hard"
+    """Which negatives of a batch count. semi_hard: of each two wake words the nearest that is farther than these are
+    apart. hard: of each wake word the nearest of all (Hermans et al. 2017), where labels are sure."""
     class_weights: Literal["given", "balanced"] = "given"
     """given: the three weights of the classes. balanced: wake words and negatives have the same weight together,
     however many of each are drawn; the penalty weights count beside it. For an even start, without weights to tune."""
@@ -73,6 +83,12 @@ class LearningSettings(Section):
                 raise ValueError(
                     f"training.{name} is {value:g}, and training.{chooser} {chosen} has no use for it; give --set"
                     f" training.{chooser}={choice}, or leave training.{name} out"
+                )
+        for name in ("triplet_margin", "triplet_mining"):
+            if not any(self.triplet_weight) and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(
+                    f"training.{name} is {getattr(self, name)}, and training.triplet_weight is 0 in all phases; give"
+                    f" one, for example [0, 0.5], or leave training.{name} out"
                 )
         if self.schedule == "plateau" and 0 < self.early_stopping_evaluations <= self.plateau_patience:
             raise ValueError(

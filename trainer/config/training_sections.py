@@ -36,8 +36,15 @@ _Clipping = Literal["none", "adaptive"] | Annotated[float, Field(gt=0)]
 GradientClipping = Annotated[_Clipping, BeforeValidator(_limit, json_schema_input_type=_Clipping)]
 
 _MASKS = ("time_mask_max_size", "time_mask_count", "freq_mask_max_size", "freq_mask_count")
-_PER_PHASE = ("learning_rates", "positive_class_weight", "negative_class_weight", "hard_negative_class_weight", *_MASKS)
-_FILLED = {"hard_negative_class_weight": 40.0, **dict.fromkeys(_MASKS, 0)}
+_PER_PHASE = (
+    "learning_rates",
+    "triplet_weight",
+    "positive_class_weight",
+    "negative_class_weight",
+    "hard_negative_class_weight",
+    *_MASKS,
+)
+_FILLED = {"hard_negative_class_weight": 40.0, "triplet_weight": 0.0, **dict.fromkeys(_MASKS, 0)}
 """Keys with a value a phase that is the same in all phases unless it is given."""
 
 
@@ -270,8 +277,10 @@ class PerformanceSection(Section):
 
     gpu_only: bool = False
     """Refuse to train without a GPU, instead of training on the CPU."""
-    mixed_precision: bool = False
-    """Multiply in 16 bits, with weights in 32: for GPUs; refused on a CPU, where it is slower."""
+    mixed_precision: bool | Literal["float16", "bfloat16"] = False
+    """Multiply in 16 bits, with weights in 32: faster on GPUs. true: bfloat16 from compute capability 8.0 on, float16
+    with dynamic loss scaling from 7.0 on, and refused on what is slower with it. A name is taken on any device, also
+    on a CPU: to see what it does."""
     num_workers: int = Field(0, ge=0)
     """Processes for recordings, features and augmentation where no --jobs is given; 0: one a core."""
     num_threads_per_worker: int = Field(1, ge=1)

@@ -33,10 +33,8 @@ class Arithmetic(Protocol):
         """
         ...
 
-    def embed(self, features: Any, *, training: bool) -> Any:
-        """Float32 `[batch, slices, 40]` to what the encoder gives the head, float32 `[batch, values]`; `training` is as
-        in `train`.
-        """
+    def train_embedded(self, features: Any) -> tuple[Any, Any]:
+        """As `train`, and besides what the encoder gave the head, float32 `[batch, values]`."""
         ...
 
 

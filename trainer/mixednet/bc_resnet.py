@@ -158,9 +158,10 @@ class BcResNetArithmetic:
         """See `Arithmetic.infer`."""
         return self._both(features, training=False)[1][:, 0]
 
-    def embed(self, features: Any, *, training: bool) -> Any:
-        """See `Arithmetic.embed`."""
-        return self._both(features, training=training)[0]
+    def train_embedded(self, features: Any) -> tuple[Any, Any]:
+        """See `Arithmetic.train_embedded`."""
+        embedding, logits = self._both(features, training=True)
+        return tf.cast(logits, tf.float32)[:, 0], tf.cast(embedding, tf.float32)
 
     def slide(self, features: Any) -> Any:
         """See `Arithmetic.slide`. Its padding belongs to a window, so each window is computed by itself."""

@@ -59,11 +59,11 @@ class ChainArithmetic:
 
     def train(self, features: Any) -> Any:
         """See `Arithmetic.train`."""
-        return self._head(self.embed(features, training=True), training=True)
+        return self.train_embedded(features)[0]
 
     def infer(self, features: Any) -> Any:
         """See `Arithmetic.infer`."""
-        return self._head(self.embed(features, training=False), training=False)
+        return self._head(self._flat(features, training=False), training=False)
 
     def slide(self, features: Any) -> Any:
         """See `Arithmetic.slide`."""
@@ -80,8 +80,12 @@ class ChainArithmetic:
             net = self._activated(tf.cast(product, tf.float32) + layer.bias, place)
         return net[0, :, 0]
 
-    def embed(self, features: Any, *, training: bool) -> Any:
-        """See `Arithmetic.embed`."""
+    def train_embedded(self, features: Any) -> tuple[Any, Any]:
+        """See `Arithmetic.train_embedded`."""
+        flat = self._flat(features, training=True)
+        return self._head(flat, training=True), flat
+
+    def _flat(self, features: Any, *, training: bool) -> Any:
         import tensorflow as tf
 
         net = self._encode(features, training=training)

@@ -54,11 +54,11 @@ class ChannelFirst:
         head = self._layers[graph.HEAD]
         return of_positions(net, tf.reshape(head.kernel, (-1, net.shape[0]))) + head.bias
 
-    def embed(self, features: Any, *, training: bool) -> Any:
-        """What the head reads, float32 `[batch, channels * frames]`."""
-        net = self._encode(features, training=training)
+    def train_embedded(self, features: Any) -> tuple[Any, Any]:
+        """See `Arithmetic.train_embedded`."""
+        net = self._encode(features, training=True)
         channels, frames, batch = net.shape
-        return tf.transpose(tf.reshape(net, (channels * frames, batch)))
+        return self._head(net, training=True), tf.transpose(tf.reshape(net, (channels * frames, batch)))
 
     def _encode(self, features: Any, *, training: bool) -> Any:
         net = self._first(features)

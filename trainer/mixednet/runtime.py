@@ -12,7 +12,8 @@ from wakeword.native_output import stderr_on_failure
 
 MAX_THREADS = 8
 """A model of 25,000 parameters gains nothing from more threads, and other work on the machine loses."""
-BFLOAT16_CAPABILITY = (8, 0)
+BFLOAT16_CAPABILITY, FLOAT16_CAPABILITY = (8, 0), (7, 0)
+"""Of NVIDIA's GPUs whose tensor cores multiply such numbers: Ampere, Volta."""
 INSTALL_GPU = f"install NVIDIA's driver, and {install('gpu')}"
 
 
@@ -45,13 +46,13 @@ def start_tensorflow(threads: int | None = None, settings: PerformanceSection | 
 
 
 def compute_dtype(settings: PerformanceSection) -> str:
-    """What matrix products multiply in. Raises `ConfigError` for mixed precision where it does not pay.
-
-    Bfloat16 has float32's range, so that no loss needs scaling. GPUs multiply it from compute capability 8.0 on; on
-    CPUs it is slower.
+    """What matrix products multiply in: `float32`, `bfloat16`, or `float16`, whose loss is scaled. Raises `ConfigError`
+    for mixed precision where it does not pay, unless it is asked for by name.
     """
     if not settings.mixed_precision:
         return "float32"
+    if isinstance(settings.mixed_precision, str):
+        return settings.mixed_precision
     tf = start_tensorflow(settings=settings)
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
@@ -59,13 +60,22 @@ def compute_dtype(settings: PerformanceSection) -> str:
             f"performance.mixed_precision is true, but TensorFlow finds no GPU; {INSTALL_GPU}; or set it to false, "
             "since CPUs multiply 16-bit numbers more slowly than 32-bit ones"
         )
-    capability = min(tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus)
-    if capability < BFLOAT16_CAPABILITY:
+    return sixteen_bits(
+        min(tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus)
+    )
+
+
+def sixteen_bits(capability: tuple[int, int]) -> str:
+    """What a GPU of this compute capability multiplies fast: `bfloat16`, which has float32's range, or `float16`.
+
+    Raises `ConfigError` for one that multiplies neither faster than float32.
+    """
+    if capability < FLOAT16_CAPABILITY:
         raise ConfigError(
-            "performance.mixed_precision is true, but this GPU has no bfloat16 (compute capability 8.0, Ampere, or"
-            " later): set it to false"
+            f"performance.mixed_precision is true, but this GPU (compute capability {capability[0]}.{capability[1]})"
+            " multiplies 16-bit numbers no faster: that takes 7.0 (Volta) or later; set it to false"
         )
-    return "bfloat16"
+    return "bfloat16" if capability >= BFLOAT16_CAPABILITY else "float16"
 
 
 _started: Any = None

@@ -185,6 +185,7 @@ class _Loop:
         """Do steps up to the next evaluation, the end of the phase, or an interrupt."""
         state, settings = self._state, self._settings
         phase = settings.phase_of(state.step)
+        self._train_state.begin_phase(phase)
         self._train_state.set_learning_rate(self._rate(state.step))
         if state.step % settings.eval_step_interval == 0:
             self._train_state.collect_ranges()

@@ -110,6 +110,7 @@ def _settings(settings: TrainingSection) -> TrainingSection:
             training_steps=(settings.quantization_aware_steps,),
             learning_rates=(settings.quantization_aware_learning_rate,),
             final_weight_averaging=0.0,
+            triplet_weight=(0.0,),
             final_averaging_from=None,
         )
     )

@@ -13,8 +13,10 @@ from trainer.config.network import NetworkConfig
 from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import Batch
 from trainer.training.gradients import GradientLimit, guarded
+from trainer.training.loss_scale import LossScale
 from trainer.training.losses import Distillation, Loss
 from trainer.training.optimizers import build_optimizer
+from trainer.training.triplets import Triplets
 from trainer.training.weight_mean import WeightMean
 
 COMPILED = True
@@ -62,16 +64,25 @@ class TrainState:
         self._averaging = settings.weight_averaging
         self._final_averaging = settings.final_weight_averaging, settings.final_averaging_begins
         self._mean = WeightMean(self._weights) if self._averaging else None
+        in_float = self._quantised is None
+        self._triplets = Triplets(settings) if in_float and any(settings.triplet_weight) else None
+        self._scale = LossScale() if in_float and compute_dtype == "float16" else None
         self._step = self._compiled(network, Loss(settings, distillation, compute_dtype), compute_dtype)
 
     @property
     def variables(self) -> list[Any]:
         """All of it, in a fixed order: weights, statistics, random seeds, the optimizer's own, the means, what the
-        gradient's limit remembers, a simulated export's ranges.
+        gradient's limit remembers, a simulated export's ranges, the factor of a scaled loss.
         """
         means = self._mean.variables if self._mean else []
         ranges = self._quantised.variables if self._quantised else []
-        return [*self.model.variables, *self._optimizer.variables, *means, *self._limit.variables, *ranges]
+        own = [*self.model.variables, *self._optimizer.variables, *means, *self._limit.variables, *ranges]
+        return [*own, *self._of_scale]
+
+    @property
+    def _of_scale(self) -> list[Any]:
+        """What a step that is not finite changes all the same; the last of `variables`."""
+        return self._scale.variables if self._scale else []
 
     @contextmanager
     def averaged(self) -> Iterator[Any]:
@@ -92,6 +103,11 @@ class TrainState:
         if self._quantised is not None:
             self._quantised.collect()
 
+    def begin_phase(self, phase: int) -> None:
+        """Take over what a phase, counted from 0, has of its own beside its learning rate and its batches."""
+        if self._triplets:
+            self._triplets.begin_phase(phase)
+
     def set_learning_rate(self, learning_rate: float) -> None:
         """Take effect from the next step."""
         self._optimizer.learning_rate = learning_rate
@@ -107,20 +123,27 @@ class TrainState:
 
         from trainer.mixednet.arithmetic import arithmetic_of
         from trainer.mixednet.channel_first import dequantised
+        from trainer.mixednet.fake_quantization import FakeQuantised
 
         model, optimizer, averaging = self.model, self._optimizer, self._averaging
-        mean, limit = self._mean, self._limit
+        mean, limit, triplets, scale = self._mean, self._limit, self._triplets, self._scale
         arithmetic = self._quantised or arithmetic_of(model, network, compute_dtype)
 
         @tf.function(jit_compile=COMPILED and arithmetic.compiled, autograph=False)  # type: ignore[untyped-decorator]  # TensorFlow carries no types
         def step(features: Any, truth: Any, weights: Any, *beside: Any) -> Any:
             inputs = dequantised(features)
             with tf.GradientTape() as tape:
-                logits = arithmetic.train(inputs)
-                loss = loss_of(inputs, truth, weights, logits, model.losses, *beside)
+                if triplets and not isinstance(arithmetic, FakeQuantised):
+                    logits, embeddings = arithmetic.train_embedded(inputs)
+                    besides = [*model.losses, triplets(embeddings, truth)]
+                else:
+                    logits, besides = arithmetic.train(inputs), model.losses
+                loss = loss_of(inputs, truth, weights, logits, besides, *beside)
+                minimised = scale.scaled(loss) if scale else loss
             # Biases that a normalisation takes out again have no gradient.
             weights_now = [variable.value for variable in model.trainable_variables]
-            gradients = tape.gradient(loss, weights_now, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            gradients = tape.gradient(minimised, weights_now, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            gradients = scale.unscaled(gradients) if scale else gradients
             gradients, norm = limit(gradients)
             optimizer.apply(gradients, model.trainable_variables)
             if mean:
@@ -138,7 +161,8 @@ class TrainState:
         def taught(features: Any, truth: Any, weights: Any) -> Any:
             return step(features, truth, weights, *loss_of.beside(dequantised(features)))
 
-        whole = guarded(taught, self.variables, limit)
+        whole = guarded(taught, self.variables[: len(self.variables) - len(self._of_scale)], limit)
+        whole = scale.around(whole) if scale else whole
 
         def run(*batch: Any) -> Any:
             return whole(*map(tf.convert_to_tensor, batch))  # features that lie on a GPU already stay there

@@ -146,7 +146,9 @@ class TrainingRun:
         parts += [self.hard_negatives.fingerprint] if self.hard_negatives else []
         parts += [self.distillation.fingerprint, str(settings.teaching_share)] if self.distillation else []
         parts += [self.simulated_export.fingerprint] if self.simulated_export else []
-        later = settings.model_dump(mode="json", exclude=_KNOWN_TO_FIRST_STATES, exclude_defaults=True)
+        # A run of one phase has one number where the default has two.
+        none = set() if any(settings.triplet_weight) else {"triplet_weight"}
+        later = settings.model_dump(mode="json", exclude=_KNOWN_TO_FIRST_STATES | none, exclude_defaults=True)
         parts += [later] if later else []
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

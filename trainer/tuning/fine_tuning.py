@@ -110,7 +110,13 @@ class FineTuner:
         self._array_module = choose_array_module(config.performance.gpu_only)
         self._slices, self._runner = config.slices, runner
         keras.utils.set_random_seed(config.training.seed)
-        settings = config.training.model_copy(update={"weight_averaging": 0.0, "final_weight_averaging": 0.0})
+        settings = config.training.model_copy(
+            update={
+                "weight_averaging": 0.0,
+                "final_weight_averaging": 0.0,
+                "triplet_weight": config.training.triplet_weight[-1:],
+            }
+        )
         self._state = TrainState(
             build_model(network, self._slices), network, settings, compute_dtype(config.performance)
         )
