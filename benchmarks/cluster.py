@@ -10,6 +10,7 @@ what they make of large corpora. It asserts nothing, since machines are shared.
 from __future__ import annotations
 
 import argparse
+import operator
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pymicro_wakeword
 import soundfile
 
@@ -98,11 +100,13 @@ class AmbientCorpus:
     @classmethod
     def made(cls, folder: Path, count: int) -> AmbientCorpus:
         """So many recordings of `FILE_S`, and short ones that stand for words."""
+        speech = synthetic_speech(FILE_S)
         files = [folder / "ambient" / f"{index:04}.wav" for index in range(count)]
         words = [folder / "words" / f"speaker{index}" / "word.wav" for index in range(WORDS)]
         for seed, (path, seconds) in enumerate([*((path, FILE_S) for path in files), *((path, 0.8) for path in words)]):
             path.parent.mkdir(parents=True, exist_ok=True)
-            soundfile.write(path, synthetic_speech(seconds, seed), SAMPLE_RATE_HZ)
+            sound = np.roll(speech, seed * SAMPLE_RATE_HZ)[: round(seconds * SAMPLE_RATE_HZ)]
+            soundfile.write(path, sound, SAMPLE_RATE_HZ)
         settings = [f"augmentation.computed_{kind}={SOUNDS}" for kind in ("rooms", "backgrounds")]
         paths = [f"paths.positive_dir={folder / 'words'}", f"paths.negative_dir={folder / 'ambient'}"]
         config = load_config("quick", (), ["export.wake_word=x", *paths, *settings])
@@ -144,6 +148,8 @@ def measure(corpus: AmbientCorpus, folder: Path, workers: int) -> Iterator[LoadC
     """All loads on a cluster of its own, each told."""
     with cluster(folder, workers) as (address, client):
         for load, work in LOADS.items():
+            # Once before it, so that imports are not in it.
+            measured(client, address, folder / "before", partial(work, corpus, folder / "before"))
             one = LoadCost(load, workers, *measured(client, address, folder, partial(work, corpus, folder)))
             print(f"{load}: {workers} workers, {corpus.hours:.2f} h: {one.wall_s:.1f} s, {one.core_s:.1f} core-s")
             yield one
@@ -153,16 +159,8 @@ def measure(corpus: AmbientCorpus, folder: Path, workers: int) -> Iterator[LoadC
 
 def nothing() -> None:
     """Tasks without work."""
-    with process_map(_same, range(NO_TASKS), 1, _ready) as results:
+    with process_map(operator.add, range(NO_TASKS), 1, int) as results:
         list(results)
-
-
-def _ready() -> None:
-    return None
-
-
-def _same(_: None, value: int) -> int:
-    return value
 
 
 def measured(client: Client, address: str, folder: Path, work: Callable[[], None]) -> tuple[float, float]:
