@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import commands
 from tests.clusters import LocalCluster
+from tests.commands import one_line_error
 from tests.trainer.data.test_training_sets import SEED, SLICES, configuration, sound
 from trainer.data.dataset import load_recordings
 from trainer.data.generate import generate_corpus
@@ -80,3 +82,10 @@ def test_generated_clips_are_the_same(cluster: LocalCluster, tmp_path: Path) -> 
     made = files(tmp_path / "here")
     assert len(made) > 60
     assert files(tmp_path / "there") == made
+
+
+@pytest.mark.parametrize("option", ["--dry-run", "--find-lr"])
+def test_what_computes_no_features_for_a_training_has_no_cluster(option: str) -> None:
+    asked = ("--set", "export.wake_word=x", option, "--cluster", "tcp://127.0.0.1:1")
+    refused = one_line_error(commands.run(None, "mww-train", *asked))
+    assert refused.endswith("--cluster computes the features of a training; leave it out with --dry-run and --find-lr")
