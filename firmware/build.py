@@ -138,7 +138,8 @@ def read_firmware(folder: Path) -> Firmware:
     folder = folder.absolute()
     try:
         record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-        if record["format"] != RECORD_FORMAT:
+        # Earlier programs for this machine heard by a way of their own.
+        if record["format"] != RECORD_FORMAT or (record["target"] == projects.HOST and not record.get("digital")):
             raise ConfigError(f"{folder / RECORD_FILE}: is of another version of this program; build again")
         models = tuple(
             FirmwareModel(**{**model, "manifest_path": Path(model["manifest_path"])}) for model in record["models"]

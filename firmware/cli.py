@@ -220,6 +220,8 @@ def _print_flashed(board: str, firmware: Firmware, flashed: Flashed) -> None:
 
 
 def _print_firmware(made: Firmware) -> None:
+    from firmware.project import HOST
+
     print(f"{made.name}: {made.target}, ESPHome {made.esphome_version}")
     for model in made.models:
         print(
@@ -227,6 +229,8 @@ def _print_firmware(made: Firmware) -> None:
             f" {model.window}, arena {model.arena:,} bytes"
         )
         print(f"    sha256 {model.sha256}")
+    if made.digital and made.target != HOST:
+        print("  hears what the bench plays over the network (--source digital), not its own microphone")
     if made.program is None:
         print(f"Generated, not compiled: {made.source}")
         return

@@ -20,15 +20,25 @@ def find_firmware(
     entry: BoardEntry,
     candidate: DeviceModel,
     folder: Path | None,
+    *,
+    digital: bool = False,
     report: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> Firmware | None:
-    """The firmware in `folder`, or for a board that is a program on this machine one that is built; None where a board
-    must run the model already.
+    """The firmware that a board is to run.
 
-    `report` takes a line for each stage of a build, `progress` the compiler's steps (done, all).
+    Args:
+        entry: The board's.
+        candidate: The model under test.
+        folder: Of a finished build; None: built for a board that is a program on this machine, else none.
+        digital: The board is to be played samples.
+        report: Takes a line for each stage of a build.
+        progress: Takes the compiler's steps: done, all.
 
-    Raises `ConfigError` for a firmware without this model or with another window, and what building raises.
+    Returns the firmware; None where a board must run the model already.
+
+    Raises `ConfigError` for a firmware without this model, with another window, or with another ear; and what building
+    raises.
     """
     from firmware.build import build, read_firmware
 
@@ -46,6 +56,11 @@ def find_firmware(
         raise ConfigError(
             f"{folder}: holds {held}, not the model {candidate.model.sha256[:12]}; build it with mww-firmware build"
             f" --model {manifest}"
+        )
+    if firmware.digital != digital and firmware.target != HOST_TARGET:
+        built, way = ("with", "digital") if firmware.digital else ("without", "air")
+        raise ConfigError(
+            f"{folder}: was built {built} --digital, which hears by --source {way} alone; give that, or build it anew"
         )
     if own.window != candidate.point.window:
         raise ConfigError(

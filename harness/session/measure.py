@@ -130,7 +130,9 @@ def _measure_in(
         check_writable(folder / RESULT_FILE)
         with hold_board(entry):
             with stages() as (report, progress):
-                firmware = find_firmware(entry, candidate, request.firmware, report, progress)
+                firmware = find_firmware(
+                    entry, candidate, request.firmware, digital=request.digital, report=report, progress=progress
+                )
             if found is None:
                 if read_plan(folder) is not None:  # recordings were hashed and firmware was built since the first look
                     raise _occupied(folder)
@@ -166,9 +168,10 @@ def _check_station(
     """Refuse now what would be refused after minutes of work: sound, the firmware given, the key of a real board, a
     board that another process has.
     """
-    air = _check_sound(request, entry, say)
-    firmware = None if request.firmware is None else find_firmware(entry, candidate, request.firmware)
-    kind = kind_of(entry)
+    firmware = (
+        None if request.firmware is None else find_firmware(entry, candidate, request.firmware, digital=request.digital)
+    )
+    air, kind = _check_sound(request, entry, say), kind_of(entry)
     if firmware is not None or not kind.runs_here:  # else the firmware is built later
         open_player(kind.open(entry, firmware, digital=request.digital), air)
     check_free(entry)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,8 +19,8 @@ from numpy.typing import NDArray
 from firmware.boards.digital import DigitalPlayer
 from firmware.boards.kinds.serial import SerialBoard
 from firmware.boards.microphone_link import MicrophoneAddress
-from firmware.build import Firmware
-from firmware.credentials import new_api_key
+from firmware.build import RECORD_FILE, Firmware, read_firmware
+from firmware.credentials import SECRETS_FILE, new_api_key
 from firmware.project import host_mac_address
 from firmware.virtual.program import VirtualProgram
 from harness.results.schema import Result, unpack_probabilities
@@ -28,7 +29,7 @@ from harness.session.request import SessionRequest
 from tests.commands import Run
 from tests.harness.tcp_proxy import TcpProxy
 from tests.spoken import Spoken, listed
-from wakeword.errors import BoardRefused, InfrastructureError
+from wakeword.errors import BoardRefused, ConfigError, InfrastructureError
 
 LOOPBACK = "127.0.0.1"
 UTTERANCES = 4
@@ -222,6 +223,30 @@ def test_a_wrong_key_measures_nothing(request_to: SessionRequest, monkeypatch: p
     assert refused.value.exit_code == 4
     assert request_to.output is not None
     assert not (request_to.output / "result.json").exists()
+
+
+@pytest.mark.parametrize("digital", [False, True])
+def test_a_firmware_with_the_other_ear_is_refused_before_anything_is_played(
+    request_to: SessionRequest, host_firmware: Firmware, tmp_path: Path, digital: bool
+) -> None:
+    folder = tmp_path / "firmware"
+    folder.mkdir()
+    shutil.copy(host_firmware.folder / SECRETS_FILE, folder)
+    record = json.loads((host_firmware.folder / RECORD_FILE).read_text())
+    files = dict.fromkeys(("program", "ota_image", "factory_image", "elf"))
+    other = {"target": "esp32-s3-box-3", "digital": not digital}
+    (folder / RECORD_FILE).write_text(json.dumps(record | files | other))
+    way = "air" if digital else "digital"
+    with pytest.raises(ConfigError, match=f"hears by --source {way} alone"):
+        measure(replace(request_to, firmware=folder, digital=digital))
+
+
+def test_a_program_of_an_earlier_version_is_to_be_built_again(host_firmware: Firmware, tmp_path: Path) -> None:
+    record = json.loads((host_firmware.folder / RECORD_FILE).read_text())
+    del record["digital"]
+    (tmp_path / RECORD_FILE).write_text(json.dumps(record))
+    with pytest.raises(ConfigError, match="build again"):
+        read_firmware(tmp_path)
 
 
 def test_the_virtual_board_by_the_command(

@@ -25,7 +25,7 @@ static constexpr size_t MOST_PENDING = 8192;  // probabilities and bytes that a 
 static constexpr size_t LARGEST_MESSAGE = 4096;
 static constexpr size_t NONCE = 16, MAC = 16;
 static constexpr uint32_t PREFILL_MS = 150;
-static constexpr uint32_t HANDSHAKE_MS = 5000, SILENCE_MS = 10000, REFUSAL_MS = 500;
+static constexpr uint32_t HANDSHAKE_MS = 5000, SILENCE_MS = 10000, STALL_MS = 40000, REFUSAL_MS = 500;
 static constexpr uint32_t LINK_STACK = 6144, FEED_STACK = 4096;
 static constexpr UBaseType_t LINK_PRIORITY = 4, FEED_PRIORITY = 5;  // above the inference task's 3
 static constexpr uint8_t VERSION = 1;
@@ -329,9 +329,12 @@ BenchMicrophone::Ended BenchMicrophone::listen_() {
       case AUDIO:
         if (!this->playing_ || bytes % BYTES_PER_SAMPLE != 0)
           return Ended::BAD_MESSAGE;
-        // The link is not read meanwhile: this is the flow control.
-        while (bytes > 0 && this->buffer_->write_without_replacement(content, bytes, pdMS_TO_TICKS(100), false) == 0)
-          this->last_input_ = millis();
+        // The link is not read meanwhile: this is the flow control. Whether the client is still there cannot be seen then.
+        while (bytes > 0 && this->buffer_->write_without_replacement(content, bytes, pdMS_TO_TICKS(100), false) == 0) {
+          if (millis() - this->last_input_ > STALL_MS)
+            return Ended::STALLED;
+        }
+        this->last_input_ = millis();
         this->flushed_ = false;
         xEventGroupSetBits(this->events_, SOUND_CAME);
         break;

@@ -10,7 +10,7 @@
 //   u8 type, u8 0, u16 bytes; the bytes; the first 16 bytes of HMAC-SHA256(session, u64 number of the message + all of it)
 //   START {u32 pace in thousandths, 0: as fast as it is taken; u32 0; i64 position of the first sample}, AUDIO {samples}, FLUSH, PING, RESTART
 // FLUSH says that no more comes for now. RESTART restarts the board, so that the next stream begins as after boot. A client that says nothing for
-// 10 s is gone. The board answers, without being asked:
+// 10 s is gone; so is one whose sound nobody hears for 40 s. The board answers, without being asked:
 //   u8 type, u8 model, u16 bytes; the bytes
 //   PROGRESS {i64 handed over, i64 decided, u32 underruns, u32 samples that the ring buffer refused, i64 position of the last underrun, i64 of the last refusal}
 //   PROBABILITIES {u32 number of the first inference, u32 0, i64 samples heard then; a uint8 an inference}
@@ -57,7 +57,7 @@ class BenchMicrophone : public microphone::Microphone, public Component {
   void add_model(const uint8_t *model) { stream_clock().add_model(model); }
 
  protected:
-  enum class Ended : uint8_t { NOT = 0, BY_CLIENT = 1, SILENCE = 2, BAD_MESSAGE = 3 };
+  enum class Ended : uint8_t { NOT = 0, BY_CLIENT = 1, SILENCE = 2, BAD_MESSAGE = 3, STALLED = 4 };
 
   // The main loop: who may connect, and what the board tells.
   void accept_();

@@ -5,6 +5,8 @@ nothing else.
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import struct
 import threading
@@ -324,6 +326,34 @@ def test_a_client_that_says_nothing_is_gone_after_a_while(program: VirtualProgra
         with suppress(ConnectionResetError):
             while silent.line.recv(4096):
                 pass
+
+
+@pytest.mark.slow
+def test_a_client_that_went_away_while_nobody_hears_is_forgotten(program: VirtualProgram, key: str) -> None:
+    """The interpreter stands still, so that the board's buffer stays full and its link is not read."""
+    server = program._server
+    assert server is not None
+    client = MicrophoneClient(program.microphone_port, key)
+    client.start()
+    os.killpg(server.pid, signal.SIGSTOP)
+    client.line.setblocking(False)
+    with suppress(BlockingIOError):
+        client.play(NOISE.tobytes())
+    client.line.close()
+
+    async def next_one() -> None:
+        async with asyncio.timeout(90.0):
+            while True:
+                with suppress(MicrophoneBusy):
+                    link = await connect(address(program, key), WAIT_SECONDS)
+                    await link.close()
+                    return
+                await asyncio.sleep(0.5)
+
+    try:
+        asyncio.run(next_one())
+    finally:
+        os.killpg(server.pid, signal.SIGCONT)
 
 
 def test_no_key_shows_in_a_text(program: VirtualProgram, key: str) -> None:

@@ -161,7 +161,9 @@ def test_a_board_with_another_model_is_flashed(plan: Plan, candidate: DeviceMode
     said = play(made, board, tmp_path, firmware=firmware)
     assert [one.folder for one in board.flashed] == [firmware.folder]
     assert "flashing" in said[0]
-    assert recall(result_of(made, tmp_path, candidate)) == (WORDS, WORDS)
+    result = result_of(made, tmp_path, candidate)
+    assert recall(result) == (WORDS, WORDS)
+    assert result.versions["esp-nn"] == "1.1.2"
 
 
 def test_a_flash_that_changes_nothing_is_an_error(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
