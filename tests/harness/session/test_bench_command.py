@@ -103,7 +103,7 @@ def test_a_session_that_another_one_began_meanwhile_is_not_overwritten(
     plan: Plan, material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MWW_LOCK_DIR", str(tmp_path / "locks"))
-    monkeypatch.setattr("harness.session.measure.find_firmware", lambda *_: plan(seed=7))
+    monkeypatch.setattr("harness.session.measure.find_firmware", lambda *_, **__: plan(seed=7))
     with pytest.raises(ConfigError, match="already holds a session"):
         measure(
             SessionRequest(board="virtual", model=material / "loud.json", wake=(material / "words",), output=tmp_path)
