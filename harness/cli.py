@@ -233,11 +233,10 @@ def report(
 
       mww-report a/result.json b/result.json c/result.json --output three_boards.html
     """
-    from harness.results.matrix import measurement_groups
+    from harness.results.matrix import are_comparable, measurement_groups
     from harness.results.matrix_page import write_matrix
     from harness.results.report import write_report
     from harness.results.schema import read_result
-    from harness.results.versus import model_groups
     from harness.results.versus_page import write_comparison
     from wakeword.files import check_outputs
     from wakeword.progress import working
@@ -245,8 +244,8 @@ def report(
     check_outputs([output], results)
     with working("making the report"):
         read = [read_result(path) for path in results]
-        groups, models = measurement_groups(read), len(model_groups(read))
-        if len(groups) == models == 2:
+        groups = measurement_groups(read)
+        if len(groups) == 2 and are_comparable(groups[0][0], groups[1][0]):
             said = [write_comparison(groups, output)]
         elif len(groups) > 1:
             said = [write_matrix(groups, output)]

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
+from firmware.boards.registry import kind_of
 from firmware.project import collect_secrets
 from harness.results.merge import merge_results
 from harness.results.schema import read_result
@@ -48,11 +49,10 @@ def main() -> int:
     except MwwError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    synthetic = "wake words are" if cycles[0].hears_people else "corpus is"
     for cycle in cycles:
         print(
-            f"Cycle for {cycle.phrase!r} in {cycle.work}. Its {synthetic} synthetic: it shows that every part works,"
-            " not how real people are recognised."
+            f"Cycle for {cycle.phrase!r} in {cycle.work}. Its {_synthetic(cycle)} synthetic: it shows that every part"
+            " works, not how real people are recognised."
         )
     count = sum(cycle.count for cycle in cycles) + _has_report_of_all(cycles)
     steps = chain(chain.from_iterable(cycle.steps() for cycle in cycles), _all_reported(cycles))
@@ -65,27 +65,33 @@ def main() -> int:
             return code
     print(f"\n{'Summary ':─<{WIDTH}}")
     for cycle in cycles:
-        _tell(cycle, synthetic)
+        _tell(cycle)
     if _has_report_of_all(cycles):
         print(f"Report of all: {_report_of_all(cycles).absolute()}")
     print(f"Took {(time.monotonic() - began) / 60:.1f} min")
     return 0
 
 
-def _tell(cycle: Cycle, synthetic: str) -> None:
+def _synthetic(cycle: Cycle) -> str:
+    """What of its corpus no person said."""
+    return "wake words are" if cycle.hears_people else "corpus is"
+
+
+def _tell(cycle: Cycle) -> None:
     """What came of it, and what to do next."""
     model = f"Model and manifest: {cycle.manifest.with_suffix('.tflite')}, {cycle.manifest}"
     if "measure" not in cycle.parts:
         print(model)
-        for part, done in (("flash", "built into a firmware"), ("measure", "measured")):
-            if part not in cycle.parts and (part == "measure" or "train" in cycle.parts):
-                print(f"`nox -s {part} -- --phrase {shlex.quote(cycle.phrase)}` has it {done}.")
+        if "flash" not in cycle.parts and cycle.boards:
+            print(f"Onto the board: {cycle.command_of('flash')}")
+        else:
+            print(f"Measured it is by: {cycle.command_of('measure')}")
         return
     for results in cycle.measurements:
         print(judge(merge_results([read_result(path) for path in results])).sentence)
     print(
-        f"The {synthetic} synthetic: these figures say nothing about how real people are recognised. Measure with"
-        " recordings of your own next."
+        f"The {_synthetic(cycle)} synthetic: these figures say nothing about how real people are recognised. Measure"
+        " with recordings of your own next."
     )
     if not cycle.hears_people:
         print(MORE_NEGATIVES)
@@ -104,7 +110,7 @@ def _has_report_of_all(cycles: Sequence[Cycle]) -> bool:
 
 
 def _report_of_all(cycles: Sequence[Cycle]) -> Path:
-    return cycles[0].work.parent / "report.html"
+    return cycles[0].work.parent / f"report_{'_'.join(cycle.name for cycle in cycles)}.html"
 
 
 def _asked() -> list[Cycle]:
@@ -112,7 +118,7 @@ def _asked() -> list[Cycle]:
     training are refused now: raises `MwwError`.
     """
     options = parse(__doc__ or "")
-    if options.boards and (reason := _missing_client()):
+    if options.boards and options.only in (None, "measure") and (reason := _missing_client()):
         print(f"{reason}: the model will be simulated instead of measured on board {', '.join(options.boards)}.")
         options.boards = []
     if options.only == "flash" and not options.boards:
@@ -127,6 +133,8 @@ def _asked() -> list[Cycle]:
     for work in works:
         check_negatives(options.negatives, work)
     boards = tuple(board_of(options, name) for name in options.boards)
+    if options.only == "flash" and len(names) > 1 and not all(kind_of(board).runs_here for board in boards):
+        raise ConfigError("nox -s flash: a board is flashed with one of the models; give one --phrase")
     cycles = [
         Cycle(options, phrase, name, work, boards)
         for phrase, name, work in zip(options.phrases, names, works, strict=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from firmware.boards.entry import BoardEntry
 from firmware.boards.registry import kind_of
-from firmware.build import RECORD_FILE
+from firmware.build import RECORD_FILE, read_firmware
 from trainer.data.librispeech import FOLDER as LIBRISPEECH
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
@@ -75,17 +75,31 @@ class Cycle:
         return sum(steps[part] for part in self.parts)
 
     def check_parts(self) -> None:
-        """Raise `ConfigError` where what an earlier part leaves is not there."""
-        again = shlex.quote(self.phrase)
+        """Raise `ConfigError` where what an earlier part leaves is not there, or is of another model."""
         if "train" not in self.parts and not self.manifest.is_file():
-            raise ConfigError(f"{self.manifest}: no model is there; `nox -s train -- --phrase {again}` makes one")
-        if "flash" not in self.parts and "measure" in self.parts:
+            raise ConfigError(f"{self.manifest}: no model is there; `{self.command_of('train')}` makes one")
+        if self.parts == ("measure",):
             for board in self.boards:
-                if not (self.firmware(board) / RECORD_FILE).is_file():
-                    raise ConfigError(
-                        f"{self.firmware(board)}: no firmware for board {board.name!r} is there; `nox -s flash --"
-                        f" --phrase {again} --board {board.name}` builds it"
-                    )
+                self._check_firmware(board)
+
+    def command_of(self, part: str) -> str:
+        """The command that does a part of this cycle, as a user would type it."""
+        options = self.options
+        words = ["nox", "-s", part, "--", "--phrase", self.phrase]
+        words += ["--model-name", options.model_name] if options.model_name else []
+        words += ["--output", str(options.output)] if options.output else []
+        words += [word for board in self.boards if part != "train" for word in ("--board", board.name)]
+        return shlex.join(words)
+
+    def _check_firmware(self, board: BoardEntry) -> None:
+        folder, flash = self.firmware(board), self.command_of("flash")
+        if not (folder / RECORD_FILE).is_file():
+            raise ConfigError(f"{folder}: no firmware for board {board.name!r} is there; `{flash}` builds it")
+        model = hash_file(self.manifest.with_suffix(".tflite"))
+        if model not in {one.sha256 for one in read_firmware(folder).models}:
+            raise ConfigError(
+                f"{folder}: its firmware has another model than {self.manifest}; `{flash}` builds it anew"
+            )
 
     def steps(self) -> Iterator[Step]:
         """One after the other: what comes later is named by what was made before."""

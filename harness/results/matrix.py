@@ -2,8 +2,8 @@
 same way are compared pair by pair.
 
 A measurement is all results of one model at one operating point, measured in one way (`RunRecord.way`) on one board.
-Every pair of measurements is a test, and many tests find something by chance alone: the p values are corrected by
-Holm's method (1979), for recall and for false accepts each.
+Every pair of measurements is two tests, of recall and of false accepts, and many tests find something by chance alone:
+the p values of all of them are corrected together by Holm's method (1979).
 """
 
 from __future__ import annotations
@@ -81,37 +81,42 @@ def make_pairs(measurements: Sequence[Measurement]) -> tuple[Pair, ...]:
     """
     compared: list[tuple[int, int, Versus]] = []
     for one, other in combinations(measurements, 2):
-        if _comparable(one, other):
+        if are_comparable(one.result, other.result) and not (one.verdict.withheld or other.verdict.withheld):
             with suppress(NothingSharedError):
                 compared.append((one.number, other.number, compare(one.result, other.result)))
-    recalls = holm([versus.mcnemar_p for _, _, versus in compared])
-    accepts = holm([versus.false_accepts_p for _, _, versus in compared])
+    corrected = holm([p for _, _, versus in compared for p in (versus.mcnemar_p, versus.false_accepts_p)])
     return tuple(
         Pair(first, second, versus, recall_p, accepts_p)
-        for (first, second, versus), recall_p, accepts_p in zip(compared, recalls, accepts, strict=True)
+        for (first, second, versus), recall_p, accepts_p in zip(compared, corrected[::2], corrected[1::2], strict=True)
     )
 
 
 def model_names(results: Sequence[Result]) -> list[str]:
     """The models as short as they can be told apart, one name for each result."""
-    paths = [Path(result.model.manifest_path) for result in results]
-    cutoffs = [f", cutoff {wording.cutoff(result.model.cutoff)}" for result in results]
+    models = [result.model for result in results]
+    paths = [Path(model.manifest_path) for model in models]
+    points = [f", cutoff {wording.cutoff(model.cutoff)}" for model in models]
     for names in (
         [path.stem for path in paths],
         [f"{path.parent.name}/{path.stem}" for path in paths],
-        [path.stem + cutoff for path, cutoff in zip(paths, cutoffs, strict=True)],
+        [path.stem + point for path, point in zip(paths, points, strict=True)],
+        [f"{path}{point}" for path, point in zip(paths, points, strict=True)],
     ):
         if len(set(names)) == len(model_groups(results)):
             return names
-    return [f"{path}{cutoff}" for path, cutoff in zip(paths, cutoffs, strict=True)]
+    return [
+        f"{path}{point}, window {model.window}, {model.tflite_sha256[:8]}"
+        for path, point, model in zip(paths, points, models, strict=True)
+    ]
 
 
-def _comparable(one: Measurement, other: Measurement) -> bool:
-    results = (one.result, other.result)
-    if any(result.runs_another_model for result in results):
-        return False
-    words = {result.model.wake_word.casefold() for result in results}
-    return one.way == other.way and len(words) == 1
+def are_comparable(one: Result, other: Result) -> bool:
+    """Whether the same recordings can hold the wake word of both, measured in the same way."""
+    ways, words = (
+        {result.runs[0].way for result in (one, other)},
+        {result.model.wake_word.casefold() for result in (one, other)},
+    )
+    return len(ways) == len(words) == 1
 
 
 def _board(result: Result) -> str:

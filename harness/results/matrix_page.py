@@ -51,14 +51,14 @@ def write_matrix(groups: Sequence[Sequence[Result]], output: Path) -> str:
 
 def headline(measurements: Sequence[Measurement], pairs: Sequence[Pair]) -> str:
     """What was measured, and which pairs differ."""
-    models = len({(one.result.model.tflite_sha256, one.result.model.cutoff_uint8) for one in measurements})
+    models = len({one.result.model.tflite_sha256 for one in measurements})
     boards = len({one.board for one in measurements if one.board})
     counted = f"{wording.number(len(measurements), 'measurement')} of {wording.number(models, 'model')}"
     counted += f" on {wording.number(boards, 'board')}." if boards else "."
     if not pairs:
         return f"{counted} No two heard the same recordings in the same way, so none is compared with another."
     found = [said for pair in pairs for said in (found_more(pair), woke_more(pair)) if said]
-    tested = f" ({wording.number(len(pairs), 'pair')}, p values corrected by Holm's method)"
+    tested = f" ({wording.number(len(pairs), 'pair')}, all p values corrected together by Holm's method)"
     if not found:
         return f"{counted} No pair is proven to differ{tested}, which is no proof that they are equal."
     return f"{counted} {'; '.join(found)}{tested}."

@@ -75,26 +75,39 @@ def test_rows_are_models_ways_and_boards(tmp_path: Path) -> None:
 
 
 def test_many_pairs_are_corrected(tmp_path: Path) -> None:
-    """Six utterances of one alone are a difference for two models (p = 0.031), and not for three."""
-    worse, better = [100] * 6, [250] * 6
+    """Seven utterances of one alone are a difference for two models (p = 0.031), and not for three."""
+    worse, better = [100] * 7, [250] * 7
     two = make_measurements(measurement_groups([simulated(tmp_path, 1, worse), simulated(tmp_path, 2, better)]))
     (pair,) = make_pairs(two)
-    assert pair.recall_p == pytest.approx(2 * 0.5**6)
+    assert pair.recall_p == pytest.approx(2 * 2 * 0.5**7), "of two tests"
     three = [simulated(tmp_path, 1, worse), simulated(tmp_path, 2, better), simulated(tmp_path, 3, worse)]
     sentence, page = written(three, tmp_path)
-    assert "No pair is proven to differ (3 pairs, p values corrected by Holm's method)" in sentence
+    assert "No pair is proven to differ (3 pairs, all p values corrected together by Holm's method)" in sentence
     assert "p = 0.094" in page.text
     many = [simulated(tmp_path, number, heights * 3) for number, heights in ((1, worse), (2, better), (3, worse))]
     sentence, _ = written(many, tmp_path)
     assert "2 finds more utterances than 1; 2 finds more utterances than 3" in sentence
 
 
+def test_two_words_or_two_ways_through_the_command(tmp_path: Path) -> None:
+    one = make_result([clips_run(tmp_path / "w", [250, 100])], **model(1))
+    other_word = make_result([clips_run(tmp_path / "w", [250, 100])], **model(2, wake_word="Computer"))
+    other_way = on_board(tmp_path, 3, "desk", [250, 100], [])
+    for second in (other_word, other_way):
+        for result, name in ((one, "one.json"), (second, "second.json")):
+            write_result(result, tmp_path / name)
+        done = run(None, "mww-report", tmp_path / "one.json", tmp_path / "second.json", "--output", tmp_path / "m.html")
+        assert done.returncode == 0, done.stderr
+        assert "2 measurements of 2 models" in done.stdout
+        assert "none is compared with another" in done.stdout
+
+
 def test_false_accepts_are_compared_too(tmp_path: Path) -> None:
-    peaks = [(2.0 + second, 250) for second in range(0, 36, 6)]
+    peaks = [(2.0 + second, 250) for second in range(0, 42, 6)]
     results = [simulated(tmp_path, number, [250], peaks if number == 2 else []) for number in (1, 2)]
     measurements = make_measurements(measurement_groups(results))
     (pair,) = make_pairs(measurements)
-    assert pair.accepts_p == pytest.approx(2 * 0.5**6)
+    assert pair.accepts_p == pytest.approx(2 * 2 * 0.5**7)
     assert pair.recall_p == 1
     sentence, _ = written(results, tmp_path)
     assert "2 has more false accepts than 1" in sentence

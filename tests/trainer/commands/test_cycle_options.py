@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from firmware.build import RECORD_FILE, RECORD_FORMAT
 from scripts import cycle
 from tests.commands import Done, one_line_error
 from trainer.config.loader import load_config
@@ -43,6 +46,16 @@ def sound(path: Path, seed: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, np.random.default_rng(seed).integers(-9000, 9000, 16_000, dtype=np.int16), 16_000)
     return path.parent
+
+
+def write_firmware(folder: Path, sha256: str) -> None:
+    """What a build for the virtual board leaves, with a model of these bytes."""
+    model = {"manifest_path": "w.json", "model_id": "ww", "wake_word": "W", "sha256": sha256, "bytes": 5}
+    model |= {"cutoff": 200, "window": 5, "arena": 9}
+    record = {"format": RECORD_FORMAT, "target": "host", "name": "mww-host", "esphome_version": "2026.10.0"}
+    record |= dict.fromkeys(("program", "ota_image", "factory_image", "elf", "flash_bytes", "ram_bytes"))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RECORD_FILE).write_text(json.dumps(record | {"models": [model]}))
 
 
 def paths_of(command: list[str]) -> PathsSection:
@@ -123,7 +136,7 @@ def test_several_words_are_several_models_and_one_report(tmp_path: Path, started
 def test_a_part_needs_what_the_one_before_left(tmp_path: Path, started: Started) -> None:
     cycle = tmp_path / "cycle"
     for arguments, message in (
-        (["--only", "measure"], "computer.json: no model is there; `nox -s train -- --phrase computer` makes one"),
+        (["--only", "measure"], f"no model is there; `nox -s train -- --phrase computer --output {cycle}` makes one"),
         (["--only", "flash", "--board", "virtual"], "computer.json: no model is there"),
         (["--only", "flash"], "nox -s flash: --board is missing; name a board of boards.yaml, or virtual"),
         (["--phrase", "a b", "--phrase", "A b"], "--phrase: 'a_b' is given twice; give each once"),
@@ -139,10 +152,11 @@ def test_a_part_needs_what_the_one_before_left(tmp_path: Path, started: Started)
     manifest.write_text("{}")
     manifest.with_suffix(".tflite").write_bytes(b"model")
     done, _ = started("--only", "measure", "--board", "virtual")
-    assert (
-        "no firmware for board 'virtual' is there; `nox -s flash -- --phrase computer --board virtual` builds it"
-        in (one_line_error(done))
-    )
+    flash = f"nox -s flash -- --phrase computer --output {cycle} --board virtual"
+    assert f"no firmware for board 'virtual' is there; `{flash}` builds it" in one_line_error(done)
+    write_firmware(cycle / "firmware" / "host", "0" * 64)
+    done, _ = started("--only", "measure", "--board", "virtual")
+    assert f"its firmware has another model than {manifest}; `{flash}` builds it anew" in one_line_error(done)
 
 
 def test_parts_are_the_commands_of_the_whole(tmp_path: Path, started: Started) -> None:
@@ -157,9 +171,8 @@ def test_parts_are_the_commands_of_the_whole(tmp_path: Path, started: Started) -
     assert build == [
         *("mww-firmware", "build", "--target", "host", "--model", str(manifest), "--output", str(firmware)),
     ]
-    assert "`nox -s measure -- --phrase computer` has it measured." in done.stdout
-    firmware.mkdir(parents=True)
-    (firmware / "firmware.json").write_text("{}")
+    assert f"nox -s measure -- --phrase computer --output {tmp_path / 'cycle'} --board virtual\n" in done.stdout
+    write_firmware(firmware, hashlib.sha256(b"model").hexdigest())
     _, commands = started("--only", "measure", "--board", "virtual")
     assert [command[0] for command in commands[:1]] == ["mww-bench"]
     assert commands[0][commands[0].index("--firmware") + 1] == str(firmware)
