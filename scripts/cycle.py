@@ -29,6 +29,7 @@ from scripts.cycle_steps import Cycle, Step
 from trainer.config.checks import check_config
 from trainer.config.loader import load_config
 from trainer.exporting import default_name
+from trainer.training.teacher_settings import teacher_config
 from wakeword.errors import INTERRUPTED_EXIT_CODE, ConfigError, MwwError
 from wakeword.extras import missing
 
@@ -129,7 +130,10 @@ def _asked() -> list[Cycle]:
     if len(names) > 1:
         works = [(options.output or Path("runs")) / f"cycle_{name}" for name in names]
     for phrase in options.phrases:
-        check_config(load_config(options.config, (), [f"export.wake_word={phrase}", *options.set]))
+        config = load_config(options.config, (), [f"export.wake_word={phrase}", *options.set])
+        check_config(config)
+        if config.training.teacher != "none":
+            teacher_config(config)
     for work in works:
         check_negatives(options.negatives, work)
     boards = tuple(board_of(options, name) for name in options.boards)

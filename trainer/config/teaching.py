@@ -18,8 +18,9 @@ class TeachingSettings(Section):
     """A larger network that is trained first, in the folder `teacher` of the run, and then teaches the model: what it
     knows of a sound is more than a label says. wide: the same network with more filters. bc_resnet: Kim et al. 2021,
     which no device could hold; several times as slow to train. It joins `teachers`, where there are any."""
-    teacher_width: float = Field(2.0, gt=0, le=8)
-    """How large the teacher is. wide: times the model's filters or units. bc_resnet: times the narrowest one's."""
+    teacher_width: float = Field(2.0, ge=1, le=8)
+    """How large the teacher is. wide: times the model's filters or units, above 1. bc_resnet: times the narrowest
+    one's."""
     teacher_steps: tuple[Annotated[int, Field(ge=1)], ...] = ()
     """Steps of the teacher, a value a phase. Empty: those of `training_steps`."""
     teaching_share: float = Field(0.9, gt=0, le=1)
@@ -37,6 +38,11 @@ class TeachingSettings(Section):
                     f"training.{name} is given, and training.teacher is none; give --set training.teacher=wide or"
                     f" bc_resnet, or leave training.{name} out"
                 )
+        if self.teacher == "wide" and self.teacher_width == 1:
+            raise ValueError(
+                "training.teacher_width is 1, and training.teacher wide would be no larger than the model; give more,"
+                " for example 2"
+            )
         return self
 
     @property

@@ -86,7 +86,7 @@ class Int8Model:
 
 
 class FloatModel:
-    """A MixedNet in float, slid over recordings: in validation while training, in evaluation, in tuning and
+    """A network in float, slid over recordings: in validation while training, in evaluation, in tuning and
     in mining."""
 
     form = "float"

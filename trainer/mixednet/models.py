@@ -58,9 +58,10 @@ def build_streaming(config: NetworkConfig, slices: int) -> Any:
 def build_stateless(config: NetworkConfig, slices: int) -> Any:
     """The streaming model with its past as inputs and outputs, for formats that keep no state.
 
-    Inputs: `features` float32 `[1, stride, 40]`, and a `..._ring` float32 `[1, frames, 1, channels]` a ring buffer.
-    Outputs, by name: `probability` `[1, 1]`, and a `..._ring_next` a ring buffer, which the next call is given. Raises
-    `ConfigError` as `build_model` does.
+    Inputs: `features` float32 `[1, stride, 40]`, and a `..._ring` float32 `[1, frames, columns, channels]` a ring
+    buffer (one column, but for networks that convolve over mel: `cnn`, `tiny_conv`). Outputs, by name: `probability`
+    `[1, 1]`, and a `..._ring_next` a ring buffer, which the next call is given. Raises `ConfigError` as `build_model`
+    does.
     """
     import keras
 

@@ -94,10 +94,14 @@ def train(
             f"Before the fine-tuning, in the same arithmetic: recall {result.before.recall:.1%},"
             f" {result.before.false_accepts_per_hour:.2f} false accepts/h"
         )
-    export_command = shlex.join(
-        ["mww-export", "--checkpoint", str(result.weights), "--output", str(output / "exported")]
-    )
-    typer.echo(f"Weights: {result.weights}\nNext: {export_command}")
+    typer.echo(f"Weights: {result.weights}\nNext: {next_command(configuration, result.weights, output)}")
+
+
+def next_command(configuration: TrainerConfig, weights: Path, output: Path) -> str:
+    """The command after a training: a model that no device runs cannot be exported, and is evaluated."""
+    if configuration.model.of.off_devices:
+        return shlex.join(["mww-evaluate", "--checkpoint", str(weights), "--split", "test"])
+    return shlex.join(["mww-export", "--checkpoint", str(weights), "--output", str(output / "exported")])
 
 
 def _print_dry_run(configuration: TrainerConfig, output: Path, jobs: int | None) -> None:

@@ -25,7 +25,7 @@ from trainer.mixednet.weights import CHECKPOINTS
 from trainer.training.checkpoints import STATE
 from trainer.training.memory import GIB, MemoryNeed, feature_workers, memory_need
 from trainer.training.run import checked_recordings
-from trainer.training.teacher_phase import teacher_summary
+from trainer.training.teacher_settings import teacher_summary
 from trainer.training.teachers import open_teachers, teachers_summary
 
 SHOWN_REJECTIONS = 20
@@ -150,7 +150,7 @@ def _plan(dry: DryRun) -> list[str]:
         ),
         *([f"then {quantised:,} quantisation-aware steps, {evaluations} evaluations"] if quantised else []),
         f"{copies} augmented copies of each wake word" if copies else "no augmentation",
-        *([teacher_summary(dry.config)] if section.teacher != "none" else []),
+        *([teacher_summary(dry.config, dry.folder)] if section.teacher != "none" else []),
         *([teachers_summary(dry.config)] if section.is_taught else []),
         memory,
     ]

@@ -53,7 +53,7 @@ class TrainingResult:
 
 
 def train(run: TrainingRun) -> TrainingResult:
-    """Train a MixedNet and keep its best checkpoint in the run's folder.
+    """Train a network and keep its best checkpoint in the run's folder.
 
     Weights, batches and dropout follow from the seed: on one machine two runs give the same model. The model is
     evaluated every `eval_step_interval` steps and after the last one. After Ctrl-C, or a kill, the same call goes on

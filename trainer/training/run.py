@@ -47,13 +47,14 @@ from trainer.mining.in_training import JoinedNegatives, TrainingMiner
 from trainer.mining.windows import stretch_of
 from trainer.mixednet.runtime import compute_dtype, start_tensorflow
 from trainer.mixednet.weights import CHECKPOINTS
-from trainer.training.checkpoints import STATE, steps_done
 from trainer.training.loop import TrainingResult, train
 from trainer.training.memory import check_memory, feature_workers, workers
 from trainer.training.progress import TrainingProgress
-from trainer.training.quantization_aware import KEYS, Phase, fine_tune, steps_before
-from trainer.training.teacher_phase import FOLDER as TEACHER
-from trainer.training.teacher_phase import teacher_config, teacher_summary, train_teacher
+from trainer.training.quantization_aware import KEYS as QUANTIZATION_AWARE_KEYS
+from trainer.training.quantization_aware import Phase, fine_tune, steps_before
+from trainer.training.teacher_phase import train_teacher
+from trainer.training.teacher_settings import FOLDER as TEACHER
+from trainer.training.teacher_settings import steps_to_keep, teacher_config, teacher_summary
 from trainer.training.teachers import check_teachers, open_teachers, teachers_summary
 from trainer.training.training_run import TrainingRun
 from trainer.training.validation import StreamingValidation
@@ -170,7 +171,7 @@ def _prepared(
     if config.hard_negative_mining.enabled and config.paths.feature_sets:
         progress.told("feature sets train as they are: mining hears recordings alone")
     if config.training.teacher != "none":
-        progress.told(teacher_summary(config))
+        progress.told(teacher_summary(config, folder))
     if config.training.is_taught:
         progress.told(teachers_summary(config))
     with threads_of_workers(config.performance.num_threads_per_worker):
@@ -207,6 +208,7 @@ def checked_recordings(
     check_config(config)
     if folder is not None:
         _refuse_other_configuration(config, folder)
+    taught = teacher_config(config, folder) if config.training.teacher != "none" else None
     performance = config.performance
     choose_array_module(performance.gpu_only)
     compute_dtype(performance)  # both refuse what this machine cannot do
@@ -236,8 +238,8 @@ def checked_recordings(
     check_teachers(config, ingestion.records)
     _check_ratios(config, ingestion.records)
     check_memory(config, ingestion.records)
-    if config.training.teacher != "none":
-        check_memory(teacher_config(config), ingestion.records)
+    if taught:
+        check_memory(taught, ingestion.records)
     return replace(ingestion, warnings=(*ingestion.warnings, too_long)) if too_long else ingestion
 
 
@@ -316,10 +318,10 @@ def _refuse_other_configuration(config: TrainerConfig, folder: Path) -> None:
         and (not key.startswith(("performance.", "size_targets.")) or key == "performance.mixed_precision")
     ]
     # The phase comes after all the rest, and begins anew where it does not fit its settings.
-    changed = [key for key in changed if key.removeprefix("training.") not in KEYS]
+    changed = [key for key in changed if key.removeprefix("training.") not in QUANTIZATION_AWARE_KEYS]
     if _STEPS in changed:
         before, now = earlier["training"]["training_steps"], wanted["training"]["training_steps"]
-        done = steps_done(folder / CHECKPOINTS / STATE)
+        done = steps_to_keep(config, folder)
         if config.training.schedule == "cosine" == earlier["training"]["schedule"]:
             raise ConfigError(
                 f"{folder}: holds a run with another {', '.join(changed)}, and with training.schedule cosine all its"

@@ -117,6 +117,14 @@ def test_folders_of_negatives_are_looked_at_before_anything_is_spoken(tmp_path: 
     assert not (tmp_path / "cycle").exists()
 
 
+def test_a_teacher_that_cannot_be_is_refused_before_anything_is_spoken(started: Started) -> None:
+    settings = ("training.schedule=cosine", "training.warm_up_steps=300", "training.teacher=wide")
+    steps = ("--set", "training.teacher_steps=[100, 100]")
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    refused, commands = started("--phrase", "okay house", "--config", "standard", *arguments, *steps)
+    assert one_line_error(refused).startswith("error: training.teacher_steps are [100, 100], ") and commands == []
+
+
 def test_one_recording_that_can_be_read_is_enough(tmp_path: Path, started: Started) -> None:
     folder = sound(tmp_path / "radio" / "2.wav")
     (folder / "1.wav").write_bytes(b"RIFF")
