@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 DETECTION_EVENT = "esphome.mww_detection"
 CLOCK_EVENT = "esphome.mww_clock"
+OWN_MICROPHONE, BENCH_MICROPHONE = "own", "bench"
 IDENTITY_EVENT = "esphome.mww_identity"
 
 _BOOT_ID = re.compile(r"[0-9a-f]{8}")
@@ -73,6 +74,8 @@ class Identity:
     stamp: Stamp
     target: str
     models: tuple[ModelIdentity, ...]
+    microphone: str = ""
+    """What detection listens to: `OWN_MICROPHONE` or `BENCH_MICROPHONE`; empty for a firmware that does not tell."""
 
 
 def parse_stamp(data: Mapping[str, str]) -> Stamp:
@@ -102,4 +105,4 @@ def parse_identity(data: Mapping[str, str]) -> Identity:
         if not _SHA256.fullmatch(sha256) or not 0 <= int(cutoff) <= 255:
             raise ValueError(f"model {model_id}: hash or cutoff is no such thing")
         models.append(ModelIdentity(model_id, wake_word, sha256, int(size), int(cutoff)))
-    return Identity(parse_stamp(data), data["target"], tuple(models))
+    return Identity(parse_stamp(data), data["target"], tuple(models), data.get("microphone", ""))

@@ -42,7 +42,7 @@ class Firmware:
     factory_image: Path | None = None
     elf: Path | None = None
     digital: bool = False
-    """It hears what the bench plays over the network, and has no ear for its room."""
+    """It hears what the bench plays over the network, and not its own microphone."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of the ESP-IDF and its components that compute what a model says; empty for the virtual board."""
     flash_bytes: int | None = None

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from firmware import credentials
+from firmware.answers import BENCH_MICROPHONE, OWN_MICROPHONE
 from firmware.esphome_yaml import dump
 from firmware.models import CheckedModel
 from firmware.overlay import HOOKED, esphome_components
@@ -203,7 +204,9 @@ def _write(path: Path, content: str | bytes) -> None:
 
 def _main_file(target: str, name: str, included: dict[str, str], toolchain: str, digital: bool) -> str:
     sample = "bench_microphone::detection_sample()" if digital else "-1"
-    substitutions = {"name": name, "target": target, "mac_address": host_mac_address(name), "sample": sample}
+    microphone = BENCH_MICROPHONE if digital else OWN_MICROPHONE
+    substitutions = {"name": name, "target": target, "mac_address": host_mac_address(name)}
+    substitutions |= {"microphone": microphone, "sample": sample}
     own: dict[str, Any] = {}
     if digital:
         # Of the samples as they are: a target's gain is its microphone's.

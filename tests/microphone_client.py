@@ -68,9 +68,9 @@ class MicrophoneClient:
         self.line.sendall(message + mac)
         self.number += 1
 
-    def start(self, pace: float = 0.0, position: int = 0) -> None:
+    def start(self, pace: float = 0.0) -> None:
         """Begin a stream."""
-        self.send(START, struct.pack("<I4xq", round(pace * 1000), position))
+        self.send(START, struct.pack("<I", round(pace * 1000)))
 
     def play(self, samples: bytes) -> None:
         """Send samples."""

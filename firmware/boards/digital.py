@@ -25,6 +25,7 @@ from firmware.boards.microphone_link import (
     START_MESSAGE,
     MicrophoneAddress,
     MicrophoneBusy,
+    MicrophoneSilent,
     Progress,
     SignedLink,
     Trace,
@@ -136,10 +137,13 @@ class DigitalPlayer:
             await self._forget()
             await self._restart_board()
             return
+        since = time.monotonic()
         if self._link is None:
             await self._connect(ANSWER_SECONDS)
-        assert self._link is not None
-        if self._started or self._link.ever_played:
+        # Told again where a connection was broken: what is sent into that reaches nobody.
+        while self._link is not None and (self._started or self._link.ever_played):
+            if time.monotonic() - since > BOOT_SECONDS:
+                raise BoardGone(f"{self._address().where}: it does not start anew; look at its log")
             with contextlib.suppress(OSError):
                 self._link.send(RESTART)
                 await self._link.drained()
@@ -147,8 +151,6 @@ class DigitalPlayer:
                     await asyncio.wait(self._tasks[:1])
             await self._forget()
             await self._connect(BOOT_SECONDS)
-        if self._link is None or self._link.ever_played:
-            raise BoardGone(f"{self._address().where}: it does not start anew; look at its log")
 
     async def close(self) -> None:
         """See `Player.close`."""
@@ -173,7 +175,7 @@ class DigitalPlayer:
             await self._connect(ANSWER_SECONDS)
         assert self._link is not None
         if not self._started:
-            self._link.send(START_MESSAGE, START.pack(round(self._pace * PACE_UNITS), self._played))
+            self._link.send(START_MESSAGE, START.pack(round(self._pace * PACE_UNITS)))
             self._started = True
         return self._link
 
@@ -181,15 +183,17 @@ class DigitalPlayer:
         """Connect; a port that is not there yet, and one that is still taken, are tried again for a while."""
         address, since = self._address(), time.monotonic()
         while True:
-            waited = time.monotonic() - since
             try:
                 link = await connect(address, ANSWER_SECONDS)
                 break
             except MicrophoneBusy:
-                if waited > max(patience, BUSY_SECONDS):
+                if time.monotonic() - since > max(patience, BUSY_SECONDS):
+                    raise
+            except MicrophoneSilent:  # has waited itself; a board that starts may swallow what comes meanwhile
+                if time.monotonic() - since >= patience:
                     raise
             except OSError as error:
-                if waited > patience:
+                if time.monotonic() - since > patience:
                     raise InfrastructureError(
                         f"{address.where}: nothing listens there ({error.strerror or error}); build its firmware with"
                         " mww-firmware build --digital and flash it, or play through the air (--source air)"
@@ -206,7 +210,11 @@ class DigitalPlayer:
                     self._gone = self._hear(told)
                 elif told is not None:
                     self._progress = told
-                    if told.underruns and self._pace == REALTIME_PACE:  # nobody promised to be faster
+                    if told.refused:
+                        # What comes behind it lies in other slices than the simulation's: no figure can be made of it.
+                        at = told.refused_at / SAMPLE_RATE_HZ
+                        self._gone = f"its ring buffer had no room for the sound at {at:.2f} s of the stream"
+                    elif told.underruns and self._pace == REALTIME_PACE:  # nobody promised to be faster
                         at = told.underrun_at / SAMPLE_RATE_HZ
                         self._gone = f"sound did not come in time at {at:.2f} s of the stream: the network was too slow"
                 async with self._news:

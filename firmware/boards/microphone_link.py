@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 
 from wakeword.errors import BoardRefused, InfrastructureError
 
-MAGIC, VERSION = b"MWWB", 1
+MAGIC, VERSION = b"MWWB", 2
 HELLO = struct.Struct("<4sBB2x16s")
 VERDICT = struct.Struct("<B32sq")
 HEADER = struct.Struct("<BBH")
-START = struct.Struct("<I4xq")
+START = struct.Struct("<I")
 WELCOME, BUSY, WRONG_KEY = 0, 1, 2
 START_MESSAGE, AUDIO, FLUSH, PING, RESTART = 1, 2, 3, 4, 5
 PROGRESS, PROBABILITIES = 1, 2
@@ -29,11 +29,15 @@ LARGEST_MESSAGE = 4096
 PACE_UNITS = 1000
 _NONCE_BYTES, _MAC_BYTES = 16, 16
 _PROGRESS = struct.Struct("<qqIIqq")
-_TRACE = struct.Struct("<I4xq")
+_TRACE = struct.Struct("<I")
 
 
 class MicrophoneBusy(InfrastructureError):
     """Somebody else plays to this board, or a connection that broke is not forgotten yet."""
+
+
+class MicrophoneSilent(InfrastructureError):
+    """Nothing came back in time: the board starts, has no power, or is off the network."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,6 @@ class Trace:
     model: int
     first: int
     """Number of the first inference since the stream began."""
-    position: int
-    """Samples that the frontend had taken at the first one."""
     values: bytes
 
 
@@ -104,15 +106,18 @@ class SignedLink:
 
     async def receive(self) -> Progress | Trace | None:
         """The board's next message; None for one that this version does not know. Raises `OSError` or
-        `IncompleteReadError` at the end.
+        `IncompleteReadError` at the end, `OSError` also for what is no message.
         """
         kind, model, length = HEADER.unpack(await self._reader.readexactly(HEADER.size))
         content = await self._reader.readexactly(length)
-        if kind == PROGRESS:
-            return Progress(*_PROGRESS.unpack(content))
-        if kind == PROBABILITIES:
-            first, position = _TRACE.unpack_from(content)
-            return Trace(model, first, position, content[_TRACE.size :])
+        try:
+            if kind == PROGRESS:
+                return Progress(*_PROGRESS.unpack(content))
+            if kind == PROBABILITIES:
+                (first,) = _TRACE.unpack_from(content)
+                return Trace(model, first, content[_TRACE.size :])
+        except struct.error as error:
+            raise ConnectionAbortedError(f"a message of kind {kind} with {length} bytes") from error
         return None
 
     async def close(self) -> None:
@@ -138,7 +143,8 @@ async def connect(address: MicrophoneAddress, timeout: float) -> SignedLink:
     """Connect and prove the key to one another.
 
     Raises `MicrophoneBusy`, `BoardRefused` for a wrong key or a board that does not know it, `OSError` where nothing
-    listens, and `InfrastructureError` for what is no such microphone or says nothing for `timeout` seconds.
+    listens, `MicrophoneSilent` for what says nothing for `timeout` seconds, and `InfrastructureError` for what is no
+    such microphone.
     """
     writer: asyncio.StreamWriter | None = None
     done = False
@@ -149,7 +155,7 @@ async def connect(address: MicrophoneAddress, timeout: float) -> SignedLink:
             done = True
             return link
     except TimeoutError:
-        raise InfrastructureError(
+        raise MicrophoneSilent(
             f"{address.where}: no answer within {timeout:g} s; check power and network of the board"
         ) from None
     except asyncio.IncompleteReadError as error:

@@ -99,12 +99,12 @@ def leg_voids(leg: MeasuredLeg) -> list[VoidSpan]:
     ]
     if not leg.played.complete:
         voids.append(VoidSpan(min(leg.confirmed, end), end, leg.played.reason))
-    return voids + list(leg.sound.voids if leg.sound is not None else _refused(leg))
+    return voids + list(leg.sound.voids if leg.sound is not None else refused(leg.played))
 
 
-def _refused(leg: MeasuredLeg) -> Iterator[VoidSpan]:
+def refused(leg: PlayedLeg) -> Iterator[VoidSpan]:
     """Samples that the board had no room for, where it was played samples."""
-    for event in leg.played.events:
+    for event in leg.events:
         values = event.values
         if event.kind == "sound" and values.get("event") == "fault" and values.get("what") == "refused":
             at, samples = int(values["at"]), int(values["samples"])

@@ -26,7 +26,7 @@ from harness.results.device_records import BoardRecord, ClockRecord, IntegrityRe
 from harness.results.schema import Result, RunRecord
 from harness.results.scores import score_runs
 from harness.session.journal import RAW_FILE, PlayedLeg, played_legs, trace_path
-from harness.session.measured_legs import MeasuredLeg, heard_markers, leg_voids, measured_legs
+from harness.session.measured_legs import MeasuredLeg, heard_markers, leg_voids, measured_legs, refused
 from harness.session.paired import LegDetections, decided_slice, leg_runs, simulate_audio, window_at
 from harness.session.plan import SessionPlan
 from harness.session.sound import PlayClock, acoustics_record, play_clock
@@ -243,7 +243,8 @@ def _integrity(leg: MeasuredLeg) -> IntegrityRecord:
         lost=count.lost,
         reboots=max(count.reboots, int(leg.played.board_lost)),
         reconnects=count.api_gaps,
-        ring_overflows=count.audio_lost,
+        # Which of the two is told before the leg ends is chance.
+        ring_overflows=max(count.audio_lost, sum(1 for _ in refused(leg.played))),
         api_gap_seconds=_api_gap_seconds(leg.played.events),
     )
 

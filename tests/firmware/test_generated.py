@@ -107,6 +107,7 @@ def test_a_board_that_hears_the_bench(
     for name, hook in (("micro_wake_word", "heard(*processed_samples)"), ("streaming_model", "inferred(")):
         copy = folder / "components" / "micro_wake_word" / f"{name}.cpp"
         assert f"bench_microphone::{hook}" in copy.read_text()
+    assert '"bench"' in source
     assert made.versions.keys() == {"esp-idf", "esp-tflite-micro", "esp-nn", "esp-micro-speech-features"}
     assert made.versions["esp-nn"] == "1.1.2"
     assert made.versions["esp-idf"].startswith("5.5.")
@@ -120,6 +121,7 @@ def test_a_board_that_hears_the_bench(
 def test_no_other_firmware_can_be_played_to(official_models: Path, tmp_path: Path) -> None:
     made, source = generated("esp32-s3-box-3", [official_models / "alexa.json"], tmp_path / "project")
     assert "bench_microphone" not in source
+    assert '"own"' in source
     assert "6055" not in source
     assert not made.digital
 

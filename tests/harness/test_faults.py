@@ -289,9 +289,14 @@ def test_sound_that_the_board_could_not_take_is_void(bench: Bench) -> None:
     assert result.scores.recall.of + result.scores.void_utterances == 6
     assert result.agreement is not None
     assert result.agreement.utterances.simulated_only == 0
-    # After the gap the board goes on with what it had heard before it, where the simulation starts afresh: a word that
-    # lies just below the cutoff there may be found by the board alone.
-    assert result.agreement.utterances.device_only <= 1
+    assert result.agreement.utterances.device_only == 0
+    # What comes behind the loss lies in other slices than the simulation's: the leg ends there, and the next one is
+    # compared from its first inference on.
+    assert result.session.legs == 2
+    probabilities = result.agreement.probabilities
+    assert probabilities is not None
+    assert probabilities.compared > 200
+    assert (probabilities.differing, probabilities.missing) == (0, 0)
 
 
 def test_another_board_behind_the_address_is_refused_at_once(bench: Bench) -> None:

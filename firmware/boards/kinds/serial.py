@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware.answers import BENCH_MICROPHONE, OWN_MICROPHONE
 from firmware.boards.board import BoardKind, ForeignFirmware, NoAnswer
 from firmware.boards.digital import REALTIME_PACE, DigitalPlayer
-from firmware.boards.entry import BoardEntry
+from firmware.boards.entry import HOST_TARGET, BoardEntry
 from firmware.boards.microphone_link import MicrophoneAddress
 from wakeword.errors import BoardRefused, ConfigError, InfrastructureError
 
@@ -84,6 +85,18 @@ class SerialBoard:
                 f"board {self.entry.name!r}: runs firmware for {found}, not {self.entry.target}; correct boards.yaml,"
                 " or flash it"
             )
+        self._check_microphone(running.identity.microphone)
+
+    def _check_microphone(self, found: str) -> None:
+        """A board that listens to the other one hears nothing of what is played: figures of it would be false."""
+        wanted = BENCH_MICROPHONE if self._digital else OWN_MICROPHONE
+        if found in ("", wanted) or self.entry.target == HOST_TARGET:  # a program has no microphone of its own
+            return
+        built, way = ("with", "digital") if found == BENCH_MICROPHONE else ("without", "air")
+        raise ForeignFirmware(
+            f"board {self.entry.name!r}: its firmware was built {built} --digital, which hears by --source {way} alone;"
+            " give that, or flash another"
+        )
 
     async def flash(self, firmware: Firmware, say: Callable[[str], None]) -> None:
         """Bring a firmware to the board, over the air where it answers, and prove that it runs. Raises as

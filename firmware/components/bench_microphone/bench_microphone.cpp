@@ -25,10 +25,14 @@ static constexpr size_t MOST_PENDING = 8192;  // probabilities and bytes that a 
 static constexpr size_t LARGEST_MESSAGE = 4096;
 static constexpr size_t NONCE = 16, MAC = 16;
 static constexpr uint32_t PREFILL_MS = 150;
+// microphone.py takes no less: a stream at a pace waits for its first sound while the link waits for room for a whole message.
+static constexpr uint32_t SMALLEST_BUFFER_MS = 300;
+static_assert(SMALLEST_BUFFER_MS * SAMPLES_PER_MS * BYTES_PER_SAMPLE >= PREFILL_MS * SAMPLES_PER_MS * BYTES_PER_SAMPLE + LARGEST_MESSAGE,
+              "the first sound and a message");
 static constexpr uint32_t HANDSHAKE_MS = 5000, SILENCE_MS = 10000, STALL_MS = 40000, REFUSAL_MS = 500;
 static constexpr uint32_t LINK_STACK = 6144, FEED_STACK = 4096;
 static constexpr UBaseType_t LINK_PRIORITY = 4, FEED_PRIORITY = 5;  // above the inference task's 3
-static constexpr uint8_t VERSION = 1;
+static constexpr uint8_t VERSION = 2;
 
 enum ClientMessage : uint8_t { START = 1, AUDIO = 2, FLUSH = 3, PING = 4, RESTART = 5 };
 enum BoardMessage : uint8_t { PROGRESS = 1, PROBABILITIES = 2 };
@@ -41,6 +45,12 @@ struct Hello {
   uint8_t nonce[NONCE];
 };
 static_assert(sizeof(Hello) == 24, "without padding");
+
+/// Whatever waits on this connection ends. Called with the client's mutex, as the other task may close it.
+static void hang_up(socket::Socket *client) {
+  if (client != nullptr)
+    client->shutdown(SHUT_RDWR);
+}
 
 void BenchMicrophone::setup() {
   this->audio_stream_info_ = audio::AudioStreamInfo(16, 1, 16000);
@@ -74,7 +84,13 @@ void BenchMicrophone::dump_config() {
   ESP_LOGCONFIG(TAG, "Bench microphone: sound from the network, port %u, buffer %u ms", this->port_, unsigned(this->buffer_ms_));
 }
 
-void BenchMicrophone::on_shutdown() { this->listener_.reset(); }
+void BenchMicrophone::on_shutdown() {
+  this->listener_.reset();
+  this->next_.reset();
+  // The client is told now: who is not would wait for a board that is gone.
+  LockGuard guard(this->client_mutex_);
+  hang_up(this->client_.get());
+}
 
 void BenchMicrophone::start() {
   this->running_ = true;
@@ -102,18 +118,36 @@ void BenchMicrophone::loop() {
 }
 
 void BenchMicrophone::accept_() {
+  if (this->next_ != nullptr) {
+    if (!this->taken_)
+      this->take_(std::move(this->next_));
+    return;
+  }
   sockaddr_storage peer{};
   socklen_t length = sizeof(peer);
   auto client = this->listener_->accept(reinterpret_cast<sockaddr *>(&peer), &length);
   if (client == nullptr)
     return;
   if (this->taken_) {
+    {
+      LockGuard guard(this->client_mutex_);
+      if (!this->proven_) {
+        // Who has not shown the key keeps nobody away.
+        hang_up(this->client_.get());
+        this->next_ = std::move(client);
+        return;
+      }
+    }
     ESP_LOGW(TAG, "A second client was turned away");
     const Hello hello{{'M', 'W', 'W', 'B'}, VERSION, BUSY, {}, {}};
     client->setblocking(false);
     client->send(&hello, sizeof(hello), MSG_NOSIGNAL);
     return;  // closes it
   }
+  this->take_(std::move(client));
+}
+
+void BenchMicrophone::take_(std::unique_ptr<socket::Socket> client) {
   int yes = 1;
   client->setsockopt(IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
   const timeval wait{1, 0};
@@ -124,6 +158,7 @@ void BenchMicrophone::accept_() {
   {
     LockGuard guard(this->client_mutex_);
     this->client_ = std::move(client);
+    this->proven_ = false;
   }
   this->taken_ = true;
   xEventGroupSetBits(this->events_, CLIENT_CAME);
@@ -139,11 +174,7 @@ void BenchMicrophone::report_() {
       const Trace trace = stream_clock().take(model);
       if (trace.values.empty())
         continue;
-      struct {
-        uint32_t first, zero;
-        int64_t position;
-      } header{trace.first, 0, trace.first_position};
-      this->append_(PROBABILITIES, uint8_t(model), &header, sizeof(header), trace.values.data(), trace.values.size());
+      this->append_(PROBABILITIES, uint8_t(model), &trace.first, sizeof(trace.first), trace.values.data(), trace.values.size());
     }
     const uint32_t underruns = this->underruns_;
     const uint32_t faults = underruns + moment.refused;
@@ -204,8 +235,8 @@ void BenchMicrophone::link_task(void *self) {
 void BenchMicrophone::serve_() {
   if (this->authenticate_()) {
     ESP_LOGI(TAG, "A client plays");
-    const Ended reason = this->listen_();
-    ESP_LOGI(TAG, "The client is gone (%u)", unsigned(reason));
+    const char *reason = this->listen_();
+    ESP_LOGI(TAG, "The client is gone: %s", reason);
     this->playing_ = false;
   }
   {
@@ -214,17 +245,20 @@ void BenchMicrophone::serve_() {
   }
   xEventGroupSetBits(this->events_, SOUND_CAME);
   this->taken_ = false;
+  App.wake_loop_threadsafe();  // somebody may wait for the place
 }
 
 bool BenchMicrophone::receive_(void *data, size_t bytes) {
   auto *next = static_cast<uint8_t *>(data);
   while (bytes > 0) {
+    // Also of who says something now and then, and never all of it.
+    if (millis() - this->last_input_ > (this->playing_ ? SILENCE_MS : HANDSHAKE_MS))
+      return false;
     const ssize_t got = this->client_->read(next, bytes);
     if (got == 0)
       return false;
     if (got < 0) {
-      if ((errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) ||
-          millis() - this->last_input_ > (this->playing_ ? SILENCE_MS : HANDSHAKE_MS))
+      if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
         return false;
       continue;
     }
@@ -285,54 +319,68 @@ bool BenchMicrophone::authenticate_() {
   }
   const Digest proof = this->sign_(this->key_, "mww-bench board", hello.nonce, NONCE, answer.nonce, NONCE);
   this->session_ = this->sign_(this->key_, "mww-bench session", hello.nonce, NONCE, answer.nonce, NONCE);
+  {
+    LockGuard guard(this->client_mutex_);
+    this->proven_ = true;
+  }
+  // What the last client left is thrown away by now, and all of it that was handed over is counted.
+  this->wait_idle_();
   const int64_t ever = stream_clock().ever();
   std::memcpy(verdict + 1, proof.data(), proof.size());
   std::memcpy(verdict + 1 + proof.size(), &ever, sizeof(ever));
   return this->write_(verdict, sizeof(verdict));
 }
 
-BenchMicrophone::Ended BenchMicrophone::listen_() {
+void BenchMicrophone::wait_idle_() {
+  while (!this->idle_)
+    delay(1);
+}
+
+const char *BenchMicrophone::listen_() {
+  static const char *const BY_CLIENT = "it hung up", *const SILENCE = "it said nothing", *const BAD_MESSAGE = "a bad message",
+                           *const STALLED = "nobody hears it";
   std::vector<uint8_t> message(4 + LARGEST_MESSAGE);
   uint8_t mac[MAC];
   for (uint64_t number = 0;; number++) {
     if (!this->receive_(message.data(), 4))
-      return millis() - this->last_input_ > SILENCE_MS ? Ended::SILENCE : Ended::BY_CLIENT;
+      return millis() - this->last_input_ > SILENCE_MS ? SILENCE : BY_CLIENT;
     const size_t bytes = size_t(message[2]) | size_t(message[3]) << 8;
     if (bytes > LARGEST_MESSAGE)
-      return Ended::BAD_MESSAGE;
+      return BAD_MESSAGE;
     if (!this->receive_(message.data() + 4, bytes) || !this->receive_(mac, sizeof(mac)))
-      return Ended::BY_CLIENT;
+      return BY_CLIENT;
     const Digest expected = this->sign_(this->session_.data(), "", &number, sizeof(number), message.data(), 4 + bytes);
     if (!equal(expected.data(), mac, sizeof(mac)))
-      return Ended::BAD_MESSAGE;
+      return BAD_MESSAGE;
     this->last_input_ = millis();
     const uint8_t *content = message.data() + 4;
     switch (message[0]) {
       case START: {
-        if (bytes != 16 || this->playing_)
-          return Ended::BAD_MESSAGE;
         uint32_t pace;
-        int64_t position;
+        if (bytes != sizeof(pace) || this->playing_)
+          return BAD_MESSAGE;
         std::memcpy(&pace, content, sizeof(pace));
-        std::memcpy(&position, content + 8, sizeof(position));
-        // The feeding task has thrown away what the last client left.
-        while (!this->idle_)
-          delay(1);
-        stream_clock().begin(position);
+        this->wait_idle_();
+        stream_clock().begin();
         this->pace_ = pace;
         this->underruns_ = 0;
         this->flushed_ = false;
-        this->playing_ = true;
+        {
+          // Together: a stream that ends before the feeding task has seen it leaves sound to throw away.
+          LockGuard guard(this->feed_mutex_);
+          this->playing_ = true;
+          this->idle_ = false;
+        }
         App.wake_loop_threadsafe();
         break;
       }
       case AUDIO:
         if (!this->playing_ || bytes % BYTES_PER_SAMPLE != 0)
-          return Ended::BAD_MESSAGE;
+          return BAD_MESSAGE;
         // The link is not read meanwhile: this is the flow control. Whether the client is still there cannot be seen then.
         while (bytes > 0 && this->buffer_->write_without_replacement(content, bytes, pdMS_TO_TICKS(100), false) == 0) {
           if (millis() - this->last_input_ > STALL_MS)
-            return Ended::STALLED;
+            return STALLED;
         }
         this->last_input_ = millis();
         this->flushed_ = false;
@@ -349,7 +397,7 @@ BenchMicrophone::Ended BenchMicrophone::listen_() {
         App.wake_loop_threadsafe();
         break;
       default:
-        return Ended::BAD_MESSAGE;
+        return BAD_MESSAGE;
     }
   }
 }
@@ -368,14 +416,16 @@ bool BenchMicrophone::wait_(uint32_t milliseconds) {
 void BenchMicrophone::feed_() {
   if (!this->playing_) {
     // Nobody hears what is left of a stream whose client went away.
-    if (!this->idle_) {
-      this->buffer_->reset();
-      this->idle_ = true;
+    {
+      LockGuard guard(this->feed_mutex_);
+      if (!this->playing_ && !this->idle_) {
+        this->buffer_->reset();
+        this->idle_ = true;
+      }
     }
     this->wait_(100);
     return;
   }
-  this->idle_ = false;
   const uint32_t pace = this->pace_;
   const auto over = [this] { return !this->playing_; };
   const auto available = [this] { return this->buffer_->available() / BYTES_PER_SAMPLE; };
@@ -403,7 +453,7 @@ void BenchMicrophone::feed_() {
     const size_t samples = std::min(ready, CHUNK_SAMPLES);
     if (pace > 0 && !paced && fed >= WARM_UP_SAMPLES) {
       // Models are loaded when the first slice comes, each in its own time: the ring is full of what came meanwhile.
-      while (!over() && clock.waiting() > CHUNK_SAMPLES)
+      while (!over() && this->running_ && clock.waiting() > CHUNK_SAMPLES)
         this->wait_(50);
       paced = true;
       due = micros();
@@ -415,11 +465,10 @@ void BenchMicrophone::feed_() {
       if (int32_t(now - due) > int32_t(step_us(samples)))
         due = now - step_us(samples);
       while (!over() && int32_t(due - micros()) > 0) {
+        // To the next millisecond: the inference task, which is less urgent, has the time until then, and `due` does not drift.
         const int32_t left = int32_t(due - micros());
-        if (left >= 1000)
-          delay(uint32_t(left) / 1000);
-        else
-          delayMicroseconds(uint32_t(left));
+        if (left > 0)
+          delay((uint32_t(left) + 999) / 1000);
       }
     } else {
       while (!over() && (!this->running_ || clock.waiting() + samples > MOST_IN_FLIGHT))

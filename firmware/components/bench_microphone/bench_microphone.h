@@ -1,19 +1,21 @@
 // A microphone that hears what a bench plays over the network: 16 kHz mono int16, sample by sample, on an ESP32 and on Linux alike.
 //
 // One client at a time, which proves that it knows the key before anything is heard; the key itself is never sent. Each message of the client is
-// signed. What is played is not encrypted.
+// signed; the board's are not, after its proof. What is played is not encrypted. Who has not shown the key within 5 s, or when the next one comes,
+// is turned away.
 //
 // Little-endian. At first the board says 24 bytes: "MWWB", version, status (0: welcome, 1: somebody else plays), 2 zeros, 16 random bytes.
 //   client: 16 random bytes; HMAC-SHA256(key, "mww-bench client" + the board's bytes + the client's)
 //   board:  status (0: welcome, 2: wrong key); HMAC-SHA256(key, "mww-bench board" + the same); i64 samples that it was ever played since boot
 // Then both take HMAC-SHA256(key, "mww-bench session" + the same) as the key of the session, and the client sends messages:
 //   u8 type, u8 0, u16 bytes; the bytes; the first 16 bytes of HMAC-SHA256(session, u64 number of the message + all of it)
-//   START {u32 pace in thousandths, 0: as fast as it is taken; u32 0; i64 position of the first sample}, AUDIO {samples}, FLUSH, PING, RESTART
+//   START {u32 pace in thousandths, 0: as fast as it is taken}, AUDIO {samples}, FLUSH, PING, RESTART
 // FLUSH says that no more comes for now. RESTART restarts the board, so that the next stream begins as after boot. A client that says nothing for
 // 10 s is gone; so is one whose sound nobody hears for 40 s. The board answers, without being asked:
 //   u8 type, u8 model, u16 bytes; the bytes
 //   PROGRESS {i64 handed over, i64 decided, u32 underruns, u32 samples that the ring buffer refused, i64 position of the last underrun, i64 of the last refusal}
-//   PROBABILITIES {u32 number of the first inference, u32 0, i64 samples heard then; a uint8 an inference}
+//   PROBABILITIES {u32 number of the first inference; a uint8 an inference}
+// Once the ring buffer has refused samples no more probabilities of the stream are told: its inferences are of other slices from there on.
 // At a pace a chunk is handed over every 16 ms / pace, whether micro_wake_word's ring buffer takes it or not, as a real microphone does; sound that does
 // not come in time is an underrun. The first 200 ms wait all the same while the models are loaded, and the pace begins when they have caught up.
 #pragma once
@@ -57,10 +59,9 @@ class BenchMicrophone : public microphone::Microphone, public Component {
   void add_model(const uint8_t *model) { stream_clock().add_model(model); }
 
  protected:
-  enum class Ended : uint8_t { NOT = 0, BY_CLIENT = 1, SILENCE = 2, BAD_MESSAGE = 3, STALLED = 4 };
-
   // The main loop: who may connect, and what the board tells.
   void accept_();
+  void take_(std::unique_ptr<socket::Socket> client);
   void report_();
   void append_(uint8_t type, uint8_t model, const void *data, size_t bytes, const void *more = nullptr, size_t more_bytes = 0);
   void flush_();
@@ -69,7 +70,8 @@ class BenchMicrophone : public microphone::Microphone, public Component {
   static void link_task(void *self);
   void serve_();
   bool authenticate_();
-  Ended listen_();
+  const char *listen_();  // why it ended
+  void wait_idle_();
   bool receive_(void *data, size_t bytes);
   bool write_(const void *data, size_t bytes);
   Digest sign_(const uint8_t *key, const char *text, const void *a, size_t a_bytes, const void *b, size_t b_bytes, const void *c = nullptr,
@@ -87,6 +89,8 @@ class BenchMicrophone : public microphone::Microphone, public Component {
   std::unique_ptr<socket::ListenSocket> listener_;
   Mutex client_mutex_;  // of writing to, and closing, the client
   std::unique_ptr<socket::Socket> client_;
+  bool proven_{false};  // it has shown the key
+  std::unique_ptr<socket::Socket> next_;  // of the main loop alone: waits for the place of one that has not
   std::atomic<bool> taken_{false};     // a client is connected
   std::atomic<bool> playing_{false};   // it is authenticated and has started a stream
   std::atomic<bool> flushed_{false};   // no more comes for now
@@ -96,6 +100,7 @@ class BenchMicrophone : public microphone::Microphone, public Component {
   std::atomic<uint32_t> pace_{0};
   std::atomic<uint32_t> underruns_{0};
   std::atomic<uint32_t> last_input_{0};
+  Mutex feed_mutex_;  // of beginning a stream, and throwing away what is left of one
   Mutex underrun_mutex_;
   int64_t underrun_at_{-1};
   Digest session_{};

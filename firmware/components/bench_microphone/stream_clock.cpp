@@ -16,11 +16,12 @@ StreamClock &stream_clock() {
 
 void StreamClock::setup() { this->changed_ = xEventGroupCreate(); }
 
-void StreamClock::begin(int64_t position) {
+void StreamClock::begin() {
   LockGuard guard(this->mutex_);
   this->losses_.clear();
-  this->consumed_ = this->accepted_;
-  this->position_ = this->decided_ = this->handed_over_position_ = position;
+  // What micro_wake_word still holds of an older stream lies in front of this one.
+  this->position_ = -int64_t(this->accepted_ - this->consumed_);
+  this->decided_ = this->handed_over_position_ = 0;
   this->refused_samples_ = 0;
   this->refused_at_ = -1;
   this->traces_.assign(this->models_.size(), Trace{});
@@ -29,7 +30,10 @@ void StreamClock::begin(int64_t position) {
 void StreamClock::handed_over_(size_t samples) {
   if (this->chunk_refused_) {
     this->lose_(int64_t(samples));
-    this->losses_.push_back({this->accepted_, int64_t(samples)});
+    if (!this->losses_.empty() && this->losses_.back().after == this->accepted_)
+      this->losses_.back().samples += int64_t(samples);  // nothing between them was accepted
+    else
+      this->losses_.push_back({this->accepted_, int64_t(samples)});
   } else {
     this->accepted_ += samples;
   }
@@ -85,12 +89,10 @@ void StreamClock::end_discarding() {
 void StreamClock::inferred(const uint8_t *model, uint8_t probability) {
   LockGuard guard(this->mutex_);
   const auto found = std::find(this->models_.begin(), this->models_.end(), model);
-  if (found == this->models_.end() || this->traces_.empty())
+  // After a loss the inferences are of other slices: their numbers would tell nothing.
+  if (found == this->models_.end() || this->traces_.empty() || this->refused_samples_ > 0)
     return;
-  Trace &trace = this->traces_[found - this->models_.begin()];
-  if (trace.values.empty())
-    trace.first_position = this->position_;
-  trace.values.push_back(probability);
+  this->traces_[found - this->models_.begin()].values.push_back(probability);
 }
 
 Trace StreamClock::take(size_t model) {
@@ -101,6 +103,11 @@ Trace StreamClock::take(size_t model) {
   this->traces_[model].first += uint32_t(taken.values.size());
   this->traces_[model].values.clear();
   return taken;
+}
+
+int64_t StreamClock::ever() {
+  LockGuard guard(this->mutex_);
+  return this->ever_;
 }
 
 size_t StreamClock::waiting() {

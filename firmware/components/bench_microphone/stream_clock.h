@@ -14,8 +14,7 @@ namespace esphome::bench_microphone {
 
 /// Probabilities of a model that follow one another.
 struct Trace {
-  uint32_t first{0};          // number of the first one since the stream began
-  int64_t first_position{0};  // samples that the frontend had taken then
+  uint32_t first{0};  // number of the first one since the stream began
   std::vector<uint8_t> values;
 };
 
@@ -37,10 +36,10 @@ class StreamClock {
   void add_model(const uint8_t *model) { this->models_.push_back(model); }
   size_t models() const { return this->models_.size(); }
 
-  /// A new stream whose first sample has this position.
-  void begin(int64_t position);
+  /// A new stream.
+  void begin();
   /// Samples that were ever handed over: 0 means that the board's state is that after boot.
-  int64_t ever() const { return this->ever_; }
+  int64_t ever();
 
   /// Hand over a chunk by `call`, which must not block.
   template<typename Call> void hand_over(size_t samples, Call call) {

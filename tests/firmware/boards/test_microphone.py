@@ -10,8 +10,10 @@ import signal
 import socket
 import struct
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from typing import cast
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 from firmware.boards.board import BoardGone
 from firmware.boards.digital import LOSSLESS_PACE, REALTIME_PACE, DigitalPlayer
 from firmware.boards.kinds.virtual import LOOPBACK
-from firmware.boards.microphone_link import PROGRESS, MicrophoneAddress, MicrophoneBusy, connect
+from firmware.boards.microphone_link import PROGRESS, MicrophoneAddress, MicrophoneBusy, SignedLink, connect
 from firmware.build import Firmware, api_key
 from firmware.credentials import new_api_key
 from firmware.virtual.program import VirtualProgram
@@ -61,6 +63,21 @@ def playing[T](player: DigitalPlayer, do: Callable[[], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
+def until_hung_up(client: MicrophoneClient) -> None:
+    """Whatever the board tells before is thrown away."""
+    client.line.settimeout(WAIT_SECONDS)
+    with suppress(ConnectionResetError):
+        while client.line.recv(4096):
+            pass
+
+
+def until_logged(program: VirtualProgram, text: str) -> None:
+    until, pause = time.monotonic() + WAIT_SECONDS, threading.Event()
+    while text not in program.log.read_text(encoding="utf-8", errors="replace"):
+        assert time.monotonic() < until, text
+        pause.wait(0.05)
+
+
 def trace(program: VirtualProgram, firmware: Firmware) -> NDArray[np.uint8]:
     """What the interpreter itself gave: the witness of what came back over the network."""
     return program.probabilities(firmware.models[0].sha256)
@@ -90,7 +107,7 @@ def test_a_board_that_does_not_know_the_key_is_refused(key: str) -> None:
         def impostor() -> None:
             line, _ = listener.accept()
             with line:
-                line.sendall(struct.pack("<4sBB2x16s", b"MWWB", 1, 0, b"n" * 16))
+                line.sendall(struct.pack("<4sBB2x16s", b"MWWB", 2, 0, b"n" * 16))
                 line.recv(48, socket.MSG_WAITALL)
                 line.sendall(struct.pack("<B32sq", 0, b"p" * 32, 0))
 
@@ -131,12 +148,11 @@ def test_what_is_not_signed_or_not_said_right_ends_the_connection(program: Virtu
             case "no stream" | "half a sample":
                 client.send(AUDIO, bytes(320 if what == "no stream" else 321))
             case "two streams":
-                client.send(START, struct.pack("<I4xq", 0, 0))
+                client.send(START, struct.pack("<I", 0))
             case _:
                 client.send(99)
-        with suppress(ConnectionResetError):
-            while client.line.recv(4096):
-                pass
+        until_hung_up(client)
+    until_logged(program, "The client is gone: a bad message")
     with MicrophoneClient(program.microphone_port, key) as client:
         assert client.ever == 0  # nothing of it was heard
 
@@ -147,9 +163,8 @@ def test_a_message_that_is_played_again_is_not_heard(program: VirtualProgram, ke
         client.send(PING)
         client.number -= 1
         client.send(PING)
-        with suppress(ConnectionResetError):
-            while client.line.recv(4096):
-                pass
+        until_hung_up(client)
+    until_logged(program, "The client is gone: a bad message")
 
 
 # --- what goes wrong
@@ -322,10 +337,129 @@ def test_a_client_that_went_away_leaves_nothing_behind(program: VirtualProgram, 
 def test_a_client_that_says_nothing_is_gone_after_a_while(program: VirtualProgram, key: str) -> None:
     with MicrophoneClient(program.microphone_port, key) as silent:
         silent.start()
-        silent.line.settimeout(WAIT_SECONDS)
-        with suppress(ConnectionResetError):
-            while silent.line.recv(4096):
+        until_hung_up(silent)
+    until_logged(program, "The client is gone: it said nothing")
+
+
+def test_who_shows_no_key_keeps_nobody_away(program: VirtualProgram, key: str) -> None:
+    with socket.create_connection((LOOPBACK, program.microphone_port), WAIT_SECONDS) as stranger:
+        assert len(stranger.recv(24, socket.MSG_WAITALL)) == 24
+        stranger.sendall(b"x")
+        with MicrophoneClient(program.microphone_port, key) as friend:
+            assert friend.verdict == WELCOME
+        assert stranger.recv(1) == b""
+
+
+def test_a_byte_now_and_then_is_no_key(program: VirtualProgram) -> None:
+    """Each comes before a read of the board times out."""
+    with socket.create_connection((LOOPBACK, program.microphone_port), WAIT_SECONDS) as stranger:
+        assert len(stranger.recv(24, socket.MSG_WAITALL)) == 24
+        stranger.settimeout(0.5)
+        for _ in range(40):  # of the 48 that a proof has
+            try:
+                stranger.sendall(b"x")
+                assert stranger.recv(1) == b""
+            except TimeoutError:
+                continue
+            except ConnectionError:
                 pass
+            return
+        pytest.fail("the board waits for the last byte")
+
+
+def test_a_stream_that_ended_at_once_is_not_heard_before_the_next(
+    program: VirtualProgram, host_firmware: Firmware, key: str
+) -> None:
+    """The feeding task has not even seen it."""
+    with MicrophoneClient(program.microphone_port, key) as first:
+        first.start()
+        first.play(NOISE[:8_000].tobytes())
+
+    async def next_one() -> tuple[int, int]:
+        async with asyncio.timeout(WAIT_SECONDS):
+            while True:
+                player = DigitalPlayer(lambda: address(program, key), LOSSLESS_PACE)
+                try:
+                    await player.play(NOISE[:32_000])
+                    await player.drain()
+                    assert player._link is not None
+                    return player._link.ever_played, player._progress.handed_over
+                finally:
+                    await player.close()
+
+    ever, handed_over = asyncio.run(next_one())
+    assert handed_over == 32_000
+    # All that was ever heard is what was told, and this stream.
+    told = (ever + 32_000) // 160 // 3
+    assert abs(len(trace(program, host_firmware)) - told) <= 2
+
+
+def test_a_board_that_swallows_what_comes_while_it_starts_is_waited_for(
+    program: VirtualProgram, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firmware.boards.digital.ANSWER_SECONDS", 0.5)
+
+    async def play() -> int:
+        async with TcpProxy(LOOPBACK, program.microphone_port) as proxy:
+
+            async def restart() -> None:
+                await asyncio.to_thread(program.restart)
+
+            player = DigitalPlayer(lambda: address(program, key, proxy.port), LOSSLESS_PACE, restart)
+            try:
+                proxy.stall()
+                asyncio.get_running_loop().call_later(2.0, proxy.flow)
+                await player._connect(WAIT_SECONDS)
+                await player.play(NOISE[:16_000])
+                await player.drain()
+                return player.position
+            finally:
+                await player.close()
+
+    assert asyncio.run(play()) == 16_000
+
+
+def test_a_board_behind_a_broken_connection_is_told_to_restart(program: VirtualProgram, key: str) -> None:
+    ended = threading.Event()
+
+    def power() -> None:
+        while not ended.wait(0.05):
+            if program.pid is None:
+                program.start()
+
+    async def play() -> tuple[int | None, int | None]:
+        async with TcpProxy(LOOPBACK, program.microphone_port) as proxy:
+            player = DigitalPlayer(lambda: address(program, key, proxy.port), LOSSLESS_PACE)
+            try:
+                await player.play(NOISE[:16_000])
+                await player.drain()
+                before = program.pid
+                proxy.cut()
+                proxy.mend()
+                await player.restart_stream()
+                return before, program.pid
+            finally:
+                await player.close()
+
+    thread = threading.Thread(target=power)
+    thread.start()
+    try:
+        before, after = asyncio.run(play())
+    finally:
+        ended.set()
+        thread.join()
+    assert before != after
+
+
+def test_what_is_no_message_ends_the_stream() -> None:
+    async def receive() -> None:
+        reader = asyncio.StreamReader()
+        reader.feed_data(struct.pack("<BBH", PROGRESS, 0, 3) + b"abc")
+        link = SignedLink(reader, cast(asyncio.StreamWriter, None), b"", 0)
+        await link.receive()
+
+    with pytest.raises(OSError, match="a message of kind 1 with 3 bytes"):
+        asyncio.run(receive())
 
 
 @pytest.mark.slow

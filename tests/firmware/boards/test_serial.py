@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from firmware.boards.board import Board
+from firmware import native_api
+from firmware.answers import BENCH_MICROPHONE, OWN_MICROPHONE
+from firmware.boards.board import Board, ForeignFirmware
 from firmware.boards.entry import BoardEntry
 from firmware.boards.kinds.serial import SerialBoard
 from firmware.build import Firmware, api_key
@@ -66,6 +69,26 @@ def test_another_board_another_target_and_a_wrong_key_are_refused(
         asyncio.run(SerialBoard(entry, host_firmware).health())
 
 
+@pytest.mark.parametrize("digital", [False, True])
+def test_a_board_that_listens_to_the_other_microphone_is_refused(
+    entry: BoardEntry, host_firmware: Firmware, monkeypatch: pytest.MonkeyPatch, digital: bool
+) -> None:
+    """The answer of the program, as an ESP32-S3 gives it, which has a microphone of its own."""
+    asked, target = native_api.ask, "esp32-s3-box-3"
+
+    async def ask(where: native_api.Target, timeout: float) -> native_api.Running:
+        running = await asked(where, timeout)
+        assert running.identity.microphone == BENCH_MICROPHONE
+        microphone = OWN_MICROPHONE if digital else BENCH_MICROPHONE
+        return replace(running, identity=replace(running.identity, target=target, microphone=microphone))
+
+    monkeypatch.setattr(native_api, "ask", ask)
+    one = entry.model_copy(update={"target": target, "device_name": "mww-host"})
+    way = "air" if digital else "digital"
+    with pytest.raises(ForeignFirmware, match=f"which hears by --source {way} alone"):
+        asyncio.run(SerialBoard(one, host_firmware, digital=digital).health())
+
+
 def test_a_board_that_is_away_is_not_healthy(host_firmware: Firmware) -> None:
     away = BoardEntry(
         name="desk", kind="serial", target="host", mac="A0:85:E3:12:34:56", address="127.0.0.1", api_port=1
@@ -95,8 +118,6 @@ def test_it_needs_a_loudspeaker(entry: BoardEntry, host_firmware: Firmware) -> N
 
 def test_flashing_gives_it_the_new_firmwares_name_and_key(entry: BoardEntry, host_firmware: Firmware) -> None:
     """The firmware that it runs is found on it: what flashing does is shown in tests/firmware."""
-    from dataclasses import replace
-
     board = SerialBoard(entry.model_copy(update={"device_name": "old"}), host_firmware)
     said: list[str] = []
     asyncio.run(board.flash(replace(host_firmware, factory_image=host_firmware.program), said.append))
