@@ -111,6 +111,10 @@ class Board(Protocol):
         """
         ...
 
+    def runs(self, firmware: Firmware) -> bool:
+        """Whether the board, when it was last asked, ran this very build, and not another one with the same models."""
+        ...
+
     def feed(self) -> Player | None:
         """What brings samples right to the board's microphone; None where it hears the room that it stands in."""
         ...

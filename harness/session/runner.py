@@ -105,8 +105,6 @@ class Session:
                 SessionLog(raw, self.plan.model.wake_word, position=lambda: self.player.position)
             )
             close_killed_leg(log, legs)
-            if self.firmware is not None:
-                log.write("firmware", versions=dict(self.firmware.versions))
             opened.push_async_callback(self.player.close)
             await self._with_the_right_model(log, legs)
 
@@ -115,6 +113,8 @@ class Session:
         async with self._connected(log) as connection:
             identity = await connection.collector.identify()
             if self.model_on(identity) is not None:
+                if self.firmware is not None and self.board.runs(self.firmware):
+                    self._note_versions(log, self.firmware)
                 await _Playing(self, connection, legs).measure()
                 return
         found = ", ".join(f"{model.wake_word!r} {model.sha256[:12]}" for model in identity.models) or "none"
@@ -131,7 +131,13 @@ class Session:
                     f"board {name!r} does not run the model after {self.firmware.folder} was flashed; build the"
                     " firmware again"
                 )
+            self._note_versions(log, self.firmware)
             await _Playing(self, connection, legs).measure()
+
+    @staticmethod
+    def _note_versions(log: SessionLog, firmware: Firmware) -> None:
+        """Of the firmware that the board is known to run: another build of the same model may hold other versions."""
+        log.write("firmware", versions=dict(firmware.versions))
 
     @asynccontextmanager
     async def _connected(self, log: SessionLog) -> AsyncIterator[Connection]:

@@ -20,7 +20,7 @@ from wakeword.errors import BoardRefused, ConfigError, InfrastructureError
 
 if TYPE_CHECKING:
     from firmware.build import Firmware
-    from firmware.native_api import Target
+    from firmware.native_api import Running, Target
 
 HEALTH_SECONDS = 20.0
 """For one answer; a board on bad Wi-Fi is found by its name in some seconds."""
@@ -53,6 +53,7 @@ class SerialBoard:
         self._digital = digital
         self._player: DigitalPlayer | None = None
         self._models: tuple[str, ...] = ()
+        self._running: Running | None = None
 
     @property
     def target(self) -> Target:
@@ -78,6 +79,7 @@ class SerialBoard:
             raise ForeignFirmware(str(error)) from error
         except InfrastructureError as error:
             raise NoAnswer(str(error)) from error
+        self._running = running
         self._models = tuple(model.sha256 for model in running.identity.models)
         if running.identity.target != self.entry.target:
             found = running.identity.target
@@ -110,6 +112,14 @@ class SerialBoard:
         # From here on the board answers to the new firmware's name and key.
         self._name, self._key = firmware.name, api_key(firmware.folder)
         self._models = tuple(model.sha256 for model in firmware.models)
+
+    def runs(self, firmware: Firmware) -> bool:
+        """By its name, its models and the time of the build."""
+        from firmware.flashing import runs_firmware
+
+        if self._running is None or firmware.ota_image is None:
+            return False
+        return runs_firmware(self._running, firmware)
 
     def feed(self) -> DigitalPlayer | None:
         """What plays samples to it; None where it hears the room that it stands in."""

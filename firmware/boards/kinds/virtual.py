@@ -157,6 +157,10 @@ class VirtualBoard:
         """Where the running program's microphone listens."""
         return MicrophoneAddress(LOOPBACK, self.program.microphone_port, self.api_key, self.entry.name)
 
+    def runs(self, firmware: Firmware) -> bool:
+        """It is started from the firmware that it was given."""
+        return firmware.folder == self._firmware.folder
+
     def probabilities(self, model_sha256: str) -> NDArray[np.uint8]:
         """Every probability of a model in the running stream: uint8 `[inferences]`."""
         hashes = [model.sha256 for model in self._firmware.models]

@@ -104,6 +104,9 @@ class FakeBoard:
         if not self.running:
             raise InfrastructureError("the fake board is off")
 
+    def runs(self, firmware: Firmware) -> bool:
+        return firmware in self.flashed
+
     def feed(self) -> FakePlayer:
         return FakePlayer(self)
 

@@ -166,6 +166,16 @@ def test_a_board_with_another_model_is_flashed(plan: Plan, candidate: DeviceMode
     assert result.versions["esp-nn"] == "1.1.2"
 
 
+def test_the_versions_of_a_firmware_that_the_board_does_not_run_are_not_told(
+    plan: Plan, candidate: DeviceModel, tmp_path: Path
+) -> None:
+    """Another build with the same model."""
+    made, board = plan(), FakeBoard(candidate)
+    play(made, board, tmp_path, firmware=_Firmware(candidate.model.sha256))
+    assert not board.flashed
+    assert "esp-nn" not in result_of(made, tmp_path, candidate).versions
+
+
 def test_a_flash_that_changes_nothing_is_an_error(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     with pytest.raises(InfrastructureError, match="does not run the model after"):
         play(plan(), FakeBoard(candidate, model_sha256="0" * 64), tmp_path, firmware=_Firmware("1" * 64))
