@@ -61,7 +61,8 @@ def headline(measurements: Sequence[Measurement], pairs: Sequence[Pair]) -> str:
     tested = f" ({wording.number(len(pairs), 'pair')}, all p values corrected together by Holm's method)"
     if not found:
         return f"{counted} No pair is proven to differ{tested}, which is no proof that they are equal."
-    return f"{counted} {'; '.join(found)}{tested}."
+    said = "; ".join(found)
+    return f"{counted} {said[0].upper()}{said[1:]}{tested}."
 
 
 def found_more(pair: Pair) -> str:
@@ -70,7 +71,7 @@ def found_more(pair: Pair) -> str:
     if pair.recall_p is None or pair.recall_p >= SIGNIFICANCE:
         return ""
     more, less = _ordered(pair, counts.device_only, counts.simulated_only)
-    return f"{more} finds more utterances than {less}"
+    return f"row {more} finds more utterances than row {less}"
 
 
 def woke_more(pair: Pair) -> str:
@@ -79,7 +80,7 @@ def woke_more(pair: Pair) -> str:
     if pair.accepts_p is None or pair.accepts_p >= SIGNIFICANCE:
         return ""
     more, less = _ordered(pair, events.device_only, events.simulated_only)
-    return f"{more} has more false accepts than {less}"
+    return f"row {more} has more false accepts than row {less}"
 
 
 def _ordered(pair: Pair, first: int, second: int) -> tuple[int, int]:
@@ -110,7 +111,7 @@ def _simulated(result: Result) -> tuple[str, str]:
         return wording.NONE, wording.NONE
     counts, events = agreement.utterances, agreement.false_accepts
     recall = (
-        f"{counts.both + counts.simulated_only} of {counts.total}, {counts.discordant} otherwise"
+        f"{counts.both + counts.simulated_only} of {counts.total}, {counts.discordant} found by one alone"
         if counts.total
         else wording.NONE
     )

@@ -67,7 +67,7 @@ def test_rows_are_models_ways_and_boards(tmp_path: Path) -> None:
     assert [(pair.first, pair.second) for pair in make_pairs(measurements)] == [(1, 4), (2, 3)]
     sentence, page = written(results, tmp_path)
     assert sentence.startswith("4 measurements of 2 models on 2 boards. No pair is proven to differ (2 pairs")
-    assert "3 of 4, 1 otherwise" in page.text, "the simulation of the kitchen's audio"
+    assert "3 of 4, 1 found by one alone" in page.text, "the simulation of the kitchen's audio"
     assert "0, 0 of 4" in page.text
     assert "0, 1" not in page.text
     assert "1, 0 of 4" in page.text, "one utterance that the desk alone found"
@@ -86,7 +86,7 @@ def test_many_pairs_are_corrected(tmp_path: Path) -> None:
     assert "p = 0.094" in page.text
     many = [simulated(tmp_path, number, heights * 3) for number, heights in ((1, worse), (2, better), (3, worse))]
     sentence, _ = written(many, tmp_path)
-    assert "2 finds more utterances than 1; 2 finds more utterances than 3" in sentence
+    assert "Row 2 finds more utterances than row 1; row 2 finds more utterances than row 3" in sentence
 
 
 def test_two_words_or_two_ways_through_the_command(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_false_accepts_are_compared_too(tmp_path: Path) -> None:
     assert pair.accepts_p == pytest.approx(2 * 2 * 0.5**7)
     assert pair.recall_p == 1
     sentence, _ = written(results, tmp_path)
-    assert "2 has more false accepts than 1" in sentence
+    assert "Row 2 has more false accepts than row 1" in sentence
 
 
 def test_what_was_not_measured_alike_is_not_compared(tmp_path: Path) -> None:
