@@ -102,7 +102,8 @@ class StreamingValidation:
         """
         stride, data = self._model.stride, self._data
         positives, negatives, *hard = (average_log_odds(of_stream, stride, self._window) for of_stream in probabilities)
-        hard_positives, hard_negatives = hard[: len(data.hard_positives)], hard[len(data.hard_positives) :]
+        words = len(data.hard_positives)
+        hard_positives, hard_negatives = hard[:words], hard[words : words + len(data.hard_negatives)]
         spans = [
             [recording.span for recording in stream.recordings] for stream in (data.positives, *data.hard_positives)
         ]

@@ -12,6 +12,8 @@ margin upwards, by the false accepts' tail (`tail.py`):
   `SYNTHETIC_SHARE` of the utterances found.
 - From there on, to where even the rate's upper bound is within it, as long as that costs next to nothing: `HARD_SHARE`
   of the utterances in hard conditions, or without those half of the cutoffs above the middle that do equally well.
+
+Where minutes of people's own sound validate synthetic words, they choose alone: `choose_by_people`.
 """
 
 from __future__ import annotations
@@ -130,6 +132,34 @@ def choose_cutoff(
     if reaching.any() and most and saturated and unproven:
         chosen, margin = _with_margin(curve, target_false_accepts_per_hour, chosen, allowed, hard)
     return CutoffChoice.at(curve, chosen, reaches_target=bool(reaching.any()), margin=margin)
+
+
+def choose_by_people(curve: DetCurve, target_false_accepts_per_hour: float, target_recall: float = 0.0) -> CutoffChoice:
+    """The lowest cutoff whose false accepts among people's own sound are within the target, by their count and by the
+    tail of lower peaks (`tail.py`).
+
+    For synthetic words with negatives of people: how many synthetic utterances a cutoff finds says little of people, so
+    every further step up is a loss. Where no cutoff is within the target, that with the fewest false accepts is taken.
+    A cutoff that finds none is no choice; one above those that reach `target_recall` (a share) is none either, where
+    one of these is within the target by its count.
+    """
+    usable = np.arange(1, HIGHEST_CUTOFF + 1)
+    rates = curve.false_accepts_per_hour[usable]
+    reaching = rates <= target_false_accepts_per_hour
+    eligible = usable[reaching] if reaching.any() else usable[rates == rates.min()]
+    found = eligible[curve.detected[eligible] > 0] if curve.detected[eligible].any() else eligible
+    enough = found[curve.recall[found] >= target_recall]
+    allowed = enough if len(enough) else found
+    tail = fit_tail(curve)
+    chosen = next(
+        (int(cutoff) for cutoff in allowed if tail.rate(_level(cutoff)) <= target_false_accepts_per_hour),
+        int(allowed[-1]),
+    )
+    said = (
+        f"people's negatives chose it: by the tail of lower peaks {tail.rate(_level(chosen)):.2g} false accepts/h, at"
+        f" most {tail.bound(_level(chosen)):.2g}"
+    )
+    return CutoffChoice.at(curve, chosen, reaches_target=bool(reaching.any()), margin=said)
 
 
 def _with_margin(

@@ -5,6 +5,7 @@ they are.
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from trainer.inference import conditions
 from trainer.inference.conditions import CONDITIONS, Condition, Place, hard_streams, in_places, noises_alone
-from trainer.inference.splits import PresentedSplit, SplitRecords, present_split
+from trainer.inference.splits import PresentedSplit, SplitRecords, people_among, present_split
 from wakeword.audio import read_samples
 from wakeword.corpus.feature_cache import FeatureCache
 from wakeword.corpus.recordings import GENERATED_TABLE
@@ -141,3 +142,17 @@ def test_a_share_of_the_words_is_in_each_place_and_none_moves(words: int) -> Non
     for start in starts:
         assert np.abs(quiet[start : start + 8000].astype(int)).max() == pytest.approx(327.68, abs=1)
         assert not quiet[start + 8000 : start + 40_000].any()
+
+
+def test_minutes_of_people_are_a_stream_of_their_own(
+    split: SplitRecords, presented: tuple[FeatureCache, PresentedSplit], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert presented[1].people == (), "generated negatives alone"
+    path = tmp_path / "radio.wav"
+    path.write_bytes(split.negatives[0].path.read_bytes())
+    record = replace(split.negatives[0], path=path)
+    mixed = SplitRecords(Split.VAL, split.positives, (*split.negatives, record))
+    assert people_among(mixed.negatives) == [], "too little of it"
+    monkeypatch.setattr("trainer.inference.splits.PEOPLE_SECONDS", record.duration)
+    (people,) = present_split(presented[0], mixed, lambda _: None).people
+    assert [recording.path for recording in people.recordings] == [path]

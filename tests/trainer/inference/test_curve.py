@@ -67,6 +67,22 @@ def test_every_cutoff_counts_the_session_the_negatives_and_the_negatives_in_hard
     assert split.choice(WINDOW, 500.0).detected == curve.detected[split.choice(WINDOW, 500.0).cutoff]
 
 
+def test_people_choose_alone_where_there_are_enough_of_them() -> None:
+    words, hard = (simulated(SESSION, SECONDS["positives"], seed) for seed in (15, 16))
+    negatives, hard_negatives, people = (simulated(STREAM, SECONDS["negatives"], seed) for seed in (18, 19, 20))
+    split = SimulatedSplit(Split.VAL, words, negatives, (hard,), (hard_negatives,), (people,))
+    choice = split.choice(WINDOW, 500.0)
+    assert choice.hours * 3600 == pytest.approx(1.5 + sum(SECONDS["positives"]) + 3 * 3.5 + sum(SECONDS["negatives"]))
+    session, others = (
+        counted([words], choice.cutoff, words=True),
+        counted([people], choice.cutoff, words=False),
+    )
+    assert choice.detected == session.found
+    assert choice.false_accepts == session.false_accepts + others.false_accepts
+    assert "people's negatives chose it" in choice.margin
+    assert split.curve(WINDOW).hours > choice.hours, "every other figure is of all negatives"
+
+
 def test_without_hard_conditions_there_is_no_recall_in_them_and_only_validation_chooses() -> None:
     split = SimulatedSplit(Split.TEST, simulated(SESSION, [1.0], 1), simulated(STREAM, [2.0], 2))
     assert split.hard_recall(WINDOW) is None

@@ -13,6 +13,7 @@ from wakeword.scoring.operating_point import (
     HARD_SHARE,
     HIGHEST_CUTOFF,
     SYNTHETIC_SHARE,
+    choose_by_people,
     choose_cutoff,
     cutoff_as_probability,
 )
@@ -217,3 +218,36 @@ def test_a_margin_of_synthetic_words_costs_a_tenth_at_most(found: list[int], hou
     choice = choose_cutoff(part, 0.5, hard=np.ones(256))
     assume(without.cutoff >= 200)
     assert choice.detected >= (1 - SYNTHETIC_SHARE) * without.detected - 1e-9
+
+
+# --- where people's own sound chooses ---------------------------------------------------------------------------------
+
+
+def test_people_choose_the_lowest_cutoff_whose_rate_is_within_the_target() -> None:
+    part = curve({range(1, 255): 20}, falling(4.0, 0.7, 0.25), hours=0.25)
+    choice = choose_by_people(part, 0.5)
+    tail = fit_tail(part)
+    assert tail.rate(float(log_odds(np.array(choice.cutoff)))) <= 0.5
+    assert tail.rate(float(log_odds(np.array(choice.cutoff - 1)))) > 0.5
+    assert choice.cutoff < choose_cutoff(part, 0.5, hard=FALLING).cutoff, "no middle, and no step for nothing"
+    assert (choice.false_accepts, choice.reaches_target) == (0, True)
+    assert "people's negatives chose it: by the tail of lower peaks 0." in choice.margin
+    many = curve({range(1, 255): 20}, {range(1, 150): 90, range(150, 200): 3}, hours=1.0)
+    assert choose_by_people(many, 0.5).cutoff >= 200, "nor one that has more by its count"
+
+
+def test_where_no_cutoff_of_people_is_within_the_target_the_fewest_are_taken() -> None:
+    choice = choose_by_people(curve({range(1, 230): 20}, {range(1, 200): 30, range(200, 255): 3}), 0.5)
+    assert (choice.false_accepts, choice.reaches_target) == (3, False)
+    assert 200 <= choice.cutoff < 230, "one that finds nothing is no choice"
+    nothing = choose_by_people(curve({}, {}), 0.5)
+    assert 1 <= nothing.cutoff <= HIGHEST_CUTOFF
+
+
+def test_a_target_of_recall_is_kept_where_people_choose() -> None:
+    accepted = falling(4.0, 0.7, 2.5)
+    free = choose_by_people(curve(EVERY, accepted, hours=2.5), 0.5).cutoff
+    part = curve({range(1, free): 20, range(free, 255): 12}, accepted, hours=2.5)
+    assert part.false_accepts[free - 1] / 2.5 <= 0.5, "within the target by its count"
+    assert choose_by_people(part, 0.5).cutoff == free
+    assert choose_by_people(part, 0.5, 1.0).cutoff == free - 1
