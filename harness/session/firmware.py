@@ -37,7 +37,7 @@ def find_firmware(
 
     Returns the firmware; None where a board must run the model already.
 
-    Raises `ConfigError` for a firmware without this model, with another window, or with another ear; and what building
+    Raises `ConfigError` for a firmware without this model, with another window or microphone; and what building
     raises.
     """
     from firmware.build import build, read_firmware

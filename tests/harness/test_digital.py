@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from firmware.boards.digital import DigitalPlayer
 from firmware.boards.kinds.serial import SerialBoard
-from firmware.boards.microphone_link import MicrophoneAddress
+from firmware.boards.microphone_link import MicrophoneAddress, MicrophoneBusy
 from firmware.build import RECORD_FILE, Firmware, read_firmware
 from firmware.credentials import SECRETS_FILE, new_api_key
 from firmware.project import host_mac_address
@@ -28,6 +28,7 @@ from harness.session.measure import measure
 from harness.session.request import SessionRequest
 from tests.commands import Run
 from tests.harness.tcp_proxy import TcpProxy
+from tests.microphone_client import PING, MicrophoneClient
 from tests.spoken import Spoken, listed
 from wakeword.errors import BoardRefused, ConfigError, InfrastructureError
 
@@ -225,8 +226,32 @@ def test_a_wrong_key_measures_nothing(request_to: SessionRequest, monkeypatch: p
     assert not (request_to.output / "result.json").exists()
 
 
+def test_a_board_that_somebody_else_plays_to_measures_nothing(
+    request_to: SessionRequest, board: LoneBoard, host_firmware: Firmware
+) -> None:
+    ended = threading.Event()
+    with MicrophoneClient.of(board.program, host_firmware.folder) as other:
+        other.start()
+
+        def stay() -> None:
+            while not ended.wait(2.0):
+                other.send(PING)
+
+        thread = threading.Thread(target=stay)
+        thread.start()
+        try:
+            with pytest.raises(MicrophoneBusy, match="somebody else plays") as refused:
+                measure(request_to)
+        finally:
+            ended.set()
+            thread.join()
+    assert refused.value.exit_code == 3
+    assert request_to.output is not None
+    assert not (request_to.output / "result.json").exists()
+
+
 @pytest.mark.parametrize("digital", [False, True])
-def test_a_firmware_with_the_other_ear_is_refused_before_anything_is_played(
+def test_a_firmware_with_the_other_microphone_is_refused_before_anything_is_played(
     request_to: SessionRequest, host_firmware: Firmware, tmp_path: Path, digital: bool
 ) -> None:
     folder = tmp_path / "firmware"

@@ -22,7 +22,15 @@ from numpy.typing import NDArray
 from firmware.boards.board import BoardGone
 from firmware.boards.digital import LOSSLESS_PACE, REALTIME_PACE, DigitalPlayer
 from firmware.boards.kinds.virtual import LOOPBACK
-from firmware.boards.microphone_link import PROGRESS, MicrophoneAddress, MicrophoneBusy, SignedLink, connect
+from firmware.boards.microphone_link import (
+    PROGRESS,
+    MicrophoneAddress,
+    MicrophoneBusy,
+    Progress,
+    SignedLink,
+    Trace,
+    connect,
+)
 from firmware.build import Firmware, api_key
 from firmware.credentials import new_api_key
 from firmware.virtual.program import VirtualProgram
@@ -225,6 +233,55 @@ def test_a_slow_link_loses_nothing_where_time_does_not_count(
                 await player.close()
 
     assert np.array_equal(asyncio.run(play()), trace(program, host_firmware))
+
+
+def test_a_short_pause_of_the_network_is_survived_in_real_time(
+    program: VirtualProgram, host_firmware: Firmware, key: str
+) -> None:
+    """What lies on the board is heard meanwhile."""
+
+    async def play() -> NDArray[np.uint8]:
+        async with TcpProxy(LOOPBACK, program.microphone_port) as proxy:
+            player = DigitalPlayer(lambda: address(program, key, proxy.port), REALTIME_PACE)
+            try:
+                await player.play(NOISE[:32_000])
+                proxy.stall()
+                asyncio.get_running_loop().call_later(0.4, proxy.flow)
+                await player.play(NOISE[32_000:])
+                await player.drain()
+                return player.probabilities(0)
+            finally:
+                await player.close()
+
+    heard = asyncio.run(play())
+    assert len(heard) == (len(NOISE) // 160 - 2) // 3
+    assert np.array_equal(heard, trace(program, host_firmware))
+
+
+def test_a_probability_that_never_came_ends_the_stream(
+    program: VirtualProgram, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of the board's messages is lost on its way."""
+    receive, lost = SignedLink.receive, [True]
+
+    async def lossy(link: SignedLink) -> Progress | Trace | None:
+        told = await receive(link)
+        if isinstance(told, Trace) and lost:
+            lost.pop()
+            return None
+        return told
+
+    monkeypatch.setattr(SignedLink, "receive", lossy)
+    player = DigitalPlayer(lambda: address(program, key), LOSSLESS_PACE)
+
+    async def play() -> None:
+        await player.play(NOISE[:16_000])
+        await player.drain()
+        await player.play(NOISE[16_000:])
+        await player.drain()
+
+    with pytest.raises(BoardGone, match=r"probabilities 0 to \d+ of its model 0 never came"):
+        playing(player, play)
 
 
 def test_a_slow_link_in_real_time_is_an_underrun(program: VirtualProgram, key: str) -> None:

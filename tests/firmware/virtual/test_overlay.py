@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.overlay import HOOKED, HOST, Overlay, esphome_components
+from firmware.overlay import HOOKED, HOST, SHARED_COMPONENTS, Overlay, esphome_components
 from firmware.toolenv import ToolEnvironment
 from wakeword.errors import InfrastructureError
 
@@ -66,3 +66,11 @@ def test_another_esphome_is_refused_with_the_file_that_differs(esphome: ToolEnvi
     changed.write_text(changed.read_text().replace("#ifdef USE_ESP32", "#if USE_ESP32"))
     with pytest.raises(InfrastructureError, match=r"ring_buffer/ring_buffer\.h has 0 places"):
         HOST.write(source, tmp_path / "out")
+
+
+def test_the_smallest_buffer_is_one_that_a_stream_can_begin_with() -> None:
+    """The compiler checks the number in C++; ESPHome asks for the same."""
+    folder = SHARED_COMPONENTS / "bench_microphone"
+    smallest = re.search(r"SMALLEST_BUFFER_MS = (\d+);", (folder / "bench_microphone.cpp").read_text())
+    assert smallest is not None
+    assert f"min=cv.TimePeriod(milliseconds={smallest[1]})" in (folder / "microphone.py").read_text()
