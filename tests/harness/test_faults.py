@@ -292,7 +292,7 @@ def test_sound_that_the_board_could_not_take_is_void(bench: Bench) -> None:
     assert result.agreement.utterances.device_only == 0
     # What comes behind the loss lies in other slices than the simulation's: the leg ends there, and the next one is
     # compared from its first inference on.
-    assert result.session.legs == 2
+    assert result.session.legs >= 2  # a busy machine may lose sound again
     probabilities = result.agreement.probabilities
     assert probabilities is not None
     assert probabilities.compared > 200
@@ -370,12 +370,11 @@ def test_a_second_harness_is_refused_and_the_first_one_killed_and_resumed(
     assert result.scores.recall.of + result.scores.void_utterances == 5
     assert 1 <= result.scores.void_utterances <= 3  # a busy machine may lose sound in real time besides
     assert result.session is not None
-    assert result.session.legs == 2
+    assert result.session.legs >= 2  # of each loss of sound, one more
     assert result.agreement is not None
     assert not result.agreement.disagreements
-    if (
-        not result.session.integrity.ring_overflows
-    ):  # sound that was lost in real time, on a busy machine, moves the slices behind it
+    if not result.session.integrity.ring_overflows:  # a busy machine loses sound in real time
+        assert result.session.legs == 2
         assert result.agreement.positions.same_slice == result.agreement.positions.paired
 
 
