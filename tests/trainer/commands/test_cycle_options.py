@@ -55,7 +55,7 @@ def write_firmware(folder: Path, sha256: str) -> None:
     record = {"format": RECORD_FORMAT, "target": "host", "name": "mww-host", "esphome_version": "2026.10.0"}
     record |= dict.fromkeys(("program", "ota_image", "factory_image", "elf", "flash_bytes", "ram_bytes"))
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / RECORD_FILE).write_text(json.dumps(record | {"models": [model]}))
+    (folder / RECORD_FILE).write_text(json.dumps(record | {"digital": True, "models": [model]}))
 
 
 def paths_of(command: list[str]) -> PathsSection:
