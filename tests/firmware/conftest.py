@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from firmware.build import Firmware, api_key
+from firmware.virtual.program import VirtualProgram
 from wakeword.contract import ESPHOME_VERSION
 
 SECRETS = {
@@ -85,3 +87,19 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., N
             (folder / f"{command}.py").write_text(text)
 
     return behave
+
+
+@pytest.fixture
+def program(host_firmware: Firmware) -> Iterator[VirtualProgram]:
+    """The virtual board's program, running."""
+    assert host_firmware.program is not None
+    running = VirtualProgram(host_firmware.program)
+    running.start()
+    yield running
+    running.remove()
+
+
+@pytest.fixture
+def key(host_firmware: Firmware) -> str:
+    """Of the API of `host_firmware`."""
+    return api_key(host_firmware.folder)

@@ -5,7 +5,6 @@ loopback.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -21,15 +20,6 @@ from wakeword.errors import BoardRefused, InfrastructureError
 
 ASK_SECONDS = 60.0
 """Of a busy machine."""
-
-
-@pytest.fixture
-def program(host_firmware: Firmware) -> Iterator[VirtualProgram]:
-    assert host_firmware.program is not None
-    running = VirtualProgram(host_firmware.program)
-    running.start()
-    yield running
-    running.remove()
 
 
 @pytest.fixture
