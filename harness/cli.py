@@ -237,6 +237,7 @@ def report(
     from harness.results.matrix_page import write_matrix
     from harness.results.report import write_report
     from harness.results.schema import read_result
+    from harness.results.versus import model_groups
     from harness.results.versus_page import write_comparison
     from wakeword.files import check_outputs
     from wakeword.progress import working
@@ -245,7 +246,7 @@ def report(
     with working("making the report"):
         read = [read_result(path) for path in results]
         groups = measurement_groups(read)
-        if len(groups) == 2 and are_comparable(groups[0][0], groups[1][0]):
+        if len(groups) == len(model_groups(read)) == 2 and are_comparable(groups[0][0], groups[1][0]):
             said = [write_comparison(groups, output)]
         elif len(groups) > 1:
             said = [write_matrix(groups, output)]

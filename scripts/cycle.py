@@ -84,9 +84,9 @@ def _tell(cycle: Cycle) -> None:
     if "measure" not in cycle.parts:
         print(model)
         if "flash" not in cycle.parts and cycle.boards:
-            print(f"Onto the board: {cycle.command_of('flash')}")
+            print(f"Next, onto the board: {cycle.command_of('flash')}")
         else:
-            print(f"Measured it is by: {cycle.command_of('measure')}")
+            print(f"Next, to measure it: {cycle.command_of('measure')}")
         return
     for results in cycle.measurements:
         print(judge(merge_results([read_result(path) for path in results])).sentence)

@@ -102,6 +102,14 @@ def test_two_words_or_two_ways_through_the_command(tmp_path: Path) -> None:
         assert "none is compared with another" in done.stdout
 
 
+def test_one_model_on_two_boards_through_the_command(tmp_path: Path) -> None:
+    """Not the page of two models: it names no boards."""
+    for board in ("desk", "kitchen"):
+        write_result(on_board(tmp_path, 1, board, [250, 100], []), tmp_path / f"{board}.json")
+    done = run(None, "mww-report", tmp_path / "desk.json", tmp_path / "kitchen.json", "--output", tmp_path / "b.html")
+    assert "2 measurements of 1 model on 2 boards. No pair is proven to differ (1 pair" in done.stdout
+
+
 def test_false_accepts_are_compared_too(tmp_path: Path) -> None:
     peaks = [(2.0 + second, 250) for second in range(0, 42, 6)]
     results = [simulated(tmp_path, number, [250], peaks if number == 2 else []) for number in (1, 2)]
