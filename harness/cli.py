@@ -221,6 +221,12 @@ def report(
     ],
     output: Annotated[Path, typer.Option(help="The HTML page to write.")] = Path("report.html"),
     max_clips: Annotated[int, typer.Option(help="Misses and false accepts shown, of each at most.")] = 12,
+    card: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a model card (.json) here and its badge (.svg) beside it, to stand beside a published model."
+        ),
+    ] = None,
 ) -> None:
     """Make one self-contained HTML page: of one model; of two on the same recordings, pair by pair; or of several
     models, ways of measuring and boards side by side.
@@ -232,9 +238,13 @@ def report(
       mww-report old_wake.json old_none.json new_wake.json new_none.json --output old_and_new.html
 
       mww-report a/result.json b/result.json c/result.json --output three_boards.html
+
+      mww-report wake.json none.json --card alexa.card.json
     """
+    from harness.results.card import badge_path, write_card
     from harness.results.matrix import are_comparable, measurement_groups
     from harness.results.matrix_page import write_matrix
+    from harness.results.merge import merge_results
     from harness.results.report import write_report
     from harness.results.schema import read_result
     from harness.results.versus import model_groups
@@ -242,10 +252,12 @@ def report(
     from wakeword.files import check_outputs
     from wakeword.progress import working
 
-    check_outputs([output], results)
+    check_outputs([output, *(() if card is None else (card, badge_path(card)))], results)
     with working("making the report"):
         read = [read_result(path) for path in results]
         groups = measurement_groups(read)
+        if card is not None and len(groups) > 1:
+            raise ConfigError("--card is of one model, measured in one way; give its results alone")
         if len(groups) == len(model_groups(read)) == 2 and are_comparable(groups[0][0], groups[1][0]):
             said = [write_comparison(groups, output)]
         elif len(groups) > 1:
@@ -256,6 +268,9 @@ def report(
     for sentence in said:
         typer.echo(sentence)
     typer.echo(f"Report: {output.absolute()}")
+    if card is not None:
+        written, picture = write_card(merge_results(read), card)
+        typer.echo(f"Card: {written.absolute()}, badge: {picture.absolute()}")
 
 
 @bench_app.callback()

@@ -10,9 +10,10 @@ import numpy as np
 from harness.results import wording
 from harness.results.clips import Clip, ClipReader
 from harness.results.device_records import DisagreementRecord
-from harness.results.runs import RunStream
+from harness.results.runs import RunStream, ScoredRun, sweep_cutoffs
 from harness.results.schema import FileRecord, ModelRecord
 from harness.results.timeline import Timeline, draw
+from wakeword.scoring.det import DetCurve
 
 CONTEXT_SECONDS = 2.0
 """Shown and heard before and after a detection in a long recording."""
@@ -57,6 +58,25 @@ class PairedStream:
             if self.trace is self.stream
             else f"probabilities simulated; the detections are {self.stream.run.source}"
         )
+
+
+def pair_streams(
+    measured: Sequence[ScoredRun[RunStream]], simulation: Sequence[ScoredRun[RunStream]]
+) -> list[list[PairedStream]]:
+    """The streams of each run, with those of its simulation where there is one (`simulation[i]` of `measured[i]`)."""
+    if not simulation:
+        return [[PairedStream(stream) for stream in one.parts] for one in measured]
+    return [
+        [PairedStream(*both) for both in zip(one.parts, other.parts, strict=True)]
+        for one, other in zip(measured, simulation, strict=True)
+    ]
+
+
+def paired_curve(by_run: Sequence[Sequence[PairedStream]], window: int) -> DetCurve | None:
+    """Counts at every cutoff by the probabilities that there are; None where a run has none at all."""
+    if not all(any(one.trace.has_trace for one in streams) for streams in by_run):
+        return None
+    return sweep_cutoffs([one.trace for streams in by_run for one in streams], window)
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,20 @@ from typing import Any
 
 from harness.results import wording
 from harness.results.clips import ClipReader
-from harness.results.evidence import CONTEXT_SECONDS, PairedStream, disagreements, false_accepts, misses
+from harness.results.evidence import (
+    CONTEXT_SECONDS,
+    disagreements,
+    false_accepts,
+    misses,
+    pair_streams,
+    paired_curve,
+)
 from harness.results.figures import cutoff_table, figure_tables, ruler, speaker_table, void_rows
 from harness.results.judged import judged_sentence, judged_view
 from harness.results.merge import merge_results
 from harness.results.plots import MeasuredPoint, cutoff_plot, det_plot
-from harness.results.runs import RunStream, ScoredRun, run_streams, simulated_runs, sweep_cutoffs
-from harness.results.schema import ModelRecord, Result, RunRecord
+from harness.results.runs import scored_runs
+from harness.results.schema import Result
 from harness.results.scores import add_scores
 from harness.results.timeline import HEIGHT, WIDTH
 from harness.results.verdict import Verdict, judge
@@ -55,19 +62,12 @@ def write_report(results: Sequence[Result], output: Path, *, max_clips: int) -> 
 def _context(result: Result, parts: Sequence[Result], verdict: Verdict, max_clips: int) -> dict[str, Any]:
     """Everything that the template shows: what was counted once, as figures; the words are the template's."""
     model, scores, source, agreement = result.model, result.scores, result.runs[0].source, result.agreement
-    measured = [_scored(run, model) for run in result.runs]
-    simulation = [_scored(run, model) for run in simulated_runs(result)]
+    measured, simulation = scored_runs(result)
     simulated = add_scores(simulation) if simulation else None
-    by_run = [[PairedStream(stream) for stream in one.parts] for one in measured]
-    if simulation:
-        by_run = [
-            [PairedStream(*both) for both in zip(one.parts, other.parts, strict=True)]
-            for one, other in zip(measured, simulation, strict=True)
-        ]
+    by_run = pair_streams(measured, simulation)
     paired = [one for streams in by_run for one in streams]
     traces = [one.trace for one in paired]
-    answered = all(any(one.trace.has_trace for one in streams) for streams in by_run)
-    curve = sweep_cutoffs(traces, model.window) if answered else None
+    curve = paired_curve(by_run, model.window)
     point = MeasuredPoint(model.cutoff, scores.recall, scores.false_accepts_per_hour)
     reader = ClipReader()
     return {
@@ -120,7 +120,3 @@ def _context(result: Result, parts: Sequence[Result], verdict: Verdict, max_clip
         "acceptable_to": ACCEPTABLE_TO,
         "scales": (RATE_SCALE, RECALL_SCALE),
     }
-
-
-def _scored(run: RunRecord, model: ModelRecord) -> ScoredRun[RunStream]:
-    return ScoredRun(run, run_streams(run, model.stride, model.feature_step_ms))

@@ -204,6 +204,18 @@ def run_streams(run: RunRecord, stride: int, step_ms: int = STEP_MS) -> tuple[Ru
     return tuple(streams)
 
 
+def scored_runs(result: Result) -> tuple[list[ScoredRun[RunStream]], list[ScoredRun[RunStream]]]:
+    """The runs of a result with their probabilities, and those of the simulation of the same audio, none where there is
+    none. Raises as `run_streams` does.
+    """
+    model = result.model
+    measured, simulation = (
+        [ScoredRun(run, run_streams(run, model.stride, model.feature_step_ms)) for run in runs]
+        for runs in (result.runs, simulated_runs(result))
+    )
+    return measured, simulation
+
+
 def sweep_cutoffs(streams: Iterable[RunStream], window: int) -> DetCurve:
     """Utterances found and false accepts at every cutoff over all streams of a result, with one sliding window. Void
     time is in neither.
