@@ -29,6 +29,7 @@ from scripts.cycle_steps import Cycle, Step
 from trainer.config.checks import check_config
 from trainer.config.loader import load_config
 from trainer.exporting import default_name
+from trainer.mixednet.models import refuse_off_devices
 from trainer.training.teacher_settings import teacher_config
 from wakeword.errors import INTERRUPTED_EXIT_CODE, ConfigError, MwwError
 from wakeword.extras import missing
@@ -132,6 +133,7 @@ def _asked() -> list[Cycle]:
     for phrase in options.phrases:
         config = load_config(options.config, (), [f"export.wake_word={phrase}", *options.set])
         check_config(config)
+        refuse_off_devices(config.model)
         if config.training.teacher != "none":
             teacher_config(config)
     for work in works:

@@ -125,6 +125,12 @@ def test_a_teacher_that_cannot_be_is_refused_before_anything_is_spoken(started: 
     assert one_line_error(refused).startswith("error: training.teacher_steps are [100, 100], ") and commands == []
 
 
+def test_a_network_that_no_device_runs_is_refused_before_anything_is_spoken(started: Started) -> None:
+    done, commands = started("--set", "model.architecture=bc_resnet")
+    assert "model.architecture is bc_resnet, which cannot be exported" in one_line_error(done, 2)
+    assert not commands
+
+
 def test_one_recording_that_can_be_read_is_enough(tmp_path: Path, started: Started) -> None:
     folder = sound(tmp_path / "radio" / "2.wav")
     (folder / "1.wav").write_bytes(b"RIFF")
