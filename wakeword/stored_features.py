@@ -56,11 +56,6 @@ def stored_slices(path: Path) -> int:
     return int(_open(path)[1].sum())
 
 
-def stored_samples(path: Path) -> int:
-    """The length that a folder has as a recording, in samples."""
-    return stored_slices(path) * STEP_SAMPLES
-
-
 def stored_seconds(path: Path) -> float:
     """The length of a folder as a recording."""
     return stored_slices(path) * STEP_MS / 1000
