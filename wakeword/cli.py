@@ -13,9 +13,9 @@ from wakeword.command_line import CommandApp, reports_errors
 from wakeword.errors import MeasurementFailure
 
 if TYPE_CHECKING:
+    from wakeword.model.checks import VerifyReport
     from wakeword.model.flatbuffer import Subgraph, TfliteModel
     from wakeword.model.float_model import Agreement
-    from wakeword.model.verify import VerifyReport
 
 verify_app = CommandApp(rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
 

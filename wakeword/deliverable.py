@@ -14,17 +14,10 @@ from numpy.typing import NDArray
 from wakeword.contract import ESPHOME_VERSION, quantise
 from wakeword.engines import open_engine
 from wakeword.frontend import compute_features
+from wakeword.model.checks import MANIFEST, Check, VerifyReport
 from wakeword.model.flatbuffer import TfliteModel, read_model
 from wakeword.model.manifest import manifest_cautions, manifest_content, manifest_faults, manifest_of
-from wakeword.model.verify import (
-    INPUT_QUANTISATION,
-    MANIFEST,
-    Check,
-    VerifyReport,
-    check_manifest_arena,
-    own_quantiser,
-    verify_model,
-)
+from wakeword.model.verify import INPUT_QUANTISATION, check_manifest_arena, own_quantiser, verify_model
 from wakeword.synthetic_speech import synthetic_speech
 
 MANIFEST_SUFFIX = ".json"

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wakeword.contract import FEATURE_CHANNELS, FEATURE_MAX, FLOAT_FEATURE_SCALE, STEP_MS, STEP_SAMPLES, quantise
+from wakeword.contract import FEATURE_CHANNELS, FEATURE_MAX, FLOAT_FEATURE_SCALE, STEP_MS, quantise
 from wakeword.errors import ConfigError, InfrastructureError
 
 DATA_NAME = "data.ninja"

@@ -18,8 +18,8 @@ from wakeword.complaints import first_fault
 from wakeword.errors import ConfigError, InfrastructureError
 from wakeword.extras import install
 from wakeword.files import write_atomically
+from wakeword.model.checks import Check
 from wakeword.model.flatbuffer import TfliteModel
-from wakeword.model.verify import Check
 from wakeword.records import Record
 
 RECORD_SUFFIX = ".export.json"

@@ -12,34 +12,21 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wakeword import contract
-from wakeword.model.arena_esp32s3 import esp32s3_estimate, state_sizes
+from wakeword.model.arena_esp32s3 import esp32s3_estimate
 from wakeword.model.arena_host import try_model
 from wakeword.model.arena_kernels import aligned
+from wakeword.model.checks import Check, VerifyReport, check_of
 from wakeword.model.flatbuffer import SCHEMA_VERSION, Subgraph, Tensor, TfliteModel
+from wakeword.model.verify_states import check_states
 from wakeword.operators import OPERATORS, foreign_operators
-
-type Status = Literal["passed", "warning", "failed"]
-
-MAX_VARIABLES = 20
-"""`MicroResourceVariables::Create(ma_, 20)` in `streaming_model.cpp`."""
-VARIABLE_ARENA_BYTES = 1024
-"""`STREAMING_MODEL_VARIABLE_ARENA_SIZE`: the resource table has an arena of its own; the states themselves do not."""
-_VARIABLE_ARENA_FIXED_BYTES = 160
-"""Allocators and the table's head, rounded up; the sizes are those of `arena_esp32s3`."""
-_VARIABLE_ENTRY_BYTES = 20
-"""`MicroResourceVariable`, 32-bit: container, shared name, buffer, bytes, default value."""
 
 SCALE_TOLERANCE = 1e-6
 """Relative; a scale is a float32 in the file, and 26/255 is not."""
-MANIFEST = "manifest"
-"""Name of the lines about the manifest's keys; all others are about the model, and the arena that it is given."""
 INPUT_QUANTISATION = "input quantisation"
 MOST_STEPS_OFF = 16
 """Of the input's 256: up to here a foreign input scale is a warning. The device takes any scale and quantises with its
@@ -52,89 +39,6 @@ ESTIMATE_TOLERANCE = 0.03
 """How far the estimate of an arena may be off."""
 PROBED_MULTIPLES = (1, 1.5, 2)
 """The device tries the manifest's arena, then 1.5 and at last 2 times of it."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of the contract and what was found."""
-
-    name: str
-    status: Status
-    detail: str
-
-    @property
-    def passed(self) -> bool:
-        """True also for a warning: the device runs the model."""
-        return self.status != "failed"
-
-
-@dataclass(frozen=True)
-class VerifyReport:
-    """All checks of one model. `arena_bytes` is the ESP32-S3 estimate, None where the structure does not allow one."""
-
-    source: str
-    sha256: str | None
-    """None where no model was found."""
-    checks: tuple[Check, ...]
-    arena_bytes: int | None
-
-    @property
-    def passed(self) -> bool:
-        """Whether the device will run the model."""
-        return all(check.passed for check in self.checks)
-
-    @property
-    def failures(self) -> tuple[Check, ...]:
-        """The checks that failed."""
-        return tuple(check for check in self.checks if not check.passed)
-
-    @property
-    def warnings(self) -> tuple[Check, ...]:
-        """The checks that are passed at a price."""
-        return tuple(check for check in self.checks if check.status == "warning")
-
-    @property
-    def verdict(self) -> str:
-        """What all checks come to, in one sentence."""
-        refused = sum(check.name == MANIFEST for check in self.failures)
-        unrunnable = list(dict.fromkeys(check.name for check in self.failures if check.name != MANIFEST))
-        if refused or unrunnable:
-            said = []
-            if refused:
-                counted = f"{refused} fault{'s' if refused > 1 else ''}"
-                said = [f"ESPHome {contract.ESPHOME_VERSION} does not take this manifest as it is meant ({counted})"]
-            said += [f"the device will not run this model ({', '.join(unrunnable)})"] if unrunnable else []
-            return "; ".join(said)
-        what = "the device will run this model"
-        count = len(self.warnings)
-        return (
-            what
-            if not count
-            else (
-                f"{what}, with {count} warning{'s' if count > 1 else ''}"
-                f" ({', '.join(dict.fromkeys(check.name for check in self.warnings))})"
-            )
-        )
-
-    def check(self, name: str) -> Check:
-        """The first line of this name. Raises `KeyError` when there is none."""
-        found = next((check for check in self.checks if check.name == name), None)
-        if found is None:
-            raise KeyError(name)
-        return found
-
-    def with_check(self, check: Check) -> VerifyReport:
-        """The report with one more line."""
-        return replace(self, checks=(*self.checks, check))
-
-    def with_more(self, name: str, detail: str) -> VerifyReport:
-        """The report with more said in the lines of this name."""
-        return replace(
-            self,
-            checks=tuple(
-                replace(check, detail=check.detail + detail) if check.name == name else check for check in self.checks
-            ),
-        )
 
 
 def verify_model(model: TfliteModel) -> VerifyReport:
@@ -158,7 +62,7 @@ def verify_model(model: TfliteModel) -> VerifyReport:
     if all(check.passed for check in checks):
         trial = try_model(model.content)
         detail = "tflite-micro loads it and runs it" if trial.passed else f"tflite-micro cannot run it: {trial.detail}"
-        checks.append(_check("interpreter", trial.passed, detail))
+        checks.append(check_of("interpreter", trial.passed, detail))
         if trial.passed:
             arena_bytes = esp32s3_estimate(model)
             checks.append(Check("arena", "passed", f"about {arena_bytes:,} bytes of tensor arena on an ESP32-S3"))
@@ -206,17 +110,19 @@ def own_quantiser(features: NDArray[np.uint16], scale: float, zero_point: int) -
 
 
 def _structure(model: TfliteModel) -> Iterator[Check]:
-    yield _check(
+    yield check_of(
         "schema",
         model.version == SCHEMA_VERSION,
         f"version {model.version}",
         f"the device accepts only {SCHEMA_VERSION}",
     )
     count = len(model.subgraphs)
-    yield _check("subgraphs", count == 2, f"{count}", "two are needed: the model, and one that initialises its states")
+    yield check_of(
+        "subgraphs", count == 2, f"{count}", "two are needed: the model, and one that initialises its states"
+    )
     yield from _operators(model)
     yield from _interface(model.main)
-    yield from _states(model)
+    yield from check_states(model)
 
 
 def _operators(model: TfliteModel) -> Iterator[Check]:
@@ -237,7 +143,7 @@ def _operators(model: TfliteModel) -> Iterator[Check]:
         if not foreign
         else f"not known to the device: {listed}"
     )
-    yield _check("operators", not foreign, detail)
+    yield check_of("operators", not foreign, detail)
     mistaken = [f"{name} carries {given}, its kernel reads {read}" for name, given, read in _mistaken_options(model)]
     if mistaken:
         yield Check(
@@ -263,19 +169,19 @@ def _mistaken_options(model: TfliteModel) -> Iterator[tuple[str, str, str]]:
 
 def _interface(graph: Subgraph) -> Iterator[Check]:
     single = len(graph.inputs) == 1 and len(graph.outputs) == 1
-    yield _check(
+    yield check_of(
         "interface", single, f"{len(graph.inputs)} input(s), {len(graph.outputs)} output(s)", "one of each is needed"
     )
     source, output = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
     shape = source.shape
     shaped = len(shape) == 3 and shape[0] == 1 and shape[1] >= 1 and shape[2] == contract.FEATURE_CHANNELS
-    yield _check(
+    yield check_of(
         "input",
         shaped and source.type_name == "INT8",
         _described(source),
         f"the device needs INT8 [1, stride, {contract.FEATURE_CHANNELS}]",
     )
-    yield _check(
+    yield check_of(
         "output",
         output.shape == (1, 1) and output.type_name == "UINT8",
         _described(output),
@@ -313,7 +219,7 @@ def _output_quantised(tensor: Tensor) -> Check:
     if len(tensor.scales) != 1 or len(tensor.zero_points) != 1:
         return Check(name, "failed", f"not quantised per tensor; {reason}")
     right = math.isclose(tensor.scale, OUTPUT_SCALE, rel_tol=SCALE_TOLERANCE) and tensor.zero_point == 0
-    return _check(
+    return check_of(
         name,
         right,
         f"scale {tensor.scale:.6g}, zero point {tensor.zero_point}",
@@ -321,97 +227,5 @@ def _output_quantised(tensor: Tensor) -> Check:
     )
 
 
-def _states(model: TfliteModel) -> Iterator[Check]:
-    names = set(model.main.variables.values())
-    if not names:
-        yield Check(
-            "states",
-            "failed",
-            "the model keeps no state between inferences: it is not a streaming model; export its streaming form",
-        )
-        return
-    yield _initialised(model, names)
-    types = _variable_types(model)
-    floating = sorted(name for name in names if "FLOAT32" in types.get(name, ()))
-    other = sorted(name for name in names if types.get(name, {"INT8"}) != {"INT8"} and name not in floating)
-    if floating:
-        detail = (
-            f"{len(floating)} float state(s), {floating[0]} first: the export missed"
-            " _experimental_variable_quantization, or was told not to quantise"
-        )
-    elif other:
-        detail = f"{len(other)} state(s) that are not int8, {other[0]} first: {', '.join(sorted(types[other[0]]))}"
-    else:
-        detail = f"{len(names)} int8, {sum(state_sizes(model).values()):,} bytes"
-    yield _check("state types", not floating and not other, detail)
-    every = len(state_sizes(model).keys() | names)
-    table = _VARIABLE_ARENA_FIXED_BYTES + MAX_VARIABLES * _VARIABLE_ENTRY_BYTES
-    found = (
-        f"{every} of {MAX_VARIABLES} states; the table takes about {table} of the {VARIABLE_ARENA_BYTES} bytes it has"
-    )
-    yield _check(
-        "state table",
-        every <= MAX_VARIABLES,
-        found if every <= MAX_VARIABLES else f"{every} states",
-        f"the device has room for {MAX_VARIABLES}",
-    )
-
-
-def _initialised(model: TfliteModel, names: set[str]) -> Check:
-    """Whether a CALL_ONCE before the first use runs a subgraph that assigns every state."""
-    name = "initialisation"
-    calls = [operator for operator in model.main.operators if operator.name == "CALL_ONCE"]
-    if not calls:
-        return Check(
-            name,
-            "failed",
-            "no CALL_ONCE: nothing sets the states at boot; convert it again from a SavedModel with initialised"
-            " variables",
-        )
-    target = int(calls[0].options.initSubgraphIndex)
-    if len(calls) > 1 or not 0 < target < len(model.subgraphs):
-        return Check(
-            name, "failed", f"{len(calls)} CALL_ONCE, the first for subgraph {target}; one for subgraph 1 is needed"
-        )
-    first_use = min(
-        (operator.index for operator in model.main.operators if operator.name in ("READ_VARIABLE", "ASSIGN_VARIABLE")),
-        default=len(names),
-    )
-    if calls[0].index > first_use:
-        return Check(name, "failed", "CALL_ONCE comes after the first use of a state")
-    missing = sorted(names - _assigned(model.subgraphs[target]))
-    if missing:
-        return Check(
-            name, "failed", f"subgraph {target} leaves {len(missing)} of {len(names)} states unset, {missing[0]} first"
-        )
-    return Check(name, "passed", f"CALL_ONCE runs subgraph {target}, which sets all {len(names)} states")
-
-
-def _assigned(graph: Subgraph) -> set[str]:
-    handles = graph.variables
-    return {
-        handles[operator.inputs[0]]
-        for operator in graph.operators
-        if operator.name == "ASSIGN_VARIABLE" and operator.inputs[0] in handles
-    }
-
-
-def _variable_types(model: TfliteModel) -> dict[str, set[str]]:
-    """Types with which each variable is read or written."""
-    types: dict[str, set[str]] = {}
-    for graph in model.subgraphs:
-        handles = graph.variables
-        for operator in graph.operators:
-            if operator.name not in ("READ_VARIABLE", "ASSIGN_VARIABLE") or operator.inputs[0] not in handles:
-                continue
-            value = operator.outputs[0] if operator.name == "READ_VARIABLE" else operator.inputs[1]
-            types.setdefault(handles[operator.inputs[0]], set()).add(graph.tensors[value].type_name)
-    return types
-
-
 def _described(tensor: Tensor) -> str:
     return f"{tensor.type_name} {list(tensor.shape)}"
-
-
-def _check(name: str, passed: bool, found: str, needed: str = "") -> Check:
-    return Check(name, "passed" if passed else "failed", f"{found}; {needed}" if needed and not passed else found)

@@ -12,8 +12,9 @@ import pytest
 from tests.model_builder import ModelBuilder
 from wakeword.errors import ConfigError
 from wakeword.model import verify
+from wakeword.model.checks import VerifyReport
 from wakeword.model.flatbuffer import parse_model, read_model
-from wakeword.model.verify import VerifyReport, check_manifest_arena, verify_model
+from wakeword.model.verify import check_manifest_arena, verify_model
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ def test_an_operator_without_its_inputs_is_damage(official_models: Path, monkeyp
     def broken(*_: object) -> None:
         raise IndexError("tuple index out of range")
 
-    monkeypatch.setattr(verify, "_initialised", broken)
+    monkeypatch.setattr(verify, "check_states", broken)
     report = verify_model(read_model(official_models / "alexa.tflite"))
     assert [check.name for check in report.failures] == ["structure"]
 
