@@ -18,7 +18,7 @@ nox.options.reuse_existing_virtualenvs = True
 PYTHON = "3.12"
 USED = [word for extra in ("train", "bench", "audio", "voices") for word in ("--extra", extra)]
 """What a user of the whole project installs on a machine without a GPU."""
-TESTED = [*USED, "--extra", "dask", "--extra", "judge", "--extra", "search", "--group", "test"]
+TESTED = [*USED, "--extra", "dask", "--extra", "judge", "--extra", "search", "--extra", "studio", "--group", "test"]
 """What the tests need."""
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("wakeword", "trainer", "firmware", "bench_audio", "judge", "harness", "benchmarks", "scripts")
+PACKAGES = ("wakeword", "trainer", "firmware", "bench_audio", "judge", "harness", "studio", "benchmarks", "scripts")
 SOURCES = {
     path.relative_to(ROOT): ast.parse(path.read_text())
     for package in PACKAGES
@@ -101,3 +101,28 @@ def test_no_module_imports_itself_through_others() -> None:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail(f"a circle: {' <- '.join(error.args[1])}")
+
+
+STANDS_ON = {
+    "wakeword": set(),
+    "trainer": {"wakeword"},
+    "firmware": {"wakeword"},
+    "bench_audio": {"wakeword"},
+    "judge": {"wakeword"},
+    "harness": {"wakeword", "firmware", "bench_audio", "judge"},
+    "studio": {"wakeword", "trainer", "firmware", "bench_audio", "judge", "harness"},
+}
+"""What the modules of a package import of others."""
+
+
+@pytest.mark.parametrize("package", STANDS_ON)
+def test_imports_of_packages_point_down(package: str) -> None:
+    found = {
+        (name, one)
+        for name, tree in MODULES.items()
+        for one in imports(tree)
+        if name.partition(".")[0] == package and one.partition(".")[0] in PACKAGES
+    }
+    assert found
+    allowed = STANDS_ON[package] | {package}
+    assert {(name, one) for name, one in found if one.partition(".")[0] not in allowed} == set()

@@ -16,6 +16,7 @@ MODULES = {
     "judge": ("h11", "wyoming"),
     "litert": ("ai_edge_litert",),
     "search": ("optuna",),
+    "studio": ("python_multipart", "starlette", "uvicorn", "websockets"),
     "train": (
         "audiomentations",
         "espeakng_loader",

@@ -1,0 +1,166 @@
+"""Who may ask: whoever shows the token, by the machine's own name, from a page of the studio.
+
+A page of somebody else's that is open in the same browser can send requests to this machine too. It does not know the
+token; the cookie that holds it is not sent along with what other sites ask (SameSite); a name of theirs that they let
+point to this machine is refused (Host, "DNS rebinding"); what changes something, and each WebSocket, must come from a
+page of the studio (Origin).
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from wakeword.files import partial_file
+from wakeword.pages import render_page
+
+PARAMETER = "token"
+OPEN_PATHS = ("/static/",)
+"""What needs no token: the look, which the page that refuses needs too."""
+HARMLESS = frozenset({"GET", "HEAD"})
+
+_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' data: blob:",
+        "media-src 'self' blob:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'self'",
+    )
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+"""Of every answer that does not set its own: the browser asks nobody but the studio, whatever a page says."""
+
+
+@dataclass(frozen=True)
+class Door:
+    """Who is let in."""
+
+    token: str
+    port: int
+    """Where the studio listens."""
+    names: Collection[str] = ("127.0.0.1", "localhost")
+    """Names of the machine that a browser may have asked for; any port is right for those of a container's owner."""
+
+    @property
+    def cookie(self) -> str:
+        """Name of the cookie. Browsers give a cookie to all ports of a machine: two studios must not share one."""
+        return f"studio_{self.port}"
+
+    def hosts(self) -> set[str]:
+        """Values of the header Host that are right."""
+        return {f"{name}:{self.port}" for name in self.names} | {name for name in self.names if ":" in name}
+
+    def fits(self, given: str | None) -> bool:
+        """Whether this is the token. The time it takes tells nothing."""
+        return given is not None and hmac.compare_digest(given.encode(), self.token.encode())
+
+
+def kept_token(file: Path) -> str:
+    """The token of a workspace: made once, so that a page that was open goes on after a restart of the server. Only the
+    user may read the file.
+    """
+    if file.is_file():
+        kept = file.read_text(encoding="ascii", errors="replace").strip()
+        if len(kept) >= 32 and kept.isascii():
+            return kept
+    token = secrets.token_urlsafe(32)
+    with partial_file(file) as temporary:
+        temporary.write_text(token)
+    os.chmod(file, 0o600)  # noqa: PTH101
+    return token
+
+
+class Doorkeeper:
+    """Lets through what the door allows, and gives each answer the headers that keep a page to itself."""
+
+    def __init__(self, app: ASGIApp, door: Door) -> None:
+        self._app = app
+        self._door = door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request or WebSocket."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        if refusal is None:
+            await self._app(scope, receive, _with_headers(send))
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await refusal(scope, receive, _with_headers(send))
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        """What is answered instead; None lets the request through."""
+        headers, path = Headers(scope=scope), str(scope["path"])
+        host = headers.get("host", "")
+        if host not in self._door.hosts():
+            return PlainTextResponse("This name is not the studio's: open the address that mww-studio printed.", 403)
+        method = scope.get("method", "GET")
+        origin = headers.get("origin")
+        if (scope["type"] == "websocket" or method not in HARMLESS) and not self._is_own(origin, host):
+            return PlainTextResponse("This comes from a page that is not the studio's.", 403)
+        if scope["type"] == "http" and path.startswith(OPEN_PATHS) and method in HARMLESS:
+            return None
+        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        given = dict(query).get(PARAMETER)
+        if scope["type"] == "http" and method in HARMLESS and self._door.fits(given):
+            return self._welcome(path, [(key, value) for key, value in query if key != PARAMETER])
+        if self._door.fits(_cookie(headers.get("cookie", ""), self._door.cookie)):
+            return None
+        return Response(render_page("studio", "refused.html", {}), 401, media_type="text/html")
+
+    def _welcome(self, path: str, query: list[tuple[str, str]]) -> Response:
+        """The token moves from the address, which stays in the browser's history, to a cookie that no script reads."""
+        # A path that begins with two slashes would be another machine's address.
+        where = "/" + path.lstrip("/") + (f"?{urlencode(query)}" if query else "")
+        response = RedirectResponse(where, 303)
+        response.set_cookie(
+            self._door.cookie, self._door.token, max_age=30 * 86400, path="/", httponly=True, samesite="strict"
+        )
+        return response
+
+    @staticmethod
+    def _is_own(origin: str | None, host: str) -> bool:
+        return origin in (f"http://{host}", f"https://{host}")
+
+
+def _cookie(header: str, name: str) -> str | None:
+    try:
+        found = SimpleCookie(header).get(name)
+    except CookieError:
+        return None
+    return None if found is None else found.value
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return sending

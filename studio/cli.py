@@ -1,0 +1,45 @@
+"""`mww-studio`: parse, call, print."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wakeword.command_line import CommandApp, reports_errors
+from wakeword.extras import require
+
+studio_app = CommandApp()
+
+
+@studio_app.command()
+@reports_errors
+def studio(
+    workspace: Annotated[
+        Path, typer.Option(help="Folder for everything that is recorded, made and measured; made where it is missing.")
+    ] = Path("studio-workspace"),
+    port: Annotated[
+        int, typer.Option(help="Where it listens on this machine; 0 takes a free one.", min=0, max=65535)
+    ] = 7860,
+    open_browser: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the page in the browser of this machine.")
+    ] = False,
+) -> None:
+    """A local page for what the commands do: from a phrase to a model, its trainings, recordings, results and boards.
+
+    It listens on this machine alone and prints the address to open, which holds a token. Work that was begun in the
+    page goes on when page and server are closed.
+    """
+    for module in ("starlette", "uvicorn", "websockets", "python_multipart"):
+        require("mww-studio", module)
+    from studio.serving import serve
+    from studio.workspace import Workspace
+
+    def tell(address: str) -> None:
+        print(f"Studio of {workspace}: open {address}\nCtrl-C ends it; jobs go on.", flush=True)
+        if open_browser:
+            webbrowser.open(address)
+
+    serve(Workspace(workspace.absolute()), port, tell)

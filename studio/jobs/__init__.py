@@ -1,0 +1,1 @@
+"""Long work as commands in processes of their own, which outlive the page and the server that started them."""

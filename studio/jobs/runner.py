@@ -1,0 +1,130 @@
+"""The process of a job: waits for its turn, runs its commands one after the other, and says how far it is.
+
+Started by `studio.jobs.desk` in a session of its own, so that neither the end of the server nor a Ctrl-C at its
+terminal reaches it. The job's lock comes with it, open, and goes on to each command: the kernel frees it when all of
+them have ended, however they end.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import FrameType
+
+from studio.jobs.records import (
+    LOG_FILE,
+    BegunStep,
+    JobPhase,
+    JobState,
+    JobStep,
+    now,
+    process_began,
+    read_order,
+    read_state,
+    write_state,
+)
+
+PROGRAMS = Path(sys.executable).parent
+_PR_SET_PDEATHSIG = 1
+
+
+class _Stopped(Exception):
+    """Somebody asked for the end of the job."""
+
+
+def main(folder: Path, lock: int) -> int:
+    """Do the job of a folder from the first step that is not done; `lock` is the descriptor of its lock. The exit code
+    of the step that failed, else 0.
+    """
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    order, state = read_order(folder), read_state(folder)
+    state = state.model_copy(update={"pid": os.getpid(), "pid_began": process_began(os.getpid())})
+    write_state(folder, state)
+    try:
+        for other in state.after:
+            _wait_for(folder.parent / other.lock)
+        done = [step for step in state.steps if step.exit_code == 0]
+        for step in order.steps[len(done) :]:
+            begun = BegunStep(began=now())
+            state = _now(folder, state, JobPhase.RUNNING, (*done, begun))
+            code = _run(folder, step, lock)
+            done.append(begun.model_copy(update={"ended": now(), "exit_code": code}))
+            if code:
+                _now(folder, state, JobPhase.FAILED, tuple(done))
+                return code
+        _now(folder, state, JobPhase.DONE, tuple(done))
+    except _Stopped:
+        state = read_state(folder)
+        ended = tuple(
+            step if step.exit_code is not None else step.model_copy(update={"ended": now()}) for step in state.steps
+        )
+        _now(folder, state, JobPhase.STOPPED, ended)
+    return 0
+
+
+def _now(folder: Path, state: JobState, phase: JobPhase, steps: tuple[BegunStep, ...]) -> JobState:
+    state = state.model_copy(update={"phase": phase, "steps": steps})
+    write_state(folder, state)
+    return state
+
+
+def _wait_for(lock: Path) -> None:
+    """Until nobody holds a lock."""
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    finally:
+        os.close(descriptor)
+
+
+def _run(folder: Path, step: JobStep, lock: int) -> int:
+    """Run a command to its end, with what it prints in the log; its exit code. Raises `_Stopped` when it has ended
+    because somebody asked for that."""
+    program, *arguments = step.command
+    with (folder / LOG_FILE).open("a", encoding="utf-8") as log:
+        log.write(f"$ {step.line}\n")
+        log.flush()
+        try:
+            process = subprocess.Popen(
+                [str(PROGRAMS / program), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=(lock,),
+                preexec_fn=_end_with_parent,
+                env=os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "100"},
+            )
+        except OSError as error:
+            log.write(f"error: {program} cannot be started: {error.strerror}\n")
+            return 127
+    try:
+        return process.wait()
+    except _Stopped:
+        # A command that is told to end saves what it has, which may take a while.
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+        raise
+
+
+def _end_with_parent() -> None:
+    """In the command's process, before it becomes the command: it is told to end when this one is killed."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _stop(number: int, _: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise _Stopped(number)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))

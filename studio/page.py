@@ -1,0 +1,67 @@
+"""A page of the studio: a module of `studio.pages` with the constant `PAGE`; nothing else lists them.
+
+A page's functions take Starlette's `Request` and give a `Response`; those that are not `async` run in threads, so they
+may read files and compute. What a user did wrong is raised as an `MwwError`, or given to the field by `refused`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import BaseRoute
+
+from studio.workspace import Workspace
+from wakeword.pages import render_page
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a module of `studio.pages` registers."""
+
+    name: str
+    """Of its address: its routes lie below `/NAME/`."""
+    title: str
+    order: int
+    """Its place in the navigation; pages of 100 or more are not in it."""
+    routes: Sequence[BaseRoute]
+    """Its first page has the path `/`."""
+
+
+@dataclass(frozen=True)
+class Tab:
+    """An entry of the navigation."""
+
+    name: str
+    title: str
+
+
+def workspace_of(connection: HTTPConnection) -> Workspace:
+    """The workspace that the studio shows."""
+    workspace = connection.app.state.workspace
+    assert isinstance(workspace, Workspace)
+    return workspace
+
+
+def shown(request: Request, template: str, context: Mapping[str, Any] | None = None, status: int = 200) -> Response:
+    """A whole page from a template of `studio/templates` that extends `base.html`."""
+    values = {"tabs": request.app.state.tabs, "here": request.url.path.split("/")[1], **(context or {})}
+    return HTMLResponse(render_page("studio", template, values), status)
+
+
+def part(template: str, context: Mapping[str, Any]) -> Response:
+    """A part of a page, which the page asks for again and again (`data-live`)."""
+    return HTMLResponse(render_page("studio", template, dict(context)))
+
+
+def went(address: str) -> Response:
+    """The answer to a form (`data-post`) that was taken: the browser goes to this address of the studio."""
+    return JSONResponse({"go": address})
+
+
+def refused(errors: Mapping[str, str], status: int = 422) -> Response:
+    """The answer to a form that was not taken: a line for each field by its name; "" is the form as a whole."""
+    return JSONResponse({"errors": dict(errors)}, status)

@@ -1,0 +1,1 @@
+"""The pages: a module each, with the constant `PAGE` (`studio.page.Page`)."""

@@ -1,0 +1,16 @@
+"""Listen."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from studio.page import Page, shown
+
+
+def _first(request: Request) -> Response:
+    return shown(request, "soon.html", {"title": "Listen", "line": "What the device would do."})
+
+
+PAGE = Page("listen", "Listen", 40, [Route("/", _first)])

@@ -1,0 +1,61 @@
+"""The server: on this machine alone, until it is told to stop."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+import uvicorn
+
+from studio.access import PARAMETER, Door, kept_token
+from studio.app import create_app
+from studio.workspace import Workspace
+from wakeword.errors import ConfigError, InfrastructureError
+
+HERE_ALONE = "127.0.0.1"
+MOST_BODY_BYTES = 16 * 1024 * 1024
+"""Of one message of a WebSocket."""
+
+
+def serve(workspace: Workspace, port: int, tell: Callable[[str], None]) -> None:
+    """Show a workspace until SIGTERM or Ctrl-C; `tell` is given the address to open once it can be opened. Port 0 takes
+    a free one. Jobs go on when this ends.
+
+    Raises `ConfigError` where the workspace cannot be one or the port is taken, and `InfrastructureError` when another
+    server has the workspace.
+    """
+    with workspace.served(), _listening(port) as listener:
+        port = listener.getsockname()[1]
+        door = Door(kept_token(workspace.own / "token"), port)
+        config = uvicorn.Config(
+            create_app(workspace, door),
+            log_level="warning",
+            access_log=False,  # an address may hold the token
+            server_header=False,
+            ws_max_size=MOST_BODY_BYTES,
+            timeout_graceful_shutdown=2,
+            lifespan="off",
+        )
+        # Uvicorn hands the signal that ended it on; a service that is told to stop has done its work.
+        with suppress(KeyboardInterrupt):
+            # It listens already: who opens the address now waits a moment.
+            tell(f"http://{HERE_ALONE}:{port}/?{PARAMETER}={door.token}")
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listening(port: int) -> socket.socket:
+    listener = socket.socket()
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HERE_ALONE, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigError(f"port {port} is in use; give another --port, or 0 for a free one") from error
+        if error.errno == errno.EACCES:
+            raise ConfigError(f"port {port} is the system's; give one above 1023") from error
+        raise InfrastructureError(f"port {port}: {error.strerror}") from error
+    return listener

@@ -1,0 +1,137 @@
+// What all pages of the studio share: forms that answer at the field, parts that stay fresh, logs, copying.
+
+export const POLL_MS = 1000;
+
+/** Ask the studio. Throws what it answered where that is no success; `errors` by field, "" is the whole. */
+export async function ask(address, options = {}) {
+  const answer = await fetch(address, { credentials: "same-origin", ...options });
+  lost(false);
+  if (answer.status === 401) location.reload();
+  const json = answer.headers.get("content-type")?.includes("json");
+  const body = json ? await answer.json() : await answer.text();
+  if (!answer.ok) throw Object.assign(new Error(`status ${answer.status}`), { errors: body.errors ?? { "": `The studio answered ${answer.status}.` } });
+  return body;
+}
+
+/** Say that the studio does not answer, or that it does again. */
+function lost(yes) {
+  const banner = document.querySelector(".lost");
+  if (banner && banner.hidden === yes) banner.hidden = !yes;
+}
+
+/** Call `again` every so often while the page is looked at, and at once when it is looked at again. */
+export function repeat(again, every) {
+  let timer = 0, busy = false;
+  const turn = async () => {
+    clearTimeout(timer);
+    if (busy || document.hidden) return;
+    busy = true;
+    let more = true;
+    try { more = (await again()) !== false; } catch (error) { if (error instanceof TypeError) lost(true); }
+    busy = false;
+    if (more) timer = setTimeout(turn, every);
+  };
+  document.addEventListener("visibilitychange", turn);
+  turn();
+  return turn;
+}
+
+/** A form's faults, each at its field; the first gets the focus. */
+export function showFaults(form, errors) {
+  const left = new Map(Object.entries(errors));
+  let first = null;
+  for (const place of form.querySelectorAll(".fault[id$='-error']")) {
+    const name = place.id.slice(0, -"-error".length);
+    const input = form.querySelector(`[name="${CSS.escape(name)}"]`);
+    const line = left.get(name) ?? "";
+    left.delete(name);
+    place.textContent = line;
+    place.hidden = !line;
+    if (!input) continue;
+    input.toggleAttribute("aria-invalid", false);
+    if (line) {
+      input.setAttribute("aria-invalid", "true");
+      for (let box = input.closest("details:not([open])"); box; box = box.parentElement.closest("details:not([open])")) box.open = true;
+      first ??= input;
+    }
+  }
+  const all = form.querySelector("[data-fault-of-all]");
+  if (all) {
+    all.textContent = [...left.values()].join(" ");
+    all.hidden = !all.textContent;
+  }
+  first?.focus();
+}
+
+async function send(form, button) {
+  const body = new FormData(form, button?.name ? button : undefined);
+  button?.setAttribute("aria-busy", "true");
+  if (button) button.disabled = true;
+  try {
+    const answer = await ask(form.dataset.post, { method: "POST", body });
+    showFaults(form, {});
+    form.dispatchEvent(new CustomEvent("taken", { detail: answer, bubbles: true }));
+    if (answer.go) location.assign(answer.go);
+  } catch (error) {
+    if (error instanceof TypeError) lost(true);
+    showFaults(form, error.errors ?? { "": "The studio does not answer." });
+  } finally {
+    button?.removeAttribute("aria-busy");
+    if (button) button.disabled = false;
+  }
+}
+
+document.addEventListener("submit", event => {
+  const form = event.target;
+  if (!form.dataset.post) return;
+  event.preventDefault();
+  send(form, event.submitter);
+});
+
+document.addEventListener("click", async event => {
+  const copy = event.target.closest("[data-copy]");
+  if (copy) {
+    await navigator.clipboard.writeText(copy.parentElement.querySelector("pre").textContent);
+    copy.textContent = "Copied";
+    return;
+  }
+  const action = event.target.closest("[data-action]");
+  if (!action || (action.dataset.ask && !confirm(action.dataset.ask))) return;
+  action.disabled = true;
+  try {
+    const answer = await ask(action.dataset.action, { method: "POST" });
+    if (answer.go) location.assign(answer.go);
+    for (const place of document.querySelectorAll("[data-live]")) refresh(place).catch(() => lost(true));
+  } catch (error) {
+    action.disabled = false;
+    const place = action.closest("[data-live], form, section, main")?.querySelector("[data-fault]");
+    if (place) { place.textContent = Object.values(error.errors ?? { "": "The studio does not answer." }).join(" "); place.hidden = false; }
+  }
+});
+
+/** Put a part of the page anew where it changed; the focus stays on what has the same id, open details stay open. */
+export async function refresh(place) {
+  const html = await ask(place.dataset.live);
+  if (place.dataset.html === html) return;
+  place.dataset.html = html;
+  const focused = place.contains(document.activeElement) ? document.activeElement.id : "";
+  const open = new Set([...place.querySelectorAll("details[open][id]")].map(one => one.id));
+  place.innerHTML = html;
+  for (const one of place.querySelectorAll("details[id]")) if (open.has(one.id)) one.open = true;
+  if (focused) document.getElementById(focused)?.focus();
+  place.dispatchEvent(new CustomEvent("refreshed", { bubbles: true }));
+}
+
+for (const place of document.querySelectorAll("[data-live]")) repeat(() => refresh(place), Number(place.dataset.every ?? POLL_MS));
+
+for (const place of document.querySelectorAll("[data-log]")) {
+  let end = "";
+  repeat(async () => {
+    const { text, end: now } = await ask(`${place.dataset.log}?from=${end}`);
+    const atEnd = place.scrollTop + place.clientHeight >= place.scrollHeight - 8;
+    if (end !== "" && now < end) place.textContent = "";
+    if (text) place.append(text);
+    end = now;
+    if (atEnd) place.scrollTop = place.scrollHeight;
+  }, POLL_MS);
+}

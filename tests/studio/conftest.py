@@ -1,0 +1,76 @@
+"""A studio and a browser for its tests."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.programs import install
+from tests.studio.servers import StudioServer, end_jobs, studio_server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+HERE_ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+"""No other machine has a name for this browser."""
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Iterator[StudioServer]:
+    """A studio of an empty workspace."""
+    with studio_server(tmp_path / "workspace") as server:
+        yield server
+        end_jobs(server.workspace)
+
+
+@pytest.fixture(scope="session")
+def chromium_flags() -> list[str]:
+    """What Chromium is started with; a module that needs a fake microphone overrides it."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def browser(chromium_flags: list[str]) -> Iterator[Browser]:
+    """The system's Chromium, which reaches this machine alone."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="the group test is not installed")
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip(f"needs chromium {install('chromium')}")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-gpu", HERE_ALONE, *chromium_flags]
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, studio: StudioServer) -> Iterator[Callable[..., Page]]:
+    """Open a page of the studio as its user, in a window of its own: `visit("/train/", width=420)`. Whatever it asks of
+    another machine, and each error of a script, fails the test.
+    """
+    asked: list[str] = []
+    faults: list[str] = []
+    with ExitStack() as stack:
+
+        def opened(path: str = "/", width: int = 1200, height: int = 900, **options: Any) -> Page:
+            context = browser.new_context(viewport={"width": width, "height": height}, **options)
+            stack.callback(context.close)
+            page = context.new_page()
+            page.set_default_timeout(30_000)
+            page.on("request", lambda request: asked.append(request.url))
+            page.on("pageerror", lambda error: faults.append(str(error)))
+            page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+            page.goto(f"{studio.origin}{path}{'&' if '?' in path else '?'}token={studio.token}")
+            return page
+
+        opened.faults = faults  # type: ignore[attr-defined]  # a test that provokes some empties it
+        yield opened
+    others = [address for address in asked if not address.startswith((studio.origin, "data:", "blob:"))]
+    assert not others, "a page asked another machine"
+    assert not faults

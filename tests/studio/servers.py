@@ -1,0 +1,108 @@
+"""The real `mww-studio` in a process of its own, on a free port of this machine."""
+
+from __future__ import annotations
+
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from urllib.parse import parse_qs, urlsplit
+
+from studio.jobs.records import JobStep
+from studio.workspace import Workspace
+
+PROGRAM = Path(sys.executable).parent / "mww-studio"
+SOON_S = 60
+LOOK = JobStep(title="Look", command=("mww-verify", "--help"))
+"""A command that ends at once."""
+
+
+def serving(official_models: Path) -> JobStep:
+    """A command that goes on until it is told to end."""
+    model = str(official_models / "alexa.json")
+    return JobStep(title="Serve", command=("mww-judge", "serve", model, "--wyoming", "127.0.0.1:0", "--http", "off"))
+
+
+@dataclass(frozen=True)
+class StudioServer:
+    """A studio that answers."""
+
+    process: subprocess.Popen[str]
+    workspace: Workspace
+    address: str
+    """To open first: with the token."""
+
+    @property
+    def origin(self) -> str:
+        """`http://127.0.0.1:PORT`."""
+        parts = urlsplit(self.address)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def token(self) -> str:
+        return parse_qs(urlsplit(self.address).query)["token"][0]
+
+    @property
+    def port(self) -> int:
+        port = urlsplit(self.address).port
+        assert port is not None
+        return port
+
+    def kill(self) -> None:
+        """SIGKILL, as when memory runs out."""
+        self.process.kill()
+        self.process.wait(SOON_S)
+
+
+@contextmanager
+def studio_server(folder: Path, port: int = 0, *arguments: str) -> Iterator[StudioServer]:
+    """A studio of a workspace while the block runs; its jobs go on after it, so `end_jobs` follows."""
+    process = subprocess.Popen(
+        [PROGRAM, "--workspace", folder, "--port", str(port), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield StudioServer(process, Workspace(folder), _printed_address(process.stdout))
+    finally:
+        process.terminate()
+        process.wait(SOON_S)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _printed_address(output: IO[str]) -> str:
+    said = ""
+    while select.select([output], [], [], SOON_S)[0]:
+        line = output.readline()
+        said += line
+        if not line:
+            break
+        if "open http" in line:
+            return line.rpartition("open ")[2].strip()
+    raise AssertionError(f"mww-studio printed no address: {said}")
+
+
+def end_jobs(workspace: Workspace) -> None:
+    """Stop what a test has begun, and wait until it has ended."""
+    desk = workspace.desk
+    for job in desk.jobs():
+        if job.alive and job.state.pid:
+            desk.stop(job.name)
+    wait_until(lambda: not any(job.alive for job in desk.jobs()), "all jobs have ended")
+
+
+def wait_until(met: object, what: str, seconds: float = SOON_S) -> None:
+    """Until `met()` is true."""
+    assert callable(met)
+    end = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(0.05)

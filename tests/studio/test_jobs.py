@@ -1,0 +1,126 @@
+"""Jobs: their order, their end, and what of them outlives whom."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from studio.jobs.desk import TRAINING, JobDesk
+from studio.jobs.records import JobPhase, JobStep, process_began
+from studio.jobs.wording import phrase_of, step_class
+from studio.workspace import Workspace
+from tests.studio.servers import LOOK, end_jobs, serving, studio_server, wait_until
+from wakeword.errors import ConfigError
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    made = Workspace(tmp_path / "workspace")
+    made.own.mkdir(parents=True)
+    yield made
+    end_jobs(made)
+
+
+def phase_is(desk: JobDesk, name: str, phase: JobPhase) -> None:
+    wait_until(lambda: desk.job(name).phase is phase, f"job {name} is {phase}")
+
+
+def serves(desk: JobDesk, name: str) -> None:
+    wait_until(lambda: "Wyoming" in desk.log(name)[0], f"the command of job {name} serves")
+
+
+def test_a_job_does_its_steps_in_the_workspace(workspace: Workspace) -> None:
+    missing = JobStep(title="Verify", command=("mww-verify", "models/none.json"))
+    job = workspace.desk.place("Try", "test", [LOOK, missing, LOOK])
+    phase_is(workspace.desk, job.name, JobPhase.FAILED)
+    job = workspace.desk.job(job.name)
+    assert [step.exit_code for step in job.state.steps] == [0, 2]
+    assert [step_class(job, number) for number in range(3)] == ["done", "failed", "later"]
+    assert phrase_of(job) == "Failed: exit code 2"
+    assert "error: models/none.json: " in workspace.desk.log(job.name)[0]
+    assert job.can_go_on
+
+
+def test_one_training_at_a_time_in_their_order(workspace: Workspace, official_models: Path) -> None:
+    desk = workspace.desk
+    first, second, third = (
+        desk.place(title, "test", [serving(official_models)], lane=TRAINING) for title in ("One", "Two", "Three")
+    )
+    beside = desk.place("Beside", "test", [LOOK])
+    phase_is(desk, beside.name, JobPhase.DONE)
+    serves(desk, first.name)
+    assert [desk.job(one.name).phase for one in (first, second, third)] == ["running", "queued", "queued"]
+    assert phrase_of(desk.job(third.name)) == "Waits for its turn, behind job 0001, 0002"
+    wait_until(lambda: desk.job(second.name).state.pid, "the second job's process waits")
+    desk.stop(second.name)
+    phase_is(desk, second.name, JobPhase.STOPPED)
+    assert desk.job(third.name).phase is JobPhase.QUEUED
+    desk.go_on(second.name)
+    assert [one.name for one in desk.job(second.name).state.after] == [first.name, third.name], "it lines up again"
+    desk.stop(first.name)
+    serves(desk, third.name)
+    assert desk.job(second.name).phase is JobPhase.QUEUED
+
+
+def test_a_killed_server_leaves_jobs_that_the_next_one_finds(tmp_path: Path, official_models: Path) -> None:
+    folder = tmp_path / "workspace"
+    with studio_server(folder) as server:
+        desk = server.workspace.desk
+        job = desk.place("Serve", "test", [serving(official_models)])
+        serves(desk, job.name)
+        server.kill()
+    assert desk.job(job.name).alive
+    with studio_server(folder) as again:
+        assert again.token == server.token, "an open page goes on"
+        assert again.workspace.desk.job(job.name).phase is JobPhase.RUNNING
+    end_jobs(again.workspace)
+    assert desk.job(job.name).phase is JobPhase.STOPPED
+
+
+def test_a_killed_job_is_seen_and_leaves_no_command_behind(workspace: Workspace, official_models: Path) -> None:
+    desk = workspace.desk
+    job = desk.place("Serve", "test", [LOOK, serving(official_models)])
+    serves(desk, job.name)
+    (command,) = (
+        Path(f"/proc/{desk.job(job.name).state.pid}/task/{desk.job(job.name).state.pid}/children").read_text().split()
+    )
+    os.kill(desk.job(job.name).state.pid, signal.SIGKILL)
+    phase_is(desk, job.name, JobPhase.KILLED)
+    assert process_began(int(command)) == 0, "as long as the command lives, its job does"
+    with pytest.raises(ConfigError, match="has ended: killed"):
+        desk.stop(job.name)
+    desk.go_on(job.name)
+    wait_until(lambda: desk.log(job.name)[0].count("$ mww-judge") == 2, "it goes on")
+    assert desk.log(job.name)[0].count("$ mww-verify") == 1
+    with pytest.raises(ConfigError, match="is running; only one that ended"):
+        desk.go_on(job.name)
+    with pytest.raises(ConfigError, match="stop it first"):
+        desk.remove(job.name)
+
+
+@pytest.mark.parametrize("name", ["9", "0001", "../..", ""])
+def test_no_such_job(workspace: Workspace, name: str) -> None:
+    with pytest.raises(ConfigError, match="there is no job"):
+        workspace.desk.job(name)
+
+
+def test_a_second_server_is_refused_and_told_by_whom(tmp_path: Path) -> None:
+    with (
+        studio_server(tmp_path / "workspace"),
+        pytest.raises(AssertionError, match=r"in use by pid \d+ \(mww-studio"),
+        studio_server(tmp_path / "workspace"),
+    ):
+        pass
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    with (
+        studio_server(tmp_path / "one") as server,
+        pytest.raises(AssertionError, match=f"port {server.port} is in use; give another --port"),
+        studio_server(tmp_path / "two", server.port),
+    ):
+        pass
