@@ -61,6 +61,16 @@ class Detector:
         self._ring = [0] * self._window
         self._ignore = -contract.HOLD_OFF_SLICES
 
+    @property
+    def total(self) -> int:
+        """Sum of the window's probabilities; the device compares it with the cutoff times the window."""
+        return sum(self._ring)
+
+    @property
+    def hold_off(self) -> int:
+        """Slices below the cutoff that must still pass before a detection is possible."""
+        return -self._ignore
+
     def step(self, probability: int | None) -> Detection | None:
         """Advance by one slice; `probability` is the model's output if this slice completed a stride, else None."""
         self._slice_index += 1
@@ -74,7 +84,7 @@ class Detector:
         if not self._pending or self._ignore < 0:
             return None
         self._pending = False
-        total = sum(self._ring)
+        total = self.total
         if total <= self._cutoff * self._window:
             return None
         detection = Detection(self._slice_index, total // self._window, max(self._ring))

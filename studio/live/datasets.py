@@ -1,0 +1,38 @@
+"""The datasets of a workspace, as the pages name them: the folders of `datasets/`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from studio.workspace import Workspace
+from wakeword.errors import ConfigError
+
+FIRST = "mine"
+"""What the first one is called unless somebody says otherwise."""
+_NAME = re.compile(r"[^\W_][\w .-]{0,58}")
+
+
+def dataset_names(workspace: Workspace) -> list[str]:
+    """All that there are, and the first one where there is none yet."""
+    folder = workspace.datasets
+    names = (
+        sorted(one.name for one in folder.iterdir() if one.is_dir() and _NAME.fullmatch(one.name))
+        if (folder.is_dir())
+        else []
+    )
+    return names or [FIRST]
+
+
+def dataset_folder(workspace: Workspace, name: str) -> Path:
+    """The folder of a dataset, which need not exist. Raises `ConfigError` for what cannot be a folder's name, or leads
+    out of the workspace.
+    """
+    name = name.strip() or FIRST
+    folder = workspace.datasets / name
+    if not _NAME.fullmatch(name) or not folder.resolve().is_relative_to(workspace.root.resolve()):
+        raise ConfigError(
+            f"dataset {name!r}: give a name of at most 59 letters, digits, spaces, '-', '_' and '.', beginning with a"
+            " letter or digit"
+        )
+    return folder

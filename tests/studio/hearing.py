@@ -1,0 +1,52 @@
+"""Chromium with a microphone that plays a file, again and again, from the moment at which a page opens it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from tests.programs import install
+from tests.studio.conftest import HERE_ALONE
+from wakeword.audio import read_samples
+from wakeword.contract import SAMPLE_RATE_HZ
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+PAUSE_SECONDS = 1.7
+
+
+def write_sound(path: Path, words: Sequence[Path]) -> NDArray[np.int16]:
+    """Words with pauses before and after each, as the file of a microphone; returns the samples."""
+    pause = np.zeros(round(PAUSE_SECONDS * SAMPLE_RATE_HZ), np.int16)
+    samples = np.concatenate([part for word in words for part in (pause, read_samples(word))] + [pause])
+    soundfile.write(path, samples, SAMPLE_RATE_HZ, subtype="PCM_16")
+    return samples
+
+
+@contextmanager
+def chromium_hearing(sound: Path) -> Iterator[Browser]:
+    """The system's Chromium, whose microphone is a file (wav)."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="the group test is not installed")
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip(f"needs chromium {install('chromium')}")
+    flags = (
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={sound}",
+    )
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-gpu", HERE_ALONE, *flags]
+        )
+        yield chromium
+        chromium.close()
