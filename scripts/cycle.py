@@ -19,18 +19,11 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from firmware.boards.registry import kind_of
-from firmware.project import collect_secrets
 from harness.results.merge import merge_results
 from harness.results.schema import read_result
 from harness.results.verdict import judge
-from scripts.cycle_options import board_of, check_named_once, check_negatives, parse
-from scripts.cycle_steps import Cycle, Step
-from trainer.config.checks import check_config
-from trainer.config.loader import load_config
-from trainer.exporting import default_name
-from trainer.mixednet.models import refuse_off_devices
-from trainer.training.teacher_settings import teacher_config
+from studio.cycle.options import cycles_of, parse
+from studio.cycle.steps import Cycle, Step
 from wakeword.errors import INTERRUPTED_EXIT_CODE, ConfigError, MwwError
 from wakeword.extras import missing
 
@@ -125,32 +118,7 @@ def _asked() -> list[Cycle]:
         options.boards = []
     if options.only == "flash" and not options.boards:
         raise ConfigError("nox -s flash: --board is missing; name a board of boards.yaml, or virtual")
-    check_named_once(options)
-    names = [options.model_name or default_name(phrase) for phrase in options.phrases]
-    works = [options.output or Path("runs") / f"cycle_{names[0]}"]
-    if len(names) > 1:
-        works = [(options.output or Path("runs")) / f"cycle_{name}" for name in names]
-    for phrase in options.phrases:
-        config = load_config(options.config, (), [f"export.wake_word={phrase}", *options.set])
-        check_config(config)
-        refuse_off_devices(config.model)
-        if config.training.teacher != "none":
-            teacher_config(config)
-    for work in works:
-        check_negatives(options.negatives, work)
-    boards = tuple(board_of(options, name) for name in options.boards)
-    if options.only == "flash" and len(names) > 1 and not all(kind_of(board).runs_here for board in boards):
-        raise ConfigError("nox -s flash: a board is flashed with one of the models; give one --phrase")
-    cycles = [
-        Cycle(options, phrase, name, work, boards)
-        for phrase, name, work in zip(options.phrases, names, works, strict=True)
-    ]
-    for cycle in cycles:
-        cycle.check_parts()
-        for board in boards:
-            if options.only != "train":
-                collect_secrets(board.target, cycle.firmware(board), None)
-    return cycles
+    return cycles_of(options)
 
 
 def _do(number: int, count: int, step: Step) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import chdir, suppress
 
 import uvicorn
 
@@ -26,7 +26,8 @@ def serve(workspace: Workspace, port: int, tell: Callable[[str], None]) -> None:
     Raises `ConfigError` where the workspace cannot be one or the port is taken, and `InfrastructureError` when another
     server has the workspace.
     """
-    with workspace.served(), _listening(port) as listener:
+    # Commands run in the workspace: what is looked at before they begin has the same relative paths.
+    with workspace.served(), chdir(workspace.root), _listening(port) as listener:
         port = listener.getsockname()[1]
         door = Door(kept_token(workspace.own / "token"), port)
         config = uvicorn.Config(

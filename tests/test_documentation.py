@@ -161,7 +161,9 @@ def check_nox(arguments: list[str]) -> None:
     assert arguments[1] in nox_sessions(), arguments
     given = arguments[arguments.index("--") + 1 :] if "--" in arguments else []
     if arguments[1] in ("cycle", "train", "flash", "measure"):
-        known = set(re.findall(r'add_argument\(\s*"(--[\w-]+)"', (ROOT / "scripts" / "cycle_options.py").read_text()))
+        known = set(
+            re.findall(r'add_argument\(\s*"(--[\w-]+)"', (ROOT / "studio" / "cycle" / "options.py").read_text())
+        )
         assert {argument.partition("=")[0] for argument in given if argument.startswith("--")} <= known, arguments
     elif arguments[1] in ("hardware", "tests"):
         check_pytest(given)

@@ -2,15 +2,17 @@
 then on one a minute.
 
 `PlainLines` is the one mechanism for what is kept. It speaks from a thread of its own: work that reports nothing for a
-while is heard of too.
+while is heard of too. Whoever starts a command and watches it gives it a file that always holds its newest line
+(`FILE_VARIABLE`).
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -23,6 +25,10 @@ FIRST_LINE_S = 15.0
 """Seconds without a line after which the first one says where the work stands."""
 EACH_LINE_S = 60.0
 """Seconds between the lines that follow."""
+FILE_VARIABLE = "MWW_PROGRESS_FILE"
+"""Environment variable: a file that is overwritten with where the work stands, each time that it says so."""
+FILE_BYTES = 400
+"""Length of that file, filled up with spaces: one write of one length, so that no reader finds half a line."""
 
 
 class PlainLines:
@@ -36,6 +42,7 @@ class PlainLines:
         self._line = ""
         self._began = self._said = time.monotonic()
         self._lines = 0
+        self._file: int | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._speak, name="progress", daemon=True)
 
@@ -43,6 +50,9 @@ class PlainLines:
         self._began = self._said = time.monotonic()
         if self._say is not None:
             self._thread.start()
+            if file := os.environ.get(FILE_VARIABLE):
+                with suppress(OSError):  # nobody's work is lost for want of an onlooker
+                    self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
         return self
 
     def __exit__(
@@ -51,10 +61,20 @@ class PlainLines:
         self._ended.set()
         if self._say is not None:
             self._thread.join()
+        if self._file is not None:
+            self._show("")
+            os.close(self._file)
+            self._file = None
 
     def stands(self, line: str) -> None:
         """Where the work stands now; said when the next line is due. Empty: nothing is known but that it goes on."""
         self._line = line
+        self._show(line)
+
+    def _show(self, line: str) -> None:
+        if self._file is not None:
+            with suppress(OSError):
+                os.pwrite(self._file, line.encode()[: FILE_BYTES - 1].ljust(FILE_BYTES - 1) + b"\n", 0)
 
     def told(self) -> None:
         """Somebody else printed a line: the next one is due later."""

@@ -16,6 +16,8 @@ from typing import Literal
 from wakeword.records import Record, read_record, write_record
 
 JOB_FILE, STATE_FILE, LOG_FILE, RUNNER_FILE = "job.json", "state.json", "log.txt", "runner.txt"
+PROGRESS_FILE = "progress.txt"
+"""The newest line of the command that is at work."""
 _DAMAGED = "the job's folder is damaged: remove it, what the job made lies elsewhere"
 
 

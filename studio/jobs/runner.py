@@ -18,6 +18,7 @@ from types import FrameType
 
 from studio.jobs.records import (
     LOG_FILE,
+    PROGRESS_FILE,
     BegunStep,
     JobPhase,
     JobState,
@@ -28,6 +29,7 @@ from studio.jobs.records import (
     read_state,
     write_state,
 )
+from wakeword.progress import FILE_VARIABLE
 
 PROGRAMS = Path(sys.executable).parent
 _PR_SET_PDEATHSIG = 1
@@ -90,6 +92,7 @@ def _run(folder: Path, step: JobStep, lock: int) -> int:
     """Run a command to its end, with what it prints in the log; its exit code. Raises `_Stopped` when it has ended
     because somebody asked for that."""
     program, *arguments = step.command
+    (folder / PROGRESS_FILE).unlink(missing_ok=True)
     with (folder / LOG_FILE).open("a", encoding="utf-8") as log:
         log.write(f"$ {step.line}\n")
         log.flush()
@@ -101,7 +104,8 @@ def _run(folder: Path, step: JobStep, lock: int) -> int:
                 stderr=subprocess.STDOUT,
                 pass_fds=(lock,),
                 preexec_fn=_end_with_parent,
-                env=os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "100"},
+                env=os.environ
+                | {FILE_VARIABLE: str(folder / PROGRESS_FILE), "PYTHONUNBUFFERED": "1", "COLUMNS": "100"},
             )
         except OSError as error:
             log.write(f"error: {program} cannot be started: {error.strerror}\n")

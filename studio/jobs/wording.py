@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from studio.jobs.desk import StudioJob
+from studio.jobs.progress import progress_of
 from studio.jobs.records import BegunStep, JobPhase
 from wakeword.time_left import in_words
 
@@ -50,3 +53,13 @@ def step_class(job: StudioJob, number: int) -> str:
     if code is not None:
         return "failed" if code else "done"
     return "now" if job.phase is JobPhase.RUNNING else "held"
+
+
+WORDS: dict[str, Any] = {
+    "phrase_of": phrase_of,
+    "time_of": time_of,
+    "length_of": length_of,
+    "step_class": step_class,
+    "progress_of": progress_of,
+}
+"""What the templates of jobs call."""

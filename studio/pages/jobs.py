@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -11,17 +10,9 @@ from starlette.routing import Route
 
 from studio.jobs.desk import StudioJob
 from studio.jobs.records import JobPhase
-from studio.jobs.wording import length_of, phrase_of, step_class, time_of
+from studio.jobs.wording import WORDS
 from studio.page import Page, part, shown, went, workspace_of
 from wakeword.errors import ConfigError
-
-WORDS: dict[str, Any] = {
-    "phrase_of": phrase_of,
-    "time_of": time_of,
-    "length_of": length_of,
-    "step_class": step_class,
-}
-"""What the templates of jobs call."""
 
 
 def _list(request: Request) -> Response:

@@ -117,12 +117,34 @@ export async function refresh(place) {
   const focused = place.contains(document.activeElement) ? document.activeElement.id : "";
   const open = new Set([...place.querySelectorAll("details[open][id]")].map(one => one.id));
   place.innerHTML = html;
+  for (const one of place.querySelectorAll("[data-play]")) if (one.dataset.play === playing) one.setAttribute("aria-pressed", "true");
   for (const one of place.querySelectorAll("details[id]")) if (open.has(one.id)) one.open = true;
   if (focused) document.getElementById(focused)?.focus();
   place.dispatchEvent(new CustomEvent("refreshed", { bubbles: true }));
 }
 
-for (const place of document.querySelectorAll("[data-live]")) repeat(() => refresh(place), Number(place.dataset.every ?? POLL_MS));
+for (const place of document.querySelectorAll("[data-live]")) {
+  const every = Number(place.dataset.every ?? POLL_MS);  // 0: once
+  repeat(async () => { await refresh(place); return every > 0; }, every);
+}
+
+// One sound at a time: a button with `data-play` plays a file, and stops it.
+const sound = new Audio();
+let playing = null;
+const showPlaying = button => {
+  document.querySelectorAll("[data-play][aria-pressed=true]").forEach(one => one.setAttribute("aria-pressed", "false"));
+  playing = button?.dataset.play ?? null;
+  button?.setAttribute("aria-pressed", "true");
+};
+sound.addEventListener("ended", () => showPlaying(null));
+document.addEventListener("click", event => {
+  const button = event.target.closest("[data-play]");
+  if (!button) return;
+  if (playing === button.dataset.play) { sound.pause(); showPlaying(null); return; }
+  sound.src = button.dataset.play;
+  showPlaying(button);
+  sound.play().catch(error => { if (error.name !== "AbortError") showPlaying(null); });
+});
 
 for (const place of document.querySelectorAll("[data-log]")) {
   let end = "";

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 HERE_ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 """No other machine has a name for this browser."""
+BROKEN = (404, 500)
 
 
 @pytest.fixture
@@ -56,6 +57,12 @@ def visit(browser: Browser, studio: StudioServer) -> Iterator[Callable[..., Page
     """
     asked: list[str] = []
     faults: list[str] = []
+
+    def note(line: str) -> None:
+        # The browser also notes refusals, which tests provoke; `BROKEN` are the answers that no page should get.
+        if not line.startswith("Failed to load resource"):
+            faults.append(line)
+
     with ExitStack() as stack:
 
         def opened(path: str = "/", width: int = 1200, height: int = 900, **options: Any) -> Page:
@@ -65,11 +72,14 @@ def visit(browser: Browser, studio: StudioServer) -> Iterator[Callable[..., Page
             page.set_default_timeout(30_000)
             page.on("request", lambda request: asked.append(request.url))
             page.on("pageerror", lambda error: faults.append(str(error)))
-            page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+            page.on("console", lambda message: note(message.text) if message.type == "error" else None)
+            page.on(
+                "response",
+                lambda answer: faults.append(f"{answer.status} {answer.url}") if answer.status in BROKEN else None,
+            )
             page.goto(f"{studio.origin}{path}{'&' if '?' in path else '?'}token={studio.token}")
             return page
 
-        opened.faults = faults  # type: ignore[attr-defined]  # a test that provokes some empties it
         yield opened
     others = [address for address in asked if not address.startswith((studio.origin, "data:", "blob:"))]
     assert not others, "a page asked another machine"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from studio.jobs.records import JobStep
 from studio.workspace import Workspace
+from wakeword.errors import MwwError
 
 PROGRAM = Path(sys.executable).parent / "mww-studio"
 SOON_S = 60
@@ -92,11 +94,19 @@ def _printed_address(output: IO[str]) -> str:
 
 def end_jobs(workspace: Workspace) -> None:
     """Stop what a test has begun, and wait until it has ended."""
-    desk = workspace.desk
-    for job in desk.jobs():
-        if job.alive and job.state.pid:
-            desk.stop(job.name)
-    wait_until(lambda: not any(job.alive for job in desk.jobs()), "all jobs have ended")
+    asked: set[str] = set()
+
+    def have_ended() -> bool:
+        alive = [job for job in workspace.desk.jobs() if job.alive]
+        # A job that has just been begun has said no pid yet, and cannot be stopped before.
+        for job in alive:
+            if job.state.pid and job.name not in asked:
+                asked.add(job.name)
+                with contextlib.suppress(MwwError):
+                    workspace.desk.stop(job.name)
+        return not alive
+
+    wait_until(have_ended, "all jobs have ended")
 
 
 def wait_until(met: object, what: str, seconds: float = SOON_S) -> None:

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,3 +127,24 @@ def test_a_terminal_gets_no_lines(monkeypatch: pytest.MonkeyPatch) -> None:
         plain.stands("half")
         assert not any(thread.name == "progress" for thread in threading.enumerate())
     assert kept.getvalue() == ""
+
+
+def test_an_onlooker_finds_the_newest_line_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "progress.txt"
+    monkeypatch.setenv(progress.FILE_VARIABLE, str(file))
+    with PlainLines(lambda _: None) as plain:
+        plain.stands("speaking: 10 of 800")
+        assert file.read_text().rstrip() == "speaking: 10 of 800"
+        plain.stands("ä" * 1000)
+        assert len(file.read_bytes()) == progress.FILE_BYTES
+        plain.stands("last")
+        assert file.read_text().rstrip() == "last"
+    assert not file.read_text().strip(), "it has ended"
+
+
+def test_an_onlookers_file_that_cannot_be_written_stops_no_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(progress.FILE_VARIABLE, str(tmp_path / "none" / "progress.txt"))
+    with PlainLines(lambda _: None) as plain:
+        plain.stands("speaking")

@@ -11,12 +11,17 @@ from firmware.boards.entry import HOST_TARGET, BoardEntry
 from firmware.boards.inventory import find_board, inventory_path
 from firmware.boards.lock import check_free
 from firmware.boards.registry import kind_of
+from firmware.project import collect_secrets
 from harness.air.settings import AirOptions, air_settings, check_sound
-from scripts.cycle_steps import PARTS, SENTENCES_PER_CLIP
+from studio.cycle.steps import PARTS, SENTENCES_PER_CLIP, Cycle
+from trainer.config.checks import check_config
+from trainer.config.loader import load_config
 from trainer.data.feature_sets import refuse_feature_sets
 from trainer.data.ingest import FoundFile, Label, find_files
 from trainer.data.split import refuse_repeated
 from trainer.exporting import default_name
+from trainer.mixednet.models import refuse_off_devices
+from trainer.training.teacher_settings import teacher_config
 from wakeword.audio import probe
 from wakeword.errors import ConfigError
 
@@ -24,8 +29,8 @@ REAL_SPEECH_HOURS = 2.0
 """Of `--real-speech` without a number: docs/training.md says what an hour costs."""
 
 
-def parse(description: str) -> argparse.Namespace:
-    """The options of the command line; ends the program where they are wrong."""
+def parse(description: str, arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of `arguments` (None: of the command line); ends the program where they are wrong."""
     parser = argparse.ArgumentParser(prog="nox -s cycle --", description=description)
     parser.add_argument(
         "--only",
@@ -101,9 +106,41 @@ def parse(description: str) -> argparse.Namespace:
     parser.add_argument(
         "--set", action="append", default=[], help="a setting for mww-train, section.key=value; may be repeated"
     )
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     options.phrases = options.phrases or ["computer"]
     return options
+
+
+def cycles_of(options: argparse.Namespace) -> list[Cycle]:
+    """The cycles that are asked for, one a phrase. Settings, folders and boards that would be refused after minutes of
+    speech or training are refused now: raises `MwwError`.
+    """
+    check_named_once(options)
+    names = [options.model_name or default_name(phrase) for phrase in options.phrases]
+    works = [options.output or Path("runs") / f"cycle_{names[0]}"]
+    if len(names) > 1:
+        works = [(options.output or Path("runs")) / f"cycle_{name}" for name in names]
+    for phrase in options.phrases:
+        config = load_config(options.config, (), [f"export.wake_word={phrase}", *options.set])
+        check_config(config)
+        refuse_off_devices(config.model)
+        if config.training.teacher != "none":
+            teacher_config(config)
+    for work in works:
+        check_negatives(options.negatives, work)
+    boards = tuple(board_of(options, name) for name in options.boards)
+    if options.only == "flash" and len(names) > 1 and not all(kind_of(board).runs_here for board in boards):
+        raise ConfigError("nox -s flash: a board is flashed with one of the models; give one --phrase")
+    cycles = [
+        Cycle(options, phrase, name, work, boards)
+        for phrase, name, work in zip(options.phrases, names, works, strict=True)
+    ]
+    for cycle in cycles:
+        cycle.check_parts()
+        for board in boards:
+            if options.only != "train":
+                collect_secrets(board.target, cycle.firmware(board), None)
+    return cycles
 
 
 def check_named_once(options: argparse.Namespace) -> None:
