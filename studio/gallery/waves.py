@@ -27,7 +27,9 @@ SECONDS_SHOWN = 30.0
 
 @dataclass(frozen=True)
 class Wave:
-    """What a clip looks like. Bars are the largest sample of equal stretches, 0 to 100 of full scale."""
+    """What a clip looks like. Bars are of the largest sample of equal stretches: its square root, which shows a
+    whisper too, 0 to 100 of full scale.
+    """
 
     bars: tuple[int, ...]
     peak_dbfs: float
@@ -60,7 +62,10 @@ def wave_of(path: Path, changed_ns: int, size: int) -> Wave:
     peak = int(loudness.max())
     dbfs = 20 * math.log10(peak / _FULL_SCALE) if peak else -120.0
     return Wave(
-        tuple(int(bar) for bar in np.rint(100 * bars / _FULL_SCALE)), round(dbfs, 1), peak >= _LOUDEST, hash_file(path)
+        tuple(int(bar) for bar in np.rint(100 * np.sqrt(bars / _FULL_SCALE))),
+        round(dbfs, 1),
+        peak >= _LOUDEST,
+        hash_file(path),
     )
 
 

@@ -1,16 +1,251 @@
-"""Record."""
+"""Record: takes of a microphone, files from elsewhere, and the clips of a dataset."""
 
 from __future__ import annotations
 
+import shlex
+from typing import Any, cast
+from urllib.parse import urlencode
+
+from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
-from studio.page import Page, shown
+from studio.gallery import moves
+from studio.gallery.adding import add_file
+from studio.gallery.index import Order
+from studio.gallery.places import checked_label, checked_speaker, clip_path
+from studio.gallery.shelf import index_of, shelf
+from studio.gallery.waves import SECONDS_SHOWN, playable
+from studio.live.datasets import dataset_folder, dataset_names
+from studio.live.listening import LiveListening
+from studio.live.models import found_models, open_model
+from studio.live.socket import Asked, hold_microphone
+from studio.live.takes import KINDS, keep_take
+from studio.page import Page, part, refused, shown, workspace_of
+from studio.pages.listen import sample_rate
+from trainer.data.ingest import Label
+from wakeword.audio import AUDIO_SUFFIXES
+from wakeword.errors import ConfigError
+
+MOST_UPLOAD_BYTES = 512 * 1024 * 1024
+"""Of one imported file: five hours at 16 kHz."""
+TITLES = {
+    "": "All that trains",
+    "positive": "Wake words",
+    "negative": "Negatives",
+    "hard_negative": "Hard negatives",
+    "rejected": "Rejected",
+}
+ORDERS = {
+    "newest": "Newest first",
+    "name": "By name",
+    "longest": "Longest first",
+    "shortest": "Shortest first",
+    "surest": "Surest first",
+}
 
 
-def _first(request: Request) -> Response:
-    return shown(request, "soon.html", {"title": "Record", "line": "Say the word, and keep it."})
+def _takes(request: Request) -> Response:
+    workspace = workspace_of(request)
+    names = dataset_names(workspace)
+    dataset = request.query_params.get("dataset", "") or names[0]
+    return shown(
+        request,
+        "record.html",
+        {
+            "section": "takes",
+            "models": found_models(workspace),
+            "datasets": names,
+            "dataset": dataset_folder(workspace, dataset).name,
+            "kinds": KINDS,
+        },
+    )
 
 
-PAGE = Page("record", "Record", 20, [Route("/", _first)])
+async def _hear(websocket: WebSocket) -> None:
+    workspace, query = workspace_of(websocket), websocket.query_params
+
+    def opening() -> LiveListening:
+        model = open_model(workspace, query["model"]) if query.get("model") else None
+        return LiveListening(model, sample_rate(query.get("rate", "")))
+
+    def begin(listening: LiveListening, _: Asked) -> dict[str, Any]:
+        return {"seconds": listening.kept.seconds}
+
+    def end(listening: LiveListening, asked: Asked) -> dict[str, Any]:
+        return keep_take(workspace, listening, asked)
+
+    await hold_microphone(websocket, opening, {"begin": begin, "end": end})
+
+
+def _import_page(request: Request) -> Response:
+    workspace = workspace_of(request)
+    names = dataset_names(workspace)
+    context = {
+        "section": "import",
+        "datasets": names,
+        "dataset": dataset_folder(workspace, request.query_params.get("dataset", "") or names[0]).name,
+        "suffixes": ",".join(sorted(AUDIO_SUFFIXES)),
+    }
+    return shown(request, "import.html", context)
+
+
+async def _import(request: Request) -> Response:
+    from starlette.concurrency import run_in_threadpool
+
+    async with request.form(max_files=5000, max_fields=20) as form:
+        return await run_in_threadpool(_imported, request, form)
+
+
+def _imported(request: Request, form: FormData) -> Response:
+    """The form's files, one after the other; each is in, or told with its reason."""
+    root = dataset_folder(workspace_of(request), str(form.get("dataset", "")))
+    label, speaker = checked_label(str(form.get("label", ""))), str(form.get("speaker", ""))
+    files = [one for one in form.getlist("files") if isinstance(one, UploadFile) and one.filename]
+    faults: dict[str, str] = {}
+    if not files:
+        faults["files"] = "Choose at least one recording."
+    if label is Label.POSITIVE or speaker.strip():
+        try:
+            checked_speaker(speaker)
+        except ConfigError as error:
+            faults["speaker"] = str(error)
+    if faults:
+        return refused(faults)
+    took: list[str] = []
+    refusals: list[str] = []
+    for file in files:
+        if (file.size or 0) > MOST_UPLOAD_BYTES:
+            refusals.append(
+                f"{file.filename}: larger than {MOST_UPLOAD_BYTES >> 20} MiB; copy it into the folder instead"
+            )
+            continue
+        added = add_file(root, str(file.filename), file.file.read(), label, speaker)
+        if added.refused:
+            refusals.append(f"{added.name}: {added.refused}")
+        else:
+            took.append(added.name)
+    return JSONResponse({"took": took, "refused": refusals, "dataset": root.name})
+
+
+def _clips(request: Request) -> Response:
+    return shown(request, "clips.html", {"section": "clips", **_gallery(request)})
+
+
+def _clips_list(request: Request) -> Response:
+    return part("clips_list.html", _gallery(request))
+
+
+def _gallery(request: Request) -> dict[str, Any]:
+    workspace, query = workspace_of(request), request.query_params
+    names = dataset_names(workspace)
+    root = dataset_folder(workspace, query.get("dataset", "") or names[0])
+    label, unheard = query.get("label", ""), query.get("unheard") == "yes"
+    order = query.get("order", "") or "newest"
+    number = query.get("page", "1")
+    if label not in TITLES:
+        raise ConfigError(f"label {label!r}: give one of {', '.join(filter(None, TITLES))}")
+    asked = {
+        "dataset": root.name,
+        "label": label,
+        "speaker": query.get("speaker", ""),
+        "text": query.get("text", "").strip(),
+        "order": order,
+        "unheard": "yes" if unheard else "",
+    }
+    page = shelf(
+        root,
+        int(number) if number.isdecimal() and len(number) < 9 else 1,
+        label,
+        asked["speaker"],
+        asked["text"],
+        cast(Order, order),
+        unheard,
+    )
+    kept = {name: value for name, value in asked.items() if value}
+    return {
+        "shelf": page,
+        "asked": asked,
+        "datasets": names if root.name in names else [*names, root.name],
+        "titles": TITLES,
+        "orders": ORDERS,
+        "address": "/record/clips?" + urlencode(kept),
+        "list_address": "/record/clips/list?" + urlencode(kept | {"page": str(page.number)}),
+        "query": urlencode,
+        "folder": workspace.relative(root),
+        "training": _train_command(workspace.relative(root)),
+        "seconds_shown": SECONDS_SHOWN,
+    }
+
+
+def _train_command(folder: str) -> str:
+    """How a training takes this dataset."""
+    names = {"positive_dir": "positive", "negative_dir": "negative", "hard_negative_dir": "hard_negative"}
+    words = ["mww-train", "--config", "standard"]
+    for key, name in names.items():
+        words += ["--set", f"paths.{key}={folder}/{name}"]
+    return shlex.join(words)
+
+
+def _sound(request: Request) -> Response:
+    path = clip_path(dataset_folder(workspace_of(request), request.query_params.get("dataset", "")), _name(request))
+    return Response(playable(path), media_type="audio/wav", headers={"Cache-Control": "private, max-age=60"})
+
+
+def _name(request: Request) -> str:
+    return request.query_params.get("name", "")
+
+
+def _move(request: Request) -> Response:
+    """Reject, restore, accept or take back: what a button of a clip asks for."""
+    query = request.query_params
+    root, name = dataset_folder(workspace_of(request), query.get("dataset", "")), _name(request)
+    action = request.path_params["action"]
+    if action == "undo":
+        number = query.get("number", "")
+        move = moves.undo(root, int(number) if number.isdecimal() else 0)
+    else:
+        clip_path(root, name)
+        move = {"reject": moves.reject, "restore": moves.restore, "accept": moves.accept}[action](root, name)
+    return JSONResponse({"moved": move.after})
+
+
+async def _relabel(request: Request) -> Response:
+    from starlette.concurrency import run_in_threadpool
+
+    async with request.form() as form:
+        root = dataset_folder(workspace_of(request), str(form.get("dataset", "")))
+        name, speaker = str(form.get("name", "")), str(form.get("speaker", ""))
+        label = checked_label(str(form.get("label", "")))
+    move = await run_in_threadpool(moves.relabel, root, name, label, speaker)
+    return JSONResponse({"moved": move.after})
+
+
+def _speakers(request: Request) -> Response:
+    """How many takes of each way a speaker has in a dataset already, by the beginning of their names."""
+    root = dataset_folder(workspace_of(request), request.query_params.get("dataset", ""))
+    speaker = request.query_params.get("speaker", "").strip()
+    own = [clip.name.rsplit("/", 1)[-1] for clip in index_of(root).clips() if clip.speaker == speaker]
+    stems = {kind.name: f"{kind.name.replace(' ', '_')}_" for kind in KINDS}
+    return JSONResponse({name: sum(one.startswith(stem) for one in own) for name, stem in stems.items()})
+
+
+PAGE = Page(
+    "record",
+    "Record",
+    20,
+    [
+        Route("/", _takes),
+        WebSocketRoute("/hear", _hear),
+        Route("/takes", _speakers),
+        Route("/import", _import_page, methods=["GET"]),
+        Route("/import", _import, methods=["POST"]),
+        Route("/clips", _clips),
+        Route("/clips/list", _clips_list),
+        Route("/clips/sound", _sound),
+        Route("/clips/relabel", _relabel, methods=["POST"]),
+        Route("/clips/{action:str}", _move, methods=["POST"]),
+    ],
+)

@@ -68,7 +68,7 @@ async function send(form, button) {
   button?.setAttribute("aria-busy", "true");
   if (button) button.disabled = true;
   try {
-    const answer = await ask(form.dataset.post, { method: "POST", body });
+    const answer = await ask(form.getAttribute("data-post"), { method: "POST", body });
     showFaults(form, {});
     form.dispatchEvent(new CustomEvent("taken", { detail: answer, bubbles: true }));
     if (answer.go) location.assign(answer.go);
@@ -83,7 +83,8 @@ async function send(form, button) {
 
 document.addEventListener("submit", event => {
   const form = event.target;
-  if (!form.dataset.post) return;
+  // A field may be called "dataset" and then hides the form's own.
+  if (!form.hasAttribute("data-post")) return;
   event.preventDefault();
   send(form, event.submitter);
 });
