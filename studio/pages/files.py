@@ -21,7 +21,7 @@ _KINDS = {
     ".png": "image/png",
 }
 """What a browser may show; all else is downloaded."""
-_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; font-src data:"
+POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; font-src data:"
 """Of what is shown: a report is a page whole in one file. It runs no script and has nothing to do with the studio."""
 
 
@@ -36,7 +36,7 @@ def _file(request: Request) -> Response:
         path,
         media_type=kind or "application/octet-stream",
         filename=path.name if as_file else None,
-        headers={"Content-Security-Policy": _POLICY},
+        headers={"Content-Security-Policy": POLICY},
     )
 
 
