@@ -54,4 +54,4 @@ def _told(request: Request, error: Exception) -> Response:
         status = 422
     if request.method != "GET":
         return refused({"": line}, status)
-    return shown(request, "error.html", {"line": line}, 404 if isinstance(error, ConfigError) else status)
+    return shown(request, "error.html", {"line": line}, status)

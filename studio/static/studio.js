@@ -72,6 +72,7 @@ async function send(form, button) {
     showFaults(form, {});
     form.dispatchEvent(new CustomEvent("taken", { detail: answer, bubbles: true }));
     if (answer.go) location.assign(answer.go);
+    if (answer.show) keepFresh(form.querySelector("[data-result]"), answer.show);
   } catch (error) {
     if (error instanceof TypeError) lost(true);
     showFaults(form, error.errors ?? { "": "The studio does not answer." });
@@ -116,12 +117,20 @@ export async function refresh(place) {
   if (place.dataset.html === html) return;
   place.dataset.html = html;
   const focused = place.contains(document.activeElement) ? document.activeElement.id : "";
+  const checked = new Set([...place.querySelectorAll("input[id]:checked")].map(one => one.id));
   const open = new Set([...place.querySelectorAll("details[open][id]")].map(one => one.id));
   place.innerHTML = html;
   for (const one of place.querySelectorAll("[data-play]")) if (one.dataset.play === playing) one.setAttribute("aria-pressed", "true");
+  for (const one of place.querySelectorAll("input[id]")) if (checked.has(one.id)) one.checked = true;
   for (const one of place.querySelectorAll("details[id]")) if (open.has(one.id)) one.open = true;
   if (focused) document.getElementById(focused)?.focus();
   place.dispatchEvent(new CustomEvent("refreshed", { bubbles: true }));
+}
+
+/** Show a part of the page in a place, and keep it fresh until another one is shown there. */
+function keepFresh(place, address) {
+  place.dataset.live = address;
+  repeat(async () => { if (place.dataset.live !== address) return false; await refresh(place); }, POLL_MS);
 }
 
 for (const place of document.querySelectorAll("[data-live]")) {

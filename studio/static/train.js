@@ -1,0 +1,41 @@
+// The form of a training: finding a setting among many, counting those that were changed, another preset.
+
+const form = document.getElementById("training");
+const find = document.getElementById("find");
+const settings = [...form.querySelectorAll(".setting")];
+
+find.addEventListener("input", () => {
+  const words = find.value.toLowerCase().split(/[\s_]+/).filter(Boolean);
+  let count = 0;
+  for (const one of settings) {
+    const text = one.dataset.setting.toLowerCase().replaceAll("_", " ");
+    one.hidden = !words.every(word => text.includes(word));
+    count += !one.hidden;
+  }
+  for (const section of form.querySelectorAll("details.section")) {
+    section.hidden = !section.querySelector(".setting:not([hidden])");
+    section.open = words.length > 0 && !section.hidden;
+  }
+  document.getElementById("find-help").textContent = words.length ? `${count} of ${settings.length} settings` : "";
+});
+
+function countChanged() {
+  for (const section of form.querySelectorAll("details.section")) {
+    const changed = [...section.querySelectorAll("[data-default]")].filter(one => one.value.trim() !== one.dataset.default).length;
+    section.querySelector("[data-changed]").textContent = changed ? `${changed} changed` : "";
+  }
+}
+form.addEventListener("input", countChanged);
+countChanged();
+
+// Another preset has other values: what was changed by hand stays, all else is the new preset's.
+document.getElementById("preset").addEventListener("change", async event => {
+  const answer = await fetch(`/train/new?preset=${encodeURIComponent(event.target.value)}`);
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const one of form.querySelectorAll("[data-default]")) {
+    const value = fresh.getElementById(one.id)?.dataset.default ?? one.dataset.default;
+    if (one.value.trim() === one.dataset.default) one.value = value;
+    one.dataset.default = value;
+  }
+  countChanged();
+});
