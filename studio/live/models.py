@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from studio.gallery.places import free_path, plain_stem
 from studio.workspace import Workspace
 from wakeword.device_model import DeviceModel, load_model
 from wakeword.errors import ConfigError
-from wakeword.model.manifest import read_manifest
+from wakeword.model.manifest import manifest_content, manifest_of, read_manifest
 
 _MANIFEST_BYTES = 64 * 1024
 """A manifest is small; results and records beside it are not read whole to find out that they are none."""
@@ -89,3 +91,28 @@ def _whole(name: str, text: str) -> int | None:
         return int(text) if text.strip() else None
     except ValueError:
         raise ConfigError(f"{name} {text!r}: give a whole number, for example 5") from None
+
+
+def add_model(workspace: Workspace, manifest_name: str, manifest: bytes, model: bytes) -> str:
+    """Put a model that somebody has elsewhere into the workspace: `models/NAME/` with both files, once they were found
+    to be a model that a device loads. Returns the manifest's path below the workspace. Raises `ConfigError`.
+    """
+    stem = plain_stem(manifest_name)
+    workspace.models.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".adding-", dir=workspace.models) as place:
+        folder = Path(place) / stem
+        folder.mkdir()
+        path = folder / f"{stem}.json"
+        path.write_bytes(manifest)
+        parsed = manifest_of(manifest_content(path))
+        names = parsed.model if parsed is not None else f"{stem}.tflite"
+        if Path(names).name != names or names.startswith(".") or names == path.name:
+            raise ConfigError(f"{manifest_name}: names the model {names!r}; it must be the name of a file beside it")
+        (folder / names).write_bytes(model)
+        try:
+            load_model(path)
+        except ConfigError as error:
+            raise ConfigError(str(error).replace(f"{folder}/", "")) from error
+        final = free_path(workspace.models, stem, "")
+        folder.rename(final)
+    return workspace.relative(final / path.name)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
@@ -9,10 +13,10 @@ from starlette.websockets import WebSocket
 
 from studio.live.datasets import dataset_names
 from studio.live.listening import MOST_SECONDS, LiveListening
-from studio.live.models import found_models, open_model
+from studio.live.models import add_model, found_models, open_model
 from studio.live.moments import AFTER_SECONDS, BEFORE_SECONDS, keep_moment, save_recording
 from studio.live.socket import Asked, hold_microphone
-from studio.page import Page, shown, workspace_of
+from studio.page import Page, refused, shown, went, workspace_of
 from wakeword.errors import ConfigError
 
 
@@ -30,6 +34,26 @@ def _first(request: Request) -> Response:
             "most_minutes": round(MOST_SECONDS / 60),
         },
     )
+
+
+async def _add_model(request: Request) -> Response:
+    async with request.form(max_files=2, max_fields=4) as form:
+        given = {name: form.get(name) for name in ("manifest", "tflite")}
+        missing = {name: f"Choose the {title}." for name, title in _FILES.items() if not _is_file(given[name])}
+        if missing:
+            return refused(missing)
+        contents = {name: await one.read() for name, one in given.items() if isinstance(one, UploadFile)}
+        name = str(getattr(given["manifest"], "filename", ""))
+    workspace = workspace_of(request)
+    path = await run_in_threadpool(add_model, workspace, name, contents["manifest"], contents["tflite"])
+    return went(f"/listen/?{urlencode({'model': path})}")
+
+
+_FILES = {"manifest": "manifest (.json)", "tflite": "model (.tflite)"}
+
+
+def _is_file(given: object) -> bool:
+    return isinstance(given, UploadFile) and bool(given.filename)
 
 
 async def _hear(websocket: WebSocket) -> None:
@@ -57,4 +81,9 @@ def sample_rate(text: str) -> int:
     return int(text)
 
 
-PAGE = Page("listen", "Listen", 40, [Route("/", _first), WebSocketRoute("/hear", _hear)])
+PAGE = Page(
+    "listen",
+    "Listen",
+    40,
+    [Route("/", _first), WebSocketRoute("/hear", _hear), Route("/models", _add_model, methods=["POST"])],
+)

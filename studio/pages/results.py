@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -19,12 +20,16 @@ from harness.results.matrix_page import write_matrix
 from harness.results.report import write_report
 from harness.results.timeline import HEIGHT, WIDTH
 from harness.results.versus_page import write_comparison
+from studio.live.datasets import dataset_names
+from studio.live.models import found_models
 from studio.measured.found import MeasuredModel, found_results, measured_by, report_command
 from studio.measured.handing_out import handed_out, model_of
+from studio.measured.measuring import begin_measuring
 from studio.measured.sweep import AtCutoff, at_cutoff, checked_cutoff, sweep
-from studio.page import Page, part, shown, workspace_of
+from studio.page import Page, part, shown, went, workspace_of
 from studio.pages.files import POLICY
 from trainer.export.package import esphome_lines
+from wakeword.corpus.provenance import Stated
 from wakeword.errors import ConfigError, MwwError
 
 MOST_CLIPS = 12
@@ -32,8 +37,22 @@ MOST_CLIPS = 12
 
 
 def _first(request: Request) -> Response:
-    found = found_results(workspace_of(request))
-    return shown(request, "results.html", {"found": found, "cells": figure_cells})
+    workspace = workspace_of(request)
+    context = {
+        "found": found_results(workspace),
+        "cells": figure_cells,
+        "models": found_models(workspace),
+        "datasets": dataset_names(workspace),
+    }
+    return shown(request, "results.html", context)
+
+
+async def _measure(request: Request) -> Response:
+    async with request.form() as form:
+        model, dataset, origin = (str(form.get(name, "")) for name in ("model", "dataset", "provenance"))
+    stated: Stated | None = "recorded" if origin == "recorded" else "synthetic" if origin == "synthetic" else None
+    job = await run_in_threadpool(begin_measuring, workspace_of(request), model, dataset, stated)
+    return went(f"/jobs/{job.name}/")
 
 
 def _one(request: Request) -> Response:
@@ -170,6 +189,7 @@ PAGE = Page(
     50,
     [
         Route("/", _first),
+        Route("/measure", _measure, methods=["POST"]),
         Route("/compare", _compare),
         Route("/compared", _compared),
         Route("/{key:str}", _one),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from tests.programs import install
 from tests.studio.servers import StudioServer, end_jobs, studio_server
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Playwright
 
 HERE_ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 """No other machine has a name for this browser."""
@@ -30,24 +30,29 @@ def studio(tmp_path: Path) -> Iterator[StudioServer]:
 
 
 @pytest.fixture(scope="session")
-def chromium_flags() -> list[str]:
-    """What Chromium is started with; a module that needs a fake microphone overrides it."""
-    return []
-
-
-@pytest.fixture(scope="session")
-def browser(chromium_flags: list[str]) -> Iterator[Browser]:
-    """The system's Chromium, which reaches this machine alone."""
+def driver() -> Iterator[Playwright]:
+    """What starts browsers; a process can have one of it alone."""
     playwright = pytest.importorskip("playwright.sync_api", reason="the group test is not installed")
+    with playwright.sync_playwright() as one:
+        yield one
+
+
+@contextmanager
+def chromium(driver: Playwright, *flags: str) -> Iterator[Browser]:
+    """The system's Chromium, which reaches this machine alone."""
     program = shutil.which("chromium")
     if program is None:
         pytest.skip(f"needs chromium {install('chromium')}")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-gpu", HERE_ALONE, *chromium_flags]
-        )
-        yield chromium
-        chromium.close()
+    one = driver.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu", HERE_ALONE, *flags])
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="session")
+def browser(driver: Playwright) -> Iterator[Browser]:
+    """A Chromium for all pages; a module that needs one with a microphone has its own fixture of this name."""
+    with chromium(driver) as one:
+        yield one
 
 
 @pytest.fixture

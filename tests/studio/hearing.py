@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from tests.programs import install
-from tests.studio.conftest import HERE_ALONE
+from tests.studio.conftest import chromium
 from wakeword.audio import read_samples
 from wakeword.contract import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Playwright
 
 PAUSE_SECONDS = 1.7
 
@@ -33,20 +30,12 @@ def write_sound(path: Path, words: Sequence[Path]) -> NDArray[np.int16]:
 
 
 @contextmanager
-def chromium_hearing(sound: Path) -> Iterator[Browser]:
+def chromium_hearing(driver: Playwright, sound: Path) -> Iterator[Browser]:
     """The system's Chromium, whose microphone is a file (wav)."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="the group test is not installed")
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip(f"needs chromium {install('chromium')}")
-    flags = (
+    with chromium(
+        driver,
         "--use-fake-device-for-media-stream",
         "--use-fake-ui-for-media-stream",
         f"--use-file-for-fake-audio-capture={sound}",
-    )
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-gpu", HERE_ALONE, *flags]
-        )
-        yield chromium
-        chromium.close()
+    ) as one:
+        yield one

@@ -15,25 +15,28 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from studio.gallery.provenance import origins
+from studio.live.models import add_model
+from studio.workspace import Workspace
 from tests.commands import run
 from tests.spoken import Spoken
 from tests.studio.axe import violations
 from tests.studio.hearing import chromium_hearing, write_sound
 from tests.studio.servers import StudioServer
 from wakeword.audio import read_samples
+from wakeword.errors import ConfigError
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Playwright
 
 type Visit = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
-def browser(spoken: Spoken, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def browser(driver: Playwright, spoken: Spoken, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Takes the place of the browser of the other pages."""
     sound = tmp_path_factory.mktemp("microphone") / "words.wav"
     write_sound(sound, spoken.words[:2])
-    with chromium_hearing(sound) as chromium:
+    with chromium_hearing(driver, sound) as chromium:
         yield chromium
 
 
@@ -117,6 +120,39 @@ def test_what_cannot_listen_is_said(visit: Visit, studio: StudioServer) -> None:
 
 def test_without_a_model_the_page_says_where_one_comes_from(visit: Visit) -> None:
     assert "no model in this workspace yet" in visit("/listen/").locator("main").inner_text()
+
+
+def test_a_model_from_elsewhere_is_added_once_a_device_would_load_it(
+    visit: Visit, studio: StudioServer, official_models: Path, tmp_path: Path
+) -> None:
+    page = visit("/listen/", width=420)
+    page.get_by_role("button", name="Add it").click()
+    page.locator("#tflite-error", has_text="Choose the model").wait_for()
+    broken = tmp_path / "alexa.tflite"
+    broken.write_bytes(b"no model")
+    page.get_by_label("Manifest").set_input_files(official_models / "alexa.json")
+    page.get_by_label("Model", exact=True).set_input_files(broken)
+    page.get_by_role("button", name="Add it").click()
+    page.locator("[data-fault-of-all]", has_text="alexa.tflite").wait_for()
+    assert list(studio.workspace.models.iterdir()) == []
+    page.get_by_label("Model", exact=True).set_input_files(official_models / "alexa.tflite")
+    page.get_by_role("button", name="Add it").click()
+    page.wait_for_url("**/listen/?model=*")
+    assert page.locator("#model").input_value() == "models/alexa/alexa.json"
+    added = studio.workspace.models / "alexa" / "alexa.tflite"
+    assert added.read_bytes() == (official_models / "alexa.tflite").read_bytes()
+    assert violations(page) == []
+
+
+def test_a_manifest_cannot_name_a_model_elsewhere(tmp_path: Path, official_models: Path) -> None:
+    manifest, model = ((official_models / f"alexa{suffix}").read_bytes() for suffix in (".json", ".tflite"))
+    for name in ("../alexa.tflite", "/tmp/alexa.tflite", ".hidden", "x.json"):
+        told = json.loads(manifest) | {"model": name}
+        with pytest.raises(ConfigError, match="name of a file beside it"):
+            add_model(Workspace(tmp_path), "x.json", json.dumps(told).encode(), model)
+    assert list(tmp_path.rglob("*.*")) == []
+    assert add_model(Workspace(tmp_path), "../a b.json", manifest, model) == "models/a_b/a_b.json"
+    assert add_model(Workspace(tmp_path), "a b.json", manifest, model) == "models/a_b-2/a_b.json"
 
 
 def socket(studio: StudioServer, query: str, cookie: str | None = None, origin: str | None = None) -> ClientConnection:

@@ -25,17 +25,17 @@ from trainer.data.ingest import Label, find_files
 from trainer.data.mined import MinedClip, write_table
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Playwright
 
 type Visit = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
-def browser(spoken: Spoken, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def browser(driver: Playwright, spoken: Spoken, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Takes the place of the browser of the other pages."""
     sound = tmp_path_factory.mktemp("microphone") / "words.wav"
     write_sound(sound, spoken.words[:2])
-    with chromium_hearing(sound) as chromium:
+    with chromium_hearing(driver, sound) as chromium:
         yield chromium
 
 
@@ -208,13 +208,13 @@ def test_no_address_reads_or_moves_what_is_not_a_clip_of_the_dataset(studio: Stu
         "..%2f..%2fsecret.wav",
     ):
         it = f"dataset=mine&name={quote(name)}"
-        assert asked(studio, f"/record/clips/sound?{it}")[0] == 404, name
+        assert asked(studio, f"/record/clips/sound?{it}")[0] == 422, name
         for action in ("reject", "restore", "accept"):
             assert asked(studio, f"/record/clips/{action}?{it}", "POST")[0] == 422, name
         assert asked(studio, "/record/clips/relabel", "POST", f"{it}&label=negative&speaker=x")[0] == 422, name
     for folder in ("../..", "..", "/etc", ".studio", "a/b"):
         for address in ("/record/clips", "/record/", "/record/clips/list", "/record/import", "/record/takes"):
-            assert asked(studio, f"{address}?dataset={quote(folder, safe='')}")[0] == 404, (address, folder)
+            assert asked(studio, f"{address}?dataset={quote(folder, safe='')}")[0] == 422, (address, folder)
     status, content = asked(studio, "/record/clips/relabel", "POST", "dataset=mine&name=negative/radio.wav&label=x")
     assert (status, "label" in json.loads(content)["errors"][""]) == (422, True)
     status, _ = asked(

@@ -18,13 +18,14 @@ from harness.results.merge import merge_results
 from harness.results.other_cutoff import result_at, result_curve
 from harness.results.schema import read_result, write_result
 from studio.measured.found import found_results, measured_by
+from studio.measured.measuring import measuring_steps
 from studio.measured.sweep import MOST_SHOWN, sweep
 from studio.workspace import Workspace
 from tests.commands import run
 from tests.once import made_once
 from tests.spoken import Spoken
 from tests.studio.axe import violations
-from tests.studio.servers import StudioServer
+from tests.studio.servers import StudioServer, wait_until
 from wakeword.contract import cutoff_to_uint8
 from wakeword.device_model import load_model
 from wakeword.errors import ConfigError
@@ -216,7 +217,7 @@ def test_what_a_result_names_outside_of_the_workspace_is_not_handed_out(
         write_result(result.model_copy(update={"model": moved}), path)
         key = next(one.key for one in found_results(workspace).measured if one.result.model.cutoff_uint8 == 100)
         for kind in ("model", "manifest", "all"):
-            assert asked(studio, f"/results/{key}/{kind}")[0] == 404, kind
+            assert asked(studio, f"/results/{key}/{kind}")[0] == 422, kind
         assert b"outside of the workspace" in asked(studio, f"/results/{key}")[2]
     for address in (
         "/results/..%2f..%2fetc",
@@ -224,15 +225,43 @@ def test_what_a_result_names_outside_of_the_workspace_is_not_handed_out(
         "/results/compare?of=../x&of=../y",
         "/results/compare",
     ):
-        assert asked(studio, address)[0] == 404, address
+        assert asked(studio, address)[0] in (404, 422), address
 
 
 def test_a_model_that_changed_since_is_not_handed_out(studio: StudioServer, workspace: Workspace) -> None:
     key = of_cutoff(workspace, 0.9)
     model = workspace.models / "alexa" / "alexa.tflite"
     model.write_bytes(model.read_bytes() + b"more")
-    assert asked(studio, f"/results/{key}/model")[0] == 404
+    assert asked(studio, f"/results/{key}/model")[0] == 422
     assert b"another one than was measured" in asked(studio, f"/results/{key}")[2]
+
+
+def test_a_model_is_measured_on_a_dataset_as_a_job(visit: Visit, workspace: Workspace, spoken: Spoken) -> None:
+    for label, paths in (("positive/anna", spoken.words[:3]), ("negative", spoken.speech[:1])):
+        folder = workspace.datasets / "mine" / label
+        folder.mkdir(parents=True)
+        for path in paths:
+            shutil.copy(path, folder)
+    page = visit("/results/")
+    page.get_by_label("Who spoke").select_option("recorded")
+    page.get_by_role("button", name="Measure").click()
+    page.wait_for_url("**/jobs/0001/")
+    wait_until(lambda: not workspace.desk.job("0001").alive, "it is measured")
+    assert workspace.desk.job("0001").phase == "done", workspace.desk.log("0001")[0]
+    (one,) = (one for one in found_results(workspace).measured if "results/alexa_mine_words.json" in one.files)
+    assert one.result.model.cutoff == 0.9
+    assert one.apart, "these words were in the other results too, and are not counted twice"
+    assert (workspace.results / "alexa_mine.html").is_file()
+
+
+def test_an_empty_dataset_and_a_foreign_model_are_not_measured(simulated: Path) -> None:
+    workspace = Workspace(simulated)
+    with pytest.raises(ConfigError, match="holds neither"):
+        measuring_steps(workspace, "models/alexa/alexa.json", "mine", None)
+    with pytest.raises(ConfigError, match="not in the workspace"):
+        measuring_steps(workspace, "../x.json", "mine", None)
+    with pytest.raises(ConfigError, match="dataset"):
+        measuring_steps(workspace, "models/alexa/alexa.json", "../..", None)
 
 
 def test_without_results_the_page_says_where_they_come_from(visit: Visit) -> None:
