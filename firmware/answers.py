@@ -65,6 +65,11 @@ class ModelIdentity:
     bytes: int
     cutoff: int
     """0-255, as in use."""
+    window: int | None = None
+    """Probabilities in its sliding window; None, as the next two, for a firmware that does not tell."""
+    enabled: bool | None = None
+    arena: int | None = None
+    """Bytes of the tensor arena that it was found to need when it was loaded."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,10 @@ class Identity:
     models: tuple[ModelIdentity, ...]
     microphone: str = ""
     """What detection listens to: `OWN_MICROPHONE` or `BENCH_MICROPHONE`; empty for a firmware that does not tell."""
+    channel: int | None = None
+    """Of the board's own microphone; None for a firmware that does not tell."""
+    gain: int | None = None
+    """The factor on what that microphone gives."""
 
 
 def parse_stamp(data: Mapping[str, str]) -> Stamp:
@@ -101,8 +110,23 @@ def parse_identity(data: Mapping[str, str]) -> Identity:
     """Raise `KeyError` or `ValueError` when the event is damaged."""
     models = []
     for entry in filter(None, data["models"].split(";")):
-        model_id, wake_word, sha256, size, cutoff = entry.split("|")
+        model_id, wake_word, sha256, size, cutoff, *more = entry.split("|")
         if not _SHA256.fullmatch(sha256) or not 0 <= int(cutoff) <= 255:
             raise ValueError(f"model {model_id}: hash or cutoff is no such thing")
-        models.append(ModelIdentity(model_id, wake_word, sha256, int(size), int(cutoff)))
-    return Identity(parse_stamp(data), data["target"], tuple(models), data.get("microphone", ""))
+        window, enabled, arena = map(int, more) if more else (None, None, None)
+        models.append(
+            ModelIdentity(
+                model_id,
+                wake_word,
+                sha256,
+                int(size),
+                int(cutoff),
+                window,
+                None if enabled is None else enabled == 1,
+                arena or None,
+            )
+        )
+    channel, gain = (int(data[key]) if key in data else None for key in ("channel", "gain"))
+    return Identity(
+        parse_stamp(data), data["target"], tuple(models), data.get("microphone", ""), channel=channel, gain=gain
+    )

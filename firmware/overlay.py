@@ -95,8 +95,14 @@ _HOOKS = (
         "      while (xQueueReceive(this->detection_queue_, &detection_event, 0)) {\n",
         "        bench_microphone::reporting(detection_event.sample);\n",
     ),
+    _after(_WORD, "  this_mww->microphone_source_->stop();\n", "  bench_microphone::stopped();\n"),
     _after("micro_wake_word/streaming_model.h", "  bool blocked_by_vad = false;\n", "  int64_t sample = -1;\n"),
     _after(_MODEL, '#include "streaming_model.h"\n', _INCLUDE_HOOKS),
+    _after(
+        _MODEL,
+        "      this->tensor_arena_size_ = probed_size;\n",
+        "      bench_microphone::probed(this->model_start_, probed_size);\n",
+    ),
     _after(
         _MODEL,
         "output->data.uint8[0];  // probability;\n",

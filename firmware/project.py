@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from firmware import credentials
 from firmware.answers import BENCH_MICROPHONE, OWN_MICROPHONE
 from firmware.esphome_yaml import dump
+from firmware.microphone_source import own_source
 from firmware.models import CheckedModel
 from firmware.overlay import HOOKED, esphome_components
 from wakeword.errors import ArgumentError, ConfigError
@@ -147,12 +148,13 @@ def render(
         environment: With the ESPHome whose components are copied, for the target `host` and for `digital`.
         report: Takes a line for each stage.
         toolchain: `NATIVE` or `PLATFORMIO`.
-        digital: Hear what the bench plays over the network, not the board's own microphone; the target `host` always
-            does.
+        digital: Hear what the bench plays over the network, not the board's own microphone, and tell what that hears
+            when asked; the target `host` always does.
 
     Returns the project, for `Esphome` to build.
 
-    Raises `OSError` when the folder cannot be written, and for `host` what `firmware.virtual.prepare_host` raises.
+    Raises `ConfigError` for a target without its microphone, `OSError` when the folder cannot be written, and for
+    `host` what `firmware.virtual.prepare_host` raises.
     """
     copies = [CONFIGS / "targets" / f"{target}.yaml", *sorted((CONFIGS / "packages").glob("*.yaml"))]
     for source in copies:
@@ -206,7 +208,15 @@ def _main_file(target: str, name: str, included: dict[str, str], toolchain: str,
     sample = "bench_microphone::detection_sample()" if digital else "-1"
     microphone = BENCH_MICROPHONE if digital else OWN_MICROPHONE
     substitutions = {"name": name, "target": target, "mac_address": host_mac_address(name)}
-    substitutions |= {"microphone": microphone, "sample": sample}
+    source = own_source(CONFIGS / "targets" / f"{target}.yaml")
+    substitutions |= {
+        "microphone": microphone,
+        "sample": sample,
+        "arena": "bench_microphone::arena(id(mww_model_bytes)[index].first)" if digital else "0",
+        "own_microphone": source.microphone,
+        "own_channel": str(source.channel),
+        "own_gain": str(source.gain),
+    }
     own: dict[str, Any] = {}
     if digital:
         # Of the samples as they are: a target's gain is its microphone's.
@@ -234,6 +244,7 @@ def _models_section(target: str, models: Sequence[CheckedModel], digital: bool) 
         f"id(mww_model_bytes).emplace_back(id({model.raw_data_id}), sizeof(id({model.raw_data_id})));"
         for model in models
     ]
+    lines += [f"id(mww_model_windows).push_back({model.described.window});" for model in models]
     if target == HOST:
         lines += [
             f"virtual_board::register_model(id({model.raw_data_id}), sizeof(id({model.raw_data_id})));"

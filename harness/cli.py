@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from bench_audio.cli import calibrate
+from harness.diagnosis.cli import diagnose
 from harness.session.cli import list_boards, measure
 from wakeword.command_line import ClusterAddress, CommandApp, reports_errors
 from wakeword.errors import ConfigError
@@ -280,6 +281,7 @@ def bench() -> None:
 
 bench_app.command()(calibrate)
 bench_app.command()(measure)
+bench_app.command()(diagnose)
 bench_app.command(name="boards")(list_boards)
 
 

@@ -12,10 +12,12 @@ import struct
 from pathlib import Path
 from typing import Self
 
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
 from firmware.credentials import api_key
 from firmware.virtual.program import VirtualProgram
 
-START, AUDIO, FLUSH, PING, RESTART = 1, 2, 3, 4, 5
+START, AUDIO, FLUSH, PING, RESTART, LISTEN = 1, 2, 3, 4, 5, 6
 TIMEOUT = 30.0
 
 
@@ -35,6 +37,7 @@ class MicrophoneClient:
                 return hmac.new(raw, text + board + own, hashlib.sha256).digest()
 
             self.session = proof(b"mww-bench session")
+            self.answers, self.told = ChaCha20Poly1305(proof(b"mww-bench answers")), 0
             self.line.sendall(own + proof(b"mww-bench client"))
             self.verdict, told, self.ever = struct.unpack("<B32sq", self.receive(41))
             assert self.verdict != 0 or told == proof(b"mww-bench board")
@@ -59,6 +62,13 @@ class MicrophoneClient:
                 raise ConnectionResetError
             parts += part
         return parts
+
+    def answer(self) -> tuple[int, int, bytes]:
+        """The board's next message: its type, the model it is about, and its content."""
+        (length,) = struct.unpack("<H", self.receive(2))
+        content = self.answers.decrypt(bytes(4) + struct.pack("<Q", self.told), self.receive(length), None)
+        self.told += 1
+        return content[0], content[1], content[2:]
 
     def send(self, kind: int, content: bytes = b"", *, spoil: int = 0) -> None:
         """A signed message; `spoil` changes a bit of its signature."""

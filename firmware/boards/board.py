@@ -16,6 +16,7 @@ from firmware.boards.entry import BoardEntry
 from wakeword.errors import BoardRefused, InfrastructureError
 
 if TYPE_CHECKING:
+    from firmware.boards.microphone_link import MicrophoneAddress
     from firmware.build import Firmware
     from firmware.native_api import Target
 
@@ -117,6 +118,17 @@ class Board(Protocol):
 
     def feed(self) -> Player | None:
         """What brings samples right to the board's microphone; None where it hears the room that it stands in."""
+        ...
+
+    def microphone_address(self) -> MicrophoneAddress:
+        """Where the bench's microphone listens, in a firmware that has it."""
+        ...
+
+    @property
+    def room(self) -> Path | None:
+        """The socket of the room that a board hears which is a program (`firmware.virtual.room`); None for one that
+        stands in a real room.
+        """
         ...
 
     def probabilities(self, model_sha256: str) -> NDArray[np.uint8] | None:

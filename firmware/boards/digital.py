@@ -180,27 +180,9 @@ class DigitalPlayer:
         return self._link
 
     async def _connect(self, patience: float) -> None:
-        """Connect; a port that is not there yet, and one that is still taken, are tried again for a while."""
-        address, since = self._address(), time.monotonic()
-        while True:
-            try:
-                link = await connect(address, ANSWER_SECONDS)
-                break
-            except MicrophoneBusy:
-                if time.monotonic() - since > max(patience, BUSY_SECONDS):
-                    raise
-            except MicrophoneSilent:  # has waited itself; a board that starts may swallow what comes meanwhile
-                if time.monotonic() - since >= patience:
-                    raise
-            except OSError as error:
-                if time.monotonic() - since > patience:
-                    raise InfrastructureError(
-                        f"{address.where}: nothing listens there ({error.strerror or error}); build its firmware with"
-                        " mww-firmware build --digital and flash it, or play through the air (--source air)"
-                    ) from error
-            await asyncio.sleep(_RETRY_SECONDS)
+        link = await connect_patiently(self._address(), patience)
         self._link, self._gone = link, ""
-        self._tasks = [asyncio.create_task(self._listen(link)), asyncio.create_task(self._stay(link))]
+        self._tasks = [asyncio.create_task(self._listen(link)), asyncio.create_task(stay(link))]
 
     async def _listen(self, link: SignedLink) -> None:
         try:
@@ -208,7 +190,7 @@ class DigitalPlayer:
                 told = await link.receive()
                 if isinstance(told, Trace):
                     self._gone = self._hear(told)
-                elif told is not None:
+                elif isinstance(told, Progress):
                     self._progress = told
                     if told.refused:
                         # What comes behind it lies in other slices than the simulation's: no figure can be made of it.
@@ -230,14 +212,6 @@ class DigitalPlayer:
             return f"probabilities {len(kept)} to {told.first} of its model {told.model} never came"
         kept += told.values
         return ""
-
-    async def _stay(self, link: SignedLink) -> None:
-        """A session that pauses is no client that is gone."""
-        with contextlib.suppress(OSError):
-            while True:
-                await asyncio.sleep(PING_SECONDS)
-                link.send(PING)
-                await link.drained()
 
     async def _wait(self, reached: Callable[[], bool]) -> None:
         """Wait for progress; a board that makes none for `STALL_SECONDS` is gone."""
@@ -263,3 +237,35 @@ class DigitalPlayer:
         return BoardGone(
             f"board {self._address().name!r}: {self._gone or 'its microphone went away'}; it had heard {at:.2f} s"
         )
+
+
+async def connect_patiently(address: MicrophoneAddress, patience: float = ANSWER_SECONDS) -> SignedLink:
+    """Connect; a port that is not there yet, and one that is still taken, are tried again for a while. Raises as
+    `connect`, and `InfrastructureError` where nothing listens.
+    """
+    since = time.monotonic()
+    while True:
+        try:
+            return await connect(address, ANSWER_SECONDS)
+        except MicrophoneBusy:
+            if time.monotonic() - since > max(patience, BUSY_SECONDS):
+                raise
+        except MicrophoneSilent:  # has waited itself; a board that starts may swallow what comes meanwhile
+            if time.monotonic() - since >= patience:
+                raise
+        except OSError as error:
+            if time.monotonic() - since > patience:
+                raise InfrastructureError(
+                    f"{address.where}: nothing listens there ({error.strerror or error}); build its firmware with"
+                    " mww-firmware build --digital and flash it, or play through the air (--source air)"
+                ) from error
+        await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def stay(link: SignedLink) -> None:
+    """A client that says nothing for a while is no client that is gone."""
+    with contextlib.suppress(OSError):
+        while True:
+            await asyncio.sleep(PING_SECONDS)
+            link.send(PING)
+            await link.drained()

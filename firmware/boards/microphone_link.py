@@ -16,20 +16,23 @@ from dataclasses import dataclass, field
 
 from wakeword.errors import BoardRefused, InfrastructureError
 
-MAGIC, VERSION = b"MWWB", 2
+MAGIC, VERSION = b"MWWB", 3
 HELLO = struct.Struct("<4sBB2x16s")
 VERDICT = struct.Struct("<B32sq")
 HEADER = struct.Struct("<BBH")
 START = struct.Struct("<I")
 WELCOME, BUSY, WRONG_KEY = 0, 1, 2
-START_MESSAGE, AUDIO, FLUSH, PING, RESTART = 1, 2, 3, 4, 5
-PROGRESS, PROBABILITIES = 1, 2
+START_MESSAGE, AUDIO, FLUSH, PING, RESTART, LISTEN = 1, 2, 3, 4, 5, 6
+PROGRESS, PROBABILITIES, HEARD = 1, 2, 3
 LARGEST_MESSAGE = 4096
 """Bytes of sound in a message."""
 PACE_UNITS = 1000
 _NONCE_BYTES, _MAC_BYTES = 16, 16
+_LENGTH = struct.Struct("<H")
+_KIND = struct.Struct("<BB")
 _PROGRESS = struct.Struct("<qqIIqq")
 _TRACE = struct.Struct("<I")
+_HEARD = struct.Struct("<qqII")
 
 
 class MicrophoneBusy(InfrastructureError):
@@ -78,14 +81,39 @@ class Trace:
     values: bytes
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What the board's own microphone gave."""
+
+    first: int
+    """Position in the stream of the first of these samples."""
+    came: int
+    """Samples that the microphone gave since the stream began, in all."""
+    came_at_ms: int
+    """The board's clock (32 bits) when it gave the last of them."""
+    lost: int
+    """Of them, for want of room on the board."""
+    samples: bytes
+    """16 kHz mono int16, little-endian."""
+
+
 class SignedLink:
     """A connection that both sides have shown the key on. Made by `connect`."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, session: bytes, ever_played: int
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        session: bytes,
+        answers: bytes,
+        ever_played: int,
     ) -> None:
+        """`session` signs what is sent, `answers` encrypts what is received: keys of 32 bytes."""
+        from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
         self._reader, self._writer, self._session = reader, writer, session
-        self._sent = 0
+        self._cipher = ChaCha20Poly1305(answers)
+        self._sent = self._received = 0
         self.ever_played = ever_played
         """Samples that the board was played since it started; 0: its state is that after boot."""
 
@@ -104,20 +132,32 @@ class SignedLink:
         """Return when the system has taken what was sent, but for a little. Raises `OSError`."""
         await self._writer.drain()
 
-    async def receive(self) -> Progress | Trace | None:
+    async def receive(self) -> Progress | Trace | Heard | None:
         """The board's next message; None for one that this version does not know. Raises `OSError` or
-        `IncompleteReadError` at the end, `OSError` also for what is no message.
+        `IncompleteReadError` at the end, `OSError` also for what is no message, or not the board's.
         """
-        kind, model, length = HEADER.unpack(await self._reader.readexactly(HEADER.size))
-        content = await self._reader.readexactly(length)
+        from cryptography.exceptions import InvalidTag
+
+        (length,) = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
+        sealed = await self._reader.readexactly(length)
+        try:
+            told = self._cipher.decrypt(struct.pack("<4xQ", self._received), sealed, None)
+        except InvalidTag as error:
+            raise ConnectionAbortedError("a message that is not the board's") from error
+        self._received += 1
+        kind, model = _KIND.unpack_from(told)
+        content = told[_KIND.size :]
         try:
             if kind == PROGRESS:
                 return Progress(*_PROGRESS.unpack(content))
             if kind == PROBABILITIES:
                 (first,) = _TRACE.unpack_from(content)
                 return Trace(model, first, content[_TRACE.size :])
+            if kind == HEARD:
+                position, came, came_at, lost = _HEARD.unpack_from(content)
+                return Heard(position, came, came_at, lost, content[_HEARD.size :])
         except struct.error as error:
-            raise ConnectionAbortedError(f"a message of kind {kind} with {length} bytes") from error
+            raise ConnectionAbortedError(f"a message of kind {kind} with {len(content)} bytes") from error
         return None
 
     async def close(self) -> None:
@@ -133,9 +173,11 @@ def signature(session: bytes, number: int, message: bytes) -> bytes:
 
 
 def proofs(key: str, board: bytes, client: bytes) -> Iterator[bytes]:
-    """What the client and the board prove the key with, and the key of the session, from the random bytes of both."""
+    """What the client and the board prove the key with, and the keys of the session and of the board's answers, from
+    the random bytes of both.
+    """
     raw = base64.b64decode(key)
-    for text in (b"mww-bench client", b"mww-bench board", b"mww-bench session"):
+    for text in (b"mww-bench client", b"mww-bench board", b"mww-bench session", b"mww-bench answers"):
         yield hmac.digest(raw, text + board + client, hashlib.sha256)
 
 
@@ -176,7 +218,7 @@ async def _greeted(
     if status == BUSY:
         raise MicrophoneBusy(f"{address.where}: somebody else plays to it; wait until that has ended")
     own = secrets.token_bytes(_NONCE_BYTES)
-    ours, theirs, session = proofs(address.key, nonce, own)
+    ours, theirs, session, answers = proofs(address.key, nonce, own)
     writer.write(own + ours)
     verdict, proof, ever = VERDICT.unpack(await reader.readexactly(VERDICT.size))
     if verdict == WRONG_KEY:
@@ -185,4 +227,4 @@ async def _greeted(
         )
     if verdict != WELCOME or not hmac.compare_digest(proof, theirs):
         raise BoardRefused(f"{address.where}: does not know the key: another board; correct boards.yaml")
-    return SignedLink(reader, writer, session, ever)
+    return SignedLink(reader, writer, session, answers, ever)

@@ -5,6 +5,7 @@ All of its state lies in one folder below the system's temporary one: Unix socke
     program      the executable, which an update over the air replaces
     preferences/ what ESPHome would keep in flash; fresh each time, so that no run sees another's
     trace/       the probabilities of each interpreter since the program was started
+    room         a socket: what its own microphone hears (firmware/virtual/room.py), where a room was opened
     board.log    what the program printed
     owner        locked as long as we live: a folder whose owner was killed is removed by the next board
 """
@@ -83,6 +84,11 @@ class VirtualProgram:
     def log(self) -> Path:
         """What the program printed, with colours."""
         return self.folder / "board.log"
+
+    @property
+    def room(self) -> Path:
+        """The socket that its own microphone hears from."""
+        return self.folder / "room"
 
     @property
     def pid(self) -> int | None:
@@ -185,6 +191,7 @@ class VirtualProgram:
             "MWW_OTA_PORT": str(self.ota_port),
             "MWW_MICROPHONE_PORT": str(self.microphone_port),
             "MWW_INFERENCE_SOCKET": str(self.folder / "inference"),
+            "MWW_ROOM": str(self.room),
             "MWW_OWNED": "1",
         }
 

@@ -29,6 +29,8 @@ from wakeword.contract import PROBABILITY_MAX
 from wakeword.errors import BoardRefused, ConfigError, InfrastructureError, MwwError
 
 ACTIONS = ("mww_clock", "mww_identify", "mww_set_cutoff", "mww_start", "mww_stop")
+ENABLE_ACTION = "mww_enable"
+"""Of firmware that is newer than the five."""
 ANSWER_SECONDS = 10.0
 
 
@@ -159,6 +161,15 @@ class Collector:
                 f"{self._target.where}: has cutoff {models[model_id].cutoff} after {cutoff} was set; flash the firmware"
                 " again"
             )
+
+    async def enable_model(self, model_id: str, *, enabled: bool, timeout: float = ANSWER_SECONDS) -> None:
+        """Have a model detect or not, until the board starts anew. Raises `BoardRefused` for a firmware that cannot."""
+        await self.wait_connected(timeout)
+        if ENABLE_ACTION not in self._services:
+            raise BoardRefused(
+                f"{self._target.where}: lacks the action {ENABLE_ACTION}; build its firmware again and flash it"
+            )
+        await self._call(ENABLE_ACTION, model=model_id, enabled=enabled)
 
     async def start_detection(self, timeout: float = ANSWER_SECONDS) -> None:
         """Return when detection runs. Raises `InfrastructureError` when it does not within the time-out."""

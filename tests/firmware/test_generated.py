@@ -29,6 +29,15 @@ MICROPHONE_PINS = {
     "seeed-respeaker-lite": 44,
     "waveshare-esp32-s3-audio": 15,
 }
+OWN_SOURCES = {
+    "esp32-s3-devkitc-1": (4, 0),
+    "esp32-s3-box-3": (1, 0),
+    "home-assistant-voice-pe": (4, 1),
+    "m5stack-atoms3r-echo-base": (1, 0),
+    "seeed-respeaker-lite": (4, 1),
+    "waveshare-esp32-s3-audio": (1, 0),
+}
+"""Gain and channel that each target's detection hears with."""
 XMOS_RESET_PINS = {"home-assistant-voice-pe": 4, "seeed-respeaker-lite": 2}
 
 pytestmark = pytest.mark.usefixtures("esphome", "secrets")
@@ -97,6 +106,12 @@ def test_a_board_that_hears_the_bench(
     assert "new(digital_microphone) bench_microphone::BenchMicrophone()" in source
     # The samples as they are, whatever gain the board's own microphone has.
     assert "MicrophoneSource(digital_microphone, 16, 1, false)" in source
+    # What the board itself hears with is told as micro_wake_word would hear it.
+    (own,) = re.findall(
+        r"(\w+) = new\(\w+\) microphone::MicrophoneSource\(board_microphone, 16, (\d+), false\)", source
+    )
+    assert f"digital_microphone->set_source({own[0]})" in source
+    assert (int(own[1]), f"{own[0]}->add_channel({OWN_SOURCES[target][1]})" in source) == (OWN_SOURCES[target][0], True)
     # Under the key of the API, which is there once.
     assert "digital_microphone->set_key(noise_psk)" in source
     assert "bench_api->set_noise_psk(noise_psk)" in source

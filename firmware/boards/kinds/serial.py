@@ -133,6 +133,11 @@ class SerialBoard:
         target = self.target
         return MicrophoneAddress(target.address, self.entry.microphone_port, self._key, self.entry.name)
 
+    @property
+    def room(self) -> None:
+        """It stands in a real one."""
+        return
+
     def probabilities(self, model_sha256: str) -> NDArray[np.uint8] | None:
         """Every probability of the running stream that was played as samples: uint8 `[inferences]`. It does not tell
         those of sound in its room.

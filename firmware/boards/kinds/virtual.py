@@ -157,6 +157,11 @@ class VirtualBoard:
         """Where the running program's microphone listens."""
         return MicrophoneAddress(LOOPBACK, self.program.microphone_port, self.api_key, self.entry.name)
 
+    @property
+    def room(self) -> Path:
+        """Where its own microphone hears from."""
+        return self.program.room
+
     def runs(self, firmware: Firmware) -> bool:
         """It is started from the firmware that it was given."""
         return firmware.folder == self._firmware.folder

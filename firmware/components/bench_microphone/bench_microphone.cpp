@@ -23,6 +23,8 @@ static constexpr int64_t REPORT_SAMPLES = 1600;  // the client hears of progress
 static constexpr size_t MOST_IN_FLIGHT = 1600;
 static constexpr size_t MOST_PENDING = 8192;  // probabilities and bytes that a client has not fetched
 static constexpr size_t LARGEST_MESSAGE = 4096;
+static constexpr size_t MOST_HEARD = 8192;    // bytes of the own microphone that a client has not fetched; what comes meanwhile waits in the buffer
+static constexpr size_t HEARD_AT_ONCE = 2048;
 static constexpr size_t NONCE = 16, MAC = 16;
 static constexpr uint32_t PREFILL_MS = 150;
 // microphone.py takes no less: a stream at a pace waits for its first sound while the link waits for room for a whole message.
@@ -32,10 +34,10 @@ static_assert(SMALLEST_BUFFER_MS * SAMPLES_PER_MS * BYTES_PER_SAMPLE >= PREFILL_
 static constexpr uint32_t HANDSHAKE_MS = 5000, SILENCE_MS = 10000, STALL_MS = 40000, REFUSAL_MS = 500;
 static constexpr uint32_t LINK_STACK = 6144, FEED_STACK = 4096;
 static constexpr UBaseType_t LINK_PRIORITY = 4, FEED_PRIORITY = 5;  // above the inference task's 3
-static constexpr uint8_t VERSION = 2;
+static constexpr uint8_t VERSION = 3;
 
-enum ClientMessage : uint8_t { START = 1, AUDIO = 2, FLUSH = 3, PING = 4, RESTART = 5 };
-enum BoardMessage : uint8_t { PROGRESS = 1, PROBABILITIES = 2 };
+enum ClientMessage : uint8_t { START = 1, AUDIO = 2, FLUSH = 3, PING = 4, RESTART = 5, LISTEN = 6 };
+enum BoardMessage : uint8_t { PROGRESS = 1, PROBABILITIES = 2, HEARD = 3 };
 enum Status : uint8_t { WELCOME = 0, BUSY = 1, WRONG_KEY = 2 };
 enum Events : EventBits_t { CLIENT_CAME = 1 << 1, SOUND_CAME = 1 << 2 };
 
@@ -63,6 +65,8 @@ void BenchMicrophone::setup() {
     this->mark_failed();
     return;
   }
+  if (this->source_ != nullptr)
+    this->source_->add_data_callback([this](const std::vector<uint8_t> &data) { this->hear_(data); });
   int yes = 1;
   this->listener_->setsockopt(SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
   sockaddr_storage address{};
@@ -168,6 +172,20 @@ void BenchMicrophone::report_() {
   if (!this->playing_)
     return;
   if (this->output_.size() < MOST_PENDING) {
+    if (this->ear_) {
+      LockGuard guard(this->heard_mutex_);
+      while (!this->heard_.empty() && this->output_.size() < MOST_PENDING) {
+        const size_t bytes = std::min(this->heard_.size(), HEARD_AT_ONCE);
+        struct {
+          int64_t first, came;
+          uint32_t came_at, lost;
+        } heard{this->heard_first_, this->came_, this->came_at_, this->lost_};
+        this->append_(HEARD, 0, &heard, sizeof(heard), this->heard_.data(), bytes);
+        this->heard_.erase(this->heard_.begin(), this->heard_.begin() + bytes);
+        this->heard_first_ += int64_t(bytes / BYTES_PER_SAMPLE);
+      }
+      xEventGroupSetBits(this->events_, SOUND_CAME);
+    }
     const Moment moment = stream_clock().moment();
     // First the probabilities: what is called decided has been told.
     for (size_t model = 0; model < stream_clock().models(); model++) {
@@ -199,8 +217,8 @@ void BenchMicrophone::report_() {
 }
 
 void BenchMicrophone::append_(uint8_t type, uint8_t model, const void *data, size_t bytes, const void *more, size_t more_bytes) {
-  const uint16_t length = uint16_t(bytes + more_bytes);
-  const uint8_t header[4] = {type, model, uint8_t(length & 0xff), uint8_t(length >> 8)};
+  const size_t plain = 2 + bytes + more_bytes, length = plain + MAC, start = this->output_.size() + 2;
+  const uint8_t header[4] = {uint8_t(length & 0xff), uint8_t(length >> 8), type, model};
   this->output_.insert(this->output_.end(), header, header + sizeof(header));
   const auto put = [this](const void *from, size_t count) {
     const auto *begin = static_cast<const uint8_t *>(from);
@@ -209,6 +227,15 @@ void BenchMicrophone::append_(uint8_t type, uint8_t model, const void *data, siz
   put(data, bytes);
   if (more_bytes > 0)
     put(more, more_bytes);
+  this->output_.resize(start + length);
+  NoiseBuffer buffer;
+  noise_buffer_set_inout(buffer, this->output_.data() + start, plain, length);
+  if (noise_cipherstate_encrypt(this->answers_, &buffer) != NOISE_ERROR_NONE) {
+    this->output_.resize(start - 2);
+    ESP_LOGE(TAG, "Cannot encrypt");
+    LockGuard guard(this->client_mutex_);
+    hang_up(this->client_.get());
+  }
 }
 
 void BenchMicrophone::flush_() {
@@ -238,6 +265,10 @@ void BenchMicrophone::serve_() {
     const char *reason = this->listen_();
     ESP_LOGI(TAG, "The client is gone: %s", reason);
     this->playing_ = false;
+    if (this->ear_) {
+      this->ear_ = false;
+      this->source_->stop();
+    }
   }
   {
     LockGuard guard(this->client_mutex_);
@@ -319,6 +350,11 @@ bool BenchMicrophone::authenticate_() {
   }
   const Digest proof = this->sign_(this->key_, "mww-bench board", hello.nonce, NONCE, answer.nonce, NONCE);
   this->session_ = this->sign_(this->key_, "mww-bench session", hello.nonce, NONCE, answer.nonce, NONCE);
+  const Digest answers = this->sign_(this->key_, "mww-bench answers", hello.nonce, NONCE, answer.nonce, NONCE);
+  // The main loop tells nothing before a stream begins, and takes no other client before this one is gone.
+  if ((this->answers_ == nullptr && noise_cipherstate_new_by_id(&this->answers_, NOISE_CIPHER_CHACHAPOLY) != NOISE_ERROR_NONE) ||
+      noise_cipherstate_init_key(this->answers_, answers.data(), answers.size()) != NOISE_ERROR_NONE)
+    return false;
   {
     LockGuard guard(this->client_mutex_);
     this->proven_ = true;
@@ -360,22 +396,25 @@ const char *BenchMicrophone::listen_() {
         if (bytes != sizeof(pace) || this->playing_)
           return BAD_MESSAGE;
         std::memcpy(&pace, content, sizeof(pace));
-        this->wait_idle_();
-        stream_clock().begin();
-        this->pace_ = pace;
-        this->underruns_ = 0;
-        this->flushed_ = false;
-        {
-          // Together: a stream that ends before the feeding task has seen it leaves sound to throw away.
-          LockGuard guard(this->feed_mutex_);
-          this->playing_ = true;
-          this->idle_ = false;
-        }
-        App.wake_loop_threadsafe();
+        this->begin_(pace);
         break;
       }
+      case LISTEN:
+        if (bytes != 0 || this->playing_ || this->source_ == nullptr)
+          return BAD_MESSAGE;
+        this->wait_idle_();
+        {
+          LockGuard guard(this->heard_mutex_);
+          this->heard_.clear();
+          this->heard_first_ = this->came_ = 0;
+          this->lost_ = 0;
+        }
+        this->ear_ = true;
+        this->begin_(0);
+        this->source_->start();
+        break;
       case AUDIO:
-        if (!this->playing_ || bytes % BYTES_PER_SAMPLE != 0)
+        if (!this->playing_ || this->ear_ || bytes % BYTES_PER_SAMPLE != 0)
           return BAD_MESSAGE;
         // The link is not read meanwhile: this is the flow control. Whether the client is still there cannot be seen then.
         while (bytes > 0 && this->buffer_->write_without_replacement(content, bytes, pdMS_TO_TICKS(100), false) == 0) {
@@ -402,7 +441,48 @@ const char *BenchMicrophone::listen_() {
   }
 }
 
+void BenchMicrophone::begin_(uint32_t pace) {
+  this->wait_idle_();
+  stream_clock().begin();
+  this->pace_ = pace;
+  this->underruns_ = 0;
+  this->flushed_ = false;
+  {
+    // Together: a stream that ends before the feeding task has seen it leaves sound to throw away.
+    LockGuard guard(this->feed_mutex_);
+    this->playing_ = true;
+    this->idle_ = false;
+  }
+  App.wake_loop_threadsafe();
+}
+
+// --- the task of the board's own microphone
+
+void BenchMicrophone::hear_(const std::vector<uint8_t> &data) {
+  if (!this->ear_ || data.empty())
+    return;
+  const size_t written = this->buffer_->write_without_replacement(data.data(), data.size(), 0, false);
+  {
+    LockGuard guard(this->heard_mutex_);
+    this->came_ += int64_t(data.size() / BYTES_PER_SAMPLE);
+    this->came_at_ = millis();
+    if (written == 0)
+      this->lost_ += uint32_t(data.size() / BYTES_PER_SAMPLE);
+  }
+  xEventGroupSetBits(this->events_, SOUND_CAME);
+}
+
 // --- the feeding task
+
+size_t BenchMicrophone::untold_() {
+  LockGuard guard(this->heard_mutex_);
+  return this->heard_.size();
+}
+
+void BenchMicrophone::tell_heard_(const std::vector<uint8_t> &chunk) {
+  LockGuard guard(this->heard_mutex_);
+  this->heard_.insert(this->heard_.end(), chunk.begin(), chunk.end());
+}
 
 void BenchMicrophone::feed_task(void *self) {
   for (;;)
@@ -427,6 +507,7 @@ void BenchMicrophone::feed_() {
     return;
   }
   const uint32_t pace = this->pace_;
+  const bool ear = this->ear_;
   const auto over = [this] { return !this->playing_; };
   const auto available = [this] { return this->buffer_->available() / BYTES_PER_SAMPLE; };
   const auto step_us = [pace](size_t samples) { return uint32_t(uint64_t(samples) * SAMPLE_NS / pace); };
@@ -471,11 +552,12 @@ void BenchMicrophone::feed_() {
           delay((uint32_t(left) + 999) / 1000);
       }
     } else {
-      while (!over() && (!this->running_ || clock.waiting() + samples > MOST_IN_FLIGHT))
+      // A microphone does not wait for a detection that does not run.
+      while (!over() && (this->running_ ? clock.waiting() + samples > MOST_IN_FLIGHT : !ear))
         this->wait_(50);
     }
     // A client that does not fetch what the board tells is waited for.
-    while (!over() && clock.pending_probabilities() > MOST_PENDING)
+    while (!over() && (clock.pending_probabilities() > MOST_PENDING || (ear && this->untold_() > MOST_HEARD)))
       this->wait_(10);
     if (over())
       break;
@@ -487,6 +569,8 @@ void BenchMicrophone::feed_() {
       else
         stream_clock().refused();
     });
+    if (ear)
+      this->tell_heard_(chunk);
     const int64_t before = fed;
     fed += int64_t(samples);
     if (before / REPORT_SAMPLES != fed / REPORT_SAMPLES || this->buffer_->available() == 0)

@@ -1,7 +1,8 @@
-// A microphone that hears what a bench plays over the network: 16 kHz mono int16, sample by sample, on an ESP32 and on Linux alike.
+// A microphone that hears what a bench plays over the network: 16 kHz mono int16, sample by sample, on an ESP32 and on Linux alike. Reversed, it tells the bench what the
+// board's own microphone hears, while detection hears the same.
 //
-// One client at a time, which proves that it knows the key before anything is heard; the key itself is never sent. Each message of the client is
-// signed; the board's are not, after its proof. What is played is not encrypted. Who has not shown the key within 5 s, or when the next one comes,
+// One client at a time, which proves that it knows the key before anything is heard or told; the key itself is never sent. Each message of the client is
+// signed, each of the board's is encrypted and signed. What is played is not encrypted. Who has not shown the key within 5 s, or when the next one comes,
 // is turned away.
 //
 // Little-endian. At first the board says 24 bytes: "MWWB", version, status (0: welcome, 1: somebody else plays), 2 zeros, 16 random bytes.
@@ -9,19 +10,24 @@
 //   board:  status (0: welcome, 2: wrong key); HMAC-SHA256(key, "mww-bench board" + the same); i64 samples that it was ever played since boot
 // Then both take HMAC-SHA256(key, "mww-bench session" + the same) as the key of the session, and the client sends messages:
 //   u8 type, u8 0, u16 bytes; the bytes; the first 16 bytes of HMAC-SHA256(session, u64 number of the message + all of it)
-//   START {u32 pace in thousandths, 0: as fast as it is taken}, AUDIO {samples}, FLUSH, PING, RESTART
-// FLUSH says that no more comes for now. RESTART restarts the board, so that the next stream begins as after boot. A client that says nothing for
-// 10 s is gone; so is one whose sound nobody hears for 40 s. The board answers, without being asked:
-//   u8 type, u8 model, u16 bytes; the bytes
-//   PROGRESS {i64 handed over, i64 decided, u32 underruns, u32 samples that the ring buffer refused, i64 position of the last underrun, i64 of the last refusal}
+//   START {u32 pace in thousandths, 0: as fast as it is taken}, AUDIO {samples}, FLUSH, PING, RESTART, LISTEN
+// FLUSH says that no more comes for now. RESTART restarts the board, so that the next stream begins as after boot. LISTEN begins a stream of what the board's own microphone hears
+// (where the firmware has one), in place of START. A client that says nothing for 10 s is gone; so is one whose sound nobody hears for 40 s. The board answers, without being asked:
+//   u16 bytes; so many of ChaCha20-Poly1305 under HMAC-SHA256(key, "mww-bench answers" + the same), the nonce being 4 zeros and the u64 number of the message:
+//   u8 type, u8 model, the content; 16 bytes of tag
+//   PROGRESS {i64 handed over, i64 decided, u32 underruns, u32 samples that detection did not get, i64 position of the last underrun, i64 of the last of those samples}
 //   PROBABILITIES {u32 number of the first inference; a uint8 an inference}
-// Once the ring buffer has refused samples no more probabilities of the stream are told: its inferences are of other slices from there on.
+//   HEARD {i64 position of the first sample; i64 samples that the microphone gave since LISTEN, u32 the board's milliseconds when it gave the last of them; u32 of them lost for
+//   want of room; the samples}
+// Once samples were lost to detection no more probabilities of the stream are told: its inferences are of other slices from there on.
 // At a pace a chunk is handed over every 16 ms / pace, whether micro_wake_word's ring buffer takes it or not, as a real microphone does; sound that does
 // not come in time is an underrun. The first 200 ms wait all the same while the models are loaded, and the pace begins when they have caught up.
+// What the own microphone hears waits on the board until detection takes it; where detection does not run, it is told all the same.
 #pragma once
 #include "stream_clock.h"
 
 #include "esphome/components/microphone/microphone.h"
+#include "esphome/components/microphone/microphone_source.h"
 #include "esphome/components/ring_buffer/ring_buffer.h"
 #include "esphome/components/socket/socket.h"
 #include "esphome/core/component.h"
@@ -36,6 +42,8 @@
 #include <atomic>
 #include <memory>
 #include <vector>
+
+#include <noise/protocol.h>
 
 namespace esphome::bench_microphone {
 
@@ -55,6 +63,8 @@ class BenchMicrophone : public microphone::Microphone, public Component {
   void set_port(uint16_t port) { this->port_ = port; }
   void set_buffer_ms(uint32_t milliseconds) { this->buffer_ms_ = milliseconds; }
   void set_key(const uint8_t *key) { this->key_ = key; }  // 32 bytes, kept by reference
+  /// What the board itself hears with.
+  void set_source(microphone::MicrophoneSource *source) { this->source_ = source; }
   /// The model whose probabilities have this number in reports; in the order of the calls.
   void add_model(const uint8_t *model) { stream_clock().add_model(model); }
 
@@ -71,6 +81,7 @@ class BenchMicrophone : public microphone::Microphone, public Component {
   void serve_();
   bool authenticate_();
   const char *listen_();  // why it ended
+  void begin_(uint32_t pace);
   void wait_idle_();
   bool receive_(void *data, size_t bytes);
   bool write_(const void *data, size_t bytes);
@@ -81,6 +92,11 @@ class BenchMicrophone : public microphone::Microphone, public Component {
   static void feed_task(void *self);
   void feed_();
   bool wait_(uint32_t milliseconds);
+  size_t untold_();
+  void tell_heard_(const std::vector<uint8_t> &chunk);
+
+  // The task of the board's own microphone.
+  void hear_(const std::vector<uint8_t> &data);
 
   const uint8_t *key_{nullptr};
   uint16_t port_{0};
@@ -104,6 +120,16 @@ class BenchMicrophone : public microphone::Microphone, public Component {
   Mutex underrun_mutex_;
   int64_t underrun_at_{-1};
   Digest session_{};
+  NoiseCipherState *answers_{nullptr};  // of the main loop, from the proof of the key until the client is gone
+
+  microphone::MicrophoneSource *source_{nullptr};
+  std::atomic<bool> ear_{false};  // the stream is what the board's own microphone hears
+  Mutex heard_mutex_;
+  std::vector<uint8_t> heard_;  // samples that were handed over, and not told yet
+  int64_t heard_first_{0};      // position of the first of them
+  int64_t came_{0};             // samples that the microphone gave
+  uint32_t came_at_{0};         // when, milliseconds
+  uint32_t lost_{0};            // of them
 
   EventGroupHandle_t events_{nullptr};
   std::unique_ptr<ring_buffer::RingBuffer> buffer_;

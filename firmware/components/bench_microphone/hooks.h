@@ -13,6 +13,12 @@ void refused();
 void heard(size_t samples);
 /// The inference task comes for more: all that was heard is decided.
 void decided();
+/// Detection has stopped: what was accepted and not heard is lost.
+void stopped();
+/// The arena that a model was found to need, in bytes.
+void probed(const uint8_t *model, size_t bytes);
+/// The same, asked for; 0 where it was not loaded since the board started.
+size_t arena(const uint8_t *model);
 /// A model gave a probability; `model` is where its bytes begin.
 void inferred(const uint8_t *model, uint8_t probability);
 /// Samples of the stream that the frontend has taken.

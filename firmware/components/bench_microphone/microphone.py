@@ -1,4 +1,6 @@
-"""ESPHome microphone platform `bench_microphone`: 16 kHz mono PCM over TCP, for whoever has the key."""
+"""ESPHome microphone platform `bench_microphone`: 16 kHz mono PCM over TCP, for whoever has the key; and back to the
+same what the board's own microphone hears.
+"""
 
 import esphome.codegen as cg
 import esphome.config_validation as cv
@@ -12,6 +14,7 @@ AUTO_LOAD = ["audio", "hmac_sha256", "ring_buffer", "socket"]
 DEPENDENCIES = ["micro_wake_word"]
 
 CONF_BUFFER = "buffer"
+CONF_HEARS = "hears"
 
 BenchMicrophone = bench_microphone_ns.class_("BenchMicrophone", microphone.Microphone, cg.Component)
 
@@ -40,12 +43,23 @@ CONFIG_SCHEMA = cv.All(
                 cv.positive_time_period_milliseconds,
                 cv.Range(min=cv.TimePeriod(milliseconds=300), max=cv.TimePeriod(seconds=30)),
             ),
+            # What the board hears with when nothing is played: told to a client that asks for it.
+            cv.Optional(CONF_HEARS): microphone.microphone_source_schema(),
         }
     ).extend(cv.COMPONENT_SCHEMA),
     _limits,
     # The client, and one more that is told that the microphone is taken.
     socket.consume_sockets(2, "bench_microphone"),
     socket.consume_sockets(1, "bench_microphone", socket.SocketType.TCP_LISTEN),
+)
+
+FINAL_VALIDATE_SCHEMA = cv.Schema(
+    {
+        cv.Optional(CONF_HEARS): microphone.final_validate_microphone_source_schema(
+            "bench_microphone", sample_rate=16000
+        ),
+    },
+    extra=cv.ALLOW_EXTRA,
 )
 
 
@@ -55,4 +69,6 @@ async def to_code(config):
     await microphone.register_microphone(var, config)
     cg.add(var.set_port(config[CONF_PORT]))
     cg.add(var.set_buffer_ms(config[CONF_BUFFER].total_milliseconds))
+    if CONF_HEARS in config:
+        cg.add(var.set_source(await microphone.microphone_source_to_code(config[CONF_HEARS])))
     cg.add(var.set_key(new_psk_progmem(config[CONF_KEY])))

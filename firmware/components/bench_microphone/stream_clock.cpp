@@ -86,6 +86,15 @@ void StreamClock::end_discarding() {
   this->mutex_.unlock();
 }
 
+void StreamClock::stopped() {
+  LockGuard guard(this->mutex_);
+  if (this->accepted_ == this->consumed_)
+    return;
+  this->lose_(int64_t(this->accepted_ - this->consumed_));
+  this->advance_(this->accepted_);
+  this->decided_ = std::max(this->decided_, this->position_);
+}
+
 void StreamClock::inferred(const uint8_t *model, uint8_t probability) {
   LockGuard guard(this->mutex_);
   const auto found = std::find(this->models_.begin(), this->models_.end(), model);
@@ -93,6 +102,17 @@ void StreamClock::inferred(const uint8_t *model, uint8_t probability) {
   if (found == this->models_.end() || this->traces_.empty() || this->refused_samples_ > 0)
     return;
   this->traces_[found - this->models_.begin()].values.push_back(probability);
+}
+
+void StreamClock::probed(const uint8_t *model, size_t bytes) {
+  LockGuard guard(this->mutex_);
+  this->arenas_[model] = bytes;
+}
+
+size_t StreamClock::arena(const uint8_t *model) {
+  LockGuard guard(this->mutex_);
+  const auto found = this->arenas_.find(model);
+  return found == this->arenas_.end() ? 0 : found->second;
 }
 
 Trace StreamClock::take(size_t model) {
@@ -136,6 +156,9 @@ int64_t StreamClock::position() {
 void refused() { stream_clock().refused(); }
 void heard(size_t samples) { stream_clock().heard(samples); }
 void decided() { stream_clock().decided(); }
+void stopped() { stream_clock().stopped(); }
+void probed(const uint8_t *model, size_t bytes) { stream_clock().probed(model, bytes); }
+size_t arena(const uint8_t *model) { return stream_clock().arena(model); }
 void inferred(const uint8_t *model, uint8_t probability) { stream_clock().inferred(model, probability); }
 int64_t position() { return stream_clock().position(); }
 void reporting(int64_t position) { reported_position = position; }

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <vector>
 
 namespace esphome::bench_microphone {
@@ -60,6 +61,9 @@ class StreamClock {
   void refused() { this->chunk_refused_ = true; }  // within hand_over
   void heard(size_t samples);
   void decided();
+  void stopped();
+  void probed(const uint8_t *model, size_t bytes);
+  size_t arena(const uint8_t *model);
   void inferred(const uint8_t *model, uint8_t probability);
   int64_t position();
   void begin_discarding() { this->mutex_.lock(); }
@@ -78,6 +82,7 @@ class StreamClock {
   EventGroupHandle_t changed_{nullptr};
   std::vector<const uint8_t *> models_;
   std::vector<Trace> traces_;
+  std::map<const uint8_t *, size_t> arenas_;
   std::deque<Loss> losses_;
   int64_t ever_{0};
   int64_t position_{0};     // of what was heard last

@@ -13,6 +13,7 @@ from typing import cast
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from firmware.boards.digital import LOSSLESS_PACE, REALTIME_PACE, DigitalPlayer
 from firmware.boards.kinds.virtual import LOOPBACK
@@ -62,7 +63,7 @@ def test_a_board_that_does_not_know_the_key_is_refused(key: str) -> None:
         def impostor() -> None:
             line, _ = listener.accept()
             with line:
-                line.sendall(struct.pack("<4sBB2x16s", b"MWWB", 2, 0, b"n" * 16))
+                line.sendall(struct.pack("<4sBB2x16s", b"MWWB", 3, 0, b"n" * 16))
                 line.recv(48, socket.MSG_WAITALL)
                 line.sendall(struct.pack("<B32sq", 0, b"p" * 32, 0))
 
@@ -139,8 +140,7 @@ def test_a_client_that_went_away_leaves_nothing_behind(program: VirtualProgram, 
     client.play(NOISE[:16_000].tobytes())
     handed_over = 0
     while not handed_over:  # something was heard
-        kind, _, length = struct.unpack("<BBH", client.receive(4))
-        content = client.receive(length)
+        kind, _, content = client.answer()
         handed_over = struct.unpack_from("<q", content)[0] if kind == PROGRESS else 0
     client.line.close()
 
@@ -191,15 +191,30 @@ def test_a_byte_now_and_then_is_no_key(program: VirtualProgram) -> None:
         pytest.fail("the board waits for the last byte")
 
 
-def test_what_is_no_message_ends_the_stream() -> None:
+def received(sealed: bytes) -> None:
+    """Receive one message of a board whose answers have the key of zeros."""
+
     async def receive() -> None:
         reader = asyncio.StreamReader()
-        reader.feed_data(struct.pack("<BBH", PROGRESS, 0, 3) + b"abc")
-        link = SignedLink(reader, cast(asyncio.StreamWriter, None), b"", 0)
+        reader.feed_data(struct.pack("<H", len(sealed)) + sealed)
+        link = SignedLink(reader, cast(asyncio.StreamWriter, None), b"", bytes(32), 0)
         await link.receive()
 
+    asyncio.run(receive())
+
+
+def test_what_is_no_message_ends_the_stream() -> None:
+    sealed = ChaCha20Poly1305(bytes(32)).encrypt(bytes(12), bytes([PROGRESS, 0]) + b"abc", None)
     with pytest.raises(OSError, match="a message of kind 1 with 3 bytes"):
-        asyncio.run(receive())
+        received(sealed)
+
+
+@pytest.mark.parametrize("bit", [0, 40])
+def test_a_message_that_was_changed_on_its_way_ends_the_stream(bit: int) -> None:
+    sealed = bytearray(ChaCha20Poly1305(bytes(32)).encrypt(bytes(12), bytes([PROGRESS, 0]) + bytes(40), None))
+    sealed[bit] ^= 1
+    with pytest.raises(OSError, match="not the board's"):
+        received(bytes(sealed))
 
 
 @pytest.mark.slow

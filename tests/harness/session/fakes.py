@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from firmware.answers import Identity, ModelIdentity, Stamp
 from firmware.boards.board import Board, BoardGone
 from firmware.boards.entry import VIRTUAL_BOARD, BoardEntry
+from firmware.boards.microphone_link import MicrophoneAddress
 from firmware.native_api import Target
 from harness.session.journal import SessionLog
 from wakeword.contract import quantise, slice_end_seconds
@@ -109,6 +110,13 @@ class FakeBoard:
 
     def feed(self) -> FakePlayer:
         return FakePlayer(self)
+
+    @property
+    def room(self) -> None:
+        return None
+
+    def microphone_address(self) -> MicrophoneAddress:
+        raise InfrastructureError("it has no microphone of the bench")
 
     def probabilities(self, model_sha256: str) -> NDArray[np.uint8]:
         assert model_sha256 == self.candidate.model.sha256

@@ -1,4 +1,5 @@
-// The part of noise-c's interface that ESPHome uses, over libsodium: the responder of Noise_NNpsk0_25519_ChaChaPoly_SHA256.
+// The part of noise-c's interface that ESPHome and bench_microphone use, over libsodium: the responder of Noise_NNpsk0_25519_ChaChaPoly_SHA256, and its cipher
+// alone.
 //
 // For the virtual board alone. Names and values are noise-c's; the algorithm is the Noise Protocol Framework, revision 34 (sections named
 // below).
@@ -288,6 +289,20 @@ inline int noise_handshakestate_split(NoiseHandshakeState *state, NoiseCipherSta
   *receive = first;
   *send = second;
   state->action = NOISE_ACTION_NONE;
+  return NOISE_ERROR_NONE;
+}
+
+inline int noise_cipherstate_new_by_id(NoiseCipherState **state, int id) {
+  if (id != NOISE_CIPHER_CHACHAPOLY)
+    return NOISE_ERROR_UNKNOWN_ID;
+  *state = static_cast<NoiseCipherState *>(std::calloc(1, sizeof(NoiseCipherState)));
+  return *state == nullptr ? NOISE_ERROR_NO_MEMORY : NOISE_ERROR_NONE;
+}
+
+inline int noise_cipherstate_init_key(NoiseCipherState *state, const uint8_t *key, size_t length) {
+  if (length != noise_stand_in::KEY)
+    return NOISE_ERROR_INVALID_LENGTH;
+  state->start(key);
   return NOISE_ERROR_NONE;
 }
 

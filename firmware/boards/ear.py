@@ -1,0 +1,155 @@
+"""What a board's own microphone hears, told over the network by a firmware that was built with `--digital`: the very
+samples that its detection hears, numbered as its detections are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware.boards.board import BoardGone
+from firmware.boards.digital import connect_patiently, stay
+from firmware.boards.microphone_link import LISTEN, Heard, MicrophoneAddress, Progress, SignedLink, Trace
+from wakeword.errors import InfrastructureError
+
+MUTE_SECONDS = 5.0
+"""A microphone that gives nothing for so long gives nothing."""
+SETTLE_MS = 1000
+"""A driver that starts gives what it has at once; the rate is counted from then on."""
+SHORTEST_RATE_MS = 2000
+
+
+class MicrophoneMute(InfrastructureError):
+    """The board is there, and its microphone gives no samples."""
+
+
+@dataclass(frozen=True)
+class EarFacts:
+    """How the sound came."""
+
+    samples: int
+    """That arrived here."""
+    lost: int
+    """That the board had no room for: the sound has gaps."""
+    unheard: int
+    """That detection did not get: it does not run, or was too slow."""
+    rate: float | None
+    """Samples a second by the board's clock; None where it was not heard for long enough."""
+
+
+class BoardEar:
+    """An async context manager: within it, the board's detection hears its own microphone, and `take` every block of
+    it, int16 `[samples]`, in order.
+    """
+
+    def __init__(self, address: MicrophoneAddress, take: Callable[[NDArray[np.int16]], None]) -> None:
+        self._address, self._take = address, take
+        self._link: SignedLink | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._news = asyncio.Condition()
+        self._progress = Progress()
+        self._traces: dict[int, bytearray] = {}
+        self._samples = self._lost = 0
+        self._clock: list[tuple[int, int]] = []
+        self._gone = ""
+
+    async def __aenter__(self) -> Self:
+        self._link = await connect_patiently(self._address)
+        self._tasks = [asyncio.create_task(self._listen(self._link)), asyncio.create_task(stay(self._link))]
+        self._link.send(LISTEN)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        if self._link is not None:
+            await self._link.close()
+
+    @property
+    def position(self) -> int:
+        """Samples that detection has decided on."""
+        return self._progress.decided
+
+    @property
+    def samples(self) -> int:
+        """That arrived here."""
+        return self._samples
+
+    @property
+    def facts(self) -> EarFacts:
+        """So far."""
+        return EarFacts(self._samples, self._lost, self._progress.refused, self._rate())
+
+    def probabilities(self, model: int) -> NDArray[np.uint8]:
+        """Every probability that the board has told, of the model that the firmware names at this place: uint8
+        `[inferences]`.
+        """
+        return np.frombuffer(bytes(self._traces.get(model, b"")), np.uint8)
+
+    async def hear(self, samples: int) -> None:
+        """Return when so many samples have arrived and were decided on, as far as detection runs.
+
+        Raises `MicrophoneMute` where the microphone gives nothing, and `BoardGone`.
+        """
+        await self._until(lambda: self._samples >= samples)
+        # Detection is behind by what its ring buffer holds; where it does not run, it is told so at once.
+        await self._until(lambda: self._progress.decided + self._progress.refused >= samples)
+
+    async def _until(self, reached: Callable[[], bool]) -> None:
+        async with self._news:
+            while not reached():
+                if self._gone:
+                    raise BoardGone(f"board {self._address.name!r}: {self._gone}")
+                before = self._samples
+                try:
+                    async with asyncio.timeout(MUTE_SECONDS):
+                        await self._news.wait()
+                except TimeoutError:
+                    if self._samples == before:
+                        raise MicrophoneMute(
+                            f"board {self._address.name!r}: its microphone gives no samples; check its wires, and the"
+                            " pins of its target"
+                        ) from None
+
+    async def _listen(self, link: SignedLink) -> None:
+        try:
+            while True:
+                told = await link.receive()
+                if isinstance(told, Heard):
+                    self._hear(told)
+                elif isinstance(told, Progress):
+                    self._progress = told
+                elif isinstance(told, Trace):
+                    self._traces.setdefault(told.model, bytearray()).extend(told.values)
+                async with self._news:
+                    self._news.notify_all()
+        except (asyncio.IncompleteReadError, OSError):
+            self._gone = "its microphone went away"
+        async with self._news:
+            self._news.notify_all()
+
+    def _hear(self, told: Heard) -> None:
+        samples = np.frombuffer(told.samples, "<i2").astype(np.int16)
+        self._samples += len(samples)
+        self._lost = told.lost
+        if not self._clock or told.came_at_ms != self._clock[-1][0]:
+            self._clock.append((told.came_at_ms, told.came))
+        self._take(samples)
+
+    def _rate(self) -> float | None:
+        if not self._clock:
+            return None
+        start = self._clock[0][0]
+        points = [((at - start) % (1 << 32), came) for at, came in self._clock]
+        settled = np.array([point for point in points if point[0] >= SETTLE_MS], np.float64)
+        if len(settled) < 2 or settled[-1, 0] - settled[0, 0] < SHORTEST_RATE_MS:
+            return None
+        return float(np.polyfit(settled[:, 0] / 1000, settled[:, 1], 1)[0])

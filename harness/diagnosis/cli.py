@@ -1,0 +1,96 @@
+"""`mww-bench diagnose`: parse, call, print."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from wakeword.command_line import reports_errors
+from wakeword.errors import MeasurementFailure
+
+_COLOURS = {"fault": "bold red", "good": "green", "note": "yellow", "not looked at": "dim"}
+
+
+@reports_errors
+def diagnose(
+    board: Annotated[str, typer.Option(help="Name of the board in boards.yaml; 'virtual' is there without one.")],
+    model: Annotated[Path, typer.Option(help="ESPHome V2 manifest (.json) of the model that should wake.")],
+    boards: Annotated[
+        Path | None, typer.Option(help="The inventory. (default: $MWW_BOARDS, or boards.yaml where it exists)")
+    ] = None,
+    firmware: Annotated[
+        Path | None,
+        typer.Option(help="Folder of mww-firmware build, of what the board runs. (default for a virtual board: built)"),
+    ] = None,
+    probe: Annotated[
+        Path | None,
+        typer.Option(help="A recording of the wake word that the simulation detects. (default: one of --data)"),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help=(
+                "What the model was trained on: the folder of its run, or recordings of the wake word (file, folder or"
+                " list). Levels and spectrum are compared with it."
+            )
+        ),
+    ] = None,
+    speaker: Annotated[
+        str | None,
+        typer.Option(help="Playing device of this machine, for the probe. (default: the one in boards.yaml)"),
+    ] = None,
+    listen: Annotated[
+        float, typer.Option(min=1, max=600, help="Seconds for your voice, where no loudspeaker plays the probe.")
+    ] = 8.0,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of the page. (default: runs/diagnoses/TIME-BOARD)")
+    ] = None,
+    rehearse: Annotated[
+        Literal["quiet", "noisy", "clipped", "empty-channel", "wrong-rate", "disabled", "stopped"] | None,
+        typer.Option(help="Plant a fault into a virtual board, to see what is said of it."),
+    ] = None,
+) -> None:
+    """Why did it not wake? Ask a board, play to it, listen to what its microphone hears; one page says what is wrong.
+
+    The page is diagnosis.html. What the board's microphone hears is told by a firmware that was built with --digital;
+    of any other one only its answers are known. What was heard is not kept.
+
+    Exit code 0: no fault was found. 1: one was; the last line names it. 3: the board does not answer.
+
+    Examples:
+
+      mww-bench diagnose --board desk --model okay_house.json --firmware runs/digital --data runs/okay_house
+
+      mww-bench diagnose --board virtual --model okay_house.json --probe okay_house.wav --rehearse clipped
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    from firmware.boards.inventory import find_board, inventory_path
+    from firmware.boards.registry import kind_of
+    from harness.diagnosis.flow import diagnose as examine
+    from harness.diagnosis.record import make_diagnosis, sentence, write_diagnosis
+    from harness.diagnosis.request import DiagnosisRequest
+    from harness.terminal import stdout
+
+    source = kind_of(find_board(board, inventory_path(boards))).source
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
+    folder = output or Path("runs") / "diagnoses" / f"{stamp}-{board}"
+    request = DiagnosisRequest(
+        board, model, folder, boards, firmware, probe, data, listen_seconds=listen, speaker=speaker, rehearse=rehearse
+    )
+    diagnosis = make_diagnosis(examine(request, lambda text: print(text, file=sys.stderr)), source, rehearse)
+    page = write_diagnosis(diagnosis, folder)
+    table = Table("", "What", "Found", title=Text(f"{board}, {diagnosis.wake_word}"), title_justify="left")
+    for one in diagnosis.findings:
+        more = f"\n{one.remedy}" if one.remedy else ""
+        table.add_row(Text(one.status, _COLOURS[one.status]), Text(one.about), Text(f"{one.found}{more}"))
+    stdout().print(table)
+    print(f"Page: {page.absolute()}")
+    if diagnosis.faults:
+        raise MeasurementFailure(f"board {board!r}: {diagnosis.verdict}")
+    print(sentence(diagnosis))
