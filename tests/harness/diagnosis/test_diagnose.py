@@ -35,7 +35,16 @@ NAMED = {
 
 
 @pytest.fixture
-def diagnose(run: Run, host_firmware: Firmware, official_models: Path, spoken: Spoken, tmp_path: Path) -> Diagnose:
+def diagnose(
+    run: Run,
+    host_firmware: Firmware,
+    official_models: Path,
+    spoken: Spoken,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Diagnose:
+    monkeypatch.setenv("MWW_LOCK_DIR", str(tmp_path / "locks"))
+
     def diagnosed(
         *arguments: str, firmware: Path = host_firmware.folder, model: Path = official_models / "alexa.json"
     ) -> tuple[Diagnosis, str, int]:
