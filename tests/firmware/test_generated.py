@@ -107,9 +107,7 @@ def test_a_board_that_hears_the_bench(
     # The samples as they are, whatever gain the board's own microphone has.
     assert "MicrophoneSource(digital_microphone, 16, 1, false)" in source
     # What the board itself hears with is told as micro_wake_word would hear it.
-    (own,) = re.findall(
-        r"(\w+) = new\(\w+\) microphone::MicrophoneSource\(board_microphone, 16, (\d+), false\)", source
-    )
+    (own,) = re.findall(r"new\((\w+)\) microphone::MicrophoneSource\(board_microphone, 16, (\d+), false\)", source)
     assert f"digital_microphone->set_source({own[0]})" in source
     assert (int(own[1]), f"{own[0]}->add_channel({OWN_SOURCES[target][1]})" in source) == (OWN_SOURCES[target][0], True)
     # Under the key of the API, which is there once.
