@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from firmware.boards.board import BoardGone
 from firmware.boards.digital import connect_patiently, stay
-from firmware.boards.microphone_link import LISTEN, Heard, MicrophoneAddress, Progress, SignedLink, Trace
+from firmware.boards.microphone_link import LISTEN, EarBlock, MicrophoneAddress, Progress, SignedLink, Trace
 from wakeword.errors import InfrastructureError
 
 MUTE_SECONDS = 5.0
@@ -123,7 +123,7 @@ class BoardEar:
         try:
             while True:
                 told = await link.receive()
-                if isinstance(told, Heard):
+                if isinstance(told, EarBlock):
                     self._hear(told)
                 elif isinstance(told, Progress):
                     self._progress = told
@@ -136,7 +136,7 @@ class BoardEar:
         async with self._news:
             self._news.notify_all()
 
-    def _hear(self, told: Heard) -> None:
+    def _hear(self, told: EarBlock) -> None:
         samples = np.frombuffer(told.samples, "<i2").astype(np.int16)
         self._samples += len(samples)
         self._lost = told.lost

@@ -82,7 +82,7 @@ class Trace:
 
 
 @dataclass(frozen=True)
-class Heard:
+class EarBlock:
     """What the board's own microphone gave."""
 
     first: int
@@ -132,7 +132,7 @@ class SignedLink:
         """Return when the system has taken what was sent, but for a little. Raises `OSError`."""
         await self._writer.drain()
 
-    async def receive(self) -> Progress | Trace | Heard | None:
+    async def receive(self) -> Progress | Trace | EarBlock | None:
         """The board's next message; None for one that this version does not know. Raises `OSError` or
         `IncompleteReadError` at the end, `OSError` also for what is no message, or not the board's.
         """
@@ -155,7 +155,7 @@ class SignedLink:
                 return Trace(model, first, content[_TRACE.size :])
             if kind == HEARD:
                 position, came, came_at, lost = _HEARD.unpack_from(content)
-                return Heard(position, came, came_at, lost, content[_HEARD.size :])
+                return EarBlock(position, came, came_at, lost, content[_HEARD.size :])
         except struct.error as error:
             raise ConnectionAbortedError(f"a message of kind {kind} with {len(content)} bytes") from error
         return None

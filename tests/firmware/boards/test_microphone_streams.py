@@ -15,7 +15,7 @@ from firmware.boards.board import BoardGone
 from firmware.boards.digital import LOSSLESS_PACE, REALTIME_PACE, DigitalPlayer
 from firmware.boards.kinds.virtual import LOOPBACK
 from firmware.boards.microphone_link import (
-    Heard,
+    EarBlock,
     Progress,
     SignedLink,
     Trace,
@@ -85,7 +85,7 @@ def test_a_probability_that_never_came_ends_the_stream(
     """One of the board's messages is lost on its way."""
     receive, lost = SignedLink.receive, [True]
 
-    async def lossy(link: SignedLink) -> Progress | Trace | Heard | None:
+    async def lossy(link: SignedLink) -> Progress | Trace | EarBlock | None:
         told = await receive(link)
         if isinstance(told, Trace) and lost:
             lost.pop()
