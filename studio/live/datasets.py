@@ -14,13 +14,10 @@ _NAME = re.compile(r"[^\W_][\w .-]{0,58}")
 
 
 def dataset_names(workspace: Workspace) -> list[str]:
-    """All that there are, and the first one where there is none yet."""
+    """All that there are, the one that was changed last first, and `FIRST` where there is none yet."""
     folder = workspace.datasets
-    names = (
-        sorted(one.name for one in folder.iterdir() if one.is_dir() and _NAME.fullmatch(one.name))
-        if (folder.is_dir())
-        else []
-    )
+    found = [one for one in folder.iterdir() if one.is_dir() and _NAME.fullmatch(one.name)] if folder.is_dir() else []
+    names = [one.name for one in sorted(found, key=lambda one: (-one.stat().st_mtime_ns, one.name))]
     return names or [FIRST]
 
 

@@ -60,7 +60,9 @@ class LiveListening:
         self._averages: deque[tuple[float, float]] = deque(maxlen=AVERAGES_KEPT)
 
     def hear(self, block: bytes) -> Update:
-        """Take the browser's next samples, little-endian float32. Raises `ConfigError` as `IncomingSound.take` does."""
+        """Take the browser's next samples, little-endian float32. Raises `ConfigError` as `IncomingSound.take` does,
+        and `OSError` when the disk is full, after which nothing more is heard.
+        """
         if self.finished:
             raise ConfigError("this listening was stopped; start another one")
         samples, level = self._incoming.take(block)
@@ -76,7 +78,12 @@ class LiveListening:
         return self._take(self._incoming.finish(), Level(-120.0, 0.0), booted=False)
 
     def _take(self, samples: NDArray[np.int16], level: Level, *, booted: bool) -> Update:
-        self.kept.add(samples)
+        try:
+            self.kept.add(samples)
+        except OSError:
+            # What is kept would no longer be what the device heard.
+            self.finished = True
+            raise
         heard = None if self.device is None else self.device.hear(samples)
         if heard is not None:
             self.detections += heard.detections

@@ -124,7 +124,7 @@ export class Trace {
     }
     for (const [from, to] of this.takes) { pen.fillStyle = color("--soft"); pen.fillRect(x(from), top, x(to ?? this.now) - x(from), bottom - top); }
     pen.textAlign = "center"; pen.fillStyle = color("--muted");
-    for (let second = Math.ceil(Math.max(0, this.now - this.span)); second <= this.now; second++) if (second % 2 === 0) pen.fillText(`${second} s`, x(second), bottom + 13);
+    if (this.now) for (let second = Math.ceil(Math.max(0, this.now - this.span)); second <= this.now; second++) if (second % 2 === 0) pen.fillText(`${second} s`, x(second), bottom + 13);
     if (this.points.length) {
       pen.beginPath(); pen.moveTo(x(this.points[0][0]), y(0));
       for (const [second, p] of this.points) pen.lineTo(x(second), y(p));

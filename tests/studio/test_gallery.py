@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from studio.gallery.mined import mined_rows
 from studio.gallery.places import checked_speaker, clip_path, free_path, plain_stem
 from studio.gallery.provenance import Origin, origins
 from studio.gallery.waves import BARS, playable, wave_of
+from studio.live.datasets import dataset_folder, dataset_names
+from studio.workspace import Workspace
 from trainer.data.clips import wav_bytes, write_clip
 from trainer.data.grouping import grouped
 from trainer.data.ingest import Label, find_files
@@ -315,3 +318,19 @@ def test_names_from_elsewhere_become_plain(tmp_path: Path) -> None:
     assert [plain_stem(name) for name in ("a b.wav", "..", "/x/y.wav", "...wav")] == ["a_b", "clip", "y", "clip"]
     (tmp_path / "a.wav").touch()
     assert free_path(tmp_path, "a", ".wav").name == "a-2.wav"
+
+
+def test_the_dataset_that_was_changed_last_comes_first(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    assert dataset_names(workspace) == ["mine"]
+    for number, name in enumerate(("b", "a", ".hidden", "c")):
+        (workspace.datasets / name).mkdir(parents=True)
+        os.utime(workspace.datasets / name, (number, number))
+    assert dataset_names(workspace) == ["c", "a", "b"]
+    assert dataset_folder(workspace, "") == workspace.datasets / "mine"
+    for name in ("..", "a/b", "/etc", ".hidden", "x" * 80):
+        with pytest.raises(ConfigError, match="dataset"):
+            dataset_folder(workspace, name)
+    (workspace.datasets / "linked").symlink_to(tmp_path.parent)
+    with pytest.raises(ConfigError, match="dataset"):
+        dataset_folder(workspace, "linked")

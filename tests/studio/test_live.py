@@ -141,3 +141,22 @@ def test_the_seconds_around_a_moment_are_what_was_heard(tmp_path: Path) -> None:
     np.testing.assert_array_equal(listening.around(1.0, 0.25, 0.5), ramp[12_000:24_000])
     np.testing.assert_array_equal(listening.around(0.1, 1.0, 0.1), ramp[:3200])
     listening.close()
+
+
+def test_when_the_disk_is_full_nothing_more_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept stays the whole stream that was heard."""
+    listening = LiveListening(None, SAMPLE_RATE_HZ)
+    block = np.full(1600, 0.1, "<f4").tobytes()
+    listening.hear(block)
+
+    def full(_: np.ndarray) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(listening.kept, "add", full)
+    with pytest.raises(OSError, match="No space"):
+        listening.hear(block)
+    monkeypatch.undo()
+    with pytest.raises(ConfigError, match="stopped"):
+        listening.hear(block)
+    assert listening.kept.seconds == 0.1
+    listening.close()
