@@ -10,6 +10,7 @@ import typer
 
 from bench_audio.cli import calibrate
 from harness.diagnosis.cli import diagnose
+from harness.ear.cli import capture, record
 from harness.session.cli import list_boards, measure
 from wakeword.command_line import ClusterAddress, CommandApp, reports_errors
 from wakeword.errors import ConfigError
@@ -282,6 +283,8 @@ def bench() -> None:
 bench_app.command()(calibrate)
 bench_app.command()(measure)
 bench_app.command()(diagnose)
+bench_app.command()(record)
+bench_app.command()(capture)
 bench_app.command(name="boards")(list_boards)
 
 

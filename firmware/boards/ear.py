@@ -23,6 +23,8 @@ MUTE_SECONDS = 5.0
 SETTLE_MS = 1000
 """A driver that starts gives what it has at once; the rate is counted from then on."""
 SHORTEST_RATE_MS = 2000
+MOST_TIMES = 4096
+"""Of the board's clock that are kept, however long it is listened to."""
 
 
 class MicrophoneMute(InfrastructureError):
@@ -57,6 +59,7 @@ class BoardEar:
         self._traces: dict[int, bytearray] = {}
         self._samples = self._lost = 0
         self._clock: list[tuple[int, int]] = []
+        self._spacing_ms = 10
         self._gone = ""
 
     async def __aenter__(self) -> Self:
@@ -140,8 +143,10 @@ class BoardEar:
         samples = np.frombuffer(told.samples, "<i2").astype(np.int16)
         self._samples += len(samples)
         self._lost = told.lost
-        if not self._clock or told.came_at_ms != self._clock[-1][0]:
+        if not self._clock or (told.came_at_ms - self._clock[-1][0]) % (1 << 32) >= self._spacing_ms:
             self._clock.append((told.came_at_ms, told.came))
+        if len(self._clock) > MOST_TIMES:
+            self._clock, self._spacing_ms = self._clock[::2], 2 * self._spacing_ms
         self._take(samples)
 
     def _rate(self) -> float | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +25,7 @@ from harness.diagnosis.reference import (
     heard_by,
     quietest_level,
 )
+from harness.ear.sounding import play_in_room, room_of
 from harness.session.journal import RAW_FILE, SessionLog
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.device_model import DeviceModel
@@ -42,7 +42,6 @@ SETTLE_SECONDS = 0.5
 """What a microphone gives first is often no sound."""
 BEHIND_SECONDS = 1.0
 """Heard behind what was played: a loudspeaker's delay, and the decision."""
-PLAY_SECONDS = 120.0
 
 
 @dataclass
@@ -119,7 +118,7 @@ class Examination:
             )
             await self._through_the_air(collector, log)
         else:
-            with self._room() as room:
+            with room_of(self._board, REHEARSALS[self._request.rehearse] if self._request.rehearse else None) as room:
                 await self._listen(collector, log, room)
             if self._asked.ear is not None and self._asked.ear.stopped:
                 self._asked.left_out["Probe as samples"] = "detection does not run"
@@ -166,18 +165,6 @@ class Examination:
         elif self._request.rehearse == "stopped":
             await collector.stop_detection()
 
-    @contextlib.contextmanager
-    def _room(self) -> Iterator[VirtualRoom | None]:
-        """What a board that is a program hears with its own microphone."""
-        if self._board.room is None:
-            yield None
-            return
-        from firmware.virtual.room import VirtualRoom
-
-        faults = REHEARSALS[self._request.rehearse] if self._request.rehearse else {}
-        with VirtualRoom(self._board.room, **faults) as room:  # type: ignore[arg-type]
-            yield room
-
     async def _as_samples(self, collector: Collector, log: SessionLog, probe: Probe) -> ProbeResult:
         """The probe over the network, in place of the microphone."""
         self._say(f"playing {probe.path.name} to the board as samples")
@@ -223,44 +210,27 @@ class Examination:
     async def _sounded(self, room: VirtualRoom | None, ear: BoardEar) -> bool:
         """Play the probe, or wait for a voice. Whether it was played."""
         probe = self._probe
-        if probe is not None and room is not None:
-            room.play(probe.sound)
-            if not await asyncio.to_thread(room.wait, PLAY_SECONDS):
-                raise BoardGone(f"board {self._board.entry.name!r} does not hear its room to the end")
-            return True
-        if probe is not None and await self._from_loudspeaker(probe):
+        if probe is not None and await self._played(room, probe):
             return True
         seconds = self._request.listen_seconds
         self._say(f"say {self._candidate.manifest.wake_word!r} now, where you usually stand: {seconds:g} s")
         await ear.hear(ear.samples + round(seconds * SAMPLE_RATE_HZ))
         return False
 
-    async def _from_loudspeaker(self, probe: Probe) -> bool:
-        """Whether a loudspeaker played the probe; False without one."""
-        speaker = self._request.speaker or self._board.entry.speaker
-        if speaker is None:
-            self._asked.left_out["Probe through the air"] = "no loudspeaker; name one by --speaker, or in boards.yaml"
-            return False
-        from harness.air.player import AirPlayer
-        from harness.air.settings import AirSettings, check_sound
-
-        settings = AirSettings(speaker=speaker, speaker_rate=self._board.entry.speaker_rate)
-        check_sound(settings)
-        self._say(f"playing {probe.path.name} through {speaker}")
-        player = AirPlayer(settings)
-        try:
-            await player.play(probe.sound)
-            await player.drain()
-        finally:
-            await player.close()
-        return True
+    async def _played(self, room: VirtualRoom | None, probe: Probe) -> bool:
+        """Whether the probe was played in the board's room; False without a loudspeaker."""
+        self._say(f"playing {probe.path.name} in the board's room")
+        if await play_in_room(self._board, room, probe.sound, self._request.speaker):
+            return True
+        self._asked.left_out["Probe through the air"] = "no loudspeaker; name one by --speaker, or in boards.yaml"
+        return False
 
     async def _through_the_air(self, collector: Collector, log: SessionLog) -> None:
         """The probe to a board that tells its detections alone."""
         if self._probe is None:
             return
         before = log.detections
-        if await self._from_loudspeaker(self._probe):
+        if await self._played(None, self._probe):
             await asyncio.sleep(BEHIND_SECONDS)
             await collector.flush(CONNECT_SECONDS)
             self._asked.acoustic = ProbeResult(log.detections > before, None, self._probe.peak)
