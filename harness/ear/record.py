@@ -1,4 +1,4 @@
-"""A recording of what a board's own microphone hears; and what is lost on the way of recordings that are played to it."""
+"""A recording of what a board's own microphone hears, and what is lost on the way of recordings played to it."""
 
 from __future__ import annotations
 
