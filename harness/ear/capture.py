@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.ear.kept import Holds, KeptSound, append_row, keep, stamp
+from harness.ear.kept import Holds, KeptRow, append_row, keep, stamp
 from harness.ear.listening import Listened, TimedDetection, listening
 from wakeword.contract import SAMPLE_RATE_HZ
 
@@ -72,7 +72,7 @@ async def capture(
     request: CaptureRequest,
     say: Callable[[str], None],
     began: Callable[[Listened], None] = lambda _: None,
-) -> list[KeptSound]:
+) -> list[KeptRow]:
     """Keep seconds around each detection until the time is over. What is kept is on the disk at once.
 
     Args:
@@ -86,7 +86,7 @@ async def capture(
     """
     recent = RecentSound(request.before + request.after + SPARE_SECONDS)
     waiting: deque[TimedDetection] = deque()
-    kept: list[KeptSound] = []
+    kept: list[KeptRow] = []
     last = None if request.seconds is None else round(request.seconds * SAMPLE_RATE_HZ)
     async with listening(entry, firmware, recent.take, waiting.append, request.room) as board:
         hashes = {model.wake_word: model.sha256 for model in board.identity.models}
@@ -111,7 +111,7 @@ def _kept(
     heard: TimedDetection,
     hashes: dict[str, str],
     start: datetime.datetime,
-) -> KeptSound:
+) -> KeptRow:
     """Keep one.
 
     Args:
@@ -127,7 +127,7 @@ def _kept(
     began = start + datetime.timedelta(seconds=first / SAMPLE_RATE_HZ)
     name = board.board.entry.name
     path, sha256 = keep(request.folder, f"{stamp(began)}-{sha_prefix(hashes, heard)}", samples, request.holds, name)
-    row = KeptSound(
+    row = KeptRow(
         file=str(path.relative_to(request.folder)),
         sha256=sha256,
         recorded=began.isoformat(timespec="milliseconds"),

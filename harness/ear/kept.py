@@ -29,7 +29,7 @@ FOLDERS: dict[Holds, str] = {"wake": "positive", "none": "hard_negative", "unkno
 
 
 @dataclass(frozen=True)
-class KeptSound:
+class KeptRow:
     """A row of the table."""
 
     file: str
@@ -77,7 +77,7 @@ def keep(folder: Path, name: str, samples: NDArray[np.int16], holds: Holds, boar
     return path, hashlib.sha256(data).hexdigest()
 
 
-def append_row(folder: Path, row: KeptSound) -> None:
+def append_row(folder: Path, row: KeptRow) -> None:
     """Add a row to the table, which is written whole or not at all. Raises `InfrastructureError` when the disk
     refuses.
     """
@@ -88,7 +88,7 @@ def append_row(folder: Path, row: KeptSound) -> None:
         if path.is_file():
             buffer.write(path.read_text(encoding="utf-8"))
         else:
-            writer.writerow([field.name for field in fields(KeptSound)])
+            writer.writerow([field.name for field in fields(KeptRow)])
         writer.writerow(["" if value is None else value for value in astuple(row)])
         write_atomically(path, buffer.getvalue())
     except OSError as error:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench_audio.playback.capture import GrowingWav
 from harness.diagnosis.reference import framed
-from harness.ear.kept import FOLDERS, Holds, KeptSound, append_row, stamp
+from harness.ear.kept import FOLDERS, Holds, KeptRow, append_row, stamp
 from harness.ear.listening import Listened, TimedDetection, listening
 from harness.ear.loss import AcousticLoss, PlayedWord, acoustic_loss
 from harness.ear.sounding import play_in_room
@@ -51,7 +51,7 @@ class Recorded:
     """A finished recording."""
 
     path: Path
-    row: KeptSound
+    row: KeptRow
     loss: AcousticLoss | None
 
 
@@ -87,7 +87,7 @@ async def record(
         raise
     growing.close()
     growing.path.rename(path)
-    row = KeptSound(
+    row = KeptRow(
         file=str(path.relative_to(request.folder)),
         sha256=digest.hexdigest(),
         recorded=begun.isoformat(timespec="milliseconds"),
