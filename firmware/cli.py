@@ -114,6 +114,34 @@ def build(
 
 @firmware_app.command()
 @reports_errors
+def arena(
+    models: Annotated[list[Path], typer.Argument(help="Manifests (.json) or models (.tflite).", show_default=False)],
+) -> None:
+    """Tell the tensor arena that a model needs on an ESP32-S3, with each version of ESP-NN whose rules are known.
+
+    ESP-NN's kernels compute on an ESP32-S3, and each version asks for other scratch memory; ESPHome 2026.10 pins 1.1.2.
+    Forms that a version is known to compute wrongly are named, with their source. All figures are estimates.
+
+    Exit code 0 whatever is found; mww-verify judges a model.
+
+    Examples:
+
+      mww-firmware arena okay_house.json
+    """
+    from rich.console import Console
+
+    from firmware.arena import arena_rows, arena_table, arena_words
+
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    for path in models:
+        rows = arena_rows(path)
+        console.print(arena_table(path, rows))
+        for line in arena_words(rows):
+            print(line)
+
+
+@firmware_app.command()
+@reports_errors
 def flash(
     board: Annotated[str, typer.Option(help="Name of the board in boards.yaml.")],
     firmware: Annotated[

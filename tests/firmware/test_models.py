@@ -99,3 +99,15 @@ def test_two_models_that_cannot_be_told_apart_are_refused(manifest: MakeManifest
         check_models([alexa, manifest("okay_nabu", wake_word="Alexa")])
     with pytest.raises(ConfigError, match="would both be named ww_alexa"):
         check_models([alexa, manifest("okay_nabu", wake_word="alexa?")])
+
+
+def test_the_arena_is_told_for_each_version(official_models: Path) -> None:
+    from firmware.arena import arena_rows, arena_words
+
+    manifest, model = official_models / "hey_jarvis.json", official_models / "hey_jarvis.tflite"
+    told = {row.kernels.version: row.verdict for row in arena_rows(manifest)}
+    assert told.pop("1.2.1").startswith("too small")
+    assert set(told.values()) <= {"enough", "about enough"}
+    assert {row.verdict for row in arena_rows(model)} == {""}
+    words = "\n".join(arena_words(arena_rows(manifest)))
+    assert "https://github.com/esphome/esphome/issues/15680" in words

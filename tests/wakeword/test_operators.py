@@ -213,7 +213,7 @@ def test_parameters_are_what_tflite_micro_allocates(name: str, allocations: dict
     # None of these structures holds a pointer, so a host's are as large as a device's.
     each = (_unnamed(allocations[name, COPIES]) - _unnamed(allocations[name, 1])) / (COPIES - 1)
     graph, kind = parse_model(one_operator(name)).main, OPERATORS[name]
-    assert each == kind.parameters + POINTER * len(kind.scratch(graph, graph.operators[0], False)) + WHEELS_OWN.get(
+    assert each == kind.parameters + POINTER * len(kind.scratch(graph, graph.operators[0], None)) + WHEELS_OWN.get(
         name, 0
     )
 
@@ -237,7 +237,7 @@ def test_memory_that_lives_as_long_as_the_interpreter_is_nowhere_forgotten(
 
 @pytest.mark.parametrize("name", COMPUTED)
 def test_scratch_is_what_tflite_micro_plans(name: str, allocations: dict[tuple[str, int], str]) -> None:
-    assert plan_head(head_buffers(parse_model(one_operator(name)), esp_nn=False)) == _bytes(
+    assert plan_head(head_buffers(parse_model(one_operator(name)), kernels=None)) == _bytes(
         allocations[name, 1], r"head (\d+)"
     )
 

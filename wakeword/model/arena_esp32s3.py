@@ -2,8 +2,8 @@
 
 TFLM fills an arena from both ends. The *head* holds activations and scratch buffers, placed by the greedy memory
 planner by size and lifetime; the *tail* holds what lives as long as the interpreter. A host cannot measure either: its
-pointers are 8 bytes, and its kernels are not ESP-NN's. So both are computed here, for 32-bit structures and ESP-NN
-1.1.2, which ESPHome 2026.10 pins (esp-tflite-micro 1.3.3~1).
+pointers are 8 bytes, and its kernels are not ESP-NN's. So both are computed here, for 32-bit structures and the version
+of ESP-NN that ESPHome 2026.10 pins (esp-tflite-micro 1.3.3~1), or another one.
 
 Sources, all public: tflite-micro `micro_allocator.cc` (order and kind of tail allocations), `micro_allocation_info.cc`
 (lifetimes), `greedy_memory_planner.cc` (placement). What each kind of operator takes stands in `wakeword.operators`.
@@ -14,7 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wakeword.errors import ConfigError
-from wakeword.model.arena_kernels import BUFFER_ALIGNMENT, aligned
+from wakeword.model.arena_kernels import BUFFER_ALIGNMENT, EspNn, aligned
+from wakeword.model.esp_nn import PINNED, VERSIONS, kernels_of
 from wakeword.model.flatbuffer import TfliteModel
 from wakeword.operators import OPERATORS, foreign_operators
 
@@ -64,25 +65,26 @@ class ArenaEstimate:
         return max(self.head, self.planning) + self.tail
 
 
-def esp32s3_estimate(model: TfliteModel) -> int:
+def esp32s3_estimate(model: TfliteModel, version: str = PINNED) -> int:
     """Bytes of tensor arena that the model will need on an ESP32-S3; see `estimate_arena`."""
-    return estimate_arena(model).total
+    return estimate_arena(model, version).total
 
 
-def estimate_arena(model: TfliteModel) -> ArenaEstimate:
-    """Estimate the arena of a model on an ESP32-S3, part by part.
+def estimate_arena(model: TfliteModel, version: str = PINNED) -> ArenaEstimate:
+    """Estimate the arena of a model on an ESP32-S3 with this version of ESP-NN, part by part.
 
     Within 2 % of the arenas that the authors of official models measured and published in their manifests. Raises
-    `ConfigError` when the model has an operator that the device lacks, or one without the inputs or shapes that its
-    kernel needs.
+    `ConfigError` for a version that is not known, and when the model has an operator that the device lacks, or one
+    without the inputs or shapes that its kernel needs.
     """
     if foreign := foreign_operators(model):
         raise ConfigError(
             f"{model.source}: cannot work out the tensor arena, since the device does not know {', '.join(foreign)};"
             " run mww-verify on it"
         )
+    kernels = kernels_of(version)
     try:
-        buffers = head_buffers(model, esp_nn=True)
+        buffers = head_buffers(model, kernels)
         tail, scratch_count = _tail(model)
     except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError, ZeroDivisionError) as error:
         raise ConfigError(
@@ -120,11 +122,11 @@ def plan_head(buffers: list[Buffer]) -> int:
     return max((start + buffer.size for start, buffer in placed), default=0)
 
 
-def head_buffers(model: TfliteModel, *, esp_nn: bool) -> list[Buffer]:
+def head_buffers(model: TfliteModel, kernels: EspNn | None) -> list[Buffer]:
     """Activations and scratch buffers with their lifetimes, in the planner's order: tensors, then scratch buffers.
 
-    Every operator opens an allocation scope, and so does the subgraph that a CALL_ONCE runs. `esp_nn` adds the scratch
-    buffers of ESP-NN's kernels; without it the buffers are those of the reference kernels that a host runs.
+    Every operator opens an allocation scope, and so does the subgraph that a CALL_ONCE runs. Scratch buffers are those
+    of ESP-NN's `kernels`; None: of the reference kernels that a host runs.
     """
     created: dict[tuple[int, int], int] = {}
     used: dict[tuple[int, int], int] = {}
@@ -149,7 +151,7 @@ def head_buffers(model: TfliteModel, *, esp_nn: bool) -> list[Buffer]:
                     used[graph_index, index] = scope
             scratch.extend(
                 Buffer(aligned(size), start, scope)
-                for size in OPERATORS[operator.name].scratch(graph, operator, esp_nn)
+                for size in OPERATORS[operator.name].scratch(graph, operator, kernels)
             )
         for index in graph.outputs:
             used[graph_index, index] = scope
@@ -196,7 +198,9 @@ def _tail(model: TfliteModel) -> tuple[int, int]:
             tail.take(size, BUFFER_ALIGNMENT)
     for size in state_sizes(model).values():
         tail.take(size, BUFFER_ALIGNMENT)
-    scratch_count = sum(len(OPERATORS[operator.name].scratch(graph, operator, True)) for graph, operator in operators)
+    scratch_count = sum(
+        len(OPERATORS[operator.name].scratch(graph, operator, VERSIONS[PINNED])) for graph, operator in operators
+    )
     for _ in model.subgraphs:
         # FinishModelAllocation allocates the handles anew for every subgraph.
         tail.take(SCRATCH_BUFFER_HANDLE * scratch_count)

@@ -2,14 +2,15 @@
 run.
 
 Sources, public: `Prepare` of each kernel in tflite-micro; for scratch buffers esp-nn 1.1.2 on an ESP32-S3,
-`esp_nn_conv_esp32s3.c` and `esp_nn_depthwise_conv_s8_esp32s3.c` (`esp_nn_get_*_scratch_size`); for MEAN, the head that
-tflite-micro plans on a host, which the tests compare with.
+`esp_nn_conv_esp32s3.c` and `esp_nn_depthwise_conv_s8_esp32s3.c` (`esp_nn_get_*_scratch_size`), those of other versions
+in `esp_nn`; for MEAN, the head that tflite-micro plans on a host, which the tests compare with.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from wakeword.model.flatbuffer import SAME_PADDING, Operator, Subgraph
 
@@ -18,9 +19,59 @@ BUFFER_ALIGNMENT = 16
 
 Sizes = Callable[[Subgraph, Operator], list[int]]
 """Bytes of each buffer that an operator's `Prepare` asks for."""
-Scratch = Callable[[Subgraph, Operator, bool], list[int]]
-"""Bytes of each scratch buffer of an operator; the last argument says whether ESP-NN's kernels run, or the reference
-kernels of a host."""
+
+
+@dataclass(frozen=True)
+class ConvolutionForm:
+    """The form of a CONV_2D or DEPTHWISE_CONV_2D. Shapes are [1, height, width, channels]; those of a CONV_2D's filters
+    [filters, height, width, channels], of a DEPTHWISE_CONV_2D's [1, height, width, channels * multiplier].
+    """
+
+    source: tuple[int, ...]
+    weights: tuple[int, ...]
+    output: tuple[int, ...]
+    strides: tuple[int, int]
+    """Height, width."""
+    padding: tuple[int, int]
+    """Rows and columns before the first one (`ComputePadding`); there may be more behind the last."""
+
+    @property
+    def pointwise(self) -> bool:
+        """A filter of 1 x 1 at each place."""
+        return self.weights[1:3] == (1, 1) and self.strides == (1, 1) and self.padding == (0, 0)
+
+
+@dataclass(frozen=True)
+class KnownError:
+    """A form that a version of ESP-NN computes wrongly, or is reported to."""
+
+    operator: str
+    what: str
+    source: str
+    """Address of the report."""
+    concerns: Callable[[ConvolutionForm], bool]
+
+
+@dataclass(frozen=True)
+class EspNn:
+    """One version of ESP-NN's kernels on an ESP32-S3; see `wakeword.model.esp_nn`."""
+
+    version: str
+    note: str
+    """Who has it."""
+    source: str
+    """Where its rules were read."""
+    conv: Callable[[ConvolutionForm], int]
+    """Scratch bytes of a CONV_2D."""
+    depthwise: Callable[[ConvolutionForm], int]
+    """Scratch bytes of a DEPTHWISE_CONV_2D."""
+    errors: tuple[KnownError, ...] = ()
+    remark: str = ""
+    """What is known to be wrong with it whatever the form; empty for nothing."""
+
+
+Scratch = Callable[[Subgraph, Operator, EspNn | None], list[int]]
+"""Bytes of each scratch buffer of an operator with ESP-NN's kernels; with None, those of a host's reference kernels."""
 
 
 def aligned(size: int, alignment: int = BUFFER_ALIGNMENT) -> int:
@@ -59,26 +110,25 @@ def per_input(_graph: Subgraph, operator: Operator) -> list[int]:
 # --- while they run ---------------------------------------------------------------------------------------------------
 
 
-def no_scratch(_graph: Subgraph, _operator: Operator, _esp_nn: bool) -> list[int]:
+def no_scratch(_graph: Subgraph, _operator: Operator, _kernels: EspNn | None) -> list[int]:
     """No scratch buffer."""
     return []
 
 
-def mean_scratch(graph: Subgraph, operator: Operator, _esp_nn: bool) -> list[int]:
+def mean_scratch(graph: Subgraph, operator: Operator, _kernels: EspNn | None) -> list[int]:
     """`reduce_common.cc`: int32 sums, the counters of the walk over the input, the resolved axes."""
     shapes = [graph.tensors[index].shape for index in (operator.outputs[0], *operator.inputs[:2])]
     return [math.prod(shapes[0]) * 4, len(shapes[1]) * 4, math.prod(shapes[2]) * 4]
 
 
-def conv_scratch(graph: Subgraph, operator: Operator, esp_nn: bool) -> list[int]:
-    """See `conv_scratch_bytes`."""
-    source, weights, _, strides, padding = _geometry(graph, operator)
-    return [conv_scratch_bytes(source, weights, strides, padding)] if esp_nn else []
+def conv_scratch(graph: Subgraph, operator: Operator, kernels: EspNn | None) -> list[int]:
+    """Of a CONV_2D."""
+    return [] if kernels is None else [kernels.conv(convolution_of(graph, operator))]
 
 
-def depthwise_scratch(graph: Subgraph, operator: Operator, esp_nn: bool) -> list[int]:
-    """See `depthwise_scratch_bytes`."""
-    return [depthwise_scratch_bytes(*_geometry(graph, operator))] if esp_nn else []
+def depthwise_scratch(graph: Subgraph, operator: Operator, kernels: EspNn | None) -> list[int]:
+    """Of a DEPTHWISE_CONV_2D."""
+    return [] if kernels is None else [kernels.depthwise(convolution_of(graph, operator))]
 
 
 def conv_scratch_bytes(
@@ -134,17 +184,13 @@ def depthwise_scratch_bytes(
     return 32
 
 
-def _geometry(
-    graph: Subgraph, operator: Operator
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, int], tuple[int, int]]:
-    """Shapes of input, filter and output of a convolution; its strides, and the padding before the first row and column
-    (`ComputePadding`).
-    """
+def convolution_of(graph: Subgraph, operator: Operator) -> ConvolutionForm:
+    """The form of a convolution in a graph."""
     source, weights, output = (graph.tensors[index].shape for index in (*operator.inputs[:2], operator.outputs[0]))
     strides = (int(operator.options.strideH), int(operator.options.strideW))
     if int(operator.options.padding) != SAME_PADDING:
-        return source, weights, output, strides, (0, 0)
+        return ConvolutionForm(source, weights, output, strides, (0, 0))
     height, width = (
         max(0, ((output[axis] - 1) * strides[axis - 1] + weights[axis] - source[axis]) // 2) for axis in (1, 2)
     )
-    return source, weights, output, strides, (height, width)
+    return ConvolutionForm(source, weights, output, strides, (height, width))

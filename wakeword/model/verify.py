@@ -21,6 +21,7 @@ from wakeword.model.arena_esp32s3 import esp32s3_estimate
 from wakeword.model.arena_host import try_model
 from wakeword.model.arena_kernels import aligned
 from wakeword.model.checks import Check, VerifyReport, check_of
+from wakeword.model.esp_nn import PINNED, known_errors
 from wakeword.model.flatbuffer import SCHEMA_VERSION, Subgraph, Tensor, TfliteModel
 from wakeword.model.verify_states import check_states
 from wakeword.operators import OPERATORS, foreign_operators
@@ -66,7 +67,20 @@ def verify_model(model: TfliteModel) -> VerifyReport:
         if trial.passed:
             arena_bytes = esp32s3_estimate(model)
             checks.append(Check("arena", "passed", f"about {arena_bytes:,} bytes of tensor arena on an ESP32-S3"))
+            checks.extend(_kernels(model))
     return VerifyReport(model.source, model.sha256, tuple(checks), arena_bytes)
+
+
+def _kernels(model: TfliteModel) -> Iterator[Check]:
+    """Operators that ESP-NN, as ESPHome pins it, is known to compute wrongly on an ESP32-S3: tflite-micro's reference
+    kernels do not show it.
+    """
+    for number, error in known_errors(model):
+        yield Check(
+            "kernels",
+            "warning",
+            f"operator {number}, {error.operator}: ESP-NN {PINNED} on an ESP32-S3: {error.what} ({error.source})",
+        )
 
 
 def check_manifest_arena(manifest_bytes: int, estimate: int) -> Check:

@@ -57,7 +57,7 @@ def test_a_generous_manifest_is_above_the_estimate(official_models: Path) -> Non
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_planned_head_is_what_tflite_micro_plans(official_models: Path, name: str) -> None:
     path = official_models / f"{name}.tflite"
-    assert plan_head(head_buffers(read_model(path), esp_nn=False)) == head_on_host(path)
+    assert plan_head(head_buffers(read_model(path), kernels=None)) == head_on_host(path)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_planned_head_of_other_graphs_is_what_tflite_micro_plans(
 ) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(streaming_model(**options))
-    assert plan_head(head_buffers(read_model(path), esp_nn=False)) == head_on_host(path)
+    assert plan_head(head_buffers(read_model(path), kernels=None)) == head_on_host(path)
 
 
 def test_the_estimate_has_parts(official_models: Path) -> None:
