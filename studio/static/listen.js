@@ -1,5 +1,5 @@
 // The page Listen: the live device, its detections, and what becomes of them.
-import { Microphone, Trace, LevelBar } from "/static/microphone.js";
+import { LevelBar, Microphone, Trace, remembered } from "/static/microphone.js";
 
 const by = id => document.getElementById(id);
 const form = by("listen");
@@ -140,6 +140,7 @@ if (form) {
   });
   by("missed").addEventListener("click", missed);
   by("save").addEventListener("click", () => { by("save").disabled = true; microphone.ask({ do: "save" }); });
+  remembered(by("speaker"));
   by("where").addEventListener("submit", event => event.preventDefault());
   document.addEventListener("keydown", event => {
     if (event.key.toLowerCase() === "m" && !event.ctrlKey && !event.metaKey && !event.altKey && !event.target.closest("input, select, textarea")) missed();

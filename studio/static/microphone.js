@@ -164,3 +164,10 @@ export class LevelBar {
     if (now - (this.last ?? 0) > 200) { this.last = now; this.told.textContent = told.level <= -119 ? "silence" : `${told.level.toFixed(0).replace("-", "\u2212")} dBFS`; }
   }
 }
+
+/** A field that begins with what this browser was told last, on whatever page. */
+export function remembered(input) {
+  const name = `studio-${input.name}`;
+  try { input.value ||= localStorage.getItem(name) ?? ""; } catch { return; }
+  input.addEventListener("change", () => localStorage.setItem(name, input.value));
+}

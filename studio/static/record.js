@@ -1,6 +1,6 @@
 // The page Record: guided takes of a microphone.
 import { ask } from "/static/studio.js";
-import { Microphone, Trace, LevelBar } from "/static/microphone.js";
+import { LevelBar, Microphone, Trace, remembered } from "/static/microphone.js";
 
 const by = id => document.getElementById(id);
 const LONGEST = { word: 5, speech: 30, room: 30 }, SILENT_FOR = .9, LEAST = 1.2, ABOVE = 12;
@@ -51,7 +51,7 @@ async function open() {
     document.body.dataset.open = "true";
     prompt(); counts();
     by("take").focus();
-  } catch (error) { say(error.message); }
+  } catch (error) { microphone = null; say(error.message); }
   by("open").disabled = false;
 }
 
@@ -148,6 +148,7 @@ function button(text, does) {
   return made;
 }
 
+remembered(by("speaker"));
 by("open").addEventListener("click", () => { if (microphone) { const old = microphone; closed(""); old.release(); } else open(); });
 by("take").addEventListener("click", () => take ? end() : begin());
 by("setup").addEventListener("submit", event => event.preventDefault());

@@ -87,6 +87,8 @@ def test_a_take_is_judged_and_lies_in_its_speaker_s_folder(
     page.locator("#taken", has_text="was rejected").wait_for()
     assert (root / "rejected" / name).is_file()
     assert not (root / name).exists()
+    page.goto(page.url.replace("/record/", "/listen/"))
+    assert page.get_by_label("Who speaks").input_value() == "Anna B"
 
 
 def test_what_is_not_heard_as_a_recording_is_not_kept(visit: Visit, studio: StudioServer) -> None:
