@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,6 +23,12 @@ def studio(
     port: Annotated[
         int, typer.Option(help="Where it listens on this machine; 0 takes a free one.", min=0, max=65535)
     ] = 7860,
+    listen: Annotated[
+        Literal["127.0.0.1", "0.0.0.0"],  # noqa: S104 - for a container alone, as the help says
+        typer.Option(
+            help="Where it can be reached; 0.0.0.0 is for a container alone, whose port is published on 127.0.0.1."
+        ),
+    ] = "127.0.0.1",
     open_browser: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in the browser of this machine.")
     ] = False,
@@ -42,4 +48,4 @@ def studio(
         if open_browser:
             webbrowser.open(address)
 
-    serve(Workspace(workspace.absolute()), port, tell)
+    serve(Workspace(workspace.absolute()), port, tell, listen)

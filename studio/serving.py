@@ -19,15 +19,15 @@ MOST_BODY_BYTES = 16 * 1024 * 1024
 """Of one message of a WebSocket."""
 
 
-def serve(workspace: Workspace, port: int, tell: Callable[[str], None]) -> None:
-    """Show a workspace until SIGTERM or Ctrl-C; `tell` is given the address to open once it can be opened. Port 0 takes
-    a free one. Jobs go on when this ends.
+def serve(workspace: Workspace, port: int, tell: Callable[[str], None], address: str = HERE_ALONE) -> None:
+    """Show a workspace until SIGTERM or Ctrl-C; `tell` is given what to open once it can be opened. Port 0 takes a free
+    one. Jobs go on when this ends. Whatever `address` it listens on, a browser must have asked for this machine.
 
     Raises `ConfigError` where the workspace cannot be one or the port is taken, and `InfrastructureError` when another
     server has the workspace.
     """
     # Commands run in the workspace: what is looked at before they begin has the same relative paths.
-    with workspace.served(), chdir(workspace.root), _listening(port) as listener:
+    with workspace.served(), chdir(workspace.root), _listening(address, port) as listener:
         port = listener.getsockname()[1]
         door = Door(kept_token(workspace.own / "token"), port)
         config = uvicorn.Config(
@@ -46,11 +46,11 @@ def serve(workspace: Workspace, port: int, tell: Callable[[str], None]) -> None:
             uvicorn.Server(config).run(sockets=[listener])
 
 
-def _listening(port: int) -> socket.socket:
+def _listening(address: str, port: int) -> socket.socket:
     listener = socket.socket()
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HERE_ALONE, port))
+        listener.bind((address, port))
         listener.listen(128)
     except OSError as error:
         listener.close()

@@ -46,6 +46,7 @@ OTHER_PROGRAMS = (
     "tensorboard",
     "esphome",
     "docker",
+    "podman",
     "dask",
     "less",
     "apt-get",
@@ -193,6 +194,15 @@ def check_dask(arguments: list[str]) -> None:
     cli.main.make_context(f"dask {arguments[0]}", arguments[1:])
 
 
+def check_podman(arguments: list[str]) -> None:
+    """Building needs a registry of images, which no test asks: the files and addresses that are named are looked at."""
+    if arguments[0] == "build":
+        assert (ROOT / arguments[arguments.index("--file") + 1]).is_file(), arguments
+    else:
+        assert arguments[0] == "run", arguments
+        assert arguments[arguments.index("--publish") + 1].startswith("127.0.0.1:"), arguments
+
+
 CHECKS: dict[str, Callable[[list[str]], None]] = {
     "pip": check_pip,
     "nox": check_nox,
@@ -201,6 +211,7 @@ CHECKS: dict[str, Callable[[list[str]], None]] = {
     "python3": check_module,
     "uv": check_uv,
     "dask": check_dask,
+    "podman": check_podman,
     # Programs of others: that they are there is all that is known of them here.
     "tensorboard": lambda arguments: None if arguments[0] == "--logdir" else pytest.fail(str(arguments)),
     "esphome": lambda arguments: (

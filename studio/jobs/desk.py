@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -152,8 +152,12 @@ class JobDesk:
                 return StudioJob(folder, order, again, alive)
 
     def jobs(self) -> list[StudioJob]:
-        """All jobs, the newest first."""
-        return [self.job(folder.name) for folder in reversed(self._folders())]
+        """All jobs, the newest first; without those that were removed meanwhile, or that nobody can read any more."""
+        found = []
+        for folder in reversed(self._folders()):
+            with suppress(ConfigError):
+                found.append(self.job(folder.name))
+        return found
 
     def log(self, name: str, start: int | None = None) -> tuple[str, int]:
         """What a job printed from a byte of its log on, and the byte at which that ends; None begins `LOG_TAIL` bytes

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from firmware.credentials import SECRETS_FILE
 from studio.page import Page, workspace_of
 from wakeword.errors import ConfigError
 
@@ -27,7 +28,10 @@ POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:;
 
 def _file(request: Request) -> Response:
     relative = request.path_params["path"]
-    path = workspace_of(request).inside(relative)
+    workspace = workspace_of(request)
+    path = workspace.inside(relative)
+    if path.name == SECRETS_FILE or path.is_relative_to(workspace.firmware.resolve()):
+        raise ConfigError(f"{relative}: may hold secrets, which no page shows; read it in the workspace")
     if not path.is_file():
         raise ConfigError(f"{relative}: there is no such file in the workspace")
     kind = _KINDS.get(path.suffix.lower())

@@ -25,6 +25,7 @@ from studio.jobs.records import JobPhase
 from studio.jobs.wording import WORDS
 from studio.page import Page, part, refused, shown, went, workspace_of
 from studio.phrase_look import look_at
+from studio.training.runs import CONFIG
 from wakeword.errors import ConfigError
 
 _LANGUAGES = (
@@ -133,7 +134,7 @@ def _begun(request: Request, form: dict[str, str]) -> Response:
 
 def _made(request: Request) -> Response:
     name = request.path_params["name"]
-    return shown(request, "made.html", {"name": name, **_made_context(request, name)})
+    return shown(request, "made.html", _made_context(request, name))
 
 
 def _made_part(request: Request) -> Response:
@@ -147,7 +148,8 @@ def _made_context(request: Request, name: str) -> dict[str, Any]:
         raise ConfigError(f"{name}: no such phrase was begun; type one on the page Start")
     lines = [step.line for step in job.order.steps]
     model = made_model(workspace, job) if job.phase is JobPhase.DONE else None
-    return {"job": job, "lines": lines, "model": model, **WORDS}
+    has_run = (workspace.words / name / "run" / CONFIG).is_file()
+    return {"name": name, "job": job, "lines": lines, "model": model, "has_run": has_run, **WORDS}
 
 
 PAGE = Page(

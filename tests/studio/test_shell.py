@@ -81,6 +81,30 @@ def test_every_page_fits_and_can_be_heard(visit: Callable[..., Page], width: int
         assert violations(page) == []
 
 
+def test_files_of_the_workspace_and_no_others(studio: StudioServer, tmp_path: Path) -> None:
+    cookie = f"studio_{studio.port}={studio.token}"
+    root = studio.workspace.root
+    (tmp_path / "outside.txt").write_text("outside")
+    (root / "link.txt").symlink_to(tmp_path / "outside.txt")
+    for name in ("report.html", "secrets.yaml", "firmware/host/main.cpp", "model.tflite"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("content")
+    report = answered(studio, "/files/report.html", Cookie=cookie)
+    assert report.status == 200
+    assert str(report.getheader("Content-Security-Policy")).startswith("sandbox; default-src 'none'")
+    assert "attachment" in str(answered(studio, "/files/model.tflite", Cookie=cookie).getheader("Content-Disposition"))
+    for refused in (
+        "secrets.yaml",
+        "firmware/host/main.cpp",
+        ".studio/token",
+        "../outside.txt",
+        "link.txt",
+        "none.wav",
+    ):
+        assert answered(studio, f"/files/{refused}", Cookie=cookie).status == 422, refused
+    assert answered(studio, "/files/report.html").status == 401
+
+
 def test_no_page_holds_the_token(visit: Callable[..., Page], studio: StudioServer) -> None:
     page = visit("/")
     for tab in (*TABS, "Jobs"):
