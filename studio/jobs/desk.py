@@ -146,7 +146,8 @@ class JobDesk:
         while True:
             state = read_state(folder)
             # The lock is asked before the state is read: who ends between the two has written how.
-            alive = _is_held(folder / lock_name(state.start))
+            over = state.phase not in (JobPhase.QUEUED, JobPhase.RUNNING)
+            alive = not over and _is_held(folder / lock_name(state.start))
             again = read_state(folder)
             if again.start == state.start:
                 return StudioJob(folder, order, again, alive)

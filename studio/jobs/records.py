@@ -7,6 +7,7 @@ its commands print), `lock.N`, which is held from its N-th start on as long as s
 
 from __future__ import annotations
 
+import functools
 import shlex
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -18,6 +19,8 @@ from wakeword.records import Record, read_record, write_record
 JOB_FILE, STATE_FILE, LOG_FILE, RUNNER_FILE = "job.json", "state.json", "log.txt", "runner.txt"
 PROGRESS_FILE = "progress.txt"
 """The newest line of the command that is at work."""
+_KEPT = 1024
+"""Records of jobs that are kept in memory."""
 _DAMAGED = "the job's folder is damaged: remove it, what the job made lies elsewhere"
 
 
@@ -118,12 +121,32 @@ def now() -> datetime:
 
 def read_order(folder: Path) -> JobOrder:
     """What the job of a folder is to do. Raises `ConfigError`."""
-    return read_record(folder / JOB_FILE, JobOrder, "a job", _DAMAGED, _DAMAGED)
+    return _order(folder / JOB_FILE, _version(folder / JOB_FILE))
 
 
 def read_state(folder: Path) -> JobState:
     """How far the job of a folder was when somebody last said so. Raises `ConfigError`."""
-    return read_record(folder / STATE_FILE, JobState, "a job's state", _DAMAGED, _DAMAGED)
+    return _state(folder / STATE_FILE, _version(folder / STATE_FILE))
+
+
+def _version(file: Path) -> tuple[int, int]:
+    """Another one for each content: files are written under another name and renamed."""
+    try:
+        found = file.stat()
+    except OSError:
+        return 0, 0
+    return found.st_ino, found.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _order(file: Path, _: tuple[int, int]) -> JobOrder:
+    """Pages ask for all jobs each second, and most of them ended long ago."""
+    return read_record(file, JobOrder, "a job", _DAMAGED, _DAMAGED)
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _state(file: Path, _: tuple[int, int]) -> JobState:
+    return read_record(file, JobState, "a job's state", _DAMAGED, _DAMAGED)
 
 
 def write_state(folder: Path, state: JobState) -> None:
