@@ -55,7 +55,7 @@ def _record(page: Page) -> None:
 
 def _train(page: Page) -> None:
     page.get_by_label("Find a setting").fill("learning rate")
-    page.get_by_label("Find a setting").scroll_into_view_if_needed()
+    page.evaluate("document.getElementById('settings-title').scrollIntoView()")
 
 
 def _first_result(page: Page) -> None:
@@ -70,13 +70,12 @@ def _nothing(page: Page) -> None:
 def scenes(workspace: Path) -> list[tuple[str, str, str, Callable[[Page], None]]]:
     """Name, address, colours and what is done first."""
     words = sorted(path.name for path in (workspace / "words").iterdir() if (path / "report.html").is_file())
-    runs = sorted((workspace / "runs").glob("*"))
     return [
         ("start", "/start/", "light", _start),
         *(("made", f"/start/made/{name}/", "light", _made) for name in words[:1]),
         ("record", "/record/", "light", _record),
         ("train-settings", "/train/new", "light", _train),
-        *(("train-run", f"/train/run/runs/{run.name}", "dark", _nothing) for run in runs[:1]),
+        *(("train-run", f"/train/run/words/{name}/run", "dark", _nothing) for name in words[:1]),
         ("listen", "/listen/", "light", _listen),
         ("results", "/results/", "light", _first_result),
         ("boards", "/boards/virtual/", "light", _nothing),

@@ -157,8 +157,12 @@ def made_model(workspace: Workspace, job: StudioJob) -> MadeModel:
         workspace.relative(model.with_suffix(".json")),
         workspace.relative(model),
         workspace.relative(yaml),
-        yaml.read_text(encoding="utf-8") if yaml.is_file() else "",
+        _without_comments(yaml.read_text(encoding="utf-8")) if yaml.is_file() else "",
     )
+
+
+def _without_comments(text: str) -> str:
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#"))
 
 
 def _latest(workspace: Workspace, kind: str, folder: Path) -> StudioJob | None:
