@@ -217,3 +217,33 @@ def test_what_is_no_sound_and_no_request_is_told_and_the_device_goes_on(studio: 
         assert "speaker" in json.loads(connection.recv(30))["error"]
     assert not studio.workspace.datasets.exists()
     assert not (studio.workspace.root / "recordings").exists()
+
+
+def test_two_pages_listen_at_once_and_neither_hears_the_other(
+    studio: StudioServer, alexa: str, spoken: Spoken, tmp_path: Path
+) -> None:
+    sound = write_sound(tmp_path / "words.wav", spoken.words[:2])
+    heard = (sound / np.float32(32768)).astype("<f4")
+    found: tuple[list[int], list[int]] = ([], [])
+    query = f"model={alexa}&rate=16000"
+    with socket(studio, query) as speaking, socket(studio, query) as silent:
+        for page in (speaking, silent):
+            page.recv(30)
+        for block in np.array_split(heard, len(heard) // 2000):
+            for page, sent, slices in ((speaking, block, found[0]), (silent, np.zeros_like(block), found[1])):
+                page.send(sent.tobytes())
+                slices += [one["slice"] for one in json.loads(page.recv(30))["detections"]]
+    done = run(
+        tmp_path / "cache",
+        "mww-simulate",
+        studio.workspace.root / alexa,
+        tmp_path / "words.wav",
+        "--mode",
+        "stream",
+        "--json",
+        tmp_path / "lines.jsonl",
+    )
+    assert done.returncode == 0, done.stderr
+    line = json.loads((tmp_path / "lines.jsonl").read_text())
+    assert found == ([one["slice"] for one in line["detections"]], [])
+    assert len(found[0]) == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -160,3 +162,22 @@ def test_when_the_disk_is_full_nothing_more_is_heard(monkeypatch: pytest.MonkeyP
         listening.hear(block)
     assert listening.kept.seconds == 0.1
     listening.close()
+
+
+def test_a_model_of_another_step_is_heard_at_its_own(official_models: Path, evening: Path, tmp_path: Path) -> None:
+    """A manifest with a slice every 20 ms: the frontend, the seconds and the hold-off are those of that step."""
+    told = json.loads((official_models / "alexa.json").read_text())
+    told["micro"]["feature_step_size"] = 20
+    (tmp_path / "alexa.json").write_text(json.dumps(told))
+    shutil.copy(official_models / "alexa.tflite", tmp_path)
+    model = load_model(tmp_path / "alexa.json", cutoff=0.02)
+    simulated = hear(model, [evening], STREAM, Options(jobs=1))
+    device = LiveDevice(model)
+    heard = [device.hear(block) for block in blocks(read_samples(evening), 5, 3000)]
+    np.testing.assert_array_equal(
+        np.concatenate([one.probabilities for one in heard]), simulated.streams[0].probabilities
+    )
+    found = [one for each in heard for one in each.detections]
+    assert tuple(found) == simulated.detections[0]
+    assert found, "nothing was detected, so no second is compared"
+    assert device.seconds_of(3) == simulated.streams[0].seconds[3]
