@@ -16,7 +16,7 @@ nox.options.sessions = ["lint", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 
 PYTHON = "3.12"
-USED = [word for extra in ("train", "bench", "audio", "voices") for word in ("--extra", extra)]
+USED = [word for extra in ("train", "jax", "bench", "audio", "voices") for word in ("--extra", extra)]
 """What a user of the whole project installs on a machine without a GPU."""
 TESTED = [*USED, "--extra", "dask", "--extra", "judge", "--extra", "search", "--extra", "studio", "--group", "test"]
 """What the tests need."""

@@ -1,10 +1,10 @@
-"""How fast the standard recipe trains and validates, beside a plain Keras loop of the same network over the same
-batches.
+"""How fast the standard recipe trains and validates: with the step of JAX, with that of TensorFlow, and in a plain
+Keras loop of the same network over the same batches.
 
-The two are timed in turns, so that other work on the machine disturbs both alike. Prints steps a second, ratios and
-peak memory; it asserts nothing, since machines are shared.
+They are timed in turns, so that other work on the machine disturbs all alike. Prints steps a second, ratios and peak
+memory; it asserts nothing, since machines are shared.
 
-    python benchmarks/training.py [--hours HOURS] [--rounds ROUNDS]
+    python benchmarks/training.py [--hours HOURS] [--rounds ROUNDS] [--batch-size SIZE]
 """
 
 from __future__ import annotations
@@ -16,21 +16,25 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.config.batch_settings import FilterAugment
 from trainer.config.lengths import window_slices
 from trainer.config.network import NetworkConfig
 from trainer.config.training_sections import PerformanceSection, TrainingSection
-from trainer.data.batches import BatchSampler, FeatureSet, prefetch
+from trainer.data.batches import BatchSampler, FeatureSet
 from trainer.data.split import Split
 from trainer.inference.models import FloatModel
 from trainer.inference.splits import PresentedSplit
 from trainer.mixednet.runtime import start_tensorflow
 from trainer.mixednet.scaling import dequantise
-from trainer.training.step import TrainState
+from trainer.training.loop import run_blocks
+from trainer.training.progress import Silent
+from trainer.training.recorder import Recorder
+from trainer.training.step_engine import train_state
 from trainer.training.validation import StreamingValidation
 from wakeword import contract
 from wakeword.corpus.feature_cache import CachedStream
@@ -41,6 +45,14 @@ NETWORK = NetworkConfig(
     first_conv_filters=32, pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,))
 )
 CLIP_MS, BATCH_SIZE = 1500, 128
+AUGMENTED: dict[str, Any] = {
+    "time_mask_max_size": (5,),
+    "time_mask_count": (2,),
+    "freq_mask_max_size": (4,),
+    "freq_mask_count": (2,),
+    "filter_augment": FilterAugment(gain=14, tilt=8, ripple=3),
+}
+"""As in the presets `standard` and `quick`."""
 WARM_UP, STEPS = 5, 20
 CUTOFF_STEPS = 101
 EVAL_STEP_INTERVAL = 500
@@ -53,6 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=10.0, help="ambient validation recordings (default 10)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each loop (default 5)")
+    parser.add_argument("--batch-size", type=int, default=BATCH_SIZE, help="windows a step (default 128)")
     arguments = parser.parse_args()
     start_tensorflow()
     import keras
@@ -61,37 +74,47 @@ def main() -> None:
 
     slices = window_slices(NETWORK, CLIP_MS)
     keras.utils.set_random_seed(0)
-    model = build_model(NETWORK, slices)
+    model, size = build_model(NETWORK, slices), arguments.batch_size
     print(
-        f"{model.count_params()} parameters, {BATCH_SIZE} windows of {slices} slices a step; peak memory after"
-        f" TensorFlow's start {_peak_mib()} MiB"
+        f"{model.count_params()} parameters, {size} windows of {slices} slices a step; peak memory after TensorFlow's"
+        f" start {_peak_mib()} MiB"
     )
-    sampler = BatchSampler(_sets(slices), slices, TrainingSection(batch_size=BATCH_SIZE, seed=1))
-    ours = _our_loop(model, sampler)
-    ours(0)
-    step_s = ours(WARM_UP)
-    print(f"this trainer: first look {1 / step_s:.1f} steps/s, peak memory {_peak_mib()} MiB")
+    sampler = BatchSampler(_sets(slices), slices, TrainingSection(batch_size=size, seed=1, **AUGMENTED))
+    loops: dict[str, Callable[[int], float]] = {}
+    steps: tuple[Literal["jax"], Literal["tensorflow"]] = ("jax", "tensorflow")
+    for step in steps:
+        loops[f"{step} step"] = _our_loop(slices, sampler, step)
+        loops[f"{step} step"](0)
+        print(
+            f"{step} step: first look {1 / loops[f'{step} step'](WARM_UP):.1f} steps/s, peak memory {_peak_mib()} MiB"
+        )
     with tempfile.TemporaryDirectory(prefix="mww-bench-") as folder:
-        _validation(model, slices, Path(folder), arguments.hours, step_s)
-    reference = _plain_keras_loop(slices, sampler)
-    reference(0)
-    times: dict[str, list[float]] = {"this trainer": [], "plain Keras": []}
+        _validation(model, slices, Path(folder), arguments.hours, loops["jax step"](WARM_UP))
+    loops["plain Keras"] = _plain_keras_loop(slices, sampler)
+    loops["plain Keras"](0)
+    times: dict[str, list[float]] = {name: [] for name in loops}
     for turn in range(arguments.rounds):
-        first = WARM_UP + (turn + 1) * STEPS
-        times["this trainer"].append(ours(first))
-        times["plain Keras"].append(reference(first))
+        for name, loop in loops.items():
+            times[name].append(loop(WARM_UP + (turn + 1) * STEPS))
     print(
-        f"\n{'':14}{'ms a step':>11}{'best':>8}{'steps/s':>10}    median of {arguments.rounds} turns of {STEPS} steps,"
+        f"\n{'':16}{'ms a step':>11}{'best':>8}{'steps/s':>10}    median of {arguments.rounds} turns of {STEPS} steps,"
         " data included"
     )
     for name, seconds in times.items():
         middle = statistics.median(seconds)
-        print(f"{name:14}{middle * 1000:11.1f}{min(seconds) * 1000:8.1f}{1 / middle:10.1f}")
-    ratios = [theirs / mine for mine, theirs in zip(*times.values(), strict=True)]
-    print(
-        f"{'ratio':14}{statistics.median(ratios):10.2f}x   (turns from {min(ratios):.2f}x to {max(ratios):.2f}x); peak"
-        f" memory of all {_peak_mib()} MiB"
-    )
+        print(f"{name:16}{middle * 1000:11.1f}{min(seconds) * 1000:8.1f}{1 / middle:10.1f}")
+    for slower, faster in (
+        ("tensorflow step", "jax step"),
+        ("plain Keras", "tensorflow step"),
+        ("plain Keras", "jax step"),
+    ):
+        ratios = [theirs / mine for mine, theirs in zip(times[faster], times[slower], strict=True)]
+        quarters = statistics.quantiles(ratios, n=4)
+        print(
+            f"{faster}, beside {slower}: {statistics.median(ratios):.2f}x (half of the turns from {quarters[0]:.2f}x to"
+            f" {quarters[2]:.2f}x)"
+        )
+    print(f"peak memory of all {_peak_mib()} MiB")
 
 
 def _sets(slices: int) -> list[FeatureSet]:
@@ -105,14 +128,19 @@ def _sets(slices: int) -> list[FeatureSet]:
     return [words, FeatureSet("negatives", False, clips(20, 60_000), sampling_weight=4)]
 
 
-def _our_loop(model: Any, sampler: BatchSampler) -> Callable[[int], float]:
-    state = TrainState(model, NETWORK, TrainingSection())
+def _our_loop(slices: int, sampler: BatchSampler, step: Literal["jax", "tensorflow"]) -> Callable[[int], float]:
+    from trainer.mixednet.models import build_model
+
+    performance = PerformanceSection(step=step)
+    state, _ = train_state(build_model(NETWORK, slices), NETWORK, TrainingSection(), performance)
+    recorder = Recorder(None, performance, Silent())
 
     def run(first: int) -> float:
         began = time.perf_counter()
-        for batch in prefetch(sampler.batch, range(first, first + STEPS), PerformanceSection().prefetch_factor):
-            loss = state.train_step(batch)
-        loss.numpy()
+        steps = range(first, first + STEPS)
+        for _, sums in run_blocks(state, sampler, steps, performance.prefetch_factor, recorder, lambda _: 1e-3):
+            loss = sums
+        np.asarray(loss)
         return (time.perf_counter() - began) / STEPS
 
     return run

@@ -46,6 +46,22 @@ class MaskSettings:
 
 
 @dataclass(frozen=True)
+class Stretches:
+    """What one kind of mask silences in a batch, as numbers."""
+
+    starts: NDArray[np.int64]
+    """The first masked slice or bin, `[batch, masks]`."""
+    sizes: NDArray[np.int64]
+    """Slices or bins, `[batch, masks]`."""
+
+    def mask(self, length: int) -> NDArray[np.bool_]:
+        """`[batch, length]`, the union of the masks of a row."""
+        places, starts, sizes = np.arange(length), self.starts[:, :, None], self.sizes[:, :, None]
+        masked: NDArray[np.bool_] = ((places >= starts) & (places < starts + sizes)).any(axis=1)
+        return masked
+
+
+@dataclass(frozen=True)
 class Masks:
     """What is silenced in one batch, on the host. None where no mask of the kind is wanted."""
 
@@ -56,11 +72,19 @@ class Masks:
 
 
 def draw_masks(settings: MaskSettings, batch: int, slices: int, seed: int, step: int) -> Masks:
-    """The masks of one batch. They depend on the arguments alone; the time masks not on the settings of the frequency
-    masks, nor these on those.
+    """The masks of one batch, which are those of `draw_stretches`."""
+    time, frequency = draw_stretches(settings, batch, slices, seed, step)
+    return Masks(time.mask(slices) if time else None, frequency.mask(contract.FEATURE_CHANNELS) if frequency else None)
+
+
+def draw_stretches(
+    settings: MaskSettings, batch: int, slices: int, seed: int, step: int
+) -> tuple[Stretches | None, Stretches | None]:
+    """What the masks over time and over mel bins cover in one batch; None where no mask of the kind is wanted. They
+    depend on the arguments alone; those over time not on the settings of those over mel bins, nor these on those.
     """
     time, frequency = np.random.SeedSequence((seed, step, _STREAM)).spawn(2)
-    return Masks(
+    return (
         _drawn(settings.time_mask_max_size, settings.time_mask_count, batch, slices, np.random.default_rng(time)),
         _drawn(
             settings.freq_mask_max_size,
@@ -72,17 +96,11 @@ def draw_masks(settings: MaskSettings, batch: int, slices: int, seed: int, step:
     )
 
 
-def _drawn(
-    max_size: int, count: int, batch: int, length: int, generator: np.random.Generator
-) -> NDArray[np.bool_] | None:
-    """Bool `[batch, length]`: the union of `count` masks a row, or None."""
+def _drawn(max_size: int, count: int, batch: int, length: int, generator: np.random.Generator) -> Stretches | None:
     if not max_size or not count:
         return None
-    sizes = generator.integers(0, min(max_size, length), (batch, count, 1), endpoint=True)
-    starts = generator.integers(0, length - sizes, endpoint=True)
-    places = np.arange(length)
-    masked: NDArray[np.bool_] = ((places >= starts) & (places < starts + sizes)).any(axis=1)
-    return masked
+    sizes = generator.integers(0, min(max_size, length), (batch, count), endpoint=True)
+    return Stretches(generator.integers(0, length - sizes, endpoint=True), sizes)
 
 
 def apply_masks(features: Any, masks: Masks, xp: ModuleType | Any = np) -> None:

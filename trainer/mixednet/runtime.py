@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from trainer.config.training_sections import PerformanceSection
@@ -43,6 +46,37 @@ def start_tensorflow(threads: int | None = None, settings: PerformanceSection | 
             " the CPU"
         )
     return tf
+
+
+def start_jax(settings: PerformanceSection | None = None) -> list[Any]:
+    """Import JAX, with as many threads as `start_tensorflow` has, and return its devices: its GPUs where it has some,
+    else the CPU. It takes a GPU's memory as it needs it, since TensorFlow evaluates on the same one.
+
+    Only the first call of a process sets the threads.
+    """
+    settings = settings or PerformanceSection()
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    # A CUDA plugin that finds no driver complains, as does JAX where there is a GPU and no plugin.
+    logging.getLogger("jax._src.xla_bridge").setLevel(logging.ERROR)
+    threads = settings.intra_op_parallelism or min(MAX_THREADS, len(os.sched_getaffinity(0)))
+    with _said_to_xla(threads), stderr_on_failure():
+        import jax
+
+        return list(jax.devices())
+
+
+@contextmanager
+def _said_to_xla(threads: int) -> Iterator[None]:
+    """`NPROC` is what XLA's client for CPUs takes for the number of processors, when it is made."""
+    before = os.environ.get("NPROC")
+    os.environ["NPROC"] = str(threads)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["NPROC"]
+        else:
+            os.environ["NPROC"] = before
 
 
 def compute_dtype(settings: PerformanceSection) -> str:

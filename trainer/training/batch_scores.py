@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wakeword.scoring.classification import share
+
+_NUMBERS = 5
+"""That a step gives."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,10 @@ class BatchScores:
 
     @classmethod
     def of(cls, steps: Sequence[Any], batch_size: int) -> BatchScores:
-        """The scores of so many steps' tensors; waits for those that are still being computed."""
-        of_steps = np.array([step.numpy() for step in steps], np.float64)
+        """The scores of steps' tensors, each of one step or of several; waits for those that are still being
+        computed.
+        """
+        of_steps = rows_of(steps)
         done = of_steps[are_finite(steps)]
         loss, true_accepts, accepts, positives = map(float, done[:, :4].sum(axis=0))
         return cls(
@@ -105,5 +111,14 @@ class BatchScores:
 
 
 def are_finite(steps: Sequence[Any]) -> list[bool]:
-    """Of each step's tensor, whether the step was done: its loss and the norm of its gradient are finite."""
-    return [bool(np.isfinite(step[0]) and np.isfinite(step[4])) for step in (each.numpy() for each in steps)]
+    """Of each step, whether it was done: its loss and the norm of its gradient are finite. Tensors as in
+    `BatchScores.of`.
+    """
+    of_steps = rows_of(steps)
+    return [bool(finite) for finite in np.isfinite(of_steps[:, 0] + of_steps[:, 4])]
+
+
+def rows_of(steps: Sequence[Any]) -> NDArray[np.float64]:
+    """What steps gave, `[steps, 5]`, of tensors of one step, `[5]`, or of several, `[steps, 5]`."""
+    rows = [np.asarray(step, np.float64).reshape(-1, _NUMBERS) for step in steps]
+    return np.concatenate(rows) if rows else np.zeros((0, _NUMBERS))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.data.batches import Batch, BatchSampler, prefetch
+from trainer.data.batches import BatchSampler, prefetch
 from trainer.data.spec_augment import choose_array_module
 from trainer.mining.hard_negatives import MinedSets
 from trainer.mixednet.models import build_model
@@ -26,6 +26,7 @@ from trainer.training.recorder import Recorder
 from trainer.training.schedules import learning_rate
 from trainer.training.scores import Checkpoint, ValidationScores, is_better
 from trainer.training.step import TrainState
+from trainer.training.step_engine import train_state
 from trainer.training.training_run import TrainingRun
 from wakeword.errors import ConfigError
 
@@ -69,28 +70,56 @@ def train(run: TrainingRun) -> TrainingResult:
         with delayed_interrupt() as interrupted:
             loop.go_on(interrupted)
     finally:
-        loop.recorder.close()
+        loop.close()
     return loop.result()
 
 
 def run_steps(state: TrainState, sampler: BatchSampler, steps: range, ahead: int, recorder: Recorder) -> Generator[Any]:
-    """Train on the batches of some steps, up to `ahead` of them made ready in the background, and yield what each step
-    gives (see `BatchScores`).
+    """Train on the batches of some steps, at the learning rate as it is, and yield what each step gives (see
+    `BatchScores`), of a state that does them one by one. `ahead` as in `run_blocks`.
+    """
+    with closing(run_blocks(state, sampler, steps, ahead, recorder)) as blocks:
+        for _, sums in blocks:
+            yield sums
+
+
+def run_blocks(
+    state: TrainState,
+    sampler: BatchSampler,
+    steps: range,
+    ahead: int,
+    recorder: Recorder,
+    rate: Callable[[int], float] | None = None,
+) -> Generator[tuple[range, Any]]:
+    """Train on the batches of some steps, in the blocks that a state does at once, and yield each with what it gives
+    (see `BatchScores`).
+
+    Args:
+        state: What is trained.
+        sampler: Draws the batches.
+        steps: Which ones.
+        ahead: So many blocks are made ready in the background meanwhile.
+        recorder: Told what takes how long.
+        rate: The learning rate of a step; None leaves it as it is.
+
+    Returns the blocks' steps and what they give, which may still be computed.
     """
 
-    def make(step: int) -> Batch:
+    def make(block: range) -> Any:
         with recorder.timed("batch"):  # in the background; what of it is masks and filters is told besides
-            return sampler.batch(step, lambda: recorder.timed("augmentation"))
+            return state.made_ready(sampler, block, lambda: recorder.timed("augmentation"))
 
-    with closing(prefetch(make, steps, ahead)) as batches:
-        for step in steps:
-            recorder.before_step(step)
+    parts = list(state.blocks(steps))
+    with closing(prefetch(make, parts, ahead)) as made_blocks:
+        for block in parts:
+            recorder.before_step(block[0])
             with recorder.timed("waiting_for_batch"):
-                batch = next(batches)
+                made = next(made_blocks)
             with recorder.timed("step"):
-                sums = state.train_step(batch)
-            recorder.after_step(step + 1)
-            yield sums
+                sums = state.train_block(made, None if rate is None else [rate(step) for step in block])
+            for step in block:
+                recorder.after_step(step + 1)
+            yield block, sums
 
 
 class _Loop:
@@ -108,7 +137,9 @@ class _Loop:
         if run.simulated_export is not None:
             load_weights(model, run.simulated_export.weights)
             representative = run.simulated_export.representative
-        self._train_state = TrainState(model, run.network, run.settings, precision, run.distillation, representative)
+        self._train_state, self._computed_by = train_state(
+            model, run.network, run.settings, run.performance, precision, run.distillation, representative
+        )
         self.recorder = Recorder(run.records, run.performance, run.progress)
         self._progress, self._pace, self._mined_total = self.recorder.progress, Pace(), 0
         self._state = checkpoints.RunState(
@@ -132,6 +163,8 @@ class _Loop:
                 )
             self._draw_from(mined)
         self.recorder.begin(self._state.evaluated_step, self._run.preparation)
+        if self._computed_by:
+            self._progress.told(self._computed_by)
 
     def _take_up(self, state: checkpoints.RunState) -> None:
         before, steps = state.planned, self._settings.steps
@@ -171,6 +204,11 @@ class _Loop:
                 self._save()
                 raise KeyboardInterrupt
 
+    def close(self) -> None:
+        """Write out what is recorded, and end what draws batches."""
+        self._train_state.close()
+        self.recorder.close()
+
     def _evaluation_due(self) -> bool:
         step = self._state.step
         return step > 0 and (step % self._settings.eval_step_interval == 0 or step == self._settings.steps)
@@ -186,26 +224,24 @@ class _Loop:
         state, settings = self._state, self._settings
         phase = settings.phase_of(state.step)
         self._train_state.begin_phase(phase)
-        self._train_state.set_learning_rate(self._rate(state.step))
         if state.step % settings.eval_step_interval == 0:
             self._train_state.collect_ranges()
         next_evaluation = (state.step // settings.eval_step_interval + 1) * settings.eval_step_interval
         last = min(next_evaluation, sum(settings.training_steps[: phase + 1]))
         given: list[Any] = []
         reported = time.monotonic()
-        steps = run_steps(
+        blocks = run_blocks(
             self._train_state,
             self._sampler,
             range(state.step, last),
             self._run.performance.prefetch_factor,
             self.recorder,
+            self._rate,
         )
-        with closing(steps):
-            for sums in steps:
+        with closing(blocks):
+            for block, sums in blocks:
                 given.append(sums)
-                state.step += 1
-                if settings.schedule == "cosine":
-                    self._train_state.set_learning_rate(self._rate(state.step))
+                state.step += len(block)
                 if interrupted() or state.step == last or time.monotonic() - reported >= REPORT_INTERVAL_S:
                     self._report(phase, given)
                     given, reported = [], time.monotonic()
@@ -219,8 +255,9 @@ class _Loop:
     def _report(self, phase: int, given: Sequence[Any]) -> None:
         scores, step, settings = BatchScores.of(given, self._settings.batch_size), self._state.step, self._settings
         self._state.batches += scores
+        finite = are_finite(given)
         skipped, self._state.skipped_in_a_row = skipped_steps(
-            are_finite(given), step - len(given) + 1, self._state.skipped_in_a_row, self._remedy()
+            finite, step - len(finite) + 1, self._state.skipped_in_a_row, self._remedy()
         )
         for each in skipped:
             self._progress.skipped(each)

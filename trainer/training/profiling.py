@@ -6,6 +6,7 @@ import cProfile
 import io
 import pstats
 import resource
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -69,12 +70,17 @@ class StepTimes:
 
 
 def gpu_memory() -> dict[str, float]:
-    """MiB that TensorFlow holds of all GPUs now, and held at most so far; nothing where there is none."""
+    """MiB that TensorFlow and JAX hold of all GPUs now, and held at most so far; nothing where there is none."""
     from trainer.mixednet.runtime import start_tensorflow
 
     tf = start_tensorflow()
     gpus = len(tf.config.list_logical_devices("GPU"))
     used = [tf.config.experimental.get_memory_info(f"GPU:{index}") for index in range(gpus)]
+    jax = sys.modules.get("jax")  # not imported for this
+    for device in jax.devices() if jax else ():
+        held = device.memory_stats() or {}
+        if device.platform != "cpu" and held:
+            used.append({"current": held["bytes_in_use"], "peak": held["peak_bytes_in_use"]})
     names = {"gpu_memory_mib": "current", "peak_gpu_memory_mib": "peak"}
     return {name: sum(one[key] for one in used) / 2**20 for name, key in names.items()} if used else {}
 

@@ -41,6 +41,7 @@ from trainer.data.word_lengths import too_long_words
 from trainer.evaluation.windows import WordEnd, word_ends_of
 from trainer.export.representative import representative_features, representative_records, representative_stream
 from trainer.inference.models import FloatModel
+from trainer.inference.runs import run_config
 from trainer.inference.splits import PresentedSplit, SplitRecords, are_synthetic_words, present_split, seconds_counted
 from trainer.mining.in_training import FOLDER as MINED_FOLDER
 from trainer.mining.in_training import JoinedNegatives, TrainingMiner
@@ -52,6 +53,7 @@ from trainer.training.memory import check_memory, feature_workers, workers
 from trainer.training.progress import TrainingProgress
 from trainer.training.quantization_aware import KEYS as QUANTIZATION_AWARE_KEYS
 from trainer.training.quantization_aware import Phase, fine_tune, steps_before
+from trainer.training.step_engine import check_step
 from trainer.training.teacher_phase import train_teacher
 from trainer.training.teacher_settings import FOLDER as TEACHER
 from trainer.training.teacher_settings import steps_to_keep, teacher_config, teacher_summary
@@ -211,7 +213,7 @@ def checked_recordings(
     taught = teacher_config(config, folder) if config.training.teacher != "none" else None
     performance = config.performance
     choose_array_module(performance.gpu_only)
-    compute_dtype(performance)  # both refuse what this machine cannot do
+    precision = compute_dtype(performance)  # both refuse what this machine cannot do
     check_size(config)
     with threads_of_workers(performance.num_threads_per_worker):
         counter, training = progress.counting("checking recordings"), config.training
@@ -236,6 +238,8 @@ def checked_recordings(
     if folder is not None:
         _refuse_other_recordings(ingestion.records, folder)
     check_teachers(config, ingestion.records)
+    teachers = [run_config(checkpoint).model for checkpoint in config.training.teachers]
+    check_step(config, precision, [*teachers, *([taught.model] if taught else [])])
     _check_ratios(config, ingestion.records)
     check_memory(config, ingestion.records)
     if taught:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trainer.config.network import NetworkConfig
 from trainer.config.training_sections import TrainingSection
-from trainer.data.batches import Batch
+from trainer.data.batches import Augmenting, Batch, BatchSampler
 from trainer.training.gradients import GradientLimit, guarded
 from trainer.training.loss_scale import LossScale
 from trainer.training.losses import Distillation, Loss
@@ -111,6 +111,27 @@ class TrainState:
     def set_learning_rate(self, learning_rate: float) -> None:
         """Take effect from the next step."""
         self._optimizer.learning_rate = learning_rate
+
+    def blocks(self, steps: range) -> Iterator[range]:
+        """Some steps in parts, each of which is made ready, and done, at once."""
+        return (steps[place : place + 1] for place in range(len(steps)))
+
+    def made_ready(self, sampler: BatchSampler, steps: range, augmenting: Augmenting) -> Any:
+        """The batch of a block of one step; called in the background. Filters and masks are drawn within
+        `augmenting`.
+        """
+        return sampler.batch(steps[0], augmenting)
+
+    def train_block(self, made: Any, rates: Sequence[float] | None) -> Any:
+        """Do the steps of a block, each with its learning rate; None leaves it as it is. Gives what `train_step` does,
+        a row a step where they are several.
+        """
+        if rates is not None:
+            self.set_learning_rate(rates[0])
+        return self.train_step(made)
+
+    def close(self) -> None:
+        """No more steps are made ready."""
 
     def train_step(self, batch: Batch) -> Any:
         """Do one step; see `BatchScores` for the float32 tensor that it returns without waiting for it. A step whose
