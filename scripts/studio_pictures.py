@@ -53,6 +53,11 @@ def _record(page: Page) -> None:
     page.wait_for_timeout(3000)
 
 
+def _words(page: Page) -> None:
+    page.get_by_label("Show").select_option("positive")
+    page.wait_for_url("**label=positive**")
+
+
 def _train(page: Page) -> None:
     page.get_by_label("Find a setting").fill("learning rate")
     page.evaluate("document.getElementById('settings-title').scrollIntoView()")
@@ -74,6 +79,7 @@ def scenes(workspace: Path) -> list[tuple[str, str, str, Callable[[Page], None]]
         ("start", "/start/", "light", _start),
         *(("made", f"/start/made/{name}/", "light", _made) for name in words[:1]),
         ("record", "/record/", "light", _record),
+        ("clips", "/record/clips", "dark", _words),
         ("train-settings", "/train/new", "light", _train),
         *(("train-run", f"/train/run/words/{name}/run", "dark", _nothing) for name in words[:1]),
         ("listen", "/listen/", "light", _listen),
