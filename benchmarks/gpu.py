@@ -26,8 +26,9 @@ from trainer.config.batch_settings import FilterAugment
 from trainer.config.lengths import window_slices
 from trainer.config.network import NetworkConfig
 from trainer.config.training_sections import TrainingSection
-from trainer.data.batches import BatchSampler, FeatureSet, prefetch
+from trainer.data.batches import BatchSampler, prefetch
 from trainer.data.clip_rows import ClipRows
+from trainer.data.drawn_sets import FeatureSet
 from trainer.mixednet.layout import Layout
 from trainer.mixednet.runtime import start_jax
 from trainer.training.schedules import learning_rate

@@ -25,7 +25,8 @@ from trainer.config.batch_settings import FilterAugment
 from trainer.config.lengths import window_slices
 from trainer.config.network import NetworkConfig
 from trainer.config.training_sections import PerformanceSection, TrainingSection
-from trainer.data.batches import BatchSampler, FeatureSet
+from trainer.data.batches import BatchSampler
+from trainer.data.drawn_sets import FeatureSet
 from trainer.data.split import Split
 from trainer.inference.models import FloatModel
 from trainer.inference.splits import PresentedSplit

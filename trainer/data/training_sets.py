@@ -14,9 +14,9 @@ from trainer.config.batch_settings import TruncationStrategy
 from trainer.config.sections import TrainerConfig
 from trainer.config.training_sections import TrainingSection
 from trainer.data.augmented import augmented_clips, prepare_augmentation
-from trainer.data.batches import FeatureSet
 from trainer.data.clip_rows import ClipRows
 from trainer.data.dataset import MIN_HARD_NEGATIVES, select_records, sounds
+from trainer.data.drawn_sets import FeatureSet
 from trainer.data.feature_sets import representative_clips, stored_sets
 from trainer.data.features import FeatureSettings, negative_features, positive_features
 from trainer.data.ingest import Label, SampleRecord

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from trainer.data.batches import FeatureSet
+from trainer.data.drawn_sets import FeatureSet
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ import numpy as np
 from trainer.config.batch_settings import END_SHIFT_SLICES
 from trainer.config.network import NetworkConfig
 from trainer.config.sections import HardNegativeMiningSection
-from trainer.data.batches import FeatureSet
 from trainer.data.clip_rows import ClipRows
+from trainer.data.drawn_sets import FeatureSet
 from trainer.data.features import FeatureSettings, joined_recordings
 from trainer.data.ingest import SampleRecord
 from trainer.data.mined import TABLE_NAME, MinedClip, read_table, write_table

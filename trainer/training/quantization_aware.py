@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.config.training_sections import TrainingSection
-from trainer.data.batches import FeatureSet
+from trainer.data.drawn_sets import FeatureSet
 from trainer.mixednet.weights import QUANTIZATION_AWARE, load_weights, save_weights
 from trainer.training.loop import TrainingResult, train
 from trainer.training.scores import Checkpoint, ValidationScores, is_better

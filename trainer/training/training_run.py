@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from trainer.config.network import NetworkConfig
 from trainer.config.training_sections import PerformanceSection, TrainingSection
-from trainer.data.batches import BatchSampler, FeatureSet
+from trainer.data.batches import BatchSampler
+from trainer.data.drawn_sets import FeatureSet
 from trainer.mining.hard_negatives import HardNegatives
 from trainer.training.losses import Distillation
 from trainer.training.progress import Silent, TrainingProgress

@@ -10,9 +10,10 @@ from typing import Any
 
 from trainer.config.sections import TrainerConfig
 from trainer.config.training_sections import PerformanceSection, TrainingSection
-from trainer.data.batches import BatchSampler, FeatureSet
+from trainer.data.batches import BatchSampler
 from trainer.data.clip_rows import ClipRows
 from trainer.data.dataset import MIN_HARD_NEGATIVES, select_records
+from trainer.data.drawn_sets import FeatureSet
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import Progress
 from trainer.data.spec_augment import choose_array_module

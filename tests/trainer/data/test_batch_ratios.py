@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from trainer.config.loader import load_config
 from trainer.config.training_sections import TrainingSection
 from trainer.data.batch_ratios import BatchRatios, spread_evenly
-from trainer.data.batches import Batch, BatchSampler, FeatureSet
+from trainer.data.batches import Batch, BatchSampler
+from trainer.data.drawn_sets import FeatureSet
 from wakeword.errors import ConfigError
 
 CLIPS = [np.full((30, 40), value, np.int8) for value in range(3)]

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from trainer.config.batch_settings import TruncationStrategy
 from trainer.config.training_sections import TrainingSection
-from trainer.data.batches import Batch, BatchSampler, FeatureSet, prefetch
+from trainer.data.batches import Batch, BatchSampler, prefetch
+from trainer.data.drawn_sets import FeatureSet
 from wakeword.errors import ConfigError
 
 SLICES = 20

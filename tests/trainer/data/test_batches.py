@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from trainer.config.batch_settings import TruncationStrategy
 from trainer.config.training_sections import TrainingSection
-from trainer.data.batches import BatchSampler, FeatureSet
+from trainer.data.batches import BatchSampler
 from trainer.data.clip_rows import ClipRows
+from trainer.data.drawn_sets import FeatureSet
 from wakeword.errors import ConfigError
 
 SLICES = 20

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from tests.networks import speechlike
 from trainer.config.batch_settings import FilterAugment
 from trainer.config.training_sections import TrainingSection
-from trainer.data.batches import BatchSampler, FeatureSet
+from trainer.data.batches import BatchSampler
+from trainer.data.drawn_sets import FeatureSet
 from trainer.data.filter_augment import draw_filters, filter_augment
 from trainer.data.spec_augment import choose_array_module
 from wakeword.errors import ConfigError

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from trainer.config.batch_settings import FilterAugment, QuietAugment
 from trainer.config.training_sections import TrainingSection
-from trainer.data.batches import BatchSampler, FeatureSet
+from trainer.data.batches import BatchSampler
 from trainer.data.drawn_ahead import Drawers, stacked
+from trainer.data.drawn_sets import FeatureSet
 
 pytest.importorskip("jax", reason="JAX is not installed; the extra jax has it")
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from tests.networks import speechlike
 from trainer.config.batch_settings import QuietAugment
 from trainer.config.training_sections import TrainingSection
-from trainer.data.batches import BatchSampler, FeatureSet
+from trainer.data.batches import BatchSampler
+from trainer.data.drawn_sets import FeatureSet
 from trainer.data.quiet_augment import KEPT, draw_quiet_parts, falling, quiet_augment
 
 BOTH = QuietAugment(share=0.6, fill=30, erase=170)

@@ -6,8 +6,8 @@ import pytest
 
 from tests.trainer.evaluation.loudness import RATE, write_bursts
 from tests.trainer.mining.miners import SEED
-from trainer.data.batches import FeatureSet
 from trainer.data.clip_rows import ClipRows
+from trainer.data.drawn_sets import FeatureSet
 from trainer.data.features import negative_features
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split

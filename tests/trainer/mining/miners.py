@@ -8,8 +8,8 @@ from pathlib import Path
 from tests.networks import TINY
 from trainer.config.lengths import receptive_field
 from trainer.config.training_sections import HardNegativeMiningSection
-from trainer.data.batches import FeatureSet
 from trainer.data.clip_rows import ClipRows
+from trainer.data.drawn_sets import FeatureSet
 from trainer.mining.in_training import JoinedNegatives, TrainingMiner
 from trainer.mining.windows import Stretch
 

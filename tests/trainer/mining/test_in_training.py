@@ -16,8 +16,8 @@ from tests import networks
 from tests.networks import TINY
 from tests.trainer.evaluation.loudness import RATE
 from tests.trainer.mining.miners import SEED, WINDOW, mined_of, miner_of
-from trainer.data.batches import FeatureSet
 from trainer.data.clip_rows import ClipRows
+from trainer.data.drawn_sets import FeatureSet
 from trainer.data.features import FeatureSettings, joined_recordings
 from trainer.data.ingest import SampleRecord
 from trainer.data.mined import MinedClip, read_table, write_table

@@ -18,7 +18,7 @@ from tests.networks import TINY
 from tests.trainer.mining.miners import WINDOW, miner_of
 from tests.trainer.training.test_records import curves
 from trainer.config.training_sections import TrainingSection
-from trainer.data.batches import FeatureSet
+from trainer.data.drawn_sets import FeatureSet
 from trainer.data.ingest import SampleRecord
 from trainer.data.mined import MinedClip, read_table
 from trainer.mining import saving

@@ -18,7 +18,8 @@ from tests.trainer.training.test_step import SINGLE, batch, model_of
 from trainer.config.lengths import receptive_field
 from trainer.config.loader import load_config
 from trainer.config.training_sections import GradientClipping, TrainingSection
-from trainer.data.batches import BatchSampler, FeatureSet
+from trainer.data.batches import BatchSampler
+from trainer.data.drawn_sets import FeatureSet
 from trainer.mining.hard_negatives import MinedSets
 from trainer.mixednet.weights import BEST_WEIGHTS
 from trainer.training import checkpoints, loop

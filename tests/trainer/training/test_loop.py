@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from trainer.config.lengths import receptive_field
 from trainer.config.network import NetworkConfig
 from trainer.config.training_sections import TrainingSection
-from trainer.data.batches import BatchSampler, FeatureSet
+from trainer.data.batches import BatchSampler
+from trainer.data.drawn_sets import FeatureSet
 from trainer.mixednet.weights import BEST_WEIGHTS, load_weights
 from trainer.training import checkpoints, loop
 from trainer.training.interrupt import delayed_interrupt

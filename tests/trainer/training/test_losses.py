@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tests.trainer.training.test_step import BATCH_SIZE, LATEST, SINGLE, batch, model_of
 from trainer.config.lengths import receptive_field
 from trainer.config.training_sections import TrainingSection
-from trainer.data.batches import FeatureSet
+from trainer.data.drawn_sets import FeatureSet
 from trainer.mixednet.scaling import dequantise
 from trainer.training import loop
 from trainer.training.batch_scores import BatchScores

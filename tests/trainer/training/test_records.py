@@ -16,7 +16,7 @@ import pytest
 from tests.networks import TINY
 from trainer.config.lengths import receptive_field
 from trainer.config.training_sections import PerformanceSection, TrainingSection
-from trainer.data.batches import FeatureSet
+from trainer.data.drawn_sets import FeatureSet
 from trainer.mixednet import runtime
 from trainer.mixednet.weights import BEST_WEIGHTS
 from trainer.training import checkpoints, loop

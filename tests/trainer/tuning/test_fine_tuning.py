@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tests.trainer.tuning.conftest import WEIGHTS
 from trainer.config.loader import CONFIG_NAME, load_config
-from trainer.data.batches import FeatureSet
+from trainer.data.drawn_sets import FeatureSet
 from trainer.inference.models import FloatModel
 from trainer.training.loop import run_steps
 from trainer.tuning import fine_tuning
