@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,9 +42,26 @@ class ChainOptions:
     def arguments(self, output: Path) -> list[str]:
         """As they are typed."""
         words = ["--phrase", self.phrase, "--language", self.language, "--output", str(output)]
-        words += ["--config", self.config, "--clips", str(self.clips), "--natural", str(self.natural)]
+        words += [
+            "--model-name",
+            folder_name(self.phrase),
+            "--config",
+            self.config,
+            "--clips",
+            str(self.clips),
+            "--natural",
+            str(self.natural),
+        ]
         words += ["--real-speech", str(self.real_speech)] if self.real_speech else []
         return words + [part for folder in self.negatives for part in ("--negatives", str(folder))]
+
+
+def folder_name(phrase: str) -> str:
+    """What a phrase's folder and its model are called; a phrase without a Latin letter gets a name that is made."""
+    try:
+        return default_name(phrase)
+    except ConfigError:
+        return f"word_{hashlib.sha256(phrase.encode()).hexdigest()[:8]}"
 
 
 def chain_steps(options: ChainOptions, output: Path) -> tuple[Cycle, tuple[JobStep, ...]]:
@@ -75,7 +93,7 @@ def begin_chain(workspace: Workspace, options: ChainOptions) -> StudioJob:
 
 def voices_folder(phrase: str, language: str) -> Path:
     """Where the voices speak a phrase, from the workspace."""
-    return Path("words") / f"{default_name(phrase)}_{language.lower().replace('-', '_')}_voices"
+    return Path("words") / f"{folder_name(phrase)}_{language.lower().replace('-', '_')}_voices"
 
 
 def begin_voices(workspace: Workspace, phrase: str, language: str) -> StudioJob:
@@ -172,7 +190,7 @@ def _latest(workspace: Workspace, kind: str, folder: Path) -> StudioJob | None:
 
 def _folders(phrase: str) -> list[Path]:
     """Where a phrase may be made: other settings of the same phrase have a folder of their own."""
-    name = default_name(phrase)
+    name = folder_name(phrase)
     return [Path("words") / (f"{name}_{number}" if number > 1 else name) for number in range(1, 1000)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import webbrowser
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -29,9 +28,6 @@ def studio(
             help="Where it can be reached; 0.0.0.0 is for a container alone, whose port is published on 127.0.0.1."
         ),
     ] = "127.0.0.1",
-    open_browser: Annotated[
-        bool, typer.Option("--open/--no-open", help="Open the page in the browser of this machine.")
-    ] = False,
 ) -> None:
     """A local page for what the commands do: from a phrase to a model, its trainings, recordings, results and boards.
 
@@ -45,7 +41,5 @@ def studio(
 
     def tell(address: str) -> None:
         print(f"Studio of {workspace}: open {address}\nCtrl-C ends it; jobs go on.", flush=True)
-        if open_browser:
-            webbrowser.open(address)
 
     serve(Workspace(workspace.absolute()), port, tell, listen)

@@ -67,6 +67,8 @@ class PhraseLook(Record):
             )
         if near:
             return f"Long enough, but {near} sound{'s' if len(self.close_words[:2]) == 1 else ''} like it."
+        if not self.known_words:
+            return "A good length; which everyday words are close to it is not known for this language."
         return "A good length, and no everyday word is close to it."
 
 
@@ -93,11 +95,9 @@ def _look(phrase: str, language: str) -> PhraseLook:
     from trainer.data.speech.espeak_languages import check_language, sounds
     from trainer.data.speech.phonemes import distance, vowels_alike
     from trainer.data.speech.texts import clean_phrase, near_misses, phrase_sounds
-    from trainer.exporting import default_name
 
     language = check_language(language)
     phrase = clean_phrase(phrase, language)
-    default_name(phrase)
     bank = bank_of(language)
     hear = functools.partial(sounds, language=bank.language)
     target = phrase_sounds(phrase, hear)[0]

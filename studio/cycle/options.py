@@ -145,7 +145,8 @@ def cycles_of(options: argparse.Namespace) -> list[Cycle]:
 
 def check_named_once(options: argparse.Namespace) -> None:
     """Raise `ConfigError` where a wake word or a board is given twice, or one name is given for several models."""
-    names = [default_name(phrase) for phrase in options.phrases]
+    several = len(options.phrases) > 1
+    names = [default_name(phrase) for phrase in options.phrases] if several else []
     for option, given in (("--phrase", names), ("--board", options.boards)):
         for name in given:
             if given.count(name) > 1:
