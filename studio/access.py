@@ -9,19 +9,18 @@ page of the studio (Origin).
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from wakeword.files import partial_file
+from wakeword.files import write_atomically
 from wakeword.pages import render_page
 
 PARAMETER = "token"
@@ -40,7 +39,7 @@ _POLICY = "; ".join(
         "frame-ancestors 'self'",
     )
 )
-_HEADERS = {
+HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -78,16 +77,14 @@ class Door:
 
 def kept_token(file: Path) -> str:
     """The token of a workspace: made once, so that a page that was open goes on after a restart of the server. Only the
-    user may read the file.
+    user may read the file; one that others could read is made anew.
     """
-    if file.is_file():
+    if file.is_file() and not file.stat().st_mode & 0o077:
         kept = file.read_text(encoding="ascii", errors="replace").strip()
         if len(kept) >= 32 and kept.isascii():
             return kept
     token = secrets.token_urlsafe(32)
-    with partial_file(file) as temporary:
-        temporary.write_text(token)
-    os.chmod(file, 0o600)  # noqa: PTH101
+    write_atomically(file, token, private=True)
     return token
 
 
@@ -128,7 +125,8 @@ class Doorkeeper:
         given = dict(query).get(PARAMETER)
         if scope["type"] == "http" and method in HARMLESS and self._door.fits(given):
             return self._welcome(path, [(key, value) for key, value in query if key != PARAMETER])
-        if self._door.fits(_cookie(headers.get("cookie", ""), self._door.cookie)):
+        # Cookies of other programs of this machine stand beside it, in whatever form they like.
+        if self._door.fits(cookie_parser(headers.get("cookie", "")).get(self._door.cookie)):
             return None
         return Response(render_page("studio", "refused.html", {}), 401, media_type="text/html")
 
@@ -147,19 +145,11 @@ class Doorkeeper:
         return origin in (f"http://{host}", f"https://{host}")
 
 
-def _cookie(header: str, name: str) -> str | None:
-    try:
-        found = SimpleCookie(header).get(name)
-    except CookieError:
-        return None
-    return None if found is None else found.value
-
-
 def _with_headers(send: Send) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
+            for name, value in HEADERS.items():
                 headers.setdefault(name, value)
         await send(message)
 

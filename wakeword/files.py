@@ -14,12 +14,12 @@ PARTIAL_SUFFIX = ".partial"
 
 
 @contextmanager
-def partial_file(path: Path) -> Iterator[Path]:
+def partial_file(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is renamed to `path`, on any error it is removed.
 
     The name is unique, so that two processes writing the same file do not disturb each other: the last one wins whole.
     A link is followed. What is no regular file (`/dev/null`, a pipe) is yielded itself: renaming would put a file in
-    its place.
+    its place. What is `private` nobody but the user may read, at any moment.
 
     Raises `ConfigError` when `path` is a folder, and `OSError` when it cannot be written.
     """
@@ -37,9 +37,10 @@ def partial_file(path: Path) -> Iterator[Path]:
         temporary = Path(name)
         yield temporary
         # mkstemp makes files private; a result is as readable as any other file that the user writes.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        if not private:
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     except OSError as error:
         # A failed write names no file, or one that the user never named; the user must know which disk is full.
@@ -51,9 +52,11 @@ def partial_file(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a whole file or nothing. Raises `OSError` when the disk is full or the folder cannot be written."""
-    with partial_file(path) as temporary:
+def write_atomically(path: Path, content: str | bytes, *, private: bool = False) -> None:
+    """Write a whole file or nothing; `private` as in `partial_file`. Raises `OSError` when the disk is full or the
+    folder cannot be written.
+    """
+    with partial_file(path, private=private) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 

@@ -30,7 +30,8 @@ def _file(request: Request) -> Response:
     relative = request.path_params["path"]
     workspace = workspace_of(request)
     path = workspace.inside(relative)
-    if path.name == SECRETS_FILE or path.is_relative_to(workspace.firmware.resolve()):
+    hidden = any(part.startswith(".") for part in path.relative_to(workspace.root.resolve()).parts)
+    if hidden or path.name == SECRETS_FILE or path.is_relative_to(workspace.firmware.resolve()):
         raise ConfigError(f"{relative}: may hold secrets, which no page shows; read it in the workspace")
     if not path.is_file():
         raise ConfigError(f"{relative}: there is no such file in the workspace")
