@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 import studio.pages
 import wakeword
-from studio.access import Door, Doorkeeper
+from studio.access import HEADERS, Door, Doorkeeper
 from studio.page import Page, Tab, refused, shown
 from studio.workspace import Workspace
 from wakeword.errors import ConfigError, MwwError
@@ -37,11 +37,20 @@ def create_app(workspace: Workspace, door: Door) -> Starlette:
             *(Mount(f"/{page.name}", routes=list(page.routes)) for page in pages),
         ],
         middleware=[Middleware(Doorkeeper, door=door)],
-        exception_handlers={MwwError: _told, HTTPException: _told, OSError: _told},
+        exception_handlers={MwwError: _told, HTTPException: _told, OSError: _told, Exception: _failed},
     )
     app.state.workspace = workspace
     app.state.tabs = tabs
     return app
+
+
+def _failed(request: Request, error: Exception) -> Response:
+    """What nobody has foreseen: a line here, and where it happened in the terminal."""
+    line = f"Something in the studio itself failed ({type(error).__name__}); the terminal of mww-studio says where."
+    response = _answer(request, line, 500)
+    # This answer is given outside of the door, which gives all others their headers.
+    response.headers.update(HEADERS)
+    return response
 
 
 def _told(request: Request, error: Exception) -> Response:
@@ -52,6 +61,10 @@ def _told(request: Request, error: Exception) -> Response:
         status, line = error.status_code, "There is no such page." if error.status_code == 404 else error.detail
     elif isinstance(error, ConfigError):
         status = 422
+    return _answer(request, line, status)
+
+
+def _answer(request: Request, line: str, status: int) -> Response:
     if request.method != "GET":
         return refused({"": line}, status)
     return shown(request, "error.html", {"line": line}, status)

@@ -72,14 +72,11 @@ def begin_action(
     faults = _faults(workspace, action, form)
     if faults:
         return None, faults
-    command, folder = _command(workspace, board, action, form)
-    job = workspace.desk.place(
-        f"{action.title} {board.name}",
-        BOARD,
-        [JobStep(title=action.title, command=tuple(command))],
-        lane=_lane(board),
-        folder=folder,
-    )
+    # A folder that is free is free until the job has it.
+    with workspace.desk.undisturbed():
+        command, folder = _command(workspace, board, action, form)
+        step = JobStep(title=action.title, command=tuple(command))
+        job = workspace.desk.place(f"{action.title} {board.name}", BOARD, [step], lane=_lane(board), folder=folder)
     return job, {}
 
 

@@ -41,19 +41,12 @@ class ChainOptions:
 
     def arguments(self, output: Path) -> list[str]:
         """As they are typed."""
-        words = ["--phrase", self.phrase, "--language", self.language, "--output", str(output)]
-        words += [
-            "--model-name",
-            folder_name(self.phrase),
-            "--config",
-            self.config,
-            "--clips",
-            str(self.clips),
-            "--natural",
-            str(self.natural),
-        ]
-        words += ["--real-speech", str(self.real_speech)] if self.real_speech else []
-        return words + [part for folder in self.negatives for part in ("--negatives", str(folder))]
+        # What a user typed may begin with a dash: it is a value all the same.
+        words = [f"--phrase={self.phrase}", f"--language={self.language}", f"--output={output}"]
+        words += [f"--model-name={folder_name(self.phrase)}"]
+        words += [f"--config={self.config}", f"--clips={self.clips}", f"--natural={self.natural}"]
+        words += [f"--real-speech={self.real_speech}"] if self.real_speech else []
+        return words + [f"--negatives={folder}" for folder in self.negatives]
 
 
 def folder_name(phrase: str) -> str:
@@ -68,6 +61,10 @@ def chain_steps(options: ChainOptions, output: Path) -> tuple[Cycle, tuple[JobSt
     """The steps that make all of a phrase in a folder, a path from the workspace. What would be refused after minutes
     is refused now: raises `MwwError`.
     """
+    for text in (options.phrase, options.language, options.config):
+        # The commands of the steps would take it for an option.
+        if text.startswith("-"):
+            raise ConfigError(f"{text!r}: begins with a dash; leave it out")
     (cycle,) = cycles_of(parse("", options.arguments(output)))
     steps = cycle.steps()
     return cycle, tuple(
@@ -79,15 +76,16 @@ def begin_chain(workspace: Workspace, options: ChainOptions) -> StudioJob:
     """Begin to make a phrase's model, or go on with it where the same was begun before and is not done: what is asked
     for twice is made once. Raises as `chain_steps`.
     """
-    for folder in _folders(options.phrase):
-        _, steps = chain_steps(options, folder)
-        before = _latest(workspace, CHAIN, folder)
-        if before is not None and before.order.steps == steps:
-            return workspace.desk.go_on(before.name) if before.can_go_on else before
-        if before is None and not (workspace.root / folder / "generated").exists():
-            return workspace.desk.place(
-                f"“{options.phrase}”: from speech to report", CHAIN, steps, TRAINING, str(folder)
-            )
+    with workspace.desk.undisturbed():
+        for folder in _folders(options.phrase):
+            _, steps = chain_steps(options, folder)
+            before = _latest(workspace, CHAIN, folder)
+            if before is not None and before.order.steps == steps:
+                return workspace.desk.go_on(before.name) if before.can_go_on else before
+            if before is None and not (workspace.root / folder / "generated").exists():
+                return workspace.desk.place(
+                    f"“{options.phrase}”: from speech to report", CHAIN, steps, TRAINING, str(folder)
+                )
     raise AssertionError("there is always another folder")
 
 
@@ -99,16 +97,16 @@ def voices_folder(phrase: str, language: str) -> Path:
 def begin_voices(workspace: Workspace, phrase: str, language: str) -> StudioJob:
     """Let up to `VOICE_COUNT` voices say a phrase, each as it is: no change of formants, no way of speaking."""
     folder = voices_folder(phrase, language)
-    before = _latest(workspace, VOICES, folder)
-    if before is not None:
-        return workspace.desk.go_on(before.name) if before.can_go_on else before
     count = str(VOICE_COUNT)
     said = ["mww-generate", phrase, "--language", language, "--output", str(folder), "--positives", count]
     said += ["--near-misses", "0", "--sentences", "0", "--natural", count]
     said += ["--ways", "alone=1", "--formants", "1,1", "--accents", "0", "--no-check"]
-    return workspace.desk.place(
-        f"“{phrase}” in {count} voices", VOICES, [JobStep(title="Speak", command=tuple(said))], folder=str(folder)
-    )
+    steps = [JobStep(title="Speak", command=tuple(said))]
+    with workspace.desk.undisturbed():
+        before = _latest(workspace, VOICES, folder)
+        if before is None:
+            return workspace.desk.place(f"“{phrase}” in {count} voices", VOICES, steps, folder=str(folder))
+        return workspace.desk.go_on(before.name) if before.can_go_on else before
 
 
 @dataclass(frozen=True)

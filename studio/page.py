@@ -6,6 +6,7 @@ may read files and compute. What a user did wrong is raised as an `MwwError`, or
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,24 @@ class Page:
     """Its place in the navigation; pages of 100 or more are not in it."""
     routes: Sequence[BaseRoute]
     """Its first page has the path `/`."""
+
+
+@dataclass(frozen=True)
+class Sheet[T]:
+    """A page of a long list."""
+
+    rows: Sequence[T]
+    number: int
+    """From 1."""
+    sheets: int
+
+
+def sheet[T](request: Request, rows: Sequence[T], size: int) -> Sheet[T]:
+    """The page of a list that the address asks for by `?page=`; the last one where there are fewer."""
+    sheets = max(-(-len(rows) // size), 1)
+    asked = request.query_params.get("page", "")
+    number = min(max(int(asked), 1), sheets) if re.fullmatch("[0-9]{1,9}", asked) else 1
+    return Sheet(rows[(number - 1) * size : number * size], number, sheets)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 
-from wakeword.errors import ConfigError, MwwError
+from wakeword.errors import ConfigError, InfrastructureError, MwwError
 from wakeword.records import Record
 
 NEAR_WORDS = 8
@@ -75,15 +75,23 @@ class PhraseLook(Record):
 @functools.lru_cache(maxsize=64)
 def look_at(phrase: str, language: str) -> PhraseLook:
     """Look at a phrase of a language (tag of BCP 47), about a second of work. Raises `ConfigError` for one that cannot
-    be a wake word.
+    be a wake word, and `InfrastructureError` where it takes too long.
     """
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "studio.phrase_look", phrase, language],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_LONGEST_S,
-    )
+    for text in (phrase, language):
+        if "\0" in text:
+            raise ConfigError(f"{text!r}: holds a character that nobody can say; type it anew")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "studio.phrase_look", phrase, language],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_LONGEST_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise InfrastructureError(
+            f"the phrase could not be looked at within {_LONGEST_S} s: the machine is busy; try again"
+        ) from error
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         raise ConfigError(lines[-1].removeprefix("error: ") if lines else "the phrase could not be looked at")

@@ -66,6 +66,8 @@ class Workspace:
         """A path within the workspace as a page names it. Raises `ConfigError` for one that leads out of it, or into
         the studio's own folder.
         """
+        if "\0" in relative:
+            raise ConfigError(f"{relative!r}: is no name of a file")
         path = (self.root / relative).resolve()
         if not path.is_relative_to(self.root.resolve()) or path.is_relative_to(self.own.resolve()):
             raise ConfigError(f"{relative}: is not in the workspace; name a file or folder of it")

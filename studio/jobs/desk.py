@@ -10,8 +10,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -34,14 +34,22 @@ from studio.jobs.records import (
     write_state,
 )
 from wakeword.errors import ConfigError, InfrastructureError
-from wakeword.locks import try_lock, wait_for
+from wakeword.files import write_atomically
+from wakeword.locks import ATTEMPTS, try_lock, wait_for
 from wakeword.records import write_record
 
 TRAINING = "training"
 """The lane of what needs all cores for long: one at a time, the others wait."""
 LOG_TAIL = 64 * 1024
 """Bytes of a log that are given at once."""
-_NAME = re.compile(r"\d{4,}")
+_NAME = re.compile(r"\d{4,9}")
+_NEWEST_FILE = "newest"
+"""Beside the jobs: the highest number that was given to one. No number is given twice: a page may still show the job
+that had it."""
+_END_ATTEMPTS = 100
+"""Looks at the lock of a job that has just said how it ended, `PAUSE_S` apart: its process ends right after that."""
+_held = threading.local()
+""".folders: the desks that this thread holds already."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,15 @@ class StudioJob:
         """Whether it ended before its work was done."""
         return self.phase in (JobPhase.FAILED, JobPhase.STOPPED, JobPhase.KILLED)
 
+    @property
+    def complaint(self) -> str:
+        """The last line of what the process that ran the commands said as it failed itself; "" where it did not."""
+        try:
+            said = (self.folder / RUNNER_FILE).read_text(encoding="utf-8", errors="replace").strip()
+        except OSError:
+            return ""
+        return said.rpartition("\n")[2]
+
 
 class JobDesk:
     """The jobs in a folder. Any number of servers, one after the other, find the same ones."""
@@ -97,9 +114,8 @@ class JobDesk:
         lies. Raises `OSError` when the disk is full.
         """
         order = JobOrder(title=title, kind=kind, lane=lane, folder=folder, steps=tuple(steps), created=now())
-        with self._placing():
-            taken = [int(one.name) for one in self._folders()]
-            place = self.folder / f"{max(taken, default=0) + 1:04d}"
+        with self.undisturbed():
+            place = self.folder / f"{self._next_number():04d}"
             place.mkdir()
             # A folder is a job's from the moment that it holds this file.
             write_state(place, JobState())
@@ -108,17 +124,25 @@ class JobDesk:
         return self.job(place.name)
 
     def go_on(self, name: str) -> StudioJob:
-        """Go on with a job at the step that was not done. Raises `ConfigError` for one that is at work or done."""
-        with self._placing():
+        """Go on with a job at the step that was not done. Raises `ConfigError` for one that is at work or done, and
+        `InfrastructureError` for one of which a command is still at work.
+        """
+        with self.undisturbed():
             job = self.job(name)
             if not job.can_go_on:
                 raise ConfigError(f"job {name} is {job.phase}; only one that ended before its work was done goes on")
+            if _is_held(job.folder / lock_name(job.state.start), _END_ATTEMPTS):
+                raise InfrastructureError(
+                    f"job {name} is {job.phase}, but a command of it is still at work; wait for it"
+                )
             done = tuple(step for step in job.state.steps if step.exit_code == 0)
             self._start(job.folder, job.order, JobState(start=job.state.start, steps=done))
         return self.job(name)
 
     def stop(self, name: str) -> None:
-        """Ask a job to end; its command saves what it has. Raises `ConfigError` for one that has ended."""
+        """Ask a job to end; its command saves what it has. Asked again, the command is ended at once. Raises
+        `ConfigError` for one that has ended.
+        """
         job = self.job(name)
         if not job.alive:
             raise ConfigError(f"job {name} has ended: {job.phase}")
@@ -131,17 +155,21 @@ class JobDesk:
         """Forget a job that has ended: its command, its state and its log. What it made stays. Raises `ConfigError` for
         one that is at work.
         """
-        with self._placing():
-            job = self.job(name)
-            if job.alive:
-                raise ConfigError(f"job {name} is {job.phase}; stop it first")
-            shutil.rmtree(job.folder)
+        with self.undisturbed():
+            if name not in {one.name for one in self._folders()}:
+                raise _unknown(name)
+            # A job that nobody can read any more is removed too: its locks alone are asked.
+            if any(_is_held(one, ATTEMPTS) for one in (self.folder / name).glob(lock_name("*"))):
+                raise ConfigError(f"job {name} is still at work, or waits; stop it first")
+            # Without it the folder is no job's any more, whatever becomes of the rest.
+            (self.folder / name / JOB_FILE).unlink()
+            shutil.rmtree(self.folder / name)
 
     def job(self, name: str) -> StudioJob:
         """A job by its name. Raises `ConfigError` where there is none."""
         folder = self.folder / name
         if not _NAME.fullmatch(name) or not (folder / JOB_FILE).is_file():
-            raise ConfigError(f"there is no job {name}; see the list of jobs")
+            raise _unknown(name)
         order = read_order(folder)
         while True:
             state = read_state(folder)
@@ -153,12 +181,39 @@ class JobDesk:
                 return StudioJob(folder, order, again, alive)
 
     def jobs(self) -> list[StudioJob]:
-        """All jobs, the newest first; without those that were removed meanwhile, or that nobody can read any more."""
+        """All jobs, the newest first; without those that were removed meanwhile, and those of `damaged`."""
         found = []
         for folder in reversed(self._folders()):
             with suppress(ConfigError):
                 found.append(self.job(folder.name))
         return found
+
+    def damaged(self) -> dict[str, str]:
+        """What is wrong with each job that nobody can read any more, by its name."""
+        faults = {}
+        for folder in self._folders():
+            try:
+                self.job(folder.name)
+            except ConfigError as error:
+                if (folder / JOB_FILE).is_file():  # else it was removed meanwhile
+                    faults[folder.name] = str(error)
+        return faults
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Look at the jobs and begin one while the block runs, and no other page or process begins one between the two.
+        Blocks may lie within each other.
+        """
+        mine = _held.__dict__.setdefault("folders", set[Path]())
+        if self.folder in mine:
+            yield
+            return
+        with wait_for(self.folder / "lock", lambda: None):
+            mine.add(self.folder)
+            try:
+                yield
+            finally:
+                mine.remove(self.folder)
 
     def log(self, name: str, start: int | None = None) -> tuple[str, int]:
         """What a job printed from a byte of its log on, and the byte at which that ends; None begins `LOG_TAIL` bytes
@@ -181,9 +236,16 @@ class JobDesk:
         found = [one for one in self.folder.iterdir() if _NAME.fullmatch(one.name) and (one / JOB_FILE).is_file()]
         return sorted(found, key=lambda one: int(one.name))
 
-    def _placing(self) -> AbstractContextManager[None]:
-        """Two pages that begin a job at the same time get two jobs."""
-        return wait_for(self.folder / "lock", lambda: None)
+    def _next_number(self) -> int:
+        """A number that no job has or had. The caller holds the desk."""
+        file = self.folder / _NEWEST_FILE
+        # Also those of folders in which a job was just begun, or removed, when the power went.
+        taken = [int(one.name) for one in self.folder.iterdir() if _NAME.fullmatch(one.name)]
+        with suppress(OSError, ValueError):
+            taken.append(int(file.read_text(encoding="ascii")[:9]))
+        number = max(taken, default=0) + 1
+        write_atomically(file, f"{number}\n")
+        return number
 
     def _start(self, folder: Path, order: JobOrder, state: JobState) -> None:
         """Start the process of a job, with the job's lock in its hands. The caller holds the desk's."""
@@ -214,13 +276,17 @@ class JobDesk:
         return [Ahead(name=one.name, start=one.state.start) for one in sorted(found, key=lambda one: one.name)]
 
 
-def _is_held(path: Path) -> bool:
-    """Whether somebody holds a lock file."""
+def _unknown(name: str) -> ConfigError:
+    return ConfigError(f"there is no job {name}; see the list of jobs")
+
+
+def _is_held(path: Path, attempts: int = 1) -> bool:
+    """Whether somebody holds a lock file, and goes on to while it is looked at so often."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        return not try_lock(descriptor, 1, fcntl.LOCK_SH)
+        return not try_lock(descriptor, attempts, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)

@@ -94,6 +94,8 @@ class JobState(Record):
     phase: JobPhase = JobPhase.QUEUED
     start: int = 0
     """How often it was started."""
+    stopping: bool = False
+    """Whether it was asked to end, and its command has not yet."""
     after: tuple[Ahead, ...] = ()
     """Jobs of its lane that it waits for."""
     pid: int = 0
@@ -109,8 +111,8 @@ class JobState(Record):
         return self.steps[0].began if self.steps else None
 
 
-def lock_name(start: int) -> str:
-    """The lock of a job that was started so often."""
+def lock_name(start: int | Literal["*"]) -> str:
+    """The lock of a job that was started so often; "*": a pattern for all of them."""
     return f"lock.{start}"
 
 

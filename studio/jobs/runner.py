@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -33,6 +34,7 @@ from wakeword.progress import FILE_VARIABLE
 
 PROGRAMS = Path(sys.executable).parent
 _PR_SET_PDEATHSIG = 1
+_STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 class _Stopped(Exception):
@@ -43,8 +45,8 @@ def main(folder: Path, lock: int) -> int:
     """Do the job of a folder from the first step that is not done; `lock` is the descriptor of its lock. The exit code
     of the step that failed, else 0.
     """
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
+    for number in _STOPS:
+        signal.signal(number, _stop)
     order, state = read_order(folder), read_state(folder)
     state = state.model_copy(update={"pid": os.getpid(), "pid_began": process_began(os.getpid())})
     write_state(folder, state)
@@ -66,7 +68,7 @@ def main(folder: Path, lock: int) -> int:
         ended = tuple(
             step if step.exit_code is not None else step.model_copy(update={"ended": now()}) for step in state.steps
         )
-        _now(folder, state, JobPhase.STOPPED, ended)
+        _now(folder, state.model_copy(update={"stopping": False}), JobPhase.STOPPED, ended)
     return 0
 
 
@@ -96,6 +98,8 @@ def _run(folder: Path, step: JobStep, lock: int) -> int:
     with (folder / LOG_FILE).open("a", encoding="utf-8") as log:
         log.write(f"$ {step.line}\n")
         log.flush()
+        # A stop between the begin of the command and the look at it would leave it at work, and nobody would know.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
         try:
             process = subprocess.Popen(
                 [str(PROGRAMS / program), *arguments],
@@ -104,29 +108,45 @@ def _run(folder: Path, step: JobStep, lock: int) -> int:
                 stderr=subprocess.STDOUT,
                 pass_fds=(lock,),
                 preexec_fn=_end_with_parent,
+                process_group=0,
                 env=os.environ
                 | {FILE_VARIABLE: str(folder / PROGRESS_FILE), "PYTHONUNBUFFERED": "1", "COLUMNS": "100"},
             )
         except OSError as error:
             log.write(f"error: {program} cannot be started: {error.strerror}\n")
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
             return 127
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
         return process.wait()
     except _Stopped:
-        # A command that is told to end saves what it has, which may take a while.
+        # A command that is told to end saves what it has, which may take a while. Who asks again does not wait for it.
+        signal.signal(signal.SIGTERM, lambda *_: os.killpg(process.pid, signal.SIGKILL))
         process.send_signal(signal.SIGTERM)
-        process.wait()
+        write_state(folder, read_state(folder).model_copy(update={"stopping": True}))
+        _ended(process)
         raise
 
 
+def _ended(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the end of a command. Until its exit code is taken, its number is no other process's."""
+    with suppress(ChildProcessError):  # it had ended before
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    process.wait()
+
+
 def _end_with_parent() -> None:
-    """In the command's process, before it becomes the command: it is told to end when this one is killed."""
+    """In the command's process, before it becomes the command: it is told to end when this one is killed, and hears it
+    when it is told to end.
+    """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
 
 def _stop(number: int, _: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for one in _STOPS:
+        signal.signal(one, signal.SIG_IGN)
     raise _Stopped(number)
 
 

@@ -22,6 +22,8 @@ _PHASES = {
 def phrase_of(job: StudioJob) -> str:
     """Where a job stands, in words."""
     words = _PHASES[job.phase]
+    if job.alive and job.state.stopping:
+        return "Stopping: its command saves what it has"
     if job.phase is JobPhase.QUEUED and job.state.after:
         return f"{words}, behind job {', '.join(one.name for one in job.state.after)}"
     if job.phase is JobPhase.RUNNING and len(job.order.steps) > 1:

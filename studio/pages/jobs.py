@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import re
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -11,16 +13,24 @@ from starlette.routing import Route
 from studio.jobs.desk import StudioJob
 from studio.jobs.records import JobPhase
 from studio.jobs.wording import WORDS
-from studio.page import Page, part, shown, went, workspace_of
+from studio.page import Page, part, sheet, shown, went, workspace_of
 from wakeword.errors import ConfigError
+
+_ROWS = 50
+"""Jobs on a page of their list."""
+
+
+def _list_context(request: Request) -> dict[str, Any]:
+    desk = workspace_of(request).desk
+    return {"jobs": sheet(request, desk.jobs(), _ROWS), "damaged": desk.damaged(), **WORDS}
 
 
 def _list(request: Request) -> Response:
-    return shown(request, "jobs.html", {"jobs": workspace_of(request).desk.jobs(), **WORDS})
+    return shown(request, "jobs.html", _list_context(request))
 
 
 def _list_part(request: Request) -> Response:
-    return part("jobs_list.html", {"jobs": workspace_of(request).desk.jobs(), **WORDS})
+    return part("jobs_list.html", _list_context(request))
 
 
 def _chip(request: Request) -> Response:
@@ -45,8 +55,9 @@ def _one_part(request: Request) -> Response:
 
 
 def _log(request: Request) -> Response:
-    start = request.query_params.get("from", "")
-    text, end = workspace_of(request).desk.log(request.path_params["name"], int(start) if start.isdecimal() else None)
+    asked = request.query_params.get("from", "")
+    start = int(asked) if re.fullmatch("[0-9]{1,18}", asked) else None
+    text, end = workspace_of(request).desk.log(request.path_params["name"], start)
     return JSONResponse({"text": text, "end": end})
 
 

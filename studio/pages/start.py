@@ -64,6 +64,13 @@ def _asked(request: Request) -> dict[str, str] | None:
     return {"phrase": phrase, "language": request.query_params.get("language", "en")} if phrase else None
 
 
+def _surely_asked(request: Request) -> dict[str, str]:
+    asked = _asked(request)
+    if asked is None:
+        raise ConfigError("the address names no phrase; type one on the page Start")
+    return asked
+
+
 async def _looked(request: Request) -> Response:
     form = await request.form()
     return await run_in_threadpool(_look, request, str(form.get("phrase", "")), str(form.get("language", "en")))
@@ -81,14 +88,12 @@ def _look(request: Request, phrase: str, language: str) -> Response:
 
 
 def _look_part(request: Request) -> Response:
-    asked = _asked(request)
-    assert asked is not None
+    asked = _surely_asked(request)
     return part("start_look.html", {"look": look_at(asked["phrase"], asked["language"])})
 
 
 def _voices_part(request: Request) -> Response:
-    asked = _asked(request)
-    assert asked is not None
+    asked = _surely_asked(request)
     workspace = workspace_of(request)
     folder = voices_folder(asked["phrase"], asked["language"])
     job = next((one for one in workspace.desk.jobs() if one.order.folder == str(folder)), None)

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from studio.jobs.wording import WORDS
-from studio.page import Page, part, refused, shown, went, workspace_of
+from studio.page import Page, part, refused, sheet, shown, went, workspace_of
 from studio.training.asked import asked_training, begin_dry_run, begin_training
 from studio.training.curves import HEIGHT, WIDTH, curve
 from studio.training.form import as_written, form_of
@@ -20,14 +20,20 @@ from trainer.config.loader import preset_names
 from wakeword.errors import ConfigError
 
 _MOST_COMPARED = 6
+_ROWS = 50
+"""Runs on a page of their list."""
 
 
 def _first(request: Request) -> Response:
-    return shown(request, "train.html", {"runs": runs_of(workspace_of(request)), **WORDS})
+    return shown(request, "train.html", _list_context(request))
 
 
 def _list_part(request: Request) -> Response:
-    return part("train_runs.html", {"runs": runs_of(workspace_of(request)), **WORDS})
+    return part("train_runs.html", _list_context(request))
+
+
+def _list_context(request: Request) -> dict[str, Any]:
+    return {"runs": sheet(request, runs_of(workspace_of(request)), _ROWS), **WORDS}
 
 
 def _new(request: Request) -> Response:
@@ -63,13 +69,15 @@ async def _begin(request: Request) -> Response:
 
 def _begun(request: Request, form: dict[str, str]) -> Response:
     workspace = workspace_of(request)
-    asked, faults = asked_training(workspace, form)
-    if asked is None:
-        return refused(faults)
-    if form.get("action") == "cost":
-        job = begin_dry_run(workspace, asked)
-        return JSONResponse({"show": f"/train/cost/{job.name}"})
-    job = begin_training(workspace, asked)
+    # Whether a name is free is asked and answered before anybody else can take it.
+    with workspace.desk.undisturbed():
+        asked, faults = asked_training(workspace, form)
+        if asked is None:
+            return refused(faults)
+        if form.get("action") == "cost":
+            job = begin_dry_run(workspace, asked)
+            return JSONResponse({"show": f"/train/cost/{job.name}"})
+        job = begin_training(workspace, asked)
     return went(f"/train/run/{job.order.folder}")
 
 

@@ -94,7 +94,9 @@ def begin_dry_run(workspace: Workspace, asked: AskedTraining) -> StudioJob:
 def _faulty_name(workspace: Workspace, name: str) -> dict[str, str]:
     if not _GOOD_NAME.fullmatch(name):
         return {NAME: "give letters, digits, '_', '-' and '.', beginning with a letter or digit"}
-    if (workspace.runs / name).exists():
+    # A training that waits for its turn has no folder yet.
+    waits = any((job.order.kind, job.order.folder) == (TRAIN, f"runs/{name}") for job in workspace.desk.jobs())
+    if waits or (workspace.runs / name).exists():
         return {NAME: f"there is a run {name}; give another name, or go on with it on its own page"}
     return {}
 

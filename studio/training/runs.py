@@ -45,11 +45,13 @@ class RunFolder:
     path: str
     """From the workspace."""
     values: dict[str, Any]
-    """Its resolved configuration, by section; empty before it has begun."""
+    """Its resolved configuration, by section; empty before it has begun, and where it cannot be read."""
     evaluations: tuple[EvaluatedStep, ...]
     has_weights: bool
     job: StudioJob | None
     """What trains it, or did; None for one of the command line."""
+    problem: str = ""
+    """What is wrong with its folder; "" where nothing is."""
 
     @property
     def name(self) -> str:
@@ -60,12 +62,13 @@ class RunFolder:
     @property
     def wake_word(self) -> str:
         """What it learns."""
-        return str(self.values.get("export", {}).get("wake_word", ""))
+        return str(self.value("export.wake_word") or "")
 
     @property
     def planned_steps(self) -> int:
         """Of all its phases; 0 where it is not known yet."""
-        return sum(self.values.get("training", {}).get("training_steps", []))
+        steps = self.value("training.training_steps")
+        return sum(one for one in steps if isinstance(one, int)) if isinstance(steps, list) else 0
 
     @property
     def last_step(self) -> int:
@@ -120,20 +123,29 @@ def _run(workspace: Workspace, path: str, jobs: Sequence[StudioJob]) -> RunFolde
     mine = (
         job for job in jobs if (job.order.kind, job.order.folder) in ((TRAIN, path), (CHAIN, str(Path(path).parent)))
     )
+    values, problem = dict[str, Any](), ""
+    try:
+        values = _configuration(folder / CONFIG)
+    except ConfigError as error:
+        problem = str(error)
     return RunFolder(
         path,
-        _configuration(folder / CONFIG),
+        values,
         _evaluations(folder / TABLE),
         (folder / CHECKPOINTS / "best_weights.weights.h5").is_file(),
         next(mine, None),
+        problem,
     )
 
 
 def _configuration(file: Path) -> dict[str, Any]:
+    """Raises `ConfigError` where it is damaged."""
     if not file.is_file():
         return {}
     values = parse_yaml(read_text(file, "the run's folder is damaged"), str(file))
-    return values if isinstance(values, dict) else {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file}: holds no settings; the run's folder is damaged")
+    return values
 
 
 def _evaluations(file: Path) -> tuple[EvaluatedStep, ...]:

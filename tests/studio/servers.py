@@ -24,6 +24,17 @@ LOOK = JobStep(title="Look", command=("mww-verify", "--help"))
 """A command that ends at once."""
 
 
+DEAF = JobStep(
+    title="Deaf",
+    command=(
+        sys.executable,
+        "-c",
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); signal.pause()",
+    ),
+)
+"""A command that does not end when it is told to."""
+
+
 def serving(official_models: Path) -> JobStep:
     """A command that goes on until it is told to end."""
     model = str(official_models / "alexa.json")
@@ -92,15 +103,15 @@ def _printed_address(output: IO[str]) -> str:
     raise AssertionError(f"mww-studio printed no address: {said}")
 
 
-def end_jobs(workspace: Workspace) -> None:
-    """Stop what a test has begun, and wait until it has ended."""
+def end_jobs(workspace: Workspace, at_once: bool = False) -> None:
+    """Stop what a test has begun, and wait until it has ended; `at_once` also what does not end when it is told to."""
     asked: set[str] = set()
 
     def have_ended() -> bool:
         alive = [job for job in workspace.desk.jobs() if job.alive]
         # A job that has just been begun has said no pid yet, and cannot be stopped before.
         for job in alive:
-            if job.state.pid and job.name not in asked:
+            if job.state.pid and (job.name not in asked or (at_once and job.state.stopping)):
                 asked.add(job.name)
                 with contextlib.suppress(MwwError):
                     workspace.desk.stop(job.name)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from studio.jobs.desk import TRAINING, JobDesk
 from studio.jobs.records import JobPhase, JobStep, process_began
 from studio.jobs.wording import phrase_of, step_class
 from studio.workspace import Workspace
-from tests.studio.servers import LOOK, end_jobs, serving, studio_server, wait_until
+from tests.studio.servers import DEAF, LOOK, end_jobs, serving, studio_server, wait_until
 from wakeword.errors import ConfigError
 
 
@@ -100,6 +102,98 @@ def test_a_killed_job_is_seen_and_leaves_no_command_behind(workspace: Workspace,
         desk.go_on(job.name)
     with pytest.raises(ConfigError, match="stop it first"):
         desk.remove(job.name)
+
+
+def test_a_command_that_does_not_end_is_ended_by_a_second_stop(workspace: Workspace) -> None:
+    desk = workspace.desk
+    job = desk.place("Deaf", "test", [DEAF], lane=TRAINING)
+    behind = desk.place("Behind", "test", [LOOK], lane=TRAINING)
+    wait_until(lambda: "\ndeaf" in desk.log(job.name)[0], "the command is at work")
+    desk.stop(job.name)
+    wait_until(lambda: desk.job(job.name).state.stopping, "it was told to end")
+    assert phrase_of(desk.job(job.name)) == "Stopping: its command saves what it has"
+    desk.stop(job.name)
+    phase_is(desk, job.name, JobPhase.STOPPED)
+    assert not desk.job(job.name).state.stopping
+    phase_is(desk, behind.name, JobPhase.DONE)
+
+
+def test_a_stop_at_any_moment_leaves_no_command_at_work(workspace: Workspace, official_models: Path) -> None:
+    desk = workspace.desk
+    for _ in range(6):
+        job = desk.place("Serve", "test", [LOOK, serving(official_models)])
+        wait_until(lambda name=job.name: desk.job(name).state.pid, "its process has begun")
+        wait_until(lambda name=job.name: desk.job(name).step, "its first command begins")
+        desk.stop(job.name)
+        wait_until(lambda name=job.name: not desk.job(name).alive, "it has ended")
+        assert desk.job(job.name).phase is JobPhase.STOPPED
+        assert not list(_commands_of(job.folder)), "what is stopped is at work no more"
+
+
+def _commands_of(folder: Path) -> Iterator[str]:
+    """Processes that write the progress of a job."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(folder).encode() in (process / "environ").read_bytes() and process_began(int(process.name)):
+                yield process.name
+        except OSError:
+            continue
+
+
+def test_what_the_process_of_a_job_complained_of_is_told(workspace: Workspace) -> None:
+    desk = workspace.desk
+    job = desk.place("Try", "test", [LOOK])
+    phase_is(desk, job.name, JobPhase.DONE)
+    assert desk.job(job.name).complaint == ""
+    (job.folder / "runner.txt").write_text("Traceback\n  …\nOSError: [Errno 28] No space left on device\n")
+    assert desk.job(job.name).complaint == "OSError: [Errno 28] No space left on device"
+
+
+def test_a_folder_that_a_kill_left_stops_nothing(workspace: Workspace) -> None:
+    desk = workspace.desk
+    (desk.folder / "0001").mkdir(parents=True)
+    assert desk.place("Try", "test", [LOOK]).name == "0002"
+    assert [job.name for job in desk.jobs()] == ["0002"]
+
+
+def test_no_number_is_given_twice(workspace: Workspace) -> None:
+    desk = workspace.desk
+    job = desk.place("Try", "test", [LOOK])
+    phase_is(desk, job.name, JobPhase.DONE)
+    desk.remove(job.name)
+    assert not job.folder.exists()
+    assert desk.place("Again", "test", [LOOK]).name == "0002"
+
+
+@pytest.mark.parametrize("file", ["job.json", "state.json"])
+def test_a_damaged_job_is_told_and_removed_and_stands_in_nobodys_way(workspace: Workspace, file: str) -> None:
+    desk = workspace.desk
+    broken = desk.place("Try", "test", [LOOK])
+    phase_is(desk, broken.name, JobPhase.DONE)
+    (broken.folder / file).write_text("{")
+    after = desk.place("After", "test", [LOOK], lane=TRAINING)
+    phase_is(desk, after.name, JobPhase.DONE)
+    assert [job.name for job in desk.jobs()] == [after.name]
+    ((name, line),) = desk.damaged().items()
+    assert name == broken.name
+    assert "damaged: remove it" in line
+    desk.remove(broken.name)
+    assert not desk.damaged()
+
+
+def test_what_lies_between_is_undisturbed(workspace: Workspace) -> None:
+    """Both ask whether there is a job, and place one where there is none: there is one."""
+    ready = threading.Barrier(2)
+
+    def ask(_: int) -> None:
+        ready.wait(30)
+        with workspace.desk.undisturbed():
+            if not workspace.desk.jobs():
+                workspace.desk.place("Once", "test", [LOOK])
+
+    with ThreadPoolExecutor(2) as two:
+        list(two.map(ask, range(2)))
+    assert len(workspace.desk.jobs()) == 1
 
 
 @pytest.mark.parametrize("name", ["9", "0001", "../..", ""])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,6 +156,28 @@ def test_the_same_is_made_once_and_other_settings_beside_it(workspace: Workspace
         assert other.state.after, "one training at a time"
         with pytest.raises(ConfigError, match="nowhere"):
             begin_chain(workspace, ChainOptions("computer", "en", negatives=(Path("nowhere"),)))
+
+
+def test_two_pages_that_begin_the_same_at_once_begin_it_once(workspace: Workspace) -> None:
+    ready = threading.Barrier(2)
+
+    def begin(_: int) -> tuple[str, str]:
+        ready.wait(30)
+        return begin_chain(workspace, SMALL).name, begin_voices(workspace, "computer", "en").name
+
+    with contextlib.ExitStack() as stack:
+        stack.callback(end_jobs, workspace)
+        with ThreadPoolExecutor(2) as two:
+            assert len(set(two.map(begin, range(2)))) == 1
+        assert len(workspace.desk.jobs()) == 2
+
+
+def test_what_begins_with_a_dash_is_refused(workspace: Workspace) -> None:
+    for options in (ChainOptions("-x", "en"), ChainOptions("computer", "--help"), ChainOptions("computer", "en", "-")):
+        with pytest.raises(ConfigError, match="begins with a dash"):
+            begin_chain(workspace, options)
+    with pytest.raises(ConfigError, match="nobody can say"):
+        look_at("a\0b", "en")
 
 
 @pytest.mark.slow

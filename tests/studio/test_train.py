@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from studio.jobs.desk import TRAINING
 from studio.jobs.records import JobPhase
 from studio.training.asked import AskedTraining, asked_training, begin_training
 from studio.training.curves import HEIGHT, WIDTH, curve
@@ -18,7 +19,7 @@ from studio.training.form import FIRST, OUTPUT, form_of
 from studio.training.runs import differing, run_of, runs_of
 from studio.workspace import Workspace
 from tests.studio.axe import violations
-from tests.studio.servers import StudioServer, end_jobs, wait_until
+from tests.studio.servers import DEAF, StudioServer, end_jobs, wait_until
 from tests.studio.tones import TINY, write_tones
 from trainer.config.loader import load_config, preset_names
 from wakeword.errors import ConfigError
@@ -82,6 +83,35 @@ def test_each_fault_is_told_at_its_field_as_the_command_tells_it(workspace: Work
     (workspace.runs / "tone").mkdir(parents=True)
     _, faults = asked_training(workspace, form)
     assert faults == {"name": "there is a run tone; give another name, or go on with it on its own page"}
+
+
+def test_the_name_of_a_training_that_waits_is_taken(workspace: Workspace) -> None:
+    form = {field.key: field.value for field in form_of("quick").fields()} | TINY | {"preset": "quick", "name": "tone"}
+    try:
+        workspace.desk.place("First", "test", [DEAF], TRAINING)
+        asked, _ = asked_training(workspace, form)
+        assert asked is not None
+        job = begin_training(workspace, asked)
+        assert not (workspace.runs / "tone").exists()
+        assert set(asked_training(workspace, form)[1]) == {"name"}
+    finally:
+        end_jobs(workspace, at_once=True)
+    workspace.desk.remove(job.name)
+    assert asked_training(workspace, form)[1] == {}, "what never began is nobody's"
+
+
+@pytest.mark.parametrize(
+    "content", ["{ a: [", "training:\nexport:\n", "training: {training_steps: many}\n", "[]\n", ""]
+)
+def test_a_run_whose_settings_are_damaged_hides_no_other(workspace: Workspace, content: str) -> None:
+    written_run(workspace, "good", 3, [0.5])
+    (workspace.runs / "bad").mkdir()
+    (workspace.runs / "bad" / "config.yaml").write_text(content)
+    bad, good = sorted(runs_of(workspace), key=lambda run: run.name)
+    assert (bad.planned_steps, bad.wake_word) == (0, "")
+    assert bool(bad.problem) is (not content.startswith("training"))
+    assert good.wake_word == "tone"
+    assert not good.problem
 
 
 def test_only_what_was_changed_is_set(workspace: Workspace) -> None:
