@@ -37,6 +37,7 @@ NATIVE, PLATFORMIO = "native", "platformio"
 """What compiles for a board: ESP-IDF's own build, ESPHome's default, or PlatformIO."""
 DIGITAL_MICROPHONE = "digital_microphone"
 """Id of the microphone that hears what the bench plays."""
+_MODEL_GLOBALS = ("mww_model_bytes", "mww_model_windows", "mww_model_hashes")
 LOCK_FILE = "firmware.lock"
 """Made before everything else, so it also says that a folder is ours."""
 
@@ -213,6 +214,9 @@ def _main_file(target: str, name: str, included: dict[str, str], toolchain: str,
         "microphone": microphone,
         "sample": sample,
         "arena": "bench_microphone::arena(id(mww_model_bytes)[index].first)" if digital else "0",
+        "delivered": f"id({DIGITAL_MICROPHONE}).tell_delivered({', '.join(f'id({name})' for name in _MODEL_GLOBALS)})"
+        if digital
+        else "",
         "own_microphone": source.microphone,
         "own_channel": str(source.channel),
         "own_gain": str(source.gain),

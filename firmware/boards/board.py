@@ -16,7 +16,7 @@ from firmware.boards.entry import BoardEntry
 from wakeword.errors import BoardRefused, InfrastructureError
 
 if TYPE_CHECKING:
-    from firmware.boards.microphone_link import MicrophoneAddress
+    from firmware.boards.microphone_link import MicrophoneAddress, ModelDelivery
     from firmware.build import Firmware
     from firmware.native_api import Target
 
@@ -153,9 +153,11 @@ class OpenBoard(Protocol):
         folder: Path | None = None,
         realtime: bool = False,
         digital: bool = False,
+        delivery: ModelDelivery | None = None,
     ) -> Board:
         """`firmware` is what the board runs, or is to run. `folder` is where it may keep files, `realtime` whether it
-        hears at the speed of sound, `digital` whether it is played samples over the network instead of sound.
+        hears at the speed of sound, `digital` whether it is played samples over the network instead of sound,
+        `delivery` a model that it gets before each stream.
 
         Raises `ConfigError` where something is missing that this kind of board needs.
         """

@@ -23,9 +23,11 @@ from firmware.boards.microphone_link import (
     RESTART,
     START,
     START_MESSAGE,
+    Delivered,
     MicrophoneAddress,
     MicrophoneBusy,
     MicrophoneSilent,
+    ModelDelivery,
     Progress,
     SignedLink,
     Trace,
@@ -59,10 +61,12 @@ class DigitalPlayer:
         address: Callable[[], MicrophoneAddress],
         pace: float,
         restart_board: Callable[[], Awaitable[None]] | None = None,
+        delivery: ModelDelivery | None = None,
     ) -> None:
         """`address` is asked anew for each connection. `restart_board` starts the board anew for a fresh stream; None:
-        the board is told to do that itself.
+        the board is told to do that itself. `delivery` is brought to it before each stream.
         """
+        self._delivery, self._there = delivery, False
         self._address, self._pace, self._restart_board = address, pace, restart_board
         self._link: SignedLink | None = None
         self._started = False
@@ -136,6 +140,7 @@ class DigitalPlayer:
         if self._restart_board is not None:
             await self._forget()
             await self._restart_board()
+            await self._deliver()
             return
         since = time.monotonic()
         if self._link is None:
@@ -151,6 +156,21 @@ class DigitalPlayer:
                     await asyncio.wait(self._tasks[:1])
             await self._forget()
             await self._connect(BOOT_SECONDS)
+        await self._deliver()
+
+    async def _deliver(self) -> None:
+        """Bring the model to a board that has just started. Raises `InfrastructureError` where it does not take it."""
+        if self._delivery is None:
+            return
+        if self._link is None:
+            await self._connect(BOOT_SECONDS)
+        assert self._link is not None
+        try:
+            self._link.send_model(self._delivery)
+            await self._link.drained()
+        except OSError as error:
+            raise self._lost() from error
+        await self._wait(lambda: self._there)
 
     async def close(self) -> None:
         """See `Player.close`."""
@@ -166,6 +186,7 @@ class DigitalPlayer:
         await self.close()
         self._played = self._told_refused = 0
         self._progress, self._traces, self._started, self._gone = Progress(), {}, False, ""
+        self._there = False
 
     async def _begun(self) -> SignedLink:
         """The connection, on which the stream has begun."""
@@ -190,6 +211,9 @@ class DigitalPlayer:
                 told = await link.receive()
                 if isinstance(told, Trace):
                     self._gone = self._hear(told)
+                elif isinstance(told, Delivered):
+                    self._there = told.there
+                    self._gone = "" if told.there else "it does not take the model; its log says why"
                 elif isinstance(told, Progress):
                     self._progress = told
                     if told.refused:

@@ -22,8 +22,8 @@ VERDICT = struct.Struct("<B32sq")
 HEADER = struct.Struct("<BBH")
 START = struct.Struct("<I")
 WELCOME, BUSY, WRONG_KEY = 0, 1, 2
-START_MESSAGE, AUDIO, FLUSH, PING, RESTART, LISTEN = 1, 2, 3, 4, 5, 6
-PROGRESS, PROBABILITIES, HEARD = 1, 2, 3
+START_MESSAGE, AUDIO, FLUSH, PING, RESTART, LISTEN, DELIVER, MODEL = range(1, 9)
+PROGRESS, PROBABILITIES, HEARD, DELIVERED = 1, 2, 3, 4
 LARGEST_MESSAGE = 4096
 """Bytes of sound in a message."""
 PACE_UNITS = 1000
@@ -32,6 +32,7 @@ _LENGTH = struct.Struct("<H")
 _KIND = struct.Struct("<BB")
 _PROGRESS = struct.Struct("<qqIIqq")
 _TRACE = struct.Struct("<I")
+_DELIVERY = struct.Struct("<IIHBx")
 _HEARD = struct.Struct("<qqII")
 
 
@@ -97,6 +98,27 @@ class EarBlock:
     """16 kHz mono int16, little-endian."""
 
 
+@dataclass(frozen=True)
+class Delivered:
+    """Whether a model that was delivered is there, enabled, and the only one that is."""
+
+    there: bool
+
+
+@dataclass(frozen=True)
+class ModelDelivery:
+    """A model for a board that loads it without being flashed; gone when the board starts anew."""
+
+    model_id: str
+    wake_word: str
+    content: bytes = field(repr=False)
+    sha256: str
+    cutoff: int
+    """0-255."""
+    window: int
+    arena: int
+
+
 class SignedLink:
     """A connection that both sides have shown the key on. Made by `connect`."""
 
@@ -128,11 +150,18 @@ class SignedLink:
         for start in range(0, len(samples), LARGEST_MESSAGE):
             self.send(AUDIO, samples[start : start + LARGEST_MESSAGE])
 
+    def send_model(self, model: ModelDelivery) -> None:
+        """Put a model on its way."""
+        head = _DELIVERY.pack(len(model.content), model.arena, model.window, model.cutoff)
+        self.send(DELIVER, head + model.model_id.encode() + b"\0" + model.wake_word.encode())
+        for start in range(0, len(model.content), LARGEST_MESSAGE):
+            self.send(MODEL, model.content[start : start + LARGEST_MESSAGE])
+
     async def drained(self) -> None:
         """Return when the system has taken what was sent, but for a little. Raises `OSError`."""
         await self._writer.drain()
 
-    async def receive(self) -> Progress | Trace | EarBlock | None:
+    async def receive(self) -> Progress | Trace | EarBlock | Delivered | None:
         """The board's next message; None for one that this version does not know. Raises `OSError` or
         `IncompleteReadError` at the end, `OSError` also for what is no message, or not the board's.
         """
@@ -153,6 +182,8 @@ class SignedLink:
             if kind == PROBABILITIES:
                 (first,) = _TRACE.unpack_from(content)
                 return Trace(model, first, content[_TRACE.size :])
+            if kind == DELIVERED:
+                return Delivered(content == b"\1")
             if kind == HEARD:
                 position, came, came_at, lost = _HEARD.unpack_from(content)
                 return EarBlock(position, came, came_at, lost, content[_HEARD.size :])

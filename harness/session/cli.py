@@ -59,6 +59,16 @@ def measure(
             )
         ),
     ] = "air",
+    deliver: Annotated[
+        bool,
+        typer.Option(
+            "--deliver",
+            help=(
+                "Bring the model to the running firmware over the network before each leg, and flash nothing: for"
+                " --source digital, with --firmware for what the board runs."
+            ),
+        ),
+    ] = False,
     realtime: Annotated[
         bool,
         typer.Option("--realtime", help="Let a virtual board hear at the speed of sound instead of as fast as it can."),
@@ -168,6 +178,7 @@ def measure(
         provenance=provenance,
         realtime=realtime,
         digital=source == "digital",
+        deliver=deliver,
         known_positive=known_positive,
         resume=resume,
         margin=margin,

@@ -15,6 +15,7 @@ from firmware.boards.board import Board
 from firmware.boards.entry import BoardEntry
 from firmware.boards.inventory import find_board, inventory_path
 from firmware.boards.lock import check_free, hold_board
+from firmware.boards.microphone_link import ModelDelivery
 from firmware.boards.registry import kind_of
 from firmware.terminal import stages
 from harness.air.player import open_player
@@ -130,8 +131,12 @@ def _measure_in(
         check_writable(folder / RESULT_FILE)
         with hold_board(entry):
             with stages() as (report, progress):
-                firmware = find_firmware(
-                    entry, candidate, request.firmware, digital=request.digital, report=report, progress=progress
+                firmware = (
+                    _running(request)
+                    if request.deliver
+                    else find_firmware(
+                        entry, candidate, request.firmware, digital=request.digital, report=report, progress=progress
+                    )
                 )
             if found is None:
                 if read_plan(folder) is not None:  # recordings were hashed and firmware was built since the first look
@@ -169,12 +174,37 @@ def _check_station(
     board that another process has.
     """
     firmware = (
-        None if request.firmware is None else find_firmware(entry, candidate, request.firmware, digital=request.digital)
+        None
+        if request.firmware is None
+        else _running(request)
+        if request.deliver
+        else find_firmware(entry, candidate, request.firmware, digital=request.digital)
     )
     air, kind = _check_sound(request, entry, say), kind_of(entry)
     if firmware is not None or not kind.runs_here:  # else the firmware is built later
         open_player(kind.open(entry, firmware, digital=request.digital), air)
     check_free(entry)
+
+
+def _running(request: SessionRequest) -> Firmware:
+    """What a board runs that a model is delivered to."""
+    from firmware.build import read_firmware
+
+    assert request.firmware is not None
+    return read_firmware(request.firmware)
+
+
+def _delivery(candidate: DeviceModel) -> ModelDelivery:
+    """The model as it is delivered; its id is no other model's."""
+    return ModelDelivery(
+        f"delivered_{candidate.model.sha256[:12]}",
+        candidate.manifest.wake_word,
+        candidate.model.content,
+        candidate.model.sha256,
+        candidate.point.cutoff,
+        candidate.point.window,
+        candidate.manifest.micro.tensor_arena_size,
+    )
 
 
 def _occupied(folder: Path) -> ConfigError:
@@ -238,7 +268,12 @@ def _play(
 ) -> None:
     # Through the air the microphone itself is what keeps the time: its board takes the sound as it comes.
     board = kind_of(entry).open(
-        entry, firmware, folder=folder, realtime=plan.realtime and plan.air is None, digital=plan.digital
+        entry,
+        firmware,
+        folder=folder,
+        realtime=plan.realtime and plan.air is None,
+        digital=plan.digital,
+        delivery=_delivery(_candidate(request)) if request.deliver else None,
     )
     seconds = plan.schedule().samples / SAMPLE_RATE_HZ
     with session_progress(f"{plan.model.wake_word}, {entry.name}", seconds) as watch:
@@ -253,6 +288,7 @@ def _play(
             TimeLimits(reconnect=request.reconnect_timeout),
             watch,
             say,
+            request.deliver,
         )
         try:
             asyncio.run(session.run())

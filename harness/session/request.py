@@ -58,6 +58,8 @@ class SessionRequest:
     """A description of a corpus, instead of or beside `wake` and `none`."""
     digital: bool = False
     """Samples over the network to the board's microphone, no sound."""
+    deliver: bool = False
+    """Bring the model to the running board before each stream instead of flashing a firmware with it."""
     provenance: Stated | None = None
     """What the user says of the origin of `wake` and `none`."""
     command: tuple[str, ...] = ()
@@ -68,6 +70,10 @@ def check_limits_of_input(request: SessionRequest) -> None:
     if not request.wake and not request.none and request.corpus is None:
         raise ConfigError(
             "nothing to play: give recordings with --wake, --none or both, or a description with --corpus"
+        )
+    if request.deliver and (request.firmware is None or not request.digital or request.flash):
+        raise ConfigError(
+            "--deliver is for --source digital, without --flash: give the firmware that the board runs by --firmware"
         )
     if request.flash and request.firmware is None:
         raise ConfigError("--flash needs the firmware to write; give the folder of mww-firmware build by --firmware")

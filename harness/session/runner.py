@@ -84,6 +84,8 @@ class Session:
     """Called after each block."""
     say: Callable[[str], None] = lambda _: None
     """Takes what a user should read."""
+    delivers: bool = False
+    """The player brings the model to the board before each stream."""
 
     async def run(self) -> None:
         """Do what is left to do of the plan; a finished session is left alone.
@@ -112,7 +114,7 @@ class Session:
         name = self.board.entry.name
         async with self._connected(log) as connection:
             identity = await connection.collector.identify()
-            if self.model_on(identity) is not None:
+            if self.delivers or self.model_on(identity) is not None:
                 if self.firmware is not None and self.board.runs(self.firmware):
                     self._note_versions(log, self.firmware)
                 await _Playing(self, connection, legs).measure()

@@ -110,6 +110,9 @@ def test_a_board_that_hears_the_bench(
     (own,) = re.findall(r"new\((\w+)\) microphone::MicrophoneSource\(board_microphone, 16, (\d+), false\)", source)
     assert f"digital_microphone->set_source({own[0]})" in source
     assert (int(own[1]), f"{own[0]}->add_channel({OWN_SOURCES[target][1]})" in source) == (OWN_SOURCES[target][0], True)
+    # Models can be delivered, and are then told like the others.
+    assert "digital_microphone->set_detection(mww)" in source
+    assert "digital_microphone->tell_delivered(" in source
     # Under the key of the API, which is there once.
     assert "digital_microphone->set_key(noise_psk)" in source
     assert "bench_api->set_noise_psk(noise_psk)" in source

@@ -15,7 +15,7 @@ from firmware.answers import BENCH_MICROPHONE, OWN_MICROPHONE
 from firmware.boards.board import BoardKind, ForeignFirmware, NoAnswer
 from firmware.boards.digital import REALTIME_PACE, DigitalPlayer
 from firmware.boards.entry import HOST_TARGET, BoardEntry
-from firmware.boards.microphone_link import MicrophoneAddress
+from firmware.boards.microphone_link import MicrophoneAddress, ModelDelivery
 from wakeword.errors import BoardRefused, ConfigError, InfrastructureError
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class SerialBoard:
         folder: Path | None = None,
         realtime: bool = False,
         digital: bool = False,
+        delivery: ModelDelivery | None = None,
     ) -> None:
         """Raises `ConfigError` where nothing gives the board's key. It keeps no files; sound has one speed for it."""
         from firmware.build import default_name
@@ -50,7 +51,7 @@ class SerialBoard:
         self.entry = entry
         self._name = entry.device_name or (default_name(entry.target) if firmware is None else firmware.name)
         self._key = _key(entry, firmware)
-        self._digital = digital
+        self._digital, self._delivery = digital, delivery
         self._player: DigitalPlayer | None = None
         self._models: tuple[str, ...] = ()
         self._running: Running | None = None
@@ -125,7 +126,7 @@ class SerialBoard:
         """What plays samples to it; None where it hears the room that it stands in."""
         if not self._digital:
             return None
-        self._player = DigitalPlayer(self.microphone_address, REALTIME_PACE)
+        self._player = DigitalPlayer(self.microphone_address, REALTIME_PACE, delivery=self._delivery)
         return self._player
 
     def microphone_address(self) -> MicrophoneAddress:
@@ -142,9 +143,10 @@ class SerialBoard:
         """Every probability of the running stream that was played as samples: uint8 `[inferences]`. It does not tell
         those of sound in its room.
         """
-        if self._player is None or model_sha256 not in self._models:
+        models = [*self._models, *([] if self._delivery is None else [self._delivery.sha256])]
+        if self._player is None or model_sha256 not in models:
             return None
-        return self._player.probabilities(self._models.index(model_sha256))
+        return self._player.probabilities(len(models) - 1 - models[::-1].index(model_sha256))
 
     async def stop(self) -> None:
         """A real board goes on running."""

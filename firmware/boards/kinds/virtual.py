@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from firmware.boards.board import BoardKind
 from firmware.boards.digital import LOSSLESS_PACE, REALTIME_PACE, DigitalPlayer
 from firmware.boards.entry import HOST_TARGET, BoardEntry
-from firmware.boards.microphone_link import MicrophoneAddress
+from firmware.boards.microphone_link import MicrophoneAddress, ModelDelivery
 from wakeword.errors import ConfigError, InfrastructureError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class VirtualBoard:
         folder: Path | None = None,
         realtime: bool = False,
         digital: bool = False,
+        delivery: ModelDelivery | None = None,
         pace: float | None = None,
     ) -> None:
         """The board of an inventory entry, not started yet.
@@ -49,6 +50,7 @@ class VirtualBoard:
             folder: Gets the program's log when the board is stopped.
             realtime: Hear at the speed of sound.
             digital: Says nothing new: it is always played samples.
+            delivery: A model that it gets before each stream.
             pace: Speed of a microphone that does not wait, 1 for real time; it goes before `realtime`.
 
         Raises `ConfigError` without a firmware, and when it is not one for this machine.
@@ -68,7 +70,7 @@ class VirtualBoard:
         self.entry = entry
         self.pace = pace if pace is not None else REALTIME_PACE if realtime else LOSSLESS_PACE
         self.api_key = api_key(firmware.folder)
-        self._firmware, self._folder = firmware, folder
+        self._firmware, self._folder, self._delivery = firmware, folder, delivery
         self._program: VirtualProgram | None = None
         self._player: DigitalPlayer | None = None
 
@@ -151,7 +153,7 @@ class VirtualBoard:
         async def restart() -> None:
             await asyncio.to_thread(self.program.restart)
 
-        return DigitalPlayer(self.microphone_address, self.pace, restart)
+        return DigitalPlayer(self.microphone_address, self.pace, restart, self._delivery)
 
     def microphone_address(self) -> MicrophoneAddress:
         """Where the running program's microphone listens."""
@@ -169,9 +171,10 @@ class VirtualBoard:
     def probabilities(self, model_sha256: str) -> NDArray[np.uint8]:
         """Every probability of a model in the running stream: uint8 `[inferences]`."""
         hashes = [model.sha256 for model in self._firmware.models]
+        hashes += [] if self._delivery is None else [self._delivery.sha256]
         if self._player is None or model_sha256 not in hashes:
             return np.zeros(0, np.uint8)
-        return self._player.probabilities(hashes.index(model_sha256))
+        return self._player.probabilities(len(hashes) - 1 - hashes[::-1].index(model_sha256))
 
 
 KIND = BoardKind("virtual", "virtual board", fed=True, open=VirtualBoard)

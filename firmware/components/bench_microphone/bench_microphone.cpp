@@ -5,6 +5,10 @@
 #include "esphome/core/hal.h"
 #include "esphome/core/log.h"
 
+#ifdef USE_HOST
+#include "virtual_board/inference.h"
+#endif
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -36,8 +40,8 @@ static constexpr uint32_t LINK_STACK = 6144, FEED_STACK = 4096;
 static constexpr UBaseType_t LINK_PRIORITY = 4, FEED_PRIORITY = 5;  // above the inference task's 3
 static constexpr uint8_t VERSION = 3;
 
-enum ClientMessage : uint8_t { START = 1, AUDIO = 2, FLUSH = 3, PING = 4, RESTART = 5, LISTEN = 6 };
-enum BoardMessage : uint8_t { PROGRESS = 1, PROBABILITIES = 2, HEARD = 3 };
+enum ClientMessage : uint8_t { START = 1, AUDIO = 2, FLUSH = 3, PING = 4, RESTART = 5, LISTEN = 6, DELIVER = 7, MODEL = 8 };
+enum BoardMessage : uint8_t { PROGRESS = 1, PROBABILITIES = 2, HEARD = 3, DELIVERED = 4 };
 enum Status : uint8_t { WELCOME = 0, BUSY = 1, WRONG_KEY = 2 };
 enum Events : EventBits_t { CLIENT_CAME = 1 << 1, SOUND_CAME = 1 << 2 };
 
@@ -112,6 +116,12 @@ void BenchMicrophone::stop() {
 void BenchMicrophone::loop() {
   if (this->listener_ != nullptr)
     this->accept_();
+  if (this->complete_) {
+    const uint8_t there = this->deliver_();
+    this->complete_ = false;  // the link task may take another one
+    if (this->taken_)
+      this->append_(DELIVERED, 0, &there, sizeof(there));
+  }
   if (this->taken_)
     this->report_();
   if (this->restart_) {
@@ -169,8 +179,10 @@ void BenchMicrophone::take_(std::unique_ptr<socket::Socket> client) {
 }
 
 void BenchMicrophone::report_() {
-  if (!this->playing_)
+  if (!this->playing_) {
+    this->flush_();
     return;
+  }
   if (this->output_.size() < MOST_PENDING) {
     if (this->ear_) {
       LockGuard guard(this->heard_mutex_);
@@ -399,6 +411,14 @@ const char *BenchMicrophone::listen_() {
         this->begin_(pace);
         break;
       }
+      case DELIVER:
+        if (this->playing_ || this->complete_ || !this->begin_model_(content, bytes))
+          return BAD_MESSAGE;
+        break;
+      case MODEL:
+        if (this->playing_ || this->complete_ || !this->take_model_(content, bytes))
+          return BAD_MESSAGE;
+        break;
       case LISTEN:
         if (bytes != 0 || this->playing_ || this->source_ == nullptr)
           return BAD_MESSAGE;
@@ -439,6 +459,75 @@ const char *BenchMicrophone::listen_() {
         return BAD_MESSAGE;
     }
   }
+}
+
+bool BenchMicrophone::begin_model_(const uint8_t *content, size_t bytes) {
+  struct {
+    uint32_t bytes, arena;
+    uint16_t window;
+    uint8_t cutoff, zero;
+  } head;
+  if (this->detection_ == nullptr || bytes <= sizeof(head))
+    return false;
+  std::memcpy(&head, content, sizeof(head));
+  const char *text = reinterpret_cast<const char *>(content + sizeof(head)), *end = reinterpret_cast<const char *>(content + bytes);
+  const char *middle = std::find(text, end, '\0');
+  this->delivery_ = Delivery{};
+  if (head.window == 0 || middle == end)
+    return false;
+  this->delivery_.data = std::make_shared<micro_wake_word::ModelData>();
+  this->delivery_.arena = head.arena;
+  this->delivery_.window = head.window;
+  this->delivery_.cutoff = head.cutoff;
+  this->delivery_.id.assign(text, middle);
+  this->delivery_.wake_word.assign(middle + 1, end);
+  return this->delivery_.data->allocate(head.bytes);
+}
+
+bool BenchMicrophone::take_model_(const uint8_t *content, size_t bytes) {
+  Delivery &delivery = this->delivery_;
+  if (delivery.data == nullptr || delivery.received + bytes > delivery.data->size())
+    return false;
+  std::memcpy(delivery.data->get_write_pointer() + delivery.received, content, bytes);
+  delivery.received += bytes;
+  if (delivery.received == delivery.data->size()) {
+    this->complete_ = true;
+    App.wake_loop_threadsafe();
+  }
+  return true;
+}
+
+bool BenchMicrophone::deliver_() {
+  Delivery delivery = std::move(this->delivery_);
+  this->delivery_ = Delivery{};
+  if (!delivery.data->validate_and_mark_ready() || this->detection_->get_model_by_id(delivery.id) != nullptr)
+    return false;
+#ifdef USE_HOST
+  virtual_board::register_model(delivery.data->get_model_pointer(), delivery.data->size());
+#endif
+  auto model = std::make_unique<micro_wake_word::WakeWordModel>(delivery.id, delivery.data, delivery.cutoff, delivery.window, delivery.wake_word,
+                                                               std::vector<std::string>{}, delivery.arena);
+  auto *added = model.get();
+  if (!this->detection_->add_runtime_model(std::move(model)))
+    return false;
+  for (auto *one : this->detection_->get_wake_words()) {
+    if (one != added && one->is_enabled())
+      one->disable();
+  }
+  added->enable();
+  stream_clock().add_model(delivery.data->get_model_pointer());
+  this->untold_deliveries_.push_back(std::move(delivery));
+  return true;
+}
+
+void BenchMicrophone::tell_delivered(std::vector<std::pair<const uint8_t *, size_t>> &bytes, std::vector<int> &windows,
+                                     std::vector<std::string> &hashes) {
+  for (const Delivery &one : this->untold_deliveries_) {
+    bytes.emplace_back(one.data->get_model_pointer(), one.data->size());
+    windows.push_back(one.window);
+    hashes.clear();
+  }
+  this->untold_deliveries_.clear();
 }
 
 void BenchMicrophone::begin_(uint32_t pace) {

@@ -10,22 +10,26 @@
 //   board:  status (0: welcome, 2: wrong key); HMAC-SHA256(key, "mww-bench board" + the same); i64 samples that it was ever played since boot
 // Then both take HMAC-SHA256(key, "mww-bench session" + the same) as the key of the session, and the client sends messages:
 //   u8 type, u8 0, u16 bytes; the bytes; the first 16 bytes of HMAC-SHA256(session, u64 number of the message + all of it)
-//   START {u32 pace in thousandths, 0: as fast as it is taken}, AUDIO {samples}, FLUSH, PING, RESTART, LISTEN
+//   START {u32 pace in thousandths, 0: as fast as it is taken}, AUDIO {samples}, FLUSH, PING, RESTART, LISTEN,
+//   DELIVER {u32 bytes of the model, u32 of its arena, u16 sliding window, u8 cutoff, u8 0, id, a zero, wake word}, MODEL {bytes of it}
 // FLUSH says that no more comes for now. RESTART restarts the board, so that the next stream begins as after boot. LISTEN begins a stream of what the board's own microphone hears
 // (where the firmware has one), in place of START. A client that says nothing for 10 s is gone; so is one whose sound nobody hears for 40 s. The board answers, without being asked:
 //   u16 bytes; so many of ChaCha20-Poly1305 under HMAC-SHA256(key, "mww-bench answers" + the same), the nonce being 4 zeros and the u64 number of the message:
 //   u8 type, u8 model, the content; 16 bytes of tag
 //   PROGRESS {i64 handed over, i64 decided, u32 underruns, u32 samples that detection did not get, i64 position of the last underrun, i64 of the last of those samples}
 //   PROBABILITIES {u32 number of the first inference; a uint8 an inference}
+//   DELIVERED {u8 1: the model is there, enabled, and all others are disabled; 0: it is not}
 //   HEARD {i64 position of the first sample; i64 samples that the microphone gave since LISTEN, u32 the board's milliseconds when it gave the last of them; u32 of them lost for
 //   want of room; the samples}
 // Once samples were lost to detection no more probabilities of the stream are told: its inferences are of other slices from there on.
+// A model is delivered before a stream begins, and gone when the board starts anew.
 // At a pace a chunk is handed over every 16 ms / pace, whether micro_wake_word's ring buffer takes it or not, as a real microphone does; sound that does
 // not come in time is an underrun. The first 200 ms wait all the same while the models are loaded, and the pace begins when they have caught up.
 // What the own microphone hears waits on the board until detection takes it; where detection does not run, it is told all the same.
 #pragma once
 #include "stream_clock.h"
 
+#include "esphome/components/micro_wake_word/micro_wake_word.h"
 #include "esphome/components/microphone/microphone.h"
 #include "esphome/components/microphone/microphone_source.h"
 #include "esphome/components/ring_buffer/ring_buffer.h"
@@ -41,6 +45,7 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <noise/protocol.h>
@@ -65,6 +70,10 @@ class BenchMicrophone : public microphone::Microphone, public Component {
   void set_key(const uint8_t *key) { this->key_ = key; }  // 32 bytes, kept by reference
   /// What the board itself hears with.
   void set_source(microphone::MicrophoneSource *source) { this->source_ = source; }
+  /// What models are delivered to.
+  void set_detection(micro_wake_word::MicroWakeWord *detection) { this->detection_ = detection; }
+  /// Tell what was delivered since the last call: where its bytes are, and its window; hashes are computed anew then. Called from the main loop.
+  void tell_delivered(std::vector<std::pair<const uint8_t *, size_t>> &bytes, std::vector<int> &windows, std::vector<std::string> &hashes);
   /// The model whose probabilities have this number in reports; in the order of the calls.
   void add_model(const uint8_t *model) { stream_clock().add_model(model); }
 
@@ -75,12 +84,15 @@ class BenchMicrophone : public microphone::Microphone, public Component {
   void report_();
   void append_(uint8_t type, uint8_t model, const void *data, size_t bytes, const void *more = nullptr, size_t more_bytes = 0);
   void flush_();
+  bool deliver_();
 
   // The link task: what the client says.
   static void link_task(void *self);
   void serve_();
   bool authenticate_();
   const char *listen_();  // why it ended
+  bool begin_model_(const uint8_t *content, size_t bytes);
+  bool take_model_(const uint8_t *content, size_t bytes);
   void begin_(uint32_t pace);
   void wait_idle_();
   bool receive_(void *data, size_t bytes);
@@ -121,6 +133,19 @@ class BenchMicrophone : public microphone::Microphone, public Component {
   int64_t underrun_at_{-1};
   Digest session_{};
   NoiseCipherState *answers_{nullptr};  // of the main loop, from the proof of the key until the client is gone
+
+  micro_wake_word::MicroWakeWord *detection_{nullptr};
+  struct Delivery {
+    std::shared_ptr<micro_wake_word::ModelData> data;
+    size_t received{0};
+    uint32_t arena{0};
+    uint16_t window{0};
+    uint8_t cutoff{0};
+    std::string id, wake_word;
+  };
+  Delivery delivery_;                      // of the link task until it is complete, then of the main loop
+  std::atomic<bool> complete_{false};
+  std::vector<Delivery> untold_deliveries_;  // of the main loop
 
   microphone::MicrophoneSource *source_{nullptr};
   std::atomic<bool> ear_{false};  // the stream is what the board's own microphone hears

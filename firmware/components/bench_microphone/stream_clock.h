@@ -34,7 +34,10 @@ class StreamClock {
   void setup();
   EventGroupHandle_t changed() const { return this->changed_; }
 
-  void add_model(const uint8_t *model) { this->models_.push_back(model); }
+  void add_model(const uint8_t *model) {
+    LockGuard guard(this->mutex_);
+    this->models_.push_back(model);
+  }
   size_t models() const { return this->models_.size(); }
 
   /// A new stream.

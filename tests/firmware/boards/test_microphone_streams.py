@@ -15,7 +15,9 @@ from firmware.boards.board import BoardGone
 from firmware.boards.digital import LOSSLESS_PACE, REALTIME_PACE, DigitalPlayer
 from firmware.boards.kinds.virtual import LOOPBACK
 from firmware.boards.microphone_link import (
+    Delivered,
     EarBlock,
+    ModelDelivery,
     Progress,
     SignedLink,
     Trace,
@@ -85,7 +87,7 @@ def test_a_probability_that_never_came_ends_the_stream(
     """One of the board's messages is lost on its way."""
     receive, lost = SignedLink.receive, [True]
 
-    async def lossy(link: SignedLink) -> Progress | Trace | EarBlock | None:
+    async def lossy(link: SignedLink) -> Progress | Trace | EarBlock | Delivered | None:
         told = await receive(link)
         if isinstance(told, Trace) and lost:
             lost.pop()
@@ -268,3 +270,25 @@ def test_a_board_behind_a_broken_connection_is_told_to_restart(program: VirtualP
         ended.set()
         thread.join()
     assert before != after
+
+
+@pytest.mark.parametrize("content", [b"", b"no model at all, but long enough", bytes(5000)])
+def test_what_is_no_model_is_not_taken_and_the_board_goes_on(
+    program: VirtualProgram, host_firmware: Firmware, key: str, content: bytes
+) -> None:
+    delivery = ModelDelivery("delivered", "A", content, "0" * 64, 200, 5, 20_000)
+
+    async def restart() -> None:
+        await asyncio.to_thread(program.restart)
+
+    refused = DigitalPlayer(lambda: address(program, key), LOSSLESS_PACE, restart, delivery)
+    with pytest.raises(BoardGone, match=r"does not take the model|microphone went away"):
+        playing(refused, refused.restart_stream)
+    player = DigitalPlayer(lambda: address(program, key), LOSSLESS_PACE)
+
+    async def play() -> None:
+        await player.play(NOISE[:16_000])
+        await player.drain()
+
+    playing(player, play)
+    assert np.array_equal(player.probabilities(0), trace(program, host_firmware))

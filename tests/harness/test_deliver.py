@@ -1,0 +1,60 @@
+"""A model is brought to a running board over the network, measured there, and compared with another one: nothing is
+built and nothing is flashed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from firmware.build import Firmware
+from harness.results.schema import read_result
+from tests.commands import Run, one_line_error
+from tests.spoken import Spoken, listed
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(autouse=True)
+def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MWW_LOCK_DIR", str(tmp_path / "locks"))
+
+
+def test_two_candidates_are_measured_on_one_firmware_that_has_neither(
+    run: Run, two_models_firmware: Firmware, official_models: Path, spoken: Spoken, tmp_path: Path
+) -> None:
+    wake = listed(tmp_path / "wake.txt", spoken.words[:4])
+    none = listed(tmp_path / "none.txt", spoken.speech[:1])
+    results = []
+    for candidate in ("alexa", "hey_jarvis"):
+        output = tmp_path / candidate
+        done = run(
+            "mww-bench",
+            "measure",
+            *["--board", "virtual", "--firmware", two_models_firmware.folder, "--source", "digital", "--deliver"],
+            *["--model", official_models / f"{candidate}.json", "--wake", wake, "--none", none, "--output", output],
+        )
+        assert done.returncode == 0, done.stderr
+        assert "flashing" not in done.stderr
+        results.append(output / "result.json")
+        result = read_result(results[-1])
+        assert result.model.tflite_sha256 not in {model.sha256 for model in two_models_firmware.models}
+        assert result.agreement is not None
+        agreement = result.agreement.probabilities
+        assert agreement is not None
+        assert agreement.compared > 400
+        assert (agreement.differing, agreement.missing) == (0, 0)
+    found = read_result(results[0]).scores.recall
+    assert found is not None
+    assert found.count >= 3
+    page = tmp_path / "both.html"
+    assert run("mww-report", *results, "--output", page).returncode == 0
+    assert "Alexa" in page.read_text()
+    assert "Hey Jarvis" in page.read_text()
+
+
+def test_a_delivery_needs_a_firmware_and_the_digital_way(run: Run, official_models: Path, spoken: Spoken) -> None:
+    given = ["--board", "virtual", "--model", official_models / "alexa.json", "--none", spoken.speech[0]]
+    line = one_line_error(run("mww-bench", "measure", *given, "--deliver"))
+    assert "--deliver is for --source digital" in line
