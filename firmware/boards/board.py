@@ -155,9 +155,15 @@ class OpenBoard(Protocol):
         digital: bool = False,
         delivery: ModelDelivery | None = None,
     ) -> Board:
-        """`firmware` is what the board runs, or is to run. `folder` is where it may keep files, `realtime` whether it
-        hears at the speed of sound, `digital` whether it is played samples over the network instead of sound,
-        `delivery` a model that it gets before each stream.
+        """The board of an inventory entry.
+
+        Args:
+            entry: Of the inventory.
+            firmware: What the board runs, or is to run.
+            folder: Where it may keep files.
+            realtime: Hear at the speed of sound.
+            digital: It is played samples over the network instead of sound.
+            delivery: A model that it gets before each stream.
 
         Raises `ConfigError` where something is missing that this kind of board needs.
         """

@@ -44,7 +44,18 @@ class SerialBoard:
         digital: bool = False,
         delivery: ModelDelivery | None = None,
     ) -> None:
-        """Raises `ConfigError` where nothing gives the board's key. It keeps no files; sound has one speed for it."""
+        """The board of an inventory entry.
+
+        Args:
+            entry: Of the inventory.
+            firmware: See above.
+            folder: Says nothing: it keeps no files.
+            realtime: Says nothing: sound has one speed for it.
+            digital: It is played samples over the network.
+            delivery: A model that it gets before each stream.
+
+        Raises `ConfigError` where nothing gives the board's key.
+        """
         from firmware.build import default_name
 
         del folder, realtime
