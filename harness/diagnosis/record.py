@@ -122,6 +122,6 @@ def spectrum_plot(diagnosis: Diagnosis) -> Plot | None:
         axes.set_xlabel("Hz")
         axes.set_ylabel("dB of the whole")
         axes.grid(visible=True, axis="y")
-        axes.legend(frameon=False, loc="lower left")
+        figure.legend(frameon=False, loc="outside upper left", ncols=2)
 
     return draw("spectrum", paint, 3.4)
