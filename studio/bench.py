@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from firmware.boards.entry import BoardEntry
 from firmware.boards.registry import kind_of
-from firmware.build import RECORD_FILE
+from firmware.build import read_firmware
 from firmware.toolenv import MARKER, default_tools_folder
 from harness.cli import bench_app
+from harness.session.plan import PLAN_FILE
 from studio.jobs.desk import StudioJob
 from studio.jobs.records import JobStep
 from studio.live.models import found_models
-from studio.workspace import Workspace
+from studio.workspace import FIRMWARE_FOLDER, RESULTS_FOLDER, Workspace
 from wakeword.contract import ESPHOME_VERSION
+from wakeword.device_model import load_model
+from wakeword.errors import ConfigError
 from wakeword.extras import install
 
 BOARD = "board"
@@ -76,8 +80,15 @@ def begin_action(
     with workspace.desk.undisturbed():
         command, folder = _command(workspace, board, action, form)
         step = JobStep(title=action.title, command=tuple(command))
+        if action is _MEASURE:
+            step = step.model_copy(update={"resumed": ("--resume",), "begun": f"{folder}/{PLAN_FILE}"})
         job = workspace.desk.place(f"{action.title} {board.name}", BOARD, [step], lane=_lane(board), folder=folder)
     return job, {}
+
+
+def lines_of(workspace: Workspace, board: BoardEntry, form: Mapping[str, str]) -> list[str]:
+    """The command of each action for what a form holds, for a shell."""
+    return [shlex.join(_command(workspace, board, action, form)[0]) for action in actions(board)]
 
 
 def jobs_of(workspace: Workspace, board: BoardEntry) -> list[StudioJob]:
@@ -87,7 +98,7 @@ def jobs_of(workspace: Workspace, board: BoardEntry) -> list[StudioJob]:
 
 def firmware_of(board: BoardEntry) -> Path:
     """The folder of the firmware for boards of one target, from the workspace."""
-    return Path("firmware") / board.target
+    return FIRMWARE_FOLDER / board.target
 
 
 def page_of(workspace: Workspace, job: StudioJob) -> str | None:
@@ -129,7 +140,7 @@ def _command(
         return ["mww-firmware", "flash", "--board", board.name, "--firmware", str(firmware)], ""
     output = _new_folder(workspace, f"{action.name}_{board.name}_{Path(model).stem}")
     command = ["mww-bench", action.name, "--board", board.name, "--model", model]
-    if (workspace.root / firmware / RECORD_FILE).is_file():
+    if _will_hold(workspace, firmware, model):
         command += ["--firmware", str(firmware)]
     if action is _MEASURE:
         for option in ("wake", "none"):
@@ -140,6 +151,25 @@ def _command(
     return [*command, "--output", str(output)], str(output)
 
 
+def _will_hold(workspace: Workspace, firmware: Path, model: str) -> bool:
+    """Whether the firmware of a folder will be one with this model when a job that is placed now begins: the last build
+    that is at work or waits decides, else the one that is there.
+    """
+    builds = (
+        job.order.steps[0].command
+        for job in workspace.desk.jobs()
+        if job.alive and (job.order.kind, job.order.folder) == (BOARD, str(firmware))
+    )
+    build = next(builds, None)
+    if build is not None:
+        return build[build.index("--model") + 1] == model
+    try:
+        held = {one.sha256 for one in read_firmware(workspace.root / firmware).models}
+        return load_model(workspace.root / model, None, None).model.sha256 in held
+    except ConfigError:
+        return False
+
+
 def _paths(form: Mapping[str, str], name: str) -> list[str]:
     return [line.strip() for line in form.get(name, "").splitlines() if line.strip()]
 
@@ -147,7 +177,7 @@ def _paths(form: Mapping[str, str], name: str) -> list[str]:
 def _new_folder(workspace: Workspace, name: str) -> Path:
     taken = {job.order.folder for job in workspace.desk.jobs()}
     for number in range(1, 10_000):
-        folder = Path("results") / (f"{name}_{number}" if number > 1 else name)
+        folder = RESULTS_FOLDER / (f"{name}_{number}" if number > 1 else name)
         if str(folder) not in taken and not (workspace.root / folder).exists():
             return folder
     raise AssertionError("there is always another folder")

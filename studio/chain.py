@@ -12,7 +12,7 @@ from studio.cycle.options import cycles_of, parse
 from studio.cycle.steps import Cycle
 from studio.jobs.desk import TRAINING, StudioJob
 from studio.jobs.records import JobStep
-from studio.workspace import Workspace
+from studio.workspace import WORDS_FOLDER, Workspace
 from trainer.export.package import YAML_SUFFIX
 from trainer.exporting import default_name
 from wakeword.errors import ConfigError
@@ -91,7 +91,7 @@ def begin_chain(workspace: Workspace, options: ChainOptions) -> StudioJob:
 
 def voices_folder(phrase: str, language: str) -> Path:
     """Where the voices speak a phrase, from the workspace."""
-    return Path("words") / f"{folder_name(phrase)}_{language.lower().replace('-', '_')}_voices"
+    return WORDS_FOLDER / f"{folder_name(phrase)}_{language.lower().replace('-', '_')}_voices"
 
 
 def begin_voices(workspace: Workspace, phrase: str, language: str) -> StudioJob:
@@ -126,7 +126,7 @@ def voices_of(workspace: Workspace, folder: Path) -> list[SpokenVoice]:
 
 def made_of(workspace: Workspace, name: str) -> StudioJob | None:
     """The newest chain of a folder of `words/`; None where none was begun."""
-    return _latest(workspace, CHAIN, Path("words") / name)
+    return _latest(workspace, CHAIN, WORDS_FOLDER / name)
 
 
 def made(workspace: Workspace) -> Sequence[StudioJob]:
@@ -189,7 +189,7 @@ def _latest(workspace: Workspace, kind: str, folder: Path) -> StudioJob | None:
 def _folders(phrase: str) -> list[Path]:
     """Where a phrase may be made: other settings of the same phrase have a folder of their own."""
     name = folder_name(phrase)
-    return [Path("words") / (f"{name}_{number}" if number > 1 else name) for number in range(1, 1000)]
+    return [WORDS_FOLDER / (f"{name}_{number}" if number > 1 else name) for number in range(1, 1000)]
 
 
 @functools.cache

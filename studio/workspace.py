@@ -14,6 +14,9 @@ from wakeword.locks import hold
 
 OWN = ".studio"
 """The studio's own: jobs, token, lock."""
+WORDS_FOLDER, RUNS_FOLDER, MODELS_FOLDER = Path("words"), Path("runs"), Path("models")
+RESULTS_FOLDER, FIRMWARE_FOLDER = Path("results"), Path("firmware")
+"""From the workspace, as commands name them."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Workspace:
     @property
     def words(self) -> Path:
         """A folder for each phrase of the page Start: what its chain made, from speech to report."""
-        return self.root / "words"
+        return self.root / WORDS_FOLDER
 
     @property
     def datasets(self) -> Path:
@@ -35,22 +38,22 @@ class Workspace:
     @property
     def runs(self) -> Path:
         """A folder for each training."""
-        return self.root / "runs"
+        return self.root / RUNS_FOLDER
 
     @property
     def models(self) -> Path:
         """A folder for each exported or uploaded model: NAME/NAME.json beside NAME.tflite."""
-        return self.root / "models"
+        return self.root / MODELS_FOLDER
 
     @property
     def results(self) -> Path:
         """Results of simulations and measurements, and reports."""
-        return self.root / "results"
+        return self.root / RESULTS_FOLDER
 
     @property
     def firmware(self) -> Path:
         """A folder for each firmware."""
-        return self.root / "firmware"
+        return self.root / FIRMWARE_FOLDER
 
     @property
     def own(self) -> Path:

@@ -30,11 +30,19 @@ class JobStep(Record):
     title: str
     command: tuple[str, ...]
     """As a user would type it in the workspace: the program's name without a folder."""
+    resumed: tuple[str, ...] = ()
+    """What is added to the command where `begun` is there."""
+    begun: str = ""
+    """A file, from the workspace, that the command writes once what it does can be gone on with."""
 
     @property
     def line(self) -> str:
         """The command in one line, for a shell."""
         return shlex.join(self.command)
+
+    def command_in(self, workplace: Path) -> tuple[str, ...]:
+        """The command that begins the step, or goes on with it."""
+        return (*self.command, *self.resumed) if self.begun and (workplace / self.begun).is_file() else self.command
 
 
 class JobOrder(Record):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -93,10 +94,10 @@ def _wait_for(lock: Path) -> None:
 def _run(folder: Path, step: JobStep, lock: int) -> int:
     """Run a command to its end, with what it prints in the log; its exit code. Raises `_Stopped` when it has ended
     because somebody asked for that."""
-    program, *arguments = step.command
+    program, *arguments = command = step.command_in(Path.cwd())
     (folder / PROGRESS_FILE).unlink(missing_ok=True)
     with (folder / LOG_FILE).open("a", encoding="utf-8") as log:
-        log.write(f"$ {step.line}\n")
+        log.write(f"$ {shlex.join(command)}\n")
         log.flush()
         # A stop between the begin of the command and the look at it would leave it at work, and nobody would know.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)

@@ -14,7 +14,7 @@ from firmware.boards.inventory import find_board, inventory_path
 from firmware.boards.registry import kind_of
 from firmware.credentials import SECRETS_FILE, VARIABLES
 from harness.session.measure import board_rows
-from studio.bench import actions, begin_action, jobs_of, lacks, page_of
+from studio.bench import actions, begin_action, jobs_of, lacks, lines_of, page_of
 from studio.jobs.wording import WORDS
 from studio.live.models import found_models
 from studio.page import Page, part, refused, shown, went, workspace_of
@@ -39,11 +39,16 @@ def _board(request: Request) -> BoardEntry:
 def _one(request: Request) -> Response:
     workspace, board = workspace_of(request), _board(request)
     real = not kind_of(board).runs_here
+    models, heard = found_models(workspace), _heard(workspace)
+    # As the form is when the page is opened.
+    filled = {"model": models[0].path if models else "MODEL.json"}
+    filled |= {name: paths[0] for name, paths in heard.items() if paths}
     context = {
         "board": board,
         "actions": actions(board),
-        "models": found_models(workspace),
-        "heard": _heard(workspace),
+        "models": models,
+        "heard": heard,
+        "lines": lines_of(workspace, board, filled),
         "lacks": lacks(),
         "secrets": tuple(VARIABLES) if real and not (workspace.root / SECRETS_FILE).is_file() else (),
         **_jobs_context(workspace, board),

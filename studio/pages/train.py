@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from studio.jobs.wording import WORDS
 from studio.page import Page, part, refused, sheet, shown, went, workspace_of
-from studio.training.asked import asked_training, begin_dry_run, begin_training
+from studio.training.asked import AskedTraining, asked_training, begin_dry_run, begin_training
 from studio.training.curves import HEIGHT, WIDTH, curve
 from studio.training.form import as_written, form_of
 from studio.training.runs import RunFolder, differing, run_of, runs_of
@@ -39,11 +39,15 @@ def _list_context(request: Request) -> dict[str, Any]:
 def _new(request: Request) -> Response:
     workspace = workspace_of(request)
     preset = request.query_params.get("preset", "quick")
+    folders = _folders(workspace)
+    given = {"export.wake_word": "WORD"} | {key: found[0] if found else "FOLDER" for key, found in folders.items()}
+    example = AskedTraining("NAME", preset, tuple(f"{key}={value}" for key, value in given.items()), export=True)
     context = {
         "preset": preset,
         "presets": preset_names(),
         "form": form_of(preset),
-        "folders": _folders(workspace),
+        "folders": folders,
+        "lines": [step.line for step in example.steps],
     }
     return shown(request, "train_new.html", context)
 

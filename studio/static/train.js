@@ -37,5 +37,6 @@ document.getElementById("preset").addEventListener("change", async event => {
     if (one.value.trim() === one.dataset.default) one.value = value;
     one.dataset.default = value;
   }
+  document.getElementById("the-command").replaceWith(fresh.getElementById("the-command"));
   countChanged();
 });

@@ -10,7 +10,7 @@ from pathlib import Path
 from studio.jobs.desk import TRAINING, StudioJob
 from studio.jobs.records import JobStep
 from studio.training.form import SettingForm, form_of
-from studio.workspace import Workspace
+from studio.workspace import MODELS_FOLDER, RUNS_FOLDER, Workspace
 from trainer.config.checks import check_config
 from trainer.config.loader import load_config
 from trainer.data.ingest import Label, find_files
@@ -39,7 +39,7 @@ class AskedTraining:
     @property
     def folder(self) -> Path:
         """Of its run, from the workspace."""
-        return Path("runs") / self.name
+        return RUNS_FOLDER / self.name
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ class AskedTraining:
             "--checkpoint",
             str(weights),
             "--output",
-            f"models/{self.name}",
+            str(MODELS_FOLDER / self.name),
             "--model-name",
             self.name,
         )
@@ -95,7 +95,7 @@ def _faulty_name(workspace: Workspace, name: str) -> dict[str, str]:
     if not _GOOD_NAME.fullmatch(name):
         return {NAME: "give letters, digits, '_', '-' and '.', beginning with a letter or digit"}
     # A training that waits for its turn has no folder yet.
-    waits = any((job.order.kind, job.order.folder) == (TRAIN, f"runs/{name}") for job in workspace.desk.jobs())
+    waits = any((job.order.kind, job.order.folder) == (TRAIN, str(RUNS_FOLDER / name)) for job in workspace.desk.jobs())
     if waits or (workspace.runs / name).exists():
         return {NAME: f"there is a run {name}; give another name, or go on with it on its own page"}
     return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +12,17 @@ import pytest
 
 from firmware.boards.entry import VIRTUAL_BOARD
 from firmware.boards.inventory import find_board
-from firmware.build import RECORD_FILE
+from firmware.build import RECORD_FILE, Firmware, FirmwareModel, _record
 from firmware.toolenv import ToolEnvironment
+from harness.session.plan import PLAN_FILE
 from studio.bench import actions, begin_action, lacks
 from studio.jobs.records import JobPhase
 from studio.workspace import Workspace
 from tests.spoken import Spoken
 from tests.studio.axe import violations
-from tests.studio.servers import StudioServer, end_jobs
+from tests.studio.servers import DEAF, StudioServer, end_jobs
+from wakeword.contract import ESPHOME_VERSION
+from wakeword.model.flatbuffer import read_model
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -56,10 +60,9 @@ def test_each_action_is_a_command_and_a_board_does_one_at_a_time(workspace: Work
     assert [one.name for one in actions(VIRTUAL_BOARD)][:2] == ["build", "measure"]
     assert [one.name for one in actions(desk)][:3] == ["build", "flash", "measure"]
     (workspace.root / "evening.txt").touch()
-    (workspace.root / "firmware" / "esp32-s3-box-3").mkdir(parents=True)
-    (workspace.root / "firmware" / "esp32-s3-box-3" / RECORD_FILE).touch()
     form = {"model": "models/alexa.json", "none": "evening.txt"}
     try:
+        workspace.desk.place("Busy", "test", [DEAF], lane="board desk")
         jobs = [begin_action(workspace, desk, name, form)[0] for name in ("build", "flash", "measure", "measure")]
         commands = [job.order.steps[0].line for job in jobs if job is not None]
         assert commands == [
@@ -75,8 +78,55 @@ def test_each_action_is_a_command_and_a_board_does_one_at_a_time(workspace: Work
             ),
         ]
         assert {job.order.lane for job in jobs if job is not None} == {"board desk"}
+        measured = jobs[-1]
+        assert measured is not None
+        step = measured.order.steps[0]
+        (workspace.root / "results" / "measure_desk_alexa_2").mkdir(parents=True)
+        assert step.command_in(workspace.root) == step.command
+        (workspace.root / "results" / "measure_desk_alexa_2" / PLAN_FILE).touch()
+        assert step.command_in(workspace.root) == (*step.command, "--resume"), "a session that was begun goes on"
     finally:
-        end_jobs(workspace)
+        end_jobs(workspace, at_once=True)
+
+
+def built(workspace: Workspace, name: str) -> None:
+    """What a build of a model leaves."""
+    folder = workspace.firmware / "esp32-s3-box-3"
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest = workspace.models / f"{name}.json"
+    model = read_model(manifest.with_suffix(".tflite"))
+    held = FirmwareModel(f"ww_{name}", name, manifest, model.sha256, 1, 229, 5, 22_348)
+    program = folder / "program.bin"
+    program.touch()
+    made = Firmware("esp32-s3-box-3", "mww-desk", folder, program, (held,), ESPHOME_VERSION, program, program, program)
+    (folder / RECORD_FILE).write_text(json.dumps(_record(made)))
+
+
+def test_a_board_is_measured_with_the_firmware_that_will_have_the_model(
+    workspace: Workspace, official_models: Path
+) -> None:
+    (workspace.root / "boards.yaml").write_text(INVENTORY)
+    desk = find_board("desk", workspace.root / "boards.yaml")
+    for suffix in (".json", ".tflite"):
+        shutil.copy(official_models / f"okay_nabu{suffix}", workspace.models)
+    (workspace.root / "evening.txt").touch()
+
+    def begun(action: str, model: str) -> bool:
+        job, faults = begin_action(workspace, desk, action, {"model": f"models/{model}.json", "none": "evening.txt"})
+        assert job is not None, faults
+        return "--firmware" in job.order.steps[0].command
+
+    try:
+        workspace.desk.place("Busy", "test", [DEAF], lane="board desk")
+        assert not begun("measure", "alexa"), "none was built"
+        built(workspace, "okay_nabu")
+        assert not begun("measure", "alexa"), "another model's"
+        assert begun("measure", "okay_nabu")
+        begun("build", "alexa")
+        assert begun("measure", "alexa"), "it will be built before"
+        assert not begun("measure", "okay_nabu"), "it will be another's"
+    finally:
+        end_jobs(workspace, at_once=True)
 
 
 def test_what_is_wrong_is_told_at_its_field(workspace: Workspace) -> None:

@@ -140,6 +140,19 @@ def _commands_of(folder: Path) -> Iterator[str]:
             continue
 
 
+def test_what_was_begun_is_gone_on_with(workspace: Workspace) -> None:
+    desk = workspace.desk
+    step = JobStep(title="Measure", command=("mww-verify", "none.json"), resumed=("--resume",), begun="session.json")
+    job = desk.place("Measure", "test", [step])
+    phase_is(desk, job.name, JobPhase.FAILED)
+    desk.go_on(job.name)
+    phase_is(desk, job.name, JobPhase.FAILED)
+    assert "--resume" not in desk.log(job.name)[0]
+    (workspace.root / "session.json").touch()
+    desk.go_on(job.name)
+    wait_until(lambda: "$ mww-verify none.json --resume\n" in desk.log(job.name)[0], "it goes on")
+
+
 def test_what_the_process_of_a_job_complained_of_is_told(workspace: Workspace) -> None:
     desk = workspace.desk
     job = desk.place("Try", "test", [LOOK])
