@@ -119,6 +119,7 @@ def spectrum_plot(diagnosis: Diagnosis) -> Plot | None:
             axes.plot(*zip(*points, strict=True), color=colour, label=label, marker=marker, markersize=4)
         axes.set_xscale("log")
         axes.set_xticks([125, 250, 500, 1000, 2000, 4000], ["125", "250", "500", "1000", "2000", "4000"])
+        axes.minorticks_off()
         axes.set_xlabel("Hz")
         axes.set_ylabel("dB of the whole")
         axes.grid(visible=True, axis="y")
