@@ -32,14 +32,14 @@ class ClipMove:
 
 
 def reject(root: Path, name: str) -> ClipMove:
-    """ClipMove a clip to the folder of rejected ones, where no command reads it."""
+    """Move a clip to the folder of rejected ones, where no command reads it."""
     if label_of(name) == REJECTED:
         raise ConfigError(f"{name}: is rejected already")
     return _move(root, name, f"{REJECTED}/{name}", "rejected")
 
 
 def restore(root: Path, name: str) -> ClipMove:
-    """ClipMove a rejected clip back to where it was."""
+    """Move a rejected clip back to where it was."""
     if label_of(name) != REJECTED:
         raise ConfigError(f"{name}: is not rejected")
     return _move(root, name, name.removeprefix(f"{REJECTED}/"), "restored")

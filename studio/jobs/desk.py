@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import re
@@ -42,6 +43,8 @@ TRAINING = "training"
 """The lane of what needs all cores for long: one at a time, the others wait."""
 LOG_TAIL = 64 * 1024
 """Bytes of a log that are given at once."""
+_CONTINUED = bytes(range(0x80, 0xC0))
+"""Bytes of UTF-8 with which no letter begins."""
 _NAME = re.compile(r"\d{4,9}")
 _NEWEST_FILE = "newest"
 """Beside the jobs: the highest number that was given to one. No number is given twice: a page may still show the job
@@ -217,9 +220,10 @@ class JobDesk:
 
     def log(self, name: str, start: int | None = None) -> tuple[str, int]:
         """What a job printed from a byte of its log on, and the byte at which that ends; None begins `LOG_TAIL` bytes
-        before the end.
+        before the end. A letter that is half written, or half cut off, is left out.
         """
-        path = self.job(name).folder / LOG_FILE
+        job = self.job(name)
+        path = job.folder / LOG_FILE
         if not path.is_file():
             return "", 0
         with path.open("rb") as log:
@@ -228,7 +232,12 @@ class JobDesk:
             at = first if start is None else max(min(start, size), first)
             log.seek(at)
             content = log.read(LOG_TAIL)
-        return content.decode("utf-8", "replace"), at + len(content)
+        end = at + len(content)
+        if at and at == first:
+            content = content.lstrip(_CONTINUED)
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        text = decoder.decode(content, final=not job.alive)
+        return text, end - len(decoder.getstate()[0])
 
     def _folders(self) -> list[Path]:
         if not self.folder.is_dir():

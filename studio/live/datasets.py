@@ -14,9 +14,15 @@ _NAME = re.compile(r"[^\W_][\w .-]{0,58}")
 
 
 def dataset_names(workspace: Workspace) -> list[str]:
-    """All that there are, the one that was changed last first, and `FIRST` where there is none yet."""
+    """All that there are, the one that was changed last first, and `FIRST` where there is none yet. A link that leads
+    out of the workspace is none.
+    """
     folder = workspace.datasets
-    found = [one for one in folder.iterdir() if one.is_dir() and _NAME.fullmatch(one.name)] if folder.is_dir() else []
+    found = [
+        one
+        for one in (folder.iterdir() if folder.is_dir() else ())
+        if one.is_dir() and _NAME.fullmatch(one.name) and _is_inside(workspace, one)
+    ]
     names = [one.name for one in sorted(found, key=lambda one: (-one.stat().st_mtime_ns, one.name))]
     return names or [FIRST]
 
@@ -27,9 +33,15 @@ def dataset_folder(workspace: Workspace, name: str) -> Path:
     """
     name = name.strip() or FIRST
     folder = workspace.datasets / name
-    if not _NAME.fullmatch(name) or not folder.resolve().is_relative_to(workspace.root.resolve()):
+    if not _NAME.fullmatch(name):
         raise ConfigError(
             f"dataset {name!r}: give a name of at most 59 letters, digits, spaces, '-', '_' and '.', beginning with a"
             " letter or digit"
         )
+    if not _is_inside(workspace, folder):
+        raise ConfigError(f"dataset {name!r}: leads out of the workspace; put the recordings themselves into {folder}")
     return folder
+
+
+def _is_inside(workspace: Workspace, folder: Path) -> bool:
+    return folder.resolve().is_relative_to(workspace.root.resolve())

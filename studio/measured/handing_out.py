@@ -52,8 +52,9 @@ def model_of(workspace: Workspace, measured: MeasuredModel) -> tuple[Path, Manif
 
 
 def handed_out(workspace: Workspace, measured: MeasuredModel, kind: str, cutoff_text: str) -> Handed:
-    """A file of a result, the manifest at the cutoff (uint8, as text) that the page shows. Raises `ConfigError` for
-    another kind, and as `model_of` does.
+    """A file of a result, the manifest at the cutoff (uint8, as text) that the page shows. With a manifest at another
+    cutoff than was measured go neither card nor badge. Raises `ConfigError` for another kind, for a manifest whose
+    cutoff cannot be changed, and as `model_of` does.
     """
     if kind not in KINDS:
         raise ConfigError(f"{kind}: give {', '.join(KINDS)}")
@@ -75,19 +76,25 @@ def handed_out(workspace: Workspace, measured: MeasuredModel, kind: str, cutoff_
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(path.name, text)
         archive.writestr(model.name, model.read_bytes())
-        for other in ("yaml", "card", "badge"):
+        told = ("card", "badge") if cutoff == measured.result.model.cutoff_uint8 else ()
+        for other in ("yaml", *told):
             one = handed_out(workspace, measured, other, cutoff_text)
             archive.writestr(one.name, one.content)
     return Handed(f"{stem}.zip", content.getvalue(), "application/zip")
 
 
 def _manifest_at(path: Path, manifest: Manifest, cutoff: int, measured: MeasuredModel) -> str:
-    """The manifest as it is, or with another cutoff or window than it has."""
+    """The manifest as it is, or with another cutoff or window than it has. Raises `ConfigError` for one of version 1,
+    which would have to become another file.
+    """
     window = measured.result.model.window
-    if (
-        cutoff_to_uint8(manifest.micro.probability_cutoff) == cutoff and manifest.micro.sliding_window_size == window
-    ) or manifest.version != 2:
+    if cutoff_to_uint8(manifest.micro.probability_cutoff) == cutoff and manifest.micro.sliding_window_size == window:
         return path.read_text(encoding="utf-8")
+    if manifest.version != 2:
+        raise ConfigError(
+            f"{path.name}: is a manifest of version 1, whose cutoff is not changed here; set probability_cutoff in the"
+            f" device's YAML to {cutoff_as_probability(cutoff):g}"
+        )
     micro = manifest.micro.model_copy(
         update={"probability_cutoff": cutoff_as_probability(cutoff), "sliding_window_size": window}
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from studio.jobs.desk import StudioJob
@@ -11,6 +12,7 @@ from studio.live.models import open_model
 from studio.workspace import Workspace
 from trainer.data.ingest import Label
 from wakeword.corpus.provenance import Stated
+from wakeword.device_model import DeviceModel
 from wakeword.errors import ConfigError
 
 KIND = "measure"
@@ -27,9 +29,9 @@ def measuring_steps(workspace: Workspace, manifest: str, dataset: str, stated: S
     """What measures a model on a dataset. Raises `ConfigError` for a model that cannot be run, and for a dataset
     without recordings.
     """
-    open_model(workspace, manifest)
+    model = open_model(workspace, manifest)
     folder = dataset_folder(workspace, dataset)
-    name = f"{Path(manifest).stem}_{folder.name}".replace(" ", "_")
+    name = _result_name(model, folder.name)
     steps: list[JobStep] = []
     made: list[str] = []
     for label, part, how in _PARTS:
@@ -48,6 +50,16 @@ def measuring_steps(workspace: Workspace, manifest: str, dataset: str, stated: S
     report = f"{workspace.relative(workspace.results)}/{name}.html"
     steps.append(JobStep(title="Report", command=("mww-report", *made, "--output", report)))
     return tuple(steps)
+
+
+def _result_name(model: DeviceModel, dataset: str) -> str:
+    """What its results are called: the same when the same is measured again, and another one for another model of the
+    same file name, another operating point and another dataset.
+    """
+    point, micro = model.point, model.manifest.micro
+    what = (model.model.sha256, point.cutoff, point.window, micro.feature_step_size, dataset)
+    digest = hashlib.sha256(repr(what).encode()).hexdigest()
+    return f"{model.manifest_path.stem}_{dataset}".replace(" ", "_") + f"_{digest[:8]}"
 
 
 def begin_measuring(workspace: Workspace, manifest: str, dataset: str, stated: Stated | None) -> StudioJob:

@@ -1,25 +1,9 @@
-// The gallery: playing, keys, and filters that act at once.
+// The gallery: keys, and filters that act at once. studio.js plays its clips.
 import { refresh } from "/static/studio.js";
 
-const player = document.getElementById("player"), shelf = document.getElementById("shelf");
-let playing = "";
+const shelf = document.getElementById("shelf");
 
-function mark() {
-  for (const one of shelf.querySelectorAll(".play")) one.classList.toggle("playing", one.dataset.play === playing);
-}
-
-function play(button) {
-  if (playing === button.dataset.play && !player.paused) { player.pause(); return; }
-  playing = button.dataset.play;
-  player.src = playing;
-  player.play();
-  mark();
-}
-
-for (const name of ["ended", "pause"]) player.addEventListener(name, () => { playing = ""; mark(); });
-shelf.addEventListener("refreshed", mark);
 shelf.addEventListener("taken", () => refresh(shelf));
-shelf.addEventListener("click", event => { const button = event.target.closest("[data-play]"); if (button) play(button); });
 for (const one of document.querySelectorAll("[data-sends]")) one.addEventListener("change", () => one.form.requestSubmit());
 
 document.addEventListener("keydown", event => {

@@ -111,19 +111,29 @@ document.addEventListener("click", async event => {
   }
 });
 
-/** Put a part of the page anew where it changed; the focus stays on what has the same id, open details stay open. */
+/** What somebody has typed or chosen in a part of the page, by id: no server has said it. */
+function typedIn(place) {
+  const typed = new Map();
+  for (const one of place.querySelectorAll("input[id]:not([type=checkbox], [type=radio], [type=file], [type=hidden]), textarea[id]")) if (one.value !== one.defaultValue) typed.set(one.id, one.value);
+  for (const one of place.querySelectorAll("select[id]")) if (![...one.options].find(option => option.selected === option.defaultSelected && option.selected)) typed.set(one.id, one.value);
+  return typed;
+}
+
+/** Put a part of the page anew where it changed; the focus stays on what has the same id, what was typed and open details stay. */
 export async function refresh(place) {
   const html = await ask(place.dataset.live);
   if (place.dataset.html === html) return;
   place.dataset.html = html;
-  const focused = place.contains(document.activeElement) ? document.activeElement.id : "";
+  const active = place.contains(document.activeElement) ? document.activeElement : null, focused = active?.id ?? "", at = active?.selectionStart;
+  const typed = typedIn(place);
   const checked = new Set([...place.querySelectorAll("input[id]:checked")].map(one => one.id));
   const open = new Set([...place.querySelectorAll("details[open][id]")].map(one => one.id));
   place.innerHTML = html;
   for (const one of place.querySelectorAll("[data-play]")) if (one.dataset.play === playing) one.setAttribute("aria-pressed", "true");
   for (const one of place.querySelectorAll("input[id]")) if (checked.has(one.id)) one.checked = true;
   for (const one of place.querySelectorAll("details[id]")) if (open.has(one.id)) one.open = true;
-  if (focused) document.getElementById(focused)?.focus();
+  for (const [id, value] of typed) { const one = document.getElementById(id); if (one && place.contains(one)) one.value = value; }
+  if (focused) { const one = document.getElementById(focused); one?.focus(); if (typeof at === "number") one?.setSelectionRange?.(at, at); }
   place.dispatchEvent(new CustomEvent("refreshed", { bubbles: true }));
 }
 

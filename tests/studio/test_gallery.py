@@ -331,6 +331,17 @@ def test_the_dataset_that_was_changed_last_comes_first(tmp_path: Path) -> None:
     for name in ("..", "a/b", "/etc", ".hidden", "x" * 80):
         with pytest.raises(ConfigError, match="dataset"):
             dataset_folder(workspace, name)
-    (workspace.datasets / "linked").symlink_to(tmp_path.parent)
-    with pytest.raises(ConfigError, match="dataset"):
-        dataset_folder(workspace, "linked")
+
+
+def test_a_dataset_that_lies_elsewhere_is_left_out_and_says_why(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    (workspace.root / "more").mkdir(parents=True)
+    (tmp_path / "disk").mkdir()
+    workspace.datasets.mkdir()
+    (workspace.datasets / "far").symlink_to(tmp_path / "disk")
+    assert dataset_names(workspace) == ["mine"]
+    with pytest.raises(ConfigError, match="dataset 'far': leads out of the workspace"):
+        dataset_folder(workspace, "far")
+    (workspace.datasets / "near").symlink_to(workspace.root / "more")
+    assert dataset_names(workspace) == ["near"]
+    assert dataset_folder(workspace, "near") == workspace.datasets / "near"

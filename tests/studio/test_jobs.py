@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from studio.jobs.desk import TRAINING, JobDesk
-from studio.jobs.records import JobPhase, JobStep, process_began
+from studio.jobs.desk import LOG_TAIL, TRAINING, JobDesk
+from studio.jobs.records import LOG_FILE, JobPhase, JobStep, process_began
 from studio.jobs.wording import phrase_of, step_class
 from studio.workspace import Workspace
 from tests.studio.servers import DEAF, LOOK, end_jobs, serving, studio_server, wait_until
@@ -207,6 +207,34 @@ def test_what_lies_between_is_undisturbed(workspace: Workspace) -> None:
     with ThreadPoolExecutor(2) as two:
         list(two.map(ask, range(2)))
     assert len(workspace.desk.jobs()) == 1
+
+
+def test_letters_of_several_bytes_are_whole_wherever_a_log_is_cut(workspace: Workspace) -> None:
+    desk = workspace.desk
+    job = desk.place("Look", "test", [LOOK])
+    phase_is(desk, job.name, JobPhase.DONE)
+    letters = "ü€" * 50_000
+    (job.folder / LOG_FILE).write_bytes(letters.encode())
+    tail, end = desk.log(job.name)
+    assert end == len(letters.encode())
+    assert letters.endswith(tail)
+    assert len(tail.encode()) > LOG_TAIL - 3
+
+
+def test_a_letter_that_is_written_half_is_given_when_it_is_whole(workspace: Workspace, official_models: Path) -> None:
+    desk = workspace.desk
+    job = desk.place("Serve", "test", [serving(official_models)])
+    serves(desk, job.name)
+    _, end = desk.log(job.name)
+    with (job.folder / LOG_FILE).open("ab") as log:
+        log.write("sagt \N{LATIN SMALL LETTER U WITH DIAERESIS}".encode()[:-1])
+        log.flush()
+        text, end = desk.log(job.name, end)
+        assert text == "sagt "
+        log.write("\N{LATIN SMALL LETTER U WITH DIAERESIS}".encode()[-1:])
+        log.flush()
+        text, end = desk.log(job.name, end)
+    assert text == "\N{LATIN SMALL LETTER U WITH DIAERESIS}"
 
 
 @pytest.mark.parametrize("name", ["9", "0001", "../..", ""])

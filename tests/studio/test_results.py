@@ -188,7 +188,7 @@ def asked(studio: StudioServer, path: str) -> tuple[int, str, bytes]:
 
 def test_all_that_a_device_and_a_reader_need_is_handed_out(studio: StudioServer, workspace: Workspace) -> None:
     key = of_cutoff(workspace, 0.9)
-    status, policy, content = asked(studio, f"/results/{key}/all?cutoff=200")
+    status, policy, content = asked(studio, f"/results/{key}/all")
     assert (status, "default-src 'none'" in policy) == (200, True)
     archive = zipfile.ZipFile(io.BytesIO(content))
     assert sorted(archive.namelist()) == [
@@ -199,12 +199,32 @@ def test_all_that_a_device_and_a_reader_need_is_handed_out(studio: StudioServer,
         "alexa.tflite",
     ]
     assert archive.read("alexa.tflite") == (workspace.models / "alexa" / "alexa.tflite").read_bytes()
-    assert cutoff_to_uint8(json.loads(archive.read("alexa.json"))["micro"]["probability_cutoff"]) == 200
+    assert archive.read("alexa.json") == (workspace.models / "alexa" / "alexa.json").read_bytes()
     card = json.loads(archive.read("alexa.card.json"))
     assert (card["source"], card["model"]["cutoff"]) == ("simulated", 0.9), "the card tells what was measured"
     assert str(workspace.root) not in archive.read("alexa.card.json").decode()
     assert "simulated" in archive.read("alexa.card.svg").decode()
     assert asked(studio, f"/results/{key}/manifest")[2] == (workspace.models / "alexa" / "alexa.json").read_bytes()
+    other = zipfile.ZipFile(io.BytesIO(asked(studio, f"/results/{key}/all?cutoff=200")[2]))
+    assert cutoff_to_uint8(json.loads(other.read("alexa.json"))["micro"]["probability_cutoff"]) == 200
+    assert sorted(other.namelist()) == ["alexa.esphome.yaml", "alexa.json", "alexa.tflite"], (
+        "a card and a badge beside this manifest would tell of another cutoff"
+    )
+
+
+def test_a_manifest_of_version_1_is_not_handed_out_at_another_cutoff(
+    studio: StudioServer, workspace: Workspace
+) -> None:
+    """Its cutoff cannot be changed here, and it must not look as if it were."""
+    key = of_cutoff(workspace, 0.9)
+    path = workspace.models / "alexa" / "alexa.json"
+    told = json.loads(path.read_text()) | {"version": 1}
+    told["micro"] = {"probability_cutoff": 0.9, "sliding_window_average_size": told["micro"]["sliding_window_size"]}
+    path.write_text(json.dumps(told))
+    assert asked(studio, f"/results/{key}/manifest")[2] == path.read_bytes()
+    for kind in ("manifest", "all"):
+        status, _, content = asked(studio, f"/results/{key}/{kind}?cutoff=200")
+        assert (status, b"version 1" in content) == (422, True), kind
 
 
 def test_what_a_result_names_outside_of_the_workspace_is_not_handed_out(
@@ -250,10 +270,37 @@ def test_a_model_is_measured_on_a_dataset_as_a_job(visit: Visit, workspace: Work
     page.wait_for_url("**/jobs/0001/")
     wait_until(lambda: not workspace.desk.job("0001").alive, "it is measured")
     assert workspace.desk.job("0001").phase == "done", workspace.desk.log("0001")[0]
-    (one,) = (one for one in found_results(workspace).measured if "results/alexa_mine_words.json" in one.files)
+    *results, report = (step.command[-1] for step in workspace.desk.job("0001").order.steps)
+    (one,) = (one for one in found_results(workspace).measured if results[0] in one.files)
     assert one.result.model.cutoff == 0.9
     assert one.apart, "these words were in the other results too, and are not counted twice"
-    assert (workspace.results / "alexa_mine.html").is_file()
+    assert (workspace.root / report).is_file()
+
+
+def test_two_models_of_one_file_name_have_results_of_their_own(
+    simulated: Path, official_models: Path, tmp_path: Path
+) -> None:
+    """Neither another model, nor another cutoff, nor a dataset that is called nearly the same takes a result away."""
+    workspace = Workspace(tmp_path)
+    told = json.loads((official_models / "alexa.json").read_text())
+    for version, model, cutoff in (("v1", "alexa", 0.9), ("v2", "okay_nabu", 0.9), ("v3", "alexa", 0.5)):
+        folder = workspace.models / version
+        folder.mkdir(parents=True)
+        told["micro"]["probability_cutoff"] = cutoff
+        (folder / "alexa.json").write_text(json.dumps(told))
+        shutil.copy(official_models / f"{model}.tflite", folder / "alexa.tflite")
+    for dataset in ("a b", "a_b"):
+        shutil.copytree(simulated / "corpus" / "words", workspace.datasets / dataset / "positive" / "anna")
+
+    def written(version: str, dataset: str) -> list[str]:
+        steps = measuring_steps(workspace, f"models/{version}/alexa.json", dataset, None)
+        return [step.command[-1] for step in steps]
+
+    asked = [(version, dataset) for version in ("v1", "v2", "v3") for dataset in ("a b", "a_b")]
+    files = [file for version, dataset in asked for file in written(version, dataset)]
+    assert len(set(files)) == len(files) == 12
+    assert written("v1", "a b") == files[:2], "measured again it takes the place of what it was"
+    assert re.fullmatch(r"results/alexa_a_b_[0-9a-f]{8}_words\.json", files[0])
 
 
 def test_an_empty_dataset_and_a_foreign_model_are_not_measured(simulated: Path) -> None:
