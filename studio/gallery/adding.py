@@ -5,17 +5,22 @@ trainer checks them, and each comes with its origin.
 from __future__ import annotations
 
 import datetime
+import filecmp
 import hashlib
+import io
+import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from studio.gallery.places import checked_speaker, free_path, plain_stem
-from studio.gallery.provenance import Origin, note_origin
+from studio.gallery.places import LABELS, REJECTED, checked_speaker, clips_held, free_path, plain_stem
+from studio.gallery.provenance import Noted, Origin, note_origins
 from trainer.data.clips import wav_bytes
 from trainer.data.ingest import Label
 from trainer.data.listening import check_file
@@ -24,7 +29,6 @@ from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.corpus.utterances import utterance_bounds
 from wakeword.corpus.walk import Rejection
 from wakeword.errors import ConfigError
-from wakeword.files import write_atomically
 
 AROUND_SECONDS = 0.3
 """Kept before and after the word of a take."""
@@ -69,17 +73,24 @@ def add_samples(root: Path, samples: NDArray[np.int16], label: Label, speaker: s
     digest = hashlib.sha256(content).hexdigest()
     time = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S")
     name = f"{plain_stem(stem)}_{time}_{digest[:6]}"
-    return _add(root, folder, name, ".wav", content, label, origin)
+    with _coming_in(root, label, folder) as incoming:
+        return incoming.add(io.BytesIO(content), name, ".wav", origin)
 
 
-def add_file(root: Path, name: str, content: bytes, label: Label, speaker: str) -> Added:
-    """Import a file as it is. Raises as `add_samples` does."""
-    suffix = Path(name.replace("\\", "/")).suffix.lower()
-    if suffix not in AUDIO_SUFFIXES:
-        return Added(name, f"{suffix or 'no ending'} is not a known kind of audio file")
-    return _add(
-        root, folder_of(root, label, speaker), plain_stem(name), suffix, content, label, Origin("import", source=name)
-    )
+def add_files(root: Path, files: Iterable[tuple[str, IO[bytes]]], label: Label, speaker: str) -> list[Added]:
+    """Import files with their names as they are, one after the other, each in or refused with its reason. What the
+    dataset holds already is looked through once for all of them, and the table written once. Raises as `add_samples`
+    does; files that came before are in then.
+    """
+    added: list[Added] = []
+    with _coming_in(root, label, folder_of(root, label, speaker)) as incoming:
+        for name, file in files:
+            suffix = Path(name.replace("\\", "/")).suffix.lower()
+            if suffix in AUDIO_SUFFIXES:
+                added.append(incoming.add(file, plain_stem(name), suffix, Origin("import", source=name)))
+            else:
+                added.append(Added(name, f"{suffix or 'no ending'} is not a known kind of audio file"))
+    return added
 
 
 def trimmed(samples: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -89,29 +100,62 @@ def trimmed(samples: NDArray[np.int16]) -> NDArray[np.int16]:
     return samples[max(0, first - around) : end + around] if end > first else samples
 
 
-def _add(root: Path, folder: Path, stem: str, suffix: str, content: bytes, label: Label, origin: Origin) -> Added:
-    """A file has its final name only once it was found to be a usable recording."""
-    with tempfile.TemporaryDirectory(prefix="mww-import-") as place:
-        checked = Path(place) / f"clip{suffix}"
-        checked.write_bytes(content)
-        sound = check_file(checked, one_word=label is Label.POSITIVE)
-    if isinstance(sound, Rejection):
-        return Added(origin.source or f"{stem}{suffix}", sound.reason)
-    if (twin := _same_content(root, content)) is not None:
-        return Added(origin.source or f"{stem}{suffix}", f"is there already, as {twin}")
-    path = free_path(folder, stem, suffix)
-    write_atomically(path, content)
-    note_origin(root, path, origin if origin.source_rate_hz else replace(origin, source_rate_hz=sound.sample_rate))
-    return Added(path.relative_to(root).as_posix())
+@contextmanager
+def _coming_in(root: Path, label: Label, folder: Path) -> Iterator[_Incoming]:
+    """Clips on their way into a folder of a dataset; the table knows them when the block ends, however it does."""
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".adding-", dir=root) as place:
+        incoming = _Incoming(root, label, folder, Path(place))
+        try:
+            yield incoming
+        finally:
+            note_origins(root, incoming.noted)
+    with suppress(OSError):
+        root.rmdir()  # where nothing came in
 
 
-def _same_content(root: Path, content: bytes) -> str | None:
-    """The clip with these very bytes, if there is one, rejected ones too."""
-    for path in _files(root):
-        if path.stat().st_size == len(content) and path.read_bytes() == content:
-            return path.relative_to(root).as_posix()
-    return None
+class _Incoming:
+    """A file has its final name only once it was found to be a usable recording that is not there yet."""
 
+    def __init__(self, root: Path, label: Label, folder: Path, place: Path) -> None:
+        self.noted: list[Noted] = []
+        self._root, self._label, self._folder, self._place = root, label, folder, place
+        self._by_size: dict[int, list[Path]] | None = None
 
-def _files(root: Path) -> Iterable[Path]:
-    return (path for path in root.glob("*/**/*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
+    def add(self, file: IO[bytes], stem: str, suffix: str, origin: Origin) -> Added:
+        """Take a file from where it is read to its end. Raises `OSError`."""
+        called = origin.source or f"{stem}{suffix}"
+        path = self._place / f"clip{suffix}"
+        with path.open("wb") as copy:
+            shutil.copyfileobj(file, copy)
+        sound = check_file(path, one_word=self._label is Label.POSITIVE)
+        if isinstance(sound, Rejection):
+            return Added(called, sound.reason)
+        with clips_held(self._root):
+            if (twin := self._twin(path)) is not None:
+                return Added(called, f"is there already, as {twin}")
+            self._folder.mkdir(parents=True, exist_ok=True)
+            final = free_path(self._folder, stem, suffix)
+            path.rename(final)
+        self._known().setdefault(final.stat().st_size, []).append(final)
+        told = origin if origin.source_rate_hz else replace(origin, source_rate_hz=sound.sample_rate)
+        self.noted.append(Noted(sound.sha256, final, told))
+        return Added(final.relative_to(self._root).as_posix())
+
+    def _twin(self, path: Path) -> str | None:
+        """The clip with these very bytes, if there is one, rejected ones too."""
+        for other in self._known().get(path.stat().st_size, ()):
+            with suppress(OSError):  # moved since
+                if filecmp.cmp(path, other, shallow=False):
+                    return other.relative_to(self._root).as_posix()
+        return None
+
+    def _known(self) -> dict[int, list[Path]]:
+        """All clips of the dataset by their size in bytes."""
+        if self._by_size is None:
+            self._by_size = {}
+            for label in (*LABELS, REJECTED):
+                for path in (self._root / label).rglob("*"):
+                    if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file():
+                        self._by_size.setdefault(path.stat().st_size, []).append(path)
+        return self._by_size

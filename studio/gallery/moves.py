@@ -7,16 +7,16 @@ from __future__ import annotations
 import datetime
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
-from studio.gallery.places import REJECTED, checked_speaker, clip_path, free_path, label_of
+from studio.gallery.places import REJECTED, checked_speaker, clip_path, clips_held, free_path, label_of
 from trainer.data.ingest import Label
 from wakeword.errors import ConfigError
-from wakeword.locks import wait_for
 
 JOURNAL = "moves.jsonl"
-_LOCK = ".moves.lock"
+_UNDONE = "undone"
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class ClipMove:
     """`rejected`, `restored`, `relabelled`, `accepted`, or `undone`."""
     before: str
     after: str
+    of: int = 0
+    """Number of the move that this one takes back, or that was not made in the end."""
 
 
 def reject(root: Path, name: str) -> ClipMove:
@@ -61,8 +63,8 @@ def relabel(root: Path, name: str, label: Label, speaker: str) -> ClipMove:
 
 def accept(root: Path, name: str) -> ClipMove:
     """Note that a clip was listened to and stays."""
-    clip_path(root, name)
-    with wait_for(root / _LOCK, lambda: None):
+    with clips_held(root):
+        clip_path(root, name)
         return _write(root, "accepted", name, name)
 
 
@@ -70,13 +72,36 @@ def undo(root: Path, number: int) -> ClipMove:
     """Take a move back. Raises `ConfigError` where the clip is no longer where it was moved to, or its place is
     taken.
     """
-    move = next((one for one in journal(root) if one.number == number), None)
-    if move is None or move.action == "undone":
-        raise ConfigError(f"move {number}: there is no such move to take back")
-    if move.before == move.after:
-        with wait_for(root / _LOCK, lambda: None):
-            return _write(root, "undone", move.after, move.before)
-    return _move(root, move.after, move.before, "undone", exactly=True)
+    with clips_held(root):
+        moves = journal(root)
+        move = next((one for one in moves if one.number == number), None)
+        if move is None or move.action == _UNDONE:
+            raise ConfigError(f"move {number}: there is no such move to take back")
+        if number in _taken_back(moves):
+            raise ConfigError(f"move {number}: was taken back already")
+        if move.before == move.after:
+            return _write(root, _UNDONE, move.after, move.before, number)
+        return _made(root, move.after, move.before, _UNDONE, number)
+
+
+def last_to_undo(root: Path, moves: Sequence[ClipMove]) -> ClipMove | None:
+    """The last of these moves that can be taken back: the clip is where it was moved to, and its place is free."""
+    taken_back = _taken_back(moves)
+    for move in reversed(moves):
+        if move.action == _UNDONE or move.number in taken_back or not (root / move.after).is_file():
+            continue
+        if move.before == move.after or not (root / move.before).exists():
+            return move
+    return None
+
+
+def _taken_back(moves: Sequence[ClipMove]) -> set[int]:
+    """Numbers of moves that no longer hold. A later line may say of an earlier one that it was not carried out."""
+    numbers: set[int] = set()
+    for move in reversed(moves):
+        if move.of and move.number not in numbers:
+            numbers.add(move.of)
+    return numbers
 
 
 def journal(root: Path) -> list[ClipMove]:
@@ -106,25 +131,33 @@ def accepted(moves: list[ClipMove]) -> set[str]:
     return names
 
 
-def _move(root: Path, before: str, after: str, action: str, *, exactly: bool = False) -> ClipMove:
-    source = clip_path(root, before)
+def _move(root: Path, before: str, after: str, action: str) -> ClipMove:
     if before == after:
         raise ConfigError(f"{before}: lies there already")
-    with wait_for(root / _LOCK, lambda: None):
-        target = root / after
-        if exactly and target.exists():
-            raise ConfigError(f"{after}: something else lies there now; move that first")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target = free_path(target.parent, target.stem, target.suffix)
-        move = _write(root, action, before, target.relative_to(root).as_posix())
+    with clips_held(root):
+        return _made(root, before, after, action)
+
+
+def _made(root: Path, before: str, after: str, action: str, of: int = 0) -> ClipMove:
+    """Move a clip; one that takes another move back goes to that very place. The caller holds the clips."""
+    source, target = clip_path(root, before), root / after
+    if of and target.exists():
+        raise ConfigError(f"{after}: something else lies there now; move that first")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target = free_path(target.parent, target.stem, target.suffix)
+    move = _write(root, action, before, target.relative_to(root).as_posix(), of)
+    try:
         source.rename(target)
+    except OSError:
+        _write(root, _UNDONE, move.after, move.before, move.number)
+        raise
     return move
 
 
-def _write(root: Path, action: str, before: str, after: str) -> ClipMove:
+def _write(root: Path, action: str, before: str, after: str, of: int = 0) -> ClipMove:
     earlier = journal(root)
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    move = ClipMove(1 + max((one.number for one in earlier), default=0), date, action, before, after)
+    move = ClipMove(1 + max((one.number for one in earlier), default=0), date, action, before, after, of)
     path = root / JOURNAL
     cut_off = path.exists() and path.stat().st_size and not path.read_bytes().endswith(b"\n")
     with path.open("a", encoding="utf-8") as file:

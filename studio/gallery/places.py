@@ -7,11 +7,13 @@ such a name, and `clip_path` is the one way from it to a file.
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 
 from trainer.data.ingest import Label
 from wakeword.audio import AUDIO_SUFFIXES
 from wakeword.errors import ConfigError
+from wakeword.locks import wait_for
 
 REJECTED = "rejected"
 """The folder beside those of the labels in which rejected clips lie, below the names that they had. No command reads
@@ -19,6 +21,7 @@ it."""
 LABELS = tuple(label.value for label in Label)
 _WORDS = re.compile(r"[^\W_](?:[\w .'-]{0,58}[\w.'-])?")
 LONGEST_NAME = 80
+_LOCK = ".clips.lock"
 
 
 def clip_path(root: Path, name: str) -> Path:
@@ -68,6 +71,11 @@ def checked_speaker(speaker: str) -> str:
             " a letter or digit"
         )
     return name
+
+
+def clips_held(root: Path) -> AbstractContextManager[None]:
+    """A dataset's clips keep their names while the block runs: whoever adds or moves one waits. Not within another."""
+    return wait_for(root / _LOCK, lambda: None)
 
 
 def free_path(folder: Path, stem: str, suffix: str) -> Path:

@@ -5,11 +5,10 @@ clip. It knows a clip by its content, so it still knows one that was moved.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from wakeword.corpus.recordings import hash_file
 from wakeword.files import write_atomically
 from wakeword.locks import wait_for
 from wakeword.reading import csv_text, read_csv
@@ -42,12 +41,26 @@ class Origin:
 _COLUMNS = ("sha256", "file", "date", *(field.name for field in fields(Origin)))
 
 
-def note_origin(root: Path, path: Path, origin: Origin) -> None:
-    """Add a clip to the table. Raises `OSError` when the disk is full, `ConfigError` where the table is damaged."""
+@dataclass(frozen=True)
+class Noted:
+    """A clip that came in."""
+
+    sha256: str
+    path: Path
+    origin: Origin
+
+
+def note_origins(root: Path, clips: Sequence[Noted]) -> None:
+    """Add clips to the table. Raises `OSError` when the disk is full, `ConfigError` where the table is damaged."""
+    if not clips:
+        return
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    row = (hash_file(path), path.relative_to(root).as_posix(), date, *map(_told, asdict(origin).values()))
+    rows = [
+        (one.sha256, one.path.relative_to(root).as_posix(), date, *map(_told, asdict(one.origin).values()))
+        for one in clips
+    ]
     with wait_for(root / _LOCK, lambda: None):
-        write_atomically(root / TABLE_NAME, csv_text(_COLUMNS, [*_rows(root), row]))
+        write_atomically(root / TABLE_NAME, csv_text(_COLUMNS, [*_rows(root), *rows]))
 
 
 def origins(root: Path) -> dict[str, Mapping[str, str]]:

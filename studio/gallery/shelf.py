@@ -9,7 +9,7 @@ from pathlib import Path
 
 from studio.gallery.index import ClipCounts, ClipEntry, ClipIndex, Order
 from studio.gallery.mined import mined_rows
-from studio.gallery.moves import ClipMove, accepted, journal
+from studio.gallery.moves import ClipMove, accepted, journal, last_to_undo
 from studio.gallery.provenance import origins
 from studio.gallery.waves import Wave, wave_of
 from trainer.data.ingest import Label
@@ -47,7 +47,7 @@ class Shelf:
     total: int
     counts: ClipCounts
     last: ClipMove | None
-    """The last move, which can be taken back."""
+    """The last move that can be taken back."""
     unheard: int
     """Hard negatives that nobody has accepted yet."""
 
@@ -100,7 +100,7 @@ def shelf(
         page.pages,
         page.total,
         index.counts(),
-        moves[-1] if moves and moves[-1].action != "undone" else None,
+        last_to_undo(root, moves),
         sum(name not in heard for name in hard),
     )
 

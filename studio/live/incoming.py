@@ -77,6 +77,13 @@ class IncomingSound:
         return to_int16(resampled)
 
 
+def sample_rate(text: str) -> int:
+    """A sample rate as a page tells it, in Hz. Raises `ConfigError` for what is no number."""
+    if not text.isdecimal() or len(text) > len(str(HIGHEST_RATE)):
+        raise ConfigError(f"rate {text[:20]!r}: give the microphone's sample rate in Hz")
+    return int(text)
+
+
 def level_of(samples: NDArray[np.float32]) -> Level:
     """The level of float32 samples `[n]` of full scale 1."""
     if not len(samples):

@@ -13,8 +13,10 @@ from wakeword.device_model import DeviceModel, load_model
 from wakeword.errors import ConfigError
 from wakeword.model.manifest import manifest_content, manifest_of, read_manifest
 
-_MANIFEST_BYTES = 64 * 1024
+MANIFEST_BYTES = 64 * 1024
 """A manifest is small; results and records beside it are not read whole to find out that they are none."""
+MOST_MODEL_BYTES = 16 * 1024 * 1024
+"""Of a model that is added: what the largest flash of a device holds."""
 _NOT_IN = frozenset({"datasets", "results", "firmware", "recordings"})
 """Folders of a workspace in which no models lie."""
 
@@ -64,7 +66,7 @@ def open_model(workspace: Workspace, path: str, cutoff: str = "", window: str = 
 
 def _model_at(path: Path, workspace: Workspace) -> FoundModel | None:
     try:
-        if path.stat().st_size > _MANIFEST_BYTES:
+        if path.stat().st_size > MANIFEST_BYTES:
             return None
         manifest, _ = read_manifest(path)
     except (ConfigError, OSError):

@@ -12,12 +12,13 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from studio.live.datasets import dataset_names
+from studio.live.incoming import sample_rate
 from studio.live.listening import MOST_SECONDS, LiveListening
-from studio.live.models import add_model, found_models, open_model
+from studio.live.models import MANIFEST_BYTES, MOST_MODEL_BYTES, add_model, found_models, open_model
 from studio.live.moments import AFTER_SECONDS, BEFORE_SECONDS, keep_moment, save_recording
 from studio.live.socket import Asked, hold_microphone
 from studio.page import Page, refused, shown, went, workspace_of
-from wakeword.errors import ConfigError
+from studio.uploads import uploaded
 
 
 def _first(request: Request) -> Response:
@@ -37,11 +38,18 @@ def _first(request: Request) -> Response:
 
 
 async def _add_model(request: Request) -> Response:
-    async with request.form(max_files=2, max_fields=4) as form:
+    async with uploaded(request, MOST_MODEL_BYTES + MANIFEST_BYTES, 2, "choose the manifest and its model") as form:
         given = {name: form.get(name) for name in ("manifest", "tflite")}
         missing = {name: f"Choose the {title}." for name, title in _FILES.items() if not _is_file(given[name])}
         if missing:
             return refused(missing)
+        too_large = {
+            name: f"Is larger than {most // 1024} KiB; choose the {_FILES[name]}."
+            for name, most in (("manifest", MANIFEST_BYTES), ("tflite", MOST_MODEL_BYTES))
+            if (getattr(given[name], "size", 0) or 0) > most
+        }
+        if too_large:
+            return refused(too_large)
         contents = {name: await one.read() for name, one in given.items() if isinstance(one, UploadFile)}
         name = str(getattr(given["manifest"], "filename", ""))
     workspace = workspace_of(request)
@@ -72,13 +80,6 @@ async def _hear(websocket: WebSocket) -> None:
         return {"name": added.name, "refused": added.refused, "of": asked.get("of")}
 
     await hold_microphone(websocket, opening, {"save": save, "keep": keep})
-
-
-def sample_rate(text: str) -> int:
-    """The rate that a page tells. Raises `ConfigError`."""
-    if not text.isdecimal():
-        raise ConfigError(f"rate {text!r}: give the microphone's sample rate in Hz")
-    return int(text)
 
 
 PAGE = Page(

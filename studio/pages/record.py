@@ -13,24 +13,27 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from studio.gallery import moves
-from studio.gallery.adding import add_file
+from studio.gallery.adding import add_files
 from studio.gallery.index import Order
 from studio.gallery.places import checked_label, checked_speaker, clip_path
 from studio.gallery.shelf import index_of, shelf
 from studio.gallery.waves import SECONDS_SHOWN, playable
 from studio.live.datasets import dataset_folder, dataset_names
+from studio.live.incoming import sample_rate
 from studio.live.listening import LiveListening
 from studio.live.models import found_models, open_model
 from studio.live.socket import Asked, hold_microphone
 from studio.live.takes import KINDS, keep_take
 from studio.page import Page, part, refused, shown, workspace_of
-from studio.pages.listen import sample_rate
+from studio.uploads import MIB, uploaded
 from trainer.data.ingest import Label
 from wakeword.audio import AUDIO_SUFFIXES
 from wakeword.errors import ConfigError
 
-MOST_UPLOAD_BYTES = 512 * 1024 * 1024
-"""Of one imported file: five hours at 16 kHz."""
+MOST_UPLOAD_BYTES = 512 * MIB
+"""Of the files of one request: one of 4.6 hours at 16 kHz, or many short ones. The page sends thousands in parts."""
+PART_BYTES, MOST_UPLOAD_FILES = 32 * MIB, 50
+"""What the page puts into one request, unless a file alone is larger."""
 TITLES = {
     "": "All that trains",
     "positive": "Wake words",
@@ -88,6 +91,9 @@ def _import_page(request: Request) -> Response:
         "datasets": names,
         "dataset": dataset_folder(workspace, request.query_params.get("dataset", "") or names[0]).name,
         "suffixes": ",".join(sorted(AUDIO_SUFFIXES)),
+        "most_bytes": MOST_UPLOAD_BYTES,
+        "part_bytes": PART_BYTES,
+        "part_files": MOST_UPLOAD_FILES,
     }
     return shown(request, "import.html", context)
 
@@ -95,7 +101,8 @@ def _import_page(request: Request) -> Response:
 async def _import(request: Request) -> Response:
     from starlette.concurrency import run_in_threadpool
 
-    async with request.form(max_files=5000, max_fields=20) as form:
+    remedy = "import fewer at a time, or copy them into the dataset's folder"
+    async with uploaded(request, MOST_UPLOAD_BYTES, MOST_UPLOAD_FILES, remedy) as form:
         return await run_in_threadpool(_imported, request, form)
 
 
@@ -114,19 +121,9 @@ def _imported(request: Request, form: FormData) -> Response:
             faults["speaker"] = str(error)
     if faults:
         return refused(faults)
-    took: list[str] = []
-    refusals: list[str] = []
-    for file in files:
-        if (file.size or 0) > MOST_UPLOAD_BYTES:
-            refusals.append(
-                f"{file.filename}: larger than {MOST_UPLOAD_BYTES >> 20} MiB; copy it into the folder instead"
-            )
-            continue
-        added = add_file(root, str(file.filename), file.file.read(), label, speaker)
-        if added.refused:
-            refusals.append(f"{added.name}: {added.refused}")
-        else:
-            took.append(added.name)
+    added = add_files(root, [(str(file.filename), file.file) for file in files], label, speaker)
+    took = [one.name for one in added if not one.refused]
+    refusals = [f"{one.name}: {one.refused}" for one in added if one.refused]
     return JSONResponse({"took": took, "refused": refusals, "dataset": root.name})
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +14,12 @@ import pytest
 import soundfile
 
 from studio.gallery import moves
-from studio.gallery.adding import add_file, add_samples, trimmed
+from studio.gallery.adding import Added, add_files, add_samples, trimmed
 from studio.gallery.index import ClipIndex
 from studio.gallery.mined import mined_rows
 from studio.gallery.places import checked_speaker, clip_path, free_path, plain_stem
 from studio.gallery.provenance import Origin, origins
+from studio.gallery.shelf import shelf
 from studio.gallery.waves import BARS, playable, wave_of
 from studio.live.datasets import dataset_folder, dataset_names
 from studio.workspace import Workspace
@@ -124,7 +129,7 @@ def test_each_move_can_be_taken_back_once(dataset: Path) -> None:
     move = moves.relabel(dataset, "negative/radio.wav", Label.POSITIVE, "carla")
     moves.undo(dataset, move.number)
     assert (dataset / "negative/radio.wav").is_file()
-    with pytest.raises(ConfigError, match="names no clip"):
+    with pytest.raises(ConfigError, match="taken back already"):
         moves.undo(dataset, move.number)
     with pytest.raises(ConfigError, match="no such move"):
         moves.undo(dataset, 99)
@@ -153,6 +158,109 @@ def test_accepted_is_what_was_accepted_and_not_moved_since(dataset: Path) -> Non
     moves.accept(dataset, "hard_negative/ab12.wav")
     moves.reject(dataset, "hard_negative/ab12.wav")
     assert moves.accepted(moves.journal(dataset)) == set()
+
+
+def test_a_move_that_was_not_made_hides_no_other(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two pages that reject the same clip one is refused; a disk that refuses, and a kill, leave nothing to undo."""
+    first = moves.reject(dataset, "negative/radio.wav")
+    with pytest.raises(ConfigError, match="names no clip"):
+        moves.reject(dataset, "negative/radio.wav")
+    assert [one.number for one in moves.journal(dataset)] == [1]
+
+    def refuse(_: Path, __: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refuse)
+        with pytest.raises(OSError, match="No space"):
+            moves.reject(dataset, "positive/ben/far_1.wav")
+        with pytest.raises(OSError, match="No space"):
+            moves.undo(dataset, first.number)
+    assert shelf(dataset, 1).last == first
+    killed = moves._write(dataset, "rejected", "positive/ben/far_1.wav", "rejected/positive/ben/far_1.wav")
+    assert killed.number > first.number
+    assert shelf(dataset, 1).last == first
+    moves.undo(dataset, first.number)
+    assert (dataset / "negative/radio.wav").is_file()
+    assert shelf(dataset, 1).last is None
+
+
+def test_moves_are_taken_back_one_after_the_other(dataset: Path) -> None:
+    for name in ("negative/radio.wav", "positive/ben/far_1.wav"):
+        moves.reject(dataset, name)
+    moves.accept(dataset, "hard_negative/ab12.wav")
+    took: list[str] = []
+    while (last := shelf(dataset, 1).last) is not None:
+        moves.undo(dataset, last.number)
+        took.append(last.before)
+    assert took == ["hard_negative/ab12.wav", "positive/ben/far_1.wav", "negative/radio.wav"]
+    assert all((dataset / name).is_file() for name in took)
+
+
+def test_two_imports_of_one_file_name_at_once_are_both_there(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both look for a free name before either has put its file there, if nothing keeps them apart."""
+    from studio.gallery import adding
+
+    real, both, done = adding.free_path, threading.Barrier(2), threading.Event()
+
+    def free(folder: Path, stem: str, suffix: str) -> Path:
+        path = real(folder, stem, suffix)
+        if not done.is_set():
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both.wait(1.0)  # the other one comes here too where nothing keeps it away
+        done.set()
+        return path
+
+    monkeypatch.setattr(adding, "free_path", free)
+    added: list[Added] = []
+    threads = [
+        threading.Thread(
+            target=lambda sound: added.extend(
+                add_files(dataset, [("clip.wav", io.BytesIO(wav_bytes(sound)))], Label.NEGATIVE, "bob")
+            ),
+            args=(tone(0.5 + number),),
+        )
+        for number in range(2)
+    ]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(60)
+    assert sorted(one.name for one in added) == ["negative/bob/clip-2.wav", "negative/bob/clip.wav"]
+    lengths = {len(read_samples(dataset / one.name)) for one in added}
+    assert lengths == {len(tone(0.5)), len(tone(1.5))}
+    assert {row["file"] for row in origins(dataset).values()} == {one.name for one in added}
+
+
+def test_of_many_files_the_folder_is_looked_through_and_the_table_written_once(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from studio.gallery import adding, provenance
+
+    looked: list[str] = []
+    wrote: list[str] = []
+    real_known, real_write = Path.rglob, provenance.write_atomically
+
+    def known(self: Path, pattern: str) -> Iterator[Path]:
+        looked.append(self.name)
+        return real_known(self, pattern)
+
+    def write(path: Path, content: str | bytes) -> None:
+        wrote.append(path.name)
+        real_write(path, content)
+
+    monkeypatch.setattr(Path, "rglob", known)
+    monkeypatch.setattr(provenance, "write_atomically", write)
+    files = [(f"{number}.wav", io.BytesIO(wav_bytes(tone(0.5 + number / 10)))) for number in range(5)]
+    files += [("again.wav", io.BytesIO(wav_bytes(tone(0.5)))), ("notes.txt", io.BytesIO(b"x"))]
+    added = adding.add_files(dataset, files, Label.NEGATIVE, "bob")
+    assert [one.refused for one in added] == [
+        *[""] * 5,
+        "is there already, as negative/bob/0.wav",
+        ".txt is not a known kind of audio file",
+    ]
+    assert (len(looked), wrote) == (4, ["recordings.csv"])
+    assert sorted(path.name for path in dataset.iterdir() if path.name.startswith(".adding")) == []
 
 
 def names(index: ClipIndex, **asked: object) -> list[str]:
@@ -278,16 +386,21 @@ def test_what_the_trainer_would_reject_is_refused_with_its_reason(
 def test_files_are_imported_as_they_are(dataset: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.flac"
     soundfile.write(path, tone(0.7), 44_100)
-    added = add_file(dataset, "C:\\My sounds\\../Küche nachts!.FLAC", path.read_bytes(), Label.NEGATIVE, "")
+
+    def add_file(name: str, content: bytes, label: Label = Label.NEGATIVE) -> Added:
+        (added,) = add_files(dataset, [(name, io.BytesIO(content))], label, "")
+        return added
+
+    added = add_file("C:\\My sounds\\../Küche nachts!.FLAC", path.read_bytes())
     assert added.name == "negative/Küche_nachts.flac"
     assert (dataset / added.name).read_bytes() == path.read_bytes()
     assert [row["source_rate_hz"] for row in origins(dataset).values()] == ["44100"]
-    twin = add_file(dataset, "again.flac", path.read_bytes(), Label.NEGATIVE, "")
+    twin = add_file("again.flac", path.read_bytes())
     assert twin.refused == "is there already, as negative/Küche_nachts.flac"
-    assert add_file(dataset, "a.txt", b"x", Label.NEGATIVE, "").refused == ".txt is not a known kind of audio file"
-    assert "cannot be read" in add_file(dataset, "a.wav", b"x" * 99, Label.NEGATIVE, "").refused
+    assert add_file("a.txt", b"x").refused == ".txt is not a known kind of audio file"
+    assert "cannot be read" in add_file("a.wav", b"x" * 99).refused
     with pytest.raises(ConfigError, match="who speaks"):
-        add_file(dataset, "a.wav", wav_bytes(tone()), Label.POSITIVE, "")
+        add_file("a.wav", wav_bytes(tone()), Label.POSITIVE)
 
 
 def test_a_take_is_trimmed_to_its_word() -> None:

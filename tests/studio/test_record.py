@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from studio.gallery.provenance import origins
+from studio.pages.record import MOST_UPLOAD_FILES
 from tests.spoken import Spoken
 from tests.studio.axe import violations
 from tests.studio.hearing import chromium_hearing, write_sound
@@ -133,6 +134,48 @@ def test_files_are_imported_and_each_refused_one_has_its_line(
     assert violations(page) == []
     page.get_by_role("link", name="The clips of mine").click()
     page.locator(".clip .file", has_text="good.wav").wait_for()
+
+
+def test_many_files_are_sent_in_parts(visit: Visit, studio: StudioServer, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.wav" for number in range(MOST_UPLOAD_FILES + 3)]
+    for number, path in enumerate(paths):
+        write_clip(path, tone(0.4 + number / 100))
+    page = visit("/record/import")
+    page.get_by_label("Recordings").set_input_files(paths)
+    page.get_by_label("Who speaks").fill("anna")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    page.get_by_role("button", name="Import").click()
+    page.get_by_role("heading", name=f"{len(paths)} recordings imported").wait_for()
+    assert len(sent) == 2
+    assert len(find_files(studio.workspace.datasets / "mine" / "positive", Label.POSITIVE).files) == len(paths)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_what_is_larger_than_a_page_takes_is_refused_before_it_is_read(studio: StudioServer, chunked: bool) -> None:
+    """By the length that is told before anything is sent, and where none is told once too much has come."""
+    connection = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=60)
+    begin = b'--x\r\nContent-Disposition: form-data; name="tflite"; filename="a.tflite"\r\n\r\n'
+    connection.putrequest("POST", "/listen/models", skip_host=True)
+    for name, value in (
+        ("Host", f"127.0.0.1:{studio.port}"),
+        ("Cookie", f"studio_{studio.port}={studio.token}"),
+        ("Origin", studio.origin),
+        ("Content-Type", "multipart/form-data; boundary=x"),
+        ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(10 << 30)),
+    ):
+        connection.putheader(name, value)
+    connection.endheaders()
+    if chunked:
+        for part in (begin, *[bytes(1 << 20)] * 18):
+            connection.send(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+    response = connection.getresponse()
+    assert response.status == 422
+    assert "more than 16 MiB" in json.loads(response.read())["errors"][""]
+    connection.close()
+    assert not studio.workspace.models.exists()
+    status, content = asked(studio, "/listen/")
+    assert (status, b"no model in this workspace yet" in content) == (200, True)
 
 
 def test_the_gallery_plays_rejects_relabels_and_takes_back(visit: Visit, dataset: Path) -> None:
