@@ -15,8 +15,8 @@ from studio.workspace import Workspace
 from wakeword.errors import ConfigError, InfrastructureError
 
 HERE_ALONE = "127.0.0.1"
-MOST_BODY_BYTES = 16 * 1024 * 1024
-"""Of one message of a WebSocket."""
+MOST_MESSAGE_BYTES = 256 * 1024
+"""Of one message of a WebSocket; a page sends blocks of 8 KiB."""
 
 
 def serve(workspace: Workspace, port: int, tell: Callable[[str], None], address: str = HERE_ALONE) -> None:
@@ -35,7 +35,7 @@ def serve(workspace: Workspace, port: int, tell: Callable[[str], None], address:
             log_level="warning",
             access_log=False,  # an address may hold the token
             server_header=False,
-            ws_max_size=MOST_BODY_BYTES,
+            ws_max_size=MOST_MESSAGE_BYTES,
             timeout_graceful_shutdown=2,
             lifespan="off",
         )

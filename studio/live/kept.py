@@ -21,8 +21,9 @@ _BLOCK = SAMPLE_RATE_HZ * 60
 class KeptSound:
     """Samples since boot, 16 kHz mono int16. The file has no name from its beginning: not even a kill leaves it."""
 
-    def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="mww-listening-")  # noqa: SIM115 - it lives as long as this
+    def __init__(self, folder: Path | None = None) -> None:
+        """On the disk of `folder`, or of the system's temporary folder, which may be memory: an hour has 115 MB."""
+        self._file = tempfile.TemporaryFile(prefix="mww-listening-", dir=folder)  # noqa: SIM115 - lives as long as this
         self.samples = 0
 
     @property

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from studio.live.device import Heard, LiveDevice
-from studio.live.incoming import IncomingSound, Level
+from studio.live.incoming import SILENT_DBFS, IncomingSound, Level
 from studio.live.kept import KeptSound
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.detector import Detection
@@ -41,11 +42,20 @@ class Update:
 class LiveListening:
     """A device, or none, and the recording of what it heard. Not for several threads at once."""
 
-    def __init__(self, model: DeviceModel | None, sample_rate: int, most_seconds: float = MOST_SECONDS) -> None:
-        """Raises `ConfigError` for a sample rate that no browser has, and for a model that cannot be run."""
+    def __init__(
+        self,
+        model: DeviceModel | None,
+        sample_rate: int,
+        folder: Path | None = None,
+        most_seconds: float = MOST_SECONDS,
+    ) -> None:
+        """The recording is kept on the disk of `folder`, see `KeptSound`. Raises `ConfigError` for a sample rate that
+        no browser has, and for a model that cannot be run.
+        """
+        self._folder = folder
         self._incoming = IncomingSound(sample_rate)
         self._model, self._most = model, round(most_seconds * SAMPLE_RATE_HZ)
-        self.finished = False
+        self.finished, self._stopped = False, False
         self._boot()
 
     @property
@@ -55,7 +65,7 @@ class LiveListening:
 
     def _boot(self) -> None:
         self.device = None if self._model is None else LiveDevice(self._model)
-        self.kept = KeptSound()
+        self.kept = KeptSound(self._folder)
         self.detections: list[Detection] = []
         self._averages: deque[tuple[float, float]] = deque(maxlen=AVERAGES_KEPT)
 
@@ -73,13 +83,19 @@ class LiveListening:
         return self._take(samples, level, booted=booted)
 
     def finish(self) -> Update:
-        """Stop: what the resampler still held is heard too, and the recording is whole."""
-        self.finished = True
-        return self._take(self._incoming.finish(), Level(-120.0, 0.0), booted=False)
+        """Stop: what the resampler still held is heard too, and the recording is whole. After a full disk nothing
+        follows what was kept. Raises `ConfigError` for a second stop.
+        """
+        if self._stopped:
+            raise ConfigError("this listening was stopped already; start another one")
+        rest = np.zeros(0, np.int16) if self.finished else self._incoming.finish()
+        self.finished = self._stopped = True
+        return self._take(rest, Level(SILENT_DBFS, 0.0), booted=False)
 
     def _take(self, samples: NDArray[np.int16], level: Level, *, booted: bool) -> Update:
         try:
-            self.kept.add(samples)
+            if len(samples):
+                self.kept.add(samples)
         except OSError:
             # What is kept would no longer be what the device heard.
             self.finished = True

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from studio.gallery.adding import Added, add_samples
 from studio.gallery.provenance import Origin
 from studio.live.datasets import dataset_folder
 from studio.live.listening import LiveListening
+from studio.live.socket import asked_seconds
 from studio.workspace import Workspace
 from trainer.data.ingest import Label
 from wakeword.contract import PROBABILITY_MAX
@@ -38,24 +39,30 @@ def recording_path(workspace: Workspace) -> Path:
     return path
 
 
-def save_recording(workspace: Workspace, listening: LiveListening, manifest: str) -> Mapping[str, Any]:
-    """Save what was heard since boot and simulate it: where it lies, the command that does the same, and whether live
-    and simulated detections are at the same slices. Raises `ConfigError` where nothing was heard.
+def save_recording(
+    workspace: Workspace, listening: LiveListening, manifest: str
+) -> Mapping[str, Any] | Callable[[], Mapping[str, Any]]:
+    """Save what was heard since boot. Returns where it lies; with a model a function that simulates it and tells that,
+    the command that does the same, and whether live and simulated detections are at the same slices. It takes long, and
+    does not touch `listening`. Raises `ConfigError` where nothing was heard.
     """
     path = recording_path(workspace)
     listening.kept.write(path)
     told: dict[str, Any] = {"path": workspace.relative(path), "seconds": round(listening.kept.seconds, 2)}
-    device = listening.device
-    if device is None:
+    if listening.device is None:
         return told
-    simulated = hear(device.model, [path], STREAM, Options(jobs=1)).detections[0]
-    live = tuple(listening.detections)
-    return told | {
-        "command": simulate_command(workspace.relative(path), manifest, device.model),
-        "live": [one.slice_index for one in live],
-        "simulated": [one.slice_index for one in simulated],
-        "equal": live == simulated,
-    }
+    model, live = listening.device.model, tuple(listening.detections)
+
+    def compared() -> Mapping[str, Any]:
+        simulated = hear(model, [path], STREAM, Options(jobs=1)).detections[0]
+        return told | {
+            "command": simulate_command(workspace.relative(path), manifest, model),
+            "live": [one.slice_index for one in live],
+            "simulated": [one.slice_index for one in simulated],
+            "equal": live == simulated,
+        }
+
+    return compared
 
 
 def simulate_command(recording: str, manifest: str, model: DeviceModel) -> str:
@@ -74,7 +81,7 @@ def keep_moment(workspace: Workspace, listening: LiveListening, asked: Mapping[s
 
     `asked` has `dataset`, `kind` (of `SIDES`), `seconds` since boot, and of a miss `speaker`. Raises `ConfigError`.
     """
-    kind, second = str(asked.get("kind")), float(asked["seconds"])
+    kind, second = str(asked.get("kind")), asked_seconds(asked, "seconds")
     if kind not in SIDES:
         raise ConfigError(f"kind {kind!r}: give {' or '.join(SIDES)}")
     root = dataset_folder(workspace, str(asked.get("dataset", "")))

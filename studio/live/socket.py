@@ -7,8 +7,11 @@ JSON objects with `do`; the answer to one has the same `do`, or `error`.
 
 from __future__ import annotations
 
+import asyncio
 import json
+import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -16,11 +19,17 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from studio.live.listening import LiveListening, Update
 from wakeword.contract import HOLD_OFF_SLICES
-from wakeword.errors import MwwError
+from wakeword.errors import ConfigError, MwwError
 
 type Asked = Mapping[str, Any]
-type Command = Callable[[LiveListening, Asked], Mapping[str, Any]]
-"""What a page can ask for while it listens. Runs in a thread; the microphone's next block waits."""
+type Told = Mapping[str, Any]
+type Command = Callable[[LiveListening, Asked], Told | Callable[[], Told]]
+"""What a page can ask for while it listens. Runs in a thread; the microphone's next block waits. What takes long and
+needs the microphone no more is returned as a function, which runs beside it and gives the answer."""
+MOST_MICROPHONES = 8
+"""Pages that hear at the same time."""
+_CANNOT = (MwwError, OSError, ValueError, KeyError, TypeError, ArithmeticError, RuntimeError)
+_open: set[WebSocket] = set()
 
 
 async def hold_microphone(
@@ -28,46 +37,88 @@ async def hold_microphone(
 ) -> None:
     """Hear a page's microphone until it disconnects; what was heard and not saved is forgotten then.
 
-    `opening` is called in a thread. What is wrong is told to the page in one line.
+    `opening` is called in a thread, as all that hears is: other pages are answered meanwhile. What is wrong is told to
+    the page in one line.
     """
     await websocket.accept()
+    microphone: _Microphone | None = None
     try:
-        listening = await run_in_threadpool(opening)
-    except (MwwError, OSError) as error:
-        await _tell_error(websocket, error)
-        await websocket.close(1008)
-        return
-    try:
-        await websocket.send_json({"do": "hear", **_device(listening)})
-        while True:
-            message = await websocket.receive()
-            if message["type"] == "websocket.disconnect":
-                return
-            await _answer(websocket, listening, commands, message)
+        if len(_open) >= MOST_MICROPHONES:
+            raise ConfigError(f"{MOST_MICROPHONES} pages have a microphone already; close one of them")
+        _open.add(websocket)
+        microphone = _Microphone(websocket, await run_in_threadpool(opening), commands)
+        await microphone.hold()
     except WebSocketDisconnect:
         return
+    except (MwwError, OSError) as error:
+        await websocket.send_json(_fault(error))
+        await websocket.close(1008)
     finally:
-        listening.close()
+        _open.discard(websocket)
+        if microphone is not None:
+            await microphone.close()
 
 
-async def _answer(
-    websocket: WebSocket, listening: LiveListening, commands: Mapping[str, Command], message: Mapping[str, Any]
-) -> None:
-    try:
+class _Microphone:
+    """A page's microphone while it is connected."""
+
+    def __init__(self, websocket: WebSocket, listening: LiveListening, commands: Mapping[str, Command]) -> None:
+        self._websocket, self._listening, self._commands = websocket, listening, commands
+        self._sending = asyncio.Lock()
+        self._beside: set[asyncio.Task[None]] = set()
+
+    async def hold(self) -> None:
+        """Answer the page until it disconnects."""
+        await self._send({"do": "hear", **_device(self._listening)})
+        while (message := await self._websocket.receive())["type"] != "websocket.disconnect":
+            try:
+                answer = await self._answer(message)
+            except _CANNOT as error:
+                answer = _fault(error)
+            if answer is not None:
+                await self._send(answer)
+
+    async def close(self) -> None:
+        """Forget what was heard; what goes on beside it is waited for."""
+        self._listening.close()
+        await asyncio.gather(*self._beside)
+
+    async def _answer(self, message: Mapping[str, Any]) -> Told | None:
         if message.get("bytes") is not None:
-            await websocket.send_json(update_message(listening.hear(message["bytes"])))
-            return
+            return update_message(await run_in_threadpool(self._listening.hear, message["bytes"]))
         asked = json.loads(message.get("text") or "null")
         do = asked.get("do") if isinstance(asked, dict) else None
         if do == "stop":
-            await websocket.send_json(update_message(listening.finish()) | {"do": "stop"})
-        elif isinstance(do, str) and do in commands:
-            answer = await run_in_threadpool(commands[do], listening, asked)
-            await websocket.send_json({"do": do, **answer})
-        else:
-            await websocket.send_json({"error": f"there is nothing to do that is called {do!r}"})
-    except (MwwError, OSError, ValueError, KeyError, TypeError) as error:
-        await _tell_error(websocket, error)
+            return update_message(await run_in_threadpool(self._listening.finish)) | {"do": "stop"}
+        if not isinstance(do, str) or do not in self._commands:
+            return {"error": f"there is nothing to do that is called {do!r}"}
+        told = await run_in_threadpool(self._commands[do], self._listening, asked)
+        if not callable(told):
+            return {"do": do, **told}
+        task = asyncio.create_task(self._tell_when_done(do, told))
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+        return None
+
+    async def _tell_when_done(self, do: str, work: Callable[[], Told]) -> None:
+        try:
+            answer: Told = {"do": do, **await run_in_threadpool(work)}
+        except _CANNOT as error:
+            answer = _fault(error)
+        with suppress(WebSocketDisconnect, RuntimeError):  # the page has gone
+            await self._send(answer)
+
+    async def _send(self, told: Told) -> None:
+        async with self._sending:
+            await self._websocket.send_json(told)
+
+
+def asked_seconds(asked: Asked, name: str) -> float:
+    """A moment that a page names, in seconds since boot. Raises `ConfigError` for what is no number."""
+    value = asked.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ConfigError(f"{name}: give seconds since the device booted")
+    return float(value)
 
 
 def update_message(update: Update) -> dict[str, Any]:
@@ -114,6 +165,5 @@ def _device(listening: LiveListening) -> dict[str, Any]:
     }
 
 
-async def _tell_error(websocket: WebSocket, error: Exception) -> None:
-    line = " ".join(str(error).split()) or type(error).__name__
-    await websocket.send_json({"error": line})
+def _fault(error: Exception) -> Told:
+    return {"error": " ".join(str(error).split()) or type(error).__name__}

@@ -11,6 +11,7 @@ from studio.gallery.places import plain_stem
 from studio.gallery.provenance import Origin
 from studio.live.datasets import dataset_folder
 from studio.live.listening import LiveListening
+from studio.live.socket import asked_seconds
 from studio.workspace import Workspace
 from trainer.data.ingest import Label
 from wakeword.contract import PROBABILITY_MAX
@@ -49,7 +50,7 @@ def keep_take(workspace: Workspace, listening: LiveListening, asked: Mapping[str
     which the take began. A word is trimmed to itself. Returns the clip's name or why it was refused, and what the model
     said of it. Raises `ConfigError`.
     """
-    what, begin = str(asked.get("what", "word")), float(asked["from"])
+    what, begin = str(asked.get("what", "word")), asked_seconds(asked, "from")
     if what not in ("word", "speech", "room"):
         raise ConfigError(f"what {what!r}: give word, speech or room")
     label = Label.POSITIVE if what == "word" else Label.NEGATIVE
@@ -57,7 +58,9 @@ def keep_take(workspace: Workspace, listening: LiveListening, asked: Mapping[str
     take = plain_stem(str(asked.get("take", what))) if what == "word" else what
     root = dataset_folder(workspace, str(asked.get("dataset", "")))
     end = listening.kept.seconds
-    if not 0 <= begin <= end or end - begin > MOST_SECONDS:
+    if begin > end:
+        raise ConfigError("the recording was full, and the device booted anew during this take; record it again")
+    if begin < 0 or end - begin > MOST_SECONDS:
         raise ConfigError(f"a take lasts at most {MOST_SECONDS:g} s; record another one")
     sound = listening.around(begin, LEAD_SECONDS, end - begin)
     detected, average = listening.verdict(begin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
@@ -16,7 +17,7 @@ from studio.live.incoming import sample_rate
 from studio.live.listening import MOST_SECONDS, LiveListening
 from studio.live.models import MANIFEST_BYTES, MOST_MODEL_BYTES, add_model, found_models, open_model
 from studio.live.moments import AFTER_SECONDS, BEFORE_SECONDS, keep_moment, save_recording
-from studio.live.socket import Asked, hold_microphone
+from studio.live.socket import Asked, Told, hold_microphone
 from studio.page import Page, refused, shown, went, workspace_of
 from studio.uploads import uploaded
 
@@ -70,10 +71,10 @@ async def _hear(websocket: WebSocket) -> None:
 
     def opening() -> LiveListening:
         model = open_model(workspace, manifest, query.get("cutoff", ""), query.get("window", ""))
-        return LiveListening(model, sample_rate(query.get("rate", "")))
+        return LiveListening(model, sample_rate(query.get("rate", "")), workspace.own)
 
-    def save(listening: LiveListening, _: Asked) -> dict[str, object]:
-        return dict(save_recording(workspace, listening, manifest))
+    def save(listening: LiveListening, _: Asked) -> Told | Callable[[], Told]:
+        return save_recording(workspace, listening, manifest)
 
     def keep(listening: LiveListening, asked: Asked) -> dict[str, object]:
         added = keep_moment(workspace, listening, asked)

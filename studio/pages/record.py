@@ -72,7 +72,7 @@ async def _hear(websocket: WebSocket) -> None:
 
     def opening() -> LiveListening:
         model = open_model(workspace, query["model"]) if query.get("model") else None
-        return LiveListening(model, sample_rate(query.get("rate", "")))
+        return LiveListening(model, sample_rate(query.get("rate", "")), workspace.own)
 
     def begin(listening: LiveListening, _: Asked) -> dict[str, Any]:
         return {"seconds": listening.kept.seconds}

@@ -5,7 +5,7 @@ const by = id => document.getElementById(id);
 const form = by("listen");
 if (form) {
   const toggle = by("toggle"), fault = by("fault"), trace = new Trace(by("trace")), level = new LevelBar(document.querySelector("[data-level]"));
-  let microphone = null, now = 0, boots = 0, waiting = new Map(), asked = 0, calm = 0;
+  let microphone = null, now = 0, boots = 0, waiting = new Map(), asked = 0, calm = 0, saving = false;
 
   const say = line => { fault.textContent = line; fault.hidden = !line; };
   const share = value => (value / 255).toFixed(3);
@@ -31,7 +31,7 @@ if (form) {
     const mine = microphone = new Microphone();
     mine.addEventListener("heard", event => heard(event.detail));
     mine.addEventListener("told", event => told(event.detail));
-    mine.addEventListener("fault", event => say(event.detail));
+    mine.addEventListener("fault", event => { say(event.detail); if (saving) { saving = false; by("save").disabled = false; by("save").removeAttribute("aria-busy"); } });
     mine.addEventListener("ended", () => { if (mine === microphone) { buttons(false); state(false, "Not listening"); say("The studio closed the connection; what was not saved is gone."); } });
     try {
       const device = await mine.start(`/listen/hear?${query()}`);
@@ -98,7 +98,9 @@ if (form) {
       item.children[1].className = one.refused ? "fault" : "kept";
       if (one.refused) button.disabled = false; else button.remove();
     } else if (one.do === "save") {
+      saving = false;
       by("save").disabled = false;
+      by("save").removeAttribute("aria-busy");
       saved(one);
     } else if (one.do === "stop") {
       heard(one);
@@ -139,7 +141,7 @@ if (form) {
     if (document.body.dataset.listening === "true") await microphone.stop(); else await begin();
   });
   by("missed").addEventListener("click", missed);
-  by("save").addEventListener("click", () => { by("save").disabled = true; microphone.ask({ do: "save" }); });
+  by("save").addEventListener("click", () => { saving = by("save").disabled = true; by("save").setAttribute("aria-busy", "true"); microphone.ask({ do: "save" }); });
   remembered(by("speaker"));
   by("where").addEventListener("submit", event => event.preventDefault());
   document.addEventListener("keydown", event => {

@@ -68,6 +68,10 @@ function closed(line) {
 
 function heard(one) {
   trace.add(one); level.show(one);
+  if (one.booted) {
+    say(take ? "The recording was full, and the device booted anew during this take; record it again." : "The recording was full: the device booted anew.");
+    if (take) ended();
+  }
   if (!take) { floor = Math.min(-35, one.level > floor ? floor + .3 : one.level); return; }
   if (take.from === undefined) return;
   const lasted = one.seconds - take.from;

@@ -29,6 +29,7 @@ from trainer.data.ingest import Label, find_files
 from trainer.data.mined import MinedClip, write_table
 from wakeword.audio import read_samples
 from wakeword.errors import ConfigError
+from wakeword.files import write_atomically
 
 
 def tone(seconds: float = 0.5, frequency: float = 440.0) -> np.ndarray:
@@ -201,7 +202,7 @@ def test_two_imports_of_one_file_name_at_once_are_both_there(dataset: Path, monk
     """Both look for a free name before either has put its file there, if nothing keeps them apart."""
     from studio.gallery import adding
 
-    real, both, done = adding.free_path, threading.Barrier(2), threading.Event()
+    real, both, done = free_path, threading.Barrier(2), threading.Event()
 
     def free(folder: Path, stem: str, suffix: str) -> Path:
         path = real(folder, stem, suffix)
@@ -239,7 +240,7 @@ def test_of_many_files_the_folder_is_looked_through_and_the_table_written_once(
 
     looked: list[str] = []
     wrote: list[str] = []
-    real_known, real_write = Path.rglob, provenance.write_atomically
+    real_known, real_write = Path.rglob, write_atomically
 
     def known(self: Path, pattern: str) -> Iterator[Path]:
         looked.append(self.name)

@@ -160,6 +160,7 @@ def test_when_the_disk_is_full_nothing_more_is_heard(monkeypatch: pytest.MonkeyP
     monkeypatch.undo()
     with pytest.raises(ConfigError, match="stopped"):
         listening.hear(block)
+    assert listening.finish().seconds == 0.1, "it can be stopped, and nothing follows"
     assert listening.kept.seconds == 0.1
     listening.close()
 

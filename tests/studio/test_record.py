@@ -26,7 +26,7 @@ from trainer.data.ingest import Label, find_files
 from trainer.data.mined import MinedClip, write_table
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Playwright
+    from playwright.sync_api import Browser, Page, Playwright, WebSocketRoute
 
 type Visit = Callable[..., Page]
 
@@ -90,6 +90,39 @@ def test_a_take_is_judged_and_lies_in_its_speaker_s_folder(
     assert not (root / name).exists()
     page.goto(page.url.replace("/record/", "/listen/"))
     assert page.get_by_label("Who speaks").input_value() == "Anna B"
+
+
+def test_a_take_over_a_boot_ends_with_a_line_that_says_so(visit: Visit, studio: StudioServer) -> None:
+    """An hour's recording is full: here the studio's answers say so at once, in a take."""
+    begun: list[bool] = []
+
+    def between(page_s: WebSocketRoute) -> None:
+        server = page_s.connect_to_server()
+
+        def answer(message: str | bytes) -> None:
+            told = json.loads(message)
+            if told.get("do") == "begin":
+                begun.append(True)
+            elif begun == [True] and "level" in told:
+                begun.append(False)
+                told |= {"booted": True, "seconds": 0.1}
+            page_s.send(json.dumps(told))
+
+        server.on_message(answer)
+
+    page = visit("/record/")
+    page.route_web_socket(re.compile("/record/hear"), between)
+    page.get_by_label("Who speaks").fill("anna")
+    page.get_by_label("What").select_option("speech")
+    page.get_by_role("button", name="Open the microphone").click()
+    page.locator("body[data-open]").wait_for()
+    page.locator("#take").click()
+    page.locator("#fault", has_text="booted anew during this take; record it again").wait_for()
+    page.locator("body:not(.recording)").wait_for()
+    assert page.locator("#take-words").inner_text() == "Record"
+    assert not studio.workspace.datasets.exists()
+    page.locator("#take").click()
+    page.locator("body.recording").wait_for()
 
 
 def test_what_is_not_heard_as_a_recording_is_not_kept(visit: Visit, studio: StudioServer) -> None:
