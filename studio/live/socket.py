@@ -41,12 +41,12 @@ async def hold_microphone(
     the page in one line.
     """
     await websocket.accept()
-    microphone: _Microphone | None = None
+    microphone: _PageMicrophone | None = None
     try:
         if len(_open) >= MOST_MICROPHONES:
             raise ConfigError(f"{MOST_MICROPHONES} pages have a microphone already; close one of them")
         _open.add(websocket)
-        microphone = _Microphone(websocket, await run_in_threadpool(opening), commands)
+        microphone = _PageMicrophone(websocket, await run_in_threadpool(opening), commands)
         await microphone.hold()
     except WebSocketDisconnect:
         return
@@ -59,7 +59,7 @@ async def hold_microphone(
             await microphone.close()
 
 
-class _Microphone:
+class _PageMicrophone:
     """A page's microphone while it is connected."""
 
     def __init__(self, websocket: WebSocket, listening: LiveListening, commands: Mapping[str, Command]) -> None:
