@@ -20,6 +20,8 @@ from wakeword.errors import InfrastructureError
 
 MUTE_SECONDS = 5.0
 """A microphone that gives nothing for so long gives nothing."""
+ALIVE_SECONDS = 2.5
+"""A board that is listened to says something every second; one that said nothing for so long is not reached."""
 SETTLE_MS = 1000
 """A driver that starts gives what it has at once; the rate is counted from then on."""
 SHORTEST_RATE_MS = 2000
@@ -38,11 +40,25 @@ class EarFacts:
     samples: int
     """That arrived here."""
     lost: int
-    """That the board had no room for: the sound has gaps."""
+    """That the board threw away because the network did not take what it told: the sound has gaps."""
+    slow: int
+    """That it threw away because detection was too slow: gaps too."""
     unheard: int
-    """That detection did not get: it does not run, or was too slow."""
+    """That detection did not get: it did not run."""
     rate: float | None
     """Samples a second by the board's clock; None where it was not heard for long enough."""
+
+
+@dataclass(frozen=True)
+class BlockFacts:
+    """How far the sound was when a block of it came."""
+
+    samples: int
+    """That had arrived here with it."""
+    came: int
+    """That the microphone had given, those that were thrown away included."""
+    lost: int
+    """Of them thrown away, for either reason."""
 
 
 class BoardEar:
@@ -57,7 +73,9 @@ class BoardEar:
         self._news = asyncio.Condition()
         self._progress = Progress()
         self._traces: dict[int, bytearray] = {}
-        self._samples = self._lost = 0
+        self._samples = self._lost = self._slow = self._came = 0
+        self._told_at = 0.0
+        self._failed: Exception | None = None
         self._clock: list[tuple[int, int]] = []
         self._spacing_ms = 10
         self._gone = ""
@@ -65,6 +83,7 @@ class BoardEar:
     async def __aenter__(self) -> Self:
         self._link = await connect_patiently(self._address)
         self._tasks = [asyncio.create_task(self._listen(self._link)), asyncio.create_task(stay(self._link))]
+        self._told_at = asyncio.get_running_loop().time()
         self._link.send(LISTEN)
         return self
 
@@ -89,7 +108,12 @@ class BoardEar:
     @property
     def facts(self) -> EarFacts:
         """So far."""
-        return EarFacts(self._samples, self._lost, self._progress.refused, self._rate())
+        return EarFacts(self._samples, self._lost, self._slow, self._progress.refused, self._rate())
+
+    @property
+    def block(self) -> BlockFacts:
+        """Of the latest block; `take` may ask for it."""
+        return BlockFacts(self._samples, self._came, self._lost + self._slow)
 
     def probabilities(self, model: int) -> NDArray[np.uint8]:
         """Every probability that the board has told, of the model that the firmware names at this place: uint8
@@ -100,34 +124,53 @@ class BoardEar:
     async def hear(self, samples: int) -> None:
         """Return when so many samples have arrived and were decided on, as far as detection runs.
 
-        Raises `MicrophoneMute` where the microphone gives nothing, and `BoardGone`.
+        Raises `MicrophoneMute` where the board is there and its microphone never gave anything, `BoardGone` where
+        nothing more comes, and what `take` raised.
         """
         await self._until(lambda: self._samples >= samples)
         # Detection is behind by what its ring buffer holds; where it does not run, it is told so at once.
         await self._until(lambda: self._progress.decided + self._progress.refused >= samples)
 
     async def _until(self, reached: Callable[[], bool]) -> None:
+        now = asyncio.get_running_loop().time
+        before, since = self._samples, now()
         async with self._news:
             while not reached():
+                if self._failed is not None:
+                    raise self._failed
                 if self._gone:
                     raise BoardGone(f"board {self._address.name!r}: {self._gone}")
-                before = self._samples
-                try:
-                    async with asyncio.timeout(MUTE_SECONDS):
+                if self._samples != before:
+                    before, since = self._samples, now()
+                if now() - since >= MUTE_SECONDS:
+                    raise self._silence(now())
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(since + MUTE_SECONDS - now()):
                         await self._news.wait()
-                except TimeoutError:
-                    if self._samples == before:
-                        raise MicrophoneMute(
-                            f"board {self._address.name!r}: its microphone gives no samples; check its wires, and the"
-                            " pins of its target"
-                        ) from None
+
+    def _silence(self, now: float) -> InfrastructureError:
+        """Why nothing comes."""
+        board = f"board {self._address.name!r}"
+        if now - self._told_at > ALIVE_SECONDS:
+            return BoardGone(f"{board}: nothing came from it for {MUTE_SECONDS:g} s; check its network and its power")
+        if self._samples:
+            return BoardGone(
+                f"{board}: it answers, but no sound came for {MUTE_SECONDS:g} s: its detection hangs, or its microphone"
+                " stopped; look at its log"
+            )
+        return MicrophoneMute(f"{board}: its microphone gives no samples; check its wires, and the pins of its target")
 
     async def _listen(self, link: SignedLink) -> None:
         try:
             while True:
                 told = await link.receive()
+                self._told_at = asyncio.get_running_loop().time()
                 if isinstance(told, EarBlock):
-                    self._hear(told)
+                    try:
+                        self._hear(told)
+                    except Exception as error:  # whatever it is, it is not the board's: who waits is told
+                        self._failed = error
+                        break
                 elif isinstance(told, Progress):
                     self._progress = told
                 elif isinstance(told, Trace):
@@ -142,7 +185,7 @@ class BoardEar:
     def _hear(self, told: EarBlock) -> None:
         samples = np.frombuffer(told.samples, "<i2").astype(np.int16)
         self._samples += len(samples)
-        self._lost = told.lost
+        self._lost, self._slow, self._came = told.lost, told.slow, told.came
         if not self._clock or (told.came_at_ms - self._clock[-1][0]) % (1 << 32) >= self._spacing_ms:
             self._clock.append((told.came_at_ms, told.came))
         if len(self._clock) > MOST_TIMES:

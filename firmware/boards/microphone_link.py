@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from wakeword.errors import BoardRefused, InfrastructureError
 
-MAGIC, VERSION = b"MWWB", 3
+MAGIC, VERSION = b"MWWB", 4
 HELLO = struct.Struct("<4sBB2x16s")
 VERDICT = struct.Struct("<B32sq")
 HEADER = struct.Struct("<BBH")
@@ -33,7 +33,7 @@ _KIND = struct.Struct("<BB")
 _PROGRESS = struct.Struct("<qqIIqq")
 _TRACE = struct.Struct("<I")
 _DELIVERY = struct.Struct("<IIHBx")
-_HEARD = struct.Struct("<qqII")
+_HEARD = struct.Struct("<qqIII")
 
 
 class MicrophoneBusy(InfrastructureError):
@@ -93,7 +93,9 @@ class EarBlock:
     came_at_ms: int
     """The board's clock (32 bits) when it gave the last of them."""
     lost: int
-    """Of them, for want of room on the board."""
+    """Of them, because this side did not fetch what the board told: a network that is too slow, or pauses."""
+    slow: int
+    """Of them, because detection was too slow."""
     samples: bytes
     """16 kHz mono int16, little-endian."""
 
@@ -174,9 +176,9 @@ class SignedLink:
         except InvalidTag as error:
             raise ConnectionAbortedError("a message that is not the board's") from error
         self._received += 1
-        kind, model = _KIND.unpack_from(told)
         content = told[_KIND.size :]
         try:
+            kind, model = _KIND.unpack_from(told)
             if kind == PROGRESS:
                 return Progress(*_PROGRESS.unpack(content))
             if kind == PROBABILITIES:
@@ -185,10 +187,10 @@ class SignedLink:
             if kind == DELIVERED:
                 return Delivered(content == b"\1")
             if kind == HEARD:
-                position, came, came_at, lost = _HEARD.unpack_from(content)
-                return EarBlock(position, came, came_at, lost, content[_HEARD.size :])
+                position, came, came_at, lost, slow = _HEARD.unpack_from(content)
+                return EarBlock(position, came, came_at, lost, slow, content[_HEARD.size :])
         except struct.error as error:
-            raise ConnectionAbortedError(f"a message of kind {kind} with {len(content)} bytes") from error
+            raise ConnectionAbortedError(f"a message of {len(told)} bytes that is not whole") from error
         return None
 
     async def close(self) -> None:

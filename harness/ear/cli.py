@@ -23,8 +23,9 @@ HoldsOption = Annotated[
     Literal["wake", "none", "unknown"],
     typer.Option(
         help=(
-            "What is said while it listens: the wake word and nothing else (into positive/), anything but the wake word"
-            " (into hard_negative/), or you cannot tell (into unsorted/)."
+            "What is said while it listens: the wake word and nothing else (of capture into positive/, of record into"
+            " unsorted/: cut it first), anything but the wake word (into hard_negative/), or you cannot tell (into"
+            " unsorted/)."
         )
     ),
 ]
@@ -97,10 +98,11 @@ def record(
 
     done = run_held(entry, lambda: record_sound(entry, built, request, say))
     if done.loss is not None:
-        write_record(done.loss, output / LOSS_FILE)
+        words = output / f"{done.path.stem}_{LOSS_FILE}"
+        write_record(done.loss, words)
         for line in loss_lines(done.loss):
             print(line)
-        print(f"Words: {(output / LOSS_FILE).absolute()}")
+        print(f"Words: {words.absolute()}")
     lost = f", {done.row.lost_samples} samples lost" if done.row.lost_samples else ""
     print(f"Recording: {done.path.absolute()}, {done.row.seconds:.1f} s{lost}")
 
@@ -142,7 +144,11 @@ def capture(
 
     require_client()
     entry, built = find_station(board, boards, firmware)
-    what = f"Of it, {before:g} s before and {after:g} s after each detection are kept, nothing else."
+    how_long = f"for {seconds:g} s" if seconds is not None else "until you interrupt it"
+    what = (
+        f"It is listened to {how_long}. Of it, {before:g} s before and {after:g} s after each detection are kept,"
+        " nothing else."
+    )
     consent = "a program hears no room" if kind_of(entry).runs_here else ask_consent(board, what, output, yes=yes)
     request = CaptureRequest(output, holds, consent, before, after, seconds, most)
     kept = run_held(entry, lambda: capture_sound(entry, built, request, print))

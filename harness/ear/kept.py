@@ -1,7 +1,7 @@
 """What was kept of a room: WAV files in the folders of a dataset, and one table that says where each is from.
 
 positive/BOARD/, hard_negative/BOARD/   what the user says that it holds; mww-train takes these folders
-unsorted/BOARD/                         what nobody has said it of: listen, and move it
+unsorted/BOARD/                         what nobody has said it of, and recordings of many utterances: listen, cut, move
 kept.csv                                a row a file
 """
 
@@ -12,7 +12,7 @@ import datetime
 import hashlib
 import io
 import wave
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -53,18 +53,20 @@ class KeptRow:
     probability: float | None = None
     """The highest of the model within it, 0-1."""
     lost_samples: int = 0
-    """That the board had no room for: it has gaps."""
+    """That the board threw away while this was heard: it may have gaps."""
     rate: float | None = None
     """Samples a second by the board's clock."""
     consent: str = ""
 
 
-def keep(folder: Path, name: str, samples: NDArray[np.int16], holds: Holds, board: str) -> tuple[Path, str]:
-    """Write 16 kHz mono samples `[n]` where they belong. Returns the file and the hash of its samples. Raises
-    `InfrastructureError` when the disk refuses.
+def keep(folder: Path, samples: NDArray[np.int16], row: KeptRow) -> KeptRow:
+    """Write 16 kHz mono samples `[n]` where their row says, the row first: a row without a file is harmless, a file
+    without a row would be trained on. Returns the row with the hash of the samples. Raises `InfrastructureError` when
+    the disk refuses.
     """
-    path = folder / FOLDERS[holds] / board / f"{name}.wav"
-    data = np.ascontiguousarray(samples, "<i2").tobytes()
+    path, data = folder / row.file, np.ascontiguousarray(samples, "<i2").tobytes()
+    row = replace(row, sha256=hashlib.sha256(data).hexdigest())
+    append_row(folder, row)
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as wav:
         wav.setparams((1, 2, SAMPLE_RATE_HZ, 0, "NONE", ""))
@@ -74,7 +76,7 @@ def keep(folder: Path, name: str, samples: NDArray[np.int16], holds: Holds, boar
         write_atomically(path, buffer.getvalue())
     except OSError as error:
         raise InfrastructureError(f"{path}: cannot be kept ({error.strerror}); free space or check the disk") from error
-    return path, hashlib.sha256(data).hexdigest()
+    return row
 
 
 def append_row(folder: Path, row: KeptRow) -> None:

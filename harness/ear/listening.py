@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware.answers import BENCH_MICROPHONE, Identity, parse_detection
+from firmware.answers import BENCH_MICROPHONE, Identity, Stamp, parse_detection
 from firmware.boards.board import Board
 from firmware.boards.ear import BoardEar
 from firmware.boards.inventory import find_board, inventory_path
@@ -25,6 +25,7 @@ from harness.collect.collector import Collector
 from harness.collect.raw import RawLog
 from harness.collect.witnesses import Detected, parse_fact
 from harness.ear.sounding import room_of
+from wakeword.device_model import DeviceModel
 from wakeword.errors import BoardRefused, ConfigError
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ class DetectionLog(RawLog):
     def __init__(self, path: Path, told: Callable[[TimedDetection], None]) -> None:
         super().__init__(path)
         self._told = told
+        self._boot, self._seq = "", 0
+        self.missing = 0
+        """Detections that the board counted and that were never told: the connection was broken meanwhile."""
         self._highest: dict[str, float] = {}
 
     def write(self, kind: str, *, position: int | None = None, **values: Any) -> None:
@@ -64,8 +68,16 @@ class DetectionLog(RawLog):
             return
         with contextlib.suppress(KeyError, ValueError):  # a damaged event is no detection
             answer = parse_detection(values["data"])
+            self._count(answer.stamp)
             if answer.sample is not None:
                 self._told(TimedDetection(answer.wake_word, answer.sample, self._highest.pop(answer.wake_word, None)))
+
+    def _count(self, stamp: Stamp) -> None:
+        """The board numbers its detections from its start on."""
+        same = stamp.boot_id == self._boot
+        if same:
+            self.missing += max(0, stamp.seq - self._seq - 1)
+        self._boot, self._seq = stamp.boot_id, max(stamp.seq, self._seq) if same else stamp.seq
 
 
 @dataclass(frozen=True)
@@ -77,11 +89,40 @@ class Listened:
     collector: Collector
     ear: BoardEar
     room: VirtualRoom | None
+    log: DetectionLog
 
     @property
     def microphone(self) -> str:
         """In words."""
         return f"channel {self.identity.channel}, gain {self.identity.gain}"
+
+    def require_model(self, model: DeviceModel) -> None:
+        """Raise `BoardRefused` unless the board's detections of this wake word are those of this model, at its
+        operating point.
+        """
+        board, word = f"board {self.board.entry.name!r}", model.manifest.wake_word
+        own = [one for one in self.identity.models if one.sha256 == model.model.sha256]
+        if not own:
+            held = ", ".join(repr(one.wake_word) for one in self.identity.models) or "none at all"
+            raise BoardRefused(
+                f"{board} does not run this model ({word!r}) but {held}; give the manifest of what it runs"
+            )
+        if len([one for one in self.identity.models if one.wake_word == own[0].wake_word]) > 1:
+            raise BoardRefused(
+                f"{board} runs several models of {word!r}, and its detections do not say which; flash one"
+            )
+        if own[0].enabled is False:
+            raise BoardRefused(f"{board}: detection of {word!r} is disabled; enable it, or start the board again")
+        point = model.point
+        if own[0].cutoff != point.cutoff or own[0].window not in (None, point.window):
+            raise BoardRefused(
+                f"{board} runs {word!r} at cutoff {own[0].cutoff}, window {own[0].window}, and the manifest says"
+                f" {point.cutoff}, {point.window}; give the manifest that its firmware was built with"
+            )
+
+    def wake_word(self, model: DeviceModel) -> str:
+        """What the board calls the wake word of a model that it runs."""
+        return next(one.wake_word for one in self.identity.models if one.sha256 == model.model.sha256)
 
 
 @contextlib.asynccontextmanager
@@ -112,7 +153,7 @@ async def listening(
                     )
                 with room_of(board, room) as sounding:
                     async with BoardEar(board.microphone_address(), take) as ear:
-                        yield Listened(board, identity, collector, ear, sounding)
+                        yield Listened(board, identity, collector, ear, sounding, log)
     finally:
         await board.stop()
 

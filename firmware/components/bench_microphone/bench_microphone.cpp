@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 
 namespace esphome::bench_microphone {
 
@@ -29,16 +30,20 @@ static constexpr size_t MOST_PENDING = 8192;  // probabilities and bytes that a 
 static constexpr size_t LARGEST_MESSAGE = 4096;
 static constexpr size_t MOST_HEARD = 8192;    // bytes of the own microphone that a client has not fetched; what comes meanwhile waits in the buffer
 static constexpr size_t HEARD_AT_ONCE = 2048;
+// Behind a wait for the client, what is lost while the buffer empties again is lost for that.
+static constexpr uint32_t CATCHING_UP_MS = 2000;
 static constexpr size_t NONCE = 16, MAC = 16;
 static constexpr uint32_t PREFILL_MS = 150;
 // microphone.py takes no less: a stream at a pace waits for its first sound while the link waits for room for a whole message.
 static constexpr uint32_t SMALLEST_BUFFER_MS = 300;
 static_assert(SMALLEST_BUFFER_MS * SAMPLES_PER_MS * BYTES_PER_SAMPLE >= PREFILL_MS * SAMPLES_PER_MS * BYTES_PER_SAMPLE + LARGEST_MESSAGE,
               "the first sound and a message");
+// Who listens is told that the board is there, also where its microphone gives nothing.
+static constexpr uint32_t ALIVE_MS = 1000;
 static constexpr uint32_t HANDSHAKE_MS = 5000, SILENCE_MS = 10000, STALL_MS = 40000, REFUSAL_MS = 500;
 static constexpr uint32_t LINK_STACK = 6144, FEED_STACK = 4096;
 static constexpr UBaseType_t LINK_PRIORITY = 4, FEED_PRIORITY = 5;  // above the inference task's 3
-static constexpr uint8_t VERSION = 3;
+static constexpr uint8_t VERSION = 4;
 
 enum ClientMessage : uint8_t { START = 1, AUDIO = 2, FLUSH = 3, PING = 4, RESTART = 5, LISTEN = 6, DELIVER = 7, MODEL = 8 };
 enum BoardMessage : uint8_t { PROGRESS = 1, PROBABILITIES = 2, HEARD = 3, DELIVERED = 4 };
@@ -90,6 +95,8 @@ void BenchMicrophone::setup() {
 
 void BenchMicrophone::dump_config() {
   ESP_LOGCONFIG(TAG, "Bench microphone: sound from the network, port %u, buffer %u ms", this->port_, unsigned(this->buffer_ms_));
+  if (this->source_ != nullptr)
+    ESP_LOGCONFIG(TAG, "  Who has the API key can listen to this room through the board's own microphone");
 }
 
 void BenchMicrophone::on_shutdown() {
@@ -188,10 +195,11 @@ void BenchMicrophone::report_() {
       LockGuard guard(this->heard_mutex_);
       while (!this->heard_.empty() && this->output_.size() < MOST_PENDING) {
         const size_t bytes = std::min(this->heard_.size(), HEARD_AT_ONCE);
-        struct {
+        struct __attribute__((packed)) {
           int64_t first, came;
-          uint32_t came_at, lost;
-        } heard{this->heard_first_, this->came_, this->came_at_, this->lost_};
+          uint32_t came_at, lost, slow;
+        } heard{this->heard_first_, this->came_, this->came_at_, this->lost_, this->slow_};
+        static_assert(sizeof(heard) == 28, "without padding");
         this->append_(HEARD, 0, &heard, sizeof(heard), this->heard_.data(), bytes);
         this->heard_.erase(this->heard_.begin(), this->heard_.begin() + bytes);
         this->heard_first_ += int64_t(bytes / BYTES_PER_SAMPLE);
@@ -209,7 +217,8 @@ void BenchMicrophone::report_() {
     const uint32_t underruns = this->underruns_;
     const uint32_t faults = underruns + moment.refused;
     if (moment.decided - this->told_decided_ >= REPORT_SAMPLES || moment.handed_over - this->told_handed_over_ >= REPORT_SAMPLES ||
-        (moment.decided == moment.handed_over && moment.decided != this->told_decided_) || faults != this->told_faults_) {
+        (moment.decided == moment.handed_over && moment.decided != this->told_decided_) || faults != this->told_faults_ ||
+        (this->ear_ && millis() - this->told_at_ >= ALIVE_MS)) {
       struct {
         int64_t handed_over, decided;
         uint32_t underruns, refused;
@@ -223,6 +232,7 @@ void BenchMicrophone::report_() {
       this->told_handed_over_ = moment.handed_over;
       this->told_decided_ = moment.decided;
       this->told_faults_ = faults;
+      this->told_at_ = millis();
     }
   }
   this->flush_();
@@ -273,14 +283,19 @@ void BenchMicrophone::link_task(void *self) {
 
 void BenchMicrophone::serve_() {
   if (this->authenticate_()) {
-    ESP_LOGI(TAG, "A client plays");
+    ESP_LOGI(TAG, "A client is here");
     const char *reason = this->listen_();
     ESP_LOGI(TAG, "The client is gone: %s", reason);
-    this->playing_ = false;
     if (this->ear_) {
-      this->ear_ = false;
+      // Before the stream ends: what the room gives after that would lie in front of the next one.
       this->source_->stop();
+      {
+        LockGuard guard(this->heard_mutex_);
+        this->ear_ = false;
+      }
+      ESP_LOGW(TAG, "Nobody listens to this room any more");
     }
+    this->playing_ = false;
   }
   {
     LockGuard guard(this->client_mutex_);
@@ -427,8 +442,10 @@ const char *BenchMicrophone::listen_() {
           LockGuard guard(this->heard_mutex_);
           this->heard_.clear();
           this->heard_first_ = this->came_ = 0;
-          this->lost_ = 0;
+          this->lost_ = this->slow_ = 0;
+          this->waited_for_client_ = false;
         }
+        ESP_LOGW(TAG, "A client listens to this room");
         this->ear_ = true;
         this->begin_(0);
         this->source_->start();
@@ -539,6 +556,7 @@ void BenchMicrophone::begin_(uint32_t pace) {
   {
     // Together: a stream that ends before the feeding task has seen it leaves sound to throw away.
     LockGuard guard(this->feed_mutex_);
+    this->buffer_->reset();
     this->playing_ = true;
     this->idle_ = false;
   }
@@ -548,24 +566,39 @@ void BenchMicrophone::begin_(uint32_t pace) {
 // --- the task of the board's own microphone
 
 void BenchMicrophone::hear_(const std::vector<uint8_t> &data) {
-  if (!this->ear_ || data.empty())
+  if (data.empty())
     return;
-  const size_t written = this->buffer_->write_without_replacement(data.data(), data.size(), 0, false);
   {
+    // Together: who ends the stream waits here for a block that is being written.
     LockGuard guard(this->heard_mutex_);
-    this->came_ += int64_t(data.size() / BYTES_PER_SAMPLE);
+    if (!this->ear_)
+      return;
+    const size_t samples = data.size() / BYTES_PER_SAMPLE;
+    const size_t written = this->buffer_->write_without_replacement(data.data(), data.size(), 0, false);
+    this->came_ += int64_t(samples);
     this->came_at_ = millis();
-    if (written == 0)
-      this->lost_ += uint32_t(data.size() / BYTES_PER_SAMPLE);
+    if (written == 0) {
+      const bool client = this->waited_for_client_ && this->came_at_ - this->waited_at_ < CATCHING_UP_MS;
+      uint32_t &count = client ? this->lost_ : this->slow_;
+      count += std::min(uint32_t(samples), std::numeric_limits<uint32_t>::max() - count);
+    }
   }
   xEventGroupSetBits(this->events_, SOUND_CAME);
 }
 
 // --- the feeding task
 
-size_t BenchMicrophone::untold_() {
+bool BenchMicrophone::client_is_behind_(bool ear) {
+  bool behind = stream_clock().pending_probabilities() > MOST_PENDING;
+  if (!ear)
+    return behind;
   LockGuard guard(this->heard_mutex_);
-  return this->heard_.size();
+  behind = behind || this->heard_.size() > MOST_HEARD;
+  if (behind) {
+    this->waited_for_client_ = true;
+    this->waited_at_ = millis();
+  }
+  return behind;
 }
 
 void BenchMicrophone::tell_heard_(const std::vector<uint8_t> &chunk) {
@@ -646,7 +679,7 @@ void BenchMicrophone::feed_() {
         this->wait_(50);
     }
     // A client that does not fetch what the board tells is waited for.
-    while (!over() && (clock.pending_probabilities() > MOST_PENDING || (ear && this->untold_() > MOST_HEARD)))
+    while (!over() && this->client_is_behind_(ear))
       this->wait_(10);
     if (over())
       break;

@@ -19,13 +19,14 @@
 //   PROGRESS {i64 handed over, i64 decided, u32 underruns, u32 samples that detection did not get, i64 position of the last underrun, i64 of the last of those samples}
 //   PROBABILITIES {u32 number of the first inference; a uint8 an inference}
 //   DELIVERED {u8 1: the model is there, enabled, and all others are disabled; 0: it is not}
-//   HEARD {i64 position of the first sample; i64 samples that the microphone gave since LISTEN, u32 the board's milliseconds when it gave the last of them; u32 of them lost for
-//   want of room; the samples}
+//   HEARD {i64 position of the first sample; i64 samples that the microphone gave since LISTEN, u32 the board's milliseconds when it gave the last of them; u32 of them lost
+//   while the client did not fetch what it is told, u32 of them lost because detection was too slow; the samples}
 // Once samples were lost to detection no more probabilities of the stream are told: its inferences are of other slices from there on.
 // A model is delivered before a stream begins, and gone when the board starts anew.
 // At a pace a chunk is handed over every 16 ms / pace, whether micro_wake_word's ring buffer takes it or not, as a real microphone does; sound that does
 // not come in time is an underrun. The first 200 ms wait all the same while the models are loaded, and the pace begins when they have caught up.
-// What the own microphone hears waits on the board until detection takes it; where detection does not run, it is told all the same.
+// What the own microphone hears waits on the board until detection takes it; where detection does not run, it is told all the same. Meanwhile PROGRESS comes every second at
+// least, also where the microphone gives nothing. The board's log says when somebody begins to listen to the room, and when that ends.
 #pragma once
 #include "stream_clock.h"
 
@@ -104,7 +105,7 @@ class BenchMicrophone : public microphone::Microphone, public Component {
   static void feed_task(void *self);
   void feed_();
   bool wait_(uint32_t milliseconds);
-  size_t untold_();
+  bool client_is_behind_(bool ear);  // it does not fetch what it is told
   void tell_heard_(const std::vector<uint8_t> &chunk);
 
   // The task of the board's own microphone.
@@ -154,7 +155,10 @@ class BenchMicrophone : public microphone::Microphone, public Component {
   int64_t heard_first_{0};      // position of the first of them
   int64_t came_{0};             // samples that the microphone gave
   uint32_t came_at_{0};         // when, milliseconds
-  uint32_t lost_{0};            // of them
+  uint32_t lost_{0};            // of them, as the client did not fetch
+  uint32_t slow_{0};            // of them, as detection was too slow
+  bool waited_for_client_{false};
+  uint32_t waited_at_{0};       // when last, milliseconds
 
   EventGroupHandle_t events_{nullptr};
   std::unique_ptr<ring_buffer::RingBuffer> buffer_;
@@ -166,6 +170,7 @@ class BenchMicrophone : public microphone::Microphone, public Component {
   int64_t told_handed_over_{-1};
   int64_t told_decided_{-1};
   uint32_t told_faults_{0};
+  uint32_t told_at_{0};
 };
 
 }  // namespace esphome::bench_microphone

@@ -42,7 +42,7 @@ void StreamClock::handed_over_(size_t samples) {
 }
 
 void StreamClock::lose_(int64_t samples) {
-  this->refused_samples_ += uint32_t(samples);
+  this->refused_samples_ = uint32_t(std::min<int64_t>(int64_t(this->refused_samples_) + samples, UINT32_MAX));
   this->refused_at_ = this->handed_over_position_;
 }
 
