@@ -31,7 +31,7 @@ def spoken(level: float) -> NDArray[np.int16]:
 
 
 def ear(level: float = 2000, **changed: object) -> EarResult:
-    facts = EarFacts(6 * SAMPLE_RATE_HZ, 0, 0, 16_000.0)
+    facts = EarFacts(6 * SAMPLE_RATE_HZ, 0, 0, 0, 16_000.0)
     noise = NOISE.astype(np.int16)
     return EarResult(replace(facts, **changed), examine_sound(noise), examine_sound(spoken(level), noise, 1.0), True)  # type: ignore[arg-type]
 
