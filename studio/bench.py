@@ -43,7 +43,12 @@ _FLASH = BoardAction("flash", "Flash", "Bring the firmware to the board, and pro
 _MEASURE = BoardAction(
     "measure", "Measure", "Let the board hear recordings, beside the simulation of the same audio.", hears=True
 )
-_DIAGNOSE = BoardAction("diagnose", "Diagnose", "Ask a board that does not wake, and say why.")
+_DIAGNOSE = BoardAction(
+    "diagnose",
+    "Diagnose",
+    "Ask a board that does not wake, and say why. Its microphone is listened to for some seconds, and nothing is kept"
+    " but levels: begin it when all who can be heard there agree.",
+)
 
 
 def actions(board: BoardEntry) -> tuple[BoardAction, ...]:
@@ -146,8 +151,11 @@ def _command(
         for option in ("wake", "none"):
             command += [part for path in _paths(form, option) for part in (f"--{option}", path)]
         command.append("--report")
-    elif data := _paths(form, "wake"):
-        command += ["--data", data[0]]
+    else:
+        # The form says that the room is listened to.
+        command.append("--yes")
+        if data := _paths(form, "wake"):
+            command += ["--data", data[0]]
     return [*command, "--output", str(output)], str(output)
 
 

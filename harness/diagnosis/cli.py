@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from wakeword.command_line import reports_errors
-from wakeword.errors import MeasurementFailure
+from wakeword.errors import InfrastructureError, MeasurementFailure
 
 _COLOURS = {"fault": "bold red", "good": "green", "note": "yellow", "not looked at": "dim"}
 
@@ -53,13 +53,16 @@ def diagnose(
         Literal["quiet", "noisy", "clipped", "empty-channel", "wrong-rate", "disabled", "stopped"] | None,
         typer.Option(help="Plant a fault into a virtual board, to see what is said of it."),
     ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="All who can be heard have agreed; for scripts, which nobody can be asked in.")
+    ] = False,
 ) -> None:
     """Why did it not wake? Ask a board, play to it, listen to what its microphone hears; one page says what is wrong.
 
     The page is diagnosis.html. What the board's microphone hears is told by a firmware that was built with --digital;
-    of any other one only its answers are known. What was heard is not kept.
+    of any other one only its answers are known. What was heard is not kept. It asks whether all who can be heard agree.
 
-    Exit code 0: no fault was found. 1: one was; the last line names it. 3: the board does not answer.
+    Exit code 0: no fault was found. 1: one was; the last line names it. 3: the board does not answer, or nobody spoke.
 
     Examples:
 
@@ -73,17 +76,21 @@ def diagnose(
     from firmware.boards.inventory import find_board, inventory_path
     from firmware.boards.registry import kind_of
     from harness.diagnosis.flow import diagnose as examine
+    from harness.diagnosis.microphone import SILENCE
     from harness.diagnosis.record import make_diagnosis, sentence, write_diagnosis
     from harness.diagnosis.request import DiagnosisRequest
+    from harness.ear.consent import ask_consent
     from harness.terminal import stdout
 
-    source = kind_of(find_board(board, inventory_path(boards))).source
+    kind = kind_of(find_board(board, inventory_path(boards)))
+    if not kind.runs_here:
+        ask_consent(board, f"It is listened to for {listen:g} s, and while the probe is played.", None, yes=yes)
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
     folder = output or Path("runs") / "diagnoses" / f"{stamp}-{board}"
     request = DiagnosisRequest(
         board, model, folder, boards, firmware, probe, data, listen_seconds=listen, speaker=speaker, rehearse=rehearse
     )
-    diagnosis = make_diagnosis(examine(request, lambda text: print(text, file=sys.stderr)), source, rehearse)
+    diagnosis = make_diagnosis(examine(request, lambda text: print(text, file=sys.stderr)), kind.source, rehearse)
     page = write_diagnosis(diagnosis, folder)
     table = Table("", "What", "Found", title=Text(f"{board}, {diagnosis.wake_word}"), title_justify="left")
     for one in diagnosis.findings:
@@ -93,4 +100,6 @@ def diagnose(
     print(f"Page: {page.absolute()}")
     if diagnosis.faults:
         raise MeasurementFailure(f"board {board!r}: {diagnosis.verdict}")
+    if any(one.kind == SILENCE for one in diagnosis.findings):
+        raise InfrastructureError(f"board {board!r}: nobody spoke, or its microphone is too quiet to tell")
     print(sentence(diagnosis))

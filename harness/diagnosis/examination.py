@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware.answers import BENCH_MICROPHONE
-from firmware.boards.board import Board, BoardGone
+from firmware.boards.board import Board
 from firmware.boards.ear import BoardEar, MicrophoneMute
 from harness.collect.collector import Collector
 from harness.collect.raw import read_raw
@@ -29,6 +29,7 @@ from harness.ear.sounding import play_in_room, room_of
 from harness.session.journal import RAW_FILE, SessionLog
 from wakeword.contract import SAMPLE_RATE_HZ
 from wakeword.device_model import DeviceModel
+from wakeword.errors import InfrastructureError
 
 if TYPE_CHECKING:
     from firmware.virtual.room import VirtualRoom
@@ -40,6 +41,8 @@ NOISE_SECONDS = 4.0
 """Heard before anything is played: the noise floor, and the rate of the board's clock."""
 SETTLE_SECONDS = 0.5
 """What a microphone gives first is often no sound."""
+MOST_TRIES = 3
+"""Of a probe through the air."""
 BEHIND_SECONDS = 1.0
 """Heard behind what was played: a loudspeaker's delay, and the decision."""
 
@@ -51,6 +54,7 @@ class _Gathered:
     digital: ProbeResult | None = None
     acoustic: ProbeResult | None = None
     ear: EarResult | None = None
+    noise: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
     simulated: bool | None = None
     mute: str = ""
     left_out: dict[str, str] = field(default_factory=dict)
@@ -126,12 +130,10 @@ class Examination:
                 self._asked.digital = await self._as_samples(collector, log, self._probe)
         asked, manifest = self._asked, candidate.manifest.micro
         quietest = None
-        if asked.ear is not None and not asked.ear.noise.empty:
+        if asked.ear is not None and not asked.ear.noise.empty and asked.noise.size:
             self._say("simulating the wake word at lower levels")
             known = [self._probe.path] if self._probe is not None else []
-            quietest = await asyncio.to_thread(
-                quietest_level, candidate, [*known, *self._recordings], asked.ear.noise.floor_dbfs
-            )
+            quietest = await asyncio.to_thread(quietest_level, candidate, [*known, *self._recordings], asked.noise)
         # Once more: what arena a model needs is known when it was loaded.
         identity = await collector.identify()
         sensors, logged = _told(self._raw)
@@ -175,24 +177,32 @@ class Examination:
             await player.play(probe.sound)
             await player.drain()
             await collector.flush(CONNECT_SECONDS)
-        except BoardGone as error:
+        except InfrastructureError as error:
             trouble = str(error)
-        heard = self._board.probabilities(self._candidate.model.sha256)
-        await player.close()
+        finally:
+            heard = self._board.probabilities(self._candidate.model.sha256)
+            await player.close()
         peak = None if heard is None else int(heard.max(initial=0))
         return ProbeResult(log.detections > before, peak, probe.peak, trouble)
 
     async def _listen(self, collector: Collector, log: SessionLog, room: VirtualRoom | None) -> None:
         blocks: list[NDArray[np.int16]] = []
         try:
+            self._say("listening to what the board's microphone hears: be quiet")
             async with BoardEar(self._board.microphone_address(), blocks.append) as ear:
-                self._say("listening to what the board's microphone hears: be quiet")
                 await ear.hear(round(NOISE_SECONDS * SAMPLE_RATE_HZ))
                 start = ear.samples
                 before = log.detections
                 played = await self._sounded(room, ear)
                 await ear.hear(ear.samples + round(BEHIND_SECONDS * SAMPLE_RATE_HZ))
                 await collector.flush(CONNECT_SECONDS)
+                tries = 1
+                # One miss is no fault: a model that hears 95 of 100 misses one of twenty.
+                while played and log.detections == before and tries < MOST_TRIES and self._may_detect(ear):
+                    tries += 1
+                    await self._sounded(room, ear)
+                    await ear.hear(ear.samples + round(BEHIND_SECONDS * SAMPLE_RATE_HZ))
+                    await collector.flush(CONNECT_SECONDS)
                 facts = ear.facts
                 own = self._place
                 peak = int(ear.probabilities(own).max(initial=0)) if own is not None else None
@@ -201,11 +211,18 @@ class Examination:
             return
         heard = np.concatenate(blocks)
         noise, sound = heard[round(SETTLE_SECONDS * SAMPLE_RATE_HZ) : start], heard[start:]
+        self._asked.noise = noise
         seconds = self._probe.speech_seconds if played and self._probe is not None else None
+        seconds = None if seconds is None else tries * seconds
         self._asked.ear = EarResult(facts, examine_sound(noise), examine_sound(sound, noise, seconds), played)
-        if played and self._probe is not None and own is not None:
-            self._asked.acoustic = ProbeResult(log.detections > before, peak, self._probe.peak)
-            self._asked.simulated = (await asyncio.to_thread(heard_by, self._candidate, heard))[1]
+        if own is not None:
+            probabilities, self._asked.simulated = await asyncio.to_thread(heard_by, self._candidate, heard)
+            expected = self._probe.peak if played and self._probe is not None else int(probabilities.max(initial=0))
+            self._asked.acoustic = ProbeResult(log.detections > before, peak, expected, tries=tries)
+
+    def _may_detect(self, ear: BoardEar) -> bool:
+        """Whether playing the probe once more can tell anything."""
+        return self._place is not None and not ear.facts.unheard and self._request.rehearse != "disabled"
 
     async def _sounded(self, room: VirtualRoom | None, ear: BoardEar) -> bool:
         """Play the probe, or wait for a voice. Whether it was played."""

@@ -8,6 +8,10 @@ from firmware.answers import Identity
 from firmware.boards.ear import EarFacts
 from harness.diagnosis.hearing import Hearing
 from harness.diagnosis.reference import Reference
+from wakeword.contract import SAMPLE_RATE_HZ
+
+LARGEST_RATE_ERROR = 0.02
+"""A crystal is right to 0.01 %; what a board's clock tells of some seconds, to 1 %."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,8 @@ class ProbeResult:
     """The simulation's."""
     trouble: str = ""
     """Why it was not heard to its end, in words."""
+    tries: int = 1
+    """How often it was played; only the last one can have been detected."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,17 @@ class EarResult:
     """While a probe was played, or somebody was asked to speak."""
     played: bool
     """Whether it was a probe."""
+
+    @property
+    def unsound(self) -> str:
+        """Why what was heard is not what was played, in words; empty where it can be judged."""
+        if self.noise.empty and self.speech.empty:
+            return "the channel is empty"
+        if self.facts.rate is not None and abs(self.facts.rate / SAMPLE_RATE_HZ - 1) > LARGEST_RATE_ERROR:
+            return "the sampling rate is wrong"
+        if self.facts.lost:
+            return "sound was lost on its way"
+        return "detection is too slow for the sound" if self.facts.slow else ""
 
     @property
     def stopped(self) -> bool:
@@ -63,13 +80,14 @@ class Facts:
     """What the board's log said of lost sound and failed inferences."""
     reference: Reference | None = None
     quietest_dbfs: float | None = None
-    """The level below which the simulation no longer detects the word over the board's noise floor."""
+    """The level below which the simulation no longer detects the word over the board's noise."""
     digital: ProbeResult | None = None
     acoustic: ProbeResult | None = None
+    """Through the air; of a voice, where no probe was played, `simulated_peak` is that of what the microphone heard."""
     ear: EarResult | None = None
     mute: str = ""
     """Why the microphone could not be heard though the firmware tells what it hears."""
     ear_simulated: bool | None = None
-    """Whether the simulation detects in what the microphone heard; None where no probe was played."""
+    """Whether the simulation detects in what the microphone heard; None where nothing was heard of it."""
     not_looked_at: dict[str, str] = field(default_factory=dict)
     """What was left out, and what makes it possible."""

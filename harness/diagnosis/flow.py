@@ -12,6 +12,7 @@ from firmware.boards.lock import hold_board
 from firmware.boards.registry import kind_of
 from firmware.terminal import stages
 from harness.diagnosis.facts import Facts
+from harness.diagnosis.record import PAGE_FILE, RECORD_FILE
 from harness.diagnosis.reference import (
     choose_probe,
     examine_reference,
@@ -48,6 +49,8 @@ def diagnose(request: DiagnosisRequest, say: Callable[[str], None] = lambda _: N
         reference = None if request.data is None else examine_reference(request.data, recordings)
         probe = choose_probe(candidate, request.probe, recordings)
     request.output.mkdir(parents=True, exist_ok=True)
+    for name in (RECORD_FILE, PAGE_FILE):  # an older one would look like this one's
+        (request.output / name).unlink(missing_ok=True)
     with hold_board(entry):
         firmware = _firmware(request, entry, candidate)
         board = kind.open(entry, firmware, digital=True)

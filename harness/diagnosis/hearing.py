@@ -17,6 +17,8 @@ from wakeword.errors import ConfigError
 
 BANDS_HZ = (125, 160, 200, 250, 315, 400, 500, 630, 800, 1000, 1250, 1600, 2000, 2500, 3150, 4000, 5000, 6300)
 """Centres of third-octave bands, within what the device's features hear (125-7500 Hz)."""
+LOWEST_HZ = 125.0
+"""Of the device's features."""
 FLOOR_PERCENTILE = 10
 SPEECH_ABOVE_FLOOR_DB = 10.0
 """Sound that is no further above the noise is not taken for speech."""
@@ -29,6 +31,7 @@ _SILENCE_DBFS = -120.0
 _SPECTRUM_SAMPLES = 512
 _FEWEST_FRAMES = 25
 _FLAT_RUN = 3
+_MAIN_SAMPLES = 1 << 16
 _FLAT_FROM = 1000
 """A quiet sound reaches its largest value often without being cut off there."""
 _BAND_ABOVE_FLOOR = 2.0
@@ -54,6 +57,8 @@ class Hearing:
     bands_db: tuple[float | None, ...] | None
     """Power of the loud part in each of `BANDS_HZ` against its whole, the noise subtracted; None for a band that does
     not stand out of the noise, and where nothing does."""
+    noise_bands_db: tuple[float, ...] | None
+    """Power of the noise in each band against the same whole: what a band that does not stand out has at most."""
 
 
 def examine_sound(
@@ -68,38 +73,59 @@ def examine_sound(
     sound = samples.astype(np.float64) / _FULL_SCALE
     quiet = sound if noise is None else noise.astype(np.float64) / _FULL_SCALE
     offset = float(sound.mean()) if sound.size else 0.0
-    frames, quiet_frames = _frame_power(sound - offset), _frame_power(quiet - (quiet.mean() if quiet.size else 0))
+    # Hum below what the model hears is neither noise nor level.
+    whole, quiet = _high_passed(sound), _high_passed(quiet)
+    frames, quiet_frames = _frame_power(whole), _frame_power(quiet)
     floor_power = float(np.percentile(quiet_frames, FLOOR_PERCENTILE)) if quiet_frames.size else 0.0
     floor = _decibels(floor_power)
-    loud = frames > max(floor_power, 1e-12) * 10 ** (SPEECH_ABOVE_FLOOR_DB / 10)
+    bands, noise_bands = _bands(
+        whole, frames > max(floor_power, 1e-12) * 10 ** (SPEECH_ABOVE_FLOOR_DB / 10), quiet, quiet_frames
+    )
     return Hearing(
         seconds=samples.size / SAMPLE_RATE_HZ,
         floor_dbfs=floor,
-        level_dbfs=_speech_level(sound - offset, floor)
+        level_dbfs=_speech_level(whole, floor)
         if speech_seconds is None
-        else _level_over_noise(sound - offset, quiet - (quiet.mean() if quiet.size else 0), speech_seconds),
+        else _level_over_noise(whole, quiet, speech_seconds),
         peak_dbfs=_decibels(float(np.max(sound**2, initial=0.0))),
         clipped=flat_tops(samples),
         empty=samples.size > 0 and int(samples.max()) - int(samples.min()) <= EMPTY_SPAN,
         offset=offset,
-        bands_db=_bands(sound - offset, loud, quiet, quiet_frames),
+        bands_db=bands,
+        noise_bands_db=noise_bands,
     )
 
 
+def _high_passed(sound: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Without what lies below the lowest frequency of the device's features."""
+    if not sound.size:
+        return sound
+    spectrum = np.fft.rfft(sound)
+    spectrum[np.fft.rfftfreq(sound.size, 1 / SAMPLE_RATE_HZ) < LOWEST_HZ] = 0
+    return np.fft.irfft(spectrum, sound.size)
+
+
 def flat_tops(samples: NDArray[np.int16]) -> int:
-    """Samples in rows of three and more at the largest or the smallest value of the sound: what a microphone, or a gain
-    behind it, cut off.
+    """Samples in rows at the largest or the smallest value of the sound: what a microphone, or a gain behind it, cut
+    off. A row is longer than rounding alone makes it at the top of a sine of this height and of the sound's main
+    frequency, and has three samples at least.
     """
     if not samples.size:
         return 0
     values = samples.astype(np.int32)
+    middle = int(np.median(values))
+    some = (values - middle)[:_MAIN_SAMPLES]
+    main = int(np.argmax(np.abs(np.fft.rfft(some * np.hanning(len(some)))))) or 1
+    step = 2 * np.pi * main / len(some)
     count = 0
     for top in (values.max(), values.min()):
-        if abs(top) < _FLAT_FROM:
+        height = abs(int(top) - middle)
+        if height < _FLAT_FROM:
             continue
+        rounded = int(2 * math.acos(1 - 1 / height) / step) + 2
         edges = np.flatnonzero(np.diff(np.concatenate([[0], (values == top).astype(np.int8), [0]])))
         runs = edges[1::2] - edges[::2]
-        count += int(runs[runs >= _FLAT_RUN].sum())
+        count += int(runs[runs >= max(_FLAT_RUN, rounded)].sum())
     return count
 
 
@@ -134,15 +160,20 @@ def _bands(
     loud: NDArray[np.bool_],
     quiet: NDArray[np.float64],
     quiet_frames: NDArray[np.float64],
-) -> tuple[float | None, ...] | None:
+) -> tuple[tuple[float | None, ...] | None, tuple[float, ...] | None]:
     if loud.sum() < _FEWEST_FRAMES:
-        return None
+        return None, None
     speech = _band_power(sound, loud)
     still = quiet_frames <= np.percentile(quiet_frames, 2 * FLOOR_PERCENTILE) if quiet_frames.size else loud
     noise = _band_power(quiet, still)
     rest = np.where(speech > _BAND_ABOVE_FLOOR * noise, speech - noise, 0.0)
     total = float(rest.sum())
-    return tuple(_decibels(float(power) / total) if power > 0 else None for power in rest) if total > 0 else None
+    if total <= 0:
+        return None, None
+    return (
+        tuple(_decibels(float(power) / total) if power > 0 else None for power in rest),
+        tuple(_decibels(float(power) / total) for power in noise),
+    )
 
 
 def _band_power(sound: NDArray[np.float64], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ which the simulation still detects them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +45,7 @@ class Reference:
     level_dbfs: float | None
     """Median of their active speech levels."""
     lowest_dbfs: float | None
-    """The quietest and the loudest of 90 % of them, with the gains that training gave them where that is known."""
+    """The quietest and the loudest of 90 % of them, at the levels that training gave them where that is known."""
     highest_dbfs: float | None
     bands_db: tuple[float | None, ...] | None
     """Median spectrum."""
@@ -104,29 +104,63 @@ def reference_recordings(data: Path) -> list[Path]:
 def examine_reference(data: Path, recordings: Sequence[Path]) -> Reference:
     """Levels and spectrum of recordings. Raises `ConfigError` for one that cannot be read."""
     heard = [examine_sound(read_samples(path)) for path in recordings]
-    levels = [one.level_dbfs for one in heard if one.level_dbfs is not None]
-    low, high = _training_gains(data)
+    known = [(one.level_dbfs, one.peak_dbfs) for one in heard if one.level_dbfs is not None]
+    levels = [level for level, _ in known]
+    lowest, highest = _trained_levels(known, _augmentation(data)) if known else (None, None)
     return Reference(
         source=f"{len(recordings)} recordings of {data}",
         recordings=len(recordings),
         level_dbfs=float(np.median(levels)) if levels else None,
-        lowest_dbfs=float(np.percentile(levels, 5)) + low if levels else None,
-        highest_dbfs=float(np.percentile(levels, 95)) + high if levels else None,
+        lowest_dbfs=lowest,
+        highest_dbfs=highest,
         bands_db=_median_bands(heard),
     )
 
 
-def _training_gains(data: Path) -> tuple[float, float]:
-    """The smallest and largest gain in dB that a run's augmentation may have given a recording; 0, 0 where nobody
-    knows.
-    """
+@dataclass(frozen=True)
+class _Augmentation:
+    """What a run's augmentation does to levels; what its configuration leaves out has the schema's values."""
+
+    Gain: float = 1.0
+    min_gain_db: float = -45.0
+    max_gain_db: float = 0.0
+    Level: float = 1.0
+    min_level_dbfs: float = -45.0
+    max_level_dbfs: float = 0.0
+
+
+def _augmentation(data: Path) -> _Augmentation | None:
+    """Of a run's folder; None where nothing was augmented, or nobody knows."""
     path = data / CONFIGURATION
     if not path.is_file():
-        return 0.0, 0.0
+        return None
     section = read_yaml(path, "give the folder of a run that mww-train made").get("augmentation") or {}
-    if not section.get("Gain", 1.0):
-        return 0.0, 0.0
-    return float(section.get("min_gain_db", 0.0)), float(section.get("max_gain_db", 0.0))
+    if section.get("copies") == 0:
+        return None
+    return _Augmentation(**{one.name: float(section[one.name]) for one in fields(_Augmentation) if one.name in section})
+
+
+def _trained_levels(known: Sequence[tuple[float, float]], made: _Augmentation | None) -> tuple[float, float]:
+    """Lowest and highest active level in training, dBFS, of 90 % of recordings of (active level, peak) dBFS. `Gain`
+    changes the recorded level; `Level` then sets the peak, whatever that was.
+    """
+    levels = np.array([level for level, _ in known])
+    low, high = float(np.percentile(levels, 5)), float(np.percentile(levels, 95))
+    if made is None:
+        return low, high
+    spans = []
+    if made.Level > 0:
+        below = np.array([level - peak for level, peak in known])
+        spans.append(
+            (
+                float(np.percentile(below, 5)) + made.min_level_dbfs,
+                float(np.percentile(below, 95)) + made.max_level_dbfs,
+            )
+        )
+    if made.Level < 1:
+        gain = made.Gain > 0
+        spans.append((low + (made.min_gain_db if gain else 0), high + (made.max_gain_db if gain else 0)))
+    return min(one for one, _ in spans), max(one for _, one in spans)
 
 
 def _median_bands(heard: Sequence[Hearing]) -> tuple[float | None, ...] | None:
@@ -167,28 +201,33 @@ def heard_by(model: DeviceModel, sound: NDArray[np.int16]) -> tuple[NDArray[np.u
     return probabilities, bool(found)
 
 
-def quietest_level(model: DeviceModel, recordings: Sequence[Path], floor_dbfs: float) -> float | None:
-    """The active level below which the simulation no longer detects the wake word over white noise of `floor_dbfs`: the
-    median of some recordings that it detects; None where it detects none.
+def quietest_level(model: DeviceModel, recordings: Sequence[Path], noise: NDArray[np.int16]) -> float | None:
+    """The active level below which the simulation no longer detects the wake word over `noise` `[n]`, which is what the
+    board's microphone gave while nothing was played: the median of some recordings that it detects; None where it
+    detects none.
     """
     levels = []
-    for path in recordings[:LEVELS_TRIED]:
+    for path in list(dict.fromkeys(one.absolute() for one in recordings))[:LEVELS_TRIED]:
         samples = read_samples(path)
         level = examine_sound(samples).level_dbfs
-        if level is not None and (found := _quietest(model, framed(samples), level, floor_dbfs)) is not None:
+        if level is not None and (found := _quietest(model, framed(samples), level, noise)) is not None:
             levels.append(found)
     return float(np.median(levels)) if levels else None
 
 
-def _quietest(model: DeviceModel, sound: NDArray[np.int16], level: float, floor_dbfs: float) -> float | None:
-    noise = np.random.default_rng(0).normal(0, _FULL_SCALE * 10 ** (floor_dbfs / 20), len(sound))
+def _quietest(model: DeviceModel, sound: NDArray[np.int16], level: float, noise: NDArray[np.int16]) -> float | None:
+    """The lowest level that is detected together with the one above it; one miss on the way is chance."""
+    under = np.resize(noise.astype(np.float64), len(sound))
     quietest: float | None = None
+    last = [True, True]
     for wanted in np.arange(0.0, QUIETEST_DB, -STEP_DB):
         gain = 10 ** ((wanted - level) / 20)
         if np.abs(sound).max() * gain > _FULL_SCALE:  # it would clip
             continue
-        mixed = np.clip(np.rint(sound * gain + noise), -32768, 32767).astype(np.int16)
-        if not heard_by(model, mixed)[1]:
+        mixed = np.clip(np.rint(sound * gain + under), -32768, 32767).astype(np.int16)
+        last = [last[1], heard_by(model, mixed)[1]]
+        if all(last):
+            quietest = float(wanted)
+        elif not any(last):
             break
-        quietest = float(wanted)
     return quietest

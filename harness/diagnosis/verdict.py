@@ -16,6 +16,8 @@ SMALLEST_HEAP = 20_000
 LONGEST_LOOP_MS = 1000.0
 SETTLED_MS = 60_000
 """A board that has just started tells how long its start took."""
+REFUSED = "ring buffer had no room"
+"""Of `firmware.boards.digital`: what the board's detection did not take; any other trouble is the network's."""
 LOOP_SENSOR, HEAP_SENSOR, HEAP_LOW_SENSOR = "Loop time", "Heap free", "Heap low-water mark"
 
 
@@ -112,9 +114,22 @@ def _probes(facts: Facts) -> Iterator[Finding]:
         return
     probe = facts.acoustic
     if probe.detected:
-        yield Finding("acoustic", "Probe through the air", "good", f"detected{_peaks(probe)}")
+        again = probe.tries > 1
+        yield Finding(
+            "acoustic",
+            _acoustic_about(facts),
+            "note" if again else "good",
+            f"detected{f', 1 of {probe.tries} times' if again else ''}{_peaks(probe)}",
+        )
         return
-    simulated = facts.ear_simulated
+    ear, simulated = facts.ear, facts.ear_simulated
+    if ear is not None and ear.unsound:
+        yield Finding("acoustic", _acoustic_about(facts), "not looked at", f"{ear.unsound}: mend that first")
+        return
+    if ear is not None and not ear.played:
+        if ear.speech.level_dbfs is not None:
+            yield _voice(probe, simulated is True)
+        return
     why = (
         ""
         if simulated is None
@@ -126,17 +141,55 @@ def _probes(facts: Facts) -> Iterator[Finding]:
         "acoustic",
         "Probe through the air",
         "fault",
-        f"the probe was not detected through the air{why}",
+        f"the probe was not detected through the air{f' in {probe.tries} tries' if probe.tries > 1 else ''}{why}",
         "what the microphone heard is another sound; see level, noise and spectrum"
         if simulated is False
         else "see model and detection",
     )
 
 
+def _acoustic_about(facts: Facts) -> str:
+    return "Probe through the air" if facts.ear is None or facts.ear.played else "Voice"
+
+
+def _voice(probe: ProbeResult, simulated: bool) -> Finding:
+    """A voice that the board did not detect."""
+    if simulated:
+        return Finding(
+            "acoustic",
+            "Voice",
+            "fault",
+            "the board did not detect what was said, and the simulation of what its microphone heard does"
+            f"{_peaks(probe)}",
+            "see model and detection",
+        )
+    return Finding(
+        "acoustic",
+        "Voice",
+        "note",
+        f"neither the board nor the simulation of what its microphone heard detects what was said{_peaks(probe)}",
+        "see level and spectrum; if they are good, the model does not know this voice or this room",
+    )
+
+
 def _digital(probe: ProbeResult) -> Finding:
     about = "Probe as samples"
     if probe.trouble:
-        return Finding("digital", about, "fault", f"the probe was not heard to its end: {probe.trouble}")
+        if REFUSED in probe.trouble:
+            return Finding(
+                "digital",
+                about,
+                "fault",
+                f"the probe was not heard to its end: {probe.trouble}",
+                "detection is too slow for the board: fewer or smaller models; see loop time",
+            )
+        return Finding(
+            "digital",
+            about,
+            "not looked at",
+            f"the probe was not heard to its end: {probe.trouble}",
+            "again, nearer to the access point",
+        )
     if not probe.detected:
         return Finding(
             "digital",

@@ -173,7 +173,7 @@ def test_consent_is_asked_for_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert ask_consent("desk", "Words.", tmp_path, yes=False) == ASKED
     for typed in ("no\n", "\n", ""):
         monkeypatch.setattr(sys, "stdin", Terminal(typed))
-        with pytest.raises(ConfigError, match="without consent nothing is recorded"):
+        with pytest.raises(ConfigError, match="without consent nothing is listened to"):
             ask_consent("desk", "Words.", tmp_path, yes=False)
 
 
