@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from firmware.boards.board import BoardGone
 from firmware.boards.ear import BoardEar, EarFacts, MicrophoneMute
+from firmware.boards.kinds.virtual import LOOPBACK
 from firmware.build import Firmware
 from firmware.virtual.program import VirtualProgram
 from firmware.virtual.room import VirtualRoom
-from tests.firmware.boards.microphone import LOOPBACK, NOISE, WAIT_SECONDS, address, trace, until_hung_up, until_logged
+from tests.firmware.boards.microphone import NOISE, WAIT_SECONDS, address, trace, until_hung_up, until_logged
 from tests.harness.tcp_proxy import TcpProxy
 from tests.microphone_client import FLUSH, LISTEN, MicrophoneClient
 from wakeword.contract import SAMPLE_RATE_HZ
