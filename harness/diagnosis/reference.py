@@ -118,7 +118,7 @@ def examine_reference(data: Path, recordings: Sequence[Path]) -> Reference:
 
 
 @dataclass(frozen=True)
-class _Augmentation:
+class _TrainedLevels:
     """What a run's augmentation does to levels; what its configuration leaves out has the schema's values."""
 
     Gain: float = 1.0
@@ -129,7 +129,7 @@ class _Augmentation:
     max_level_dbfs: float = 0.0
 
 
-def _augmentation(data: Path) -> _Augmentation | None:
+def _augmentation(data: Path) -> _TrainedLevels | None:
     """Of a run's folder; None where nothing was augmented, or nobody knows."""
     path = data / CONFIGURATION
     if not path.is_file():
@@ -137,10 +137,12 @@ def _augmentation(data: Path) -> _Augmentation | None:
     section = read_yaml(path, "give the folder of a run that mww-train made").get("augmentation") or {}
     if section.get("copies") == 0:
         return None
-    return _Augmentation(**{one.name: float(section[one.name]) for one in fields(_Augmentation) if one.name in section})
+    return _TrainedLevels(
+        **{one.name: float(section[one.name]) for one in fields(_TrainedLevels) if one.name in section}
+    )
 
 
-def _trained_levels(known: Sequence[tuple[float, float]], made: _Augmentation | None) -> tuple[float, float]:
+def _trained_levels(known: Sequence[tuple[float, float]], made: _TrainedLevels | None) -> tuple[float, float]:
     """Lowest and highest active level in training, dBFS, of 90 % of recordings of (active level, peak) dBFS. `Gain`
     changes the recorded level; `Level` then sets the peak, whatever that was.
     """

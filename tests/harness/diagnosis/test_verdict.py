@@ -17,7 +17,7 @@ from harness.diagnosis.facts import EarResult, Facts, ProbeResult
 from harness.diagnosis.finding import Finding
 from harness.diagnosis.hearing import examine_sound, flat_tops
 from harness.diagnosis.record import make_diagnosis, write_diagnosis
-from harness.diagnosis.reference import Reference, _Augmentation, examine_reference
+from harness.diagnosis.reference import Reference, _TrainedLevels, examine_reference
 from harness.diagnosis.verdict import findings, verdict
 from trainer.config.data_sections import AugmentationSection
 from wakeword.contract import SAMPLE_RATE_HZ
@@ -231,7 +231,7 @@ def test_levels_in_training_are_those_that_the_augmentation_sets(tmp_path: Path)
         assert made.lowest_dbfs == pytest.approx(lowest), text
         assert made.highest_dbfs == pytest.approx(highest), text
     defaults = AugmentationSection()
-    for field in fields(_Augmentation):
+    for field in fields(_TrainedLevels):
         assert getattr(defaults, field.name) == field.default, field.name
 
 
