@@ -39,6 +39,16 @@ def playing[T](player: DigitalPlayer, do: Callable[[], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
+def welcomed(program: VirtualProgram, key: str) -> MicrophoneClient:
+    """A client that has the board's place, as soon as it is free."""
+    until, pause = time.monotonic() + WAIT_SECONDS, threading.Event()
+    while (client := MicrophoneClient(program.microphone_port, key)).status != 0:
+        client.line.close()
+        assert time.monotonic() < until
+        pause.wait(0.05)
+    return client
+
+
 def until_hung_up(client: MicrophoneClient) -> None:
     """Whatever the board tells before is thrown away."""
     client.line.settimeout(WAIT_SECONDS)

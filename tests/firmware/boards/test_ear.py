@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
 
 import numpy as np
 import pytest
@@ -16,7 +14,7 @@ from firmware.boards.kinds.virtual import LOOPBACK
 from firmware.build import Firmware
 from firmware.virtual.program import VirtualProgram
 from firmware.virtual.room import VirtualRoom
-from tests.firmware.boards.microphone import NOISE, WAIT_SECONDS, address, trace, until_hung_up, until_logged
+from tests.firmware.boards.microphone import NOISE, address, trace, until_hung_up, until_logged, welcomed
 from tests.harness.tcp_proxy import TcpProxy
 from tests.microphone_client import FLUSH, LISTEN, MicrophoneClient
 from wakeword.contract import SAMPLE_RATE_HZ
@@ -117,16 +115,6 @@ def test_a_disk_that_is_full_is_told_as_that(program: VirtualProgram, key: str) 
 
     with VirtualRoom(program.room), pytest.raises(InfrastructureError, match="the disk is full"):
         asyncio.run(listen())
-
-
-def welcomed(program: VirtualProgram, key: str) -> MicrophoneClient:
-    """A client that has the board's place, as soon as it is free."""
-    until, pause = time.monotonic() + WAIT_SECONDS, threading.Event()
-    while (client := MicrophoneClient(program.microphone_port, key)).status != 0:
-        client.line.close()
-        assert time.monotonic() < until
-        pause.wait(0.05)
-    return client
 
 
 def test_the_room_is_not_in_the_next_stream_and_the_log_says_who_listened(program: VirtualProgram, key: str) -> None:

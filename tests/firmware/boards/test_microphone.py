@@ -18,7 +18,10 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from firmware.boards.digital import LOSSLESS_PACE, REALTIME_PACE, DigitalPlayer
 from firmware.boards.kinds.virtual import LOOPBACK
 from firmware.boards.microphone_link import (
+    HELLO,
+    MAGIC,
     PROGRESS,
+    VERSION,
     MicrophoneAddress,
     MicrophoneBusy,
     SignedLink,
@@ -35,6 +38,7 @@ from tests.firmware.boards.microphone import (
     trace,
     until_hung_up,
     until_logged,
+    welcomed,
 )
 from tests.microphone_client import AUDIO, PING, START, MicrophoneClient
 from wakeword.errors import BoardRefused, InfrastructureError
@@ -63,7 +67,7 @@ def test_a_board_that_does_not_know_the_key_is_refused(key: str) -> None:
         def impostor() -> None:
             line, _ = listener.accept()
             with line:
-                line.sendall(struct.pack("<4sBB2x16s", b"MWWB", 3, 0, b"n" * 16))
+                line.sendall(HELLO.pack(MAGIC, VERSION, WELCOME, b"n" * 16))
                 line.recv(48, socket.MSG_WAITALL)
                 line.sendall(struct.pack("<B32sq", 0, b"p" * 32, 0))
 
@@ -109,7 +113,7 @@ def test_what_is_not_signed_or_not_said_right_ends_the_connection(program: Virtu
                 client.send(99)
         until_hung_up(client)
     until_logged(program, "The client is gone: a bad message")
-    with MicrophoneClient(program.microphone_port, key) as client:
+    with welcomed(program, key) as client:
         assert client.ever == 0  # nothing of it was heard
 
 
@@ -203,9 +207,10 @@ def received(sealed: bytes) -> None:
     asyncio.run(receive())
 
 
-def test_what_is_no_message_ends_the_stream() -> None:
-    sealed = ChaCha20Poly1305(bytes(32)).encrypt(bytes(12), bytes([PROGRESS, 0]) + b"abc", None)
-    with pytest.raises(OSError, match="a message of kind 1 with 3 bytes"):
+@pytest.mark.parametrize("told", [bytes([PROGRESS, 0]) + b"abc", bytes([PROGRESS]), b""])
+def test_what_is_no_message_ends_the_stream(told: bytes) -> None:
+    sealed = ChaCha20Poly1305(bytes(32)).encrypt(bytes(12), told, None)
+    with pytest.raises(OSError, match=f"a message of {len(told)} bytes that is not whole"):
         received(sealed)
 
 
