@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import os
 import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 from urllib.parse import parse_qs, urlsplit
 
+from studio.jobs.desk import JobDesk
 from studio.jobs.records import JobStep
 from studio.workspace import Workspace
 from wakeword.errors import MwwError
 
 PROGRAM = Path(sys.executable).parent / "mww-studio"
 SOON_S = 60
+_LOCK_FREED_S = 1.0
+_CHANGES = 0x2 | 0x8 | 0x80 | 0x100 | 0x200
+"""inotify(7): IN_MODIFY, IN_CLOSE_WRITE, IN_MOVED_TO, IN_CREATE, IN_DELETE."""
 LOOK = JobStep(title="Look", command=("mww-verify", "--help"))
 """A command that ends at once."""
 
@@ -117,13 +123,25 @@ def end_jobs(workspace: Workspace, at_once: bool = False) -> None:
                     workspace.desk.stop(job.name)
         return not alive
 
-    wait_until(have_ended, "all jobs have ended")
+    wait_until(workspace.desk, have_ended, "all jobs have ended")
 
 
-def wait_until(met: object, what: str, seconds: float = SOON_S) -> None:
-    """Until `met()` is true."""
-    assert callable(met)
+def wait_until(desk: JobDesk, met: Callable[[], object], what: str, seconds: float = SOON_S) -> None:
+    """Until `met()` is true: asked whenever a file of a job is written, put in place, or closed by who held it."""
+    desk.folder.mkdir(parents=True, exist_ok=True)
+    libc = ctypes.CDLL(None, use_errno=True)
+    watcher = libc.inotify_init1(os.O_CLOEXEC)
     end = time.monotonic() + seconds
-    while not met():
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
+    try:
+        while True:
+            for folder in (desk.folder, *desk.folder.glob("[0-9]*")):
+                libc.inotify_add_watch(watcher, os.fsencode(folder), _CHANGES)
+            if met():
+                return
+            left = end - time.monotonic()
+            assert left > 0, f"not within {seconds} s: {what}"
+            # The kernel tells that a lock's file was closed a moment before it frees the lock.
+            if select.select([watcher], [], [], min(left, _LOCK_FREED_S))[0]:
+                os.read(watcher, 65536)
+    finally:
+        os.close(watcher)

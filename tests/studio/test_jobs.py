@@ -28,11 +28,11 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 
 def phase_is(desk: JobDesk, name: str, phase: JobPhase) -> None:
-    wait_until(lambda: desk.job(name).phase is phase, f"job {name} is {phase}")
+    wait_until(desk, lambda: desk.job(name).phase is phase, f"job {name} is {phase}")
 
 
 def serves(desk: JobDesk, name: str) -> None:
-    wait_until(lambda: "Wyoming" in desk.log(name)[0], f"the command of job {name} serves")
+    wait_until(desk, lambda: "Wyoming" in desk.log(name)[0], f"the command of job {name} serves")
 
 
 def test_a_job_does_its_steps_in_the_workspace(workspace: Workspace) -> None:
@@ -57,7 +57,7 @@ def test_one_training_at_a_time_in_their_order(workspace: Workspace, official_mo
     serves(desk, first.name)
     assert [desk.job(one.name).phase for one in (first, second, third)] == ["running", "queued", "queued"]
     assert phrase_of(desk.job(third.name)) == "Waits for its turn, behind job 0001, 0002"
-    wait_until(lambda: desk.job(second.name).state.pid, "the second job's process waits")
+    wait_until(desk, lambda: desk.job(second.name).state.pid, "the second job's process waits")
     desk.stop(second.name)
     phase_is(desk, second.name, JobPhase.STOPPED)
     assert desk.job(third.name).phase is JobPhase.QUEUED
@@ -96,7 +96,7 @@ def test_a_killed_job_is_seen_and_leaves_no_command_behind(workspace: Workspace,
     with pytest.raises(ConfigError, match="has ended: killed"):
         desk.stop(job.name)
     desk.go_on(job.name)
-    wait_until(lambda: desk.log(job.name)[0].count("$ mww-judge") == 2, "it goes on")
+    wait_until(desk, lambda: desk.log(job.name)[0].count("$ mww-judge") == 2, "it goes on")
     assert desk.log(job.name)[0].count("$ mww-verify") == 1
     with pytest.raises(ConfigError, match="is running; only one that ended"):
         desk.go_on(job.name)
@@ -108,9 +108,9 @@ def test_a_command_that_does_not_end_is_ended_by_a_second_stop(workspace: Worksp
     desk = workspace.desk
     job = desk.place("Deaf", "test", [DEAF], lane=TRAINING)
     behind = desk.place("Behind", "test", [LOOK], lane=TRAINING)
-    wait_until(lambda: "\ndeaf" in desk.log(job.name)[0], "the command is at work")
+    wait_until(desk, lambda: "\ndeaf" in desk.log(job.name)[0], "the command is at work")
     desk.stop(job.name)
-    wait_until(lambda: desk.job(job.name).state.stopping, "it was told to end")
+    wait_until(desk, lambda: desk.job(job.name).state.stopping, "it was told to end")
     assert phrase_of(desk.job(job.name)) == "Stopping: its command saves what it has"
     desk.stop(job.name)
     phase_is(desk, job.name, JobPhase.STOPPED)
@@ -118,16 +118,16 @@ def test_a_command_that_does_not_end_is_ended_by_a_second_stop(workspace: Worksp
     phase_is(desk, behind.name, JobPhase.DONE)
 
 
-def test_a_stop_at_any_moment_leaves_no_command_at_work(workspace: Workspace, official_models: Path) -> None:
+@pytest.mark.parametrize("_", range(6))
+def test_a_stop_at_any_moment_leaves_no_command_at_work(workspace: Workspace, official_models: Path, _: int) -> None:
     desk = workspace.desk
-    for _ in range(6):
-        job = desk.place("Serve", "test", [LOOK, serving(official_models)])
-        wait_until(lambda name=job.name: desk.job(name).state.pid, "its process has begun")
-        wait_until(lambda name=job.name: desk.job(name).step, "its first command begins")
-        desk.stop(job.name)
-        wait_until(lambda name=job.name: not desk.job(name).alive, "it has ended")
-        assert desk.job(job.name).phase is JobPhase.STOPPED
-        assert not list(_commands_of(job.folder)), "what is stopped is at work no more"
+    job = desk.place("Serve", "test", [LOOK, serving(official_models)])
+    wait_until(desk, lambda: desk.job(job.name).state.pid, "its process has begun")
+    wait_until(desk, lambda: desk.job(job.name).step, "its first command begins")
+    desk.stop(job.name)
+    wait_until(desk, lambda: not desk.job(job.name).alive, "it has ended")
+    assert desk.job(job.name).phase is JobPhase.STOPPED
+    assert not list(_commands_of(job.folder)), "what is stopped is at work no more"
 
 
 def _commands_of(folder: Path) -> Iterator[str]:
@@ -150,7 +150,7 @@ def test_what_was_begun_is_gone_on_with(workspace: Workspace) -> None:
     assert "--resume" not in desk.log(job.name)[0]
     (workspace.root / "session.json").touch()
     desk.go_on(job.name)
-    wait_until(lambda: "$ mww-verify none.json --resume\n" in desk.log(job.name)[0], "it goes on")
+    wait_until(desk, lambda: "$ mww-verify none.json --resume\n" in desk.log(job.name)[0], "it goes on")
 
 
 def test_what_the_process_of_a_job_complained_of_is_told(workspace: Workspace) -> None:

@@ -268,7 +268,7 @@ def test_a_model_is_measured_on_a_dataset_as_a_job(visit: Visit, workspace: Work
     page.get_by_label("Who spoke").select_option("recorded")
     page.get_by_role("button", name="Measure").click()
     page.wait_for_url("**/jobs/0001/")
-    wait_until(lambda: not workspace.desk.job("0001").alive, "it is measured")
+    wait_until(workspace.desk, lambda: not workspace.desk.job("0001").alive, "it is measured")
     assert workspace.desk.job("0001").phase == "done", workspace.desk.log("0001")[0]
     *results, report = (step.command[-1] for step in workspace.desk.job("0001").order.steps)
     (one,) = (one for one in found_results(workspace).measured if results[0] in one.files)

@@ -226,7 +226,7 @@ def test_a_job_is_followed_stopped_and_goes_on(
     page.get_by_role("status").get_by_text("Stopped").wait_for()
     page.get_by_role("button", name="Go on").click()
     page.get_by_text("At work: step 2 of 2").wait_for()
-    wait_until(lambda: desk.log(job.name)[0].count("$ mww-judge") == 2, "the second step has begun again")
+    wait_until(desk, lambda: desk.log(job.name)[0].count("$ mww-judge") == 2, "the second step has begun again")
     assert desk.log(job.name)[0].count("$ mww-verify") == 1, "what was done is not done again"
     end_jobs(studio.workspace)
     page.once("dialog", lambda dialog: dialog.accept())

@@ -94,7 +94,11 @@ def test_a_phrase_is_looked_at_and_heard(visit: Callable[..., Page], studio: Stu
     voices = page.get_by_role("list", name="Voices").get_by_role("button")
     voices.first.wait_for()
     (job,) = studio.workspace.desk.jobs()
-    wait_until(lambda: studio.workspace.desk.job(job.name).phase is JobPhase.DONE, "all voices have spoken")
+    wait_until(
+        studio.workspace.desk,
+        lambda: studio.workspace.desk.job(job.name).phase is JobPhase.DONE,
+        "all voices have spoken",
+    )
     page.get_by_role("listitem").nth(9).wait_for()
     voices.first.click()
     page.locator("[aria-pressed=true]").wait_for()

@@ -258,7 +258,7 @@ def test_two_trainings_wait_for_a_third(visit: Callable[..., Page], studio: Stud
     assert violations(page) == []
     page.goto(f"{studio.origin}/train/run/runs/three")
     page.get_by_text("Waits for its turn").wait_for()
-    wait_until(lambda: studio.workspace.desk.job(jobs[2].name).state.pid, "its process waits")
+    wait_until(studio.workspace.desk, lambda: studio.workspace.desk.job(jobs[2].name).state.pid, "its process waits")
     page.get_by_role("button", name="Stop").click()
     page.get_by_text("Stopped", exact=True).wait_for()
     end_jobs(studio.workspace)
