@@ -168,6 +168,7 @@ def test_the_inventory_is_shown_and_its_faults(visit: Callable[..., Page], studi
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_virtual_board_is_measured_from_the_page(
     visit: Callable[..., Page],
     studio: StudioServer,

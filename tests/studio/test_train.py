@@ -210,6 +210,7 @@ def test_faults_are_shown_at_their_fields(visit: Callable[..., Page], studio: St
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_training_is_priced_begun_left_found_stopped_and_ends(
     visit: Callable[..., Page], studio: StudioServer
 ) -> None:
