@@ -190,8 +190,7 @@ def test_from_an_empty_folder_to_a_report_and_a_model(visit: Callable[..., Page]
     """A phrase to a simulated report and a downloaded model, in the browser alone."""
     page = visit("/start/?phrase=okay+house&language=en")
     page.get_by_text("More choices").click()
-    page.get_by_label("Recipe").select_option("fast_test")
-    page.get_by_label("Clips of the phrase").fill("150")
+    page.get_by_label("Clips of the phrase").fill("100")
     page.get_by_label("Of these, by natural voices").fill("0")
     page.get_by_role("button", name="Make it").click()
     page.get_by_role("link", name="Open the report").wait_for(timeout=1_200_000)
