@@ -40,7 +40,7 @@ class LiveDevice:
         """Raises `ConfigError` where the model cannot be run."""
         self.model = model
         self.step_ms = model.manifest.micro.feature_step_size
-        self._engine, self.engine_note = open_engine(model.model)
+        self._engine, _ = open_engine(model.model)
         self._frontend = open_frontend(self.step_ms)
         self._detector = Detector(model.point.cutoff, model.point.window)
         self._slices, self._inferences = 0, 0

@@ -195,6 +195,9 @@ def _name(request: Request) -> str:
     return request.query_params.get("name", "")
 
 
+_MOVES = {"reject": moves.reject, "restore": moves.restore, "accept": moves.accept}
+
+
 def _move(request: Request) -> Response:
     """Reject, restore, accept or take back: what a button of a clip asks for."""
     query = request.query_params
@@ -203,9 +206,11 @@ def _move(request: Request) -> Response:
     if action == "undo":
         number = query.get("number", "")
         move = moves.undo(root, int(number) if number.isdecimal() else 0)
-    else:
+    elif action in _MOVES:
         clip_path(root, name)
-        move = {"reject": moves.reject, "restore": moves.restore, "accept": moves.accept}[action](root, name)
+        move = _MOVES[action](root, name)
+    else:
+        raise ConfigError(f"{action!r}: no move of a clip; these are: {', '.join(_MOVES)}, undo")
     return JSONResponse({"moved": move.after})
 
 

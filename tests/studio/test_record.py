@@ -317,6 +317,9 @@ def test_no_address_reads_or_moves_what_is_not_a_clip_of_the_dataset(studio: Stu
     for folder in ("../..", "..", "/etc", ".studio", "a/b"):
         for address in ("/record/clips", "/record/", "/record/clips/list", "/record/import", "/record/takes"):
             assert asked(studio, f"{address}?dataset={quote(folder, safe='')}")[0] == 422, (address, folder)
+    status, content = asked(studio, "/record/clips/burn?dataset=mine&name=negative/radio.wav", "POST")
+    assert status == 422
+    assert b"no move of a clip; these are: reject, restore, accept, undo" in content
     status, content = asked(studio, "/record/clips/relabel", "POST", "dataset=mine&name=negative/radio.wav&label=x")
     assert (status, "label" in json.loads(content)["errors"][""]) == (422, True)
     status, _ = asked(
