@@ -8,7 +8,7 @@ import importlib.util
 from wakeword.errors import InfrastructureError
 
 MODULES = {
-    "bench": ("aioesphomeapi", "serial"),
+    "bench": ("aioesphomeapi", "cryptography", "serial"),
     "audio": ("pyfar", "sounddevice"),
     "cluster": ("speechbrain", "torch", "torchaudio"),
     "dask": ("dask", "distributed"),

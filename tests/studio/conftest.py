@@ -29,9 +29,11 @@ def studio(tmp_path: Path) -> Iterator[StudioServer]:
         end_jobs(server.workspace)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def driver() -> Iterator[Playwright]:
-    """What starts browsers; a process can have one of it alone."""
+    """What starts browsers; a process can have one of it alone. Its event loop runs in the tests' thread until it ends,
+    and no other may run there meanwhile: so it ends with the tests of a module.
+    """
     playwright = pytest.importorskip("playwright.sync_api", reason="the group test is not installed")
     with playwright.sync_playwright() as one:
         yield one
@@ -48,7 +50,7 @@ def chromium(driver: Playwright, *flags: str) -> Iterator[Browser]:
     one.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(driver: Playwright) -> Iterator[Browser]:
     """A Chromium for all pages; a module that needs one with a microphone has its own fixture of this name."""
     with chromium(driver) as one:

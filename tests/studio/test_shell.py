@@ -7,6 +7,7 @@ import http.client
 import json
 import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -174,8 +175,9 @@ def answer_of(app: Starlette, method: str, path: str) -> tuple[dict[str, str], b
         "http_version": "1.1",
         "headers": [(name.encode(), value.encode()) for name, value in given.items()],
     }
-    with pytest.raises(KeyError, match="nothing"):
-        asyncio.run(app(scope, receive, send))
+    # In a thread of its own: where a browser was open in this process, its driver's event loop runs in this one.
+    with ThreadPoolExecutor(1) as thread, pytest.raises(KeyError, match="nothing"):
+        thread.submit(lambda: asyncio.run(app(scope, receive, send))).result()
     assert sent[0]["status"] == 500
     headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return headers, b"".join(message.get("body", b"") for message in sent[1:])
