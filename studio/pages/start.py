@@ -40,8 +40,8 @@ _LANGUAGES = (
 """Those that have words and sentences of their own (`trainer/data/speech/banks`); the field takes any other tag."""
 _PRESETS = (
     ("quick", "Quick: a first model, minutes of training"),
-    ("standard", "Standard: the usual recipe, hours"),
-    ("max_quality", "Best: longest training, many hours"),
+    ("standard", "Standard: the usual recipe, seven times as many steps"),
+    ("max_quality", "Best: the longest training, sixteen times as many"),
 )
 
 

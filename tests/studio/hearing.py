@@ -39,3 +39,11 @@ def chromium_hearing(driver: Playwright, sound: Path) -> Iterator[Browser]:
         f"--use-file-for-fake-audio-capture={sound}",
     ) as one:
         yield one
+
+
+@contextmanager
+def chromium_hearing_words(driver: Playwright, words: Sequence[Path], folder: Path) -> Iterator[Browser]:
+    """The same, whose microphone says these words; its file lies in a folder."""
+    write_sound(folder / "words.wav", words)
+    with chromium_hearing(driver, folder / "words.wav") as one:
+        yield one

@@ -18,9 +18,9 @@ from studio.gallery.provenance import origins
 from studio.pages.record import MOST_UPLOAD_FILES
 from tests.spoken import Spoken
 from tests.studio.axe import violations
-from tests.studio.hearing import chromium_hearing, write_sound
+from tests.studio.gallery import tone
+from tests.studio.hearing import chromium_hearing_words
 from tests.studio.servers import StudioServer
-from tests.studio.test_gallery import tone
 from trainer.data.clips import write_clip
 from trainer.data.ingest import Label, find_files
 from trainer.data.mined import MinedClip, write_table
@@ -34,10 +34,8 @@ type Visit = Callable[..., Page]
 @pytest.fixture(scope="module")
 def browser(driver: Playwright, spoken: Spoken, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Takes the place of the browser of the other pages."""
-    sound = tmp_path_factory.mktemp("microphone") / "words.wav"
-    write_sound(sound, spoken.words[:2])
-    with chromium_hearing(driver, sound) as chromium:
-        yield chromium
+    with chromium_hearing_words(driver, spoken.words[:2], tmp_path_factory.mktemp("microphone")) as one:
+        yield one
 
 
 @pytest.fixture
