@@ -188,7 +188,7 @@ def _level(facts: Facts, ear: EarResult) -> Iterator[Finding]:
             "Level in training",
             _told_fault(facts),
             f"the model never saw this level: {level:.0f} dBFS, and in training {span}",
-            "change the board's gain, or train with these levels (augmentation.Gain)",
+            "change the board's gain, or train with these levels (augmentation.min_level_dbfs, max_level_dbfs)",
         )
     else:
         yield Finding("level", "Level in training", "good", f"within that of the training data, {span}")
