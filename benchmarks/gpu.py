@@ -29,8 +29,8 @@ from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import BatchSampler, prefetch
 from trainer.data.clip_rows import ClipRows
 from trainer.data.drawn_sets import FeatureSet
-from trainer.mixednet.layout import Layout
-from trainer.mixednet.runtime import start_jax
+from trainer.networks.layout import Layout
+from trainer.networks.runtime import start_jax
 from trainer.training.schedules import learning_rate
 from wakeword import contract
 

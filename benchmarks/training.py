@@ -30,8 +30,8 @@ from trainer.data.drawn_sets import FeatureSet
 from trainer.data.split import Split
 from trainer.inference.models import FloatModel
 from trainer.inference.splits import PresentedSplit
-from trainer.mixednet.runtime import start_tensorflow
-from trainer.mixednet.scaling import dequantise
+from trainer.networks.runtime import start_tensorflow
+from trainer.networks.scaling import dequantise
 from trainer.training.loop import run_blocks
 from trainer.training.progress import Silent
 from trainer.training.recorder import Recorder
@@ -71,7 +71,7 @@ def main() -> None:
     start_tensorflow()
     import keras
 
-    from trainer.mixednet.models import build_model
+    from trainer.networks.models import build_model
 
     slices = window_slices(NETWORK, CLIP_MS)
     keras.utils.set_random_seed(0)
@@ -130,7 +130,7 @@ def _sets(slices: int) -> list[FeatureSet]:
 
 
 def _our_loop(slices: int, sampler: BatchSampler, step: Literal["jax", "tensorflow"]) -> Callable[[int], float]:
-    from trainer.mixednet.models import build_model
+    from trainer.networks.models import build_model
 
     performance = PerformanceSection(step=step)
     state, _ = train_state(build_model(NETWORK, slices), NETWORK, TrainingSection(), performance)
@@ -151,7 +151,7 @@ def _plain_keras_loop(slices: int, sampler: BatchSampler) -> Callable[[int], flo
     """What Keras offers: `train_on_batch` with counts of all four outcomes at 101 cutoffs, batch after batch."""
     import keras
 
-    from trainer.mixednet.models import build_model
+    from trainer.networks.models import build_model
 
     cutoffs = np.linspace(0.0, 1.0, CUTOFF_STEPS).tolist()
     outcomes = (

@@ -47,8 +47,8 @@ def randomise(model: Any, seed: int) -> None:
     """
     from keras import layers
 
-    from trainer.mixednet.models import logit_model
-    from trainer.mixednet.scaling import dequantise
+    from trainer.networks.models import logit_model
+    from trainer.networks.scaling import dequantise
 
     rng = np.random.default_rng(seed)
     for layer in model.layers:

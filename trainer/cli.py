@@ -61,7 +61,7 @@ def export(
     from trainer.export.onnx import require_onnx
     from trainer.exporting import default_name, export_float, export_onnx, export_run
     from trainer.inference.runs import run_config
-    from trainer.mixednet.runtime import require_tensorflow
+    from trainer.networks.runtime import require_tensorflow
     from trainer.terminal import Terminal
     from trainer.training.memory import workers
     from wakeword.errors import ConfigError

@@ -34,8 +34,8 @@ from trainer.inference.quantisation_loss import ModelForm, compared, refuse_loss
 from trainer.inference.runs import run_folder
 from trainer.inference.splits import SplitRecords, present_split
 from trainer.inference.trained import RunCheckpoint, open_checkpoint
-from trainer.mixednet.models import refuse_off_devices
-from trainer.mixednet.weights import BEST_WEIGHTS, CHECKPOINTS, QUANTIZATION_AWARE
+from trainer.networks.models import refuse_off_devices
+from trainer.networks.weights import BEST_WEIGHTS, CHECKPOINTS, QUANTIZATION_AWARE
 from wakeword import contract
 from wakeword.corpus.feature_cache import FeatureCache, default_cache_folder
 from wakeword.corpus.recordings import hash_file

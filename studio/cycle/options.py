@@ -20,7 +20,7 @@ from trainer.data.feature_sets import refuse_feature_sets
 from trainer.data.ingest import FoundFile, Label, find_files
 from trainer.data.split import refuse_repeated
 from trainer.exporting import default_name
-from trainer.mixednet.models import refuse_off_devices
+from trainer.networks.models import refuse_off_devices
 from trainer.training.teacher_settings import teacher_config
 from wakeword.audio import probe
 from wakeword.errors import ConfigError

@@ -14,7 +14,7 @@ from studio.workspace import MODELS_FOLDER, RUNS_FOLDER, Workspace
 from trainer.config.checks import check_config
 from trainer.config.loader import load_config
 from trainer.data.ingest import Label, find_files
-from trainer.mixednet.weights import CHECKPOINTS
+from trainer.networks.weights import CHECKPOINTS
 from wakeword.errors import ConfigError
 
 TRAIN, COST = "train", "cost"

@@ -15,7 +15,7 @@ from studio.jobs.desk import StudioJob
 from studio.training.asked import TRAIN
 from studio.workspace import Workspace
 from trainer.config.sections import TrainerConfig
-from trainer.mixednet.weights import CHECKPOINTS
+from trainer.networks.weights import CHECKPOINTS
 from trainer.training.run_files import TABLE
 from wakeword.errors import ConfigError
 from wakeword.reading import parse_yaml, read_text

@@ -14,7 +14,7 @@ from tests import networks
 from trainer.config.lengths import receptive_field, window_slices
 from trainer.config.loader import load_config
 from trainer.config.network import NetworkConfig, architecture_names
-from trainer.mixednet.scaling import dequantise
+from trainer.networks.scaling import dequantise
 from wakeword.engines.reference import ReferenceEngine
 from wakeword.engines.unrolled import UnrolledEngine
 from wakeword.errors import ConfigError
@@ -46,7 +46,7 @@ class Network:
 
 
 def network(config: NetworkConfig, slices: int) -> Network:
-    from trainer.mixednet.models import build_model
+    from trainer.networks.models import build_model
 
     recording = networks.speechlike(1, slices + config.stride * (POSITIONS - 1))
     features = dequantise(recording)
@@ -75,8 +75,8 @@ def test_every_architecture_is_registered_and_tested() -> None:
 def test_window_recording_and_stream_are_one_network(one: Network) -> None:
     import tensorflow as tf
 
-    from trainer.mixednet.models import reset_streaming, streaming_clone
-    from trainer.mixednet.sliding import SlidingModel
+    from trainer.networks.models import reset_streaming, streaming_clone
+    from trainer.networks.sliding import SlidingModel
 
     sliding = SlidingModel(one.config, one.slices)
     sliding.load(one.model)
@@ -104,8 +104,8 @@ def test_the_step_trains_the_layers_that_the_graph_has(one: Network) -> None:
 def check_arithmetic(one: Network) -> None:
     import tensorflow as tf
 
-    from trainer.mixednet.arithmetic import arithmetic_of
-    from trainer.mixednet.models import logit_model
+    from trainer.networks.arithmetic import arithmetic_of
+    from trainer.networks.models import logit_model
 
     arithmetic, windows = arithmetic_of(one.model, one.config), tf.constant(one.windows)
     np.testing.assert_allclose(tf.sigmoid(arithmetic.infer(windows)), one.expected, atol=1e-5)
@@ -161,7 +161,7 @@ def test_the_export_keeps_the_contract_and_its_sizes_are_those_of_the_analysis(o
 
 def test_a_bc_resnet_hears_windows_and_recordings_alike_and_is_not_exported() -> None:
     from trainer.export.convert import convert
-    from trainer.mixednet.sliding import SlidingModel
+    from trainer.networks.sliding import SlidingModel
 
     one = network(BC_RESNET, window_slices(BC_RESNET, 500))
     assert one.slices == 50, "it reads any length"
@@ -177,7 +177,7 @@ def test_a_bc_resnet_has_the_size_of_the_papers() -> None:
     """Kim et al. 2021, table 3: 9.2 thousand parameters at a width of 1, 321 thousand at 8, with 12 classes in place of
     our one, so a little more than ours without the statistics of normalisations.
     """
-    from trainer.mixednet.models import build_model
+    from trainer.networks.models import build_model
 
     for width, thousands in ((1, 9.2), (8, 321)):
         config = NetworkConfig(architecture="bc_resnet", bc_resnet_width=width)

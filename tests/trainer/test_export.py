@@ -64,7 +64,7 @@ CLIPS = [networks.speechlike(seed, 300) for seed in range(8)]
 
 @pytest.fixture(scope="module", params=list(NETWORKS.values()), ids=list(NETWORKS))
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
-    from trainer.mixednet.models import build_model
+    from trainer.networks.models import build_model
 
     config, frames = request.param
     slices = receptive_field(config, frames)
@@ -122,7 +122,7 @@ def test_the_exported_model_agrees_with_the_float_model(exported: Exported) -> N
 
 
 def test_another_models_export_does_not_agree(exported: Exported) -> None:
-    from trainer.mixednet.models import build_model
+    from trainer.networks.models import build_model
 
     other = build_model(exported.config, exported.slices)
     networks.randomise(other, seed=77)
@@ -141,7 +141,7 @@ def test_onnx_runtime_gives_the_float_models_probabilities(exported: Exported) -
     agreement = measure_onnx_agreement(content, exported.model, exported.config, exported.slices, recordings)
     assert agreement.inferences == 2 * (400 // exported.config.stride)
     assert agreement.maximum < ONNX_TOLERANCE / 10
-    from trainer.mixednet.models import build_model
+    from trainer.networks.models import build_model
 
     other = build_model(exported.config, exported.slices)
     networks.randomise(other, seed=77)
@@ -187,7 +187,7 @@ def test_what_is_no_valid_onnx_is_told_in_one_line(
 
 
 def test_a_model_that_gives_no_numbers_is_told(exported: Exported) -> None:
-    from trainer.mixednet.models import build_model
+    from trainer.networks.models import build_model
 
     diverged = build_model(exported.config, exported.slices)
     diverged.set_weights([np.full_like(weight, np.nan) for weight in diverged.get_weights()])
@@ -198,7 +198,7 @@ def test_a_model_that_gives_no_numbers_is_told(exported: Exported) -> None:
 def test_the_saved_model_streams_as_the_float_model_does(exported: Exported) -> None:
     import tensorflow as tf
 
-    from trainer.mixednet.models import streaming_clone
+    from trainer.networks.models import streaming_clone
 
     saved = tf.saved_model.load(str(exported.folder / SAVED_MODEL))
     streaming = streaming_clone(exported.model, exported.config, exported.slices)

@@ -14,7 +14,7 @@ from trainer.config.lengths import receptive_field
 from trainer.config.network import NetworkConfig
 from trainer.export.convert import convert
 from trainer.export.representative import representative_stream
-from trainer.mixednet.scaling import dequantise
+from trainer.networks.scaling import dequantise
 from wakeword.engines import open_engine
 from wakeword.engines.fixed_point import quantise_multiplier
 from wakeword.model.flatbuffer import TfliteModel, parse_model
@@ -46,8 +46,8 @@ class Quantised:
 
 @pytest.fixture(scope="module", params=list(NETWORKS.values()), ids=list(NETWORKS))
 def quantised(request: pytest.FixtureRequest) -> Quantised:
-    from trainer.mixednet.fake_quantization import FakeQuantised
-    from trainer.mixednet.models import build_model
+    from trainer.networks.fake_quantization import FakeQuantised
+    from trainer.networks.models import build_model
 
     config, frames = request.param
     slices = receptive_field(config, frames)
@@ -109,7 +109,7 @@ def test_a_window_of_a_stream_is_the_window_that_trains(quantised: Quantised) ->
 def test_gradients_are_those_of_the_float_model_but_for_rounding(quantised: Quantised) -> None:
     import tensorflow as tf
 
-    from trainer.mixednet.channel_first import ChannelFirst
+    from trainer.networks.channel_first import ChannelFirst
 
     plain = ChannelFirst(quantised.model, quantised.config)
     windows = dequantise(np.stack([networks.speechlike(seed, quantised.slices) for seed in range(16)]))
@@ -126,7 +126,7 @@ def test_gradients_are_those_of_the_float_model_but_for_rounding(quantised: Quan
 
 
 def test_rounding_is_the_kernels() -> None:
-    from trainer.mixednet import fake_quantization
+    from trainer.networks import fake_quantization
 
     rng = np.random.default_rng(2)
     accumulators = rng.integers(-60_000, 60_000, (20_000, 1))

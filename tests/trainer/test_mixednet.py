@@ -17,7 +17,7 @@ from trainer.config.lengths import (
 )
 from trainer.config.loader import load_config
 from trainer.config.network import NetworkConfig
-from trainer.mixednet.scaling import dequantise
+from trainer.networks.scaling import dequantise
 from wakeword.errors import ConfigError
 
 SINGLE_KERNELS = NetworkConfig()
@@ -120,13 +120,13 @@ def test_a_window_below_the_receptive_field_is_refused() -> None:
 
 
 def test_the_official_model_has_its_number_of_parameters() -> None:
-    from trainer.mixednet.models import build_model
+    from trainer.networks.models import build_model
 
     assert build_model(OFFICIAL, fit_slices(OFFICIAL, 204)).count_params() == 26_049
 
 
 def test_a_window_with_unread_slices_is_refused() -> None:
-    from trainer.mixednet.models import build_model
+    from trainer.networks.models import build_model
 
     with pytest.raises(ConfigError, match="204 slices leaves 1 unread by this model; take 203"):
         build_model(OFFICIAL, 204)
@@ -178,8 +178,8 @@ def test_features_become_what_the_models_input_dequantises_to() -> None:
 def test_window_sliding_and_streaming_are_one_model(config: NetworkConfig) -> None:
     import tensorflow as tf
 
-    from trainer.mixednet.models import build_model, reset_streaming, streaming_clone
-    from trainer.mixednet.sliding import SlidingModel
+    from trainer.networks.models import build_model, reset_streaming, streaming_clone
+    from trainer.networks.sliding import SlidingModel
 
     slices = receptive_field(config, 1 if config.context_frames == (0,) else 9)
     positions = 5
@@ -212,8 +212,8 @@ def test_window_sliding_and_streaming_are_one_model(config: NetworkConfig) -> No
 
 
 def test_sliding_probabilities_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    from trainer.mixednet import sliding
-    from trainer.mixednet.models import build_model
+    from trainer.networks import sliding
+    from trainer.networks.models import build_model
 
     slices = receptive_field(NARROW, 4)
     model = build_model(NARROW, slices)
@@ -236,7 +236,7 @@ def test_sliding_probabilities_do_not_depend_on_the_blocks(monkeypatch: pytest.M
 
 
 def test_weights_of_another_model_are_refused() -> None:
-    from trainer.mixednet.models import build_model, streaming_clone
+    from trainer.networks.models import build_model, streaming_clone
 
     slices = receptive_field(NARROW, 4)
     with pytest.raises(ConfigError, match="differs between the two models"):

@@ -100,8 +100,8 @@ def analyse_model(config: NetworkConfig, clip_duration_ms: int) -> ModelAnalysis
     Raises `ConfigError` when the model cannot be built, `InfrastructureError` when TensorFlow cannot convert it.
     """
     from trainer.export.convert import convert
-    from trainer.mixednet.models import build_model
-    from trainer.mixednet.runtime import start_tensorflow
+    from trainer.networks.models import build_model
+    from trainer.networks.runtime import start_tensorflow
     from wakeword.model.arena import esp32s3_estimate, recommended_arena
     from wakeword.model.flatbuffer import parse_model
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from trainer.config.architecture import Chain
 from trainer.config.lengths import channel_groups, head_frames
 from trainer.config.network import NetworkConfig
-from trainer.mixednet.models import refuse_off_devices
+from trainer.networks.models import refuse_off_devices
 from wakeword.contract import FEATURE_CHANNELS
 
 NORMALISATION_PARAMETERS = 4

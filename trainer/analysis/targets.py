@@ -13,7 +13,7 @@ from trainer.analysis.analyse import ModelAnalysis, analyse_model
 from trainer.analysis.boards import KIB
 from trainer.config.network import NetworkConfig
 from trainer.config.sections import TrainerConfig
-from trainer.mixednet.runtime import start_tensorflow
+from trainer.networks.runtime import start_tensorflow
 from wakeword.errors import ConfigError
 
 SHORTEST_CLIP_MS = 100

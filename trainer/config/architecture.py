@@ -2,7 +2,7 @@
 what makes it wider.
 
 Each architecture is a module of `trainer.config.architectures` with the constant `ARCHITECTURE`. Its graph and its
-arithmetic are in `trainer.mixednet`; one that is a chain of convolutions and dense layers needs nothing there.
+arithmetic are in `trainer.networks`; one that is a chain of convolutions and dense layers needs nothing there.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from trainer.config.network import NetworkConfig
 from trainer.export.representative import WINDOWS, representative_chunks
-from trainer.mixednet.models import streaming_clone
-from trainer.mixednet.runtime import start_tensorflow
+from trainer.networks.models import streaming_clone
+from trainer.networks.runtime import start_tensorflow
 from wakeword import contract
 from wakeword.errors import InfrastructureError
 from wakeword.native_output import stderr_on_failure

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainer.config.network import NetworkConfig
-from trainer.mixednet import graph
-from trainer.mixednet.models import build_stateless
-from trainer.mixednet.runtime import start_tensorflow
+from trainer.networks import graph
+from trainer.networks.models import build_stateless
+from trainer.networks.runtime import start_tensorflow
 from wakeword.errors import InfrastructureError
 from wakeword.extras import require
 

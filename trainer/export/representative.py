@@ -13,7 +13,7 @@ from trainer.data.dataset import select_records
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from trainer.data.training_sets import Counting, recorded_clips
-from trainer.mixednet.scaling import FLOAT_MAX, dequantise
+from trainer.networks.scaling import FLOAT_MAX, dequantise
 from wakeword import contract
 from wakeword.errors import ConfigError
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.config.network import NetworkConfig
-from trainer.mixednet.models import NEXT, reset_streaming, streaming_clone
-from trainer.mixednet.scaling import dequantise
+from trainer.networks.models import NEXT, reset_streaming, streaming_clone
+from trainer.networks.scaling import dequantise
 from wakeword import contract
 from wakeword.errors import ConfigError
 from wakeword.model.flatbuffer import parse_model

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from trainer.config.network import NetworkConfig
 from trainer.data.parallel import map_in_processes
-from trainer.mixednet.scaling import FEATURE_MIN
-from trainer.mixednet.sliding import BLOCK_POSITIONS, SlidingModel
-from trainer.mixednet.weights import load_weights
+from trainer.networks.scaling import FEATURE_MIN
+from trainer.networks.sliding import BLOCK_POSITIONS, SlidingModel
+from trainer.networks.weights import load_weights
 from wakeword import contract
 from wakeword.corpus.feature_cache import CachedStream, FeatureCache, default_cache_folder
 from wakeword.corpus.recordings import hash_file
@@ -102,7 +102,7 @@ class FloatModel:
 
         With a `representative` stream the arithmetic is that of the int8 export; see `SlidingModel`.
         """
-        from trainer.mixednet.runtime import start_tensorflow
+        from trainer.networks.runtime import start_tensorflow
 
         start_tensorflow()
         self.stride, self._slices, self._jobs = network.stride, slices, jobs

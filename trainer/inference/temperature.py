@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.inference.models import FloatModel
-from trainer.mixednet import graph
+from trainer.networks import graph
 from wakeword.scoring.separation import average_log_odds, word_peaks
 from wakeword.simulation.streams import PresentedStream
 

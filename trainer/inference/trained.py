@@ -15,8 +15,8 @@ from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
 from trainer.inference.agreement import measure_agreement, measure_onnx_agreement
 from trainer.inference.runs import run_config, run_folder
-from trainer.mixednet.runtime import require_tensorflow
-from trainer.mixednet.weights import open_weights
+from trainer.networks.runtime import require_tensorflow
+from trainer.networks.weights import open_weights
 from wakeword.audio import stream_samples
 from wakeword.contract import SAMPLE_RATE_HZ, STEP_MS
 from wakeword.errors import ConfigError

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from trainer.inference.runs import run_config
-from trainer.mixednet.runtime import require_tensorflow, start_tensorflow
-from trainer.mixednet.sliding import SlidingModel
-from trainer.mixednet.weights import BEST_WEIGHTS, CHECKPOINTS, load_weights
+from trainer.networks.runtime import require_tensorflow, start_tensorflow
+from trainer.networks.sliding import SlidingModel
+from trainer.networks.weights import BEST_WEIGHTS, CHECKPOINTS, load_weights
 from wakeword.corpus.recordings import hash_file
 from wakeword.model.float_windows import FloatWindows
 

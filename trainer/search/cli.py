@@ -67,7 +67,7 @@ def search(
 
     require("a search", *MODULES["search"])
     budget = Budget.of(find_board(board), max_flash_kb, max_arena_kb, max_cycles)
-    from trainer.mixednet.runtime import require_tensorflow
+    from trainer.networks.runtime import require_tensorflow
 
     require_tensorflow()
     from trainer.search.events import SearchTerminal

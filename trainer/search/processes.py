@@ -139,7 +139,7 @@ def _work(plan: SearchPlan, threads: int, connection: Connection) -> None:
     """In a process: train one trial."""
     end_with_parent()
     signal.signal(signal.SIGTERM, _as_interrupt)
-    from trainer.mixednet.runtime import start_tensorflow
+    from trainer.networks.runtime import start_tensorflow
 
     try:
         performance = plan.config({}).performance

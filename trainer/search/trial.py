@@ -15,7 +15,7 @@ from trainer.config.checks import check_config
 from trainer.config.loader import CONFIG_NAME, load_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import TABLE_NAME
-from trainer.mixednet.weights import CHECKPOINTS
+from trainer.networks.weights import CHECKPOINTS
 from trainer.search.budget import Budget, ModelCost, least_cost, model_cost
 from trainer.search.events import SearchEvents
 from trainer.search.results import BASE, Outcome, SeedRun, TrialRecord, figure_over

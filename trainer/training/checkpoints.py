@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from trainer.config.training_sections import TrainingSection
-from trainer.mixednet.weights import WEIGHTS_SUFFIX, save_weights
+from trainer.networks.weights import WEIGHTS_SUFFIX, save_weights
 from trainer.training.batch_scores import BatchScores
 from trainer.training.patience import Patience
 from trainer.training.scores import Checkpoint, ValidationScores

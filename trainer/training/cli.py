@@ -70,7 +70,7 @@ def train(
         raise ConfigError("--dry-run writes nothing, and --find-lr draws a plot; give one of the two")
     if cluster is not None and (dry_run or find_lr):
         raise ConfigError("--cluster computes the features of a training; leave it out with --dry-run and --find-lr")
-    from trainer.mixednet.runtime import require_tensorflow
+    from trainer.networks.runtime import require_tensorflow
 
     require_tensorflow()
     if dry_run:

@@ -21,7 +21,7 @@ from trainer.data.duplicates import duplicate_summary, find_duplicates
 from trainer.data.ingest import Ingestion, Label
 from trainer.data.parallel import Stages, core_count
 from trainer.data.split import Split
-from trainer.mixednet.weights import CHECKPOINTS
+from trainer.networks.weights import CHECKPOINTS
 from trainer.training.checkpoints import STATE
 from trainer.training.memory import GIB, MemoryNeed, feature_workers, memory_need
 from trainer.training.run import checked_recordings

@@ -13,9 +13,9 @@ from typing import Any
 from trainer.data.batches import BatchSampler, prefetch
 from trainer.data.spec_augment import choose_array_module
 from trainer.mining.hard_negatives import MinedSets
-from trainer.mixednet.models import build_model
-from trainer.mixednet.runtime import compute_dtype, start_tensorflow
-from trainer.mixednet.weights import BEST_WEIGHTS, load_weights, save_weights
+from trainer.networks.models import build_model
+from trainer.networks.runtime import compute_dtype, start_tensorflow
+from trainer.networks.weights import BEST_WEIGHTS, load_weights, save_weights
 from trainer.training import checkpoints
 from trainer.training.batch_scores import BatchScores, are_finite
 from trainer.training.gradients import skipped_steps

@@ -47,7 +47,7 @@ class Loss:
         """Without a `distillation` the truth alone counts. `compute_dtype` is what the teachers' convolutions multiply
         in.
         """
-        from trainer.mixednet.arithmetic import arithmetic_of
+        from trainer.networks.arithmetic import arithmetic_of
 
         self._settings, self._share = settings, settings.teaching_share
         teachers = [

@@ -71,7 +71,7 @@ class StepTimes:
 
 def gpu_memory() -> dict[str, float]:
     """MiB that TensorFlow and JAX hold of all GPUs now, and held at most so far; nothing where there is none."""
-    from trainer.mixednet.runtime import start_tensorflow
+    from trainer.networks.runtime import start_tensorflow
 
     tf = start_tensorflow()
     gpus = len(tf.config.list_logical_devices("GPU"))

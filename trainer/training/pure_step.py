@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from trainer.config.network import NetworkConfig
 from trainer.config.training_sections import TrainingSection
 from trainer.data.pure_batches import features_of
-from trainer.mixednet import pure
-from trainer.mixednet.layout import Layout, split
+from trainer.networks import pure
+from trainer.networks.layout import Layout, split
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
 """Of Adam, as Keras has them."""

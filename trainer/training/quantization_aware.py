@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from trainer.config.training_sections import TrainingSection
 from trainer.data.drawn_sets import FeatureSet
-from trainer.mixednet.weights import QUANTIZATION_AWARE, load_weights, save_weights
+from trainer.networks.weights import QUANTIZATION_AWARE, load_weights, save_weights
 from trainer.training.loop import TrainingResult, train
 from trainer.training.scores import Checkpoint, ValidationScores, is_better
 from trainer.training.training_run import SimulatedExport, TrainingRun

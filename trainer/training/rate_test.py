@@ -23,8 +23,8 @@ from trainer.data.batches import BatchSampler, prefetch
 from trainer.data.parallel import Stages
 from trainer.data.spec_augment import choose_array_module
 from trainer.data.training_sets import stored_clips, training_sets
-from trainer.mixednet.models import build_model
-from trainer.mixednet.runtime import compute_dtype, start_tensorflow
+from trainer.networks.models import build_model
+from trainer.networks.runtime import compute_dtype, start_tensorflow
 from trainer.training.interrupt import delayed_interrupt
 from trainer.training.memory import feature_workers
 from trainer.training.run import checked_recordings

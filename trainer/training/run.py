@@ -46,8 +46,8 @@ from trainer.inference.splits import PresentedSplit, SplitRecords, are_synthetic
 from trainer.mining.in_training import FOLDER as MINED_FOLDER
 from trainer.mining.in_training import JoinedNegatives, TrainingMiner
 from trainer.mining.windows import stretch_of
-from trainer.mixednet.runtime import compute_dtype, start_tensorflow
-from trainer.mixednet.weights import CHECKPOINTS
+from trainer.networks.runtime import compute_dtype, start_tensorflow
+from trainer.networks.weights import CHECKPOINTS
 from trainer.training.loop import TrainingResult, train
 from trainer.training.memory import check_memory, feature_workers, workers
 from trainer.training.progress import TrainingProgress

@@ -18,7 +18,7 @@ from trainer.config.network import NetworkConfig
 from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import BatchSampler, prefetch
 from trainer.data.drawn_ahead import Drawers
-from trainer.mixednet.layout import Layout
+from trainer.networks.layout import Layout
 from trainer.training.pure_step import TaughtBy, Vectors, compiled, fresh, many_steps, of_several, step_of
 from trainer.training.vector_steps import steps_at_once, stored_on_device
 from wakeword.errors import ConfigError

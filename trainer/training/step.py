@@ -51,7 +51,7 @@ class TrainState:
             representative: A stream of features `[slices, 40]` on which the ranges of the int8 export are collected,
             whose arithmetic the steps then simulate, in float32; see `FakeQuantised`. None: the steps compute in float.
         """
-        from trainer.mixednet.fake_quantization import FakeQuantised
+        from trainer.networks.fake_quantization import FakeQuantised
 
         self.model = model
         self._quantised = None if representative is None else FakeQuantised(model, network, representative)
@@ -142,9 +142,9 @@ class TrainState:
     def _compiled(self, network: NetworkConfig, loss_of: Loss, compute_dtype: str) -> Callable[..., Any]:
         import tensorflow as tf
 
-        from trainer.mixednet.arithmetic import arithmetic_of
-        from trainer.mixednet.channel_first import dequantised
-        from trainer.mixednet.fake_quantization import FakeQuantised
+        from trainer.networks.arithmetic import arithmetic_of
+        from trainer.networks.channel_first import dequantised
+        from trainer.networks.fake_quantization import FakeQuantised
 
         model, optimizer, averaging = self.model, self._optimizer, self._averaging
         mean, limit, triplets, scale = self._mean, self._limit, self._triplets, self._scale

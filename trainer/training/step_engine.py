@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from trainer.config.network import NetworkConfig
 from trainer.config.sections import PerformanceSection, TrainerConfig, TrainingSection
-from trainer.mixednet.layout import Layout
-from trainer.mixednet.runtime import start_jax, start_tensorflow
+from trainer.networks.layout import Layout
+from trainer.networks.runtime import start_jax, start_tensorflow
 from trainer.training import step
 from trainer.training.losses import Distillation, Teacher
 from trainer.training.step import TrainState

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from trainer.config.loader import CONFIG_NAME, write_config
 from trainer.config.sections import TrainerConfig
-from trainer.mixednet.weights import CHECKPOINTS
+from trainer.networks.weights import CHECKPOINTS
 from trainer.training.loop import train
 from trainer.training.losses import Teacher
 from trainer.training.teacher_settings import FOLDER, teacher_config

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from trainer.config.loader import CONFIG_NAME, load_config
 from trainer.config.sections import TrainerConfig
-from trainer.mixednet.weights import CHECKPOINTS
+from trainer.networks.weights import CHECKPOINTS
 from trainer.training import teacher_networks
 from trainer.training.checkpoints import STATE, steps_done, stopped_early
 from trainer.training.teacher_network import TeacherNetwork

@@ -17,7 +17,7 @@ from trainer.data.ingest import Label, SampleRecord
 from trainer.data.mined import SoundIndex, mined_among
 from trainer.data.split import Split
 from trainer.inference.runs import run_config, run_folder
-from trainer.mixednet.weights import open_weights
+from trainer.networks.weights import open_weights
 from trainer.training.checkpoints import STATE, stopped_early
 from trainer.training.losses import Distillation, Teacher
 from trainer.training.run_files import TABLE as VALIDATION_NAME

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from trainer.config.network import NetworkConfig
 from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import Augmenting, Batch, BatchSampler
-from trainer.mixednet.layout import Layout
+from trainer.networks.layout import Layout
 from trainer.training.pure_step import TaughtBy, Vectors
 from trainer.training.step import TrainState
 from trainer.training.vector_steps import VectorSteps

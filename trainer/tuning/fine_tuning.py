@@ -19,9 +19,9 @@ from trainer.data.parallel import Progress
 from trainer.data.spec_augment import choose_array_module
 from trainer.data.split import Split
 from trainer.inference.models import FloatModel
-from trainer.mixednet.models import build_model
-from trainer.mixednet.runtime import compute_dtype
-from trainer.mixednet.weights import load_weights
+from trainer.networks.models import build_model
+from trainer.networks.runtime import compute_dtype
+from trainer.networks.weights import load_weights
 from trainer.training.batch_scores import BatchScores, are_finite
 from trainer.training.checkpoints import steps_done, times_lowered
 from trainer.training.gradients import skipped_steps

@@ -21,7 +21,7 @@ from trainer.config.loader import CONFIG_NAME, write_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.dataset import LISTS_FOLDER, REJECTED_NAME, TABLE_NAME
 from trainer.inference.runs import ModelCandidate
-from trainer.mixednet.weights import BEST_WEIGHTS, CHECKPOINTS, save_weights
+from trainer.networks.weights import BEST_WEIGHTS, CHECKPOINTS, save_weights
 from trainer.training.checkpoints import remove_partial
 from trainer.training.run import DUPLICATES_NAME
 from trainer.tuning.measurement import SplitMeasurement

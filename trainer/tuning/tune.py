@@ -29,8 +29,8 @@ from trainer.inference.splits import (
     seconds_counted,
     split_records,
 )
-from trainer.mixednet.runtime import compute_dtype, start_tensorflow
-from trainer.mixednet.weights import CHECKPOINTS
+from trainer.networks.runtime import compute_dtype, start_tensorflow
+from trainer.networks.weights import CHECKPOINTS
 from trainer.training.checkpoints import STATE
 from trainer.training.memory import feature_workers
 from trainer.tuning.fine_tuning import FineTuner, first_recipe

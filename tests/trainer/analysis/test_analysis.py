@@ -56,7 +56,7 @@ def test_an_official_file_has_the_counts_of_its_shape(official_models: Path) -> 
 
 @pytest.mark.parametrize("config", [NetworkConfig(), OFFICIAL, RESIDUAL], ids=["default", "official", "residual"])
 def test_parameters_are_keras_count(config: NetworkConfig) -> None:
-    from trainer.mixednet.models import build_model
+    from trainer.networks.models import build_model
 
     slices = window_slices(config, 900)
     assert sum(layer.parameters for layer in layer_costs(config, slices)) == build_model(config, slices).count_params()

@@ -26,8 +26,8 @@ def run_folder(tmp_path: Path) -> Path:
     """A run whose weights find loud sounds in float. In int8 they find nothing: an activation has one range for all
     channels, and one that is never read takes all of it.
     """
-    from trainer.mixednet.models import build_model
-    from trainer.mixednet.weights import save_weights
+    from trainer.networks.models import build_model
+    from trainer.networks.weights import save_weights
 
     records = []
     for split in (Split.TRAIN, Split.VAL):

@@ -13,7 +13,7 @@ import pytest
 
 from tests.commands import DEADLINE_S, one_line_error, run_apart
 from tests.trainer.commands.cycle import Cycle, alive, same_state, started, wait_until
-from trainer.mixednet.weights import BEST_WEIGHTS, QUANTIZATION_AWARE
+from trainer.networks.weights import BEST_WEIGHTS, QUANTIZATION_AWARE
 from wakeword.locks import hold_folder
 
 

@@ -25,7 +25,7 @@ from trainer.data.spec_augment import (
     spec_augment,
     to_tensor,
 )
-from trainer.mixednet.scaling import FEATURE_MIN, dequantise
+from trainer.networks.scaling import FEATURE_MIN, dequantise
 from wakeword.errors import ConfigError
 from wakeword.frontend import device_features
 

@@ -34,8 +34,8 @@ from wakeword.simulation.features import present
 def model_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
     """Weights that depend on the sound, and their export."""
     from trainer.export.convert import convert
-    from trainer.mixednet.models import build_model
-    from trainer.mixednet.weights import save_weights
+    from trainer.networks.models import build_model
+    from trainer.networks.weights import save_weights
 
     config = load_config("standard", (), SETTINGS)
     network = config.model
@@ -98,8 +98,8 @@ def test_both_forms_of_a_model_hear_the_same(trained: Path, monkeypatch: pytest.
     # As a training calls it: a model in memory, records, a threshold, a limit.
     config = load_config(str(trained / CONFIG_NAME))
     candidate = find_candidate(weights, None, None, (), (), None)
-    from trainer.mixednet.models import build_model
-    from trainer.mixednet.weights import load_weights
+    from trainer.networks.models import build_model
+    from trainer.networks.weights import load_weights
 
     model = build_model(config.model, candidate.config.slices)
     load_weights(model, weights)

@@ -10,7 +10,7 @@ from tests import networks
 from tests.trainer.training.test_validation import FRAMES, network
 from trainer.config.lengths import receptive_field
 from trainer.inference.temperature import WORD_LOG_ODDS, divide_logits, word_temperature
-from trainer.mixednet.scaling import dequantise
+from trainer.networks.scaling import dequantise
 
 peaks = st.lists(st.floats(-20, 17), min_size=1, max_size=40).map(np.array)
 
@@ -32,7 +32,7 @@ def test_without_words_nothing_is_divided() -> None:
 
 
 def test_the_logit_is_divided_and_nothing_else() -> None:
-    from trainer.mixednet.models import build_model, logit_model
+    from trainer.networks.models import build_model, logit_model
 
     config = network(3)
     slices = receptive_field(config, FRAMES)

@@ -12,8 +12,8 @@ from tests.networks import TINY, randomise, speechlike
 from trainer.config.loader import CONFIG_NAME, load_config, write_config
 from trainer.config.network import NetworkConfig
 from trainer.inference.models import FloatModel
-from trainer.mixednet.models import build_model
-from trainer.mixednet.weights import BEST_WEIGHTS, CHECKPOINTS, save_weights
+from trainer.networks.models import build_model
+from trainer.networks.weights import BEST_WEIGHTS, CHECKPOINTS, save_weights
 from wakeword.corpus.feature_cache import CachedStream
 from wakeword.errors import ConfigError
 from wakeword.model.float_windows import open_float_windows

@@ -24,7 +24,7 @@ from trainer.data.mined import MinedClip, read_table, write_table
 from trainer.mining import in_training
 from trainer.mining.in_training import SHIFT_SLICES, JoinedNegatives
 from trainer.mining.windows import Stretch
-from trainer.mixednet.scaling import FEATURE_MIN, dequantise
+from trainer.networks.scaling import FEATURE_MIN, dequantise
 from wakeword import contract
 from wakeword.audio import read_samples
 from wakeword.errors import ConfigError
@@ -32,7 +32,7 @@ from wakeword.simulation.streams import PresentedStream, SimulatedStream
 
 
 def test_what_is_mined_is_what_the_model_accepts(negatives: JoinedNegatives, words: FeatureSet, tmp_path: Path) -> None:
-    from trainer.mixednet.models import build_model
+    from trainer.networks.models import build_model
 
     model = build_model(TINY, WINDOW)
     networks.randomise(model, seed=3)

@@ -13,7 +13,7 @@ from tests.trainer.search.tones import write_corpus
 from trainer.analysis.boards import BOARDS
 from trainer.config.loader import CONFIG_NAME, load_config, write_config
 from trainer.data.store import FeatureStore
-from trainer.mixednet.weights import CHECKPOINTS
+from trainer.networks.weights import CHECKPOINTS
 from trainer.search import finish as finish_module
 from trainer.search import trial as trial_module
 from trainer.search.budget import Budget

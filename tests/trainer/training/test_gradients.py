@@ -21,7 +21,7 @@ from trainer.config.training_sections import GradientClipping, TrainingSection
 from trainer.data.batches import BatchSampler
 from trainer.data.drawn_sets import FeatureSet
 from trainer.mining.hard_negatives import MinedSets
-from trainer.mixednet.weights import BEST_WEIGHTS
+from trainer.networks.weights import BEST_WEIGHTS
 from trainer.training import checkpoints, loop
 from trainer.training.gradients import ENOUGH, REMEMBERED, GradientLimit, skipped_steps
 from trainer.training.progress import Silent, StepReport

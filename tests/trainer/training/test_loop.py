@@ -18,7 +18,7 @@ from trainer.config.network import NetworkConfig
 from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import BatchSampler
 from trainer.data.drawn_sets import FeatureSet
-from trainer.mixednet.weights import BEST_WEIGHTS, load_weights
+from trainer.networks.weights import BEST_WEIGHTS, load_weights
 from trainer.training import checkpoints, loop
 from trainer.training.interrupt import delayed_interrupt
 from trainer.training.progress import Silent, StepReport
@@ -160,7 +160,7 @@ def test_what_is_scored_and_kept_is_within_the_scale_and_training_goes_on_withou
 
 
 def test_a_run_learns_and_keeps_its_best_weights(whole_run: tuple[loop.TrainingResult, Recorder]) -> None:
-    from trainer.mixednet.models import build_model
+    from trainer.networks.models import build_model
 
     result, recorder = whole_run
     assert result.steps == 120
@@ -319,7 +319,7 @@ def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
 
 
 def test_weights_of_another_model_are_refused(whole_run: tuple[loop.TrainingResult, Recorder], tmp_path: Path) -> None:
-    from trainer.mixednet.models import build_model
+    from trainer.networks.models import build_model
 
     other = build_model(NET.model_copy(update={"pointwise_filters": (8, 9)}), WINDOW)
     with pytest.raises(ConfigError, match="not the weights of this model"):

@@ -11,7 +11,7 @@ import pytest
 from tests.trainer.training.test_step import BATCH_SIZE, SINGLE, batch, model_of
 from trainer.config.lengths import receptive_field
 from trainer.config.training_sections import PerformanceSection, TrainingSection
-from trainer.mixednet.runtime import compute_dtype, sixteen_bits
+from trainer.networks.runtime import compute_dtype, sixteen_bits
 from trainer.training import loss_scale
 from trainer.training.batch_scores import BatchScores, are_finite
 from trainer.training.loss_scale import LossScale

@@ -20,7 +20,7 @@ from tests.trainer.training.test_step import BATCH_SIZE, LATEST, SINGLE, batch, 
 from trainer.config.lengths import receptive_field
 from trainer.config.training_sections import TrainingSection
 from trainer.data.drawn_sets import FeatureSet
-from trainer.mixednet.scaling import dequantise
+from trainer.networks.scaling import dequantise
 from trainer.training import loop
 from trainer.training.batch_scores import BatchScores
 from trainer.training.losses import Distillation, Loss, Teacher
@@ -43,7 +43,7 @@ def teacher(steps: int = 60, first: int = 100) -> Teacher:
 
 
 def logits(model: Any, features: NDArray[np.int8]) -> NDArray[np.float32]:
-    from trainer.mixednet.models import logit_model
+    from trainer.networks.models import logit_model
 
     values: NDArray[np.float32] = logit_model(model)(dequantise(features), training=False).numpy()[:, 0]
     return values
@@ -252,7 +252,7 @@ def test_a_teacher_that_is_not_compiled_with_the_step_teaches_the_same(monkeypat
     """A BC-ResNet is computed beside the compiled step; what the step learns of it is what the loss says."""
     from trainer.config.architectures.bc_resnet import BcStage
     from trainer.config.network import NetworkConfig
-    from trainer.mixednet import bc_resnet
+    from trainer.networks import bc_resnet
 
     monkeypatch.setattr(bc_resnet, "STAGES", (BcStage(1, 8, 2, 1), BcStage(2, 12, 2, 2)))
     network = NetworkConfig(architecture="bc_resnet", bc_resnet_width=0.25)
@@ -263,7 +263,7 @@ def test_a_teacher_that_is_not_compiled_with_the_step_teaches_the_same(monkeypat
     (said,) = loss.beside(features)
     np.testing.assert_allclose(said, logits(teachers[0].model, one.features), rtol=1e-4, atol=1e-5)
     student = TrainState(model_of(SINGLE, SLICES), SINGLE, TEACHERS_ALONE, distillation=Distillation(teachers, ""))
-    from trainer.mixednet.models import logit_model
+    from trainer.networks.models import logit_model
 
     own = logit_model(student.model)(features, training=True)[:, 0]
     wanted = float(np.mean(one.weights * loss.of_samples(features, one.truth, own, said)))

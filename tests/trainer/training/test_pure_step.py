@@ -14,8 +14,8 @@ from trainer.config.lengths import receptive_field
 from trainer.config.network import NetworkConfig
 from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import Batch
-from trainer.mixednet.layout import Layout
-from trainer.mixednet.scaling import dequantise
+from trainer.networks.layout import Layout
+from trainer.networks.scaling import dequantise
 from trainer.training.losses import Distillation, Teacher
 from trainer.training.step import TrainState
 
@@ -64,9 +64,9 @@ def test_logits_gradients_and_statistics_are_those_of_keras_layers(
     import jax
     import tensorflow as tf
 
-    from trainer.mixednet import pure
-    from trainer.mixednet.layout import split
-    from trainer.mixednet.models import logit_model
+    from trainer.networks import pure
+    from trainer.networks.layout import split
+    from trainer.networks.models import logit_model
 
     monkeypatch.setattr(pure, "MOST_FRAMES_UNROLLED", unrolled)
     slices = receptive_field(config, 6)
@@ -204,7 +204,7 @@ def test_a_step_that_is_not_finite_changes_nothing(where: str) -> None:
 def test_a_student_hears_its_teachers_as_in_tensorflows_step() -> None:
     import keras
 
-    from trainer.mixednet.models import build_model
+    from trainer.networks.models import build_model
 
     slices = receptive_field(SINGLE, 12)
     keras.utils.set_random_seed(20)

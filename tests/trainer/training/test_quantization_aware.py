@@ -14,8 +14,8 @@ from tests.trainer.training.test_loop import NET, WINDOW, Recorder, rising_sets,
 from trainer.config.training_sections import TrainingSection
 from trainer.export.convert import convert
 from trainer.export.representative import representative_stream
-from trainer.mixednet.scaling import dequantise
-from trainer.mixednet.weights import BEST_WEIGHTS, QUANTIZATION_AWARE
+from trainer.networks.scaling import dequantise
+from trainer.networks.weights import BEST_WEIGHTS, QUANTIZATION_AWARE
 from trainer.training import checkpoints, loop
 from trainer.training.quantization_aware import Phase, fine_tune, steps_before
 from trainer.training.scores import ValidationScores
@@ -114,7 +114,7 @@ def test_the_phase_has_a_folder_of_its_own_and_leaves_the_float_weights(
 def test_the_exported_file_computes_as_the_phase_did(whole: tuple[Path, loop.TrainingResult]) -> None:
     """On a whole stream: within two steps of the output, and far closer than the float model."""
     from trainer.inference.agreement import measure_agreement
-    from trainer.mixednet.fake_quantization import FakeQuantised
+    from trainer.networks.fake_quantization import FakeQuantised
 
     model, clips = whole[1].model, [clip for one in rising_sets() for clip in one.clips]
     features = np.concatenate(clips[:20])

@@ -17,8 +17,8 @@ from tests.networks import TINY
 from trainer.config.lengths import receptive_field
 from trainer.config.training_sections import PerformanceSection, TrainingSection
 from trainer.data.drawn_sets import FeatureSet
-from trainer.mixednet import runtime
-from trainer.mixednet.weights import BEST_WEIGHTS
+from trainer.networks import runtime
+from trainer.networks.weights import BEST_WEIGHTS
 from trainer.training import checkpoints, loop
 from trainer.training.profiling import gpu_memory
 from trainer.training.progress import Silent, StepReport

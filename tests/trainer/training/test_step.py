@@ -14,7 +14,7 @@ from trainer.config.lengths import receptive_field
 from trainer.config.network import NetworkConfig
 from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import Batch
-from trainer.mixednet.scaling import dequantise
+from trainer.networks.scaling import dequantise
 from trainer.training.batch_scores import BatchScores
 from trainer.training.step import TrainState
 
@@ -52,7 +52,7 @@ def batch(slices: int, seed: int, size: int = BATCH_SIZE) -> Batch:
 def model_of(config: NetworkConfig, slices: int) -> Any:
     import keras
 
-    from trainer.mixednet.models import build_model
+    from trainer.networks.models import build_model
 
     keras.utils.set_random_seed(4)
     return build_model(config, slices)
@@ -62,7 +62,7 @@ def plain_step(model: Any, optimizer: Any) -> Callable[[Batch], float]:
     """A training step of Keras' own layers, by TensorFlow's own convolutions."""
     import tensorflow as tf
 
-    from trainer.mixednet.models import logit_model
+    from trainer.networks.models import logit_model
 
     logits_of = logit_model(model)
 
@@ -92,9 +92,9 @@ def test_logits_gradients_and_statistics_are_those_of_keras_layers(
 ) -> None:
     import tensorflow as tf
 
-    from trainer.mixednet import depthwise
-    from trainer.mixednet.channel_first import ChannelFirst, dequantised
-    from trainer.mixednet.models import logit_model
+    from trainer.networks import depthwise
+    from trainer.networks.channel_first import ChannelFirst, dequantised
+    from trainer.networks.models import logit_model
 
     monkeypatch.setattr(depthwise, "MOST_FRAMES_UNROLLED", unrolled)
     slices = receptive_field(config, 6)
@@ -187,7 +187,7 @@ def test_a_step_counts_what_accuracy_recall_and_precision_are_made_of() -> None:
     state = TrainState(model_of(config, slices), config, LATEST)
     state.set_learning_rate(1e-9)  # the model stays as it is
     one = batch(slices, 1, 64)
-    from trainer.mixednet.models import logit_model
+    from trainer.networks.models import logit_model
 
     accepted = logit_model(state.model)(dequantise(one.features), training=True).numpy()[:, 0] > 0
     scores = BatchScores.of([state.train_step(one), state.train_step(one)], 64)

@@ -150,7 +150,7 @@ def test_a_training_on_a_device_is_that_of_single_steps(tmp_path: Path, monkeypa
 
 def test_several_models_at_once_are_those_that_are_trained_alone() -> None:
     from trainer.data.batches import BatchSampler
-    from trainer.mixednet.layout import Layout
+    from trainer.networks.layout import Layout
     from trainer.training.pure_step import fresh
     from trainer.training.several import SeveralModels
     from trainer.training.vector_steps import VectorSteps

@@ -207,7 +207,7 @@ def trained(
 def test_a_bc_resnet_is_trained_first_and_the_model_learns_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from trainer.mixednet import bc_resnet
+    from trainer.networks import bc_resnet
 
     # The whole network takes TensorFlow a minute to trace; tests of the architecture build it.
     monkeypatch.setattr(bc_resnet, "STAGES", (BcStage(1, 8, 2, 1), BcStage(2, 12, 2, 2)))

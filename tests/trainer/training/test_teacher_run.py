@@ -12,7 +12,7 @@ from tests.trainer.data.test_grouping import sound, words
 from trainer.config.loader import CONFIG_NAME, load_config
 from trainer.config.sections import TrainerConfig
 from trainer.data.parallel import Progress as CountProgress
-from trainer.mixednet.weights import BEST_WEIGHTS, CHECKPOINTS
+from trainer.networks.weights import BEST_WEIGHTS, CHECKPOINTS
 from trainer.training.progress import Silent
 from trainer.training.run import RunProgress, train_run
 from trainer.training.run_files import TABLE

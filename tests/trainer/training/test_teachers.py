@@ -13,7 +13,7 @@ from trainer.data.dataset import write_recordings
 from trainer.data.ingest import Ingestion, Label, SampleRecord
 from trainer.data.mined import MinedClip, write_table
 from trainer.data.split import Split
-from trainer.mixednet.weights import BEST_WEIGHTS, save_weights
+from trainer.networks.weights import BEST_WEIGHTS, save_weights
 from trainer.training.checkpoints import STATE, RunState, save_state
 from trainer.training.patience import Patience
 from trainer.training.run_files import TABLE as VALIDATION_NAME
@@ -45,7 +45,7 @@ def config(*settings: str) -> TrainerConfig:
 
 def run(folder: Path, records: tuple[SampleRecord, ...] = RECORDS, *settings: str) -> Path:
     """A run's folder with untrained weights; the checkpoint."""
-    from trainer.mixednet.models import build_model
+    from trainer.networks.models import build_model
 
     own = config(*settings)
     write_recordings(Ingestion(records, (), ()), folder)

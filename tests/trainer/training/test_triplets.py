@@ -14,7 +14,7 @@ from tests.trainer.training.test_step import LATEST, SINGLE, batch, model_of
 from trainer.config.lengths import receptive_field
 from trainer.config.loader import load_config
 from trainer.config.training_sections import TrainingSection
-from trainer.mixednet.scaling import dequantise
+from trainer.networks.scaling import dequantise
 from trainer.training import loop
 from trainer.training.scores import ValidationScores
 from trainer.training.step import TrainState
@@ -74,7 +74,7 @@ def test_its_gradient_is_finite_also_for_embeddings_that_are_alike_or_zero(minin
 
 def violations(state: TrainState) -> float:
     """Share of the triplets of unheard windows whose negative is not farther by the margin than the positive."""
-    from trainer.mixednet.arithmetic import arithmetic_of
+    from trainer.networks.arithmetic import arithmetic_of
 
     one = batch(SLICES, 999, 48)
     _, embeddings = arithmetic_of(state.model, SINGLE).train_embedded(dequantise(one.features))

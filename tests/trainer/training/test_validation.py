@@ -21,7 +21,7 @@ from trainer.evaluation.windows import WordEnd
 from trainer.inference.models import FloatModel
 from trainer.inference.splits import PresentedSplit, SimulatedSplit, SplitRecords, present_split
 from trainer.inference.temperature import WORD_LOG_ODDS
-from trainer.mixednet.scaling import dequantise
+from trainer.networks.scaling import dequantise
 from trainer.training.progress import Silent
 from trainer.training.run import _validation_features
 from trainer.training.validation import StreamingValidation
@@ -89,7 +89,7 @@ def run_streaming(
 ) -> Iterator[NDArray[np.float32]]:
     import tensorflow as tf
 
-    from trainer.mixednet.models import reset_streaming, streaming_clone
+    from trainer.networks.models import reset_streaming, streaming_clone
 
     clone = streaming_clone(model, config, slices)
     step = tf.function(clone, input_signature=[tf.TensorSpec((1, config.stride, 40))])
@@ -102,7 +102,7 @@ def run_streaming(
 
 @pytest.fixture(scope="module", params=[3, 2], ids=lambda stride: f"stride {stride}")
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    from trainer.mixednet.models import build_model
+    from trainer.networks.models import build_model
 
     config = network(request.param)
     slices = receptive_field(config, FRAMES)

@@ -36,8 +36,8 @@ def build_run(root: Path, odd: bool) -> Path:
 
     With an `odd` validation utterance that holds none, no model finds all of them.
     """
-    from trainer.mixednet.models import build_model
-    from trainer.mixednet.weights import save_weights
+    from trainer.networks.models import build_model
+    from trainer.networks.weights import save_weights
 
     records: list[SampleRecord] = []
 

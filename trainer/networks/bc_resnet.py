@@ -19,7 +19,7 @@ from keras import layers, ops
 
 from trainer.config.architectures.bc_resnet import FIRST_CHANNELS, FIRST_MEL, LAST_CHANNELS, STAGES, BcStage
 from trainer.config.network import NetworkConfig
-from trainer.mixednet import graph
+from trainer.networks import graph
 from wakeword import contract
 
 SUB_BANDS = 5

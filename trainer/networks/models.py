@@ -10,7 +10,7 @@ from typing import Any
 
 from trainer.config.lengths import fit_slices, head_frames
 from trainer.config.network import NetworkConfig
-from trainer.mixednet import chain, graph
+from trainer.networks import chain, graph
 from wakeword import contract
 from wakeword.errors import ConfigError
 
@@ -28,7 +28,7 @@ def build_model(config: NetworkConfig, slices: int) -> Any:
     _check_slices(config, slices)
     features = keras.Input((slices, contract.FEATURE_CHANNELS), name="features")
     if config.architecture == "bc_resnet":
-        from trainer.mixednet import bc_resnet
+        from trainer.networks import bc_resnet
 
         return keras.Model(features, bc_resnet.probability(features, config), name=config.architecture)
     return keras.Model(features, graph.dense_head(_encode(features, config), config), name=config.architecture)
@@ -49,7 +49,7 @@ def build_streaming(config: NetworkConfig, slices: int) -> Any:
     """
     import keras
 
-    from trainer.mixednet.layers import RingBuffer
+    from trainer.networks.layers import RingBuffer
 
     features, probability = _stream(config, slices, lambda net, count, name: RingBuffer(count, name=name)(net))
     return keras.Model(features, probability, name=f"{config.architecture}_streaming")

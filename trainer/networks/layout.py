@@ -56,7 +56,7 @@ class VectorPart:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each part of a network lies. A part's shape is what `trainer.mixednet.pure` computes with: `[taps, 40,
+    """Where each part of a network lies. A part's shape is what `trainer.networks.pure` computes with: `[taps, 40,
     filters]` of the first convolution, `[channels, taps]` of a depthwise one, `[filters, channels]` of a pointwise one,
     `[channels, frames]` of the head.
     """

@@ -1,5 +1,5 @@
 """A MixedNet's training step as pure functions of JAX: the same numbers from the same weights as
-`trainer.mixednet.channel_first`, with activations that lie as `[channels, frames, batch]`.
+`trainer.networks.channel_first`, with activations that lie as `[channels, frames, batch]`.
 
 Gradients are written out where XLA would find slower ones: those of a depthwise convolution are shifted multiply-adds,
 those of a normalisation three reductions. A barrier stands where a fusion would compute an activation again for each of
@@ -20,13 +20,13 @@ import jax.numpy as jnp
 from jax import lax
 
 from trainer.config.network import NetworkConfig
-from trainer.mixednet.layout import HEAD
+from trainer.networks.layout import HEAD
 from wakeword import contract
 
 EPSILON, MOMENTUM = 1e-3, 0.99
 """Of Keras' normalisation."""
 MOST_FRAMES_UNROLLED = 128
-"""As in `trainer.mixednet.depthwise`."""
+"""As in `trainer.networks.depthwise`."""
 
 _barrier = lax.optimization_barrier
 _matmul = partial(jnp.matmul, precision=lax.Precision.HIGHEST)

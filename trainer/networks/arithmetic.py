@@ -40,9 +40,9 @@ class Arithmetic(Protocol):
 
 def arithmetic_of(model: Any, config: NetworkConfig, compute_dtype: str = "float32") -> Arithmetic:
     """Of a `keras.Model` of `build_model`; `compute_dtype` is what products multiply in. Imports TensorFlow."""
-    from trainer.mixednet.bc_resnet import BcResNetArithmetic
-    from trainer.mixednet.chain import ChainArithmetic
-    from trainer.mixednet.channel_first import ChannelFirst
+    from trainer.networks.bc_resnet import BcResNetArithmetic
+    from trainer.networks.chain import ChainArithmetic
+    from trainer.networks.channel_first import ChannelFirst
 
     if config.chain is not None:
         return ChainArithmetic(model, config, compute_dtype)

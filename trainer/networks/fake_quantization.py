@@ -27,8 +27,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from trainer.config.network import NetworkConfig
-from trainer.mixednet import graph
-from trainer.mixednet.channel_first import first_convolution, mixconv, of_positions
+from trainer.networks import graph
+from trainer.networks.channel_first import first_convolution, mixconv, of_positions
 from wakeword import contract
 
 WEIGHT_LEVELS = 127

@@ -5,7 +5,7 @@ The same numbers from the same weights as the layers of `build_model`, with acti
 
 - The pointwise convolutions and the first one are plain matrix products, the pointwise ones without a copy of their
   inputs.
-- A depthwise convolution is `trainer.mixednet.depthwise`.
+- A depthwise convolution is `trainer.networks.depthwise`.
 
 Imports TensorFlow: import this module inside functions only.
 """
@@ -18,8 +18,8 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.config.network import NetworkConfig
-from trainer.mixednet import graph
-from trainer.mixednet.depthwise import depthwise
+from trainer.networks import graph
+from trainer.networks.depthwise import depthwise
 from wakeword import contract
 
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.config.network import NetworkConfig
-from trainer.mixednet import graph
-from trainer.mixednet.models import build_model
-from trainer.mixednet.scaling import FEATURE_MIN
+from trainer.networks import graph
+from trainer.networks.models import build_model
+from trainer.networks.scaling import FEATURE_MIN
 from wakeword import contract
 
 BLOCK_POSITIONS = 8192
@@ -28,9 +28,9 @@ class SlidingModel:
         """
         import tensorflow as tf
 
-        from trainer.mixednet.arithmetic import arithmetic_of
-        from trainer.mixednet.channel_first import dequantised
-        from trainer.mixednet.fake_quantization import FakeQuantised
+        from trainer.networks.arithmetic import arithmetic_of
+        from trainer.networks.channel_first import dequantised
+        from trainer.networks.fake_quantization import FakeQuantised
 
         self._stride, self._slices = config.stride, slices
         self.model = build_model(config, slices)

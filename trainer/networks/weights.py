@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config.network import NetworkConfig
-from trainer.mixednet.models import build_model
-from trainer.mixednet.runtime import start_tensorflow
+from trainer.networks.models import build_model
+from trainer.networks.runtime import start_tensorflow
 from wakeword.errors import ConfigError
 from wakeword.files import partial_file
 

@@ -11,7 +11,7 @@ from typing import Any
 from trainer.config.architecture import Chain
 from trainer.config.lengths import head_frames
 from trainer.config.network import NetworkConfig
-from trainer.mixednet import graph
+from trainer.networks import graph
 
 
 def encode(features: Any, chain: Chain, config: NetworkConfig, history: graph.History | None = None) -> Any:
