@@ -26,6 +26,13 @@ class MicrophoneClient:
 
     def __init__(self, port: int, key: str, *, host: str = "127.0.0.1") -> None:
         self.line = socket.create_connection((host, port), TIMEOUT)
+        try:
+            self._greet(key)
+        except BaseException:  # nobody else can close it
+            self.line.close()
+            raise
+
+    def _greet(self, key: str) -> None:
         magic, self.version, self.status, board = struct.unpack("<4sBB2x16s", self.receive(24))
         assert magic == b"MWWB"
         self.verdict, self.ever, self.number = -1, -1, 0

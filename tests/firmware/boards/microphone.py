@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 
 from firmware.boards.digital import DigitalPlayer
 from firmware.boards.kinds.virtual import LOOPBACK
-from firmware.boards.microphone_link import (
-    MicrophoneAddress,
-)
+from firmware.boards.microphone_link import MicrophoneAddress, connect
 from firmware.build import Firmware
 from firmware.virtual.program import VirtualProgram
 from tests.harness.tcp_proxy import TcpProxy
@@ -37,6 +35,13 @@ def playing[T](player: DigitalPlayer, do: Callable[[], Awaitable[T]]) -> T:
             await player.close()
 
     return asyncio.run(run())
+
+
+async def greeted(where: MicrophoneAddress) -> int:
+    """Connect, and hang up; how many samples the board says that it was played before."""
+    link = await connect(where, WAIT_SECONDS)
+    await link.close()
+    return link.ever_played
 
 
 def welcomed(program: VirtualProgram, key: str) -> MicrophoneClient:

@@ -25,7 +25,6 @@ from firmware.boards.microphone_link import (
     MicrophoneAddress,
     MicrophoneBusy,
     SignedLink,
-    connect,
 )
 from firmware.build import Firmware
 from firmware.credentials import new_api_key
@@ -34,6 +33,7 @@ from tests.firmware.boards.microphone import (
     NOISE,
     WAIT_SECONDS,
     address,
+    greeted,
     playing,
     trace,
     until_hung_up,
@@ -56,7 +56,7 @@ def test_the_key_is_asked_for_and_never_sent(program: VirtualProgram, key: str) 
 
 def test_a_wrong_key_is_refused_for_good(program: VirtualProgram) -> None:
     with pytest.raises(BoardRefused, match="refuses the key") as refused:
-        asyncio.run(connect(address(program, new_api_key()), WAIT_SECONDS))
+        asyncio.run(greeted(address(program, new_api_key())))
     assert refused.value.exit_code == 4
 
 
@@ -75,7 +75,7 @@ def test_a_board_that_does_not_know_the_key_is_refused(key: str) -> None:
         thread.start()
         where = MicrophoneAddress(LOOPBACK, listener.getsockname()[1], key, "desk")
         with pytest.raises(BoardRefused, match="does not know the key"):
-            asyncio.run(connect(where, WAIT_SECONDS))
+            asyncio.run(greeted(where))
         thread.join()
 
 
@@ -87,7 +87,7 @@ def test_a_second_client_is_told_so_and_the_first_one_goes_on(
     async def play() -> None:
         await player.play(NOISE[:32_000])
         with pytest.raises(MicrophoneBusy, match="somebody else plays"):
-            await connect(address(program, key), WAIT_SECONDS)
+            await greeted(address(program, key))
         await player.play(NOISE[32_000:])
         await player.drain()
 
@@ -139,21 +139,18 @@ def test_nothing_listens(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_client_that_went_away_leaves_nothing_behind(program: VirtualProgram, key: str) -> None:
     """Its sound is thrown away, and the next client knows that the board is not as after boot."""
-    client = MicrophoneClient(program.microphone_port, key)
-    client.start(pace=1.0)
-    client.play(NOISE[:16_000].tobytes())
-    handed_over = 0
-    while not handed_over:  # something was heard
-        kind, _, content = client.answer()
-        handed_over = struct.unpack_from("<q", content)[0] if kind == PROGRESS else 0
-    client.line.close()
+    with MicrophoneClient(program.microphone_port, key) as client:
+        client.start(pace=1.0)
+        client.play(NOISE[:16_000].tobytes())
+        handed_over = 0
+        while not handed_over:  # something was heard
+            kind, _, content = client.answer()
+            handed_over = struct.unpack_from("<q", content)[0] if kind == PROGRESS else 0
 
     async def next_one() -> int:
         while True:
             with suppress(MicrophoneBusy):
-                link = await connect(address(program, key), WAIT_SECONDS)
-                await link.close()
-                return link.ever_played
+                return await greeted(address(program, key))
 
     async def bounded() -> int:
         async with asyncio.timeout(WAIT_SECONDS):
@@ -227,20 +224,18 @@ def test_a_client_that_went_away_while_nobody_hears_is_forgotten(program: Virtua
     """The interpreter stands still, so that the board's buffer stays full and its link is not read."""
     server = program._server
     assert server is not None
-    client = MicrophoneClient(program.microphone_port, key)
-    client.start()
-    os.killpg(server.pid, signal.SIGSTOP)
-    client.line.setblocking(False)
-    with suppress(BlockingIOError):
-        client.play(NOISE.tobytes())
-    client.line.close()
+    with MicrophoneClient(program.microphone_port, key) as client:
+        client.start()
+        os.killpg(server.pid, signal.SIGSTOP)
+        client.line.setblocking(False)
+        with suppress(BlockingIOError):
+            client.play(NOISE.tobytes())
 
     async def next_one() -> None:
         async with asyncio.timeout(90.0):
             while True:
                 with suppress(MicrophoneBusy):
-                    link = await connect(address(program, key), WAIT_SECONDS)
-                    await link.close()
+                    await greeted(address(program, key))
                     return
                 await asyncio.sleep(0.5)
 

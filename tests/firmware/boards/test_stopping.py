@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from firmware.boards.board import BoardGone
 from firmware.boards.digital import LOSSLESS_PACE, DigitalPlayer
 from firmware.boards.kinds.virtual import LOOPBACK
 from firmware.build import Firmware
@@ -34,13 +35,17 @@ def test_what_the_ring_buffer_held_is_no_part_of_the_next_stream(
                 await collector.wait_connected(WAIT_SECONDS)
                 first = DigitalPlayer(lambda: address(program, key), LOSSLESS_PACE)
                 endless = asyncio.create_task(_without_end(first))
-                while first.position < 16_000:
-                    await asyncio.sleep(0)
-                await collector.stop_detection(WAIT_SECONDS)
-                endless.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await endless
-                await first.close()
+                try:
+                    while first.position < 16_000:
+                        assert not endless.done(), endless
+                        await asyncio.sleep(0)
+                    await collector.stop_detection(WAIT_SECONDS)
+                finally:
+                    endless.cancel()
+                    # Whoever plays to a board that hears nothing more may be told so before this side ends it.
+                    with contextlib.suppress(asyncio.CancelledError, BoardGone):
+                        await endless
+                    await first.close()
                 await collector.start_detection(WAIT_SECONDS)
                 second = DigitalPlayer(lambda: address(program, key), LOSSLESS_PACE)
                 try:
@@ -54,6 +59,5 @@ def test_what_the_ring_buffer_held_is_no_part_of_the_next_stream(
 
 
 async def _without_end(player: DigitalPlayer) -> None:
-    with contextlib.suppress(OSError):
-        while True:
-            await player.play(NOISE[:8_000])
+    while True:
+        await player.play(NOISE[:8_000])

@@ -40,20 +40,23 @@ def test_the_board_runs_the_new_models_after_an_update(
             await virtual_board.flash(two_models_firmware)
             assert virtual_board.api_key != old_key
             player = virtual_board.feed()
-            with RawLog(tmp_path / "after.jsonl", position=lambda: player.position) as raw:
-                async with Collector(virtual_board.target, raw) as again:
-                    await again.wait_connected(CONNECT_SECONDS)
-                    after = await again.identify()
-                    assert [model.sha256 for model in after.models] == [
-                        model.sha256 for model in two_models_firmware.models
-                    ]
-                    assert after.models != before.models
-                    assert after.stamp.boot_id != before.stamp.boot_id
-                    await player.play(audio)
-                    await player.drain()
-                    for model in ("hey_mycroft", "okay_nabu"):
-                        assert probabilities(model) == simulated(audio, official_models / f"{model}.tflite")[0].tolist()
-                    await player.close()
+            try:
+                with RawLog(tmp_path / "after.jsonl", position=lambda: player.position) as raw:
+                    async with Collector(virtual_board.target, raw) as again:
+                        await again.wait_connected(CONNECT_SECONDS)
+                        after = await again.identify()
+                        assert [model.sha256 for model in after.models] == [
+                            model.sha256 for model in two_models_firmware.models
+                        ]
+                        assert after.models != before.models
+                        assert after.stamp.boot_id != before.stamp.boot_id
+                        await player.play(audio)
+                        await player.drain()
+                        for name in ("hey_mycroft", "okay_nabu"):
+                            expected = simulated(audio, official_models / f"{name}.tflite")[0].tolist()
+                            assert probabilities(name) == expected
+            finally:
+                await player.close()
             # The collector of the old key is refused from now on, and says so instead of trying for ever.
             with pytest.raises(BoardRefused):
                 await collector.wait_connected(CONNECT_SECONDS)
