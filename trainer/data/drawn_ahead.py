@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from typing import Any
 
@@ -14,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.batches import BatchSampler
-from wakeword.processes import deaf_to_interrupts, worker_pool
+from wakeword.errors import InfrastructureError
+from wakeword.processes import deaf_to_interrupts, end_with_parent, worker_pool
 
 type Numbers = dict[str, NDArray[Any]]
 """See `BatchSampler.numbers`."""
@@ -37,6 +39,15 @@ class Drawers:
         """The numbers of all samplers' batches without features, of the steps of a block, which are of one phase:
         `[samplers, steps, ...]`. Raises `InfrastructureError` when a process dies.
         """
+        try:
+            return self._numbers(block)
+        except BrokenProcessPool as error:
+            raise InfrastructureError(
+                "a process that draws batches died, perhaps for lack of memory; free some, and give the same command"
+                " again: a run goes on from its last evaluation"
+            ) from error
+
+    def _numbers(self, block: range) -> Numbers:
         pool = self._pool
         if pool is None:
             opened = worker_pool(self._processes, _take, [sampler.without_rows() for sampler in self._samplers])
@@ -69,6 +80,7 @@ _samplers: Sequence[BatchSampler] = ()
 
 def _take(samplers: Sequence[BatchSampler]) -> None:
     global _samplers
+    end_with_parent()
     _samplers = samplers
 
 

@@ -206,8 +206,10 @@ class _Loop:
 
     def close(self) -> None:
         """Write out what is recorded, and end what draws batches."""
-        self._train_state.close()
-        self.recorder.close()
+        try:
+            self._train_state.close()
+        finally:
+            self.recorder.close()
 
     def _evaluation_due(self) -> bool:
         step = self._state.step

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from trainer.config.batch_settings import FilterAugment, QuietAugment
 from trainer.config.training_sections import TrainingSection
 from trainer.data.batches import BatchSampler
-from trainer.data.drawn_ahead import Drawers, stacked
 from trainer.data.drawn_sets import FeatureSet
 
 pytest.importorskip("jax", reason="JAX is not installed; the extra jax has it")
@@ -70,22 +69,3 @@ def test_batches_are_those_of_the_host(name: str) -> None:
     if name != "plain":
         changed = BatchSampler(sets(), SLICES, CHOICES["plain"].model_copy(update={"batch_ratios": None})).batch(5)
         assert (changed.features != wanted.features).mean() > 0.05
-
-
-def test_processes_draw_the_same_numbers() -> None:
-    samplers = [
-        BatchSampler(sets(), SLICES, CHOICES["all"].model_copy(update={"seed": seed, "batch_ratios": None}))
-        for seed in (3, 4)
-    ]
-    drawers = Drawers(samplers, processes=2)
-    try:
-        blocks = [drawers.numbers(block) for block in (range(3), range(3, 5))]
-    finally:
-        drawers.close()
-    for block, steps in zip(blocks, (range(3), range(3, 5)), strict=True):
-        for model, sampler in enumerate(samplers):
-            wanted = stacked([sampler.numbers(step, with_features=False) for step in steps])
-            assert wanted.keys() == block.keys()
-            for name, values in wanted.items():
-                np.testing.assert_array_equal(block[name][model], values, name)
-    assert not np.array_equal(blocks[0]["first"][0], blocks[0]["first"][1])
