@@ -282,8 +282,9 @@ class PerformanceSection(Section):
     with dynamic loss scaling from 7.0 on, and refused on what is slower with it. A name is taken on any device, also
     on a CPU: to see what it does."""
     step: Literal["auto", "jax", "tensorflow"] = "auto"
-    """What computes the steps. auto: JAX where it is installed and has what the training asks for, else TensorFlow.
-    jax: faster, and refused where it lacks something. tensorflow: has everything. The weights differ by rounding."""
+    """What computes the steps. auto: JAX where it starts and has what the training asks for, else TensorFlow.
+    jax: faster, and a training that it lacks something of is refused. tensorflow: has everything, and always does the
+    steps of --find-lr and mww-autotune. The weights differ by rounding."""
     num_workers: int = Field(0, ge=0)
     """Processes for recordings, features and augmentation where no --jobs is given; 0: one a core."""
     num_threads_per_worker: int = Field(1, ge=1)

@@ -52,8 +52,10 @@ def start_jax(settings: PerformanceSection | None = None) -> list[Any]:
     """Import JAX, with as many threads as `start_tensorflow` has, and return its devices: its GPUs where it has some,
     else the CPU. It takes a GPU's memory as it needs it, since TensorFlow evaluates on the same one.
 
-    Only the first call of a process sets the threads.
+    Only the first call of a process sets the threads. What JAX raises where it does not start is of any class: a part
+    that is not installed (`ImportError`), a plugin without its driver, a processor that it refuses.
     """
+    global _jax_devices
     settings = settings or PerformanceSection()
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     # A CUDA plugin that finds no driver complains, as does JAX where there is a GPU and no plugin.
@@ -62,7 +64,15 @@ def start_jax(settings: PerformanceSection | None = None) -> list[Any]:
     with _said_to_xla(threads), stderr_on_failure():
         import jax
 
-        return list(jax.devices())
+        _jax_devices = list(jax.devices())
+    return _jax_devices
+
+
+def jax_devices() -> list[Any]:
+    """Those of `start_jax`; none before its first call, which this is not: JAX takes threads, and a GPU's memory.
+    `import tensorflow` imports JAX where it is installed, so that it is imported says nothing.
+    """
+    return _jax_devices
 
 
 @contextmanager
@@ -113,6 +123,7 @@ def sixteen_bits(capability: tuple[int, int]) -> str:
 
 
 _started: Any = None
+_jax_devices: list[Any] = []
 
 
 def _start(intra: int, inter: int) -> Any:

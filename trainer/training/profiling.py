@@ -6,7 +6,6 @@ import cProfile
 import io
 import pstats
 import resource
-import sys
 import threading
 import time
 from collections import defaultdict
@@ -71,13 +70,12 @@ class StepTimes:
 
 def gpu_memory() -> dict[str, float]:
     """MiB that TensorFlow and JAX hold of all GPUs now, and held at most so far; nothing where there is none."""
-    from trainer.networks.runtime import start_tensorflow
+    from trainer.networks.runtime import jax_devices, start_tensorflow
 
     tf = start_tensorflow()
     gpus = len(tf.config.list_logical_devices("GPU"))
     used = [tf.config.experimental.get_memory_info(f"GPU:{index}") for index in range(gpus)]
-    jax = sys.modules.get("jax")  # not imported for this
-    for device in jax.devices() if jax else ():
+    for device in jax_devices():
         held = device.memory_stats() or {}
         if device.platform != "cpu" and held:
             used.append({"current": held["bytes_in_use"], "peak": held["peak_bytes_in_use"]})

@@ -136,6 +136,8 @@ def find_rate(config: TrainerConfig, plot: Path, progress: Stages, jobs: int | N
         )
     if training.teacher != "none":
         progress.told("the test is without the teacher of training.teacher, which is not trained yet")
+    if performance.step == "jax":
+        progress.told("the steps of the test are TensorFlow's")
     start_tensorflow(settings=performance)
     import keras
 

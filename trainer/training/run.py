@@ -240,6 +240,8 @@ def checked_recordings(
     check_teachers(config, ingestion.records)
     teachers = [run_config(checkpoint).model for checkpoint in config.training.teachers]
     check_step(config, precision, [*teachers, *([taught.model] if taught else [])])
+    if taught:
+        check_step(taught, precision, [])
     _check_ratios(config, ingestion.records)
     check_memory(config, ingestion.records)
     if taught:

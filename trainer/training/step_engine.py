@@ -1,5 +1,5 @@
-"""Which library computes the steps of a training: JAX where it is installed and has all that the training asks for,
-else TensorFlow.
+"""Which library computes the steps of a training: JAX where it starts and has all that the training asks for, else
+TensorFlow.
 
 JAX's step is faster (`benchmarks/training.py` says by how much), and TensorFlow's has everything.
 """
@@ -17,7 +17,6 @@ from trainer.config.network import NetworkConfig
 from trainer.config.sections import PerformanceSection, TrainerConfig, TrainingSection
 from trainer.networks.layout import Layout
 from trainer.networks.runtime import start_jax, start_tensorflow
-from trainer.training import step
 from trainer.training.losses import Distillation, Teacher
 from trainer.training.step import TrainState
 from wakeword.errors import ConfigError
@@ -48,35 +47,41 @@ def train_state(
         distillation: Likewise.
         representative: Likewise.
 
-    Returns the state, and what computes its steps; nothing where that is TensorFlow because JAX is not there.
+    Returns the state, and what computes its steps; nothing where that is TensorFlow because JAX is not installed or not
+    wanted. Raises `ConfigError` where `performance.step` is jax and its step cannot do this training.
     """
     teachers = distillation.teachers if distillation else ()
     missing = lacking(network, settings, compute_dtype, [teacher.network for teacher in teachers])
     missing = _FINE_TUNING if representative is not None else missing
-    where, reason = _device(performance)
-    if not reason and not missing:
+    wanted = performance.step != "tensorflow" and (performance.step == "jax" or is_installed())
+    where, reason = _device(performance, missing) if wanted else ("", "")
+    if where:
         from trainer.training.vector_state import VectorState
 
         slices = model.input_shape[1]
         return VectorState(model, network, settings, slices, taught_by(teachers, slices)), f"steps: JAX on {where}"
-    told = "" if reason else f"steps: TensorFlow, since JAX's have no {missing}"
+    if performance.step == "jax":
+        raise _refusal(reason)
+    told = f"steps: TensorFlow, since {reason}" if wanted else ""
     return TrainState(model, network, settings, compute_dtype, distillation, representative), told
 
 
 def check_step(config: TrainerConfig, compute_dtype: str, teachers: Sequence[NetworkConfig]) -> None:
-    """Raise `ConfigError` where `performance.step` is jax, and that is not there, or lacks something that a run or its
-    teachers ask for: before the run, some of whose parts come after hours.
+    """Raise `ConfigError` where `performance.step` is jax, and that does not start, or lacks something that a run or
+    its teachers ask for: before the run, some of whose parts come after hours.
     """
     if config.performance.step != "jax":
         return
-    _, reason = _device(config.performance)
-    if reason:
-        raise ConfigError(f"performance.step is jax, and {reason}; or set it to auto")
     missing = lacking(config.model, config.training, compute_dtype, teachers)
     if config.training.quantization_aware_steps:
         missing = missing or _FINE_TUNING
-    if missing:
-        raise ConfigError(f"performance.step is jax, whose step has no {missing}; set it to auto, or leave that out")
+    where, reason = _device(config.performance, missing)
+    if not where:
+        raise _refusal(reason)
+
+
+def _refusal(reason: str) -> ConfigError:
+    return ConfigError(f"performance.step is jax, and {reason}; or set it to auto")
 
 
 _FINE_TUNING = "quantisation-aware fine-tuning"
@@ -123,13 +128,24 @@ def taught_by(teachers: Sequence[Teacher], slices: int) -> list[TaughtBy]:
     return found
 
 
-def _device(performance: PerformanceSection) -> tuple[str, str]:
-    """Where JAX computes, and why it does not."""
-    if performance.step == "tensorflow" or (performance.step == "auto" and not step.COMPILED):
-        return "", "it is not asked for"
-    if importlib.util.find_spec("jax") is None:
+def is_installed() -> bool:
+    """Whether JAX is; it may still not start."""
+    return importlib.util.find_spec("jax") is not None
+
+
+def _device(performance: PerformanceSection, missing: str) -> tuple[str, str]:
+    """Where JAX computes, or nothing and why it does not. Where its step lacks something JAX is not started: it would
+    take threads, and a GPU's memory, beside TensorFlow.
+    """
+    if not is_installed():
         return "", f"JAX is not installed; {install('jax')}"
-    devices = start_jax(performance)
+    if missing:
+        return "", f"JAX's steps have no {missing}"
+    try:
+        devices = start_jax(performance)
+    except Exception as error:
+        said = str(error).partition("\n")[0]
+        return "", f"JAX does not start ({type(error).__name__}{f': {said}' if said else ''})"
     if devices[0].platform != "cpu":
         return str(devices[0].device_kind), ""
     if start_tensorflow().config.list_logical_devices("GPU"):

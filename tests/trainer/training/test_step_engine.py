@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partialmethod
 from pathlib import Path
@@ -51,11 +53,13 @@ def chosen(
 def test_what_jax_lacks_is_tensorflows_and_said(settings: dict[str, Any], named: str) -> None:
     state, told = chosen(**settings)
     assert type(state) is TrainState
-    assert told.startswith("steps: TensorFlow, since JAX's have no")
+    assert told.startswith("steps: TensorFlow, since JAX's steps have no")
     assert named in told
-    assert type(chosen("jax", **settings)[0]) is TrainState, "parts of a run that it lacks; those are refused before"
+    refused = rf"performance.step is jax, and JAX's steps have no .*{named}.*; or set it to auto"
+    with pytest.raises(ConfigError, match=refused):
+        chosen("jax", **settings)
     network, precision = settings.pop("network", SINGLE), settings.pop("compute_dtype", "float32")
-    with pytest.raises(ConfigError, match=rf"performance.step is jax, whose step has no .*{named}.*; set it to auto"):
+    with pytest.raises(ConfigError, match=refused):
         step_engine.check_step(config_of("jax", network, **settings), precision, [])
 
 
@@ -70,12 +74,66 @@ def config_of(step: Any, network: NetworkConfig = SINGLE, **settings: Any) -> Tr
 
 def test_what_comes_later_in_a_run_is_refused_before_it() -> None:
     step_engine.check_step(config_of("jax"), "float32", [SINGLE])
-    with pytest.raises(ConfigError, match="has no teachers other than MixedNets"):
+    with pytest.raises(ConfigError, match="have no teachers other than MixedNets"):
         step_engine.check_step(config_of("jax"), "float32", [SINGLE, CNN])
-    with pytest.raises(ConfigError, match="has no quantisation-aware fine-tuning"):
+    with pytest.raises(ConfigError, match="have no quantisation-aware fine-tuning"):
         step_engine.check_step(config_of("jax", quantization_aware_steps=5), "float32", [])
     for step in ("auto", "tensorflow"):
         step_engine.check_step(config_of(step, quantization_aware_steps=5), "float32", [CNN])
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            ModuleNotFoundError("jax requires jaxlib to be installed.\nSee there."),
+            "jax requires jaxlib to be installed.",
+        ),
+        (AssertionError(), "(AssertionError)"),
+    ],
+    ids=["a part is missing", "without a word"],
+)
+def test_a_jax_that_does_not_start_is_tensorflows_and_said(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: PerformanceSection) -> Any:
+        raise error
+
+    monkeypatch.setattr(step_engine, "start_jax", broken)
+    state, told = chosen("auto")
+    assert type(state) is TrainState
+    assert told.startswith(f"steps: TensorFlow, since JAX does not start ({type(error).__name__}")
+    assert said in told
+    assert "See there" not in told
+    with pytest.raises(ConfigError, match=r"performance.step is jax, and JAX does not start .*; or set it to auto"):
+        step_engine.check_step(config_of("jax"), "float32", [])
+    state, told = chosen("auto", optimizer="sgd")
+    assert told == "steps: TensorFlow, since JAX's steps have no optimizer sgd", "it is not started for these"
+
+
+def test_a_gpu_that_tensorflow_alone_finds_is_its_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JAX without its plugin for a GPU; nobody has one here."""
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [f"{kind}:0"])
+    state, told = chosen("auto")
+    assert type(state) is TrainState
+    assert told.startswith("steps: TensorFlow, since JAX finds no GPU, though TensorFlow does; ")
+
+
+def test_jax_is_started_for_its_own_steps_alone() -> None:
+    """Its backend takes threads, and on a GPU memory: nor does telling the memory of GPUs start it."""
+    script = """
+from tests.trainer.training.test_step_engine import chosen
+from trainer.training.profiling import gpu_memory
+from jax._src import xla_bridge
+for steps in ({"optimizer": "sgd"}, {"step": "tensorflow"}, {}):
+    chosen(**steps)
+    gpu_memory()
+    print(bool(xla_bridge._backends))
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["False", "False", "True"]
 
 
 def test_other_architectures_are_lacking() -> None:
