@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from firmware.credentials import api_key
 from firmware.virtual.program import VirtualProgram
 
-START, AUDIO, FLUSH, PING, RESTART, LISTEN = 1, 2, 3, 4, 5, 6
+START, AUDIO, FLUSH, PING, RESTART, LISTEN, DELIVER, MODEL = 1, 2, 3, 4, 5, 6, 7, 8
+DELIVERED = 4
 TIMEOUT = 30.0
 
 
@@ -93,3 +94,12 @@ class MicrophoneClient:
         """Send samples."""
         for at in range(0, len(samples), 4096):
             self.send(AUDIO, samples[at : at + 4096])
+
+    def deliver(
+        self, content: bytes, name: str, *, claimed: int | None = None, arena: int = 40_000, window: int = 5
+    ) -> None:
+        """Send a model, or what is none; `claimed` is what the board is told of its size."""
+        head = struct.pack("<IIHBx", len(content) if claimed is None else claimed, arena, window, 200)
+        self.send(DELIVER, head + name.encode() + b"\0" + name.encode())
+        for at in range(0, len(content), 4096):
+            self.send(MODEL, content[at : at + 4096])

@@ -27,6 +27,10 @@ class BoardGone(InfrastructureError):
     """
 
 
+class BufferFull(BoardGone):
+    """The board's ring buffer had no room for sound: its detection is too slow."""
+
+
 class ForeignFirmware(BoardRefused):
     """A board that answers is not the bench's: other firmware, another key or another target. Flashing mends that,
     where the board's MAC is the right one.

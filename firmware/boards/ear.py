@@ -4,8 +4,7 @@ samples that its detection hears, numbered as its detections are.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
@@ -14,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware.boards.board import BoardGone
-from firmware.boards.digital import connect_patiently, stay
-from firmware.boards.microphone_link import LISTEN, EarBlock, MicrophoneAddress, Progress, SignedLink, Trace
+from firmware.boards.microphone_link import LISTEN, Delivered, EarBlock, MicrophoneAddress, Progress
+from firmware.boards.open_link import OpenLink, probabilities
 from wakeword.errors import InfrastructureError
 
 MUTE_SECONDS = 5.0
@@ -68,30 +67,18 @@ class BoardEar:
 
     def __init__(self, address: MicrophoneAddress, take: Callable[[NDArray[np.int16]], None]) -> None:
         self._address, self._take = address, take
-        self._link: SignedLink | None = None
-        self._tasks: list[asyncio.Task[None]] = []
-        self._news = asyncio.Condition()
+        self._link: OpenLink | None = None
         self._progress = Progress()
-        self._traces: dict[int, bytearray] = {}
         self._samples = self._lost = self._slow = self._came = 0
-        self._told_at = 0.0
-        self._failed: Exception | None = None
         self._clock: list[tuple[int, int]] = []
         self._spacing_ms = 10
-        self._gone = ""
 
     async def __aenter__(self) -> Self:
-        self._link = await connect_patiently(self._address)
-        self._tasks = [asyncio.create_task(self._listen(self._link)), asyncio.create_task(stay(self._link))]
-        self._told_at = asyncio.get_running_loop().time()
-        self._link.send(LISTEN)
+        self._link = await OpenLink.to(self._address, self._told)
+        self._link.link.send(LISTEN)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
         if self._link is not None:
             await self._link.close()
 
@@ -119,7 +106,7 @@ class BoardEar:
         """Every probability that the board has told, of the model that the firmware names at this place: uint8
         `[inferences]`.
         """
-        return np.frombuffer(bytes(self._traces.get(model, b"")), np.uint8)
+        return probabilities({} if self._link is None else self._link.traces, model)
 
     async def hear(self, samples: int) -> None:
         """Return when so many samples have arrived and were decided on, as far as detection runs.
@@ -132,26 +119,23 @@ class BoardEar:
         await self._until(lambda: self._progress.decided + self._progress.refused >= samples)
 
     async def _until(self, reached: Callable[[], bool]) -> None:
-        now = asyncio.get_running_loop().time
-        before, since = self._samples, now()
-        async with self._news:
-            while not reached():
-                if self._failed is not None:
-                    raise self._failed
-                if self._gone:
-                    raise BoardGone(f"board {self._address.name!r}: {self._gone}")
-                if self._samples != before:
-                    before, since = self._samples, now()
-                if now() - since >= MUTE_SECONDS:
-                    raise self._silence(now())
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(since + MUTE_SECONDS - now()):
-                        await self._news.wait()
+        assert self._link is not None, "within the context only"
+        before, since = self._samples, time.monotonic()
+        while not reached():
+            if self._link.failed is not None:
+                raise self._link.failed
+            if self._link.gone:
+                raise BoardGone(f"board {self._address.name!r}: {self._link.gone}")
+            if self._samples != before:
+                before, since = self._samples, time.monotonic()
+            if (left := since + MUTE_SECONDS - time.monotonic()) <= 0:
+                raise self._silence(time.monotonic() - self._link.told_at)
+            await self._link.news(left)
 
-    def _silence(self, now: float) -> InfrastructureError:
-        """Why nothing comes."""
+    def _silence(self, unheard: float) -> InfrastructureError:
+        """Why nothing comes; the board has said nothing at all for so many seconds."""
         board = f"board {self._address.name!r}"
-        if now - self._told_at > ALIVE_SECONDS:
+        if unheard > ALIVE_SECONDS:
             return BoardGone(f"{board}: nothing came from it for {MUTE_SECONDS:g} s; check its network and its power")
         if self._samples:
             return BoardGone(
@@ -160,27 +144,11 @@ class BoardEar:
             )
         return MicrophoneMute(f"{board}: its microphone gives no samples; check its wires, and the pins of its target")
 
-    async def _listen(self, link: SignedLink) -> None:
-        try:
-            while True:
-                told = await link.receive()
-                self._told_at = asyncio.get_running_loop().time()
-                if isinstance(told, EarBlock):
-                    try:
-                        self._hear(told)
-                    except Exception as error:  # whatever it is, it is not the board's: who waits is told
-                        self._failed = error
-                        break
-                elif isinstance(told, Progress):
-                    self._progress = told
-                elif isinstance(told, Trace):
-                    self._traces.setdefault(told.model, bytearray()).extend(told.values)
-                async with self._news:
-                    self._news.notify_all()
-        except (asyncio.IncompleteReadError, OSError):
-            self._gone = "its microphone went away"
-        async with self._news:
-            self._news.notify_all()
+    def _told(self, told: Progress | EarBlock | Delivered) -> None:
+        if isinstance(told, EarBlock):
+            self._hear(told)
+        elif isinstance(told, Progress):
+            self._progress = told
 
     def _hear(self, told: EarBlock) -> None:
         samples = np.frombuffer(told.samples, "<i2").astype(np.int16)

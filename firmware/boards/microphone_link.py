@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from wakeword.errors import BoardRefused, InfrastructureError
 
-MAGIC, VERSION = b"MWWB", 4
+MAGIC, VERSION = b"MWWB", 5
 HELLO = struct.Struct("<4sBB2x16s")
 VERDICT = struct.Struct("<B32sq")
 HEADER = struct.Struct("<BBH")
@@ -33,6 +33,7 @@ _KIND = struct.Struct("<BB")
 _PROGRESS = struct.Struct("<qqIIqq")
 _TRACE = struct.Struct("<I")
 _DELIVERY = struct.Struct("<IIHBx")
+_DELIVERED = struct.Struct("<?B")
 _HEARD = struct.Struct("<qqIII")
 
 
@@ -105,6 +106,8 @@ class Delivered:
     """Whether a model that was delivered is there, enabled, and the only one that is."""
 
     there: bool
+    number: int
+    """Of its probabilities, see `Trace.model`; 0 where it is not there."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ class SignedLink:
         self._cipher = ChaCha20Poly1305(answers)
         self._sent = self._received = 0
         self.ever_played = ever_played
-        """Samples that the board was played since it started; 0: its state is that after boot."""
+        """0: the board's state is that after boot; else samples that it was played since, and models delivered."""
 
     def send(self, kind: int, content: bytes = b"") -> None:
         """Put a signed message on its way."""
@@ -185,7 +188,7 @@ class SignedLink:
                 (first,) = _TRACE.unpack_from(content)
                 return Trace(model, first, content[_TRACE.size :])
             if kind == DELIVERED:
-                return Delivered(content == b"\1")
+                return Delivered(*_DELIVERED.unpack(content))
             if kind == HEARD:
                 position, came, came_at, lost, slow = _HEARD.unpack_from(content)
                 return EarBlock(position, came, came_at, lost, slow, content[_HEARD.size :])

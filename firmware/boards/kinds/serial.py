@@ -154,10 +154,7 @@ class SerialBoard:
         """Every probability of the running stream that was played as samples: uint8 `[inferences]`. It does not tell
         those of sound in its room.
         """
-        models = [*self._models, *([] if self._delivery is None else [self._delivery.sha256])]
-        if self._player is None or model_sha256 not in models:
-            return None
-        return self._player.probabilities(len(models) - 1 - models[::-1].index(model_sha256))
+        return None if self._player is None else self._player.probabilities_of(model_sha256, self._models)
 
     async def stop(self) -> None:
         """A real board goes on running."""

@@ -170,11 +170,9 @@ class VirtualBoard:
 
     def probabilities(self, model_sha256: str) -> NDArray[np.uint8]:
         """Every probability of a model in the running stream: uint8 `[inferences]`."""
-        hashes = [model.sha256 for model in self._firmware.models]
-        hashes += [] if self._delivery is None else [self._delivery.sha256]
-        if self._player is None or model_sha256 not in hashes:
-            return np.zeros(0, np.uint8)
-        return self._player.probabilities(len(hashes) - 1 - hashes[::-1].index(model_sha256))
+        built_in = [model.sha256 for model in self._firmware.models]
+        told = None if self._player is None else self._player.probabilities_of(model_sha256, built_in)
+        return np.zeros(0, np.uint8) if told is None else told
 
 
 KIND = BoardKind("virtual", "virtual board", fed=True, open=VirtualBoard)

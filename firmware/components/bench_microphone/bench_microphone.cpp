@@ -32,6 +32,9 @@ static constexpr size_t MOST_HEARD = 8192;    // bytes of the own microphone tha
 static constexpr size_t HEARD_AT_ONCE = 2048;
 // Behind a wait for the client, what is lost while the buffer empties again is lost for that.
 static constexpr uint32_t CATCHING_UP_MS = 2000;
+// Far above what official models of version 2 have: some 60 KB, and arenas of 20 to 50 KB.
+static constexpr uint32_t MOST_MODEL = 1 << 20, MOST_ARENA = 1 << 20;
+static constexpr uint16_t MOST_WINDOW = 255;
 static constexpr size_t NONCE = 16, MAC = 16;
 static constexpr uint32_t PREFILL_MS = 150;
 // microphone.py takes no less: a stream at a pace waits for its first sound while the link waits for room for a whole message.
@@ -43,7 +46,7 @@ static constexpr uint32_t ALIVE_MS = 1000;
 static constexpr uint32_t HANDSHAKE_MS = 5000, SILENCE_MS = 10000, STALL_MS = 40000, REFUSAL_MS = 500;
 static constexpr uint32_t LINK_STACK = 6144, FEED_STACK = 4096;
 static constexpr UBaseType_t LINK_PRIORITY = 4, FEED_PRIORITY = 5;  // above the inference task's 3
-static constexpr uint8_t VERSION = 4;
+static constexpr uint8_t VERSION = 5;
 
 enum ClientMessage : uint8_t { START = 1, AUDIO = 2, FLUSH = 3, PING = 4, RESTART = 5, LISTEN = 6, DELIVER = 7, MODEL = 8 };
 enum BoardMessage : uint8_t { PROGRESS = 1, PROBABILITIES = 2, HEARD = 3, DELIVERED = 4 };
@@ -124,10 +127,10 @@ void BenchMicrophone::loop() {
   if (this->listener_ != nullptr)
     this->accept_();
   if (this->complete_) {
-    const uint8_t there = this->deliver_();
-    this->complete_ = false;  // the link task may take another one
-    if (this->taken_)
-      this->append_(DELIVERED, 0, &there, sizeof(there));
+    const bool there = this->deliver_();
+    const uint8_t told[2] = {there, uint8_t(there ? stream_clock().models() - 1 : 0)};
+    this->append_(DELIVERED, 0, told, sizeof(told));
+    this->complete_ = false;  // the link task may take another one, and lets its client go no sooner
   }
   if (this->taken_)
     this->report_();
@@ -296,6 +299,10 @@ void BenchMicrophone::serve_() {
       ESP_LOGW(TAG, "Nobody listens to this room any more");
     }
     this->playing_ = false;
+    // What is told of its model is told to this client, under its key; and nobody goes on with what it left.
+    while (this->complete_)
+      delay(1);
+    this->delivery_ = Delivery{};
   }
   {
     LockGuard guard(this->client_mutex_);
@@ -378,7 +385,7 @@ bool BenchMicrophone::authenticate_() {
   const Digest proof = this->sign_(this->key_, "mww-bench board", hello.nonce, NONCE, answer.nonce, NONCE);
   this->session_ = this->sign_(this->key_, "mww-bench session", hello.nonce, NONCE, answer.nonce, NONCE);
   const Digest answers = this->sign_(this->key_, "mww-bench answers", hello.nonce, NONCE, answer.nonce, NONCE);
-  // The main loop tells nothing before a stream begins, and takes no other client before this one is gone.
+  // The main loop tells nothing before a client has shown the key, and of a model that was delivered before its client is gone (see serve_).
   if ((this->answers_ == nullptr && noise_cipherstate_new_by_id(&this->answers_, NOISE_CIPHER_CHACHAPOLY) != NOISE_ERROR_NONE) ||
       noise_cipherstate_init_key(this->answers_, answers.data(), answers.size()) != NOISE_ERROR_NONE)
     return false;
@@ -388,7 +395,7 @@ bool BenchMicrophone::authenticate_() {
   }
   // What the last client left is thrown away by now, and all of it that was handed over is counted.
   this->wait_idle_();
-  const int64_t ever = stream_clock().ever();
+  const int64_t ever = stream_clock().ever() + this->deliveries_;
   std::memcpy(verdict + 1, proof.data(), proof.size());
   std::memcpy(verdict + 1 + proof.size(), &ever, sizeof(ever));
   return this->write_(verdict, sizeof(verdict));
@@ -420,22 +427,25 @@ const char *BenchMicrophone::listen_() {
     switch (message[0]) {
       case START: {
         uint32_t pace;
-        if (bytes != sizeof(pace) || this->playing_)
+        if (bytes != sizeof(pace) || this->playing_ || this->complete_)
           return BAD_MESSAGE;
         std::memcpy(&pace, content, sizeof(pace));
         this->begin_(pace);
         break;
       }
       case DELIVER:
-        if (this->playing_ || this->complete_ || !this->begin_model_(content, bytes))
+        if (this->playing_ || this->complete_)
           return BAD_MESSAGE;
+        this->begin_model_(content, bytes);
         break;
       case MODEL:
+        if (this->delivery_refused_)
+          break;  // it was sent before the client knew
         if (this->playing_ || this->complete_ || !this->take_model_(content, bytes))
           return BAD_MESSAGE;
         break;
       case LISTEN:
-        if (bytes != 0 || this->playing_ || this->source_ == nullptr)
+        if (bytes != 0 || this->playing_ || this->complete_ || this->source_ == nullptr)
           return BAD_MESSAGE;
         this->wait_idle_();
         {
@@ -478,27 +488,48 @@ const char *BenchMicrophone::listen_() {
   }
 }
 
-bool BenchMicrophone::begin_model_(const uint8_t *content, size_t bytes) {
+void BenchMicrophone::begin_model_(const uint8_t *content, size_t bytes) {
+  this->deliveries_++;
+  this->delivery_ = Delivery{};
+  const char *why = this->read_model_(content, bytes);
+  this->delivery_refused_ = why != nullptr;
+  if (why == nullptr)
+    return;
+  ESP_LOGE(TAG, "A model was not taken: %s", why);
+  this->delivery_ = Delivery{};
+  this->complete_ = true;
+  App.wake_loop_threadsafe();
+}
+
+const char *BenchMicrophone::read_model_(const uint8_t *content, size_t bytes) {
   struct {
     uint32_t bytes, arena;
     uint16_t window;
     uint8_t cutoff, zero;
   } head;
-  if (this->detection_ == nullptr || bytes <= sizeof(head))
-    return false;
+  if (this->detection_ == nullptr)
+    return "nothing here detects";
+  if (bytes <= sizeof(head))
+    return "its head is too short";
   std::memcpy(&head, content, sizeof(head));
   const char *text = reinterpret_cast<const char *>(content + sizeof(head)), *end = reinterpret_cast<const char *>(content + bytes);
   const char *middle = std::find(text, end, '\0');
-  this->delivery_ = Delivery{};
-  if (head.window == 0 || middle == end)
-    return false;
+  if (middle == end)
+    return "it has no wake word";
+  // Before any memory is taken.
+  if (head.bytes == 0 || head.bytes > MOST_MODEL)
+    return "it is empty, or too large";
+  if (head.arena == 0 || head.arena > MOST_ARENA)
+    return "its arena is 0, or too large";
+  if (head.window == 0 || head.window > MOST_WINDOW)
+    return "its sliding window is 0, or too long";
   this->delivery_.data = std::make_shared<micro_wake_word::ModelData>();
   this->delivery_.arena = head.arena;
   this->delivery_.window = head.window;
   this->delivery_.cutoff = head.cutoff;
   this->delivery_.id.assign(text, middle);
   this->delivery_.wake_word.assign(middle + 1, end);
-  return this->delivery_.data->allocate(head.bytes);
+  return this->delivery_.data->allocate(head.bytes) ? nullptr : "there is no memory for it";
 }
 
 bool BenchMicrophone::take_model_(const uint8_t *content, size_t bytes) {
@@ -517,8 +548,16 @@ bool BenchMicrophone::take_model_(const uint8_t *content, size_t bytes) {
 bool BenchMicrophone::deliver_() {
   Delivery delivery = std::move(this->delivery_);
   this->delivery_ = Delivery{};
-  if (!delivery.data->validate_and_mark_ready() || this->detection_->get_model_by_id(delivery.id) != nullptr)
+  if (delivery.data == nullptr)
+    return false;  // refused before, and said so
+  if (!delivery.data->validate_and_mark_ready()) {
+    ESP_LOGE(TAG, "A model was not taken: it is no TFLite model");
     return false;
+  }
+  if (this->detection_->get_model_by_id(delivery.id) != nullptr) {
+    ESP_LOGE(TAG, "A model was not taken: one with the id %s is here", delivery.id.c_str());
+    return false;
+  }
 #ifdef USE_HOST
   virtual_board::register_model(delivery.data->get_model_pointer(), delivery.data->size());
 #endif
@@ -527,11 +566,12 @@ bool BenchMicrophone::deliver_() {
   auto *added = model.get();
   if (!this->detection_->add_runtime_model(std::move(model)))
     return false;
+  // Not those of WakeWordModel, which write into the flash: it is so until the board starts anew.
   for (auto *one : this->detection_->get_wake_words()) {
-    if (one != added && one->is_enabled())
-      one->disable();
+    if (one != added)
+      one->StreamingModel::disable();
   }
-  added->enable();
+  added->StreamingModel::enable();
   stream_clock().add_model(delivery.data->get_model_pointer());
   this->untold_deliveries_.push_back(std::move(delivery));
   return true;

@@ -2,12 +2,13 @@
 // board's own microphone hears, while detection hears the same.
 //
 // One client at a time, which proves that it knows the key before anything is heard or told; the key itself is never sent. Each message of the client is
-// signed, each of the board's is encrypted and signed. What is played is not encrypted. Who has not shown the key within 5 s, or when the next one comes,
+// signed, each of the board's is encrypted and signed. What is played, and a model that is delivered, are not encrypted. Who has not shown the key within 5 s, or when the next one comes,
 // is turned away.
 //
 // Little-endian. At first the board says 24 bytes: "MWWB", version, status (0: welcome, 1: somebody else plays), 2 zeros, 16 random bytes.
 //   client: 16 random bytes; HMAC-SHA256(key, "mww-bench client" + the board's bytes + the client's)
-//   board:  status (0: welcome, 2: wrong key); HMAC-SHA256(key, "mww-bench board" + the same); i64 samples that it was ever played since boot
+//   board:  status (0: welcome, 2: wrong key); HMAC-SHA256(key, "mww-bench board" + the same); i64 0: its state is that after boot; else samples that it was played
+//           since, and models that were delivered, whether they were taken or not
 // Then both take HMAC-SHA256(key, "mww-bench session" + the same) as the key of the session, and the client sends messages:
 //   u8 type, u8 0, u16 bytes; the bytes; the first 16 bytes of HMAC-SHA256(session, u64 number of the message + all of it)
 //   START {u32 pace in thousandths, 0: as fast as it is taken}, AUDIO {samples}, FLUSH, PING, RESTART, LISTEN,
@@ -18,11 +19,11 @@
 //   u8 type, u8 model, the content; 16 bytes of tag
 //   PROGRESS {i64 handed over, i64 decided, u32 underruns, u32 samples that detection did not get, i64 position of the last underrun, i64 of the last of those samples}
 //   PROBABILITIES {u32 number of the first inference; a uint8 an inference}
-//   DELIVERED {u8 1: the model is there, enabled, and all others are disabled; 0: it is not}
+//   DELIVERED {u8 1: the model is there, enabled, and all others are disabled; 0: it is not, and the log says why; u8 its number in PROBABILITIES}
 //   HEARD {i64 position of the first sample; i64 samples that the microphone gave since LISTEN, u32 the board's milliseconds when it gave the last of them; u32 of them lost
 //   while the client did not fetch what it is told, u32 of them lost because detection was too slow; the samples}
 // Once samples were lost to detection no more probabilities of the stream are told: its inferences are of other slices from there on.
-// A model is delivered before a stream begins, and gone when the board starts anew.
+// A model is delivered before a stream begins, which waits for DELIVERED, and gone when the board starts anew; nothing of it is written into the flash.
 // At a pace a chunk is handed over every 16 ms / pace, whether micro_wake_word's ring buffer takes it or not, as a real microphone does; sound that does
 // not come in time is an underrun. The first 200 ms wait all the same while the models are loaded, and the pace begins when they have caught up.
 // What the own microphone hears waits on the board until detection takes it; where detection does not run, it is told all the same. Meanwhile PROGRESS comes every second at
@@ -92,7 +93,8 @@ class BenchMicrophone : public microphone::Microphone, public Component {
   void serve_();
   bool authenticate_();
   const char *listen_();  // why it ended
-  bool begin_model_(const uint8_t *content, size_t bytes);
+  void begin_model_(const uint8_t *content, size_t bytes);
+  const char *read_model_(const uint8_t *content, size_t bytes);  // why it is not taken; nullptr where it is
   bool take_model_(const uint8_t *content, size_t bytes);
   void begin_(uint32_t pace);
   void wait_idle_();
@@ -145,7 +147,9 @@ class BenchMicrophone : public microphone::Microphone, public Component {
     std::string id, wake_word;
   };
   Delivery delivery_;                      // of the link task until it is complete, then of the main loop
-  std::atomic<bool> complete_{false};
+  std::atomic<bool> complete_{false};        // or refused: the main loop is to answer
+  bool delivery_refused_{false};             // of the link task: the rest of the model is thrown away
+  int64_t deliveries_{0};                    // of the link task: since boot
   std::vector<Delivery> untold_deliveries_;  // of the main loop
 
   microphone::MicrophoneSource *source_{nullptr};

@@ -98,10 +98,11 @@ void StreamClock::stopped() {
 void StreamClock::inferred(const uint8_t *model, uint8_t probability) {
   LockGuard guard(this->mutex_);
   const auto found = std::find(this->models_.begin(), this->models_.end(), model);
-  // After a loss the inferences are of other slices: their numbers would tell nothing.
-  if (found == this->models_.end() || this->traces_.empty() || this->refused_samples_ > 0)
+  const auto index = size_t(found - this->models_.begin());
+  // A model that came after the stream had begun has no trace in it; after a loss the inferences are of other slices: their numbers would tell nothing.
+  if (index >= this->traces_.size() || this->refused_samples_ > 0)
     return;
-  this->traces_[found - this->models_.begin()].values.push_back(probability);
+  this->traces_[index].values.push_back(probability);
 }
 
 void StreamClock::probed(const uint8_t *model, size_t bytes) {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,25 @@ def until_hung_up(client: MicrophoneClient) -> None:
     with suppress(ConnectionResetError):
         while client.line.recv(4096):
             pass
+
+
+@contextmanager
+def powered(program: VirtualProgram) -> Iterator[None]:
+    """A program that ends is started again, as a board that restarts comes back by itself."""
+    ended = threading.Event()
+
+    def power() -> None:
+        while not ended.wait(0.05):
+            if program.pid is None:
+                program.start()
+
+    thread = threading.Thread(target=power)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def until_logged(program: VirtualProgram, text: str) -> None:

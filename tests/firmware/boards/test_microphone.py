@@ -128,7 +128,7 @@ def test_a_message_that_is_played_again_is_not_heard(program: VirtualProgram, ke
 
 
 def test_nothing_listens(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("firmware.boards.digital.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("firmware.boards.open_link.ANSWER_SECONDS", 0.5)
     with socket.socket() as taken:
         taken.bind((LOOPBACK, 0))
         where = MicrophoneAddress(LOOPBACK, taken.getsockname()[1], key, "desk")

@@ -5,7 +5,6 @@ else, and the next stream is fresh.
 from __future__ import annotations
 
 import asyncio
-import threading
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ from firmware.boards.kinds.virtual import LOOPBACK
 from firmware.boards.microphone_link import (
     Delivered,
     EarBlock,
-    ModelDelivery,
     Progress,
     SignedLink,
     Trace,
@@ -30,6 +28,7 @@ from tests.firmware.boards.microphone import (
     address,
     played_with_a_pause,
     playing,
+    powered,
     trace,
 )
 from tests.harness.tcp_proxy import TcpProxy
@@ -159,12 +158,6 @@ def test_a_board_is_told_to_restart_for_a_fresh_stream(
 ) -> None:
     """As a real board does: it restarts by itself, and is waited for."""
     player = DigitalPlayer(lambda: address(program, key), LOSSLESS_PACE)
-    ended = threading.Event()
-
-    def power() -> None:
-        while not ended.wait(0.05):
-            if program.pid is None:
-                program.start()
 
     async def play() -> None:
         await player.restart_stream()
@@ -177,13 +170,8 @@ def test_a_board_is_told_to_restart_for_a_fresh_stream(
         await player.play(NOISE)
         await player.drain()
 
-    thread = threading.Thread(target=power)
-    thread.start()
-    try:
+    with powered(program):
         playing(player, play)
-    finally:
-        ended.set()
-        thread.join()
     assert np.array_equal(player.probabilities(0), trace(program, host_firmware))
     assert len(player.probabilities(0)) == (len(NOISE) // 160 - 2) // 3
 
@@ -204,7 +192,7 @@ def test_a_stream_that_ended_at_once_is_not_heard_before_the_next(
                     await player.play(NOISE[:32_000])
                     await player.drain()
                     assert player._link is not None
-                    return player._link.ever_played, player._progress.handed_over
+                    return player._link.link.ever_played, player._progress.handed_over
                 finally:
                     await player.close()
 
@@ -218,7 +206,7 @@ def test_a_stream_that_ended_at_once_is_not_heard_before_the_next(
 def test_a_board_that_swallows_what_comes_while_it_starts_is_waited_for(
     program: VirtualProgram, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("firmware.boards.digital.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("firmware.boards.open_link.ANSWER_SECONDS", 0.5)
 
     async def play() -> int:
         async with TcpProxy(LOOPBACK, program.microphone_port) as proxy:
@@ -241,13 +229,6 @@ def test_a_board_that_swallows_what_comes_while_it_starts_is_waited_for(
 
 
 def test_a_board_behind_a_broken_connection_is_told_to_restart(program: VirtualProgram, key: str) -> None:
-    ended = threading.Event()
-
-    def power() -> None:
-        while not ended.wait(0.05):
-            if program.pid is None:
-                program.start()
-
     async def play() -> tuple[int | None, int | None]:
         async with TcpProxy(LOOPBACK, program.microphone_port) as proxy:
             player = DigitalPlayer(lambda: address(program, key, proxy.port), LOSSLESS_PACE)
@@ -262,33 +243,6 @@ def test_a_board_behind_a_broken_connection_is_told_to_restart(program: VirtualP
             finally:
                 await player.close()
 
-    thread = threading.Thread(target=power)
-    thread.start()
-    try:
+    with powered(program):
         before, after = asyncio.run(play())
-    finally:
-        ended.set()
-        thread.join()
     assert before != after
-
-
-@pytest.mark.parametrize("content", [b"", b"no model at all, but long enough", bytes(5000)])
-def test_what_is_no_model_is_not_taken_and_the_board_goes_on(
-    program: VirtualProgram, host_firmware: Firmware, key: str, content: bytes
-) -> None:
-    delivery = ModelDelivery("delivered", "A", content, "0" * 64, 200, 5, 20_000)
-
-    async def restart() -> None:
-        await asyncio.to_thread(program.restart)
-
-    refused = DigitalPlayer(lambda: address(program, key), LOSSLESS_PACE, restart, delivery)
-    with pytest.raises(BoardGone, match=r"does not take the model|microphone went away"):
-        playing(refused, refused.restart_stream)
-    player = DigitalPlayer(lambda: address(program, key), LOSSLESS_PACE)
-
-    async def play() -> None:
-        await player.play(NOISE[:16_000])
-        await player.drain()
-
-    playing(player, play)
-    assert np.array_equal(player.probabilities(0), trace(program, host_firmware))
