@@ -123,6 +123,8 @@ class SessionRecord(Record):
     esphome_version: str
     model_sha256_on_board: str
     """Of the bytes that the board runs, computed by the board. A verdict needs it to equal the model file's."""
+    delivered: bool = False
+    """The model was brought to the running board before each stream, and ran from its memory, not from its flash."""
     seed: int | None
     """Of the order of playback. None for merged sessions with different ones."""
     legs: int = Field(ge=1)

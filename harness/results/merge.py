@@ -245,6 +245,7 @@ def merge_sessions(results: Sequence[Result]) -> SessionRecord | None:
         board=first.board,
         esphome_version=", ".join(dict.fromkeys(session.esphome_version for session in sessions)),
         model_sha256_on_board=first.model_sha256_on_board,
+        delivered=first.delivered,
         seed=first.seed if len({session.seed for session in sessions}) == 1 else None,
         legs=sum(session.legs for session in sessions),
         audio_seconds=sum(session.audio_seconds for session in sessions),
@@ -261,4 +262,9 @@ def _require_same_model_on_board(first: SessionRecord, other: SessionRecord) -> 
         raise ConfigError(
             f"cannot merge sessions: the board ran model {first.model_sha256_on_board[:12]} in one and"
             f" {other.model_sha256_on_board[:12]} in the other; report them one by one"
+        )
+    if first.delivered != other.delivered:
+        raise ConfigError(
+            "cannot merge sessions: the model was delivered to the board in one and part of its firmware in the other;"
+            " report them one by one"
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firmware.boards.board import Board
-from firmware.boards.entry import BoardEntry
+from firmware.boards.entry import HOST_TARGET, BoardEntry
 from firmware.boards.inventory import find_board, inventory_path
 from firmware.boards.lock import check_free, hold_board
 from firmware.boards.microphone_link import ModelDelivery
@@ -142,7 +142,7 @@ def _measure_in(
                 if read_plan(folder) is not None:  # recordings were hashed and firmware was built since the first look
                     raise _occupied(folder)
                 write_plan(plan, folder)
-            _play(plan, entry, firmware, folder, request, say)
+            _play(plan, entry, firmware, folder, request, _delivery(candidate) if plan.delivered else None, say)
     return make_result(plan, folder, candidate)
 
 
@@ -187,11 +187,17 @@ def _check_station(
 
 
 def _running(request: SessionRequest) -> Firmware:
-    """What a board runs that a model is delivered to."""
+    """What a board runs that a model is delivered to. Raises `ConfigError` where nothing can be."""
     from firmware.build import read_firmware
 
     assert request.firmware is not None
-    return read_firmware(request.firmware)
+    firmware = read_firmware(request.firmware)
+    if not firmware.digital and firmware.target != HOST_TARGET:
+        raise ConfigError(
+            f"{request.firmware}: was built without --digital, so no model can be delivered to it; build it anew with"
+            " --digital and flash it"
+        )
+    return firmware
 
 
 def _delivery(candidate: DeviceModel) -> ModelDelivery:
@@ -264,8 +270,20 @@ def _play(
     firmware: Firmware | None,
     folder: Path,
     request: SessionRequest,
+    delivery: ModelDelivery | None,
     say: Callable[[str], None],
 ) -> None:
+    """Play what is left of the plan.
+
+    Args:
+        plan: Of the session.
+        entry: The board's.
+        firmware: What it runs, or is to run.
+        folder: The session's.
+        request: Of this run.
+        delivery: The model, where it is brought to the running board.
+        say: Takes what a user should read.
+    """
     # Through the air the microphone itself is what keeps the time: its board takes the sound as it comes.
     board = kind_of(entry).open(
         entry,
@@ -273,7 +291,7 @@ def _play(
         folder=folder,
         realtime=plan.realtime and plan.air is None,
         digital=plan.digital,
-        delivery=_delivery(_candidate(request)) if request.deliver else None,
+        delivery=delivery,
     )
     seconds = plan.schedule().samples / SAMPLE_RATE_HZ
     with session_progress(f"{plan.model.wake_word}, {entry.name}", seconds) as watch:
@@ -288,7 +306,6 @@ def _play(
             TimeLimits(reconnect=request.reconnect_timeout),
             watch,
             say,
-            request.deliver,
         )
         try:
             asyncio.run(session.run())

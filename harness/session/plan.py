@@ -63,6 +63,8 @@ class SessionPlan(Record):
     """The way of the sound through the air; None where the board is played samples."""
     digital: bool = False
     """Samples were asked for; a virtual board without a loudspeaker is played them all the same."""
+    delivered: bool = False
+    """The model is brought to the running board before each stream, and is in no firmware."""
 
     def schedule(self) -> Schedule:
         """The order of playback. Raises `InfrastructureError` when this version orders otherwise than the one that
@@ -119,6 +121,7 @@ def what_changed(old: SessionPlan, new: SessionPlan) -> list[str]:
         "margin": old.margin != new.margin,
         "loudspeaker, microphone or their settings": old.air != new.air,
         "source of the sound": old.digital != new.digital,
+        "--deliver": old.delivered != new.delivered,
     }
     changed = [name for name, differs in named.items() if differs]
     changed += _changed_recordings(old, new)

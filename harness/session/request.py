@@ -134,6 +134,7 @@ def make_plan(request: SessionRequest, entry: BoardEntry, candidate: DeviceModel
         margin=request.margin,
         air=air,
         digital=request.digital,
+        delivered=request.deliver,
         versions={name: importlib.metadata.version(name) for name in (*PACKAGES, "aioesphomeapi")},
     )
 

@@ -84,8 +84,6 @@ class Session:
     """Called after each block."""
     say: Callable[[str], None] = lambda _: None
     """Takes what a user should read."""
-    delivers: bool = False
-    """The player brings the model to the board before each stream."""
 
     async def run(self) -> None:
         """Do what is left to do of the plan; a finished session is left alone.
@@ -114,7 +112,7 @@ class Session:
         name = self.board.entry.name
         async with self._connected(log) as connection:
             identity = await connection.collector.identify()
-            if self.delivers or self.model_on(identity) is not None:
+            if self.plan.delivered or self.model_on(identity) is not None:
                 if self.firmware is not None and self.board.runs(self.firmware):
                     self._note_versions(log, self.firmware)
                 await _Playing(self, connection, legs).measure()
@@ -148,8 +146,11 @@ class Session:
             yield Connection(self.board, collector, log, self.limits)
 
     def model_on(self, identity: Identity) -> ModelIdentity | None:
-        """The plan's model among those that a board runs; None where it runs others."""
-        return next((model for model in identity.models if model.sha256 == self.plan.model.tflite_sha256), None)
+        """The plan's model among those that a board runs; None where it runs others. One that is compiled in and was
+        delivered too is there twice, and the one that was delivered comes last.
+        """
+        found = [model for model in identity.models if model.sha256 == self.plan.model.tflite_sha256]
+        return next(iter(found[::-1] if self.plan.delivered else found), None)
 
 
 class _Playing:
@@ -277,6 +278,11 @@ class _Playing:
         if model is None:
             raise InfrastructureError(
                 f"board {self._name!r} runs another model than before; give a firmware with this model by --firmware"
+            )
+        if model.enabled is False:
+            raise InfrastructureError(
+                f"board {self._name!r}: the model {model.wake_word!r} is disabled there, so nothing would be measured;"
+                " restart the board"
             )
         if model.cutoff != self._plan.model.cutoff_uint8:
             await self._collector.set_cutoff(model.model_id, self._plan.model.cutoff_uint8)

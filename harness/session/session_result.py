@@ -199,6 +199,7 @@ def _session(
         board=BoardRecord.model_validate({name: getattr(plan.board, name) for name in BoardRecord.model_fields}),
         esphome_version=esphome,
         model_sha256_on_board=_model_on_board(plan, events),
+        delivered=plan.delivered,
         seed=plan.settings.seed,
         legs=len(measured),
         audio_seconds=sum(leg.samples for leg in measured) / SAMPLE_RATE_HZ,

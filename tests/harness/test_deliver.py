@@ -40,6 +40,8 @@ def test_two_candidates_are_measured_on_one_firmware_that_has_neither(
         results.append(output / "result.json")
         result = read_result(results[-1])
         assert result.model.tflite_sha256 not in {model.sha256 for model in two_models_firmware.models}
+        assert result.session is not None
+        assert result.session.delivered
         assert result.agreement is not None
         agreement = result.agreement.probabilities
         assert agreement is not None
@@ -52,6 +54,8 @@ def test_two_candidates_are_measured_on_one_firmware_that_has_neither(
     assert run("mww-report", *results, "--output", page).returncode == 0
     assert "Alexa" in page.read_text()
     assert "Hey Jarvis" in page.read_text()
+    assert run("mww-report", results[0], "--output", page).returncode == 0
+    assert "delivered over the network before each leg (--deliver), not part of the firmware" in page.read_text()
 
 
 def test_a_delivery_needs_a_firmware_and_the_digital_way(run: Run, official_models: Path, spoken: Spoken) -> None:

@@ -314,6 +314,7 @@ def test_sessions_of_one_board_merge_and_are_compared_anew(spoken: RunRecord, no
             "different boards: MAC address",
         ),
         (session(model_sha256_on_board="f" * 64), "the board ran model"),
+        (session(delivered=True), "the model was delivered to the board in one"),
     ],
 )
 def test_sessions_of_different_boards_or_models_do_not_merge(

@@ -42,6 +42,7 @@ class FakeBoard:
     faults: dict[int, Fault] = field(default_factory=dict)
     deaf: bool = False
     comes_back: bool = True
+    enabled: bool = True
     model_sha256: str = ""
     flashed: list[Firmware] = field(default_factory=list)
     entry: BoardEntry = VIRTUAL_BOARD
@@ -196,7 +197,8 @@ class FakeCollector:
     async def identify(self) -> Identity:
         await self.wait_connected(0)
         point = self.board
-        model = ModelIdentity("ww", point.candidate.manifest.wake_word, point.model_sha256, 1, point.cutoff)
+        word, window = point.candidate.manifest.wake_word, point.candidate.point.window
+        model = ModelIdentity("ww", word, point.model_sha256, 1, point.cutoff, window, point.enabled)
         models = f"ww|{model.wake_word}|{model.sha256}|1|{model.cutoff}"
         self._answer("identity", target="host", models=models)
         return Identity(Stamp(self.boot_id, self.seq, 0), "host", (model,))

@@ -51,6 +51,7 @@ def test_what_changed_is_said(plan: Plan, material: Path, tmp_path: Path) -> Non
     assert what_changed(made, plan(realtime=True)) == ["speed of playback"]
     assert what_changed(made, plan(margin=0.05)) == ["margin"]
     assert what_changed(made, plan(digital=True)) == ["source of the sound"]
+    assert what_changed(made, made.model_copy(update={"delivered": True})) == ["--deliver"]
     assert what_changed(made, plan(none=())) == ["3 of 9 recordings (gone, or with other content, label or truth)"]
     more = words(tmp_path / "more", 2, seed=9)
     assert what_changed(made, plan(none=(material / "noise", more))) == ["2 recordings more"]

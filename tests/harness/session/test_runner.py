@@ -155,6 +155,22 @@ def test_a_board_with_another_model_is_refused_without_a_firmware(
         play(plan(), FakeBoard(candidate, model_sha256="0" * 64), tmp_path)
 
 
+def test_a_model_that_is_disabled_is_not_measured(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
+    """Nothing of it would be detected, and silence would be a good figure."""
+    board = FakeBoard(candidate, enabled=False)
+    with pytest.raises(InfrastructureError, match=r"is disabled there, so nothing would be measured; restart"):
+        play(plan(), board, tmp_path)
+    assert not board.played
+
+
+def test_a_result_says_that_its_model_was_delivered(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
+    made = plan().model_copy(update={"delivered": True})
+    play(made, FakeBoard(candidate), tmp_path)
+    session = result_of(made, tmp_path, candidate).session
+    assert session is not None
+    assert session.delivered
+
+
 def test_a_board_with_another_model_is_flashed(plan: Plan, candidate: DeviceModel, tmp_path: Path) -> None:
     made, board = plan(), FakeBoard(candidate, model_sha256="0" * 64)
     firmware = _Firmware(candidate.model.sha256)
