@@ -243,7 +243,7 @@ def report(
 
       mww-report wake.json none.json --card alexa.card.json
     """
-    from harness.results.card import badge_path, write_card
+    from harness.results.card import badge_path, make_card, write_card
     from harness.results.matrix import are_comparable, measurement_groups
     from harness.results.matrix_page import write_matrix
     from harness.results.merge import merge_results
@@ -260,6 +260,7 @@ def report(
         groups = measurement_groups(read)
         if card is not None and len(groups) > 1:
             raise ConfigError("--card is of one model, measured in one way; give its results alone")
+        made = None if card is None else make_card(merge_results(read))  # before anything is written
         if len(groups) == len(model_groups(read)) == 2 and are_comparable(groups[0][0], groups[1][0]):
             said = [write_comparison(groups, output)]
         elif len(groups) > 1:
@@ -270,8 +271,8 @@ def report(
     for sentence in said:
         typer.echo(sentence)
     typer.echo(f"Report: {output.absolute()}")
-    if card is not None:
-        written, picture = write_card(merge_results(read), card)
+    if card is not None and made is not None:
+        written, picture = write_card(made, card)
         typer.echo(f"Card: {written.absolute()}, badge: {picture.absolute()}")
 
 

@@ -1,12 +1,15 @@
 """A model card: what was measured of a model, small enough to stand beside it where it is published.
 
 The card is JSON with counts, intervals, corpora and the command; the badge is an SVG that says the same in one line.
-Both begin with how it was measured: `simulated` is never left out. Nothing of the machine's folders is in them but what
-the command has.
+Both begin with how it was measured: `simulated` is never left out. Nothing of the machine's folders is in them: of a
+path in the command its name is kept.
 """
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Literal
 
@@ -39,7 +42,10 @@ class CardModel(Record):
 class CardFigure(Record):
     """A figure with what it was counted from."""
 
+    name: str
+    """Of the field of `result.json`'s scores."""
     title: str
+    """The same in the report's words."""
     counted: str
     """Count, and of what, in words: `170 of 174`."""
     grade: str
@@ -84,7 +90,14 @@ class ModelCard(Record):
 
 
 def make_card(result: Result) -> ModelCard:
-    """The card of one model's merged results. Raises `ConfigError` where the board ran another model."""
+    """The card of one model's merged results. Raises `ConfigError` where the board ran another model, and for figures
+    at another cutoff than the command's.
+    """
+    if result.measured_cutoff is not None:
+        raise ConfigError(
+            f"{result.model.manifest_path}: no card: its figures are at cutoff {result.model.cutoff:g}, and were"
+            f" measured at {result.measured_cutoff:g}; simulate it again with --cutoff {result.model.cutoff:g}"
+        )
     verdict = judge(result)
     if verdict.withheld:
         raise ConfigError(f"{result.model.manifest_path}: no card: {verdict.sentence}")
@@ -98,7 +111,11 @@ def make_card(result: Result) -> ModelCard:
         remarks=verdict.remarks,
         figures=tuple(
             CardFigure(
-                title=name.title, counted=wording.cell(figure).counted, grade=grades.get(field, ""), figure=figure
+                name=field,
+                title=name.title,
+                counted=wording.cell(figure).counted,
+                grade=grades.get(field, ""),
+                figure=figure,
             )
             for field, name in ScoresRecord.figures().items()
             if (figure := result.scores.figure(field)) is not None
@@ -116,11 +133,35 @@ def make_card(result: Result) -> ModelCard:
             for run in result.runs
         ),
         model=_model(result, result.arena),
-        command=result.command,
+        command=without_folders(result.command),
         seed=result.seed,
         created=result.created,
         versions=result.versions,
     )
+
+
+def without_folders(commands: str) -> str:
+    """Command lines without the folders of the machine that they were given on: of each path that is absolute, or
+    begins at home, its name is kept.
+    """
+    return "\n".join(shlex.join(map(_without_folders, words)) for words in _command_lines(commands))
+
+
+def _command_lines(commands: str) -> Iterator[list[str]]:
+    """The words of each command; one ends with its line, unless that is within quotes."""
+    command = ""
+    for line in commands.splitlines(keepends=True):
+        command += line
+        with suppress(ValueError):  # quotes that are open
+            yield shlex.split(command)
+            command = ""
+    if command:
+        yield command.split()
+
+
+def _without_folders(word: str) -> str:
+    before, equals, given = word.rpartition("=")
+    return f"{before}{equals}{PurePath(given).name}" if given.startswith(("/", "~")) else word
 
 
 def _model(result: Result, arena: ArenaRecord) -> CardModel:
@@ -139,10 +180,9 @@ def _model(result: Result, arena: ArenaRecord) -> CardModel:
 
 def badge(card: ModelCard) -> str:
     """The card in one line, as SVG: source, recall and false accepts per hour with their 95 % intervals."""
-    by_title = {one.title: one.figure for one in card.figures}
-    names = ScoresRecord.figures()
+    figures = {one.name: one.figure for one in card.figures}
     parts = [f"{card.wake_word} · {card.source}"]
-    recall, rate = by_title.get(names["recall"].title), by_title.get(names["false_accepts_per_hour"].title)
+    recall, rate = figures.get("recall"), figures.get("false_accepts_per_hour")
     if recall is not None and recall.rate is not None:
         parts.append(f"recall {_plain(wording.cell(recall))}")
     if rate is not None and rate.rate is not None:
@@ -170,11 +210,11 @@ def badge_path(card: Path) -> Path:
     return card.with_suffix(BADGE_SUFFIX)
 
 
-def write_card(result: Result, path: Path) -> tuple[Path, Path]:
+def write_card(card: ModelCard, path: Path) -> tuple[Path, Path]:
     """Write the card to `path` (.json) and the badge beside it (.svg), and return both. Raises `ConfigError` as
-    `badge_path` and `make_card` do, and `OSError` when the disk is full.
+    `badge_path` does, and `OSError` when the disk is full.
     """
-    card, picture = make_card(result), badge_path(path)
+    picture = badge_path(path)
     with partial_file(picture) as svg, partial_file(path) as json:
         svg.write_text(badge(card), encoding="utf-8")
         json.write_text(card_text(card), encoding="utf-8")

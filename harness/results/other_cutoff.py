@@ -12,7 +12,7 @@ from harness.results.evidence import pair_streams, paired_curve
 from harness.results.runs import run_streams, scored_runs
 from harness.results.schema import DetectionRecord, Result, RunRecord
 from harness.results.scores import score_runs
-from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ, slice_end_samples
+from wakeword.contract import PROBABILITY_MAX, SAMPLE_RATE_HZ, cutoff_to_uint8, slice_end_samples
 from wakeword.detector import detect
 from wakeword.errors import ConfigError
 from wakeword.scoring.det import DetCurve
@@ -36,15 +36,18 @@ def result_at(result: Result, cutoff: int) -> Result:
             f"{result.model.wake_word}: was measured ({result.runs[0].source}), and only a simulation is decided anew"
             " at another cutoff"
         )
+    model = result.model
+    measured = model.cutoff if result.measured_cutoff is None else result.measured_cutoff
     point = {"cutoff": cutoff_as_probability(cutoff) if cutoff else 0.0, "cutoff_uint8": cutoff}
     runs = tuple(_decided(run, result, cutoff) for run in result.runs)
     return result.model_copy(
         update={
-            "model": result.model.model_copy(update=point),
+            "model": model.model_copy(update=point),
             "runs": runs,
             "scores": score_runs(runs),
             "judge": None,
             "judged_scores": None,
+            "measured_cutoff": None if cutoff == cutoff_to_uint8(measured) else measured,
         }
     )
 

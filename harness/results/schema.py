@@ -300,6 +300,9 @@ class Result(Record):
     """How the board was measured; None for a simulation."""
     judge: JudgeRecord | None = None
     """The second stage that was asked about each detection of `runs`; None where there was none."""
+    measured_cutoff: float | None = None
+    """Where its detections were decided anew at another cutoff: the one that it was measured at, which `command` and
+    the manifest have."""
     judged_scores: ScoresRecord | None = None
     """Scores of the detections that the judge says yes to; `scores` are those of the device alone."""
 

@@ -8,10 +8,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from harness.results.card import ModelCard, badge, make_card
+from harness.results.card import ModelCard, badge, make_card, without_folders
+from harness.results.other_cutoff import result_at
 from harness.results.schema import Result, write_result
 from tests.commands import run
-from tests.harness.results.builders import clips_run, make_device_result, make_result, session, stream_run
+from tests.harness.results.builders import CUTOFF_UINT8, clips_run, make_device_result, make_result, session, stream_run
 from wakeword.errors import ConfigError
 from wakeword.records import read_record
 
@@ -70,6 +71,44 @@ def test_no_card_is_made_of_another_model_s_figures(tmp_path: Path) -> None:
     result = make_device_result([device], [words], session(model_sha256_on_board="0" * 64))
     with pytest.raises(ConfigError, match="no card"):
         make_card(result)
+
+
+def test_no_card_is_made_of_figures_that_its_command_does_not_give(result: Result) -> None:
+    lower, back = result_at(result, 60), result_at(result_at(result, 60), CUTOFF_UINT8)
+    with pytest.raises(ConfigError, match=r"no card: its figures are at cutoff .* simulate it again with --cutoff"):
+        make_card(lower)
+    assert make_card(back).figures == make_card(result).figures
+
+
+def test_a_card_names_no_folder_of_the_machine() -> None:
+    given = "mww-simulate '/home/someone/my models/a.json' people/ --result=/tmp/x/a.json ~/b --cutoff 0.9"
+    kept = "mww-simulate a.json people/ --result=a.json b --cutoff 0.9"
+    assert without_folders(given) == kept
+    assert without_folders(f"{given}\nmww-simulate '/a\nb/c d.json' --set x=/root/y") == (
+        f"{kept}\nmww-simulate 'c d.json' --set x=y"
+    )
+    assert without_folders("mww-simulate /home/a/b's.json") == """mww-simulate 'b'"'"'s.json'"""
+
+
+def test_a_figure_is_found_by_its_name(result: Result) -> None:
+    """Whatever the report's words are."""
+    card = make_card(result)
+    said = {one.name: one.model_copy(update={"title": "another"}) for one in card.figures}
+    again = card.model_copy(update={"figures": tuple(said.values())})
+    assert words_of(badge(again)) == words_of(badge(card))
+    assert said["recall"].figure == result.scores.recall
+
+
+def test_a_report_is_not_written_where_the_card_cannot_be(tmp_path: Path) -> None:
+    words = clips_run(tmp_path / "words", [250])
+    device = words.model_copy(update={"source": "virtual board"})
+    other = make_device_result([device], [words], session(model_sha256_on_board="0" * 64))
+    write_result(other, tmp_path / "result.json")
+    given = ["--output", tmp_path / "r.html", "--card", tmp_path / "card.json"]
+    done = run(None, "mww-report", tmp_path / "result.json", *given)
+    assert done.returncode == 2
+    assert "no card" in done.stderr
+    assert not (tmp_path / "r.html").exists()
 
 
 def test_the_command_writes_card_and_badge_beside_the_report(result: Result, tmp_path: Path) -> None:
