@@ -13,12 +13,10 @@ from wakeword.model.arena_kernels import EspNn, KnownError
 from wakeword.model.esp_nn import VERSIONS, known_errors
 from wakeword.model.flatbuffer import read_model
 from wakeword.model.manifest import read_manifest
+from wakeword.model.verify import check_manifest_arena
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-ESTIMATE_SHARE = 0.03
-"""How far an estimate may be off."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +31,11 @@ class ArenaRow:
 
     @property
     def verdict(self) -> str:
-        """Whether the manifest's arena is enough."""
+        """Whether the manifest's arena is enough, as mww-verify says it."""
         if self.manifest is None:
             return ""
-        if self.manifest >= self.estimate.total:
-            return "enough"
-        if self.manifest >= (1 - ESTIMATE_SHARE) * self.estimate.total:
-            return "about enough"
-        return "too small: a second attempt at 1.5 or 2 times the size, where ESPHome makes one"
+        check = check_manifest_arena(self.manifest, self.estimate.total)
+        return "enough" if check.status == "passed" else check.detail.partition(": ")[2]
 
 
 def arena_rows(path: Path) -> list[ArenaRow]:
@@ -75,11 +70,17 @@ def arena_table(path: Path, rows: Sequence[ArenaRow]) -> Table:
     return table
 
 
-def arena_words(rows: Sequence[ArenaRow]) -> Iterator[str]:
-    """Who has which version, and what is known to be wrong with it."""
+def error_words(path: Path, rows: Sequence[ArenaRow]) -> Iterator[str]:
+    """What a version is known to compute wrongly of this model."""
     for row in rows:
-        yield f"{row.kernels.version}: {row.kernels.note}; rules of {row.kernels.source}"
-        if row.kernels.remark:
-            yield f"  {row.kernels.remark}"
         for number, error in row.errors:
-            yield f"  operator {number}, {error.operator}: {error.what} ({error.source})"
+            version = row.kernels.version
+            yield f"{path}: ESP-NN {version}: operator {number}, {error.operator}: {error.what} ({error.source})"
+
+
+def version_words() -> Iterator[str]:
+    """Who has which version, where its rules were read, and what is not known of it."""
+    for kernels in VERSIONS.values():
+        yield f"{kernels.version}: {kernels.note}; rules of {kernels.source}"
+        if kernels.remark:
+            yield f"  {kernels.remark}"

@@ -130,14 +130,16 @@ def arena(
     """
     from rich.console import Console
 
-    from firmware.arena import arena_rows, arena_table, arena_words
+    from firmware.arena import arena_rows, arena_table, error_words, version_words
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     for path in models:
         rows = arena_rows(path)
         console.print(arena_table(path, rows))
-        for line in arena_words(rows):
+        for line in error_words(path, rows):
             print(line)
+    for line in version_words():
+        print(line)
 
 
 @firmware_app.command()
