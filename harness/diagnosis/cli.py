@@ -75,6 +75,7 @@ def diagnose(
 
     from firmware.boards.inventory import find_board, inventory_path
     from firmware.boards.registry import kind_of
+    from harness.diagnosis.examination import MOST_TRIES, NOISE_SECONDS
     from harness.diagnosis.flow import diagnose as examine
     from harness.diagnosis.microphone import SILENCE
     from harness.diagnosis.record import make_diagnosis, sentence, write_diagnosis
@@ -84,7 +85,8 @@ def diagnose(
 
     kind = kind_of(find_board(board, inventory_path(boards)))
     if not kind.runs_here:
-        ask_consent(board, f"It is listened to for {listen:g} s, and while the probe is played.", None, yes=yes)
+        heard = f"then while the probe is played, up to {MOST_TRIES} times, or for {listen:g} s without a loudspeaker"
+        ask_consent(board, f"It is listened to for {NOISE_SECONDS:g} s, {heard}.", None, yes=yes)
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
     folder = output or Path("runs") / "diagnoses" / f"{stamp}-{board}"
     request = DiagnosisRequest(

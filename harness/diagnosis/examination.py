@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware.answers import BENCH_MICROPHONE
-from firmware.boards.board import Board
+from firmware.boards.board import Board, BufferFull
 from firmware.boards.ear import BoardEar, MicrophoneMute
 from harness.collect.collector import Collector
 from harness.collect.raw import read_raw
@@ -22,7 +22,7 @@ from harness.diagnosis.hearing import examine_sound
 from harness.diagnosis.reference import (
     Probe,
     Reference,
-    heard_by,
+    detected_in,
     quietest_level,
 )
 from harness.ear.sounding import play_in_room, room_of
@@ -55,7 +55,7 @@ class _Gathered:
     acoustic: ProbeResult | None = None
     ear: EarResult | None = None
     noise: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
-    simulated: bool | None = None
+    simulated: int | None = None
     mute: str = ""
     left_out: dict[str, str] = field(default_factory=dict)
 
@@ -172,18 +172,18 @@ class Examination:
         self._say(f"playing {probe.path.name} to the board as samples")
         player = self._board.feed()
         assert player is not None
-        before, trouble = log.detections, ""
+        before, trouble, too_slow = log.detections, "", False
         try:
             await player.play(probe.sound)
             await player.drain()
             await collector.flush(CONNECT_SECONDS)
         except InfrastructureError as error:
-            trouble = str(error)
+            trouble, too_slow = str(error), isinstance(error, BufferFull)
         finally:
             heard = self._board.probabilities(self._candidate.model.sha256)
             await player.close()
         peak = None if heard is None else int(heard.max(initial=0))
-        return ProbeResult(log.detections > before, peak, probe.peak, trouble)
+        return ProbeResult(log.detections > before, peak, probe.peak, trouble, too_slow)
 
     async def _listen(self, collector: Collector, log: SessionLog, room: VirtualRoom | None) -> None:
         blocks: list[NDArray[np.int16]] = []
@@ -191,15 +191,14 @@ class Examination:
             self._say("listening to what the board's microphone hears: be quiet")
             async with BoardEar(self._board.microphone_address(), blocks.append) as ear:
                 await ear.hear(round(NOISE_SECONDS * SAMPLE_RATE_HZ))
-                start = ear.samples
+                starts = [ear.samples]
                 before = log.detections
                 played = await self._sounded(room, ear)
                 await ear.hear(ear.samples + round(BEHIND_SECONDS * SAMPLE_RATE_HZ))
                 await collector.flush(CONNECT_SECONDS)
-                tries = 1
                 # One miss is no fault: a model that hears 95 of 100 misses one of twenty.
-                while played and log.detections == before and tries < MOST_TRIES and self._may_detect(ear):
-                    tries += 1
+                while played and log.detections == before and len(starts) < MOST_TRIES and self._may_detect(ear):
+                    starts.append(ear.samples)
                     await self._sounded(room, ear)
                     await ear.hear(ear.samples + round(BEHIND_SECONDS * SAMPLE_RATE_HZ))
                     await collector.flush(CONNECT_SECONDS)
@@ -210,15 +209,16 @@ class Examination:
             self._asked.mute = str(error)
             return
         heard = np.concatenate(blocks)
-        noise, sound = heard[round(SETTLE_SECONDS * SAMPLE_RATE_HZ) : start], heard[start:]
+        noise, sound = heard[round(SETTLE_SECONDS * SAMPLE_RATE_HZ) : starts[0]], heard[starts[0] :]
         self._asked.noise = noise
         seconds = self._probe.speech_seconds if played and self._probe is not None else None
-        seconds = None if seconds is None else tries * seconds
+        seconds = None if seconds is None else len(starts) * seconds
         self._asked.ear = EarResult(facts, examine_sound(noise), examine_sound(sound, noise, seconds), played)
         if own is not None:
-            probabilities, self._asked.simulated = await asyncio.to_thread(heard_by, self._candidate, heard)
+            probabilities, found = await asyncio.to_thread(detected_in, self._candidate, heard)
+            self._asked.simulated = tries_with(found, starts)
             expected = self._probe.peak if played and self._probe is not None else int(probabilities.max(initial=0))
-            self._asked.acoustic = ProbeResult(log.detections > before, peak, expected, tries=tries)
+            self._asked.acoustic = ProbeResult(log.detections > before, peak, expected, tries=len(starts))
 
     def _may_detect(self, ear: BoardEar) -> bool:
         """Whether playing the probe once more can tell anything."""
@@ -251,6 +251,13 @@ class Examination:
             await asyncio.sleep(BEHIND_SECONDS)
             await collector.flush(CONNECT_SECONDS)
             self._asked.acoustic = ProbeResult(log.detections > before, None, self._probe.peak)
+
+
+def tries_with(found: Sequence[int], starts: Sequence[int]) -> int:
+    """In how many tries something lies that was found behind so many samples; each begins at one of `starts`, and ends
+    where the next one begins.
+    """
+    return len({np.searchsorted(starts, at, side="left") for at in found} - {0})
 
 
 def _told(raw: Path) -> tuple[dict[str, float], tuple[str, ...]]:

@@ -25,6 +25,8 @@ class ProbeResult:
     """The simulation's."""
     trouble: str = ""
     """Why it was not heard to its end, in words."""
+    too_slow: bool = False
+    """That was the board's detection; any other trouble is the network's."""
     tries: int = 1
     """How often it was played; only the last one can have been detected."""
 
@@ -87,7 +89,8 @@ class Facts:
     ear: EarResult | None = None
     mute: str = ""
     """Why the microphone could not be heard though the firmware tells what it hears."""
-    ear_simulated: bool | None = None
-    """Whether the simulation detects in what the microphone heard; None where nothing was heard of it."""
+    ear_simulated: int | None = None
+    """In how many of the tries the simulation detects in what the microphone heard; None where nothing was heard of
+    it."""
     not_looked_at: dict[str, str] = field(default_factory=dict)
     """What was left out, and what makes it possible."""

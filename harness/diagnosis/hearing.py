@@ -32,6 +32,8 @@ _SPECTRUM_SAMPLES = 512
 _FEWEST_FRAMES = 25
 _FLAT_RUN = 3
 _MAIN_SAMPLES = 1 << 16
+_LOWEST_MAIN_HZ = 20
+"""What is slower is no sound: a drift, or the middle that clipping on one side moved."""
 _FLAT_FROM = 1000
 """A quiet sound reaches its largest value often without being cut off there."""
 _BAND_ABOVE_FLOOR = 2.0
@@ -115,7 +117,9 @@ def flat_tops(samples: NDArray[np.int16]) -> int:
     values = samples.astype(np.int32)
     middle = int(np.median(values))
     some = (values - middle)[:_MAIN_SAMPLES]
-    main = int(np.argmax(np.abs(np.fft.rfft(some * np.hanning(len(some)))))) or 1
+    spectrum = np.abs(np.fft.rfft(some * np.hanning(len(some))))
+    spectrum[: math.ceil(_LOWEST_MAIN_HZ * len(some) / SAMPLE_RATE_HZ)] = 0
+    main = int(np.argmax(spectrum)) or 1
     step = 2 * np.pi * main / len(some)
     count = 0
     for top in (values.max(), values.min()):

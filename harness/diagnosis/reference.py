@@ -15,7 +15,7 @@ from bench_audio.calibration.speech_level import active_speech_level
 from harness.diagnosis.hearing import BANDS_HZ, Hearing, examine_sound
 from harness.session.paired import simulate_audio
 from wakeword.audio import read_samples
-from wakeword.contract import SAMPLE_RATE_HZ, slice_count
+from wakeword.contract import SAMPLE_RATE_HZ, slice_count, slice_end_samples
 from wakeword.corpus.recordings import find_recordings
 from wakeword.detector import detect
 from wakeword.device_model import DeviceModel
@@ -196,11 +196,17 @@ def choose_probe(model: DeviceModel, given: Path | None, recordings: Sequence[Pa
 
 def heard_by(model: DeviceModel, sound: NDArray[np.int16]) -> tuple[NDArray[np.uint8], bool]:
     """Probabilities of sound from boot in the simulation, and whether the model detects in it."""
+    probabilities, found = detected_in(model, sound)
+    return probabilities, bool(found)
+
+
+def detected_in(model: DeviceModel, sound: NDArray[np.int16]) -> tuple[NDArray[np.uint8], list[int]]:
+    """Probabilities of sound from boot in the simulation, and behind how many samples the model detects in it."""
     engine, _ = open_engine(model.model)
     probabilities = simulate_audio(engine, [sound])
     point = model.point
     found = detect(probabilities, model.model.stride, slice_count(len(sound)), point.cutoff, point.window)
-    return probabilities, bool(found)
+    return probabilities, [slice_end_samples(one.slice_index) for one in found]
 
 
 def quietest_level(model: DeviceModel, recordings: Sequence[Path], noise: NDArray[np.int16]) -> float | None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from firmware.boards.board import BoardGone
+from firmware.boards.board import BoardGone, BufferFull
 from firmware.boards.digital import DigitalPlayer
 from firmware.boards.entry import VIRTUAL_BOARD
 from firmware.boards.kinds.virtual import VirtualBoard
@@ -223,7 +223,7 @@ def test_sound_faster_than_the_board_overflows_its_ring_as_on_a_device(
     async def overflow() -> list[dict[str, Any]]:
         async with connected(board, tmp_path / "raw.jsonl") as (_, player):
             # The stream ends: what comes behind the loss lies in other slices than the simulation's.
-            with pytest.raises(BoardGone, match="its ring buffer had no room for the sound"):
+            with pytest.raises(BufferFull, match="its ring buffer had no room for the sound"):
                 await player.play(audio)
                 await player.drain()
             return player.news()

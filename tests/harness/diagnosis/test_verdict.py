@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from firmware.answers import Identity, ModelIdentity, Stamp
 from firmware.boards.ear import EarFacts
+from harness.diagnosis.examination import tries_with
 from harness.diagnosis.facts import EarResult, Facts, ProbeResult
 from harness.diagnosis.finding import Finding
 from harness.diagnosis.hearing import examine_sound, flat_tops
@@ -96,16 +97,16 @@ def test_what_was_not_looked_at_is_said() -> None:
         ({"faults_logged": ("audio lost, ring buffer overflow",)}, "log", "the board says: audio lost"),
         ({"digital": ProbeResult(False, 80, 251)}, "digital", r"highest probability 80/255, 251 in the simulation"),
         (
-            {"digital": ProbeResult(False, None, 251, "its ring buffer had no room for the sound at 1.00 s")},
+            {"digital": ProbeResult(False, None, 251, "no room at 1.00 s", too_slow=True)},
             "digital",
-            "not heard to its end: its ring buffer",
+            "not heard to its end: no room",
         ),
         (
-            {"acoustic": ProbeResult(False, 9, 251), "ear_simulated": True, "ear": replace(ear(), played=False)},
+            {"acoustic": ProbeResult(False, 9, 251), "ear_simulated": 1, "ear": replace(ear(), played=False)},
             "acoustic",
             "the board did not detect what was said, and the simulation",
         ),
-        ({"acoustic": ProbeResult(False, 9, 251), "ear_simulated": True}, "acoustic", "the simulation detects it in"),
+        ({"acoustic": ProbeResult(False, 9, 251), "ear_simulated": 1}, "acoustic", "the simulation detects it in"),
         ({"window": 7}, "cutoff", "the manifest says cutoff 229/255, window 7"),
         ({"cutoff_warning": "At cutoff 229/255 nothing."}, "cutoff", "At cutoff 229/255 nothing"),
     ],
@@ -144,7 +145,7 @@ def test_what_the_measurement_lacks_is_no_fault_of_the_board(
 
 def test_a_wrong_rate_brings_no_other_fault() -> None:
     bad = replace(ear(rate=48_000.0, slow=16_000), speech=examine_sound(spoken(3.0), NOISE.astype(np.int16), 1.0))
-    given = facts(ear=bad, acoustic=ProbeResult(False, 9, 251), ear_simulated=False, quietest_dbfs=-6.0)
+    given = facts(ear=bad, acoustic=ProbeResult(False, 9, 251), ear_simulated=0, quietest_dbfs=-6.0)
     assert [one.kind for one in faults(given)] == ["rate"]
 
 
@@ -161,6 +162,33 @@ def test_a_board_that_wakes_has_no_fault_but_notes(changed: dict[str, object]) -
     given = facts(**changed)
     assert faults(given) == []
     assert [one.status for one in findings(given) if one.about != "Spectrum"].count("note") == 1
+
+
+@pytest.mark.parametrize(
+    ("tries", "simulated", "words", "remedy"),
+    [
+        (3, None, "in 3 tries", "see model and detection"),
+        (3, 0, "in 3 tries: the simulation does not detect it in what the microphone heard either", "another sound"),
+        (3, 1, "in 3 tries: the simulation detects it in what the microphone heard, 1 of 3 times", "hardly the word"),
+        (3, 2, "in 3 tries: the simulation detects it in what the microphone heard, 2 of 3 times", "see model"),
+        (1, 1, "through the air: the simulation detects it in what the microphone heard", "see model"),
+    ],
+)
+def test_the_board_is_blamed_for_what_the_simulation_does_not_miss_too(
+    tries: int, simulated: int | None, words: str, remedy: str
+) -> None:
+    (fault,) = faults(facts(acoustic=ProbeResult(False, 9, 251, tries=tries), ear_simulated=simulated))
+    assert fault.found.endswith(words)
+    assert remedy in fault.remedy
+
+
+def test_the_simulation_is_asked_about_each_try_as_the_board_is() -> None:
+    """Neither what it finds in the noise before counts, nor the same try twice."""
+    starts = [64_000, 100_000, 136_000]
+    assert tries_with([], starts) == 0
+    assert tries_with([30_000, 64_000], starts) == 0
+    assert tries_with([64_160, 90_000], starts) == 1
+    assert tries_with([100_000, 100_001, 400_000], starts) == 3
 
 
 def test_a_level_outside_of_the_training_data() -> None:
@@ -257,6 +285,17 @@ def test_flat_tops() -> None:
     assert flat_tops(np.clip(hum, -800, 1100).astype(np.int16)) > 1000
     # Three units of noise reach their largest value all the time.
     assert flat_tops(np.random.default_rng(0).integers(-2, 3, 10_000).astype(np.int16)) == 0
+
+
+@pytest.mark.parametrize(("low", "high"), [(-8000, 32_767), (-32_768, 8000), (-8000, 8000)])
+@pytest.mark.parametrize("drift", [0, 2000])
+def test_a_sound_that_is_cut_off_on_one_side_alone(low: int, high: int, drift: int) -> None:
+    """Its mean is no longer its middle, which is no sound of 0 Hz; nor is a drift."""
+    time = np.arange(4 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
+    sound = np.sin(2 * np.pi * 150 * time) * (1 + np.sin(2 * np.pi * 3 * time)) * 10_000 + drift * np.exp(-time)
+    assert flat_tops(np.rint(sound).astype(np.int16)) == 0
+    cut = np.clip(np.rint(sound), low, high).astype(np.int16)
+    assert flat_tops(cut) > 0.9 * ((cut == low).sum() + (cut == high).sum()) > 1000
 
 
 def test_an_empty_channel_and_one_of_one_value() -> None:
