@@ -58,6 +58,27 @@ def test_two_candidates_are_measured_on_one_firmware_that_has_neither(
     assert "delivered over the network before each leg (--deliver), not part of the firmware" in page.read_text()
 
 
+def test_a_candidate_that_the_firmware_holds_too(
+    run: Run, host_firmware: Firmware, official_models: Path, spoken: Spoken, tmp_path: Path
+) -> None:
+    given = ["--firmware", host_firmware.folder, "--model", official_models / "alexa.json"]
+    wake = listed(tmp_path / "wake.txt", spoken.words[:4])
+    done = run(
+        "mww-bench",
+        "measure",
+        *["--board", "virtual", *given, "--source", "digital", "--deliver"],
+        *["--wake", wake, "--output", tmp_path / "alexa"],
+    )
+    assert done.returncode == 0, done.stderr
+    result = read_result(tmp_path / "alexa" / "result.json")
+    assert result.model.tflite_sha256 in {model.sha256 for model in host_firmware.models}
+    assert result.agreement is not None
+    agreement = result.agreement.probabilities
+    assert agreement is not None
+    assert agreement.compared > 400
+    assert (agreement.differing, agreement.missing) == (0, 0)
+
+
 def test_a_delivery_needs_a_firmware_and_the_digital_way(run: Run, official_models: Path, spoken: Spoken) -> None:
     given = ["--board", "virtual", "--model", official_models / "alexa.json", "--none", spoken.speech[0]]
     line = one_line_error(run("mww-bench", "measure", *given, "--deliver"))

@@ -29,8 +29,10 @@ static constexpr size_t MOST_IN_FLIGHT = 1600;
 static constexpr size_t MOST_PENDING = 8192;  // probabilities and bytes that a client has not fetched
 static constexpr size_t LARGEST_MESSAGE = 4096;
 static constexpr size_t MOST_HEARD = 8192;    // bytes of the own microphone that a client has not fetched; what comes meanwhile waits in the buffer
-static constexpr size_t HEARD_AT_ONCE = 2048;
-// Behind a wait for the client, what is lost while the buffer empties again is lost for that.
+static constexpr size_t HEARD_AT_ONCE = 2048, TRACE_AT_ONCE = 2048;  // a message's length has 16 bits
+// Behind a wait for the client, what is lost while the buffer empties again is lost for that. A chosen time, not a measured one: where a client pauses again within it, a
+// detection that is too slow is taken for the client's pauses. And models are loaded when the first sound comes, while the buffer fills: a board that takes longer for that
+// than the buffer lasts is told to be too slow. How long an ESP32-S3 takes has not been measured.
 static constexpr uint32_t CATCHING_UP_MS = 2000;
 // Far above what official models of version 2 have: some 60 KB, and arenas of 20 to 50 KB.
 static constexpr uint32_t MOST_MODEL = 1 << 20, MOST_ARENA = 1 << 20;
@@ -213,9 +215,10 @@ void BenchMicrophone::report_() {
     // First the probabilities: what is called decided has been told.
     for (size_t model = 0; model < stream_clock().models(); model++) {
       const Trace trace = stream_clock().take(model);
-      if (trace.values.empty())
-        continue;
-      this->append_(PROBABILITIES, uint8_t(model), &trace.first, sizeof(trace.first), trace.values.data(), trace.values.size());
+      for (size_t at = 0; at < trace.values.size(); at += TRACE_AT_ONCE) {
+        const uint32_t first = trace.first + uint32_t(at);
+        this->append_(PROBABILITIES, uint8_t(model), &first, sizeof(first), trace.values.data() + at, std::min(trace.values.size() - at, TRACE_AT_ONCE));
+      }
     }
     const uint32_t underruns = this->underruns_;
     const uint32_t faults = underruns + moment.refused;

@@ -101,6 +101,27 @@ def test_a_board_that_was_delivered_a_model_and_heard_nothing_is_not_fresh(
     assert np.array_equal(own.probabilities(0), trace(program, host_firmware))
 
 
+def test_a_model_that_the_firmware_holds_is_measured_as_it_was_delivered(
+    program: VirtualProgram, host_firmware: Firmware, key: str, official_models: Path
+) -> None:
+    """It is on the board twice; the firmware's own is disabled and has no probability."""
+    again = delivery(official_models, "alexa")
+    (own,) = host_firmware.models
+    assert own.sha256 == again.sha256
+    player = DigitalPlayer(lambda: address(program, key), LOSSLESS_PACE, delivery=again)
+
+    async def stream() -> None:
+        await player.restart_stream()
+        await heard(player)
+
+    playing(player, stream)
+    found = player.probabilities_of(again.sha256, [own.sha256])
+    assert found is not None
+    assert len(found) == (16_000 // 160 - 2) // 3
+    assert np.array_equal(found, program.probabilities(again.sha256))
+    assert len(player.probabilities(0)) == 0
+
+
 def test_a_player_whose_model_was_refused_can_begin_anew(program: VirtualProgram, key: str) -> None:
     bad = ModelDelivery("delivered", "A", b"no model at all", "0" * 64, 200, 5, 20_000)
     player = DigitalPlayer(lambda: address(program, key), LOSSLESS_PACE, delivery=bad)
