@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -51,9 +52,26 @@ HEADERS = {
 """Of every answer that does not set its own: the browser asks nobody but the studio, whatever a page says."""
 
 
+class Entrance(Protocol):
+    """Who is let in."""
+
+    def refusal(self, scope: Scope) -> Response | None:
+        """What a request or WebSocket is answered instead; None lets it through."""
+
+
+def changes_something(scope: Scope) -> bool:
+    """Whether a request may do more than show something; a WebSocket may."""
+    return scope["type"] == "websocket" or scope["method"] not in HARMLESS
+
+
+def is_own_page(origin: str | None, host: str) -> bool:
+    """Whether the page that asks (header Origin) was served from this host."""
+    return origin in (f"http://{host}", f"https://{host}")
+
+
 @dataclass(frozen=True)
 class Door:
-    """Who is let in."""
+    """Lets in who shows the token."""
 
     token: str
     port: int
@@ -74,6 +92,33 @@ class Door:
         """Whether this is the token. The time it takes tells nothing."""
         return given is not None and hmac.compare_digest(given.encode(), self.token.encode())
 
+    def refusal(self, scope: Scope) -> Response | None:
+        """What is answered instead; None lets the request through."""
+        headers, path = Headers(scope=scope), str(scope["path"])
+        host = headers.get("host", "")
+        if host not in self.hosts():
+            return PlainTextResponse("This name is not the studio's: open the address that mww-studio printed.", 403)
+        if changes_something(scope) and not is_own_page(headers.get("origin"), host):
+            return PlainTextResponse("This comes from a page that is not the studio's.", 403)
+        harmless = not changes_something(scope)
+        if harmless and path.startswith(OPEN_PATHS):
+            return None
+        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        if harmless and self.fits(dict(query).get(PARAMETER)):
+            return self._welcome(path, [(key, value) for key, value in query if key != PARAMETER])
+        # Cookies of other programs of this machine stand beside it, in whatever form they like.
+        if self.fits(cookie_parser(headers.get("cookie", "")).get(self.cookie)):
+            return None
+        return Response(render_page("studio", "refused.html", {"root": ""}), 401, media_type="text/html")
+
+    def _welcome(self, path: str, query: list[tuple[str, str]]) -> Response:
+        """The token moves from the address, which stays in the browser's history, to a cookie that no script reads."""
+        # A path that begins with two slashes would be another machine's address.
+        where = "/" + path.lstrip("/") + (f"?{urlencode(query)}" if query else "")
+        response = RedirectResponse(where, 303)
+        response.set_cookie(self.cookie, self.token, max_age=30 * 86400, path="/", httponly=True, samesite="strict")
+        return response
+
 
 def kept_token(file: Path) -> str:
     """The token of a workspace: made once, so that a page that was open goes on after a restart of the server. Only the
@@ -91,7 +136,7 @@ def kept_token(file: Path) -> str:
 class Doorkeeper:
     """Lets through what the door allows, and gives each answer the headers that keep a page to itself."""
 
-    def __init__(self, app: ASGIApp, door: Door) -> None:
+    def __init__(self, app: ASGIApp, door: Entrance) -> None:
         self._app = app
         self._door = door
 
@@ -100,7 +145,7 @@ class Doorkeeper:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope)
+        refusal = self._door.refusal(scope)
         if refusal is None:
             await self._app(scope, receive, _with_headers(send))
         elif scope["type"] == "websocket":
@@ -108,41 +153,6 @@ class Doorkeeper:
             await send({"type": "websocket.close", "code": 1008})
         else:
             await refusal(scope, receive, _with_headers(send))
-
-    def _refusal(self, scope: Scope) -> Response | None:
-        """What is answered instead; None lets the request through."""
-        headers, path = Headers(scope=scope), str(scope["path"])
-        host = headers.get("host", "")
-        if host not in self._door.hosts():
-            return PlainTextResponse("This name is not the studio's: open the address that mww-studio printed.", 403)
-        method = scope.get("method", "GET")
-        origin = headers.get("origin")
-        if (scope["type"] == "websocket" or method not in HARMLESS) and not self._is_own(origin, host):
-            return PlainTextResponse("This comes from a page that is not the studio's.", 403)
-        if scope["type"] == "http" and path.startswith(OPEN_PATHS) and method in HARMLESS:
-            return None
-        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        given = dict(query).get(PARAMETER)
-        if scope["type"] == "http" and method in HARMLESS and self._door.fits(given):
-            return self._welcome(path, [(key, value) for key, value in query if key != PARAMETER])
-        # Cookies of other programs of this machine stand beside it, in whatever form they like.
-        if self._door.fits(cookie_parser(headers.get("cookie", "")).get(self._door.cookie)):
-            return None
-        return Response(render_page("studio", "refused.html", {}), 401, media_type="text/html")
-
-    def _welcome(self, path: str, query: list[tuple[str, str]]) -> Response:
-        """The token moves from the address, which stays in the browser's history, to a cookie that no script reads."""
-        # A path that begins with two slashes would be another machine's address.
-        where = "/" + path.lstrip("/") + (f"?{urlencode(query)}" if query else "")
-        response = RedirectResponse(where, 303)
-        response.set_cookie(
-            self._door.cookie, self._door.token, max_age=30 * 86400, path="/", httponly=True, samesite="strict"
-        )
-        return response
-
-    @staticmethod
-    def _is_own(origin: str | None, host: str) -> bool:
-        return origin in (f"http://{host}", f"https://{host}")
 
 
 def _with_headers(send: Send) -> Send:

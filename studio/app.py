@@ -14,8 +14,8 @@ from starlette.staticfiles import StaticFiles
 
 import studio.pages
 import wakeword
-from studio.access import HEADERS, Door, Doorkeeper
-from studio.page import Page, Tab, refused, shown
+from studio.access import HEADERS, Doorkeeper, Entrance
+from studio.page import Page, Tab, refused, root_of, shown
 from studio.workspace import Workspace
 from wakeword.errors import ConfigError, MwwError
 from wakeword.registry import registered
@@ -25,13 +25,13 @@ LOOK = Path(wakeword.__file__).parent / "templates" / "page.css"
 LAST_TAB = 100
 
 
-def create_app(workspace: Workspace, door: Door) -> Starlette:
+def create_app(workspace: Workspace, door: Entrance) -> Starlette:
     """All pages of a workspace, for those whom the door lets in."""
     pages: list[Page] = sorted(registered(studio.pages, "PAGE"), key=lambda page: page.order)
     tabs = [Tab(page.name, page.title) for page in pages if page.order < LAST_TAB]
     app = Starlette(
         routes=[
-            Route("/", lambda _: RedirectResponse(f"/{tabs[0].name}/", 303)),
+            Route("/", lambda request: RedirectResponse(f"{root_of(request)}/{tabs[0].name}/", 303)),
             Route("/static/page.css", lambda _: FileResponse(LOOK)),
             Mount("/static", StaticFiles(directory=HERE / "static")),
             *(Mount(f"/{page.name}", routes=list(page.routes)) for page in pages),

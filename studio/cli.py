@@ -28,6 +28,14 @@ def studio(
             help="Where it can be reached; 0.0.0.0 is for a container alone, whose port is published on 127.0.0.1."
         ),
     ] = "127.0.0.1",
+    behind_ingress: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Home Assistant's ingress, 172.30.32.2 for an add-on. It knows who is logged in, so what it asks needs"
+            " no token, and nobody else is answered.",
+        ),
+    ] = None,
 ) -> None:
     """A local page for what the commands do: from a phrase to a model, its trainings, recordings, results and boards.
 
@@ -36,10 +44,14 @@ def studio(
     """
     for module in ("starlette", "uvicorn", "websockets", "python_multipart"):
         require("mww-studio", module)
+    from studio.gateway import Gateway
     from studio.serving import serve
     from studio.workspace import Workspace
 
-    def tell(address: str) -> None:
-        print(f"Studio of {workspace}: open {address}\nCtrl-C ends it; jobs go on.", flush=True)
+    gateway = Gateway.named(behind_ingress) if behind_ingress is not None else None
 
-    serve(Workspace(workspace.absolute()), port, tell, listen)
+    def tell(address: str) -> None:
+        how = f"open {address}" if gateway is None else f"{address} answers {gateway.address} alone; open it there."
+        print(f"Studio of {workspace}: {how}\nCtrl-C ends it; jobs go on.", flush=True)
+
+    serve(Workspace(workspace.absolute()), port, tell, listen, gateway)

@@ -65,20 +65,27 @@ def workspace_of(connection: HTTPConnection) -> Workspace:
     return workspace
 
 
+def root_of(connection: HTTPConnection) -> str:
+    """What all addresses of the studio begin with: "", or the path at which a gateway has it (`Doorkeeper`)."""
+    return str(connection.scope.get("app_root_path", connection.scope.get("root_path", "")))
+
+
 def shown(request: Request, template: str, context: Mapping[str, Any] | None = None, status: int = 200) -> Response:
     """A whole page from a template of `studio/templates` that extends `base.html`."""
-    values = {"tabs": request.app.state.tabs, "here": request.url.path.split("/")[1], **(context or {})}
+    root = root_of(request)
+    here = request.url.path.removeprefix(root).split("/")[1]
+    values = {"root": root, "tabs": request.app.state.tabs, "here": here, **(context or {})}
     return HTMLResponse(render_page("studio", template, values), status)
 
 
-def part(template: str, context: Mapping[str, Any]) -> Response:
+def part(request: Request, template: str, context: Mapping[str, Any]) -> Response:
     """A part of a page, which the page asks for again and again (`data-live`)."""
-    return HTMLResponse(render_page("studio", template, dict(context)))
+    return HTMLResponse(render_page("studio", template, {"root": root_of(request), **context}))
 
 
-def went(address: str) -> Response:
+def went(request: Request, address: str) -> Response:
     """The answer to a form (`data-post`) that was taken: the browser goes to this address of the studio."""
-    return JSONResponse({"go": address})
+    return JSONResponse({"go": root_of(request) + address})
 
 
 def refused(errors: Mapping[str, str], status: int = 422) -> Response:

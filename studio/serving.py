@@ -9,8 +9,9 @@ from contextlib import chdir, suppress
 
 import uvicorn
 
-from studio.access import PARAMETER, Door, kept_token
+from studio.access import PARAMETER, Door, Entrance, kept_token
 from studio.app import create_app
+from studio.gateway import Gateway
 from studio.workspace import Workspace
 from wakeword.errors import ConfigError, InfrastructureError
 
@@ -19,9 +20,21 @@ MOST_MESSAGE_BYTES = 256 * 1024
 """Of one message of a WebSocket; a page sends blocks of 8 KiB."""
 
 
-def serve(workspace: Workspace, port: int, tell: Callable[[str], None], address: str = HERE_ALONE) -> None:
-    """Show a workspace until SIGTERM or Ctrl-C; `tell` is given what to open once it can be opened. Port 0 takes a free
-    one. Jobs go on when this ends. Whatever `address` it listens on, a browser must have asked for this machine.
+def serve(
+    workspace: Workspace,
+    port: int,
+    tell: Callable[[str], None],
+    address: str = HERE_ALONE,
+    gateway: Gateway | None = None,
+) -> None:
+    """Show a workspace until SIGTERM or Ctrl-C.
+
+    Args:
+        workspace: What is shown. Jobs go on when this ends.
+        port: Where it listens; 0 takes a free one.
+        tell: Is given what to open once it can be opened.
+        address: Of the network that it listens on. Whatever it is, a browser must have asked for this machine.
+        gateway: What alone may ask instead, and needs no token.
 
     Raises `ConfigError` where the workspace cannot be one or the port is taken, and `InfrastructureError` when another
     server has the workspace.
@@ -29,12 +42,19 @@ def serve(workspace: Workspace, port: int, tell: Callable[[str], None], address:
     # Commands run in the workspace: what is looked at before they begin has the same relative paths.
     with workspace.served(), chdir(workspace.root), _listening(address, port) as listener:
         port = listener.getsockname()[1]
-        door = Door(kept_token(workspace.own / "token"), port)
+        where = f"http://{HERE_ALONE}:{port}/"
+        entrance: Entrance
+        if gateway is None:
+            entrance = Door(kept_token(workspace.own / "token"), port)
+            where += f"?{PARAMETER}={entrance.token}"
+        else:
+            entrance = gateway
         config = uvicorn.Config(
-            create_app(workspace, door),
+            create_app(workspace, entrance),
             log_level="warning",
             access_log=False,  # an address may hold the token
             server_header=False,
+            proxy_headers=False,  # who asks is told by the kernel, not by what asks
             ws_max_size=MOST_MESSAGE_BYTES,
             timeout_graceful_shutdown=2,
             lifespan="off",
@@ -42,7 +62,7 @@ def serve(workspace: Workspace, port: int, tell: Callable[[str], None], address:
         # Uvicorn hands the signal that ended it on; a service that is told to stop has done its work.
         with suppress(KeyboardInterrupt):
             # It listens already: who opens the address now waits a moment.
-            tell(f"http://{HERE_ALONE}:{port}/?{PARAMETER}={door.token}")
+            tell(where)
             uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -162,7 +162,8 @@ class JobDesk:
             if name not in {one.name for one in self._folders()}:
                 raise _unknown(name)
             # A job that nobody can read any more is removed too: its locks alone are asked.
-            if any(_is_held(one, ATTEMPTS) for one in (self.folder / name).glob(lock_name("*"))):
+            attempts = _END_ATTEMPTS if _says_it_ended(self.folder / name) else ATTEMPTS
+            if any(_is_held(one, attempts) for one in (self.folder / name).glob(lock_name("*"))):
                 raise ConfigError(f"job {name} is still at work, or waits; stop it first")
             # Without it the folder is no job's any more, whatever becomes of the rest.
             (self.folder / name / JOB_FILE).unlink()
@@ -287,6 +288,14 @@ class JobDesk:
 
 def _unknown(name: str) -> ConfigError:
     return ConfigError(f"there is no job {name}; see the list of jobs")
+
+
+def _says_it_ended(folder: Path) -> bool:
+    """Whether the job of a folder has said how it ended; its process ends right after that."""
+    try:
+        return read_state(folder).phase not in (JobPhase.QUEUED, JobPhase.RUNNING)
+    except ConfigError:
+        return False
 
 
 def _is_held(path: Path, attempts: int = 1) -> bool:

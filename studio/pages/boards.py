@@ -69,7 +69,7 @@ def _jobs_context(workspace: Workspace, board: BoardEntry) -> dict[str, Any]:
 
 
 def _jobs_part(request: Request) -> Response:
-    return part("board_jobs.html", _jobs_context(workspace_of(request), _board(request)))
+    return part(request, "board_jobs.html", _jobs_context(workspace_of(request), _board(request)))
 
 
 async def _begin(request: Request) -> Response:
@@ -79,7 +79,7 @@ async def _begin(request: Request) -> Response:
 
 def _begun(request: Request, form: dict[str, str]) -> Response:
     job, faults = begin_action(workspace_of(request), _board(request), form.get("action", ""), form)
-    return refused(faults) if job is None else went(f"/jobs/{job.name}/")
+    return refused(faults) if job is None else went(request, f"/jobs/{job.name}/")
 
 
 PAGE = Page(

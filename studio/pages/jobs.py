@@ -30,12 +30,14 @@ def _list(request: Request) -> Response:
 
 
 def _list_part(request: Request) -> Response:
-    return part("jobs_list.html", _list_context(request))
+    return part(request, "jobs_list.html", _list_context(request))
 
 
 def _chip(request: Request) -> Response:
     phases = [job.phase for job in workspace_of(request).desk.jobs()]
-    return part("job_chip.html", {"running": phases.count(JobPhase.RUNNING), "waiting": phases.count(JobPhase.QUEUED)})
+    return part(
+        request, "job_chip.html", {"running": phases.count(JobPhase.RUNNING), "waiting": phases.count(JobPhase.QUEUED)}
+    )
 
 
 def _asked(request: Request) -> StudioJob:
@@ -49,7 +51,7 @@ def _one(request: Request) -> Response:
 
 def _one_part(request: Request) -> Response:
     try:
-        return part("job_part.html", {"job": _asked(request), **WORDS})
+        return part(request, "job_part.html", {"job": _asked(request), **WORDS})
     except ConfigError as error:  # removed, in another window
         return HTMLResponse(f'<p class="empty">{html.escape(str(error))}</p>')
 
@@ -73,7 +75,7 @@ def _go_on(request: Request) -> Response:
 
 def _remove(request: Request) -> Response:
     workspace_of(request).desk.remove(request.path_params["name"])
-    return went("/jobs/")
+    return went(request, "/jobs/")
 
 
 PAGE = Page(

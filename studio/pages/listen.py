@@ -55,7 +55,7 @@ async def _add_model(request: Request) -> Response:
         name = str(getattr(given["manifest"], "filename", ""))
     workspace = workspace_of(request)
     path = await run_in_threadpool(add_model, workspace, name, contents["manifest"], contents["tflite"])
-    return went(f"/listen/?{urlencode({'model': path})}")
+    return went(request, f"/listen/?{urlencode({'model': path})}")
 
 
 _FILES = {"manifest": "manifest (.json)", "tflite": "model (.tflite)"}

@@ -24,7 +24,7 @@ from studio.live.listening import LiveListening
 from studio.live.models import found_models, open_model
 from studio.live.socket import Asked, hold_microphone
 from studio.live.takes import KINDS, keep_take
-from studio.page import Page, part, refused, shown, workspace_of
+from studio.page import Page, part, refused, root_of, shown, workspace_of
 from studio.uploads import MIB, uploaded
 from trainer.data.ingest import Label
 from wakeword.audio import AUDIO_SUFFIXES
@@ -132,7 +132,7 @@ def _clips(request: Request) -> Response:
 
 
 def _clips_list(request: Request) -> Response:
-    return part("clips_list.html", _gallery(request))
+    return part(request, "clips_list.html", _gallery(request))
 
 
 def _gallery(request: Request) -> dict[str, Any]:
@@ -168,8 +168,8 @@ def _gallery(request: Request) -> dict[str, Any]:
         "datasets": names if root.name in names else [*names, root.name],
         "titles": TITLES,
         "orders": ORDERS,
-        "address": "/record/clips?" + urlencode(kept),
-        "list_address": "/record/clips/list?" + urlencode(kept | {"page": str(page.number)}),
+        "address": f"{root_of(request)}/record/clips?{urlencode(kept)}",
+        "list_address": f"{root_of(request)}/record/clips/list?{urlencode(kept | {'page': str(page.number)})}",
         "query": urlencode,
         "folder": workspace.relative(root),
         "training": _train_command(workspace.relative(root)),

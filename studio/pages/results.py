@@ -52,7 +52,7 @@ async def _measure(request: Request) -> Response:
         model, dataset, origin = (str(form.get(name, "")) for name in ("model", "dataset", "provenance"))
     stated: Stated | None = "recorded" if origin == "recorded" else "synthetic" if origin == "synthetic" else None
     job = await run_in_threadpool(begin_measuring, workspace_of(request), model, dataset, stated)
-    return went(f"/jobs/{job.name}/")
+    return went(request, f"/jobs/{job.name}/")
 
 
 def _one(request: Request) -> Response:
@@ -108,7 +108,7 @@ def _evidence(request: Request) -> Response:
         "timeline_width": WIDTH,
         "timeline_height": HEIGHT,
     }
-    return part("evidence.html", context)
+    return part(request, "evidence.html", context)
 
 
 def _report(request: Request) -> Response:

@@ -84,12 +84,12 @@ def _look(request: Request, phrase: str, language: str) -> Response:
             {"language" if "--language" in str(error) and "not known" in str(error) else "phrase": str(error)}
         )
     begin_voices(workspace_of(request), look.phrase, look.language)
-    return went(f"/start/?{urlencode({'phrase': look.phrase, 'language': look.language})}")
+    return went(request, f"/start/?{urlencode({'phrase': look.phrase, 'language': look.language})}")
 
 
 def _look_part(request: Request) -> Response:
     asked = _surely_asked(request)
-    return part("start_look.html", {"look": look_at(asked["phrase"], asked["language"])})
+    return part(request, "start_look.html", {"look": look_at(asked["phrase"], asked["language"])})
 
 
 def _voices_part(request: Request) -> Response:
@@ -97,7 +97,7 @@ def _voices_part(request: Request) -> Response:
     workspace = workspace_of(request)
     folder = voices_folder(asked["phrase"], asked["language"])
     job = next((one for one in workspace.desk.jobs() if one.order.folder == str(folder)), None)
-    return part("start_voices.html", {"voices": voices_of(workspace, folder), "job": job, **WORDS})
+    return part(request, "start_voices.html", {"voices": voices_of(workspace, folder), "job": job, **WORDS})
 
 
 async def _begin(request: Request) -> Response:
@@ -134,7 +134,7 @@ def _begun(request: Request, form: dict[str, str]) -> Response:
         job = begin_chain(workspace_of(request), options)
     except ConfigError as error:
         return refused({"negatives" if options.negatives else "": str(error)})
-    return went(f"/start/made/{Path(job.order.folder).name}/")
+    return went(request, f"/start/made/{Path(job.order.folder).name}/")
 
 
 def _made(request: Request) -> Response:
@@ -143,7 +143,7 @@ def _made(request: Request) -> Response:
 
 
 def _made_part(request: Request) -> Response:
-    return part("made_result.html", _made_context(request, request.path_params["name"]))
+    return part(request, "made_result.html", _made_context(request, request.path_params["name"]))
 
 
 def _made_context(request: Request, name: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from studio.jobs.wording import WORDS
-from studio.page import Page, part, refused, sheet, shown, went, workspace_of
+from studio.page import Page, part, refused, root_of, sheet, shown, went, workspace_of
 from studio.training.asked import AskedTraining, asked_training, begin_dry_run, begin_training
 from studio.training.curves import HEIGHT, WIDTH, curve
 from studio.training.form import as_written, form_of
@@ -29,7 +29,7 @@ def _first(request: Request) -> Response:
 
 
 def _list_part(request: Request) -> Response:
-    return part("train_runs.html", _list_context(request))
+    return part(request, "train_runs.html", _list_context(request))
 
 
 def _list_context(request: Request) -> dict[str, Any]:
@@ -80,16 +80,16 @@ def _begun(request: Request, form: dict[str, str]) -> Response:
             return refused(faults)
         if form.get("action") == "cost":
             job = begin_dry_run(workspace, asked)
-            return JSONResponse({"show": f"/train/cost/{job.name}"})
+            return JSONResponse({"show": f"{root_of(request)}/train/cost/{job.name}"})
         job = begin_training(workspace, asked)
-    return went(f"/train/run/{job.order.folder}")
+    return went(request, f"/train/run/{job.order.folder}")
 
 
 def _cost_part(request: Request) -> Response:
     desk = workspace_of(request).desk
     job = desk.job(request.path_params["name"])
     said = desk.log(job.name)[0].partition("\n")[2]
-    return part("train_cost.html", {"job": job, "said": said, **WORDS})
+    return part(request, "train_cost.html", {"job": job, "said": said, **WORDS})
 
 
 def _run_context(request: Request) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def _run(request: Request) -> Response:
 
 
 def _run_part(request: Request) -> Response:
-    return part("train_run_part.html", _run_context(request))
+    return part(request, "train_run_part.html", _run_context(request))
 
 
 def _compare(request: Request) -> Response:

@@ -1,5 +1,5 @@
 // The gallery: keys, and filters that act at once. studio.js plays its clips.
-import { refresh } from "/static/studio.js";
+import { refresh } from "./studio.js";
 
 const shelf = document.getElementById("shelf");
 

@@ -1,5 +1,5 @@
 // Files from elsewhere: dropped or chosen, sent in parts, and what became of each.
-import { ask, showFaults } from "/static/studio.js";
+import { ask, root, showFaults } from "./studio.js";
 
 const form = document.getElementById("import"), drop = form.querySelector(".drop"), input = document.getElementById("files"), done = document.getElementById("done"), going = document.getElementById("going");
 // A field is called "dataset" and hides the form's own.
@@ -22,7 +22,7 @@ function show({ took, refused, dataset }) {
   done.querySelector("h2").textContent = `${counted(took.length)} imported${refused.length ? `, ${refused.length} refused` : ""}`;
   const link = done.querySelector("a");
   link.textContent = dataset ? `The clips of ${dataset}` : "";
-  link.href = `/record/clips?${new URLSearchParams({ dataset })}`;
+  link.href = `${root}/record/clips?${new URLSearchParams({ dataset })}`;
   done.querySelector("ul").replaceChildren(...refused.map(line => { const item = document.createElement("li"); item.textContent = line; return item; }));
 }
 

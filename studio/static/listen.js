@@ -1,5 +1,6 @@
 // The page Listen: the live device, its detections, and what becomes of them.
-import { LevelBar, Microphone, Trace, remembered } from "/static/microphone.js";
+import { root } from "./studio.js";
+import { LevelBar, Microphone, Trace, remembered } from "./microphone.js";
 
 const by = id => document.getElementById(id);
 const form = by("listen");
@@ -34,7 +35,7 @@ if (form) {
     mine.addEventListener("fault", event => { say(event.detail); if (saving) { saving = false; by("save").disabled = false; by("save").removeAttribute("aria-busy"); } });
     mine.addEventListener("ended", () => { if (mine === microphone) { buttons(false); state(false, "Not listening"); say("The studio closed the connection; what was not saved is gone."); } });
     try {
-      const device = await mine.start(`/listen/hear?${query()}`);
+      const device = await mine.start(`${root}/listen/hear?${query()}`);
       by("found").replaceChildren(); by("none").hidden = false; by("saved").hidden = true; boots = 0;
       trace.clear(device);
       by("now-c").textContent = share(device.cutoff);

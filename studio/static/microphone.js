@@ -8,7 +8,7 @@ const RAW = { echoCancellation: false, noiseSuppression: false, autoGainControl:
 export class Microphone extends EventTarget {
   /** Ask for the microphone and connect. `address` is the page's socket with its query, without the rate. */
   async start(address) {
-    if (!navigator.mediaDevices) throw new Error("This browser gives no microphone to this address; open it as http://127.0.0.1 or http://localhost.");
+    if (!navigator.mediaDevices) throw new Error("Browsers give a microphone to https addresses alone, and to this machine's own: open the studio at one that begins with https://, http://127.0.0.1 or http://localhost.");
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({ audio: RAW });
     } catch (error) {
@@ -16,7 +16,7 @@ export class Microphone extends EventTarget {
     }
     this.label = this.stream.getAudioTracks()[0]?.label ?? "";
     this.context = new AudioContext();
-    await this.context.audioWorklet.addModule("/static/microphone-worklet.js");
+    await this.context.audioWorklet.addModule(new URL("microphone-worklet.js", import.meta.url));
     await this.context.resume();
     const query = new URLSearchParams(address.split("?")[1] ?? "");
     query.set("rate", String(this.context.sampleRate));

@@ -1,6 +1,6 @@
 // The page Record: guided takes of a microphone.
-import { ask } from "/static/studio.js";
-import { LevelBar, Microphone, Trace, remembered } from "/static/microphone.js";
+import { ask, root } from "./studio.js";
+import { LevelBar, Microphone, Trace, remembered } from "./microphone.js";
 
 const by = id => document.getElementById(id);
 const LONGEST = { word: 5, speech: 30, room: 30 }, SILENT_FOR = .9, LEAST = 1.2, ABOVE = 12;
@@ -20,7 +20,7 @@ function prompt() {
 
 async function counts() {
   if (!by("speaker").value.trim()) return show({});
-  try { show(await ask(`/record/takes?${new URLSearchParams({ dataset: by("dataset").value, speaker: by("speaker").value.trim() })}`)); } catch (error) { say(Object.values(error.errors ?? {}).join(" ")); }
+  try { show(await ask(`${root}/record/takes?${new URLSearchParams({ dataset: by("dataset").value, speaker: by("speaker").value.trim() })}`)); } catch (error) { say(Object.values(error.errors ?? {}).join(" ")); }
 }
 
 function show(made) {
@@ -41,7 +41,7 @@ async function open() {
   mine.addEventListener("fault", event => { say(event.detail); ended(); });
   mine.addEventListener("ended", () => { if (mine === microphone) closed("The studio closed the connection; the takes that are listed are saved."); });
   try {
-    const device = await mine.start(`/record/hear?${new URLSearchParams({ model: by("model").value })}`);
+    const device = await mine.start(`${root}/record/hear?${new URLSearchParams({ model: by("model").value })}`);
     by("booth").hidden = false;
     by("hearing").hidden = device.cutoff === undefined;
     trace.clear(device);
@@ -133,10 +133,10 @@ function list(one, way) {
     words.append(place);
     item.dataset.name = one.name;
     const it = new URLSearchParams({ dataset: one.dataset, name: one.name });
-    does.append(button("Play", () => { player.src = `/record/clips/sound?${it}`; player.play(); }), " ", button("Reject", async self => {
+    does.append(button("Play", () => { player.src = `${root}/record/clips/sound?${it}`; player.play(); }), " ", button("Reject", async self => {
       self.disabled = true;
       try {
-        await ask(`/record/clips/reject?${it}`, { method: "POST" });
+        await ask(`${root}/record/clips/reject?${it}`, { method: "POST" });
         item.replaceChildren(`${one.name} was rejected; it lies among the rejected clips.`);
         counts();
       } catch (error) { self.disabled = false; say(Object.values(error.errors ?? { "": "The studio does not answer." }).join(" ")); }

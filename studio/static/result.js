@@ -1,5 +1,5 @@
 // One result: its figures at any cutoff, drawn, and what is missed and accepted falsely there.
-import { ask } from "/static/studio.js";
+import { ask, root } from "./studio.js";
 
 const by = id => document.getElementById(id), place = by("sweep"), key = place.dataset.key, slider = by("slider"), evidence = by("evidence");
 const SVG = "http://www.w3.org/2000/svg", WIDE = 256, HIGH = 176, LEFT = 38, RIGHT = 8, TOP = 8, BOTTOM = 22;
@@ -86,7 +86,7 @@ async function show(cutoff) {
   const mine = ++asked;
   evidence.classList.add("stale");
   try {
-    const html = await ask(`/results/${key}/evidence?cutoff=${cutoff}`);
+    const html = await ask(`${root}/results/${key}/evidence?cutoff=${cutoff}`);
     if (mine === asked) evidence.innerHTML = html;
   } catch (error) {
     by("sweep-fault").textContent = Object.values(error.errors ?? { "": "The studio does not answer." }).join(" ");
@@ -96,7 +96,7 @@ async function show(cutoff) {
 }
 
 try {
-  curve = await ask(`/results/${key}/curve`);
+  curve = await ask(`${root}/results/${key}/curve`);
 } catch (error) {
   by("sweep-fault").textContent = Object.values(error.errors ?? { "": "The studio does not answer." }).join(" ");
   by("sweep-fault").hidden = false;

@@ -1,6 +1,8 @@
 // What all pages of the studio share: forms that answer at the field, parts that stay fresh, logs, copying.
 
 export const POLL_MS = 1000;
+/** What all addresses of the studio begin with: "", or the path at which a gateway has it. */
+export const root = new URL("..", import.meta.url).pathname.slice(0, -1);
 
 /** Ask the studio. Throws what it answered where that is no success; `errors` by field, "" is the whole. */
 export async function ask(address, options = {}) {
@@ -90,11 +92,18 @@ document.addEventListener("submit", event => {
   send(form, event.submitter);
 });
 
+/** Copy what an element says; false where the browser does not let a page do so, and it is only selected. */
+async function copied(place) {
+  // Browsers have it for https and for this machine's own addresses alone.
+  if (navigator.clipboard) return navigator.clipboard.writeText(place.textContent).then(() => true, () => false);
+  getSelection().selectAllChildren(place);
+  return document.execCommand("copy");
+}
+
 document.addEventListener("click", async event => {
   const copy = event.target.closest("[data-copy]");
   if (copy) {
-    await navigator.clipboard.writeText(copy.parentElement.querySelector("pre").textContent);
-    copy.textContent = "Copied";
+    copy.textContent = await copied(copy.parentElement.querySelector("pre")) ? "Copied" : "Selected: copy it by hand";
     return;
   }
   const action = event.target.closest("[data-action]");

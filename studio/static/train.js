@@ -1,4 +1,5 @@
 // The form of a training: finding a setting among many, counting those that were changed, another preset.
+import { root } from "./studio.js";
 
 const form = document.getElementById("training");
 const find = document.getElementById("find");
@@ -29,8 +30,9 @@ form.addEventListener("input", countChanged);
 countChanged();
 
 // Another preset has other values: what was changed by hand stays, all else is the new preset's.
-document.getElementById("preset").addEventListener("change", async event => {
-  const answer = await fetch(`/train/new?preset=${encodeURIComponent(event.target.value)}`);
+const preset = document.getElementById("preset");
+async function follow() {
+  const answer = await fetch(`${root}/train/new?preset=${encodeURIComponent(preset.value)}`);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const one of form.querySelectorAll("[data-default]")) {
     const value = fresh.getElementById(one.id)?.dataset.default ?? one.dataset.default;
@@ -39,4 +41,7 @@ document.getElementById("preset").addEventListener("change", async event => {
   }
   document.getElementById("the-command").replaceWith(fresh.getElementById("the-command"));
   countChanged();
-});
+}
+preset.addEventListener("change", follow);
+// Chosen before this script came, or kept by the browser.
+if (!preset.selectedOptions[0].defaultSelected) follow();

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.once import made_once
 from tests.programs import install
+from tests.spoken import Spoken
 from tests.studio.servers import StudioServer, end_jobs, studio_server
+from tests.studio.simulations import simulate_a_model
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Playwright
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 HERE_ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 """No other machine has a name for this browser."""
 BROKEN = (404, 500)
+"""Answers that no page should get."""
+NOTES = ("Failed to load resource", "The Cross-Origin-Opener-Policy header has been ignored")
+"""How lines begin that the browser notes as errors and that are none: refusals, which tests provoke, and a header that
+does nothing on a page without https."""
 
 
 @pytest.fixture
@@ -27,6 +34,12 @@ def studio(tmp_path: Path) -> Iterator[StudioServer]:
     with studio_server(tmp_path / "workspace") as server:
         yield server
         end_jobs(server.workspace)
+
+
+@pytest.fixture(scope="session")
+def simulated(official_models: Path, spoken: Spoken, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which a model was simulated at two cutoffs, made once for all tests."""
+    return made_once(tmp_path_factory, "studio-results", lambda root: simulate_a_model(root, official_models, spoken))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +54,7 @@ def driver() -> Iterator[Playwright]:
 
 @contextmanager
 def chromium(driver: Playwright, *flags: str) -> Iterator[Browser]:
-    """The system's Chromium, which reaches this machine alone."""
+    """The system's Chromium, which reaches this machine alone unless flags say otherwise."""
     program = shutil.which("chromium")
     if program is None:
         pytest.skip(f"needs chromium {install('chromium')}")
@@ -62,17 +75,27 @@ def visit(browser: Browser, studio: StudioServer) -> Iterator[Callable[..., Page
     """Open a page of the studio as its user, in a window of its own: `visit("/train/", width=420)`. Whatever it asks of
     another machine, and each error of a script, fails the test.
     """
+    with watched(browser, studio.origin) as opened:
+        yield lambda path="/", **options: opened(
+            f"{studio.origin}{path}{'&' if '?' in path else '?'}token={studio.token}", **options
+        )
+
+
+@contextmanager
+def watched(browser: Browser, begins: str) -> Iterator[Callable[..., Page]]:
+    """Open addresses, each in a window of its own. What they ask of any that does not begin like this, and each error
+    of a script, fails when the block ends.
+    """
     asked: list[str] = []
     faults: list[str] = []
 
     def note(line: str) -> None:
-        # The browser also notes refusals, which tests provoke; `BROKEN` are the answers that no page should get.
-        if not line.startswith("Failed to load resource"):
+        if not line.startswith(NOTES):
             faults.append(line)
 
     with ExitStack() as stack:
 
-        def opened(path: str = "/", width: int = 1200, height: int = 900, **options: Any) -> Page:
+        def opened(address: str, width: int = 1200, height: int = 900, **options: Any) -> Page:
             context = browser.new_context(viewport={"width": width, "height": height}, **options)
             stack.callback(context.close)
             page = context.new_page()
@@ -84,10 +107,10 @@ def visit(browser: Browser, studio: StudioServer) -> Iterator[Callable[..., Page
                 "response",
                 lambda answer: faults.append(f"{answer.status} {answer.url}") if answer.status in BROKEN else None,
             )
-            page.goto(f"{studio.origin}{path}{'&' if '?' in path else '?'}token={studio.token}")
+            page.goto(address)
             return page
 
         yield opened
-    others = [address for address in asked if not address.startswith((studio.origin, "data:", "blob:"))]
+    others = [address for address in asked if not address.startswith((begins, "data:", "blob:"))]
     assert not others, "a page asked another machine"
     assert not faults

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import select
 import subprocess
 import sys
@@ -54,7 +55,7 @@ class StudioServer:
     process: subprocess.Popen[str]
     workspace: Workspace
     address: str
-    """To open first: with the token."""
+    """To open first: with the token, where it has one."""
 
     @property
     def origin(self) -> str:
@@ -104,8 +105,8 @@ def _printed_address(output: IO[str]) -> str:
         said += line
         if not line:
             break
-        if "open http" in line:
-            return line.rpartition("open ")[2].strip()
+        if address := re.search(r"http://\S+", line):
+            return address[0]
     raise AssertionError(f"mww-studio printed no address: {said}")
 
 

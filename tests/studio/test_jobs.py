@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import threading
@@ -12,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from studio.jobs.desk import LOG_TAIL, TRAINING, JobDesk
-from studio.jobs.records import LOG_FILE, JobPhase, JobStep, process_began
+from studio.jobs.records import LOG_FILE, JobPhase, JobStep, lock_name, process_began
 from studio.jobs.wording import phrase_of, step_class
 from studio.workspace import Workspace
 from tests.studio.servers import DEAF, LOOK, end_jobs, serving, studio_server, wait_until
 from wakeword.errors import ConfigError
+from wakeword.locks import ATTEMPTS
 
 
 @pytest.fixture
@@ -176,6 +178,28 @@ def test_no_number_is_given_twice(workspace: Workspace) -> None:
     desk.remove(job.name)
     assert not job.folder.exists()
     assert desk.place("Again", "test", [LOOK]).name == "0002"
+
+
+def test_a_job_that_has_just_ended_is_removed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says comes a moment before its process has ended: who asks in between does not hear that it works."""
+    desk = workspace.desk
+    job = desk.place("Look", "test", [LOOK])
+    phase_is(desk, job.name, JobPhase.DONE)
+    (lock,) = (desk.folder / job.name).glob(lock_name("*"))
+    looks = []
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+
+        def passes(_: float) -> None:
+            looks.append(1)
+            if len(looks) == 2 * ATTEMPTS:
+                fcntl.flock(held, fcntl.LOCK_UN)
+
+        with monkeypatch.context() as patch:
+            patch.setattr("wakeword.locks.time.sleep", passes)
+            desk.remove(job.name)
+    assert len(looks) == 2 * ATTEMPTS
+    assert not (desk.folder / job.name).exists()
 
 
 @pytest.mark.parametrize("file", ["job.json", "state.json"])

@@ -21,8 +21,6 @@ from studio.measured.found import found_results, measured_by
 from studio.measured.measuring import measuring_steps
 from studio.measured.sweep import MOST_SHOWN, sweep
 from studio.workspace import Workspace
-from tests.commands import run
-from tests.once import made_once
 from tests.spoken import Spoken
 from tests.studio.axe import violations
 from tests.studio.servers import StudioServer, wait_until
@@ -34,32 +32,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 type Visit = Callable[..., Page]
-EVERY, SPEECHES = 6, 3
-"""Of the words every sixth one, and so many stretches of speech."""
-
-
-@pytest.fixture(scope="session")
-def simulated(official_models: Path, spoken: Spoken, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace in which a model was simulated at two cutoffs, as the commands do it there."""
-
-    def make(root: Path) -> None:
-        for folder, paths in (("words", spoken.words[::EVERY]), ("speech", spoken.speech[:SPEECHES])):
-            (root / "corpus" / folder).mkdir(parents=True)
-            for path in paths:
-                shutil.copy(path, root / "corpus" / folder)
-        (root / "models" / "alexa").mkdir(parents=True)
-        for suffix in (".json", ".tflite"):
-            shutil.copy(official_models / f"alexa{suffix}", root / "models" / "alexa")
-        model = "models/alexa/alexa.json"
-        for name, more in (("own", ()), ("high", ("--cutoff", "0.99"))):
-            for part, how in (("words", ("wake", "session")), ("speech", ("none", "stream"))):
-                done = run(
-                    root.parent / "cache", "mww-simulate", model, f"corpus/{part}", "--truth", how[0], "--mode", how[1],
-                    "--provenance", "recorded", "--result", f"results/{name}_{part}.json", *more, folder=root,
-                )  # fmt: skip
-                assert done.returncode == 0, done.stderr
-
-    return made_once(tmp_path_factory, "studio-results", make)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,31 +20,15 @@ from studio.workspace import Workspace
 from tests.commands import run
 from tests.spoken import Spoken
 from tests.studio.axe import violations
-from tests.studio.hearing import chromium_hearing_words, write_sound
+from tests.studio.microphone.hearing import write_sound
 from tests.studio.servers import StudioServer
 from wakeword.audio import read_samples
 from wakeword.errors import ConfigError
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Playwright
+    from playwright.sync_api import Page
 
 type Visit = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser(driver: Playwright, spoken: Spoken, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Takes the place of the browser of the other pages."""
-    with chromium_hearing_words(driver, spoken.words[:2], tmp_path_factory.mktemp("microphone")) as one:
-        yield one
-
-
-@pytest.fixture
-def alexa(studio: StudioServer, official_models: Path) -> str:
-    folder = studio.workspace.models / "alexa"
-    folder.mkdir(parents=True)
-    for suffix in (".json", ".tflite"):
-        shutil.copy(official_models / f"alexa{suffix}", folder)
-    return "models/alexa/alexa.json"
 
 
 def listening(page: Page) -> Page:

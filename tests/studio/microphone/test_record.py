@@ -5,8 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -16,34 +15,22 @@ import pytest
 
 from studio.gallery.provenance import origins
 from studio.pages.record import MOST_UPLOAD_FILES
-from tests.spoken import Spoken
 from tests.studio.axe import violations
-from tests.studio.gallery import tone
-from tests.studio.hearing import chromium_hearing_words
+from tests.studio.gallery import tone, write_dataset
 from tests.studio.servers import StudioServer
 from trainer.data.clips import write_clip
 from trainer.data.ingest import Label, find_files
 from trainer.data.mined import MinedClip, write_table
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Playwright, WebSocketRoute
+    from playwright.sync_api import Page, WebSocketRoute
 
 type Visit = Callable[..., Page]
 
 
-@pytest.fixture(scope="module")
-def browser(driver: Playwright, spoken: Spoken, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Takes the place of the browser of the other pages."""
-    with chromium_hearing_words(driver, spoken.words[:2], tmp_path_factory.mktemp("microphone")) as one:
-        yield one
-
-
 @pytest.fixture
 def dataset(studio: StudioServer) -> Path:
-    root = studio.workspace.datasets / "mine"
-    for name in ("positive/anna/near_1.wav", "positive/ben/far_1.wav", "negative/radio.wav"):
-        write_clip(root / name, tone(0.3 + 0.1 * len(name)))
-    write_clip(root / "hard_negative/ab12.wav", tone(0.7))
+    root = write_dataset(studio.workspace.datasets / "mine")
     write_clip(root / "hard_negative/cd34.wav", tone(0.9))
     rows = [
         MinedClip(f"{name}.wav", "0" * 64, "/home/evening.flac", "1" * 64, 16_000, 32_000, sure, 0.8, "2" * 64, "2026")
@@ -53,16 +40,10 @@ def dataset(studio: StudioServer) -> Path:
     return root
 
 
-def test_a_take_is_judged_and_lies_in_its_speaker_s_folder(
-    visit: Visit, studio: StudioServer, official_models: Path
-) -> None:
-    folder = studio.workspace.models / "alexa"
-    folder.mkdir(parents=True)
-    for suffix in (".json", ".tflite"):
-        shutil.copy(official_models / f"alexa{suffix}", folder)
+def test_a_take_is_judged_and_lies_in_its_speaker_s_folder(visit: Visit, studio: StudioServer, alexa: str) -> None:
     page = visit("/record/")
     assert "Recordings stay on this machine." in page.locator("main").inner_text()
-    page.get_by_label("Model").select_option("models/alexa/alexa.json")
+    page.get_by_label("Model").select_option(alexa)
     page.get_by_role("button", name="Open the microphone").click()
     page.locator("body[data-open]").wait_for()
     page.locator("#take").click()
