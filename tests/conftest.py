@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from firmware.toolenv import ToolEnvironment
 
 CORPUS = Path(os.environ.get("MWW_TEST_CORPUS", Path(__file__).parents[2] / "shared" / "corpus"))
+LESS_MACHINE_CODE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 
 def pytest_configure() -> None:
@@ -33,21 +36,38 @@ def pytest_configure() -> None:
     interrupt.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Tests compile many programs and run each for some steps. XLA's own passes, which decide what is computed, stay;
+    # LLVM's, which make machine code faster, cost more here than they save. Programs that tests start inherit it.
+    given = os.environ.get("XLA_FLAGS", "")
+    if "xla_backend_optimization_level" not in given:
+        os.environ["XLA_FLAGS"] = f"{given} {LESS_MACHINE_CODE}".strip()
     # Machines are shared and noisy: how long an example takes says nothing.
     settings.register_profile("machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("machine")
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown() -> Generator[None]:
-    """A test that leaves this process at a higher priority would slow down, or stop, the tests that run beside it."""
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    """A test that leaves this process at a higher priority would slow down, or stop, the tests that run beside it, and
+    what is compiled for a module stays in memory.
+    """
     yield
+    if "trainer" in item.path.parts and (nextitem is None or nextitem.path != item.path):
+        _give_back_memory()
     if hasattr(os, "sched_getscheduler") and os.sched_getscheduler(0) in (os.SCHED_RR, os.SCHED_FIFO):
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         pytest.fail(
             "the test left its process at a real-time priority; run what asks for one in a thread or a process of"
             " its own"
         )
+
+
+def _give_back_memory() -> None:
+    """What JAX compiled and nobody runs any more, to the system: a training's programs take 200 MB."""
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+    if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:  # glibc's
+        trim(0)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -6,6 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.commands import one_line_error, run, run_apart
 from tests.trainer.commands.cycle import WEIGHTS, Cycle
 from trainer.config.loader import load_config
@@ -13,6 +15,8 @@ from trainer.data.dataset import read_recordings
 from trainer.data.split import Split
 from wakeword.locks import FOLDER_LOCK, hold_folder
 from wakeword.model.float_model import read_record
+
+pytestmark = pytest.mark.usefixtures("steps_not_compiled")
 
 
 def test_a_run_learns_from_the_one_before(cycle: Cycle, tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ from trainer.training.scores import ValidationScores
 from trainer.training.training_run import TrainingRun
 from wakeword.errors import ConfigError
 
+pytestmark = pytest.mark.usefixtures("steps_not_compiled")
+
 SETTINGS = TrainingSection(
     training_steps=(12, 6),
     learning_rates=(3e-3, 1e-3),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,9 @@ SETTINGS = TrainingSection(
 
 def changed(**values: Any) -> TrainingSection:
     return SETTINGS.model_copy(update=values)
+
+
+FEW_STEPS = changed(training_steps=(6, 2), eval_step_interval=3)
 
 
 def test_phases_follow_one_another() -> None:
@@ -150,7 +154,7 @@ def test_what_is_scored_and_kept_is_within_the_scale_and_training_goes_on_withou
             seen.append(model.get_layer("head").get_weights()[0])
             return ValidationScores(0.5, 0, len(seen) / 10)
 
-        result = train(tmp_path / folder, evaluate=evaluate, **changes)
+        result = train(tmp_path / folder, FEW_STEPS, evaluate=evaluate, **changes)
         return seen, result.model.get_layer("head").get_weights()[0]
 
     (plain, kept), (divided, kept_divided) = heads("plain"), heads("divided", within_scale=halved)
@@ -250,32 +254,41 @@ def test_a_finished_run_is_not_trained_again(whole_run: tuple[loop.TrainingResul
     assert_same_weights(again, result)
 
 
+LONGER = changed(training_steps=(90, 50))
+
+
+@pytest.fixture(scope="module")
+def longer_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("longer")
+    train(folder, LONGER)
+    return folder
+
+
 @pytest.mark.parametrize("first", [10, 30])
 def test_a_run_goes_on_with_more_steps_as_if_it_had_had_them_from_the_start(
-    whole_run: tuple[loop.TrainingResult, Recorder], tmp_path: Path, first: int
+    whole_run: tuple[loop.TrainingResult, Recorder], longer_run: Path, tmp_path: Path, first: int
 ) -> None:
     """Its last phase ends between two evaluations, or at one."""
-    short, long = (changed(training_steps=(90, steps)) for steps in (first, 50))
-    train(tmp_path / "extended", short)
+    short = changed(training_steps=(90, first))
+    if first == 30:
+        shutil.copytree(whole_run[0].weights.parent, tmp_path, dirs_exist_ok=True)
+    else:
+        train(tmp_path, short)
     recorder = Recorder()
-    result = train(tmp_path / "extended", long, progress=recorder)
-    assert (recorder.resumed_at, recorder.was_extended) == (short.steps, (short.steps, long.steps))
+    result = train(tmp_path, LONGER, progress=recorder)
+    assert (recorder.resumed_at, recorder.was_extended) == (short.steps, (short.steps, LONGER.steps))
     assert [checkpoint.step for checkpoint, _ in recorder.checkpoints] == [
         step for step in (135, 140) if step > short.steps
     ]
     assert result.steps == 140
-    train(tmp_path / "whole", long)
-    with (
-        np.load(tmp_path / "extended" / checkpoints.STATE) as one,
-        np.load(tmp_path / "whole" / checkpoints.STATE) as other,
-    ):
+    with np.load(tmp_path / checkpoints.STATE) as one, np.load(longer_run / checkpoints.STATE) as other:
         assert set(one.files) == set(other.files)
         for name in set(one.files) - {"header"}:
             np.testing.assert_array_equal(one[name], other[name])
     with pytest.raises(
         ConfigError, match=r"has done 140 steps, more than the 120 of training\.training_steps; give as many or more"
     ):
-        train(tmp_path / "extended")
+        train(tmp_path)
     assert whole_run[0].steps == checkpoints.steps_done(whole_run[0].weights.parent / checkpoints.STATE) == 120
 
 

@@ -4,6 +4,7 @@ teachers.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -33,8 +34,15 @@ SLICES = receptive_field(SINGLE, 6)
 TEACHERS_ALONE = LATEST.model_copy(update={"teaching_share": 1.0})
 
 
+@pytest.fixture
+def not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `steps_not_compiled`, for one test."""
+    monkeypatch.setattr("trainer.training.step.COMPILED", False)
+
+
+@functools.cache
 def teacher(steps: int = 60, first: int = 100) -> Teacher:
-    """A model that knows the words of `batch`, and what its head leans to."""
+    """A model that knows the words of `batch`, and what its head leans to; no test changes it."""
     state = TrainState(model_of(SINGLE, SLICES), SINGLE, LATEST)
     state.set_learning_rate(1e-2)
     for number in range(first, first + steps):
@@ -152,6 +160,7 @@ def test_a_step_with_another_loss_learns(name: str) -> None:
     assert last.accuracy > 0.9 > first.accuracy
 
 
+@pytest.mark.usefixtures("not_compiled")
 def test_the_loss_is_a_mean_of_the_truths_and_the_teachers() -> None:
     import tensorflow as tf
 
@@ -211,6 +220,7 @@ def train(
     return loop.train(TrainingRun(network, SLICES, sets(), settings, folder, evaluate, distillation=distillation))
 
 
+@pytest.mark.usefixtures("not_compiled")
 def test_a_run_goes_on_with_the_same_teachers_only(tmp_path: Path) -> None:
     teachers = (teacher(3),)
     first = Distillation(teachers, "first")
@@ -221,6 +231,7 @@ def test_a_run_goes_on_with_the_same_teachers_only(tmp_path: Path) -> None:
             train(tmp_path, other, share)
 
 
+@pytest.mark.usefixtures("not_compiled")
 def test_a_killed_run_with_teachers_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     teachers = (teacher(3), teacher(5, 300))
     whole = train(tmp_path / "whole", Distillation(teachers, ""), 0.7)

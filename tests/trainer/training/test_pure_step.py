@@ -82,8 +82,12 @@ def test_logits_gradients_and_statistics_are_those_of_keras_layers(
         logits, seen = pure.train_logits(split(vector, layout.trained), inputs, config)
         return (logits * one.weights).sum(), (logits, seen)
 
-    (_, (logits, seen)), gradient = jax.value_and_grad(total, has_aux=True)(weights)
-    heard = pure.infer_logits(split(weights, layout.trained), split(statistics, layout.statistics), inputs, config)
+    def infer(vector: Any) -> Any:
+        return pure.infer_logits(split(vector, layout.trained), split(statistics, layout.statistics), inputs, config)
+
+    # As one program each: operation by operation they would be compiled one by one.
+    (_, (logits, seen)), gradient = jax.jit(jax.value_and_grad(total, has_aux=True))(weights)
+    heard = jax.jit(infer)(weights)
     assert_close(heard, logit_model(model)(inputs)[:, 0], 2e-4)
     with tf.GradientTape() as tape:
         expected = logit_model(model)(inputs, training=True)[:, 0]

@@ -30,6 +30,8 @@ from trainer.tuning.cli import autotune_app
 from trainer.tuning.fine_tuning import FineTuner
 from trainer.tuning.folder import HISTORY_NAME, RECORD_NAME, TuningFolder
 
+pytestmark = pytest.mark.usefixtures("steps_not_compiled")
+
 DEADLINE_S = 280
 SHORT = ["--target-fah", "1", "--steps", "20", "--jobs", "1"]
 
@@ -262,7 +264,9 @@ def test_a_killed_process_goes_on(odd_run: Path, undisturbed: tuple[Path, Result
         "--max-iterations",
         "3",
     ]
-    script = [sys.executable, "-c", "from trainer.tuning.cli import autotune_app; autotune_app()", *arguments]
+    not_compiled = "from trainer.training import step; step.COMPILED = False"
+    script = [sys.executable, "-c", f"{not_compiled}; from trainer.tuning.cli import autotune_app; autotune_app()"]
+    script += arguments
     with subprocess.Popen(
         script, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     ) as process:
