@@ -1,36 +1,44 @@
 """What a GPU makes of a training: a step, a whole training with its features on the device, several models at once.
 
 It needs JAX and no TensorFlow. Prints what was measured and on which device; asserts nothing but that batches are the
-same as on the host, bit for bit.
+same as on the host, bit for bit, and losses finite. A figure is a median, with the middle half beside it: of turns, or
+of the parts of a training (`loop.REPORT_INTERVAL_S`) without the first.
 
     python -m benchmarks.gpu [--steps 30000] [--models 8] [--store FEATURES.npz] [--result FILE.json]
 
-`--store`: NumPy's `.npz` of the features of clips, `words` and `negatives` int8 [slices, 40], with `words_lengths` and
-`negatives_lengths`; without it clips are noise.
+`--store`: what `python -m benchmarks.gpu_features SPEECH FEATURES.npz` has made of recordings; without it clips are
+noise.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
+import os
+import resource
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.config.batch_settings import FilterAugment
 from trainer.config.lengths import window_slices
 from trainer.config.network import NetworkConfig
-from trainer.config.training_sections import TrainingSection
-from trainer.data.batches import BatchSampler, prefetch
+from trainer.config.training_sections import PerformanceSection, TrainingSection
+from trainer.data.batches import BatchSampler
 from trainer.data.clip_rows import ClipRows
 from trainer.data.drawn_sets import FeatureSet
 from trainer.networks.layout import Layout
 from trainer.networks.runtime import start_jax
+from trainer.training.loop import REPORT_INTERVAL_S, run_blocks
+from trainer.training.profiling import StepTimes
+from trainer.training.progress import Silent
+from trainer.training.recorder import Recorder
 from trainer.training.schedules import learning_rate
 from wakeword import contract
 
@@ -38,7 +46,8 @@ NETWORK = NetworkConfig(
     first_conv_filters=32, pointwise_filters=(64, 64, 64, 64), mixconv_kernel_sizes=((5,), (7, 11), (9, 15), (23,))
 )
 SLICES = window_slices(NETWORK, 1500)
-TURNS = 5
+PREFETCH = 3
+BLOCK = 100
 NOISE_WORDS, NOISE_NEGATIVES, NOISE_NEGATIVE_SLICES = 2000, 60, 60_000
 STUDENT_SEED = 1000
 
@@ -47,8 +56,11 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=30_000, help="of a whole training (default 30000)")
+    parser.add_argument("--batch-size", type=int, default=128, help="windows a step (default 128)")
     parser.add_argument("--models", type=int, default=8, help="trained at once (default 8)")
     parser.add_argument("--batches", type=int, default=200, help="compared with the host's (default 200)")
+    parser.add_argument("--turns", type=int, default=20, help="of 100 steps (default 20)")
+    parser.add_argument("--trainings", type=int, default=3, help="of one model (default 3)")
     parser.add_argument("--processes", type=int, help="that draw batches of several models (default: as many as pay)")
     parser.add_argument("--store", type=Path, help="features of real sounds")
     parser.add_argument("--result", type=Path, help="write the figures to this file too")
@@ -56,28 +68,38 @@ def main() -> None:
     device = start_jax()[0]
     import jax
 
-    sampler = BatchSampler(_sets(arguments.store), SLICES, _settings(arguments.steps, 1))
-    store_mib = sum(rows.nbytes for rows in sampler.rows) / 2**20
-    figures: dict[str, Any] = {"device": str(device.device_kind), "jax": jax.__version__, "store_mib": store_mib}
-    _tell(figures)
-    for measure in (_same_batches, _steps, _training, _several):
-        found = measure(sampler, arguments)
-        _tell(found)
-        figures |= found
+    figures: dict[str, Any] = {}
+
+    def tell(found: dict[str, Any]) -> None:
+        figures.update(found)
+        for name, value in found.items():
+            print(f"{name:76}{value:12.4f}" if isinstance(value, float) else f"{name:76}{value!s:>12}", flush=True)
         if arguments.result:
             arguments.result.write_text(json.dumps(figures, indent=1))
 
+    sets = _sets(arguments.store)
+    settings = _settings(arguments.steps, arguments.batch_size)
+    sampler = BatchSampler(sets, SLICES, settings)
+    tell({"device": str(device.device_kind), "processors of the host": len(os.sched_getaffinity(0))})
+    tell({"JAX": jax.__version__, "features: MiB": sum(rows.nbytes for rows in sampler.rows) / 2**20})
+    tell(_same_batches(sampler, arguments.batches))
+    step_ms = 0.0
+    for found in _steps(sampler, settings, arguments.turns):
+        tell(found)
+        step_ms = found.get("a step, in one program: ms", step_ms)
+    for found in _trainings(sampler, settings, arguments.trainings, step_ms):
+        tell(found)
+    for found in _several(sets, settings, arguments):
+        tell(found)
+    tell({"main memory of this process at most: MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024})
 
-def _tell(figures: dict[str, Any]) -> None:
-    for name, value in figures.items():
-        print(f"{name:56}{value:12.4f}" if isinstance(value, float) else f"{name:56}{value!s:>12}", flush=True)
 
-
-def _settings(steps: int, seed: int) -> TrainingSection:
+def _settings(steps: int, batch_size: int) -> TrainingSection:
     """Of the preset `standard`."""
     return TrainingSection(
         training_steps=(steps * 2 // 3, steps - steps * 2 // 3),
-        seed=seed,
+        batch_size=batch_size,
+        seed=1,
         time_mask_max_size=(5,),
         time_mask_count=(2,),
         freq_mask_max_size=(4,),
@@ -104,43 +126,80 @@ def _sets(store: Path | None) -> list[FeatureSet]:
     return [words, FeatureSet("negatives", False, clips["negatives"], sampling_weight=6)]
 
 
-def _same_batches(sampler: BatchSampler, arguments: argparse.Namespace) -> dict[str, Any]:
+def _same_batches(sampler: BatchSampler, batches: int) -> dict[str, Any]:
     """How many batches, made on the device, are the host's in every value."""
     import jax
 
     from trainer.data.pure_batches import features_of
     from trainer.training.vector_steps import stored_on_device
 
-    store, make = stored_on_device(sampler), jax.jit(features_of, static_argnums=1)
+    (store, _), make = stored_on_device(sampler), jax.jit(features_of, static_argnums=1)
     same = {"from the store": 0, "from windows": 0}
-    for step in range(arguments.batches):
+    for step in range(batches):
         wanted = sampler.batch(step).features
         for name in same:
             windows = name == "from windows"
             made = make(sampler.numbers(step, with_features=windows), SLICES, None if windows else store)
             same[name] += np.array_equal(np.asarray(made), wanted)
     for name, count in same.items():
-        assert count == arguments.batches, f"{arguments.batches - count} batches {name} differ from the host's"
-    return {f"batches equal, {name}": f"{count}/{arguments.batches}" for name, count in same.items()}
+        assert count == batches, f"{batches - count} batches {name} differ from the host's"
+    return {f"batches equal, {name}": f"{count}/{batches}" for name, count in same.items()}
 
 
-def _steps(sampler: BatchSampler, _: argparse.Namespace) -> dict[str, Any]:
+class _One:
+    """A model at work in `run_blocks`."""
+
+    def __init__(self, steps: Any, vectors: Any) -> None:
+        self._steps, self._vectors = steps, vectors
+        self.blocks, self.made_ready = steps.blocks, steps.made_ready
+
+    def train_block(self, made: Any, rates: Any) -> Any:
+        self._vectors, sums = self._steps(self._vectors, made, rates)
+        return sums
+
+
+class _Late:
+    """Counts blocks before which the device had nothing to do: all steps before them were done."""
+
+    def __init__(self, model: Any) -> None:
+        self.blocks, self.made_ready, self._train_block = model.blocks, model.made_ready, model.train_block
+        self.late = self.all = 0
+        self._last: Any = None
+
+    def train_block(self, made: Any, rates: Any) -> Any:
+        self.late += bool(self.all and self._last.is_ready())
+        self.all += 1
+        self._last = self._train_block(made, rates)
+        return self._last
+
+
+class _Watch(Recorder):
+    """Times alone."""
+
+    def __init__(self) -> None:
+        super().__init__(None, PerformanceSection(), Silent())
+        self.times = StepTimes()
+
+    def timed(self, section: str) -> AbstractContextManager[None]:
+        return self.times.timed(section)
+
+
+def _steps(sampler: BatchSampler, settings: TrainingSection, turns: int) -> Iterator[dict[str, Any]]:
     """Milliseconds a step, and to draw a batch."""
     import jax
 
     from trainer.training.vector_steps import VectorSteps
 
-    figures: dict[str, Any] = {}
-    settings = _step_settings()
-    for name, at_once, count in (("one by one", False, 100), ("in one program", True, 100)):
+    for name, at_once in (("each sent by itself", False), ("in one program", True)):
         steps = VectorSteps(NETWORK, SLICES, settings, on_device=True)
+        steps.place(sampler)
         vectors = jax.device_put(_fresh(1))
-        blocks = [range(count)] if at_once else [range(step, step + 1) for step in range(count)]
+        blocks = [range(BLOCK)] if at_once else [range(step, step + 1) for step in range(BLOCK)]
         made = [steps.made_ready(sampler, block, nullcontext) for block in blocks]
         began = time.perf_counter()
         vectors, sums = steps(vectors, made[0], [1e-3] * len(blocks[0]))
         sums.block_until_ready()
-        figures[f"first call, {name}: s"] = time.perf_counter() - began
+        yield {f"first call, {name}: s": time.perf_counter() - began}
 
         def run(steps: Any = steps, made: Any = made, blocks: Any = blocks, kept: Any = None) -> None:
             nonlocal vectors
@@ -148,94 +207,116 @@ def _steps(sampler: BatchSampler, _: argparse.Namespace) -> dict[str, Any]:
                 vectors, kept = steps(vectors, each, [1e-3] * len(block))
             kept.block_until_ready()
 
-        figures |= _turns(f"a step, {name}: ms", run, count)
-    figures |= _turns(
-        "drawing a batch's numbers on the host: ms",
-        lambda: [sampler.numbers(step, with_features=False) for step in range(100)],
-        100,
+        yield _turns(f"a step, {name}: ms", run, BLOCK, turns)
+        steps.close()
+    yield _turns(
+        "drawing a batch's numbers, one process of the host: ms",
+        lambda: [sampler.numbers(step, with_features=False) for step in range(BLOCK)],
+        BLOCK,
+        turns,
     )
-    return figures
 
 
-def _training(sampler: BatchSampler, arguments: argparse.Namespace) -> dict[str, Any]:
-    """A whole training: features on the device, numbers of batches ahead, the loss of all steps."""
+def _trainings(
+    sampler: BatchSampler, settings: TrainingSection, count: int, step_ms: float
+) -> Iterator[dict[str, Any]]:
+    """Whole trainings of one model: features on the device, numbers of batches ahead, the loss of all steps."""
     import jax
 
     from trainer.training.vector_steps import VectorSteps
 
-    settings = _settings(arguments.steps, 1)
-    steps, vectors = VectorSteps(NETWORK, SLICES, settings, on_device=True), jax.device_put(_fresh(1))
-    blocks = [block for phase in _phases(settings) for block in steps.blocks(phase)]
-    heard: list[Any] = []
-    late = 0
-    began = time.perf_counter()
-    made_blocks = prefetch(lambda block: steps.made_ready(sampler, block, nullcontext), blocks, 3)
-    for block, made in zip(blocks, made_blocks, strict=True):
-        # The device has nothing to do where all steps before a block are done when it comes.
-        late += bool(heard) and heard[-1].is_ready()
-        vectors, sums = steps(vectors, made, [learning_rate(settings, step) for step in block])
-        heard.append(sums)
-        if len(heard) == 1:
-            sums.block_until_ready()
-            first = time.perf_counter() - began
-    losses = np.concatenate([np.asarray(sums).reshape(-1, 5) for sums in heard])
-    taken = time.perf_counter() - began
-    steps.close()
-    assert np.isfinite(losses).all()
-    after_first = (taken - first) / (arguments.steps - len(blocks[0])) * 1000
-    return {
-        f"training of {arguments.steps} steps: s": taken,
-        "of it compiling, and starting processes: s": first,
-        "ms a step after that, all included": after_first,
-        "blocks for which the device waited": f"{late}/{len(blocks)}",
-        "mean loss of the first 100 steps": float(losses[:100, 0].mean()),
-        "mean loss of the last 100 steps": float(losses[-100:, 0].mean()),
-        "words accepted in the last 100 steps": float(losses[-100:, 1].sum() / losses[-100:, 3].sum()),
-        "peak memory of the device: MiB": _peak_mib(),
-    }
+    steps, times = VectorSteps(NETWORK, SLICES, settings, on_device=True), []
+    for number in range(count):
+        began = time.perf_counter()
+        steps.place(sampler)
+        found = _trained("one model", _One(steps, jax.device_put(_fresh(1))), sampler, settings, step_ms)
+        steps.close()
+        times.append(time.perf_counter() - began)
+        yield {f"{name} ({number + 1})": value for name, value in found.items()}
+    yield _spread(f"one model, {settings.steps} steps, with starting processes: s", times)
+    yield {"one model: memory of the device at most: MiB": _peak_mib()}
 
 
-def _several(sampler: BatchSampler, arguments: argparse.Namespace) -> dict[str, Any]:
+def _several(
+    sets: Sequence[FeatureSet], settings: TrainingSection, arguments: argparse.Namespace
+) -> Iterator[dict[str, Any]]:
     """Several models at once, and a student of all of them."""
     from trainer.training.several import SeveralModels
 
-    settings, count = _settings(arguments.steps, 1), arguments.models
-    samplers = [BatchSampler(_sets(arguments.store), SLICES, _settings(arguments.steps, seed)) for seed in range(count)]
-    figures: dict[str, Any] = {}
-    ensemble = SeveralModels(NETWORK, settings, samplers, range(count), processes=arguments.processes)
-    figures |= _trained(f"{count} models", ensemble, settings, count)
+    count, seeded = arguments.models, [settings.model_copy(update={"seed": seed}) for seed in range(arguments.models)]
+    samplers = [BatchSampler(sets, SLICES, each) for each in seeded]
     taught = settings.model_copy(update={"teaching_share": 0.7})
-    student = SeveralModels(NETWORK, taught, [sampler], [STUDENT_SEED], [ensemble.as_teachers()])
-    figures |= _trained("their student", student, taught, 1)
-    figures["peak memory of the device with all: MiB"] = _peak_mib()
-    return figures
+    ensemble = SeveralModels(NETWORK, settings, samplers, range(count), processes=arguments.processes)
+    yield from _at_once(f"{count} models", ensemble, settings, arguments.turns)
+    student = SeveralModels(NETWORK, taught, samplers[:1], [STUDENT_SEED], [ensemble.as_teachers()])
+    yield from _at_once("their student", student, settings, arguments.turns)
+    yield {"memory of the device at most, with all: MiB": _peak_mib()}
 
 
-def _trained(what: str, models: Any, settings: TrainingSection, count: int) -> dict[str, Any]:
-    heard: list[Any] = []
-    began, late, first, done = time.perf_counter(), 0, 0.0, 0
-    for block, sums in models.train(range(settings.steps), lambda step: learning_rate(settings, step)):
-        late += len(heard) > 1 and heard[-1].is_ready()
-        heard.append(sums)
-        if len(heard) == 1:
-            sums.block_until_ready()
-            first, done = time.perf_counter() - began, len(block)
-    losses = np.concatenate([np.asarray(sums) for sums in heard], axis=1)[:, :, 0]
-    taken = time.perf_counter() - began
+def _at_once(what: str, models: Any, settings: TrainingSection, turns: int) -> Iterator[dict[str, Any]]:
+    begun = models.vectors
+    models.vectors = _copied(begun)  # steps may overwrite what they are given
+    made = models.made_ready(None, range(BLOCK), nullcontext)
+
+    def run() -> None:
+        models.train_block(made, [1e-3] * BLOCK).block_until_ready()
+
+    began = time.perf_counter()
+    run()
+    yield {f"{what}: first call: s": time.perf_counter() - began}
+    step = _turns(f"{what}: a step of all, {BLOCK} in one program: ms", run, BLOCK, turns)
+    yield step
+    models.vectors = begun
+    yield _trained(what, models, None, settings, next(iter(step.values())))
     models.close()
+
+
+def _trained(what: str, model: Any, source: Any, settings: TrainingSection, step_ms: float) -> dict[str, Any]:
+    """A training as the product's loop does it, which reads what steps give at intervals."""
+    watched, recorder = _Late(model), _Watch()
+    heard: list[Any] = []
+    unread: list[Any] = []
+    done, parts = 0, [(0, time.perf_counter())]
+    first_phase = settings.training_steps[0]
+    for phase in (range(first_phase), range(first_phase, settings.steps)):
+        blocks = run_blocks(watched, source, phase, PREFETCH, recorder, lambda step: learning_rate(settings, step))
+        for block, sums in blocks:
+            unread.append(sums)
+            done += len(block)
+            if time.perf_counter() - parts[-1][1] >= REPORT_INTERVAL_S or done == settings.steps:
+                heard += [_losses(each) for each in unread]
+                parts.append((done, time.perf_counter()))
+                unread = []
+    losses = np.concatenate(heard, axis=1)
+    assert losses.shape[1] == settings.steps
     assert np.isfinite(losses).all()
+    taken = parts[-1][1] - parts[0][1]
+    of_parts = [(b[1] - a[1]) / (b[0] - a[0]) * 1000 for a, b in pairwise(parts[1:])]
+    waited_s = recorder.times.report()["waiting_for_batch_ms"]
     return {
         f"{what}, {settings.steps} steps: s": taken,
-        f"{what}: of it compiling, and starting processes: s": first,
-        f"{what}: ms a step of a model after that": (taken - first) / (settings.steps - done) / count * 1000,
-        f"{what}: blocks for which the device waited": f"{late}/{len(heard)}",
-        f"{what}: mean loss of the last 100 steps": float(losses[:, -100:].mean()),
+        f"{what}: of it up to the first losses: s": parts[1][1] - parts[0][1],
+        **_spread(f"{what}: a step after that, all included: ms", of_parts),
+        f"{what}: as many steps alone, by the program above,: s": step_ms * settings.steps / 1000,
+        f"{what}: the loop waited for batches: s": waited_s / 1000,
+        f"{what}: blocks that the device waited for": f"{watched.late}/{watched.all}",
+        f"{what}: mean loss of the first and the last 100 steps": (
+            f"{losses[:, :100].mean():.4f} {losses[:, -100:].mean():.4f}"
+        ),
     }
 
 
-def _phases(settings: TrainingSection) -> list[range]:
-    first = settings.training_steps[0]
-    return [range(first), range(first, settings.steps)]
+def _losses(sums: Any) -> NDArray[np.float32]:
+    """`[models, steps]`, of what the steps of one model or of several give."""
+    values = np.asarray(sums)
+    return values.reshape(len(values) if values.ndim == 3 else 1, -1, 5)[:, :, 0]
+
+
+def _copied(vectors: Any) -> Any:
+    import jax
+    import jax.numpy as jnp
+
+    return jax.tree.map(jnp.copy, vectors)
 
 
 def _fresh(seed: int) -> Any:
@@ -244,30 +325,28 @@ def _fresh(seed: int) -> Any:
     return fresh(*Layout.of(NETWORK, SLICES).initial(seed), averaging=True)
 
 
-def _step_settings() -> TrainingSection:
-    """Of the measurements of single steps."""
-    return _settings(30_000, 1)
-
-
-def _turns(name: str, run: Callable[[], object], count: int) -> dict[str, Any]:
-    """The median of some turns, and their range."""
+def _turns(name: str, run: Callable[[], object], count: int, turns: int) -> dict[str, Any]:
+    """Of some turns of so many steps."""
     times = []
-    for _ in range(TURNS):
+    for _ in range(turns):
         began = time.perf_counter()
         run()
         times.append((time.perf_counter() - began) / count * 1000)
-    return {name: statistics.median(times), f"{name} (from, to)": _range(times)}
+    return _spread(name, times)
 
 
-def _range(times: Sequence[float]) -> str:
-    return f"{min(times):.3f}-{max(times):.3f}"
+def _spread(name: str, values: Sequence[float]) -> dict[str, Any]:
+    """The median and the middle half."""
+    if not values:
+        return {name: "nothing"}
+    quarter, middle, three_quarters = np.percentile(values, (25, 50, 75))
+    return {name: float(middle), f"{name} (middle half of {len(values)})": f"{quarter:.4f}-{three_quarters:.4f}"}
 
 
 def _peak_mib() -> float:
     import jax
 
-    statistics_of = jax.devices()[0].memory_stats() or {}
-    return float(statistics_of.get("peak_bytes_in_use", 0)) / 2**20
+    return float((jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0)) / 2**20
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ type Numbers = dict[str, NDArray[Any]]
 """See `BatchSampler.numbers`."""
 
 ENOUGH_FOR_ONE = 4
-"""Processes that draw the batches of one model faster than a GPU takes them."""
+"""Processes that draw the batches of one model; see `benchmarks/gpu.py`."""
+LONGEST_BLOCK = 100
+"""Steps of one program on a GPU: some tens of milliseconds, so that an interrupt need not wait."""
 
 
 class Drawers:

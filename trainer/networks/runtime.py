@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from trainer.config.training_sections import PerformanceSection
 from wakeword.errors import ConfigError
 from wakeword.extras import MODULES, install, require
 from wakeword.native_output import stderr_on_failure
+from wakeword.processes import environment
 
 MAX_THREADS = 8
 """A model of 25,000 parameters gains nothing from more threads, and other work on the machine loses."""
@@ -61,7 +60,8 @@ def start_jax(settings: PerformanceSection | None = None) -> list[Any]:
     # A CUDA plugin that finds no driver complains, as does JAX where there is a GPU and no plugin.
     logging.getLogger("jax._src.xla_bridge").setLevel(logging.ERROR)
     threads = settings.intra_op_parallelism or min(MAX_THREADS, len(os.sched_getaffinity(0)))
-    with _said_to_xla(threads), stderr_on_failure():
+    # NPROC is what XLA's client for CPUs takes for the number of processors, when it is made.
+    with environment({"NPROC": str(threads)}), stderr_on_failure():
         import jax
 
         _jax_devices = list(jax.devices())
@@ -73,20 +73,6 @@ def jax_devices() -> list[Any]:
     `import tensorflow` imports JAX where it is installed, so that it is imported says nothing.
     """
     return _jax_devices
-
-
-@contextmanager
-def _said_to_xla(threads: int) -> Iterator[None]:
-    """`NPROC` is what XLA's client for CPUs takes for the number of processors, when it is made."""
-    before = os.environ.get("NPROC")
-    os.environ["NPROC"] = str(threads)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["NPROC"]
-        else:
-            os.environ["NPROC"] = before
 
 
 def compute_dtype(settings: PerformanceSection) -> str:

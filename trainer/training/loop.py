@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from trainer.data.batches import BatchSampler, prefetch
+from trainer.data.batches import Augmenting, BatchSampler, prefetch
 from trainer.data.spec_augment import choose_array_module
 from trainer.mining.hard_negatives import MinedSets
 from trainer.networks.models import build_model
@@ -83,9 +83,17 @@ def run_steps(state: TrainState, sampler: BatchSampler, steps: range, ahead: int
             yield sums
 
 
-def run_blocks(
-    state: TrainState,
-    sampler: BatchSampler,
+class Trains[Source](Protocol):
+    """What does steps in blocks, as `TrainState`, whose batches come of a `BatchSampler`, does."""
+
+    def blocks(self, steps: range) -> Iterator[range]: ...  # noqa: D102 - of TrainState
+    def made_ready(self, sampler: Source, steps: range, augmenting: Augmenting) -> Any: ...  # noqa: D102
+    def train_block(self, made: Any, rates: Sequence[float] | None) -> Any: ...  # noqa: D102
+
+
+def run_blocks[Source](
+    state: Trains[Source],
+    sampler: Source,
     steps: range,
     ahead: int,
     recorder: Recorder,
@@ -112,7 +120,7 @@ def run_blocks(
     parts = list(state.blocks(steps))
     with closing(prefetch(make, parts, ahead)) as made_blocks:
         for block in parts:
-            recorder.before_step(block[0])
+            recorder.before_steps(block)
             with recorder.timed("waiting_for_batch"):
                 made = next(made_blocks)
             with recorder.timed("step"):
@@ -163,8 +171,9 @@ class _Loop:
                 )
             self._draw_from(mined)
         self.recorder.begin(self._state.evaluated_step, self._run.preparation)
+        placed = self._train_state.place(self._sampler)
         if self._computed_by:
-            self._progress.told(self._computed_by)
+            self._progress.told(", ".join(filter(None, (self._computed_by, placed))))
 
     def _take_up(self, state: checkpoints.RunState) -> None:
         before, steps = state.planned, self._settings.steps
@@ -330,6 +339,7 @@ class _Loop:
             self._run.within_scale(model)
             mined = self._run.hard_negatives.mine(model, self._state.step)
         self._draw_from(mined)
+        self._train_state.place(self._sampler)
         self._state.mined_step = self._state.step
         self._save()
         self._progress.mined(MiningReport(self._state.step, mined.new, mined.recordings, mined.highest, mined.total))

@@ -2,8 +2,9 @@
 
 The estimate has two parts, which do not come at the same time. *Features:* each process that computes them, and what
 this process holds of one kind of recordings until it is stored; the number of processes is lowered until that fits.
-*Training:* TensorFlow with the validation, the batches made ready ahead, and a step's activations. Mapped features
-count as nothing: the system takes their pages back at will. Nor is a GPU's memory meant. Where a limit is too low for
+*Training:* TensorFlow with the validation, the batches made ready ahead, and a step's activations; where JAX's plugin
+for GPUs is installed, also the processes that draw for one. Mapped features count as nothing: the system takes their
+pages back at will. Nor is a GPU's memory meant. Where a limit is too low for
 one process or one batch, the run is refused before any work.
 
 The figures are of private memory, measured on CPUs with the `standard` network, and rounded up. Nothing stops a process
@@ -14,9 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from trainer.config.lengths import head_frames
 from trainer.config.sections import PerformanceSection, TrainerConfig
+from trainer.data.drawn_ahead import ENOUGH_FOR_ONE, LONGEST_BLOCK
 from trainer.data.features import FeatureSettings
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.parallel import core_count
@@ -37,6 +40,12 @@ TRAINING_BYTES = 700 * MIB
 ACTIVATION_BYTES = 4 * 8
 """Float32 values that a step keeps of each output of each convolution: forward, backward, normalisation. 5 were
 measured."""
+GPU_PLUGINS = "jax_plugins"
+"""The package that JAX's plugins for devices other than CPUs are part of."""
+DRAWER_BYTES = 50 * MIB
+"""A process that draws the numbers of batches for a GPU; 45 to 50 were measured."""
+NUMBER_BYTES = 160
+"""What is drawn of a sample for a GPU: its window, truth, weight, filter and masks."""
 FEATURE_BYTES_PER_SECOND = 1000 // STEP_MS * FEATURE_CHANNELS
 STORED_COPIES = 2
 """Features of a kind while they are written: as they were computed, and joined for the file."""
@@ -105,10 +114,14 @@ def check_memory(config: TrainerConfig, records: Sequence[SampleRecord]) -> None
 def memory_need(config: TrainerConfig, records: Sequence[SampleRecord]) -> MemoryNeed:
     """The estimate for a configuration and its recordings."""
     network, performance, batch = config.model, config.performance, config.training.batch_size
-    window = config.slices * FEATURE_CHANNELS
-    training = TRAINING_BYTES + batch * (
+    made = config.slices * FEATURE_CHANNELS
+    training = TRAINING_BYTES
+    if performance.step != "tensorflow" and find_spec(GPU_PLUGINS) is not None:
+        made = max(made, NUMBER_BYTES * LONGEST_BLOCK)
+        training += ENOUGH_FOR_ONE * DRAWER_BYTES
+    training += batch * (
         ACTIVATION_BYTES * network.of.outputs(network, head_frames(network, config.slices))
-        + window * (performance.prefetch_factor + 2)
+        + made * (performance.prefetch_factor + 2)
     )
     trained = [record for record in records if record.split is Split.TRAIN and record.is_sound]
     longest = max((record.duration for record in trained), default=0.0)

@@ -84,17 +84,19 @@ def gpu_memory() -> dict[str, float]:
 
 
 class Profiler:
-    """Profiles `PROFILED_STEPS` steps from every so many steps on: `step_N.prof` for tools, `step_N.txt` to read."""
+    """Profiles from every so many steps on: `step_N.prof` for tools, `step_N.txt` to read. A profile covers
+    `PROFILED_STEPS` steps, or more where these are done at once.
+    """
 
     def __init__(self, folder: Path, every: int) -> None:
         self._folder, self._every = folder, every
         self._profile: cProfile.Profile | None = None
         self._first = 0
 
-    def before_step(self, step: int) -> None:
-        """Begin a profile when one is due; `step` steps are done."""
-        if self._profile is None and step % self._every == 0:
-            self._profile, self._first = cProfile.Profile(), step
+    def before_steps(self, steps: range) -> None:
+        """Begin a profile when one is due at one of the steps, which are done at once."""
+        if self._profile is None and -steps.start % self._every < len(steps):
+            self._profile, self._first = cProfile.Profile(), steps.start
             self._profile.enable()
 
     def after_step(self, step: int) -> None:

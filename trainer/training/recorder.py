@@ -55,10 +55,10 @@ class Recorder:
         """Count a block's time between steps to a section."""
         return self._times.beside_steps(section) if self._times else nullcontext()
 
-    def before_step(self, step: int) -> None:
-        """A step begins; `step` are done."""
+    def before_steps(self, steps: range) -> None:
+        """Steps begin that are done at once."""
         if self._profiler:
-            self._profiler.before_step(step)
+            self._profiler.before_steps(steps)
 
     def after_step(self, step: int) -> None:
         """A step was done."""

@@ -6,7 +6,7 @@ only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -15,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.config.network import NetworkConfig
-from trainer.config.training_sections import TrainingSection
-from trainer.data.batches import BatchSampler, prefetch
+from trainer.config.training_sections import PerformanceSection, TrainingSection
+from trainer.data.batches import Augmenting, BatchSampler
 from trainer.data.drawn_ahead import Drawers
 from trainer.networks.layout import Layout
+from trainer.training.loop import run_blocks
+from trainer.training.progress import Silent
 from trainer.training.pure_step import TaughtBy, Vectors, compiled, fresh, many_steps, of_several, step_of
-from trainer.training.vector_steps import steps_at_once, stored_on_device
+from trainer.training.recorder import Recorder
+from trainer.training.vector_steps import blocks_of, memory_told, steps_at_once, stored_on_device
 from wakeword.errors import ConfigError
 
 
@@ -36,44 +39,63 @@ class SeveralModels:
         teachers: Sequence[TaughtBy] = (),
         processes: int | None = None,
     ) -> None:
-        """Raises `ConfigError` for features that have no room on the device, or that the host must change.
+        """Raises `ConfigError` for samplers of other features than the first has, and for features that have no room on
+        the device, or that the host must change.
 
         Args:
             network: A MixedNet.
             settings: Of all models; what is drawn is the samplers'.
-            samplers: One a model, of the same sets, with settings that differ in their seed.
+            samplers: One a model, of the same features, with settings that differ in their seed.
             seeds: One a model, of the weights that it begins with (`Layout.initial`).
             teachers: What all of them learn from.
             processes: Draw the batches. None: as many as pay.
         """
-        self.network, self._settings, self._samplers = network, settings, samplers
-        self._layout = Layout.of(network, samplers[0].slices)
-        begun = [fresh(*self._layout.initial(seed), averaging=bool(settings.weight_averaging)) for seed in seeds]
+        self.network, self._settings = network, settings
+        layout, rows = Layout.of(network, samplers[0].slices), samplers[0].rows
+        for sampler in samplers[1:]:
+            if len(sampler.rows) != len(rows) or not all(map(np.array_equal, sampler.rows, rows)):
+                raise ConfigError("models are trained at once on the same features, and these samplers have others")
+        begun = [fresh(*layout.initial(seed), averaging=bool(settings.weight_averaging)) for seed in seeds]
         self.vectors: Vectors = jax.device_put(Vectors(*(np.stack(values) for values in zip(*begun, strict=True))))
         """Of all models, each with one more axis in front."""
         self._program = compiled(of_several(many_steps(step_of(network, samplers[0].slices, settings, teachers))))
-        self._store = None if samplers[0].made_on_host else stored_on_device(samplers[0])
+        self._store, said = stored_on_device(samplers[0])
         if self._store is None:
-            raise ConfigError("these features cannot lie on the device as a whole; train the models one by one")
+            raise ConfigError(f"{said}; train the models one by one")
+        self._at_once = steps_at_once(settings.eval_step_interval)
         self._drawers = Drawers(samplers, processes)
 
     def train(self, steps: range, rate: Callable[[int], float], ahead: int = 3) -> Generator[tuple[range, Any]]:
-        """Do some steps of all models in blocks, none of which has steps of two phases, and yield each with what it
-        gives, float32 `[models, steps, 5]` (see `BatchScores`), which may still be computed. So many blocks are drawn
-        ahead.
+        """Do some steps of all models, and yield their blocks with what these give, float32 `[models, steps, 5]` (see
+        `BatchScores`), which may still be computed. So many blocks are drawn ahead. A step that is not finite changes
+        nothing of its model; to notice many of them is the caller's.
         """
-        at_once, settings = steps_at_once(self._settings.eval_step_interval), self._settings
-        blocks, first = [], steps.start
+        with closing(
+            run_blocks(self, None, steps, ahead, Recorder(None, PerformanceSection(), Silent()), rate)
+        ) as all_:
+            yield from all_
+
+    def blocks(self, steps: range) -> Iterator[range]:
+        """Steps of one phase in each."""
+        settings, first = self._settings, steps.start
         while first < steps.stop:
             phase_ends = sum(settings.training_steps[: settings.phase_of(first) + 1])
-            stop = min(first + at_once, steps.stop, phase_ends if phase_ends > first else steps.stop)
-            blocks.append(range(first, stop))
+            stop = min(steps.stop, phase_ends) if phase_ends > first else steps.stop
+            yield from blocks_of(range(first, stop), self._at_once)
             first = stop
-        with closing(prefetch(lambda block: jax.device_put(self._drawers.numbers(block)), blocks, ahead)) as made:
-            for block, numbers in zip(blocks, made, strict=True):
-                rates = np.array([rate(step) for step in block], np.float32)
-                self.vectors, sums = self._program(self.vectors, numbers, rates, self._store)
-                yield block, sums
+
+    def made_ready(self, _: None, steps: range, augmenting: Augmenting) -> dict[str, Any]:  # noqa: ARG002 - drawn elsewhere
+        """The numbers of a block of all models on the device, with one more axis in front."""
+        with memory_told():
+            made: dict[str, Any] = jax.device_put(self._drawers.numbers(steps))
+        return made
+
+    def train_block(self, made: dict[str, Any], rates: Sequence[float] | None) -> Any:
+        """Do a block at rates that all models have: what each step gives, as in `train`."""
+        assert rates is not None
+        with memory_told():
+            self.vectors, sums = self._program(self.vectors, made, np.asarray(rates, np.float32), self._store)
+        return sums
 
     def close(self) -> None:
         """End the processes that draw."""

@@ -112,13 +112,17 @@ class TrainState:
         """Take effect from the next step."""
         self._optimizer.learning_rate = learning_rate
 
+    def place(self, sampler: BatchSampler) -> str:  # noqa: ARG002 - another engine puts its features on a GPU
+        """Batches are drawn from a sampler from now on. Says where its features lie, if that is of interest."""
+        return ""
+
     def blocks(self, steps: range) -> Iterator[range]:
         """Some steps in parts, each of which is made ready, and done, at once."""
         return (steps[place : place + 1] for place in range(len(steps)))
 
     def made_ready(self, sampler: BatchSampler, steps: range, augmenting: Augmenting) -> Any:
-        """The batch of a block of one step; called in the background. Filters and masks are drawn within
-        `augmenting`.
+        """The batch of a block of one step, of the sampler that was placed; called in the background. Filters and masks
+        are drawn within `augmenting`.
         """
         return sampler.batch(steps[0], augmenting)
 

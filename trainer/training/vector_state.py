@@ -23,7 +23,7 @@ from trainer.data.batches import Augmenting, Batch, BatchSampler
 from trainer.networks.layout import Layout
 from trainer.training.pure_step import TaughtBy, Vectors
 from trainer.training.step import TrainState
-from trainer.training.vector_steps import VectorSteps
+from trainer.training.vector_steps import Made, VectorSteps
 
 
 class VectorState(TrainState):
@@ -64,15 +64,19 @@ class VectorState(TrainState):
         super().set_learning_rate(learning_rate)
         self._rate = learning_rate
 
+    def place(self, sampler: BatchSampler) -> str:
+        """As in `VectorSteps`."""
+        return self._steps.place(sampler)
+
     def blocks(self, steps: range) -> Iterator[range]:
         """As in `VectorSteps`."""
         return self._steps.blocks(steps)
 
-    def made_ready(self, sampler: BatchSampler, steps: range, augmenting: Augmenting) -> Any:
+    def made_ready(self, sampler: BatchSampler, steps: range, augmenting: Augmenting) -> Made:
         """As in `VectorSteps`."""
         return self._steps.made_ready(sampler, steps, augmenting)
 
-    def train_block(self, made: Any, rates: Sequence[float] | None) -> Any:
+    def train_block(self, made: Made, rates: Sequence[float] | None) -> Any:
         """As in `TrainState`."""
         if self._vectors is None:
             self._vectors = jax.device_put(self._read())
@@ -86,7 +90,7 @@ class VectorState(TrainState):
         self._steps.close()
 
     def train_step(self, batch: Batch) -> Any:
-        """One step of a batch that is made already."""
+        """As in `TrainState`, whose own step would train variables that the vectors are ahead of."""
         numbers = {"features": batch.features, "truth": batch.truth, "weights": batch.weights}
         return self.train_block((numbers, None), None)
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
 
+from tests.trainer.training.test_loop import WINDOW, rising_sets
 from trainer.config.loader import load_config
 from trainer.config.sections import TrainerConfig
+from trainer.data.batches import BatchSampler
+from trainer.data.drawn_ahead import ENOUGH_FOR_ONE
 from trainer.data.ingest import Label, SampleRecord
 from trainer.data.split import Split
+from trainer.training import memory
 from trainer.training.memory import (
     GIB,
     MIB,
@@ -92,3 +97,15 @@ def test_what_cannot_fit_is_refused(settings: list[str], hours: float, message: 
 
 def test_what_fits_is_not_refused() -> None:
     check_memory(loaded("performance.max_memory_gb=1"), [record(Label.NEGATIVE, 1), record(Label.POSITIVE, 0.5)])
+
+
+def test_a_gpu_has_processes_that_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where JAX's plugin for one is installed and JAX may compute."""
+    usual = memory_need(loaded(), []).training
+    find = importlib.util.find_spec
+    monkeypatch.setattr(memory, "find_spec", lambda name: object() if name == memory.GPU_PLUGINS else find(name))
+    drawn = memory_need(loaded(), []).training
+    assert drawn > usual + ENOUGH_FOR_ONE * memory.DRAWER_BYTES
+    assert memory_need(loaded("performance.step=tensorflow"), []).training == usual
+    numbers = BatchSampler(rising_sets(), WINDOW, loaded().training).numbers(0, with_features=False)
+    assert sum(values.nbytes for values in numbers.values()) < memory.NUMBER_BYTES * loaded().training.batch_size

@@ -158,7 +158,8 @@ def test_everything_that_a_step_changes_is_that_of_tensorflows_step() -> None:
                 assert theirs.shape == mine.shape
                 theirs.assign(mine.numpy())
     for theirs, mine in zip(*(state.variables for state in states), strict=True):
-        if not theirs.path.endswith("bias_momentum") and "depthwise" not in theirs.path:
+        # A normalisation takes the biases of a depthwise convolution out again: rounding alone moves them.
+        if not ("depthwise" in theirs.path and "bias" in theirs.path.rpartition("/")[2]):
             np.testing.assert_allclose(mine, theirs, rtol=2e-2, atol=2e-4, err_msg=theirs.path)
     with states[0].averaged() as theirs, states[1].averaged() as mine:
         np.testing.assert_allclose(flat(mine), flat(theirs), rtol=1e-2, atol=2e-4)

@@ -20,7 +20,7 @@ from trainer.data.drawn_sets import FeatureSet
 from trainer.networks import runtime
 from trainer.networks.weights import BEST_WEIGHTS
 from trainer.training import checkpoints, loop
-from trainer.training.profiling import gpu_memory
+from trainer.training.profiling import Profiler, gpu_memory
 from trainer.training.progress import Silent, StepReport
 from trainer.training.scores import ValidationScores
 from trainer.training.training_run import TrainingRun
@@ -139,6 +139,19 @@ def test_log_and_table_hold_every_evaluation(whole: tuple[Path, loop.TrainingRes
         " windows: loss 0.5000, accuracy 0.7500, none accepted, F1 0.625, AUC 0.8750  (best)" in log
     )
     assert "\x1b" not in log
+
+
+@pytest.mark.parametrize(("every", "first"), [(10, [0, 20, 40]), (25, [0, 20, 40]), (30, [0, 20]), (45, [0, 40])])
+def test_a_profile_begins_where_one_is_due_among_steps_that_are_done_at_once(
+    every: int, first: list[int], tmp_path: Path
+) -> None:
+    profiler = Profiler(tmp_path, every)
+    for start in range(0, 60, 20):
+        profiler.before_steps(range(start, start + 20))
+        for step in range(start, start + 20):
+            profiler.after_step(step + 1)
+    profiler.stop()
+    assert sorted(int(path.stem.removeprefix("step_")) for path in tmp_path.glob("*.prof")) == first
 
 
 def test_profiles_are_named_by_step_and_readable(whole: tuple[Path, loop.TrainingResult]) -> None:
