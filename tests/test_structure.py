@@ -126,3 +126,28 @@ def test_imports_of_packages_point_down(package: str) -> None:
     assert found
     allowed = STANDS_ON[package] | {package}
     assert {(name, one) for name, one in found if one.partition(".")[0] not in allowed} == set()
+
+
+def imported_at_once(tree: ast.Module) -> Iterator[str]:
+    """Modules that an import of a module imports: not those of functions, nor those that types alone need."""
+    left: list[ast.stmt] = list(tree.body)
+    while left:
+        node = left.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            left += node.orelse
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from imports(ast.Module([node], []))
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            left += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+
+
+@pytest.mark.parametrize("library", [{"tensorflow", "keras"}, {"jax"}], ids=["TensorFlow", "JAX"])
+def test_what_is_slow_to_import_or_not_installed_is_imported_inside_functions(library: set[str]) -> None:
+    """A command answers at once, and a training without JAX works: modules that import one of them at their top are
+    imported at the top of such modules alone.
+    """
+    at_once = {name: set(imported_at_once(tree)) for name, tree in MODULES.items()}
+    with_it = {name for name, found in at_once.items() if library & {one.partition(".")[0] for one in found}}
+    assert len(with_it) > 4
+    assert {name for name in with_it if not name.startswith("trainer.")} == set()
+    assert {(name, one) for name in MODULES.keys() - with_it for one in at_once[name] & with_it} == set()
