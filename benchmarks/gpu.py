@@ -33,7 +33,6 @@ from trainer.config.training_sections import PerformanceSection, TrainingSection
 from trainer.data.batches import BatchSampler
 from trainer.data.clip_rows import ClipRows
 from trainer.data.drawn_sets import FeatureSet
-from trainer.networks.layout import Layout
 from trainer.networks.runtime import start_jax
 from trainer.training.loop import REPORT_INTERVAL_S, run_blocks
 from trainer.training.profiling import StepTimes
@@ -241,7 +240,7 @@ def _several(
     sets: Sequence[FeatureSet], settings: TrainingSection, arguments: argparse.Namespace
 ) -> Iterator[dict[str, Any]]:
     """Several models at once, and a student of all of them."""
-    from trainer.training.several import SeveralModels
+    from benchmarks.several import SeveralModels
 
     count, seeded = arguments.models, [settings.model_copy(update={"seed": seed}) for seed in range(arguments.models)]
     samplers = [BatchSampler(sets, SLICES, each) for each in seeded]
@@ -320,9 +319,9 @@ def _copied(vectors: Any) -> Any:
 
 
 def _fresh(seed: int) -> Any:
-    from trainer.training.pure_step import fresh
+    from benchmarks.several import begun
 
-    return fresh(*Layout.of(NETWORK, SLICES).initial(seed), averaging=True)
+    return begun(NETWORK, SLICES, seed, averaging=True)
 
 
 def _turns(name: str, run: Callable[[], object], count: int, turns: int) -> dict[str, Any]:

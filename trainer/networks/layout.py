@@ -74,20 +74,6 @@ class Layout:
                 statistics += [(f"{layer}/{name}", shape, shape, False) for name in _STATISTICS]
         return cls(_placed(trained), _placed(statistics))
 
-    def initial(self, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Weights and statistics of an untrained network: Glorot's uniform kernels as Keras draws their range, scales
-        and variances of 1, all else 0. Not the numbers that Keras draws of a seed.
-        """
-        draw = np.random.default_rng(seed)
-        trained = [
-            draw.uniform(-1, 1, part.size) * _glorot(part.keras_shape)
-            if part.path.endswith("kernel")
-            else np.full(part.size, float(part.path.endswith("gamma")))
-            for part in self.trained
-        ]
-        statistics = [np.full(part.size, float(part.path.endswith("variance"))) for part in self.statistics]
-        return np.concatenate(trained).astype(np.float32), np.concatenate(statistics).astype(np.float32)
-
     def of_keras(self, values: Mapping[str, NDArray[np.float32]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Both vectors, of the values of a model's variables by path."""
         trained, statistics = (
@@ -147,9 +133,3 @@ def _placed(described: Sequence[_Described]) -> tuple[VectorPart, ...]:
         parts.append(VectorPart(path, keras_shape, shape, start, transposed))
         start += parts[-1].size
     return tuple(parts)
-
-
-def _glorot(shape: tuple[int, ...]) -> float:
-    """Half the range of Glorot and Bengio (2010): the root of 6 / (inputs + outputs), as Keras counts them."""
-    receptive = math.prod(shape[:-2])
-    return math.sqrt(6.0 / (receptive * (shape[-2] + shape[-1])))

@@ -1,4 +1,4 @@
-"""One optimizer step as a pure function of JAX, and many of them in one program: of one model, or of several at once.
+"""One optimizer step as a pure function of JAX, and many of them in one program.
 
 Loss, optimizer and running mean are those of `trainer.training.step`, written over whole vectors of weights. What this
 form has, and what it leaves to that one, says `lacking`.
@@ -44,13 +44,6 @@ class Vectors(NamedTuple):
     """The running mean of the statistics; empty without one."""
     steps: Any
     """Steps done, an int32."""
-
-
-def fresh(trained: NDArray[np.float32], statistics: NDArray[np.float32], *, averaging: bool) -> Vectors:
-    """The vectors before the first step, on the host."""
-    zeros, none = np.zeros_like(trained), np.zeros(0, np.float32)
-    mean = (trained.copy(), statistics.copy()) if averaging else (none, none)
-    return Vectors(trained, statistics, zeros, zeros.copy(), *mean, np.int32(0))
 
 
 Step = Callable[[Vectors, Any, Any, Any], tuple[Vectors, Any]]
@@ -114,14 +107,6 @@ def many_steps(step: Step) -> Step:
         return after, sums
 
     return steps
-
-
-def of_several(steps: Step) -> Step:
-    """The same for several models of one shape at once: vectors, numbers and results have one more axis in front, the
-    models; they share the rates and the store.
-    """
-    at_once: Step = jax.vmap(steps, in_axes=(0, 0, None, None))
-    return at_once
 
 
 def compiled(steps: Step) -> Step:

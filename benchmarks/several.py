@@ -1,11 +1,13 @@
 """Several models of one shape in one program: the seeds of an ensemble, or trials that differ in what they draw.
 
-On a GPU a step of one model leaves most of it idle. Imports JAX, and no TensorFlow: import this module inside functions
-only.
+On a GPU a step of one model leaves most of it idle; `benchmarks/gpu.py` says what this gains. No command trains so:
+evaluations are TensorFlow's, one model after another. Imports JAX, and no TensorFlow: import this module inside
+functions only.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import Any
@@ -21,7 +23,7 @@ from trainer.data.drawn_ahead import Drawers
 from trainer.networks.layout import Layout
 from trainer.training.loop import run_blocks
 from trainer.training.progress import Silent
-from trainer.training.pure_step import TaughtBy, Vectors, compiled, fresh, many_steps, of_several, step_of
+from trainer.training.pure_step import TaughtBy, Vectors, compiled, many_steps, step_of
 from trainer.training.recorder import Recorder
 from trainer.training.vector_steps import blocks_of, memory_told, steps_at_once, stored_on_device
 from wakeword.errors import ConfigError
@@ -46,19 +48,22 @@ class SeveralModels:
             network: A MixedNet.
             settings: Of all models; what is drawn is the samplers'.
             samplers: One a model, of the same features, with settings that differ in their seed.
-            seeds: One a model, of the weights that it begins with (`Layout.initial`).
+            seeds: One a model, of the weights that it begins with (`begun`).
             teachers: What all of them learn from.
             processes: Draw the batches. None: as many as pay.
         """
         self.network, self._settings = network, settings
-        layout, rows = Layout.of(network, samplers[0].slices), samplers[0].rows
+        slices, rows = samplers[0].slices, samplers[0].rows
         for sampler in samplers[1:]:
             if len(sampler.rows) != len(rows) or not all(map(np.array_equal, sampler.rows, rows)):
                 raise ConfigError("models are trained at once on the same features, and these samplers have others")
-        begun = [fresh(*layout.initial(seed), averaging=bool(settings.weight_averaging)) for seed in seeds]
-        self.vectors: Vectors = jax.device_put(Vectors(*(np.stack(values) for values in zip(*begun, strict=True))))
+        averaging = bool(settings.weight_averaging)
+        of_seeds = [begun(network, slices, seed, averaging=averaging) for seed in seeds]
+        self.vectors: Vectors = jax.device_put(Vectors(*(np.stack(values) for values in zip(*of_seeds, strict=True))))
         """Of all models, each with one more axis in front."""
-        self._program = compiled(of_several(many_steps(step_of(network, samplers[0].slices, settings, teachers))))
+        steps = many_steps(step_of(network, slices, settings, teachers))
+        # Vectors, numbers and what steps give have one more axis in front; rates and features are those of all.
+        self._program = compiled(jax.vmap(steps, in_axes=(0, 0, None, None)))
         self._store, said = stored_on_device(samplers[0])
         if self._store is None:
             raise ConfigError(f"{said}; train the models one by one")
@@ -114,3 +119,30 @@ class SeveralModels:
     def as_teachers(self) -> TaughtBy:
         """All of them, to teach a student."""
         return TaughtBy(self.network, *self.means())
+
+
+def begun(network: NetworkConfig, slices: int, seed: int, *, averaging: bool) -> Vectors:
+    """The vectors of an untrained network before its first step, on the host: Glorot's uniform kernels as Keras draws
+    their range, scales and variances of 1, all else 0. Not the numbers that Keras draws of a seed.
+    """
+    draw, layout = np.random.default_rng(seed), Layout.of(network, slices)
+    trained = np.concatenate(
+        [
+            draw.uniform(-1, 1, part.size) * _glorot(part.keras_shape)
+            if part.path.endswith("kernel")
+            else np.full(part.size, float(part.path.endswith("gamma")))
+            for part in layout.trained
+        ]
+    ).astype(np.float32)
+    statistics = np.concatenate(
+        [np.full(part.size, float(part.path.endswith("variance")), np.float32) for part in layout.statistics]
+    )
+    zeros, none = np.zeros_like(trained), np.zeros(0, np.float32)
+    mean_trained, mean_statistics = (trained.copy(), statistics.copy()) if averaging else (none, none)
+    return Vectors(trained, statistics, zeros, zeros.copy(), mean_trained, mean_statistics, np.int32(0))
+
+
+def _glorot(shape: tuple[int, ...]) -> float:
+    """Half the range of Glorot and Bengio (2010): the root of 6 / (inputs + outputs), as Keras counts them."""
+    receptive = math.prod(shape[:-2])
+    return math.sqrt(6.0 / (receptive * (shape[-2] + shape[-1])))
