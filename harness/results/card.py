@@ -76,7 +76,7 @@ class ModelCard(Record):
     source: Source
     """How it was measured; the words are the report's."""
     how: str
-    """The same with whose kernels and what noise."""
+    """The same with whose kernels and what noise, or how the sound came to a virtual board."""
     sentence: str
     remarks: tuple[str, ...]
     figures: tuple[CardFigure, ...]
@@ -106,7 +106,7 @@ def make_card(result: Result) -> ModelCard:
     return ModelCard(
         wake_word=result.model.wake_word,
         source=first.source,
-        how=first.way,
+        how=result.way,
         sentence=verdict.sentence,
         remarks=verdict.remarks,
         figures=tuple(
@@ -181,7 +181,7 @@ def _model(result: Result, arena: ArenaRecord) -> CardModel:
 def badge(card: ModelCard) -> str:
     """The card in one line, as SVG: source, recall and false accepts per hour with their 95 % intervals."""
     figures = {one.name: one.figure for one in card.figures}
-    parts = [f"{card.wake_word} · {card.source}"]
+    parts = [f"{card.wake_word} · {card.how if card.source == 'virtual board' else card.source}"]
     recall, rate = figures.get("recall"), figures.get("false_accepts_per_hour")
     if recall is not None and recall.rate is not None:
         parts.append(f"recall {_plain(wording.cell(recall))}")

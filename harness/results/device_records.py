@@ -90,6 +90,8 @@ class AcousticsRecord(Record):
     calibration_sha256: str | None = None
     geometry: str | None = None
     room: str | None = None
+    room_computed: bool = False
+    """No room at all: what one would do to the sound was computed."""
     markers_played: int = Field(default=0, ge=0)
     markers_heard: int = Field(default=0, ge=0)
     residual_rms_ms: float | None = None
@@ -139,6 +141,13 @@ class SessionRecord(Record):
     """None where there was too little to fit, and for merged sessions: each has a clock of its own."""
     acoustics: tuple[AcousticsRecord, ...] = ()
     """One for each session through the air."""
+
+    @property
+    def sound(self) -> str:
+        """How the sound came to the board, in words."""
+        if not self.acoustics:
+            return "digital"
+        return f"through {'a computed room' if any(one.room_computed for one in self.acoustics) else 'the air'}"
 
 
 class PairedUtterances(Record):

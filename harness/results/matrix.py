@@ -1,7 +1,7 @@
 """Several measurements side by side: models, ways of measuring, boards. Those that heard the same recordings in the
 same way are compared pair by pair.
 
-A measurement is all results of one model at one operating point, measured in one way (`RunRecord.way`) on one board.
+A measurement is all results of one model at one operating point, measured in one way (`Result.way`) on one board.
 Every pair of measurements is two tests, of recall and of false accepts, and many tests find something by chance alone:
 the p values of all of them are corrected together by Holm's method (1979).
 """
@@ -38,7 +38,7 @@ class Measurement:
     @property
     def way(self) -> str:
         """How it was measured, in words."""
-        return self.result.runs[0].way
+        return self.result.way
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def measurement_groups(results: Sequence[Result]) -> list[list[Result]]:
     for of_model in model_groups(results):
         ways: dict[tuple[str, str], list[Result]] = {}
         for result in of_model:
-            ways.setdefault((result.runs[0].way, _board(result)), []).append(result)
+            ways.setdefault((result.way, _board(result)), []).append(result)
         groups += ways.values()
     return groups
 
@@ -113,7 +113,7 @@ def model_names(results: Sequence[Result]) -> list[str]:
 def are_comparable(one: Result, other: Result) -> bool:
     """Whether the same recordings can hold the wake word of both, measured in the same way."""
     ways, words = (
-        {result.runs[0].way for result in (one, other)},
+        {result.way for result in (one, other)},
         {result.model.wake_word.casefold() for result in (one, other)},
     )
     return len(ways) == len(words) == 1

@@ -24,8 +24,9 @@ class _MatrixRow:
     measurement: Measurement
     recall: Cell | None
     accepts: Cell | None
-    simulation: tuple[str, str]
-    """What the simulation of the same audio gives, recall and false accepts an hour; dashes where there is none."""
+    beside: tuple[str, ...]
+    """Utterances found, by the board and by the simulation of the same audio; false accepts of both; probabilities that
+    differ. Dashes for what there is not."""
     arena: str
 
 
@@ -95,7 +96,7 @@ def _row(measurement: Measurement) -> _MatrixRow:
         measurement,
         None if withheld else _told(scores.recall),
         None if withheld else _told(scores.false_accepts_per_hour),
-        _simulated(result),
+        _beside_simulation(result),
         wording.size(result.arena.probed if result.arena.probed is not None else result.arena.manifest),
     )
 
@@ -104,19 +105,26 @@ def _told(record: IntervalRecord | None) -> Cell | None:
     return None if record is None else cell(record)
 
 
-def _simulated(result: Result) -> tuple[str, str]:
-    """Counts of the simulation beside a board, with its counts of what both gave."""
+def _beside_simulation(result: Result) -> tuple[str, ...]:
+    """Counts of a board and of the simulation beside it, with counts of what both gave."""
     agreement = result.agreement
     if agreement is None:
-        return wording.NONE, wording.NONE
-    counts, events = agreement.utterances, agreement.false_accepts
-    recall = (
-        f"{counts.both + counts.simulated_only} of {counts.total}, {counts.discordant} found by one alone"
-        if counts.total
-        else wording.NONE
+        return (wording.NONE,) * 5
+    counts, events, compared = agreement.utterances, agreement.false_accepts, agreement.probabilities
+    found = (wording.NONE, wording.NONE)
+    if counts.total:
+        found = (
+            f"{counts.both + counts.device_only} of {counts.total}",
+            f"{counts.both + counts.simulated_only} of {counts.total}, {counts.discordant} found by one alone",
+        )
+    return (
+        *found,
+        str(events.matched + events.device_only),
+        f"{events.matched + events.simulated_only}, {events.matched} of them in common",
+        wording.NONE
+        if compared is None
+        else f"{wording.size(compared.differing)} of {wording.size(compared.compared)}",
     )
-    accepts = f"{events.matched + events.simulated_only}, {events.matched} of them in common"
-    return recall, accepts
 
 
 def _remarks(measurements: Sequence[Measurement]) -> list[str]:

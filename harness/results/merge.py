@@ -239,6 +239,11 @@ def merge_sessions(results: Sequence[Result]) -> SessionRecord | None:
     for other in sessions[1:]:
         _require_same("sessions of different boards", _SAME_BOARD, first.board, other.board)
         _require_same_model_on_board(first, other)
+        if other.sound != first.sound:
+            raise ConfigError(
+                f"cannot merge sessions: the sound came {_came(first)} in one and {_came(other)} in the other; report"
+                " them one by one"
+            )
     if len(sessions) == 1:
         return first
     return SessionRecord(
@@ -255,6 +260,10 @@ def merge_sessions(results: Sequence[Result]) -> SessionRecord | None:
         clock=None,
         acoustics=tuple(one for session in sessions for one in session.acoustics),
     )
+
+
+def _came(session: SessionRecord) -> str:
+    return session.sound if session.acoustics else "as samples"
 
 
 def _require_same_model_on_board(first: SessionRecord, other: SessionRecord) -> None:

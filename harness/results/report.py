@@ -76,6 +76,7 @@ def _context(result: Result, parts: Sequence[Result], verdict: Verdict, max_clip
         "model": model,
         "verdict": verdict,
         "source": source,
+        "sound": result.session.sound if result.session is not None and source == "virtual board" else "",
         "noise": noise_words(result.runs[0].protocol.noise_floor_dbfs),
         "kernels": result.runs[0].kernels,
         "synthetic": [run.label for run in result.runs if run.provenance in ("synthetic", "partly synthetic")],

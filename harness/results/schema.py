@@ -323,6 +323,14 @@ class Result(Record):
         return self
 
     @property
+    def way(self) -> str:
+        """How it was measured, in words: that of its runs, and of a virtual board how the sound came to it. What was
+        measured in two ways is never in one figure.
+        """
+        way = self.runs[0].way
+        return f"{way}, {self.session.sound}" if self.session is not None and way == "virtual board" else way
+
+    @property
     def runs_another_model(self) -> bool:
         """True when the board ran other bytes than the model file's: no figure is about this model."""
         return self.session is not None and self.session.model_sha256_on_board != self.model.tflite_sha256

@@ -49,7 +49,7 @@ def judge(result: Result) -> Verdict:
     remarks += _unknown_origin(result.runs)
     remarks += _left_out(result.scores)
     sentence = (
-        f"{result.model.wake_word}, {result.runs[0].way}: {_false_accepts_clause(false_accepts, accepts_grade)};"
+        f"{result.model.wake_word}, {result.way}: {_false_accepts_clause(false_accepts, accepts_grade)};"
         f" {_recall_clause(recall, recall_grade)}."
     )
     return Verdict(accepts_grade, recall_grade, sentence=sentence, remarks=tuple(remarks))

@@ -157,7 +157,7 @@ def compare(first: Result, second: Result, margin: float = MARGIN) -> Versus:
 
 
 def _require_comparable(first: Result, second: Result) -> None:
-    ways = sorted({run.way for result in (first, second) for run in result.runs})
+    ways = sorted({first.way, second.way})
     if len(ways) > 1:
         raise ConfigError(
             f"cannot compare models that were measured in two ways ({'; '.join(ways)}); measure both in the same way"

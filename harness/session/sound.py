@@ -253,6 +253,7 @@ def acoustics_record(plan: SessionPlan, sounds: Sequence[LegSound]) -> Acoustics
         calibration_sha256=air.calibration_sha256,
         geometry=air.geometry,
         room=room,
+        room_computed=air.room is not None,
         markers_played=sum(one.markers for one in examined),
         markers_heard=sum(one.markers for one in aligned),
         residual_rms_ms=float(np.sqrt(squares / used)) / SAMPLE_RATE_HZ * 1000 if used else None,

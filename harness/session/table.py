@@ -17,7 +17,9 @@ def session_table(result: Result) -> Table:
     """Recall, false accepts, detections and arena of both, each rate with its interval."""
     model = result.model
     source = result.runs[0].source
-    title = f"{model.wake_word}, {source}: cutoff {model.cutoff:g} ({model.cutoff_uint8}/255), window {model.window}"
+    title = (
+        f"{model.wake_word}, {result.way}: cutoff {model.cutoff:g} ({model.cutoff_uint8}/255), window {model.window}"
+    )
     table = Table(title=Text(title), title_justify="left")
     for column in ("", source, "simulated"):
         table.add_column(column, justify="right" if column else "left")

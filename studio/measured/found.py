@@ -48,7 +48,7 @@ class MeasuredModel:
     @property
     def way(self) -> str:
         """How it was measured, in words."""
-        return self.result.runs[0].way
+        return self.result.way
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _key(result: Result, files: tuple[str, ...]) -> str:
         model.feature_step_ms,
         model.cutoff_uint8,
         model.window,
-        result.runs[0].way,
+        result.way,
         board,
         *files,
     )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 
+from harness.results.card import badge, make_card
 from harness.results.device_records import AcousticsRecord
+from harness.results.matrix import measurement_groups
 from harness.results.merge import merge_sessions
 from harness.results.schema import RunRecord
+from harness.results.verdict import judge
+from harness.results.versus import compare
 from tests.harness.results.builders import (
     device_run,
     make_device_result,
@@ -18,6 +23,7 @@ from tests.harness.results.builders import (
     stream_run,
 )
 from tests.harness.results.test_report import Page, page_of
+from wakeword.errors import ConfigError
 
 CLEAN = AcousticsRecord(
     speaker="KH 80",
@@ -60,6 +66,31 @@ def test_what_went_wrong_is_marked(tmp_path: Path, run: RunRecord) -> None:
     marked = page(tmp_path, run, broken).marked
     assert set(marked) == {"Microphone", "Alignment", "True peak played", "Sound lost", "Other sound"}
     assert (marked["Sound lost"], marked["Other sound"], marked["True peak played"]) == ("2", "1", "0.4 dBFS")
+
+
+def test_what_was_heard_in_two_ways_is_told_apart_and_never_in_one_figure() -> None:
+    """By one board of one name, which is in its two words, and in all that is made of a result."""
+    computed = CLEAN.model_copy(update={"room": "computed: RT60 0.4 s, no noise", "room_computed": True})
+    run = silent_hours(1, source="virtual board")
+    made = [
+        make_result([run.model_copy(update={"corpus_sha256": str(number) * 64})]).model_copy(
+            update={"session": session(acoustics=acoustics)}
+        )
+        for number, acoustics in enumerate([(), (CLEAN,), (computed,)])
+    ]
+    ways = ["virtual board, digital", "virtual board, through the air", "virtual board, through a computed room"]
+    assert [result.way for result in made] == ways
+    assert [[one.way for one in group] for group in measurement_groups(made)] == [[way] for way in ways]
+    for result, way in zip(made, ways, strict=True):
+        assert f"{result.model.wake_word}, {way}: " in judge(result).sentence
+        assert make_card(result).how == way
+        assert way in badge(make_card(result))
+    came = ["as samples", "through the air", "through a computed room"]
+    for one, other in combinations(range(3), 2):
+        with pytest.raises(ConfigError, match=f"came {came[one]} in one and {came[other]} in the other"):
+            merge_sessions([made[one], made[other]])
+        with pytest.raises(ConfigError, match="measured in two ways"):
+            compare(made[one], made[other])
 
 
 def test_merged_sessions_keep_each_ones_acoustics() -> None:

@@ -64,7 +64,7 @@ def test_device_and_simulation_stand_side_by_side(tmp_path: Path, measured: Resu
 
 def test_the_words_for_the_source_are_exact(tmp_path: Path, measured: Result, simulated: list[RunRecord]) -> None:
     text = page_of(tmp_path, measured).text
-    assert f"virtual board {VIRTUAL_BOARD_LABEL}" in text and "on-device" not in text
+    assert f"virtual board, digital {VIRTUAL_BOARD_LABEL}" in text and "on-device" not in text
     real = page_of(tmp_path, make_device_result([device_run(run, trace=False) for run in simulated], simulated)).text
     assert "on-device" in real and "virtual board" not in real and VIRTUAL_BOARD_LABEL not in real
     alone = page_of(tmp_path, make_result(simulated)).text

@@ -60,14 +60,15 @@ def test_rows_are_models_ways_and_boards(tmp_path: Path) -> None:
     measurements = make_measurements(measurement_groups(results))
     assert [(one.number, one.name, one.board, one.way) for one in measurements] == [
         (1, "model1", "", "simulated"),
-        (2, "model1", "desk", "virtual board"),
-        (3, "model1", "kitchen", "virtual board"),
+        (2, "model1", "desk", "virtual board, digital"),
+        (3, "model1", "kitchen", "virtual board, digital"),
         (4, "model2", "", "simulated"),
     ]
     assert [(pair.first, pair.second) for pair in make_pairs(measurements)] == [(1, 4), (2, 3)]
     sentence, page = written(results, tmp_path)
     assert sentence.startswith("4 measurements of 2 models on 2 boards. No pair is proven to differ (2 pairs")
-    assert "3 of 4, 1 found by one alone" in page.text, "the simulation of the kitchen's audio"
+    assert "2 virtual board, digital 3 of 4 3 of 4, 0 found by one alone" in page.text
+    assert "3 virtual board, digital 2 of 4 3 of 4, 1 found by one alone" in page.text, "the kitchen's audio"
     assert "0, 0 of 4" in page.text
     assert "0, 1" not in page.text
     assert "1, 0 of 4" in page.text, "one utterance that the desk alone found"
