@@ -23,7 +23,7 @@ from trainer.search.results import BASE
 from trainer.search.space import load_space
 from trainer.search.study import DATABASE, Sampling, open_study
 from trainer.search.trial import SPACE, SearchPlan
-from trainer.training.run import checked_recordings, split_summary
+from trainer.training.run import audit_recordings, checked_recordings, split_summary
 from wakeword.corpus.recordings import hash_corpus
 from wakeword.errors import ConfigError
 from wakeword.files import check_writable, write_atomically
@@ -86,6 +86,8 @@ def search(request: SearchRequest, terminal: SearchTerminal) -> SearchResult:
             study.check_identity(_identity(config, plan, ingestion))
         write_config(config, folder / CONFIG_NAME)
         write_atomically(folder / SPACE, space.text)
+        if config.speaker_clustering.leakage_audit_enabled:
+            audit_recordings(ingestion.records, folder, terminal, plan.jobs)  # once: all trials have these splits
         earlier = study.records()
         terminal.told(f"budget: {plan.budget}")
         if earlier:

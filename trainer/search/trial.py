@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 import traceback
 from collections.abc import Callable
@@ -25,10 +26,10 @@ from trainer.search.study import Sampling, SearchStudy
 from trainer.training.checkpoints import STATE, steps_done, stopped_early
 from trainer.training.gradients import LossNotFinite
 from trainer.training.progress import MiningReport, StepReport
-from trainer.training.run import checked_recordings, train_run
+from trainer.training.run import DUPLICATES_NAME, checked_recordings, train_run
 from trainer.training.scores import Checkpoint, figure, metric_of
 from wakeword.errors import ConfigError, InfrastructureError
-from wakeword.files import write_atomically
+from wakeword.files import partial_file, write_atomically
 from wakeword.locks import wait_for
 
 TRIALS, SPACE = "trials", "space.yaml"
@@ -196,6 +197,7 @@ class _TrialAtWork:
                         lambda: self._events.stands(self._name, "waits while another trial computes features"),
                     )
                 )
+                self._take_audit(folder)
                 progress = _TrialProgress(self._name, self._events, features.close, self._judge(seeded, number))
                 result = train_run(seeded, folder, progress, self._plan.jobs)
             value = figure(result.best, seeded.training)
@@ -212,6 +214,14 @@ class _TrialAtWork:
             )
             self._study.note(self._name, runs=tuple(runs))
         return runs
+
+    def _take_audit(self, run: Path) -> None:
+        """Recordings that stand in two splits were looked for before the first trial, whose splits all have."""
+        found = self._plan.folder / DUPLICATES_NAME
+        if found.is_file() and not (run / DUPLICATES_NAME).exists():
+            run.mkdir(parents=True, exist_ok=True)
+            with partial_file(run / DUPLICATES_NAME) as part:
+                shutil.copyfile(found, part)
 
     def _seeded(self, config: TrainerConfig, number: int) -> TrainerConfig:
         """With another seed the same recordings validate: the splits are those of the first one."""

@@ -16,6 +16,7 @@ from tests.trainer.commands.cycle import alive, started, wait_until
 from tests.trainer.search.tones import SPACE, arguments, write_corpus
 from trainer.search.results import BASE, Outcome, TrialRecord
 from trainer.search.study import Sampling, open_study
+from trainer.training.run import DUPLICATES_NAME
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +69,8 @@ def test_a_folder_with_something_else_is_refused(corpus: Path, tmp_path: Path) -
 
 def test_a_search_by_processes_and_the_same_command_again(corpus: Path, tmp_path: Path) -> None:
     output, cache = tmp_path / "search", tmp_path / "cache"
-    command = given(corpus, output, "--trials", 2, "--processes", 2)
+    compared = ("--set", "speaker_clustering.leakage_audit_enabled=true")
+    command = given(corpus, output, "--trials", 2, "--processes", 2, *compared)
     done = run(cache, "mww-search", *command)
     assert done.returncode == 0, done.stderr
     assert "Trials: 3 done" in done.stdout
@@ -79,6 +81,8 @@ def test_a_search_by_processes_and_the_same_command_again(corpus: Path, tmp_path
     assert f"Next: mww-evaluate --checkpoint {output}" in done.stdout
     assert (output / "best" / "loud.json").is_file()
     assert "<svg" in (output / "search.html").read_text()
+    found = (output / DUPLICATES_NAME).read_text()
+    assert {(run / DUPLICATES_NAME).read_text() for run in (output / "trials").iterdir()} == {found}
     before = [record.runs for record in records(output)]
     again = run(cache, "mww-search", *command)
     assert again.returncode == 0, again.stderr

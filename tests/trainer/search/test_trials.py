@@ -23,12 +23,14 @@ from trainer.search.space import Drawn, load_space
 from trainer.search.study import STUDY_NAME, Sampling, SearchStudy, open_study
 from trainer.search.trial import SearchPlan, work_once
 from trainer.training.checkpoints import STATE, steps_done
+from trainer.training.run import DUPLICATES_NAME
 from wakeword.errors import ConfigError, InfrastructureError, MeasurementFailure
 
 SPACE = """
 training.learning_rates[0]: {choices: [0.02, 0.03, 1.0e-9, 1.0e+30]}
 model.pointwise_filters[*]: {int: [4, 64], step: 2}
 """
+COMPARED = "what the search has found\n"
 RATE, FILTERS = "training.learning_rates[0]", "model.pointwise_filters[*]"
 ENQUEUED = (("0.02", 6), ("0.03", 6), ("0.02", 64), ("1e-09", 6), ("1e+30", 6), ("0.03", 4))
 """Two that learn, one over the budget, one that learns nothing, one whose loss is no number, one that is killed."""
@@ -100,7 +102,11 @@ def enqueue_draws(plan: SearchPlan, *wanted: Drawn) -> None:
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory, steps_not_compiled: None) -> Iterator[Searched]:  # noqa: ARG001
     root = tmp_path_factory.mktemp("searched")
-    plan, said, features = plan_of(root), Said(), list[tuple[str, int]]()
+    plan, said, features = (
+        plan_of(root, more=("speaker_clustering.leakage_audit_enabled=true",)),
+        Said(),
+        list[tuple[str, int]](),
+    )
     sets = FeatureStore.sets
 
     def counted(self: FeatureStore, key: str, names: object, make: object, *more: object) -> object:
@@ -110,6 +116,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory, steps_not_compiled: None)
 
         return sets(self, key, names, made, *more)  # type: ignore[arg-type]
 
+    (plan.folder / DUPLICATES_NAME).write_text(COMPARED)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MWW_CACHE_DIR", str(root / "cache"))
         patch.setattr(FeatureStore, "sets", counted)
@@ -180,6 +187,11 @@ def test_what_agrees_is_computed_once(searched: Searched) -> None:
     lines = searched.said.lines
     assert searched.features
     assert all(told < lines.index(f"ended {BASE}") for _, told in searched.features)
+
+
+def test_recordings_are_not_compared_again(searched: Searched) -> None:
+    runs = [searched.plan.run_folder(name) for name in (BASE, "000", "005")]
+    assert [(run / DUPLICATES_NAME).read_text() for run in runs] == [COMPARED] * 3
 
 
 def test_a_trial_is_a_run_like_any_other(searched: Searched) -> None:
