@@ -1,4 +1,8 @@
-"""Audio to features: the device's own microfrontend, streamed, and the int8 values that its model sees."""
+"""Audio to features: the device's own microfrontend, and the int8 values that its model sees.
+
+Two implementations give the same bits: the C library of pymicro-features, slice by slice, for sound that comes piece by
+piece, and `wakeword.microfrontend`, hundreds of slices at once, for recordings.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakeword import contract
+from wakeword.microfrontend import MICROFRONTEND_ID, Microfrontend
 
 FRONTEND_ID = "pymicro-features-2.0.2"
-"""Names the frontend's arithmetic in cache keys and results; the version is pinned in pyproject.toml."""
+"""Names the frontend's arithmetic in cache keys and results, whichever implementation computed it; the version is
+pinned in pyproject.toml.
+"""
 
 
 class AnyFrontend(Protocol):
@@ -23,20 +30,21 @@ class AnyFrontend(Protocol):
 
 
 def open_frontend(step_ms: int) -> AnyFrontend:
-    """A frontend for a stream: the device's C library at its 10 ms, the same arithmetic in NumPy at another step."""
-    if step_ms == contract.STEP_MS:
-        return Frontend()
-    from wakeword.microfrontend import Microfrontend
+    """A frontend for a stream that comes in pieces of less than a second: the device's C library at its 10 ms, the same
+    arithmetic in NumPy at another step.
+    """
+    return Frontend() if step_ms == contract.STEP_MS else open_recording_frontend(step_ms)
 
-    return Microfrontend(contract.step_samples(step_ms))
+
+def open_recording_frontend(step_ms: int = contract.STEP_MS, threads: int = 1) -> Microfrontend:
+    """A frontend for a stream that is recorded: the larger its pieces, the faster."""
+    return Microfrontend(contract.step_samples(step_ms), threads)
 
 
 def frontend_id(step_ms: int) -> str:
     """Names the arithmetic and the step of `open_frontend` in cache keys."""
     if step_ms == contract.STEP_MS:
         return FRONTEND_ID
-    from wakeword.microfrontend import MICROFRONTEND_ID
-
     return f"{MICROFRONTEND_ID} {step_ms} ms"
 
 
@@ -96,9 +104,9 @@ class Frontend:
 
 def compute_features(samples: NDArray[np.int16]) -> NDArray[np.uint16]:
     """Features of one whole stream from silence: int16 `[n]` to uint16 `[contract.slice_count(n), 40]`."""
-    return Frontend().process(samples)
+    return open_recording_frontend().process(samples)
 
 
 def device_features(samples: NDArray[np.int16], step_ms: int = contract.STEP_MS) -> NDArray[np.int8]:
     """What the model sees on the device for one whole stream: int8 `[contract.slice_count(n, step_ms), 40]`."""
-    return contract.quantise(open_frontend(step_ms).process(samples))
+    return contract.quantise(open_recording_frontend(step_ms).process(samples))

@@ -1,28 +1,33 @@
-"""The device's frontend for any step, in NumPy: 30 ms windows of 16 kHz audio to 40 features of 16 bits, in the
-device's own fixed-point arithmetic.
+"""The device's frontend in NumPy, for many windows at once and for any step: 30 ms windows of 16 kHz audio to 40
+features of 16 bits, in the device's own fixed-point arithmetic.
 
-`wakeword.frontend` runs the C library itself, which is built for a step of 10 ms. Models of the first format were
+pymicro-features holds the C library itself, which takes one step of 10 ms a call. Models of the first format were
 trained at 20 ms. This is the same arithmetic, transcribed from TensorFlow's microfrontend and kiss_fft as the source
 distribution of pymicro-features 2.0.2 holds them (Apache-2.0; kiss_fft BSD-3-Clause): window, real FFT in int16, mel
 filterbank, square root, noise reduction, PCAN gain control, logarithm. Each function names its C source. A test holds
 it against the library at 10 ms, and against the compiled C source at other steps, bit for bit.
 
-All windows are computed at once; only the noise estimate goes from slice to slice.
+Up to the square root each window is computed by itself, so hundreds are computed at once, in several threads; only the
+noise estimate goes from slice to slice.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wakeword.contract import FEATURE_CHANNELS, SAMPLE_RATE_HZ, WINDOW_SAMPLES
+from wakeword.fixed_point_fft import FFT_SIZE, FixedPointFft
+from wakeword.threads import thread_map
 
 MICROFRONTEND_ID = "microfrontend-numpy-1"
 """Names this arithmetic in cache keys."""
 
-FFT_SIZE = 512
 SPECTRUM_SIZE = FFT_SIZE // 2 + 1
 LOWEST_HZ, HIGHEST_HZ = 125.0, 7500.0
 WINDOW_BITS, FILTERBANK_BITS, NOISE_REDUCTION_BITS = 12, 12, 14
@@ -35,8 +40,10 @@ LOG_BITS, LOG_SEGMENT_BITS, LOG_COEFFICIENT, LOG_SCALE_SHIFT = 16, 7, 45_426, 6
 CORRECTION_BITS = FFT_SIZE.bit_length() - 1 - FILTERBANK_BITS // 2
 """What the FFT and the filterbank have scaled the signal by, in bits."""
 
+WINDOWS_AT_ONCE = 400
+"""Enough for NumPy's loops, and few enough for the caches of a core; four seconds, as blocks of sound have."""
+_BANDS_AT_ONCE = 4
 _UINT32 = 0xFFFFFFFF
-_WINDOWS_AT_ONCE = 4096
 
 type _Ints = NDArray[np.int64]
 
@@ -46,11 +53,14 @@ class Microfrontend:
     began.
     """
 
-    def __init__(self, step_samples: int) -> None:
-        """Raises `ValueError` for a step that is not within a window."""
+    def __init__(self, step_samples: int, threads: int = 1) -> None:
+        """`threads` compute what is a function of one window. Raises `ValueError` for a step that is not within a
+        window.
+        """
         if not 1 <= step_samples <= WINDOW_SAMPLES:
             raise ValueError(f"a step of {step_samples} samples is not in 1-{WINDOW_SAMPLES}")
-        self._step = step_samples
+        self._step, self._threads = step_samples, threads
+        self._idle: list[_Roots] = []
         self.reset()
 
     def reset(self) -> None:
@@ -63,13 +73,40 @@ class Microfrontend:
         joined = np.concatenate([self._pending, samples.astype(np.int16, copy=False)])
         count = max(0, (len(joined) - WINDOW_SAMPLES) // self._step + 1)
         self._pending = joined[count * self._step :].copy()
-        if not count:
-            return np.zeros((0, FEATURE_CHANNELS), np.uint16)
-        windows = np.lib.stride_tricks.sliding_window_view(joined, WINDOW_SAMPLES)[: count * self._step : self._step]
-        signal = np.concatenate(
-            [_filterbank(windows[start : start + _WINDOWS_AT_ONCE]) for start in range(0, count, _WINDOWS_AT_ONCE)]
-        )
-        return _logarithm(_pcan(*self._noise_reduction(signal)))
+        silent = self._silent_windows(joined, count)
+        signals = self._signals(joined[silent * self._step :], count - silent)
+        parts = [_logarithm(_pcan(*self._noise_reduction(signal))) for signal in signals]
+        return np.concatenate([np.zeros((silent, FEATURE_CHANNELS), np.uint16), *parts])
+
+    def _silent_windows(self, samples: NDArray[np.int16], count: int) -> int:
+        """How many of the first windows hold nothing while the noise estimate is still zero: their features are zero,
+        and so is the estimate after them.
+        """
+        if self._estimate.any():
+            return 0
+        silence = int(np.argmax(samples != 0)) if samples.any() else len(samples)
+        return min(count, max(0, (silence - WINDOW_SAMPLES) // self._step + 1))
+
+    def _signals(self, samples: NDArray[np.int16], count: int) -> Iterator[_Ints]:
+        """So many windows, some at a time: `[windows, 40]`."""
+        pieces = [
+            samples[first * self._step : (min(first + WINDOWS_AT_ONCE, count) - 1) * self._step + WINDOW_SAMPLES]
+            for first in range(0, count, WINDOWS_AT_ONCE)
+        ]
+        with thread_map(self._signal, pieces, self._threads) as signals:
+            yield from signals
+
+    def _signal(self, samples: NDArray[np.int16]) -> _Ints:
+        windows = (len(samples) - WINDOW_SAMPLES) // self._step + 1
+        try:
+            roots = self._idle.pop()
+        except IndexError:
+            roots = _Roots(self._step, windows)
+        if roots.windows != windows:
+            roots = _Roots(self._step, windows)
+        signal = roots(samples)
+        self._idle.append(roots)
+        return signal
 
     def _noise_reduction(self, signal: _Ints) -> tuple[_Ints, _Ints]:
         """The signal without its noise, and the estimates of the noise; both `[slices, 40]`. `NoiseReductionApply`."""
@@ -77,130 +114,77 @@ class Microfrontend:
         smoothing = np.array(
             [int(np.float32(SMOOTHING[channel % 2]) * scale) for channel in range(FEATURE_CHANNELS)], np.int64
         )
-        kept = (1 << NOISE_REDUCTION_BITS) - smoothing
         scaled = (signal << SMOOTHING_BITS) & _UINT32
-        added = scaled * smoothing
-        estimates = np.empty_like(signal)
-        estimate = self._estimate
-        for index in range(len(signal)):
-            estimate = ((added[index] + estimate * kept) >> NOISE_REDUCTION_BITS) & _UINT32
-            estimates[index] = estimate
-        self._estimate = estimate
+        estimates = _estimates(scaled * smoothing, (1 << NOISE_REDUCTION_BITS) - smoothing, self._estimate)
+        self._estimate = estimates[-1].copy()
         remaining = int(np.float32(SIGNAL_REMAINING) * scale)
         subtracted = (scaled - np.minimum(estimates, scaled)) >> SMOOTHING_BITS
         return np.maximum(subtracted, (signal * remaining) >> NOISE_REDUCTION_BITS), estimates
 
 
-def _filterbank(windows: NDArray[np.int16]) -> _Ints:
-    """Windows `[n, 480]` to the square root of the energy in 40 mel bands, `[n, 40]`. `FrontendProcessSamples` up to
-    `FilterbankSqrt`.
+def _estimates(added: _Ints, kept: _Ints, before: _Ints) -> _Ints:
+    """The estimates after each slice, `[slices, 40]`: of the one before it `kept` is kept, and `added` is added. A mean
+    of two 32-bit values has 32 bits.
     """
-    windowed = ((windows.astype(np.int32) * _window()) >> WINDOW_BITS).astype(np.int16)
-    # -32768 has no opposite in 16 bits, so the device does not see it as large.
-    largest = np.where(windowed == -32768, 0, np.abs(windowed)).max(axis=1)
-    shift = 15 - _bit_length(largest.astype(np.int64))
-    padded = np.zeros((len(windows), FFT_SIZE), np.int32)
-    padded[:, :WINDOW_SAMPLES] = windowed.astype(np.int32) << shift[:, None].astype(np.int32)
-    real, imaginary = _real_fft(_int16(padded))
-    energy = (real * real + imaginary * imaginary).astype(np.int32)  # as the device keeps it, with its sign
-    # Exact: below 2^31 * 2^12 * 2^5.
-    sums = np.rint(energy.astype(np.float64) @ _band_weights()).astype(np.int64)
-    return _rounded_root(sums) >> shift[:, None]
+    multiply, add, shift, bits = np.multiply, np.add, np.right_shift, np.array(NOISE_REDUCTION_BITS)
+    estimates = np.empty_like(added)
+    for new, after in zip(added, estimates, strict=True):  # one slice after the other: what costs is the call
+        multiply(before, kept, after)
+        add(after, new, after)
+        shift(after, bits, after)
+        before = after
+    return estimates
 
 
-def _int16(values: NDArray[np.int32]) -> NDArray[np.int32]:
-    """What 16 bits keep of values."""
-    return values.astype(np.int16).astype(np.int32)
+class _Roots:
+    """Windows to the square roots of the energy in 40 mel bands: what is a function of one window alone."""
+
+    def __init__(self, step: int, windows: int) -> None:
+        self._step, self.windows = step, windows
+        self._common = math.gcd(step, WINDOW_SAMPLES)
+        self._fft = FixedPointFft(windows)
+        self._windowed = np.zeros((FFT_SIZE, windows), np.int16)
+
+    def __call__(self, samples: NDArray[np.int16]) -> _Ints:
+        """Samples of so many windows, each a step after the other, to `[windows, 40]`: `FrontendProcessSamples` up to
+        `FilterbankSqrt`.
+        """
+        windowed, shift = self._apply_window(samples)
+        energy = self._fft.energy(windowed)
+        roots: _Ints = (_rounded_roots(_in_bands(energy)) >> shift).T
+        return roots
+
+    def _apply_window(self, samples: NDArray[np.int16]) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+        """`[512, windows]`, the last rows zero, and how many bits each window was shifted up. `WindowProcessSamples`
+        and the start of `FftCompute`.
+        """
+        common, apart, last = self._common, self._step // self._common, self.windows - 1
+        columns = np.ascontiguousarray(samples.reshape(-1, common).T, np.int32)
+        windowed = self._windowed
+        for first in range(0, WINDOW_SAMPLES, common):
+            column = first // common
+            heard = columns[:, column : column + last * apart + 1 : apart] * _window()[first : first + common, None]
+            heard >>= WINDOW_BITS
+            np.copyto(windowed[first : first + common], heard, casting="unsafe")
+        # -32768 has no opposite in 16 bits, so the device does not see it as large; nor does this, for the same reason.
+        largest = np.abs(windowed).max(axis=0, initial=0)
+        shift = (15 - _bit_length(largest)).astype(np.int16)
+        windowed *= np.left_shift(np.int16(1), shift)
+        return windowed, shift
 
 
-def _rounded(products: NDArray[np.int32]) -> NDArray[np.int32]:
-    """`sround` of kiss_fft: products of two Q15 values back to Q15."""
-    return _int16((products + (1 << 14)) >> 15)
+def _in_bands(energy: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Energy of lines 1 to 255, `[255, windows]`, to whole numbers in 40 bands, `[40, windows]`.
+    `FilterbankAccumulateChannels`.
 
-
-@cache
-def _twiddles(count: int) -> NDArray[np.int32]:
-    """cos and sin of -2 pi i / count in Q15, `[count, 2]`. `kf_cexp`."""
-    phase = -2 * np.pi * np.arange(count) / count
-    return np.stack([np.floor(0.5 + 32767 * np.cos(phase)), np.floor(0.5 + 32767 * np.sin(phase))], axis=1).astype(
-        np.int32
-    )
-
-
-@cache
-def _super_twiddles(count: int) -> NDArray[np.int32]:
-    """`[count / 2, 2]`, of `kiss_fftr_alloc`."""
-    phase = -3.14159265358979323846264338327 * (np.arange(1, count // 2 + 1) / count + 0.5)
-    return np.stack([np.floor(0.5 + 32767 * np.cos(phase)), np.floor(0.5 + 32767 * np.sin(phase))], axis=1).astype(
-        np.int32
-    )
-
-
-def _multiplied(
-    real: NDArray[np.int32], imaginary: NDArray[np.int32], factors: NDArray[np.int32]
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """`C_MUL`: complex values `[..., k]` times Q15 factors `[k, 2]`."""
-    cosine, sine = factors[:, 0], factors[:, 1]
-    return _rounded(real * cosine - imaginary * sine), _rounded(real * sine + imaginary * cosine)
-
-
-def _real_fft(samples: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Real FFT in 16 bits of `[n, 512]`: real and imaginary parts `[n, 257]`; the two ends, which no band reads, stay
-    zero. `kiss_fftr`.
+    Exact: a Hann window halves the largest spectrum, so an energy is below 2^28 and a sum below 2^45. A band has few
+    lines, so a few bands are one product, which BLAS takes no second thread for.
     """
-    half = FFT_SIZE // 2
-    real, imaginary = _complex_fft(samples[:, 0::2], samples[:, 1::2])
-    k = np.arange(1, half // 2 + 1)
-    # C_FIXDIV by 2 multiplies with 32767 / 2.
-    first_real, first_imaginary = _rounded(real[:, k] * 16383), _rounded(imaginary[:, k] * 16383)
-    mirrored_real, mirrored_imaginary = (
-        _rounded(real[:, half - k] * 16383),
-        _rounded(_int16(-imaginary[:, half - k]) * 16383),
-    )
-    sum_real, sum_imaginary = _int16(first_real + mirrored_real), _int16(first_imaginary + mirrored_imaginary)
-    turned_real, turned_imaginary = _multiplied(
-        _int16(first_real - mirrored_real), _int16(first_imaginary - mirrored_imaginary), _super_twiddles(half)
-    )
-    out_real, out_imaginary = (
-        np.zeros((len(samples), SPECTRUM_SIZE), np.int32),
-        np.zeros((len(samples), SPECTRUM_SIZE), np.int32),
-    )
-    out_real[:, k], out_imaginary[:, k] = (
-        _int16((sum_real + turned_real) >> 1),
-        _int16((sum_imaginary + turned_imaginary) >> 1),
-    )
-    # The middle is written twice; the second stays.
-    out_real[:, half - k], out_imaginary[:, half - k] = (
-        _int16((sum_real - turned_real) >> 1),
-        _int16((turned_imaginary - sum_imaginary) >> 1),
-    )
-    return out_real.astype(np.int64), out_imaginary.astype(np.int64)
-
-
-def _complex_fft(real: NDArray[np.int32], imaginary: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Complex FFT in 16 bits of `[n, 256]`: four stages of radix 4, each dividing by 4. `kf_work` and `kf_bfly4`."""
-    count = real.shape[1]
-    order = np.arange(count).reshape(4, 4, 4, 4).transpose(3, 2, 1, 0).reshape(-1)
-    real, imaginary = real[:, order], imaginary[:, order]
-    length = 1
-    while length < count:
-        blocks = (len(real), count // (4 * length), 4, length)
-        # C_FIXDIV by 4 multiplies with 32767 / 4.
-        r, i = _rounded(real.reshape(blocks) * 8191), _rounded(imaginary.reshape(blocks) * 8191)
-        places = np.arange(length) * (count // (4 * length))
-        r1, i1 = _multiplied(r[:, :, 1], i[:, :, 1], _twiddles(count)[places])
-        r2, i2 = _multiplied(r[:, :, 2], i[:, :, 2], _twiddles(count)[2 * places])
-        r3, i3 = _multiplied(r[:, :, 3], i[:, :, 3], _twiddles(count)[3 * places])
-        even_r, even_i, odd_r, odd_i = r[:, :, 0] + r2, i[:, :, 0] + i2, r[:, :, 0] - r2, i[:, :, 0] - i2
-        sum_r, sum_i, difference_r, difference_i = r1 + r3, i1 + i3, r1 - r3, i1 - i3
-        real = _int16(
-            np.stack([even_r + sum_r, odd_r + difference_i, even_r - sum_r, odd_r - difference_i], axis=2)
-        ).reshape(len(real), count)
-        imaginary = _int16(
-            np.stack([even_i + sum_i, odd_i - difference_r, even_i - sum_i, odd_i + difference_r], axis=2)
-        ).reshape(len(imaginary), count)
-        length *= 4
-    return real, imaginary
+    lines = energy.astype(np.float64)
+    sums = np.empty((FEATURE_CHANNELS, energy.shape[1]))
+    for bands, among, weights in _weights_of_few_bands():
+        np.matmul(weights, lines[among], out=sums[bands])
+    return sums
 
 
 @cache
@@ -245,19 +229,37 @@ def _band_weights() -> NDArray[np.float64]:
     return weights[:, 1 : FEATURE_CHANNELS + 1]
 
 
-def _rounded_root(values: _Ints) -> _Ints:
-    """Square root, rounded to the nearest. `Sqrt64`, whose 32-bit form never rounds up to 65536."""
-    root = np.sqrt(values.astype(np.float64)).astype(np.int64)
-    root -= root * root > values
-    root += (root + 1) * (root + 1) <= values
-    up = (values - root * root > root) & ~((values <= _UINT32) & (root == 0xFFFF))
-    rounded: _Ints = root + up
-    return rounded
+@cache
+def _weights_of_few_bands() -> list[tuple[slice, slice, NDArray[np.float64]]]:
+    """Some bands, the rows of energy that they hear, and their weights `[bands, rows]`."""
+    weights = _band_weights()[1:-1].T
+    parts = []
+    for first in range(0, FEATURE_CHANNELS, _BANDS_AT_ONCE):
+        bands = slice(first, first + _BANDS_AT_ONCE)
+        heard = np.flatnonzero(weights[bands].any(axis=0))
+        among = slice(int(heard[0]), int(heard[-1]) + 1)
+        parts.append((bands, among, np.ascontiguousarray(weights[bands, among])))
+    return parts
 
 
-def _bit_length(values: _Ints) -> _Ints:
-    """Place of the most significant bit, from 1; 0 for 0. `MostSignificantBit32`."""
-    return np.frexp(values.astype(np.float64))[1].astype(np.int64)
+def _rounded_roots(values: NDArray[np.float64]) -> _Ints:
+    """Square roots of whole numbers below 2^45, rounded to the nearest. `Sqrt64`, whose 32-bit form never rounds up
+    to 65536.
+
+    A root in float64 is right in 53 bits, and none of these lies within 2^-26 of a half, where rounding would turn.
+    """
+    roots = np.rint(np.sqrt(values))
+    roots -= (roots == 0x10000) & (values <= _UINT32)
+    return roots.astype(np.int64)
+
+
+def _bit_length(values: NDArray[np.integer[Any]]) -> _Ints:
+    """Place of the most significant bit, from 1; 0 for 0. `MostSignificantBit32`. It is read off the exponent of a
+    float64, which holds 32 bits exactly.
+    """
+    exponent: _Ints = (values.astype(np.float64).view(np.int64) >> 52) - 1022
+    np.maximum(exponent, 0, out=exponent)
+    return exponent
 
 
 @cache
@@ -288,10 +290,17 @@ def _gain_table() -> _Ints:
 def _gain(noise: _Ints) -> _Ints:
     """`WideDynamicFunction`."""
     bits = _bit_length(noise)
-    first, slope, bend = np.moveaxis(_gain_table()[bits], -1, 0)
-    fraction = np.where(bits < 11, noise << np.maximum(11 - bits, 0), noise >> np.maximum(bits - 11, 0)) & 0x3FF
-    curved = ((((bend * fraction) >> 5) + (slope << 5)) * fraction + (1 << 14)) >> 15
-    gain: _Ints = np.where(noise <= 2, first, first + curved)
+    first, slope, bend = (column.take(bits) for column in _gain_table().T.copy())
+    fraction = ((noise << 11) >> bits) & 0x3FF
+    bend *= fraction
+    bend >>= 5
+    slope <<= 5
+    bend += slope
+    bend *= fraction
+    bend += 1 << 14
+    bend >>= 15
+    # Gains of 0, 1 and 2 stand in the table by themselves.
+    gain: _Ints = first + np.where(noise <= 2, 0, bend)
     return gain
 
 
@@ -312,7 +321,21 @@ def _log_table() -> _Ints:
 
 
 def _logarithm(signal: _Ints) -> NDArray[np.uint16]:
-    """`LogScaleApply`."""
+    """`LogScaleApply`. Nearly all values are small, and their logarithms are looked up."""
+    table = _small_logarithms()
+    logarithms: NDArray[np.uint16] = table.take(signal, mode="clip")
+    large = signal >= len(table)
+    if large.any():
+        logarithms[large] = _computed_logarithm(signal[large])
+    return logarithms
+
+
+@cache
+def _small_logarithms() -> NDArray[np.uint16]:
+    return _computed_logarithm(np.arange(1 << 14))
+
+
+def _computed_logarithm(signal: _Ints) -> NDArray[np.uint16]:
     value = (signal << CORRECTION_BITS) & _UINT32
     integer = np.maximum(_bit_length(value) - 1, 0)
     rest = value - (np.int64(1) << integer)

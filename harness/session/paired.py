@@ -18,7 +18,7 @@ from wakeword.corpus.recordings import hash_corpus
 from wakeword.corpus.utterances import known_utterance_end
 from wakeword.detector import Detection
 from wakeword.engines import Engine
-from wakeword.frontend import Frontend
+from wakeword.frontend import open_recording_frontend
 from wakeword.presentation import Presentation
 from wakeword.read_ahead import read_ahead
 from wakeword.simulation.streams import Recording, SimulatedStream
@@ -53,7 +53,7 @@ def simulate_audio(engine: Engine, blocks: Iterable[NDArray[np.int16]]) -> NDArr
     memory.
     """
     engine.reset()
-    frontend = Frontend()
+    frontend = open_recording_frontend()
     parts: list[NDArray[np.uint8]] = []
     pending: list[NDArray[np.int8]] = []
     with read_ahead(blocks) as ahead:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from itertools import pairwise
+import logging
+from collections.abc import Iterator
+from itertools import count, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from wakeword.contract import STEP_SAMPLES, WINDOW_SAMPLES
-from wakeword.frontend import compute_features
-from wakeword.microfrontend import Microfrontend
+from wakeword.audio import read_samples
+from wakeword.contract import SAMPLE_RATE_HZ, STEP_SAMPLES, WINDOW_SAMPLES
+from wakeword.corpus.recordings import find_recordings
+from wakeword.frontend import Frontend
+from wakeword.microfrontend import WINDOWS_AT_ONCE, Microfrontend
 from wakeword.synthetic_speech import synthetic_speech
 
-KINDS = ("silence", "noise", "square wave", "lowest sample", "speech", "quiet speech", "loud speech")
+KINDS = (
+    "silence",
+    "constant",
+    "step",
+    "noise",
+    "square wave",
+    "lowest sample",
+    "flat within a window",
+    "speech",
+    "quiet speech",
+    "loud speech",
+)
 
 
 def sound(kind: str, samples: int, seed: int) -> NDArray[np.int16]:
@@ -27,6 +42,16 @@ def sound(kind: str, samples: int, seed: int) -> NDArray[np.int16]:
     peak = int(draw.integers(1, 32768))
     if kind == "silence":
         return np.zeros(samples, np.int16)
+    if kind == "constant":
+        return np.full(samples, draw.choice([1, -1, peak, -peak, 32767, -32768]), np.int16)
+    if kind == "step":
+        return np.where(np.arange(samples) < draw.integers(0, samples + 1), draw.integers(-2, 3), peak).astype(np.int16)
+    if kind == "flat within a window":
+        # What the Hann window makes a square wave, of which sums in 16 bits are largest.
+        hann = np.sin(np.pi * (np.arange(samples) % WINDOW_SAMPLES + 0.5) / WINDOW_SAMPLES) ** 2
+        sign = np.where(np.arange(samples) // int(draw.integers(1, 300)) % 2, 1, -1)
+        flat: NDArray[np.int16] = np.clip(sign * (peak % 2000 + 1) / hann, -32768, 32767).astype(np.int16)
+        return flat
     if kind == "noise":
         return draw.integers(-peak, peak + 1, samples).astype(np.int16)
     if kind == "square wave":
@@ -71,18 +96,27 @@ def test_at_any_step_it_is_the_c_source(step_ms: int) -> None:
     lengths=st.lists(st.integers(0, 9000), min_size=4, max_size=4),
     seed=st.integers(0, 10_000),
     cuts=st.lists(st.floats(0, 1), max_size=4),
+    threads=st.integers(1, 2),
 )
-@settings(max_examples=60)
+@settings(max_examples=100, deadline=None)
 def test_at_ten_milliseconds_it_is_the_c_library(
-    kinds: list[str], lengths: list[int], seed: int, cuts: list[float]
+    kinds: list[str], lengths: list[int], seed: int, cuts: list[float], threads: int
 ) -> None:
     samples = np.concatenate(
         [sound(kind, length, seed + index) for index, (kind, length) in enumerate(zip(kinds, lengths, strict=False))]
     )
-    frontend = Microfrontend(STEP_SAMPLES)
+    frontend = Microfrontend(STEP_SAMPLES, threads)
     places = [0, *sorted(round(cut * len(samples)) for cut in cuts), len(samples)]
     parts = [frontend.process(samples[start:stop]) for start, stop in pairwise(places)]
-    np.testing.assert_array_equal(np.concatenate(parts), compute_features(samples))
+    np.testing.assert_array_equal(np.concatenate(parts), Frontend().process(samples))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_change_nothing(threads: int) -> None:
+    samples = np.concatenate([sound("silence", 20_000, 1), integer_sound(STEP_SAMPLES * (5 * WINDOWS_AT_ONCE + 7))])
+    frontend = Microfrontend(STEP_SAMPLES, threads)
+    parts = [frontend.process(piece) for piece in np.split(samples, [150_000])]
+    np.testing.assert_array_equal(np.concatenate(parts), Frontend().process(samples))
 
 
 def test_a_stream_begins_anew_after_a_reset() -> None:
@@ -113,6 +147,39 @@ def test_at_ten_milliseconds_it_is_the_c_library_on_recordings(corpus: Path) -> 
             assert rate == 16_000
             np.testing.assert_array_equal(
                 Microfrontend(STEP_SAMPLES).process(samples[: 60 * rate]),
-                compute_features(samples[: 60 * rate]),
+                Frontend().process(samples[: 60 * rate]),
                 str(path),
             )
+
+
+LEVELS = (1.0, 0.1, 0.003, 8.0)
+
+
+def ten_hours(once: NDArray[np.int16]) -> Iterator[NDArray[np.int16]]:
+    """Recordings at several levels, clipped where they are too loud, then computed sound: streams of five minutes."""
+    length, heard = 5 * 60 * SAMPLE_RATE_HZ, 0
+    for level in LEVELS:
+        for start in range(0, len(once), length):
+            yield np.clip(np.rint(once[start : start + length] * level), -32768, 32767).astype(np.int16)
+    heard = len(LEVELS) * len(once)
+    for number in count():
+        if heard >= 10 * 3600 * SAMPLE_RATE_HZ:
+            return
+        kinds = [KINDS[(number + part) % len(KINDS)] for part in range(5)]
+        yield np.concatenate([sound(kind, length // 5, 10 * number + part) for part, kind in enumerate(kinds)])
+        heard += length
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_ten_hours_are_the_c_librarys(corpus: Path) -> None:
+    samples = values = differing = 0
+    for stream in ten_hours(np.concatenate([read_samples(path) for path in find_recordings([corpus])])):
+        features, theirs = Microfrontend(STEP_SAMPLES, 2).process(stream), Frontend().process(stream)
+        assert features.shape == theirs.shape
+        samples, values = samples + len(stream), values + features.size
+        differing += int((features != theirs).sum())
+    hours = samples / SAMPLE_RATE_HZ / 3600
+    logging.getLogger(__name__).info("%d of %d values differ in %.2f h", differing, values, hours)
+    assert samples >= 10 * 3600 * SAMPLE_RATE_HZ
+    assert not differing

@@ -25,7 +25,7 @@ from trainer.data.parallel import Progress, map_in_processes
 from trainer.data.words import word_place
 from wakeword import contract
 from wakeword.audio import read_samples, stream_samples
-from wakeword.frontend import Frontend, device_features
+from wakeword.frontend import device_features, open_recording_frontend
 
 Features = NDArray[np.int8]
 
@@ -156,7 +156,7 @@ def _streams(records: Sequence[SampleRecord], settings: FeatureSettings) -> Iter
 def _stream(settings: FeatureSettings, seed: int, records: tuple[SampleRecord, ...]) -> Features:
     """One running frontend over lead-in, recordings with gaps between them, and tail."""
     context = _Context(settings, _generator("context", seed, *records))
-    frontend = Frontend()
+    frontend = open_recording_frontend()
     parts = [frontend.process(context.add_to(block)) for block in _joined_samples(settings, records)]
     return contract.quantise(np.concatenate(parts))
 

@@ -10,6 +10,7 @@ call.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ from wakeword.engines.kernels import Kernel, UnsupportedGraph, require
 from wakeword.engines.windows import Value, Windows, as_array
 from wakeword.model.flatbuffer import Operator, Subgraph, TfliteModel
 from wakeword.operators import OPERATORS
+from wakeword.threads import one_blas_thread
 
 INVOCATIONS_PER_BATCH = 2048
 """So many invocations are computed at once: large enough for GEMMs, small enough for the caches and for memory."""
@@ -93,16 +95,23 @@ class UnrolledEngine:
         }
         self._pending = np.zeros((0, contract.FEATURE_CHANNELS), np.int8)
 
+    def fresh(self) -> UnrolledEngine:
+        """The same model after boot; what both hold of it they share, so they may run in two threads."""
+        other = copy(self)
+        other.reset()
+        return other
+
     def run(self, features: NDArray[np.int8]) -> NDArray[np.uint8]:
         """See `Engine.run`."""
         rows = np.concatenate([self._pending, features])
         inferences = len(rows) // self._stride
         self._pending = rows[inferences * self._stride :].copy()
         inputs = rows[: inferences * self._stride].reshape(inferences, self._stride, contract.FEATURE_CHANNELS)
-        probabilities = [
-            self._batch(inputs[start : start + INVOCATIONS_PER_BATCH])
-            for start in range(0, inferences, INVOCATIONS_PER_BATCH)
-        ]
+        with one_blas_thread():
+            probabilities = [
+                self._batch(inputs[start : start + INVOCATIONS_PER_BATCH])
+                for start in range(0, inferences, INVOCATIONS_PER_BATCH)
+            ]
         return np.concatenate([np.zeros(0, np.uint8), *probabilities])
 
     def _batch(self, inputs: NDArray[np.int8]) -> NDArray[np.uint8]:

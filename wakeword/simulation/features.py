@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from wakeword.audio import BLOCK_SAMPLES, read_samples, stream_samples
 from wakeword.contract import SAMPLE_RATE_HZ, STEP_MS, STEP_SAMPLES, WINDOW_SAMPLES, quantise
-from wakeword.corpus.feature_cache import CachedStream, FeatureCache, stream_key
+from wakeword.corpus.feature_cache import CachedStream, FeatureCache, StreamWriter, stream_key
 from wakeword.corpus.recordings import hash_file
 from wakeword.errors import ConfigError
-from wakeword.frontend import open_frontend
+from wakeword.frontend import AnyFrontend, open_recording_frontend
 from wakeword.noise_floor import microphone, noise_key
 from wakeword.presentation import Presentation
 from wakeword.read_ahead import read_ahead
@@ -24,6 +24,9 @@ from wakeword.simulation.streams import PresentedStream
 from wakeword.stored_features import is_stored, stored_clips
 
 _LATE_SLICES = WINDOW_SAMPLES // STEP_SAMPLES - 1
+
+_SAMPLES_AT_ONCE = 16 * BLOCK_SAMPLES
+"""A minute: what the frontend is given at once."""
 
 Progress = Callable[[float], None]
 """Called with the seconds of recorded audio that were finished since the last call."""
@@ -55,28 +58,63 @@ def present_changed(
         stream = np.zeros(starts[-1] + len(recordings[-1]) + presentation.tail, np.int16)
         for start, samples in zip(starts, recordings, strict=True):
             stream[start : start + len(samples)] = samples
-        frontend, stream = open_frontend(STEP_MS), change.apply(stream, starts)
+        frontend, stream = open_recording_frontend(), change.apply(stream, starts)
         with cache.write(key) as writer:
-            for first in range(0, len(stream), BLOCK_SAMPLES):
-                writer.add_slices(quantise(frontend.process(stream[first : first + BLOCK_SAMPLES])))
+            for first in range(0, len(stream), _SAMPLES_AT_ONCE):
+                writer.add_slices(quantise(frontend.process(stream[first : first + _SAMPLES_AT_ONCE])))
             for samples in recordings:
                 writer.end_recording(len(samples))
         features = writer.stream
     return PresentedStream.of(paths, hashes, presentation, features)
 
 
+class _Ear:
+    """What the device hears, block by block, to the slices of a stream; the frontend is given many blocks at once."""
+
+    def __init__(self, writer: StreamWriter, frontend: AnyFrontend) -> None:
+        self._writer, self._frontend = writer, frontend
+        self._heard: list[NDArray[np.int16]] = []
+        self._samples = 0
+
+    def hear(self, block: NDArray[np.int16]) -> None:
+        self._heard.append(block)
+        self._samples += len(block)
+        if self._samples >= _SAMPLES_AT_ONCE:
+            self.finish()
+
+    def finish(self) -> None:
+        """All that was heard becomes slices now: the stream ends, or slices follow that are there already."""
+        heard = np.concatenate([np.zeros(0, np.int16), *self._heard])
+        self._heard, self._samples = [], 0
+        self._writer.add_slices(quantise(self._frontend.process(heard)))
+
+
 def present(
-    cache: FeatureCache, paths: Sequence[Path], presentation: Presentation, progress: Progress, step_ms: int = STEP_MS
+    cache: FeatureCache,
+    paths: Sequence[Path],
+    presentation: Presentation,
+    progress: Progress,
+    step_ms: int = STEP_MS,
+    threads: int = 1,
 ) -> PresentedStream:
     """The given recordings as one stream, with a feature slice every `step_ms`; its features are computed if the cache
     does not hold them.
 
-    Raises `ConfigError` for a recording that cannot be read and `OSError` when the cache's disk is full.
+    Args:
+        cache: Where features are kept.
+        paths: Recordings, in their order.
+        presentation: Their layout in time.
+        progress: Called with the seconds of recordings that were finished since its last call.
+        step_ms: From slice to slice.
+        threads: How many compute.
+
+    Returns the stream. Raises `ConfigError` for a recording that cannot be read and `OSError` when the cache's disk is
+    full.
     """
     hashes = [hash_file(path) for path in paths]
-    return PresentedStream.of(
-        paths, hashes, presentation, _features(cache, paths, hashes, presentation, progress, step_ms)
-    )
+    frontend = open_recording_frontend(step_ms, threads)
+    features = _features(cache, paths, hashes, presentation, progress, step_ms, frontend)
+    return PresentedStream.of(paths, hashes, presentation, features)
 
 
 def _features(
@@ -86,6 +124,7 @@ def _features(
     presentation: Presentation,
     progress: Progress,
     step_ms: int,
+    frontend: AnyFrontend,
 ) -> CachedStream:
     if step_ms != STEP_MS and (stored := next(filter(is_stored, paths), None)) is not None:
         raise ConfigError(
@@ -102,16 +141,16 @@ def _features(
     if found is not None:
         progress(sum(found.samples) / SAMPLE_RATE_HZ)
         return found
-    frontend = open_frontend(step_ms)
     # Clips run in processes of their own on all cores; a thread would only get in their way.
     ahead = nullcontext(_blocks(paths)) if presentation.mode == "clips" else read_ahead(_blocks(paths))
     with cache.write(key, step_ms) as writer, ahead as blocks:
+        ear = _Ear(writer, frontend)
 
         def silence(samples: int, *names: str) -> None:
             hear = microphone(dbfs, *names)
             for start in range(0, samples, BLOCK_SAMPLES):
                 zeros = np.zeros(min(BLOCK_SAMPLES, samples - start), np.int16)
-                writer.add_slices(quantise(frontend.process(hear(zeros))))
+                ear.hear(hear(zeros))
 
         silence(presentation.lead_in, "before", hashes[0])
         samples, recording, hear = 0, 0, microphone(dbfs, "recording", hashes[0])
@@ -127,15 +166,17 @@ def _features(
                 silence(presentation.gap, "after", hashes[recording])
                 samples, recording, hear = 0, index, microphone(dbfs, "recording", hashes[index])
             if block.ndim == 2:
+                ear.finish()
                 writer.add_slices(block[late:])
                 late, length = max(0, late - len(block)), len(block) * STEP_SAMPLES
             else:
-                writer.add_slices(quantise(frontend.process(hear(block))))
+                ear.hear(hear(block))
                 length = len(block)
             samples += length
             progress(length / SAMPLE_RATE_HZ)
         writer.end_recording(samples)
         silence(presentation.tail, "after", hashes[recording])
+        ear.finish()
     return writer.stream
 
 

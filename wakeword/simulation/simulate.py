@@ -23,14 +23,16 @@ from wakeword.presentation import Presentation
 from wakeword.processes import process_map
 from wakeword.simulation.features import Progress, present
 from wakeword.simulation.streams import SimulatedStream
+from wakeword.threads import one_blas_thread, thread_map
 from wakeword.workers import elsewhere
 
-SLICES_PER_RANGE = 60_000
-"""A stream is cut into ranges of ten minutes; the engine's memory before each range makes the cut invisible."""
+SLICES_PER_RANGE, SLICES_PER_THREADS_RANGE = 60_000, 20_000
+"""A stream is cut into ranges of ten minutes for a process, of three for a thread; the engine's memory before each
+range makes the cut invisible."""
 CLIPS_PER_TASK = 8
 FEWEST_CLIPS_FOR_PROCESSES = 48
 SECONDS_WORTH_PROCESSES = 900.0
-FEWEST_RANGES_FOR_PROCESSES = 24
+SLICES_WORTH_PROCESSES = 24 * SLICES_PER_RANGE
 """Below these, starting processes costs more than they save."""
 
 
@@ -40,7 +42,7 @@ class Options:
 
     engine: EngineChoice = "auto"
     jobs: int | None = None
-    """Processes; None is one per core."""
+    """Processes, or threads where those start sooner; None is one per core."""
     cache_folder: Path | None = None
     """Where features are kept; None keeps them only for this call."""
 
@@ -79,7 +81,7 @@ def simulate(
     with _cache(options) as cache:
         if presentation.mode == "clips":
             return _simulate_clips(model, recordings, presentation, options, cache, progress, step_ms)
-        presented = present(cache, recordings, presentation, progress, step_ms)
+        presented = present(cache, recordings, presentation, progress, step_ms, options.processes)
         return [presented.simulated(model.stride, run_stream(model, presented.features, options))]
 
 
@@ -173,19 +175,30 @@ def _clip_worker(
 
 def run_stream(model: TfliteModel, features: CachedStream, options: Options) -> NDArray[np.uint8]:
     """Probabilities of one stream since boot, uint8 `[slices // stride]`: ranges in parallel where the engine's memory
-    is known, in order otherwise.
+    is known, in threads or, of a long stream, in processes; in order otherwise.
     """
     engine, _ = open_engine(model, options.engine)
-    inferences = features.slices // engine.stride
-    per_range = SLICES_PER_RANGE // engine.stride
-    ranges = [(start, min(start + per_range, inferences)) for start in range(0, inferences, per_range)]
-    worth_processes = options.processes > 1 and len(ranges) >= FEWEST_RANGES_FOR_PROCESSES
-    if isinstance(engine, UnrolledEngine) and ranges and (worth_processes or elsewhere() is not None):
-        with process_map(
-            _RangeWorker.run, ranges, options.processes, _range_worker, model.content, model.source, features
-        ) as parts:
+    if not isinstance(engine, UnrolledEngine) or not features.slices // engine.stride:
+        return _run_in_order(engine, features)
+    if elsewhere() is None and (options.processes == 1 or features.slices < SLICES_WORTH_PROCESSES):
+        ranges = _ranges(features, engine.stride, SLICES_PER_THREADS_RANGE)
+
+        def run(bounds: tuple[int, int]) -> NDArray[np.uint8]:
+            return run_range(engine.fresh(), features, *bounds)
+
+        with one_blas_thread(), thread_map(run, ranges, options.processes) as parts:
             return np.concatenate(list(parts))
-    return _run_in_order(engine, features)
+    ranges = _ranges(features, engine.stride, SLICES_PER_RANGE)
+    with process_map(
+        _RangeWorker.run, ranges, options.processes, _range_worker, model.content, model.source, features
+    ) as parts:
+        return np.concatenate(list(parts))
+
+
+def _ranges(features: CachedStream, stride: int, slices: int) -> list[tuple[int, int]]:
+    """The inferences of a stream in ranges of so many slices."""
+    inferences, each = features.slices // stride, slices // stride
+    return [(start, min(start + each, inferences)) for start in range(0, inferences, each)]
 
 
 def _run_in_order(engine: Engine, features: CachedStream) -> NDArray[np.uint8]:

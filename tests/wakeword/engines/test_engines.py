@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from tests.model_builder import ModelBuilder
 from wakeword import engines
@@ -62,6 +63,31 @@ def assert_equal_engines(model: TfliteModel, features: NDArray[np.int8]) -> NDAr
     expected = ReferenceEngine(model).run(features)
     np.testing.assert_array_equal(UnrolledEngine(model).run(features), expected)
     return expected
+
+
+def test_an_engine_computes_in_its_own_thread_alone(official_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = UnrolledEngine(read_model(official_models / "alexa.tflite"))
+    seen: set[int] = set()
+    batch = engine._batch
+
+    def watched(inputs: NDArray[np.int8]) -> NDArray[np.uint8]:
+        seen.update(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")
+        return batch(inputs)
+
+    monkeypatch.setattr(engine, "_batch", watched)
+    with threadpool_limits(3, user_api="blas"):
+        engine.run(np.zeros((300, 40), np.int8))
+    assert seen == {1}
+
+
+def test_a_fresh_engine_is_after_boot_and_leaves_the_other_where_it_is(
+    official_models: Path, inputs: dict[str, NDArray[np.int8]]
+) -> None:
+    model, heard = read_model(official_models / "hey_mycroft.tflite"), inputs["patches"]
+    engine, expected = UnrolledEngine(model), UnrolledEngine(model).run(heard)
+    first = engine.run(heard[:500])
+    np.testing.assert_array_equal(engine.fresh().run(heard), expected)
+    np.testing.assert_array_equal(np.concatenate([first, engine.run(heard[500:])]), expected)
 
 
 @pytest.mark.parametrize("name", OFFICIAL)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from wakeword import microfrontend
 from wakeword.engines.reference import ReferenceEngine
 from wakeword.engines.unrolled import UnrolledEngine
 from wakeword.errors import ConfigError
@@ -61,19 +62,26 @@ def test_a_stream_is_joined_and_keeps_its_state(model: TfliteModel, recordings: 
     )
 
 
+@pytest.mark.parametrize("worth_processes", [1002, 10**9], ids=["processes", "threads"])
 @pytest.mark.parametrize("noise_dbfs", [None, -60.0], ids=["no noise", "noise"])
 @pytest.mark.parametrize("layout", [CLIPS, SESSION, STREAM], ids=["clips", "session", "stream"])
-def test_processes_cache_engine_and_order_change_nothing(
+def test_processes_threads_cache_engine_and_order_change_nothing(
     layout: Presentation,
     noise_dbfs: float | None,
+    worth_processes: int,
     model: TfliteModel,
     recordings: list[Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Ranges of five seconds and processes for any number of them, so that these small streams are cut as long ones are.
-    monkeypatch.setattr(simulate_module, "SLICES_PER_RANGE", 501)
-    monkeypatch.setattr(simulate_module, "FEWEST_RANGES_FOR_PROCESSES", 2)
+    # Ranges of five seconds, in processes from the second on or in threads, so that these small streams are cut as long
+    # ones are; windows of two seconds at once.
+    for name in ("SLICES_PER_RANGE", "SLICES_PER_THREADS_RANGE"):
+        monkeypatch.setattr(simulate_module, name, 501)
+    monkeypatch.setattr(simulate_module, "SLICES_WORTH_PROCESSES", worth_processes)
+    monkeypatch.setattr(microfrontend, "WINDOWS_AT_ONCE", 201)
+    if layout.mode == "clips" and worth_processes > 1002:
+        pytest.skip("clips are always computed in processes")
     presentation, clips_alone = replace(layout, noise_floor_dbfs=noise_dbfs), layout.mode == "clips"
     paths = recordings[: simulate_module.FEWEST_CLIPS_FOR_PROCESSES if clips_alone else 12]
     plain = simulate(model, paths, presentation, Options(jobs=1))
