@@ -3,7 +3,8 @@ same audio, in turns.
 
 Prints real-time factors (seconds of audio a second of computing) and ratios; it asserts nothing, since machines are
 shared. A ratio is of one round, in which all took their turn one after the other; the table has the median of all
-rounds and their middle half.
+rounds and their middle half, and the seconds of processors that were used, which other work on the machine changes
+least.
 
     python benchmarks/simulation.py [FOLDER...] [--rounds 5]
 """
@@ -98,23 +99,31 @@ def _whole(sources: list[Path], paths: list[Path], seconds: float, scratch: Path
         turns[f"mww-simulate --mode {mode}, cold"] = partial(_cold, command, scratch, number)
         turns[f"mww-simulate --mode {mode}, cached"] = partial(_run, command, kept)
     taken: dict[str, list[float]] = {label: [] for label in turns}
+    used: dict[str, list[float]] = {label: [] for label in turns}
     before = os.getloadavg()[0]
     for _ in range(rounds):
         for label, work in turns.items():
-            began = time.perf_counter()
+            began, used_before = time.perf_counter(), _processor_seconds()
             work()
             taken[label].append(time.perf_counter() - began)
+            used[label].append(_processor_seconds() - used_before)
     title = f"whole, on all cores, {rounds} rounds, load {before:.0f}-{os.getloadavg()[0]:.0f}"
-    print(f"\n{title:52}{'s':>9}{'x real time':>13}{'vs pymicro-wakeword (middle half)':>35}")
+    print(f"\n{title:52}{'s':>9}{'processor s':>13}{'x real time':>13}{'vs pymicro-wakeword':>21}{'middle half':>14}")
     for label, each in taken.items():
         median = float(np.median(each))
         low, middle, high = np.percentile(np.array(taken[theirs]) / np.array(each), [25, 50, 75])
-        ratio = f"{middle:.1f}x ({low:.1f}-{high:.1f})"
-        print(f"{label:52}{median:9.2f}{seconds / median:13.0f}{ratio:>35}")
+        measured = f"{median:9.2f}{np.median(used[label]):13.2f}{seconds / median:13.0f}"
+        print(f"{label:52}{measured}{middle:20.1f}x{f'{low:.1f}-{high:.1f}':>14}")
     print(
         "\nWhole commands include Python's start, hashing and decoding; clips add 2.25 s of silence to each recording,"
         " a stream 0.5 s. Cold ones write the cache."
     )
+
+
+def _processor_seconds() -> float:
+    """Of this process and of the commands that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _audio(folders: list[Path], scratch: Path) -> list[Path]:
