@@ -17,7 +17,7 @@ from harness.session.measure import board_rows
 from studio.bench import actions, begin_action, jobs_of, lacks, lines_of, page_of
 from studio.jobs.wording import WORDS
 from studio.live.models import found_models
-from studio.page import Page, part, refused, shown, went, workspace_of
+from studio.page import Page, part, refused, sheet, shown, went, workspace_of
 from studio.workspace import Workspace
 
 _HEARD = {
@@ -25,6 +25,8 @@ _HEARD = {
     "none": ("words/*/run/lists/test_negative.txt", "datasets/*/negative"),
 }
 """What a board may hear, offered first: utterances and speech that no training heard."""
+_ROWS = 50
+"""Jobs of a board on a page of their list."""
 
 
 def _first(request: Request) -> Response:
@@ -51,7 +53,7 @@ def _one(request: Request) -> Response:
         "lines": lines_of(workspace, board, filled),
         "lacks": lacks(),
         "secrets": tuple(VARIABLES) if real and not (workspace.root / SECRETS_FILE).is_file() else (),
-        **_jobs_context(workspace, board),
+        **_jobs_context(request, board),
     }
     return shown(request, "board.html", context)
 
@@ -63,13 +65,14 @@ def _heard(workspace: Workspace) -> dict[str, list[str]]:
     }
 
 
-def _jobs_context(workspace: Workspace, board: BoardEntry) -> dict[str, Any]:
-    jobs = jobs_of(workspace, board)
-    return {"jobs": jobs, "pages": {job.name: page_of(workspace, job) for job in jobs}, **WORDS}
+def _jobs_context(request: Request, board: BoardEntry) -> dict[str, Any]:
+    workspace = workspace_of(request)
+    jobs = sheet(request, jobs_of(workspace, board), _ROWS)
+    return {"board": board, "jobs": jobs, "pages": {job.name: page_of(workspace, job) for job in jobs.rows}, **WORDS}
 
 
 def _jobs_part(request: Request) -> Response:
-    return part(request, "board_jobs.html", _jobs_context(workspace_of(request), _board(request)))
+    return part(request, "board_jobs.html", _jobs_context(request, _board(request)))
 
 
 async def _begin(request: Request) -> Response:

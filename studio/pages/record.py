@@ -26,6 +26,7 @@ from studio.live.socket import Asked, hold_microphone
 from studio.live.takes import KINDS, keep_take
 from studio.page import Page, part, refused, root_of, shown, workspace_of
 from studio.uploads import MIB, uploaded
+from studio.workspace import Workspace
 from trainer.data.ingest import Label
 from wakeword.audio import AUDIO_SUFFIXES
 from wakeword.errors import ConfigError
@@ -63,6 +64,7 @@ def _takes(request: Request) -> Response:
             "datasets": names,
             "dataset": dataset_folder(workspace, dataset).name,
             "kinds": KINDS,
+            "lines": _take_lines(workspace, dataset),
         },
     )
 
@@ -86,10 +88,12 @@ async def _hear(websocket: WebSocket) -> None:
 def _import_page(request: Request) -> Response:
     workspace = workspace_of(request)
     names = dataset_names(workspace)
+    dataset = request.query_params.get("dataset", "") or names[0]
     context = {
         "section": "import",
         "datasets": names,
-        "dataset": dataset_folder(workspace, request.query_params.get("dataset", "") or names[0]).name,
+        "dataset": dataset_folder(workspace, dataset).name,
+        "lines": _import_lines(workspace, dataset),
         "suffixes": ",".join(sorted(AUDIO_SUFFIXES)),
         "most_bytes": MOST_UPLOAD_BYTES,
         "part_bytes": PART_BYTES,
@@ -172,18 +176,43 @@ def _gallery(request: Request) -> dict[str, Any]:
         "list_address": f"{root_of(request)}/record/clips/list?{urlencode(kept | {'page': str(page.number)})}",
         "query": urlencode,
         "folder": workspace.relative(root),
-        "training": _train_command(workspace.relative(root)),
+        "training": _train_command(workspace, root.name),
         "seconds_shown": SECONDS_SHOWN,
     }
 
 
-def _train_command(folder: str) -> str:
-    """How a training takes this dataset."""
-    names = {"positive_dir": "positive", "negative_dir": "negative", "hard_negative_dir": "hard_negative"}
-    words = ["mww-train", "--config", "standard"]
-    for key, name in names.items():
-        words += ["--set", f"paths.{key}={folder}/{name}"]
-    return shlex.join(words)
+def _take_lines(workspace: Workspace, dataset: str) -> list[str]:
+    """What records a take by this machine's microphone (alsa-utils), what by a board's, and what would hear takes."""
+    folder = workspace.relative(dataset_folder(workspace, dataset))
+    words = shlex.quote(f"{folder}/positive/SPEAKER")
+    return [
+        f"mkdir -p {words}",
+        f"arecord --format S16_LE --rate 16000 --channels 1 --duration 2 {words}/near_1.wav",
+        shlex.join(("mww-bench", "record", "--board", "BOARD", "--output", folder, "--holds", "wake")),
+        f"mww-simulate MODEL.json {words} --truth wake --mode session",
+        _train_command(workspace, dataset, "--dry-run"),
+    ]
+
+
+def _import_lines(workspace: Workspace, dataset: str) -> list[str]:
+    """What copies recordings into a dataset, and what says which of them a training would refuse, and why."""
+    words = shlex.quote(f"{workspace.relative(dataset_folder(workspace, dataset))}/positive/SPEAKER")
+    return [
+        f"mkdir -p {words}",
+        f"cp RECORDINGS/* {words}",
+        _train_command(workspace, dataset, "--dry-run"),
+    ]
+
+
+def _train_command(workspace: Workspace, dataset: str, *more: str) -> str:
+    """How a training takes a dataset."""
+    root = dataset_folder(workspace, dataset)
+    words = ["mww-train", "--config", "standard", "--set", "export.wake_word=WORD"]
+    for label in (Label.POSITIVE, Label.NEGATIVE, Label.HARD_NEGATIVE):
+        # Of these alone none need be there; a folder that is named must.
+        if label is not Label.HARD_NEGATIVE or (root / label.value).is_dir():
+            words += ["--set", f"paths.{label.value}_dir={workspace.relative(root)}/{label.value}"]
+    return shlex.join((*words, *more))
 
 
 def _sound(request: Request) -> Response:

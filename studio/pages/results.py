@@ -26,7 +26,7 @@ from studio.measured.found import MeasuredModel, found_results, measured_by, rep
 from studio.measured.handing_out import handed_out, model_of
 from studio.measured.measuring import begin_measuring
 from studio.measured.sweep import AtCutoff, at_cutoff, checked_cutoff, sweep
-from studio.page import Page, part, shown, went, workspace_of
+from studio.page import Page, part, sheet, shown, went, workspace_of
 from studio.pages.files import POLICY
 from trainer.export.package import esphome_lines
 from wakeword.corpus.provenance import Stated
@@ -34,12 +34,21 @@ from wakeword.errors import ConfigError, MwwError
 
 MOST_CLIPS = 12
 """Misses and false accepts in a report, of each at most: what mww-report takes by itself."""
+_ROWS = 20
+"""Results on a page of their list."""
 
 
 def _first(request: Request) -> Response:
     workspace = workspace_of(request)
+    found = found_results(workspace)
+    listed = sheet(request, found.measured, _ROWS)
+    here, there = {one.key for one in listed.rows}, {one.key for one in found.measured}
+    chosen = [key for key in dict.fromkeys(request.query_params.getlist("of")) if key in there]
     context = {
-        "found": found_results(workspace),
+        "found": found,
+        "measured": listed,
+        "chosen": chosen,
+        "elsewhere": [key for key in chosen if key not in here],
         "cells": figure_cells,
         "models": found_models(workspace),
         "datasets": dataset_names(workspace),

@@ -23,7 +23,7 @@ from studio.chain import (
 )
 from studio.jobs.records import JobPhase
 from studio.jobs.wording import WORDS
-from studio.page import Page, part, refused, shown, went, workspace_of
+from studio.page import Page, part, refused, sheet, shown, went, workspace_of
 from studio.phrase_look import look_at
 from studio.training.runs import CONFIG
 from wakeword.errors import ConfigError
@@ -39,10 +39,12 @@ _LANGUAGES = (
 )
 """Those that have words and sentences of their own (`trainer/data/speech/banks`); the field takes any other tag."""
 _PRESETS = (
-    ("quick", "Quick: a first model, minutes of training"),
+    ("quick", "Quick: a first model"),
     ("standard", "Standard: the usual recipe, seven times as many steps"),
     ("max_quality", "Best: the longest training, sixteen times as many"),
 )
+_ROWS = 50
+"""Phrases on a page of their list."""
 
 
 def _first(request: Request) -> Response:
@@ -53,7 +55,7 @@ def _first(request: Request) -> Response:
         "presets": _PRESETS,
         "defaults": defaults,
         "asked": asked,
-        "made": made(workspace_of(request)),
+        "made": sheet(request, made(workspace_of(request)), _ROWS),
         **WORDS,
     }
     return shown(request, "start.html", context)

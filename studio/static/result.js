@@ -78,6 +78,7 @@ function at(cutoff, marks) {
   if (curve.rate) { const [value, low, high, count] = curve.rate[cutoff - 1]; by("at-rate").textContent = rate(value); by("at-rate-interval").textContent = `${rate(low)}\u2013${rate(high)}, ${count} in ${curve.hours >= 10 ? curve.hours.toFixed(1) : curve.hours.toFixed(2)} h`; }
   for (const mark of marks) mark(cutoff);
   by("back").hidden = cutoff === curve.cutoff;
+  if (by("card-elsewhere")) by("card-elsewhere").hidden = cutoff === curve.cutoff;
   if (by("manifest-cutoff")) by("manifest-cutoff").textContent = probability;
   for (const link of document.querySelectorAll("[data-at-cutoff]")) link.search = `?cutoff=${cutoff}`;
 }

@@ -109,6 +109,8 @@ def test_the_slider_shows_what_another_cutoff_gives_and_what_it_misses(
         str(missed),
     ]
     assert f"{decided.recall.count} of {words}" in page.locator("#at-recall-interval").inner_text()
+    why = page.get_by_text("leaves them out, since they would stand beside a manifest with other figures")
+    assert why.is_visible(), "a card is of the cutoff that was measured, and the page says so"
     assert page.get_by_role("region", name="Missed").locator(".exhibit").count() == min(missed, MOST_SHOWN)
     page.locator("[data-wav]").first.click()
     page.locator(".listen.playing").first.wait_for()
@@ -123,6 +125,8 @@ def test_the_slider_shows_what_another_cutoff_gives_and_what_it_misses(
     for each in manifests:
         each["micro"].pop("probability_cutoff")
     assert manifests[0] == manifests[1]
+    page.get_by_role("button", name="Back to it").click()
+    why.wait_for(state="hidden")
 
 
 def test_two_are_compared_pair_by_pair_and_the_report_opens(visit: Visit, workspace: Workspace) -> None:
@@ -146,6 +150,37 @@ def test_two_are_compared_pair_by_pair_and_the_report_opens(visit: Visit, worksp
     with page.expect_popup() as opened:
         page.get_by_role("link", name="Open the report").click()
     opened.value.get_by_role("heading", name="Alexa").wait_for()
+
+
+def test_a_long_list_of_results_has_pages_and_what_is_chosen_on_one_is_compared_with_another(
+    visit: Visit, workspace: Workspace
+) -> None:
+    words = read_result(workspace.results / "own_words.json")
+    for cutoff in range(100, 125):
+        write_result(result_at(words, cutoff), workspace.results / f"at_{cutoff}.json")
+    page = visit("/results/")
+    rows = page.locator(".measured li")
+    assert rows.count() == 20
+    first = page.get_by_role("checkbox").first
+    first.check()
+    chosen = [str(first.get_attribute("value"))]
+    page.get_by_role("link", name="Next").click()
+    page.get_by_text("Page 2 of 2").wait_for()
+    assert rows.count() == 7
+    assert page.locator("#compare-help").inner_text() == "1 chosen."
+    assert page.get_by_role("button", name="Compare").is_disabled()
+    last = page.get_by_role("checkbox").last
+    last.check()
+    chosen.append(str(last.get_attribute("value")))
+    page.get_by_role("link", name="Previous").click()
+    page.get_by_text("Page 1 of 2").wait_for()
+    assert page.get_by_role("checkbox").first.is_checked()
+    assert page.locator("#compare-help").inner_text() == "2 chosen."
+    assert violations(page) == []
+    page.get_by_role("button", name="Compare").click()
+    page.get_by_role("heading", name="Compared").wait_for()
+    links = page.locator(".sentence a")
+    assert {str(one.get_attribute("href")).rpartition("/")[2] for one in links.all()} == set(chosen)
 
 
 def asked(studio: StudioServer, path: str) -> tuple[int, str, bytes]:

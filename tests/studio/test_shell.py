@@ -206,6 +206,27 @@ def test_a_long_list_of_jobs_has_pages(visit: Callable[..., Page], studio: Studi
     assert not desk.damaged()
 
 
+def test_long_lists_of_phrases_and_of_what_was_done_with_a_board_have_pages(
+    visit: Callable[..., Page], studio: StudioServer
+) -> None:
+    desk = studio.workspace.desk
+    for number in range(1, 121):
+        kind, lane, folder = ("chain", "", f"words/{number}") if number % 2 else ("board", "board virtual", "")
+        order = JobOrder(title=f"No. {number}", kind=kind, lane=lane, folder=folder, steps=(LOOK,), created=now())
+        write_state(desk.folder / f"{number:04d}", JobState(phase=JobPhase.DONE))
+        write_record(order, desk.folder / f"{number:04d}" / JOB_FILE)
+    page = visit("/start/")
+    for address, last in (("/start/", "No. 1"), ("/boards/virtual/", "No. 2")):
+        page.goto(studio.origin + address)
+        rows = page.locator(".rows li")
+        assert rows.count() == 50
+        page.get_by_role("link", name="Next").click()
+        page.get_by_text("Page 2 of 2").wait_for()
+        assert rows.count() == 10
+        page.get_by_role("link", name=last, exact=True).wait_for()
+        assert violations(page) == []
+
+
 def test_no_page_holds_the_token(visit: Callable[..., Page], studio: StudioServer) -> None:
     page = visit("/")
     for tab in (*TABS, "Jobs"):

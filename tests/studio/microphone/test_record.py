@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import shlex
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +17,11 @@ import pytest
 
 from studio.gallery.provenance import origins
 from studio.pages.record import MOST_UPLOAD_FILES
+from tests.commands import run
 from tests.studio.axe import violations
 from tests.studio.gallery import tone, write_dataset
 from tests.studio.servers import StudioServer
+from tests.studio.tones import write_tones
 from trainer.data.clips import write_clip
 from trainer.data.ingest import Label, find_files
 from trainer.data.mined import MinedClip, write_table
@@ -146,6 +150,37 @@ def test_files_are_imported_and_each_refused_one_has_its_line(
     assert violations(page) == []
     page.get_by_role("link", name="The clips of mine").click()
     page.locator(".clip .file", has_text="good.wav").wait_for()
+
+
+def test_each_part_says_what_does_the_same_on_the_command_line(visit: Visit, studio: StudioServer) -> None:
+    """The lines of Import are run as they stand there, and say of a silent recording what the page says."""
+    root = studio.workspace.root
+    write_tones(root)
+    write_clip(root / "RECORDINGS" / "good.wav", tone(0.8))
+    write_clip(root / "RECORDINGS" / "silent.wav", np.zeros(16_000, np.int16))
+    page = visit("/record/?dataset=tone")
+    lines = page.locator("details.command pre").text_content()
+    assert lines is not None
+    assert "arecord --format S16_LE --rate 16000 --channels 1" in lines
+    assert "mww-bench record --board BOARD --output datasets/tone --holds wake" in lines
+    page.get_by_role("link", name="Import").click()
+    page.wait_for_url("**/record/import?dataset=tone")
+    lines = page.locator("details.command pre").text_content()
+    assert lines is not None
+    *copying, training = lines.splitlines()
+    subprocess.run("\n".join(copying), shell=True, check=True, cwd=root)
+    more = ("--set", "training.split_fractions=[0.4, 0.3, 0.3]")
+    done = run(root / "cache", *shlex.split(training), *more, folder=root)
+    assert done.returncode == 0, done.stderr
+    assert "silent.wav: silent: its loudest sample is 0 of 32768" in done.stdout + done.stderr
+    page.get_by_role("link", name="Clips").click()
+    page.wait_for_url("**/record/clips?dataset=tone")
+    assert page.locator("details.command pre").text_content() == training.removesuffix(" --dry-run")
+    (root / "datasets" / "tone" / "hard_negative").mkdir()
+    page.reload()
+    assert "paths.hard_negative_dir=datasets/tone/hard_negative" in str(
+        page.locator("details.command pre").text_content()
+    )
 
 
 def test_many_files_are_sent_in_parts(visit: Visit, studio: StudioServer, tmp_path: Path) -> None:
