@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +97,15 @@ def _whole(name: str, text: str) -> int | None:
         raise ConfigError(f"{name} {text!r}: give a whole number, for example 5") from None
 
 
+@contextmanager
+def _named_as_given(folder: Path) -> Iterator[None]:
+    """What is wrong with a file of a folder is told without the folder, which nobody knows."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(str(error).replace(f"{folder}/", "")) from error
+
+
 def add_model(workspace: Workspace, manifest_name: str, manifest: bytes, model: bytes) -> str:
     """Put a model that somebody has elsewhere into the workspace: `models/NAME/` with both files, once they were found
     to be a model that a device loads. Returns the manifest's path below the workspace. Raises `ConfigError`.
@@ -106,15 +117,14 @@ def add_model(workspace: Workspace, manifest_name: str, manifest: bytes, model: 
         folder.mkdir()
         path = folder / f"{stem}.json"
         path.write_bytes(manifest)
-        parsed = manifest_of(manifest_content(path))
+        with _named_as_given(folder):
+            parsed = manifest_of(manifest_content(path))
         names = parsed.model if parsed is not None else f"{stem}.tflite"
         if Path(names).name != names or names.startswith(".") or names == path.name:
             raise ConfigError(f"{manifest_name}: names the model {names!r}; it must be the name of a file beside it")
         (folder / names).write_bytes(model)
-        try:
+        with _named_as_given(folder):
             load_model(path)
-        except ConfigError as error:
-            raise ConfigError(str(error).replace(f"{folder}/", "")) from error
         final = free_path(workspace.models, stem, "")
         folder.rename(final)
     return workspace.relative(final / path.name)

@@ -82,9 +82,8 @@ def _look(request: Request, phrase: str, language: str) -> Response:
     try:
         look = look_at(phrase.strip(), language.strip())
     except ConfigError as error:
-        return refused(
-            {"language" if "--language" in str(error) and "not known" in str(error) else "phrase": str(error)}
-        )
+        of_language = "--language" in str(error) and "not known" in str(error)
+        return refused({"language" if of_language else "phrase": str(error).removeprefix("--language ")})
     begin_voices(workspace_of(request), look.phrase, look.language)
     return went(request, f"/start/?{urlencode({'phrase': look.phrase, 'language': look.language})}")
 

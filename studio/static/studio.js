@@ -11,8 +11,13 @@ export async function ask(address, options = {}) {
   if (answer.status === 401) location.reload();
   const json = answer.headers.get("content-type")?.includes("json");
   const body = json ? await answer.json() : await answer.text();
-  if (!answer.ok) throw Object.assign(new Error(`status ${answer.status}`), { errors: body.errors ?? { "": `The studio answered ${answer.status}.` } });
+  if (!answer.ok) throw Object.assign(new Error(`status ${answer.status}`), { errors: body.errors ?? { "": lineOf(body) || `The studio answered ${answer.status}.` } });
   return body;
+}
+
+/** What a page that tells an error says; "" for any other. */
+function lineOf(page) {
+  return new DOMParser().parseFromString(page, "text/html").querySelector("main .sentence")?.textContent ?? "";
 }
 
 /** Say that the studio does not answer, or that it does again. */

@@ -132,6 +132,8 @@ def test_a_manifest_cannot_name_a_model_elsewhere(tmp_path: Path, official_model
         told = json.loads(manifest) | {"model": name}
         with pytest.raises(ConfigError, match="name of a file beside it"):
             add_model(Workspace(tmp_path), "x.json", json.dumps(told).encode(), model)
+    with pytest.raises(ConfigError, match=r"^x\.json: not JSON"):
+        add_model(Workspace(tmp_path), "x.json", b"hello", model)
     assert list(tmp_path.rglob("*.*")) == []
     assert add_model(Workspace(tmp_path), "../a b.json", manifest, model) == "models/a_b/a_b.json"
     assert add_model(Workspace(tmp_path), "a b.json", manifest, model) == "models/a_b-2/a_b.json"
