@@ -15,6 +15,8 @@ from studio.chain import (
     ChainOptions,
     begin_chain,
     begin_voices,
+    chain_steps,
+    folder_name,
     made,
     made_model,
     made_of,
@@ -26,6 +28,7 @@ from studio.jobs.wording import WORDS
 from studio.page import Page, part, refused, sheet, shown, went, workspace_of
 from studio.phrase_look import look_at
 from studio.training.runs import CONFIG
+from studio.workspace import WORDS_FOLDER
 from wakeword.errors import ConfigError
 
 _LANGUAGES = (
@@ -55,10 +58,17 @@ def _first(request: Request) -> Response:
         "presets": _PRESETS,
         "defaults": defaults,
         "asked": asked,
+        "lines": _chain_lines(asked["phrase"], asked["language"]) if asked else [],
         "made": sheet(request, made(workspace_of(request)), _ROWS),
         **WORDS,
     }
     return shown(request, "start.html", context)
+
+
+def _chain_lines(phrase: str, language: str) -> list[str]:
+    """What makes a phrase's model, unless more is chosen."""
+    _, steps = chain_steps(ChainOptions(phrase, language), WORDS_FOLDER / folder_name(phrase))
+    return [step.line for step in steps]
 
 
 def _asked(request: Request) -> dict[str, str] | None:

@@ -25,7 +25,8 @@ _ROWS = 50
 
 
 def _first(request: Request) -> Response:
-    return shown(request, "train.html", _list_context(request))
+    lines = _example_lines("quick", _folders(workspace_of(request)))
+    return shown(request, "train.html", {**_list_context(request), "lines": lines})
 
 
 def _list_part(request: Request) -> Response:
@@ -40,16 +41,21 @@ def _new(request: Request) -> Response:
     workspace = workspace_of(request)
     preset = request.query_params.get("preset", "quick")
     folders = _folders(workspace)
-    given = {"export.wake_word": "WORD"} | {key: found[0] if found else "FOLDER" for key, found in folders.items()}
-    example = AskedTraining("NAME", preset, tuple(f"{key}={value}" for key, value in given.items()), export=True)
     context = {
         "preset": preset,
         "presets": preset_names(),
         "form": form_of(preset),
         "folders": folders,
-        "lines": [step.line for step in example.steps],
+        "lines": _example_lines(preset, folders),
     }
     return shown(request, "train_new.html", context)
+
+
+def _example_lines(preset: str, folders: dict[str, list[str]]) -> list[str]:
+    """What trains with a preset, and exports, before anything is typed."""
+    given = {"export.wake_word": "WORD"} | {key: found[0] if found else "FOLDER" for key, found in folders.items()}
+    settings = tuple(f"{key}={value}" for key, value in given.items())
+    return [step.line for step in AskedTraining("NAME", preset, settings, export=True).steps]
 
 
 def _folders(workspace: Workspace) -> dict[str, list[str]]:

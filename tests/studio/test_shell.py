@@ -227,6 +227,25 @@ def test_long_lists_of_phrases_and_of_what_was_done_with_a_board_have_pages(
         assert violations(page) == []
 
 
+def test_every_page_shows_the_command(visit: Callable[..., Page], studio: StudioServer) -> None:
+    page = visit("/start/?phrase=okay+house&language=en")
+    says = {
+        "/start/?phrase=okay+house&language=en": "mww-generate 'okay house'",
+        "/record/": "arecord",
+        "/record/clips": "mww-train",
+        "/record/import": "cp RECORDINGS",
+        "/train/": "mww-train",
+        "/train/new": "mww-export",
+        "/listen/": "mww-simulate",
+        "/results/": "mww-report",
+        "/boards/": "mww-bench boards",
+        "/boards/virtual/": "mww-bench measure",
+    }
+    for address, command in says.items():
+        page.goto(studio.origin + address)
+        assert command in "".join(page.locator("details.command pre").all_text_contents()), address
+
+
 def test_no_page_holds_the_token(visit: Callable[..., Page], studio: StudioServer) -> None:
     page = visit("/")
     for tab in (*TABS, "Jobs"):
