@@ -4,6 +4,7 @@ imports itself."""
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,17 +15,22 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("wakeword", "trainer", "firmware", "bench_audio", "judge", "harness", "studio", "benchmarks", "scripts")
-SOURCES = {
-    path.relative_to(ROOT): ast.parse(path.read_text())
-    for package in PACKAGES
-    for path in sorted((ROOT / package).rglob("*.py"))
-}
+
+
+@functools.cache
+def sources() -> dict[Path, ast.Module]:
+    """Read by whoever runs a test of this file, and no process that only collects it."""
+    return {
+        path.relative_to(ROOT): ast.parse(path.read_text())
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+    }
 
 
 def test_a_class_name_means_one_thing() -> None:
     """A reader who greps for a class finds one; an underscore before it makes no other name."""
     places = defaultdict(list)
-    for path, tree in SOURCES.items():
+    for path, tree in sources().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 places[node.name.lstrip("_")].append(f"{path}:{node.lineno}")
@@ -69,7 +75,7 @@ def test_a_function_of_many_parameters_describes_each() -> None:
     """Of five parameters the names tell enough; of more, the docstring tells what each is, and what comes back."""
     found = {
         f"{path}:{function.lineno} {function.name}": missing
-        for path, tree in SOURCES.items()
+        for path, tree in sources().items()
         for function, said in with_many_parameters(tree)
         if (missing := undescribed(function, said))
     }
@@ -80,22 +86,29 @@ def name_of(path: Path) -> str:
     return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 
-MODULES = {name_of(path): tree for path, tree in SOURCES.items()}
+@functools.cache
+def modules() -> dict[str, ast.Module]:
+    return {name_of(path): tree for path, tree in sources().items()}
 
 
-def imports(tree: ast.AST) -> Iterator[str]:
-    """The product's modules that a module imports, inside functions too."""
+@functools.cache
+def imports() -> dict[str, set[str]]:
+    """The product's modules, and what each imports, inside functions too."""
+    return {name: set(imported(tree)) for name, tree in modules().items()}
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             inside = [f"{node.module}.{one.name}" for one in node.names]
-            yield from (one if one in MODULES else node.module for one in inside)
+            yield from (one if one in modules() else node.module for one in inside)
         elif isinstance(node, ast.Import):
             yield from (one.name for one in node.names)
 
 
 def test_no_module_imports_itself_through_others() -> None:
     """An import inside a function hides a circle from Python, not from who wants to understand one of the modules."""
-    graph = {name: {one for one in imports(tree) if one in MODULES} for name, tree in MODULES.items()}
+    graph = {name: found & imports().keys() for name, found in imports().items()}
     assert sum(map(len, graph.values())) > 1000
     try:
         TopologicalSorter(graph).prepare()
@@ -119,8 +132,8 @@ STANDS_ON = {
 def test_imports_of_packages_point_down(package: str) -> None:
     found = {
         (name, one)
-        for name, tree in MODULES.items()
-        for one in imports(tree)
+        for name, inside in imports().items()
+        for one in inside
         if name.partition(".")[0] == package and one.partition(".")[0] in PACKAGES
     }
     assert found
@@ -136,7 +149,7 @@ def imported_at_once(tree: ast.Module) -> Iterator[str]:
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             left += node.orelse
         elif isinstance(node, ast.Import | ast.ImportFrom):
-            yield from imports(ast.Module([node], []))
+            yield from imported(ast.Module([node], []))
         elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             left += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
 
@@ -146,8 +159,8 @@ def test_what_is_slow_to_import_or_not_installed_is_imported_inside_functions(li
     """A command answers at once, and a training without JAX works: modules that import one of them at their top are
     imported at the top of such modules alone.
     """
-    at_once = {name: set(imported_at_once(tree)) for name, tree in MODULES.items()}
+    at_once = {name: set(imported_at_once(tree)) for name, tree in modules().items()}
     with_it = {name for name, found in at_once.items() if library & {one.partition(".")[0] for one in found}}
     assert len(with_it) > 4
     assert {name for name in with_it if not name.startswith(("trainer.", "benchmarks."))} == set()
-    assert {(name, one) for name in MODULES.keys() - with_it for one in at_once[name] & with_it} == set()
+    assert {(name, one) for name in modules().keys() - with_it for one in at_once[name] & with_it} == set()

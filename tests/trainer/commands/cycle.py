@@ -16,7 +16,7 @@ import numpy as np
 
 from tests.commands import DEADLINE_S, command, environment
 
-POSITIVES, NEAR_MISSES, SENTENCES = 40, 20, 20
+POSITIVES, NEAR_MISSES, SENTENCES = 40, 12, 12
 CLIPS = POSITIVES + NEAR_MISSES + SENTENCES
 WEIGHTS = Path("checkpoints", "best_weights.weights.h5")
 STATE = "training_state.npz"
@@ -70,7 +70,7 @@ class Cycle:
         return self.folder / "cache"
 
     def generate_arguments(self, corpus: Path) -> list[object]:
-        counts = ["--positives", POSITIVES, "--near-misses", NEAR_MISSES, "--sentences", SENTENCES, "--natural", 2]
+        counts = ["--positives", POSITIVES, "--near-misses", NEAR_MISSES, "--sentences", SENTENCES, "--natural", 1]
         return ["computer", "--output", corpus, *counts]
 
     def train_arguments(self, folder: Path, corpus: Path | None = None) -> list[object]:
