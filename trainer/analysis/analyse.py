@@ -6,6 +6,7 @@ converted as an export does: neither depends on the values of weights. What is e
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,6 +95,7 @@ class Fit:
         return self.flash_fits and self.ram_fits and self.load <= MOST_LOAD
 
 
+@functools.lru_cache(maxsize=64)  # the trials of a search often share a shape, and to build one takes seconds
 def analyse_model(config: NetworkConfig, clip_duration_ms: int) -> ModelAnalysis:
     """Count, build and convert an untrained model. Takes seconds, most of them to start TensorFlow.
 

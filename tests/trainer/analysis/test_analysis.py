@@ -74,6 +74,7 @@ def test_the_untrained_export_is_what_was_counted(config: NetworkConfig, monkeyp
         return parsed[-1]
 
     monkeypatch.setattr(flatbuffer, "parse_model", kept)
+    analyse_model.cache_clear()
     analysis = analyse_model(config, 1500)
     (model,) = parsed
     assert (analysis.macs, analysis.state_bytes) == (macs_of(model), sum(state_sizes(model).values()))
@@ -94,6 +95,12 @@ def test_the_untrained_export_is_what_was_counted(config: NetworkConfig, monkeyp
     assert f"{analysis.parameters:,}" in text
     assert "estimated:" in text
     assert "does not fit" not in text
+
+
+def test_a_shape_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    analysis = analyse_model(RESIDUAL, 1500)
+    monkeypatch.setattr("trainer.export.convert.convert", lambda *_, **__: pytest.fail("built again"))
+    assert analyse_model(RESIDUAL.model_copy(), 1500) == analysis
 
 
 def test_what_a_board_lacks_is_said() -> None:

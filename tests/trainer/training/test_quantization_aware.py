@@ -143,7 +143,8 @@ def test_weights_move_and_the_normalisations_statistics_do_not(whole: tuple[Path
     assert moved >= len(before.trainable_variables)
 
 
-@pytest.mark.parametrize("step", [15, 22])
+# At an evaluation there is also the one that is killed in it, below.
+@pytest.mark.parametrize("step", [pytest.param(15, marks=pytest.mark.slow), 22])
 def test_a_phase_that_was_interrupted_goes_on_to_the_same_weights(
     whole: tuple[Path, loop.TrainingResult], tmp_path: Path, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
