@@ -8,9 +8,11 @@ fails.
 
 from __future__ import annotations
 
+import argparse
 import ast
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -178,9 +180,27 @@ def check_pytest(arguments: list[str]) -> None:
         assert (ROOT / path.partition("::")[0]).exists(), path
 
 
-def check_module(arguments: list[str]) -> None:
-    assert arguments[0] == "-m", arguments
-    assert arguments[1] in ("venv", "sounddevice"), arguments
+class WasRead(Exception):
+    """A program has read its arguments."""
+
+
+def check_python(arguments: list[str]) -> None:
+    """A module of others is known by its name; a program of the project reads its arguments, and ends there."""
+    module = arguments[1] if arguments[0] == "-m" else ""
+    if module in ("venv", "sounddevice"):
+        return
+    path = ROOT / (module.replace(".", "/") + ".py" if module else arguments[0])
+    assert path.is_file(), arguments
+    parse = argparse.ArgumentParser.parse_args
+
+    def read(parser: argparse.ArgumentParser) -> None:
+        parse(parser)
+        raise WasRead
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(WasRead):
+        patch.setattr(argparse.ArgumentParser, "parse_args", read)
+        patch.setattr("sys.argv", [str(path), *arguments[2 if module else 1 :]])
+        runpy.run_path(str(path), run_name="__main__")
 
 
 def check_uv(arguments: list[str]) -> None:
@@ -207,8 +227,8 @@ CHECKS: dict[str, Callable[[list[str]], None]] = {
     "pip": check_pip,
     "nox": check_nox,
     "pytest": check_pytest,
-    "python": check_module,
-    "python3": check_module,
+    "python": check_python,
+    "python3": check_python,
     "uv": check_uv,
     "dask": check_dask,
     "podman": check_podman,
