@@ -103,7 +103,7 @@ def simulate(
             )
         ),
     ] = "auto",
-    jobs: Annotated[int | None, typer.Option(help="Processes. (default: one per core)")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes or threads. (default: one per core)")] = None,
     cluster: ClusterAddress = None,
     cache_dir: Annotated[
         Path | None, typer.Option(help="Where features are kept. (default: $MWW_CACHE_DIR or ~/.cache/mww/features)")

@@ -14,7 +14,8 @@ noise estimate goes from slice to slice.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from functools import cache
 from typing import Any
 
@@ -60,6 +61,7 @@ class Microfrontend:
         if not 1 <= step_samples <= WINDOW_SAMPLES:
             raise ValueError(f"a step of {step_samples} samples is not in 1-{WINDOW_SAMPLES}")
         self._step, self._threads = step_samples, threads
+        self.windows_at_once = WINDOWS_AT_ONCE
         self._idle: list[_Roots] = []
         self.reset()
 
@@ -74,8 +76,8 @@ class Microfrontend:
         count = max(0, (len(joined) - WINDOW_SAMPLES) // self._step + 1)
         self._pending = joined[count * self._step :].copy()
         silent = self._silent_windows(joined, count)
-        signals = self._signals(joined[silent * self._step :], count - silent)
-        parts = [_logarithm(_pcan(*self._noise_reduction(signal))) for signal in signals]
+        with closing(self._signals(joined[silent * self._step :], count - silent)) as signals:
+            parts = [_logarithm(_pcan(*self._noise_reduction(signal))) for signal in signals]
         return np.concatenate([np.zeros((silent, FEATURE_CHANNELS), np.uint16), *parts])
 
     def _silent_windows(self, samples: NDArray[np.int16], count: int) -> int:
@@ -87,11 +89,11 @@ class Microfrontend:
         silence = int(np.argmax(samples != 0)) if samples.any() else len(samples)
         return min(count, max(0, (silence - WINDOW_SAMPLES) // self._step + 1))
 
-    def _signals(self, samples: NDArray[np.int16], count: int) -> Iterator[_Ints]:
+    def _signals(self, samples: NDArray[np.int16], count: int) -> Generator[_Ints]:
         """So many windows, some at a time: `[windows, 40]`."""
         pieces = [
-            samples[first * self._step : (min(first + WINDOWS_AT_ONCE, count) - 1) * self._step + WINDOW_SAMPLES]
-            for first in range(0, count, WINDOWS_AT_ONCE)
+            samples[first * self._step : (min(first + self.windows_at_once, count) - 1) * self._step + WINDOW_SAMPLES]
+            for first in range(0, count, self.windows_at_once)
         ]
         with thread_map(self._signal, pieces, self._threads) as signals:
             yield from signals
@@ -177,8 +179,9 @@ def _in_bands(energy: NDArray[np.int32]) -> NDArray[np.float64]:
     """Energy of lines 1 to 255, `[255, windows]`, to whole numbers in 40 bands, `[40, windows]`.
     `FilterbankAccumulateChannels`.
 
-    Exact: a Hann window halves the largest spectrum, so an energy is below 2^28 and a sum below 2^45. A band has few
-    lines, so a few bands are one product, which BLAS takes no second thread for.
+    Exact: by Parseval's theorem the energies of a window's lines are at most about 2^29 together, and a weight is at
+    most 2^12, so a band's sum is below 2^45. A band has few lines, so a few bands are one product, which BLAS takes no
+    second thread for.
     """
     lines = energy.astype(np.float64)
     sums = np.empty((FEATURE_CHANNELS, energy.shape[1]))

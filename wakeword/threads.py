@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -40,12 +41,29 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
 
 
+_one_thread_lock, _in_blocks = Lock(), 0
+_limit: Any = None
+"""What was in force before the first of the blocks that threads are in."""
+
+
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """BLAS computes in the calling thread alone within this block, and in threads that are started in it.
+    """BLAS computes in the calling thread alone within this block. That is a setting of the process: it is so for all
+    of its threads, and what was before comes back when the last of them leaves its block.
 
     Its own threads wait for each other in a loop that takes a core each: on a machine that computes something else too,
     small products take many times as long, and the cores are taken from what else there is.
     """
-    with _blas().limit(limits=1):
+    global _in_blocks, _limit
+    with _one_thread_lock:
+        if not _in_blocks:
+            _limit = _blas().limit(limits=1)
+        _in_blocks += 1
+    try:
         yield
+    finally:
+        with _one_thread_lock:
+            _in_blocks -= 1
+            if not _in_blocks:
+                _limit.restore_original_limits()
+                _limit = None

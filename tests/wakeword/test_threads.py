@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from wakeword.threads import one_blas_thread, thread_map
+from wakeword.threads import _blas, one_blas_thread, thread_map
 
 
 def blas_threads() -> set[int]:
@@ -20,6 +20,7 @@ def blas_threads() -> set[int]:
 def three_blas_threads() -> Iterator[None]:
     """Whatever the machine and its environment say."""
     assert np.ones((2, 2)) @ np.ones((2, 2)) is not None  # its BLAS is loaded
+    _blas.cache_clear()  # and whatever another test has loaded since
     with threadpool_limits(3, user_api="blas"):
         assert blas_threads() == {3}
         yield
@@ -35,6 +36,18 @@ def test_blas_has_one_thread_within_the_block_and_what_it_had_after_it() -> None
     assert blas_threads() == {3}
     with pytest.raises(KeyError), one_blas_thread():
         raise KeyError
+    assert blas_threads() == {3}
+
+
+@pytest.mark.usefixtures("three_blas_threads")
+def test_the_last_thread_that_leaves_gives_back_what_was_before() -> None:
+    """Two threads, the first of which leaves while the second is inside."""
+    first, second = one_blas_thread(), one_blas_thread()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert blas_threads() == {1}
+    second.__exit__(None, None, None)
     assert blas_threads() == {3}
 
 

@@ -23,11 +23,13 @@ from trainer.search.results import BASE
 from trainer.search.space import load_space
 from trainer.search.study import DATABASE, Sampling, open_study
 from trainer.search.trial import SPACE, SearchPlan
+from trainer.training.memory import feature_workers
 from trainer.training.run import audit_recordings, checked_recordings, split_summary
 from wakeword.corpus.recordings import hash_corpus
 from wakeword.errors import ConfigError
 from wakeword.files import check_writable, write_atomically
 from wakeword.locks import wait_for
+from wakeword.processes import threads_of_workers
 
 _FORMAT = 3
 """Raise it when what a trial's figure means changes: trials of before and after it cannot be compared."""
@@ -86,8 +88,10 @@ def search(request: SearchRequest, terminal: SearchTerminal) -> SearchResult:
             study.check_identity(_identity(config, plan, ingestion))
         write_config(config, folder / CONFIG_NAME)
         write_atomically(folder / SPACE, space.text)
-        if config.speaker_clustering.leakage_audit_enabled:
-            audit_recordings(ingestion.records, folder, terminal, plan.jobs)  # once: all trials have these splits
+        if config.speaker_clustering.leakage_audit_enabled:  # once: all trials have these splits
+            with threads_of_workers(config.performance.num_threads_per_worker):
+                workers = feature_workers(config, ingestion.records, request.jobs)
+                audit_recordings(ingestion.records, folder, terminal, workers)
         earlier = study.records()
         terminal.told(f"budget: {plan.budget}")
         if earlier:

@@ -27,6 +27,7 @@ from trainer.training.memory import GIB, MemoryNeed, feature_workers, memory_nee
 from trainer.training.run import checked_recordings
 from trainer.training.teacher_settings import teacher_summary
 from trainer.training.teachers import open_teachers, teachers_summary
+from wakeword.processes import threads_of_workers
 
 SHOWN_REJECTIONS = 20
 
@@ -56,9 +57,9 @@ def dry_run(config: TrainerConfig, folder: Path, progress: Stages, jobs: int | N
     jobs = feature_workers(config, ingestion.records, jobs)
     duplicates = ""
     if config.speaker_clustering.leakage_audit_enabled:
-        duplicates = duplicate_summary(
-            find_duplicates(sounds(ingestion.records), jobs=jobs, progress=progress.counting("comparing recordings"))
-        )
+        counting = progress.counting("comparing recordings")
+        with threads_of_workers(config.performance.num_threads_per_worker):
+            duplicates = duplicate_summary(find_duplicates(sounds(ingestion.records), jobs=jobs, progress=counting))
     analysis = None
     if not config.model.of.off_devices:
         progress.told("building the model")

@@ -339,7 +339,8 @@ class _Loop:
             self._run.within_scale(model)
             mined = self._run.hard_negatives.mine(model, self._state.step)
         self._draw_from(mined)
-        self._train_state.place(self._sampler)
+        if placed := self._train_state.place(self._sampler):
+            self._progress.told(f"{self._computed_by}, {placed}")
         self._state.mined_step = self._state.step
         self._save()
         self._progress.mined(MiningReport(self._state.step, mined.new, mined.recordings, mined.highest, mined.total))
