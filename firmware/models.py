@@ -66,7 +66,7 @@ def _check_model(path: Path) -> CheckedModel:
     from wakeword.deliverable import judge
 
     manifest, _ = read_manifest(path)
-    _check_wake_word(path, manifest.wake_word)
+    check_wake_word(path, manifest.wake_word)
     refuse_other_step(path, manifest, "the bench measures boards at")
     judged = judge(path)
     if not judged.report.passed or judged.model is None:
@@ -86,7 +86,8 @@ def _check_model(path: Path) -> CheckedModel:
     return CheckedModel(described, manifest, model.content)
 
 
-def _check_wake_word(path: Path, wake_word: str) -> None:
+def check_wake_word(path: Path, wake_word: str) -> None:
+    """Raise `ConfigError` for a wake word that a board cannot tell in its answers."""
     if not wake_word.strip():
         raise ConfigError(f"{path}: wake_word is empty; name the wake word")
     if wake_word == "vad":

@@ -11,15 +11,16 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Scope
 
-from studio.access import changes_something, is_own_page
+from studio.access import changes_something
 from wakeword.errors import ConfigError
 
-_PREFIX = re.compile(r"(?:/[A-Za-z0-9_.~-]+)*")
+_PREFIX = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9_.~-]+)*")
 """What an address begins with: nothing that would have to be escaped in a page."""
 
 
@@ -51,11 +52,24 @@ class Gateway:
         prefix = headers.get("x-ingress-path", "").rstrip("/")
         if not _PREFIX.fullmatch(prefix):
             return PlainTextResponse("The header X-Ingress-Path is no path.", 403)
-        hosts = (headers.get("host", ""), headers.get("x-forwarded-host", ""))
-        if changes_something(scope) and not any(is_own_page(headers.get("origin"), host) for host in hosts if host):
+        hosts = (headers.get("host", ""), *headers.get("x-forwarded-host", "").split(","))
+        asking = _host_of(headers.get("origin", ""))
+        if changes_something(scope) and (
+            asking is None or asking not in {_host_of(f"//{one.strip()}") for one in hosts}
+        ):
             return PlainTextResponse("This comes from a page that is not the studio's.", 403)
         scope["root_path"] = prefix
         scope["path"] = prefix + scope["path"]
         if scope["type"] == "http" and headers.get("x-forwarded-proto", "").partition(",")[0].strip() == "https":
             scope["scheme"] = "https"
+        return None
+
+
+def _host_of(address: str) -> str | None:
+    """The name of the machine in an address, in lower case; None for what has none. Proxies before Home Assistant name
+    it with or without its port.
+    """
+    try:
+        return urlsplit(address.strip()).hostname
+    except ValueError:
         return None

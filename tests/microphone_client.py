@@ -9,6 +9,8 @@ import hashlib
 import hmac
 import socket
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -27,6 +29,7 @@ class MicrophoneClient:
 
     def __init__(self, port: int, key: str, *, host: str = "127.0.0.1") -> None:
         self.line = socket.create_connection((host, port), TIMEOUT)
+        self._held: bytearray | None = None
         try:
             self._greet(key)
         except BaseException:  # nobody else can close it
@@ -83,8 +86,19 @@ class MicrophoneClient:
         message = struct.pack("<BBH", kind, 0, len(content)) + content
         mac = bytearray(hmac.new(self.session, struct.pack("<Q", self.number) + message, hashlib.sha256).digest()[:16])
         mac[-1] ^= spoil
-        self.line.sendall(message + mac)
         self.number += 1
+        if self._held is None:
+            self.line.sendall(message + mac)
+        else:
+            self._held += message + mac
+
+    @contextmanager
+    def in_one_piece(self) -> Iterator[None]:
+        """What is sent within the block arrives together, at its end."""
+        self._held = bytearray()
+        yield
+        self.line.sendall(self._held)
+        self._held = None
 
     def start(self, pace: float = 0.0) -> None:
         """Begin a stream."""

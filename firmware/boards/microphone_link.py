@@ -110,6 +110,10 @@ class Delivered:
     """Of its probabilities, see `Trace.model`; 0 where it is not there."""
 
 
+MOST_ARENA = 1 << 20
+"""Bytes of tensor arena that a board takes for a model that is delivered (`bench_microphone.cpp`)."""
+
+
 @dataclass(frozen=True)
 class ModelDelivery:
     """A model for a board that loads it without being flashed; gone when the board starts anew."""

@@ -7,6 +7,7 @@ path in the command its name is kept.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from contextlib import suppress
@@ -140,9 +141,13 @@ def make_card(result: Result) -> ModelCard:
     )
 
 
+_FOLDERS = re.compile(r"""(?<![\w.~/-])(?:file://)?(?:/|~/|(?:\.\./)+)(?:[^\s"',\]/]+/)*""")
+"""Folders from the root, from home or from above, within a word."""
+
+
 def without_folders(commands: str) -> str:
     """Command lines without the folders of the machine that they were given on: of each path that is absolute, or
-    begins at home, its name is kept.
+    begins at home or above the current folder, its name is kept. Paths below the current folder stay.
     """
     return "\n".join(shlex.join(map(_without_folders, words)) for words in _command_lines(commands))
 
@@ -160,8 +165,12 @@ def _command_lines(commands: str) -> Iterator[list[str]]:
 
 
 def _without_folders(word: str) -> str:
-    before, equals, given = word.rpartition("=")
-    return f"{before}{equals}{PurePath(given).name}" if given.startswith(("/", "~")) else word
+    if word.startswith(("/", "~")):
+        return PurePath(word).name
+    before, equals, given = word.partition("=")
+    if given.startswith(("/", "~")):
+        return f"{before}{equals}{PurePath(given).name}"
+    return _FOLDERS.sub("", word)
 
 
 def _model(result: Result, arena: ArenaRecord) -> CardModel:

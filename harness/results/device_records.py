@@ -7,9 +7,9 @@ audio. Differences are device minus simulated. Times are seconds of the run, see
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wakeword.records import Record
 
@@ -92,6 +92,15 @@ class AcousticsRecord(Record):
     room: str | None = None
     room_computed: bool = False
     """No room at all: what one would do to the sound was computed."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _computed_before_it_was_said(cls, given: Any) -> Any:
+        """Results that have no `room_computed` say it in the room's words."""
+        if isinstance(given, dict) and "room_computed" not in given:
+            return {**given, "room_computed": str(given.get("room") or "").startswith("computed: RT60 ")}
+        return given
+
     markers_played: int = Field(default=0, ge=0)
     markers_heard: int = Field(default=0, ge=0)
     residual_rms_ms: float | None = None
@@ -148,6 +157,11 @@ class SessionRecord(Record):
         if not self.acoustics:
             return "digital"
         return f"through {'a computed room' if any(one.room_computed for one in self.acoustics) else 'the air'}"
+
+    @property
+    def computed_rooms(self) -> tuple[str, ...]:
+        """Those that the sound came through, in words; none for digital sound and for air."""
+        return tuple(sorted({one.room or "" for one in self.acoustics if one.room_computed}))
 
 
 class PairedUtterances(Record):

@@ -55,12 +55,13 @@ class Pair:
 
 
 def measurement_groups(results: Sequence[Result]) -> list[list[Result]]:
-    """Results by model, way and board, in the order given."""
+    """Results by model, way, board and computed room, in the order given."""
     groups: list[list[Result]] = []
     for of_model in model_groups(results):
-        ways: dict[tuple[str, str], list[Result]] = {}
+        ways: dict[tuple[object, ...], list[Result]] = {}
         for result in of_model:
-            ways.setdefault((result.way, _board(result)), []).append(result)
+            rooms = result.session.computed_rooms if result.session else ()
+            ways.setdefault((result.way, _board(result), rooms), []).append(result)
         groups += ways.values()
     return groups
 

@@ -35,6 +35,8 @@ _ARENA = {
     "probed": "arena probed by the device",
 }
 
+_SAME_MEASURED_CUTOFF = {"measured_cutoff": "cutoff of the measurement"}
+
 _SAME_BOARD = {
     "name": "board",
     "kind": "kind of board",
@@ -56,6 +58,7 @@ def merge_results(results: Sequence[Result]) -> Result:
     first = results[0]
     for other in results[1:]:
         _require_same("results of different models", _SAME_MODEL, first.model, other.model)
+        _require_same("results at a cutoff that they were not measured at", _SAME_MEASURED_CUTOFF, first, other)
     _require_one_noise_floor(results)
     _require_same_kernels(results)
     _require_one_judge(results)
@@ -86,6 +89,7 @@ def merge_results(results: Sequence[Result]) -> Result:
         agreement=agreement,
         session=merge_sessions(results),
         judge=first.judge,
+        measured_cutoff=first.measured_cutoff,
         judged_scores=judged_scores,
     )
 
@@ -243,6 +247,12 @@ def merge_sessions(results: Sequence[Result]) -> SessionRecord | None:
             raise ConfigError(
                 f"cannot merge sessions: the sound came {_came(first)} in one and {_came(other)} in the other; report"
                 " them one by one"
+            )
+        if other.computed_rooms != first.computed_rooms:
+            ours, theirs = ("; ".join(session.computed_rooms) for session in (first, other))
+            raise ConfigError(
+                f"cannot merge sessions: the room was {ours!r} in one and {theirs!r} in the other; report them one by"
+                " one"
             )
     if len(sessions) == 1:
         return first

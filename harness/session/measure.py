@@ -15,8 +15,9 @@ from firmware.boards.board import Board
 from firmware.boards.entry import HOST_TARGET, BoardEntry
 from firmware.boards.inventory import find_board, inventory_path
 from firmware.boards.lock import check_free, hold_board
-from firmware.boards.microphone_link import ModelDelivery
+from firmware.boards.microphone_link import MOST_ARENA, ModelDelivery
 from firmware.boards.registry import kind_of
+from firmware.models import check_wake_word
 from firmware.terminal import stages
 from harness.air.player import open_player
 from harness.air.settings import AirSettings, check_sound
@@ -149,6 +150,13 @@ def _measure_in(
 def _candidate(request: SessionRequest) -> DeviceModel:
     candidate = load_model(request.model, request.cutoff, None)
     refuse_other_step(request.model, candidate.manifest, "the bench measures boards at")
+    if request.deliver:  # what a build of the firmware would have refused
+        check_wake_word(request.model, candidate.manifest.wake_word)
+        if candidate.manifest.micro.tensor_arena_size > MOST_ARENA:
+            raise ConfigError(
+                f"{request.model}: tensor_arena_size {candidate.manifest.micro.tensor_arena_size:,} is more than a"
+                f" board takes for a model that is delivered, {MOST_ARENA:,} bytes"
+            )
     return candidate
 
 

@@ -4,6 +4,7 @@ built and nothing is flashed.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,23 @@ def test_a_candidate_that_the_firmware_holds_too(
     assert agreement is not None
     assert agreement.compared > 400
     assert (agreement.differing, agreement.missing) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("wake_word", "arena", "said"),
+    [("hey|you", 30_000, "wake_word holds '|'"), ("hey you", 1 << 33, "tensor_arena_size 8,589,934,592 is more than")],
+)
+def test_what_no_board_takes_is_not_delivered(
+    run: Run, official_models: Path, spoken: Spoken, tmp_path: Path, wake_word: str, arena: int, said: str
+) -> None:
+    content = json.loads((official_models / "alexa.json").read_text())
+    content["wake_word"], content["micro"]["tensor_arena_size"] = wake_word, arena
+    (tmp_path / "alexa.json").write_text(json.dumps(content))
+    (tmp_path / "alexa.tflite").write_bytes((official_models / "alexa.tflite").read_bytes())
+    given = ["--board", "virtual", "--model", tmp_path / "alexa.json", "--none", spoken.speech[0]]
+    more = ["--source", "digital", "--deliver", "--firmware", tmp_path, "--output", tmp_path / "session"]
+    assert said in one_line_error(run("mww-bench", "measure", *given, *more))
+    assert not (tmp_path / "session").exists()
 
 
 def test_a_delivery_needs_a_firmware_and_the_digital_way(run: Run, official_models: Path, spoken: Spoken) -> None:

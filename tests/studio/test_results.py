@@ -167,7 +167,7 @@ def test_a_long_list_of_results_has_pages_and_what_is_chosen_on_one_is_compared_
     page.get_by_role("link", name="Next").click()
     page.get_by_text("Page 2 of 2").wait_for()
     assert rows.count() == 7
-    assert page.locator("#compare-help").inner_text() == "1 chosen."
+    assert page.locator("#compare-help").inner_text() == "1 chosen; choose one more."
     assert page.get_by_role("button", name="Compare").is_disabled()
     last = page.get_by_role("checkbox").last
     last.check()

@@ -175,8 +175,9 @@ def test_a_stream_behind_a_model_waits_for_it(program: VirtualProgram, key: str,
     """One that begins while the model is being added is no message that the board takes."""
     before = program.pid
     with welcomed(program, key) as client:
-        client.deliver((official_models / "okay_nabu.tflite").read_bytes(), "other")
-        client.start()
+        with client.in_one_piece():  # no time for the board to be done with it
+            client.deliver((official_models / "okay_nabu.tflite").read_bytes(), "other")
+            client.start()
         client.play(NOISE.tobytes())
         until_hung_up(client)
     until_logged(program, "The client is gone: a bad message")

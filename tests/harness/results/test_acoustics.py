@@ -93,6 +93,29 @@ def test_what_was_heard_in_two_ways_is_told_apart_and_never_in_one_figure() -> N
             compare(made[one], made[other])
 
 
+def test_a_computed_room_of_an_older_result_is_known_by_its_words() -> None:
+    written = CLEAN.model_dump(exclude={"room_computed"})
+    assert not AcousticsRecord.model_validate(written | {"room": "kitchen"}).room_computed
+    assert AcousticsRecord.model_validate(written | {"room": "computed: RT60 0.4 s, no noise"}).room_computed
+
+
+def test_two_computed_rooms_are_never_one_figure() -> None:
+    rooms = [
+        CLEAN.model_copy(update={"room": f"computed: RT60 {seconds} s, no noise", "room_computed": True})
+        for seconds in (0.2, 1.5)
+    ]
+    run = silent_hours(1, source="virtual board")
+    made = [
+        make_result([run.model_copy(update={"corpus_sha256": str(number) * 64})]).model_copy(
+            update={"session": session(acoustics=(room,))}
+        )
+        for number, room in enumerate(rooms)
+    ]
+    assert len(measurement_groups(made)) == 2
+    with pytest.raises(ConfigError, match=r"the room was 'computed: RT60 0.2 s, no noise' in one and"):
+        merge_sessions(made)
+
+
 def test_merged_sessions_keep_each_ones_acoustics() -> None:
     results = [
         make_result([silent_hours(1)]).model_copy(update={"session": session(acoustics=(CLEAN,), seed=seed)})

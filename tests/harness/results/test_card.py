@@ -87,6 +87,13 @@ def test_a_card_names_no_folder_of_the_machine() -> None:
     assert without_folders(f"{given}\nmww-simulate '/a\nb/c d.json' --set x=/root/y") == (
         f"{kept}\nmww-simulate 'c d.json' --set x=y"
     )
+    for word in ("/home/anna/lr=0.1/a.json", "file:///home/anna/a.json", "../anna/secret/a.json", "../../anna/a.json"):
+        assert without_folders(f"mww-simulate {word}") == "mww-simulate a.json", word
+    assert without_folders("mww-simulate --data=/home/anna/k=v/x.wav") == "mww-simulate --data=x.wav"
+    assert without_folders("""mww-train --set 'paths.x=["/home/anna/x", ~/y]'""") == (
+        """mww-train --set 'paths.x=["x", y]'"""
+    )
+    assert without_folders("mww-simulate runs/house/a.json a/../b.json") == "mww-simulate runs/house/a.json a/../b.json"
     assert without_folders("mww-simulate /home/a/b's.json") == """mww-simulate 'b'"'"'s.json'"""
 
 

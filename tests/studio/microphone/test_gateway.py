@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from studio.gateway import Gateway
 from tests.commands import run
 from tests.programs import needs
 from tests.studio.axe import violations
@@ -189,7 +190,7 @@ def test_where_a_page_is_sent_is_where_the_browser_came_from(studio: StudioServe
         assert answered(port, f"{PREFIX}/start") == (307, f"https://127.0.0.1:{port}{PREFIX}/start/")
 
 
-@pytest.mark.parametrize("told", ['"/x\\"onclick=1"', "//elsewhere.example/..", "relative", '"/a b"'])
+@pytest.mark.parametrize("told", ['"/x\\"onclick=1"', "//elsewhere.example/..", "/..", "/a/./b", "relative", '"/a b"'])
 def test_a_path_that_is_none_is_refused(studio: StudioServer, tmp_path: Path, told: str) -> None:
     with ingress(studio.port, tmp_path / "nginx", told) as port:
         assert answered(port, f"{PREFIX}/start/")[0] == 403
@@ -200,3 +201,22 @@ def test_a_gateway_that_is_no_address(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "--behind-ingress homeassistant.local: is no IPv4 address" in done.stderr
     assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize(
+    ("origin", "headers", "passes"),
+    [
+        ("https://ha.example:8443", {"host": "ha.example"}, True),
+        ("https://HA.example", {"host": "ha.example:443"}, True),
+        ("https://out.example", {"host": "inner", "x-forwarded-host": "out.example, ha.example"}, True),
+        ("https://elsewhere.example", {"host": "ha.example"}, False),
+        ("null", {"host": ""}, False),
+        ("", {}, False),
+        ("https://[", {"host": "["}, False),
+    ],
+)
+def test_a_form_is_taken_from_the_machine_that_was_asked(origin: str, headers: dict[str, str], passes: bool) -> None:
+    """Proxies before Home Assistant name it with its port or without."""
+    told = [(name.encode(), value.encode()) for name, value in {**headers, "origin": origin}.items()]
+    scope = {"type": "http", "method": "POST", "path": "/", "client": (ADDRESS, 1), "headers": told}
+    assert (Gateway(ADDRESS).refusal(scope) is None) is passes
