@@ -10,7 +10,7 @@ import trainer
 
 FLOORS = (
     {"config", "terminal", "options"},
-    {"data", "mixednet"},
+    {"data", "networks"},
     {"inference", "export"},
     {"evaluation", "mining", "clustering", "analysis", "exporting"},
     {"training"},
