@@ -61,7 +61,6 @@ class Microfrontend:
         if not 1 <= step_samples <= WINDOW_SAMPLES:
             raise ValueError(f"a step of {step_samples} samples is not in 1-{WINDOW_SAMPLES}")
         self._step, self._threads = step_samples, threads
-        self.windows_at_once = WINDOWS_AT_ONCE
         self._idle: list[_Roots] = []
         self.reset()
 
@@ -92,8 +91,8 @@ class Microfrontend:
     def _signals(self, samples: NDArray[np.int16], count: int) -> Generator[_Ints]:
         """So many windows, some at a time: `[windows, 40]`."""
         pieces = [
-            samples[first * self._step : (min(first + self.windows_at_once, count) - 1) * self._step + WINDOW_SAMPLES]
-            for first in range(0, count, self.windows_at_once)
+            samples[first * self._step : (min(first + WINDOWS_AT_ONCE, count) - 1) * self._step + WINDOW_SAMPLES]
+            for first in range(0, count, WINDOWS_AT_ONCE)
         ]
         with thread_map(self._signal, pieces, self._threads) as signals:
             yield from signals

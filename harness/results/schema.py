@@ -327,8 +327,12 @@ class Result(Record):
         """How it was measured, in words: that of its runs, and of a virtual board how the sound came to it. What was
         measured in two ways is never in one figure.
         """
-        way = self.runs[0].way
-        return f"{way}, {self.session.sound}" if self.session is not None and way == "virtual board" else way
+        return ", ".join(filter(None, (self.runs[0].way, self.sound)))
+
+    @property
+    def sound(self) -> str:
+        """How the sound came to a virtual board, in words; empty for a simulation and for a board with an ESP32."""
+        return self.session.sound if self.session is not None and self.runs[0].way == "virtual board" else ""
 
     @property
     def runs_another_model(self) -> bool:

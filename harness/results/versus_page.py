@@ -46,7 +46,7 @@ def write_comparison(groups: Sequence[Sequence[Result]], output: Path) -> str:
         "mcnemar": recall_sentence(versus),
         "accepts": accepts_sentence(versus),
         "source": first.runs[0].source,
-        "sound": first.way.removeprefix(first.runs[0].way).removeprefix(", "),
+        "sound": first.sound,
         "noise": noise_words(first.runs[0].protocol.noise_floor_dbfs),
         "kernels": first.runs[0].kernels,
         "judged": any(one.judge is not None for one in (first, second)),

@@ -106,9 +106,10 @@ def test_at_ten_milliseconds_it_is_the_c_library(
         [sound(kind, length, seed + index) for index, (kind, length) in enumerate(zip(kinds, lengths, strict=False))]
     )
     frontend = Microfrontend(STEP_SAMPLES, threads)
-    frontend.windows_at_once = 37  # so that there are several pieces, and threads have some
     places = [0, *sorted(round(cut * len(samples)) for cut in cuts), len(samples)]
-    parts = [frontend.process(samples[start:stop]) for start, stop in pairwise(places)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wakeword.microfrontend.WINDOWS_AT_ONCE", 37)  # so that there are several pieces for threads
+        parts = [frontend.process(samples[start:stop]) for start, stop in pairwise(places)]
     np.testing.assert_array_equal(np.concatenate(parts), Frontend().process(samples))
 
 

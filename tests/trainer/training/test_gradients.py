@@ -5,22 +5,20 @@ from __future__ import annotations
 import csv
 import os
 import signal
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.networks import TINY
+from tests.trainer.training.brought import Brought
 from tests.trainer.training.test_step import SINGLE, batch, model_of
 from trainer.config.lengths import receptive_field
 from trainer.config.loader import load_config
 from trainer.config.training_sections import GradientClipping, TrainingSection
 from trainer.data.batches import BatchSampler
 from trainer.data.drawn_sets import FeatureSet
-from trainer.mining.hard_negatives import MinedSets
 from trainer.networks.weights import BEST_WEIGHTS
 from trainer.training import checkpoints, loop
 from trainer.training.gradients import ENOUGH, REMEMBERED, GradientLimit, skipped_steps
@@ -174,22 +172,6 @@ def test_a_single_step_is_skipped_and_told_and_a_resumed_run_is_the_same(
     for name in set(states[0].files) - {"header"}:
         np.testing.assert_array_equal(states[0][name], states[1][name])
     assert (tmp_path / "parts/validation.csv").read_text() == (tmp_path / "whole/validation.csv").read_text()
-
-
-@dataclass
-class Brought:
-    """A mining that brings other sets after the first evaluation."""
-
-    before: Sequence[FeatureSet]
-    after: Sequence[FeatureSet]
-    interval: int = 1
-    fingerprint: str = ""
-
-    def restore(self, step: int) -> MinedSets:
-        return MinedSets(self.after if step else self.before, 0, "")
-
-    def mine(self, model: Any, step: int) -> MinedSets:  # noqa: ARG002 - it hears nothing
-        return MinedSets(self.after, 1, "brought")
 
 
 def test_it_ends_when_it_repeats_and_the_best_weights_stay(tmp_path: Path) -> None:

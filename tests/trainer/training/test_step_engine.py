@@ -8,8 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partialmethod
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.trainer.training.brought import Brought
 from tests.trainer.training.test_loop import NET, WINDOW, Recorder, rising_sets, separation
 from tests.trainer.training.test_step import SINGLE, model_of
 from trainer.config.batch_settings import QuietAugment
@@ -24,7 +24,6 @@ from trainer.config.lengths import receptive_field
 from trainer.config.network import NetworkConfig
 from trainer.config.sections import ExportSection, PerformanceSection, TrainerConfig, TrainingSection
 from trainer.data.drawn_sets import FeatureSet
-from trainer.mining.hard_negatives import MinedSets
 from trainer.training import loop, step_engine
 from trainer.training.step import TrainState
 from trainer.training.training_run import TrainingRun
@@ -289,7 +288,7 @@ def test_a_device_draws_from_the_sets_that_mining_gives(tmp_path: Path) -> None:
 
     settings, words = COSINE.model_copy(update={"eval_step_interval": 20}), rising_sets()
     mined = [*words, FeatureSet("mined", False, [np.full((60, 40), 90, np.int8)], sampling_weight=5, hard=True)]
-    run = run_of(tmp_path / "blocks", "jax", settings=settings, hard_negatives=Mines(words, mined))
+    run = run_of(tmp_path / "blocks", "jax", settings=settings, hard_negatives=Brought(words, mined))
     programs: list[Any] = []
 
     def kept(steps: Any) -> Any:
@@ -300,24 +299,8 @@ def test_a_device_draws_from_the_sets_that_mining_gives(tmp_path: Path) -> None:
         patch.setattr("trainer.training.vector_steps.compiled", kept)
         result = loop.train(run)
     assert [program._cache_size() for program in programs] == [0, 1]
-    theirs = run_of(tmp_path / "singly", "tensorflow", settings=settings, hard_negatives=Mines(words, mined))
+    theirs = run_of(tmp_path / "singly", "tensorflow", settings=settings, hard_negatives=Brought(words, mined))
     assert_like(result, loop.train(theirs), 1e-2, 5e-3)
-
-
-@dataclass
-class Mines:
-    """Finds the same after the first interval."""
-
-    before: Sequence[FeatureSet]
-    after: Sequence[FeatureSet]
-    interval: int = 1
-    fingerprint: str = "mines"
-
-    def restore(self, step: int) -> MinedSets:
-        return MinedSets(self.after if step else self.before, int(bool(step)), str(bool(step)))
-
-    def mine(self, _: Any, step: int) -> MinedSets:
-        return self.restore(step)
 
 
 @pytest.mark.parametrize(
